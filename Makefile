@@ -1,0 +1,59 @@
+# Two commands on a fresh machine with Python >= 3.11, make and pip:
+#   make demo    trains a network on house prices and predicts five new houses
+#   make test    checks everything
+# Both set up .venv first.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := runs/demo
+WORKERS ?= 2
+
+# The first interpreter that really is Python >= 3.11 (a version manager's shim may exist and fail).
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& echo "$$python" && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: $(VENV)/.package ## train on King County house prices, then predict five new houses
+	rm -rf $(DEMO)
+	$(BIN)/chainrule train examples/data/house_prices.parquet --target price --out $(DEMO)
+	$(BIN)/chainrule predict $(DEMO)/model.safetensors examples/data/new_houses.csv
+
+# One BLAS thread each: the workers already fill the cores.
+test: lint ## lint, types and all tests, those of the documentation included
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
+
+lint: $(VENV)/.dev ## style (ruff) and types (mypy)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## repair the style where ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## check that every link in the documentation resolves and every example runs
+	$(BIN)/python -m pytest tests/test_documentation.py src
+
+clean: ## remove what make and the tools have made; your runs stay, but for the demo's
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip is the last thing venv installs: where it stands, the environment is whole.
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "chainrule needs Python 3.11 or newer; none was found." \
+		"Install it, or say where it is: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/.package: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.package $@

@@ -1,0 +1,214 @@
+"""From Python code to a graph (trace), and from a graph to something that runs (a backend).
+
+A traced function is called once with tensors that have no values. What it does with them is the
+graph: a pure function (arguments, variables) → (results, new values of the variables it assigned).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .backends.numpy import Program
+from .errors import TraceError
+from .ir.graph import Graph, topological_order
+from .ir.node import Node, constant, placeholder
+from .ir.types import Type
+from .tensor import TRACE_BIT, Array, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
+
+__all__ = ["Compiled", "Traced", "compile", "trace"]
+
+
+class Traced:
+    """A function as a graph.
+
+    Attributes:
+        graph: its inputs are the tensors of the arguments, then the values of ``variables``; its
+            outputs are the tensors of the result, then the new values of ``assigned``.
+        variables: the variables that it reads.
+        assigned: the variables that it gives new values.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        variables: list[Variable],
+        assigned: list[Variable],
+        rebuild: Callable[[list[Any]], Any],
+    ) -> None:
+        self.graph = graph
+        self.variables = variables
+        self.assigned = assigned
+        self.rebuild = rebuild
+
+
+@contextmanager
+def _recording() -> Iterator[TraceRecord]:
+    """Inside, variables have no values; afterwards they are as they were."""
+    if tracing.record is not None:
+        raise TraceError("A trace inside a trace.", hint="Call the inner function uncompiled.")
+    record = tracing.record = TraceRecord()
+    try:
+        yield record
+    finally:
+        tracing.record = None
+        for variable, node in record.assigned.items():
+            variable.node = node
+        for variable, gradient in record.gradients.items():
+            variable.grad = gradient
+
+
+def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Traced:
+    """Call the function with tensors without values, and keep the graph that it leaves.
+
+    Args:
+        function: takes and returns trees (lists, tuples, dicts) of tensors and other objects.
+        arguments: arrays and tensors, of which only the types matter, `Type` itself, and anything
+            else, which is passed on as it is.
+        options: keyword arguments, taken like the others.
+
+    Example:
+        >>> import chainrule as cr
+        >>> print(cr.trace(lambda x: x * 2.0, cr.tensor([1.0, 2.0])).graph)
+        %0: float32[2] = placeholder(name='0')
+        %1: float32[2] = constant()
+        %2: float32[2] = multiply(%0, %1)  # <doctest chainrule.compile.trace[1]>:1
+        return %2
+    """
+    leaves, rebuild, _ = tree.flatten([list(arguments), options])
+    symbols = [_symbol(leaf, number) for number, leaf in enumerate(leaves)]
+    inputs = [s.node for s in symbols if isinstance(s, Tensor) and s.node.value is None]
+    with _recording() as record:
+        given, named = rebuild(symbols)
+        result = function(*given, **named)
+        results, rebuild_result, _ = tree.flatten(result)
+        nodes = [x.node for x in results if isinstance(x, Tensor)]
+        assigned = list(record.assigned)
+        new_values = [variable.node for variable in assigned]
+    variables, lifted = _lift([*nodes, *new_values])
+    count = len(nodes)
+    graph = Graph([*inputs, *lifted.inputs], lifted.outputs)
+
+    def put(arrays: list[Array]) -> Any:
+        fresh = iter(arrays)
+        return rebuild_result(
+            [Tensor(constant(next(fresh))) if isinstance(x, Tensor) else x for x in results]
+        )
+
+    assert count + len(assigned) == len(graph.outputs)
+    return Traced(graph, variables, assigned, put)
+
+
+def _symbol(leaf: Any, number: int) -> Any:
+    kind = _dynamic(leaf)
+    return leaf if kind is None else symbol(kind, str(number))
+
+
+def _dynamic(leaf: Any) -> Type | None:
+    """The type of a leaf that the graph takes as an input; None for what is built in.
+
+    Numbers with a fraction are inputs, so that a learning rate may change; whole numbers, names
+    and flags steer the Python code and are built in.
+    """
+    if isinstance(leaf, Type):
+        return leaf
+    if isinstance(leaf, (Tensor, np.ndarray, np.generic, float)):
+        return as_tensor(leaf).type
+    return None
+
+
+def _lift(outputs: list[Node]) -> tuple[list[Variable], Graph]:
+    """Variables that the outputs depend on, and the graph with them as inputs."""
+    variables: list[Variable] = []
+    inputs: list[Node] = []
+    new: dict[Node, Node] = {}
+    for node in topological_order(outputs):
+        owner = node.attributes.get("owner")
+        if owner is not None:
+            variables.append(owner())
+            name = owner().name or f"variable {len(inputs)}"
+            inputs.append(placeholder(node.type, name, TRACE_BIT))
+            new[node] = inputs[-1]
+        elif any(new[source] is not source for source in node.inputs):
+            sources = tuple(new[source] for source in node.inputs)
+            new[node] = Node(
+                node.op, sources, node.attributes, node.type, None, node.watched, node.origin
+            )
+        else:
+            new[node] = node
+    return variables, Graph(inputs, [new[node] for node in outputs])
+
+
+class Compiled:
+    """A function that is traced once for each combination of argument types, and then runs."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        #: The graph and inputs of the latest call, to look into what went wrong.
+        self.last_run: tuple[Traced, list[Array]]
+        self._programs: dict[Any, tuple[Traced, Callable[[list[Array]], list[Array]]]] = {}
+
+    def traced(self, *arguments: Any, **options: Any) -> Traced:
+        """The graph for arguments of these types."""
+        return self._program(arguments, options)[0]
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        traced, run = self._program(arguments, options)
+        leaves, _, _ = tree.flatten([list(arguments), options])
+        inputs = [_value(leaf) for leaf in leaves if _dynamic(leaf) is not None]
+        inputs += [variable._known() for variable in traced.variables]
+        self.last_run = traced, inputs
+        results = run(inputs)
+        count = len(results) - len(traced.assigned)
+        for variable, value in zip(traced.assigned, results[count:], strict=True):
+            variable.assign(value)
+        return traced.rebuild(results[:count])
+
+    def _program(self, arguments: Any, options: Any) -> Any:
+        leaves, _, structure = tree.flatten([list(arguments), options])
+        kinds = [_dynamic(leaf) for leaf in leaves]
+        built_in = [leaf if kind is None else kind for leaf, kind in zip(leaves, kinds, strict=True)]
+        key = (structure, *((type(leaf), leaf) for leaf in built_in))
+        try:
+            found = self._programs.get(key)
+        except TypeError as error:
+            raise TraceError(
+                "An argument of a compiled function can be neither traced nor compared.",
+                found=str(error),
+                hint="Pass tensors, arrays, numbers, strings, or lists, tuples and dicts of them.",
+            ) from None
+        if found is None:
+            traced = trace(self._function, *arguments, **options)
+            found = self._programs[key] = (traced, Program(traced.graph))
+        return found
+
+
+def _value(leaf: Any) -> Array:
+    return as_tensor(leaf)._known()
+
+
+def compile(function: Callable[..., Any]) -> Compiled:
+    """Trace a function once for each combination of argument types, then run its graph.
+
+    Tensors, arrays and floats among the arguments are inputs of the graph; other arguments (flags,
+    whole numbers, names) are built in, and another value of them means another trace. Parameters
+    and other variables may be read and assigned as usual.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.parameter(2.0)
+        >>> @cr.compile
+        ... def step(x):
+        ...     loss, slope = cr.value_and_grad(lambda w: (w * x - 1.0) ** 2)(w)
+        ...     w.assign(w - 0.1 * slope)
+        ...     return loss
+        >>> [round(step(cr.tensor(1.0)).item(), 4) for _ in range(3)]
+        [1.0, 0.64, 0.4096]
+    """
+    return Compiled(function)

@@ -1,0 +1,93 @@
+"""Examples as arrays: inputs, targets and weights with one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+
+class Arrays:
+    """Examples in memory.
+
+    Args:
+        inputs: one array, or a list, tuple or dict of arrays; the first axis counts the rows.
+        target: an array with as many rows, or None.
+        weights: (rows,) how much each row counts in the loss, or None.
+
+    Raises:
+        DataError: the numbers of rows differ, or there are none.
+
+    Example:
+        >>> import numpy as np
+        >>> data = Arrays(np.zeros((10, 3)), np.arange(10))
+        >>> len(data), data.take([1, 2]).target.tolist()
+        (10, [1, 2])
+    """
+
+    def __init__(self, inputs: Any, target: Any = None, weights: Any = None) -> None:
+        self.inputs = tree.map_leaves(_as_array, inputs)
+        self.target = None if target is None else _as_array(target)
+        self.weights = None if weights is None else _as_array(weights)
+        parts = {"inputs": self.inputs, "target": self.target, "weights": self.weights}
+        counts = {
+            name: [leaf.shape[0] if leaf.ndim else -1 for leaf in tree.flatten(part)[0]]
+            for name, part in parts.items()
+        }
+        sizes = {size for found in counts.values() for size in found}
+        if len(sizes) != 1 or -1 in sizes:
+            raise DataError(
+                "Inputs, targets and weights need the same number of rows.",
+                found=", ".join(f"{name}: {found}" for name, found in counts.items() if found),
+            )
+        self._rows = sizes.pop()
+
+    @staticmethod
+    def of(data: Any) -> Arrays:
+        """The examples in ``(inputs, target)`` or ``(inputs, target, weights)``."""
+        if isinstance(data, Arrays):
+            return data
+        if isinstance(data, tuple) and 2 <= len(data) <= 3:
+            return Arrays(*data)
+        raise DataError(
+            "This is not a set of examples.",
+            expected="(inputs, target) or (inputs, target, weights)",
+            found=type(data).__name__,
+        )
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def take(self, rows: Any) -> Arrays:
+        """These rows, in this order."""
+        picked = np.asarray(rows, dtype=np.int64)
+        return Arrays(
+            tree.map_leaves(lambda leaf: leaf[picked], self.inputs),
+            None if self.target is None else self.target[picked],
+            None if self.weights is None else self.weights[picked],
+        )
+
+    def batches(self, size: int, order: Array | None = None) -> Iterator[Arrays]:
+        """Consecutive batches, the last one perhaps shorter; in the given order of rows."""
+        for start in range(0, len(self), size):
+            if order is None:
+                yield self.take(np.arange(start, min(start + size, len(self))))
+            else:
+                yield self.take(order[start : start + size])
+
+
+def _as_array(leaf: Any) -> Array:
+    array = np.asarray(leaf)
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            "Examples are made of numbers.",
+            found=f"an array of {array.dtype}",
+            hint="Text and dates in tables: use `chainrule train`, or cr.data.infer_schema.",
+        )
+    return array

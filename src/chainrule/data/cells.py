@@ -1,0 +1,353 @@
+"""Cells to values: how a column's text is read as numbers, truth values, dates or categories.
+
+Everything here works on whole polars Series and knows nothing of tables: `tidy` brings a column of
+any type to one of few, and `read_numbers`, `read_booleans`, `read_dates`, `read_categories` read it
+as one kind. A cell that cannot be read becomes null; who calls counts them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# A cell of any of these, in any case, is a missing value.
+MISSING = frozenset(
+    {"", "na", "n/a", "n.a.", "#n/a", "<na>", "null", "none", "nan", "nat", "?", "-", "--", "."}
+)
+
+# Words for false and for true. A column is boolean if one pair covers it and both sides occur.
+BOOLEANS = (
+    ({"false", "f"}, {"true", "t"}),
+    ({"no", "n"}, {"yes", "y"}),
+    ({"off"}, {"on"}),
+    ({"0", "0.0"}, {"1", "1.0"}),
+)
+_FALSE = sorted(set().union(*(no for no, _ in BOOLEANS)))
+_TRUE = sorted(set().union(*(yes for _, yes in BOOLEANS)))
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How numbers are written: ``1,234.5`` has decimal mark ``.`` and thousands mark ``,``."""
+
+    decimal: str = "."
+    thousands: str = ""
+
+    def __str__(self) -> str:
+        return f"1{self.thousands}234{self.decimal}5"
+
+    @property
+    def pattern(self) -> str:
+        """What a whole number cell must look like, as a regular expression."""
+        decimal, mark = re.escape(self.decimal), re.escape(self.thousands)
+        whole = r"\d+"
+        if self.thousands == ",":  # groups of two digits, too: 1,23,45,678 in India
+            whole += r"|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}"
+        elif self.thousands:
+            whole += rf"|[1-9]\d{{0,2}}(?:{mark}\d{{3}})+"
+        return rf"^[+-]?(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?$"
+
+
+PLAIN = Notation()
+# Tried in this order where a column allows more than one.
+NOTATIONS = (
+    PLAIN,
+    Notation(".", ","),
+    Notation(",", ""),
+    Notation(",", "."),
+    Notation(".", " "),
+    Notation(",", " "),
+    Notation(".", "'"),
+    Notation(",", "'"),
+)
+
+_CURRENCY = (
+    r"(?:US\$|R\$|[$€£¥₹₽₩₺]|(?i:USD|EUR|GBP|CHF|JPY|CAD|AUD|NZD|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|BRL)"
+    r"|Rs\.?|kr\.?|zł|Fr\.)"
+)
+
+_DAYS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
+    *("%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%d.%m.%Y"),
+    *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y"),
+    *("%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%B %d, %Y", "%B %d %Y"),
+)
+_TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+# Formats in the notation of strftime, the likelier first.
+DATE_FORMATS = (
+    *_DAYS,
+    *(f"{day}T{time}" for day in _DAYS[:1] for time in (*_TIMES, "%H:%M:%S%.f%#z")),
+    *(f"{day} {time}" for day, time in itertools.product(_DAYS, _TIMES)),
+    *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f UTC"),
+    *("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%SZ"),
+    *("%Y-%m", "%m/%Y", "%B %Y"),
+    *_TIMES,
+)
+
+
+def tidy(column: pl.Series) -> pl.Series | None:
+    """A column as String (trimmed), Boolean, Int64, Float64 or Datetime (UTC), null where missing.
+
+    None if its cells are lists, structures or bytes. Infinities stay; `read_numbers` keeps them.
+
+    Example:
+        >>> import polars as pl
+        >>> tidy(pl.Series([" a", "N/A", "?"])).to_list()
+        ['a', None, None]
+    """
+    import polars as pl
+
+    dtype = column.dtype
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        text = column.cast(pl.String).str.strip_chars()
+        return text.set(text.str.to_lowercase().is_in(sorted(MISSING)), None)
+    if dtype == pl.Null:
+        return column.cast(pl.String)
+    if dtype == pl.Boolean:
+        return column
+    if dtype.is_integer():
+        whole = column.cast(pl.Int64, strict=False)
+        return whole if whole.null_count() == column.null_count() else column.cast(pl.Float64)
+    if dtype.is_float() or dtype.is_decimal():
+        return column.cast(pl.Float64).fill_nan(None)
+    if dtype in (pl.Date, pl.Datetime):
+        if dtype == pl.Datetime and dtype.time_zone is not None:
+            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return column.cast(pl.Datetime("us"))
+    if dtype == pl.Time:  # as a moment of 1 January 1970
+        return (column.cast(pl.Int64) // 1000).cast(pl.Datetime("us"))
+    if dtype == pl.Duration:
+        return column.dt.total_microseconds() / 1e6
+    return None
+
+
+def epoch_seconds(moments: pl.Series) -> pl.Series:
+    """Seconds since 1970-01-01 UTC, as Float64."""
+    import polars as pl
+
+    return moments.cast(pl.Int64).cast(pl.Float64) / 1e6
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def read_numbers(column: pl.Series, notation: Notation = PLAIN) -> pl.Series:
+    """Float64 values of a tidy column; currency and percent signs are left out, ``(5)`` is -5.
+
+    Example:
+        >>> import polars as pl
+        >>> read_numbers(pl.Series(["1.234,5", "-3 €", "abc"]), Notation(",", ".")).to_list()
+        [1234.5, -3.0, None]
+    """
+    import polars as pl
+
+    if column.dtype == pl.Datetime:
+        return epoch_seconds(column)
+    if column.dtype != pl.String:
+        return column.cast(pl.Float64)
+    if notation != PLAIN:
+        return _read_written(column, notation)
+    values = column.cast(pl.Float64, strict=False)
+    rest = (values.is_null() & column.is_not_null()).arg_true()
+    return (
+        values.scatter(rest, _read_written(column.gather(rest), notation)) if len(rest) else values
+    )
+
+
+def _read_written(text: pl.Series, notation: Notation) -> pl.Series:
+    import polars as pl
+
+    text = bare_numbers(text)
+    infinite = text.str.contains(r"(?i)^[+-]?inf(inity)?$").fill_null(False)
+    text = text.set(~text.str.contains(notation.pattern) & ~infinite, None)
+    if notation.thousands:
+        text = text.str.replace_all(notation.thousands, "", literal=True)
+    if notation.decimal != ".":
+        text = text.str.replace_all(notation.decimal, ".", literal=True)
+    return text.cast(pl.Float64, strict=False)
+
+
+def bare_numbers(text: pl.Series) -> pl.Series:
+    """Text without what may stand around a number: currency, percent, brackets for negative."""
+    return (
+        text.str.replace_all("[\u00a0\u2007\u2009\u202f]", " ")
+        .str.replace_all("\u2212", "-", literal=True)
+        .str.replace(r"^\((.*)\)$", "-$1")
+        .str.replace(rf"^([+-]?)\s*{_CURRENCY}\s*", "$1")
+        .str.replace(rf"\s*(?:{_CURRENCY}|%)$", "")
+    )
+
+
+def units(values: pl.Series) -> list[str]:
+    """The currency and percent signs that stand around these numbers, up to three.
+
+    Example:
+        >>> import polars as pl
+        >>> units(pl.Series(["$5", "7 %", "9"]))
+        ['$', '%']
+    """
+    before = values.str.extract(rf"^[+-]?\(?\s*({_CURRENCY})")
+    after = values.str.extract(rf"({_CURRENCY}|%)\)?$")
+    found = before.fill_null(after).drop_nulls().unique(maintain_order=True)
+    return [str(unit) for unit in found.head(3).to_list()]
+
+
+def fitting_notations(values: pl.Series, counts: pl.Series, share: float) -> list[Notation]:
+    """The notations in which the most cells are numbers, if at least ``share`` of them are.
+
+    Args:
+        values: distinct cells, tidy text.
+        counts: how often each occurs.
+        share: from 0 to 1.
+
+    Example:
+        >>> import polars as pl
+        >>> [str(n) for n in fitting_notations(pl.Series(["1,234"]), pl.Series([1]), 1.0)][:2]
+        ['1,234.5', '1234,5']
+    """
+    total = int(counts.sum())
+    if values.cast(_float64(), strict=False).null_count() == 0:
+        # Plain numbers. 1.234 may still be a thousand: see whether every point has a group after it.
+        grouped = Notation(",", ".")
+        dotted = values.str.contains(".", literal=True)
+        if dotted.any() and all(
+            part.str.contains(grouped.pattern).all() for part in (values.head(100), values)
+        ):
+            return [PLAIN, grouped]
+        return [PLAIN]
+    head, head_counts = values.head(200), counts.head(200)
+    fits: list[tuple[int, Notation]] = []
+    for notation in NOTATIONS:
+        if _readable(head, head_counts, notation) >= 0.5 * share * int(head_counts.sum()):
+            fits.append((_readable(values, counts, notation), notation))
+    most = max((count for count, _ in fits), default=0)
+    return [notation for count, notation in fits if count == most >= share * total and most > 0]
+
+
+def _readable(values: pl.Series, counts: pl.Series, notation: Notation) -> int:
+    return int(counts.filter(read_numbers(values, notation).is_not_null()).sum())
+
+
+def _float64() -> type[pl.Float64]:
+    import polars as pl
+
+    return pl.Float64
+
+
+# ---------------------------------------------------------------- truth values
+
+
+def read_booleans(column: pl.Series) -> pl.Series:
+    """Boolean values of a tidy column: true/false, yes/no, on/off, t/f, y/n, 1/0 in any case.
+
+    Example:
+        >>> import polars as pl
+        >>> read_booleans(pl.Series(["Yes", "no", "maybe"])).to_list()
+        [True, False, None]
+    """
+    import polars as pl
+
+    if column.dtype == pl.Boolean:
+        return column
+    if column.dtype == pl.String:
+        word = column.str.to_lowercase()
+        yes, no = word.is_in(_TRUE), word.is_in(_FALSE)
+    else:
+        number = read_numbers(column)
+        yes, no = number == 1, number == 0
+    return yes.set(~(yes | no), None)
+
+
+def are_booleans(values: pl.Series) -> bool:
+    """Are these distinct cells a pair of truth values, both of which occur?"""
+    import polars as pl
+
+    if values.dtype != pl.String:
+        return len(values) == 2 and set(read_numbers(values).to_list()) == {0.0, 1.0}
+    if len(values) > 10:
+        return False
+    words = {word.lower() for word in values.to_list()}
+    return any(words <= (no | yes) and words & no and words & yes for no, yes in BOOLEANS)
+
+
+# ---------------------------------------------------------------- dates
+
+
+def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
+    """Datetime values of a tidy column, UTC where no zone is written.
+
+    Args:
+        column: text, whole numbers such as 20141013, or moments (these need no format).
+        date_format: as for strftime; None only for moments.
+
+    Example:
+        >>> import polars as pl
+        >>> read_dates(pl.Series(["31/12/2014", "31/13/2014"]), "%d/%m/%Y").to_list()
+        [datetime.datetime(2014, 12, 31, 0, 0), None]
+    """
+    import polars as pl
+
+    if column.dtype == pl.Datetime:
+        return column
+    if date_format is None or column.dtype == pl.Boolean:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
+    text = column if column.dtype == pl.String else read_categories(column)
+    if not any(part in date_format for part in ("%Y", "%y")):  # a time alone is of 1 January 1970
+        text, date_format = "1970-01-01 " + text, f"%Y-%m-%d {date_format}"
+    moments = text.str.to_datetime(date_format, time_unit="us", strict=False)
+    if moments.dtype == pl.Datetime and moments.dtype.time_zone is not None:
+        moments = moments.dt.replace_time_zone(None)  # polars has brought them to UTC
+    # %Y takes years of any length: 2/3/14 would be of the year 14.
+    year = moments.dt.year()
+    return moments.set((year < 1000) | (year > 2999), None)
+
+
+def fitting_date_formats(values: pl.Series, counts: pl.Series, share: float) -> list[str]:
+    """The formats in which the most cells are dates, if at least ``share`` of them are.
+
+    Args and result as for `fitting_notations`.
+
+    Example:
+        >>> import polars as pl
+        >>> fitting_date_formats(pl.Series(["01/02/2014", "13/02/2014"]), pl.Series([1, 1]), 1.0)
+        ['%d/%m/%Y']
+    """
+    head = values.head(50)
+    if not head.str.contains(r"\d").any():
+        return []
+    fits = []
+    for date_format in DATE_FORMATS:
+        if read_dates(head, date_format).count() >= 0.5 * share * len(head):
+            moments = read_dates(values, date_format)
+            fits.append((int(counts.filter(moments.is_not_null()).sum()), date_format))
+    most = max((count for count, _ in fits), default=0)
+    return [text for count, text in fits if count == most >= share * int(counts.sum()) and most > 0]
+
+
+# ---------------------------------------------------------------- categories
+
+
+def read_categories(column: pl.Series) -> pl.Series:
+    """Canonical text of a tidy column: the same from text, integers or floats.
+
+    Example:
+        >>> import polars as pl
+        >>> read_categories(pl.Series([98001.0, 2.5])).to_list()
+        ['98001', '2.5']
+        >>> read_categories(pl.Series(["98001.0", "2.5"])).to_list()
+        ['98001', '2.5']
+    """
+    import polars as pl
+
+    if column.dtype == pl.Float64:
+        whole = column.cast(pl.Int64, strict=False)
+        exact = (whole.cast(pl.Float64) == column).fill_null(False)
+        return whole.cast(pl.String).zip_with(exact, column.cast(pl.String))
+    if column.dtype == pl.Datetime:
+        return column.dt.to_string("iso")
+    return column.cast(pl.String).str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", "$1")

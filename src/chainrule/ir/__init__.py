@@ -1,0 +1,23 @@
+"""The one representation: typed, immutable nodes that form a graph."""
+
+from __future__ import annotations
+
+from .graph import Graph, topological_order
+from .node import CONSTANT, PLACEHOLDER, Node, Origin
+from .operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO, Operation, Sample
+from .types import Type
+
+__all__ = [
+    "CONSTANT",
+    "NON_DIFFERENTIABLE",
+    "OPERATIONS",
+    "PLACEHOLDER",
+    "ZERO",
+    "Graph",
+    "Node",
+    "Operation",
+    "Origin",
+    "Sample",
+    "Type",
+    "topological_order",
+]

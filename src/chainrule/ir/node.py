@@ -1,0 +1,73 @@
+"""A node: an operation applied to inputs, with attributes and a type."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .operation import Operation, register
+from .types import Type, type_of
+
+
+class Origin(NamedTuple):
+    """Where a node comes from: the user's line and the path of the layer, for messages only."""
+
+    file: str
+    line: int
+    layer: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file else ""
+        layer = f"layer {self.layer}" if self.layer else ""
+        return ", ".join(part for part in (layer, place) if part)
+
+
+class Node:
+    """An operation applied to inputs. Never changed after it is made.
+
+    ``value`` is the array if it is known (eager computation, constants) and None inside a trace.
+    ``watched`` is a set of bits that says who may ask for a derivative by something that this
+    node depends on: see `chainrule.tensor`.
+    """
+
+    __slots__ = ("__weakref__", "attributes", "inputs", "op", "origin", "type", "value", "watched")
+
+    def __init__(
+        self,
+        op: Operation,
+        inputs: tuple[Node, ...],
+        attributes: dict[str, Any],
+        type: Type,
+        value: np.ndarray[Any, Any] | None = None,
+        watched: int = 0,
+        origin: Origin | None = None,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.attributes = attributes
+        self.type = type
+        self.value = value
+        self.watched = watched
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name}: {self.type}>"
+
+
+def _leaf_type(*types: Type, **attributes: Any) -> Type:
+    raise AssertionError("leaves are made with their type")
+
+
+#: A leaf whose value is known.
+CONSTANT = register(Operation("constant", _leaf_type, None))
+#: A leaf whose value is given when the graph is run.
+PLACEHOLDER = register(Operation("placeholder", _leaf_type, None))
+
+
+def constant(value: np.ndarray[Any, Any], watched: int = 0) -> Node:
+    return Node(CONSTANT, (), {}, type_of(value), value, watched)
+
+
+def placeholder(type: Type, name: str, watched: int) -> Node:
+    return Node(PLACEHOLDER, (), {"name": name}, type, None, watched)

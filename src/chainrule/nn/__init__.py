@@ -1,0 +1,5 @@
+"""Layers and networks."""
+
+from .module import Module
+
+__all__ = ["Module"]

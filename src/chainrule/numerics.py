@@ -1,0 +1,88 @@
+"""Where a number that is not finite comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .ir.graph import Graph, topological_order
+from .ir.node import CONSTANT, PLACEHOLDER, Node
+
+Array = np.ndarray[Any, Any]
+
+
+class BadNumber(NamedTuple):
+    """The first operation whose result is not finite although its operands are."""
+
+    node: Node
+    kind: str  # "NaN" or "infinity"
+    operands: str
+
+    def __str__(self) -> str:
+        place = f" in {self.node.origin}" if self.node.origin and str(self.node.origin) else ""
+        if self.node.op in (PLACEHOLDER, CONSTANT):
+            name = self.node.attributes.get("name", "a constant")
+            return f"the input {name!r} already holds {self.kind}"
+        return f"{self.node.op.name}({self.operands}) made the first {self.kind}{place}"
+
+
+def first_bad_number(graph: Graph, inputs: Sequence[Array], output: int = 0) -> BadNumber | None:
+    """Run a graph node by node and find where the first bad number of an output came from.
+
+    Only what the output depends on is looked at. If the output is NaN an infinity on the way is
+    blamed only when the first NaN comes from it.
+
+    Args:
+        graph: the graph.
+        inputs: its inputs.
+        output: the position of the output to explain.
+    """
+    values: dict[Node, Array] = dict(zip(graph.inputs, inputs, strict=True))
+    bad: list[Node] = []
+    with np.errstate(all="ignore"):
+        for node in topological_order([graph.outputs[output]]):
+            if node.op is CONSTANT:
+                assert node.value is not None
+                values[node] = node.value
+            elif node.op is not PLACEHOLDER:
+                assert node.op.compute is not None
+                operands = [values[source] for source in node.inputs]
+                values[node] = np.asarray(node.op.compute(np, *operands, **node.attributes))
+            if _is_bad(values[node]):
+                bad.append(node)
+    result = graph.outputs[output]
+    if result not in values or not _is_bad(values[result]):
+        return None
+    chain = _ancestors_of(result, set(bad))
+    first = next(node for node in bad if node in chain)
+    kind = "NaN" if np.isnan(values[first]).any() else "infinity"
+    operands = ", ".join(_describe(values[source]) for source in first.inputs)
+    return BadNumber(first, kind, operands)
+
+
+def _is_bad(value: Array) -> bool:
+    return value.dtype.kind == "f" and not np.isfinite(value).all()
+
+
+def _ancestors_of(result: Node, bad: set[Node]) -> set[Node]:
+    """The bad nodes that reach the result through bad nodes only."""
+    chain = {result}
+    stack = [result]
+    while stack:
+        for source in stack.pop().inputs:
+            if source in bad and source not in chain:
+                chain.add(source)
+                stack.append(source)
+    return chain
+
+
+def _describe(value: Array) -> str:
+    if value.size == 0:
+        return "empty"
+    if value.size == 1:
+        return f"{value.item():.6g}"
+    if value.dtype.kind != "f":
+        return f"{value.min()}…{value.max()}"
+    return f"{np.nanmin(value):.6g}…{np.nanmax(value):.6g}"

@@ -1,0 +1,619 @@
+"""Operations on each element: arithmetic, powers, exponentials, activations, comparisons.
+
+Conventions at kinks and ties (see docs/conventions.md): the derivative of ``abs``, ``relu`` and
+``sign`` at 0 is 0; ``maximum`` and ``minimum`` of equal numbers share the gradient in halves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..ir.operation import ZERO, Operation, Sample, register
+from ..ir.types import bool_, promote
+from ..tensor import Tensor, TensorLike, apply, as_tensor
+from .declare import (
+    align,
+    boolean,
+    broadcast_to,
+    cast,
+    floating,
+    function,
+    integers,
+    reals,
+    same_type,
+)
+from .special import erf as erf_of_array
+
+UnaryFunction = Callable[[TensorLike], Tensor]
+BinaryFunction = Callable[[TensorLike, TensorLike], Tensor]
+
+
+def _shapes(**domain: Any) -> Callable[[], Iterable[Sample]]:
+    """Samples of the usual shapes, the empty and the single element among them."""
+    return lambda: [
+        Sample((reals(*shape, **domain),)) for shape in [(), (3,), (2, 3), (0, 3), (1, 1)]
+    ]
+
+
+def _unary(
+    name: str,
+    compute: Callable[..., Any],
+    derivative: Any,
+    formula: str,
+    doc: str,
+    *,
+    floats: bool = True,
+    result: Any = None,
+    **domain: Any,
+) -> UnaryFunction:
+    """Declare an operation of one number and its function."""
+    op = register(
+        Operation(
+            name,
+            same_type(name, floats=floats, result=result),
+            compute,
+            (derivative,),
+            formula,
+            _shapes(**domain),
+        )
+    )
+
+    def body(x: TensorLike) -> Tensor:
+        return apply(op, floating(x) if floats else as_tensor(x))
+
+    body.__name__ = body.__qualname__ = name
+    body.__doc__ = doc
+    return function(name=name)(body)
+
+
+# ---- arithmetic ----------------------------------------------------------------------------------
+
+negative = _unary(
+    "negative", lambda xp, x: -x, lambda g, y, x: -g, "-{0}", "-x", floats=False
+)  # fmt: skip
+abs = _unary(
+    "abs",
+    lambda xp, x: xp.abs(x),
+    lambda g, y, x: g * sign(x),
+    "|{0}|",
+    "|x|; the derivative at 0 is 0.",
+    floats=False,
+    gap=0.1,
+)
+sign = _unary(
+    "sign", lambda xp, x: xp.sign(x), ZERO, "sign({0})", "-1, 0 or 1.", floats=False, gap=0.1
+)
+floor = _unary("floor", lambda xp, x: xp.floor(x), ZERO, "⌊{0}⌋", "Round down.", low=0.1, high=0.9)
+ceil = _unary("ceil", lambda xp, x: xp.ceil(x), ZERO, "⌈{0}⌉", "Round up.", low=0.1, high=0.9)
+trunc = _unary("trunc", lambda xp, x: xp.trunc(x), ZERO, "trunc({0})", "Round towards 0.", low=0.1, high=0.9)
+round = _unary(
+    "round",
+    lambda xp, x: xp.round(x),
+    ZERO,
+    "round({0})",
+    "Round; halves go to the even number.",
+    low=0.1,
+    high=0.4,
+)
+
+# ---- powers, exponentials, logarithms --------------------------------------------------------------
+
+sqrt = _unary(
+    "sqrt",
+    lambda xp, x: xp.sqrt(x),
+    lambda g, y, x: g * 0.5 / y,
+    "√{0}",
+    "√x; its derivative at 0 is infinite.",
+    low=0.2,
+)
+rsqrt = _unary(
+    "rsqrt",
+    lambda xp, x: 1 / xp.sqrt(x),
+    lambda g, y, x: g * -0.5 * y / x,
+    "1/√{0}",
+    "1/√x",
+    low=0.2,
+)
+exp = _unary("exp", lambda xp, x: xp.exp(x), lambda g, y, x: g * y, "exp({0})", "eˣ")
+exp2 = _unary(
+    "exp2", lambda xp, x: xp.exp2(x), lambda g, y, x: g * y * math.log(2), "2^{0}", "2ˣ"
+)
+expm1 = _unary(
+    "expm1",
+    lambda xp, x: xp.expm1(x),
+    lambda g, y, x: g * (y + 1),
+    "exp({0}) - 1",
+    "eˣ - 1, exact for small x.",
+)
+log = _unary(
+    "log", lambda xp, x: xp.log(x), lambda g, y, x: g / x, "ln({0})", "Natural logarithm.", low=0.1
+)
+log2 = _unary(
+    "log2",
+    lambda xp, x: xp.log2(x),
+    lambda g, y, x: g / (x * math.log(2)),
+    "log₂({0})",
+    "Logarithm to base 2.",
+    low=0.1,
+)
+log10 = _unary(
+    "log10",
+    lambda xp, x: xp.log10(x),
+    lambda g, y, x: g / (x * math.log(10)),
+    "log₁₀({0})",
+    "Logarithm to base 10.",
+    low=0.1,
+)
+log1p = _unary(
+    "log1p",
+    lambda xp, x: xp.log1p(x),
+    lambda g, y, x: g / (x + 1),
+    "ln(1 + {0})",
+    "ln(1 + x), exact for small x.",
+    low=-0.8,
+)
+
+# ---- trigonometric and hyperbolic -----------------------------------------------------------------
+
+sin = _unary("sin", lambda xp, x: xp.sin(x), lambda g, y, x: g * cos(x), "sin({0})", "Sine.")
+cos = _unary("cos", lambda xp, x: xp.cos(x), lambda g, y, x: -g * sin(x), "cos({0})", "Cosine.")
+tan = _unary(
+    "tan",
+    lambda xp, x: xp.tan(x),
+    lambda g, y, x: g * (1 + y * y),
+    "tan({0})",
+    "Tangent.",
+    low=-1.2,
+    high=1.2,
+)
+arcsin = _unary(
+    "arcsin",
+    lambda xp, x: xp.arcsin(x),
+    lambda g, y, x: g * rsqrt(1 - x * x),
+    "arcsin({0})",
+    "Inverse sine.",
+    low=-0.8,
+    high=0.8,
+)
+arccos = _unary(
+    "arccos",
+    lambda xp, x: xp.arccos(x),
+    lambda g, y, x: -g * rsqrt(1 - x * x),
+    "arccos({0})",
+    "Inverse cosine.",
+    low=-0.8,
+    high=0.8,
+)
+arctan = _unary(
+    "arctan",
+    lambda xp, x: xp.arctan(x),
+    lambda g, y, x: g / (1 + x * x),
+    "arctan({0})",
+    "Inverse tangent.",
+)
+sinh = _unary(
+    "sinh", lambda xp, x: xp.sinh(x), lambda g, y, x: g * cosh(x), "sinh({0})", "Hyperbolic sine."
+)
+cosh = _unary(
+    "cosh", lambda xp, x: xp.cosh(x), lambda g, y, x: g * sinh(x), "cosh({0})", "Hyperbolic cosine."
+)
+tanh = _unary(
+    "tanh",
+    lambda xp, x: xp.tanh(x),
+    lambda g, y, x: g * (1 - y * y),
+    "tanh({0})",
+    "Hyperbolic tangent.",
+)
+arcsinh = _unary(
+    "arcsinh",
+    lambda xp, x: xp.arcsinh(x),
+    lambda g, y, x: g * rsqrt(x * x + 1),
+    "arcsinh({0})",
+    "Inverse hyperbolic sine.",
+)
+arccosh = _unary(
+    "arccosh",
+    lambda xp, x: xp.arccosh(x),
+    lambda g, y, x: g * rsqrt(x * x - 1),
+    "arccosh({0})",
+    "Inverse hyperbolic cosine.",
+    low=1.2,
+    high=3.0,
+)
+arctanh = _unary(
+    "arctanh",
+    lambda xp, x: xp.arctanh(x),
+    lambda g, y, x: g / (1 - x * x),
+    "arctanh({0})",
+    "Inverse hyperbolic tangent.",
+    low=-0.8,
+    high=0.8,
+)
+
+# ---- the functions of neural networks that are stable only as a whole -------------------------------
+
+
+def _sigmoid(xp: Any, x: Any) -> Any:
+    e = xp.exp(-xp.abs(x))  # at most 1: never overflows
+    return xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
+
+
+erf = _unary(
+    "erf",
+    lambda xp, x: erf_of_array(x),
+    lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)),
+    "erf({0})",
+    "The error function 2/√π ∫₀ˣ exp(-t²) dt.",
+)
+sigmoid = _unary(
+    "sigmoid",
+    _sigmoid,
+    lambda g, y, x: g * y * (1 - y),
+    "σ({0})",
+    "The logistic function 1 / (1 + exp(-x)); never overflows.",
+)
+softplus = _unary(
+    "softplus",
+    lambda xp, x: xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))),
+    lambda g, y, x: g * sigmoid(x),
+    "ln(1 + exp({0}))",
+    "ln(1 + eˣ), a smooth relu; never overflows (Dugas et al., 2001).",
+)
+relu = _unary(
+    "relu",
+    lambda xp, x: xp.maximum(x, 0),
+    lambda g, y, x: where(x > 0, g, 0.0),
+    "max(0, {0})",
+    "max(0, x); the derivative at 0 is 0 (Nair and Hinton, 2010).",
+    gap=0.1,
+)
+
+# ---- tests of one number ------------------------------------------------------------------------
+
+logical_not = _unary(
+    "logical_not", lambda xp, x: xp.logical_not(x), ZERO, "¬{0}", "Not.", floats=False, result=bool_
+)
+isnan = _unary("isnan", lambda xp, x: xp.isnan(x), ZERO, "isnan({0})", "x is NaN.", result=bool_)
+isinf = _unary(
+    "isinf", lambda xp, x: xp.isinf(x), ZERO, "isinf({0})", "x is infinite.", result=bool_
+)
+isfinite = _unary(
+    "isfinite", lambda xp, x: xp.isfinite(x), ZERO, "isfinite({0})", "Finite.", result=bool_
+)
+
+# ---- two numbers -----------------------------------------------------------------------------------
+
+_PAIRS = [((), ()), ((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (3,)), ((0, 3), (1, 3)), ((3,), ())]
+
+
+def _binary(
+    name: str,
+    compute: Callable[..., Any],
+    derivatives: tuple[Any, ...],
+    formula: str,
+    doc: str,
+    *,
+    floats: bool = False,
+    result: Any = None,
+    operand: Callable[..., Any] | None = None,
+    **domain: Any,
+) -> BinaryFunction:
+    """Declare an operation of two numbers and its broadcasting function."""
+
+    def strict() -> Iterable[Sample]:
+        return [
+            Sample((reals(*shape, **domain), reals(*shape, seed=1, **domain)))
+            for shape in [(), (2, 3), (0, 3), (1, 1)]
+        ]
+
+    def broadcasting() -> Iterable[Sample]:
+        return [
+            Sample((reals(*first, **domain), reals(*second, seed=1, **domain)))
+            for first, second in _PAIRS
+        ]
+
+    op = register(
+        Operation(
+            name,
+            same_type(name, floats=floats, result=result),
+            compute,
+            derivatives,
+            formula,
+            strict,
+        )
+    )
+
+    def body(a: TensorLike, b: TensorLike) -> Tensor:
+        if operand is not None:
+            a, b = operand(a), operand(b)
+        return apply(op, *align(a, b, floats=floats))
+
+    body.__name__ = body.__qualname__ = name
+    body.__doc__ = doc
+    return function(broadcasting, name)(body)
+
+
+def _power_of_base(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """∂(aᵇ)/∂a = b·aᵇ⁻¹, and 0 where b = 0, for then aᵇ is the constant 1."""
+    return where(b == 0, 0.0, g * b * power(a, where(b == 0, 1.0, b - 1)))
+
+
+def _power_of_exponent(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """∂(aᵇ)/∂b = aᵇ·ln a, and 0 where a = 0 and b ≥ 0, the limit."""
+    flat = logical_and(a == 0, b >= 0)
+    return where(flat, 0.0, g * y * log(where(flat, 1.0, a)))
+
+
+def _winner(g: Tensor, y: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    """The input that is the result gets the gradient; equal inputs get half of it each."""
+    return g * (cast(own == y, g.dtype) * 1.0 - cast(own == other, g.dtype) * 0.5)
+
+
+def _remainder(xp: Any, a: Any, b: Any) -> Any:
+    return xp.remainder(a, b)
+
+
+add = _binary(
+    "add", lambda xp, a, b: a + b, (lambda g, y, a, b: g, lambda g, y, a, b: g), "{0} + {1}", "a + b"
+)
+subtract = _binary(
+    "subtract",
+    lambda xp, a, b: xp.subtract(a, b),
+    (lambda g, y, a, b: g, lambda g, y, a, b: -g),
+    "{0} - {1}",
+    "a - b",
+)
+multiply = _binary(
+    "multiply",
+    lambda xp, a, b: a * b,
+    (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
+    "{0} · {1}",
+    "a · b",
+)
+divide = _binary(
+    "divide",
+    lambda xp, a, b: a / b,
+    (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
+    "{0} / {1}",
+    "a / b; the quotient of integers is float32.",
+    floats=True,
+    gap=0.3,
+)
+_power = _binary(
+    "power",
+    lambda xp, a, b: xp.power(a, b),
+    (_power_of_base, _power_of_exponent),
+    "{0}^{1}",
+    "aᵇ",
+    low=0.3,
+)
+maximum = _binary(
+    "maximum",
+    lambda xp, a, b: xp.maximum(a, b),
+    (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
+    "max({0}, {1})",
+    "The larger of a and b; equal numbers share the gradient in halves.",
+)
+minimum = _binary(
+    "minimum",
+    lambda xp, a, b: xp.minimum(a, b),
+    (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
+    "min({0}, {1})",
+    "The smaller of a and b; equal numbers share the gradient in halves.",
+)
+floor_divide = _binary(
+    "floor_divide",
+    lambda xp, a, b: xp.floor_divide(a, b),
+    (ZERO, ZERO),
+    "⌊{0} / {1}⌋",
+    "⌊a / b⌋",
+    gap=0.3,
+)
+remainder = _binary(
+    "remainder",
+    _remainder,
+    (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor_divide(a, b)),
+    "{0} mod {1}",
+    "a - ⌊a / b⌋ · b, with the sign of b.",
+    gap=0.3,
+)
+arctan2 = _binary(
+    "arctan2",
+    lambda xp, a, b: xp.arctan2(a, b),
+    (lambda g, y, a, b: g * b / (a * a + b * b), lambda g, y, a, b: -g * a / (a * a + b * b)),
+    "arctan2({0}, {1})",
+    "The angle of the point (b, a).",
+    floats=True,
+    gap=0.3,
+)
+hypot = _binary(
+    "hypot",
+    lambda xp, a, b: xp.hypot(a, b),
+    (lambda g, y, a, b: g * a / y, lambda g, y, a, b: g * b / y),
+    "√({0}² + {1}²)",
+    "√(a² + b²) without overflow.",
+    floats=True,
+    gap=0.3,
+)
+logaddexp = _binary(
+    "logaddexp",
+    lambda xp, a, b: xp.logaddexp(a, b),
+    (lambda g, y, a, b: g * sigmoid(a - b), lambda g, y, a, b: g * sigmoid(b - a)),
+    "ln(exp({0}) + exp({1}))",
+    "ln(eᵃ + eᵇ) without overflow.",
+    floats=True,
+)
+
+_COMPARE = (ZERO, ZERO)
+equal = _binary("equal", lambda xp, a, b: a == b, _COMPARE, "{0} = {1}", "a = b", result=bool_)
+not_equal = _binary(
+    "not_equal", lambda xp, a, b: a != b, _COMPARE, "{0} ≠ {1}", "a ≠ b", result=bool_
+)
+less = _binary("less", lambda xp, a, b: a < b, _COMPARE, "{0} < {1}", "a < b", result=bool_)
+less_equal = _binary(
+    "less_equal", lambda xp, a, b: a <= b, _COMPARE, "{0} ≤ {1}", "a ≤ b", result=bool_
+)
+greater = _binary("greater", lambda xp, a, b: a > b, _COMPARE, "{0} > {1}", "a > b", result=bool_)
+greater_equal = _binary(
+    "greater_equal", lambda xp, a, b: a >= b, _COMPARE, "{0} ≥ {1}", "a ≥ b", result=bool_
+)
+logical_and = _binary(
+    "logical_and",
+    lambda xp, a, b: xp.logical_and(a, b),
+    _COMPARE,
+    "{0} ∧ {1}",
+    "a and b",
+    result=bool_,
+    operand=boolean,
+)
+logical_or = _binary(
+    "logical_or",
+    lambda xp, a, b: xp.logical_or(a, b),
+    _COMPARE,
+    "{0} ∨ {1}",
+    "a or b",
+    result=bool_,
+    operand=boolean,
+)
+logical_xor = _binary(
+    "logical_xor",
+    lambda xp, a, b: xp.logical_xor(a, b),
+    _COMPARE,
+    "{0} ⊕ {1}",
+    "either a or b",
+    result=bool_,
+    operand=boolean,
+)
+
+
+@function()
+def power(a: TensorLike, b: TensorLike) -> Tensor:
+    """aᵇ. A whole number as exponent keeps the sign right for negative bases."""
+    if isinstance(b, (int, float)) and b == 2:
+        base = as_tensor(a)
+        return base * base  # one multiplication instead of a power, and exact
+    return _power(a, b)
+
+
+# ---- choice ---------------------------------------------------------------------------------------
+
+
+def _where_type(condition: Any, a: Any, b: Any) -> Any:
+    same_type("where")(a, b)
+    same_type("where")(condition, a._replace(dtype=bool_))
+    return a
+
+
+WHERE = register(
+    Operation(
+        "where",
+        _where_type,
+        lambda xp, condition, a, b: xp.where(condition, a, b),
+        (
+            ZERO,
+            lambda g, y, condition, a, b: where(condition, g, 0.0),
+            lambda g, y, condition, a, b: where(condition, 0.0, g),
+        ),
+        "{1} if {0} else {2}",
+        lambda: [
+            Sample((integers(*shape, high=2) > 0, reals(*shape), reals(*shape, seed=1)))
+            for shape in [(), (2, 3), (0, 2), (1, 1)]
+        ],
+    )
+)
+
+
+@function(
+    lambda: [
+        Sample((integers(2, 3, high=2) > 0, reals(3), reals(2, 1, seed=1))),
+        Sample((integers(3, high=2) > 0, reals(), reals(2, 3))),
+    ]
+)
+def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
+    """``a`` where the condition holds, otherwise ``b``; all three are broadcast.
+
+    Both sides are computed. A derivative that is infinite on the side that is not taken gives
+    NaN (0 · ∞): make the argument harmless there with a `where` of its own.
+    """
+    a, b = align(a, b)
+    condition = boolean(condition)
+    shape = np.broadcast_shapes(condition.shape, a.shape)
+    return apply(WHERE, *(broadcast_to(x, shape) for x in (condition, a, b)))
+
+
+# ---- identities with a meaning for the derivative ----------------------------------------------------
+
+STOP_GRADIENT = register(
+    Operation("stop_gradient", same_type("stop_gradient"), lambda xp, x: x, (ZERO,), "{0}")
+)
+#: The same value as a node of its own: what a derivative is taken by.
+IDENTITY = register(
+    Operation(
+        "identity",
+        same_type("identity"),
+        lambda xp, x: x,
+        (lambda g, y, x: g,),
+        "{0}",
+        _shapes(),
+    )
+)
+
+
+@function()
+def stop_gradient(x: TensorLike) -> Tensor:
+    """The same value, taken as a constant by the chain rule."""
+    return apply(STOP_GRADIENT, as_tensor(x))
+
+
+def identity(x: Tensor) -> Tensor:
+    return apply(IDENTITY, x)
+
+
+# ---- functions of the functions above -----------------------------------------------------------------
+
+
+def _smooth(*shapes: tuple[int, ...], **domain: Any) -> Callable[[], Iterable[Sample]]:
+    return lambda: [Sample((reals(*s, **domain),)) for s in shapes or [(2, 3), (0, 2), ()]]
+
+
+@function(_smooth())
+def square(x: TensorLike) -> Tensor:
+    """x²"""
+    x = as_tensor(x)
+    return x * x
+
+
+@function(_smooth(gap=0.3))
+def reciprocal(x: TensorLike) -> Tensor:
+    """1 / x"""
+    return divide(1.0, floating(x))
+
+
+@function(
+    lambda: [
+        Sample((reals(2, 3), -0.7, 0.9)),
+        Sample((reals(2, 3), reals(3, low=-1.0, high=-0.5), reals(2, 1, low=0.5, high=1.0))),
+        Sample((reals(4), None, 0.5)),
+    ]
+)
+def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> Tensor:
+    """The number in [low, high] that is nearest to x. At the bounds the derivative is 1."""
+    x = as_tensor(x)
+    if low is not None:
+        x = where(x < low, low, x)
+    if high is not None:
+        x = where(x > high, high, x)
+    return x
+
+
+def result_dtype(*operands: TensorLike) -> Any:
+    """The element type of arithmetic between the operands."""
+    dtype = as_tensor(operands[0]).dtype
+    for operand in operands[1:]:
+        dtype = promote(dtype, as_tensor(operand).dtype)
+    return dtype
+

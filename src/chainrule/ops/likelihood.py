@@ -1,0 +1,38 @@
+"""Cross-entropies from logits: fused, so that no logarithm of a rounded 0 is ever taken."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ir.operation import Sample
+from ..tensor import Tensor, TensorLike, as_tensor
+from .declare import align, floating, function, reals
+from .elementwise import softplus
+from .indexing import take_along_axis
+from .reduction import log_softmax
+from .shape import expand_dims, reshape
+
+
+@function(
+    lambda: [
+        Sample((reals(2, 3), np.array([0, 2]))),
+        Sample((reals(0, 3), np.zeros(0, dtype=np.int64))),
+    ]
+)
+def cross_entropy_from_logits(logits: TensorLike, classes: TensorLike) -> Tensor:
+    """-ln softmax(logits)[class] for every row, from class numbers; never overflows.
+
+    Args:
+        logits: (…, classes) scores.
+        classes: (…) class numbers.
+    """
+    logits, classes = floating(logits), as_tensor(classes)
+    picked = take_along_axis(log_softmax(logits), expand_dims(classes, -1), -1)
+    return -reshape(picked, classes.shape)
+
+
+@function(lambda: [Sample((reals(2, 3), np.array([[0.0, 1.0, 0.5], [1.0, 1.0, 0.0]])))])
+def binary_cross_entropy_from_logits(logits: TensorLike, targets: TensorLike) -> Tensor:
+    """softplus(z) - z·t = -t·ln σ(z) - (1-t)·ln(1-σ(z)), for every element; never overflows."""
+    logits, targets = align(logits, targets, floats=True)
+    return softplus(logits) - logits * targets

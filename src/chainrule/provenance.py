@@ -1,0 +1,55 @@
+"""Where a node comes from: the user's line, and the layer that is being called.
+
+Kept outside a node's identity: it serves messages and explanations, never results.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .ir.node import Origin
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class _Calls(threading.local):
+    def __init__(self) -> None:
+        self.names: list[Callable[[], str]] = []
+
+
+_calls = _Calls()
+
+
+@contextmanager
+def layer(name: Callable[[], str]) -> Iterator[None]:
+    """Inside, nodes belong to the layer of this name. The name is only asked for when needed."""
+    _calls.names.append(name)
+    try:
+        yield
+    finally:
+        _calls.names.pop()
+
+
+def current_layer() -> str:
+    """The path of the innermost layer that is being called, such as ``layers.2``."""
+    return ".".join(filter(None, (name() for name in _calls.names)))
+
+
+def user_line() -> tuple[str, int]:
+    """The nearest file and line on the stack outside of chainrule."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_PACKAGE):
+            return frame.f_code.co_filename, frame.f_lineno
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return "", 0
+
+
+def here() -> Origin:
+    return Origin(*user_line(), current_layer())

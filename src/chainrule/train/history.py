@@ -1,0 +1,44 @@
+"""What happened in training, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class History:
+    """One record an epoch: a dict of numbers by name.
+
+    Names: ``epoch`` (from 1), ``loss`` (mean over the training rows, while the weights changed),
+    ``rate``, ``gradient_norm`` (of the last step), ``seconds``; with validation data also
+    ``val_loss`` and ``val_`` and the name of each metric.
+
+    Attributes:
+        records: the records.
+        best: the record whose weights were the best, or None.
+        interrupted: whether the user stopped the training.
+
+    Example:
+        >>> history = History()
+        >>> history.records.append({"epoch": 1, "loss": 0.5})
+        >>> history["loss"]
+        [0.5]
+    """
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, float]] = []
+        self.best: dict[str, float] | None = None
+        self.interrupted = False
+
+    def __getitem__(self, name: str) -> list[float]:
+        return [record[name] for record in self.records if name in record]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        return iter(self.records)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON data."""
+        return {"epochs": self.records, "best": self.best, "interrupted": self.interrupted}

@@ -1,0 +1,118 @@
+"""What a user sees while a network trains."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+_HIDDEN = ("epoch", "seconds", "gradient_norm")
+
+
+def progress_display(wanted: bool) -> list[Callback]:
+    """The display that fits where the program runs: a live line, or one plain line an epoch."""
+    if not wanted:
+        return []
+    if sys.stderr.isatty() or _in_notebook():
+        return [LiveLine()]
+    return [PlainLines()]
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def describe(record: dict[str, float]) -> str:
+    """The numbers of an epoch in a line.
+
+    Example:
+        >>> describe({"epoch": 1, "loss": 0.51234, "rate": 0.001, "val_accuracy": 0.975})
+        'loss 0.5123  rate 0.001  val_accuracy 0.975'
+    """
+    return "  ".join(f"{k} {v:.4g}" for k, v in record.items() if k not in _HIDDEN)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _Clocked(Callback):
+    """Knows how far the training is, and when it will end."""
+
+    def on_start(self, trainer: Trainer, epochs: int, steps: int) -> None:
+        self.epochs, self.steps = epochs, steps
+        self.first = trainer.epoch
+        self.begun = time.perf_counter()
+
+    def left(self, done: float) -> str:
+        """The time that is left after this share of all steps."""
+        if done <= 0:
+            return "?"
+        return _clock((time.perf_counter() - self.begun) * (1 - done) / done)
+
+
+class PlainLines(_Clocked):
+    """One line an epoch, for logs and pipes."""
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        number = trainer.epoch - self.first
+        print(
+            f"epoch {number}/{self.epochs}  {describe(record)}  {self.left(number / self.epochs)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def on_end(self, trainer: Trainer) -> None:
+        if trainer.stop_reason:
+            print(f"stopped: {trainer.stop_reason}", file=sys.stderr, flush=True)
+
+
+class LiveLine(_Clocked):
+    """One line that changes in place, on terminals and in notebooks."""
+
+    def on_start(self, trainer: Trainer, epochs: int, steps: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().on_start(trainer, epochs, steps)
+        self.numbers = ""
+        self.display: Any = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[numbers]}"),
+            TextColumn("[dim]{task.fields[left]} left"),
+            console=Console(stderr=True),
+            refresh_per_second=8,
+        )
+        self.task = self.display.add_task(
+            "", total=epochs * steps, epoch=f"0/{epochs}", numbers="", left="?"
+        )
+        self.display.start()
+
+    def on_step_end(self, trainer: Trainer, step: int, loss: float) -> None:
+        number = trainer.epoch - self.first
+        done = (number * self.steps + step) / (self.epochs * self.steps)
+        self.display.update(
+            self.task,
+            advance=1,
+            epoch=f"{number + 1}/{self.epochs}",
+            numbers=self.numbers or f"loss {loss:.4g}",
+            left=self.left(done),
+        )
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        self.numbers = describe(record)
+        self.display.update(self.task, numbers=self.numbers)
+
+    def on_end(self, trainer: Trainer) -> None:
+        self.display.stop()
+        if trainer.stop_reason:
+            self.display.console.print(f"stopped: {trainer.stop_reason}", style="dim")

@@ -1,0 +1,297 @@
+"""The training loop: epochs of steps, validation, early stopping, the best weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import metrics as metric_functions
+from ..compile import Compiled
+from ..data.arrays import Arrays
+from ..data.split import split_indices
+from ..errors import ConfigError
+from ..losses import LOSSES
+from ..metrics import METRICS
+from ..nn import Module
+from ..ops import sigmoid, softmax
+from ..ops.random import fold_in, key, permutation
+from ..optim import EMA, OPTIMIZERS, Optimizer
+from ..tensor import Tensor
+from .callbacks import Callback
+from .history import History
+from .progress import progress_display
+from .step import Step
+
+Array = np.ndarray[Any, Any]
+
+#: What turns the output of the network into a prediction, by the loss that it is trained with.
+_OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "cross_entropy": softmax,
+    "binary_cross_entropy": sigmoid,
+}
+#: Rows that are evaluated at once; small enough for the cache, large enough to be quick.
+_CHUNK = 2048
+
+
+class Trainer:
+    """Trains a model on examples.
+
+    Args:
+        model: the network; its output goes into the loss.
+        loss: a name from `chainrule.losses.LOSSES`, or a function of prediction and target that
+            returns one number.
+        optimizer: an optimizer of the model's parameters, or a name from
+            `chainrule.optim.OPTIMIZERS` with its defaults.
+        lr: the learning rate or schedule, if the optimizer is given by name.
+        metrics: names from `chainrule.metrics.METRICS`, computed on validation data.
+        output: turns the network's output into predictions; softmax or sigmoid for the
+            cross-entropies, otherwise nothing.
+        average: the decay of an exponential moving average of the weights (EMA), which is then
+            validated and kept in place of the last weights.
+        seed: order of the rows, dropout and the split follow from it, to the bit.
+        callbacks: called at the moments that `Callback` names.
+        progress: a live line on a terminal, one line an epoch elsewhere; False for nothing.
+
+    Example:
+        >>> import chainrule as cr, numpy as np
+        >>> x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(-1, 1)
+        >>> model = cr.nn.Sequential(cr.nn.Linear(1, 16), cr.nn.Tanh(), cr.nn.Linear(16, 1))
+        >>> trainer = cr.Trainer(model, "mse", "adam", lr=0.01, progress=False)
+        >>> history = trainer.fit((x, x**2), epochs=200, batch_size=16)
+        >>> history["loss"][-1] < 0.001
+        True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: str | Callable[..., Tensor],
+        optimizer: str | Optimizer = "adamw",
+        *,
+        lr: Any = None,
+        metrics: Sequence[str] = (),
+        output: Callable[[Tensor], Tensor] | None = None,
+        average: float | None = None,
+        seed: int = 0,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = True,
+    ) -> None:
+        self.model = model
+        self.loss = _by_name(loss, LOSSES, "loss") if isinstance(loss, str) else loss
+        self.output = output or (_OUTPUTS.get(loss) if isinstance(loss, str) else None)
+        if isinstance(optimizer, str):
+            options = {} if lr is None else {"lr": lr}
+            optimizer = _by_name(optimizer, OPTIMIZERS, "optimizer")(model, **options)
+        elif lr is not None:
+            raise ConfigError("The optimizer has its learning rate already.", found=f"lr={lr}")
+        self.optimizer: Optimizer = optimizer
+        self.metrics = {name: _by_name(name, METRICS, "metric") for name in metrics}
+        self.average = None if average is None else EMA(model, decay=average)
+        self.seed = seed
+        self.callbacks = list(callbacks)
+        self.progress = progress
+        self.history = History()
+        self.epoch = 0
+        self._steps: dict[int, Step] = {}
+        self._predict = Compiled(self._output_of)
+        self._error = Compiled(self._error_of)
+        self._stop_reason: str | None = None
+        self._best: dict[str, Array] | None = None
+        self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
+
+    # ---- fit -----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        validation: Any = None,
+        epochs: int = 100,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        accumulate: int = 1,
+        patience: int | None = None,
+        monitor: str = "val_loss",
+    ) -> History:
+        """Train, and leave the model with its best weights.
+
+        Args:
+            data: ``(inputs, target)`` or ``(inputs, target, weights)``.
+            validation: the same, or the fraction of the data to hold out.
+            epochs: how often to go through the data.
+            batch_size: rows in a step; None takes all of them (batch gradient descent), 1 is
+                stochastic gradient descent.
+            shuffle: another order in each epoch, a function of the seed and the epoch.
+            accumulate: batches whose averaged gradients make one update.
+            patience: stop after this many epochs without a better ``monitor``.
+            monitor: the number in the history that decides which weights are the best.
+
+        Returns:
+            The history, over all calls of `fit`.
+
+        Raises:
+            TrainingError: the loss is not finite; the model then has its best weights so far.
+        """
+        train, held_out = self._split(Arrays.of(data), validation)
+        size = len(train) if batch_size is None else min(batch_size, len(train))
+        if min(size, epochs, accumulate) < 1:
+            raise ConfigError("Training needs positive numbers.", found=f"batch_size={batch_size}, "
+                              f"epochs={epochs}, accumulate={accumulate}")  # fmt: skip
+        self._stop_reason, self._best, self.history.interrupted = None, None, False
+        self._fitting = True
+        listeners = [*self.callbacks, *progress_display(self.progress)]
+        for listener in listeners:
+            listener.on_start(self, epochs, -(-len(train) // size))
+        try:
+            waited = 0
+            for _ in range(epochs):
+                record = self._epoch(train, held_out, size, shuffle, accumulate, listeners)
+                waited = 0 if self._is_best(record, monitor, held_out) else waited + 1
+                for listener in listeners:
+                    listener.on_epoch_end(self, record)
+                if patience is not None and held_out is not None and waited >= patience:
+                    self.stop(f"no better {monitor} in {patience} epochs")
+                if self._stop_reason:
+                    break
+        except KeyboardInterrupt:
+            self.history.interrupted = True
+        finally:
+            self._fitting = False
+            self._restore_best()
+            for listener in listeners:
+                listener.on_end(self)
+        return self.history
+
+    def stop(self, reason: str) -> None:
+        """End the training after the current epoch."""
+        self._stop_reason = reason
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the training ended before its last epoch, if it did."""
+        return "interrupted" if self.history.interrupted else self._stop_reason
+
+    def _split(self, data: Arrays, validation: Any) -> tuple[Arrays, Arrays | None]:
+        if not isinstance(validation, (int, float)) or validation is None:
+            return data, None if validation is None else Arrays.of(validation)
+        classes = data.target if data.target is not None and data.target.dtype.kind in "biu" else None
+        kept, held_out = split_indices(
+            len(data), [1 - validation, validation], self.seed, stratify=classes
+        )
+        return data.take(kept), data.take(held_out)
+
+    def _epoch(
+        self,
+        train: Arrays,
+        held_out: Arrays | None,
+        size: int,
+        shuffle: bool,
+        accumulate: int,
+        listeners: list[Callback],
+    ) -> dict[str, float]:
+        start = time.perf_counter()
+        step = self._step(accumulate)
+        order = self._order(len(train)) if shuffle else None
+        total = weight = norm = 0.0
+        for number, batch in enumerate(train.batches(size, order), 1):
+            loss, norm = step(batch.inputs, batch.target, batch.weights)
+            rows = len(batch) if batch.weights is None else float(batch.weights.sum())
+            total, weight = total + loss * rows, weight + rows
+            for listener in listeners:
+                listener.on_step_end(self, number, loss)
+        self.epoch += 1
+        record = {
+            "epoch": self.epoch,
+            "loss": total / weight,
+            "rate": float(self.optimizer.rate.numpy()),
+            "gradient_norm": norm,
+        }
+        if held_out is not None:
+            record |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
+            self.optimizer.observe(record["val_loss"])
+        record["seconds"] = time.perf_counter() - start
+        self.history.records.append(record)
+        return record
+
+    def _step(self, accumulate: int) -> Step:
+        if accumulate not in self._steps:
+            self._steps[accumulate] = Step(
+                self.model, self.loss, self.optimizer, self.seed, self.average, accumulate
+            )
+        return self._steps[accumulate]
+
+    def _order(self, rows: int) -> Array:
+        """The order of the rows in an epoch: a function of the seed and the epoch only."""
+        return permutation(fold_in(key(self.seed), -1 - self.epoch), rows).numpy()
+
+    def _is_best(self, record: dict[str, float], monitor: str, held_out: Arrays | None) -> bool:
+        if held_out is None:
+            return True  # nothing to compare by: the last weights count
+        if monitor not in record:
+            raise ConfigError(f"Nothing named {monitor!r} is recorded.",
+                              expected=", ".join(record))  # fmt: skip
+        metric = METRICS.get(monitor.removeprefix("val_"))
+        sign = -1.0 if metric is not None and metric.higher_is_better else 1.0
+        best = self.history.best if self._best is not None else None
+        better = best is None or sign * record[monitor] < sign * best[monitor]
+        if better:
+            self.history.best = record
+            self._best = self._weights()
+        return better
+
+    def _weights(self) -> dict[str, Array]:
+        if self.average is None:
+            return self.model.state()
+        with self.average.applied():
+            return self.model.state()
+
+    def _restore_best(self) -> None:
+        if self._best is not None:
+            self.model.load_state(self._best)
+        elif self.average is not None and self.epoch:
+            self.model.load_state(self._weights())
+
+    # ---- use -----------------------------------------------------------------------------------
+
+    def _output_of(self, inputs: Any) -> Tensor:
+        result: Tensor = self.model(inputs)
+        return result if self.output is None else self.output(result)
+
+    def _error_of(self, inputs: Any, target: Any, weights: Any) -> Tensor:
+        options = {} if weights is None else {"sample_weights": weights}
+        return self.loss(self.model(inputs), target, **options)
+
+    def predict(self, inputs: Any) -> Array:
+        """Predictions for any number of rows: probabilities for the cross-entropies."""
+        parts = [self._predict(part.inputs).numpy() for part in Arrays(inputs).batches(_CHUNK)]
+        return np.concatenate(parts) if parts else self._predict(inputs).numpy()
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """Loss and metrics on examples; with averaged weights, if they are kept."""
+        examples = Arrays.of(data)
+        if self.average is None or not self._fitting:
+            return self._evaluate(examples)
+        with self.average.applied():
+            return self._evaluate(examples)
+
+    def _evaluate(self, examples: Arrays) -> dict[str, float]:
+        total = weight = 0.0
+        for part in examples.batches(_CHUNK):
+            rows = len(part) if part.weights is None else float(part.weights.sum())
+            loss = self._error(part.inputs, part.target, part.weights).item()
+            total, weight = total + loss * rows, weight + rows
+        results = {"loss": total / weight}
+        if self.metrics:
+            predicted = self.predict(examples.inputs)
+            for name in self.metrics:
+                results[name] = metric_functions.compute(name, examples.target, predicted)
+        return results
+
+
+def _by_name(name: str, known: Any, what: str) -> Any:
+    if name not in known:
+        raise ConfigError(f"Unknown {what} {name!r}.", expected=", ".join(sorted(known)))
+    return known[name]

@@ -1,0 +1,114 @@
+"""Compute the stored references with PyTorch, a system independent of chainrule.
+
+    python -m venv /tmp/torch && /tmp/torch/bin/pip install torch numpy
+    /tmp/torch/bin/python tests/references/make_references.py
+
+All is computed in float64 on one thread from inputs that NumPy draws with a fixed seed: a second
+run writes the same files. No result in them is typed by hand. Where PyTorch lacks a function,
+`sources/` writes it out in PyTorch.
+
+A **tensor** is `{"dtype": "float64" | "int64" | "bool", "shape": [...], "data": [...]}`, its data
+row by row, floats in the shortest text that gives the same float64, infinities and NaN as the
+strings "inf", "-inf" and "nan". `numpy.array(t["data"], t["dtype"]).reshape(t["shape"])` reads it.
+
+`operations.json`: `{"made_with": {...}, "cases": [case, ...]}`, each case
+
+    module   "ops" or "losses": the function is chainrule.<module>.<name>
+    name     chainrule's name: NumPy's where NumPy has the function, otherwise PyTorch's
+    case     what sets it apart from the others of its name; it starts with "kink:" where the
+             function has no derivative and a convention (PyTorch's) is recorded
+    inputs   the positional arguments: tensors, lists of tensors (concatenate) or strings (einsum)
+    attrs    the keyword arguments: numbers, strings, null for None, lists for tuples, tensors;
+             an index's slice is {"slice": [start, stop, step]}, its ellipsis "..."
+    output   a tensor, or a list of tensors where the function gives several
+    weights  like output: the fixed weights of each differentiable output, null for the others
+    grads    like inputs: the gradient of sum(output * weights) for each float input; null where
+             there is none, or PyTorch gives none
+
+Outputs have PyTorch's dtype; indices are int64. Every gradient outside the kinks was compared with
+central differences before it was stored.
+
+`optimizers.json`: `problem` holds the data `x`, `y` of sources/optimizers.py and its parameters
+`w`, `b` before the first step; `trajectories`, for each optimizer and choice of `attrs` (PyTorch's
+names), the parameters after steps 1, 2, 3, 10 and 100; `clippings`, gradients before and after
+clipping, and their norm before. Lion, which PyTorch lacks, follows its paper, in NumPy.
+
+`schedules.json`: `rates[t]` is the learning rate of update t, t = 0 ... 49, with the base rate
+`lr`; the schedule moves on after each update, ReduceLROnPlateau with `metrics[t]`.
+
+`initialisation.json`: `gains` by nonlinearity, and in `draws`, for weights of shape (out, in), what
+each initialiser draws with: `low` and `high` of the uniform, `mean` and `std` of the normal
+distribution.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sources import (
+    elementwise,
+    initialisation,
+    layers,
+    linear_algebra,
+    losses,
+    optimizers,
+    reductions,
+    schedules,
+    shapes,
+)
+from sources.cases import SEED, encode
+
+HERE = Path(__file__).parent
+MADE_WITH = {"torch": torch.__version__, "numpy": np.__version__, "seed": SEED}
+
+
+def write(name: str, **parts: Any) -> None:
+    """Write one item of a list a line, so that a diff shows which cases changed."""
+    text = ",\n".join(f"{dump(key)}: {part(value)}" for key, value in parts.items())
+    path = HERE / name
+    path.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def part(value: Any) -> str:
+    if not isinstance(value, list):
+        return dump(value)
+    return "[\n" + ",\n".join(dump(item) for item in value) + "\n]"
+
+
+def dump(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    modules = (elementwise, reductions, linear_algebra, shapes, layers, losses)
+    families = [*(module.ops for module in modules), losses.losses]
+    cases = [case for family in families for case in family.cases]
+    labels = [(case["module"], case["name"], case["case"]) for case in cases]
+    if twice := {label for label in labels if labels.count(label) > 1}:
+        sys.exit(f"two cases have the same name: {sorted(twice)}")
+    write("operations.json", made_with=MADE_WITH, cases=cases)
+    write(
+        "optimizers.json",
+        made_with=MADE_WITH,
+        problem={key: encode(value) for key, value in optimizers.problem().items()},
+        trajectories=list(optimizers.trajectories()),
+        clippings=list(optimizers.clippings()),
+    )
+    write("schedules.json", made_with=MADE_WITH, sequences=list(schedules.sequences()))
+    write(
+        "initialisation.json",
+        made_with=MADE_WITH,
+        gains=list(initialisation.gains()),
+        draws=list(initialisation.facts()),
+    )
+    functions = {label[:2] for label in labels}
+    print(f"{len(cases)} cases of {len(functions)} functions")
+
+
+if __name__ == "__main__":
+    main()

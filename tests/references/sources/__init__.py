@@ -1,0 +1,1 @@
+"""What the stored references are computed from, one subject a module."""
