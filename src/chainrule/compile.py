@@ -15,6 +15,7 @@ import numpy as np
 
 from . import tree
 from .backends.numpy import Program
+from .differentiate import in_derivative
 from .errors import TraceError
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
@@ -45,6 +46,14 @@ class Traced:
         self.variables = variables
         self.assigned = assigned
         self.rebuild = rebuild
+        self._kinds = self._present_kinds()
+
+    def _present_kinds(self) -> list[tuple[Type, int]]:
+        return [(variable.type, variable.node.watched) for variable in self.variables]
+
+    def is_stale(self) -> bool:
+        """Whether a variable has been frozen, unfrozen or converted since the trace."""
+        return self._kinds != self._present_kinds()
 
 
 @contextmanager
@@ -113,27 +122,35 @@ def _dynamic(leaf: Any) -> Type | None:
     """The type of a leaf that the graph takes as an input; None for what is built in.
 
     Numbers with a fraction are inputs, so that a learning rate may change; whole numbers, names
-    and flags steer the Python code and are built in.
+    and flags steer the Python code and are built in. Variables and modules are passed on as they
+    are, and what the function reads of them becomes an input.
     """
     if isinstance(leaf, Type):
         return leaf
+    if isinstance(leaf, Variable):
+        return None
     if isinstance(leaf, (Tensor, np.ndarray, np.generic, float)):
         return as_tensor(leaf).type
     return None
 
 
 def _lift(outputs: list[Node]) -> tuple[list[Variable], Graph]:
-    """Variables that the outputs depend on, and the graph with them as inputs."""
+    """Variables that the outputs depend on, and the graph with them as inputs.
+
+    What was computed before the trace is a constant, even if it was computed from a variable.
+    """
     variables: list[Variable] = []
     inputs: list[Node] = []
     new: dict[Node, Node] = {}
     for node in topological_order(outputs):
-        owner = node.attributes.get("owner")
-        if owner is not None:
-            variables.append(owner())
-            name = owner().name or f"variable {len(inputs)}"
+        owner = node.attributes["owner"]() if "owner" in node.attributes else None
+        if owner is not None and owner.node is node:
+            variables.append(owner)
+            name = owner.name or f"variable {len(inputs)}"
             inputs.append(placeholder(node.type, name, TRACE_BIT))
             new[node] = inputs[-1]
+        elif node.value is not None and (node.inputs or node.attributes):
+            new[node] = constant(node.value)
         elif any(new[source] is not source for source in node.inputs):
             sources = tuple(new[source] for source in node.inputs)
             new[node] = Node(
@@ -141,7 +158,10 @@ def _lift(outputs: list[Node]) -> tuple[list[Variable], Graph]:
             )
         else:
             new[node] = node
-    return variables, Graph(inputs, [new[node] for node in outputs])
+    results = [new[node] for node in outputs]
+    needed = set(topological_order(results))
+    pairs = [(v, i) for v, i in zip(variables, inputs, strict=True) if i in needed]
+    return [v for v, _ in pairs], Graph([i for _, i in pairs], results)
 
 
 class Compiled:
@@ -159,6 +179,10 @@ class Compiled:
         return self._program(arguments, options)[0]
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Run the program for arguments of these types; the first time, make it."""
+        if tracing.record is not None or in_derivative():
+            # A program has no history: here the function's own code is a part of what is recorded.
+            return self._function(*arguments, **options)
         traced, run = self._program(arguments, options)
         leaves, _, _ = tree.flatten([list(arguments), options])
         inputs = [_value(leaf) for leaf in leaves if _dynamic(leaf) is not None]
@@ -167,13 +191,17 @@ class Compiled:
         results = run(inputs)
         count = len(results) - len(traced.assigned)
         for variable, value in zip(traced.assigned, results[count:], strict=True):
-            variable.assign(value)
+            variable.assign(Tensor(constant(value)))
         return traced.rebuild(results[:count])
 
-    def _program(self, arguments: Any, options: Any) -> Any:
+    def _program(
+        self, arguments: Any, options: Any
+    ) -> tuple[Traced, Callable[[list[Array]], list[Array]]]:
         leaves, _, structure = tree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
-        built_in = [leaf if kind is None else kind for leaf, kind in zip(leaves, kinds, strict=True)]
+        built_in = [
+            leaf if kind is None else kind for leaf, kind in zip(leaves, kinds, strict=True)
+        ]
         key = (structure, *((type(leaf), leaf) for leaf in built_in))
         try:
             found = self._programs.get(key)
@@ -183,7 +211,7 @@ class Compiled:
                 found=str(error),
                 hint="Pass tensors, arrays, numbers, strings, or lists, tuples and dicts of them.",
             ) from None
-        if found is None:
+        if found is None or found[0].is_stale():
             traced = trace(self._function, *arguments, **options)
             found = self._programs[key] = (traced, Program(traced.graph))
         return found
@@ -198,7 +226,18 @@ def compile(function: Callable[..., Any]) -> Compiled:
 
     Tensors, arrays and floats among the arguments are inputs of the graph; other arguments (flags,
     whole numbers, names) are built in, and another value of them means another trace. Parameters
-    and other variables may be read and assigned as usual.
+    and other variables may be read and assigned as usual; one that is frozen or converted later
+    means another trace, too. Inside a derivative or another trace the function's own code runs.
+
+    Python floats become float32 inputs. What a call leaves in ``.grad`` is forgotten when it ends:
+    assign or return it. Python's ``if`` on the value of a tensor, and printing it, are errors:
+    there is no value while the function is traced.
+
+    Args:
+        function: takes and returns trees (lists, tuples, dicts) of tensors and other objects.
+
+    Raises:
+        TraceError: the function looks at the value of a tensor, or an argument cannot be hashed.
 
     Example:
         >>> import chainrule as cr

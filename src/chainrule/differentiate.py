@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
 from . import tree
-from .errors import DerivativeError
+from .errors import DerivativeError, TraceError
 from .ir.graph import topological_order
 from .ir.node import Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
@@ -27,7 +27,7 @@ from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, trac
 __all__ = ["check_grad", "grad", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
-# ---- the walk ------------------------------------------------------------------------------------------
+# ---- the walk --------------------------------------------------------------------------------
 
 
 def pull_back(
@@ -79,10 +79,17 @@ def _contribution(
             hint="Use cr.stop_gradient on it if it is meant as a constant.",
         )
     result: Tensor = rule(upstream, *arguments, **node.attributes)
+    if result.type != node.inputs[position].type:
+        raise DerivativeError(
+            f"The derivative rule of {node.op.name} by its input {position + 1} is wrong: "
+            "a gradient has the type of the input.",
+            expected=str(node.inputs[position].type),
+            found=str(result.type),
+        )
     return result
 
 
-# ---- backward(), as PyTorch users know it ----------------------------------------------------------------
+# ---- backward(), as PyTorch users know it ----------------------------------------------------
 
 
 def backward(output: Tensor, upstream: Tensor | None = None) -> None:
@@ -102,6 +109,13 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
     if upstream is None:
         _need_scalar(output, "backward()")
         upstream = ones_like(output)
+    upstream = as_tensor(upstream, output.dtype)
+    if upstream.shape != output.shape:
+        raise DerivativeError(
+            "The upstream gradient has the shape of the tensor.",
+            expected=str(output.type),
+            found=str(upstream.type),
+        )
     leaves = [
         node
         for node in topological_order([output.node])
@@ -110,8 +124,8 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
     if not leaves:
         raise DerivativeError(
             "backward() found no parameter that this tensor depends on.",
-            hint="Make parameters with cr.parameter(...); values that went through .numpy() or "
-            "detach() are constants.",
+            hint="Make parameters with cr.parameter(...); values that went through .numpy(), "
+            "detach() or a function of cr.compile are constants.",
         )
     keep = TRACE_BIT
     for node, gradient in zip(leaves, pull_back(output, upstream, leaves, keep), strict=True):
@@ -119,8 +133,19 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
         if owner is not None and gradient is not None:
             gradient = gradient.detach()
             if tracing.record is not None:
+                _need_fresh(owner)
                 tracing.record.gradients.setdefault(owner, owner.grad)
             owner.grad = gradient if owner.grad is None else (owner.grad + gradient)
+
+
+def _need_fresh(owner: Tensor) -> None:
+    """In a trace an earlier gradient would be built in as a constant and added in every call."""
+    if owner.grad is not None and owner.grad.node.value is not None:
+        raise TraceError(
+            "Gradients cannot add up from call to call of a compiled function.",
+            where=f"parameter {owner.name}" if owner.name else None,
+            hint="Set .grad = None before backward(), inside the function.",
+        )
 
 
 def _need_scalar(output: Any, who: str) -> None:
@@ -136,7 +161,7 @@ def _need_scalar(output: Any, who: str) -> None:
 
 FUNCTIONS["backward"] = backward
 
-# ---- gradients of functions -------------------------------------------------------------------------------
+# ---- gradients of functions ------------------------------------------------------------------
 
 
 class _Depth(threading.local):
@@ -144,6 +169,11 @@ class _Depth(threading.local):
 
 
 _depth = _Depth()
+
+
+def in_derivative() -> bool:
+    """Whether a function is being differentiated now, by `grad` or one of its kin."""
+    return _depth.level > 0
 
 
 @contextmanager
@@ -178,24 +208,31 @@ def _settle(x: Any, keep: int) -> Any:
 
 @contextmanager
 def _in_place_of(argument: Any, leaves: list[Tensor]) -> Iterator[Any]:
-    """The argument with other leaves; a module keeps its identity and gets them for a while."""
-    if hasattr(argument, "trainable_parameters"):
-        owners = list(argument.trainable_parameters().values())
-        before = [owner.node for owner in owners]
-        try:
-            for owner, leaf in zip(owners, leaves, strict=True):
-                owner.node = leaf.node
-            yield argument
-        finally:
-            for owner, node in zip(owners, before, strict=True):
-                owner.node = node
-    else:
-        _, rebuild, _ = tree.flatten(argument)
-        yield rebuild(leaves)
+    """The argument with other leaves; modules keep their identity and get them for a while."""
+    parts, rebuild, _ = tree.flatten(argument)
+    rest = iter(leaves)
+    owners = [
+        owner
+        for part in parts
+        if tree.is_module(part)
+        for owner in part.trainable_parameters().values()
+    ]
+    before = [owner.node for owner in owners]
+    try:
+        replaced = []
+        for part in parts:
+            if tree.is_module(part):
+                for owner in part.trainable_parameters().values():
+                    owner.node = next(rest).node
+            replaced.append(part if tree.is_module(part) else next(rest))
+        yield rebuild(replaced)
+    finally:
+        for owner, node in zip(owners, before, strict=True):
+            owner.node = node
 
 
 def _leaves(argument: Any, who: str) -> tuple[list[Tensor], Callable[[list[Any]], Any]]:
-    raw, rebuild, _ = tree.flatten(argument)
+    raw, rebuild, _ = tree.flatten(argument, open_modules=True)
     leaves = [as_tensor(float(x) if isinstance(x, int) else x) for x in raw]
     for leaf in leaves:
         if not leaf.type.is_float:
@@ -317,9 +354,7 @@ def vjp(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Callable[[A
     return value, back
 
 
-def jvp(
-    function: Callable[[Any], Any], x: Any, direction: Any
-) -> Tensor:
+def jvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Tensor:
     """The derivative of a function of one tensor along a direction, J·v.
 
     Two walks back: the gradient of u ↦ uᵀJ, which is linear in u, gives J·v.
@@ -389,91 +424,100 @@ def hvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Any:
     return grad(slope)(x)
 
 
-# ---- the check ---------------------------------------------------------------------------------------------
+# ---- the check -------------------------------------------------------------------------------
 
 
 def check_grad(
     function: Callable[..., Any],
     *arguments: Any,
     order: int = 1,
-    step: float = 1e-6,
+    step: float = 1e-3,
     tolerance: float = 1e-6,
 ) -> float:
     """Compare the gradients of a function with finite differences, in float64.
 
     For every element x of every floating-point argument: (f(x + h) - f(x - h)) / 2h, improved by
-    Richardson's extrapolation from h and 2h, with h relative to x. A result of several elements is
+    Richardson's extrapolation from h and 2h. A result of several elements is
     weighted with fixed irregular weights.
 
     Args:
         function: takes tensors, returns a tensor.
         arguments: arrays, numbers, lists or dicts of them, or modules; floats become float64.
-        order: 2 checks the gradients of the gradients, too.
-        step: relative step h.
+        order: 2 checks the gradients of the gradients, too; 3 those of these.
+        step: h, relative to x where |x| > 1.
         tolerance: largest error allowed, relative to the largest derivative of the argument or 1.
 
     Returns:
         The largest relative error found.
 
     Raises:
-        DerivativeError: names the argument and element, the derivative expected and found.
+        DerivativeError: names the argument and element, the derivative expected and found; or
+            there is nothing to check.
 
     Example:
         >>> import chainrule as cr
         >>> cr.check_grad(lambda x: (x**3).sum(), [1.0, 2.0]) < 1e-6
         True
     """
-    wide = [tree.map_leaves(_as_float64, _numbers(argument)) for argument in arguments]
-    if order > 1:
-        worst = check_grad(function, *arguments, order=1, step=step, tolerance=tolerance)
-        positions = [i for i, argument in enumerate(wide) if _float_leaves(argument)]
+    arguments = tuple(_numbers(argument) for argument in arguments)
+    parts = [tree.flatten(argument, open_modules=True)[0] for argument in arguments]
+    wide = [[_as_float64(leaf) for leaf in part] for part in parts]
+    places = [
+        (position, number)
+        for position, part in enumerate(wide)
+        for number, leaf in enumerate(part)
+        if isinstance(leaf, Tensor) and leaf.type.is_float
+    ]
+    if not places:
+        raise DerivativeError(
+            "There is nothing to check: no argument is a floating-point number.",
+            found=", ".join(type(argument).__name__ for argument in arguments) or "no arguments",
+        )
 
-        def slopes(*given: Any) -> Any:
-            found = grad(lambda *inner: _weigh(function(*inner)), argnums=positions)(*given)
-            return _weigh_all(tree.flatten(found)[0])
+    def value(*floats: Tensor) -> Tensor:
+        """The function of the floating-point leaves alone."""
+        filled = [[*part] for part in wide]
+        for (position, number), x in zip(places, floats, strict=True):
+            filled[position][number] = x
+        with ExitStack() as stack:
+            pairs = zip(arguments, filled, strict=True)
+            return _weigh(function(*[stack.enter_context(_in_place_of(*pair)) for pair in pairs]))
 
-        again = check_grad(slopes, *arguments, order=order - 1, step=step, tolerance=tolerance)
-        return max(worst, again)
-
-    def weighed(*given: Any) -> Tensor:
-        return _weigh(function(*given))
-
-    worst = 0.0
-    for position, argument in enumerate(wide):
-        leaves, rebuild, _ = tree.flatten(argument)
-        for number, leaf in enumerate(leaves):
-            if isinstance(leaf, Tensor) and leaf.type.is_float:
-
-                def of_leaf(x: Tensor, p: int = position, n: int = number) -> Tensor:
-                    others, put, _ = tree.flatten(wide[p])
-                    given = [*wide]
-                    given[p] = put([*others[:n], x, *others[n + 1 :]])
-                    return weighed(*given)
-
-                place = f"argument {position + 1}" + (f", leaf {number + 1}" if len(leaves) > 1 else "")
-                worst = max(worst, _check_leaf(of_leaf, leaf, place, step, tolerance))
+    names = [
+        f"argument {position + 1}" + (f", leaf {number + 1}" if len(wide[position]) > 1 else "")
+        for position, number in places
+    ]
+    floats = [wide[position][number] for position, number in places]
+    worst, checked = 0.0, value
+    for level in range(order):
+        what = "gradient" + " of the gradient" * level
+        for number, name in enumerate(names):
+            worst = max(worst, _check_leaf(checked, floats, number, name, what, step, tolerance))
+        checked = _slope(checked, len(floats))
     return worst
 
 
+def _slope(function: Callable[..., Tensor], count: int) -> Callable[..., Tensor]:
+    """One number from all derivatives of a function of ``count`` tensors."""
+    gradient = grad(function, argnums=range(count))
+    return lambda *floats: _weigh_all(list(gradient(*floats)))
+
+
 def _numbers(argument: Any) -> Any:
-    """Nested lists of plain numbers are meant as one tensor."""
+    """Nested lists of plain numbers, not all of them whole, are meant as one tensor."""
     if isinstance(argument, (list, tuple)):
         leaves = tree.flatten(argument)[0]
-        if leaves and all(isinstance(leaf, (int, float)) for leaf in leaves):
+        plain = all(isinstance(leaf, (int, float)) for leaf in leaves)
+        if plain and any(isinstance(leaf, float) for leaf in leaves):
             return as_tensor(np.asarray(argument, dtype=np.float64))
     return argument
 
 
 def _as_float64(leaf: Any) -> Any:
-    if isinstance(leaf, (str, type(None), bool, int, slice)) and not isinstance(leaf, np.generic):
+    if not isinstance(leaf, (float, np.ndarray, np.generic, Tensor)):
         return leaf
-    x = as_tensor(leaf)
+    x = as_tensor(leaf) if isinstance(leaf, Tensor) else as_tensor(np.asarray(leaf))
     return as_tensor(x.numpy(), float64) if x.type.is_float else x
-
-
-def _float_leaves(argument: Any) -> bool:
-    leaves = tree.flatten(argument)[0]
-    return bool(leaves) and all(isinstance(x, Tensor) and x.type.is_float for x in leaves)
 
 
 def _weigh(result: Any) -> Tensor:
@@ -491,22 +535,33 @@ def _weigh_all(results: list[Any]) -> Tensor:
 
 
 def _check_leaf(
-    function: Callable[[Tensor], Tensor], x: Tensor, place: str, step: float, tolerance: float
+    function: Callable[..., Tensor],
+    floats: list[Tensor],
+    number: int,
+    place: str,
+    what: str,
+    step: float,
+    tolerance: float,
 ) -> float:
-    found = grad(function)(x).numpy()
-    expected = np.empty_like(found)
-    base = x.numpy()
-    for index in np.ndindex(*base.shape):
-        expected[index] = _difference(function, base, index, step)
-    scale = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
-    error = np.abs(found - expected) / scale
-    if found.size == 0:
+    """The largest relative error of the derivatives by one of the arguments."""
+
+    def of_one(x: Tensor) -> Tensor:
+        return function(*floats[:number], x, *floats[number + 1 :])
+
+    found = grad(of_one)(floats[number]).numpy()
+    base = floats[number].numpy()
+    if base.size == 0:
         return 0.0
+    expected = np.empty_like(found)
+    for index in np.ndindex(*base.shape):
+        expected[index] = _difference(of_one, base, index, step)
+    scale = max(1.0, float(np.max(np.abs(expected))))
+    error = np.abs(found - expected) / scale
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), error.shape)
     if not error[worst] <= tolerance:
         raise DerivativeError(
-            "The gradient disagrees with finite differences.",
-            where=f"{place}, element {[int(i) for i in worst]} = {base[worst]!r}",
+            f"The {what} disagrees with finite differences.",
+            where=f"{place}, element {[int(i) for i in worst]} = {float(base[worst])!r}",
             expected=f"{expected[worst]:.10g} (finite differences)",
             found=f"{found[worst]:.10g} (chain rule), relative error {error[worst]:.2g}",
             hint="At a kink or jump finite differences mean nothing; otherwise a derivative rule "
@@ -519,12 +574,12 @@ def _difference(
     function: Callable[[Tensor], Tensor], base: Any, index: tuple[int, ...], step: float
 ) -> float:
     """(4·D(h) - D(2h)) / 3 with D(h) = (f(x+h) - f(x-h)) / 2h: the error falls with h⁴."""
-    h = 1e3 * step * max(1.0, abs(float(base[index])))
+    h = step * max(1.0, abs(float(base[index])))
 
     def at(offset: float) -> float:
         moved = base.copy()
         moved[index] += offset
-        return function(as_tensor(moved)).item()  # type: ignore[no-any-return]
+        return float(function(as_tensor(moved)).item())
 
     near = (at(h) - at(-h)) / (2 * h)
     far = (at(2 * h) - at(-2 * h)) / (4 * h)

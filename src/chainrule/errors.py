@@ -59,6 +59,10 @@ class ShapeError(ChainruleError, ValueError):
     """Shapes that do not fit together."""
 
 
+class OutOfRangeError(ChainruleError, IndexError):
+    """An index for which there is no element."""
+
+
 class TypeRuleError(ChainruleError, TypeError):
     """Element types that an operation does not take."""
 

@@ -52,4 +52,5 @@ def user_line() -> tuple[str, int]:
 
 
 def here() -> Origin:
+    """The origin of a node that is made now."""
     return Origin(*user_line(), current_layer())

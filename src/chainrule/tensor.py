@@ -36,18 +36,18 @@ TRACE_BIT = 1 << 62
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
-def _method(name: str) -> Callable[..., Any]:
-    def method(*arguments: Any, **options: Any) -> Any:
-        return FUNCTIONS[name](*arguments, **options)
+def _method(name: str) -> Callable[..., Tensor]:
+    def method(*arguments: Any, **options: Any) -> Tensor:
+        return cast("Tensor", FUNCTIONS[name](*arguments, **options))
 
     method.__name__ = name
     method.__doc__ = f"The function `chainrule.ops.{name}` with this tensor as first argument."
     return method
 
 
-def _reflected(name: str) -> Callable[..., Any]:
-    def method(self: Tensor, other: Any) -> Any:
-        return FUNCTIONS[name](other, self)
+def _reflected(name: str) -> Callable[..., Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return cast("Tensor", FUNCTIONS[name](other, self))
 
     return method
 
@@ -78,26 +78,31 @@ class Tensor:
 
     @property
     def type(self) -> Type:
+        """Element type and shape."""
         return self.node.type
 
     @property
     def dtype(self) -> DType:
+        """Element type."""
         return self.node.type.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Extent of every axis."""
         return self.node.type.shape
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.node.type.shape)
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return self.node.type.size
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
         """The tensor with its axes in reverse order."""
         return cast("Tensor", FUNCTIONS["transpose"](self))
 
@@ -197,8 +202,8 @@ class Tensor:
     __ror__ = _reflected("logical_or")
     __xor__ = _method("logical_xor")
     __rxor__ = _reflected("logical_xor")
-    __eq__ = _method("equal")
-    __ne__ = _method("not_equal")
+    __eq__ = _method("equal")  # type: ignore[assignment]
+    __ne__ = _method("not_equal")  # type: ignore[assignment]
     __lt__ = _method("less")
     __le__ = _method("less_equal")
     __gt__ = _method("greater")
@@ -250,21 +255,36 @@ class Variable(Tensor):
 
     A trace takes variables as inputs, and those that it assigns as outputs, so that a compiled
     function reads and changes them like the same code without `chainrule.compile`.
+
+    ``initial(key, shape, dtype)`` draws its first value, if it was drawn: see `chainrule.nn.init`.
     """
 
-    __slots__ = ()
+    __slots__ = ("initial",)
 
     def __init__(self, value: TensorLike, dtype: Any = None, name: str | None = None) -> None:
         super().__init__(tensor(value, dtype).node, name)
+        self.initial: Callable[[Tensor, tuple[int, ...], Any], Tensor] | None = None
         self._set(self._known(), watched=0)
 
     def _set(self, value: Array, watched: int) -> None:
         self.node = constant(value, watched)
         self.node.attributes["owner"] = weakref.ref(self)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        """A variable of its own: a copied network must not share its weights with the original."""
+        twin = type(self).__new__(type(self))
+        Tensor.__init__(twin, self.node, self.name)
+        twin.initial = self.initial
+        twin._set(self._known().copy(), self.node.watched)
+        memo[id(self)] = twin
+        return twin
+
     def assign(self, value: TensorLike) -> None:
-        """Give it a new value of the same type; how the value was computed is forgotten."""
-        new = as_tensor(value, dtype=self.dtype)
+        """Give it a new value of the same type; how the value was computed is forgotten.
+
+        An array is copied, so that changes of it later on do not reach the variable.
+        """
+        new = tensor(value, self.dtype)
         if new.shape != self.shape:
             raise ShapeError(
                 "A variable keeps its shape.", expected=str(self.type), found=str(new.type)
@@ -352,6 +372,8 @@ def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
         Type(dtype=dtype('int64'), shape=(2, 2))
     """
     wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, Variable):
+        data = Tensor(data.node)  # keeps its value when the variable gets another
     if isinstance(data, Tensor):
         return as_tensor(data, dtype)
     if isinstance(data, (list, tuple)) and any(isinstance(item, Tensor) for item in data):

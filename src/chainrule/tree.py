@@ -5,40 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .ir.types import Type
 from .tensor import Tensor
 
 
+def is_module(leaf: Any) -> bool:
+    """Whether this is a network or layer: something that has trainable parameters."""
+    return hasattr(leaf, "trainable_parameters") and not isinstance(leaf, (Tensor, type))
 
-def flatten(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any], Any]:
+
+def flatten(
+    tree: Any, open_modules: bool = False
+) -> tuple[list[Any], Callable[[list[Any]], Any], Any]:
     """The leaves of a tree, a function that puts other leaves in their place, and its structure.
 
-    Leaves are everything that is not a list, tuple, dict, named tuple, None or module. A module
-    counts as the dict of its trainable parameters by path. Structures can be compared and hashed.
+    Leaves are everything that is not a list, tuple, dict, named tuple or None, and each `Type`.
+    Structures can be compared and hashed.
+
+    Args:
+        tree: lists, tuples and dicts, one inside the other.
+        open_modules: take a module as the dict of its trainable parameters by path, not as a leaf.
+
+    Example:
+        >>> leaves, rebuild, _ = flatten({"a": 1, "b": [2, None]})
+        >>> leaves, rebuild(["x", "y"])
+        ([1, 2], {'a': 'x', 'b': ['y', None]})
     """
     leaves: list[Any] = []
-    rebuild, structure = _flatten(tree, leaves)
+    rebuild, structure = _flatten(tree, leaves, open_modules)
     return leaves, lambda new: rebuild(iter(new)), structure
 
 
-def _flatten(tree: Any, leaves: list[Any]) -> tuple[Callable[[Any], Any], Any]:
+def _flatten(tree: Any, leaves: list[Any], open_modules: bool) -> tuple[Callable[[Any], Any], Any]:
     if tree is None:
         return lambda new: None, None
+    if open_modules and is_module(tree):
+        tree = tree.trainable_parameters()
     if isinstance(tree, dict):
-        return _children(tree, list(tree), list(tree.values()), leaves, dict)
-    if isinstance(tree, (list, tuple)):
-        return _children(tree, range(len(tree)), list(tree), leaves, type(tree))
-    trainable = getattr(tree, "trainable_parameters", None)
-    if trainable is not None and not isinstance(tree, (Tensor, type)):
-        return _flatten(trainable(), leaves)
-    leaves.append(tree)
-    return next, "*"
-
-
-def _children(
-    tree: Any, keys: Any, children: list[Any], leaves: list[Any], kind: Any
-) -> tuple[Callable[[Any], Any], Any]:
-    keys = tuple(keys)
-    parts = [_flatten(child, leaves) for child in children]
+        kind: Any = dict
+        keys, children = tuple(tree), list(tree.values())
+    elif isinstance(tree, (list, tuple)) and not isinstance(tree, Type):
+        kind = type(tree)
+        keys, children = tuple(range(len(tree))), list(tree)
+    else:
+        leaves.append(tree)
+        return next, "*"
+    parts = [_flatten(child, leaves, open_modules) for child in children]
 
     def rebuild(new: Any) -> Any:
         made = [part(new) for part, _ in parts]

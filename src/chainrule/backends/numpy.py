@@ -49,7 +49,8 @@ class Program:
         with np.errstate(all="ignore"):
             for compute, attributes, sources, place, drop in self._calls:
                 assert compute is not None
-                slots[place] = compute(np, *[slots[source] for source in sources], **attributes)
+                operands = [slots[source] for source in sources]
+                slots[place] = np.asarray(compute(np, *operands, **attributes))
                 for unused in drop:
                     slots[unused] = None
-        return [np.asarray(slots[place]) for place in self._outputs]
+        return [slots[place] for place in self._outputs]  # type: ignore[misc]

@@ -67,7 +67,7 @@ NOTATIONS = (
 )
 
 _CURRENCY = (
-    r"(?:US\$|R\$|[$€£¥₹₽₩₺]|(?i:USD|EUR|GBP|CHF|JPY|CAD|AUD|NZD|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|BRL)"
+    r"(?:US\$|R\$|[$€£¥₹₽₩₺]|(?i:USD|EUR|GBP|CHF|JPY|CAD|AUD|NZD|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF)"
     r"|Rs\.?|kr\.?|zł|Fr\.)"
 )
 
@@ -116,7 +116,7 @@ def tidy(column: pl.Series) -> pl.Series | None:
     if dtype.is_float() or dtype.is_decimal():
         return column.cast(pl.Float64).fill_nan(None)
     if dtype in (pl.Date, pl.Datetime):
-        if dtype == pl.Datetime and dtype.time_zone is not None:
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
             column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         return column.cast(pl.Datetime("us"))
     if dtype == pl.Time:  # as a moment of 1 January 1970
@@ -124,6 +124,18 @@ def tidy(column: pl.Series) -> pl.Series | None:
     if dtype == pl.Duration:
         return column.dt.total_microseconds() / 1e6
     return None
+
+
+def tally(column: pl.Series) -> pl.DataFrame:
+    """The distinct values of a column, in order of appearance, and in how many rows each is.
+
+    Example:
+        >>> import polars as pl
+        >>> tally(pl.Series(["b", "a", None, "b"])).rows()
+        [('b', 2), ('a', 1)]
+    """
+    cells = column.alias("value").drop_nulls().to_frame()
+    return cells.group_by("value", maintain_order=True).len("rows")
 
 
 def epoch_seconds(moments: pl.Series) -> pl.Series:
@@ -191,6 +203,7 @@ def units(values: pl.Series) -> list[str]:
         >>> units(pl.Series(["$5", "7 %", "9"]))
         ['$', '%']
     """
+    values = values.filter(values.cast(_float64(), strict=False).is_null())
     before = values.str.extract(rf"^[+-]?\(?\s*({_CURRENCY})")
     after = values.str.extract(rf"({_CURRENCY}|%)\)?$")
     found = before.fill_null(after).drop_nulls().unique(maintain_order=True)
@@ -212,7 +225,7 @@ def fitting_notations(values: pl.Series, counts: pl.Series, share: float) -> lis
     """
     total = int(counts.sum())
     if values.cast(_float64(), strict=False).null_count() == 0:
-        # Plain numbers. 1.234 may still be a thousand: see whether every point has a group after it.
+        # Plain numbers. 1.234 may still be a thousand: see if every point has a group after it.
         grouped = Notation(",", ".")
         dotted = values.str.contains(".", literal=True)
         if dotted.any() and all(
@@ -300,7 +313,7 @@ def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
     if not any(part in date_format for part in ("%Y", "%y")):  # a time alone is of 1 January 1970
         text, date_format = "1970-01-01 " + text, f"%Y-%m-%d {date_format}"
     moments = text.str.to_datetime(date_format, time_unit="us", strict=False)
-    if moments.dtype == pl.Datetime and moments.dtype.time_zone is not None:
+    if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone is not None:
         moments = moments.dt.replace_time_zone(None)  # polars has brought them to UTC
     # %Y takes years of any length: 2/3/14 would be of the year 14.
     year = moments.dt.year()

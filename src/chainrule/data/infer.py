@@ -1,7 +1,8 @@
 """From a table to its schema: what each column means, decided over all rows, said in one line each.
 
-Every rule works on a column's distinct values and how often they occur. Where one column alone leaves
-two readings (is ``1,234`` a thousand, is ``01/02/2014`` in January?), the table's other columns decide.
+Every rule works on a column's distinct values and how often they occur. Where one column alone
+leaves two readings (is ``1,234`` a thousand, is ``01/02/2014`` in January?), the other columns
+decide.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import DataError
+
 from . import cells
 from .cells import PLAIN, Notation
 from .leak import leaks
@@ -36,9 +38,10 @@ MOST_CLASSES, ROWS_PER_CLASS = 20, 5
 FEW_ROWS = 20
 
 _IDENTIFIER = re.compile(
-    r"(?:^|_)(?:id|ids|uid|uuid|guid|key|pk|rowid|rownames|identifier)$|^(?:index|idx|nr|no|row|unnamed_0)$"
-    r"|^(?:customer|user|client|order|product|item|store|passenger|transaction|session|employee|patient"
-    r"|student|account|device|record|house|object)id$"
+    r"(?:^|_)(?:id|ids|uid|uuid|guid|key|pk|rowid|rownames|identifier)$"
+    r"|^(?:index|idx|nr|no|row|unnamed_0)$"
+    r"|^(?:customer|user|client|order|product|item|store|passenger|transaction|session|employee"
+    r"|patient|student|account|device|record|house|object)id$"
 )
 _CODE = re.compile(
     r"(?:^|_)(?:zip|zipcode|postcode|postalcode|plz|code|fips|naics|sic|icd|cpt|sku|ean|upc|isbn"
@@ -64,10 +67,9 @@ class _Seen:
 
     @cached_property
     def tally(self) -> pl.DataFrame:
-        """Distinct values and in how many rows each is, the most frequent first."""
+        """Distinct values in the order of the table, and in how many rows each is."""
         assert self.values is not None
-        counts = self.values.alias("value").drop_nulls().value_counts(name="rows")
-        return counts.sort(["rows", "value"], descending=[True, False])
+        return cells.tally(self.values)
 
     @property
     def distinct(self) -> pl.Series:
@@ -155,13 +157,20 @@ def infer_schema(
     """
     kinds = dict(kinds or {})
     _check_arguments(frame, target, features, drop, kinds, max_categories, source)
-    spec, notes = None, []
-    if target is not None:
-        spec, frame, note = _infer_target(frame, target, task, source)
-        notes += note
     requested, dropped = _requested(frame.columns, target, features, drop)
     seen = [_Seen(name, cells.tidy(frame[name])) for name in requested]
-    conventions = _conventions(seen)
+    spec: Target | None = None
+    notes: list[str] = []
+    if target is None:
+        conventions = _conventions(seen)
+    else:
+        aim = _Seen(target, cells.tidy(frame[target]))
+        conventions = _conventions([*seen, aim])
+        spec = _infer_target(aim, conventions, task, f"{source}, column {target!r}")
+        labelled, notes = _labelled(spec, frame, source)
+        if labelled.height < frame.height:
+            frame = labelled
+            seen = [_Seen(name, cells.tidy(frame[name])) for name in requested]
     decided = [
         _decide(column, conventions, kinds.get(column.name), max_categories, source)
         for column in seen
@@ -366,7 +375,9 @@ def _shown(value: object) -> str:
     """A value as a user would write it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else f"{value!s:.40}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,g}"
+    return f"{value!s:.40}"
 
 
 def _with_missing(text: str, column: _Seen) -> str:
@@ -406,7 +417,10 @@ def _found_numbers(
         decided = _found_codes(column, values, max_categories)
         if decided is not None:
             return decided
-    reason = f"numbers, {len(values):,} distinct, {values[0]:g} to {values[-1]:g}{how}"
+    reason = (
+        f"numbers, {len(values):,} distinct, "
+        f"{_shown(float(values[0]))} to {_shown(float(values[-1]))}{how}"
+    )
     infinite = int(column.counts.filter(read.is_infinite().fill_null(False)).sum())
     if infinite:
         reason += f"; {infinite:,} infinite, taken as missing"
@@ -443,8 +457,11 @@ def _counts_rows(column: _Seen) -> bool:
     assert column.values is not None
     if column.missing or len(column.values) < FEW_ROWS or column.is_moments:
         return False
-    numbers = cells.read_numbers(column.values).to_numpy()
-    return numbers[0] in (0, 1) and np.array_equal(numbers, np.arange(len(numbers)) + numbers[0])
+    for part in (column.values.head(3), column.values):
+        numbers = cells.read_numbers(part).to_numpy()
+        if numbers[0] not in (0, 1) or (numbers != np.arange(len(part)) + numbers[0]).any():
+            return False
+    return True
 
 
 # ---------------------------------------------------------------- dates
@@ -528,47 +545,44 @@ def _category(column: _Seen, reason: str, max_categories: int) -> Column:
 # ---------------------------------------------------------------- the target
 
 
-def _infer_target(
-    frame: pl.DataFrame, name: str, task: str | None, source: str
-) -> tuple[Target, pl.DataFrame, list[str]]:
-    """The target, the rows that have it, and notes."""
-    where = f"{source}, column {name!r}"
-    column = _Seen(name, cells.tidy(frame[name]))
+def _infer_target(column: _Seen, conventions: Conventions, task: str | None, where: str) -> Target:
     if column.values is None:
         raise DataError(
             "The target holds lists or objects.",
             where=where,
             expected="one number or class a row",
-            found=str(frame[name].dtype),
+            found="several values in a cell",
         )
     if not column.present:
         raise DataError(
             "The target has no values.",
             where=where,
             expected="a number or class in at least 2 rows",
-            found=f"{frame.height:,} missing values",
+            found=f"{column.missing:,} missing values",
             hint="is it the right column?",
         )
-    target = (
-        _regression(column, where)
-        if _is_regression(column, task, where)
-        else _classes(column, where)
-    )
-    given = Schema((), (), target).read_target(frame, source)
-    known = given >= 0 if target.classes else ~np.isnan(given)
-    _check_learnable(given[known], target, where)
+    if _is_regression(column, task, where):
+        return _regression(column, conventions)
+    return _classes(column, where)
+
+
+def _labelled(target: Target, frame: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[str]]:
+    """The rows that have a target, and notes."""
+    values = Schema((), (), target).read_target(frame, source)
+    known = values >= 0 if target.classes else ~np.isnan(values)
+    _check_learnable(values[known], target, f"{source}, column {target.name!r}")
     notes = []
-    if not known.all():
-        lost = int((~known).sum())
+    lost = int((~known).sum())
+    if lost:
         rows = "row has" if lost == 1 else "rows have"
-        notes.append(f"{lost:,} {rows} no usable target ({name}) and will not be used")
+        notes.append(f"{lost:,} {rows} no usable target ({target.name}) and will not be used")
     if target.classes:
-        counts = np.bincount(given[known])
+        counts = np.bincount(values[known])
         rare = [label for label, count in zip(target.classes, counts, strict=True) if count == 1]
         if rare:
             of = f"class {rare[0]!r} has" if len(rare) == 1 else f"{len(rare)} classes have"
             notes.append(f"{of} one row only; it is used for training, never for testing")
-    return target, frame.filter(known), notes
+    return frame.filter(known), notes
 
 
 def _is_regression(column: _Seen, task: str | None, where: str) -> bool:
@@ -613,10 +627,10 @@ def _are_class_numbers(column: _Seen) -> bool:
     return len(values) <= MOST_CLASSES and column.present >= ROWS_PER_CLASS * len(values)
 
 
-def _regression(column: _Seen, where: str) -> Target:
+def _regression(column: _Seen, conventions: Conventions) -> Target:
     notation, how = None, ""
     if column.is_text:
-        notation, how = _choose_notation(column.notations, column, Conventions())
+        notation, how = _choose_notation(column.notations, column, conventions)
     reason = f"numbers, {len(column.distinct):,} distinct{how}: a regression"
     return Target(column.name, "regression", reason, notation)
 

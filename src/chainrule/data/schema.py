@@ -1,15 +1,16 @@
 """What the columns of a table mean, and raw rows to arrays by it.
 
 A `Schema` comes from `chainrule.data.infer_schema`, which decides the kinds over the whole table.
-`Schema.fit` adds vocabularies and statistics from training rows only, so that nothing of the test rows
-leaks into them. `Schema.encode` then turns any rows of such a table into plain arrays, in training and
-in prediction alike.
+`Schema.fit` adds vocabularies and statistics from training rows only, so that no test row
+gets in. `Schema.encode` then turns any rows of such a table into plain arrays, in training and in
+prediction alike.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import DataError
+
 from . import cells, record
 from .cells import PLAIN, Notation
 
@@ -37,9 +39,9 @@ _FORMAT, _VERSION = "chainrule.schema", 1
 class Statistics:
     """The distribution of a column over its finite values; zeros if there are none.
 
-    `std` divides by the number of values, `skewness` is Fisher's (0 if `std` is 0), quantiles interpolate
-    linearly. Booleans are counted as 0 and 1, dates as seconds since 1970-01-01 UTC; for categories only
-    the counts are set.
+    `std` divides by the number of values, `skewness` is Fisher's (0 if `std` is 0), quantiles
+    interpolate linearly. Booleans are counted as 0 and 1, dates as seconds since 1970-01-01 UTC.
+    Of categories there are only the counts.
     """
 
     count: int
@@ -78,7 +80,8 @@ class Statistics:
         std = float(np.sqrt((deviations**2).mean())) if len(distinct) > 1 else 0.0
         skewness = float(((deviations / std) ** 3).mean()) if std > 0 else 0.0
         quantiles = np.quantile(scaled, np.arange(65) / 64) * scale
-        # Scaling may have moved the ends by a rounding error.
+        # Scaling may have moved them by a rounding error.
+        quantiles = np.clip(quantiles, distinct[0], distinct[-1])
         quantiles[0], quantiles[-1] = distinct[0], distinct[-1]
         return Statistics(
             count=len(finite),
@@ -100,8 +103,8 @@ class Statistics:
 class Column:
     """A column that the model uses.
 
-    `notation` and `date_format` say how its text is read; None if training data were not text (text is
-    then read as it presents itself). `vocabulary` and `statistics` come from `Schema.fit`.
+    `notation` and `date_format` say how its text is read; None if training data were not text (text
+    is then read as it presents itself). `vocabulary` and `statistics` come from `Schema.fit`.
     """
 
     name: str
@@ -110,7 +113,7 @@ class Column:
     notation: Notation | None = None
     date_format: str | None = None
     vocabulary: tuple[str, ...] = ()
-    """The categories by code: ``vocabulary[0]`` has code 1, as 0 is missing. The most frequent first."""
+    """The categories, the most frequent first: ``vocabulary[0]`` has code 1, as 0 is missing."""
     has_other: bool = False
     """Rarer categories share the code ``len(vocabulary) + 1``, and so do unseen ones."""
     statistics: Statistics | None = None
@@ -120,8 +123,8 @@ class Column:
         """How many codes a category column has: missing, the vocabulary, and perhaps *other*.
 
         Example:
-            >>> Column("city", "category", "text", vocabulary=("Rome", "Oslo"), has_other=True).codes
-            4
+            >>> Column("city", "category", "text", vocabulary=("Rome", "Oslo")).codes
+            3
         """
         return 1 + len(self.vocabulary) + self.has_other
 
@@ -190,11 +193,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Schema:
-    """The meaning of a table's columns: `columns` are used, `dropped` are left out, `target` is predicted.
+    """The meaning of a table's columns: which are used, which are left out, which is predicted.
 
     Example:
         >>> from chainrule.data import infer_schema, read_table
-        >>> table = read_table({"city": ["Rome", "Oslo", "Rome"], "m2": [50, 70, None], "rent": [9.5, 8, 7]})
+        >>> homes = {"city": ["Rome", "Oslo", "Rome"], "m2": [50, 70, None], "rent": [9.5, 8, 7]}
+        >>> table = read_table(homes)
         >>> schema = infer_schema(table, "rent").fit(table)
         >>> rows = schema.encode(table, target=True)
         >>> rows.category.tolist(), rows.numeric.tolist(), rows.target.tolist()
@@ -231,7 +235,7 @@ class Schema:
         return all(column.statistics is not None for column in self.columns)
 
     def fit(self, frame: pl.DataFrame, source: str = "the table") -> Schema:
-        """The same schema with vocabularies and statistics of these rows: give the training rows only.
+        """The same schema with vocabularies and statistics of these rows, the training rows.
 
         Raises:
             DataError: no row, or as for `encode`.
@@ -258,12 +262,14 @@ class Schema:
         if column.kind != "category":
             values, _ = read_values(column, tidy, source)
             return dataclasses.replace(column, statistics=Statistics.of(values))
-        counts = cells.read_categories(tidy).alias("value").drop_nulls().value_counts(name="rows")
+        counts = cells.tally(cells.read_categories(tidy))
+        fewest = counts["rows"].top_k(self.max_categories).min()
         # Ties in the order of the text, so that the codes do not depend on the order of the rows.
-        counts = counts.sort(["rows", "value"], descending=[True, False])
+        kept = counts.filter(counts["rows"] >= (fewest or 0))
+        kept = kept.sort(["rows", "value"], descending=[True, False]).head(self.max_categories)
         return dataclasses.replace(
             column,
-            vocabulary=tuple(counts["value"].head(self.max_categories).to_list()),
+            vocabulary=tuple(kept["value"].to_list()),
             has_other=counts.height > self.max_categories,
             statistics=Statistics(
                 count=int(counts["rows"].sum()), missing=tidy.null_count(), distinct=counts.height
@@ -281,8 +287,8 @@ class Schema:
             source: the table's name in messages.
 
         Raises:
-            DataError: a column is absent, most of a column cannot be read as its kind, or the target has a
-                class that is not known.
+            DataError: a column is absent, most of one cannot be read as its kind, or the target
+                has an unknown class.
         """
         self._check_fitted()
         self._check_columns(frame, target, source)
@@ -313,7 +319,8 @@ class Schema:
         It needs no `fit`: split by it, then fit on the training rows.
         """
         self._check_columns(frame, True, source, features=False)
-        return self._read_target(frame, source)[0]
+        values: Floats | Integers = self._read_target(frame, source)[0]
+        return values
 
     def to_json(self) -> str:
         """As JSON text, with a format version."""
@@ -324,11 +331,36 @@ class Schema:
         """Read what `to_json` wrote.
 
         Raises:
-            DataError: the text is no schema, is of another version, or has a field that does not belong.
+            DataError: no schema, one of another version, or a field that does not belong.
         """
-        return record.from_json(Schema, text, _FORMAT, _VERSION)
+        schema = record.from_json(Schema, text, _FORMAT, _VERSION)
+        schema._check_consistent()
+        return schema
 
     # ------------------------------------------------------------ parts of the above
+
+    def _check_consistent(self) -> None:
+        """Refuse what no schema of ours says, as a file may have been changed by hand."""
+        target = self.target
+        names = [column.name for column in self.columns]
+        repeated = _repeated(names + [column.name for column in self.dropped])
+        faults = [f"two columns {name!r}" for name in repeated]
+        for column in self.columns:
+            faults += [f"two categories {word!r}" for word in _repeated(column.vocabulary)]
+            if column.vocabulary and column.kind != "category":
+                faults.append(f"categories in the {column.kind} column {column.name!r}")
+        notations = [column.notation for column in self.columns]
+        for notation in [*notations, target.notation if target else None]:
+            if notation not in (None, *cells.NOTATIONS):
+                faults.append(f"numbers written as {notation}")
+        if target is not None:
+            faults += [f"two classes {name!r}" for name in _repeated(target.classes)]
+            count = len(target.classes)
+            fits = {"regression": count == 0, "binary": count == 2, "multiclass": count > 2}
+            if not fits[target.task]:
+                faults.append(f"{count} classes in a {target.task} target")
+        if faults:
+            raise DataError("The schema contradicts itself.", where=_FORMAT, found=faults[0])
 
     def _check_fitted(self) -> None:
         if not self.fitted:
@@ -363,11 +395,12 @@ class Schema:
         tidy = tidy_column(frame, target.name, source)
         if target.task == "regression":
             column = Column(target.name, "numeric", "", notation=target.notation)
+            values: Any
             values, notes = read_values(column, tidy, source)
             missing = int(np.isnan(values).sum())
         else:
-            values, notes = _class_indices(target, cells.read_categories(tidy), source), []
-            missing = int((values < 0).sum())
+            indices = _class_indices(target, cells.read_categories(tidy), source)
+            values, notes, missing = indices, [], int((indices < 0).sum())
         if missing:
             notes.append(f"column {target.name}: {_rows(missing)} without a target left out")
         return values, notes
@@ -396,11 +429,12 @@ def check_present(needed: Sequence[str], present: Sequence[str], source: str) ->
     elif len(present) == 1 and not present[0].isidentifier():
         hint = "the table has only one column: check the separator of its fields"
     several = len(absent) > 1
+    shown = ", ".join(map(repr, absent[:5]))
     raise DataError(
-        f"There {'are no columns' if several else 'is no column'} {', '.join(map(repr, absent[:5]))}"
+        f"There {'are no columns' if several else 'is no column'} {shown}"
         + (f" and {len(absent) - 5} more." if len(absent) > 5 else "."),
         where=source,
-        expected=f"{'the columns' if several else 'a column'} {', '.join(map(repr, absent[:5]))}",
+        expected=f"{'the columns' if several else 'a column'} {shown}",
         found=f"the columns {', '.join(present[:12])}" + (", …" if len(present) > 12 else ""),
         hint=hint,
     )
@@ -425,7 +459,9 @@ def tidy_column(frame: pl.DataFrame, name: str, source: str = "the table") -> pl
     return tidy
 
 
-def read_values(column: Column, tidy: pl.Series, source: str) -> tuple[Floats, list[str]]:
+def read_values(
+    column: Column, tidy: pl.Series, source: str = "the table"
+) -> tuple[Floats, list[str]]:
     """A numeric, boolean or date column as float64, and notes on cells taken as missing."""
     import polars as pl
 
@@ -464,7 +500,7 @@ _NOUN = {"numeric": "numbers", "boolean": "yes or no", "date": "dates"}
 
 
 def _fitting(find: Any, tidy: pl.Series) -> Any:
-    counts = tidy.alias("value").drop_nulls().value_counts(name="rows", sort=True)
+    counts = cells.tally(tidy)
     return find(counts["value"], counts["rows"], 0.5)
 
 
@@ -497,10 +533,10 @@ def _encode_category(column: Column, text: pl.Series, notes: list[str]) -> Integ
         count = _rows(int(unseen.sum()))
         if column.has_other:
             codes[unseen] = column.codes - 1
-                notes.append(
-                    f"column {column.name}: {count} with a value outside the {len(column.vocabulary):,} "
-                    f"most frequent, taken as 'other': {values}"
-                )
+            notes.append(
+                f"column {column.name}: {count} outside the {len(column.vocabulary):,} most "
+                f"frequent values, taken as 'other': {values}"
+            )
         else:
             notes.append(
                 f"column {column.name}: {count} with values never seen in training: {values}"
@@ -509,7 +545,7 @@ def _encode_category(column: Column, text: pl.Series, notes: list[str]) -> Integ
 
 
 def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:
-    """Index of the class of each row, -1 where missing. Case is ignored if the classes differ without it."""
+    """Class index of each row, -1 where missing. Case is ignored if classes differ without it."""
     import polars as pl
 
     classes = list(target.classes)
@@ -530,10 +566,14 @@ def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:
 
 
 def _stack(columns: Sequence[Any], rows: int, dtype: type) -> Any:
-    stacked = np.empty((rows, len(columns)), dtype=dtype)
+    stacked: NDArray[Any] = np.empty((rows, len(columns)), dtype=dtype)
     for index, values in enumerate(columns):
         stacked[:, index] = values
     return stacked
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _rows(count: int) -> str:

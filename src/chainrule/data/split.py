@@ -1,4 +1,4 @@
-"""Which rows train, which judge: splits that depend on the seed alone and keep classes in proportion."""
+"""Which rows train, which judge: splits that depend on the seed alone, classes in proportion."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def split_indices(
 
     Args:
         n: number of rows.
-        fractions: the share of each part; they add up to 1. Every part with a share gets a row at least.
+        fractions: the share of each part, 1 in all. Every part with a share gets a row at least.
         seed: same seed, same parts, on every machine.
-        stratify: the class of each row, shape (n,). Each part then holds each class in proportion, give or
-            take a row, and each class has a row in the first part (its only row, if it has one).
+        stratify: the class of each row, shape (n,). Each part then holds each class in proportion,
+            give or take a row, and each class has a row in the first part (if one, its only row).
 
     Returns:
         The row numbers of each part, ascending; every row is in exactly one.
@@ -54,11 +54,12 @@ def k_folds(
         n: number of rows.
         k: number of folds, 2 to n.
         seed: same seed, same folds, on every machine.
-        stratify: the class of each row, shape (n,). Each fold then holds each class in proportion, give or
-            take a row. The only row of a class is in every training part and in no test part.
+        stratify: the class of each row, shape (n,). Each fold then holds each class in proportion,
+            give or take a row. The only row of a class is in all training parts, in no test part.
 
     Returns:
-        For each fold the row numbers to train on and to test on, ascending. The test parts do not overlap.
+        For each fold the row numbers to train on and to test on, ascending. No two test parts
+        share a row.
 
     Raises:
         DataError: k is below 2 or above the number of rows that can be tested.
@@ -110,7 +111,7 @@ def _classes(n: int, stratify: ArrayLike | None) -> Indices:
 
 
 def _shares(n: int, fractions: Sequence[float]) -> Indices:
-    """How many of n rows each part gets: rounded by largest remainder, none empty that has a share."""
+    """Rows of each part: rounded by largest remainder, none empty that has a share."""
     shares = np.asarray(fractions, dtype=np.float64)
     wanted = np.flatnonzero(shares > 0)
     if n < len(wanted):
@@ -128,7 +129,7 @@ def _shares(n: int, fractions: Sequence[float]) -> Indices:
         if counts[part] == 0:
             counts[np.argmax(counts)] -= 1
             counts[part] = 1
-    return counts
+    return np.asarray(counts, dtype=np.int64)
 
 
 def _shuffled_by_class(classes: Indices, seed: int) -> Indices:
@@ -144,8 +145,8 @@ def _shuffled_by_class(classes: Indices, seed: int) -> Indices:
 def _deal(rows: Indices, counts: Indices) -> Indices:
     """The part of each row, where parts take turns along ``rows``, evenly spread.
 
-    The j-th of the c rows of a part belongs at (j + 1/2) / c of the way. So a class, which is a run of
-    ``rows``, gets its share of each part up to rounding, and the parts have exactly their sizes.
+    The j-th of the c rows of a part belongs at (j + 1/2) / c of the way. So a class, which is a run
+    of ``rows``, gets its share of each part up to rounding, and the parts have exactly their sizes.
     """
     places = np.concatenate([(np.arange(count) + 0.5) / count for count in counts if count])
     parts = np.repeat(np.arange(len(counts)), counts)

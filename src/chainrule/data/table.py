@@ -1,7 +1,8 @@
-"""Files to tables: any common file of rows becomes a polars DataFrame, or a `DataError` that says why not.
+"""Files to tables: any common file of rows becomes a DataFrame, or an error says why not.
 
-The format is found from the content, not from the file's name. Cells of text files stay text here, so that
-nothing is lost (the code ``00123`` keeps its zeros); what they mean is decided by `chainrule.data.infer`.
+The format is found from the content, not from the file's name. Cells of text files stay text, so
+that nothing is lost (the code ``00123`` keeps its zeros); `chainrule.data.infer` decides what they
+mean.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.errors import DataError
 
@@ -55,10 +57,11 @@ def read_table(
     r"""Read a table from a file, standard input or an object in memory.
 
     Args:
-        source: a path (CSV, TSV, Parquet, Arrow/Feather, JSON lines, JSON; plain or compressed as gz, zst,
-            bz2, xz or a zip of one member), ``"-"`` for standard input, the bytes of such a file, an open
-            binary file, a polars or pandas DataFrame, or a mapping from column names to values.
-        encoding: of a text file; found if not given (byte-order mark, UTF-8, UTF-16, else Windows-1252).
+        source: a path (CSV, TSV, Parquet, Arrow/Feather, JSON lines, JSON; plain or compressed as
+            gz, zst, bz2, xz or a zip of one member), ``"-"`` for standard input, the bytes of a
+            file, an open binary file, a polars or pandas DataFrame, or a mapping from column
+            names to values.
+        encoding: of a text file; found if not given (byte-order mark, UTF-8, UTF-16, Windows-1252).
         separator: between the fields of a text file; found if not given.
         notes: takes sentences about what was guessed or repaired, to be shown to the user.
 
@@ -66,7 +69,7 @@ def read_table(
         The table. Cells of CSV files are strings, and null where a field is empty.
 
     Raises:
-        DataError: the source cannot be read as a table; names the file and, where there is one, the line.
+        DataError: the source cannot be read as a table; names the file and, if any, the line.
 
     Example:
         >>> read_table(b"id;price\n007;1,50\n").to_dicts()
@@ -153,7 +156,8 @@ def _series(label: str, values: Any, name: str) -> pl.Series:
 
     if isinstance(values, pl.Series):
         return values.alias(label)
-    array = np.asarray(values) if getattr(values, "dtype", None) is not None else None
+    # Types of pandas' own, such as Int64 with missing values, are no dtypes of NumPy.
+    array = np.asarray(values) if isinstance(getattr(values, "dtype", None), np.dtype) else None
     if array is not None and array.dtype.kind in "biufM" and array.ndim == 1:
         unit_known = array.dtype.kind != "M" or np.datetime_data(array.dtype)[0] != "generic"
         if unit_known and array.dtype != np.float16 and array.dtype.itemsize <= 8:
@@ -374,7 +378,7 @@ def _parse_binary(
         ) from None
 
 
-# A byte-order mark says the encoding. UTF-32's little-endian mark starts with UTF-16's: it comes first.
+# A byte-order mark says the encoding. UTF-32's starts with UTF-16's, so it comes first.
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
     b"\xff\xfe\x00\x00": "utf-32",
@@ -385,7 +389,7 @@ _MARKS = {
 
 
 def _decode(data: bytes, name: str, encoding: str | None, notes: list[str]) -> str:
-    """Bytes to text with lines that end in ``\\n``."""
+    r"""Bytes to text with lines that end in ``\n``."""
     if encoding is None:
         encoding = next((code for mark, code in _MARKS.items() if data.startswith(mark)), None)
         encoding = encoding or _guess_encoding(data, name, notes)
@@ -435,9 +439,8 @@ def _guess_encoding(data: bytes, name: str, notes: list[str]) -> str:
             hint="repair the line, or name the encoding (such as cp1252)",
         )
     code = "latin-1" if any(byte in data for byte in b"\x81\x8d\x8f\x90\x9d") else "cp1252"
-    notes.append(
-        f"{name}: not UTF-8 (line {line}); read as {'Windows-1252' if code == 'cp1252' else 'Latin-1'}"
-    )
+    called = "Windows-1252" if code == "cp1252" else "Latin-1"
+    notes.append(f"{name}: not UTF-8 (line {line}); read as {called}")
     return code
 
 
@@ -525,7 +528,7 @@ def _from_rows(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
 def _parse_csv(text: str, name: str, separator: str | None, notes: list[str]) -> pl.DataFrame:
     if separator is not None and len(separator) != 1:
         raise DataError("The separator must be one character.", where=name, found=repr(separator))
-    # A header of one field means a table of one column; "\x1f" (unit separator) then splits nothing.
+    # A header of one field means a table of one column: "\x1f" (unit separator) splits nothing.
     separator = separator or _sniff(text) or "\x1f"
     if '"' in text:
         return _parse_quoted(text, name, separator, notes)
@@ -589,8 +592,8 @@ def _check_widths(
     content = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", dtype=np.uint8)
     ends = np.flatnonzero(content == ord("\n"))
     starts = np.concatenate([[0], ends[:-1] + 1])
-    is_separator = _marks(content, separator)
-    widths = np.add.reduceat(is_separator, starts, dtype=np.int64) + 1
+    before = np.searchsorted(np.flatnonzero(_marks(content, separator)), ends)
+    widths = np.diff(before, prepend=0) + 1
     odd = np.flatnonzero(widths != len(names))
     blank = 0
     for index in odd:
@@ -602,9 +605,9 @@ def _check_widths(
     return blank > 0
 
 
-def _marks(content: np.ndarray[Any, np.dtype[np.uint8]], separator: bytes) -> np.ndarray[Any, Any]:
+def _marks(content: NDArray[np.uint8], separator: bytes) -> NDArray[np.bool_]:
     """Where the separator, one character of one or more bytes, begins."""
-    found = content == separator[0]
+    found: NDArray[np.bool_] = content == separator[0]
     for offset, byte in enumerate(separator[1:], 1):
         found[:-offset] &= content[offset:] == byte
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .graph import Graph, topological_order
 from .node import CONSTANT, PLACEHOLDER, Node, Origin
 from .operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO, Operation, Sample
+from .serialize import from_json, to_json
 from .types import Type
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "Origin",
     "Sample",
     "Type",
+    "from_json",
+    "to_json",
     "topological_order",
 ]

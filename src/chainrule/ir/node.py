@@ -66,8 +66,10 @@ PLACEHOLDER = register(Operation("placeholder", _leaf_type, None))
 
 
 def constant(value: np.ndarray[Any, Any], watched: int = 0) -> Node:
+    """A leaf with a value."""
     return Node(CONSTANT, (), {}, type_of(value), value, watched)
 
 
 def placeholder(type: Type, name: str, watched: int) -> Node:
+    """A leaf whose value is given when the graph is run."""
     return Node(PLACEHOLDER, (), {"name": name}, type, None, watched)

@@ -26,7 +26,6 @@ ZERO = _Marker("ZERO", "The derivative is zero wherever it exists.")
 NON_DIFFERENTIABLE = _Marker("NON_DIFFERENTIABLE", "There is no derivative by this input.")
 
 
-
 @dataclass(frozen=True)
 class Sample:
     """One example of the use of an operation or function, for the tests."""
@@ -86,3 +85,17 @@ def register(operation: Operation) -> Operation:
         )
     _operations[operation.name] = operation
     return operation
+
+
+_custom: set[str] = set()
+
+
+def replace_custom(operation: Operation) -> None:
+    """Add an operation of a user, in place of an earlier one of the name, as a notebook needs it.
+
+    Graphs that were built with the earlier one keep it.
+    """
+    if operation.name in _custom:
+        del _operations[operation.name]
+    register(operation)
+    _custom.add(operation.name)

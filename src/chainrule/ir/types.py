@@ -42,6 +42,7 @@ class Type(NamedTuple):
 
     @property
     def is_float(self) -> bool:
+        """Whether it has derivatives: float32 or float64."""
         return self.dtype.kind == "f"
 
 
@@ -72,4 +73,5 @@ def promote(first: DType, second: DType) -> DType:
 
 
 def type_of(array: np.ndarray[Any, DType]) -> Type:
+    """The type of an array."""
     return Type(array.dtype, array.shape)

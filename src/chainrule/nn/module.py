@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
+import itertools
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..errors import ChainruleError, ConfigError, ShapeError
-from ..ops.random import fold_in
+from ..ops import random
 from ..provenance import layer
 from ..tensor import Parameter, Tensor, Variable
+
+if TYPE_CHECKING:
+    from .summary import Summary
+
+#: ``(path, module, inputs, result)`` of a call.
+Observer = Callable[[str, "Module", tuple[Any, ...], Any], None]
 
 
 class _Call:
@@ -24,14 +33,27 @@ class _Call:
         self.train = train
         self.key = key
         self.draws = 0  # how many layers have drawn a key of their own
+        # The last result of a module inside, and the modules, outer to inner, that it came from.
+        self.last: tuple[Any, tuple[Module, ...]] = (None, ())
 
 
 class _Calls(threading.local):
     def __init__(self) -> None:
         self.stack: list[_Call] = []
+        self.observers: list[Observer] = []
 
 
 _calls = _Calls()
+
+
+@contextmanager
+def observe(observer: Observer) -> Iterator[None]:
+    """Inside, every call of a module is reported when it ends: path, module, inputs, result."""
+    _calls.observers.append(observer)
+    try:
+        yield
+    finally:
+        _calls.observers.remove(observer)
 
 
 class Module:
@@ -66,24 +88,34 @@ class Module:
             train = outer.train if train is None else train
             key = outer.key if key is None else key
         call = _Call(self, bool(train), key)
-        if _accepts(type(self), "train"):
+        kind: Any = type(self)
+        if _accepts(kind, "train"):
             options["train"] = call.train
-        if _accepts(type(self), "key"):
+        if _accepts(kind, "key"):
             options["key"] = _draw(key)
         _calls.stack.append(call)
         try:
             with layer(functools.partial(_name_in, outer.module if outer else None, self)):
-                return self._located(inputs, options)
+                result = self._located(inputs, options)
+            for observer in _calls.observers:
+                observer(_path([one.module for one in _calls.stack]), self, inputs, result)
         finally:
             _calls.stack.pop()
+        if outer is not None:
+            made, chain = call.last
+            outer.last = result, (self, *chain) if made is result else (self,)
+        return result
 
     def _located(self, inputs: Any, options: dict[str, Any]) -> Any:
-        """Run `forward`; an error about shapes gets the path of the innermost layer."""
+        """Run `forward`; an error gets the path of the innermost layer, and whose output it got."""
         try:
             return self.forward(*inputs, **options)
         except ChainruleError as error:
             if error.where is None:
-                error.where = f"layer {path_of_calls()} ({self!r})"
+                error.where = f"layer {_describe([call.module for call in _calls.stack])}"
+                source = _source_of(inputs)
+                if source and isinstance(error, ShapeError) and error.found:
+                    error.found += f", from {source}"
             raise
 
     # ---- variables by path -------------------------------------------------------------------
@@ -125,6 +157,52 @@ class Module:
             if not paths or any(_inside(path, prefix) for prefix in paths):
                 parameter.requires_grad = wanted
 
+    # ---- initial values --------------------------------------------------------------------------
+
+    def initialize(self, seed: int) -> Self:
+        """Draw all variables of the layers anew, as a function of the seed and their paths only.
+
+        The order in which the layers were made plays no part. Parameters made with `cr.parameter`
+        from given numbers keep their values; running statistics start again.
+
+        Returns:
+            The module itself, so that ``model = Net().initialize(0)`` can be written.
+
+        Example:
+            >>> import chainrule as cr
+            >>> a, b = (cr.nn.Linear(2, 3).initialize(7) for _ in range(2))
+            >>> bool((a.weight == b.weight).all())
+            True
+        """
+        root = random.key(seed)
+        for path, variable in self.variables().items():
+            if variable.initial is not None:
+                digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
+                key = random.fold_in(root, int.from_bytes(digest, "little", signed=True))
+                variable.assign(variable.initial(key, variable.shape, variable.dtype))
+        return self
+
+    def summary(self, *examples: Any) -> Summary:
+        """A table of the layers: paths, output shapes and numbers of parameters.
+
+        Args:
+            examples: the inputs of a call, or their shapes as tuples (of float32), the batch axis
+                included; nothing is computed. Without any the table has no output shapes.
+
+        Example:
+            >>> import chainrule as cr
+            >>> net = cr.nn.Sequential(cr.nn.Linear(3, 4), cr.nn.ReLU(), cr.nn.Linear(4, 1))
+            >>> net.summary((8, 3))
+            Sequential: 21 parameters, 84 B
+            path      layer         output  parameters
+            layers.0  Linear(3, 4)  (8, 4)          16
+            layers.1  ReLU()        (8, 4)           0
+            layers.2  Linear(4, 1)  (8, 1)           5
+        """
+        from .summary import summarize
+
+        return summarize(self, *examples)
+
     # ---- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -147,12 +225,16 @@ class Module:
             )
         for path, variable in variables.items():
             if np.shape(state[path]) != variable.shape:
-                raise ShapeError("The state belongs to another network.", where=path,
-                                 expected=str(variable.shape), found=str(np.shape(state[path])))  # fmt: skip
+                raise ShapeError(
+                    "The state belongs to another network.",
+                    where=path,
+                    expected=str(variable.shape),
+                    found=str(np.shape(state[path])),
+                )
         for path, variable in variables.items():
             variable.assign(np.asarray(state[path]).astype(variable.dtype, copy=False))
 
-    def to(self, dtype: Any) -> Module:
+    def to(self, dtype: Any) -> Self:
         """The same module with its floating-point variables of another element type."""
         for variable in self.variables().values():
             if variable.type.is_float:
@@ -163,12 +245,24 @@ class Module:
         """What a representation tells besides the class: sizes and options."""
         return ""
 
-    def __repr__(self) -> str:
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly inside this one, with their paths; one that is used twice, twice."""
+        yield from _children(self.__dict__)
+
+    def title(self) -> str:
+        """The class with sizes and options, in one line."""
         return f"{type(self).__name__}({self.extra_repr()})"
+
+    def __repr__(self) -> str:
+        lines = [f"({path}): {child!r}" for path, child in self.children()]
+        if not lines:
+            return self.title()
+        inside = "\n".join(filter(None, [self.extra_repr(), *lines])).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {inside}\n)"
 
 
 @functools.cache
-def _accepts(kind: type[Module], name: str) -> bool:
+def _accepts(kind: Any, name: str) -> bool:
     parameter = inspect.signature(kind.forward).parameters.get(name)
     return parameter is not None
 
@@ -179,17 +273,27 @@ def _draw(key: Tensor | None) -> Tensor | None:
         return None
     owner = _calls.stack[0] if _calls.stack else None
     if owner is None:
-        return fold_in(key, 0)
+        return random.fold_in(key, 0)
     owner.draws += 1
-    return fold_in(key, owner.draws)
+    return random.fold_in(key, owner.draws)
 
 
-def path_of_calls() -> str:
-    """The path, from the outermost module, of the layer that is being called."""
-    names = []
-    for outer, inner in zip(_calls.stack, _calls.stack[1:], strict=False):
-        names.append(_name_in(outer.module, inner.module))
-    return ".".join(filter(None, names)) or type(_calls.stack[0].module).__name__
+def _path(modules: list[Module]) -> str:
+    """The path of the last of the modules, each of which is inside the one before it."""
+    return ".".join(_name_in(outer, inner) for outer, inner in itertools.pairwise(modules))
+
+
+def _describe(modules: list[Module]) -> str:
+    return f"{_path(modules)} {modules[-1].title()}".lstrip()
+
+
+def _source_of(inputs: tuple[Any, ...]) -> str:
+    """The layer whose result is among the inputs of the innermost call, if there is one."""
+    for depth in range(len(_calls.stack) - 1, 0, -1):
+        result, chain = _calls.stack[depth - 1].last
+        if chain and any(result is one for one in inputs):
+            return _describe([*(call.module for call in _calls.stack[:depth]), *chain])
+    return ""
 
 
 def _name_in(outer: Module | None, module: Module) -> str:
@@ -199,6 +303,14 @@ def _name_in(outer: Module | None, module: Module) -> str:
         if found is module:
             return path
     return type(module).__name__
+
+
+def _children(found: Any) -> Iterator[tuple[str, Module]]:
+    for name, child in found.items() if isinstance(found, dict) else enumerate(found):
+        if isinstance(child, Module):
+            yield str(name), child
+        elif isinstance(child, (dict, list, tuple)):
+            yield from ((f"{name}.{path}", inner) for path, inner in _children(child))
 
 
 def _inside(path: str, prefix: str) -> bool:

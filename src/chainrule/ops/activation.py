@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..ir.operation import Sample
 from ..tensor import Tensor, TensorLike
 from .declare import floating, function, reals
-from .elementwise import clip, erf, expm1, minimum, relu, sigmoid, softplus, tanh, where
+from .elementwise import abs, clip, erf, expm1, minimum, relu, sigmoid, softplus, tanh, where
 from .shape import split
 
 
@@ -27,6 +29,13 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
     """x for x > 0, otherwise slope·x (Maas et al., 2013); the derivative at 0 is the slope."""
     x = floating(x)
     return where(x > 0, x, negative_slope * x)
+
+
+@function(lambda: [Sample((reals(2, 3, gap=0.1), np.array([0.2, -0.3, 0.9])))])
+def prelu(x: TensorLike, slope: TensorLike) -> Tensor:
+    """x for x > 0, otherwise slope·x with a learned slope (He et al., 2015)."""
+    x = floating(x)
+    return where(x > 0, x, slope * x)
 
 
 @function(_samples(alpha=0.7))
@@ -93,21 +102,21 @@ def log_sigmoid(x: TensorLike) -> Tensor:
 
 @function(_samples())
 def softsign(x: TensorLike) -> Tensor:
-    """x / (1 + |x|)"""
+    """x / (1 + |x|)."""
     x = floating(x)
     return x / (1 + abs(x))
 
 
 @function(_samples())
 def tanhshrink(x: TensorLike) -> Tensor:
-    """x - tanh(x)"""
+    """x - tanh(x)."""
     x = floating(x)
     return x - tanh(x)
 
 
 @function(_samples())
 def relu6(x: TensorLike) -> Tensor:
-    """min(max(0, x), 6)"""
+    """min(max(0, x), 6)."""
     return minimum(relu(floating(x)), 6.0)
 
 

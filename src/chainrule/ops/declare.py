@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ShapeError, TypeRuleError
 from ..ir.operation import Operation, Sample, register
-from ..ir.types import Type, as_dtype, bool_, float32, promote
+from ..ir.types import Type, as_dtype, bool_, float32, int64, promote
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
 
 Samples = Callable[[], Iterable[Sample]]
@@ -59,6 +59,7 @@ def same_type(name: str, *, floats: bool = False, result: Any = None) -> Callabl
 
 
 def need_float(name: str, type: Type) -> None:
+    """Refuse whole numbers and truth values."""
     if not type.is_float:
         raise TypeRuleError(
             f"{name} takes floating-point numbers.",
@@ -89,7 +90,7 @@ def align(*operands: TensorLike, floats: bool = False) -> list[Tensor]:
         dtype = x.dtype if dtype is None else promote(dtype, x.dtype)
     for x in tensors:
         if not isinstance(x, Tensor):
-            own = as_tensor(x).dtype
+            own = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else float32
             if dtype is None:
                 dtype = own
             elif _CATEGORY[own.kind] > _CATEGORY[dtype.kind]:
@@ -125,6 +126,7 @@ def _common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def normalize_axis(axis: int, rank: int) -> int:
+    """The axis as a number from 0."""
     if not -rank <= axis < rank:
         raise ShapeError(
             "There is no such axis.",
@@ -146,7 +148,7 @@ def normalize_axes(axis: int | Iterable[int] | None, rank: int) -> tuple[int, ..
     return tuple(axes)
 
 
-# ---- the two conversions that everything else needs ---------------------------------------------
+# ---- the two conversions that everything else needs ------------------------------------------
 
 
 def _cast_type(x: Type, *, dtype: Any) -> Type:
@@ -175,6 +177,7 @@ CAST = register(
 
 
 def cast(x: Tensor, dtype: Any) -> Tensor:
+    """The tensor with another element type, by a node of its own if it differs."""
     dtype = as_dtype(dtype)
     return x if x.dtype == dtype else apply(CAST, x, dtype=dtype)
 
@@ -232,10 +235,11 @@ def broadcast_to(x: TensorLike, shape: Iterable[int]) -> Tensor:
 
 
 def boolean(x: TensorLike) -> Tensor:
+    """The operand as truth values: what is not 0 is true."""
     return cast(as_tensor(x), bool_)
 
 
-# ---- samples -----------------------------------------------------------------------------------
+# ---- samples ---------------------------------------------------------------------------------
 
 
 def reals(

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..ir.operation import ZERO, Operation, Sample, register
-from ..ir.types import bool_, promote
+from ..ir.types import Type, bool_, promote
 from ..tensor import Tensor, TensorLike, apply, as_tensor
+from . import special
 from .declare import (
     align,
     boolean,
@@ -23,10 +24,10 @@ from .declare import (
     floating,
     function,
     integers,
+    need_float,
     reals,
     same_type,
 )
-from .special import erf as erf_of_array
 
 UnaryFunction = Callable[[TensorLike], Tensor]
 BinaryFunction = Callable[[TensorLike, TensorLike], Tensor]
@@ -70,7 +71,7 @@ def _unary(
     return function(name=name)(body)
 
 
-# ---- arithmetic ----------------------------------------------------------------------------------
+# ---- arithmetic ------------------------------------------------------------------------------
 
 negative = _unary(
     "negative", lambda xp, x: -x, lambda g, y, x: -g, "-{0}", "-x", floats=False
@@ -89,7 +90,9 @@ sign = _unary(
 )
 floor = _unary("floor", lambda xp, x: xp.floor(x), ZERO, "⌊{0}⌋", "Round down.", low=0.1, high=0.9)
 ceil = _unary("ceil", lambda xp, x: xp.ceil(x), ZERO, "⌈{0}⌉", "Round up.", low=0.1, high=0.9)
-trunc = _unary("trunc", lambda xp, x: xp.trunc(x), ZERO, "trunc({0})", "Round towards 0.", low=0.1, high=0.9)
+trunc = _unary(
+    "trunc", lambda xp, x: xp.trunc(x), ZERO, "trunc({0})", "Round towards 0.", low=0.1, high=0.9
+)
 round = _unary(
     "round",
     lambda xp, x: xp.round(x),
@@ -100,8 +103,16 @@ round = _unary(
     high=0.4,
 )
 
-# ---- powers, exponentials, logarithms --------------------------------------------------------------
+# ---- powers, exponentials, logarithms --------------------------------------------------------
 
+cbrt = _unary(
+    "cbrt",
+    lambda xp, x: xp.cbrt(x),
+    lambda g, y, x: g / (3 * y * y),
+    "∛{0}",
+    "The cube root, of negative numbers too; its derivative at 0 is infinite.",
+    gap=0.2,
+)
 sqrt = _unary(
     "sqrt",
     lambda xp, x: xp.sqrt(x),
@@ -119,9 +130,7 @@ rsqrt = _unary(
     low=0.2,
 )
 exp = _unary("exp", lambda xp, x: xp.exp(x), lambda g, y, x: g * y, "exp({0})", "eˣ")
-exp2 = _unary(
-    "exp2", lambda xp, x: xp.exp2(x), lambda g, y, x: g * y * math.log(2), "2^{0}", "2ˣ"
-)
+exp2 = _unary("exp2", lambda xp, x: xp.exp2(x), lambda g, y, x: g * y * math.log(2), "2^{0}", "2ˣ")
 expm1 = _unary(
     "expm1",
     lambda xp, x: xp.expm1(x),
@@ -157,7 +166,7 @@ log1p = _unary(
     low=-0.8,
 )
 
-# ---- trigonometric and hyperbolic -----------------------------------------------------------------
+# ---- trigonometric and hyperbolic ------------------------------------------------------------
 
 sin = _unary("sin", lambda xp, x: xp.sin(x), lambda g, y, x: g * cos(x), "sin({0})", "Sine.")
 cos = _unary("cos", lambda xp, x: xp.cos(x), lambda g, y, x: -g * sin(x), "cos({0})", "Cosine.")
@@ -234,7 +243,7 @@ arctanh = _unary(
     high=0.8,
 )
 
-# ---- the functions of neural networks that are stable only as a whole -------------------------------
+# ---- the functions of neural networks that are stable only as a whole ------------------------
 
 
 def _sigmoid(xp: Any, x: Any) -> Any:
@@ -244,10 +253,34 @@ def _sigmoid(xp: Any, x: Any) -> Any:
 
 erf = _unary(
     "erf",
-    lambda xp, x: erf_of_array(x),
+    lambda xp, x: special.erf(x),
     lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)),
     "erf({0})",
     "The error function 2/√π ∫₀ˣ exp(-t²) dt.",
+)
+erfc = _unary(
+    "erfc",
+    lambda xp, x: special.erfc(x),
+    lambda g, y, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)),
+    "erfc({0})",
+    "1 - erf(x), exact for large x.",
+)
+erfinv = _unary(
+    "erfinv",
+    lambda xp, x: special.erfinv(x),
+    lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2),
+    "erf⁻¹({0})",
+    "The inverse of the error function; ±∞ at ±1 and NaN beyond.",
+    low=-0.9,
+    high=0.9,
+)
+lgamma = _unary(
+    "lgamma",
+    lambda xp, x: special.lgamma(x),
+    lambda g, y, x: g * digamma(x),
+    "ln|Γ({0})|",
+    "ln |Γ(x)|, the logarithm of the gamma function; for whole numbers Γ(n) = (n-1)!",
+    low=0.2,
 )
 sigmoid = _unary(
     "sigmoid",
@@ -272,7 +305,7 @@ relu = _unary(
     gap=0.1,
 )
 
-# ---- tests of one number ------------------------------------------------------------------------
+# ---- tests of one number ---------------------------------------------------------------------
 
 logical_not = _unary(
     "logical_not", lambda xp, x: xp.logical_not(x), ZERO, "¬{0}", "Not.", floats=False, result=bool_
@@ -285,7 +318,7 @@ isfinite = _unary(
     "isfinite", lambda xp, x: xp.isfinite(x), ZERO, "isfinite({0})", "Finite.", result=bool_
 )
 
-# ---- two numbers -----------------------------------------------------------------------------------
+# ---- two numbers -----------------------------------------------------------------------------
 
 _PAIRS = [((), ()), ((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (3,)), ((0, 3), (1, 3)), ((3,), ())]
 
@@ -353,12 +386,17 @@ def _winner(g: Tensor, y: Tensor, own: Tensor, other: Tensor) -> Tensor:
     return g * (cast(own == y, g.dtype) * 1.0 - cast(own == other, g.dtype) * 0.5)
 
 
-def _remainder(xp: Any, a: Any, b: Any) -> Any:
-    return xp.remainder(a, b)
+def _share(g: Tensor, y: Tensor, leg: Tensor) -> Tensor:
+    """∂√(a² + b²)/∂a = a/y, and 0 at the origin, where there is no slope."""
+    return g * leg / where(y == 0, 1.0, y)
 
 
 add = _binary(
-    "add", lambda xp, a, b: a + b, (lambda g, y, a, b: g, lambda g, y, a, b: g), "{0} + {1}", "a + b"
+    "add",
+    lambda xp, a, b: a + b,
+    (lambda g, y, a, b: g, lambda g, y, a, b: g),
+    "{0} + {1}",
+    "a + b",
 )
 subtract = _binary(
     "subtract",
@@ -415,11 +453,28 @@ floor_divide = _binary(
 )
 remainder = _binary(
     "remainder",
-    _remainder,
+    lambda xp, a, b: xp.remainder(a, b),
     (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor_divide(a, b)),
     "{0} mod {1}",
     "a - ⌊a / b⌋ · b, with the sign of b.",
     gap=0.3,
+)
+fmod = _binary(
+    "fmod",
+    lambda xp, a, b: xp.fmod(a, b),
+    (lambda g, y, a, b: g, lambda g, y, a, b: -g * trunc(a / b)),
+    "{0} mod {1}",
+    "a - trunc(a / b) · b, with the sign of a.",
+    gap=0.3,
+)
+copysign = _binary(
+    "copysign",
+    lambda xp, a, b: xp.copysign(a, b),
+    (lambda g, y, a, b: g * sign(a) * sign(y), ZERO),
+    "|{0}| · sign({1})",
+    "|a| with the sign of b, that of -0.0 too.",
+    floats=True,
+    gap=0.2,
 )
 arctan2 = _binary(
     "arctan2",
@@ -433,9 +488,9 @@ arctan2 = _binary(
 hypot = _binary(
     "hypot",
     lambda xp, a, b: xp.hypot(a, b),
-    (lambda g, y, a, b: g * a / y, lambda g, y, a, b: g * b / y),
+    (lambda g, y, a, b: _share(g, y, a), lambda g, y, a, b: _share(g, y, b)),
     "√({0}² + {1}²)",
-    "√(a² + b²) without overflow.",
+    "√(a² + b²) without overflow; the derivative at (0, 0) is 0.",
     floats=True,
     gap=0.3,
 )
@@ -493,13 +548,16 @@ logical_xor = _binary(
 @function()
 def power(a: TensorLike, b: TensorLike) -> Tensor:
     """aᵇ. A whole number as exponent keeps the sign right for negative bases."""
-    if isinstance(b, (int, float)) and b == 2:
-        base = as_tensor(a)
-        return base * base  # one multiplication instead of a power, and exact
+    if isinstance(b, (int, float)):
+        if b == 2:
+            base = as_tensor(a)
+            return base * base  # one multiplication instead of a power, and exact
+        if b < 0:
+            a = floating(a)  # whole numbers have no whole reciprocals
     return _power(a, b)
 
 
-# ---- choice ---------------------------------------------------------------------------------------
+# ---- choice ----------------------------------------------------------------------------------
 
 
 def _where_type(condition: Any, a: Any, b: Any) -> Any:
@@ -520,7 +578,7 @@ WHERE = register(
         ),
         "{1} if {0} else {2}",
         lambda: [
-            Sample((integers(*shape, high=2) > 0, reals(*shape), reals(*shape, seed=1)))
+            Sample((np.asarray(integers(*shape, high=2) > 0), reals(*shape), reals(*shape, seed=1)))
             for shape in [(), (2, 3), (0, 2), (1, 1)]
         ],
     )
@@ -545,7 +603,7 @@ def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
     return apply(WHERE, *(broadcast_to(x, shape) for x in (condition, a, b)))
 
 
-# ---- identities with a meaning for the derivative ----------------------------------------------------
+# ---- identities with a meaning for the derivative --------------------------------------------
 
 STOP_GRADIENT = register(
     Operation("stop_gradient", same_type("stop_gradient"), lambda xp, x: x, (ZERO,), "{0}")
@@ -570,10 +628,11 @@ def stop_gradient(x: TensorLike) -> Tensor:
 
 
 def identity(x: Tensor) -> Tensor:
+    """The same value as a node of its own."""
     return apply(IDENTITY, x)
 
 
-# ---- functions of the functions above -----------------------------------------------------------------
+# ---- functions of the functions above --------------------------------------------------------
 
 
 def _smooth(*shapes: tuple[int, ...], **domain: Any) -> Callable[[], Iterable[Sample]]:
@@ -582,14 +641,14 @@ def _smooth(*shapes: tuple[int, ...], **domain: Any) -> Callable[[], Iterable[Sa
 
 @function(_smooth())
 def square(x: TensorLike) -> Tensor:
-    """x²"""
+    """x²."""
     x = as_tensor(x)
     return x * x
 
 
 @function(_smooth(gap=0.3))
 def reciprocal(x: TensorLike) -> Tensor:
-    """1 / x"""
+    """1 / x."""
     return divide(1.0, floating(x))
 
 
@@ -610,10 +669,143 @@ def clip(x: TensorLike, low: TensorLike = None, high: TensorLike = None) -> Tens
     return x
 
 
+# ---- more of NumPy's and PyTorch's, said by the functions above ------------------------------
+
+
+@function(_smooth())
+def deg2rad(x: TensorLike) -> Tensor:
+    """Degrees as radians."""
+    return floating(x) * (math.pi / 180)
+
+
+@function(_smooth())
+def rad2deg(x: TensorLike) -> Tensor:
+    """Radians as degrees."""
+    return floating(x) * (180 / math.pi)
+
+
+@function(lambda: [Sample((np.array([-1.7, -0.01, 0.0, 1e-9, 0.02, 0.6]),)), Sample((reals(),))])
+def sinc(x: TensorLike) -> Tensor:
+    """sin(πx) / (πx), and 1 at 0, as in NumPy."""
+    z = math.pi * floating(x)
+    near = abs(z) < 0.1
+    far, square = where(near, 1.0, z), where(near, z * z, 0.0)
+    # Where the quotient of small numbers would lose the derivatives: Taylor's series to z⁸.
+    series: Any = 1.0
+    for factor in (72, 42, 20, 6):
+        series = 1.0 - square * series / factor
+    return where(near, series, sin(far) / far)
+
+
+@function(_smooth(low=0.1, high=0.9))
+def logit(x: TensorLike) -> Tensor:
+    """ln(x / (1 - x)), the inverse of the sigmoid."""
+    x = floating(x)
+    return log(x) - log1p(-x)
+
+
+@function(lambda: [Sample((np.array([0.5, np.inf, -np.inf, np.nan]),), smooth=False)])
+def nan_to_num(
+    x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN and infinities as ordinary numbers, without any gradient; ±∞ as the largest of the type.
+
+    Args:
+        x: any floating-point tensor.
+        nan: what NaN becomes.
+        posinf: what ∞ becomes; without it the largest number.
+        neginf: what -∞ becomes; without it the smallest number.
+    """
+    x = floating(x)
+    largest = float(np.finfo(x.dtype).max)
+    x = where(isnan(x), nan, x)
+    x = where(x == math.inf, largest if posinf is None else posinf, x)
+    return where(x == -math.inf, -largest if neginf is None else neginf, x)
+
+
+@function(lambda: [Sample((reals(2, 3), reals(3, seed=1)))])
+def fmax(a: TensorLike, b: TensorLike) -> Tensor:
+    """The larger of a and b; if one is NaN, the other."""
+    a, b = align(a, b, floats=True)
+    return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
+
+
+@function(lambda: [Sample((reals(2, 3), reals(3, seed=1)))])
+def fmin(a: TensorLike, b: TensorLike) -> Tensor:
+    """The smaller of a and b; if one is NaN, the other."""
+    return -fmax(-floating(a), -floating(b))
+
+
+@function(lambda: [Sample((reals(2, 3), reals(3, seed=1)))])
+def logaddexp2(a: TensorLike, b: TensorLike) -> Tensor:
+    """log₂(2ᵃ + 2ᵇ) without overflow."""
+    return logaddexp(floating(a) * math.log(2), floating(b) * math.log(2)) / math.log(2)
+
+
+@function(
+    lambda: [Sample((reals(2, 3), reals(3, low=0.2, seed=1))), Sample((0.0, reals(2, low=1.0)))]
+)
+def xlogy(a: TensorLike, b: TensorLike) -> Tensor:
+    """a·ln b, and 0 where a = 0, for b ≤ 0 too: the convention of entropies."""
+    a, b = align(a, b, floats=True)
+    return a * log(where(logical_and(a == 0, b <= 0), 1.0, b))
+
+
+@function(lambda: [Sample((reals(2, 3), reals(3, low=-0.7, seed=1)))])
+def xlog1py(a: TensorLike, b: TensorLike) -> Tensor:
+    """a·ln(1 + b), and 0 where a = 0, for b ≤ -1 too."""
+    a, b = align(a, b, floats=True)
+    return a * log1p(where(logical_and(a == 0, b <= -1), 0.0, b))
+
+
+@function(lambda: [Sample((reals(2, 3), reals(3, seed=1), reals(2, 1, low=0.0, high=1.0)))])
+def lerp(a: TensorLike, b: TensorLike, weight: TensorLike) -> Tensor:
+    """a + weight·(b - a), from a at 0 to b at 1."""
+    a, b, weight = align(a, b, weight, floats=True)
+    return a + weight * (b - a)
+
+
+@function(lambda: [Sample((reals(2, 3), np.array([True, False, True]), -1.5))])
+def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
+    """``x`` with the value where the mask is true."""
+    return where(mask, value, x)
+
+
+def _polygamma_type(x: Type, *, order: int) -> Type:
+    need_float("polygamma", x)
+    return x
+
+
+POLYGAMMA = register(
+    Operation(
+        "polygamma",
+        _polygamma_type,
+        lambda xp, x, order: special.polygamma(x, order),
+        (lambda g, y, x, order: g * polygamma(x, order + 1),),
+        "ψ({0})",
+        lambda: [
+            Sample((reals(*shape, low=0.3),), {"order": order})
+            for shape, order in [((2, 3), 0), ((1, 1), 1), ((0,), 1), ((3,), 2)]
+        ],
+    )
+)
+
+
+@function(lambda: [Sample((reals(3, low=0.3), 1))])
+def polygamma(x: TensorLike, order: int) -> Tensor:
+    """The derivative of this order of `digamma`; NaN below 0 for orders from 1."""
+    return apply(POLYGAMMA, floating(x), order=order)
+
+
+@function(lambda: [Sample((reals(3, low=0.3),)), Sample((np.array([-0.4, -3.3]),), smooth=False)])
+def digamma(x: TensorLike) -> Tensor:
+    """ψ(x) = d ln Γ(x) / dx."""
+    return polygamma(x, 0)
+
+
 def result_dtype(*operands: TensorLike) -> Any:
     """The element type of arithmetic between the operands."""
     dtype = as_tensor(operands[0]).dtype
     for operand in operands[1:]:
         dtype = promote(dtype, as_tensor(operand).dtype)
     return dtype
-

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError, TypeRuleError
+from ..errors import OutOfRangeError, ShapeError, TypeRuleError
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -21,7 +21,7 @@ def _need_integers(name: str, indices: Type) -> None:
         raise TypeRuleError(f"{name} takes whole numbers as indices.", found=str(indices))
 
 
-# ---- take: whole slices by number, as an embedding does ------------------------------------------------
+# ---- take: whole slices by number, as an embedding does --------------------------------------
 
 
 def _take_type(x: Type, indices: Type, *, axis: int) -> Type:
@@ -45,7 +45,7 @@ def _scatter_add(xp: Any, x: Any, indices: Any, updates: Any, axis: int) -> Any:
     return y
 
 
-SCATTER_ADD = register(
+SCATTER_ADD: Operation = register(
     Operation(
         "scatter_add",
         _scatter_type,
@@ -69,7 +69,7 @@ def _take_rule(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, *, axis: int) -
     return apply(SCATTER_ADD, zeros(x.shape, x.dtype), indices, g, axis=axis)
 
 
-TAKE = register(
+TAKE: Operation = register(
     Operation(
         "take",
         _take_type,
@@ -85,26 +85,37 @@ TAKE = register(
 )
 
 
+def _operands(
+    name: str, x: TensorLike, axis: int, indices: TensorLike
+) -> tuple[Tensor, int, Tensor]:
+    x, indices = as_tensor(x), as_tensor(indices)
+    axis = normalize_axis(axis, x.ndim)
+    _need_integers(name, indices.type)
+    _check_range(indices, x.shape[axis])
+    return x, axis, indices
+
+
 @function(lambda: [Sample((reals(4, 2), [3, 0, 3])), Sample((reals(2, 3), [[0], [2]], -1))])
 def take(x: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
     """The slices of these numbers along an axis; repeated numbers add up in the gradient."""
-    x = as_tensor(x)
-    return apply(TAKE, x, as_tensor(indices), axis=normalize_axis(axis, x.ndim))
+    x, axis, indices = _operands("take", x, axis, indices)
+    return apply(TAKE, x, indices, axis=axis)
 
 
 @function(lambda: [Sample((reals(4, 2), np.array([1, 1, 3]), reals(3, 2, seed=1)))])
 def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: int = 0) -> Tensor:
-    """``x`` with the updates added at these places; places that are named twice get both."""
-    x = as_tensor(x)
-    axis = normalize_axis(axis, x.ndim)
-    indices = as_tensor(indices)
+    """``x`` with slices added at these places; places that are named twice get both.
+
+    The counterpart of `take` (PyTorch's index_add). For single elements: `add_along_axis`.
+    """
+    x, axis, indices = _operands("scatter_add", x, axis, indices)
     shape = _take_type(x.type, indices.type, axis=axis).shape
     return apply(
         SCATTER_ADD, x, indices, broadcast_to(as_tensor(updates, x.dtype), shape), axis=axis
     )
 
 
-# ---- take_along_axis: one element for each place ---------------------------------------------------------
+# ---- take_along_axis: one element for each place ---------------------------------------------
 
 
 def _along_type(x: Type, indices: Type, *, axis: int) -> Type:
@@ -135,7 +146,7 @@ def _add_along(xp: Any, x: Any, indices: Any, updates: Any, axis: int) -> Any:
     return y
 
 
-ADD_ALONG_AXIS = register(
+ADD_ALONG_AXIS: Operation = register(
     Operation(
         "add_along_axis",
         _along_scatter_type,
@@ -152,7 +163,7 @@ ADD_ALONG_AXIS = register(
         ],
     )
 )
-TAKE_ALONG = register(
+TAKE_ALONG: Operation = register(
     Operation(
         "take_along_axis",
         _along_type,
@@ -175,8 +186,21 @@ TAKE_ALONG = register(
 @function(lambda: [Sample((reals(2, 3), integers(2, 1), -1)), Sample((reals(3, 2), [[0, 2]], 0))])
 def take_along_axis(x: TensorLike, indices: TensorLike, axis: int) -> Tensor:
     """For each place the element of that number along the axis (PyTorch's gather)."""
-    x = as_tensor(x)
-    return apply(TAKE_ALONG, x, as_tensor(indices), axis=normalize_axis(axis, x.ndim))
+    x, axis, indices = _operands("take_along_axis", x, axis, indices)
+    return apply(TAKE_ALONG, x, indices, axis=axis)
+
+
+@function(lambda: [Sample((reals(2, 3), integers(2, 4), reals(2, 4, seed=1), -1))])
+def add_along_axis(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: int) -> Tensor:
+    """``x`` with single elements added at these places along an axis (PyTorch's scatter_add)."""
+    x, axis, indices = _operands("add_along_axis", x, axis, indices)
+    return apply(
+        ADD_ALONG_AXIS,
+        x,
+        indices,
+        broadcast_to(as_tensor(updates, x.dtype), indices.shape),
+        axis=axis,
+    )
 
 
 @function(lambda: [Sample((integers(2, 3), 4)), Sample((integers(0), 3))])
@@ -185,7 +209,7 @@ def one_hot(indices: TensorLike, classes: int, dtype: Any = float) -> Tensor:
     return cast(expand_dims(as_tensor(indices), -1) == np.arange(classes), dtype)
 
 
-# ---- the index operator ------------------------------------------------------------------------------------
+# ---- the index operator ----------------------------------------------------------------------
 
 
 @function(
@@ -201,8 +225,8 @@ def one_hot(indices: TensorLike, classes: int, dtype: Any = float) -> Tensor:
 def getitem(x: TensorLike, index: Any) -> Tensor:
     """``x[index]`` as in NumPy: numbers, slices, None, ``...``, lists of numbers, masks."""
     x = as_tensor(x)
-    parts = _expand_mask(list(index) if isinstance(index, tuple) else [index])
-    used = sum(part is not None and part is not Ellipsis for part in parts)
+    parts = [_as_part(part) for part in (index if isinstance(index, tuple) else (index,))]
+    used = sum(_axes_used(part) for part in parts)
     if used > x.ndim or sum(part is Ellipsis for part in parts) > 1:
         raise ShapeError("Too many indices.", expected=f"at most {x.ndim}", found=f"{used}")
     rest = [slice(None)] * (x.ndim - used)
@@ -211,23 +235,34 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     return _gather(*_slice(x, parts))
 
 
-def _expand_mask(parts: list[Any]) -> list[Any]:
-    """Masks become the numbers of their true places, one list for each axis of the mask."""
-    expanded: list[Any] = []
-    for part in parts:
-        if isinstance(part, (list, np.ndarray, Tensor)):
-            part = as_tensor(part)
-            if part.dtype.kind == "b":
-                expanded.extend(map(as_tensor, np.nonzero(part.numpy())))
-                continue
-        expanded.append(part)
-    return expanded
+def _as_part(part: Any) -> Any:
+    """Lists, arrays and NumPy's numbers as tensors; an empty list has no numbers, so no type."""
+    if isinstance(part, (bool, np.bool_)):
+        raise TypeRuleError("A single truth value is not an index.", found=repr(part),
+                            hint="Use x[None] for a new axis.")  # fmt: skip
+    if isinstance(part, list) and not part:
+        return as_tensor(np.zeros(0, dtype=np.int64))
+    return as_tensor(part) if isinstance(part, (list, np.ndarray)) else part
+
+
+def _is_mask(part: Any) -> bool:
+    return isinstance(part, Tensor) and part.dtype.kind == "b"
+
+
+def _axes_used(part: Any) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if _is_mask(part) else 1
 
 
 def _slice(x: Tensor, parts: list[Any]) -> tuple[Tensor, list[tuple[int, Tensor]]]:
-    """Apply numbers, slices and None; what remains are lists of numbers with their axes."""
+    """Apply numbers, slices and None; what remains are lists of numbers with their axes.
+
+    As in NumPy a number beside lists is a list, too, and a mask is the lists of its true places.
+    """
     axis = 0
     lists: list[tuple[int, Tensor]] = []
+    among_lists = any(isinstance(part, Tensor) and part.ndim for part in parts)
     for part in parts:
         if part is None:
             x = expand_dims(x, axis)
@@ -238,8 +273,14 @@ def _slice(x: Tensor, parts: list[Any]) -> tuple[Tensor, list[tuple[int, Tensor]
                 x = flip(narrow(x, axis, *_ascending(start, step, count)), axis)
             else:
                 x = narrow(x, axis, start, max(start, stop), step)
+        elif _is_mask(part):
+            found = _true_places(part, x.shape[axis : axis + part.ndim])
+            lists.extend((axis + i, places) for i, places in enumerate(found))
+            axis += part.ndim - 1
         elif isinstance(part, Tensor) and (part.ndim or part.node.value is None):
             lists.append((axis, part))
+        elif among_lists:
+            lists.append((axis, as_tensor(_one_number(part, x.shape[axis], axis))))
         else:
             number = _one_number(part, x.shape[axis], axis)
             narrowed = narrow(x, axis, number, number + 1)
@@ -247,6 +288,13 @@ def _slice(x: Tensor, parts: list[Any]) -> tuple[Tensor, list[tuple[int, Tensor]
             axis -= 1
         axis += 1
     return x, lists
+
+
+def _true_places(mask: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
+    if mask.shape != shape:
+        raise ShapeError("A mask has the shape of what it picks from.", expected=str(shape),
+                         found=str(mask.shape))  # fmt: skip
+    return [as_tensor(places) for places in np.nonzero(mask.numpy())]
 
 
 def _ascending(start: int, step: int, count: int) -> tuple[int, int, int]:
@@ -259,10 +307,14 @@ def _one_number(part: Any, extent: int, axis: int) -> int:
     try:
         number = part.__index__()
     except (AttributeError, TypeError):
-        raise TypeRuleError("This is not an index.", found=repr(part),
-                            expected="whole numbers, slices, None, ..., lists or masks") from None  # fmt: skip
+        raise TypeRuleError(
+            "This is not an index.",
+            expected="whole numbers, slices, None, ..., lists or masks",
+            found=repr(part),
+        ) from None
     if not -extent <= number < extent:
-        raise IndexError(f"index {number} is out of bounds for axis {axis} with size {extent}")
+        raise OutOfRangeError(f"There is no element {number} on axis {axis}.",
+                              expected=_range_of(extent), found=str(number))  # fmt: skip
     return int(number) % extent
 
 
@@ -290,8 +342,13 @@ def _gather(x: Tensor, lists: list[tuple[int, Tensor]]) -> Tensor:
 
 
 def _check_range(numbers: Tensor, extent: int) -> None:
+    """As far as the numbers are known; in a trace the backend finds it out when it runs."""
     known = numbers.node.value
     if known is not None and known.size and not (-extent <= known.min() and known.max() < extent):
-        raise IndexError(f"an index is out of bounds for an axis of {extent} elements")
+        worst = known.max() if known.max() >= extent else known.min()
+        raise OutOfRangeError("An index is out of range.", expected=_range_of(extent),
+                              found=str(worst))  # fmt: skip
 
 
+def _range_of(extent: int) -> str:
+    return f"from {-extent} to {extent - 1}" if extent else "none: the axis is empty"

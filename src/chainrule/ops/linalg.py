@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import math
+import string
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,13 @@ from ..errors import ShapeError
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
-from .declare import broadcast_to, cast, floating, function, reals
+from .declare import broadcast_to, cast, floating, function, normalize_axis, reals
 from .elementwise import result_dtype, where
 from .indexing import getitem
 from .reduction import norm, sum
-from .shape import expand_dims, reshape, transpose
+from .shape import expand_dims, flatten, pad, reshape, roll, transpose
 
-# ---- the operation: batches of matrices, each taken as it is or transposed -----------------------------
+# ---- the operation: batches of matrices, each taken as it is or transposed -------------------
 
 
 def _matmul_type(a: Type, b: Type, *, transpose_a: bool, transpose_b: bool) -> Type:
@@ -73,7 +75,7 @@ MATMUL = register(
     Operation("matmul", _matmul_type, _matmul, (_left, _right), "{0} · {1}", _matmul_samples)
 )
 
-# ---- functions -------------------------------------------------------------------------------------------
+# ---- functions -------------------------------------------------------------------------------
 
 
 @function(
@@ -145,6 +147,87 @@ def trace(x: TensorLike) -> Tensor:
     return sum(diagonal(x), -1)
 
 
+@function(lambda: [Sample((reals(3), 1)), Sample((reals(2), -2)), Sample((reals(3, 4),))])
+def diag(x: TensorLike, k: int = 0) -> Tensor:
+    """The matrix with this diagonal, or the diagonal of this matrix, as in NumPy."""
+    x = as_tensor(x)
+    if x.ndim != 1:
+        return diagonal(x, k)
+    n = x.size + builtins.abs(k)
+    padded = pad(x, ((max(k, 0), max(-k, 0)),))
+    return where(np.eye(n, k=k, dtype=bool), padded, 0)
+
+
+@function(lambda: [Sample((reals(4), reals(4, seed=1))), Sample((reals(2, 3), reals(2, 3)))])
+def vdot(a: TensorLike, b: TensorLike) -> Tensor:
+    """Σ aᵢ·bᵢ over all elements."""
+    return matmul(flatten(a), flatten(b))
+
+
+@function(lambda: [Sample((reals(2, 3), reals(4, 3))), Sample((reals(3), reals(2, 2, 3)))])
+def inner(a: TensorLike, b: TensorLike) -> Tensor:
+    """All products of the vectors on the last axes, as in NumPy."""
+    return tensordot(a, b, ((-1,), (-1,)))
+
+
+@function(
+    lambda: [
+        Sample((reals(2, 3), reals(3, 4, seed=1)), {"axes": 1}),
+        Sample((reals(2, 3), reals(2, 3, seed=1))),
+        Sample((reals(2, 3, 4), reals(4, 2)), {"axes": ((0, 2), (1, 0))}),
+    ]
+)
+def tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
+    """The sum of products over axes of both, as in NumPy.
+
+    Args:
+        a: any tensor.
+        b: any tensor.
+        axes: the axes of ``a`` and those of ``b``, or how many of the last of ``a`` and the first
+            of ``b``.
+    """
+    a, b = as_tensor(a), as_tensor(b)
+    if isinstance(axes, int):
+        axes = (range(a.ndim - axes, a.ndim), range(axes))
+    of_a, of_b = (
+        [normalize_axis(axis, x.ndim) for axis in ((part,) if isinstance(part, int) else part)]
+        for x, part in zip((a, b), axes, strict=True)
+    )
+    rest_a = [axis for axis in range(a.ndim) if axis not in of_a]
+    rest_b = [axis for axis in range(b.ndim) if axis not in of_b]
+    summed = [a.shape[axis] for axis in of_a]
+    if summed != [b.shape[axis] for axis in of_b]:
+        raise ShapeError("tensordot sums over equal extents.", expected=str(tuple(summed)),
+                         found=str(tuple(b.shape[axis] for axis in of_b)))  # fmt: skip
+    shape = [a.shape[axis] for axis in rest_a], [b.shape[axis] for axis in rest_b]
+    left = reshape(transpose(a, [*rest_a, *of_a]), (math.prod(shape[0]), math.prod(summed)))
+    right = reshape(transpose(b, [*of_b, *rest_b]), (math.prod(summed), math.prod(shape[1])))
+    return reshape(matmul(left, right), (*shape[0], *shape[1]))
+
+
+@function(lambda: [Sample((reals(2, 2), reals(1, 3))), Sample((reals(2), reals(2, 3)))])
+def kron(a: TensorLike, b: TensorLike) -> Tensor:
+    """The Kronecker product: ``b`` in place of every element of ``a``, times that element."""
+    a, b = as_tensor(a), as_tensor(b)
+    rank = max(a.ndim, b.ndim)
+    of_a, of_b = ((1,) * (rank - x.ndim) + x.shape for x in (a, b))
+    wide_a = reshape(a, [extent for n in of_a for extent in (n, 1)])
+    wide_b = reshape(b, [extent for n in of_b for extent in (1, n)])
+    return reshape(wide_a * wide_b, [n * m for n, m in zip(of_a, of_b, strict=True)])
+
+
+@function(
+    lambda: [Sample((reals(2, 3), reals(2, 3, seed=1))), Sample((reals(3, 2), reals(3, 1), 0))]
+)
+def cross(a: TensorLike, b: TensorLike, axis: int = -1) -> Tensor:
+    """The vector product in three dimensions."""
+    a, b = as_tensor(a), as_tensor(b)
+    if a.shape[axis] != 3 or b.shape[axis] != 3:
+        raise ShapeError("The vector product is of three numbers each.",
+                         found=f"{a.type} and {b.type}")  # fmt: skip
+    return roll(a, -1, axis) * roll(b, 1, axis) - roll(a, 1, axis) * roll(b, -1, axis)
+
+
 @function(lambda: [Sample((reals(2, 3), reals(2, 3, seed=1)))])
 def cosine_similarity(a: TensorLike, b: TensorLike, axis: int = -1, eps: float = 1e-8) -> Tensor:
     """a·b / (max(|a|, eps) · max(|b|, eps)) along an axis."""
@@ -159,6 +242,7 @@ def cosine_similarity(a: TensorLike, b: TensorLike, axis: int = -1, eps: float =
         Sample(("ij,jk->ik", reals(2, 3), reals(3, 4))),
         Sample(("bij,bkj->bik", reals(2, 2, 3), reals(2, 4, 3))),
         Sample(("ii->i", reals(3, 3))),
+        Sample(("...ij,jk", reals(2, 2, 3), reals(3, 2))),
         Sample(("ij->", reals(2, 3))),
         Sample(("i,j,k->kji", reals(2), reals(3), reals(2, seed=1))),
         Sample(("bqhd,bkhd->bhqk", reals(2, 3, 2, 2), reals(2, 4, 2, 2))),
@@ -172,8 +256,8 @@ def einsum(equation: str, *operands: TensorLike) -> Tensor:
         >>> cr.ops.einsum("ij,j->i", [[1.0, 2.0]], [3.0, 4.0]).tolist()
         [11.0]
     """
-    terms, output = _parse_einsum(equation, len(operands))
     tensors = [as_tensor(x) for x in operands]
+    terms, output = _parse_einsum(_name_dots(equation, tensors), len(operands))
     for term, x in zip(terms, tensors, strict=True):
         if len(term) != x.ndim:
             raise ShapeError(f"einsum {equation!r}: {term!r} names {len(term)} axes.",
@@ -187,6 +271,24 @@ def einsum(equation: str, *operands: TensorLike) -> Tensor:
     x = sum(x, surplus) if surplus else x
     named = "".join(letter for letter in named if letter in output)
     return transpose(x, [named.index(letter) for letter in output])
+
+
+def _name_dots(equation: str, tensors: list[Tensor]) -> str:
+    """Letters in place of ``...``, counted from the last axis that the dots stand for."""
+    if "..." not in equation:
+        return equation
+    free = [c for c in string.ascii_letters if c not in equation]
+    left, arrow, output = equation.replace(" ", "").partition("->")
+    terms, longest = left.split(","), ""
+    for i, (term, x) in enumerate(zip(terms, tensors, strict=False)):
+        if "..." in term:
+            letters = "".join(free[: max(x.ndim - len(term) + 3, 0)][::-1])
+            longest = max(longest, letters, key=len)
+            terms[i] = term.replace("...", letters)
+    if not arrow:
+        letters = left.replace(".", "").replace(",", "")
+        output = "..." + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    return ",".join(terms) + "->" + output.replace("...", longest)
 
 
 def _parse_einsum(equation: str, count: int) -> tuple[list[str], str]:
@@ -221,7 +323,7 @@ def _contract(a: str, x: Tensor, b: str, y: Tensor, later: set[str]) -> tuple[st
     summed = [c for c in shared if c not in later]
     own_a = [c for c in a if c not in b]
     own_b = [c for c in b if c not in a]
-    sizes = {c: extent for c, extent in zip(a, x.shape, strict=True)}
+    sizes = dict(zip(a, x.shape, strict=True))
     for c, extent in zip(b, y.shape, strict=True):
         if sizes.setdefault(c, extent) != extent:
             raise ShapeError(f"einsum: the axes {c!r} differ.", expected=str(sizes[c]),
@@ -235,5 +337,3 @@ def _contract(a: str, x: Tensor, b: str, y: Tensor, later: set[str]) -> tuple[st
     product = matmul(matrices(a, x, [batch, own_a, summed]), matrices(b, y, [batch, summed, own_b]))
     names = [*batch, *own_a, *own_b]
     return "".join(names), reshape(product, [sizes[c] for c in names])
-
-

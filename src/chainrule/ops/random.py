@@ -136,7 +136,7 @@ def bits(key: Tensor, shape: Iterable[int]) -> Tensor:
 def uniform(
     key: Tensor, shape: Iterable[int] = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = float
 ) -> Tensor:
-    """Uniform random numbers in [low, high).
+    """Uniform random numbers in [low, high); rounding may give ``high`` itself if low is not 0.
 
     The upper 24 bits of a word for float32, the upper 53 of two words for float64: every number
     is a multiple of 2⁻²⁴ or 2⁻⁵³, exactly the same on every backend.

@@ -7,6 +7,7 @@ share the gradient in equal parts, so that the derivative does not depend on the
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -135,12 +136,18 @@ def _logsumexp(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
     return xp.squeeze(safe, axis=axes) + xp.log(total)
 
 
+def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+    """∂y/∂xᵢ = exp(xᵢ - y), the softmax; 0 where all x are -∞, whose difference would be NaN."""
+    safe = where(y == -math.inf, 0.0, y)
+    return spread(g, x, axes) * exp(x - spread(safe, x, axes))
+
+
 LOGSUMEXP = register(
     Operation(
         "logsumexp",
         _reduce_type("logsumexp", floats=True, nonempty=True),
         _logsumexp,
-        (lambda g, y, x, axes: spread(g, x, axes) * exp(x - spread(y, x, axes)),),
+        (_logsumexp_rule,),
         "ln Σ exp({0})",
         _axes_samples(full_only=True),
     )
@@ -236,7 +243,7 @@ ARGMAX = register(
 )
 
 
-# ---- functions -------------------------------------------------------------------------------------------
+# ---- functions -------------------------------------------------------------------------------
 
 
 def _reduce(op: Operation, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
@@ -271,9 +278,7 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return sum(x, axis, keepdims) / count
 
 
-@function(
-    lambda: [*_function_samples(), Sample((reals(4, 3), 0), {"correction": 1})]
-)
+@function(lambda: [*_function_samples(), Sample((reals(4, 3), 0), {"correction": 1})])
 def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """Variance over axes: Σ(x - mean)² / (n - correction)."""
     x = floating(x)
@@ -333,7 +338,14 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
 def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The place of the smallest element, the first of equals."""
     x = as_tensor(x)
-    return argmax(-(cast(x, int64) if x.dtype.kind in "bu" else x), axis, keepdims)
+    # -1 - x turns the order of whole numbers round without overflow.
+    return argmax(-x if x.type.is_float else -1 - cast(x, int64), axis, keepdims)
+
+
+@function(lambda: [Sample((np.array([[0.0, 1.5, -2.0], [0.0, 0.0, 1.0]]), 1), smooth=False)])
+def count_nonzero(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements are not 0."""
+    return sum(as_tensor(x) != 0, axis, keepdims)
 
 
 @function(_function_samples)
@@ -347,6 +359,12 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """exp(xᵢ) / Σⱼ exp(xⱼ): positive numbers along the axis that sum to 1."""
     x = floating(x)
     return apply(SOFTMAX, x, axis=normalize_axis(axis, x.ndim))
+
+
+@function(lambda: [Sample((reals(2, 3),)), Sample((reals(2, 3), 0))])
+def softmin(x: TensorLike, axis: int = -1) -> Tensor:
+    """The softmax of -x: the smallest element gets the largest share."""
+    return softmax(-floating(x), axis)
 
 
 @function(lambda: [Sample((reals(2, 3),)), Sample((reals(2, 3), 0))])
@@ -369,14 +387,41 @@ def cumsum(x: TensorLike, axis: int | None = None, reverse: bool = False) -> Ten
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
 def cumprod(x: TensorLike, axis: int | None = None) -> Tensor:
     """Running product along an axis; takes n² memory for n factors, and is right at zeros."""
+    return _running(prod, x, axis, 1)
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),)), Sample((reals(0),))])
+def logcumsumexp(x: TensorLike, axis: int | None = None) -> Tensor:
+    """Running logsumexp along an axis; takes n² memory."""
+    return _running(logsumexp, floating(x), axis, -math.inf)
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
+def cummax(x: TensorLike, axis: int | None = None) -> Tensor:
+    """The largest element so far along an axis; equal ones share the gradient. Takes n² memory."""
+    return _running(max, floating(x), axis, -math.inf)
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
+def cummin(x: TensorLike, axis: int | None = None) -> Tensor:
+    """The smallest element so far along an axis; equal ones share the gradient. Takes n² memory."""
+    return _running(min, floating(x), axis, math.inf)
+
+
+def _running(
+    reduce: Callable[..., Tensor], x: TensorLike, axis: int | None, neutral: float
+) -> Tensor:
+    """A reduction of every beginning of an axis; ``neutral`` stands for what is still to come."""
     x = as_tensor(x)
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     axis = normalize_axis(axis, x.ndim)
-    last = swapaxes(x, axis, -1)
     n = x.shape[axis]
+    if n == 0:
+        return x
+    last = swapaxes(x, axis, -1)
     square = broadcast_to(expand_dims(last, -2), (*last.shape[:-1], n, n))
-    return swapaxes(prod(where(np.tri(n, dtype=bool), square, 1), -1), axis, -1)
+    return swapaxes(reduce(where(np.tri(n, dtype=bool), square, neutral), -1), axis, -1)
 
 
 @function(

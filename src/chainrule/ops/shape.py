@@ -23,7 +23,7 @@ from .declare import (
 )
 from .elementwise import result_dtype
 
-# ---- reshape ---------------------------------------------------------------------------------------
+# ---- reshape ---------------------------------------------------------------------------------
 
 
 def _reshape_type(x: Type, *, shape: tuple[int, ...]) -> Type:
@@ -98,7 +98,7 @@ def squeeze(x: TensorLike, axis: int | Iterable[int] | None = None) -> Tensor:
     return reshape(x, [extent for i, extent in enumerate(x.shape) if i not in axes])
 
 
-# ---- transpose ---------------------------------------------------------------------------------------
+# ---- transpose -------------------------------------------------------------------------------
 
 
 def _transpose_type(x: Type, *, axes: tuple[int, ...]) -> Type:
@@ -143,7 +143,23 @@ def swapaxes(x: TensorLike, first: int, second: int) -> Tensor:
     return transpose(x, order)
 
 
-# ---- concatenate, slice, pad: each the derivative of the others ---------------------------------------
+@function(lambda: [Sample((reals(2, 3, 4), 0, -1)), Sample((reals(2, 3, 4), (0, 1), (2, 0)))])
+def moveaxis(
+    x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Tensor:
+    """Axes moved to new places; the others keep their order."""
+    x = as_tensor(x)
+    pairs = [
+        [normalize_axis(axis, x.ndim) for axis in ((end,) if isinstance(end, int) else end)]
+        for end in (source, destination)
+    ]
+    order = [axis for axis in range(x.ndim) if axis not in pairs[0]]
+    for place, axis in sorted(zip(pairs[1], pairs[0], strict=True)):
+        order.insert(place, axis)
+    return transpose(x, order)
+
+
+# ---- concatenate, slice, pad: each the derivative of the others ------------------------------
 
 
 def _concatenate_type(*types: Type, axis: int) -> Type:
@@ -222,6 +238,25 @@ def split(x: TensorLike, sizes: int | Sequence[int], axis: int = 0) -> list[Tens
     return [narrow(x, axis, end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
 
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(3),))])
+def unstack(x: TensorLike, axis: int = 0) -> list[Tensor]:
+    """The slices along an axis, without it: the reverse of `stack`."""
+    x = as_tensor(x)
+    axis = normalize_axis(axis, x.ndim)
+    return [squeeze(part, axis) for part in split(x, [1] * x.shape[axis], axis)]
+
+
+@function(lambda: [Sample((reals(2, 4), 1)), Sample((reals(3, 2), 0, 2))])
+def diff(x: TensorLike, axis: int = -1, order: int = 1) -> Tensor:
+    """Differences of neighbours along an axis; of differences for orders above 1."""
+    x = as_tensor(x)
+    axis = normalize_axis(axis, x.ndim)
+    for _ in range(order):
+        n = x.shape[axis]
+        x = narrow(x, axis, min(1, n), n) - narrow(x, axis, 0, max(n - 1, 0))
+    return x
+
+
 def _slice_type(x: Type, *, start: Any, stop: Any, step: Any) -> Type:
     for extent, a, b, s in zip(x.shape, start, stop, step, strict=True):
         if not 0 <= a <= b <= extent or s < 1:
@@ -253,6 +288,7 @@ SLICE = register(
 
 def narrow(x: Tensor, axis: int, start: int, stop: int, step: int = 1) -> Tensor:
     """The part from ``start`` to ``stop`` of one axis."""
+    start, stop, step = int(start), int(stop), int(step)
     if (start, stop, step) == (0, x.shape[axis], 1):
         return x
     starts, stops, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim
@@ -294,11 +330,14 @@ PAD = register(
         (_pad_rule,),
         "pad({0})",
         lambda: [
-            Sample((reals(2, 3),), dict(before=(1, 0), after=(0, 2), between=(0, 1), value=0.5)),
-            Sample((reals(0,),), dict(before=(1,), after=(1,), between=(0,), value=0.0)),
+            Sample(
+                (reals(2, 3),),
+                {"before": (1, 0), "after": (0, 2), "between": (0, 1), "value": 0.5},
+            ),
+            Sample((reals(0),), {"before": (1,), "after": (1,), "between": (0,), "value": 0.0}),
         ],
     )
-)  # fmt: skip
+)
 
 
 def _pad(x: Tensor, before: Any, after: Any, between: Any, value: float = 0.0) -> Tensor:
@@ -327,7 +366,11 @@ def pad(x: TensorLike, width: Any, value: float = 0.0, mode: str = "constant") -
         mode: "constant", "edge" (repeat the last element) or "reflect" (mirror, without it).
     """
     x = as_tensor(x)
-    pairs = [(width, width)] * x.ndim if isinstance(width, int) else [tuple(p) for p in width]
+    pairs = (
+        [(width, width)] * x.ndim
+        if isinstance(width, int)
+        else [(int(before), int(after)) for before, after in width]
+    )
     if len(pairs) != x.ndim:
         raise ShapeError("pad takes (before, after) for every axis.", expected=f"{x.ndim} pairs",
                          found=str(pairs))  # fmt: skip
@@ -343,7 +386,7 @@ def pad(x: TensorLike, width: Any, value: float = 0.0, mode: str = "constant") -
     return x
 
 
-# ---- flip, roll, repeat ---------------------------------------------------------------------------------
+# ---- flip, roll, repeat ----------------------------------------------------------------------
 
 FLIP = register(
     Operation(
@@ -377,7 +420,9 @@ def roll(x: TensorLike, shift: int, axis: int | None = None) -> Tensor:
     return concatenate([narrow(x, axis, cut, extent), narrow(x, axis, 0, cut)], axis)
 
 
-@function(lambda: [Sample((reals(2, 3), (2, 1))), Sample((reals(3), (2, 2))), Sample((reals(2), 3))])
+@function(
+    lambda: [Sample((reals(2, 3), (2, 1))), Sample((reals(3), (2, 2))), Sample((reals(2), 3))]
+)
 def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
     """The whole tensor repeated along each axis."""
     x = as_tensor(x)
@@ -402,7 +447,16 @@ def repeat(x: TensorLike, times: int, axis: int | None = None) -> Tensor:
     return reshape(wide, (*head[:-1], head[-1] * times, *tail))
 
 
-# ---- tensors from nothing --------------------------------------------------------------------------------
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3), -2))])
+def rot90(x: TensorLike, k: int = 1) -> Tensor:
+    """The first two axes turned by 90° k times, from the first axis to the second."""
+    x = as_tensor(x)
+    for _ in range(k % 4):
+        x = flip(swapaxes(x, 0, 1), 0)
+    return x
+
+
+# ---- tensors from nothing --------------------------------------------------------------------
 
 
 def zeros(shape: int | Iterable[int], dtype: Any = float) -> Tensor:
@@ -434,8 +488,13 @@ def ones_like(x: TensorLike) -> Tensor:
 
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
-    """Numbers from ``start`` (0 if only one is given) up to but without ``stop``."""
-    return as_tensor(np.arange(*((0, start) if stop is None else (start, stop)), step), dtype)
+    """Numbers from ``start`` (0 if only one is given) up to but without ``stop``.
+
+    Whole numbers are int64, others float32, unless ``dtype`` says otherwise.
+    """
+    start, stop = (0, start) if stop is None else (start, stop)
+    numbers: Any = np.arange(start, stop, step)
+    return as_tensor(numbers, dtype or (float if numbers.dtype.kind == "f" else None))
 
 
 def linspace(start: float, stop: float, count: int, dtype: Any = float) -> Tensor:
@@ -448,18 +507,24 @@ def eye(rows: int, columns: int | None = None, dtype: Any = float) -> Tensor:
     return as_tensor(np.eye(rows, columns), dtype)
 
 
+def _triangle(x: Tensor, diagonal: int) -> np.ndarray[Any, Any]:
+    """Where the last two axes are on or below a diagonal."""
+    rows, columns = x.shape[-2:]
+    return np.tri(rows, columns, diagonal, dtype=bool)
+
+
 @function(lambda: [Sample((reals(2, 3, 3),)), Sample((reals(3, 4), -1))])
 def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
     """The lower triangle of the last two axes, zeros above it."""
     x = as_tensor(x)
-    return FUNCTIONS["where"](np.tri(*x.shape[-2:], diagonal, dtype=bool), x, 0)
+    return FUNCTIONS["where"](_triangle(x, diagonal), x, 0)
 
 
 @function(lambda: [Sample((reals(2, 3, 3),)), Sample((reals(3, 4), 1))])
 def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
     """The upper triangle of the last two axes, zeros below it."""
     x = as_tensor(x)
-    return FUNCTIONS["where"](np.tri(*x.shape[-2:], diagonal - 1, dtype=bool), 0, x)
+    return FUNCTIONS["where"](_triangle(x, diagonal - 1), 0, x)
 
 
 @function(lambda: [Sample((reals(2), reals(3), reals(1)))])

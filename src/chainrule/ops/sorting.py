@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 
 from ..errors import ShapeError
 from ..ir.operation import ZERO, Operation, Sample, register
@@ -64,3 +65,34 @@ def median(x: TensorLike, axis: int | None = None) -> Tensor:
     axis = normalize_axis(axis, x.ndim)
     n = x.shape[axis]
     return mean(narrow(sort(x, axis), axis, (n - 1) // 2, n // 2 + 1), axis)
+
+
+SEARCHSORTED = register(
+    Operation(
+        "searchsorted",
+        lambda bounds, values, side: Type(int64, values.shape),
+        lambda xp, bounds, values, side: xp.searchsorted(bounds, values, side=side),
+        (ZERO, ZERO),
+        "searchsorted({0}, {1})",
+        lambda: [
+            Sample((np.array([-1.0, 0.0, 1.0]), reals(2, 3)), {"side": side})
+            for side in ("left", "right")
+        ],
+    )
+)
+
+
+@function(lambda: [Sample((np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0]), "right"))])
+def searchsorted(bounds: TensorLike, values: TensorLike, side: str = "left") -> Tensor:
+    """Where each value would have to be inserted to keep the bounds in order.
+
+    Args:
+        bounds: a vector in ascending order.
+        values: any tensor.
+        side: "left" or "right" of bounds that equal the value.
+    """
+    bounds, values = as_tensor(bounds), as_tensor(values)
+    if bounds.ndim != 1 or side not in ("left", "right"):
+        raise ShapeError("searchsorted takes a vector of bounds, and 'left' or 'right'.",
+                         found=f"{bounds.type}, {side!r}")  # fmt: skip
+    return apply(SEARCHSORTED, bounds, values, side=side)

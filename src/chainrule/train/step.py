@@ -12,10 +12,9 @@ from ..differentiate import value_and_grad
 from ..errors import TrainingError
 from ..nn import Module
 from ..numerics import first_bad_number
-from ..ops import as_tensor
 from ..ops.random import fold_in, key
 from ..optim import EMA, Optimizer, global_norm
-from ..tensor import Buffer, Tensor
+from ..tensor import Buffer, Tensor, as_tensor
 
 Loss = Callable[..., Tensor]
 

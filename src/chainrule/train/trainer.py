@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import metrics as metric_functions
 from ..compile import Compiled
-from ..data.arrays import Arrays
+from .arrays import Arrays
 from ..data.split import split_indices
 from ..errors import ConfigError
 from ..losses import LOSSES

@@ -80,7 +80,7 @@ for log_input in (True, False):
         losses.add(
             "poisson_nll",
             lambda prediction, target, log_input, full, eps, reduction: F.poisson_nll_loss(
-                prediction, target, log_input, full, eps=eps, reduction=reduction
+                prediction, target.double(), log_input, full, eps=eps, reduction=reduction
             ),
             positive(2, 3),
             # Stirling's term counts for targets above 1 only.
@@ -158,7 +158,15 @@ losses.add(
     case="extreme",
     reduction="none",
 )
-losses.add("focal", focal, real(4), binary, gamma=2.0, alpha=0.25, reduction="mean")
+losses.add(
+    "focal",
+    focal,
+    real(4),
+    exactly([1, 0, 0, 1], "int64"),  # the formula means nothing between 0 and 1
+    gamma=2.0,
+    alpha=0.25,
+    reduction="mean",
+)
 regression(
     "multilabel_soft_margin",
     F.multilabel_soft_margin_loss,

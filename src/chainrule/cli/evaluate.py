@@ -1,0 +1,34 @@
+"""``chainrule evaluate``: how well a model does on rows whose target is known."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import present
+from .console import note, show, show_json
+from .failures import Debug
+from .predict import Model, Rows
+
+
+def evaluate(
+    model: Model,
+    data: Rows,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model on rows whose target is known, beside the report of its training.
+
+    Example: chainrule evaluate runs/houses-2026-01-31-1 sold_houses.csv
+    """
+    from ..runs import json_data, model_file
+    from ..tables import load_predictor
+
+    predictor = load_predictor(model_file(model))
+    metrics = json_data(predictor.evaluate(data, say=note))
+    if as_json:
+        show_json({"model": str(model), "data": data, "metrics": metrics})
+        return
+    in_training = ((predictor.record or {}).get("report") or {}).get("metrics") or {}
+    show(present.metrics(metrics, **{"at training": in_training} if in_training else {}))

@@ -1,0 +1,209 @@
+"""Options of `chainrule train`, from the command line and from a TOML file, by the same readers."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataError
+
+
+class _Misfit(Exception):
+    """A value that a reader does not understand; the text says what would be right."""
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Column names: ``a,b``, ``a,"b, c"``, or a list of such texts.
+
+    Example:
+        >>> names('city,"price, sold"'), names(["a,b", "c"])
+        (('city', 'price, sold'), ('a', 'b', 'c'))
+    """
+    texts = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise _Misfit("column names, such as city,rooms")
+    found = [name.strip() for text in texts for name in next(csv.reader([text]), [])]
+    if not all(found):
+        raise _Misfit("column names with a comma between them, such as city,rooms")
+    return tuple(found)
+
+
+def kinds(value: Any) -> dict[str, str]:
+    """Kinds of columns: ``zip=category``, a list of such texts, or a mapping.
+
+    Example:
+        >>> kinds(["zip=category", "built=date"])
+        {'zip': 'category', 'built': 'date'}
+    """
+    if isinstance(value, Mapping):
+        pairs = list(value.items())
+    else:
+        pairs = [text.rpartition("=")[::2] for text in names(value)]
+    if not all(isinstance(kind, str) and name and kind for name, kind in pairs):
+        raise _Misfit("column=kind, such as zip=category; kinds: numeric, boolean, category, date")
+    return {name.strip(): kind.strip() for name, kind in pairs}
+
+
+def widths(value: Any) -> tuple[int, ...]:
+    """Widths of hidden layers: ``128,64``, a list of numbers, or ``none`` for no hidden layer.
+
+    Example:
+        >>> widths("128,64"), widths([32]), widths("none")
+        ((128, 64), (32,), ())
+    """
+    if isinstance(value, str):
+        value = [] if value.strip().lower() == "none" else value.split(",")
+    elif isinstance(value, int):
+        value = [value]
+    try:
+        if any(isinstance(width, bool | float) for width in value):
+            raise ValueError
+        return tuple(int(width) for width in value)
+    except (TypeError, ValueError):
+        raise _Misfit("widths of layers, such as 128,64, or none") from None
+
+
+def number(value: Any) -> float:
+    """A number, which is neither infinite nor missing."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
+        raise _Misfit("a number")
+    return float(value)
+
+
+def whole(value: Any) -> int:
+    """A whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _Misfit("a whole number")
+    return value
+
+
+def share_or_file(value: Any) -> float | str:
+    """A share of the rows, or the path of a file.
+
+    Example:
+        >>> share_or_file("0.2"), share_or_file("test.csv")
+        (0.2, 'test.csv')
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    return number(value)
+
+
+def text(value: Any) -> str:
+    """A word."""
+    if not isinstance(value, str) or not value.strip():
+        raise _Misfit("a word")
+    return value
+
+
+def flag(value: Any) -> bool:
+    """Yes or no."""
+    if not isinstance(value, bool):
+        raise _Misfit("true or false")
+    return value
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option: the field of `TableOptions` that it sets, and what reads its value."""
+
+    field: str
+    read: Callable[[Any], Any]
+
+
+#: By the name on the command line and in a file, without the dashes in front.
+OPTIONS = {
+    "target": Option("target", text),
+    "features": Option("features", names),
+    "drop": Option("drop", names),
+    "kind": Option("kinds", kinds),
+    "hidden": Option("hidden", widths),
+    "activation": Option("activation", text),
+    "dropout": Option("dropout", number),
+    "norm": Option("norm", text),
+    "members": Option("members", whole),
+    "epochs": Option("epochs", whole),
+    "batch-size": Option("batch_size", whole),
+    "optimizer": Option("optimizer", text),
+    "lr": Option("lr", number),
+    "schedule": Option("schedule", text),
+    "loss": Option("loss", text),
+    "l1": Option("l1", number),
+    "l2": Option("l2", number),
+    "weight-decay": Option("weight_decay", number),
+    "clip": Option("clip", number),
+    "validation": Option("validation", number),
+    "test": Option("test", share_or_file),
+    "cv": Option("cv", whole),
+    "patience": Option("patience", whole),
+    "balance": Option("balance", flag),
+    "seed": Option("seed", whole),
+}
+#: Options that are no options of the training itself.
+_PLACES = {"data": Option("data", text), "out": Option("out", text)}
+
+
+def read_options(given: Mapping[str, Any], where: str = "the command line") -> dict[str, Any]:
+    """Values by field, from values by option.
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that it does not take.
+    """
+    known = OPTIONS | _PLACES
+    values = {}
+    for name, value in given.items():
+        option = known.get(name.replace("_", "-"))
+        if option is None:
+            raise _unknown(name, list(known), where)
+        try:
+            values[option.field] = option.read(value)
+        except _Misfit as misfit:
+            raise ConfigError(
+                f"The option {name} cannot be understood.",
+                where=where,
+                expected=str(misfit),
+                found=str(value),
+            ) from None
+    return values
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Values by field, from a TOML file of options.
+
+    Raises:
+        DataError: the file cannot be read.
+        ConfigError: it is not TOML, or holds an option that does not exist.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            "The file of options is not valid TOML.",
+            where=str(path),
+            found=str(error),
+            hint='texts need quotes: activation = "relu"',
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        found = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            "The file of options cannot be read.", where=str(path), found=found
+        ) from None
+    return read_options(content, str(path))
+
+
+def _unknown(name: str, known: list[str], where: str) -> ConfigError:
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2)
+    return ConfigError(
+        f"There is no option {name!r}.",
+        where=where,
+        expected=f"some of {', '.join(known)}",
+        hint=f"did you mean {' or '.join(near)}?" if near else None,
+    )

@@ -1,0 +1,94 @@
+"""``chainrule predict``: predictions of a model for raw rows."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ConfigError
+from .console import note
+from .failures import Debug
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A run folder, or a model file.", show_default=False)
+]
+Rows = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A table with the columns of the training; - for standard input.",
+        show_default=False,
+    ),
+]
+
+_FORMATS = (".csv", ".parquet", ".jsonl")
+
+
+def predict(
+    model: Model,
+    data: Rows,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file to write: .csv, .parquet or .jsonl; CSV on standard output by default.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    proba: Annotated[
+        bool, typer.Option("--proba", help="The probability of every class, too.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Predict the target of rows, one prediction for each row, in their order.
+
+    Example: chainrule predict runs/houses-2026-01-31-1 new_houses.csv --out prices.csv
+    """
+    _check(out)
+    from ..files import write_atomically
+    from ..runs import model_file
+    from ..tables import load_predictor
+
+    predictor = load_predictor(model_file(model))
+    predictions = predictor.predict(data, proba=proba, say=note)
+    content = _encode(predictions, ".csv" if out is None else out.suffix.lower())
+    if out is None:
+        sys.stdout.buffer.write(content)
+    else:
+        write_atomically(out, content)
+        note(f"{predictions.height:,} predictions are in {out}")
+
+
+def _check(out: Path | None) -> None:
+    """Say what is wrong with the output before the work is done."""
+    if out is None:
+        return
+    if out.suffix.lower() not in _FORMATS:
+        raise ConfigError(
+            "The format of the output is not known.",
+            where=str(out),
+            expected=f"a file name that ends in {', '.join(_FORMATS)}",
+            found=out.suffix or "no ending",
+        )
+    if not out.parent.is_dir():
+        raise ConfigError(
+            "There is no such folder.", where=str(out.parent), hint=f"make it: mkdir -p {out.parent}"
+        )
+
+
+def _encode(frame: pl.DataFrame, ending: str) -> bytes:
+    buffer = io.BytesIO()
+    if ending == ".parquet":
+        frame.write_parquet(buffer)
+    elif ending == ".jsonl":
+        frame.write_ndjson(buffer)
+    else:
+        frame.write_csv(buffer)
+    return buffer.getvalue()

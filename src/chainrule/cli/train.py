@@ -1,0 +1,260 @@
+"""``chainrule train``: from a table to a model in a run folder."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ChainruleError, ConfigError
+from . import present
+from .console import indented, note, say, show, show_json, warn
+from .failures import FAILED, INTERRUPTED, Debug, explain
+
+if TYPE_CHECKING:
+    from ..data import Schema
+    from ..runs import Run
+    from ..tables import TableOptions, TableResult
+
+_DATA, _NETWORK, _TRAINING = "The data", "The network", "The training"
+_OUTPUT = "The output"
+
+
+def _option(panel: str, description: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(
+        *names, help=description, metavar=metavar, rich_help_panel=panel, show_default=False
+    )
+
+
+def train(
+    ctx: typer.Context,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A table: CSV, TSV, Parquet, JSON lines, compressed too; - for standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, _option(_DATA, "The column to predict.", "--target", "-t", metavar="COLUMN")
+    ] = None,
+    features: Annotated[
+        list[str] | None, _option(_DATA, "Columns to use; all others by default.", metavar="A,B,…")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, _option(_DATA, "Columns to leave out.", metavar="A,B,…")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        _option(
+            _DATA,
+            "What a column is, where the program would guess wrong: numeric, boolean, category "
+            "or date.",
+            metavar="COLUMN=KIND",
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        _option(
+            _DATA, "What the report is measured on: a share of the rows, or a file.",
+            metavar="SHARE|FILE",
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        _option(_DATA, "Share of the rows that decides when to stop.", metavar="SHARE"),
+    ] = None,
+    cv: Annotated[
+        int | None, _option(_DATA, "Cross-validation with K parts, beside the report.", metavar="K")
+    ] = None,
+    balance: Annotated[
+        bool | None, _option(_DATA, "Let every class count the same, however rare.", "--balance")
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        _option(_NETWORK, "Widths of the hidden layers, or none.", metavar="128,64"),
+    ] = None,
+    activation: Annotated[
+        str | None, _option(_NETWORK, "relu, gelu, silu, tanh, …", metavar="NAME")
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        _option(_NETWORK, "Share of the hidden numbers set to 0 in a step.", metavar="SHARE"),
+    ] = None,
+    norm: Annotated[
+        str | None,
+        _option(_NETWORK, "Normalisation: none, batch or layer.", metavar="NAME"),
+    ] = None,
+    members: Annotated[
+        int | None,
+        _option(_NETWORK, "Networks that are trained side by side and averaged.", metavar="N"),
+    ] = None,
+    epochs: Annotated[
+        int | None, _option(_TRAINING, "How often to go through the rows at most.", metavar="N")
+    ] = None,
+    batch_size: Annotated[int | None, _option(_TRAINING, "Rows in a step.", metavar="N")] = None,
+    optimizer: Annotated[
+        str | None, _option(_TRAINING, "adamw, adam, sgd, lion, …", metavar="NAME")
+    ] = None,
+    lr: Annotated[
+        float | None, _option(_TRAINING, "Learning rate; found by default.", metavar="RATE")
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        _option(_TRAINING, "How the rate changes: constant, cosine, one-cycle, …", metavar="NAME"),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        _option(_TRAINING, "mse, mae, huber, cross_entropy, …", metavar="NAME"),
+    ] = None,
+    l1: Annotated[float | None, _option(_TRAINING, "Weight of Σ|w| in the loss.", metavar="X")] = None,
+    l2: Annotated[float | None, _option(_TRAINING, "Weight of Σw² in the loss.", metavar="X")] = None,
+    weight_decay: Annotated[
+        float | None,
+        _option(_TRAINING, "Decay of the weights, apart from the loss.", metavar="X"),
+    ] = None,
+    clip: Annotated[
+        float | None, _option(_TRAINING, "Largest norm of the gradient.", metavar="X")
+    ] = None,
+    patience: Annotated[
+        int | None, _option(_TRAINING, "Epochs without progress before it stops.", metavar="N")
+    ] = None,
+    seed: Annotated[
+        int | None, _option(_TRAINING, "The same seed gives the same model.", metavar="N")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        _option(_OUTPUT, "A file of options; the command line wins.", metavar="FILE.toml"),
+    ] = None,
+    out: Annotated[
+        str | None,
+        _option(_OUTPUT, "The run folder; runs/DATA-DATE-N by default.", metavar="FOLDER"),
+    ] = None,
+    force: Annotated[
+        bool, _option(_OUTPUT, "Replace the run that is in the folder.", "--force")
+    ] = False,
+    quiet: Annotated[
+        bool, _option(_OUTPUT, "Only the report, no progress and notes.", "--quiet", "-q")
+    ] = False,
+    as_json: Annotated[
+        bool, _option(_OUTPUT, "The report as one JSON document.", "--json")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network on a table, and report how well it does on rows that it has not seen.
+
+    Example: chainrule train houses.csv --target price
+    """
+    given = _given(ctx, config)
+    source, folder = given.pop("data", None), given.pop("out", None)
+    if source is None or "target" not in given:
+        raise _incomplete(source)
+
+    from ..runs import MODEL, default_folder, reserved
+    from ..tables import TableOptions
+
+    options = TableOptions(**given)
+    if options.lr == 0:
+        warn("With a learning rate of 0 nothing is learned; leave --lr away to have one found.")
+    with reserved(Path(folder) if folder else default_folder(source), replace=force) as place:
+        result = _trained(source, options, quiet)
+        run, problem = _kept(result, source, options, place)
+    if as_json:
+        show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
+    else:
+        _show_report(run)
+    _finish(result, problem)
+
+
+def _given(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
+    """The options by field: those of the file, and over them those of the command line."""
+    from .options import OPTIONS, read_config, read_options
+
+    known = {*OPTIONS, "data", "out"}
+    typed = {name.replace("_", "-"): value for name, value in ctx.params.items()}
+    typed = {name: value for name, value in typed.items() if name in known and value not in (None, [], ())}
+    return (read_config(config) if config else {}) | read_options(typed)
+
+
+def _incomplete(source: str | None) -> ConfigError:
+    """What is still to be said: the data, or the target, with the columns to choose from."""
+    if source is None:
+        return ConfigError(
+            "Which data are to be learned from?",
+            expected="a file",
+            hint="chainrule train houses.csv --target price",
+        )
+    from ..data import read_table
+
+    columns = read_table(source).columns
+    return ConfigError(
+        "Which column is to be predicted?",
+        where=source,
+        expected=f"--target and one of {', '.join(columns[:20])}{', …' * (len(columns) > 20)}",
+        hint=f"chainrule train {shlex.quote(source)} --target {shlex.quote(columns[-1])}",
+    )
+
+
+def _trained(source: str, options: TableOptions, quiet: bool) -> TableResult:
+    """Train, and tell what is going on unless the user wants quiet."""
+    from ..tables import train_table
+
+    def tell_columns(schema: Schema) -> None:
+        say("", present.columns(schema), "")
+        for sentence in schema.notes:
+            warn(sentence)
+
+    if quiet:
+        result = train_table(source, options, progress=False)
+    else:
+        result = train_table(source, options, say=note, on_schema=tell_columns)
+    if result.history.interrupted and not len(result.history):
+        say("No epoch was finished: there is nothing to keep.")
+        raise KeyboardInterrupt
+    return result
+
+
+def _kept(
+    result: TableResult, source: str, options: TableOptions, folder: Path
+) -> tuple[Run, ChainruleError | None]:
+    """Write the run; if that is not possible any more, then where temporary files go."""
+    from ..runs import write_run
+
+    record = {
+        "data": source,
+        "target": options.target,
+        "options": options.to_json(),
+        "report": result.report,
+        "history": result.history.to_json(),
+    }
+    try:
+        return write_run(folder, result.save, record), None
+    except ConfigError as problem:
+        elsewhere = Path(tempfile.mkdtemp(prefix="chainrule-"))
+        return write_run(elsewhere, result.save, record), problem
+
+
+def _finish(result: TableResult, problem: ChainruleError | None) -> None:
+    """Say what was not as it should be, and leave with an exit code that tells it, too."""
+    failures = [error for error in (result.failure, problem) if error is not None]
+    for error in failures:
+        say("", *explain(error))
+    if result.failure is not None:
+        say("The model of the best epoch before that is kept.")
+    if failures:
+        raise typer.Exit(FAILED)
+    if result.history.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _show_report(run: Run) -> None:
+    content = run.report
+    show("", present.report_title(content), "", indented(present.report(content)), "")
+    show(present.training_line(content))
+    folder = shlex.quote(str(run.folder))
+    show(f"The model is in {run.folder}. To use it:")
+    show(f"  chainrule predict {folder} NEW_ROWS.csv --out predictions.csv")

@@ -1,0 +1,347 @@
+"""Losses of classes, from logits: scores of any size, before softmax or sigmoid.
+
+All take ``sample_weights`` and ``reduction``: see `chainrule.losses`.
+"""
+
+from __future__ import annotations
+
+from ..errors import ConfigError, ShapeError, TypeRuleError
+from ..ops import (
+    cross_entropy_from_logits,
+    exp,
+    expand_dims,
+    log,
+    log_sigmoid,
+    log_softmax,
+    mean,
+    one_hot,
+    relu,
+    reshape,
+    softplus,
+    sum,
+    take,
+    take_along_axis,
+    where,
+)
+from ..ops.declare import cast, floating
+from ..tensor import Tensor, TensorLike, as_tensor
+from .common import check_values, pair, reduce
+
+# ---- two classes, or several that do not exclude each other --------------------------------------
+
+
+def binary_cross_entropy(
+    logits: TensorLike,
+    target: TensorLike,
+    *,
+    pos_weight: TensorLike | None = None,
+    label_smoothing: float = 0.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-t·ln σ(z) - (1-t)·ln(1-σ(z)) of every logit z; never overflows.
+
+    Args:
+        logits: scores of "yes", of any size.
+        target: 0, 1 or probabilities between, of the same shape.
+        pos_weight: what the first term is multiplied by: a number, or one for each on the last
+            axis.
+        label_smoothing: ε: targets become t·(1-ε) + ε/2.
+        sample_weights: one for each row.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ShapeError: the shapes differ.
+        DataError: a target is not between 0 and 1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> round(cr.losses.binary_cross_entropy(cr.tensor([0.0]), cr.tensor([1])).item(), 4)
+        0.6931
+    """
+    z, t = pair(logits, target)
+    _check_probabilities(t)
+    t = _smooth(t, label_smoothing, 2)
+    # -ln σ(z) = softplus(-z) and -ln(1-σ(z)) = z + softplus(-z).
+    if pos_weight is None:
+        loss = (1 - t) * z + softplus(-z)
+    else:
+        loss = (1 - t) * z + (1 + (as_tensor(pos_weight, z.dtype) - 1) * t) * softplus(-z)
+    return reduce(loss, reduction, sample_weights)
+
+
+def focal(
+    logits: TensorLike,
+    target: TensorLike,
+    *,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-αₜ·(1-pₜ)^γ·ln pₜ: what is easy counts for little (Lin et al., 2017).
+
+    pₜ is the probability of the true class, αₜ is α for 1 and 1-α for 0.
+
+    Args:
+        logits: scores of "yes".
+        target: 0 or 1, of the same shape.
+        gamma: 0 is cross-entropy; the larger, the less the easy ones count.
+        alpha: weight of the target 1.
+        sample_weights: one for each row.
+        reduction: "mean", "sum" or "none".
+    """
+    z, t = pair(logits, target)
+    check_values("Targets are 0 or 1.", t, "0 or 1", lambda x: (x == 0) | (x == 1))
+    toward = z * (2 * t - 1)  # pₜ = σ(±z), 1 - pₜ = σ(∓z)
+    weight = alpha * t + (1 - alpha) * (1 - t)
+    loss = -weight * exp(gamma * log_sigmoid(-toward)) * log_sigmoid(toward)
+    return reduce(loss, reduction, sample_weights)
+
+
+def multilabel_soft_margin(
+    logits: TensorLike,
+    target: TensorLike,
+    *,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The mean binary cross-entropy over the labels (last axis): one loss for every row."""
+    return reduce(
+        mean(binary_cross_entropy(logits, target, reduction="none"), -1), reduction, sample_weights
+    )
+
+
+# ---- several classes -----------------------------------------------------------------------------
+
+
+def cross_entropy(
+    logits: TensorLike,
+    target: TensorLike,
+    *,
+    class_weights: TensorLike | None = None,
+    label_smoothing: float = 0.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-ln softmax(logits)[class] of every row; never overflows.
+
+    Args:
+        logits: (…, classes) scores of any size.
+        target: (…) class numbers from 0, or (…, classes) probabilities as floating-point numbers.
+        class_weights: (classes) what the loss of each class is multiplied by; with class numbers
+            the mean is then Σ w·l / Σ w, with probabilities Σ w·l / n, both as in PyTorch.
+        label_smoothing: ε: the target becomes (1-ε)·target + ε/classes (Szegedy et al., 2016).
+        sample_weights: one for each row; the mean is weighted by them.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ShapeError: the target has neither of the two shapes.
+        TypeRuleError: class numbers are not integers.
+        DataError: a class number is outside (where its value is known: not inside a trace).
+
+    Example:
+        >>> import chainrule as cr
+        >>> logits = cr.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+        >>> round(cr.losses.cross_entropy(logits, cr.tensor([0, 2])).item(), 4)
+        0.6691
+    """
+    z, t = floating(logits), as_tensor(target)
+    _check_smoothing(label_smoothing)
+    weights = None if class_weights is None else _class_weights(class_weights, z)
+    if t.shape == z.shape and t.type.is_float:
+        _check_probabilities(t)
+        expected = _smooth(cast(t, z.dtype), label_smoothing, z.shape[-1])
+        expected = expected if weights is None else expected * weights
+        return reduce(-sum(expected * log_softmax(z), -1), reduction, sample_weights)
+    t = class_numbers(z, t)
+    mass = None if weights is None else take(weights, t)
+    loss = cross_entropy_from_logits(z, t)
+    loss = loss if mass is None else loss * mass
+    if label_smoothing:
+        others = log_softmax(z) if weights is None else weights * log_softmax(z)
+        loss = (1 - label_smoothing) * loss - label_smoothing * mean(others, -1)
+    return reduce(loss, reduction, sample_weights, mass)
+
+
+def nll(
+    log_probabilities: TensorLike,
+    target: TensorLike,
+    *,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-ln p[class] of every row, from logarithms of probabilities (…, classes)."""
+    z = floating(log_probabilities)
+    t = class_numbers(z, as_tensor(target))
+    picked = take_along_axis(z, expand_dims(t, -1), -1)
+    return reduce(-reshape(picked, t.shape), reduction, sample_weights)
+
+
+def kl_div(
+    log_probabilities: TensorLike,
+    target: TensorLike,
+    *,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Kullback and Leibler's divergence Σ t·(ln t - ln p): one loss for every row (last axis).
+
+    0·ln 0 is 0, and the derivative by a target of 0 is 0.
+
+    Args:
+        log_probabilities: (…, classes) ln p, as from `chainrule.ops.log_softmax`.
+        target: probabilities t of the same shape.
+        sample_weights: one for each row.
+        reduction: "mean" (over the rows: PyTorch's "batchmean"), "sum" or "none".
+    """
+    z, t = pair(log_probabilities, target)
+    _check_probabilities(t)
+    some = t > 0
+    entropy = where(some, t * log(where(some, t, 1.0)), 0.0)
+    return reduce(sum(entropy - t * z, -1), reduction, sample_weights)
+
+
+def multi_margin(
+    scores: TensorLike,
+    target: TensorLike,
+    *,
+    margin: float = 1.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Σ max(0, margin - score of the class + score of another) / classes, over all other classes.
+
+    At the margin the derivative is 0.
+    """
+    z = floating(scores)
+    t = class_numbers(z, as_tensor(target))
+    own = take_along_axis(z, expand_dims(t, -1), -1)
+    others = 1.0 - one_hot(t, z.shape[-1], z.dtype)
+    return reduce(mean(others * relu(margin - own + z), -1), reduction, sample_weights)
+
+
+# ---- two classes named -1 and 1 ------------------------------------------------------------------
+
+
+def hinge(
+    prediction: TensorLike,
+    target: TensorLike,
+    *,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, 1 - t·y) for targets t of -1 and 1; the derivative at the margin is 0."""
+    y, t = _signed(prediction, target)
+    return reduce(relu(1 - t * y), reduction, sample_weights)
+
+
+def squared_hinge(
+    prediction: TensorLike,
+    target: TensorLike,
+    *,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, 1 - t·y)² for targets t of -1 and 1."""
+    y, t = _signed(prediction, target)
+    short = relu(1 - t * y)
+    return reduce(short * short, reduction, sample_weights)
+
+
+def soft_margin(
+    prediction: TensorLike,
+    target: TensorLike,
+    *,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """ln(1 + exp(-t·y)) for targets t of -1 and 1: binary cross-entropy in other words."""
+    y, t = _signed(prediction, target)
+    return reduce(softplus(-t * y), reduction, sample_weights)
+
+
+# ---- targets -------------------------------------------------------------------------------------
+
+
+def class_numbers(scores: Tensor, target: Tensor) -> Tensor:
+    """The target as class numbers, one for every row of scores; checked."""
+    if scores.ndim == 0 or scores.shape[-1] < 2:
+        raise ShapeError(
+            "The scores are of one class only.",
+            expected="(…, classes) with at least 2 classes",
+            found=str(scores.type),
+            hint="With a single score for two classes use binary_cross_entropy.",
+        )
+    if target.shape == (*scores.shape[:-1], 1):
+        target = reshape(target, scores.shape[:-1])
+    if target.shape != scores.shape[:-1]:
+        one_hot_hint = "Targets that are one-hot or probabilities must be floating-point numbers."
+        raise ShapeError(
+            "The targets do not fit the scores.",
+            expected=f"class numbers of shape {scores.shape[:-1]}, or probabilities of shape "
+            f"{scores.shape}",
+            found=str(target.type),
+            hint=one_hot_hint if target.shape == scores.shape else None,
+        )
+    if target.type.is_float:
+        raise TypeRuleError(
+            "Class numbers are whole numbers.",
+            expected="an integer type",
+            found=str(target.type),
+            hint="Convert with target.astype('int64').",
+        )
+    classes = scores.shape[-1]
+    check_values(
+        "A class number is outside of the classes.",
+        target,
+        f"0 to {classes - 1}, for there are scores of {classes} classes",
+        lambda x: (x >= 0) & (x < classes),
+    )
+    return cast(target, "int64")
+
+
+def signs(target: Tensor) -> None:
+    """Check targets of -1 and 1."""
+    check_values(
+        "Targets are -1 or 1.",
+        target,
+        "-1 or 1",
+        lambda x: (x == -1) | (x == 1),
+        hint="From 0 and 1 make 2 * target - 1.",
+    )
+
+
+def _signed(prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+    y, t = pair(prediction, target)
+    signs(t)
+    return y, t
+
+
+def _check_probabilities(target: Tensor) -> None:
+    check_values("A target is not a probability.", target, "0 to 1", lambda x: (x >= 0) & (x <= 1))
+
+
+def _check_smoothing(amount: float) -> None:
+    if not 0 <= amount < 1:
+        raise ConfigError("label_smoothing is a fraction.", expected="from 0 to below 1",
+                          found=str(amount))  # fmt: skip
+
+
+def _smooth(target: Tensor, amount: float, classes: int) -> Tensor:
+    _check_smoothing(amount)
+    if not amount:
+        return target
+    smoothed: Tensor = target * (1 - amount) + amount / classes
+    return smoothed
+
+
+def _class_weights(class_weights: TensorLike, scores: Tensor) -> Tensor:
+    weights = as_tensor(class_weights, scores.dtype)
+    if weights.shape != scores.shape[-1:]:
+        raise ShapeError(
+            "The class weights do not fit the scores.",
+            expected=f"one for each of {scores.shape[-1]} classes",
+            found=str(weights.type),
+        )
+    return weights

@@ -1,0 +1,103 @@
+"""What all losses share: equal shapes, weights of samples, and how many numbers become one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DataError, ShapeError
+from ..ops import broadcast_to, reshape, sum, where
+from ..ops.declare import cast, floating
+from ..tensor import Tensor, TensorLike, as_tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def pair(prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+    """Prediction and target with one shape and one floating-point type.
+
+    A last axis of a single number that only one of them has is dropped, so that (n, 1) goes with
+    (n); any other difference is an error: nothing is ever broadcast.
+    """
+    prediction = floating(prediction)
+    target = as_tensor(target)
+    if prediction.shape == (*target.shape, 1):
+        prediction = reshape(prediction, target.shape)
+    elif target.shape == (*prediction.shape, 1):
+        target = reshape(target, prediction.shape)
+    if prediction.shape != target.shape:
+        raise ShapeError(
+            "Prediction and target differ in shape.",
+            expected=f"a target of shape {prediction.shape}, like the prediction",
+            found=str(target.type),
+            hint="Class numbers go with cross_entropy; otherwise there is one target for every "
+            "number that is predicted.",
+        )
+    return prediction, cast(target, prediction.dtype)
+
+
+def reduce(
+    loss: Tensor, reduction: str, sample_weights: TensorLike | None, mass: Tensor | None = None
+) -> Tensor:
+    """The losses of the samples as one number.
+
+    "none" gives wᵢ·lᵢ, "sum" Σ wᵢ·lᵢ and "mean" Σ wᵢ·lᵢ / Σ wᵢ·mᵢ; that is 0 if nothing
+    has weight.
+
+    Args:
+        loss: lᵢ, one number for each sample, or for each number that a sample predicts.
+        reduction: "mean", "sum" or "none".
+        sample_weights: wᵢ, one for each row or for each loss; 1 without.
+        mass: mᵢ, what each loss counts for in the mean, such as the weight of its class, which
+            ``loss`` contains already; 1 without.
+    """
+    if reduction not in REDUCTIONS:
+        raise ConfigError(
+            "Unknown reduction.", expected=", ".join(REDUCTIONS), found=repr(reduction)
+        )
+    if reduction == "mean" and not loss.size:
+        raise ShapeError("The mean loss of no samples is not defined.", found=str(loss.type))
+    if sample_weights is not None:
+        weights = _weights(sample_weights, loss)
+        loss = loss * weights
+        mass = weights if mass is None else mass * weights
+    if reduction == "none":
+        return loss
+    total = sum(loss)
+    if reduction == "sum":
+        return total
+    if mass is None:
+        return _divide(total, loss.size)
+    weight = sum(mass)
+    return _divide(total, where(weight == 0, 1.0, weight))
+
+
+def _divide(total: Tensor, count: Any) -> Tensor:
+    mean: Tensor = total / count
+    return mean
+
+
+def _weights(sample_weights: TensorLike, loss: Tensor) -> Tensor:
+    """A weight for each loss, from one for each loss or for each row of losses."""
+    weights = cast(as_tensor(sample_weights), loss.dtype)
+    if weights.shape == (*loss.shape, 1):
+        weights = reshape(weights, loss.shape)
+    if not weights.ndim or weights.shape != loss.shape[: weights.ndim]:
+        raise ShapeError(
+            "The sample weights do not fit the losses.",
+            expected=f"one for each row of {loss.shape}",
+            found=str(weights.type),
+        )
+    check_values("Sample weights are not negative.", weights, "at least 0", lambda w: w >= 0)
+    spread = reshape(weights, (*weights.shape, *(1,) * (loss.ndim - weights.ndim)))
+    return broadcast_to(spread, loss.shape)
+
+
+def check_values(what: str, x: Tensor, expected: str, fits: Any, hint: str | None = None) -> None:
+    """An error if a value of the tensor does not fit; inside a trace there is nothing to check."""
+    known = x.node.value
+    if known is None or np.all(fits(known)):
+        return
+    place = tuple(np.argwhere(~fits(known))[0].tolist())
+    raise DataError(what, expected=expected, found=f"{known[place]} at {list(place)}", hint=hint)

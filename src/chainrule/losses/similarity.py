@@ -1,0 +1,73 @@
+"""Losses of how alike things are: of three inputs, or of a distance.
+
+All take ``sample_weights`` and ``reduction``: see `chainrule.losses`. At a margin the derivative
+is 0.
+"""
+
+from __future__ import annotations
+
+from ..ops import cosine_similarity, norm, relu, where
+from ..tensor import Tensor, TensorLike
+from .classification import signs
+from .common import pair, reduce
+
+
+def hinge_embedding(
+    distance: TensorLike,
+    target: TensorLike,
+    *,
+    margin: float = 1.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The distance for a target of 1 (alike), max(0, margin - distance) for -1."""
+    d, t = pair(distance, target)
+    signs(t)
+    return reduce(where(t > 0, d, relu(margin - d)), reduction, sample_weights)
+
+
+def cosine_embedding(
+    first: TensorLike,
+    second: TensorLike,
+    target: TensorLike,
+    *,
+    margin: float = 0.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """1 - cos for a target of 1 (alike), max(0, cos - margin) for -1; cos over the last axis."""
+    a, b = pair(first, second)
+    cos, t = pair(cosine_similarity(a, b), target)
+    signs(t)
+    return reduce(where(t > 0, 1 - cos, relu(cos - margin)), reduction, sample_weights)
+
+
+def margin_ranking(
+    first: TensorLike,
+    second: TensorLike,
+    target: TensorLike,
+    *,
+    margin: float = 0.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin - t·(a - b)): for t = 1 the first should be the larger, for -1 the second."""
+    a, b = pair(first, second)
+    a, t = pair(a, target)
+    signs(t)
+    return reduce(relu(margin - t * (a - b)), reduction, sample_weights)
+
+
+def triplet_margin(
+    anchor: TensorLike,
+    positive: TensorLike,
+    negative: TensorLike,
+    *,
+    margin: float = 1.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, |a - p| - |a - n| + margin) over the last axis (Schroff et al., 2015)."""
+    a, p = pair(anchor, positive)
+    _, n = pair(a, negative)
+    return reduce(relu(norm(a - p, -1) - norm(a - n, -1) + margin), reduction, sample_weights)

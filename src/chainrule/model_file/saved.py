@@ -1,0 +1,180 @@
+"""A model that was read from a file."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from typing import Any, cast
+
+import numpy as np
+
+from ..any_rows import Template
+from ..backends.numpy import Program
+from ..errors import DataError, ModelFileError
+from ..ir.graph import Graph
+from ..ir.types import Type, type_of
+from ..tensor import Array
+from .format import leaves_of, restore
+
+#: For one row no node may have more elements than this, or than the largest array of the file.
+MAX_ELEMENTS = 2**28
+#: Rows that are computed at once, so few that the largest node has no more elements than this.
+_MAX_ROWS = 4096
+_CHUNK_ELEMENTS = 2**22
+#: Programs that are kept, one for each number of rows.
+_PROGRAMS = 8
+
+
+class SavedModel:
+    """A model from a file, ready to predict.
+
+    Attributes:
+        inputs: the types of the arrays for one row, by name.
+        output: the type of the result for one row.
+        schema: what the columns of a table mean, as JSON data, or None.
+        classes: the names of the classes, or None.
+        record: how the model was trained, or None.
+        version: the version of chainrule that wrote the file.
+    """
+
+    def __init__(
+        self, document: dict[str, Any], template: Template, state: dict[str, Array]
+    ) -> None:
+        self.schema = restore(document["schema"])
+        self.classes: list[Any] | None = restore(document["classes"])
+        self.record = restore(document["record"])
+        self.version: str = document["library"]
+        self._arguments: list[str] = document["arguments"]
+        self._template = template
+        self._state = state
+        self._sample = self._one_row()
+        self.inputs = {str(n.attributes["name"]): n.type for n in self._sample.inputs}
+        self.output = self._sample.outputs[0].type
+        self._rows_at_once = _MAX_ROWS
+        while self._rows_at_once > 1 and template.largest(self._rows_at_once) > _CHUNK_ELEMENTS:
+            self._rows_at_once //= 2
+        self._program = functools.lru_cache(_PROGRAMS)(self._make_program)
+
+    def _one_row(self) -> Graph:
+        """The graph for one row, with its inputs and output checked."""
+        largest = max((array.size for array in self._template.arrays.values()), default=0)
+        graph = self._template.instantiate(1, max(MAX_ELEMENTS, largest))
+        self._template.instantiate(2)  # so that a false a·rows + b is found now, not later
+        data = self._template.graph
+        names = [node.attributes["name"] for node in graph.inputs]
+        if len(graph.outputs) != 1 or not names or len(set(names)) < len(names):
+            raise ModelFileError("The graph is not that of a model with inputs and one output.")
+        for position in (*data["inputs"], *data["outputs"]):
+            shape = data["nodes"][position]["type"][1]
+            if not shape or shape[0] != {"rows": [1, 0]}:
+                raise ModelFileError("An input or output of the graph has no rows.",
+                                     where=f"node {position} of the graph")  # fmt: skip
+        return graph
+
+    def predict(self, *inputs: Any) -> Array:
+        """The outputs for any number of rows.
+
+        Many rows are computed in parts, so that memory does not grow with their number.
+
+        Args:
+            inputs: the arguments that the model was saved with: arrays with the rows on the first
+                axis, or dicts and lists of arrays. Numbers are converted to the element type that
+                the model takes if nothing but precision is lost.
+
+        Returns:
+            An array with one row for each row of the inputs.
+
+        Raises:
+            DataError: the inputs are others than the model takes.
+        """
+        return self.compute(self._take(inputs))
+
+    def _take(self, inputs: tuple[Any, ...]) -> list[Array]:
+        if len(inputs) != len(self._arguments):
+            raise DataError("The model takes other inputs.", expected=", ".join(self._arguments),
+                            found=f"{len(inputs)} arguments")  # fmt: skip
+        given: dict[str, Any] = {}
+        for name, argument in zip(self._arguments, inputs, strict=True):
+            # A list where the model takes one array is an array.
+            given |= {name: argument} if name in self.inputs else dict(leaves_of(argument, name))
+        if given.keys() != self.inputs.keys():
+            raise DataError("The model takes other inputs.", expected=", ".join(self.inputs),
+                            found=", ".join(given) or "none")  # fmt: skip
+        arrays = [_convert(given[name], kind, name) for name, kind in self.inputs.items()]
+        if len({len(array) for array in arrays}) > 1:
+            found = ", ".join(f"{len(a)} in {n}" for n, a in zip(self.inputs, arrays, strict=True))
+            raise DataError("The inputs have different numbers of rows.", found=found)
+        return arrays
+
+    def compute(self, arrays: list[Array]) -> Array:
+        """The outputs for arrays that are of the right types, in the order of `inputs`."""
+        rows = len(arrays[0])
+        result = np.empty((rows, *self.output.shape[1:]), self.output.dtype)
+        for start in range(0, rows, self._rows_at_once):
+            part = [array[start : start + self._rows_at_once] for array in arrays]
+            result[start : start + len(part[0])] = self._compute_part(part)
+        return result
+
+    def _compute_part(self, arrays: list[Array]) -> Array:
+        graph, run = self._program(len(arrays[0]))
+        try:
+            (result,) = run(arrays)
+            if type_of(result) != graph.outputs[0].type:
+                raise TypeError(f"the result is {type_of(result)}, not {graph.outputs[0].type}")
+        except Exception as error:  # a file from elsewhere may hold a graph that cannot be run
+            raise DataError(
+                "The model cannot be computed with these inputs.",
+                found=f"{type(error).__name__}: {error}"[:500],
+                hint="An index, such as the number of a category, may be larger than in training.",
+            ) from error
+        return result
+
+    def _make_program(self, rows: int) -> tuple[Graph, Program]:
+        graph = self.graph(rows)
+        return graph, Program(graph)
+
+    def graph(self, rows: int) -> Graph:
+        """The forward pass as a graph, for this number of rows (at least 1)."""
+        return self._template.instantiate(rows)
+
+    def state(self) -> dict[str, Array]:
+        """Copies of the variables by path, for `Module.load_state`: to go on with the training."""
+        return {path: array.copy() for path, array in self._state.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """What there is to tell of the model, as plain data."""
+        computed = [node.op.name for node in self._sample.nodes if node.inputs]
+        return {
+            "version": self.version,
+            "inputs": {name: str(kind) for name, kind in self.inputs.items()},
+            "output": str(self.output),
+            "classes": self.classes,
+            "variables": {path: str(type_of(array)) for path, array in self._state.items()},
+            "numbers": sum(array.size for array in self._state.values()),
+            "operations": dict(Counter(computed).most_common()),
+        }
+
+
+def _convert(value: Any, kind: Type, name: str) -> Array:
+    """An input as an array of the element type that the model takes."""
+    try:
+        given = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise DataError("This is not an array.", where=name, expected=str(kind),
+                        found=str(error)) from None  # fmt: skip
+    shape = kind.shape[1:]
+    if given.shape[1:] != shape or not given.ndim:
+        raise DataError(
+            "An input has another shape than the model takes.",
+            where=name,
+            expected=f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)",
+            found=str(given.shape),
+            hint="One row needs an axis for the rows, too: x[None]." if given.shape == shape
+            else None,
+        )  # fmt: skip
+    fits = np.can_cast(given.dtype, kind.dtype, "same_kind")
+    array = np.ascontiguousarray(given, kind.dtype) if fits else given
+    if not fits or (kind.dtype.kind in "iu" and not np.array_equal(array, given)):
+        raise DataError("An input cannot be converted to what the model takes.", where=name,
+                        expected=kind.dtype.name, found=given.dtype.name)  # fmt: skip
+    return cast(Array, array)

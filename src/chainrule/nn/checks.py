@@ -1,0 +1,49 @@
+"""What layers ask of their options and inputs."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from ..errors import ConfigError, ShapeError
+from ..tensor import Tensor, TensorLike, as_tensor
+
+
+def whole_number(name: str, value: Any) -> int:
+    """The option as a whole number, at least 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ConfigError(
+            f"{name} is a number of things.", expected="a whole number from 1", found=repr(value)
+        )
+    return number
+
+
+def fraction(name: str, value: float, *, include_one: bool) -> float:
+    """The option as a number from 0 to 1."""
+    if not (0 <= value < 1 or (include_one and value == 1)):
+        raise ConfigError(
+            f"{name} is a fraction.",
+            expected="from 0 to 1" if include_one else "from 0 to below 1",
+            found=repr(value),
+        )
+    return float(value)
+
+
+def features_last(x: TensorLike, *extents: int) -> Tensor:
+    """The input as a tensor, whose last axes must be these."""
+    given = as_tensor(x)
+    if given.shape[-len(extents) :] != extents:
+        wanted = str(extents[0]) if len(extents) == 1 else str(extents)
+        shape = given.shape
+        found = str(shape[-1]) if shape and len(extents) == 1 else str(shape)
+        raise ShapeError(
+            "The input does not fit the layer.",
+            expected=f"{wanted} features on the last ax{'is' if len(extents) == 1 else 'es'}",
+            found=f"{found} ({given.type})",
+            hint="What a layer gives must be what the next one takes.",
+        )
+    return given

@@ -1,0 +1,151 @@
+"""Modules made of modules, and the plain ones that go between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, overload
+
+from .. import ops
+from ..errors import ConfigError, ShapeError
+from ..tensor import Tensor, TensorLike, as_tensor
+from .module import Module
+
+__all__ = ["Flatten", "Identity", "Residual", "Sequential"]
+
+
+class Sequential(Module):
+    """Modules one after the other: each takes what the one before it gives.
+
+    Args:
+        modules: the modules in order, or one dict of them by name.
+
+    Example:
+        >>> import chainrule as cr
+        >>> net = cr.nn.Sequential(cr.nn.Linear(3, 4), cr.nn.ReLU(), cr.nn.Linear(4, 1))
+        >>> list(net.parameters())
+        ['layers.0.weight', 'layers.0.bias', 'layers.2.weight', 'layers.2.bias']
+        >>> net[:2]
+        Sequential(
+          (layers.0): Linear(3, 4)
+          (layers.1): ReLU()
+        )
+    """
+
+    layers: list[Module] | dict[str, Module]
+
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            named = dict(modules[0])
+            for name in named:
+                if not name or "." in name:
+                    raise ConfigError(
+                        "A layer's name is a part of its path.",
+                        expected="letters without a dot",
+                        found=repr(name),
+                    )
+            self.layers = {name: _need_module(one, name) for name, one in named.items()}
+        else:
+            self.layers = [_need_module(one, i) for i, one in enumerate(modules)]
+
+    def forward(self, x: Any) -> Any:
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        return True  # an empty one is still a module
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.layers.values() if isinstance(self.layers, dict) else self.layers)
+
+    @overload
+    def __getitem__(self, which: int | str) -> Module: ...
+    @overload
+    def __getitem__(self, which: slice) -> Sequential: ...
+    def __getitem__(self, which: int | str | slice) -> Module:
+        """A layer by position or name; with a slice, those layers as a network, not copied."""
+        if isinstance(which, slice):
+            if isinstance(self.layers, dict):
+                return Sequential(dict(list(self.layers.items())[which]))
+            return Sequential(*self.layers[which])
+        if isinstance(which, str):
+            if not isinstance(self.layers, dict) or which not in self.layers:
+                known = ", ".join(self.layers) if isinstance(self.layers, dict) else "positions"
+                raise ConfigError(f"There is no layer {which!r}.", expected=known)
+            return self.layers[which]
+        return list(self)[which]
+
+
+def _need_module(found: Any, name: int | str) -> Module:
+    if isinstance(found, Module):
+        return found
+    hint = None
+    if isinstance(found, type) and issubclass(found, Module):
+        hint = f"Make one: {found.__name__}()."
+    raise ConfigError(f"Layer {name} of a Sequential is not a module.", expected="a cr.nn.Module",
+                      found=repr(found), hint=hint)  # fmt: skip
+
+
+class Residual(Module):
+    """x + module(x): the module only learns what to change (He et al., 2016).
+
+    Args:
+        module: gives a tensor of the shape that it takes, or of that of the shortcut.
+        shortcut: what x goes through on the way around the module, such as a `Linear` that
+            changes the number of features; otherwise nothing.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.Residual(cr.nn.ReLU())(cr.tensor([-1.0, 2.0])).tolist()
+        [-1.0, 4.0]
+    """
+
+    def __init__(self, module: Module, shortcut: Module | None = None) -> None:
+        self.module = _need_module(module, "module")
+        self.shortcut = shortcut
+
+    def forward(self, x: TensorLike) -> Tensor:
+        x = as_tensor(x)
+        change = self.module(x)
+        kept = x if self.shortcut is None else self.shortcut(x)
+        if change.shape != kept.shape:
+            raise ShapeError(
+                "A residual adds up two equal shapes.",
+                expected=f"{kept.type}, as goes around module {self.module.title()}",
+                found=f"{change.type}, as it gives",
+                hint="Give a shortcut that changes the shape alike, such as a Linear.",
+            )
+        total: Tensor = kept + change
+        return total
+
+
+class Flatten(Module):
+    """All axes from ``start`` on as one; the batch axis is kept by default.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.Flatten()(cr.ones((5, 2, 3))).shape
+        (5, 6)
+    """
+
+    def __init__(self, start: int = 1) -> None:
+        self.start = start
+
+    def forward(self, x: TensorLike) -> Tensor:
+        return ops.flatten(x, self.start)
+
+
+class Identity(Module):
+    """x, unchanged: where a layer is wanted and nothing should happen.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.Identity()(cr.tensor([1.0])).tolist()
+        [1.0]
+    """
+
+    def forward(self, x: Any) -> Any:
+        return x

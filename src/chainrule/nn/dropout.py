@@ -1,0 +1,85 @@
+"""Layers that leave out a random part of their input while training."""
+
+from __future__ import annotations
+
+from ..errors import ConfigError
+from ..ops import random, where
+from ..ops.declare import floating
+from ..tensor import Tensor, TensorLike
+from .checks import fraction
+from .module import Module
+
+__all__ = ["AlphaDropout", "Dropout"]
+
+
+class _Dropout(Module):
+    def __init__(self, p: float = 0.5) -> None:
+        self.p = fraction("The probability p of dropping", p, include_one=False)
+
+    def forward(self, x: TensorLike, *, train: bool = False, key: Tensor | None = None) -> Tensor:
+        given = floating(x)
+        if not train or self.p == 0:
+            return given
+        if key is None:
+            raise ConfigError(
+                f"{type(self).__name__} needs a random key to train.",
+                expected="model(x, train=True, key=key)",
+                found="no key",
+                hint="Make a key with cr.random.key(seed), and for every step a new one with "
+                "cr.random.fold_in(key, step).",
+            )
+        return self._drop(given, random.uniform(key, given.shape, dtype=given.dtype) >= self.p)
+
+    def _drop(self, x: Tensor, keep: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        return str(self.p)
+
+
+class Dropout(_Dropout):
+    """While training each number becomes 0 with probability p, the others are divided by 1 - p.
+
+    So the mean is kept, and without training it does nothing (Srivastava et al., 2014; "inverted").
+    Which numbers depends on the key alone.
+
+    Args:
+        p: probability of dropping, 0 ≤ p < 1.
+
+    Raises:
+        ConfigError: when training without a key.
+
+    Example:
+        >>> import chainrule as cr
+        >>> y = cr.nn.Dropout(0.5)(cr.ones(1000), train=True, key=cr.random.key(0))
+        >>> sorted(set(y.tolist()))
+        [0.0, 2.0]
+    """
+
+    def _drop(self, x: Tensor, keep: Tensor) -> Tensor:
+        return where(keep, x * (1 / (1 - self.p)), 0.0)
+
+
+#: Where selu ends for x → -∞: -scale·α.
+_SELU_FLOOR = -1.7580993408473768
+
+
+class AlphaDropout(_Dropout):
+    """Dropout for selu: keeps mean 0 and variance 1 (Klambauer et al., 2017).
+
+    A dropped number becomes α' = -1.758, selu's lowest value; then all become a·x + b with
+    a = ((1-p)(1 + p·α'²))^(-1/2) and b = -a·p·α'.
+
+    Args:
+        p: probability of dropping, 0 ≤ p < 1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.AlphaDropout(0.2)(cr.tensor([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
+
+    def _drop(self, x: Tensor, keep: Tensor) -> Tensor:
+        a = ((1 - self.p) * (1 + self.p * _SELU_FLOOR**2)) ** -0.5
+        y: Tensor = a * where(keep, x, _SELU_FLOOR) - a * self.p * _SELU_FLOOR
+        return y

@@ -1,0 +1,452 @@
+"""What all optimizers have in common: parameters, their groups, penalties, limits and state."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError
+from ..ir.types import float64
+from ..nn.module import Module
+from ..ops import astype, sign
+from ..tensor import Buffer, Parameter, Tensor, as_tensor, tracing
+from .clipping import Shared, clip_by_norm, clip_by_value
+from .schedules import Constant, Schedule
+from .state import Array, arrays, load, named_parameters, nearest, need, need_between
+
+#: State or numbers by name, as the formulas name them.
+Named = dict[str, Tensor]
+
+_optimizers: dict[str, type[Optimizer]] = {}
+#: Every optimizer by its name in lower case, such as ``adamw``.
+OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(_optimizers)
+
+
+@dataclass(eq=False)
+class Optimizer:
+    """Base of all optimizers.
+
+    An update is made of operations only, so it is the same eagerly and inside `chainrule.compile`.
+    All parameters get it in this order, with t = 1, 2, … the number of the update:
+
+        g ← ∂L/∂w                                                (−∂L/∂w with ``maximize``)
+        g ← g limited to ±clip_value, then ‖g‖ to clip_norm      (if given)
+        g ← g + l2 · w + l1 · sign(w)                            penalties ½ l2 Σw² + l1 Σ|w|
+        g ← g + weight_decay · w                                 (an L2 penalty too), or
+        w ← w − rate · weight_decay · w                          (``decoupled_weight_decay``)
+        w ← `apply_single`                                       the formula of the class
+
+    Args:
+        model: what learns: a module, a dict or list of parameters, or a list of groups
+            ``{"params": …, option: …}`` with options of their own (see `groups_by_path`). Frozen
+            parameters are left untouched. A parameter may belong to two optimizers: each changes
+            it when it is updated, from the value that it finds.
+        lr: the learning rate, a number or a `Schedule`.
+        weight_decay: λ above.
+        decoupled_weight_decay: take the decay off the weights instead of adding it to the
+            gradient (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019).
+        l1: sparsity: the subgradient of the absolute values, 0 at 0.
+        l2: like a weight decay that is not decoupled.
+        decay: which parameters the decay and both penalties are for: "all", "matrices" (two
+            axes or more, so no biases and no scales of normalisations), or a function
+            ``(path, parameter) -> bool``.
+        clip_norm: the largest norm of all gradients together; see `clip_by_norm`.
+        clip_value: the largest absolute value in a gradient.
+        maximize: climb instead of descend.
+
+    Attributes:
+        steps: how many updates were done (a buffer).
+        rate: the learning rate of the last update, of the first group (a buffer).
+        groups: the groups of parameters, each with its options.
+
+    Raises:
+        ConfigError: an option is out of range, or a parameter is in two groups.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = {"w": cr.parameter([1.0, -2.0])}
+        >>> optimizer = cr.optim.SGD(w, lr=0.1)
+        >>> loss, gradients = cr.value_and_grad(lambda p: (p["w"] ** 2).sum())(w)
+        >>> optimizer.update(gradients, loss=loss)
+        >>> w["w"]
+        Tensor([ 0.8, -1.6])
+    """
+
+    model: Any = field(repr=False)
+    lr: float | Schedule = 1e-3
+    weight_decay: float = field(default=0.0, kw_only=True)
+    decoupled_weight_decay: bool = field(default=False, kw_only=True)
+    l1: float = field(default=0.0, kw_only=True)
+    l2: float = field(default=0.0, kw_only=True)
+    decay: str | Callable[[str, Parameter], bool] = field(default="all", kw_only=True)
+    clip_norm: float | None = field(default=None, kw_only=True)
+    clip_value: float | None = field(default=None, kw_only=True)
+    maximize: bool = field(default=False, kw_only=True)
+
+    #: Options that concern all gradients together and so no single group.
+    _OF_ALL: ClassVar[tuple[str, ...]] = ("model", "clip_norm", "clip_value", "maximize")
+
+    def __init_subclass__(cls) -> None:
+        _optimizers[cls.__name__.lower()] = cls
+
+    def __post_init__(self) -> None:
+        for option in ("clip_norm", "clip_value"):
+            if getattr(self, option) is not None:
+                need_between(self, option)
+                need(getattr(self, option) > 0, self, option, "a number above 0, or None")
+        self.steps = Buffer(0)
+        self.groups = list(self._make_groups())
+
+    # ---- what a class of optimizers defines --------------------------------------------------
+
+    def check(self) -> None:
+        """Refuse options that make no sense; called once for each group."""
+        if not isinstance(self.lr, Schedule):
+            need_between(self, "lr")
+        for option in ("weight_decay", "l1", "l2"):
+            need_between(self, option)
+        known = self.decay in ("all", "matrices") or callable(self.decay)
+        need(known, self, "decay", "all, matrices, or a function of path and parameter")
+
+    def initial_state(self) -> dict[str, float]:
+        """For each array that is kept beside a parameter its name and first value."""
+        return {}
+
+    def initial_memory(self) -> dict[str, float]:
+        """The same for numbers that are kept once for all parameters; see `numbers`."""
+        return {}
+
+    def numbers(self, t: Tensor, rate: Tensor, memory: Mapping[str, Buffer]) -> Named:
+        """Numbers that are the same for all parameters, computed once an update in float64.
+
+        Args:
+            t: the number of this update, from 1.
+            rate: its learning rate.
+            memory: the numbers of `initial_memory`, to be read and assigned.
+        """
+        return {"rate": rate}
+
+    def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
+        """The new value of one parameter, and its new state.
+
+        Args:
+            w: the parameter.
+            g: its gradient.
+            state: what `initial_state` named.
+            n: what `numbers` gave, of the type of the parameter.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method `apply_single`")
+
+    # ---- use ---------------------------------------------------------------------------------
+
+    def update(
+        self,
+        gradients: Mapping[str, Any] | Sequence[Any],
+        loss: Tensor | None = None,
+        norm: Tensor | None = None,
+    ) -> None:
+        """Change the parameters by one step.
+
+        Args:
+            gradients: as `chainrule.value_and_grad` gives them for the same model: by path, or a
+                list in the order of the parameters. Further ones are ignored.
+            loss: the loss, for schedules that follow it.
+            norm: `global_norm` of the gradients, if it is known already and ``clip_norm`` is set.
+
+        Raises:
+            ConfigError: the gradient of a parameter is missing; the message names its path.
+            ShapeError: a gradient has another shape than its parameter.
+        """
+        given = self._prepared(self._matched(gradients), norm)
+        t = astype(self.steps + 1, float64)
+        rates: dict[Schedule, Tensor] = {}
+        for group in self.groups:
+            if group.schedule not in rates:  # a schedule with a memory moves on once
+                rates[group.schedule] = group.schedule(self.steps, loss)
+            group.update(given, t, rates[group.schedule])
+        self.steps.assign(self.steps + 1)
+
+    def step(self, loss: Tensor | None = None) -> None:
+        """Change the parameters by the gradients that ``loss.backward()`` left in ``.grad``.
+
+        Example:
+            >>> import chainrule as cr
+            >>> w = cr.parameter(1.0)
+            >>> optimizer = cr.optim.SGD([w], lr=0.1)
+            >>> for _ in range(3):
+            ...     optimizer.zero_grad()
+            ...     loss = (w - 3.0) ** 2
+            ...     loss.backward()
+            ...     optimizer.step()
+            >>> round(w.item(), 3)
+            1.976
+        """
+        found = {path: w.grad for path, w in self.parameters().items() if w.grad is not None}
+        self.update(found, loss)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients in ``.grad``, so that the next `backward` starts anew."""
+        for w in self.parameters().values():
+            if tracing.record is not None:
+                tracing.record.gradients.setdefault(w, w.grad)
+            w.grad = None
+
+    def observe(self, value: float) -> None:
+        """Tell the schedules the validation metric; once an epoch, outside of compiled code."""
+        for schedule in self.schedules():
+            schedule.observe(value)
+
+    @property
+    def rate(self) -> Buffer:
+        """The learning rate of the last update, of the first group."""
+        return self.groups[0].rate
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the first group; of a constant rate: ``schedule.set(0.01)``."""
+        return self.groups[0].schedule
+
+    def schedules(self) -> list[Schedule]:
+        """The schedules of all groups, each once."""
+        return list(dict.fromkeys(group.schedule for group in self.groups))
+
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters of all groups by path, frozen ones included."""
+        return {path: w for group in self.groups for path, w in group.parameters.items()}
+
+    # ---- state -------------------------------------------------------------------------------
+
+    def buffers(self) -> dict[str, Buffer]:
+        """All that changes besides the parameters, by name."""
+        found = {"steps": self.steps}
+        for number, group in enumerate(self.groups):
+            found[f"rate.{number}"] = group.rate
+            found |= {f"memory.{number}.{key}": kept for key, kept in group.memory.items()}
+            for path, state in group.state.items():
+                found |= {f"{key}.{path}": kept for key, kept in state.items()}
+        for number, schedule in enumerate(self.schedules()):
+            for key, kept in schedule.buffers().items():
+                found[f"schedule.{number}.{key}"] = kept
+        return found
+
+    def state(self) -> dict[str, Array]:
+        """Copies of all that is needed to go on to the bit: arrays by name."""
+        return arrays(self.buffers())
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that `state` gave.
+
+        Raises:
+            ConfigError: it belongs to another optimizer or network. Nothing is changed then.
+        """
+        for group in self.groups:
+            for path in group.parameters:
+                if any(f"{key}.{path}" in state for key in group.options.initial_state()):
+                    group.state_of(path)
+        load(self.buffers(), state, "optimizer")
+
+    def to_config(self) -> dict[str, Any]:
+        """The name, rate and options as JSON data, without the groups.
+
+        Raises:
+            ConfigError: ``decay`` is a function, which cannot be written down.
+        """
+        need(not callable(self.decay), self, "decay", "all or matrices")
+        options = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
+        if isinstance(self.lr, Schedule):
+            options["lr"] = self.lr.to_config()
+        return {"name": type(self).__name__.lower(), **options}
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    def _make_groups(self) -> Iterator[Group]:
+        parts: Any = self.model
+        is_list = isinstance(parts, (list, tuple)) and bool(parts)
+        if not (is_list and all(isinstance(part, dict) and "params" in part for part in parts)):
+            parts = [{"params": parts}]
+        allowed = [one.name for one in fields(self) if one.name not in self._OF_ALL]
+        common = self.lr if isinstance(self.lr, Schedule) else None
+        paths: dict[str, int] = {}
+        owners: dict[int, str] = {}
+        for number, part in enumerate(parts):
+            own = {key: value for key, value in part.items() if key != "params"}
+            for option in own:
+                if option not in allowed:
+                    raise nearest(f"option of group {number}:", option, allowed)
+            parameters = named_parameters(part["params"], start=len(paths))
+            for path, w in parameters.items():
+                _need_new(path, w, number, paths, owners)
+            options = copy.copy(self)
+            vars(options).update(own)
+            options.check()
+            if "lr" in own or common is None:
+                schedule = options.lr if isinstance(options.lr, Schedule) else Constant(options.lr)
+                common = common if "lr" in own else schedule  # groups without their own share it
+            else:
+                schedule = common
+            yield Group(options, parameters, schedule)
+
+    def _matched(self, gradients: Mapping[str, Any] | Sequence[Any]) -> Named:
+        """The gradient of each parameter that is not frozen, by its path."""
+        if not isinstance(gradients, Mapping):
+            gradients = dict(zip(self.parameters(), gradients, strict=False))
+        found: Named = {}
+        for path, w in self.parameters().items():
+            if not w.requires_grad:
+                continue
+            if path not in gradients:
+                raise ConfigError(
+                    "The gradient of a parameter is missing.",
+                    where=f"parameter {path!r}",
+                    expected="the gradients of all parameters that are not frozen",
+                    found=", ".join(map(repr, gradients)) or "none: was backward() called?",
+                    hint="Does the loss depend on it? If it is not to be learned, freeze it. "
+                    "Optimizer and gradients must be of the same model, so that paths agree.",
+                )
+            g = as_tensor(gradients[path], w.dtype)
+            if g.shape != w.shape:
+                raise ShapeError(
+                    "A gradient has the shape of its parameter.",
+                    where=f"parameter {path!r}",
+                    expected=str(w.shape),
+                    found=str(g.shape),
+                )
+            found[path] = g
+        return found
+
+    def _prepared(self, gradients: Named, norm: Tensor | None) -> Named:
+        if self.maximize:
+            gradients = {path: -g for path, g in gradients.items()}
+        if self.clip_value is not None:
+            gradients, norm = clip_by_value(gradients, self.clip_value), None
+        if self.clip_norm is not None:
+            gradients = clip_by_norm(gradients, self.clip_norm, norm)
+        return gradients
+
+
+class Group:
+    """Parameters that share options and a learning rate.
+
+    Attributes:
+        options: a copy of the optimizer with the options of this group.
+        parameters: by path.
+        schedule: gives the learning rate.
+        rate: the learning rate of the last update.
+        state: for each parameter what is kept beside it, from when it first learns.
+        memory: numbers that are kept for all parameters together.
+    """
+
+    def __init__(
+        self, options: Optimizer, parameters: dict[str, Parameter], schedule: Schedule
+    ) -> None:
+        self.options = options
+        self.parameters = parameters
+        self.schedule = schedule
+        self.rate = Buffer(0.0, float64)
+        self.memory = {
+            key: Buffer(value, float64) for key, value in options.initial_memory().items()
+        }
+        self.state: dict[str, dict[str, Buffer]] = {}
+        for path, w in parameters.items():
+            if w.requires_grad:
+                self.state_of(path)
+
+    def state_of(self, path: str) -> dict[str, Buffer]:
+        """The arrays that are kept beside a parameter."""
+        if path not in self.state:
+            w = self.parameters[path]
+            self.state[path] = {
+                key: Buffer(np.full(w.shape, value, w.dtype))
+                for key, value in self.options.initial_state().items()
+            }
+        return self.state[path]
+
+    def _decays(self, path: str, w: Parameter) -> bool:
+        decay = self.options.decay
+        return decay(path, w) if callable(decay) else decay == "all" or w.ndim >= 2
+
+    def update(self, gradients: Named, t: Tensor, rate: Tensor) -> None:
+        """Change those parameters of the group that have a gradient."""
+        o = self.options
+        self.rate.assign(rate)
+        numbers = o.numbers(t, rate, self.memory)
+        decoupled = o.weight_decay if o.decoupled_weight_decay else 0.0
+        coupled = o.l2 + o.weight_decay - decoupled
+        if decoupled:
+            numbers["keep"] = 1 - decoupled * rate
+        shared = {key: Shared(number) for key, number in numbers.items()}
+        for path, parameter in self.parameters.items():
+            if path not in gradients:
+                continue  # it is frozen
+            w: Tensor = parameter
+            g = gradients[path]
+            n = {key: number.like(w) for key, number in shared.items()}
+            if self._decays(path, parameter):
+                if coupled:
+                    g = g + coupled * w
+                if o.l1:
+                    g = g + o.l1 * sign(w)
+                if decoupled:
+                    w = w * n["keep"]
+            kept = self.state_of(path)
+            value, state = o.apply_single(w, g, dict(kept), n)
+            parameter.assign(value)
+            for key, new in state.items():
+                kept[key].assign(new)
+
+
+def _need_new(
+    path: str, w: Parameter, number: int, paths: dict[str, int], owners: dict[int, str]
+) -> None:
+    """A parameter, and a path, belong to one group only."""
+    if id(w) in owners:
+        raise ConfigError(
+            "A parameter is given to the optimizer twice.",
+            where=f"group {number}, parameter {path!r}",
+            found=f"the same parameter as {owners[id(w)]!r}",
+            hint="Weights that layers share have one path, the first; keep them in one group.",
+        )
+    if path in paths:
+        raise ConfigError(
+            "Two groups use the same path for different parameters.",
+            where=f"group {number}, parameter {path!r}",
+            found=f"the path is in group {paths[path]} already",
+            hint="Take the groups from the whole model with cr.optim.groups_by_path.",
+        )
+    owners[id(w)] = path
+    paths[path] = number
+
+
+def groups_by_path(model: Module, options: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Groups of a model's parameters, chosen by the beginning of their path.
+
+    Args:
+        model: the whole model, so that the paths are those of its gradients.
+        options: for a path such as ``"body"`` or ``"layers.0"`` the options of the parameters
+            there; the longest path that fits counts. All others keep the optimizer's options.
+
+    Example:
+        >>> import chainrule as cr
+        >>> class Net(cr.nn.Module):
+        ...     def __init__(self):
+        ...         self.body = [cr.parameter(1.0), cr.parameter(2.0)]
+        ...         self.head = cr.parameter(3.0)
+        >>> groups = cr.optim.groups_by_path(Net(), {"body": {"lr": 1e-5}})
+        >>> [(sorted(group["params"]), group.get("lr")) for group in groups]
+        [(['head'], None), (['body.0', 'body.1'], 1e-05)]
+    """
+    parts: dict[str, dict[str, Parameter]] = {"": {}, **{prefix: {} for prefix in options}}
+    for path, w in model.parameters().items():
+        fits = [prefix for prefix in options if f"{path}.".startswith(f"{prefix.rstrip('.')}.")]
+        parts[max(fits, key=len, default="")][path] = w
+    for prefix in options:
+        if not parts[prefix]:
+            raise nearest("path of parameters", prefix, model.parameters())
+    return [
+        {"params": found, **options.get(prefix, {})} for prefix, found in parts.items() if found
+    ]

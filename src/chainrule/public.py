@@ -1,0 +1,41 @@
+"""The names that ``import chainrule as cr`` gives: ``cr.grad``, ``cr.nn``, ``cr.exp`` and so on."""
+
+from __future__ import annotations
+
+# First, so that the names below win: cr.trace is not the sum of a diagonal.
+from .ops import *  # noqa: F403  isort: skip
+from . import errors, ir, losses, metrics, nn, ops, optim
+from .compile import compile, trace
+from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .model_file import SavedModel, load, save
+from .tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
+
+__all__ = [
+    "Buffer",
+    "Parameter",
+    "SavedModel",
+    "Tensor",
+    "Variable",
+    "as_tensor",
+    "check_grad",
+    "compile",
+    "errors",
+    "grad",
+    "hvp",
+    "ir",
+    "jacobian",
+    "jvp",
+    "load",
+    "losses",
+    "metrics",
+    "nn",
+    "ops",
+    "optim",
+    "parameter",
+    "save",
+    "tensor",
+    "trace",
+    "value_and_grad",
+    "vjp",
+    *ops.__all__,
+]

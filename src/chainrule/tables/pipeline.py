@@ -1,0 +1,481 @@
+"""From a file to a trained model and an honest report, and from raw rows to predictions."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import metrics
+from ..data import (
+    Encoded,
+    Schema,
+    infer_schema,
+    k_folds,
+    read_table,
+    source_name,
+    split_indices,
+)
+from ..errors import ConfigError, DataError, ModelFileError
+from ..losses import LOSSES
+from ..model_file import SavedModel, load, save
+from ..ops import broadcast_to, reshape, transpose
+from ..tensor import Tensor
+from ..train import Callback, History, Trainer
+from ..train.arrays import Arrays
+from .baselines import constant_baseline, linear_baseline
+from .features import columns_by_kind
+from .network import ScaledTarget, TableModel, TableNetwork
+from .options import TableOptions
+from .recipe import Recipe, choose, make_optimizer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+#: The metrics of a task, the most telling first.
+METRICS = {
+    "regression": ("r2", "rmse", "mae"),
+    "binary": ("accuracy", "roc_auc", "f1", "log_loss"),
+    "multiclass": ("accuracy", "f1_macro", "log_loss"),
+}
+_LOSS = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
+
+
+def train_table(
+    source: Any,
+    options: TableOptions,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    on_schema: Callable[[Schema], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> TableResult:
+    """Train on a table: understand it, split it, train, judge on rows that were held out.
+
+    Args:
+        source: a file, a data frame, or a dict of columns; see `chainrule.data.read_table`.
+        options: what the user says; the rest is chosen by `chainrule.tables.recipe`.
+        progress: show the training.
+        say: takes plain sentences about what is done and why.
+        on_schema: takes what was understood of the columns, before the training.
+        callbacks: for the `Trainer`.
+
+    Raises:
+        DataError: the table cannot be read or learned from.
+        TrainingError: the loss became NaN or infinite.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> x = np.linspace(0, 4, 60)
+        >>> options = cr.tables.TableOptions(target="y", epochs=60)
+        >>> result = cr.tables.train_table({"x": x, "y": 3 * x + 1}, options, progress=False)
+        >>> result.report["metrics"]["r2"] > 0.9
+        True
+    """
+    begun = time.perf_counter()
+    name = source_name(source)
+    frame = read_table(source)
+    schema = infer_schema(
+        frame,
+        options.target,
+        features=options.features,
+        drop=options.drop or None,
+        kinds=options.kinds,
+        source=name,
+    )
+    on_schema(schema)
+    frame = _with_target(frame, schema, name, say)
+    job = _Job(options, schema, name, progress, say, callbacks)
+    result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
+    result.report["seconds"] = time.perf_counter() - begun
+    result.report["data"] = {"source": name, "rows": frame.height, "columns": len(schema.columns)}
+    return result
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What stays the same for all folds."""
+
+    options: TableOptions
+    schema: Schema
+    source: str
+    progress: bool
+    say: Say
+    callbacks: tuple[Callback, ...]
+
+    @property
+    def task(self) -> str:
+        assert self.schema.target is not None
+        return self.schema.target.task
+
+    @property
+    def classes(self) -> int:
+        assert self.schema.target is not None
+        return len(self.schema.target.classes)
+
+    def strata(self, frame: pl.DataFrame) -> Array | None:
+        return self.schema.read_target(frame, self.source) if self.classes else None
+
+
+def _with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.DataFrame:
+    """The rows that have a target."""
+    target = schema.read_target(frame, name)
+    known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
+    if not known.all():
+        say(f"{int((~known).sum()):,} rows have no target and are left out")
+        frame = frame.filter(known)
+    if frame.height < 4:
+        raise DataError(
+            "There are too few rows to train and to judge.",
+            where=name,
+            expected="at least 4 rows with a target",
+            found=str(frame.height),
+        )
+    return frame
+
+
+# ---- one model -------------------------------------------------------------------------------------------
+
+
+def _held_out(job: _Job, frame: pl.DataFrame) -> TableResult:
+    """Hold out a test part, train on the rest, report."""
+    options = job.options
+    if isinstance(options.test, str):
+        test_frame = read_table(options.test)
+        train_frame = frame
+    else:
+        share = choose(options, frame.height).test
+        strata = job.strata(frame)
+        train, test = split_indices(frame.height, (1 - share, share), options.seed, strata)
+        train_frame, test_frame = frame[train], frame[test]
+    fitted = _fit(job, train_frame)
+    rows = fitted.schema.encode(test_frame, target=True, source=str(options.test or job.source))
+    for note in rows.notes:
+        job.say(note)
+    result = TableResult(fitted, job)
+    result.report["rows"]["test"] = len(rows)
+    result.report["metrics"] = judge(job.task, rows, fitted.predict(rows))
+    result.report["baselines"] = _baselines(job, fitted, rows)
+    return result
+
+
+def _cross_validated(job: _Job, frame: pl.DataFrame) -> TableResult:
+    """Train and judge on each fold, then train the model that is kept on all rows."""
+    options = job.options
+    assert options.cv is not None
+    scores: list[dict[str, float]] = []
+    baselines: list[dict[str, dict[str, float]]] = []
+    folds = k_folds(frame.height, options.cv, options.seed, stratify=job.strata(frame))
+    for number, (train, test) in enumerate(folds, 1):
+        job.say(f"fold {number} of {options.cv}")
+        fitted = _fit(job, frame[train])
+        rows = fitted.schema.encode(frame[test], target=True, source=job.source)
+        scores.append(judge(job.task, rows, fitted.predict(rows)))
+        baselines.append(_baselines(job, fitted, rows))
+        if fitted.history.interrupted:
+            break
+    if len(scores) == options.cv and not fitted.history.interrupted:
+        job.say("all rows, for the model that is kept")
+        fitted = _fit(job, frame)
+    result = TableResult(fitted, job)
+    result.report["metrics"] = _averaged(scores)
+    result.report["baselines"] = {
+        kind: _averaged([one[kind] for one in baselines]) for kind in baselines[0]
+    }
+    result.report["cv"] = {"folds": len(scores), "metrics": scores}
+    return result
+
+
+def _averaged(scores: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+
+
+class _Fitted:
+    """A trained model with all that belongs to it."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        recipe: Recipe,
+        model: TableModel,
+        trainer: Trainer,
+        rows: Encoded,
+    ) -> None:
+        self.schema = schema
+        self.recipe = recipe
+        self.model = model
+        self.trainer = trainer
+        self.history: History = trainer.history
+        self.rows = rows
+
+    def predict(self, rows: Encoded) -> Array:
+        return self.trainer.predict(columns_by_kind(rows))
+
+
+def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
+    """Train on these rows, some of which decide when the weights are the best."""
+    options = job.options
+    recipe = choose(options, frame.height)
+    strata = job.strata(frame)
+    if recipe.folds:
+        kept = np.arange(frame.height)
+    else:
+        parts = (1 - recipe.held_out, recipe.held_out)
+        kept, held_out = split_indices(frame.height, parts, options.seed + 1, stratify=strata)
+    schema = job.schema.fit(frame[kept], source=job.source)
+    rows = schema.encode(frame, target=True, source=job.source)
+    for note in rows.notes:
+        job.say(note)
+    assert rows.target is not None
+    scale = None if job.classes else ScaledTarget(rows.target[kept])
+    target = rows.target if scale is None else scale.encode(rows.target)
+    network = TableNetwork(schema, job.classes or 1, recipe.shape, options.seed)
+    model = TableModel(network, scale)
+    inputs = columns_by_kind(rows)
+    importance = _class_weights(rows.target, job.classes) if options.balance else None
+    if recipe.folds:
+        held = _member_folds(frame.height, recipe.shape.members, options.seed, strata)
+        weigh = np.ones(frame.height) if importance is None else importance
+        train = Arrays(inputs, target, _float32((1 - held) * weigh[:, None]))
+        validation = Arrays(inputs, target, _float32(held * weigh[:, None]))
+    else:
+        data = Arrays(inputs, target, None if importance is None else _float32(importance))
+        train, validation = data.take(kept), data.take(held_out)
+    job.say(_plan(recipe, network, train, validation))
+    trainer = Trainer(
+        network,
+        _member_loss(options.loss or _LOSS[job.task], job),
+        make_optimizer(options, recipe, network, len(train)),
+        output=model.output,
+        average=recipe.average,
+        seed=options.seed,
+        progress=job.progress,
+        callbacks=job.callbacks,
+    )
+    trainer.fit(
+        train,
+        validation=validation,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        patience=options.patience,
+    )
+    return _Fitted(schema, recipe, model, trainer, rows)
+
+
+def _float32(x: Array) -> Array:
+    return x.astype(np.float32)
+
+
+def _class_weights(target: Array, classes: int) -> Array:
+    """For each row n / (classes · rows of its class): all classes weigh the same."""
+    if not classes:
+        raise ConfigError("Only classes can be balanced.", hint="Leave balance away.")
+    counts = np.bincount(target, minlength=classes)
+    return np.asarray(len(target) / (np.count_nonzero(counts) * counts[target]))
+
+
+def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> Array:
+    """(rows, members): 1 where the row does not train the member but judges it.
+
+    Every row judges one member, so all rows are used for both, and never for both in one member.
+    """
+    held = np.zeros((rows, members))
+    for member, (_, judged) in enumerate(k_folds(rows, members, seed, stratify=strata)):
+        held[judged, member] = 1.0
+    return held
+
+
+def _member_loss(name: str, job: _Job) -> Callable[..., Tensor]:
+    """A loss over all members: each is trained as if it were alone."""
+    fits = name in LOSSES and (name == "cross_entropy" or name == "focal") == bool(job.classes)
+    if not fits:
+        kind = "classes" if job.classes else "numbers"
+        suited = ["cross_entropy"] if job.classes else ["mse", "mae", "huber", "smooth_l1", "log_cosh"]
+        raise ConfigError(f"The loss {name!r} does not fit a target of {kind}.",
+                          expected=" or ".join(n for n in suited if n in LOSSES))  # fmt: skip
+    loss = LOSSES[name]
+
+    def of_members(z: Tensor, target: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+        members, rows, outputs = z.shape
+        flat = reshape(z, (members * rows, outputs) if job.classes else (members * rows,))
+        repeated = reshape(_for_each(target, members), (members * rows,))
+        options = {}
+        if sample_weights is not None:
+            by_member = transpose(sample_weights) if sample_weights.ndim == 2 else _for_each(
+                sample_weights, members
+            )
+            options["sample_weights"] = reshape(by_member, (members * rows,))
+        return loss(flat, repeated, **options)
+
+    return of_members
+
+
+def _for_each(x: Tensor, members: int) -> Tensor:
+    return broadcast_to(x, (members, *x.shape))
+
+
+def _plan(recipe: Recipe, network: TableNetwork, train: Arrays, validation: Arrays) -> str:
+    shape = recipe.shape
+    sizes = "-".join(map(str, (network.layers[0].weight.shape[1], *shape.hidden))) if shape.hidden else ""
+    count = sum(p.size for p in network.parameters().values())
+    networks = f"{shape.members} networks" if shape.members > 1 else "a network"
+    judged = (
+        "each row judges one of them" if recipe.folds else f"{len(validation):,} rows choose the best"
+    )
+    return (
+        f"{networks} of {sizes or 'no'} hidden layers ({shape.activation}), {count:,} parameters; "
+        f"{len(train):,} rows in batches of {recipe.batch_size}, {recipe.epochs} epochs at a rate of "
+        f"{recipe.lr:g} ({recipe.schedule}); {judged}"
+    )
+
+
+# ---- the report -------------------------------------------------------------------------------------------
+
+
+def judge(task: str, rows: Encoded, predicted: Array) -> dict[str, float]:
+    results = {}
+    for name in METRICS[task]:
+        try:
+            results[name] = metrics.compute(name, rows.target, predicted)
+        except DataError:  # not defined on these rows, such as the ROC of a single class
+            results[name] = float("nan")
+    return results
+
+
+def _baselines(job: _Job, fitted: _Fitted, test: Encoded) -> dict[str, dict[str, float]]:
+    name, constant = constant_baseline(fitted.rows, test, job.classes)
+    linear = linear_baseline(fitted.schema, fitted.rows, test, job.classes)
+    return {name: judge(job.task, test, constant), "linear": judge(job.task, test, linear)}
+
+
+class TableResult:
+    """A trained model and what is known of it.
+
+    Attributes:
+        schema: what the columns mean.
+        history: of the training.
+        report: task, rows, metrics on the test part beside those of the baselines, time; JSON data.
+    """
+
+    def __init__(self, fitted: _Fitted, job: _Job) -> None:
+        self._fitted = fitted
+        self._job = job
+        self.schema = fitted.schema
+        self.history = fitted.history
+        network = fitted.model.network
+        self.report: dict[str, Any] = {
+            "task": job.task,
+            "target": job.options.target,
+            "rows": {"train": len(fitted.rows), "test": 0},
+            "metrics": {},
+            "baselines": {},
+            "cv": None,
+            "parameters": sum(p.size for p in network.parameters().values()),
+            "epochs": len(self.history),
+            "best_epoch": (self.history.best or {}).get("epoch"),
+            "stop_reason": fitted.trainer.stop_reason,
+            "options": job.options.to_json(),
+        }
+
+    def summary(self) -> str:
+        """The layers of the network, their shapes and parameters."""
+        return str(self._fitted.model.network.summary(self._example()))
+
+    def _example(self) -> dict[str, Array]:
+        kinds = {
+            "numeric": np.zeros((2, len(self.schema.numeric))),
+            "category": np.zeros((2, len(self.schema.category)), dtype=np.int64),
+            "date": np.zeros((2, len(self.schema.date))),
+        }
+        return {kind: kinds[kind] for kind in self._fitted.model.network.features.groups}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file: it takes raw rows and needs nothing else."""
+        assert self.schema.target is not None
+        save(
+            path,
+            self._fitted.model,
+            (self._example(),),
+            schema=self.schema.to_json(),
+            classes=list(self.schema.target.classes) or None,
+            record={"report": self.report, "history": self.history.to_json()},
+        )
+
+
+# ---- use --------------------------------------------------------------------------------------------------
+
+
+class TablePredictor:
+    """A saved model of a table: raw rows in, predictions out.
+
+    Attributes:
+        schema: what the columns mean.
+        record: report and history of the training.
+    """
+
+    def __init__(self, saved: SavedModel, path: str) -> None:
+        if saved.schema is None:
+            raise ModelFileError(
+                "This model was not trained on a table.",
+                where=path,
+                hint="Use cr.load(path).predict(array).",
+            )
+        self.saved = saved
+        self.schema = Schema.from_json(saved.schema)
+        self.record = saved.record
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+        assert self.schema.target is not None
+        return self.schema.target.classes
+
+    def predict(
+        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
+    ) -> pl.DataFrame:
+        """Predictions for raw rows, in their order.
+
+        Args:
+            source: a file, data frame or dict with the columns of the training data.
+            proba: the probability of each class, too.
+            say: takes notes, such as categories that were never seen.
+        """
+        import polars as pl
+
+        frame = read_table(source)
+        rows = self.schema.encode(frame, source=source_name(source))
+        for note in rows.notes:
+            say(note)
+        found = self.saved.predict(columns_by_kind(rows))
+        if not self.classes:
+            return pl.DataFrame({"prediction": found})
+        names = np.array(self.classes, dtype=object)[found.argmax(axis=1)]
+        columns: dict[str, Any] = {"prediction": pl.Series(names.tolist(), dtype=pl.String)}
+        if proba:
+            columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
+        return pl.DataFrame(columns)
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics of the task on rows whose target is known."""
+        assert self.schema.target is not None
+        rows = self.schema.encode(read_table(source), target=True, source=source_name(source))
+        for note in rows.notes:
+            say(note)
+        found = self.saved.predict(columns_by_kind(rows))
+        return judge(self.schema.target.task, rows, found)
+
+
+def load_predictor(path: str | os.PathLike[str]) -> TablePredictor:
+    """The model in a file, or in a run folder."""
+    found = Path(path)
+    if found.is_dir():
+        found = found / "model.safetensors"
+    return TablePredictor(load(found), str(found))
