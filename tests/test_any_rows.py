@@ -35,7 +35,7 @@ LAYERS: dict[str, Callable[[cr.Tensor], cr.Tensor]] = {
     "embedding": lambda x: cr.take(cr.tensor(WEIGHT), x.argmax(1)),
     "initial state": lambda x: cr.concatenate([cr.zeros((len(x), 2)), x[:, 2:]], axis=1),
     "flat": lambda x: (x.reshape(-1) * 0.5).reshape(x.shape),
-    "rows last": lambda x: (WEIGHT @ x.T).T,
+    "rows last": lambda x: (cr.tensor(WEIGHT) @ x.T).T,
     "sorted": lambda x: cr.sort(x, axis=1),
     "shifted": lambda x: cr.roll(x, 1, axis=1),
     "padded": lambda x: cr.pad(x, ((1, 2), (0, 0)))[1:-2],
@@ -88,6 +88,7 @@ def test_every_layer_alone(name: str) -> None:
     [
         lambda x: x - x.mean(0),
         lambda x: x / x.shape[0],
+        lambda x: x @ (WEIGHT * x.shape[0]),
         lambda x: x * cr.tensor(np.linspace(0, 1, x.shape[0], dtype=np.float32)[:, None]),
         lambda x: x[: x.shape[0] // 2],
         lambda x: cr.stack([x[i] for i in range(x.shape[0])]),
@@ -148,7 +149,7 @@ def test_constants_keep_their_bits(shape: list[int], axes: set[int], zero: float
     for axis in axes & set(range(value.ndim)):
         value = np.repeat(value[(slice(None),) * axis + (slice(0, 1),)], shape[axis], axis)
     template = generalize(lambda rows: Sample(cr.trace(lambda x: (x, cr.tensor(value)), 1.0).graph))
-    _, found = Program(template.instantiate(1))([np.float32(0)])
+    _, found = Program(template.instantiate(1))([np.zeros((), np.float32)])
     assert found.shape == value.shape
     assert found.tobytes() == value.tobytes()
 

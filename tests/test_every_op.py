@@ -18,11 +18,13 @@ import pytest
 import chainrule as cr
 from chainrule import ops, tree
 from chainrule.backends.numpy import Program
-from chainrule.ir import NON_DIFFERENTIABLE, OPERATIONS, ZERO, Graph, Operation, Sample, Type
+from chainrule.ir import NON_DIFFERENTIABLE, ZERO, Graph, Operation, Sample, Type
 from chainrule.ops.declare import FUNCTION_SAMPLES
 from chainrule.tensor import FUNCTIONS, apply
 
 Array = np.ndarray[Any, Any]
+#: Those of the library, without those that other tests declare.
+OPERATIONS = dict(cr.ir.OPERATIONS)
 
 #: name, how it runs a graph, and the relative error allowed by element type (0: the same bits).
 BACKENDS: list[tuple[str, Callable[[Graph, list[Array]], list[Array]], dict[str, float]]] = [

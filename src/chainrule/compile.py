@@ -7,7 +7,7 @@ graph: a pure function (arguments, variables) → (results, new values of the va
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,15 +41,17 @@ class Traced:
         variables: list[Variable],
         assigned: list[Variable],
         rebuild: Callable[[list[Any]], Any],
+        asked: Iterable[Variable] = (),
     ) -> None:
         self.graph = graph
         self.variables = variables
         self.assigned = assigned
         self.rebuild = rebuild
+        self._asked = [*variables, *asked]
         self._kinds = self._present_kinds()
 
     def _present_kinds(self) -> list[tuple[Type, int]]:
-        return [(variable.type, variable.node.watched) for variable in self.variables]
+        return [(variable.type, variable.node.watched) for variable in self._asked]
 
     def is_stale(self) -> bool:
         """Whether a variable has been frozen, unfrozen or converted since the trace."""
@@ -85,9 +87,10 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
         >>> import chainrule as cr
         >>> print(cr.trace(lambda x: x * 2.0, cr.tensor([1.0, 2.0])).graph)
         %0: float32[2] = placeholder(name='0')
-        %1: float32[2] = constant()
-        %2: float32[2] = multiply(%0, %1)  # <doctest chainrule.compile.trace[1]>:1
-        return %2
+        %1: float32[] = constant(2.0)
+        %2: float32[2] = broadcast_to(%1, shape=(2,))  # <doctest chainrule.compile.trace[1]>:1
+        %3: float32[2] = multiply(%0, %2)  # <doctest chainrule.compile.trace[1]>:1
+        return %3
     """
     leaves, rebuild, _ = tree.flatten([list(arguments), options])
     symbols = [_symbol(leaf, number) for number, leaf in enumerate(leaves)]
@@ -110,7 +113,7 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
         )
 
     assert count + len(assigned) == len(graph.outputs)
-    return Traced(graph, variables, assigned, put)
+    return Traced(graph, variables, assigned, put, record.asked)
 
 
 def _symbol(leaf: Any, number: int) -> Any:

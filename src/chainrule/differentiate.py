@@ -22,7 +22,7 @@ from .ir.node import Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
 from .ir.types import float64
 from .ops import identity, ones_like, reshape, sum, zeros_like
-from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, tracing
+from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, has_value, tracing
 
 __all__ = ["check_grad", "grad", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -60,8 +60,9 @@ def pull_back(
 
 
 def _handle(node: Node, keep: int) -> Tensor:
-    if node.value is None or node.watched & keep:
+    if not has_value(node) or node.watched & keep:
         return Tensor(node)
+    assert node.value is not None
     return Tensor(constant(node.value))
 
 
@@ -190,8 +191,9 @@ def _watching() -> Iterator[tuple[int, int]]:
 def _watched(x: Tensor, bit: int) -> Tensor:
     """The tensor as a node of its own, so that nested derivatives by it are not mixed up."""
     node = x.node
-    if node.value is None or (tracing.record is not None and "owner" in node.attributes):
+    if not has_value(node):
         return identity(x)
+    assert node.value is not None
     if not node.watched:
         return Tensor(constant(node.value, bit))
     fresh = identity(x)
@@ -201,8 +203,8 @@ def _watched(x: Tensor, bit: int) -> Tensor:
 
 def _settle(x: Any, keep: int) -> Any:
     """A result without the history that only the finished derivative needed."""
-    if isinstance(x, Tensor) and x.node.value is not None and not x.node.watched & keep:
-        return Tensor(constant(x.node.value))
+    if isinstance(x, Tensor) and has_value(x.node) and not x.node.watched & keep:
+        return x.detach()
     return x
 
 
@@ -416,6 +418,12 @@ def hvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Any:
     def slope(z: Any) -> Any:
         gradients = tree.flatten(grad(function)(z))[0]
         directions = tree.flatten(direction)[0]
+        if len(directions) != len(gradients):
+            raise DerivativeError(
+                "hvp() needs one direction for each tensor.",
+                expected=str(len(gradients)),
+                found=str(len(directions)),
+            )
         total = as_tensor(0.0)
         for gradient, along in zip(gradients, directions, strict=True):
             total = total + sum(gradient * as_tensor(along))

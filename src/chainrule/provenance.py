@@ -14,6 +14,7 @@ from pathlib import Path
 from .ir.node import Origin
 
 _PACKAGE = str(Path(__file__).parent)
+_COMMAND_LINE = str(Path(__file__).parent / "cli")
 
 
 class _Calls(threading.local):
@@ -40,9 +41,9 @@ def current_layer() -> str:
 
 
 def user_line() -> tuple[str, int]:
-    """The nearest file and line on the stack outside of chainrule."""
+    """The nearest file and line on the stack outside of chainrule; none under its command line."""
     frame = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and not frame.f_code.co_filename.startswith(_COMMAND_LINE):
         if not frame.f_code.co_filename.startswith(_PACKAGE):
             return frame.f_code.co_filename, frame.f_lineno
         if frame.f_back is None:

@@ -9,12 +9,16 @@ from .compile import compile, trace
 from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .model_file import SavedModel, load, save
 from .tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
+from .train import Callback, History, Trainer
 
 __all__ = [
     "Buffer",
+    "Callback",
+    "History",
     "Parameter",
     "SavedModel",
     "Tensor",
+    "Trainer",
     "Variable",
     "as_tensor",
     "check_grad",

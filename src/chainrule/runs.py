@@ -123,6 +123,8 @@ def reserved(folder: Path, *, replace: bool = False) -> Iterator[Path]:
 def _make(folder: Path, made: list[Path]) -> None:
     for part in reversed([folder, *folder.parents]):
         if not part.is_dir():
+            if part.exists():
+                raise NotADirectoryError(f"{part} is a file, not a folder")
             part.mkdir()
             made.append(part)
 

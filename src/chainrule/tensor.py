@@ -107,7 +107,7 @@ class Tensor:
         return cast("Tensor", FUNCTIONS["transpose"](self))
 
     def _known(self) -> Array:
-        if self.node.value is None:
+        if not has_value(self.node):
             file, line = user_line()
             raise TraceError(
                 "This tensor has no value yet: it belongs to a function that is being traced.",
@@ -115,6 +115,7 @@ class Tensor:
                 hint="Inside cr.compile use cr.where instead of `if`, and return the tensors "
                 "that you want to see; or leave cr.compile away to run line by line.",
             )
+        assert self.node.value is not None
         return self.node.value
 
     def numpy(self) -> Array:
@@ -169,9 +170,9 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same value without its history; inside a trace: `stop_gradient`."""
-        if self.node.value is None:
+        if not has_value(self.node):
             return cast("Tensor", FUNCTIONS["stop_gradient"](self))
-        return Tensor(constant(self.node.value))
+        return Tensor(constant(self._known()))
 
     # ---- methods and operators: the functions of chainrule.ops and chainrule.differentiate --
 
@@ -321,6 +322,8 @@ class Parameter(Variable):
     @property
     def requires_grad(self) -> bool:
         """Whether it is learned; False freezes it."""
+        if tracing.record is not None:
+            tracing.record.asked[self] = None
         return bool(self.node.watched & PARAMETER_BIT)
 
     @requires_grad.setter
@@ -334,6 +337,7 @@ class TraceRecord:
     def __init__(self) -> None:
         self.assigned: dict[Variable, Node] = {}  # and the node from before
         self.gradients: dict[Variable, Tensor | None] = {}
+        self.asked: dict[Variable, None] = {}  # whether they are learned
 
 
 class _Tracing(threading.local):
@@ -342,6 +346,11 @@ class _Tracing(threading.local):
 
 #: Inside `chainrule.compile` variables have no value, so that none is built in as a constant.
 tracing = _Tracing()
+
+
+def has_value(node: Node) -> bool:
+    """Whether the value is known; inside a trace that of a variable is not, for it may change."""
+    return node.value is not None and (tracing.record is None or "owner" not in node.attributes)
 
 
 def _to_array(data: Any, dtype: DType | None) -> Array:
@@ -409,7 +418,11 @@ def symbol(type: Type, name: str) -> Tensor:
 
 
 def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
-    """Apply an operation: check the types, compute the value if the inputs have one, record."""
+    """Apply an operation: check the types, compute the value if the inputs have one, record.
+
+    In a trace constants that grow, by broadcasting for example, are left to the graph, so that no
+    large arrays are built into it.
+    """
     nodes = tuple([source.node for source in inputs])
     result_type = op.type_rule(*[node.type for node in nodes], **attributes)
     watched = 0
@@ -421,6 +434,8 @@ def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
             arrays = None
         elif arrays is not None:
             arrays.append(node.value)
+    if in_trace and result_type.size > max(node.type.size for node in nodes):
+        arrays = None
     if arrays is None:
         return Tensor(Node(op, nodes, attributes, result_type, None, watched | TRACE_BIT, here()))
     assert op.compute is not None

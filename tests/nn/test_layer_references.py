@@ -5,6 +5,7 @@ tests/references/make_references.py says how the stored cases read.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +21,13 @@ CASES = {
 }
 
 
-def layer_cases(*names):
+def layer_cases(*names: str) -> Any:
     labels = [label for label, case in CASES.items() if case["name"] in names]
     assert labels
     return pytest.mark.parametrize("case", [CASES[label] for label in labels], ids=labels)
 
 
-def decode(value):
+def decode(value: Any) -> Any:
     if isinstance(value, list):
         return [decode(part) for part in value]
     if isinstance(value, dict):
@@ -34,7 +35,9 @@ def decode(value):
     return value
 
 
-def compare(layer, inputs, case, weights, output, grads, train=False):
+def compare(
+    layer: nn.Module, inputs: Any, weights: Any, output: Any, grads: Any, train: bool = False
+) -> None:
     """Value and gradients of Σ y · weights by inputs and parameters.
 
     ``grads`` are the expected ones, by the input's position or the parameter's path.
@@ -49,7 +52,7 @@ def compare(layer, inputs, case, weights, output, grads, train=False):
     positions += [i + 1 for i, x in enumerate(inputs) if x.dtype.kind == "f"]
     (_, y), found = cr.value_and_grad(total, argnums=positions, has_aux=True)(layer, *tensors)
     np.testing.assert_allclose(y.numpy(), output, rtol=1e-10, atol=1e-12)
-    by_name = {}
+    by_name: dict[Any, Any] = {}
     for position, gradient in zip(positions, found, strict=True):
         by_name |= gradient if position == 0 else {position - 1: gradient}
     assert by_name.keys() == grads.keys()
@@ -57,7 +60,7 @@ def compare(layer, inputs, case, weights, output, grads, train=False):
         np.testing.assert_allclose(gradient.numpy(), grads[name], rtol=1e-9, atol=1e-11)
 
 
-def put(layer, **values):
+def put(layer: nn.Module, **values: Any) -> nn.Module:
     layer.to("float64")
     for name, value in values.items():
         getattr(layer, name).assign(value)
@@ -70,8 +73,8 @@ def test_linear(case):
     (x, w, *b), (gx, gw, *gb) = decode(case["inputs"]), decode(case["grads"])
     layer = nn.Linear(w.shape[1], w.shape[0], bias=bool(b))
     put(layer, weight=w.T, **({"bias": b[0]} if b else {}))
-    grads = {0: gx, "weight": gw.T, **({"bias": gb[0]} if b else {})}
-    compare(layer, [x], case, decode(case["weights"]), decode(case["output"]), grads)
+    grads = {0: gx, "weight": gw.T} | ({"bias": gb[0]} if b else {})
+    compare(layer, [x], decode(case["weights"]), decode(case["output"]), grads)
 
 
 @layer_cases("bilinear")
@@ -80,8 +83,8 @@ def test_bilinear(case):
     (x1, x2, w, *b), (g1, g2, gw, *gb) = decode(case["inputs"]), decode(case["grads"])
     layer = nn.Bilinear(w.shape[1], w.shape[2], w.shape[0], bias=bool(b))
     put(layer, weight=np.moveaxis(w, 0, -1), **({"bias": b[0]} if b else {}))
-    grads = {0: g1, 1: g2, "weight": np.moveaxis(gw, 0, -1), **({"bias": gb[0]} if b else {})}
-    compare(layer, [x1, x2], case, decode(case["weights"]), decode(case["output"]), grads)
+    grads = {0: g1, 1: g2, "weight": np.moveaxis(gw, 0, -1)} | ({"bias": gb[0]} if b else {})
+    compare(layer, [x1, x2], decode(case["weights"]), decode(case["output"]), grads)
 
 
 @layer_cases("embedding")
@@ -89,7 +92,7 @@ def test_embedding(case):
     (numbers, w), (_, gw) = decode(case["inputs"]), decode(case["grads"])
     layer = put(nn.Embedding(*w.shape), weight=w)
     weights, output = decode(case["weights"]), decode(case["output"])
-    compare(layer, [numbers], case, weights, output, {"weight": gw})
+    compare(layer, [numbers], weights, output, {"weight": gw})
 
 
 @layer_cases("layer_norm", "rms_norm")
@@ -99,7 +102,7 @@ def test_norms_of_rows(case):
     kind = nn.LayerNorm if case["name"] == "layer_norm" else nn.RMSNorm
     layer = put(kind(x.shape[-1], case["attrs"]["eps"], affine=bool(values)), **values)
     expected = dict(zip((0, "weight", "bias"), grads, strict=False))
-    compare(layer, [x], case, decode(case["weights"]), decode(case["output"]), expected)
+    compare(layer, [x], decode(case["weights"]), decode(case["output"]), expected)
 
 
 @layer_cases("batch_norm")
@@ -111,7 +114,7 @@ def test_batch_norm(case):
     output, new_mean, new_var = decode(case["output"])
     weights = decode(case["weights"])[0]
     expected = dict(zip((0, "weight", "bias"), decode(case["grads"]), strict=False))
-    compare(layer, [x], case, weights, output, expected, train=attrs["training"])
+    compare(layer, [x], weights, output, expected, train=attrs["training"])
     np.testing.assert_allclose(layer.running_mean.numpy(), new_mean, rtol=1e-12)
     np.testing.assert_allclose(layer.running_var.numpy(), new_var, rtol=1e-12)
 
@@ -126,7 +129,7 @@ def test_activations(case):
     if case["name"] == "relu6" and case["case"].startswith("kink"):
         pytest.skip("at a tie, minimum shares the gradient between its arguments")
     layer = nn.ACTIVATIONS[case["name"]](**case["attrs"])
-    compare(layer, [x], case, decode(case["weights"]), decode(case["output"]), {0: gx})
+    compare(layer, [x], decode(case["weights"]), decode(case["output"]), {0: gx})
 
 
 def test_all_activations_have_a_reference():

@@ -70,10 +70,10 @@ def test_every_schedule_of_pytorch_has_references() -> None:
     assert ours - {case["name"] for case in SEQUENCES} <= {"InverseRoot"}  # of a documentation
 
 
-# ---- every schedule: in the graph, with a state, from and to JSON ---------------------------------
+# ---- every schedule: in the graph, with a state, from and to JSON ------------------------------
 
 MAKERS: dict[str, Callable[[], Schedule]] = {
-    name: (lambda name=name: make_schedule(name, 0.1, 60))  # type: ignore[misc]
+    name: (lambda name=name: make_schedule(name, 0.1, 60))
     for name, kind in SCHEDULES.items()
     if kind.options_for(0.1, 60) is not None
 } | {
@@ -100,7 +100,8 @@ def test_compiled_as_eager_to_the_bit(name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_goes_on_from_its_state(name: str) -> None:
     whole, first, second = MAKERS[name](), MAKERS[name](), MAKERS[name]()
-    expected, found = [], []
+    expected: list[float] = []
+    found: list[float] = []
     for step, loss in enumerate(LOSSES):
         if step == 17:
             second.load_state(first.state())
@@ -130,7 +131,7 @@ def test_looking_ahead_moves_nothing(name: str) -> None:
     assert all(before[key].tobytes() == after[key].tobytes() for key in before)
 
 
-# ---- one by one ------------------------------------------------------------------------------------
+# ---- one by one --------------------------------------------------------------------------------
 
 
 def test_constant_can_be_set_while_compiled() -> None:
@@ -200,7 +201,7 @@ def test_a_metric_that_is_not_a_number_is_no_improvement() -> None:
     assert schedule.best.item() == 1.0
 
 
-# ---- driven by the loss ------------------------------------------------------------------------------
+# ---- driven by the loss ------------------------------------------------------------------------
 
 
 def driven(losses: Any, **options: Any) -> list[float]:
@@ -293,7 +294,7 @@ def test_driven_says_that_it_needs_the_loss() -> None:
         cr.optim.SGD(w, lr=EMADriven(0.1)).update([1.0])
 
 
-# ---- what makes no sense ---------------------------------------------------------------------------------
+# ---- what makes no sense -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ class Unbreakable:
 
 def prepare_streams() -> None:
     """Streams that are closed, that break, or that lack a character do not stop the program."""
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by the shell: 2>&-
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the end
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     sys.stderr = cast(TextIO, Unbreakable(sys.stderr))
@@ -82,6 +82,13 @@ def warn(sentence: str) -> None:
 def show_json(document: Any) -> None:
     """One JSON document, and nothing else, on standard output."""
     print(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1))
+
+
+def write_bytes(content: bytes) -> None:
+    """Write a file to standard output."""
+    rest = memoryview(content)
+    while rest:  # unbuffered streams (python -u) may take a part only
+        rest = rest[sys.stdout.buffer.write(rest) :]
 
 
 def hanging(mark: str, sentence: str, style: str = "") -> RenderableType:

@@ -31,4 +31,4 @@ def evaluate(
         show_json({"model": str(model), "data": data, "metrics": metrics})
         return
     in_training = ((predictor.record or {}).get("report") or {}).get("metrics") or {}
-    show(present.metrics(metrics, **{"at training": in_training} if in_training else {}))
+    show(present.metrics(metrics, in_training))

@@ -94,7 +94,9 @@ def explain(error: Exception) -> list[RenderableType]:
         return _laid_out(ChainruleError("A file operation failed.", where=where, found=found))
     name = f"{type(error).__name__}: {error}".strip().splitlines()[0]
     hint = "" if os.environ.get("CHAINRULE_DEBUG") else " Add --debug to see where it happened."
-    return [Text.assemble(("error:", "bold red"), f" This is a mistake in chainrule: {name}.{hint}")]
+    return [
+        Text.assemble(("error:", "bold red"), f" This is a mistake in chainrule: {name}.{hint}")
+    ]
 
 
 def _laid_out(error: ChainruleError) -> list[RenderableType]:

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import ConfigError, DataError
 
 
-class _Misfit(Exception):
+class _MisfitError(Exception):
     """A value that a reader does not understand; the text says what would be right."""
 
 
@@ -26,10 +26,10 @@ def names(value: Any) -> tuple[str, ...]:
     """
     texts = value if isinstance(value, list | tuple) else [value]
     if not all(isinstance(text, str) for text in texts):
-        raise _Misfit("column names, such as city,rooms")
+        raise _MisfitError("column names, such as city,rooms")
     found = [name.strip() for text in texts for name in next(csv.reader([text]), [])]
-    if not all(found):
-        raise _Misfit("column names with a comma between them, such as city,rooms")
+    if not all(found) or (texts and not found):
+        raise _MisfitError("column names with a comma between them, such as city,rooms")
     return tuple(found)
 
 
@@ -45,7 +45,9 @@ def kinds(value: Any) -> dict[str, str]:
     else:
         pairs = [text.rpartition("=")[::2] for text in names(value)]
     if not all(isinstance(kind, str) and name and kind for name, kind in pairs):
-        raise _Misfit("column=kind, such as zip=category; kinds: numeric, boolean, category, date")
+        raise _MisfitError(
+            "column=kind, such as zip=category; kinds: numeric, boolean, category, date"
+        )
     return {name.strip(): kind.strip() for name, kind in pairs}
 
 
@@ -61,24 +63,24 @@ def widths(value: Any) -> tuple[int, ...]:
     elif isinstance(value, int):
         value = [value]
     try:
-        if any(isinstance(width, bool | float) for width in value):
-            raise ValueError
+        if not isinstance(value, list | tuple) or any(isinstance(w, bool | float) for w in value):
+            raise TypeError
         return tuple(int(width) for width in value)
     except (TypeError, ValueError):
-        raise _Misfit("widths of layers, such as 128,64, or none") from None
+        raise _MisfitError("widths of layers, such as 128,64, or none") from None
 
 
 def number(value: Any) -> float:
     """A number, which is neither infinite nor missing."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
-        raise _Misfit("a number")
+        raise _MisfitError("a number")
     return float(value)
 
 
 def whole(value: Any) -> int:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _Misfit("a whole number")
+        raise _MisfitError("a whole number")
     return value
 
 
@@ -100,14 +102,14 @@ def share_or_file(value: Any) -> float | str:
 def text(value: Any) -> str:
     """A word."""
     if not isinstance(value, str) or not value.strip():
-        raise _Misfit("a word")
+        raise _MisfitError("a word")
     return value
 
 
 def flag(value: Any) -> bool:
     """Yes or no."""
     if not isinstance(value, bool):
-        raise _Misfit("true or false")
+        raise _MisfitError("true or false")
     return value
 
 
@@ -165,12 +167,12 @@ def read_options(given: Mapping[str, Any], where: str = "the command line") -> d
             raise _unknown(name, list(known), where)
         try:
             values[option.field] = option.read(value)
-        except _Misfit as misfit:
+        except _MisfitError as misfit:
             raise ConfigError(
                 f"The option {name} cannot be understood.",
                 where=where,
                 expected=str(misfit),
-                found=str(value),
+                found=", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value),
             ) from None
     return values
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import ConfigError
-from .console import note
+from .console import note, write_bytes
 from .failures import Debug
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def predict(
     predictions = predictor.predict(data, proba=proba, say=note)
     content = _encode(predictions, ".csv" if out is None else out.suffix.lower())
     if out is None:
-        sys.stdout.buffer.write(content)
+        write_bytes(content)
     else:
         write_atomically(out, content)
         note(f"{predictions.height:,} predictions are in {out}")
@@ -79,7 +78,9 @@ def _check(out: Path | None) -> None:
         )
     if not out.parent.is_dir():
         raise ConfigError(
-            "There is no such folder.", where=str(out.parent), hint=f"make it: mkdir -p {out.parent}"
+            "There is no such folder.",
+            where=str(out.parent),
+            hint=f"make it: mkdir -p {out.parent}",
         )
 
 

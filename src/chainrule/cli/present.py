@@ -66,6 +66,18 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def score(metric: str, value: float | None) -> str:
+    """The value of a metric.
+
+    Example:
+        >>> score("r2", -4e-6), score("rmse", 0.00012), score("rmse", 113412.7)
+        ('0.0000', '0.00012', '113,413')
+    """
+    if value is None or not _best_is_one(metric) or abs(value) >= 1000:
+        return number(value)
+    return f"{value:z.4f}"
+
+
 def title(metric: str) -> str:
     """The name of a metric as people write it."""
     return _TITLES.get(metric, metric.replace("_", " "))
@@ -78,8 +90,8 @@ def columns(schema: Schema) -> Table:
     """The columns of a table, what each was taken for and why; those that are left out, too."""
     grid = table("column", "kind", "why")
     if schema.target is not None:
-        task = schema.target.task
-        grid.add_row(Text(schema.target.name, "bold"), Text("target", "bold"), f"{task}: {schema.target.reason}")
+        reason = schema.target.reason
+        grid.add_row(Text(schema.target.name, "bold"), Text("target", "bold"), Text(reason))
     for column in schema.columns[:_MOST_COLUMNS]:
         grid.add_row(Text(column.name), column.kind, Text(column.reason))
     _add_rest(grid, [column.kind for column in schema.columns[_MOST_COLUMNS:]])
@@ -95,15 +107,35 @@ def _add_rest(grid: Table, kinds: Sequence[str]) -> None:
         grid.add_row(f"… and {count:,} more", kind, "")
 
 
+# ---------------------------------------------------------------- networks
+
+
+def layers(variables: Mapping[str, str]) -> Table:
+    """The layers of a network with the types of their variables, which come by path."""
+    grid = table("layer", "variables")
+    by_layer: dict[str, list[str]] = {}
+    for path, kind in sorted(variables.items(), key=lambda item: _natural(item[0])):
+        layer, _, name = path.rpartition(".")
+        by_layer.setdefault(layer, []).append(f"{name} {kind}")
+    for layer, found in by_layer.items():
+        grid.add_row(Text(layer or "(itself)"), Text("\n".join(found)))
+    return grid
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """A sort key by which ``layers.2`` is before ``layers.10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in path.split(".")]
+
+
 # ---------------------------------------------------------------- reports
 
 
-def metrics(values: Mapping[str, float | None], **beside: Mapping[str, Any]) -> Table:
-    """Metrics, a row each, perhaps beside those of others."""
-    grid = table("metric", "#value", *(f"#{name.replace('_', ' ')}" for name in beside))
+def metrics(values: Mapping[str, float | None], in_training: Mapping[str, Any]) -> Table:
+    """Metrics, a row each, beside those that the report of the training gives."""
+    grid = table("metric", "#these rows", "#test part of the training")
     for name, value in values.items():
-        others = [number(other.get(name)) for other in beside.values()]
-        grid.add_row(title(name), Text(number(value), "bold"), *others)
+        then = score(name, in_training.get(name))
+        grid.add_row(title(name), Text(score(name, value), "bold"), then)
     return grid
 
 
@@ -126,10 +158,10 @@ def report(content: Mapping[str, Any]) -> Table:
     folds = (content.get("cv") or {}).get("metrics") or []
     grid = table("metric", "#network", *(f"#{name}" for name in baselines), *against)
     for name, value in content["metrics"].items():
-        others = [values.get(name) for values in baselines.values()]
+        others = [score(name, values.get(name)) for values in baselines.values()]
         change = [smaller_error(name, value, baselines[rival].get(name))] if rival else []
-        ours = number(value) + _spread([fold.get(name) for fold in folds])
-        grid.add_row(title(name), Text(ours, "bold"), *map(number, others), *change)
+        ours = score(name, value) + _spread([fold.get(name) for fold in folds])
+        grid.add_row(title(name), Text(ours, "bold"), *others, *change)
     return grid
 
 
@@ -200,7 +232,7 @@ def _short(value: Any) -> str:
 
 def primary(run: Run) -> str:
     """The most telling metric of a run, with its name."""
-    return next((f"{title(name)} {number(value)}" for name, value in run.metrics.items()), "–")
+    return next((f"{title(name)} {score(name, value)}" for name, value in run.metrics.items()), "–")
 
 
 def comparison(runs: Sequence[Run]) -> Table:
@@ -235,4 +267,5 @@ def _best_marked(metric: str, values: Sequence[float | None]) -> list[Text]:
     known = [value for value in values if value is not None]
     best = (max if _best_is_one(metric) else min)(known, default=None)
     several = len(set(known)) > 1
-    return [Text(number(v), "bold green" if several and v == best else "") for v in values]
+    styles = ["bold green" if several and value == best else "" for value in values]
+    return [Text(score(metric, v), style) for v, style in zip(values, styles, strict=True)]

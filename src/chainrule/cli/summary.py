@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import present
+from .console import indented, show, show_json
 from .failures import Debug
 from .predict import Model
+
+if TYPE_CHECKING:
+    from ..data import Schema
 
 
 def summary(
@@ -15,4 +20,36 @@ def summary(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Show a model: its layers, the columns that it takes, and how it was trained."""
+    """Show what is inside a model: layers, columns, and how it was trained.
+
+    Example: chainrule summary runs/houses-2026-01-31-1
+    """
+    from ..data import Schema
+    from ..model_file import load
+    from ..runs import json_data, model_file
+
+    saved = load(model_file(model))
+    content = saved.summary()
+    record = saved.record if isinstance(saved.record, dict) else {}
+    schema = Schema.from_json(saved.schema) if isinstance(saved.schema, str) else None
+    if as_json:
+        described = None if schema is None else _as_json(schema)
+        show_json(json_data({"model": str(model), **content, "schema": described, **record}))
+        return
+    show(f"A model of chainrule {content['version']}, {content['numbers']:,} numbers", "")
+    show(indented(present.layers(content["variables"])), "")
+    if schema is None:
+        show("It takes " + ", ".join(f"{name}: {kind}" for name, kind in content["inputs"].items()))
+        show(f"and gives {content['output']}")
+    else:
+        show(indented(present.columns(schema)))
+    if report := record.get("report"):
+        show("", present.report_title(report), "", indented(present.report(report)), "")
+        show(present.training_line(report))
+
+
+def _as_json(schema: Schema) -> dict[str, Any]:
+    import json
+
+    content: dict[str, Any] = json.loads(schema.to_json())
+    return content

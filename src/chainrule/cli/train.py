@@ -60,7 +60,8 @@ def train(
     test: Annotated[
         str | None,
         _option(
-            _DATA, "What the report is measured on: a share of the rows, or a file.",
+            _DATA,
+            "What the report is measured on: a share of the rows, or a file.",
             metavar="SHARE|FILE",
         ),
     ] = None,
@@ -111,8 +112,12 @@ def train(
         str | None,
         _option(_TRAINING, "mse, mae, huber, cross_entropy, …", metavar="NAME"),
     ] = None,
-    l1: Annotated[float | None, _option(_TRAINING, "Weight of Σ|w| in the loss.", metavar="X")] = None,
-    l2: Annotated[float | None, _option(_TRAINING, "Weight of Σw² in the loss.", metavar="X")] = None,
+    l1: Annotated[
+        float | None, _option(_TRAINING, "Weight of Σ|w| in the loss.", metavar="X")
+    ] = None,
+    l2: Annotated[
+        float | None, _option(_TRAINING, "Weight of Σw² in the loss.", metavar="X")
+    ] = None,
     weight_decay: Annotated[
         float | None,
         _option(_TRAINING, "Decay of the weights, apart from the loss.", metavar="X"),
@@ -162,7 +167,7 @@ def train(
         warn("With a learning rate of 0 nothing is learned; leave --lr away to have one found.")
     with reserved(Path(folder) if folder else default_folder(source), replace=force) as place:
         result = _trained(source, options, quiet)
-        run, problem = _kept(result, source, options, place)
+        run, problem = _kept(result, options, place)
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
@@ -176,7 +181,11 @@ def _given(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
 
     known = {*OPTIONS, "data", "out"}
     typed = {name.replace("_", "-"): value for name, value in ctx.params.items()}
-    typed = {name: value for name, value in typed.items() if name in known and value not in (None, [], ())}
+    typed = {
+        name: value
+        for name, value in typed.items()
+        if name in known and value not in (None, [], ())
+    }
     return (read_config(config) if config else {}) | read_options(typed)
 
 
@@ -195,7 +204,7 @@ def _incomplete(source: str | None) -> ConfigError:
         "Which column is to be predicted?",
         where=source,
         expected=f"--target and one of {', '.join(columns[:20])}{', …' * (len(columns) > 20)}",
-        hint=f"chainrule train {shlex.quote(source)} --target {shlex.quote(columns[-1])}",
+        hint=f"chainrule train {shlex.quote(source)} --target COLUMN",
     )
 
 
@@ -219,13 +228,13 @@ def _trained(source: str, options: TableOptions, quiet: bool) -> TableResult:
 
 
 def _kept(
-    result: TableResult, source: str, options: TableOptions, folder: Path
+    result: TableResult, options: TableOptions, folder: Path
 ) -> tuple[Run, ChainruleError | None]:
     """Write the run; if that is not possible any more, then where temporary files go."""
     from ..runs import write_run
 
     record = {
-        "data": source,
+        "data": result.report["data"]["source"],
         "target": options.target,
         "options": options.to_json(),
         "report": result.report,

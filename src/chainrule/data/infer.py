@@ -454,8 +454,9 @@ def _found_codes(
 
 def _counts_rows(column: _Seen) -> bool:
     """Is it 0, 1, 2, … or 1, 2, 3, … down the table?"""
-    assert column.values is not None
-    if column.missing or len(column.values) < FEW_ROWS or column.is_moments:
+    if column.values is None or column.missing or column.is_moments:
+        return False
+    if len(column.values) < FEW_ROWS:
         return False
     for part in (column.values.head(3), column.values):
         numbers = cells.read_numbers(part).to_numpy()

@@ -537,7 +537,7 @@ def _parse_csv(text: str, name: str, separator: str | None, notes: list[str]) ->
 
 def _sniff(text: str) -> str | None:
     """The separator whose fields are most alike in number over the first lines."""
-    lines = [line for line in text.split("\n", 200)[:200] if line.strip()]
+    lines = [line for line in text.split("\n", 200)[:200] if line.strip(" ")]
     best: tuple[tuple[bool, float, int], str] | None = None
     for separator in _SEPARATORS:
         try:
@@ -563,9 +563,10 @@ def _parse_unquoted(text: str, name: str, separator: str, notes: list[str]) -> p
     fields = body.split("\n", 1)[0].split(separator)
     names = _header(fields, name, first_line, notes)
     data = body.encode()
+    blank = _check_widths(data, separator.encode(), names, name, first_line)
     if len(names) == 1:  # an empty line is a row without a value, but not at the end
         data = data.rstrip(b"\n")
-    elif _check_widths(data, separator.encode(), names, name, first_line):
+    elif blank:
         data = b"\n".join(line for line in data.split(b"\n") if line.strip(b" "))
     try:
         frame = pl.read_csv(

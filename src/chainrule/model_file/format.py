@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,19 @@ VERSION = 1
 CONSTANT = "constant:"
 
 
-def leaves_of(argument: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The arrays in an argument, with names such as ``x`` or ``x.price``."""
-    if isinstance(argument, dict):
+def leaves_of(argument: Any, name: str, known: Container[str] = ()) -> Iterator[tuple[str, Any]]:
+    """The arrays in an argument, with names such as ``x`` or ``x.price``.
+
+    What has one of the ``known`` names is an array, also if it is written as a list.
+    """
+    if name in known:
+        yield name, argument
+    elif isinstance(argument, dict):
         for key, value in argument.items():
-            yield from leaves_of(value, f"{name}.{key}")
+            yield from leaves_of(value, f"{name}.{key}", known)
     elif isinstance(argument, (list, tuple)):
         for position, value in enumerate(argument):
-            yield from leaves_of(value, f"{name}.{position}")
+            yield from leaves_of(value, f"{name}.{position}", known)
     else:
         yield name, argument
 

@@ -55,20 +55,24 @@ _FOREIGN = {
 def _read(path: str | os.PathLike[str]) -> bytes:
     """The whole file at once; what follows looks at these bytes and never again at the file."""
     try:
-        # Without O_NONBLOCK to open a pipe would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or the like"
-                raise ModelFileError(f"This is {kind}, not a model file.")
+                raise ModelFileError("This is a device, pipe or the like, not a model file.")
             _check_start(file.read(16), status.st_size)
             file.seek(0)
             return file.read()
+    except IsADirectoryError:
+        raise ModelFileError("This is a folder, not a model file.") from None
+    except FileNotFoundError:
+        raise ModelFileError("There is no such file.") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        missing = isinstance(error, FileNotFoundError)
-        raise ModelFileError("There is no such file." if missing else "The file cannot be read.",
-                             found=str(error)) from None  # fmt: skip
+        raise ModelFileError("The file cannot be read.", found=str(error)) from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting: a pipe would wait for somebody to write to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_start(start: bytes, size: int) -> None:
@@ -186,7 +190,7 @@ def _json(text: str | bytes, where: str) -> dict[str, Any]:
             parse_constant=_no_constant,
             parse_float=_finite,
         )
-    except (ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, huge integers
+    except ValueError as error:  # no JSON, no UTF-8, huge integers
         raise ModelFileError("The file is damaged: this is not JSON.", where=where,
                              found=str(error)[:200]) from None  # fmt: skip
     if not isinstance(content, dict):

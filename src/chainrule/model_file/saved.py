@@ -93,10 +93,11 @@ class SavedModel:
         if len(inputs) != len(self._arguments):
             raise DataError("The model takes other inputs.", expected=", ".join(self._arguments),
                             found=f"{len(inputs)} arguments")  # fmt: skip
-        given: dict[str, Any] = {}
-        for name, argument in zip(self._arguments, inputs, strict=True):
-            # A list where the model takes one array is an array.
-            given |= {name: argument} if name in self.inputs else dict(leaves_of(argument, name))
+        given = {
+            leaf: array
+            for name, argument in zip(self._arguments, inputs, strict=True)
+            for leaf, array in leaves_of(argument, name, self.inputs)
+        }
         if given.keys() != self.inputs.keys():
             raise DataError("The model takes other inputs.", expected=", ".join(self.inputs),
                             found=", ".join(given) or "none")  # fmt: skip

@@ -85,8 +85,8 @@ class BatchNorm(Module):
         running.assign((1 - self.momentum) * running + self.momentum * batch.detach())
 
     def extra_repr(self) -> str:
-        options = f", eps={self.eps}, momentum={self.momentum}"
-        return f"{self.num_features}{options}{'' if self.weight is not None else ', affine=False'}"
+        options = f"eps={self.eps}, momentum={self.momentum}{_without_affine(self.weight)}"
+        return f"{self.num_features}, {options}"
 
 
 class LayerNorm(Module):
@@ -126,7 +126,8 @@ class LayerNorm(Module):
         return _affine(centred * rsqrt(variance + self.eps), self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{_brief(self.normalized_shape)}, eps={self.eps}"
+        without = "" if self.bias is not None else _without_affine(self.weight) or ", bias=False"
+        return f"{_brief(self.normalized_shape)}, eps={self.eps}{without}"
 
 
 class RMSNorm(Module):
@@ -157,12 +158,17 @@ class RMSNorm(Module):
         return _affine(x * scale, self.weight, None)
 
     def extra_repr(self) -> str:
-        return f"{_brief(self.normalized_shape)}, eps={self.eps}"
+        shape = _brief(self.normalized_shape)
+        return f"{shape}, eps={self.eps}{_without_affine(self.weight)}"
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
+
+
+def _without_affine(weight: Tensor | None) -> str:
+    return ", affine=False" if weight is None else ""
 
 
 def _extents(shape: int | Sequence[int]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..ir.operation import Sample
 from ..tensor import Tensor, TensorLike
 from .declare import floating, function, reals
-from .elementwise import abs, clip, erf, expm1, minimum, relu, sigmoid, softplus, tanh, where
+from .elementwise import abs, clip, erf, expm1, relu, sigmoid, softplus, tanh, where
 from .shape import split
 
 
@@ -38,12 +38,19 @@ def prelu(x: TensorLike, slope: TensorLike) -> Tensor:
     return where(x > 0, x, slope * x)
 
 
+def _negative_part(x: Tensor) -> Tensor:
+    """x for x ≤ 0: the exponential beside the other branch overflows, and 0·∞ would be NaN.
+
+    Not min(x, 0), whose tie at 0 would halve the derivative there.
+    """
+    return where(x > 0, 0.0, x)
+
+
 @function(_samples(alpha=0.7))
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """x for x > 0, otherwise α(eˣ - 1) (Clevert et al., 2016)."""
     x = floating(x)
-    # min keeps the branch that is not taken from overflowing, whose 0·∞ would be NaN.
-    return where(x > 0, x, alpha * expm1(minimum(x, 0.0)))
+    return where(x > 0, x, alpha * expm1(_negative_part(x)))
 
 
 @function(_samples())
@@ -56,7 +63,7 @@ def selu(x: TensorLike) -> Tensor:
 def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """max(0, x) + min(0, α(e^(x/α) - 1)), smooth for every α (Barron, 2017)."""
     x = floating(x)
-    return where(x > 0, x, alpha * expm1(minimum(x, 0.0) / alpha))
+    return where(x > 0, x, alpha * expm1(_negative_part(x) / alpha))
 
 
 @function(
@@ -116,8 +123,9 @@ def tanhshrink(x: TensorLike) -> Tensor:
 
 @function(_samples())
 def relu6(x: TensorLike) -> Tensor:
-    """min(max(0, x), 6)."""
-    return minimum(relu(floating(x)), 6.0)
+    """min(max(0, x), 6); the derivative at both ends is 0."""
+    x = floating(x)
+    return where(x >= 6.0, 6.0, relu(x))
 
 
 @function(_samples(low=-0.8, high=0.9))

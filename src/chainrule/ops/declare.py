@@ -209,11 +209,23 @@ def _broadcast_rule(g: Tensor, y: Tensor, x: Tensor, *, shape: tuple[int, ...]) 
     return reshaped
 
 
+def _broadcast(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
+    """A view that repeats by strides of 0; made by hand, since NumPy's way takes microseconds."""
+    if xp is not np or not x.flags.c_contiguous:
+        return xp.broadcast_to(x, shape)
+    lead = len(shape) - x.ndim
+    strides = (0,) * lead + tuple(
+        0 if own != wide else step
+        for own, wide, step in zip(x.shape, shape[lead:], x.strides, strict=True)
+    )
+    return np.ndarray(shape, x.dtype, x, 0, strides)
+
+
 BROADCAST = register(
     Operation(
         "broadcast_to",
         _broadcast_type,
-        lambda xp, x, shape: xp.broadcast_to(x, shape),
+        _broadcast,
         derivatives=(_broadcast_rule,),
         formula="{0}",
         samples=lambda: [

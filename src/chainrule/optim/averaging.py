@@ -61,7 +61,7 @@ class EMA:
         self.parameters: dict[str, Parameter] = {
             path: w for path, w in found.items() if w.requires_grad
         }
-        self.averages = {path: Buffer(w.numpy().copy()) for path, w in self.parameters.items()}
+        self.averages = {path: Buffer(w.numpy()) for path, w in self.parameters.items()}
         self.steps = Buffer(0)
 
     def _new_part(self, t: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class EMA:
     def apply(self) -> None:
         """Give the model the averaged weights for good."""
         for path, w in self.parameters.items():
-            w.assign(self.averages[path].numpy().copy())
+            w.assign(self.averages[path].numpy())
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import tree
 from ..errors import ConfigError
-from ..ir.types import Type
+from ..ir.types import DType, Type
 from ..ops import abs, astype, broadcast_to, clip, max, maximum, minimum, sqrt, sum
 from ..tensor import Tensor, as_tensor
 from .state import is_number
@@ -17,19 +17,22 @@ from .state import is_number
 class Shared:
     """A number that is the same for all parameters.
 
-    It is computed once, in float64; ``like`` rounds and broadcasts it, once for each type, so
-    that a network of many layers does not carry a node for each use.
+    It is computed once, in float64; ``like`` rounds it once for each element type and broadcasts
+    it once for each shape, so that a network of many layers carries no node for each use.
     """
 
     def __init__(self, number: Tensor) -> None:
         self.number = number
-        self._by_type: dict[Type, Tensor] = {}
+        self._rounded: dict[DType, Tensor] = {}
+        self._spread: dict[Type, Tensor] = {}
 
     def like(self, x: Tensor) -> Tensor:
         """The number, of the type of x."""
-        if x.type not in self._by_type:
-            self._by_type[x.type] = broadcast_to(astype(self.number, x.dtype), x.shape)
-        return self._by_type[x.type]
+        if x.dtype not in self._rounded:
+            self._rounded[x.dtype] = astype(self.number, x.dtype)
+        if x.type not in self._spread:
+            self._spread[x.type] = broadcast_to(self._rounded[x.dtype], x.shape)
+        return self._spread[x.type]
 
 
 def global_norm(gradients: Any, order: float = 2.0) -> Tensor:

@@ -20,6 +20,11 @@ from .schedules import Schedule
 from .state import need, need_between
 
 
+def _ema(mean: Tensor, new: Tensor, decay: float) -> Tensor:
+    """decay · mean + (1 − decay) · new, with one constant less in the graph."""
+    return mean + (1 - decay) * (new - mean)
+
+
 @dataclass(eq=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if wanted.
@@ -103,10 +108,10 @@ class RMSprop(Optimizer):
         return {key: 0.0 for key, wanted in used.items() if wanted}
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
-        new = {"v": self.alpha * state["v"] + (1 - self.alpha) * g * g}
+        new = {"v": _ema(state["v"], g * g, self.alpha)}
         variance = new["v"]
         if self.centered:
-            new["m"] = self.alpha * state["m"] + (1 - self.alpha) * g
+            new["m"] = _ema(state["m"], g, self.alpha)
             # Rounding can make it negative where the gradient does not change.
             variance = maximum(variance - new["m"] * new["m"], 0.0)
         direction = g / (sqrt(variance) + self.eps)
@@ -173,9 +178,9 @@ class Adadelta(Optimizer):
         return {"v": 0.0, "u": 0.0}
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
-        v = self.rho * state["v"] + (1 - self.rho) * g * g
+        v = _ema(state["v"], g * g, self.rho)
         d = sqrt((state["u"] + self.eps) / (v + self.eps)) * g
-        u = self.rho * state["u"] + (1 - self.rho) * d * d
+        u = _ema(state["u"], d * d, self.rho)
         return w - n["rate"] * d, {"v": v, "u": u}
 
 
@@ -214,10 +219,7 @@ class Adam(Optimizer):
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
         beta1, beta2 = self.betas
-        new = {
-            "m": beta1 * state["m"] + (1 - beta1) * g,
-            "v": beta2 * state["v"] + (1 - beta2) * g * g,
-        }
+        new = {"m": _ema(state["m"], g, beta1), "v": _ema(state["v"], g * g, beta2)}
         v = new["v"]
         if self.amsgrad:
             v = new["largest"] = maximum(state["largest"], v)
@@ -295,8 +297,8 @@ class NAdam(Optimizer):
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
         beta1, beta2 = self.betas
-        m = beta1 * state["m"] + (1 - beta1) * g
-        v = beta2 * state["v"] + (1 - beta2) * g * g
+        m = _ema(state["m"], g, beta1)
+        v = _ema(state["v"], g * g, beta2)
         return w - (n["of_m"] * m + n["of_g"] * g) / (sqrt(v) + n["eps"]), {"m": m, "v": v}
 
 
@@ -342,8 +344,8 @@ class RAdam(Optimizer):
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
         beta1, beta2 = self.betas
-        m = beta1 * state["m"] + (1 - beta1) * g
-        v = beta2 * state["v"] + (1 - beta2) * g * g
+        m = _ema(state["m"], g, beta1)
+        v = _ema(state["v"], g * g, beta2)
         return w - (n["plain"] + n["adaptive"] / (sqrt(v) + self.eps)) * m, {"m": m, "v": v}
 
 
@@ -375,7 +377,7 @@ class Adamax(Optimizer):
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
         beta1, beta2 = self.betas
-        m = beta1 * state["m"] + (1 - beta1) * g
+        m = _ema(state["m"], g, beta1)
         u = maximum(beta2 * state["u"], abs(g) + self.eps)
         return w - n["step"] * m / u, {"m": m, "u": u}
 
@@ -405,5 +407,5 @@ class Lion(Optimizer):
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
         beta1, beta2 = self.betas
-        direction = sign(beta1 * state["m"] + (1 - beta1) * g)
-        return w - n["rate"] * direction, {"m": beta2 * state["m"] + (1 - beta2) * g}
+        direction = sign(_ema(state["m"], g, beta1))
+        return w - n["rate"] * direction, {"m": _ema(state["m"], g, beta2)}

@@ -64,11 +64,11 @@ class Schedule:
     name: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        if cls.name:
+        if "name" in vars(cls):
             _schedules[cls.name] = cls
 
     def rate(self, t: Tensor, loss: Tensor | None) -> Tensor:
-        """The learning rate, a float64 tensor, of the update after ``t`` others; to be overridden."""
+        """The learning rate (a float64 tensor) of the update after ``t`` others; to be defined."""
         raise NotImplementedError(f"{type(self).__name__} has no method `rate`")
 
     def __call__(self, step: Tensor | int, loss: Tensor | None = None) -> Tensor:

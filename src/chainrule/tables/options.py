@@ -8,8 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError
+from ..nn import ACTIVATIONS
+from ..optim import OPTIMIZERS
+from ..optim.state import nearest
 
 NORMS = ("none", "batch", "layer")
+#: Activations of a hidden layer: functions of one number, with no other arguments.
+HIDDEN_ACTIVATIONS = tuple(
+    name for name in ACTIVATIONS if name not in ("glu", "log_softmax", "softmax", "threshold")
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class TableOptions:
         kinds: kinds of columns where the program would guess wrong, such as
             ``{"zipcode": "category"}``.
         hidden: widths of the hidden layers.
-        activation: name of a function in `chainrule.ops`.
+        activation: name of a function in `HIDDEN_ACTIVATIONS`.
         dropout: share of the hidden numbers that are set to 0 in training.
         norm: normalisation of the hidden layers: none, batch or layer.
         members: networks that are trained side by side and averaged.
@@ -76,7 +83,7 @@ class TableOptions:
 
     def __post_init__(self) -> None:
         positive = {"members", "epochs", "batch_size", "patience", "clip"}
-        not_negative = {"lr", "l1", "l2", "weight_decay"}
+        not_negative = {"lr", "l1", "l2", "weight_decay", "seed"}
         for name in positive | not_negative:
             value = getattr(self, name)
             lowest = "above 0" if name in positive else "0 or more"
@@ -98,8 +105,13 @@ class TableOptions:
                 found=f"cv={self.cv} and test={self.test}",
                 hint="Leave one of the two away.",
             )
-        if self.norm is not None and self.norm not in NORMS:
-            raise _wrong("norm", ", ".join(NORMS), self.norm)
+        names = {
+            "norm": NORMS, "activation": HIDDEN_ACTIVATIONS, "optimizer": tuple(OPTIMIZERS),
+        }  # fmt: skip
+        for name, known in names.items():
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise nearest(name, value, known)
 
     def to_json(self) -> dict[str, Any]:
         """The options that were given, as JSON data."""

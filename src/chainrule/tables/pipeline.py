@@ -21,7 +21,7 @@ from ..data import (
     source_name,
     split_indices,
 )
-from ..errors import ConfigError, DataError, ModelFileError
+from ..errors import ConfigError, DataError, ModelFileError, TrainingError
 from ..losses import LOSSES
 from ..model_file import SavedModel, load, save
 from ..ops import broadcast_to, reshape, transpose
@@ -46,6 +46,8 @@ METRICS = {
     "binary": ("accuracy", "roc_auc", "f1", "log_loss"),
     "multiclass": ("accuracy", "f1_macro", "log_loss"),
 }
+#: How often the weights are judged in a training, where it has enough epochs.
+_VALIDATIONS = 40
 _LOSS = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
 
 
@@ -70,7 +72,8 @@ def train_table(
 
     Raises:
         DataError: the table cannot be read or learned from.
-        TrainingError: the loss became NaN or infinite.
+        TrainingError: the loss became NaN or infinite in the first epoch; later, it is the
+            ``failure`` of the result.
 
     Example:
         >>> import numpy as np, chainrule as cr
@@ -180,9 +183,9 @@ def _cross_validated(job: _Job, frame: pl.DataFrame) -> TableResult:
         rows = fitted.schema.encode(frame[test], target=True, source=job.source)
         scores.append(judge(job.task, rows, fitted.predict(rows)))
         baselines.append(_baselines(job, fitted, rows))
-        if fitted.history.interrupted:
+        if not fitted.complete:
             break
-    if len(scores) == options.cv and not fitted.history.interrupted:
+    if fitted.complete:
         job.say("all rows, for the model that is kept")
         fitted = _fit(job, frame)
     result = TableResult(fitted, job)
@@ -208,6 +211,7 @@ class _Fitted:
         model: TableModel,
         trainer: Trainer,
         rows: Encoded,
+        failure: TrainingError | None,
     ) -> None:
         self.schema = schema
         self.recipe = recipe
@@ -215,6 +219,11 @@ class _Fitted:
         self.trainer = trainer
         self.history: History = trainer.history
         self.rows = rows
+        self.failure = failure
+
+    @property
+    def complete(self) -> bool:
+        return not self.history.interrupted and self.failure is None
 
     def predict(self, rows: Encoded) -> Array:
         return self.trainer.predict(columns_by_kind(rows))
@@ -260,14 +269,20 @@ def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
         progress=job.progress,
         callbacks=job.callbacks,
     )
-    trainer.fit(
-        train,
-        validation=validation,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        patience=options.patience,
-    )
-    return _Fitted(schema, recipe, model, trainer, rows)
+    failure = None
+    try:
+        trainer.fit(
+            train,
+            validation=validation,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            patience=options.patience,
+        )
+    except TrainingError as error:
+        if not trainer.history:  # no epoch was finished: there is nothing to keep
+            raise
+        failure = error
+    return _Fitted(schema, recipe, model, trainer, rows, failure)
 
 
 def _float32(x: Array) -> Array:
@@ -363,6 +378,7 @@ class TableResult:
         schema: what the columns mean.
         history: of the training.
         report: task, rows, metrics on the test part beside those of the baselines, time; JSON data.
+        failure: what ended the training after some epochs; the model is the best one of them.
     """
 
     def __init__(self, fitted: _Fitted, job: _Job) -> None:
@@ -370,6 +386,7 @@ class TableResult:
         self._job = job
         self.schema = fitted.schema
         self.history = fitted.history
+        self.failure = fitted.failure
         network = fitted.model.network
         self.report: dict[str, Any] = {
             "task": job.task,

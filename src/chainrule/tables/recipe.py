@@ -61,7 +61,7 @@ def choose(options: TableOptions, rows: int) -> Recipe:
     members = options.members or (8 if small else 1)
     members = min(members, max(rows // 2, 1))
     shape = Shape(
-        hidden=options.hidden or ((128, 128) if small else (256, 256)),
+        hidden=((128, 128) if small else (256, 256)) if options.hidden is None else options.hidden,
         activation=options.activation or "silu",
         dropout=_given(options.dropout, 0.3 if small else 0.1),
         input_dropout=0.1 if small and options.dropout is None else 0.0,

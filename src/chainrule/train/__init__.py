@@ -1,7 +1,10 @@
 """Training: the step, the loop around it, what is recorded and shown."""
 
+from .arrays import Arrays
 from .callbacks import Callback
 from .history import History
+from .rate_finder import RateSearch, find_rate
+from .step import Step
 from .trainer import Trainer
 
-__all__ = ["Callback", "History", "Trainer"]
+__all__ = ["Arrays", "Callback", "History", "RateSearch", "Step", "Trainer", "find_rate"]

@@ -73,10 +73,11 @@ class Step:
 
         loss, gradients = value_and_grad(error)(self.model)
         norm = global_norm(gradients)
+        known = norm
         if self.accumulate > 1:
-            gradients = self._accumulated(gradients, last)
+            gradients, known = self._accumulated(gradients, last), None
         if last:
-            self.optimizer.update(gradients, loss=loss)
+            self.optimizer.update(gradients, loss=loss, norm=known)
             if self.average is not None:
                 self.average.update()
         return loss, norm

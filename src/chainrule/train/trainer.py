@@ -115,6 +115,7 @@ class Trainer:
         accumulate: int = 1,
         patience: int | None = None,
         monitor: str = "val_loss",
+        validate_every: int = 1,
     ) -> History:
         """Train, and leave the model with its best weights.
 
@@ -126,8 +127,9 @@ class Trainer:
                 stochastic gradient descent.
             shuffle: another order in each epoch, a function of the seed and the epoch.
             accumulate: batches whose averaged gradients make one update.
-            patience: stop after this many epochs without a better ``monitor``.
+            patience: stop after this many validations without a better ``monitor``.
             monitor: the number in the history that decides which weights are the best.
+            validate_every: epochs from one validation to the next; the last one is validated.
 
         Returns:
             The history, over all calls of `fit`.
@@ -137,7 +139,7 @@ class Trainer:
         """
         train, held_out = self._split(Arrays.of(data), validation)
         size = len(train) if batch_size is None else min(batch_size, len(train))
-        if min(size, epochs, accumulate) < 1:
+        if min(size, epochs, accumulate, validate_every) < 1:
             raise ConfigError("Training needs positive numbers.", found=f"batch_size={batch_size}, "
                               f"epochs={epochs}, accumulate={accumulate}")  # fmt: skip
         self._stop_reason, self._best, self.history.interrupted = None, None, False
@@ -147,13 +149,16 @@ class Trainer:
             listener.on_start(self, epochs, -(-len(train) // size))
         try:
             waited = 0
-            for _ in range(epochs):
-                record = self._epoch(train, held_out, size, shuffle, accumulate, listeners)
-                waited = 0 if self._is_best(record, monitor, held_out) else waited + 1
+            for number in range(1, epochs + 1):
+                due = held_out is not None and (number % validate_every == 0 or number == epochs)
+                judges = held_out if due else None
+                record = self._epoch(train, judges, size, shuffle, accumulate, listeners)
+                if judges is not None:
+                    waited = 0 if self._is_best(record, monitor) else waited + 1
                 for listener in listeners:
                     listener.on_epoch_end(self, record)
-                if patience is not None and held_out is not None and waited >= patience:
-                    self.stop(f"no better {monitor} in {patience} epochs")
+                if patience is not None and waited >= patience:
+                    self.stop(f"no better {monitor} in {patience} validations")
                 if self._stop_reason:
                     break
         except KeyboardInterrupt:
@@ -227,9 +232,7 @@ class Trainer:
         """The order of the rows in an epoch: a function of the seed and the epoch only."""
         return permutation(fold_in(key(self.seed), -1 - self.epoch), rows).numpy()
 
-    def _is_best(self, record: dict[str, float], monitor: str, held_out: Arrays | None) -> bool:
-        if held_out is None:
-            return True  # nothing to compare by: the last weights count
+    def _is_best(self, record: dict[str, float], monitor: str) -> bool:
         if monitor not in record:
             raise ConfigError(f"Nothing named {monitor!r} is recorded.",
                               expected=", ".join(record))  # fmt: skip

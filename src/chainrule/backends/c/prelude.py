@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from .kernels.math import MATH_C
+import functools
+import re
+
+from .expressions import RULES
+from .kernels.indexing import INDEX_C
+try:
+    from .kernels.math import MATH_C
+except ImportError:
+    MATH_C = ""
+from .kernels.random import RANDOM_C
+from .kernels.rows import BEFORE_C, BEFORE_FLOAT_C, SORT_C
 
 _HEADERS = """\
 #include <math.h>
@@ -32,11 +42,6 @@ static inline T cr_floor_divide_S(T a, T b)
   if (q == 0) return copysignF(0, a / b);
   T down = floorF(q);
   return q - down > (T)0.5 ? down + 1 : down;
-}
-
-static inline T cr_powerF(T a, T b)
-{
-  return powF(a, b);
 }
 
 /* ln(exp(a) + exp(b)) = max + ln(1 + exp(-|a - b|)) */
@@ -110,43 +115,159 @@ static inline uint32_t cr_u32_of_f64(double x)
 
 #: Sums of a row are made in 16 lanes and a tree: an order that no vector width, number of
 #: threads or compiler changes, that is quick, and that rounds less than one long chain.
-_LANES = """
+_LANE_TYPE = """
+/* sixteen chains side by side */
 typedef T cr_lanes_S __attribute__((vector_size(16 * sizeof(T)), aligned(sizeof(T)), may_alias));
+"""
 
-static inline void cr_lanes_add_S(T *restrict lanes, const T *restrict x, idx n)
+_LANES = """
+static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
 {
-  cr_lanes_S sum;
-  memcpy(&sum, lanes, sizeof sum);
+  cr_lanes_S total;
+  memcpy(&total, lanes, sizeof total);
   idx i = 0;
-  for (; i + 16 <= n; i += 16) sum += *(const cr_lanes_S *)(x + i);
-  memcpy(lanes, &sum, sizeof sum);
-  for (idx l = 0; i < n; i++, l++) lanes[l] += x[i];
+  for (; i + 16 <= n; i += 16) total = total SIGN *(const cr_lanes_S *)(x + i);
+  memcpy(lanes, &total, sizeof total);
+  for (idx l = 0; i < n; i++, l++) lanes[l] = lanes[l] SIGN x[i];
 }
 
-static inline T cr_lanes_sum_S(const T *lanes)
+static inline T cr_lanes_total_NAME_S(const T *lanes)
 {
   T s[8];
-  for (int l = 0; l < 8; l++) s[l] = lanes[l] + lanes[l + 8];
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+  for (int l = 0; l < 8; l++) s[l] = lanes[l] SIGN lanes[l + 8];
+  return ((s[0] SIGN s[4]) SIGN (s[2] SIGN s[6])) SIGN ((s[1] SIGN s[5]) SIGN (s[3] SIGN s[7]));
 }
 """
+
+_EXTREME_LANES = """
+static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
+{
+  idx i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int l = 0; l < 16; l++) lanes[l] = CHOICE(lanes[l], x[i + l]);
+  for (idx l = 0; i < n; i++, l++) lanes[l] = CHOICE(lanes[l], x[i]);
+}
+
+static inline T cr_lanes_total_NAME_S(const T *lanes)
+{
+  T best = lanes[0];
+  for (int l = 1; l < 16; l++) best = CHOICE(best, lanes[l]);
+  return best;
+}
+"""
+
+_FLOATS = (("float", "f32", "f"), ("double", "f64", ""))
+_SIGNED = (("int32_t", "i32", ""), ("int64_t", "i64", ""))
+_UNSIGNED = (("uint32_t", "u32", ""),)
+_BOOLEAN = (("_Bool", "b8", ""),)
+_BYTES = (("unsigned char", "b8", ""),)
+
+#: Functions for which the C library's will do, by our name.
+_LIBRARY = {
+    "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2",
+    "log10": "log10", "log1p": "log1p", "sin": "sin", "cos": "cos", "tan": "tan",
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "sinh": "sinh", "cosh": "cosh",
+    "tanh": "tanh", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "erf": "erf",
+    "erfc": "erfc", "cbrt": "cbrt", "power": "pow",
+    "lgamma": "lgamma",
+}  # fmt: skip
+
+_COMPOSED = {
+    "sigmoid": """
+static inline T cr_sigmoidF(T x)
+{
+  T e = cr_expF(-fabsF(x)); /* at most 1 */
+  return (x >= 0 ? 1 : e) / (1 + e);
+}
+""",
+    "softplus": """
+static inline T cr_softplusF(T x)
+{
+  return (x < 0 ? 0 : x) + cr_log1pF(cr_expF(-fabsF(x)));
+}
+""",
+}
 
 
 def _instances(template: str, *types: tuple[str, str, str]) -> str:
     """The template for each (C type, short name, ending of library functions)."""
     made = []
     for c_type, short, ending in types:
-        text = _replace_word(template, "T", c_type)
+        text = re.sub(r"\bT\b", c_type, template)
         made.append(text.replace("_S", f"_{short}").replace("F(", f"{ending}("))
     return "".join(made)
 
 
-def _replace_word(text: str, word: str, new: str) -> str:
-    import re
+def _mathematics() -> str:
+    """Our own functions, and the C library's where there is none of our own."""
+    parts = [MATH_C]
+    for ours, library in _LIBRARY.items():
+        if f" cr_{ours}f(" not in MATH_C:
+            takes, gives = ("T a, T b", "a, b") if ours == "power" else ("T x", "x")
+            body = f"\nstatic inline T cr_{ours}F({takes})\n{{\n  return {library}F({gives});\n}}\n"
+            parts.append(_instances(body, *_FLOATS))
+    for ours, body in _COMPOSED.items():
+        if f" cr_{ours}f(" not in MATH_C:
+            parts.append(_instances(body, *_FLOATS))
+    return "\n".join(parts)
 
-    return re.sub(rf"\\b{word}\\b", new, text)
+
+def _lanes() -> str:
+    parts = [_instances(_LANE_TYPE, *_FLOATS, *_SIGNED, *_UNSIGNED)]
+    for name, sign in (("sum", "+"), ("prod", "*")):
+        template = _LANES.replace("NAME", name).replace("SIGN", sign)
+        parts.append(_instances(template, *_FLOATS, *_SIGNED, *_UNSIGNED))
+    for name, operation in (("max", "maximum"), ("min", "minimum")):
+        for types, kind in ((_FLOATS, "f"), ((*_SIGNED, *_UNSIGNED, *_BOOLEAN), "i")):
+            rule = RULES[operation].get(kind, RULES[operation]["*"])
+            template = re.sub(
+                r"CHOICE\((.*), (.*?)\);",
+                lambda m, rule=rule: rule.format(m[1], m[2]) + ";",  # type: ignore[misc]
+                _EXTREME_LANES,
+            )
+            parts.append(_instances(template.replace("NAME", name), *types))
+    return "".join(parts)
 
 
-_FLOATS = (("float", "f32", "f"), ("double", "f64", ""))
-_SIGNED = (("int32_t", "i32", ""), ("int64_t", "i64", ""))
-_UNSIGNED = (("uint32_t", "u32", ""),)
+@functools.cache
+def _paragraphs() -> list[tuple[frozenset[str], str]]:
+    """The pieces of all helpers, in order, with the names that each defines."""
+    text = "\n".join(
+        [
+            _mathematics(),
+            _instances(_FLOAT_DIVISION, *_FLOATS),
+            _instances(_SIGNED_DIVISION, *_SIGNED),
+            _instances(_UNSIGNED_DIVISION, *_UNSIGNED),
+            _instances(_INTEGER_POWER, *_SIGNED, *_UNSIGNED),
+            _CASTS,
+            INDEX_C,
+            RANDOM_C,
+            _instances(BEFORE_FLOAT_C, *_FLOATS),
+            _instances(BEFORE_C, *_SIGNED, *_UNSIGNED, *_BYTES),
+            _instances(SORT_C, *_FLOATS, *_SIGNED, *_UNSIGNED, *_BYTES),
+            _lanes(),
+        ]
+    )
+    pieces: list[tuple[frozenset[str], str]] = []
+    pending = ""
+    for paragraph in text.split("\n\n"):
+        pending = f"{pending}\n\n{paragraph}" if pending else paragraph.strip("\n")
+        open_comment = pending.count("/*") > pending.count("*/")
+        if pending and pending.count("{") == pending.count("}") and not open_comment:
+            heads = [line for line in pending.splitlines() if line[:1] not in (" ", "\t")]
+            names = set(re.findall(r"\b(?:cr|CR)_\w+", "\n".join(heads)))
+            pieces.append((frozenset(names), pending))
+            pending = ""
+    assert not pending
+    return pieces
+
+
+def prelude(text: str) -> str:
+    """The beginning of a program: what this text uses, and what that uses."""
+    used = set(re.findall(r"\b(?:cr|CR)_\w+", text))
+    kept: list[str] = []
+    for names, piece in reversed(_paragraphs()):
+        if names & used or not names:
+            kept.append(piece)
+            used |= set(re.findall(r"\b(?:cr|CR)_\w+", piece))
+    return "\n\n".join([_HEADERS.rstrip(), *reversed(kept)]) + "\n"

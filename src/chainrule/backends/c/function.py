@@ -1,0 +1,106 @@
+"""A C function for a kernel: its text, its parameters, and how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...ir.node import Node
+from .expressions import C_TYPES
+
+
+class Place(NamedTuple):
+    """Where a value is: in the arena at an offset, or in a buffer of a caller by number."""
+
+    kind: str  # "arena", "input", "constant" or "output"
+    position: int
+
+
+#: From a node to the place that its value has.
+Where = Callable[[Node], Place]
+
+
+@dataclass
+class Function:
+    """One C function, written while its parameters are collected.
+
+    Two operands in the same place are one parameter, so that pointers never alias.
+
+    Attributes:
+        body: lines between the braces; ``begin`` and ``end`` bound what one call computes.
+        extent: what ``end`` is when one call computes everything.
+        grain: elements that one unit of the extent takes, to judge what is worth a thread.
+        needs_status: whether it reports indices out of range through ``status``.
+        scratch: bytes of working memory, through ``scratch``.
+        then: a function to be called after all of this one is done.
+    """
+
+    where: Where
+    body: list[str] = field(default_factory=list)
+    extent: int = 1
+    grain: int = 1
+    needs_status: bool = False
+    scratch: int = 0
+    then: Function | None = None
+    before: list[str] = field(default_factory=list)
+    _parameters: dict[Place, tuple[str, Node, bool]] = field(default_factory=dict)
+
+    def reads(self, node: Node) -> str:
+        """The name of the pointer to an operand."""
+        return self._parameter(node, False)
+
+    def writes(self, node: Node) -> str:
+        """The name of the pointer to a result."""
+        return self._parameter(node, True)
+
+    def _parameter(self, node: Node, written: bool) -> str:
+        place = self.where(node)
+        name, first, was_written = self._parameters.get(
+            place, (f"p{len(self._parameters)}", node, False)
+        )
+        self._parameters[place] = name, first, written or was_written
+        return name
+
+    def serial(self) -> None:
+        """One call computes everything."""
+        self.line("(void)begin;")
+        self.line("(void)end;")
+
+    def line(self, text: str, depth: int = 1) -> None:
+        """Add a line to the body."""
+        self.body.append("  " * depth + text)
+
+    def text(self, name: str) -> str:
+        """The whole C function."""
+        parameters = []
+        for parameter, node, written in self._parameters.values():
+            const = "" if written else "const "
+            parameters.append(f"{const}{C_TYPES[node.type.dtype.name]} *restrict {parameter}")
+        if self.scratch:
+            parameters.append("char *restrict scratch")
+        if self.needs_status:
+            parameters.append("int32_t *restrict status")
+        parameters += ["idx begin", "idx end"]
+        head = f"static void {name}({', '.join(parameters)})"
+        return "\n".join([*self.before, head, "{", *self.body, "}"]).replace("@", name)
+
+    def arguments(self) -> list[str]:
+        """The pointers of a call, as C expressions."""
+        result = []
+        for place, (_, node, written) in self._parameters.items():
+            const = "" if written else "const "
+            result.append(f"({const}{C_TYPES[node.type.dtype.name]} *)({address(place)})")
+        if self.scratch:
+            result.append("scratch")
+        if self.needs_status:
+            result.append("status")
+        return result
+
+
+def address(place: Place) -> str:
+    """Where a place begins, as a C expression."""
+    table = {"input": "inputs", "constant": "constants", "output": "outputs"}
+    if place.kind == "arena":
+        return f"arena + {place.position}"
+    return f"{table[place.kind]}[{place.position}]"

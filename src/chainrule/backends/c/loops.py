@@ -1,0 +1,351 @@
+"""Loops over elements as C: many operations in one pass, with reductions at its end.
+
+The iteration space is the common axes of all that a loop computes (`views.common_axes`), with
+neighbouring axes joined again where every buffer allows it. Sums are made in an order that only
+the shape decides: see `prelude.LANES`, and `_outer_reduction`, where each column is one chain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...ir.node import CONSTANT, Node
+from ...ir.types import DType
+from .expressions import LOCAL_TYPES, RULES, SHORT, expression, literal
+from .function import Function, Where
+from .schedule import REDUCTIONS, Kernel, loop_shapes, operands, reduced_axes
+from .views import VIEWS, View, common_axes, contiguous_strides, split
+
+#: Elements that are computed before they are added up.
+_CHUNK = 256
+#: Columns that are added up at once.
+_COLUMNS = 1024
+#: Elements of one partial sum of a long reduction to a single number.
+_BLOCK = 4096
+#: Below this many elements lanes do not pay.
+_SHORT_ROW = 16
+
+
+@dataclass
+class _Access:
+    """How a loop reads a buffer."""
+
+    view: View
+    strides: list[int]
+    variable: str
+
+
+class _Loop:
+    """The axes, accesses and statements of a loop."""
+
+    def __init__(self, kernel: Kernel, views: dict[Node, View], function: Function) -> None:
+        self.kernel = kernel
+        self.function = function
+        shapes = loop_shapes(kernel.nodes)
+        axes = common_axes(shapes)
+        assert axes is not None
+        self.extents = list(axes)
+        reductions = kernel.reductions
+        self.reduced = list(reduced_axes(reductions[0], axes)) if reductions else [False] * len(axes)
+        self.accesses: dict[View, _Access] = {}
+        own: set[Node] = set()
+        for node in kernel.nodes:
+            for view in operands(node, views):
+                inside = view.base in own
+                single = view.base.op is CONSTANT and view.base.type.size == 1
+                if not inside and not single and view not in self.accesses:
+                    strides = list(split(view, axes))
+                    self.accesses[view] = _Access(view, strides, f"x{len(self.accesses)}")
+            own.add(node)
+        self.views = views
+        self._join()
+
+    def _join(self) -> None:
+        """Join neighbouring axes that every buffer steps through as through one."""
+        axis = 0
+        every = [access.strides for access in self.accesses.values()]
+        while axis + 1 < len(self.extents):
+            inner = self.extents[axis + 1]
+            fits = self.reduced[axis] == self.reduced[axis + 1]
+            if fits and all(s[axis] == s[axis + 1] * inner for s in every):
+                self.extents[axis] *= inner
+                del self.extents[axis + 1], self.reduced[axis]
+                for strides in every:
+                    del strides[axis]
+            else:
+                axis += 1
+
+    # ---- the statements of one element -------------------------------------------------------
+
+    def element(self, index: list[str], depth: int) -> dict[Node, str]:
+        """Emit loads, computations and stores of one element; the variables of the nodes."""
+        line, function = self.function.line, self.function
+        loaded: dict[View, str] = {}
+        for view, access in self.accesses.items():
+            kind = LOCAL_TYPES[view.base.type.dtype.name]
+            place = subscript(view.offset, access.strides, index)
+            line(f"const {kind} {access.variable} = {function.reads(view.base)}[{place}];", depth)
+            loaded[view] = access.variable
+        names: dict[Node, str] = {}
+        place = subscript(0, contiguous_strides(self.extents), index)
+        for number, node in enumerate(self.kernel.nodes):
+            sources = [self._operand(view, names, loaded) for view in operands(node, self.views)]
+            reduction = node.op.name in REDUCTIONS
+            if reduction and any(self.reduced):
+                names[node] = sources[0]
+                continue
+            kind = LOCAL_TYPES[node.type.dtype.name]
+            plain = reduction or node.op.name in VIEWS
+            value = sources[0] if plain else expression(node, sources)
+            names[node] = f"v{number}"
+            line(f"const {kind} v{number} = {value};", depth)
+            if node in self.kernel.stores:
+                line(f"{function.writes(node)}[{place}] = v{number};", depth)
+        return names
+
+    def _operand(self, view: View, names: dict[Node, str], loaded: dict[View, str]) -> str:
+        if view.base in names:
+            return names[view.base]
+        if view in loaded:
+            return loaded[view]
+        assert view.base.value is not None
+        return literal(view.base.value.reshape(-1)[0])
+
+
+def subscript(offset: int, strides: Any, index: list[str]) -> str:
+    """The C expression offset + Σ iₖ·strideₖ."""
+    terms = [str(offset)] if offset else []
+    for stride, name in zip(strides, index, strict=True):
+        if stride == 1:
+            terms.append(name)
+        elif stride:
+            terms.append(f"{name} * {stride}" if stride > 0 else f"{name} * ({stride})")
+    return " + ".join(terms) or "0"
+
+
+def emit_loop(kernel: Kernel, views: dict[Node, View], where: Where) -> Function | None:
+    """The C function of a loop; None if there is nothing to compute."""
+    function = Function(where)
+    if 0 in loop_shapes(kernel.nodes)[0]:
+        return _emit_empty(kernel, function)
+    loop = _Loop(kernel, views, function)
+    if not any(loop.reduced):
+        _plain(loop)
+    elif not loop.reduced[-1]:
+        _outer_reduction(loop)
+    elif len(loop.extents) == 1 and loop.extents[0] > _BLOCK:
+        _blocked_reduction(loop)
+    else:
+        _inner_reduction(loop)
+    return function
+
+
+def _emit_empty(kernel: Kernel, function: Function) -> Function | None:
+    """Loops over no elements: only reductions have a result, that of nothing."""
+    for node in kernel.reductions:
+        if node.type.size:
+            function.line(f"for (idx i = 0; i < {node.type.size}; i++)")
+            start = initial(node.op.name, node.type.dtype)
+            function.line(f"{function.writes(node)}[i] = {start};", 2)
+    if not function.body:
+        return None
+    function.serial()
+    return function
+
+
+def _for(loop: _Loop, axes: list[int], depth: int, first: int | None) -> int:
+    """Open the loops over these axes; the outermost of all goes from begin to end."""
+    for axis in axes:
+        low, high = ("begin", "end") if axis == first else ("0", str(loop.extents[axis]))
+        loop.function.line(f"for (idx i{axis} = {low}; i{axis} < {high}; i{axis}++) {{", depth)
+        depth += 1
+    return depth
+
+
+def _close(function: Function, depth: int, to: int = 1) -> None:
+    while depth > to:
+        depth -= 1
+        function.line("}", depth)
+
+
+def _plain(loop: _Loop) -> None:
+    """No reduction: every element by itself."""
+    axes = list(range(len(loop.extents)))
+    function = loop.function
+    if not axes:
+        function.serial()
+    depth = _for(loop, axes, 1, 0 if axes else None)
+    loop.element([f"i{axis}" for axis in axes], depth)
+    _close(function, depth)
+    function.extent = loop.extents[0] if axes else 1
+    function.grain = math.prod(loop.extents[1:]) * len(loop.kernel.nodes)
+
+
+def _outer_reduction(loop: _Loop) -> None:
+    """The innermost axis stays: columns side by side, each added up from top to bottom."""
+    function, line = loop.function, loop.function.line
+    last = len(loop.extents) - 1
+    kept = [axis for axis in range(last) if not loop.reduced[axis]]
+    gone = [axis for axis in range(last) if loop.reduced[axis]]
+    width = loop.extents[last]
+    columns = min(width, _COLUMNS)
+    reductions = loop.kernel.reductions
+    depth = _for(loop, kept, 1, kept[0] if kept else None)
+    low, high = ("0", str(width)) if kept else ("begin", "end")
+    line(f"for (idx j0 = {low}; j0 < {high}; j0 += {columns}) {{", depth)
+    line(f"const idx n = {high} - j0 < {columns} ? {high} - j0 : {columns};", depth + 1)
+    for number, node in enumerate(reductions):
+        kind = LOCAL_TYPES[node.type.dtype.name]
+        start = initial(node.op.name, node.type.dtype)
+        line(f"{kind} a{number}[{columns}];", depth + 1)
+        line(f"for (idx j = 0; j < n; j++) a{number}[j] = {start};", depth + 1)
+    inner = _for(loop, gone, depth + 1, None)
+    line("for (idx j = 0; j < n; j++) {", inner)
+    names = loop.element([*(f"i{axis}" for axis in range(last)), "(j0 + j)"], inner + 1)
+    for number, node in enumerate(reductions):
+        total = combine(node.op.name, node.type.dtype, f"a{number}[j]", names[node])
+        line(f"a{number}[j] = {total};", inner + 1)
+    _close(function, inner + 1, depth + 1)
+    extents = [loop.extents[axis] for axis in (*kept, last)]
+    for number, node in enumerate(reductions):
+        place = subscript(0, contiguous_strides(extents), [*(f"i{k}" for k in kept), "(j0 + j)"])
+        line(f"for (idx j = 0; j < n; j++) {function.writes(node)}[{place}] = a{number}[j];",
+             depth + 1)  # fmt: skip
+    _close(function, depth + 1)
+    function.extent = loop.extents[kept[0]] if kept else width
+    function.grain = math.prod(loop.extents) // function.extent * len(loop.kernel.nodes)
+
+
+def _inner_reduction(loop: _Loop) -> None:
+    """The innermost axis is summed up: rows, each in lanes."""
+    function = loop.function
+    kept = [axis for axis, reduced in enumerate(loop.reduced) if not reduced]
+    if not kept:
+        function.serial()
+    depth = _for(loop, kept, 1, kept[0] if kept else None)
+    place = subscript(
+        0, contiguous_strides([loop.extents[axis] for axis in kept]), [f"i{k}" for k in kept]
+    )
+    _row(loop, depth)
+    for number, node in enumerate(loop.kernel.reductions):
+        function.line(f"{function.writes(node)}[{place}] = a{number};", depth)
+    _close(function, depth)
+    function.extent = loop.extents[kept[0]] if kept else 1
+    function.grain = math.prod(loop.extents) // function.extent * len(loop.kernel.nodes)
+
+
+def _row(loop: _Loop, depth: int) -> None:
+    """Everything of one row, in the variables a0, a1, …"""
+    line = loop.function.line
+    last = len(loop.extents) - 1
+    width = loop.extents[last]
+    reductions = loop.kernel.reductions
+    outer = [axis for axis in range(last) if loop.reduced[axis]]
+    index = [f"i{axis}" for axis in range(last + 1)]
+    lanes = width >= _SHORT_ROW
+    for number, node in enumerate(reductions):
+        kind = LOCAL_TYPES[node.type.dtype.name]
+        start = initial(node.op.name, node.type.dtype)
+        if lanes:
+            line(f"{kind} l{number}[16];", depth)
+            line(f"for (int l = 0; l < 16; l++) l{number}[l] = {start};", depth)
+        else:
+            line(f"{kind} a{number} = {start};", depth)
+    inside = _for(loop, outer, depth, None)
+    if lanes:
+        _lanes(loop, inside, "0", str(width))
+    else:
+        line(f"for (idx i{last} = 0; i{last} < {width}; i{last}++) {{", inside)
+        names = loop.element(index, inside + 1)
+        for number, node in enumerate(reductions):
+            total = combine(node.op.name, node.type.dtype, f"a{number}", names[node])
+            line(f"a{number} = {total};", inside + 1)
+        line("}", inside)
+    _close(loop.function, inside, depth)
+    if lanes:
+        for number, node in enumerate(reductions):
+            kind = LOCAL_TYPES[node.type.dtype.name]
+            total = f"cr_lanes_total_{node.op.name}_{SHORT[node.type.dtype.name]}(l{number})"
+            line(f"const {kind} a{number} = {total};", depth)
+
+
+def _lanes(loop: _Loop, depth: int, low: str, high: str) -> None:
+    """From low to high of the innermost axis into the lanes, a chunk at a time."""
+    line = loop.function.line
+    last = len(loop.extents) - 1
+    reductions = loop.kernel.reductions
+    line(f"for (idx j0 = {low}; j0 < {high}; j0 += {_CHUNK}) {{", depth)
+    line(f"const idx n = {high} - j0 < {_CHUNK} ? {high} - j0 : {_CHUNK};", depth + 1)
+    for number, node in enumerate(reductions):
+        line(f"{LOCAL_TYPES[node.type.dtype.name]} t{number}[{_CHUNK}];", depth + 1)
+    line("for (idx j = 0; j < n; j++) {", depth + 1)
+    names = loop.element([*(f"i{axis}" for axis in range(last)), "(j0 + j)"], depth + 2)
+    for number, node in enumerate(reductions):
+        line(f"t{number}[j] = {names[node]};", depth + 2)
+    line("}", depth + 1)
+    for number, node in enumerate(reductions):
+        name = f"cr_lanes_{node.op.name}_{SHORT[node.type.dtype.name]}"
+        line(f"{name}(l{number}, t{number}, n);", depth + 1)
+    line("}", depth)
+
+
+def _blocked_reduction(loop: _Loop) -> None:
+    """A long row to a single number: partial results of blocks, then one of these."""
+    function, line = loop.function, loop.function.line
+    width = loop.extents[0]
+    blocks = -(-width // _BLOCK)
+    reductions = loop.kernel.reductions
+    line("for (idx b = begin; b < end; b++) {")
+    line(f"const idx high = (b + 1) * {_BLOCK} < {width} ? (b + 1) * {_BLOCK} : {width};", 2)
+    for number, node in enumerate(reductions):
+        kind = LOCAL_TYPES[node.type.dtype.name]
+        start = initial(node.op.name, node.type.dtype)
+        line(f"{kind} l{number}[16];", 2)
+        line(f"for (int l = 0; l < 16; l++) l{number}[l] = {start};", 2)
+    _lanes(loop, 2, f"b * {_BLOCK}", "high")
+    second = Function(function.where)
+    second.serial()
+    for number, node in enumerate(reductions):
+        dtype = node.type.dtype
+        kind = LOCAL_TYPES[dtype.name]
+        partial = f"(({kind} *)(scratch + {function.scratch}))"
+        total = f"cr_lanes_total_{node.op.name}_{SHORT[dtype.name]}"
+        line(f"{partial}[b] = {total}(l{number});", 2)
+        second.line(f"const {kind} *part{number} = (const {kind} *)(scratch + {function.scratch});")
+        second.line(f"{kind} a{number} = {initial(node.op.name, dtype)};")
+        added = combine(node.op.name, dtype, f"a{number}", f"part{number}[b]")
+        second.line(f"for (idx b = 0; b < {blocks}; b++) a{number} = {added};")
+        second.line(f"{second.writes(node)}[0] = a{number};")
+        function.scratch += -(-blocks * 8 // 64) * 64
+    line("}")
+    second.scratch = function.scratch
+    function.then = second
+    function.extent = blocks
+    function.grain = _BLOCK * len(loop.kernel.nodes)
+
+
+# ---- the reductions --------------------------------------------------------------------------
+
+_COMBINE = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
+
+
+def combine(name: str, dtype: DType, a: str, b: str) -> str:
+    """The C expression of a reduction of two numbers."""
+    rules = RULES[_COMBINE[name]]
+    return rules.get(dtype.kind, rules["*"]).format(a, b)
+
+
+def initial(name: str, dtype: DType) -> str:
+    """The result of a reduction of nothing."""
+    if name in ("sum", "prod"):
+        return literal(dtype.type(name == "prod"))
+    if dtype.kind == "f":
+        return "(-INFINITY)" if name == "max" else "INFINITY"
+    if dtype.kind == "b":
+        return "0" if name == "max" else "1"
+    limits = np.iinfo(dtype)
+    return literal(dtype.type(limits.min if name == "max" else limits.max))

@@ -1,0 +1,160 @@
+"""Where every stored value lives: one arena with fixed offsets, planned before anything runs.
+
+A value lives from the kernel that computes it to the last that reads it. Values that live at the
+same time must not overlap; the largest are placed first, each at the lowest offset that is free
+during its life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference",
+2020). A loop may write its result over an operand that nobody reads later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ...ir.node import CONSTANT, Node
+from .function import Place
+from .kernels import IN_PLACE
+from .schedule import REDUCTIONS, Kernel, Schedule, operands
+
+#: Values begin at cache lines, so that no two threads write to one.
+_ALIGNMENT = 64
+
+
+@dataclass
+class Plan:
+    """The place of every stored value.
+
+    Attributes:
+        places: by node.
+        arena: bytes of the arena.
+        unplanned: bytes that the same values would take without sharing.
+        constants: constants that are read from buffers, in order.
+        copied_back: donated inputs that could not be overwritten: (input, its next value).
+    """
+
+    places: dict[Node, Place]
+    arena: int
+    unplanned: int
+    constants: list[Node]
+    copied_back: list[tuple[Node, Node]]
+
+
+@dataclass(eq=False)
+class _Block:
+    """Values that share one place, one after the other."""
+
+    nodes: list[Node]
+    size: int
+    first: int
+    last: int
+    offset: int = 0
+
+
+def plan(schedule: Schedule, donated: dict[Node, Node]) -> Plan:
+    """Give every stored value its place.
+
+    Args:
+        schedule: the kernels in order.
+        donated: inputs whose next values are outputs; these are stored in the inputs' buffers.
+    """
+    places = {node: Place("input", number) for number, node in enumerate(schedule.inputs)}
+    returned = [node for node in schedule.outputs if node not in set(donated.values())]
+    places |= {node: Place("output", number) for number, node in enumerate(returned)}
+    places |= {new: places[old] for old, new in schedule.donated.items()}
+    copied_back = [(old, new) for old, new in donated.items() if old not in schedule.donated]
+    constants = _constants(schedule)
+    places |= {node: Place("constant", number) for number, node in enumerate(constants)}
+
+    last_use = _last_uses(schedule)
+    last_use |= {new: len(schedule.kernels) for _, new in copied_back}
+    blocks = _blocks(schedule, places, last_use)
+    arena = _place(blocks)
+    for block in blocks:
+        places |= {node: Place("arena", block.offset) for node in block.nodes}
+    unplanned = sum(_bytes(node) for block in blocks for node in block.nodes)
+    return Plan(places, arena, unplanned, constants, copied_back)
+
+
+def _constants(schedule: Schedule) -> list[Node]:
+    """Constants that kernels read from memory; single numbers in loops are written into the C."""
+    found: dict[Node, None] = {}
+    for kernel in schedule.kernels:
+        for node in kernel.nodes:
+            for view in operands(node, schedule.views):
+                if view.base.op is CONSTANT and not (kernel.is_loop and view.base.type.size == 1):
+                    found[view.base] = None
+    return list(found)
+
+
+def _last_uses(schedule: Schedule) -> dict[Node, int]:
+    last: dict[Node, int] = {}
+    for number, kernel in enumerate(schedule.kernels):
+        for node in kernel.nodes:
+            for view in operands(node, schedule.views):
+                last[view.base] = number
+    return last
+
+
+def _blocks(
+    schedule: Schedule, places: dict[Node, Place], last_use: dict[Node, int]
+) -> list[_Block]:
+    """The values to be placed in the arena; those that one can overwrite share a block."""
+    block_of: dict[Node, _Block] = {}
+    for number, kernel in enumerate(schedule.kernels):
+        overwritable = [
+            node
+            for node in _overwritable(kernel, schedule)
+            if node in block_of and last_use[node] == number
+        ]
+        for node in kernel.stores:
+            if node in places:
+                continue
+            last = last_use.get(node, number)
+            old = next((o for o in overwritable if _alike(o, node)), None)
+            if old is not None and node.op.name not in REDUCTIONS:
+                overwritable.remove(old)
+                block = block_of[old]
+                block.nodes.append(node)
+                block.last = last
+            else:
+                block = _Block([node], _bytes(node), number, last)
+            block_of[node] = block
+    return list(dict.fromkeys(block_of.values()))
+
+
+def _overwritable(kernel: Kernel, schedule: Schedule) -> Iterable[Node]:
+    """What the kernel reads element by element, each just before it writes there."""
+    if not kernel.is_loop:
+        (node,) = kernel.nodes
+        position = IN_PLACE.get(node.op.name)
+        reads = [(i, view) for i, view in enumerate(operands(node, schedule.views))]
+        aligned = {view.base for i, view in reads if i == position and view.whole}
+        return aligned - {view.base for i, view in reads if i != position}
+    own = set(kernel.nodes)
+    reads_of_loop = [v for node in kernel.nodes for v in operands(node, schedule.views)]
+    other = {view.base for view in reads_of_loop if not view.whole}
+    return dict.fromkeys(
+        view.base for view in reads_of_loop if view.base not in own and view.base not in other
+    )
+
+
+def _alike(first: Node, second: Node) -> bool:
+    return first.type.dtype == second.type.dtype and first.type.size == second.type.size
+
+
+def _bytes(node: Node) -> int:
+    size = max(node.type.size * node.type.dtype.itemsize, 1)
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _place(blocks: list[_Block]) -> int:
+    """Set the offsets; the bytes of the arena."""
+    placed: list[_Block] = []
+    for block in sorted(blocks, key=lambda b: (-b.size, b.first)):
+        neighbours = [b for b in placed if b.first <= block.last and block.first <= b.last]
+        for other in sorted(neighbours, key=lambda b: b.offset):
+            if other.offset - block.offset >= block.size:
+                break
+            block.offset = max(block.offset, other.offset + other.size)
+        placed.append(block)
+    return max((block.offset + block.size for block in blocks), default=0)

@@ -1,0 +1,30 @@
+"""Passes: from a graph to a graph that computes the same with less work."""
+
+from __future__ import annotations
+
+from ..ir.graph import Graph
+from .cse import eliminate_common_subexpressions
+from .simplify import simplify
+
+__all__ = ["eliminate_common_subexpressions", "optimize", "simplify"]
+
+
+def optimize(graph: Graph) -> Graph:
+    """Simplify and share until nothing changes.
+
+    Nodes that no output depends on are gone as soon as a graph is made anew.
+
+    Example:
+        >>> import chainrule as cr
+        >>> graph = cr.trace(lambda x: -(-x) * 1.0 + x * 1.0, cr.tensor([1.0, 2.0])).graph
+        >>> print(optimize(graph))
+        %0: float32[2] = placeholder(name='0')
+        %1: float32[2] = add(%0, %0)  # <doctest chainrule.passes.optimize[1]>:1
+        return %1
+    """
+    for _ in range(8):
+        before = len(graph.nodes)
+        graph = eliminate_common_subexpressions(simplify(graph))
+        if len(graph.nodes) == before:
+            break
+    return graph

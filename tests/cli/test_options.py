@@ -1,0 +1,46 @@
+import dataclasses
+import inspect
+
+import pytest
+
+from chainrule.cli.options import OPTIONS, read_options
+from chainrule.cli.train import train
+from chainrule.errors import ConfigError
+from chainrule.tables import TableOptions
+
+
+def test_command_line_file_and_training_have_the_same_options():
+    fields = {field.name for field in dataclasses.fields(TableOptions)}
+    assert {option.field for option in OPTIONS.values()} == fields
+    typed = {name.replace("_", "-") for name in inspect.signature(train).parameters}
+    others = {"ctx", "data", "config", "out", "force", "quiet", "as-json", "debug"}
+    assert typed - others == set(OPTIONS)
+
+
+def test_values_become_those_of_the_training():
+    given = {"batch_size": 8, "features": 'a,"b, c"', "hidden": "8, 4", "kind": ["a=date"], "lr": 1}
+    assert read_options(given) == {
+        "batch_size": 8,
+        "features": ("a", "b, c"),
+        "hidden": (8, 4),
+        "kinds": {"a": "date"},
+        "lr": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("hidden", value) for value in ("8,", "8.5", "x", [True], {}, 2.5)),
+        *(("epochs", value) for value in ("3", 2.0, True, None)),
+        *(("lr", value) for value in ("0.1", float("nan"), float("inf"), True)),
+        *(("kind", value) for value in ("a", "=date", {"a": 1}, [1])),
+        *(("features", value) for value in (3, [3], "a,,b", "")),
+        *(("target", value) for value in ("", "  ", 3)),
+    ],
+)
+def test_values_that_make_no_sense(name, value):
+    with pytest.raises(ConfigError, match=f"The option {name} cannot be understood") as caught:
+        read_options({name: value}, "here")
+    assert caught.value.where == "here"
+    assert caught.value.expected

@@ -1,0 +1,108 @@
+import errno
+import os
+
+import numpy as np
+import polars as pl
+import pytest
+
+
+class TestOutput:
+    def test_csv_on_standard_output(self, invoke, trained):
+        result = invoke("predict", trained / "rent", "flats.csv")
+        header, *rows = result.stdout.splitlines()
+        assert header == "prediction"
+        assert len(rows) == 80
+        assert np.isfinite([float(row) for row in rows]).all()
+        assert result.stderr == ""
+
+    @pytest.mark.parametrize(
+        ("name", "read"),
+        [("p.csv", pl.read_csv), ("p.parquet", pl.read_parquet), ("p.jsonl", pl.read_ndjson)],
+    )
+    def test_files(self, invoke, trained, place, name, read):
+        expected = pl.read_csv(invoke("predict", trained / "rent", "flats.csv").stdout.encode())
+        result = invoke("predict", trained / "rent", "flats.csv", "--out", name)
+        assert result.stdout == ""
+        assert f"80 predictions are in {name}" in result.stderr
+        assert np.allclose(read(place / name)["prediction"], expected["prediction"], rtol=1e-6)
+
+    def test_probabilities(self, invoke, trained):
+        output = invoke("predict", trained / "class", "flats.csv", "--proba").stdout
+        frame = pl.read_csv(output.encode())
+        assert frame.columns == ["prediction", "probability cheap", "probability dear"]
+        assert np.allclose(frame["probability cheap"] + frame["probability dear"], 1, atol=1e-6)
+        cheap = frame["probability cheap"] > frame["probability dear"]
+        assert (cheap == (frame["prediction"] == "cheap")).all()
+
+    def test_a_model_file_and_standard_input(self, invoke, trained, place):
+        expected = invoke("predict", trained / "rent", "flats.csv").stdout
+        model = trained / "rent" / "model.safetensors"
+        rows = (place / "flats.csv").read_bytes()
+        assert invoke("predict", model, "-", input=rows).stdout == expected
+
+    def test_columns_in_another_order_and_without_the_target(self, invoke, trained, place):
+        expected = invoke("predict", trained / "rent", "flats.csv").stdout
+        pl.read_csv(place / "flats.csv").select("city", "m2").write_csv(place / "raw.csv")
+        assert invoke("predict", trained / "rent", "raw.csv").stdout == expected
+
+    def test_categories_never_seen_are_told(self, invoke, trained, place):
+        (place / "new.csv").write_text("m2,city\n50,Oslo\n60,Atlantis\n")
+        result = invoke("predict", trained / "rent", "new.csv")
+        assert len(result.stdout.splitlines()) == 3
+        assert "Atlantis" in result.stderr
+
+
+class TestErrors:
+    def test_an_absent_column(self, invoke, trained, place):
+        (place / "new.csv").write_text("m2,town\n50,Oslo\n")
+        result = invoke("predict", trained / "rent", "new.csv")
+        assert result.exit_code == 2
+        assert "There is no column 'city'" in result.stderr
+        assert result.stdout == ""
+
+    @pytest.mark.parametrize(
+        ("model", "said"),
+        [
+            ("nothing", ""),
+            ("flats.csv", ""),
+            ("empty", "This folder holds no model."),
+            ("short.safetensors", ""),
+        ],
+    )
+    def test_no_model(self, invoke, trained, place, model, said):
+        (place / "empty").mkdir()
+        whole = (trained / "rent" / "model.safetensors").read_bytes()
+        (place / "short.safetensors").write_bytes(whole[: len(whole) // 2])
+        result = invoke("predict", model, "flats.csv")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: ")
+        assert said in result.stderr
+        assert "mistake in chainrule" not in result.stderr
+
+    def test_a_folder_of_runs_is_not_a_run(self, invoke, trained):
+        result = invoke("predict", trained, "flats.csv")
+        assert f"such as {trained / 'rent'}" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("out", "said"),
+        [("p.xlsx", ".parquet"), ("p", "no ending"), ("none/p.csv", "mkdir -p none")],
+    )
+    def test_an_output_that_cannot_be(self, invoke, trained, out, said):
+        result = invoke("predict", trained / "rent", "flats.csv", "--out", out)
+        assert result.exit_code == 2
+        assert said in result.stderr
+
+    def test_a_full_disk(self, invoke, trained, place, monkeypatch):
+        (place / "p.csv").write_text("old")
+        write = os.open
+
+        def full(path, flags, *arguments, **options):
+            if flags & os.O_CREAT and "chainrule-" in str(path):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            return write(path, flags, *arguments, **options)
+
+        monkeypatch.setattr(os, "open", full)
+        result = invoke("predict", trained / "rent", "flats.csv", "--out", "p.csv")
+        assert result.exit_code == 2
+        assert "no space left" in result.stderr.lower()
+        assert (place / "p.csv").read_text() == "old"

@@ -1,0 +1,103 @@
+"""The program as a process of its own: exit codes, streams, signals."""
+
+import json
+import os
+import signal
+
+import pytest
+
+import chainrule
+
+QUICK = ("--epochs", "2", "--hidden", "8", "--members", "2")
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err
+    return out, err, process.returncode
+
+
+def test_alone_it_shows_its_help(start):
+    out, err, code = finish(start())
+    assert (code, err) == (0, "")
+    for command in ("train", "predict", "evaluate", "runs", "summary"):
+        assert f" {command} " in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_version(start):
+    assert finish(start("--version")) == (f"chainrule {chainrule.__version__}\n", "", 0)
+
+
+def test_help_does_not_wait_for_what_is_heavy(start):
+    code = (
+        "import sys, chainrule.cli.app as a\n"
+        "try: a.app(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'polars', 'safetensors'} & set(sys.modules)), file=sys.stderr)"
+    )
+    out, err, _ = finish(start(command=("-c", code)))
+    assert "--hidden" in out
+    assert err == "[]\n"
+
+
+def test_unknown_commands_and_options(start):
+    out, err, code = finish(start("trian"))
+    assert (out, code) == ("", 2)
+    assert "trian" in err
+    assert all(len(line) <= 80 for line in err.splitlines())
+
+
+def test_streams_and_exit_codes(start, place):
+    out, err, code = finish(start("train", "flats.csv", "--target", "rent", *QUICK, "--json"))
+    assert code == 0
+    assert json.loads(out)["epochs"] == 2
+    assert "epoch 2/2" in err
+    out, err, code = finish(start("train", "nothing.csv", "--target", "rent"))
+    assert (out, code) == ("", 2)
+    assert "There is no such file." in err
+
+
+def test_ctrl_c_ends_with_the_best_model(start, place):
+    process = start("train", "flats.csv", "--target", "rent", "--epochs", 100_000, *QUICK[2:])
+    for line in process.stderr:
+        if line.startswith("epoch 3/"):
+            process.send_signal(signal.SIGINT)
+            break
+    out, err, code = finish(process)
+    assert code == 130
+    assert "stopped: interrupted" in err
+    (folder,) = (place / "runs").iterdir()
+    assert f"The model is in runs/{folder.name}." in out
+    record = json.loads((folder / "run.json").read_text())
+    assert record["history"]["interrupted"]
+    assert len(record["history"]["epochs"]) >= 3
+    out, _, code = finish(start("predict", folder, "flats.csv"))
+    assert code == 0
+    assert len(out.splitlines()) == 81
+
+
+def test_a_reader_that_goes_is_no_error(start, trained, place):
+    rows = ["m2,city", *["50,Oslo"] * 50_000]  # more than a pipe holds
+    (place / "many.csv").write_text("\n".join(rows))
+    process = start("predict", trained / "rent", "many.csv")
+    assert process.stdout.readline() == "prediction\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(120) == 141
+
+
+def test_training_goes_on_when_nobody_reads_its_notes(start, place):
+    process = start("train", "flats.csv", "--target", "rent", "--epochs", 40, *QUICK[2:])
+    process.stderr.readline()
+    process.stderr.close()
+    assert "The model is in" in process.stdout.read()
+    assert process.wait(120) == 0
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_closed_stream(start, place, stream):
+    arguments = ("train", "flats.csv", "--target", "rent", *QUICK, "--out", "mine")
+    out, err, code = finish(start(*arguments, before=lambda: os.close(stream)))
+    assert code == 0, (out, err)
+    assert (place / "mine" / "model.safetensors").exists()

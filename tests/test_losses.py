@@ -1,0 +1,348 @@
+"""Losses; their values and gradients are compared with PyTorch's in test_references.py."""
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chainrule as cr
+from chainrule import losses
+from chainrule.errors import ConfigError, DataError, ShapeError, TypeRuleError
+
+RNG = np.random.default_rng(0)
+NUMBERS = RNG.normal(size=(4, 3))
+POSITIVE = RNG.uniform(0.3, 2.0, (4, 3))
+COUNTS = RNG.integers(0, 4, (4, 3))
+LABELS = RNG.integers(0, 2, (4, 3))
+CLASSES = np.array([0, 2, 1, 2])
+SIGNS = 2 * LABELS - 1
+SOFT = RNG.dirichlet([1.0, 1.0, 1.0], 4)
+WEIGHTS = np.array([0.5, 2.0, 0.0, 1.0])
+
+#: A loss of two inputs with options, its prediction and its target.
+EXAMPLES: dict[str, Any] = {
+    "mse": (losses.mse, NUMBERS, POSITIVE),
+    "mae": (losses.mae, NUMBERS, POSITIVE),
+    "huber": (partial(losses.huber, delta=0.7), NUMBERS, POSITIVE),
+    "smooth_l1": (partial(losses.smooth_l1, beta=0.7), NUMBERS, POSITIVE),
+    "log_cosh": (losses.log_cosh, NUMBERS, POSITIVE),
+    "msle": (losses.msle, POSITIVE, POSITIVE[::-1]),
+    "mape": (losses.mape, NUMBERS, POSITIVE),
+    "quantile": (partial(losses.quantile, q=0.8), NUMBERS, POSITIVE),
+    "poisson_nll": (partial(losses.poisson_nll, full=True), NUMBERS, COUNTS),
+    "cosine": (losses.cosine, NUMBERS, POSITIVE),
+    "binary_cross_entropy": (
+        partial(losses.binary_cross_entropy, pos_weight=1.7, label_smoothing=0.1),
+        NUMBERS,
+        LABELS,
+    ),
+    "focal": (losses.focal, NUMBERS, LABELS),
+    "multilabel_soft_margin": (losses.multilabel_soft_margin, NUMBERS, LABELS),
+    "cross_entropy": (
+        partial(losses.cross_entropy, class_weights=[1.0, 2.0, 0.5], label_smoothing=0.1),
+        NUMBERS,
+        CLASSES,
+    ),
+    "nll": (losses.nll, -POSITIVE, CLASSES),
+    "kl_div": (losses.kl_div, -POSITIVE, SOFT),
+    "multi_margin": (losses.multi_margin, NUMBERS, CLASSES),
+    "hinge": (losses.hinge, NUMBERS, SIGNS),
+    "squared_hinge": (losses.squared_hinge, NUMBERS, SIGNS),
+    "soft_margin": (losses.soft_margin, NUMBERS, SIGNS),
+    "hinge_embedding": (losses.hinge_embedding, POSITIVE, SIGNS),
+}
+EVERY = pytest.mark.parametrize("name", EXAMPLES)
+
+
+def test_every_named_loss_is_tried():
+    assert set(EXAMPLES) == set(losses.LOSSES)
+
+
+@EVERY
+def test_gradients(name):
+    loss, prediction, target = EXAMPLES[name]
+    cr.check_grad(lambda p: loss(p, cr.tensor(target)), prediction)
+    weighted = partial(loss, sample_weights=WEIGHTS)
+    cr.check_grad(lambda p: weighted(p, cr.tensor(target)), prediction)
+
+
+def test_gradients_of_losses_of_three_inputs():
+    a, b, c = (RNG.normal(size=(4, 3)) for _ in range(3))
+    signs = cr.tensor([1, -1, -1, 1])
+    cr.check_grad(losses.gaussian_nll, a, b, POSITIVE)
+    cr.check_grad(partial(losses.triplet_margin, margin=3.0), a, b, c)
+    cr.check_grad(lambda a, b: losses.cosine_embedding(a, b, signs, margin=-0.9), a, b)
+    cr.check_grad(lambda a, b: losses.margin_ranking(a, b, signs, margin=0.5), a[:, 0], b[:, 0])
+
+
+@EVERY
+def test_compiled_is_eager(name):
+    loss, prediction, target = EXAMPLES[name]
+    run = partial(loss, sample_weights=WEIGHTS)
+    np.testing.assert_array_equal(
+        cr.compile(run)(prediction, target).numpy(), run(prediction, target).numpy()
+    )
+
+
+@EVERY
+def test_reductions(name):
+    """Rows of weight 0 count for nothing, and equal weights change nothing."""
+    loss, prediction, target = EXAMPLES[name]
+    each = loss(prediction, target, reduction="none").numpy()
+    assert each.shape[0] == 4
+    assert loss(prediction, target, reduction="sum").item() == pytest.approx(each.sum())
+    mean = loss(prediction, target).item()
+    assert loss(prediction, target, sample_weights=np.full(4, 3.0)).item() == pytest.approx(mean)
+    some = np.array([1, 0, 1, 1])
+    kept = loss(prediction[some == 1], target[some == 1]).item()
+    assert loss(prediction, target, sample_weights=some).item() == pytest.approx(kept)
+    doubled = loss(prediction[[0, 0, 1]], target[[0, 0, 1]]).item()
+    assert loss(
+        prediction, target, sample_weights=np.array([2.0, 1.0, 0.0, 0.0])
+    ).item() == pytest.approx(doubled)
+
+
+@EVERY
+def test_rows_without_weight_have_no_loss_and_no_gradient(name):
+    loss, prediction, target = EXAMPLES[name]
+    value, gradient = cr.value_and_grad(
+        lambda p: loss(p, cr.tensor(target), sample_weights=np.zeros(4))
+    )(cr.tensor(prediction))
+    assert value.item() == 0
+    assert not gradient.numpy().any()
+
+
+@EVERY
+def test_large_numbers_stay_finite(name):
+    loss, prediction, target = EXAMPLES[name]
+    if name in ("poisson_nll", "nll", "kl_div"):
+        pytest.skip("they take logarithms, of which e^x is meant")
+    large = 1e4 * np.abs(prediction) if name == "msle" else 1e4 * prediction
+    value, gradient = cr.value_and_grad(lambda p: loss(p, cr.tensor(target)))(
+        cr.tensor(large, "float32")
+    )
+    assert np.isfinite(value.item())
+    assert np.isfinite(gradient.numpy()).all()
+
+
+@EVERY
+def test_wrong_arguments(name):
+    loss, prediction, target = EXAMPLES[name]
+    with pytest.raises(ConfigError, match="reduction"):
+        loss(prediction, target, reduction="average")
+    with pytest.raises(ShapeError):
+        loss(prediction, target[:3])
+    with pytest.raises(ShapeError, match="no samples"):
+        loss(prediction[:0], target[:0])
+    with pytest.raises(ShapeError, match="sample weights"):
+        loss(prediction, target, sample_weights=np.ones(3))
+    with pytest.raises(DataError, match="negative"):
+        loss(prediction, target, sample_weights=np.array([1.0, -1.0, 1.0, 1.0]))
+
+
+# ---- shapes: nothing is broadcast ----------------------------------------------------------------
+
+SIMPLE = pytest.mark.parametrize("loss", [losses.mse, losses.mae, losses.huber, losses.quantile])
+
+
+@SIMPLE
+def test_a_column_goes_with_a_vector(loss):
+    p, t = np.array([1.0, 2.0, 4.0]), np.array([0.0, 2.5, 1.0])
+    expected = loss(p, t).item()
+    assert loss(p[:, None], t).item() == expected
+    assert loss(p, t[:, None]).item() == expected
+    assert loss(p[:, None], t[:, None]).item() == expected
+    assert loss(p[:, None], t, sample_weights=np.ones((3, 1))).item() == expected
+    assert loss(p[:, None], t, reduction="none").shape == (3,)
+
+
+@SIMPLE
+@pytest.mark.parametrize("shape", [(), (1,), (1, 3), (3, 3), (4,), (3, 1, 1)])
+def test_other_shapes_are_errors(loss, shape):
+    with pytest.raises(ShapeError, match="differ in shape"):
+        loss(np.ones(3), np.ones(shape))
+
+
+def test_the_target_takes_the_type_of_the_prediction():
+    loss = losses.mse(cr.ones(3), np.ones(3, dtype=np.float64))
+    assert loss.dtype == np.float32
+    assert losses.mse(cr.ones(3), np.array([1, 2, 3])).dtype == np.float32
+    assert losses.cross_entropy(cr.ones((2, 3)), SOFT[:2]).dtype == np.float32
+
+
+def test_weights_of_rows_and_of_numbers():
+    p, t = np.zeros((2, 2)), np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert losses.mse(p, t, sample_weights=[1.0, 3.0]).item() == (1 + 4 + 27 + 48) / 8
+    each = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert losses.mse(p, t, sample_weights=each).item() == (1 + 16) / 2
+
+
+# ---- targets -------------------------------------------------------------------------------------
+
+
+def test_class_numbers_outside_are_named():
+    with pytest.raises(DataError) as caught:
+        losses.cross_entropy(NUMBERS, np.array([0, 1, 3, 2]))
+    assert caught.value.found == "3 at [2]"
+    assert str(caught.value.expected).startswith("0 to 2")
+    with pytest.raises(DataError):
+        losses.cross_entropy(NUMBERS, np.array([0, 1, -1, 2]))
+
+
+def test_class_numbers_are_whole_numbers():
+    with pytest.raises(TypeRuleError, match="whole numbers"):
+        losses.cross_entropy(NUMBERS, CLASSES.astype(float))
+
+
+def test_one_hot_integers_are_refused_with_a_hint():
+    with pytest.raises(ShapeError) as caught:
+        losses.cross_entropy(NUMBERS, np.eye(3, dtype=int)[CLASSES])
+    assert "floating-point" in str(caught.value)
+
+
+def test_one_hot_numbers_are_class_numbers():
+    one_hot = np.eye(3)[CLASSES]
+    for smoothing in (0.0, 0.2):
+        a, b = (losses.cross_entropy(NUMBERS, t, label_smoothing=smoothing).item()
+                for t in (CLASSES, one_hot))  # fmt: skip
+        assert a == pytest.approx(b)
+
+
+def test_a_column_of_class_numbers():
+    expected = losses.cross_entropy(NUMBERS, CLASSES).item()
+    assert losses.cross_entropy(NUMBERS, CLASSES[:, None]).item() == expected
+
+
+def test_scores_of_one_class_only():
+    with pytest.raises(ShapeError, match="one class only") as caught:
+        losses.cross_entropy(NUMBERS[:, :1], CLASSES)
+    assert "binary_cross_entropy" in str(caught.value)
+
+
+def test_two_columns_for_binary_cross_entropy():
+    with pytest.raises(ShapeError) as caught:
+        losses.binary_cross_entropy(NUMBERS[:, :2], np.array([0, 1, 1, 0]))
+    assert "cross_entropy" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        (losses.binary_cross_entropy, [0.0, 1.5]),
+        (losses.binary_cross_entropy, [0.0, math.nan]),
+        (losses.focal, [0.0, 0.5]),
+        (losses.hinge, [0, 1]),
+        (losses.poisson_nll, [1.0, -1.0]),
+        (losses.msle, [1.0, -1.0]),
+    ],
+)
+def test_targets_outside_of_what_is_meant(loss, target):
+    with pytest.raises(DataError, match=r"at \[[01]\]"):
+        loss(np.array([0.5, 1.0]), np.array(target))
+
+
+def test_hinge_says_how_to_make_signs():
+    with pytest.raises(DataError) as caught:
+        losses.hinge([0.5, 1.0], [0, 1])
+    assert caught.value.hint == "From 0 and 1 make 2 * target - 1."
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        partial(losses.huber, delta=0.0),
+        partial(losses.smooth_l1, beta=-1.0),
+        partial(losses.quantile, q=1.0),
+        partial(losses.binary_cross_entropy, label_smoothing=1.0),
+    ],
+)
+def test_options_outside_of_what_is_meant(wrong):
+    with pytest.raises(ConfigError):
+        wrong(np.ones(2), np.ones(2))
+
+
+def test_class_weights_must_fit():
+    with pytest.raises(ShapeError, match="class weights"):
+        losses.cross_entropy(NUMBERS, CLASSES, class_weights=[1.0, 2.0])
+
+
+# ---- values --------------------------------------------------------------------------------------
+
+
+def test_cross_entropy_of_two_classes_is_the_binary_one():
+    z, t = NUMBERS[:, 0], np.array([0, 1, 1, 0])
+    two = np.stack([np.zeros(4), z], axis=1)
+    assert losses.cross_entropy(two, t).item() == pytest.approx(
+        losses.binary_cross_entropy(z, t).item(), rel=1e-12
+    )
+
+
+def test_label_smoothing_of_two_classes():
+    """t·(1-ε) + ε/2 by definition."""
+    z, t = NUMBERS[:, 0], np.array([0.0, 1.0, 1.0, 0.0])
+    smoothed = losses.binary_cross_entropy(z, t, label_smoothing=0.2).item()
+    assert smoothed == pytest.approx(losses.binary_cross_entropy(z, 0.8 * t + 0.1).item())
+
+
+def test_focal_without_focus_is_half_of_cross_entropy():
+    z, t = NUMBERS[:, 0], np.array([0, 1, 1, 0])
+    focal = losses.focal(z, t, gamma=0.0, alpha=0.5).item()
+    assert focal == pytest.approx(losses.binary_cross_entropy(z, t).item() / 2)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=9), st.sampled_from([0.25, 0.5, 0.75]))
+def test_a_quantile_makes_the_quantile_loss_least(values, q):
+    x = np.array(values)
+
+    def loss(prediction: float) -> Any:
+        return losses.quantile(np.full(x.shape, prediction), x, q=q).item()
+
+    best = loss(np.quantile(x, q, method="inverted_cdf"))
+    assert all(best <= loss(other) + 1e-9 for other in [*values, x.mean(), 0.0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "p", "t", "slope"),
+    [
+        (losses.mae, 1.0, 1.0, 0.0),
+        (partial(losses.quantile, q=0.9), 1.0, 1.0, -0.4),
+        (losses.hinge, 1.0, 1.0, 0.0),
+        (losses.squared_hinge, 1.0, 1.0, 0.0),
+        (losses.huber, 2.0, 1.0, 1.0),
+        (losses.mape, 2.0, 2.0, 0.0),
+    ],
+)
+def test_conventions_at_kinks(loss, p, t, slope):
+    gradient = cr.grad(lambda p: loss(p, cr.tensor([t])))(cr.tensor([p]))
+    assert gradient.item() == pytest.approx(slope)
+
+
+def test_the_second_derivative_of_the_parabola_holds_at_its_bottom():
+    one = cr.tensor([1.0])
+    for loss in (losses.mse, losses.huber, losses.log_cosh):
+        bend = cr.hvp(partial(loss, target=one), one, one)
+        assert bend.item() == pytest.approx(2.0 if loss is losses.mse else 1.0)
+
+
+def test_divergence_is_zero_only_between_equals():
+    log_p = np.log(SOFT)
+    assert losses.kl_div(log_p, SOFT).item() == pytest.approx(0.0, abs=1e-12)
+    assert losses.kl_div(log_p, SOFT[::-1]).item() > 0.01
+    certain = losses.kl_div(log_p, np.eye(3)[CLASSES]).item()
+    assert certain == pytest.approx(losses.nll(log_p, CLASSES).item())
+
+
+def test_gaussian_nll_is_least_at_the_true_variance():
+    e = RNG.normal(size=1000)
+    values = {
+        v: losses.gaussian_nll(e, np.zeros(1000), np.full(1000, v)).item()
+        for v in (0.5 * e.var(), (e**2).mean(), 2 * e.var())
+    }
+    assert min(values, key=lambda v: values[v]) == (e**2).mean()
+    with pytest.raises(DataError, match="variance"):
+        losses.gaussian_nll([0.0], [0.0], [-1.0])
