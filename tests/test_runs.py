@@ -1,13 +1,16 @@
 import errno
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from chainrule.errors import ChainruleError, ConfigError, DataError
 from chainrule.runs import (
+    Run,
     default_folder,
     find_runs,
     json_data,
@@ -20,7 +23,7 @@ from chainrule.runs import (
 RECORD = {"data": "flats.csv", "report": {"metrics": {"r2": 0.5}}, "options": {"seed": 1}}
 
 
-def write(folder, content=b"model", record=RECORD):
+def write(folder: Path, content: bytes = b"model", record: Mapping[str, Any] = RECORD) -> Run:
     return write_run(folder, lambda path: path.write_bytes(content), record)
 
 
@@ -50,9 +53,8 @@ class TestDefaultFolder:
 
 class TestReserved:
     def test_what_was_made_for_nothing_is_removed(self, tmp_path):
-        with pytest.raises(ZeroDivisionError), reserved(tmp_path / "a" / "b") as folder:
+        with reserved(tmp_path / "a" / "b") as folder:
             assert folder.is_dir()
-            raise ZeroDivisionError
         assert list(tmp_path.iterdir()) == []
 
     def test_what_was_written_stays(self, tmp_path):
@@ -73,7 +75,7 @@ class TestReserved:
     @pytest.mark.parametrize("place", ["file/run", "/proc/run", "name\0"])
     def test_a_place_that_cannot_be_written(self, tmp_path, place):
         (tmp_path / "file").touch()
-        with pytest.raises((ConfigError, ValueError)), reserved(tmp_path / place):
+        with pytest.raises(ConfigError), reserved(tmp_path / place):
             pytest.fail("it was reserved")
 
     def test_no_space(self, tmp_path, monkeypatch):
@@ -194,4 +196,4 @@ class TestModelFile:
         write(tmp_path / "run")
         with pytest.raises(DataError) as caught:
             model_file(tmp_path)
-        assert str(tmp_path / "run") in caught.value.hint
+        assert str(tmp_path / "run") in str(caught.value.hint)

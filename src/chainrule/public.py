@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .ops import *  # noqa: F403  isort: skip
-from . import errors, ir, losses, metrics, nn, ops, optim
+from . import data, errors, ir, losses, metrics, nn, ops, optim, tables
 from .compile import compile, trace
 from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .model_file import SavedModel, load, save
@@ -23,6 +23,7 @@ __all__ = [
     "as_tensor",
     "check_grad",
     "compile",
+    "data",
     "errors",
     "grad",
     "hvp",
@@ -37,6 +38,7 @@ __all__ = [
     "optim",
     "parameter",
     "save",
+    "tables",
     "tensor",
     "trace",
     "value_and_grad",

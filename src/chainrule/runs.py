@@ -134,7 +134,7 @@ def _explained(folder: Path) -> Iterator[None]:
     """What the system says about a folder, as an error that names it."""
     try:
         yield
-    except (ChainruleError, OSError) as error:
+    except (ChainruleError, OSError, ValueError) as error:  # ValueError: a null byte in the path
         found = str(getattr(error, "found", None) or getattr(error, "strerror", None) or error)
         raise ConfigError(
             "The run cannot be written.",

@@ -16,7 +16,7 @@ from chainrule.cli.app import app
 QUICK = ("--epochs", "2", "--hidden", "8", "--members", "2")
 
 
-def flats(rows, seed=0):
+def flats(rows: int, seed: int = 0) -> str:
     """A CSV of flats whose rent follows from their size and city."""
     generator = np.random.default_rng(seed)
     size = generator.uniform(20, 120, rows)

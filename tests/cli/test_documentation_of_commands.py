@@ -13,14 +13,14 @@ from chainrule.errors import ChainruleError
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
-COMMANDS = {command.callback.__name__ for command in app.registered_commands}
+COMMANDS = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
 
-def blocks(language):
+def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def expanded(word):
+def expanded(word: str) -> list[str]:
     """As a shell does it with file names."""
     return sorted(glob(word)) if "*" in word else [word]
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -11,7 +12,7 @@ import chainrule
 QUICK = ("--epochs", "2", "--hidden", "8", "--members", "2")
 
 
-def finish(process):
+def finish(process: subprocess.Popen[str]) -> tuple[str, str, int]:
     out, err = process.communicate(timeout=120)
     assert "Traceback" not in err
     return out, err, process.returncode

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
+from typing import Any
 
-from chainrule.runs import write_run
+from chainrule.runs import Run, write_run
 
 
-def make(folder, r2, **options):
+def make(folder: Path, r2: float, **options: Any) -> Run:
     report = {"metrics": {"r2": r2, "rmse": 10.0}, "epochs": 7, "seconds": 75.0, "parameters": 1234}
     record = {"data": "data/flats.csv", "target": "rent", "options": options, "report": report}
     return write_run(folder, lambda path: path.write_bytes(b"model"), record)

@@ -54,7 +54,7 @@ def duration(seconds: float | None) -> str:
 
     Example:
         >>> duration(0.24), duration(41.2), duration(75), duration(4000)
-        ('0.2 s', '41 s', '1 min 15 s', '1 h 7 min')
+        ('0.2 s', '41 s', '1 min 15 s', '1 h 6 min')
     """
     if seconds is None:
         return "–"

@@ -19,7 +19,7 @@ def runs(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FOLDER]…",
+            metavar="FOLDER",
             help="A folder of runs to list (runs by default), or runs to compare.",
             show_default=False,
         ),
