@@ -102,7 +102,7 @@ def train(
         str | None, _option(_TRAINING, "adamw, adam, sgd, lion, …", metavar="NAME")
     ] = None,
     lr: Annotated[
-        float | None, _option(_TRAINING, "Learning rate; found by default.", metavar="RATE")
+        float | None, _option(_TRAINING, "Learning rate; chosen by default.", metavar="RATE")
     ] = None,
     schedule: Annotated[
         str | None,
@@ -164,7 +164,7 @@ def train(
 
     options = TableOptions(**given)
     if options.lr == 0:
-        warn("With a learning rate of 0 nothing is learned; leave --lr away to have one found.")
+        warn("With a learning rate of 0 nothing is learned; leave --lr away to have one chosen.")
     with reserved(Path(folder) if folder else default_folder(source), replace=force) as place:
         result = _trained(source, options, quiet)
         run, problem = _kept(result, options, place)
