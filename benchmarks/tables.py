@@ -82,7 +82,11 @@ def houses(seeds: int) -> None:
             scores.setdefault(name, []).append(r2_score(y[test], model.predict(x[test])))
         mine = chainrule(frame[train], frame[test], "price", seed)
         scores.setdefault("chainrule", []).append(mine)
-        print(f"seed {seed}", {name: round(found[-1], 4) for name, found in scores.items()}, flush=True)
+        print(
+            f"seed {seed}",
+            {name: round(found[-1], 4) for name, found in scores.items()},
+            flush=True,
+        )
     show(scores)
 
 
@@ -108,7 +112,9 @@ def small(folds: int) -> None:
             }
             for rival, model in rivals.items():
                 model.fit(data.data[train], labels[train])
-                scores.setdefault(rival, []).append(score(labels[test], model.predict(data.data[test])))
+                scores.setdefault(rival, []).append(
+                    score(labels[test], model.predict(data.data[test]))
+                )
             mine = chainrule(frame[train], frame[test], "target", seed)
             scores.setdefault("chainrule", []).append(mine)
         print(name)

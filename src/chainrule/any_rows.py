@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelFileError, ShapeError
+from .ir.constants import bits, shrink
 from .ir.graph import Graph
-from .ir.node import CONSTANT, Node, constant
-from .ir.operation import OPERATIONS
+from .ir.node import CONSTANT, Node
 from .ir.serialize import from_json, to_json
 
 Array = np.ndarray[Any, Any]
@@ -64,9 +64,17 @@ class Template:
 
     def largest(self, rows: int) -> int:
         """How many elements the largest node has that depends on the number of rows."""
-        shapes = [entry["type"][1] for entry in self.graph["nodes"]]
-        growing = [_fill(shape, rows) for shape in shapes if _fill(shape, 0) != _fill(shape, 1)]
-        return max((int(np.prod(shape, dtype=object)) for shape in growing), default=1)
+        types = [entry["type"] for entry in self.graph["nodes"]]
+        growing = [_fill(one, rows) for one in types if _fill(one, 0) != _fill(one, 1)]
+        return max(map(_size, growing), default=1)
+
+
+def _size(stored_type: Any) -> int:
+    """The number of elements of a type as it is stored: of all parts, if it is a record."""
+    kind, shape = stored_type
+    if kind == "record":
+        return sum(map(_size, shape))
+    return int(np.prod(shape, dtype=object))
 
 
 def generalize(sample_of: Callable[[int], Sample]) -> Template:
@@ -118,7 +126,15 @@ def _merge(first: Any, second: Any) -> Any:
         return {"rows": [slope, first - slope * ROWS[0]]}
     if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         return [_merge(a, b) for a, b in zip(first, second, strict=True)]
+    if _is_graph(first) and _is_graph(second):
+        inner = zip(first["graph"]["nodes"], second["graph"]["nodes"], strict=False)
+        return {"graph": {**first["graph"], "nodes": [_merge_nodes(a, b) for a, b in inner]}}
     return first
+
+
+def _is_graph(value: Any) -> bool:
+    """Whether an attribute is a graph, such as the body of a loop."""
+    return isinstance(value, dict) and value.keys() == {"graph"}
 
 
 def _fill_graph(template: dict[str, Any], rows: int) -> dict[str, Any]:
@@ -139,6 +155,8 @@ def _fill(template: Any, rows: int) -> Any:
         if type(slope) is not int or type(start) is not int:
             raise TypeError(f"not a number of rows: {template!r:.80}")
         return slope * rows + start
+    if _is_graph(template):
+        return {"graph": _fill_graph(template["graph"], rows)}
     return template
 
 
@@ -176,11 +194,7 @@ def _dependence(graph: Graph, position: int) -> ShapeError:
 def _same(a: Array, b: Array) -> bool:
     """Bit by bit, for NaN is equal to itself here and 0 is not -0."""
     same_type = a.dtype == b.dtype and a.shape == b.shape
-    return same_type and bool((_bits(a) == _bits(b)).all())
-
-
-def _bits(array: Array) -> Array:
-    return array.view(f"u{array.dtype.itemsize}")
+    return same_type and bool((bits(a) == bits(b)).all())
 
 
 # ---- constants -----------------------------------------------------------------------------------
@@ -197,7 +211,7 @@ def _compact(sample: Sample) -> Sample:
         sources = tuple(new[source] for source in node.inputs)
         new[node] = node
         if node.op is CONSTANT:
-            new[node] = _shrink(node)
+            new[node] = shrink(node)
         elif sources != node.inputs:
             new[node] = Node(
                 node.op, sources, node.attributes, node.type, None, node.watched, node.origin
@@ -209,21 +223,3 @@ def _compact(sample: Sample) -> Sample:
             stored[node] = f"constant:{len(arrays)}"
             arrays[stored[node]] = node.value
     return Sample(graph, stored, arrays)
-
-
-def _shrink(node: Node) -> Node:
-    """A constant, as the broadcast of the part along the axes on which it is not the same."""
-    value = node.value
-    assert value is not None
-    if value.size <= 1:
-        return node
-    bits = _bits(value)
-    repeated = [bool((bits == bits.take([0], axis)).all()) for axis in range(value.ndim)]
-    if not any(n > 1 and same for n, same in zip(value.shape, repeated, strict=True)):
-        return node
-    part = value[tuple(slice(0, 1) if same else slice(None) for same in repeated)]
-    while part.ndim and part.shape[0] == 1:
-        part = part[0]
-    broadcast = OPERATIONS["broadcast_to"]
-    attributes = {"shape": node.type.shape}
-    return Node(broadcast, (constant(np.array(part)),), attributes, node.type)

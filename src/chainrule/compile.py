@@ -7,22 +7,31 @@ graph: a pure function (arguments, variables) → (results, new values of the va
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from . import tree
+from .backends.c.program import CProgram
+from .backends.c.schedule import UnsupportedError
+from .backends.c.toolchain import CompilerError
 from .backends.numpy import Program
 from .differentiate import in_derivative
-from .errors import TraceError
+from .errors import ConfigError, TraceError
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
 from .ir.types import Type
 from .tensor import TRACE_BIT, Array, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
 
-__all__ = ["Compiled", "Traced", "compile", "trace"]
+__all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
+
+BACKENDS = ("numpy", "c", "auto")
+
+_log = logging.getLogger("chainrule")
 
 
 class Traced:
@@ -33,6 +42,8 @@ class Traced:
             outputs are the tensors of the result, then the new values of ``assigned``.
         variables: the variables that it reads.
         assigned: the variables that it gives new values.
+        donated: for variables that are both, the position of the old value among the graph's
+            inputs, and of the new one among its outputs.
     """
 
     def __init__(
@@ -47,6 +58,14 @@ class Traced:
         self.variables = variables
         self.assigned = assigned
         self.rebuild = rebuild
+        first = len(graph.inputs) - len(variables)
+        place = {id(variable): first + number for number, variable in enumerate(variables)}
+        count = len(graph.outputs) - len(assigned)
+        self.donated = {
+            place[id(variable)]: count + number
+            for number, variable in enumerate(assigned)
+            if id(variable) in place
+        }
         self._asked = [*variables, *asked]
         self._kinds = self._present_kinds()
 
@@ -170,12 +189,18 @@ def _lift(outputs: list[Node]) -> tuple[list[Variable], Graph]:
 class Compiled:
     """A function that is traced once for each combination of argument types, and then runs."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], backend: str = "numpy", guard: bool = False
+    ) -> None:
+        if backend not in BACKENDS:
+            raise ConfigError(f"Unknown backend {backend!r}.", expected=", ".join(BACKENDS))
         functools.update_wrapper(self, function)
         self._function = function
+        self._backend = backend
+        self._guard = guard
         #: The graph and inputs of the latest call, to look into what went wrong.
-        self.last_run: tuple[Traced, list[Array]]
-        self._programs: dict[Any, tuple[Traced, Callable[[list[Array]], list[Array]]]] = {}
+        self.last_run: tuple[Traced, list[Array]] | None = None
+        self._programs: dict[Any, tuple[Traced, Program | CProgram]] = {}
 
     def traced(self, *arguments: Any, **options: Any) -> Traced:
         """The graph for arguments of these types."""
@@ -189,17 +214,139 @@ class Compiled:
         traced, run = self._program(arguments, options)
         leaves, _, _ = tree.flatten([list(arguments), options])
         inputs = [_value(leaf) for leaf in leaves if _dynamic(leaf) is not None]
-        inputs += [variable._known() for variable in traced.variables]
+        self.last_run = None  # lets go of the arrays, which may now be overwritten
+        in_place = set(traced.donated) if isinstance(run, CProgram) else set()
+        for number, variable in enumerate(traced.variables, len(inputs)):
+            inputs.append(_own(variable) if number in in_place else variable._known())
         self.last_run = traced, inputs
         results = run(inputs)
-        count = len(results) - len(traced.assigned)
-        for variable, value in zip(traced.assigned, results[count:], strict=True):
-            variable.assign(Tensor(constant(value)))
+        count = len(traced.graph.outputs) - len(traced.assigned)
+        if not (self._guard and _stopped(results[:count])):
+            self._assign(traced, results[count:], in_place)
         return traced.rebuild(results[:count])
+
+    def _assign(self, traced: Traced, results: list[Array], in_place: set[int]) -> None:
+        """Give the variables their new values, but for those that have them already."""
+        overwritten = {traced.donated[number] for number in in_place}
+        count = len(traced.graph.outputs) - len(traced.assigned)
+        new_values = iter(results)
+        for number, variable in enumerate(traced.assigned, count):
+            if number not in overwritten:
+                variable.assign(Tensor(constant(next(new_values))))
+
+    def run_steps(
+        self, order: Any, *arguments: Any, rows: Sequence[int], counter: int | None = None
+    ) -> tuple[int, Any]:
+        """Call the function once for each row of ``order``; a native program does it in one go.
+
+        Args:
+            order: (steps, batch) whole numbers: the rows of the data that each step gets.
+            arguments: those of the function. The ones named by ``rows`` are whole data sets, or
+                trees of such, with as many rows each; a step gets a batch of them.
+            rows: positions of the arguments that are data sets.
+            counter: the position of an int64 argument that grows by one with each step.
+
+        Returns:
+            How many steps were completed, and the results of all steps, with an axis of the steps
+            in front. With ``guard`` a step with a result that is not finite is the last; it is
+            not completed, and its results are the last ones.
+
+        Example:
+            >>> import chainrule as cr, numpy as np
+            >>> total = cr.Buffer(0.0)
+            >>> def step(x):
+            ...     total.assign(total + x.sum())
+            ...     return total
+            >>> data = np.array([1.0, 10.0, 100.0], np.float32)
+            >>> count, sums = compile(step).run_steps([[0, 1], [2, 2]], data, rows=[0])
+            >>> count, sums.tolist(), total.item()
+            (2, [11.0, 211.0], 211.0)
+        """
+        order = np.asarray(order, dtype=np.int64)
+        first = [
+            tree.map_leaves(lambda data: _rows(data, order[0]), argument)
+            if position in rows
+            else argument
+            for position, argument in enumerate(arguments)
+        ]
+        traced, run = self._program(first, {})
+        if not isinstance(run, CProgram) or len(traced.donated) < len(traced.assigned):
+            return self._run_slowly(order, arguments, rows, counter)
+        inputs: list[Array | None] = []
+        gathered: dict[int, Array] = {}
+        counters: list[int] = []
+        for position, argument in enumerate(arguments):
+            for leaf in tree.flatten(argument)[0]:
+                if position in rows:
+                    gathered[len(inputs)] = _value(leaf)
+                    inputs.append(None)
+                elif _dynamic(leaf) is not None:
+                    counters += [len(inputs)] if position == counter else []
+                    inputs.append(_value(leaf))
+        self.last_run = None
+        for number, variable in enumerate(traced.variables, len(inputs)):
+            inputs.append(_own(variable) if number in traced.donated else variable._known())
+        done, results = run.run_steps(inputs, gathered, order, counters)
+        if done < len(order):
+            failed = [_rows(gathered[i], order[done]) if i in gathered else x
+                      for i, x in enumerate(inputs)]  # fmt: skip
+            for i in counters:
+                failed[i] = np.asarray(failed[i] + done)
+            self.last_run = traced, failed
+        return done, traced.rebuild(results)
+
+    def _run_slowly(
+        self, order: Array, arguments: Sequence[Any], rows: Sequence[int], counter: int | None
+    ) -> tuple[int, Any]:
+        collected: list[list[Array]] = []
+        rebuild: Any = None
+        done = len(order)
+        for number, batch in enumerate(order):
+            given = list(arguments)
+            for position in rows:
+                given[position] = tree.map_leaves(
+                    lambda data, batch=batch: _rows(data, batch), given[position]
+                )
+            if counter is not None:
+                given[counter] = np.int64(int(as_tensor(given[counter]).item()) + number)
+            leaves, rebuild, _ = tree.flatten(self(*given))
+            collected.append([leaf.numpy() for leaf in leaves if isinstance(leaf, Tensor)])
+            if self._guard and _stopped(collected[-1]):
+                done = number
+                break
+        stacked = iter([Tensor(constant(np.stack(one))) for one in zip(*collected, strict=True)])
+        return done, rebuild(
+            [next(stacked) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        )
+
+    @property
+    def source(self) -> str:
+        """The C text of the program that was made last; with NumPy its graph."""
+        if not self._programs:
+            raise TraceError("There is no program yet.", hint="Call the function first.")
+        traced, run = list(self._programs.values())[-1]
+        return run.source if isinstance(run, CProgram) else str(traced.graph)
+
+    def _make(self, traced: Traced) -> Program | CProgram:
+        if self._backend == "numpy":
+            return Program(traced.graph)
+        count = len(traced.graph.outputs) - len(traced.assigned)
+        numbers = [
+            position
+            for position, node in enumerate(traced.graph.outputs[:count])
+            if self._guard and node.type.is_float and not node.type.shape
+        ]
+        try:
+            return CProgram(traced.graph, traced.donated, numbers)
+        except (CompilerError, UnsupportedError) as error:
+            if self._backend == "c":
+                raise
+            _say_once(f"{error.what} The NumPy backend is used.")
+            return Program(traced.graph)
 
     def _program(
         self, arguments: Any, options: Any
-    ) -> tuple[Traced, Callable[[list[Array]], list[Array]]]:
+    ) -> tuple[Traced, Program | CProgram]:
         leaves, _, structure = tree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
         built_in = [
@@ -216,15 +363,51 @@ class Compiled:
             ) from None
         if found is None or found[0].is_stale():
             traced = trace(self._function, *arguments, **options)
-            found = self._programs[key] = (traced, Program(traced.graph))
+            found = self._programs[key] = (traced, self._make(traced))
         return found
+
+
+def _stopped(results: list[Array]) -> bool:
+    """Whether a single floating-point number is not finite."""
+    return any(not np.isfinite(y) for y in results if y.dtype.kind == "f" and not y.shape)
+
+
+def _rows(data: Any, batch: Array) -> Array:
+    found: Array = _value(data)[batch]
+    return found
 
 
 def _value(leaf: Any) -> Array:
     return as_tensor(leaf)._known()
 
 
-def compile(function: Callable[..., Any]) -> Compiled:
+def _own(variable: Variable) -> Array:
+    """The array of a variable, which a program may overwrite: a copy if others can see it.
+
+    Besides the variable only its node knows the array; whoever else holds one of them, such as
+    a tensor or a view made from the variable, keeps the old numbers.
+    """
+    node = variable.node
+    array = variable._known()
+    alone = sys.getrefcount(node) <= _REFERENCES and sys.getrefcount(array) <= _REFERENCES
+    if alone and array.base is None and array.flags.writeable and array.flags.c_contiguous:
+        return array
+    variable._set(np.array(array, order="C"), node.watched)
+    return variable._known()
+
+
+#: Of an object that one other holds: that one, the local variable, and the argument itself.
+_REFERENCES = 3
+
+
+@functools.cache
+def _say_once(sentence: str) -> None:
+    _log.warning(sentence)
+
+
+def compile(
+    function: Callable[..., Any], *, backend: str = "numpy", guard: bool = False
+) -> Compiled:
     """Trace a function once for each combination of argument types, then run its graph.
 
     Tensors, arrays and floats among the arguments are inputs of the graph; other arguments (flags,
@@ -238,9 +421,15 @@ def compile(function: Callable[..., Any]) -> Compiled:
 
     Args:
         function: takes and returns trees (lists, tuples, dicts) of tensors and other objects.
+        backend: "numpy"; "c", a native program built with the machine's C compiler, which
+            overwrites variables in place; or "auto", that if it can be built, otherwise "numpy".
+        guard: with a native program, leave all variables as they were when one of the single
+            floating-point numbers among the results is not finite.
 
     Raises:
         TraceError: the function looks at the value of a tensor, or an argument cannot be hashed.
+        CompilerError: backend "c", and there is no compiler, or it failed.
+        UnsupportedError: backend "c", and it has no kernel for an operation.
 
     Example:
         >>> import chainrule as cr
@@ -253,4 +442,4 @@ def compile(function: Callable[..., Any]) -> Compiled:
         >>> [round(step(cr.tensor(1.0)).item(), 4) for _ in range(3)]
         [1.0, 0.64, 0.4096]
     """
-    return Compiled(function)
+    return Compiled(function, backend, guard)

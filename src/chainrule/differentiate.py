@@ -8,6 +8,7 @@ Everything else in this module gives this one walk to users: gradients of functi
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ import numpy as np
 from . import tree
 from .errors import DerivativeError, TraceError
 from .ir.graph import topological_order
-from .ir.node import Node, constant
+from .ir.node import PART, Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
 from .ir.types import float64
 from .ops import identity, ones_like, reshape, sum, zeros_like
@@ -31,32 +32,60 @@ __all__ = ["check_grad", "grad", "hvp", "jacobian", "jvp", "value_and_grad", "vj
 
 
 def pull_back(
-    output: Tensor, upstream: Tensor, targets: Sequence[Node], keep: int
+    outputs: Sequence[Tensor], upstreams: Sequence[Tensor], targets: Sequence[Node], keep: int
 ) -> list[Tensor | None]:
     """The gradients of ``Σ output · upstream`` by the targets; None where there is no path.
 
     ``keep`` are the watchers (bits of `Node.watched`) that may differentiate the gradients again;
     nodes that only others watch are taken as constants, so that no history piles up.
     """
-    order = topological_order([output.node])
+    order = topological_order([output.node for output in outputs])
     wanted = set(targets)
     on_path = set(wanted)
     for node in order:
         if any(source in on_path for source in node.inputs):
             on_path.add(node)
-    gradients: dict[Node, Tensor] = {output.node: upstream}
+    gradients: dict[Node, Tensor] = {}
+    of_parts: dict[Node, dict[int, Tensor]] = {}  # the gradients by the parts of records
+    for output, upstream in zip(outputs, upstreams, strict=True):
+        _add(gradients, output.node, upstream)
     for node in reversed(order):
-        if node not in gradients or node not in on_path or node in wanted:
+        if node not in on_path or node in wanted:
             continue
-        upstream = gradients.pop(node)
-        arguments = [_handle(source, keep) for source in (node, *node.inputs)]
-        for position, source in enumerate(node.inputs):
-            if source in on_path:
-                contribution = _contribution(node, position, upstream, arguments)
-                if contribution is not None:
-                    earlier = gradients.get(source)
-                    gradients[source] = contribution if earlier is None else earlier + contribution
+        if node.op is PART and node in gradients:
+            parts = of_parts.setdefault(node.inputs[0], {})
+            _add(parts, node.attributes["index"], gradients.pop(node))
+        elif node.op.pull_back is not None and node in of_parts:
+            for source, contribution in _together(node, of_parts.pop(node), on_path, keep):
+                _add(gradients, source, contribution)
+        elif node in gradients:
+            upstream = gradients.pop(node)
+            arguments = [_handle(source, keep) for source in (node, *node.inputs)]
+            for position, source in enumerate(node.inputs):
+                if source in on_path:
+                    found = _contribution(node, position, upstream, arguments)
+                    if found is not None:
+                        _add(gradients, source, found)
     return [gradients.get(target) for target in targets]
+
+
+def _add(gradients: dict[Any, Tensor], key: Any, contribution: Tensor) -> None:
+    """Where paths meet, add."""
+    earlier = gradients.get(key)
+    gradients[key] = contribution if earlier is None else earlier + contribution
+
+
+def _together(
+    node: Node, upstream: dict[int, Tensor], on_path: set[Node], keep: int
+) -> Iterator[tuple[Node, Tensor]]:
+    """What the inputs of a node with several results receive, by the one rule that it has."""
+    assert node.op.pull_back is not None
+    wanted = [i for i, s in enumerate(node.inputs) if s in on_path and s.type.is_float]
+    arguments = [_handle(source, keep) for source in (node, *node.inputs)]
+    rule = functools.partial(node.op.pull_back, pull_back)
+    for position, gradient in rule(upstream, wanted, *arguments, **node.attributes).items():
+        _need_type(gradient, node, position)
+        yield node.inputs[position], gradient
 
 
 def _handle(node: Node, keep: int) -> Tensor:
@@ -80,14 +109,18 @@ def _contribution(
             hint="Use cr.stop_gradient on it if it is meant as a constant.",
         )
     result: Tensor = rule(upstream, *arguments, **node.attributes)
-    if result.type != node.inputs[position].type:
+    _need_type(result, node, position)
+    return result
+
+
+def _need_type(gradient: Tensor, node: Node, position: int) -> None:
+    if gradient.type != node.inputs[position].type:
         raise DerivativeError(
             f"The derivative rule of {node.op.name} by its input {position + 1} is wrong: "
             "a gradient has the type of the input.",
             expected=str(node.inputs[position].type),
-            found=str(result.type),
+            found=str(gradient.type),
         )
-    return result
 
 
 # ---- backward(), as PyTorch users know it ----------------------------------------------------
@@ -129,7 +162,7 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
             "detach() or a function of cr.compile are constants.",
         )
     keep = TRACE_BIT
-    for node, gradient in zip(leaves, pull_back(output, upstream, leaves, keep), strict=True):
+    for node, gradient in zip(leaves, pull_back([output], [upstream], leaves, keep), strict=True):
         owner = node.attributes["owner"]()
         if owner is not None and gradient is not None:
             gradient = gradient.detach()
@@ -279,7 +312,7 @@ def value_and_grad(
             value, aux = result if has_aux else (result, None)
             _need_scalar(value, "cr.grad")
             flat = [leaf for leaves in fresh for leaf in leaves]
-            found = pull_back(value, ones_like(value), [leaf.node for leaf in flat], keep)
+            found = pull_back([value], [ones_like(value)], [leaf.node for leaf in flat], keep)
             gradients = [
                 _settle(zeros_like(leaf) if gradient is None else gradient, keep)
                 for leaf, gradient in zip(flat, found, strict=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .ir.graph import Graph, topological_order
 from .ir.node import CONSTANT, PLACEHOLDER, Node
+from .ir.types import as_value
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +50,7 @@ def first_bad_number(graph: Graph, inputs: Sequence[Array], output: int = 0) -> 
             elif node.op is not PLACEHOLDER:
                 assert node.op.compute is not None
                 operands = [values[source] for source in node.inputs]
-                values[node] = np.asarray(node.op.compute(np, *operands, **node.attributes))
+                values[node] = as_value(node.op.compute(np, *operands, **node.attributes))
             if _is_bad(values[node]):
                 bad.append(node)
     result = graph.outputs[output]
@@ -57,13 +58,21 @@ def first_bad_number(graph: Graph, inputs: Sequence[Array], output: int = 0) -> 
         return None
     chain = _ancestors_of(result, set(bad))
     first = next(node for node in bad if node in chain)
-    kind = "NaN" if np.isnan(values[first]).any() else "infinity"
-    operands = ", ".join(_describe(values[source]) for source in first.inputs)
-    return BadNumber(first, kind, operands)
+    kind = "NaN" if _has_nan(values[first]) else "infinity"
+    described = ", ".join(_describe(values[source]) for source in first.inputs)
+    return BadNumber(first, kind, described)
 
 
-def _is_bad(value: Array) -> bool:
+def _is_bad(value: Array | tuple[Array, ...]) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_is_bad, value))
     return value.dtype.kind == "f" and not np.isfinite(value).all()
+
+
+def _has_nan(value: Array | tuple[Array, ...]) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_has_nan, value))
+    return value.dtype.kind == "f" and bool(np.isnan(value).any())
 
 
 def _ancestors_of(result: Node, bad: set[Node]) -> set[Node]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from .ir.node import Origin
 
@@ -42,12 +43,10 @@ def current_layer() -> str:
 
 def user_line() -> tuple[str, int]:
     """The nearest file and line on the stack outside of chainrule; none under its command line."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and not frame.f_code.co_filename.startswith(_COMMAND_LINE):
         if not frame.f_code.co_filename.startswith(_PACKAGE):
             return frame.f_code.co_filename, frame.f_lineno
-        if frame.f_back is None:
-            break
         frame = frame.f_back
     return "", 0
 

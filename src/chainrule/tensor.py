@@ -21,7 +21,7 @@ import numpy as np
 from .errors import DerivativeError, ShapeError, TraceError
 from .ir.node import Node, constant, placeholder
 from .ir.operation import Operation
-from .ir.types import DType, Type, as_dtype, bool_, float32, int64
+from .ir.types import DType, Type, as_dtype, as_value, bool_, float32, int64
 from .provenance import here, user_line
 
 Array = np.ndarray[Any, DType]
@@ -440,7 +440,7 @@ def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
         return Tensor(Node(op, nodes, attributes, result_type, None, watched | TRACE_BIT, here()))
     assert op.compute is not None
     with np.errstate(all="ignore"):  # infinities and NaN follow IEEE 754; nothing to warn of
-        value = np.asarray(op.compute(np, *arrays, **attributes))
+        value = as_value(op.compute(np, *arrays, **attributes))
     if not watched:
         return Tensor(constant(value))
     return Tensor(Node(op, nodes, attributes, result_type, value, watched))

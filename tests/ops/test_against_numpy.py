@@ -13,8 +13,6 @@ from hypothesis.extra import numpy as hnp
 import chainrule as cr
 
 Array = np.ndarray[Any, Any]
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
-settings.load_profile("repeatable")
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 
@@ -112,10 +110,10 @@ def basic(shape: tuple[int, ...]) -> Any:
 
 def part(extent: int) -> Any:
     """A slice, a number, or a list of two numbers, which go together with other lists."""
-    choices = [st.slices(extent)]
+    choices: list[Any] = [st.slices(extent)]
     if extent:
         number = st.integers(-extent, extent - 1)
-        choices += [number, st.lists(number, min_size=2, max_size=2).map(np.array)]
+        choices += [number, st.lists(number, min_size=2, max_size=2).map(lambda x: np.array(x))]
     return st.one_of(choices)
 
 

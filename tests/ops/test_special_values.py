@@ -18,7 +18,7 @@ DTYPES = ["float32", "float64"]
 def probes(dtype: str) -> Array:
     """All kinds of numbers: ordinary, tiny, huge, denormal, infinite, NaN; with both signs."""
     limits = np.finfo(dtype)
-    sizes = [
+    sizes: list[Any] = [
         *(0.0, limits.smallest_subnormal, limits.tiny, limits.eps, 1e-3, 0.3, 0.5, 1.0, 1.5, 2.0),
         *(3.0, 5.9, 6.1, 9.0, 20.0, 50.0, 88.0, 89.0, 105.0, 700.0, 710.0, 746.0, 1e4, 1e19),
         *(limits.max, math.inf, math.nan),
@@ -32,9 +32,8 @@ def assert_close(found: cr.Tensor, expected: Any, dtype: str, units: float = 4) 
     with np.errstate(all="ignore"):
         expected = np.asarray(expected).astype(dtype)
     limits = np.finfo(dtype)
-    np.testing.assert_allclose(
-        found.numpy(), expected, rtol=units * limits.eps, atol=2 * float(limits.tiny)
-    )
+    relative, absolute = units * float(limits.eps), 2 * float(limits.tiny)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=relative, atol=absolute)
 
 
 TRUTH: dict[str, tuple[Any, Any]] = {

@@ -239,8 +239,8 @@ def test_wrong_data_and_names():
         quiet(network()).fit(np.zeros((3, 2)))
     with pytest.raises(ConfigError, match="Unknown loss 'mean'"):
         cr.Trainer(network(), "mean")
+    model = network()
     with pytest.raises(ConfigError, match="learning rate already"):
-        model = network()
         cr.Trainer(model, "mse", cr.optim.SGD(model, lr=1.0), lr=0.1)
 
 

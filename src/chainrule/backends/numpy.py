@@ -1,56 +1,10 @@
-"""The reference: runs a graph node by node with NumPy. Its results define what is right."""
+"""The reference backend: NumPy, node by node. Its results define what is right.
+
+The program itself belongs to `chainrule.ir`, for operations that hold a graph run it as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from ..ir.program import Program
 
-import numpy as np
-
-from ..ir.graph import Graph
-from ..ir.node import CONSTANT, PLACEHOLDER
-
-Array = np.ndarray[Any, Any]
-
-
-class Program:
-    """A graph made ready to run: a list of calls, each with the places of its arguments.
-
-    A value is dropped after its last use, so that no more is alive than is needed.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        place = {node: number for number, node in enumerate(graph.nodes)}
-        self._inputs = [place[node] for node in graph.inputs]
-        self._outputs = [place[node] for node in graph.outputs]
-        self._slots: list[Array | None] = [None] * len(graph.nodes)
-        last_use = {}
-        for node in graph.nodes:
-            for source in node.inputs:
-                last_use[source] = node
-            if node.op is CONSTANT:
-                self._slots[place[node]] = node.value
-        kept = {*graph.inputs, *graph.outputs}
-        self._calls = []
-        for node in graph.nodes:
-            if node.op not in (CONSTANT, PLACEHOLDER):
-                done = {s for s in node.inputs if last_use[s] is node and s not in kept}
-                drop = [place[s] for s in done if s.op is not CONSTANT]
-                sources = [place[source] for source in node.inputs]
-                call = (node.op.compute, node.attributes, sources, place[node], drop)
-                self._calls.append(call)
-
-    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for these inputs, in the graph's order."""
-        slots = self._slots.copy()
-        for place, array in zip(self._inputs, inputs, strict=True):
-            slots[place] = array
-        with np.errstate(all="ignore"):
-            for compute, attributes, sources, place, drop in self._calls:
-                assert compute is not None
-                operands = [slots[source] for source in sources]
-                slots[place] = np.asarray(compute(np, *operands, **attributes))
-                for unused in drop:
-                    slots[unused] = None
-        return [slots[place] for place in self._outputs]  # type: ignore[misc]
+__all__ = ["Program"]

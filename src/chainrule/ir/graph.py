@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from ..errors import ChainruleError
@@ -50,6 +51,9 @@ class Graph:
                 raise ChainruleError(f"Free placeholder {node.attributes['name']!r} in a graph.")
             if node.op is CONSTANT and node.value is None:
                 raise ChainruleError("A constant without a value.")
+            for value in node.attributes.values():
+                if isinstance(value, Graph):
+                    value.verify()
             if node.op not in (CONSTANT, PLACEHOLDER):
                 types = [source.type for source in node.inputs]
                 expected = node.op.type_rule(*types, **node.attributes)
@@ -68,7 +72,12 @@ class Graph:
 
 
 def _line(node: Node, names: dict[Node, str]) -> str:
-    attributes = [f"{key}={value!r}" for key, value in node.attributes.items()]
+    attributes = [
+        f"{key}={{\n{textwrap.indent(str(value), '    ')}\n}}"
+        if isinstance(value, Graph)
+        else f"{key}={value!r}"
+        for key, value in node.attributes.items()
+    ]
     if node.op is CONSTANT and node.value is not None and node.value.size == 1:
         attributes.append(f"{node.value.item()!r}")
     arguments = ", ".join([*(names[source] for source in node.inputs), *attributes])

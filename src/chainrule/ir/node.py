@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import TypeRuleError
 from .operation import Operation, register
-from .types import Type, type_of
+from .types import Record, Type, type_of
 
 
 class Origin(NamedTuple):
@@ -63,6 +64,19 @@ def _leaf_type(*types: Type, **attributes: Any) -> Type:
 CONSTANT = register(Operation("constant", _leaf_type, None))
 #: A leaf whose value is given when the graph is run.
 PLACEHOLDER = register(Operation("placeholder", _leaf_type, None))
+
+
+def _part_type(record: Type, *, index: int) -> Type:
+    if not isinstance(record, Record) or not 0 <= index < len(record.parts):
+        raise TypeRuleError(f"There is no part {index!r} of {record}.")
+    return record.parts[index]
+
+
+#: One result of a node that has several: the only operation that takes a `Record` apart. Its
+#: derivative is the chain rule's own business: what comes back is kept for the record, by part.
+PART = register(
+    Operation("part", _part_type, lambda xp, record, index: record[index], formula="{0}.{index}")
+)
 
 
 def constant(value: np.ndarray[Any, Any], watched: int = 0) -> Node:

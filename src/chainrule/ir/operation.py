@@ -50,6 +50,11 @@ class Operation:
             **attributes)`` gives the gradient by that input: the upstream gradient ``g`` times
             the local derivative, written with operations, so that it can be differentiated again.
         formula: how the operation is written, with ``{0}``, ``{1}`` for its inputs.
+        pull_back: instead of ``derivatives``, where the gradients by all inputs share their work:
+            ``pull_back(walk, upstream, wanted, y, *inputs, **attributes)`` gives a dict from the
+            wanted positions to gradients; what is missing is zero. ``upstream`` is a dict from the
+            number of a part of the record ``y`` to the upstream gradient. ``walk`` is the chain
+            rule itself, `chainrule.differentiate.pull_back`, for rules that have a graph inside.
         samples: examples that the tests run through value, gradient and second derivative.
     """
 
@@ -59,6 +64,7 @@ class Operation:
     derivatives: Sequence[Any] | Callable[[int], Any] = ()
     formula: str = ""
     samples: Callable[[], Iterable[Sample]] = tuple
+    pull_back: Callable[..., dict[int, Any]] | None = None
 
     def derivative(self, position: int) -> Any:
         """The rule for the input at ``position``."""

@@ -19,7 +19,7 @@ from ..errors import ModelFileError
 from .graph import Graph
 from .node import CONSTANT, PLACEHOLDER, Node, constant, placeholder
 from .operation import OPERATIONS, Operation
-from .types import DTYPES, Type, as_dtype, type_of
+from .types import DTYPES, Record, Type, as_dtype, type_of
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -54,7 +54,7 @@ def to_json(graph: Graph, stored: Mapping[Node, str] | None = None) -> dict[str,
 
 
 def _write_node(node: Node, number: dict[Node, int], stored: Mapping[Node, str]) -> dict[str, Any]:
-    node_type = [node.type.dtype.name, list(node.type.shape)]
+    node_type = _write_type(node.type)
     if node in stored:
         return {"op": CONSTANT.name, "type": node_type, "array": stored[node]}
     entry: dict[str, Any] = {"op": node.op.name, "type": node_type}
@@ -69,8 +69,14 @@ def _write_node(node: Node, number: dict[Node, int], stored: Mapping[Node, str])
     return entry
 
 
+def _write_type(node_type: Type) -> list[Any]:
+    if isinstance(node_type, Record):
+        return ["record", [_write_type(part) for part in node_type.parts]]
+    return [node_type.dtype.name, list(node_type.shape)]
+
+
 def encode(value: Any) -> Any:
-    """An attribute as JSON: tuples are lists; types and numbers that JSON lacks are named.
+    """An attribute as JSON: tuples are lists; graphs, types and numbers that JSON lacks are named.
 
     Raises:
         TypeError: there is no JSON for it.
@@ -79,6 +85,8 @@ def encode(value: Any) -> Any:
         value = value.item()
     if isinstance(value, (tuple, list)):
         return [encode(item) for item in value]
+    if isinstance(value, Graph):
+        return {"graph": to_json(value)}
     if isinstance(value, np.dtype):
         return {"dtype": value.name}
     if isinstance(value, float) and not math.isfinite(value):
@@ -106,7 +114,7 @@ def from_json(data: Any, arrays: Arrays | None = None, max_elements: int | None 
     try:
         _need_keys(data, {"nodes", "inputs", "outputs"})
         for entry in data["nodes"]:
-            nodes.append(_read_node(entry, nodes, arrays or {}))
+            nodes.append(_read_node(entry, nodes, arrays or {}, max_elements))
             if max_elements is not None and "array" not in entry:
                 _need_size(nodes[-1].type, max_elements)
         graph = Graph(
@@ -130,13 +138,21 @@ def from_json(data: Any, arrays: Arrays | None = None, max_elements: int | None 
     return graph
 
 
-def _read_node(entry: Any, earlier: list[Node], arrays: Arrays) -> Node:
-    name, shape = entry["type"]
+def _read_type(data: Any) -> Type:
+    name, shape = data
+    if name == "record" and isinstance(shape, list):
+        return Record([_read_type(part) for part in shape])
     if not isinstance(shape, list) or len(shape) > _MAX_RANK:
         raise ValueError(f"shape {shape!r:.80}")
     if not all(type(extent) is int and 0 <= extent < _MAX_EXTENT for extent in shape):
         raise ValueError(f"shape {shape!r:.80}")
-    node_type = Type(as_dtype(_text(name)), tuple(shape))
+    return Type(as_dtype(_text(name)), tuple(shape))
+
+
+def _read_node(
+    entry: Any, earlier: list[Node], arrays: Arrays, max_elements: int | None
+) -> Node:
+    node_type = _read_type(entry["type"])
     if _text(entry["op"]) not in OPERATIONS:
         raise ModelFileError(
             f"Unknown operation {entry['op']!r:.80}.",
@@ -146,7 +162,9 @@ def _read_node(entry: Any, earlier: list[Node], arrays: Arrays) -> Node:
     op = OPERATIONS[entry["op"]]
     if op is CONSTANT:
         return constant(_read_value(entry, node_type, arrays))
-    attributes = {key: decode(value) for key, value in entry.get("attributes", {}).items()}
+    attributes = {
+        key: decode(value, max_elements) for key, value in entry.get("attributes", {}).items()
+    }
     if op is PLACEHOLDER:
         _need_keys(entry, {"op", "type", "attributes"})
         _need_keys(attributes, {"name"})
@@ -181,8 +199,8 @@ def _read_value(entry: dict[str, Any], node_type: Type, arrays: Arrays) -> np.nd
     return np.array(items, dtype=node_type.dtype).reshape(node_type.shape)
 
 
-def decode(value: Any) -> Any:
-    """What `encode` wrote."""
+def decode(value: Any, max_elements: int | None = None) -> Any:
+    """What `encode` wrote; a graph is checked like the one that it belongs to."""
     if isinstance(value, list):
         return tuple(decode(item) for item in value)
     if isinstance(value, dict):
@@ -191,6 +209,8 @@ def decode(value: Any) -> Any:
             return as_dtype(name)
         if kind == "float" and name in ("inf", "-inf", "nan"):
             return float(name)
+        if kind == "graph":
+            return from_json(name, max_elements=max_elements)
         raise ValueError(f"attribute {value!r:.80}")
     return value
 

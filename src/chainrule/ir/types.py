@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -46,6 +47,40 @@ class Type(NamedTuple):
         return self.dtype.kind == "f"
 
 
+class Record(Type):
+    """Several types as one: that of a node with several results, such as ``(int64[], float32[3])``.
+
+    Its value is a tuple of arrays. Only the operation `PART` takes it apart, and no user meets it.
+    As a `Type` its element type is void and its shape is made of the types of the parts.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, parts: Iterable[Type]) -> Record:
+        return Type.__new__(cls, _VOID, cast("tuple[int, ...]", tuple(parts)))
+
+    @property
+    def parts(self) -> tuple[Type, ...]:
+        """The types of the results, in order."""
+        return cast("tuple[Type, ...]", self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements of all parts."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a part has derivatives."""
+        return any(part.is_float for part in self.parts)
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.parts))})"
+
+
+_VOID = np.dtype(np.void)
+
+
 def as_dtype(dtype: Any) -> DType:
     """The element type for a name, a NumPy type or Python's ``float``, ``int``, ``bool``.
 
@@ -72,6 +107,15 @@ def promote(first: DType, second: DType) -> DType:
     return first if _RANK[first] >= _RANK[second] else second
 
 
-def type_of(array: np.ndarray[Any, DType]) -> Type:
-    """The type of an array."""
-    return Type(array.dtype, array.shape)
+def type_of(value: Any) -> Type:
+    """The type of an array, or of the tuple of arrays that is the value of a record."""
+    if isinstance(value, tuple):
+        return Record(map(type_of, value))
+    return Type(value.dtype, value.shape)
+
+
+def as_value(result: Any) -> Any:
+    """What an operation computed as the value of a node: an array, or a tuple of arrays."""
+    if isinstance(result, tuple):
+        return tuple([np.asarray(part) for part in result])
+    return np.asarray(result)

@@ -27,6 +27,14 @@ from .activation import (
     tanhshrink,
     threshold,
 )
+from .convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from .custom import operation
 from .declare import (
     astype,
@@ -146,6 +154,12 @@ from .linalg import (
 from .linalg import (
     trace as trace,  # not in __all__: chainrule.trace is another function
 )
+from .pooling import (
+    adaptive_avg_pool,
+    avg_pool,
+    interpolate,
+    max_pool,
+)
 from .reduction import (
     all,
     any,
@@ -211,6 +225,7 @@ from .sorting import (
 
 __all__ = [
     "abs",
+    "adaptive_avg_pool",
     "add",
     "add_along_axis",
     "all",
@@ -227,6 +242,7 @@ __all__ = [
     "argmin",
     "argsort",
     "astype",
+    "avg_pool",
     "binary_cross_entropy_from_logits",
     "broadcast_to",
     "cbrt",
@@ -234,6 +250,12 @@ __all__ = [
     "celu",
     "clip",
     "concatenate",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "copysign",
     "cos",
     "cosh",
@@ -283,6 +305,7 @@ __all__ = [
     "hypot",
     "identity",
     "inner",
+    "interpolate",
     "isfinite",
     "isinf",
     "isnan",
@@ -311,6 +334,7 @@ __all__ = [
     "masked_fill",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "median",

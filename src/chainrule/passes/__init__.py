@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..ir.graph import Graph
 from .cse import eliminate_common_subexpressions
+from .masks import reuse_results
 from .simplify import simplify
 
-__all__ = ["eliminate_common_subexpressions", "optimize", "simplify"]
+__all__ = ["eliminate_common_subexpressions", "optimize", "reuse_results", "simplify"]
 
 
 def optimize(graph: Graph) -> Graph:
@@ -27,4 +28,4 @@ def optimize(graph: Graph) -> Graph:
         graph = eliminate_common_subexpressions(simplify(graph))
         if len(graph.nodes) == before:
             break
-    return graph
+    return eliminate_common_subexpressions(reuse_results(graph))

@@ -9,8 +9,8 @@ from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.operation import OPERATIONS
 
-#: What a node becomes, given with its new sources: another node, or itself.
-Rule = Callable[[Node], Node]
+#: What a node becomes, given with its new sources and as it was: another node, or itself.
+Rule = Callable[[Node, Node], Node]
 
 
 def rewrite(graph: Graph, rule: Rule) -> Graph:
@@ -22,7 +22,7 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
             node_now = with_inputs(node, sources)
         else:
             node_now = node
-        new[node] = rule(node_now) if node.inputs else node
+        new[node] = rule(node_now, node) if node.inputs else node
     return Graph(graph.inputs, [new[node] for node in graph.outputs])
 
 

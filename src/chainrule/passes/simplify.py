@@ -8,13 +8,14 @@ x·1 = x, but not x·0 = 0. (x + 0 turns -0 into 0; that sign is given up.)
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from ..ir.graph import Graph
 from ..ir.node import CONSTANT, Node, constant
-from ..ir.types import Type
+from ..ir.types import Record, Type
 from .rewrite import make, rewrite
 
 #: Constants are computed beforehand up to this many elements.
@@ -32,7 +33,15 @@ _ELEMENTWISE = frozenset(
 
 def simplify(graph: Graph) -> Graph:
     """The graph with every rule applied once to each node, sources first."""
-    return rewrite(graph, _simplified)
+    users = Counter(source for node in graph.nodes for source in node.inputs)
+    users.update(graph.outputs)
+
+    def rule(node: Node, before: Node) -> Node:
+        if node.op.name == "transpose" and users[before.inputs[0]] == 1:
+            node = _transposed_product(node)
+        return _simplified(node)
+
+    return rewrite(graph, rule)
 
 
 def _simplified(node: Node) -> Node:
@@ -50,6 +59,8 @@ def _simplified(node: Node) -> Node:
 def _fold(node: Node) -> Node | None:
     """What depends on constants only is one; broadcasts stay, for they take no memory."""
     if node.op.name == "broadcast_to" or node.type.size > _LARGEST_FOLDED:
+        return None
+    if isinstance(node.type, Record):
         return None
     values = [source.value for source in node.inputs if source.op is CONSTANT]
     if len(values) < len(node.inputs) or node.op.compute is None:
@@ -221,6 +232,21 @@ def _transpose(node: Node) -> Node | None:
         joined = tuple(inner[axis] for axis in axes)
         return _simplified(make(node, "transpose", source.inputs[0], axes=joined))
     return None
+
+
+def _transposed_product(node: Node) -> Node:
+    """(A·B)ᵀ = Bᵀ·Aᵀ, for a product that nobody else reads."""
+    (source,) = node.inputs
+    axes = node.attributes["axes"]
+    rank = len(axes)
+    if source.op.name != "matmul" or axes != (*range(rank - 2), rank - 1, rank - 2):
+        return node
+    a, b = source.inputs
+    flags = source.attributes
+    return make(
+        node, "matmul", b, a, transpose_a=not flags["transpose_b"],
+        transpose_b=not flags["transpose_a"],
+    )  # fmt: skip
 
 
 def _matmul(node: Node) -> Node | None:

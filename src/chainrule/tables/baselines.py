@@ -52,7 +52,7 @@ def _logistic(x: Array, target: Array, z: Array, classes: int) -> Array:
     def step(x: Tensor, target: Tensor) -> Tensor:
         loss, gradients = value_and_grad(lambda p: cross_entropy(x @ p["weight"], target))(w)
         optimizer.update(gradients)
-        return loss  # type: ignore[no-any-return]
+        return loss
 
     run = Compiled(step)
     for _ in range(_STEPS):

@@ -18,7 +18,6 @@ from ..nn import Module
 from ..ops import (
     concatenate,
     cos,
-    expand_dims,
     floor,
     isnan,
     maximum,
@@ -144,7 +143,7 @@ def embedding_width(codes: int) -> int:
 
     Example:
         >>> embedding_width(200), embedding_width(1001)
-        (17, 26)
+        (17, 32)
     """
     return min(round(2 * codes**0.4), 64)
 

@@ -119,7 +119,11 @@ class TableOptions:
         given = {f.name: getattr(self, f.name) for f in fields}
         defaults = {f.name: f.default for f in fields}
         return {
-            name: list(value) if isinstance(value, tuple) else dict(value) if name == "kinds" else value
+            name: list(value)
+            if isinstance(value, tuple)
+            else dict(value)
+            if name == "kinds"
+            else value
             for name, value in given.items()
             if name == "target" or (value != defaults[name] and value not in ({}, ()))
         }

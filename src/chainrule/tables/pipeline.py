@@ -26,8 +26,7 @@ from ..losses import LOSSES
 from ..model_file import SavedModel, load, save
 from ..ops import broadcast_to, reshape, transpose
 from ..tensor import Tensor
-from ..train import Callback, History, Trainer
-from ..train.arrays import Arrays
+from ..train import Arrays, Callback, History, Trainer, find_rate
 from .baselines import constant_baseline, linear_baseline
 from .features import columns_by_kind
 from .network import ScaledTarget, TableModel, TableNetwork
@@ -145,7 +144,7 @@ def _with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl
     return frame
 
 
-# ---- one model -------------------------------------------------------------------------------------------
+# ---- one model -----------------------------------------------------------------------------------
 
 
 def _held_out(job: _Job, frame: pl.DataFrame) -> TableResult:
@@ -231,44 +230,15 @@ class _Fitted:
 
 def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
     """Train on these rows, some of which decide when the weights are the best."""
-    options = job.options
-    recipe = choose(options, frame.height)
-    strata = job.strata(frame)
-    if recipe.folds:
-        kept = np.arange(frame.height)
-    else:
-        parts = (1 - recipe.held_out, recipe.held_out)
-        kept, held_out = split_indices(frame.height, parts, options.seed + 1, stratify=strata)
-    schema = job.schema.fit(frame[kept], source=job.source)
-    rows = schema.encode(frame, target=True, source=job.source)
-    for note in rows.notes:
-        job.say(note)
+    recipe = choose(job.options, frame.height)
+    schema, rows, kept, judges = _rows(job, frame, recipe)
     assert rows.target is not None
     scale = None if job.classes else ScaledTarget(rows.target[kept])
-    target = rows.target if scale is None else scale.encode(rows.target)
-    network = TableNetwork(schema, job.classes or 1, recipe.shape, options.seed)
+    network = TableNetwork(schema, job.classes or 1, recipe.shape, job.options.seed)
     model = TableModel(network, scale)
-    inputs = columns_by_kind(rows)
-    importance = _class_weights(rows.target, job.classes) if options.balance else None
-    if recipe.folds:
-        held = _member_folds(frame.height, recipe.shape.members, options.seed, strata)
-        weigh = np.ones(frame.height) if importance is None else importance
-        train = Arrays(inputs, target, _float32((1 - held) * weigh[:, None]))
-        validation = Arrays(inputs, target, _float32(held * weigh[:, None]))
-    else:
-        data = Arrays(inputs, target, None if importance is None else _float32(importance))
-        train, validation = data.take(kept), data.take(held_out)
-    job.say(_plan(recipe, network, train, validation))
-    trainer = Trainer(
-        network,
-        _member_loss(options.loss or _LOSS[job.task], job),
-        make_optimizer(options, recipe, network, len(train)),
-        output=model.output,
-        average=recipe.average,
-        seed=options.seed,
-        progress=job.progress,
-        callbacks=job.callbacks,
-    )
+    target = rows.target if scale is None else scale.encode(rows.target)
+    train, validation = _examples(job, rows, target, kept, judges)
+    trainer = _trainer(job, recipe, model, train, validation)
     failure = None
     try:
         trainer.fit(
@@ -276,13 +246,75 @@ def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
             validation=validation,
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
-            patience=options.patience,
+            patience=job.options.patience,
+            validate_every=max(recipe.epochs // _VALIDATIONS, 1),
         )
     except TrainingError as error:
-        if not trainer.history:  # no epoch was finished: there is nothing to keep
+        if trainer.history.best is None:  # nothing is worth keeping
             raise
         failure = error
     return _Fitted(schema, recipe, model, trainer, rows, failure)
+
+
+def _rows(job: _Job, frame: pl.DataFrame, recipe: Recipe) -> tuple[Schema, Encoded, Array, Array]:
+    """The encoded rows; which of them train, and which judge.
+
+    With folds all rows train, and a matrix says which members each row judges instead.
+    """
+    strata = job.strata(frame)
+    if recipe.folds:
+        kept = np.arange(frame.height)
+        judges = _member_folds(frame.height, recipe.shape.members, job.options.seed, strata)
+    else:
+        parts = (1 - recipe.held_out, recipe.held_out)
+        kept, judges = split_indices(frame.height, parts, job.options.seed + 1, stratify=strata)
+    schema = job.schema.fit(frame[kept], source=job.source)
+    rows = schema.encode(frame, target=True, source=job.source)
+    for note in rows.notes:
+        job.say(note)
+    return schema, rows, kept, judges
+
+
+def _examples(
+    job: _Job, rows: Encoded, target: Array, kept: Array, judges: Array
+) -> tuple[Arrays, Arrays]:
+    """Training and validation examples, with their weights."""
+    assert rows.target is not None
+    inputs = columns_by_kind(rows)
+    importance = _class_weights(rows.target, job.classes) if job.options.balance else None
+    if judges.ndim == 2:  # folds
+        weigh = np.ones((len(rows), 1)) if importance is None else importance[:, None]
+        return (
+            Arrays(inputs, target, _float32((1 - judges) * weigh)),
+            Arrays(inputs, target, _float32(judges * weigh)),
+        )
+    data = Arrays(inputs, target, None if importance is None else _float32(importance))
+    return data.take(kept), data.take(judges)
+
+
+def _trainer(
+    job: _Job, recipe: Recipe, model: TableModel, train: Arrays, validation: Arrays
+) -> Trainer:
+    """The trainer of a network, with a learning rate from the rules or from a trial."""
+    options, network = job.options, model.network
+    loss = _member_loss(options.loss or _LOSS[job.task], job)
+
+    def trainer(rate: float, **extra: Any) -> Trainer:
+        optimizer = make_optimizer(options, recipe, network, len(train), rate)
+        return Trainer(network, loss, optimizer, seed=options.seed, **extra)
+
+    rate = recipe.lr
+    if rate is None:
+        trial = trainer(1e-3, progress=False)
+        rate = find_rate(trial, train, batch_size=recipe.batch_size).suggestion
+    job.say(_plan(recipe, network, train, validation, rate))
+    return trainer(
+        rate,
+        output=model.output,
+        average=recipe.average,
+        progress=job.progress,
+        callbacks=job.callbacks,
+    )
 
 
 def _float32(x: Array) -> Array:
@@ -313,7 +345,9 @@ def _member_loss(name: str, job: _Job) -> Callable[..., Tensor]:
     fits = name in LOSSES and (name == "cross_entropy" or name == "focal") == bool(job.classes)
     if not fits:
         kind = "classes" if job.classes else "numbers"
-        suited = ["cross_entropy"] if job.classes else ["mse", "mae", "huber", "smooth_l1", "log_cosh"]
+        suited = (
+            ["cross_entropy"] if job.classes else ["mse", "mae", "huber", "smooth_l1", "log_cosh"]
+        )
         raise ConfigError(f"The loss {name!r} does not fit a target of {kind}.",
                           expected=" or ".join(n for n in suited if n in LOSSES))  # fmt: skip
     loss = LOSSES[name]
@@ -321,41 +355,42 @@ def _member_loss(name: str, job: _Job) -> Callable[..., Tensor]:
     def of_members(z: Tensor, target: Tensor, sample_weights: Tensor | None = None) -> Tensor:
         members, rows, outputs = z.shape
         flat = reshape(z, (members * rows, outputs) if job.classes else (members * rows,))
-        repeated = reshape(_for_each(target, members), (members * rows,))
-        options = {}
-        if sample_weights is not None:
-            by_member = transpose(sample_weights) if sample_weights.ndim == 2 else _for_each(
-                sample_weights, members
-            )
-            options["sample_weights"] = reshape(by_member, (members * rows,))
-        return loss(flat, repeated, **options)
+        if sample_weights is None:
+            return loss(flat, _for_each_member(target, members))
+        by_member = transpose(sample_weights) if sample_weights.ndim == 2 else sample_weights
+        weights = _for_each_member(by_member, members)
+        return loss(flat, _for_each_member(target, members), sample_weights=weights)
 
     return of_members
 
 
-def _for_each(x: Tensor, members: int) -> Tensor:
-    return broadcast_to(x, (members, *x.shape))
+def _for_each_member(x: Tensor, members: int) -> Tensor:
+    """(rows,) or (members, rows) → (members · rows,)."""
+    return reshape(broadcast_to(x, (members, x.shape[-1])), (members * x.shape[-1],))
 
 
-def _plan(recipe: Recipe, network: TableNetwork, train: Arrays, validation: Arrays) -> str:
+def _plan(
+    recipe: Recipe, network: TableNetwork, train: Arrays, validation: Arrays, rate: float
+) -> str:
     shape = recipe.shape
-    sizes = "-".join(map(str, (network.layers[0].weight.shape[1], *shape.hidden))) if shape.hidden else ""
     count = sum(p.size for p in network.parameters().values())
+    widths = "-".join(map(str, shape.hidden)) or "none"
     networks = f"{shape.members} networks" if shape.members > 1 else "a network"
-    judged = (
-        "each row judges one of them" if recipe.folds else f"{len(validation):,} rows choose the best"
-    )
+    judged = f"{len(validation):,} others choose the best weights"
+    if recipe.folds:
+        judged = "each row is held out from one of them to choose its best weights"
     return (
-        f"{networks} of {sizes or 'no'} hidden layers ({shape.activation}), {count:,} parameters; "
-        f"{len(train):,} rows in batches of {recipe.batch_size}, {recipe.epochs} epochs at a rate of "
-        f"{recipe.lr:g} ({recipe.schedule}); {judged}"
+        f"{networks} with hidden layers {widths} ({shape.activation}), {count:,} parameters; "
+        f"{len(train):,} rows in batches of {recipe.batch_size}, {recipe.epochs} epochs, "
+        f"rate {rate:.3g} ({recipe.schedule}); {judged}"
     )
 
 
-# ---- the report -------------------------------------------------------------------------------------------
+# ---- the report ----------------------------------------------------------------------------------
 
 
 def judge(task: str, rows: Encoded, predicted: Array) -> dict[str, float]:
+    """The metrics of a task; NaN where one is not defined on these rows."""
     results = {}
     for name in METRICS[task]:
         try:
@@ -427,7 +462,7 @@ class TableResult:
         )
 
 
-# ---- use --------------------------------------------------------------------------------------------------
+# ---- use -----------------------------------------------------------------------------------------
 
 
 class TablePredictor:

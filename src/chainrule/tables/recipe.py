@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ..optim import OPTIMIZERS, Optimizer, make_schedule
 from .network import Shape, TableNetwork
@@ -21,6 +22,8 @@ _ENOUGH_FOR_PIECES = 2_000
 _UPDATES = 800
 _EPOCHS = 20
 _WARMUP = 0.1
+#: Rates that are good for all tables. Only methods that scale their steps have such a rate.
+_RATES = {"adamw": 3e-3, "adam": 3e-3, "nadam": 3e-3, "radam": 3e-3}
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Recipe:
         shape: of the network.
         epochs: at most.
         batch_size: rows in a step.
-        lr: the highest rate.
+        lr: the highest rate; None has it found by a trial.
         schedule: how it changes.
         weight_decay: of the weights, decoupled.
         average: decay of the averaged weights.
@@ -43,7 +46,7 @@ class Recipe:
     shape: Shape
     epochs: int
     batch_size: int
-    lr: float
+    lr: float | None
     schedule: str
     weight_decay: float
     average: float
@@ -73,7 +76,7 @@ def choose(options: TableOptions, rows: int) -> Recipe:
         shape=shape,
         epochs=options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates)),
         batch_size=batch,
-        lr=_given(options.lr, 3e-3),
+        lr=_RATES.get(options.optimizer) if options.lr is None else options.lr,
         schedule=options.schedule or "cosine",
         weight_decay=_given(options.weight_decay, 0.02),
         average=0.97,
@@ -92,12 +95,12 @@ def _power_of_two(x: float, low: int, high: int) -> int:
 
 
 def make_optimizer(
-    options: TableOptions, recipe: Recipe, network: TableNetwork, rows: int
+    options: TableOptions, recipe: Recipe, network: TableNetwork, rows: int, lr: float
 ) -> Optimizer:
     """The optimizer with its schedule over the whole training on this many rows."""
     steps = recipe.epochs * math.ceil(rows / recipe.batch_size)
-    schedule = make_schedule(recipe.schedule, recipe.lr, steps, **_warmup(recipe.schedule, steps))
-    extra = {"betas": (0.9, 0.99)} if options.optimizer.startswith("adamw") else {}
+    schedule = make_schedule(recipe.schedule, lr, steps, **_warmup(recipe.schedule, steps))
+    extra: dict[str, Any] = {"betas": (0.9, 0.99)} if options.optimizer.startswith("adamw") else {}
     return OPTIMIZERS[options.optimizer](
         network,
         lr=schedule,

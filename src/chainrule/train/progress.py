@@ -64,8 +64,9 @@ class PlainLines(_Clocked):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         number = trainer.epoch - self.first
+        left = self.left(number / self.epochs)
         print(
-            f"epoch {number}/{self.epochs}  {describe(record)}  {self.left(number / self.epochs)} left",
+            f"epoch {number}/{self.epochs}  {describe(record)}  {left} left",
             file=sys.stderr,
             flush=True,
         )

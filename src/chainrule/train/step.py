@@ -12,9 +12,10 @@ from ..differentiate import value_and_grad
 from ..errors import TrainingError
 from ..nn import Module
 from ..numerics import first_bad_number
+from ..ops import zeros_like
 from ..ops.random import fold_in, key
 from ..optim import EMA, Optimizer, global_norm
-from ..tensor import Buffer, Tensor, as_tensor
+from ..tensor import Buffer, Tensor
 
 Loss = Callable[..., Tensor]
 
@@ -73,10 +74,10 @@ class Step:
 
         loss, gradients = value_and_grad(error)(self.model)
         norm = global_norm(gradients)
-        known = norm
         if self.accumulate > 1:
-            gradients, known = self._accumulated(gradients, last), None
+            gradients = self._accumulated(gradients, last)
         if last:
+            known = norm if self.accumulate == 1 else None
             self.optimizer.update(gradients, loss=loss, norm=known)
             if self.average is not None:
                 self.average.update()
@@ -87,7 +88,7 @@ class Step:
         for path, gradient in gradients.items():
             total = self._sums[path] + gradient
             means[path] = total / self.accumulate
-            self._sums[path].assign(as_tensor(0.0 * total) if last else total)
+            self._sums[path].assign(zeros_like(total) if last else total)
         return means
 
     def _fail(self, arguments: Any, loss: float, norm: float) -> None:

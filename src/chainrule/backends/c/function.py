@@ -31,6 +31,7 @@ class Function:
         body: lines between the braces; ``begin`` and ``end`` bound what one call computes.
         extent: what ``end`` is when one call computes everything.
         grain: elements that one unit of the extent takes, to judge what is worth a thread.
+        unit: parts of the extent begin at multiples of it.
         needs_status: whether it reports indices out of range through ``status``.
         scratch: bytes of working memory, through ``scratch``.
         then: a function to be called after all of this one is done.
@@ -40,6 +41,7 @@ class Function:
     body: list[str] = field(default_factory=list)
     extent: int = 1
     grain: int = 1
+    unit: int = 1
     needs_status: bool = False
     scratch: int = 0
     then: Function | None = None
@@ -61,6 +63,11 @@ class Function:
         )
         self._parameters[place] = name, first, written or was_written
         return name
+
+    def writes_to(self, kind: str) -> bool:
+        """Whether a result goes to a place of this kind."""
+        places = self._parameters.items()
+        return any(written and place.kind == kind for place, (_, _, written) in places)
 
     def serial(self) -> None:
         """One call computes everything."""
@@ -92,9 +99,9 @@ class Function:
             const = "" if written else "const "
             result.append(f"({const}{C_TYPES[node.type.dtype.name]} *)({address(place)})")
         if self.scratch:
-            result.append("scratch")
+            result.append("(char *)(scratch)")
         if self.needs_status:
-            result.append("status")
+            result.append("(int32_t *)(status)")
         return result
 
 

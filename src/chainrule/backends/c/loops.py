@@ -26,6 +26,8 @@ _CHUNK = 256
 _COLUMNS = 1024
 #: Elements of one partial sum of a long reduction to a single number.
 _BLOCK = 4096
+#: Parts of one row begin at multiples of this, so that vectors and cache lines stay whole.
+_UNIT = 64
 #: Below this many elements lanes do not pay.
 _SHORT_ROW = 16
 
@@ -182,6 +184,7 @@ def _plain(loop: _Loop) -> None:
     loop.element([f"i{axis}" for axis in axes], depth)
     _close(function, depth)
     function.extent = loop.extents[0] if axes else 1
+    function.unit = _UNIT if len(axes) == 1 else 1
     function.grain = math.prod(loop.extents[1:]) * len(loop.kernel.nodes)
 
 
@@ -217,6 +220,7 @@ def _outer_reduction(loop: _Loop) -> None:
              depth + 1)  # fmt: skip
     _close(function, depth + 1)
     function.extent = loop.extents[kept[0]] if kept else width
+    function.unit = 1 if kept else _UNIT
     function.grain = math.prod(loop.extents) // function.extent * len(loop.kernel.nodes)
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
 from ...ir.graph import Graph
+from ...ir.types import Type, type_of
 from ...passes import optimize
-from . import toolchain
+from . import threads, toolchain
 from .emit import emit
 from .memory import plan
 from .schedule import schedule
+from .steps import checked_order, feeds
 
 Array = np.ndarray[Any, Any]
 
@@ -23,12 +26,17 @@ Array = np.ndarray[Any, Any]
 class CProgram:
     """A graph made ready to run: compiled to native code, called through ctypes.
 
+    One call at a time: the program owns its working memory.
+
     Args:
         graph: what to compute.
         donated: positions of inputs that the program may overwrite, each with the position of the
             output that is its next value. Such an output is not returned: after a call the
             input's array holds it.
+        guards: positions of outputs of one floating-point number. If one of them is not finite,
+            no input is overwritten.
         fuse: whether element-by-element operations are computed in common loops.
+        flags: more flags for the compiler.
 
     Raises:
         CompilerError: there is no compiler, or it failed.
@@ -38,50 +46,132 @@ class CProgram:
         source: the C text.
         arena_bytes: the size of its working memory.
         unplanned_bytes: what that would be if no two values shared a place.
+        threads: how many threads large kernels are spread over; results don't depend on it.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([1.0, 2.0])
+        >>> program = CProgram(cr.trace(lambda x: x * x + 1.0, x).graph)
+        >>> program([x.numpy()])[0].tolist()
+        [2.0, 5.0]
     """
 
     def __init__(
         self,
         graph: Graph,
         donated: Mapping[int, int] | None = None,
+        guards: Sequence[int] = (),
+        *,
         fuse: bool = True,
         flags: tuple[str, ...] = (),
     ) -> None:
         self.graph = graph
         self.donated = dict(donated or {})
-        plans = schedule(optimize(graph), self.donated, fuse)
-        wanted = {graph.inputs[i]: plans.outputs[j] for i, j in self.donated.items()}
+        plans = schedule(optimize(graph), self.donated, guards, fuse)
+        wanted = {plans.inputs[i]: plans.outputs[j] for i, j in self.donated.items()}
         placed = plan(plans, wanted)
         emitted = emit(plans, placed)
         self.source = emitted.source
         self.arena_bytes, self.unplanned_bytes = placed.arena, placed.unplanned
         self._kernels = plans.kernels
-        self._step = toolchain.load(self.source, flags).cr_step
-        self._step.restype = ctypes.c_int32
-        self._inputs = [node.type for node in graph.inputs]
+        library = toolchain.load(self.source, flags)
+        self._step, self._steps = library.cr_step, library.cr_steps
+        self._step.restype, self._steps.restype = ctypes.c_int32, ctypes.c_int64
+        self._parallel = threads.parallel()
+        self.threads = toolchain.threads_wanted()
         taken = set(self.donated.values())
+        self._inputs = _Buffers([node.type for node in graph.inputs])
         self._returned = [n.type for j, n in enumerate(graph.outputs) if j not in taken]
-        self._constants = [_in_order(node.value) for node in placed.constants]
-        self._constant_table = _table(self._constants)
+        self._constants = _Buffers([node.type for node in placed.constants])
+        for number, node in enumerate(placed.constants):
+            assert node.value is not None
+            self._constants.put(number, node.value)
         self._memory = np.zeros(emitted.arena + 64, np.uint8)
         self._arena = ctypes.c_void_p(-(-self._memory.ctypes.data // 64) * 64)
         self._lock = threading.Lock()
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for these inputs, in the graph's order, without those of donated inputs."""
-        arrays = [
-            array if number in self.donated else _in_order(array)
-            for number, array in enumerate(inputs)
-        ]
-        for number, (array, kind) in enumerate(zip(arrays, self._inputs, strict=True)):
-            assert array.dtype == kind.dtype and array.shape == kind.shape, (number, kind)
-            assert array.flags.c_contiguous and array.flags.aligned
-        outputs = [np.empty(kind.shape, kind.dtype) for kind in self._returned]
+        """The outputs for these inputs, in the graph's order, without those of donated inputs.
+
+        Args:
+            inputs: arrays of the types of the graph's inputs. Donated ones must be in order in
+                memory, writeable, and of no interest to anybody else.
+
+        Raises:
+            DataError: an index was out of range. Nothing was overwritten, unless that could not
+                be known before.
+        """
         with self._lock:
-            failed = self._step(_table(arrays), self._constant_table, _table(outputs), self._arena)
-        if failed:
-            self._fail(failed)
-        return outputs
+            for number, array in enumerate(inputs):
+                if not self._inputs.has(number, array):
+                    self._inputs.put(number, array, exactly=number in self.donated)
+            outputs = _Buffers(self._returned)
+            results = [np.empty(kind.shape, kind.dtype) for kind in self._returned]
+            for number, array in enumerate(results):
+                outputs.put(number, array)
+            status = self._step(
+                self._inputs.table, self._constants.table, outputs.table, self._arena,
+                self._parallel, self.threads,
+            )  # fmt: skip
+        if status > 0:
+            self._fail(status)
+        return results
+
+    def run_steps(
+        self,
+        inputs: Sequence[Array | None],
+        gathered: Mapping[int, Array],
+        order: Array,
+        counters: Sequence[int] = (),
+    ) -> tuple[int, list[Array]]:
+        """Run the program once for each row of ``order``, all in one call.
+
+        Args:
+            inputs: as for a call; None for those that are gathered.
+            gathered: whole data by the position of an input: each step gets the rows that its
+                row of ``order`` names.
+            order: (steps, batch) row numbers.
+            counters: positions of int64 inputs of one number that grows by one with each step.
+
+        Returns:
+            How many steps ended well, and the outputs of all steps, each with an axis of the
+            steps in front. A step that a guard stopped is the last that has outputs.
+        """
+        count, batch = order.shape
+        data = {
+            number: np.require(array, self._inputs.types[number].dtype, ["C", "A"])
+            for number, array in gathered.items()
+        }
+        for number, array in data.items():
+            expected = (batch, *array.shape[1:])
+            if expected != self._inputs.types[number].shape:
+                raise TypeError(f"input {number} is {self._inputs.types[number]}")
+        order = checked_order(order, data)
+        results = [np.empty((count, *kind.shape), kind.dtype) for kind in self._returned]
+        outputs = _Buffers([type_of(array) for array in results])
+        for number, array in enumerate(results):
+            outputs.put(number, array)
+        sizes = [kind.size * kind.dtype.itemsize for kind in self._returned]
+        bytes_of_outputs = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
+        status = ctypes.c_int32(0)
+        table = feeds(data, counters, batch)
+        with self._lock:
+            for number, given in enumerate(inputs):
+                if number in data or number in counters:
+                    kind = self._inputs.types[number]
+                    own = np.empty(kind.shape, kind.dtype) if given is None else given.copy()
+                    self._inputs.put(number, own)
+                elif given is not None and not self._inputs.has(number, given):
+                    self._inputs.put(number, given, exactly=number in self.donated)
+            done = self._steps(
+                self._inputs.table, self._constants.table, outputs.table, self._arena,
+                ctypes.c_int64(count), table, ctypes.c_int64(len(data) + len(counters)),
+                ctypes.c_void_p(order.ctypes.data), bytes_of_outputs,
+                ctypes.c_int64(len(sizes)), ctypes.byref(status), self._parallel, self.threads,
+            )  # fmt: skip
+        if status.value > 0:
+            self._fail(status.value)
+        return done, [array[: done + (status.value != 0)] for array in results]
 
     def _fail(self, number: int) -> None:
         node = self._kernels[number - 1].nodes[0]
@@ -93,9 +183,27 @@ class CProgram:
         )
 
 
-def _in_order(array: Any) -> Array:
-    return np.require(array, requirements=["C", "A"])
+class _Buffers:
+    """A table of pointers to arrays of given types, as C takes it."""
 
+    def __init__(self, types: Sequence[Type]) -> None:
+        self.table = (ctypes.c_void_p * max(len(types), 1))()
+        self.types = types
+        self._kept: list[Array | None] = [None] * len(types)
+        self._known: list[Callable[[], Array | None]] = [lambda: None] * len(types)
 
-def _table(arrays: Sequence[Array]) -> Any:
-    return (ctypes.c_void_p * max(len(arrays), 1))(*[array.ctypes.data for array in arrays])
+    def has(self, number: int, array: Array) -> bool:
+        """Whether the table points to this very array."""
+        return self._known[number]() is array
+
+    def put(self, number: int, array: Array, exactly: bool = False) -> None:
+        """Point to an array, or to a copy in order if it is not in order and need not be it."""
+        ordered = array if array.flags.c_contiguous and array.flags.aligned else None
+        if ordered is None and not exactly:
+            ordered = np.require(array, requirements=["C", "A"])
+        kind = self.types[number]
+        if ordered is None or ordered.dtype != kind.dtype or ordered.shape != kind.shape:
+            raise TypeError(f"input {number} is {kind}, in order; found {type_of(array)}")
+        self.table[number] = ordered.__array_interface__["data"][0]
+        self._kept[number] = None if exactly else ordered
+        self._known[number] = weakref.ref(array) if ordered is array else lambda: None

@@ -22,11 +22,15 @@ from ...ir.node import Node
 from ...ir.operation import OPERATIONS
 from ...passes.rewrite import make, rewrite
 from .expressions import rule
-from .kernels import SPECIAL
+from .kernels import MAY_STOP, SPECIAL
 from .views import VIEWS, View, common_axes, through, whole
 
 #: Operations that reduce axes and can end a loop.
 REDUCTIONS = frozenset({"sum", "prod", "max", "min"})
+#: Computed where they are read rather than stored, for they follow quickly from what is stored.
+_CHEAP = frozenset(
+    "cast equal not_equal less less_equal greater greater_equal logical_not negative".split()
+)
 #: A loop of more nodes or buffers than this strains compilers and registers.
 _MOST_NODES = 64
 _MOST_BUFFERS = 24
@@ -65,15 +69,20 @@ class Schedule:
     outputs: list[Node]
     #: Donated inputs, each with the output that may overwrite it, by node.
     donated: dict[Node, Node]
+    #: Outputs that must be finite, or else nothing is overwritten.
+    guards: list[Node]
 
 
-def schedule(graph: Graph, donated: dict[int, int], fuse: bool = True) -> Schedule:
+def schedule(
+    graph: Graph, donated: dict[int, int], guards: Sequence[int] = (), fuse: bool = True
+) -> Schedule:
     """Cut a graph into kernels.
 
     Args:
         graph: what to compute.
         donated: positions of inputs that may be overwritten, with the position of the output
             that is their next value.
+        guards: positions of outputs to be known before anything is overwritten.
         fuse: whether loops are merged.
 
     Raises:
@@ -91,12 +100,13 @@ def schedule(graph: Graph, donated: dict[int, int], fuse: bool = True) -> Schedu
     if fuse:
         kernels = _Merger(kernels, views).merged()
     wanted = {graph.inputs[i]: outputs[j] for i, j in donated.items()}
-    kernels, overwritten = _order(kernels, views, nodes, wanted)
+    watched = [outputs[position] for position in guards]
+    kernels, overwritten = _order(kernels, views, nodes, wanted, watched)
     _mark_stores(kernels, views, outputs)
-    return Schedule(kernels, views, graph.inputs, outputs, overwritten)
+    return Schedule(kernels, views, graph.inputs, outputs, overwritten, watched)
 
 
-def _legal(node: Node) -> Node:
+def _legal(node: Node, before: Node) -> Node:
     """The same in terms of what the kernels can do."""
     if node.op.name == "logsumexp":
         axes = node.attributes["axes"]
@@ -215,9 +225,17 @@ class _Merger:
                         self.after[source].add(kernel)
 
     def merged(self) -> list[Kernel]:
-        for kernel in list(self.before):  # with what they read
-            for view in operands(kernel.nodes[0], self.views):
-                self._try(self.kernel_of.get(view.base), self.kernel_of[kernel.nodes[0]])
+        alone = [kernel.nodes[0] for kernel in self.before]
+        cheap = [node for node in alone if node.op.name in _CHEAP]
+        for node in alone:  # with what they read
+            if node.op.name not in _CHEAP:
+                self._join_sources(node)
+        for node in reversed(cheap):  # with one that reads them, so that they need not be stored
+            for kernel in list(self.after[self.kernel_of[node]]):
+                self._try(self.kernel_of[node], kernel)
+        for node in cheap:
+            if len(self.kernel_of[node].nodes) == 1:
+                self._join_sources(node)
         readers: dict[Node, list[Node]] = {}
         for kernel in self.before:  # with others that read the same
             for node in kernel.nodes:
@@ -228,6 +246,10 @@ class _Merger:
             for other in nodes[1:]:
                 self._try(self.kernel_of[nodes[0]], self.kernel_of[other])
         return list(self.before)
+
+    def _join_sources(self, node: Node) -> None:
+        for view in operands(node, self.views):
+            self._try(self.kernel_of.get(view.base), self.kernel_of[node])
 
     def _try(self, first: Kernel | None, second: Kernel) -> None:
         if first is None or first is second or not self._fit(first, second):
@@ -334,11 +356,13 @@ def _order(
     views: dict[Node, View],
     nodes: Sequence[Node],
     donated: dict[Node, Node],
+    guards: list[Node],
 ) -> tuple[list[Kernel], dict[Node, Node]]:
     """The kernels, sources first; and the donated inputs that can be overwritten in place.
 
     An input can be overwritten by the kernel that computes its next value when all others that
-    read it come before, and that kernel reads it element by element.
+    read it come before, and that kernel reads it element by element. What may stop the program
+    comes before, too, so that a stopped program has changed nothing.
     """
     kernel_of = {node: kernel for kernel in kernels for node in kernel.nodes}
     before: dict[Kernel, set[Kernel]] = {kernel: set() for kernel in kernels}
@@ -353,11 +377,13 @@ def _order(
                 source = kernel_of.get(view.base)
                 if source is not None and source is not kernel:
                     before[kernel].add(source)
+    stops = {kernel_of[node] for node in guards}
+    stops |= {kernel for kernel in kernels if kernel.nodes[0].op.name in MAY_STOP}
     overwritten: dict[Node, Node] = {}
     for old, new in donated.items():
         writer = kernel_of[new]
-        others = readers.get(old, set()) - {writer}
-        fits = old.type == new.type and (writer, old) not in unaligned
+        others = (readers.get(old, set()) | stops) - {writer}
+        fits = writer not in stops and old.type == new.type and (writer, old) not in unaligned
         fits = fits and new.op.name not in REDUCTIONS
         if fits and not any(_depends(reader, writer, before) for reader in others):
             before[writer] |= others

@@ -15,3 +15,6 @@ SPECIAL = frozenset(
 
 #: Those that may write their result over an operand, with its position.
 IN_PLACE = {"scatter_add": 0, "add_along_axis": 0}
+
+#: Those that stop the program when an index is out of range.
+MAY_STOP = frozenset({"take", "scatter_add", "take_along_axis", "add_along_axis"})

@@ -1,0 +1,152 @@
+"""Threads for the programs: one pool for the whole process, and none after a fork.
+
+Which thread computes which part changes no bit of a result, so parts are handed out to whoever is
+free. The pool is a library of its own, in plain C with POSIX threads; no OpenMP, whose runtime
+hangs in the child of a process that forks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+from . import toolchain
+
+#: What every program knows of the pool: how to call a task on parts of 0 … extent.
+TASK_C = """
+/* A piece of work on the numbers from begin to end. */
+typedef void (*cr_task)(void *const *pointers, int64_t begin, int64_t end);
+/* Call a task on parts of 0 … extent that begin at multiples of unit, on this many threads. */
+typedef void (*cr_parallel_call)(cr_task task, void *const *pointers, int64_t extent, int64_t unit,
+                                 int32_t threads);
+"""
+
+POOL_C = (
+    """
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+"""
+    + TASK_C
+    + """
+enum { MOST_THREADS = 256, SPINS = 2000, PARTS_PER_THREAD = 4 };
+
+/* The job at hand. Workers may enter while it is open; its owner leaves when none is inside. */
+static struct {
+  cr_task task;
+  void *const *pointers;
+  int64_t extent, part;
+  int32_t threads;
+  atomic_int_least64_t next; /* where the next part begins */
+  atomic_int open, inside;
+  atomic_uint number;
+} job;
+
+static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER; /* held by whoever runs a job */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;  /* for sleeping and waking */
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static int32_t workers;
+
+static inline void rest(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+static void take_parts(void)
+{
+  for (;;) {
+    const int64_t begin = atomic_fetch_add(&job.next, job.part);
+    if (begin >= job.extent) return;
+    const int64_t end = begin + job.part < job.extent ? begin + job.part : job.extent;
+    job.task(job.pointers, begin, end);
+  }
+}
+
+static void *work(void *argument)
+{
+  const int32_t own = (int32_t)(intptr_t)argument;
+  unsigned seen = 0;
+  for (;;) {
+    for (int spin = 0; spin < SPINS && atomic_load(&job.number) == seen; spin++) rest();
+    if (atomic_load(&job.number) == seen) {
+      pthread_mutex_lock(&lock);
+      while (atomic_load(&job.number) == seen) pthread_cond_wait(&wake, &lock);
+      pthread_mutex_unlock(&lock);
+    }
+    seen = atomic_load(&job.number);
+    atomic_fetch_add(&job.inside, 1);
+    if (atomic_load(&job.open) && own < job.threads) take_parts();
+    atomic_fetch_sub(&job.inside, 1);
+  }
+  return NULL;
+}
+
+/* The child of a fork has none of the workers, and perhaps half a job. */
+static void forget(void)
+{
+  pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t fresh = PTHREAD_COND_INITIALIZER;
+  owner = lock = unlocked;
+  wake = fresh;
+  workers = 0;
+  atomic_store(&job.open, 0);
+  atomic_store(&job.inside, 0);
+}
+
+static void hire(int32_t threads)
+{
+  static int prepared;
+  if (!prepared) prepared = pthread_atfork(NULL, NULL, forget) == 0;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes)) return;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, 8 << 20);
+  for (; workers + 1 < threads; workers++) {
+    pthread_t thread;
+    if (pthread_create(&thread, &attributes, work, (void *)(intptr_t)(workers + 1))) break;
+  }
+  pthread_attr_destroy(&attributes);
+}
+
+void cr_parallel(cr_task task, void *const *pointers, int64_t extent, int64_t unit,
+                 int32_t threads);
+void cr_parallel(cr_task task, void *const *pointers, int64_t extent, int64_t unit,
+                 int32_t threads)
+{
+  if (threads > MOST_THREADS) threads = MOST_THREADS;
+  if (threads < 2 || extent <= unit || pthread_mutex_trylock(&owner)) {
+    task(pointers, 0, extent); /* alone, or another thread of the process has the pool */
+    return;
+  }
+  if (workers + 1 < threads) hire(threads);
+  const int64_t parts = (int64_t)threads * PARTS_PER_THREAD;
+  const int64_t units = (extent + unit - 1) / unit;
+  job.task = task;
+  job.pointers = pointers;
+  job.extent = extent;
+  job.part = (units + parts - 1) / parts * unit;
+  job.threads = threads;
+  atomic_store(&job.next, 0);
+  atomic_store(&job.open, 1);
+  pthread_mutex_lock(&lock);
+  atomic_fetch_add(&job.number, 1);
+  pthread_cond_broadcast(&wake);
+  pthread_mutex_unlock(&lock);
+  take_parts();
+  atomic_store(&job.open, 0);
+  while (atomic_load(&job.inside)) rest();
+  pthread_mutex_unlock(&owner);
+}
+"""
+)
+
+
+@functools.cache
+def parallel() -> Any:
+    """The pool's function, as programs take it. The pool starts with the first call."""
+    library = toolchain.load(POOL_C, ("-pthread",))
+    return ctypes.cast(library.cr_parallel, ctypes.c_void_p)

@@ -1,0 +1,78 @@
+"""Random graphs, values and gradients: the C backend against the NumPy backend.
+
+CHAINRULE_RANDOM_GRAPHS sets how many: 300 by default, 10,000 and more for a long night.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import chainrule as cr
+from chainrule.backends.c.program import CProgram
+from chainrule.backends.numpy import Program
+from chainrule.ir.graph import Graph
+from chainrule.passes import optimize
+
+from . import random_graphs
+from .random_graphs import RandomFunction, instructions
+from .test_c import STRICT, weighted
+
+_BATCH = 10
+_COUNT = int(os.environ.get("CHAINRULE_RANDOM_GRAPHS", "300"))
+
+
+def graph_of(program, smooth, dtype, seed):
+    function = RandomFunction(program, smooth=smooth)
+    arrays = random_graphs.inputs(dtype, seed)
+    function(*map(cr.as_tensor, arrays))
+
+    def both(*floats):
+        results = function(*floats)
+        if not smooth:
+            return results
+        return results, cr.grad(lambda *x: weighted(function(*x)), argnums=(0, 1, 2))(*floats)
+
+    return cr.trace(both, *arrays).graph, arrays
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_random_graphs(smooth):
+    @settings(
+        max_examples=max(_COUNT // _BATCH // 2, 1),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize="CHAINRULE_RANDOM_GRAPHS" not in os.environ,
+        database=None,
+    )
+    @given(
+        st.lists(instructions, min_size=_BATCH, max_size=_BATCH),
+        st.integers(0, 1000),
+        st.booleans(),
+    )
+    def check(programs, seed, fuse):
+        pairs = [graph_of(program, smooth, np.float64, seed) for program in programs]
+        graph = Graph(
+            [node for one, _ in pairs for node in one.inputs],
+            [node for one, _ in pairs for node in one.outputs],
+        )
+        arrays = [array for _, given in pairs for array in given]
+        optimized = optimize(graph)
+        optimized.verify()
+        expected = Program(graph)(arrays)
+        for number, pair in enumerate(zip(Program(optimized)(arrays), expected, strict=True)):
+            agree_loosely(*pair, f"passes, output {number}")
+        found = CProgram(graph, fuse=fuse, flags=STRICT)(arrays)
+        for number, pair in enumerate(zip(found, expected, strict=True)):
+            agree_loosely(*pair, f"C, output {number}")
+
+    check()
+
+
+def agree_loosely(found, expected, what):
+    """Long chains magnify the last bit."""
+    assert found.dtype == expected.dtype, what
+    scale = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-9, err_msg=what)
