@@ -32,12 +32,13 @@ BACKENDS: list[tuple[str, Callable[[Graph, list[Array]], list[Array]], dict[str,
 ]
 
 #: Leaves have no samples; stop_gradient is meant to disagree with finite differences.
-NO_SAMPLES = {"constant", "placeholder", "stop_gradient"}
+#: Those with a graph inside are tested through their functions.
+NO_SAMPLES = {"constant", "placeholder", "stop_gradient", "part", "scan", "call"}
 #: Functions whose rules are tested through other functions or that make tensors from nothing.
 NO_FUNCTION_SAMPLES = {
     *("arange", "eye", "full", "linspace", "ones", "ones_like", "zeros", "zeros_like"),
     *("astype", "broadcast_to", "identity", "stop_gradient"),  # one operation each, with samples
-    *("operation", "random"),  # not functions of tensors
+    *("operation", "random", "remat"),  # not functions of tensors
 }
 
 

@@ -13,7 +13,9 @@ import pytest
 
 import chainrule as cr
 
-FILE = Path(__file__).parent / "references" / "operations.json"
+FILES = [
+    Path(__file__).parent / "references" / name for name in ("operations.json", "convolution.json")
+]
 
 # Where both are right but choose differently, or PyTorch is less exact.
 OTHER_CONVENTION = {
@@ -31,7 +33,8 @@ def label(case: dict[str, Any]) -> str:
 
 CASES = [
     case
-    for case in json.loads(FILE.read_text(encoding="utf-8"))["cases"]
+    for file in FILES
+    for case in json.loads(file.read_text(encoding="utf-8"))["cases"]
     if function_of(case) and label(case) not in OTHER_CONVENTION
 ]
 

@@ -84,53 +84,48 @@ def _recording(name: str) -> Iterator[TraceRecord]:
 def _close(inputs: list[Node], outputs: list[Node], hoist: bool) -> tuple[Graph, list[Node]]:
     """The graph from the inputs to the outputs, and the nodes from outside that it needs.
 
-    What does not depend on the inputs is computed outside, once, where it is not a mere broadcast:
-    a broadcast costs nothing inside. Without an outer trace (``hoist``) nodes that have no value
-    cannot be computed outside and stay, down to those that have one.
+    What does not depend on the inputs is computed outside, once, unless it is a mere broadcast,
+    which costs nothing inside. Without an outer trace (not ``hoist``) what has no value yet cannot
+    be computed outside, and stays inside.
     """
-    depends = set(inputs)
     order = topological_order(outputs)
+    depends = set(inputs)
     for node in order:
         if any(source in depends for source in node.inputs):
             depends.add(node)
-    new: dict[Node, Node] = {node: node for node in inputs}
+
+    def is_inside(node: Node) -> bool:
+        if node in depends or node.op.name == "broadcast_to":
+            return True
+        return bool(node.inputs) and node.value is None and not hoist
+
+    needed = {*inputs, *outputs}
+    for node in reversed(order):
+        if node in needed and is_inside(node):
+            needed.update(node.inputs)
+    new = {node: node for node in inputs}
     free: dict[Node, Node] = {}
-    stack = [(node, False) for node in reversed(outputs)]
-    while stack:  # as in topological_order, but not into what is outside
-        node, done = stack.pop()
-        if node in new:
+    for node in order:
+        if node not in needed or node in new:
             continue
-        kept = node if node in depends else _kept(node, hoist)
-        if kept is None:
-            free[node] = new[node] = placeholder(node.type, f"free {len(free)}", TRACE_BIT)
-        elif done or not kept.inputs:
-            new[node] = _with_sources(kept, new)
+        kept = _kept(node)
+        if is_inside(node):
+            sources = tuple(new[source] for source in node.inputs)
+            watched = node.watched | TRACE_BIT
+            new[node] = Node(
+                node.op, sources, node.attributes, node.type, None, watched, node.origin
+            )
+        elif kept is not None:
+            new[node] = kept
         else:
-            for source in kept.inputs:  # those that only `_kept` made are leaves
-                if source.op is CONSTANT and not source.attributes and kept is not node:
-                    new.setdefault(source, source)
-            stack.append((node, True))
-            stack.extend((source, False) for source in reversed(kept.inputs))
-    graph = Graph([*free.values(), *inputs], [new[node] for node in outputs])
-    return graph, list(free)
+            free[node] = new[node] = placeholder(node.type, f"free {len(free)}", TRACE_BIT)
+    return Graph([*free.values(), *inputs], [new[node] for node in outputs]), list(free)
 
 
-def _kept(node: Node, hoist: bool) -> Node | None:
-    """What stands for a node from outside in the body; None if it is an input of the body."""
-    if node.op is CONSTANT and "owner" not in node.attributes and not node.watched:
-        small = shrink(node)
-        source = small.inputs[0] if small.inputs else small
-        return small if source.type.size <= _LARGEST_KEPT else None
-    if node.op.name == "broadcast_to":
-        return node
-    return node if node.inputs and node.value is None and not hoist else None
-
-
-def _with_sources(node: Node, new: dict[Node, Node]) -> Node:
-    sources = tuple(new[source] for source in node.inputs)
-    if node.value is None and all(a is b for a, b in zip(sources, node.inputs, strict=True)):
-        return node
-    if not node.inputs:
-        return node
-    watched = node.watched | TRACE_BIT
-    return Node(node.op, sources, node.attributes, node.type, None, watched, node.origin)
+def _kept(node: Node) -> Node | None:
+    """A small constant, which may stay inside; None for everything else."""
+    if node.op is not CONSTANT or node.watched or "owner" in node.attributes:
+        return None
+    small = shrink(node)
+    size = small.inputs[0].type.size if small.inputs else small.type.size
+    return small if size <= _LARGEST_KEPT else None

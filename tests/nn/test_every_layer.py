@@ -33,10 +33,87 @@ LAYERS: dict[str, Any] = {
     "RMSNorm, not affine": (lambda: nn.RMSNorm((2, 3), affine=False), [reals(2, 2, 3)]),
     "LayerNorm, not affine": (lambda: nn.LayerNorm(3, affine=False), [reals(2, 3)]),
     "RMSNorm": (lambda: nn.RMSNorm(3), [reals(4, 3)]),
+    "Conv1d": (lambda: nn.Conv1d(2, 3, 3, padding=((2, 0),)), [reals(2, 5, 2)]),
+    "Conv2d": (lambda: nn.Conv2d(2, 3, (3, 2), (1, 2), "same"), [reals(2, 3, 4, 2)]),
+    "Conv2d in groups": (
+        lambda: nn.Conv2d(4, 2, 2, 2, 1, 2, groups=2, bias=False, init="xavier_normal"),
+        [reals(1, 4, 4, 4)],
+    ),
+    "Conv3d": (lambda: nn.Conv3d(1, 2, 2), [reals(1, 2, 3, 2, 1)]),
+    "ConvTranspose1d": (lambda: nn.ConvTranspose1d(2, 2, 2, 2), [reals(2, 3, 2)]),
+    "ConvTranspose2d": (
+        lambda: nn.ConvTranspose2d(4, 2, 3, (2, 1), 1, (1, 0), groups=2),
+        [reals(1, 2, 3, 4)],
+    ),
+    "ConvTranspose3d": (lambda: nn.ConvTranspose3d(1, 2, 2, bias=False), [reals(1, 2, 1, 2, 1)]),
+    "DepthwiseConv2d": (
+        lambda: nn.DepthwiseConv2d(2, (2, 3), 2, padding=((0, 1), (1, 1))),
+        [reals(2, 3, 3, 2)],
+    ),
+    "SeparableConv2d": (lambda: nn.SeparableConv2d(2, 3, 3, padding=1), [reals(1, 3, 3, 2)]),
+    "MaxPool1d": (lambda: nn.MaxPool1d(2, 1), [reals(2, 4, 2)]),
+    "MaxPool2d": (lambda: nn.MaxPool2d((2, 3), padding="same"), [reals(2, 3, 4, 2)]),
+    "MaxPool3d": (lambda: nn.MaxPool3d(2, ceil_mode=True), [reals(1, 2, 3, 2, 1)]),
+    "AvgPool1d": (lambda: nn.AvgPool1d(2), [reals(2, 4, 2)]),
+    "AvgPool2d": (lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), [reals(2, 4, 5, 1)]),
+    "AvgPool3d": (lambda: nn.AvgPool3d((1, 2, 2)), [reals(1, 2, 3, 2, 2)]),
+    "AdaptiveAvgPool1d": (lambda: nn.AdaptiveAvgPool1d(2), [reals(2, 5, 2)]),
+    "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((2, 3)), [reals(2, 4, 6, 1)]),
+    "AdaptiveAvgPool3d": (lambda: nn.AdaptiveAvgPool3d(1), [reals(1, 2, 3, 2, 2)]),
+    "GlobalAvgPool": (lambda: nn.GlobalAvgPool(), [reals(2, 3, 2, 2)]),
+    "GlobalMaxPool": (lambda: nn.GlobalMaxPool(), [reals(2, 3, 2)]),
+    "Upsample": (lambda: nn.Upsample(scale_factor=(2, 3)), [reals(1, 2, 2, 2)]),
+    "Upsample, bilinear": (lambda: nn.Upsample(size=5, mode="bilinear"), [reals(1, 2, 3, 2)]),
+    "SpatialDropout": (lambda: nn.SpatialDropout(0.4), [reals(4, 2, 2, 3)]),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4, eps=0.1), [reals(2, 2, 2, 4)]),
+    "GroupNorm of rows, not affine": (lambda: nn.GroupNorm(2, 6, affine=False), [reals(3, 6)]),
+    "InstanceNorm": (lambda: nn.InstanceNorm(3, affine=True), [reals(2, 2, 3, 3)]),
+    "RNNCell": (lambda: nn.RNNCell(2, 3, bias=False), [reals(2, 2), reals(2, 3)]),
+    "LSTMCell": (lambda: nn.LSTMCell(2, 2), [reals(2, 2)]),
+    "LSTMCell with norms": (lambda: nn.LSTMCell(2, 2, layer_norm=True), [reals(2, 2)]),
+    "GRUCell": (lambda: nn.GRUCell(2, 2), [reals(2, 2)]),
+    "RNN": (lambda: nn.RNN(2, 2, dropout=0.3, num_layers=2), [reals(2, 3, 2)]),
+    "LSTM": (lambda: nn.LSTM(2, 2, bidirectional=True), [reals(2, 3, 2)]),
+    "GRU": (lambda: nn.GRU(2, 2), [reals(2, 3, 2), reals(1, 2, 2)]),
+    "MultiHeadAttention": (lambda: nn.MultiHeadAttention(4, 2, dropout=0.3), [reals(2, 3, 4)]),
+    "MultiHeadAttention to another": (
+        lambda: nn.MultiHeadAttention(2, 1, bias=False, kdim=3, vdim=1, rotary=True),
+        [reals(2, 2, 2), reals(2, 3, 3), reals(2, 3, 1)],
+    ),
+    "SinusoidalPositions": (lambda: nn.SinusoidalPositions(4), [reals(2, 3, 4)]),
+    "LearnedPositions": (lambda: nn.LearnedPositions(4, 3), [reals(2, 3, 3)]),
+    "RotaryPositions": (lambda: nn.RotaryPositions(4), [reals(2, 3, 4)]),
+    "TransformerEncoderLayer": (
+        lambda: nn.TransformerEncoderLayer(4, 2, 3, 0.1, "gelu"),
+        [reals(1, 2, 4)],
+    ),
+    "TransformerEncoder": (
+        lambda: nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(3, 1, 1, 0.1, "tanh", norm_first=True, bias=False), 2
+        ),
+        [reals(1, 2, 3)],
+    ),
+    "TransformerDecoderLayer": (
+        lambda: nn.TransformerDecoderLayer(3, 1, 1, 0.1, "gelu", norm_first=True, bias=False),
+        [reals(1, 2, 3), reals(1, 2, 3, seed=1)],
+    ),
+    "TransformerDecoder": (
+        lambda: nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(3, 1, 1, 0.0, "gelu", bias=False), 1, nn.LayerNorm(3)
+        ),
+        [reals(1, 2, 3), reals(1, 2, 3, seed=1)],
+    ),
     "PReLU": (lambda: nn.PReLU(), [reals(4, 3)]),
     "PReLU by feature": (lambda: nn.PReLU(3, init=0.1), [reals(4, 3)]),
     "Flatten": (lambda: nn.Flatten(), [reals(2, 3, 2)]),
+    "Unflatten": (lambda: nn.Unflatten((1, 3)), [reals(2, 3)]),
     "Identity": (lambda: nn.Identity(), [reals(2, 3)]),
+    "Remat": (
+        lambda: nn.Remat(
+            nn.Sequential(nn.Linear(3, 3), nn.BatchNorm(3), nn.Tanh(), nn.Dropout(0.3)), 2
+        ),
+        [reals(4, 3)],
+    ),
     "Residual": (lambda: nn.Residual(nn.Linear(3, 3)), [reals(2, 3)]),
     "Residual with shortcut": (
         lambda: nn.Residual(nn.Linear(3, 2), nn.Linear(3, 2, bias=False)),
@@ -98,7 +175,18 @@ def test_gradients(name, train):
     cr.check_grad(lambda module, *x: module(*x, train=train, key=KEY), layer, *inputs)
 
 
-@pytest.mark.parametrize("name", ["BatchNorm", "LayerNorm", "RMSNorm", "Bilinear", "Sequential"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BatchNorm",
+        "LayerNorm",
+        "RMSNorm",
+        "Bilinear",
+        "Sequential",
+        "GroupNorm",
+        "Conv2d in groups",
+    ],
+)
 def test_second_derivatives(name):
     layer, inputs = made(name)
     cr.check_grad(lambda x: layer(x, *inputs[1:], train=True, key=KEY), inputs[0], order=2)
@@ -112,7 +200,7 @@ def test_compiled_is_eager(name, train):
     def step(x: Any, key: Any) -> Any:
         def loss(module: nn.Module) -> Any:
             y = module(*x, train=train, key=key)
-            return (y * y).sum(), y
+            return sum((part * part).sum() for part in cr.tree.flatten(y)[0]), y
 
         if layer.trainable_parameters():
             return cr.value_and_grad(loss, has_aux=True)(layer)
@@ -143,7 +231,8 @@ def test_float32_stays_float32(name):
     make, inputs = LAYERS[name]
     layer = make()
     given = [x.astype(np.float32) if x.dtype == np.float64 else x for x in inputs]
-    assert layer(*given, train=True, key=KEY).dtype == np.float32
+    result = layer(*given, train=True, key=KEY)
+    assert {part.dtype for part in cr.tree.flatten(result)[0]} == {np.dtype(np.float32)}
     assert {v.dtype for v in layer.variables().values()} <= {np.dtype(np.float32)}
 
 

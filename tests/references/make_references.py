@@ -28,6 +28,8 @@ strings "inf", "-inf" and "nan". `numpy.array(t["data"], t["dtype"]).reshape(t["
 Outputs have PyTorch's dtype; indices are int64. Every gradient outside the kinks was compared with
 central differences before it was stored.
 
+`convolution.json`: the same for convolution, pooling and resizing.
+
 `optimizers.json`: `problem` holds the data `x`, `y` of sources/optimizers.py and its parameters
 `w`, `b` before the first step; `trajectories`, for each optimizer and choice of `attrs` (PyTorch's
 names), the parameters after steps 1, 2, 3, 10 and 100; `clippings`, gradients before and after
@@ -35,6 +37,18 @@ clipping, and their norm before. Lion, which PyTorch lacks, follows its paper, i
 
 `schedules.json`: `rates[t]` is the learning rate of update t, t = 0 ... 49, with the base rate
 `lr`; the schedule moves on after each update, ReduceLROnPlateau with `metrics[t]`.
+
+`sequences.json`: cases of recurrent layers and transformers, each
+
+    layer        chainrule's name of the layer; `options` make it, `sizes` first, by position
+    case         what sets it apart from the others of the layer
+    state        the parameters by chainrule's path, in chainrule's layout
+    inputs       the differentiable arguments: sequences, then the initial state
+    constants    the other arguments: lengths, mask, causal
+    outputs      what it gives, the final state included
+    weights      like outputs: the gradients are those of sum(output * weights) over all outputs
+    input_grads  like inputs
+    state_grads  like state
 
 `initialisation.json`: `gains` by nonlinearity, and in `draws`, for weights of shape (out, in), what
 each initialiser draws with: `low` and `high` of the uniform, `mean` and `std` of the normal
@@ -49,6 +63,7 @@ from typing import Any
 import numpy as np
 import torch
 from sources import (
+    convolution,
     elementwise,
     initialisation,
     layers,
@@ -57,6 +72,7 @@ from sources import (
     optimizers,
     reductions,
     schedules,
+    sequences,
     shapes,
 )
 from sources.cases import SEED, encode
@@ -92,6 +108,7 @@ def main() -> None:
     if twice := {label for label in labels if labels.count(label) > 1}:
         sys.exit(f"two cases have the same name: {sorted(twice)}")
     write("operations.json", made_with=MADE_WITH, cases=cases)
+    write("convolution.json", made_with=MADE_WITH, cases=convolution.ops.cases)
     write(
         "optimizers.json",
         made_with=MADE_WITH,
@@ -100,6 +117,7 @@ def main() -> None:
         clippings=list(optimizers.clippings()),
     )
     write("schedules.json", made_with=MADE_WITH, sequences=list(schedules.sequences()))
+    write("sequences.json", made_with=MADE_WITH, cases=list(sequences.cases()))
     write(
         "initialisation.json",
         made_with=MADE_WITH,

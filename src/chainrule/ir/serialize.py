@@ -149,9 +149,7 @@ def _read_type(data: Any) -> Type:
     return Type(as_dtype(_text(name)), tuple(shape))
 
 
-def _read_node(
-    entry: Any, earlier: list[Node], arrays: Arrays, max_elements: int | None
-) -> Node:
+def _read_node(entry: Any, earlier: list[Node], arrays: Arrays, max_elements: int | None) -> Node:
     node_type = _read_type(entry["type"])
     if _text(entry["op"]) not in OPERATIONS:
         raise ModelFileError(

@@ -56,7 +56,7 @@ class Record(Type):
 
     __slots__ = ()
 
-    def __new__(cls, parts: Iterable[Type]) -> Record:
+    def __new__(cls, parts: Iterable[Type]) -> Record:  # noqa: D102
         return Type.__new__(cls, _VOID, cast("tuple[int, ...]", tuple(parts)))
 
     @property

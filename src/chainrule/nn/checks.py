@@ -47,3 +47,24 @@ def features_last(x: TensorLike, *extents: int) -> Tensor:
             hint="What a layer gives must be what the next one takes.",
         )
     return given
+
+
+def image(x: TensorLike, layout: str, channels: int | None = None) -> Tensor:
+    """The input as a tensor, whose axes must be those of the layout, with so many channels."""
+    given = as_tensor(x)
+    if given.ndim != layout.count(",") + 1:
+        raise ShapeError(
+            "The input does not fit the layer.",
+            expected=layout,
+            found=str(given.type),
+            hint="A single image is x[None]; one without channels x[..., None].",
+        )
+    if channels is not None and given.shape[-1] != channels:
+        raise ShapeError(
+            "The input does not fit the layer.",
+            expected=f"{channels} channels on the last axis",
+            found=f"{given.shape[-1]} ({given.type})",
+            hint=f"Images are channels-last: {layout}. What a layer gives must be what the next "
+            "one takes.",
+        )
+    return given

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from .. import ops
@@ -10,7 +13,7 @@ from ..errors import ConfigError, ShapeError
 from ..tensor import Tensor, TensorLike, as_tensor
 from .module import Module
 
-__all__ = ["Flatten", "Identity", "Residual", "Sequential"]
+__all__ = ["Flatten", "Identity", "Remat", "Residual", "Sequential", "Unflatten"]
 
 
 class Sequential(Module):
@@ -89,6 +92,52 @@ def _need_module(found: Any, name: int | str) -> Module:
                       found=repr(found), hint=hint)  # fmt: skip
 
 
+class Remat(Module):
+    """The same layers with less memory in training: most results are computed twice.
+
+    The layers are cut into pieces; only what goes from piece to piece is kept for the backward
+    pass, which computes the inside of each piece again. With n layers in √n pieces O(√n) results
+    are in memory at a time, for one more forward pass (Chen et al., 2016); see `cr.remat`.
+
+    Args:
+        network: the layers.
+        pieces: how many pieces; √n without it.
+
+    Raises:
+        ConfigError: there are fewer layers than pieces.
+
+    Example:
+        >>> import chainrule as cr
+        >>> net = cr.nn.Sequential(*(cr.nn.Linear(4, 4) for _ in range(9)))
+        >>> cr.nn.Remat(net)(cr.ones((2, 4))).shape
+        (2, 4)
+    """
+
+    def __init__(self, network: Sequential, pieces: int | None = None) -> None:
+        count = len(network)
+        self.pieces = max(1, round(math.sqrt(count))) if pieces is None else pieces
+        if not 1 <= self.pieces <= max(count, 1):
+            raise ConfigError("The layers cannot be cut into so many pieces.",
+                              expected=f"from 1 to {count}", found=repr(pieces))  # fmt: skip
+        self.network = network
+
+    def forward(self, x: Any) -> Any:
+        layers = list(self.network)
+        bounds = [len(layers) * i // self.pieces for i in range(self.pieces + 1)]
+        for start, stop in itertools.pairwise(bounds):
+            x = ops.remat(functools.partial(_one_by_one, layers[start:stop]))(x)
+        return x
+
+    def extra_repr(self) -> str:
+        return f"pieces={self.pieces}"
+
+
+def _one_by_one(layers: list[Module], x: Any) -> Any:
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
 class Residual(Module):
     """x + module(x): the module only learns what to change (He et al., 2016).
 
@@ -136,6 +185,29 @@ class Flatten(Module):
 
     def forward(self, x: TensorLike) -> Tensor:
         return ops.flatten(x, self.start)
+
+
+class Unflatten(Module):
+    """The last axis as several: from vectors to images.
+
+    Args:
+        shape: their extents.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.Unflatten((2, 3))(cr.ones((5, 6))).shape
+        (5, 2, 3)
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+
+    def forward(self, x: TensorLike) -> Tensor:
+        x = as_tensor(x)
+        return ops.reshape(x, (*x.shape[:-1], *self.shape))
+
+    def extra_repr(self) -> str:
+        return str(self.shape)
 
 
 class Identity(Module):

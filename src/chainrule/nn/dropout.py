@@ -9,7 +9,7 @@ from ..tensor import Tensor, TensorLike
 from .checks import fraction
 from .module import Module
 
-__all__ = ["AlphaDropout", "Dropout"]
+__all__ = ["AlphaDropout", "Dropout", "SpatialDropout"]
 
 
 class _Dropout(Module):
@@ -28,7 +28,12 @@ class _Dropout(Module):
                 hint="Make a key with cr.random.key(seed), and for every step a new one with "
                 "cr.random.fold_in(key, step).",
             )
-        return self._drop(given, random.uniform(key, given.shape, dtype=given.dtype) >= self.p)
+        drawn = random.uniform(key, self._drawn(given.shape), dtype=given.dtype)
+        return self._drop(given, drawn >= self.p)
+
+    def _drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of what is drawn, which is broadcast to that of the input."""
+        return shape
 
     def _drop(self, x: Tensor, keep: Tensor) -> Tensor:
         raise NotImplementedError
@@ -58,6 +63,26 @@ class Dropout(_Dropout):
 
     def _drop(self, x: Tensor, keep: Tensor) -> Tensor:
         return where(keep, x * (1 / (1 - self.p)), 0.0)
+
+
+class SpatialDropout(Dropout):
+    """Dropout of whole channels: neighbours in an image are too alike to be dropped one by one.
+
+    PyTorch's Dropout1d, 2d and 3d: for each image of (batch, *extents, channels) each channel
+    becomes 0 with probability p, the others are divided by 1 - p (Tompson et al., CVPR 2015).
+
+    Args:
+        p: probability of dropping, 0 ≤ p < 1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> y = cr.nn.SpatialDropout(0.5)(cr.ones((4, 2, 2, 3)), train=True, key=cr.random.key(0))
+        >>> bool((y == y[:, :1, :1]).all())
+        True
+    """
+
+    def _drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], *(1 for _ in shape[1:-1]), shape[-1]) if len(shape) > 1 else shape
 
 
 #: Where selu ends for x → -∞: -scale·α.

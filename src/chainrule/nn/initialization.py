@@ -14,13 +14,14 @@ import itertools
 import math
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .. import ops
 from ..errors import ConfigError
 from ..ops import random
+from ..ops.declare import cast
 from ..tensor import Buffer, Parameter, Tensor, as_tensor
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ones",
     "orthogonal",
     "parameter",
+    "redraw",
     "truncated_normal",
     "uniform",
     "xavier_normal",
@@ -315,3 +317,14 @@ def buffer(shape: Shape, initial: str | Initializer) -> Buffer:
     made = Buffer(_draw(shape, found))
     made.initial = found
     return made
+
+
+M = TypeVar("M")
+
+
+def redraw(module: M) -> M:
+    """The module with its variables drawn anew, so that a copy differs from its original."""
+    for variable in module.variables().values():  # type: ignore[attr-defined]
+        if variable.initial is not None:
+            variable.assign(cast(_draw(variable.shape, variable.initial), variable.dtype))
+    return module

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 
-from ..errors import ShapeError
-from ..ops import mean, rsqrt
+from ..errors import ConfigError, ShapeError
+from ..ops import mean, reshape, rsqrt
 from ..ops.declare import floating
 from ..tensor import Buffer, Tensor, TensorLike
 from .checks import features_last, fraction, whole_number
 from .initialization import buffer, parameter
 from .module import Module
 
-__all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
 
 
 class BatchNorm(Module):
     """y = (x - mean) / √(var + eps) · weight + bias, for every feature over the batch.
 
-    The features are on the last axis; the batch is all other axes. While training, mean and
+    The features are on the last axis; the batch is all other axes: of rows, series and images this
+    is PyTorch's BatchNorm1d, 2d and 3d. While training, mean and
     variance are those of the batch (divided by n), and the running statistics move towards them
     (with the variance divided by n - 1, as in PyTorch): new = (1 - momentum)·old + momentum·batch.
     Otherwise the running statistics are used (Ioffe and Szegedy, 2015).
@@ -160,6 +162,92 @@ class RMSNorm(Module):
     def extra_repr(self) -> str:
         shape = _brief(self.normalized_shape)
         return f"{shape}, eps={self.eps}{_without_affine(self.weight)}"
+
+
+class GroupNorm(Module):
+    """y = (x - mean) / √(var + eps) · weight + bias, for every image over each group of channels.
+
+    Mean and variance (divided by n) are over all extents and the channels of a group, so that the
+    other images of the batch play no part (Wu and He, ECCV 2018).
+
+    ``weight``, ``bias``: parameters (channels).
+
+    Args:
+        num_groups: into how many groups the channels are divided.
+        num_channels: extent of the last axis.
+        eps: keeps the root away from 0.
+        affine: whether there are a weight and a bias.
+
+    Raises:
+        ConfigError: the groups do not divide the channels.
+        ShapeError: a group is a single number, whose variance would be 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.GroupNorm(2, 4)(cr.tensor([[1.0, 3.0, 7.0, 5.0]])).tolist()
+        [[-0.99999..., 0.99999..., 0.99999..., -0.99999...]]
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
+    ) -> None:
+        self.num_groups = whole_number("num_groups", num_groups)
+        self.num_channels = whole_number("num_channels", num_channels)
+        if num_channels % num_groups:
+            raise ConfigError(
+                "The channels are divided among the groups.",
+                where=f"layer {type(self).__name__}",
+                expected=f"num_channels that {num_groups} divides",
+                found=str(num_channels),
+            )
+        self.eps = eps
+        self.weight = parameter((num_channels,), "ones") if affine else None
+        self.bias = parameter((num_channels,), "zeros") if affine else None
+
+    def forward(self, x: TensorLike) -> Tensor:
+        x = features_last(floating(x), self.num_channels)
+        size = self.num_channels // self.num_groups
+        places = math.prod(x.shape[1:-1])
+        if x.ndim < 2 or places * size == 1:
+            raise ShapeError(
+                f"{type(self).__name__} cannot normalise single numbers: their variance is 0.",
+                expected=f"(batch, *extents, {self.num_channels}) with several numbers in a group",
+                found=str(x.type),
+            )
+        grouped = reshape(x, (x.shape[0], places, self.num_groups, size))
+        centred = grouped - mean(grouped, (1, 3), keepdims=True)
+        variance = mean(centred * centred, (1, 3), keepdims=True)
+        y = reshape(centred * rsqrt(variance + self.eps), x.shape)
+        return _affine(y, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        options = f"eps={self.eps}{_without_affine(self.weight)}"
+        return f"{self.num_groups}, {self.num_channels}, {options}"
+
+
+class InstanceNorm(GroupNorm):
+    """y = (x - mean) / √(var + eps), for every image and channel over its extents.
+
+    PyTorch's InstanceNorm1d, 2d and 3d without running statistics (Ulyanov et al., 2016): a
+    `GroupNorm` with as many groups as channels.
+
+    Args:
+        num_features: extent of the last axis.
+        eps: keeps the root away from 0.
+        affine: whether there are a weight and a bias.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.InstanceNorm(1)(cr.tensor([[[1.0], [3.0]]])).reshape(-1).tolist()
+        [-0.99999..., 0.99999...]
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
+        super().__init__(num_features, num_features, eps, affine)
+
+    def extra_repr(self) -> str:
+        affine = ", affine=True" if self.weight is not None else ""
+        return f"{self.num_channels}, eps={self.eps}{affine}"
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -27,6 +27,7 @@ from .activation import (
     tanhshrink,
     threshold,
 )
+from .attention import scaled_dot_product_attention
 from .convolution import (
     conv1d,
     conv2d,
@@ -184,6 +185,7 @@ from .reduction import (
     sum,
     var,
 )
+from .scan import remat, scan
 from .shape import (
     arange,
     concatenate,
@@ -364,12 +366,15 @@ __all__ = [
     "relu",
     "relu6",
     "remainder",
+    "remat",
     "repeat",
     "reshape",
     "roll",
     "rot90",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
+    "scan",
     "scatter_add",
     "searchsorted",
     "selu",

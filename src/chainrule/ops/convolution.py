@@ -45,7 +45,7 @@ from .windows import (
 # ---- type rules ------------------------------------------------------------------------------
 
 
-def _check(x: Type, w: Type, groups: int) -> None:
+def _check(x: Type, w: Type, groups: Any) -> None:
     """Whether an image of this type goes with weights of that type."""
     need_float("A convolution", x)
     if x.dtype != w.dtype or len(x.shape) != len(w.shape) or len(x.shape) < 3:
@@ -55,7 +55,7 @@ def _check(x: Type, w: Type, groups: int) -> None:
             found=f"{x} and {w}",
         )
     channels, outputs = w.shape[-2] * groups, w.shape[-1]
-    if groups < 1 or outputs % groups:
+    if not isinstance(groups, (int, np.integer)) or groups < 1 or outputs % groups:
         raise ShapeError(
             f"{outputs} output channels cannot be divided into {groups} groups.", found=str(w)
         )
@@ -217,12 +217,12 @@ def _slide(
 
 #: Shapes of image and weights with attributes, for the samples of all three operations.
 _CASES: tuple[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
-    ((2, 5, 2), (3, 2, 3), _slide(1, before=1, after=2)),
-    ((2, 7, 1), (2, 1, 2), _slide(1, stride=2, dilation=3)),
-    ((2, 4, 3, 2), (2, 2, 2, 3), _slide(2, before=1)),
-    ((1, 4, 4, 4), (3, 2, 2, 2), _slide(2, stride=2, before=1, after=1, groups=2)),
-    ((2, 3, 3, 2), (2, 2, 1, 4), _slide(2, before=1, after=1, groups=2)),
-    ((1, 2, 3, 2, 1), (2, 1, 2, 1, 2), _slide(3, after=1)),
+    ((2, 3, 2), (3, 2, 1), _slide(1, before=1, after=2)),
+    ((1, 6, 1), (2, 1, 2), _slide(1, stride=2, dilation=3)),
+    ((1, 3, 2, 2), (2, 2, 2, 1), _slide(2, before=1)),
+    ((1, 3, 3, 2), (3, 2, 1, 2), _slide(2, stride=2, before=1, after=1, groups=2)),
+    ((1, 2, 1, 4), (2, 1, 2, 2), _slide(2, after=1, groups=2)),
+    ((1, 2, 2, 2, 1), (2, 1, 2, 1, 1), _slide(3, after=1)),
     ((0, 4, 1), (3, 1, 2), _slide(1)),
 )
 
@@ -401,14 +401,14 @@ def _conv_transpose(
 
 
 def _example(rank: int, *options: dict[str, Any]) -> Any:
-    shapes = [(2, *range(4, 4 + rank), 2), (*(2,) * rank, 2, 2), (2,)]
+    shapes = [(1, *(3, 2, 2)[:rank], 2), (*(2,) * rank, 2, 2), (2,)]
     return lambda: [
         Sample(tuple(reals(*shape, seed=i) for i, shape in enumerate(shapes)), option)
         for option in options
     ]
 
 
-@function(_example(1, {}, {"padding": ((2, 0),), "dilation": 2}))
+@function(_example(1, {"padding": ((2, 0),), "dilation": 2}))
 def conv1d(
     x: TensorLike,
     weight: TensorLike,

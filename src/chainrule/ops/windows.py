@@ -169,19 +169,19 @@ def margins(
 
 def check_padding(padding: Padding, rank: int) -> tuple[Extents, Extents]:
     """The padding before and after on each axis; zeros for "same", which depends on the input."""
-    if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ConfigError(
-                "Unknown padding.",
-                expected="'same', 'valid', a number, one for each axis, or (before, after) pairs",
-                found=repr(padding),
-            )
+    if padding in ("same", "valid"):
         return (0,) * rank, (0,) * rank
-    pairs = isinstance(padding, Sequence) and any(isinstance(one, Sequence) for one in padding)
-    if not pairs:
-        both = per_axis("padding", padding, rank, least=0)  # type: ignore[arg-type]
-        return both, both
-    if any(not isinstance(one, Sequence) or len(one) != 2 for one in padding):  # type: ignore[union-attr]
-        raise ConfigError("Explicit padding is (before, after) for each axis.", found=repr(padding))
-    before, after = zip(*padding, strict=True)  # type: ignore[arg-type]
-    return tuple(per_axis("padding", tuple(side), rank, least=0) for side in (before, after))  # type: ignore[return-value]
+    sides: Any = [padding, padding]
+    if isinstance(padding, Sequence) and any(isinstance(one, Sequence) for one in padding):
+        pairs = [one if isinstance(one, Sequence) else () for one in padding]
+        sides = [[pair[side] for pair in pairs if len(pair) == 2] for side in (0, 1)]
+    try:
+        before, after = (per_axis("padding", side, rank, least=0) for side in sides)
+    except ConfigError:
+        raise ConfigError(
+            "Unknown padding.",
+            expected=f"'same', 'valid', a number from 0, {rank} of them, one for each axis, or "
+            f"{rank} pairs (before, after)",
+            found=repr(padding),
+        ) from None
+    return before, after

@@ -131,9 +131,9 @@ queries, keys, values = real(1, 2, 3, 2), real(1, 2, 3, 2), real(1, 2, 3, 2)
 ops.add("scaled_dot_product_attention", F.scaled_dot_product_attention, queries, keys, values)
 ops.add(
     "scaled_dot_product_attention",
-    lambda q, k, v, is_causal: F.scaled_dot_product_attention(q, k, v, is_causal=is_causal),
+    lambda q, k, v, causal: F.scaled_dot_product_attention(q, k, v, is_causal=causal),
     queries,
     keys,
     values,
-    is_causal=True,
+    causal=True,
 )

@@ -1,0 +1,42 @@
+"""Ready networks: `chainrule.models`. Each is a function that puts layers together."""
+
+from __future__ import annotations
+
+from .autoencoder import Autoencoder, autoencoder, conv_autoencoder
+from .gan import GAN, dcgan, gan
+from .gpt import GPT, gpt
+from .lenet import lenet
+from .mlp import mlp
+from .mobilenet import mobilenet
+from .resnet import resnet
+from .sequence import SequenceModel, gru, lstm
+from .tcn import TCN, tcn
+from .transformer import TransformerClassifier, transformer_classifier
+from .vae import VAE, vae, vae_loss
+from .vgg import vgg
+
+__all__ = [
+    "GAN",
+    "GPT",
+    "TCN",
+    "VAE",
+    "Autoencoder",
+    "SequenceModel",
+    "TransformerClassifier",
+    "autoencoder",
+    "conv_autoencoder",
+    "dcgan",
+    "gan",
+    "gpt",
+    "gru",
+    "lenet",
+    "lstm",
+    "mlp",
+    "mobilenet",
+    "resnet",
+    "tcn",
+    "transformer_classifier",
+    "vae",
+    "vae_loss",
+    "vgg",
+]

@@ -1,0 +1,163 @@
+"""A language model: a small GPT-2.
+
+Source: Radford et al., "Language models are unsupervised multitask learners", 2019.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from .. import nn
+from ..errors import ConfigError, ShapeError
+from ..ops import (
+    arange,
+    argmax,
+    concatenate,
+    expand_dims,
+    log,
+    matmul,
+    random,
+    scan,
+    top_k,
+    transpose,
+    where,
+)
+from ..tensor import Tensor, TensorLike, as_tensor
+
+
+class GPT(nn.Module):
+    """Embedding with learned positions, causal blocks that normalise first, tied output.
+
+    The logits are products with the vectors of the embedding: one weight, used twice (Press and
+    Wolf, 2017).
+
+    A call takes the numbers of words (rows, time) and gives logits (rows, time, vocabulary) of
+    each next word; with a ``cache`` (of `cache`) the numbers follow those in it, and the result
+    is the pair (logits, new cache).
+
+    Args:
+        vocabulary: how many words there are.
+        context: the longest sequence.
+        width: features of a word.
+        heads: of the attention; must divide the width.
+        layers: how many blocks.
+        dropout: the probability of dropping.
+    """
+
+    def __init__(
+        self, vocabulary: int, context: int, width: int, heads: int, layers: int, dropout: float
+    ) -> None:
+        small = functools.partial(nn.init.normal, std=0.02)
+        self.tokens = nn.Embedding(vocabulary, width, init=small)
+        self.positions = nn.LearnedPositions(context, width)
+        self.dropout = nn.Dropout(dropout)
+        block = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, dropout, activation="gelu", norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(block, layers, nn.LayerNorm(width))
+
+    def forward(self, numbers: TensorLike, cache: Any = None) -> Any:
+        first = 0 if cache is None else cache[0]["position"]
+        x = self.dropout(self.positions(self.tokens(numbers), first))
+        if cache is None:
+            return self._logits(self.blocks(x, causal=True))
+        x, cache = self.blocks(x, cache=cache)
+        return self._logits(x), cache
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return matmul(x, transpose(self.tokens.weight))
+
+    def cache(self, rows: int, room: int) -> list[nn.AttentionCache]:
+        """Empty caches of the blocks: so many rows, with room for so many words."""
+        return self.blocks.cache(rows, room, self.tokens.weight.dtype)
+
+    def generate(
+        self,
+        prompt: TensorLike,
+        count: int,
+        key: Tensor | None = None,
+        temperature: float = 1.0,
+        top: int | None = None,
+    ) -> Tensor:
+        """The prompt and the words that follow it, each drawn by the probabilities of the model.
+
+        Every word is computed once: keys and values of the earlier ones are kept.
+
+        Args:
+            prompt: (rows, time), whole numbers.
+            count: how many words to add.
+            key: random key; without one the most likely word is taken.
+            temperature: what logits are divided by: the lower, the surer.
+            top: draw from so many of the most likely words only.
+
+        Returns:
+            (rows, time + count), int64.
+
+        Raises:
+            ShapeError: there is no word to start from, or no room for all of them.
+        """
+        numbers = as_tensor(prompt, "int64")
+        room = self.positions.max_length
+        if numbers.ndim != 2 or not numbers.shape[1] or numbers.shape[1] + count > room:
+            raise ShapeError(
+                "The prompt does not fit the model.",
+                expected=f"(rows, time), time from 1 to {room} - {count} to be added",
+                found=str(numbers.type),
+            )
+        if count < 1:
+            return numbers
+        if temperature <= 0 or (top is not None and not 1 <= top <= self.tokens.num_embeddings):
+            raise ConfigError("This cannot be drawn from.",
+                              expected="temperature > 0, top from 1 to the vocabulary",
+                              found=f"temperature={temperature}, top={top}")  # fmt: skip
+
+        def draw(logits: Tensor, step: Any) -> Tensor:
+            if key is None:
+                return argmax(logits, -1)
+            scaled = logits / temperature
+            if top is not None:
+                least = top_k(scaled, top)[0][:, -1:]
+                scaled = where(scaled >= least, scaled, -float("inf"))
+            # The largest of logit + noise of Gumbel is drawn with the softmax's probabilities.
+            u = random.uniform(random.fold_in(key, step), scaled.shape)
+            return argmax(scaled - log(-log(u)), -1)
+
+        def body(carry: Any, step: Tensor) -> tuple[Any, Tensor]:
+            word, cache = carry
+            logits, cache = self(expand_dims(word, 1), cache=cache)
+            return (draw(logits[:, -1], step), cache), word
+
+        logits, cache = self(numbers, cache=self.cache(numbers.shape[0], room))
+        start = (draw(logits[:, -1], 0), cache)
+        (last, _), words = scan(body, start, arange(1, count), differentiable=False)
+        return concatenate([numbers, transpose(words), expand_dims(last, 1)], 1)
+
+
+def gpt(
+    vocabulary: int,
+    context: int = 256,
+    width: int = 128,
+    heads: int = 4,
+    layers: int = 4,
+    dropout: float = 0.0,
+) -> GPT:
+    """A language model that gives the logits of each next word, and continues texts.
+
+    Args:
+        vocabulary: how many words (or letters) there are.
+        context: the longest sequence.
+        width: features of a word.
+        heads: of the attention; must divide the width.
+        layers: how many blocks.
+        dropout: the probability of dropping.
+
+    Example:
+        >>> import chainrule as cr
+        >>> model = cr.models.gpt(10, context=8, width=16, layers=2)
+        >>> model(cr.tensor([[1, 2, 3]])).shape
+        (1, 3, 10)
+        >>> model.generate([[1, 2, 3]], 4, cr.random.key(0)).shape
+        (1, 7)
+    """
+    return GPT(vocabulary, context, width, heads, layers, dropout)

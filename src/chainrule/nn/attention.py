@@ -1,0 +1,328 @@
+"""Attention of many heads, with a cache of what was seen before, and positions.
+
+Sequences are (rows, time, features).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+
+from ..errors import ConfigError, OutOfRangeError, ShapeError
+from ..ops import (
+    arange,
+    clip,
+    concatenate,
+    cos,
+    expand_dims,
+    matmul,
+    reshape,
+    scaled_dot_product_attention,
+    sin,
+    take,
+    transpose,
+    where,
+    zeros,
+)
+from ..ops.attention import attention_weights
+from ..ops.declare import cast, floating
+from ..ops.shape import narrow
+from ..tensor import Tensor, TensorLike, as_tensor
+from .checks import features_last, fraction, whole_number
+from .dropout import Dropout
+from .initialization import normal, parameter
+from .linear import Linear
+from .module import Module
+
+__all__ = [
+    "AttentionCache",
+    "LearnedPositions",
+    "MultiHeadAttention",
+    "RotaryPositions",
+    "SinusoidalPositions",
+]
+
+
+class AttentionCache(TypedDict):
+    """Keys and values of the positions that were seen, for as many as there is room.
+
+    Its shapes stay the same from step to step, so that a compiled step runs for all of them.
+    """
+
+    #: (rows, heads, room, features of a head)
+    keys: Tensor
+    #: the same
+    values: Tensor
+    #: how many positions are filled
+    position: Tensor
+
+
+class MultiHeadAttention(Module):
+    """Attention by several heads, each in features of its own (Vaswani et al., 2017).
+
+        y = concat(head₁ … head_h)·W_o,  headᵢ = attention(x·W_q, k·W_k, v·W_v) of its features
+
+    A call takes queries (rows, n, embed_dim), keys (rows, m, kdim) and values (rows, m, vdim);
+    without them the queries stand for all three (self-attention). ``mask`` is broadcast to (rows,
+    heads, n, m): truth values, true where a query may look, or numbers that are added to the
+    scores. To hide padding, give a mask (rows, 1, 1, m). ``causal`` hides what is after a query.
+
+    With a ``cache`` (of `cache`) the queries are the positions that follow those in it; they look
+    at all positions up to their own, and the result is the pair (y, new cache).
+
+    Args:
+        embed_dim: extent of the last axis of the queries and of the result.
+        num_heads: how many heads share it; must divide it.
+        dropout: probability of dropping a weight of the attention, while training.
+        bias: whether the four linear maps have one.
+        kdim: extent of the last axis of the keys; embed_dim without it.
+        vdim: that of the values.
+        rotary: turn queries and keys by their positions: see `RotaryPositions`.
+
+    Raises:
+        ConfigError: num_heads does not divide embed_dim.
+        ShapeError: inputs or mask do not fit; it names both shapes.
+
+    Example:
+        >>> import chainrule as cr
+        >>> attention = cr.nn.MultiHeadAttention(8, 2)
+        >>> x = cr.ones((3, 5, 8))
+        >>> attention(x, causal=True).shape
+        (3, 5, 8)
+        >>> y, cache = attention(x[:, :1], cache=attention.cache(3, 5))
+        >>> y.shape, cache["position"].item()
+        ((3, 1, 8), 1)
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        *,
+        rotary: bool = False,
+    ) -> None:
+        self.embed_dim = whole_number("embed_dim", embed_dim)
+        self.num_heads = whole_number("num_heads", num_heads)
+        if embed_dim % num_heads:
+            raise ConfigError(
+                "The heads of an attention share its features equally.",
+                expected=f"num_heads that divides embed_dim = {embed_dim}",
+                found=f"num_heads = {num_heads}",
+            )
+        kdim, vdim = kdim or embed_dim, vdim or embed_dim
+        self.q_proj = Linear(embed_dim, embed_dim, bias, init="xavier_uniform")
+        self.k_proj = Linear(kdim, embed_dim, bias, init="xavier_uniform")
+        self.v_proj = Linear(vdim, embed_dim, bias, init="xavier_uniform")
+        self.out_proj = Linear(embed_dim, embed_dim, bias, init="xavier_uniform")
+        rate = fraction("The probability dropout of dropping", dropout, include_one=False)
+        self.dropout = Dropout(rate) if rate else None
+        self.positions = RotaryPositions(embed_dim // num_heads) if rotary else None
+
+    def forward(
+        self,
+        query: TensorLike,
+        keys: TensorLike | None = None,
+        values: TensorLike | None = None,
+        *,
+        mask: TensorLike | None = None,
+        causal: bool = False,
+        cache: AttentionCache | None = None,
+    ) -> Any:
+        query = self._sequences(query, self.embed_dim)
+        keys = query if keys is None else keys
+        values = keys if values is None else values
+        q = self._heads(self.q_proj(query))
+        k, v = self._heads(self.k_proj(keys)), self._heads(self.v_proj(values))
+        first: Any = 0 if cache is None else cache["position"]
+        if self.positions is not None:
+            q, k = self.positions(q, first), self.positions(k, first)
+        if cache is None:
+            return self._attend(q, k, v, mask, causal)
+        if mask is not None:
+            raise ConfigError("An attention with a cache takes no mask: it is causal.")
+        cache = _extended(cache, k, v)
+        room = cache["keys"].shape[2]
+        seen = arange(room) <= expand_dims(first + arange(q.shape[2]), 1)
+        return self._attend(q, cache["keys"], cache["values"], seen, False), cache
+
+    def cache(self, rows: int, room: int, dtype: Any = float) -> AttentionCache:
+        """An empty cache for so many rows, with room for so many positions."""
+        shape = (rows, self.num_heads, room, self.embed_dim // self.num_heads)
+        return {"keys": zeros(shape, dtype), "values": zeros(shape, dtype),
+                "position": as_tensor(0)}  # fmt: skip
+
+    def _sequences(self, x: TensorLike, features: int) -> Tensor:
+        given = features_last(x, features)
+        if given.ndim != 3:
+            raise ShapeError("An attention takes sequences.", expected=f"(rows, time, {features})",
+                             found=str(given.type),
+                             hint="One sequence is a batch of one row: x[None].")  # fmt: skip
+        return given
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(rows, time, features) as (rows, heads, time, features of a head)."""
+        rows, time, width = x.shape
+        apart = reshape(x, (rows, time, self.num_heads, width // self.num_heads))
+        return transpose(apart, (0, 2, 1, 3))
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, causal: bool) -> Tensor:
+        if self.dropout is None:
+            y = scaled_dot_product_attention(q, k, v, mask, causal)
+        else:
+            y = matmul(self.dropout(attention_weights(q, k, mask, causal)), v)
+        rows, _, time, _ = y.shape
+        joined: Tensor = self.out_proj(
+            reshape(transpose(y, (0, 2, 1, 3)), (rows, time, self.embed_dim))
+        )
+        return joined
+
+    def extra_repr(self) -> str:
+        return f"{self.embed_dim}, {self.num_heads}"
+
+
+def _extended(cache: AttentionCache, k: Tensor, v: Tensor) -> AttentionCache:
+    """The cache with the new keys and values at its position."""
+    position, count, room = cache["position"], k.shape[2], cache["keys"].shape[2]
+    for old, new in ((cache["keys"], k), (cache["values"], v)):
+        if old.shape[:2] != new.shape[:2] or old.shape[3] != new.shape[3]:
+            raise ShapeError("The cache of the attention does not fit the input.",
+                             expected=str(old.type), found=str(new.type))  # fmt: skip
+    filled = position.node.value
+    if count > room or (filled is not None and int(filled) + count > room):
+        raise OutOfRangeError(
+            "The cache of the attention is full.",
+            expected=f"at most {room} positions",
+            found=f"{count} more after {'some' if filled is None else int(filled)}",
+            hint="Make it with more room.",
+        )
+    place = arange(room) - position
+    here = expand_dims((place >= 0) & (place < count), 1)
+    source = clip(place, 0, count - 1)
+    return {
+        "keys": where(here, take(k, source, 2), cache["keys"]),
+        "values": where(here, take(v, source, 2), cache["values"]),
+        "position": position + count,
+    }
+
+
+# ---- positions -------------------------------------------------------------------------------
+
+
+def _angles(steps: int, first: Any, features: int, base: float) -> Tensor:
+    """position·base^(-2i/features), (steps, features / 2), in float64."""
+    rates = base ** (-np.arange(0, features, 2) / features)
+    positions = cast(as_tensor(first, "int64") + arange(steps), "float64")
+    product: Tensor = expand_dims(positions, 1) * rates
+    return product
+
+
+def _even(features: int) -> int:
+    if whole_number("features", features) % 2:
+        raise ConfigError("Positions are turned in pairs of features.",
+                          expected="an even number of features", found=str(features))  # fmt: skip
+    return features
+
+
+class SinusoidalPositions(Module):
+    """x + P with fixed waves for positions (Vaswani et al., 2017); nothing is learned.
+
+        P[t, 2i] = sin(t·base^(-2i/features)),  P[t, 2i+1] = cos(the same)
+
+    A call takes x (…, time, features) and the ``first`` position, 0 without it.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.SinusoidalPositions(2)(cr.zeros((2, 2))).tolist()
+        [[0.0, 1.0], [0.841..., 0.540...]]
+    """
+
+    def __init__(self, features: int, base: float = 10000.0) -> None:
+        self.features, self.base = _even(features), base
+
+    def forward(self, x: TensorLike, first: TensorLike = 0) -> Tensor:
+        x = features_last(floating(x), self.features)
+        angles = expand_dims(_angles(x.shape[-2], first, self.features, self.base), 2)
+        waves = reshape(concatenate([sin(angles), cos(angles)], 2), x.shape[-2:])
+        y: Tensor = x + cast(waves, x.dtype)
+        return y
+
+    def extra_repr(self) -> str:
+        return str(self.features) if self.base == 10000.0 else f"{self.features}, base={self.base}"
+
+
+class LearnedPositions(Module):
+    """x + P with a learned vector for every position; ``weight`` is (max_length, features).
+
+    A call takes x (…, time, features) and the ``first`` position, 0 without it.
+
+    Raises:
+        ShapeError: the sequence is longer than max_length.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.LearnedPositions(10, 4)(cr.zeros((2, 7, 4))).shape
+        (2, 7, 4)
+    """
+
+    def __init__(self, max_length: int, features: int) -> None:
+        self.max_length = whole_number("max_length", max_length)
+        self.features = whole_number("features", features)
+        self.weight = parameter((self.max_length, self.features), _small)
+
+    def forward(self, x: TensorLike, first: TensorLike = 0) -> Tensor:
+        x = features_last(floating(x), self.features)
+        start, steps = as_tensor(first, "int64"), x.shape[-2]
+        known = start.node.value
+        last = steps + (0 if known is None else int(known))
+        if last > self.max_length:
+            raise ShapeError("The sequence is longer than there are positions.",
+                             expected=f"at most {self.max_length}", found=str(last))  # fmt: skip
+        if known is not None:
+            rows = narrow(self.weight, 0, last - steps, last)
+        else:
+            rows = take(self.weight, start + arange(steps))
+        y: Tensor = x + rows
+        return y
+
+    def extra_repr(self) -> str:
+        return f"{self.max_length}, {self.features}"
+
+
+def _small(key: Tensor, shape: tuple[int, ...], dtype: Any) -> Tensor:
+    return normal(key, shape, dtype, std=0.02)
+
+
+class RotaryPositions(Module):
+    """Vectors turned by angles that grow with the position (Su et al., "RoFormer", 2021).
+
+    The products of a query and a key then depend on their distance only. Features i and
+    i + features/2 are a pair, turned by φ = t·base^(-2i/features):
+
+        (a, b) ↦ (a·cos φ - b·sin φ, a·sin φ + b·cos φ)
+
+    A call takes x (…, time, features) and the ``first`` position, 0 without it.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.RotaryPositions(2)(cr.tensor([[1.0, 0.0], [1.0, 0.0]])).tolist()
+        [[1.0, 0.0], [0.540..., 0.841...]]
+    """
+
+    def __init__(self, features: int, base: float = 10000.0) -> None:
+        self.features, self.base = _even(features), base
+
+    def forward(self, x: TensorLike, first: TensorLike = 0) -> Tensor:
+        x = features_last(floating(x), self.features)
+        angles = _angles(x.shape[-2], first, self.features, self.base)
+        c, s = cast(cos(angles), x.dtype), cast(sin(angles), x.dtype)
+        half = self.features // 2
+        a, b = narrow(x, x.ndim - 1, 0, half), narrow(x, x.ndim - 1, half, self.features)
+        return concatenate([a * c - b * s, a * s + b * c], -1)
+
+    def extra_repr(self) -> str:
+        return str(self.features) if self.base == 10000.0 else f"{self.features}, base={self.base}"
