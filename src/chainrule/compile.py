@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -263,8 +264,11 @@ class Compiled:
             (2, [11.0, 211.0], 211.0)
         """
         order = np.asarray(order, dtype=np.int64)
+        if order.ndim != 2 or not len(order):
+            raise ConfigError("run_steps needs at least one step.", found=str(order.shape),
+                              expected="order of shape (steps, batch)")  # fmt: skip
         first = [
-            tree.map_leaves(lambda data: _rows(data, order[0]), argument)
+            tree.map_leaves(partial(_rows, batch=order[0]), argument)
             if position in rows
             else argument
             for position, argument in enumerate(arguments)
@@ -288,11 +292,10 @@ class Compiled:
             inputs.append(_own(variable) if number in traced.donated else variable._known())
         done, results = run.run_steps(inputs, gathered, order, counters)
         if done < len(order):
-            failed = [_rows(gathered[i], order[done]) if i in gathered else x
-                      for i, x in enumerate(inputs)]  # fmt: skip
-            for i in counters:
-                failed[i] = np.asarray(failed[i] + done)
-            self.last_run = traced, failed
+            known = {i: x for i, x in enumerate(inputs) if x is not None}
+            known |= {i: _rows(data, order[done]) for i, data in gathered.items()}
+            known |= {i: np.asarray(known[i] + done) for i in counters}
+            self.last_run = traced, [known[i] for i in range(len(inputs))]
         return done, traced.rebuild(results)
 
     def _run_slowly(
@@ -304,9 +307,7 @@ class Compiled:
         for number, batch in enumerate(order):
             given = list(arguments)
             for position in rows:
-                given[position] = tree.map_leaves(
-                    lambda data, batch=batch: _rows(data, batch), given[position]
-                )
+                given[position] = tree.map_leaves(partial(_rows, batch=batch), given[position])
             if counter is not None:
                 given[counter] = np.int64(int(as_tensor(given[counter]).item()) + number)
             leaves, rebuild, _ = tree.flatten(self(*given))
@@ -344,9 +345,7 @@ class Compiled:
             _say_once(f"{error.what} The NumPy backend is used.")
             return Program(traced.graph)
 
-    def _program(
-        self, arguments: Any, options: Any
-    ) -> tuple[Traced, Program | CProgram]:
+    def _program(self, arguments: Any, options: Any) -> tuple[Traced, Program | CProgram]:
         leaves, _, structure = tree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
         built_in = [

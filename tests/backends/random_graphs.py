@@ -31,7 +31,7 @@ def _pair(a, b):
     try:
         np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
-        b = cr.reshape(b, (-1,))[: 1]
+        b = cr.reshape(b, (-1,))[:1]
     return a, b
 
 

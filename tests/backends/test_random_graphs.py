@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
@@ -43,6 +43,7 @@ def test_random_graphs(smooth):
     @settings(
         max_examples=max(_COUNT // _BATCH // 2, 1),
         deadline=None,
+        phases=[Phase.generate],  # to shrink would mean hundreds of programs to build
         suppress_health_check=list(HealthCheck),
         derandomize="CHAINRULE_RANDOM_GRAPHS" not in os.environ,
         database=None,
@@ -62,11 +63,13 @@ def test_random_graphs(smooth):
         optimized = optimize(graph)
         optimized.verify()
         expected = Program(graph)(arrays)
-        for number, pair in enumerate(zip(Program(optimized)(arrays), expected, strict=True)):
-            agree_loosely(*pair, f"passes, output {number}")
-        found = CProgram(graph, fuse=fuse, flags=STRICT)(arrays)
-        for number, pair in enumerate(zip(found, expected, strict=True)):
-            agree_loosely(*pair, f"C, output {number}")
+        owner = [number for number, (one, _) in enumerate(pairs) for _ in range(len(one.outputs))]
+        for run, name in (
+            (Program(optimized), "the passes"),
+            (CProgram(graph, fuse=fuse, flags=STRICT), "the C program"),
+        ):
+            for number, pair in zip(owner, zip(run(arrays), expected, strict=True), strict=True):
+                agree_loosely(*pair, f"{name} of {programs[number]}, seed {seed}")
 
     check()
 
@@ -76,3 +79,50 @@ def agree_loosely(found, expected, what):
     assert found.dtype == expected.dtype, what
     scale = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
     np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-9, err_msg=what)
+
+
+def updating(program, seed, **options):
+    """A step that gives three variables new values that depend on all of them in random ways."""
+    arrays = random_graphs.inputs(np.float64, seed)
+    function = RandomFunction(program, smooth=True)
+    function(*map(cr.as_tensor, arrays))
+    variables = [cr.Buffer(array) for array in arrays]
+
+    def step():
+        results = function(*variables)
+        for number, variable in enumerate(variables):
+            y = results[number % len(results)]
+            choice = program[number % len(program)][3]
+            if y.shape != variable.shape:
+                y = variable * 0.5 + cr.mean(y)
+            if choice & 1:
+                y = y + cr.flip(variable)
+            if choice & 2:
+                y = y * variables[number - 1].mean()
+            variable.assign(cr.tanh(y))
+        return cr.mean(results[-1])
+
+    return variables, cr.compile(step, **options)
+
+
+def test_random_updates():
+    """Variables are overwritten in place only where nobody needs the old value any more."""
+
+    @settings(
+        max_examples=max(_COUNT // 10, 1),
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        derandomize="CHAINRULE_RANDOM_GRAPHS" not in os.environ,
+        database=None,
+    )
+    @given(instructions, st.integers(0, 1000), st.booleans())
+    def check(program, seed, guard):
+        expected, reference = updating(program, seed, backend="numpy", guard=guard)
+        found, native = updating(program, seed, backend="c", guard=guard)
+        for _ in range(3):
+            agree_loosely(native().numpy(), reference().numpy(), f"result of {program}")
+        for one, other in zip(found, expected, strict=True):
+            agree_loosely(one.numpy(), other.numpy(), f"variable of {program}, seed {seed}")
+
+    check()

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -75,8 +76,8 @@ def test_no_unsafe_floating_point():
 
 def test_chosen_compiler(tmp_path, monkeypatch):
     log = tmp_path / "log"
-    monkeypatch.setenv("CHAINRULE_CC", script(tmp_path / "my cc", f'echo x >> {log}\nexec cc "$@"\n')
-                       .replace(" ", "\\ "))  # fmt: skip
+    command = script(tmp_path / "my cc", f'echo x >> {log}\nexec cc "$@"\n')
+    monkeypatch.setenv("CHAINRULE_CC", shlex.quote(command))
     assert toolchain.load(SOURCE).answer() == 42
     assert log.exists()
 
@@ -89,7 +90,8 @@ def test_no_compiler(monkeypatch, chosen):
 
 
 def test_failing_compiler_leaves_nothing(tmp_path, monkeypatch, fresh_cache):
-    monkeypatch.setenv("CHAINRULE_CC", script(tmp_path / "cc", "echo 'x.c:1: error: broken' >&2\nexit 3\n"))
+    command = script(tmp_path / "cc", "echo 'x.c:1: error: broken' >&2\nexit 3\n")
+    monkeypatch.setenv("CHAINRULE_CC", command)
     with pytest.raises(CompilerError, match=r"exit code 3") as caught:
         toolchain.build(SOURCE)
     assert caught.value.found == "x.c:1: error: broken"

@@ -17,11 +17,12 @@ def optimize(graph: Graph) -> Graph:
 
     Example:
         >>> import chainrule as cr
-        >>> graph = cr.trace(lambda x: -(-x) * 1.0 + x * 1.0, cr.tensor([1.0, 2.0])).graph
+        >>> graph = cr.trace(lambda x: -(-x) * 1.0 - x.T * x.T, cr.tensor([1.0, 2.0])).graph
         >>> print(optimize(graph))
         %0: float32[2] = placeholder(name='0')
-        %1: float32[2] = add(%0, %0)  # <doctest chainrule.passes.optimize[1]>:1
-        return %1
+        %1: float32[2] = multiply(%0, %0)  # <doctest chainrule.passes.optimize[1]>:1
+        %2: float32[2] = subtract(%0, %1)  # <doctest chainrule.passes.optimize[1]>:1
+        return %2
     """
     for _ in range(8):
         before = len(graph.nodes)

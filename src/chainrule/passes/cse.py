@@ -23,10 +23,7 @@ def eliminate_common_subexpressions(graph: Graph) -> Graph:
     new: dict[Node, Node] = {}
     for node in graph.nodes:
         sources = tuple(new[source] for source in node.inputs)
-        if sources != node.inputs:
-            merged = with_inputs(node, sources)
-        else:
-            merged = node
+        merged = with_inputs(node, sources)
         new[node] = known.setdefault(_key(merged), merged)
     return Graph(graph.inputs, [new[node] for node in graph.outputs])
 

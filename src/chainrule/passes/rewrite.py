@@ -18,17 +18,20 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
     new: dict[Node, Node] = {}
     for node in graph.nodes:
         sources = tuple(new[source] for source in node.inputs)
-        if sources != node.inputs:
-            node_now = with_inputs(node, sources)
-        else:
-            node_now = node
-        new[node] = rule(node_now, node) if node.inputs else node
+        new[node] = rule(with_inputs(node, sources), node) if node.inputs else node
     return Graph(graph.inputs, [new[node] for node in graph.outputs])
 
 
 def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
-    """The same operation of other nodes of the same types."""
+    """The same operation of other nodes of the same types; itself if they are its own."""
+    if inputs == node.inputs:
+        return node
     return Node(node.op, inputs, node.attributes, node.type, None, node.watched, node.origin)
+
+
+def copy(node: Node) -> Node:
+    """The same once more, to be computed at another place."""
+    return Node(node.op, node.inputs, node.attributes, node.type, None, node.watched, node.origin)
 
 
 def make(like: Node, name: str, *inputs: Node, **attributes: Any) -> Node:

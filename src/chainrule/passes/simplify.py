@@ -23,12 +23,16 @@ _LARGEST_FOLDED = 4096
 
 #: Operations whose result at an element depends on their operands at that element only.
 _ELEMENTWISE = frozenset(
-    "negative abs sign floor ceil trunc round sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin "
-    "cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh erf sigmoid softplus relu "
-    "logical_not isnan isinf isfinite add subtract multiply divide power maximum minimum "
-    "floor_divide remainder equal not_equal less less_equal greater greater_equal logical_and "
-    "logical_or logical_xor where cast".split()
-)
+    {
+        "negative", "abs", "sign", "floor", "ceil", "trunc", "round", "sqrt", "rsqrt", "exp",
+        "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin",
+        "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "erf",
+        "sigmoid", "softplus", "relu", "logical_not", "isnan", "isinf", "isfinite", "add",
+        "subtract", "multiply", "divide", "power", "maximum", "minimum", "floor_divide",
+        "remainder", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
+        "logical_and", "logical_or", "logical_xor", "where", "cast",
+    }
+)  # fmt: skip
 
 
 def simplify(graph: Graph) -> Graph:
@@ -103,6 +107,9 @@ def _add(node: Node) -> Node | None:
         return first
     if single_value(first) == 0:
         return second
+    if first is second and node.type.is_float:
+        two = constant(np.array(2, node.type.dtype))
+        return make(node, "multiply", first, make(node, "broadcast_to", two, shape=node.type.shape))
     if second.op.name == "negative":
         return make(node, "subtract", first, second.inputs[0])
     if first.op.name == "negative":

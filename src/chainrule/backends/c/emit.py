@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from ...ir.node import Node
 from .expressions import C_TYPES
+from .formulas import formulas
 from .function import Function, Where, address
+from .kernel import Kernel, operands
 from .kernels import SPECIAL, indexing, product, random, rows
 from .loops import emit_loop
 from .memory import Plan
 from .prelude import prelude
-from .schedule import Kernel, Schedule, operands
+from .schedule import Schedule
 from .steps import STEPS_C
 from .threads import TASK_C
 from .views import View
@@ -50,9 +52,9 @@ class Emitted:
     """A program as C.
 
     Attributes:
-        source: the whole text. It defines ``int32_t cr_step(inputs, constants, outputs, arena,
-            parallel, threads)``, which returns 0, or the number (from 1) of the kernel that met an index out of range, or -1
-            if a guard was not finite; then no input has been overwritten.
+        source: the whole text. It defines ``cr_step``, which returns 0, or the number (from 1) of
+            the kernel that met an index out of range, or -1 if a guard was not finite; then no
+            input has been overwritten. And ``cr_steps``, see `chainrule.backends.c.steps`.
         arena: bytes of working memory that it needs.
     """
 
@@ -62,17 +64,18 @@ class Emitted:
 
 def emit(schedule: Schedule, plan: Plan) -> Emitted:
     """The C text of a program."""
-    functions: dict[str, str] = {}
+    functions: dict[str, tuple[str, str]] = {}  # the text, and its name and comment
     parallel: dict[str, Function] = {}
     calls: list[str] = []
     scratch = 0
     guards = [_guard(node, plan) for node in schedule.guards]
     for number, kernel in enumerate(schedule.kernels, 1):
         function = _function(kernel, schedule, plan)
+        comment = formulas(kernel, schedule.views, function) if function is not None else ""
         note = _note(kernel)
         while function is not None:
             text = function.text("@")
-            name = functions.setdefault(text, f"k{len(functions)}")
+            name, _ = functions.setdefault(text, (f"k{len(functions)}", comment))
             if _is_parallel(function):
                 parallel[name] = function
             if guards and function.writes_to("input"):
@@ -82,16 +85,16 @@ def emit(schedule: Schedule, plan: Plan) -> Emitted:
             if function.needs_status:
                 calls.append(f"if (*status) return {number};")
             scratch = max(scratch, function.scratch)
-            function, note = function.then, ""
+            function, note, comment = function.then, "", ""
     calls += guards if plan.copied_back else []
     for old, new in plan.copied_back:
         kind = C_TYPES[new.type.dtype.name]
         source, target = address(plan.places[new]), address(plan.places[old])
         calls.append(f"memcpy({target}, {source}, {new.type.size} * sizeof({kind}));")
-    texts = [
-        _part(_named(text, name), name, parallel[name]) if name in parallel else _named(text, name)
-        for text, name in functions.items()
-    ]
+    texts = []
+    for text, (name, comment) in functions.items():
+        named = "\n".join(filter(None, [comment, text.replace("@", name)]))
+        texts.append(_part(named, name, parallel[name]) if name in parallel else named)
     results = sum(place.kind == "output" for place in plan.places.values())
     loop = STEPS_C.replace("OUTPUTS", str(max(results, 1))).strip()
     body = "\n\n".join([*texts, _step(calls, scratch, plan), loop]) + "\n"
@@ -112,14 +115,10 @@ def _guard(node: Node, plan: Plan) -> str:
     return f"if (!(fabs((double)*({kind} *)({address(plan.places[node])})) < INFINITY)) return -1;"
 
 
-def _named(text: str, name: str) -> str:
-    return text.replace("@", name)
-
-
 def _step(calls: list[str], scratch: int, plan: Plan) -> str:
     body = "\n".join(f"  {call}" for call in calls)
     names = ("inputs", "constants", "outputs", "arena", "parallel", "threads")
-    lines = [f"  (void){name};" for name in names if not re.search(rf"\\b{name}\\b", body)]
+    lines = [f"  (void){name};" for name in names if not re.search(rf"\b{name}\b", body)]
     if "*status" in body:
         lines.append("  int32_t out_of_range = 0, *status = &out_of_range;")
     if scratch:

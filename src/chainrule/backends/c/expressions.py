@@ -36,10 +36,11 @@ SHORT = {
     "float64": "f64",
 }  # fmt: skip
 
-_LIBRARY = (
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh "
-    "arccosh arctanh erf erfc sigmoid softplus cbrt lgamma"
-).split()
+_LIBRARY = [
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin",
+    "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "erf", "erfc",
+    "sigmoid", "softplus", "cbrt", "lgamma",
+]  # fmt: skip
 
 RULES: dict[str, dict[str, str]] = {
     "negative": {"*": "-{0}"},

@@ -56,6 +56,11 @@ class Function:
         """The name of the pointer to a result."""
         return self._parameter(node, True)
 
+    def name_of(self, node: Node) -> str | None:
+        """The name of the pointer to a value, if it is a parameter."""
+        found = self._parameters.get(self.where(node))
+        return None if found is None else found[0]
+
     def _parameter(self, node: Node, written: bool) -> str:
         place = self.where(node)
         name, first, was_written = self._parameters.get(

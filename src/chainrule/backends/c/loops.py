@@ -17,7 +17,7 @@ from ...ir.node import CONSTANT, Node
 from ...ir.types import DType
 from .expressions import LOCAL_TYPES, RULES, SHORT, expression, literal
 from .function import Function, Where
-from .schedule import REDUCTIONS, Kernel, loop_shapes, operands, reduced_axes
+from .kernel import REDUCTIONS, Kernel, loop_shapes, operands, reduced_axes
 from .views import VIEWS, View, common_axes, contiguous_strides, split
 
 #: Elements that are computed before they are added up.
@@ -52,7 +52,9 @@ class _Loop:
         assert axes is not None
         self.extents = list(axes)
         reductions = kernel.reductions
-        self.reduced = list(reduced_axes(reductions[0], axes)) if reductions else [False] * len(axes)
+        self.reduced = [False] * len(axes)
+        if reductions:
+            self.reduced = list(reduced_axes(reductions[0], axes))
         self.accesses: dict[View, _Access] = {}
         own: set[Node] = set()
         for node in kernel.nodes:
@@ -243,7 +245,7 @@ def _inner_reduction(loop: _Loop) -> None:
 
 
 def _row(loop: _Loop, depth: int) -> None:
-    """Everything of one row, in the variables a0, a1, …"""
+    """The reductions of one row, in the variables a0, a1 and so on."""
     line = loop.function.line
     last = len(loop.extents) - 1
     width = loop.extents[last]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from ...ir.node import CONSTANT, Node
 from .function import Place
+from .kernel import REDUCTIONS, Kernel, operands
 from .kernels import IN_PLACE
-from .schedule import REDUCTIONS, Kernel, Schedule, operands
+from .schedule import Schedule
 
 #: Values begin at cache lines, so that no two threads write to one.
 _ALIGNMENT = 64

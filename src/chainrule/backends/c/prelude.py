@@ -7,10 +7,8 @@ import re
 
 from .expressions import RULES
 from .kernels.indexing import INDEX_C
-try:
-    from .kernels.math import MATH_C
-except ImportError:
-    MATH_C = ""
+from .kernels.math import MATH_C
+from .kernels.matmul import MATMUL_C
 from .kernels.random import RANDOM_C
 from .kernels.rows import BEFORE_C, BEFORE_FLOAT_C, SORT_C
 
@@ -201,15 +199,19 @@ def _instances(template: str, *types: tuple[str, str, str]) -> str:
 def _mathematics() -> str:
     """Our own functions, and the C library's where there is none of our own."""
     parts = [MATH_C]
-    for ours, library in _LIBRARY.items():
-        if f" cr_{ours}f(" not in MATH_C:
+    for types in _FLOATS:
+        for ours, library in _LIBRARY.items():
             takes, gives = ("T a, T b", "a, b") if ours == "power" else ("T x", "x")
             body = f"\nstatic inline T cr_{ours}F({takes})\n{{\n  return {library}F({gives});\n}}\n"
-            parts.append(_instances(body, *_FLOATS))
-    for ours, body in _COMPOSED.items():
-        if f" cr_{ours}f(" not in MATH_C:
-            parts.append(_instances(body, *_FLOATS))
+            parts.append(_unless_own(ours, body, types))
+        for ours, body in _COMPOSED.items():
+            parts.append(_unless_own(ours, body, types))
     return "\n".join(parts)
+
+
+def _unless_own(name: str, body: str, types: tuple[str, str, str]) -> str:
+    defined = re.search(rf"^static .*\bcr_{name}{types[2]}\(", MATH_C, re.MULTILINE)
+    return "" if defined else _instances(body, types)
 
 
 def _lanes() -> str:
@@ -235,6 +237,7 @@ def _paragraphs() -> list[tuple[frozenset[str], str]]:
     text = "\n".join(
         [
             _mathematics(),
+            MATMUL_C,
             _instances(_FLOAT_DIVISION, *_FLOATS),
             _instances(_SIGNED_DIVISION, *_SIGNED),
             _instances(_UNSIGNED_DIVISION, *_UNSIGNED),

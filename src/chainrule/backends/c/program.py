@@ -17,7 +17,7 @@ from ...passes import optimize
 from . import threads, toolchain
 from .emit import emit
 from .memory import plan
-from .schedule import schedule
+from .schedule import require_kernels, schedule
 from .steps import checked_order, feeds
 
 Array = np.ndarray[Any, Any]
@@ -65,6 +65,7 @@ class CProgram:
         fuse: bool = True,
         flags: tuple[str, ...] = (),
     ) -> None:
+        require_kernels(graph)
         self.graph = graph
         self.donated = dict(donated or {})
         plans = schedule(optimize(graph), self.donated, guards, fuse)
@@ -86,7 +87,7 @@ class CProgram:
         for number, node in enumerate(placed.constants):
             assert node.value is not None
             self._constants.put(number, node.value)
-        self._memory = np.zeros(emitted.arena + 64, np.uint8)
+        self._memory = np.empty(emitted.arena + 64, np.uint8)
         self._arena = ctypes.c_void_p(-(-self._memory.ctypes.data // 64) * 64)
         self._lock = threading.Lock()
 
@@ -113,6 +114,7 @@ class CProgram:
                 self._inputs.table, self._constants.table, outputs.table, self._arena,
                 self._parallel, self.threads,
             )  # fmt: skip
+            self._inputs.release()
         if status > 0:
             self._fail(status)
         return results
@@ -169,6 +171,7 @@ class CProgram:
                 ctypes.c_void_p(order.ctypes.data), bytes_of_outputs,
                 ctypes.c_int64(len(sizes)), ctypes.byref(status), self._parallel, self.threads,
             )  # fmt: skip
+            self._inputs.release()
         if status.value > 0:
             self._fail(status.value)
         return done, [array[: done + (status.value != 0)] for array in results]
@@ -195,6 +198,10 @@ class _Buffers:
     def has(self, number: int, array: Array) -> bool:
         """Whether the table points to this very array."""
         return self._known[number]() is array
+
+    def release(self) -> None:
+        """Let go of the arrays; one that its owner keeps need not be put again."""
+        self._kept = [None] * len(self.types)
 
     def put(self, number: int, array: Array, exactly: bool = False) -> None:
         """Point to an array, or to a copy in order if it is not in order and need not be it."""

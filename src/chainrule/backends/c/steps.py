@@ -71,9 +71,7 @@ class Feed(ctypes.Structure):
     )
 
 
-def feeds(
-    gathered: Mapping[int, Array], counters: Sequence[int], batch: int
-) -> ctypes.Array[Feed]:
+def feeds(gathered: Mapping[int, Array], counters: Sequence[int], batch: int) -> ctypes.Array[Feed]:
     """The table of what each step gets anew."""
     entries = [
         Feed(number, batch, data.nbytes // max(len(data), 1), data.ctypes.data)

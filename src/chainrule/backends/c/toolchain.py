@@ -31,6 +31,7 @@ OPTIONAL_FLAGS = (
     "-fno-math-errno",  # a library function need not set errno, so that loops can be vectorised
     "-fno-trapping-math",
     "-ffp-contract=fast",  # a·b + c in one rounding
+    "--param=avoid-fma-max-bits=0",  # always: GCC tuned for AMD would not do so in chains
     "-march=native",
     "-mcpu=native",  # how Arm's compilers say it
     "-mprefer-vector-width=512",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from ....ir.node import Node
-from ..expressions import C_TYPES, literal
+from ..expressions import literal
 from ..function import Function, Where
 from ..loops import subscript
 from ..views import View, contiguous_strides
@@ -43,7 +43,7 @@ def _pointer(function: Function, view: View) -> str:
 
 
 def take(node: Node, sources: list[View], where: Where) -> Function | None:
-    """y[o, k, :] = x[o, indices[k], :]"""
+    """Rows by number: y[o, k, :] = x[o, indices[k], :]."""
     outer, extent, inner = _parts(sources[0], node.attributes["axis"])
     count = sources[1].size
     if node.type.size == 0:
@@ -58,7 +58,8 @@ def take(node: Node, sources: list[View], where: Where) -> Function | None:
         function.line(f"const idx place = cr_place({numbers}[k], {extent}, status);", 2)
         function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
         target, source = f"(o * {count} + k) * {inner}", f"(o * {extent} + place) * {inner}"
-        function.line(f"for (idx j = 0; j < {inner}; j++) {y}[{target} + j] = {x}[{source} + j];", 3)
+        function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
+        function.line(f"{y}[{target} + j] = {x}[{source} + j];", 4)
         function.line("}")
     return function
 
@@ -72,7 +73,7 @@ def _copied(function: Function, node: Node, view: View) -> str:
 
 
 def scatter_add(node: Node, sources: list[View], where: Where) -> Function | None:
-    """y = x, then y[o, indices[k], :] += updates[o, k, :]"""
+    """Rows added by number: y = x, then y[o, indices[k], :] += updates[o, k, :]."""
     outer, extent, inner = _parts(sources[0], node.attributes["axis"])
     count = sources[1].size
     if node.type.size == 0 and sources[2].size == 0:
@@ -87,7 +88,8 @@ def scatter_add(node: Node, sources: list[View], where: Where) -> Function | Non
         function.line(f"const idx place = cr_place({numbers}[k], {extent}, status);", 2)
         function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
         target, source = f"(o * {extent} + place) * {inner}", f"(o * {count} + k) * {inner}"
-        function.line(f"for (idx j = 0; j < {inner}; j++) {y}[{target} + j] += {updates}[{source} + j];", 3)
+        function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
+        function.line(f"{y}[{target} + j] += {updates}[{source} + j];", 4)
         function.line("}")
     return function
 
@@ -115,7 +117,7 @@ def _along(node: Node, sources: list[View], function: Function, statement: str, 
 
 
 def take_along_axis(node: Node, sources: list[View], where: Where) -> Function | None:
-    """y[i, j] = x[i, indices[i, j]]"""
+    """Elements by number: y[i, j] = x[i, indices[i, j]]."""
     if node.type.size == 0:
         return None
     function = Function(where)
@@ -126,7 +128,7 @@ def take_along_axis(node: Node, sources: list[View], where: Where) -> Function |
 
 
 def add_along_axis(node: Node, sources: list[View], where: Where) -> Function | None:
-    """y = x, then y[i, indices[i, j]] += updates[i, j]"""
+    """Elements added by number: y = x, then y[i, indices[i, j]] += updates[i, j]."""
     if node.type.size == 0 and sources[1].size == 0:
         return None
     function = Function(where)
@@ -182,8 +184,3 @@ def pad(node: Node, sources: list[View], where: Where) -> Function | None:
     target = subscript(offset, steps, index)
     function.line(f"{y}[{target}] = {function.reads(view.base)}[{source}];", len(index) + 1)
     return function
-
-
-def element_type(node: Node) -> str:
-    """The C type of a node's elements."""
-    return C_TYPES[node.type.dtype.name]

@@ -14,7 +14,7 @@ Every element of C is one chain ``c = fma(a[i, l], b[l, j], c)`` with l = 0, 1, 
 of depth it is stored and loaded again, which is exact. So neither tile, nor blocks, nor threads,
 nor width of vectors change a bit of the result.
 
-B is copied into panels, one row of a panel after the other, unless it is small or used only once.
+B is copied into panels, one row of a panel after the other, unless it is small or seldom used.
 Columns that do not fill a vector are computed in shorter vectors, the last few as single numbers:
 nothing is padded.
 """
@@ -27,98 +27,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .tiles import ELEMENTS, MATMUL_C, microkernel, packer, pieces
 
-def _vector_types() -> str:
-    """Vectors of every length, which may begin at any element."""
-    lines = []
-    for c_type, short, item in (("float", "f32", 4), ("double", "f64", 8)):
-        for size in (8, 16, 32, 64):
-            name, count = f"cr_{short}x{size // item}", size // item
-            lines.append(
-                f"typedef {c_type} {name} "
-                f"__attribute__((vector_size({size}), aligned({item}), may_alias));"
-            )
-            assert count
-    return "\n\n".join(lines)
+__all__ = ["MATMUL_C", "Plan", "Pointers", "Product", "Target", "Text", "emit", "plan"]
 
-
-#: What the text of a product uses.
-MATMUL_C = (
-    """
-#define CR_ALIGNED __attribute__((aligned(64)))
-
-"""
-    + _vector_types()
-    + """
-
-/* a pair of vectors, shuffled */
-#if defined __clang__ || __GNUC__ >= 12
-#define CR_SHUFFLE(a, b, whole, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define CR_SHUFFLE(a, b, whole, ...) __builtin_shuffle(a, b, (whole){__VA_ARGS__})
-#endif
-
-typedef int32_t cr_i32x4 __attribute__((vector_size(16)));
-
-typedef int64_t cr_i64x2 __attribute__((vector_size(16)));
-
-/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart */
-static void cr_transpose_f32(const float *restrict from, idx step, float *restrict to,
-    idx depth, idx width)
-{
-  const idx whole = depth - depth % 4, full = width - width % 4;
-  for (idx j = 0; j < full; j += 4) {
-    const float *restrict x = from + j * step;
-    float *restrict y = to + j;
-    for (idx l = 0; l < whole; l += 4, x += 4, y += 4 * width) {
-      const cr_f32x4 r0 = *(const cr_f32x4 *)x;
-      const cr_f32x4 r1 = *(const cr_f32x4 *)(x + step);
-      const cr_f32x4 r2 = *(const cr_f32x4 *)(x + 2 * step);
-      const cr_f32x4 r3 = *(const cr_f32x4 *)(x + 3 * step);
-      const cr_f32x4 low01 = CR_SHUFFLE(r0, r1, cr_i32x4, 0, 4, 1, 5);
-      const cr_f32x4 low23 = CR_SHUFFLE(r2, r3, cr_i32x4, 0, 4, 1, 5);
-      const cr_f32x4 high01 = CR_SHUFFLE(r0, r1, cr_i32x4, 2, 6, 3, 7);
-      const cr_f32x4 high23 = CR_SHUFFLE(r2, r3, cr_i32x4, 2, 6, 3, 7);
-      *(cr_f32x4 *)y = CR_SHUFFLE(low01, low23, cr_i32x4, 0, 1, 4, 5);
-      *(cr_f32x4 *)(y + width) = CR_SHUFFLE(low01, low23, cr_i32x4, 2, 3, 6, 7);
-      *(cr_f32x4 *)(y + 2 * width) = CR_SHUFFLE(high01, high23, cr_i32x4, 0, 1, 4, 5);
-      *(cr_f32x4 *)(y + 3 * width) = CR_SHUFFLE(high01, high23, cr_i32x4, 2, 3, 6, 7);
-    }
-    for (idx l = whole; l < depth; l++, x++, y += width)
-      for (idx i = 0; i < 4; i++) y[i] = x[i * step];
-  }
-  for (idx j = full; j < width; j++)
-    for (idx l = 0; l < depth; l++) to[l * width + j] = from[j * step + l];
-}
-
-/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart */
-static void cr_transpose_f64(const double *restrict from, idx step, double *restrict to,
-    idx depth, idx width)
-{
-  const idx whole = depth - depth % 2, full = width - width % 2;
-  for (idx j = 0; j < full; j += 2) {
-    const double *restrict x = from + j * step;
-    double *restrict y = to + j;
-    for (idx l = 0; l < whole; l += 2, x += 2, y += 2 * width) {
-      const cr_f64x2 r0 = *(const cr_f64x2 *)x, r1 = *(const cr_f64x2 *)(x + step);
-      *(cr_f64x2 *)y = CR_SHUFFLE(r0, r1, cr_i64x2, 0, 2);
-      *(cr_f64x2 *)(y + width) = CR_SHUFFLE(r0, r1, cr_i64x2, 1, 3);
-    }
-    for (idx l = whole; l < depth; l++, x++, y += width) y[0] = x[0], y[1] = x[step];
-  }
-  for (idx j = full; j < width; j++)
-    for (idx l = 0; l < depth; l++) to[l * width + j] = from[j * step + l];
-}
-"""
-)
 
 #: Bytes of the buffers, which are on the stack.
 _PACKED_B = 1 << 19
 _PACKED_A = 1 << 16
 #: A matrix B of at most this many bytes stays in the first-level cache: it is read where it is.
 _SMALL_B = 1 << 14
-#: From this many columns on it pays to copy A, too.
-_WIDE = 512
+#: Up to this many rows it does not pay to copy B.
+_FEW_ROWS = 128
+#: From these extents on it pays to copy a transposed A.
+_LONG = 128
 #: The range of l is cut into blocks of at most this length.
 _DEPTH = 256
 
@@ -186,11 +108,12 @@ class Product:
     @property
     def item(self) -> int:
         """Bytes of an element."""
-        return {"float32": 4, "float64": 8}[self.dtype]
+        return ELEMENTS[self.dtype][2]
 
     @property
     def c_type(self) -> str:
-        return {"float32": "float", "float64": "double"}[self.dtype]
+        """The C type of an element."""
+        return ELEMENTS[self.dtype][0]
 
     @property
     def a_strides(self) -> tuple[int, int]:
@@ -233,20 +156,30 @@ class Plan:
 
 def plan(product: Product, target: Target) -> Plan:
     """The default plan, from measurements."""
-    lanes = max(target.vector // product.item, 1)
-    vectors = min(target.panel, -(-product.n // lanes))
-    if product.m * vectors < target.accumulators:  # few rows: wider panels instead
-        vectors = min(target.accumulators // max(product.m, 1), -(-product.n // lanes))
-    columns = vectors * lanes
-    rows = max(target.accumulators // max(vectors, 1), 1)
-    depth = -(-product.k // -(-product.k // _DEPTH)) if product.k else 1
-    tiles = -(-product.m // rows)
-    small = product.k * product.n * product.item <= _SMALL_B
-    direct = not product.transpose_b and (small or tiles == 1)
-    panels = 0 if direct else max(_PACKED_B // (depth * columns * product.item), 1)
-    many = product.n >= _WIDE and tiles >= 4
-    pack_a = max(_PACKED_A // (depth * rows * product.item), 1) if many and not direct else 0
-    return Plan(rows, columns, depth, panels, pack_a, -(-product.n // columns) < tiles)
+    m, n, k, item = product.m, product.n, product.k, product.item
+    lanes = max(target.vector // item, 1)
+    vectors = min(target.panel, -(-n // lanes))
+    if m * vectors < target.accumulators:  # few rows: wider panels instead
+        vectors = min(target.accumulators // m, -(-n // lanes))
+    rows, columns = target.accumulators // vectors, vectors * lanes
+    depth = -(-k // -(-k // _DEPTH)) if k else 1
+    tiles, panels = -(-m // rows), -(-n // columns)
+
+    few = m <= _FEW_ROWS and n * item % 2048 != 0  # rows far apart would share cache lines' places
+    in_place = tiles == 1 or few or k * n * item <= _SMALL_B
+    packed = product.transpose_b or not in_place
+    far = product.transpose_a and m * item >= 2048  # from a[i, l] to a[i, l + 1]
+    pack_a = packed and far and k >= _LONG and n >= _LONG
+    # With units of rows every thread packs B for itself, with panels A: rather the smaller one.
+    by_rows = panels < tiles if not packed else panels < 8 or (pack_a and n < m)
+    return Plan(
+        rows,
+        columns,
+        depth,
+        panels=max(_PACKED_B // (depth * columns * item), 1) if packed else 0,
+        pack_a=max(_PACKED_A // (depth * rows * item), 1) if pack_a else 0,
+        by_rows=by_rows,
+    )
 
 
 # ---- the text ----------------------------------------------------------------------------------
@@ -278,23 +211,6 @@ class Text:
     grain: int
 
 
-def pieces(width: int, lanes: int, item: int) -> list[tuple[int, int]]:
-    """Columns as vectors, each (first column, width); an odd last one as a single number.
-
-    Example:
-        >>> pieces(31, 8, 4)
-        [(0, 8), (8, 8), (16, 8), (24, 4), (28, 2), (30, 1)]
-    """
-    result, start = [], 0
-    while start < width:
-        while lanes > width - start:
-            lanes //= 2
-        lanes = lanes if lanes * item >= 8 else 1
-        result.append((start, lanes))
-        start += lanes
-    return result
-
-
 def emit(
     product: Product,
     pointers: Pointers,
@@ -312,70 +228,67 @@ def emit(
         epilogue: statements that are run for every finished element, in which ``c[i * n + j]``
             (n as a number) is the element of row i and column j of matrix g of the batch.
     """
+    names = ("i", "j")
     if (product.n == 1 and product.transpose_a) or (product.m == 1 and product.transpose_b):
-        if not epilogue:
-            pointers = Pointers(pointers.b, pointers.a, pointers.c)
-            return emit(product.swapped(), pointers, target, chosen)
+        product, pointers = product.swapped(), Pointers(pointers.b, pointers.a, pointers.c)
+        names = ("j", "i")
     if product.k == 1:  # vectors, which are their own transposes
         product = replace(product, transpose_a=False, transpose_b=False)
     target = target or native_target()
-    return _Writer(product, pointers, target, chosen or plan(product, target), epilogue).text()
+    writer = _Writer(product, pointers, target, chosen or plan(product, target))
+    writer.epilogue, writer.names = epilogue, names
+    return writer.text()
 
 
 class _Writer:
-    """Writes one product."""
+    """Writes one product.
 
-    def __init__(
-        self,
-        product: Product,
-        pointers: Pointers,
-        target: Target,
-        chosen: Plan,
-        epilogue: Sequence[str],
-    ) -> None:
-        self.product, self.pointers, self.plan, self.epilogue = product, pointers, chosen, epilogue
+    Attributes:
+        epilogue: statements for a finished element.
+        names: what these call the row and the column.
+    """
+
+    epilogue: Sequence[str] = ()
+    names = ("i", "j")
+
+    def __init__(self, product: Product, pointers: Pointers, target: Target, plan: Plan) -> None:
+        self.product, self.pointers, self.plan = product, pointers, plan
         self.lanes = max(target.vector // product.item, 1)
-        self.tiles = -(-product.m // chosen.rows)
-        self.whole = product.n // chosen.columns
+        self.tiles = -(-product.m // plan.rows)
+        #: The rows shared evenly: rows of a tile, and how many tiles have one more.
+        self.low, self.more = divmod(product.m, self.tiles)
+        self.whole = product.n // plan.columns
         self.rest = self._rest()
         self.panels = self.whole + bool(self.rest)
-        self.short = "f32" if product.item == 4 else "f64"
+        self.by_rows = plan.by_rows or self.panels == 1
         self.functions: dict[str, str] = {}
         self.lines: list[tuple[int, str]] = []
         self.depth = 1
 
     def _rest(self) -> list[tuple[int, int]]:
-        """The columns after the last whole panel, cut so that a tile has no more vectors."""
-        start, most = self.whole * self.plan.columns, self.plan.columns // self.lanes
+        """The columns after the whole panels, (first, width) each, with no more vectors."""
+        start, most = self.whole * self.plan.columns, max(self.plan.columns // self.lanes, 1)
         cut = pieces(self.product.n - start, self.lanes, self.product.item)
-        groups = [cut[i : i + most] for i in range(0, len(cut), max(most, 1))]
+        groups = [cut[i : i + most] for i in range(0, len(cut), most)]
         return [(start + group[0][0], sum(width for _, width in group)) for group in groups]
 
     def text(self) -> Text:
         """The functions and the body."""
         p = self.product
-        per_matrix = self.tiles if self.plan.by_rows else self.panels
-        self._line(f"/* {self._formula()} */")
-        if p.batch == 1:
-            self._units("begin", "end")
-        else:
-            self._line("for (idx u = begin, next; u < end; u = next) {")
-            self.depth += 1
-            self._line(f"const idx g = u / {per_matrix};")
-            self._line(f"next = (g + 1) * {per_matrix} < end ? (g + 1) * {per_matrix} : end;")
-            self._units(f"u - g * {per_matrix}", f"next - g * {per_matrix}")
-            self._close(1)
-        units = per_matrix * p.batch
-        grain = max(p.m * p.n * p.k * p.batch // max(units, 1), 1)
-        return Text(list(self.functions.values()), self.lines, units, grain)
-
-    def _formula(self) -> str:
-        p = self.product
+        units = self.tiles if self.by_rows else self.panels
         at, bt = "^T" * p.transpose_a, "^T" * p.transpose_b
         count = f", {p.batch} of them" if p.batch > 1 else ""
-        return f"C = A{at} B{bt}: {p.m} x {p.n}, sums of {p.k}{count}"
-
-    # ---- the loops -----------------------------------------------------------------------------
+        self._line(f"/* C = A{at} B{bt}: {p.m} x {p.n}, sums of {p.k}{count} */")
+        if p.batch == 1:
+            self._matrix("begin", "end")
+        else:
+            self._open("for (idx u = begin, next; u < end; u = next)")
+            self._line(f"const idx g = u / {units};")
+            self._line(f"next = (g + 1) * {units} < end ? (g + 1) * {units} : end;")
+            self._matrix(f"u - g * {units}", f"next - g * {units}")
+            self._close(1)
+        grain = max(p.m * p.n * p.k // units, 1)
+        return Text(list(self.functions.values()), self.lines, units * p.batch, grain)
 
     def _line(self, text: str) -> None:
         self.lines.append((self.depth, text))
@@ -389,7 +302,9 @@ class _Writer:
             self.depth -= 1
             self._line("}")
 
-    def _units(self, first: str, last: str) -> None:
+    # ---- the loops, outermost first ------------------------------------------------------------
+
+    def _matrix(self, first: str, last: str) -> None:
         """Units of one matrix."""
         p, c_type = self.product, self.product.c_type
         for name, extent in (("a", p.m * p.k), ("b", p.k * p.n), ("c", p.m * p.n)):
@@ -397,221 +312,148 @@ class _Writer:
             move = f" + g * {extent}" if p.batch > 1 else ""
             pointer = getattr(self.pointers, name)
             self._line(f"{const}{c_type} *restrict {name} = {pointer}{move};")
-        if self.plan.by_rows:
-            self._line(f"const idx t0 = {first}, t1 = {last}; /* tiles of rows */")
-            self._line(f"const idx q0 = 0, q1 = {self.panels}; /* panels of columns */")
-        else:
-            self._line(f"const idx t0 = 0, t1 = {self.tiles}; /* tiles of rows */")
-            self._line(f"const idx q0 = {first}, q1 = {last}; /* panels of columns */")
+        rows = (first, last) if self.by_rows else ("0", str(self.tiles))
+        panels = ("0", str(self.panels)) if self.by_rows else (first, last)
+        self._line(f"const idx t0 = {rows[0]}, t1 = {rows[1]}; /* tiles of rows */")
+        if self.whole:
+            self._line(f"const idx q0 = {panels[0]}, q1 = {panels[1]}; /* panels of columns */")
         self._columns()
 
     def _columns(self) -> None:
-        """Blocks of columns, then blocks of depth."""
-        plan, depth = self.plan, self.depth
-        if plan.panels:
-            size = min(plan.panels, self.panels) * plan.columns * min(plan.depth, self.product.k)
-            self._line(f"{self.product.c_type} packed_b[{size}] CR_ALIGNED;")
-        if plan.pack_a:
-            size = min(plan.pack_a, self.tiles) * plan.rows * min(plan.depth, self.product.k)
-            self._line(f"{self.product.c_type} packed_a[{size}] CR_ALIGNED;")
-        if plan.panels and plan.panels < self.panels:
-            self._open(f"for (idx s = q0; s < q1; s += {plan.panels})")
-            self._line(f"const idx e = s + {plan.panels} < q1 ? s + {plan.panels} : q1;")
-        else:
-            self._line("const idx s = q0, e = q1;")
+        """As many panels from s to e as are packed at once, then blocks of depth."""
+        plan, p, depth = self.plan, self.product, self.depth
+        longest = min(plan.depth, p.k)
+        for name, most, width in (
+            ("packed_b", min(plan.panels, self.panels), plan.columns),
+            ("packed_a", min(plan.pack_a, self.tiles), plan.rows),
+        ):
+            if most:
+                self._line(f"{p.c_type} {name}[{max(most * width * longest, 1)}] CR_ALIGNED;")
         if self.whole:
+            if plan.panels and plan.panels < self.panels:
+                self._open(f"for (idx s = q0; s < q1; s += {plan.panels})")
+                self._line(f"const idx e = s + {plan.panels} < q1 ? s + {plan.panels} : q1;")
+            else:
+                self._line("const idx s = q0, e = q1;")
             bound = f"e < {self.whole} ? e : {self.whole}" if self.rest else "e"
             self._line(f"const idx whole = {bound};")
-        elif not plan.panels:
-            self._line("(void)s;")
-        if self.product.k > plan.depth:
-            self._open(f"for (idx l = 0; l < {self.product.k}; l += {plan.depth})")
-            left = f"{self.product.k} - l"
-            self._line(f"const idx d = {left} < {plan.depth} ? {left} : {plan.depth};")
+        if p.k > plan.depth:
+            self._open(f"for (idx l = 0; l < {p.k}; l += {plan.depth})")
+            self._line(f"const idx d = {p.k} - l < {plan.depth} ? {p.k} - l : {plan.depth};")
         else:
-            self._line(f"const idx l = 0, d = {self.product.k};")
-        self._pack_b()
+            self._line(f"const idx l = 0, d = {p.k};")
+        if plan.panels:
+            self._each_panel(self._pack_b)
         self._rows()
         self._close(depth)
 
-    def _pack_b(self) -> None:
-        plan = self.plan
-        if not plan.panels:
-            return
-        step_l, step_j = self.product.b_strides
-        pack = self._packer(self.product.transpose_b, plan.columns, max(step_l, step_j))
-        place = f"b + l * {step_l} + q * {plan.columns * step_j}"
-        if self.whole:
-            self._line("for (idx q = s; q < whole; q++)")
-            self._line(f"  {pack}({place}, packed_b + (q - s) * d * {plan.columns}, d);")
-        if self.rest:
-            self._open(f"if (e > {self.whole})")
-            for start, width in self.rest:
-                pack = self._packer(self.product.transpose_b, width, max(step_l, step_j))
-                place = f"b + l * {step_l} + {start * step_j}"
-                self._line(f"{pack}({place}, {self._packed_rest(start)}, d);")
-            self._close(self.depth - 1)
-
-    def _packed_rest(self, start: int) -> str:
-        return f"packed_b + ({start} - s * {self.plan.columns}) * d"
-
-    def _rows(self) -> None:
-        """Blocks of tiles of rows, panels, tiles."""
-        plan, depth = self.plan, self.depth
-        if plan.pack_a:
-            self._open(f"for (idx r = t0; r < t1; r += {plan.pack_a})")
-            self._line(f"const idx f = r + {plan.pack_a} < t1 ? r + {plan.pack_a} : t1;")
-            self._pack_a()
-        else:
-            self._line("const idx r = t0, f = t1;")
+    def _each_panel(self, inside: Callable[[str, int, str], None]) -> None:
+        """What is done for every panel: given its first column, its width, its packed copy."""
+        columns = self.plan.columns
         if self.whole:
             self._open("for (idx q = s; q < whole; q++)")
-            self._line(f"const idx j = q * {plan.columns};")
-            packed = f"packed_b + (q - s) * d * {plan.columns}"
-            self._tiles("j", plan.columns, packed)
+            self._line(f"const idx j = q * {columns};")
+            inside("j", columns, f"packed_b + (q - s) * {columns} * d")
             self._close(self.depth - 1)
         if self.rest:
-            self._open(f"if (e > {self.whole})")
+            depth = self.depth
+            if self.whole:
+                self._open(f"if (e > {self.whole})")
             for start, width in self.rest:
-                self._tiles(str(start), width, self._packed_rest(start))
+                before = f"({start} - s * {columns})" if self.whole else str(start)
+                inside(str(start), width, f"packed_b + {before} * d")
+            self._close(depth)
+
+    def _pack_b(self, j: str, width: int, packed: str) -> None:
+        step_l, step_j = self.product.b_strides
+        pack = self._packer(self.product.transpose_b, width, max(step_l, step_j))
+        self._line(f"{pack}(b + {_times('l', step_l)} + {_times(j, step_j)}, {packed}, d);")
+
+    def _rows(self) -> None:
+        """As many tiles of rows from r to f as are packed at once."""
+        plan, depth = self.plan, self.depth
+        if plan.pack_a and plan.pack_a < self.tiles:
+            self._open(f"for (idx r = t0; r < t1; r += {plan.pack_a})")
+            self._line(f"const idx f = r + {plan.pack_a} < t1 ? r + {plan.pack_a} : t1;")
+        else:
+            self._line("const idx r = t0, f = t1;")
+        if plan.pack_a:
+            self._open("for (idx t = r; t < f; t++)")
+            self._each_height(self._pack_a)
             self._close(self.depth - 1)
+        self._each_panel(self._tiles)
         self._close(depth)
 
-    def _sizes(self) -> tuple[int, int]:
-        """(rows of a smaller tile, how many tiles have one more): the rows shared evenly."""
-        return divmod(self.product.m, self.tiles)
+    def _each_height(self, call: Callable[[int], str]) -> None:
+        """A call for tile t, with its first row i, according to how many rows it has."""
+        if not self.more:
+            self._line(f"const idx i = t * {self.low};")
+            self._line(call(self.low))
+        else:
+            self._line(f"const idx i = t * {self.low} + (t < {self.more} ? t : {self.more});")
+            self._line(f"if (t < {self.more}) {call(self.low + 1)}")
+            self._line(f"else {call(self.low)}")
 
-    def _first_row(self, t: str) -> str:
-        low, more = self._sizes()
-        if not more:
-            return f"{t} * {low}"
-        return f"{t} * {low} + ({t} < {more} ? {t} : {more})"
+    def _a_block(self) -> str:
+        """Where the rows of tile t begin."""
+        if self.plan.pack_a:
+            return f"packed_a + (t - r) * {self.low + bool(self.more)} * d"
+        return self._a_in_place()
 
-    def _pack_a(self) -> None:
-        low, more = self._sizes()
+    def _a_in_place(self) -> str:
         step_i, step_l = self.product.a_strides
-        self._open("for (idx t = r; t < f; t++)")
-        self._line(f"const idx i = {self._first_row('t')};")
-        place = f"a + i * {step_i} + l * {step_l}"
-        to = f"packed_a + (t - r) * d * {low + bool(more)}"
+        return f"a + {_times('i', step_i)} + {_times('l', step_l)}"
 
-        def call(rows: int) -> str:
-            pack = self._packer(not self.product.transpose_a, rows, max(step_i, step_l))
-            return f"{pack}({place}, {to}, d);"
+    def _pack_a(self, rows: int) -> str:
+        pack = self._packer(not self.product.transpose_a, rows, max(self.product.a_strides))
+        return f"{pack}({self._a_in_place()}, {self._a_block()}, d);"
 
-        self._choose(call)
-        self._close(self.depth - 1)
-
-    def _choose(self, call: Callable[[int], str]) -> None:
-        """A call for a tile t, which has one of two numbers of rows."""
-        low, more = self._sizes()
-        if not more:
-            self._line(call(low))
-        else:
-            self._line(f"if (t < {more}) {call(low + 1)}")
-            self._line(f"else {call(low)}")
-
-    def _tiles(self, j: str, width: int, packed_b: str) -> None:
-        """The tiles of one panel, from tile r to tile f."""
+    def _tiles(self, j: str, width: int, packed: str) -> None:
+        """The tiles of one panel."""
         plan, p = self.plan, self.product
-        low, more = self._sizes()
-        step_i, step_l = p.a_strides
-        self._open("for (idx t = r; t < f; t++)")
-        self._line(f"const idx i = {self._first_row('t')};")
-        if plan.pack_a:
-            a = f"packed_a + (t - r) * d * {low + bool(more)}"
-        else:
-            a = f"a + i * {step_i} + l * {step_l}"
-        b = packed_b if plan.panels else f"b + l * {p.n} + {j}"
-        step_b = width if plan.panels else p.n
+        b, b_step = (packed, width) if plan.panels else (f"b + l * {p.n} + {j}", p.n)
 
         def call(rows: int) -> str:
-            steps = (1, rows) if plan.pack_a else p.a_strides
-            name = self._micro(rows, width, steps, step_b)
-            return f"{name}({a}, {b}, c + i * {p.n} + {j}, d, l > 0);"
+            name = self._micro((rows, width), (1, rows) if plan.pack_a else p.a_strides, b_step)
+            return f"{name}({self._a_block()}, {b}, c + i * {p.n} + {j}, d, l > 0);"
 
-        self._choose(call)
+        self._open("for (idx t = r; t < f; t++)")
+        self._each_height(call)
         if self.epilogue:
             self._finish(j, width)
         self._close(self.depth - 1)
 
     def _finish(self, j: str, width: int) -> None:
-        low, more = self._sizes()
-        rows = f"(t < {more} ? {low + 1} : {low})" if more else str(low)
+        """The epilogue of the tile whose rows begin at i."""
         depth = self.depth
         if self.product.k > self.plan.depth:
             self._open(f"if (l + d == {self.product.k})")
-        self._line(f"const idx i0 = i, j0 = {j};")
-        self._open(f"for (idx i = i0; i < i0 + {rows}; i++)")
-        self._open(f"for (idx j = j0; j < j0 + {width}; j++)")
+        rows = f"{self.low} + (t < {self.more})" if self.more else str(self.low)
+        row, column = self.names
+        self._line(f"const idx i0 = i, i1 = i + {rows}, j0 = {j}, j1 = j0 + {width};")
+        self._open(f"for (idx {row} = i0; {row} < i1; {row}++)")
+        self._open(f"for (idx {column} = j0; {column} < j1; {column}++)")
         for line in self.epilogue:
             self._line(line)
         self._close(depth)
 
     # ---- the functions -------------------------------------------------------------------------
 
-    def _vector(self, width: int) -> str:
-        return self.product.c_type if width == 1 else f"cr_{self.short}x{width}"
-
-    def _micro(self, rows: int, width: int, steps: tuple[int, int], step_b: int) -> str:
-        """A function that computes a tile; its name."""
-        name = f"@_{rows}x{width}"
-        if name in self.functions:
-            return name
-        cut = pieces(width, self.lanes, self.product.item)
-        c_type, (step_i, step_l) = self.product.c_type, steps
-        tile = [
-            (f"c{i}_{v}", self._vector(w), i * self.product.n + first)
-            for i in range(rows)
-            for v, (first, w) in enumerate(cut)
-        ]
-        lines = [
-            f"/* {rows} x {width}: c[i, j] += a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... */",
-            f"static void {name}(const {c_type} *restrict a, const {c_type} *restrict b,",
-            f"    {c_type} *restrict c, idx depth, _Bool more)",
-            "{",
-        ]
-        for c, kind, _ in tile:
-            zero = "0" if kind == c_type else "{0}"
-            lines.append(f"  {kind} {c} = {zero};")
-        lines.append("  if (more) {")
-        lines += [f"    {c} = {_at(kind, c_type, 'c', at)};" for c, kind, at in tile]
-        lines += ["  }", "  for (idx l = 0; l < depth; l++) {"]
-        for v, (first, w) in enumerate(cut):
-            kind = self._vector(w)
-            lines.append(f"    const {kind} b{v} = {_at(kind, c_type, 'b', first)};")
-        for i in range(rows):
-            lines.append(f"    const {c_type} a{i} = a[{i * step_i}];")
-            lines += [f"    c{i}_{v} += a{i} * b{v};" for v in range(len(cut))]
-        lines += [f"    a += {step_l};", f"    b += {step_b};", "  }"]
-        lines += [f"  {_at(kind, c_type, 'c', at, '')} = {c};" for c, kind, at in tile]
-        self.functions[name] = "\n".join([*lines, "}"])
+    def _micro(self, tile: tuple[int, int], a_steps: tuple[int, int], b_step: int) -> str:
+        """The name of a function that computes a tile."""
+        name = f"@_{tile[0]}x{tile[1]}"
+        p = self.product
+        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_step, p.n)
+        self.functions[name] = text
         return name
 
     def _packer(self, transposed: bool, width: int, step: int) -> str:
-        """A function that copies a panel; its name."""
-        c_type = self.product.c_type
+        """The name of a function that copies a panel."""
         name = f"@_{'turn' if transposed else 'pack'}_{width}_{step}"
-        if name in self.functions:
-            return name
-        lines = [
-            f"/* to[l, j] = from[{'j, l' if transposed else 'l, j'}] for {width} columns j */",
-            f"static void {name}(const {c_type} *restrict from, {c_type} *restrict to, idx depth)",
-            "{",
-        ]
-        if transposed:
-            lines.append(f"  cr_transpose_{self.short}(from, {step}, to, depth, {width});")
-        else:
-            lines += [
-                "  for (idx l = 0; l < depth; l++)",
-                f"    for (idx j = 0; j < {width}; j++) to[l * {width} + j] = from[l * {step} + j];",
-            ]
-        self.functions[name] = "\n".join([*lines, "}"])
+        self.functions[name] = packer(name, self.product.dtype, width, step, transposed)
         return name
 
 
-def _at(kind: str, c_type: str, pointer: str, offset: int, const: str = "const ") -> str:
-    """A vector, or a number, in memory."""
-    if kind == c_type:
-        return f"{pointer}[{offset}]"
-    return f"*({const}{kind} *)({pointer} + {offset})"
+def _times(index: str, step: int) -> str:
+    """A term of a subscript."""
+    return index if step == 1 else f"{index} * {step}"

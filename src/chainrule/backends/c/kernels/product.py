@@ -8,31 +8,59 @@ from ....ir.node import Node
 from ..expressions import C_TYPES
 from ..function import Function, Where
 from ..views import View
+from .matmul import Pointers, Product, emit
+
+#: How many multiplications of a product take as long as one operation of a loop.
+_MULTIPLICATIONS = 4
 
 
 def matmul(node: Node, sources: list[View], where: Where) -> Function | None:
     """C = A·B for every matrix of the batch."""
-    a, b = sources
-    batch = math.prod(node.type.shape[:-2])
-    m, n = node.type.shape[-2:]
-    k = a.shape[-2] if node.attributes["transpose_a"] else a.shape[-1]
-    if batch * m * n == 0:
+    a = sources[0]
+    if node.type.size == 0:
         return None
-    function = Function(where, extent=batch, grain=m * n * k)
-    x, y, z = function.reads(a.base), function.reads(b.base), function.writes(node)
-    kind = C_TYPES[node.type.dtype.name]
-    at = ("1", str(m)) if node.attributes["transpose_a"] else (str(k), "1")
-    bt = ("1", str(k)) if node.attributes["transpose_b"] else (str(n), "1")
+    ta, tb = node.attributes["transpose_a"], node.attributes["transpose_b"]
+    m, n = node.type.shape[-2:]
+    k = a.shape[-2] if ta else a.shape[-1]
+    batch = math.prod(node.type.shape[:-2])
+    product = Product(m, n, k, ta, tb, batch, node.type.dtype.name)
+    function = Function(where)
+    if k == 0:
+        function.serial()
+        function.line(f"for (idx i = 0; i < {node.type.size}; i++) {function.writes(node)}[i] = 0;")
+        return function
+    x, y = (_pointer(function, view) for view in sources)
+    pointers = Pointers(x, y, function.writes(node))
+    if not node.type.is_float:
+        _plain(function, product, pointers)
+        return function
+    text = emit(product, pointers)
+    function.before += text.functions
+    for depth, line in text.body:
+        function.line(line, depth)
+    function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
+    return function
+
+
+def _pointer(function: Function, view: View) -> str:
+    name = function.reads(view.base)
+    return f"({name} + {view.offset})" if view.offset else name
+
+
+def _plain(function: Function, product: Product, pointers: Pointers) -> None:
+    """One number after the other, for whole numbers."""
+    m, n, k = product.m, product.n, product.k
+    (ai, al), (bl, bj) = product.a_strides, product.b_strides
     line = function.line
-    line("for (idx g = begin; g < end; g++) {")
-    line(f"const {kind} *restrict a = {x} + {a.offset} + g * {m * k};", 2)
-    line(f"const {kind} *restrict b = {y} + {b.offset} + g * {k * n};", 2)
-    line(f"{kind} *restrict c = {z} + g * {m * n};", 2)
-    line(f"for (idx i = 0; i < {m}; i++) {{", 2)
-    line(f"for (idx j = 0; j < {n}; j++) c[i * {n} + j] = 0;", 3)
-    line(f"for (idx l = 0; l < {k}; l++)", 3)
-    line(f"for (idx j = 0; j < {n}; j++)", 4)
-    line(f"c[i * {n} + j] += a[i * {at[0]} + l * {at[1]}] * b[l * {bt[0]} + j * {bt[1]}];", 5)
+    function.extent, function.grain = product.batch * m, n * k
+    line("for (idx r = begin; r < end; r++) {")
+    line(f"const idx g = r / {m}, i = r % {m};", 2)
+    line(f"for (idx j = 0; j < {n}; j++) {{", 2)
+    kind = C_TYPES[product.dtype]
+    line(f"{kind} total = 0;", 3)
+    element_a = f"{pointers.a}[g * {m * k} + i * {ai} + l * {al}]"
+    element_b = f"{pointers.b}[g * {k * n} + l * {bl} + j * {bj}]"
+    line(f"for (idx l = 0; l < {k}; l++) total += {element_a} * {element_b};", 3)
+    line(f"{pointers.c}[r * {n} + j] = total;", 3)
     line("}", 2)
     line("}")
-    return function

@@ -43,7 +43,8 @@ static inline void cr_argsort_S(const T *x, idx step, idx n, int64_t *order, int
       const idx high = low + 2 * run < n ? low + 2 * run : n;
       idx a = low, b = middle;
       for (idx k = low; k < high; k++) {
-        const int second = b < high && (a >= middle || cr_before_S(x[from[b] * step], x[from[a] * step]));
+        const int second = b < high && (a >= middle || cr_before_S(x[from[b] * step],
+                                                                   x[from[a] * step]));
         to[k] = second ? from[b++] : from[a++];
       }
     }
@@ -86,7 +87,7 @@ def softmax(node: Node, sources: list[View], where: Where) -> Function | None:
         return None
     function.line("for (idx o = begin; o < end; o++) {")
     kind = C_TYPES[dtype.name]
-    result = "o" if name == "logsumexp" and inner == 1 else f"o * {inner if name == 'logsumexp' else n * inner}"
+    result = subtotal("o", inner if name == "logsumexp" else n * inner, 0)
     source = f"{function.reads(sources[0].base)} + {subtotal('o', n * inner, sources[0].offset)}"
     function.line(f"const {kind} *restrict x = {source};", 2)
     function.line(f"{kind} *restrict y = {function.writes(node)} + {result};", 2)
@@ -96,7 +97,7 @@ def softmax(node: Node, sources: list[View], where: Where) -> Function | None:
 
 
 def subtotal(index: str, stride: int, offset: int) -> str:
-    """offset + index·stride"""
+    """The C expression offset + index·stride."""
     return f"{index} * {stride}" + (f" + {offset}" if offset else "")
 
 
@@ -124,7 +125,7 @@ def _softmax_row(function: Function, node: Node, n: int, inner: int) -> None:
         function.line(f"const {kind} safe = fabs{f}(top) < INFINITY ? top : 0;", 2)
         short = SHORT[node.type.dtype.name]
         function.line(f"{kind} lanes[16] = {{0}};", 2)
-        function.line("for (idx j0 = 0; j0 < @n; j0 += 256) {".replace("@n", str(n)), 2)
+        function.line(f"for (idx j0 = 0; j0 < {n}; j0 += 256) {{", 2)
         function.line(f"const idx m = {n} - j0 < 256 ? {n} - j0 : 256;", 3)
         function.line(f"{kind} t[256];", 3)
         function.line(f"for (idx j = 0; j < m; j++) t[j] = cr_exp{f}(x[j0 + j] - safe);", 3)
@@ -185,11 +186,13 @@ def cumsum(node: Node, sources: list[View], where: Where) -> Function | None:
     first, step = (n - 1, -inner) if node.attributes["reverse"] else (0, inner)
     function.line("for (idx o = begin; o < end; o++) {")
     function.line(f"const {kind} *restrict x = {source} + {first * inner};", 2)
-    function.line(f"{kind} *restrict y = {function.writes(node)} + o * {n * inner} + {first * inner};", 2)
+    target = f"{function.writes(node)} + o * {n * inner} + {first * inner}"
+    function.line(f"{kind} *restrict y = {target};", 2)
     function.line(f"for (idx j = 0; j < {inner}; j++) y[j] = x[j];", 2)
     function.line(f"for (idx i = 1; i < {n}; i++)", 2)
     place = f"i * ({step}) + j"
-    function.line(f"for (idx j = 0; j < {inner}; j++) y[{place}] = y[{place} - ({step})] + x[{place}];", 3)
+    function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
+    function.line(f"y[{place}] = y[{place} - ({step})] + x[{place}];", 4)
     function.line("}")
     return function
 
@@ -244,6 +247,7 @@ def searchsorted(node: Node, sources: list[View], where: Where) -> Function | No
     x, v = function.reads(bounds.base), function.reads(values.base)
     y, right = function.writes(node), int(node.attributes["side"] == "right")
     short = SHORT[bounds.base.type.dtype.name]
-    call = f"cr_bisect_{short}({x} + {bounds.offset}, {bounds.size}, {v}[i + {values.offset}], {right})"
+    value = f"{v}[i + {values.offset}]"
+    call = f"cr_bisect_{short}({x} + {bounds.offset}, {bounds.size}, {value}, {right})"
     function.line(f"for (idx i = begin; i < end; i++) {y}[i] = {call};")
     return function

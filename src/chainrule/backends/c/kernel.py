@@ -1,0 +1,66 @@
+"""A kernel: nodes that are computed together, and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ...ir.node import Node
+from .views import VIEWS, View, through
+
+#: Operations that reduce axes and can end a loop.
+REDUCTIONS = frozenset({"sum", "prod", "max", "min"})
+
+
+@dataclass(eq=False)
+class Kernel:
+    """Nodes that are computed together.
+
+    Attributes:
+        nodes: in the order of computation.
+        is_loop: whether it is a loop over elements; otherwise it is one special node.
+        stores: those of the nodes that others read, or that are results.
+    """
+
+    nodes: list[Node]
+    is_loop: bool
+    stores: list[Node] = field(default_factory=list)
+
+    @property
+    def reductions(self) -> list[Node]:
+        """The reductions at the end of a loop."""
+        return [node for node in self.nodes if node.op.name in REDUCTIONS] if self.is_loop else []
+
+
+def operands(node: Node, views: dict[Node, View]) -> list[View]:
+    """What a member of a kernel reads: views of buffers."""
+    if node.op.name in VIEWS:  # a view that is stored: it reads what it is a view of
+        view = through(node, views[node.inputs[0]])
+        assert view is not None
+        return [view]
+    return [views[source] for source in node.inputs]
+
+
+def loop_shapes(nodes: Iterable[Node]) -> list[tuple[int, ...]]:
+    """The shapes that a loop goes through: of what is computed, or reduced."""
+    shapes = []
+    for node in nodes:
+        if node.op.name not in REDUCTIONS:
+            shapes.append(node.type.shape)
+        else:
+            shapes.append(node.inputs[0].type.shape)
+    return list(dict.fromkeys(shapes))
+
+
+def reduced_axes(node: Node, axes: Sequence[int]) -> tuple[bool, ...]:
+    """For each of the loop's axes, whether a reduction sums it up."""
+    shape, gone = node.inputs[0].type.shape, node.attributes["axes"]
+    flags: list[bool] = []
+    rest = [(extent, i in gone) for i, extent in enumerate(shape) if extent != 1]
+    size, flag = 1, False
+    for extent in axes:
+        if size == 1:
+            size, flag = rest.pop(0)
+        flags.append(flag)
+        size //= extent
+    return tuple(flags)

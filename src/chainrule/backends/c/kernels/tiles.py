@@ -1,0 +1,216 @@
+"""The innermost parts of a matrix product as C: a tile in registers, and the copying of panels.
+
+Vectors are those of GCC and Clang. Each is a variable with a name: compilers keep these in
+registers, but not elements of arrays. ``c += a * b`` on whole vectors becomes one fused
+multiply-add per vector; single numbers have it in so many words (see `math.FMA_C`), for GCC does
+not always see it there.
+"""
+
+from __future__ import annotations
+
+#: C types of elements, short names and bytes, by the name of the type.
+ELEMENTS = {"float32": ("float", "f32", 4), "float64": ("double", "f64", 8)}
+
+
+def _vector_types() -> str:
+    """Vectors of every length, which may begin at any element."""
+    lines = []
+    for c_type, short, item in ELEMENTS.values():
+        for size in (8, 16, 32, 64):
+            attributes = f"vector_size({size}), aligned({item}), may_alias"
+            name = f"cr_{short}x{size // item}"
+            lines.append(f"typedef {c_type} {name} __attribute__(({attributes}));")
+    return "\n\n".join(lines)
+
+
+#: What the text of a product uses.
+MATMUL_C = (
+    """
+#define CR_ALIGNED __attribute__((aligned(64)))
+
+"""
+    + _vector_types()
+    + """
+
+/* a pair of vectors, shuffled */
+#if defined __clang__ || __GNUC__ >= 12
+#define CR_SHUFFLE(a, b, whole, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define CR_SHUFFLE(a, b, whole, ...) __builtin_shuffle(a, b, (whole){__VA_ARGS__})
+#endif
+
+typedef int32_t cr_i32x4 __attribute__((vector_size(16)));
+
+typedef int64_t cr_i64x2 __attribute__((vector_size(16)));
+
+/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart */
+static void cr_transpose_f32(const float *restrict from, idx step, float *restrict to,
+    idx depth, idx width)
+{
+  const idx whole = depth - depth % 4, full = width - width % 4;
+  for (idx j = 0; j < full; j += 4) {
+    const float *restrict x = from + j * step;
+    float *restrict y = to + j;
+    for (idx l = 0; l < whole; l += 4, x += 4, y += 4 * width) {
+      const cr_f32x4 r0 = *(const cr_f32x4 *)x;
+      const cr_f32x4 r1 = *(const cr_f32x4 *)(x + step);
+      const cr_f32x4 r2 = *(const cr_f32x4 *)(x + 2 * step);
+      const cr_f32x4 r3 = *(const cr_f32x4 *)(x + 3 * step);
+      const cr_f32x4 low01 = CR_SHUFFLE(r0, r1, cr_i32x4, 0, 4, 1, 5);
+      const cr_f32x4 low23 = CR_SHUFFLE(r2, r3, cr_i32x4, 0, 4, 1, 5);
+      const cr_f32x4 high01 = CR_SHUFFLE(r0, r1, cr_i32x4, 2, 6, 3, 7);
+      const cr_f32x4 high23 = CR_SHUFFLE(r2, r3, cr_i32x4, 2, 6, 3, 7);
+      *(cr_f32x4 *)y = CR_SHUFFLE(low01, low23, cr_i32x4, 0, 1, 4, 5);
+      *(cr_f32x4 *)(y + width) = CR_SHUFFLE(low01, low23, cr_i32x4, 2, 3, 6, 7);
+      *(cr_f32x4 *)(y + 2 * width) = CR_SHUFFLE(high01, high23, cr_i32x4, 0, 1, 4, 5);
+      *(cr_f32x4 *)(y + 3 * width) = CR_SHUFFLE(high01, high23, cr_i32x4, 2, 3, 6, 7);
+    }
+    for (idx l = whole; l < depth; l++, x++, y += width)
+      for (idx i = 0; i < 4; i++) y[i] = x[i * step];
+  }
+  for (idx j = full; j < width; j++)
+    for (idx l = 0; l < depth; l++) to[l * width + j] = from[j * step + l];
+}
+
+/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart */
+static void cr_transpose_f64(const double *restrict from, idx step, double *restrict to,
+    idx depth, idx width)
+{
+  const idx whole = depth - depth % 2, full = width - width % 2;
+  for (idx j = 0; j < full; j += 2) {
+    const double *restrict x = from + j * step;
+    double *restrict y = to + j;
+    for (idx l = 0; l < whole; l += 2, x += 2, y += 2 * width) {
+      const cr_f64x2 r0 = *(const cr_f64x2 *)x, r1 = *(const cr_f64x2 *)(x + step);
+      *(cr_f64x2 *)y = CR_SHUFFLE(r0, r1, cr_i64x2, 0, 2);
+      *(cr_f64x2 *)(y + width) = CR_SHUFFLE(r0, r1, cr_i64x2, 1, 3);
+    }
+    for (idx l = whole; l < depth; l++, x++, y += width) y[0] = x[0], y[1] = x[step];
+  }
+  for (idx j = full; j < width; j++)
+    for (idx l = 0; l < depth; l++) to[l * width + j] = from[j * step + l];
+}
+"""
+)
+
+
+def pieces(width: int, lanes: int, item: int) -> list[tuple[int, int]]:
+    """Columns as vectors, each (first column, width); an odd last one as a single number.
+
+    Args:
+        width: how many columns.
+        lanes: elements of the longest vector.
+        item: bytes of an element; vectors have at least 8 bytes.
+
+    Example:
+        >>> pieces(31, 8, 4)
+        [(0, 8), (8, 8), (16, 8), (24, 4), (28, 2), (30, 1)]
+    """
+    result, start = [], 0
+    while start < width:
+        while lanes > width - start:
+            lanes //= 2
+        lanes = lanes if lanes * item >= 8 and lanes > 1 else 1
+        result.append((start, lanes))
+        start += lanes
+    return result
+
+
+def microkernel(
+    name: str,
+    dtype: str,
+    tile: tuple[int, int],
+    lanes: int,
+    a_steps: tuple[int, int],
+    b_step: int,
+    c_step: int,
+) -> str:
+    """A C function that adds to a tile of C what a block of depth contributes.
+
+    Args:
+        name: of the function.
+        dtype: of the elements.
+        tile: rows and columns.
+        lanes: elements of the longest vector.
+        a_steps: elements from a[i, l] to a[i+1, l] and to a[i, l+1].
+        b_step: elements from b[l, j] to b[l+1, j].
+        c_step: elements from c[i, j] to c[i+1, j].
+    """
+    c_type, short, item = ELEMENTS[dtype]
+    rows, columns = tile
+    vectors = [
+        (v, first, c_type if width == 1 else f"cr_{short}x{width}")
+        for v, (first, width) in enumerate(pieces(columns, lanes, item))
+    ]
+    cells = [
+        (f"c{i}_{v}", kind, i * c_step + first) for i in range(rows) for v, first, kind in vectors
+    ]
+
+    def at(kind: str, pointer: str, offset: int) -> str:
+        const = "" if pointer == "c" else "const "
+        return f"*({const}{kind} *)({pointer} + {offset})"
+
+    return "\n".join(
+        [
+            f"/* {rows} x {columns}: c[i, j] += a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... */",
+            f"static void {name}(const {c_type} *restrict a, const {c_type} *restrict b,",
+            f"    {c_type} *restrict c, idx depth, _Bool more)",
+            "{",
+            *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
+            "  if (more) { /* what earlier blocks left */",
+            *(f"    {cell} = {at(kind, 'c', offset)};" for cell, kind, offset in cells),
+            "  }",
+            "  for (idx l = 0; l < depth; l++) {",
+            *(f"    const {kind} b{v} = {at(kind, 'b', first)};" for v, first, kind in vectors),
+            *(
+                line
+                for i in range(rows)
+                for line in (
+                    f"    const {c_type} a{i} = a[{i * a_steps[0]}];",
+                    *(
+                        f"    {_fused(f'c{i}_{v}', f'a{i}', f'b{v}', kind)};"
+                        for v, _, kind in vectors
+                    ),
+                )
+            ),
+            f"    a += {a_steps[1]};",
+            f"    b += {b_step};",
+            "  }",
+            *(f"  {at(kind, 'c', offset)} = {cell};" for cell, kind, offset in cells),
+            "}",
+        ]
+    )
+
+
+def _fused(c: str, a: str, b: str, kind: str) -> str:
+    """The statement c = a b + c, rounded once."""
+    scalar = {"float": "CR_FMAf", "double": "CR_FMA"}.get(kind)
+    return f"{c} = {scalar}({a}, {b}, {c})" if scalar else f"{c} += {a} * {b}"
+
+
+def packer(name: str, dtype: str, width: int, step: int, transposed: bool) -> str:
+    """A C function that copies a panel, so that its rows follow one another.
+
+    Args:
+        name: of the function.
+        dtype: of the elements.
+        width: columns of the panel.
+        step: elements from one row to the next; from one column to the next if transposed.
+        transposed: whether the columns of the panel are rows in memory.
+    """
+    c_type, short, _ = ELEMENTS[dtype]
+    place = "j, l" if transposed else "l, j"
+    copy = [
+        "  for (idx l = 0; l < depth; l++)",
+        f"    for (idx j = 0; j < {width}; j++) to[l * {width} + j] = from[l * {step} + j];",
+    ]
+    turn = [f"  cr_transpose_{short}(from, {step}, to, depth, {width});"]
+    return "\n".join(
+        [
+            f"/* to[l, j] = from[{place}] for {width} columns j */",
+            f"static void {name}(const {c_type} *restrict from, {c_type} *restrict to, idx depth)",
+            "{",
+            *(turn if transposed else copy),
+            "}",
+        ]
+    )
