@@ -5,6 +5,7 @@
 
 VENV   := .venv
 BIN    := $(VENV)/bin
+BENCH  := .bench
 DEMO   := runs/demo
 WORKERS ?= 2
 
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test lint format docs bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -40,8 +41,12 @@ format: $(VENV)/.dev ## repair the style where ruff can
 docs: $(VENV)/.dev ## check that every link in the documentation resolves and every example runs
 	$(BIN)/python -m pytest tests/test_documentation.py src
 
+bench: $(BENCH)/.ready ## training steps and house prices beside the peers; writes benchmarks/README.md
+	$(BENCH)/bin/python -m benchmarks.training_steps
+	$(BENCH)/bin/python -m benchmarks.houses
+
 clean: ## remove what make and the tools have made; your runs stay, but for the demo's
-	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the last thing venv installs: where it stands, the environment is whole.
@@ -57,3 +62,10 @@ $(VENV)/.package: pyproject.toml | $(BIN)/pip
 $(VENV)/.dev: pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(VENV)/.package $@
+
+$(BENCH)/.ready: benchmarks/requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "chainrule needs Python 3.11 or newer; none was found." >&2; exit 1; }
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement benchmarks/requirements.txt --editable .
+	@touch $@

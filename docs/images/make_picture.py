@@ -36,7 +36,8 @@ def screen(printed: str) -> list[str]:
 def main() -> None:
     """Run the command and write the picture."""
     out, *command = sys.argv[1:]
-    lines = ["$ " + " ".join(command), *screen(run(command))][:MOST_LINES]
+    typed = " ".join([os.path.basename(command[0]), *command[1:]])
+    lines = ["$ " + typed, *screen(run(command))][:MOST_LINES]
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(Text.from_ansi("\n".join(lines)))
     console.save_svg(out, title="chainrule")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .ops import *  # noqa: F403  isort: skip
-from . import data, errors, ir, losses, metrics, nn, ops, optim, tables
+from . import data, errors, ir, losses, metrics, models, nn, ops, optim, tables
 from .compile import compile, trace
 from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .model_file import SavedModel, load, save
 from .tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
-from .train import Callback, History, Trainer
+from .train import AdversarialStep, Callback, History, Trainer
 
 __all__ = [
+    "AdversarialStep",
     "Buffer",
     "Callback",
     "History",
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "models",
     "nn",
     "ops",
     "optim",

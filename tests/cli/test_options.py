@@ -13,7 +13,7 @@ def test_command_line_file_and_training_have_the_same_options():
     fields = {field.name for field in dataclasses.fields(TableOptions)}
     assert {option.field for option in OPTIONS.values()} == fields
     typed = {name.replace("_", "-") for name in inspect.signature(train).parameters}
-    others = {"ctx", "data", "config", "out", "force", "quiet", "as-json", "debug"}
+    others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug"}
     assert typed - others == set(OPTIONS)
 
 
@@ -45,3 +45,16 @@ def test_values_that_make_no_sense(name, values):
             read_options({name: value}, "here")
         assert caught.value.where == "here"
         assert caught.value.expected
+
+
+class TestCache:
+    def test_it_shows_and_clears(self, invoke, tmp_path, monkeypatch):
+        folder = tmp_path / "programs"
+        folder.mkdir(mode=0o700)
+        (folder / "one.so").write_bytes(b"x" * 2_000_000)
+        monkeypatch.setenv("CHAINRULE_CACHE", str(folder))
+        assert invoke("cache").stdout.startswith(f"1 files, 2.0 MB, in {folder}")
+        assert '"files": 1' in invoke("cache", "--json").stdout
+        assert (folder / "one.so").exists()
+        assert invoke("cache", "--clear").stdout.startswith("removed: 1 files")
+        assert list(folder.iterdir()) == []

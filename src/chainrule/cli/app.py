@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .cache import cache
 from .console import prepare_streams
 from .evaluate import evaluate
 from .failures import reported
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, predict, evaluate, runs, summary):
+for _command in (train, predict, evaluate, runs, summary, cache):
     app.command()(reported(_command))
 
 

@@ -148,6 +148,8 @@ OPTIONS = {
     "patience": Option("patience", whole),
     "balance": Option("balance", flag),
     "seed": Option("seed", whole),
+    "backend": Option("backend", text),
+    "threads": Option("threads", whole),
 }
 #: Options that are no options of the training itself.
 _PLACES = {"data": Option("data", text), "out": Option("out", text)}

@@ -131,6 +131,13 @@ def train(
     seed: Annotated[
         int | None, _option(_TRAINING, "The same seed gives the same model.", metavar="N")
     ] = None,
+    backend: Annotated[
+        str | None,
+        _option(_TRAINING, "What runs the network: auto, c or numpy.", metavar="NAME"),
+    ] = None,
+    threads: Annotated[
+        int | None, _option(_TRAINING, "Threads of the native code; all by default.", metavar="N")
+    ] = None,
     config: Annotated[
         Path | None,
         _option(_OUTPUT, "A file of options; the command line wins.", metavar="FILE.toml"),
@@ -144,6 +151,9 @@ def train(
     ] = False,
     quiet: Annotated[
         bool, _option(_OUTPUT, "Only the report, no progress and notes.", "--quiet", "-q")
+    ] = False,
+    show_c: Annotated[
+        bool, _option(_OUTPUT, "The C program of a training step, too.", "--show-c")
     ] = False,
     as_json: Annotated[
         bool, _option(_OUTPUT, "The report as one JSON document.", "--json")
@@ -171,6 +181,8 @@ def train(
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
+        if show_c:
+            show(result.source)
         _show_report(run)
     _finish(result, problem)
 

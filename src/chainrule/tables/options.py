@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..compile import BACKENDS
 from ..errors import ConfigError
 from ..nn import ACTIVATIONS
 from ..optim import OPTIMIZERS
@@ -50,6 +51,8 @@ class TableOptions:
         patience: epochs without progress before training stops.
         balance: weigh rows so that every class counts the same.
         seed: splits, initial weights and everything random follow from it.
+        backend: what runs the network: "c" (native code), "numpy", or "auto".
+        threads: of the native code; all processors without it. Results don't depend on it.
 
     Raises:
         ConfigError: an option that makes no sense.
@@ -80,9 +83,11 @@ class TableOptions:
     patience: int | None = None
     balance: bool = False
     seed: int = 0
+    backend: str = "auto"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
-        positive = {"members", "epochs", "batch_size", "patience", "clip"}
+        positive = {"members", "epochs", "batch_size", "patience", "clip", "threads"}
         not_negative = {"lr", "l1", "l2", "weight_decay", "seed"}
         for name in positive | not_negative:
             value = getattr(self, name)
@@ -106,8 +111,11 @@ class TableOptions:
                 hint="Leave one of the two away.",
             )
         names = {
-            "norm": NORMS, "activation": HIDDEN_ACTIVATIONS, "optimizer": tuple(OPTIMIZERS),
-        }  # fmt: skip
+            "backend": BACKENDS,
+            "norm": NORMS,
+            "activation": HIDDEN_ACTIVATIONS,
+            "optimizer": tuple(OPTIMIZERS),
+        }
         for name, known in names.items():
             value = getattr(self, name)
             if value is not None and value not in known:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,10 +97,26 @@ def train_table(
     on_schema(schema)
     frame = _with_target(frame, schema, name, say)
     job = _Job(options, schema, name, progress, say, callbacks)
-    result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
+    with _threads(options.threads):
+        result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
     result.report["seconds"] = time.perf_counter() - begun
     result.report["data"] = {"source": name, "rows": frame.height, "columns": len(schema.columns)}
     return result
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Inside, native programs use so many threads."""
+    before = os.environ.get("CHAINRULE_THREADS")
+    if count is not None:
+        os.environ["CHAINRULE_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            del os.environ["CHAINRULE_THREADS"]
+            if before is not None:
+                os.environ["CHAINRULE_THREADS"] = before
 
 
 @dataclass(frozen=True)
@@ -301,7 +318,9 @@ def _trainer(
 
     def trainer(rate: float, **extra: Any) -> Trainer:
         optimizer = make_optimizer(options, recipe, network, len(train), rate)
-        return Trainer(network, loss, optimizer, seed=options.seed, **extra)
+        return Trainer(
+            network, loss, optimizer, seed=options.seed, backend=options.backend, **extra
+        )
 
     rate = recipe.lr
     if rate is None:
@@ -436,6 +455,11 @@ class TableResult:
             "stop_reason": fitted.trainer.stop_reason,
             "options": job.options.to_json(),
         }
+
+    @property
+    def source(self) -> str:
+        """The program of a training step: C, or the graph where NumPy runs it."""
+        return self._fitted.trainer.source
 
     def summary(self) -> str:
         """The layers of the network, their shapes and parameters."""

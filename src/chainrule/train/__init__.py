@@ -1,5 +1,6 @@
 """Training: the step, the loop around it, what is recorded and shown."""
 
+from .adversarial import AdversarialStep
 from .arrays import Arrays
 from .callbacks import Callback
 from .history import History
@@ -7,4 +8,13 @@ from .rate_finder import RateSearch, find_rate
 from .step import Step
 from .trainer import Trainer
 
-__all__ = ["Arrays", "Callback", "History", "RateSearch", "Step", "Trainer", "find_rate"]
+__all__ = [
+    "AdversarialStep",
+    "Arrays",
+    "Callback",
+    "History",
+    "RateSearch",
+    "Step",
+    "Trainer",
+    "find_rate",
+]

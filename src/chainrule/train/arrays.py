@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import tree
 from ..errors import DataError
+from ..tensor import as_tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +33,7 @@ class Arrays:
     """
 
     def __init__(self, inputs: Any, target: Any = None, weights: Any = None) -> None:
-        self.inputs = tree.map_leaves(_as_array, inputs)
+        self.inputs = tree.map_leaves(_as_array, _numbers(inputs))
         self.target = None if target is None else _as_array(target)
         self.weights = None if weights is None else _as_array(weights)
         parts = {"inputs": self.inputs, "target": self.target, "weights": self.weights}
@@ -80,6 +81,14 @@ class Arrays:
                 yield self.take(np.arange(start, min(start + size, len(self))))
             else:
                 yield self.take(order[start : start + size])
+
+
+def _numbers(inputs: Any) -> Any:
+    """Nested lists of plain numbers are one array, of float32 if they have fractions."""
+    leaves = tree.flatten(inputs)[0] if isinstance(inputs, list) else []
+    if leaves and all(isinstance(leaf, (int, float)) for leaf in leaves):
+        return as_tensor(inputs).numpy()
+    return inputs
 
 
 def _as_array(leaf: Any) -> Array:

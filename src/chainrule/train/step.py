@@ -15,7 +15,8 @@ from ..numerics import first_bad_number
 from ..ops import zeros_like
 from ..ops.random import fold_in, key
 from ..optim import EMA, Optimizer, global_norm
-from ..tensor import Buffer, Tensor
+from ..tensor import Array, Buffer, Tensor
+from .arrays import Arrays
 
 Loss = Callable[..., Tensor]
 
@@ -30,6 +31,7 @@ class Step:
         seed: dropout and other randomness follow from it and the number of the step.
         average: averaged weights to keep, if any.
         accumulate: how many batches make up one update: their gradients are averaged.
+        backend: what runs the step; see `chainrule.compile`.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Step:
         seed: int = 0,
         average: EMA | None = None,
         accumulate: int = 1,
+        backend: str = "auto",
     ) -> None:
         self.model = model
         self.loss = loss
@@ -48,19 +51,58 @@ class Step:
         self.accumulate = accumulate
         self._key = key(seed)
         self._sums = _zeros(model) if accumulate > 1 else {}
-        self._run = Compiled(self._step)
+        self._program = Compiled(self._step, backend, guard=True)
         self.number = 0
 
     def __call__(self, inputs: Any, target: Any, weights: Any = None) -> tuple[float, float]:
         """Train on one batch; the loss and the norm of its gradient, before the update."""
-        last = (self.number + 1) % self.accumulate == 0
-        arguments = (inputs, target, weights, np.int64(self.number), last)
-        loss, norm = self._run(*arguments)
-        self.number += 1
-        result = loss.item(), norm.item()
-        if not np.isfinite(result).all():
-            self._fail(arguments, *result)
-        return result
+        batch = Arrays(inputs, target, weights)
+        losses, norms = self.run(batch, np.arange(len(batch))[None])
+        return float(losses[0]), float(norms[0])
+
+    def run(self, data: Arrays, order: Array) -> tuple[Array, Array]:
+        """Train on many batches in one go.
+
+        Args:
+            data: the examples.
+            order: (steps, batch) whole numbers: the rows that each step gets.
+
+        Returns:
+            For each step the loss and the norm of its gradient, before the update.
+
+        Raises:
+            TrainingError: one of them is not finite. The steps before count, this one does not.
+        """
+        if self.accumulate == 1:
+            return self._run_steps(data, order, last=True)
+        parts = []
+        for batch in order:
+            last = (self.number + 1) % self.accumulate == 0
+            parts.append(self._run_steps(data, batch[None], last))
+        losses, norms = zip(*parts, strict=True)
+        return np.concatenate(losses), np.concatenate(norms)
+
+    @property
+    def source(self) -> str:
+        """The program of the step: C, or the graph where NumPy runs it."""
+        return self._program.source
+
+    def _run_steps(self, data: Arrays, order: Array, last: bool) -> tuple[Array, Array]:
+        done, results = self._program.run_steps(
+            order,
+            data.inputs,
+            data.target,
+            data.weights,
+            np.int64(self.number),
+            last,
+            rows=(0, 1, 2),
+            counter=3,
+        )
+        losses, norms = (result.numpy() for result in results)
+        self.number += done
+        if done < len(order):
+            self._fail(float(losses[-1]), float(norms[-1]))
+        return losses, norms
 
     def _step(
         self, inputs: Any, target: Tensor, weights: Tensor | None, number: Tensor, last: bool
@@ -91,13 +133,14 @@ class Step:
             self._sums[path].assign(zeros_like(total) if last else total)
         return means
 
-    def _fail(self, arguments: Any, loss: float, norm: float) -> None:
+    def _fail(self, loss: float, norm: float) -> None:
         """The loss or its gradient is not finite: say which operation made it so."""
-        traced, inputs = self._run.last_run
+        assert self._program.last_run is not None
+        traced, inputs = self._program.last_run
         bad = first_bad_number(traced.graph, inputs, 0 if not np.isfinite(loss) else 1)
         raise TrainingError(
             f"The {'loss' if not np.isfinite(loss) else 'gradient'} is not a finite number.",
-            where=f"step {self.number}",
+            where=f"step {self.number + 1}",
             found=f"loss {loss:.6g}, gradient norm {norm:.6g}; {bad}",
             hint="Lower the learning rate, clip the gradient (clip_norm=1.0), or look for "
             "infinities in the data.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ _OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 #: Rows that are evaluated at once; small enough for the cache, large enough to be quick.
 _CHUNK = 2048
+#: Steps that are run in one go take about so long: short enough for a live display.
+_CHUNK_SECONDS = 0.1
 
 
 class Trainer:
@@ -54,6 +56,8 @@ class Trainer:
         seed: order of the rows, dropout and the split follow from it, to the bit.
         callbacks: called at the moments that `Callback` names.
         progress: a live line on a terminal, one line an epoch elsewhere; False for nothing.
+        backend: what runs the network: "c" compiles it to native code, "numpy" needs no compiler,
+            "auto" takes native code where it can.
 
     Example:
         >>> import chainrule as cr, numpy as np
@@ -79,6 +83,7 @@ class Trainer:
         seed: int = 0,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
+        backend: str = "auto",
     ) -> None:
         self.model = model
         self.loss = _by_name(loss, LOSSES, "loss") if isinstance(loss, str) else loss
@@ -89,11 +94,13 @@ class Trainer:
         self.seed = seed
         self.callbacks = list(callbacks)
         self.progress = progress
+        self.backend = backend
         self.history = History()
         self.epoch = 0
         self._steps: dict[int, Step] = {}
-        self._predict = Compiled(self._output_of)
-        self._error = Compiled(self._error_of)
+        self._steps_at_once = 1
+        self._predict = Compiled(self._output_of, backend)
+        self._error = Compiled(self._error_of, backend)
         self._stop_reason: str | None = None
         self._best: dict[str, Array] | None = None
         self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
@@ -197,14 +204,18 @@ class Trainer:
     ) -> dict[str, float]:
         start = time.perf_counter()
         step = self._step(accumulate)
-        order = self._order(len(train)) if shuffle else None
         total = weight = norm = 0.0
-        for number, batch in enumerate(train.batches(size, order), 1):
-            loss, norm = step(batch.inputs, batch.target, batch.weights)
-            rows = len(batch) if batch.weights is None else float(batch.weights.sum())
-            total, weight = total + loss * rows, weight + rows
-            for listener in listeners:
-                listener.on_step_end(self, number, loss)
+        number = 0
+        for batches in self._chunks(len(train), size, shuffle):
+            losses, norms = step.run(train, batches)
+            rows = _weights(train, batches)
+            total += float(losses @ rows)
+            weight += float(rows.sum())
+            norm = float(norms[-1])
+            for loss in losses:
+                number += 1
+                for listener in listeners:
+                    listener.on_step_end(self, number, float(loss))
         self.epoch += 1
         record = {
             "epoch": self.epoch,
@@ -222,13 +233,37 @@ class Trainer:
     def _step(self, accumulate: int) -> Step:
         if accumulate not in self._steps:
             self._steps[accumulate] = Step(
-                self.model, self.loss, self.optimizer, self.seed, self.average, accumulate
+                self.model,
+                self.loss,
+                self.optimizer,
+                self.seed,
+                self.average,
+                accumulate,
+                self.backend,
             )
         return self._steps[accumulate]
 
-    def _order(self, rows: int) -> Array:
-        """The order of the rows in an epoch: a function of the seed and the epoch only."""
-        return permutation(fold_in(key(self.seed), -1 - self.epoch), rows).numpy()
+    def _chunks(self, rows: int, size: int, shuffle: bool) -> Iterator[Array]:
+        """The rows of an epoch as groups of batches: (steps, size), a shorter batch by itself.
+
+        Their order is a function of the seed and the epoch only. A group takes about a tenth of
+        a second, so that small networks need not come back to Python after each step.
+        """
+        order = np.arange(rows)
+        if shuffle:
+            order = permutation(fold_in(key(self.seed), -1 - self.epoch), rows).numpy()
+        batches = order[: rows - rows % size].reshape(-1, size)
+        done = 0
+        while done < len(batches):
+            begun = time.perf_counter()
+            yield batches[done : done + self._steps_at_once]
+            done += self._steps_at_once
+            if time.perf_counter() - begun < _CHUNK_SECONDS / 2:
+                self._steps_at_once *= 2
+            elif time.perf_counter() - begun > _CHUNK_SECONDS:
+                self._steps_at_once = max(self._steps_at_once // 2, 1)
+        if rows % size:
+            yield order[rows - rows % size :][None]
 
     def _is_best(self, record: dict[str, float], monitor: str) -> bool:
         if monitor not in record:
@@ -265,10 +300,25 @@ class Trainer:
         options = {} if weights is None else {"sample_weights": weights}
         return self.loss(self.model(inputs), target, **options)
 
+    @property
+    def source(self) -> str:
+        """The program of the training step: C, or the graph where NumPy runs it."""
+        if not self._steps:
+            raise ConfigError("There is no program yet.", hint="Call fit first.")
+        return next(iter(self._steps.values())).source
+
     def predict(self, inputs: Any) -> Array:
         """Predictions for any number of rows: probabilities for the cross-entropies."""
-        parts = [self._predict(part.inputs).numpy() for part in Arrays(inputs).batches(_CHUNK)]
-        return np.concatenate(parts) if parts else self._predict(inputs).numpy()
+        examples = Arrays(inputs)
+        if not len(examples):
+            return self._output_of(inputs).numpy()
+        parts = []
+        for part in examples.batches(_CHUNK):
+            # Rows are repeated up to a power of two, so that few sizes need a program of their own.
+            size = 1 << (len(part) - 1).bit_length()
+            whole = part.take(np.arange(size) % len(part))
+            parts.append(self._predict(whole.inputs).numpy()[: len(part)])
+        return np.concatenate(parts)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Loss and metrics on examples; with averaged weights, if they are kept."""
@@ -296,6 +346,14 @@ def _by_name(name: str, known: Any, what: str) -> Any:
     if name not in known:
         raise ConfigError(f"Unknown {what} {name!r}.", expected=", ".join(sorted(known)))
     return known[name]
+
+
+def _weights(data: Arrays, batches: Array) -> Array:
+    """What each batch counts for in the mean loss of an epoch: its rows, or their weights."""
+    if data.weights is None:
+        return np.full(len(batches), float(batches.shape[1]))
+    weights = data.weights.reshape(len(data), -1).sum(axis=1, dtype=float)
+    return np.asarray(weights[batches].sum(axis=1))
 
 
 def _optimizer(optimizer: str | Optimizer, model: Module, lr: Any) -> Optimizer:
