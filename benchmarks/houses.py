@@ -72,7 +72,7 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if not options.quick:
-        write_section(f"House prices, {options.threads} threads", "\n".join(lines))
+        write_section(f"House prices, threads: {options.threads}", "\n".join(lines))
 
 
 def _timed(command: list[str], threads: int, caches: str) -> tuple[float, dict[str, Any]]:

@@ -27,6 +27,7 @@ class Peer:
         mode: how it trains.
         package: the distribution to install.
         imported: how a program imports all that it takes to train.
+        keeps: whether a later process uses the compiled programs of an earlier one.
         slow_start: whether it is left out of a quick run.
     """
 
@@ -35,19 +36,22 @@ class Peer:
     mode: str
     package: str
     imported: str
+    keeps: bool = False
     slow_start: bool = False
 
 
 _CHAINRULE = "from chainrule import compile, losses, nn, optim, value_and_grad"
 _SKLEARN = "import sklearn.neural_network"
 PEERS = (
-    Peer("chainrule", "chainrule_step", "loop", "chainrule", _CHAINRULE),
-    Peer("chainrule, a call a step", "chainrule_step", "call", "chainrule", _CHAINRULE),
+    Peer("chainrule", "chainrule_step", "loop", "chainrule", _CHAINRULE, keeps=True),
+    Peer("chainrule, a call a step", "chainrule_step", "call", "chainrule", _CHAINRULE, keeps=True),
     Peer("PyTorch", "pytorch", "eager", "torch", "import torch"),
     Peer("PyTorch, fused Adam", "pytorch", "fused", "torch", "import torch"),
-    Peer("torch.compile", "pytorch", "compile", "torch", "import torch", slow_start=True),
-    Peer("JAX, jit", "jax_step", "step", "jax", "import jax"),
-    Peer("JAX, lax.scan", "jax_step", "scan", "jax", "import jax"),
+    Peer(
+        "torch.compile", "pytorch", "compile", "torch", "import torch", keeps=True, slow_start=True
+    ),
+    Peer("JAX, jit", "jax_step", "step", "jax", "import jax", keeps=True),
+    Peer("JAX, lax.scan", "jax_step", "scan", "jax", "import jax", keeps=True),
     Peer("Keras, fit", "keras_fit", "fit", "keras tensorflow-cpu", "import keras", slow_start=True),
     Peer("scikit-learn, partial_fit", "sklearn_mlp", "partial_fit", "scikit-learn", _SKLEARN),
 )

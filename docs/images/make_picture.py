@@ -1,4 +1,4 @@
-"""Draw a terminal in which a command ran: python make_picture.py OUT.svg COMMAND…"""
+"""Draw a terminal in which a command ran: make_picture.py FILE.svg COMMAND."""
 
 from __future__ import annotations
 

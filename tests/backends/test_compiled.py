@@ -384,6 +384,23 @@ def test_same_graph_gives_same_program():
         assert source() == first
 
 
+@pytest.mark.parametrize("shape", [(8, 4), (2, 4, 4), (5, 3), (3, 7, 2), (4, 15)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_that_go_backwards(shape, dtype):
+    """A compiler that is in use adds these up wrongly when they are written as one plain chain."""
+    x = np.arange(1, np.prod(shape) + 1).reshape(shape).astype(dtype) ** 2
+    for axes in [(len(shape) - 1,), tuple(range(len(shape)))]:
+
+        def sums(x, axes=axes):
+            y = cr.flip(x, axes)
+            return cr.sum(y), cr.sum(y, -1)
+
+        run = compiled(sums)
+        total, rows = run(x)
+        assert total.item() == x.sum()
+        np.testing.assert_array_equal(rows.numpy(), np.flip(x, axes).sum(-1))
+
+
 def test_memory_is_shared():
     def deep(x):
         for _ in range(20):

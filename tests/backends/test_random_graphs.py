@@ -122,7 +122,7 @@ def test_random_updates():
         found, native = updating(program, seed, backend="c", guard=guard)
         for _ in range(3):
             agree_loosely(native().numpy(), reference().numpy(), f"result of {program}")
-        for one, other in zip(found, expected, strict=True):
-            agree_loosely(one.numpy(), other.numpy(), f"variable of {program}, seed {seed}")
+            for one, other in zip(found, expected, strict=True):
+                agree_loosely(one.numpy(), other.numpy(), f"variable of {program}, seed {seed}")
 
     check()

@@ -252,7 +252,10 @@ def _row(loop: _Loop, depth: int) -> None:
     reductions = loop.kernel.reductions
     outer = [axis for axis in range(last) if loop.reduced[axis]]
     index = [f"i{axis}" for axis in range(last + 1)]
-    lanes = width >= _SHORT_ROW
+    # gcc 12 at -O3 adds up the wrong numbers when nested loops go backwards through memory into
+    # one variable (seen for 8 rows of 4); lanes, filled element by element, are safe.
+    backwards = any(stride < 0 for access in loop.accesses.values() for stride in access.strides)
+    lanes = width >= _SHORT_ROW or backwards
     for number, node in enumerate(reductions):
         kind = LOCAL_TYPES[node.type.dtype.name]
         start = initial(node.op.name, node.type.dtype)
