@@ -122,7 +122,7 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
         nodes = [x.node for x in results if isinstance(x, Tensor)]
         assigned = list(record.assigned)
         new_values = [variable.node for variable in assigned]
-    variables, lifted = _lift([*nodes, *new_values])
+    variables, lifted = _lift([*nodes, *new_values], assigned)
     count = len(nodes)
     graph = Graph([*inputs, *lifted.inputs], lifted.outputs)
 
@@ -157,10 +157,12 @@ def _dynamic(leaf: Any) -> Type | None:
     return None
 
 
-def _lift(outputs: list[Node]) -> tuple[list[Variable], Graph]:
+def _lift(outputs: list[Node], assigned: list[Variable]) -> tuple[list[Variable], Graph]:
     """Variables that the outputs depend on, and the graph with them as inputs.
 
     What was computed before the trace is a constant, even if it was computed from a variable.
+    Variables that are assigned are inputs even if nothing reads them: a native program writes the
+    new value in the place of the old one.
     """
     variables: list[Variable] = []
     inputs: list[Node] = []
@@ -184,6 +186,11 @@ def _lift(outputs: list[Node]) -> tuple[list[Variable], Graph]:
     results = [new[node] for node in outputs]
     needed = set(topological_order(results))
     pairs = [(v, i) for v, i in zip(variables, inputs, strict=True) if i in needed]
+    read = {v for v, _ in pairs}
+    for variable in assigned:
+        if variable not in read:
+            name = variable.name or f"variable {len(pairs)}"
+            pairs.append((variable, placeholder(variable.type, name, TRACE_BIT)))
     return [v for v, _ in pairs], Graph([i for _, i in pairs], results)
 
 
