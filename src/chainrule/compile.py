@@ -393,17 +393,23 @@ def _own(variable: Variable) -> Array:
     Besides the variable only its node knows the array; whoever else holds one of them, such as
     a tensor or a view made from the variable, keeps the old numbers.
     """
-    node = variable.node
+    alone = all(a <= b for a, b in zip(_holders(variable), _ALONE, strict=True))
     array = variable._known()
-    alone = sys.getrefcount(node) <= _REFERENCES and sys.getrefcount(array) <= _REFERENCES
     if alone and array.base is None and array.flags.writeable and array.flags.c_contiguous:
         return array
-    variable._set(np.array(array, order="C"), node.watched)
+    variable._set(np.array(array, order="C"), variable.node.watched)
     return variable._known()
 
 
-#: Of an object that one other holds: that one, the local variable, and the argument itself.
-_REFERENCES = 3
+def _holders(variable: Variable) -> tuple[int, int]:
+    """How many hold the variable's node, and its array."""
+    node = variable.node
+    array = node.value
+    return sys.getrefcount(node), sys.getrefcount(array)
+
+
+#: The numbers of a variable that nobody shares; they differ between versions of Python.
+_ALONE = _holders(Variable([0.0]))
 
 
 @functools.cache
