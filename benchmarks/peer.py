@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -114,18 +115,26 @@ class Worker:
         hello = self._answer()
         self.first: float = hello["first"]
         self.losses: list[float] = hello["losses"]
+        self._pause()
 
     def seconds(self, steps: int) -> float:
         """Train so many steps; what one took."""
         assert self._process.stdin is not None
+        self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
         found: float = self._answer()["seconds"]
+        self._pause()
         return found / steps
+
+    def _pause(self) -> None:
+        """Stop the process while others are measured: some let their idle threads spin."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def finish(self) -> float:
         """End the process; its peak memory in bytes."""
         assert self._process.stdin is not None
+        self._process.send_signal(signal.SIGCONT)
         self._process.stdin.close()
         peak: float = self._answer()["peak"]
         self._process.wait()
