@@ -74,13 +74,10 @@ class Arrays:
             None if self.weights is None else self.weights[picked],
         )
 
-    def batches(self, size: int, order: Array | None = None) -> Iterator[Arrays]:
-        """Consecutive batches, the last one perhaps shorter; in the given order of rows."""
+    def batches(self, size: int) -> Iterator[Arrays]:
+        """Consecutive batches, the last one perhaps shorter."""
         for start in range(0, len(self), size):
-            if order is None:
-                yield self.take(np.arange(start, min(start + size, len(self))))
-            else:
-                yield self.take(order[start : start + size])
+            yield self.take(np.arange(start, min(start + size, len(self))))
 
 
 def _numbers(inputs: Any) -> Any:

@@ -11,6 +11,8 @@ from .callbacks import Callback
 if TYPE_CHECKING:
     from .trainer import Trainer
 
+#: Seconds from one picture of the live line to the next.
+_REFRESH = 0.1
 _HIDDEN = ("epoch", "seconds", "gradient_norm")
 
 
@@ -85,6 +87,7 @@ class LiveLine(_Clocked):
 
         super().on_start(trainer, epochs, steps)
         self.numbers = ""
+        self.shown = 0.0
         self.display: Any = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=20),
@@ -99,19 +102,30 @@ class LiveLine(_Clocked):
         self.display.start()
 
     def on_step_end(self, trainer: Trainer, step: int, loss: float) -> None:
+        now = time.perf_counter()
+        if now - self.shown < _REFRESH:  # a step may take less time than showing it
+            return
+        self.shown = now
         number = trainer.epoch - self.first
-        done = (number * self.steps + step) / (self.epochs * self.steps)
+        done = number * self.steps + step
         self.display.update(
             self.task,
-            advance=1,
+            completed=done,
             epoch=f"{number + 1}/{self.epochs}",
             numbers=self.numbers or f"loss {loss:.4g}",
-            left=self.left(done),
+            left=self.left(done / (self.epochs * self.steps)),
         )
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         self.numbers = describe(record)
-        self.display.update(self.task, numbers=self.numbers)
+        number = trainer.epoch - self.first
+        self.display.update(
+            self.task,
+            completed=number * self.steps,
+            epoch=f"{number}/{self.epochs}",
+            numbers=self.numbers,
+            left=self.left(number / self.epochs),
+        )
 
     def on_end(self, trainer: Trainer) -> None:
         self.display.stop()
