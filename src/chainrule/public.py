@@ -9,7 +9,7 @@ from .compile import compile, trace
 from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .model_file import SavedModel, load, save
 from .tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
-from .train import AdversarialStep, Callback, History, Trainer
+from .train import AdversarialStep, Callback, History, Trainer, transfer
 
 __all__ = [
     "AdversarialStep",
@@ -43,6 +43,7 @@ __all__ = [
     "tables",
     "tensor",
     "trace",
+    "transfer",
     "value_and_grad",
     "vjp",
     *ops.__all__,

@@ -78,6 +78,12 @@ class EMA:
             average.assign(average + part.like(average) * (w - average))
         self.steps.assign(self.steps + 1)
 
+    def restart(self) -> None:
+        """Begin anew at the weights that the model has now."""
+        for path, w in self.parameters.items():
+            self.averages[path].assign(w.numpy())
+        self.steps.assign(0)
+
     def apply(self) -> None:
         """Give the model the averaged weights for good."""
         for path, w in self.parameters.items():

@@ -211,6 +211,16 @@ class Optimizer:
         """The schedule of the first group; of a constant rate: ``schedule.set(0.01)``."""
         return self.groups[0].schedule
 
+    def set_rate(self, lr: float | Schedule) -> None:
+        """Use another learning rate or schedule from now on, for all groups.
+
+        A step that was compiled before keeps the old one. Schedules count all updates so far.
+        """
+        schedule = lr if isinstance(lr, Schedule) else Constant(lr)
+        self.lr = schedule
+        for group in self.groups:
+            group.schedule = schedule
+
     def schedules(self) -> list[Schedule]:
         """The schedules of all groups, each once."""
         return list(dict.fromkeys(group.schedule for group in self.groups))

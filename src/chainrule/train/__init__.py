@@ -7,6 +7,7 @@ from .history import History
 from .rate_finder import RateSearch, find_rate
 from .step import Step
 from .trainer import Trainer
+from .transfer import Transferred, freeze_parts, transfer
 
 __all__ = [
     "AdversarialStep",
@@ -16,5 +17,8 @@ __all__ = [
     "RateSearch",
     "Step",
     "Trainer",
+    "Transferred",
     "find_rate",
+    "freeze_parts",
+    "transfer",
 ]

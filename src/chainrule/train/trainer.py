@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,7 @@ class Trainer:
         self.history = History()
         self.epoch = 0
         self._steps: dict[int, Step] = {}
+        self._first_step = 0
         self._steps_at_once = 1
         self._predict = Compiled(self._output_of, backend)
         self._error = Compiled(self._error_of, backend)
@@ -173,6 +174,50 @@ class Trainer:
                 listener.on_end(self)
         return self.history
 
+    def partial_fit(
+        self,
+        data: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        lr: float | None = None,
+    ) -> History:
+        """Go on learning from new rows, without the old ones (online learning).
+
+        Weights, running statistics and the optimizer's state go on from where they are; no rows
+        are held out, and the last weights are kept. Averaged weights begin anew from the present
+        ones, so that few rows are not lost in the average.
+
+        Args:
+            data: ``(inputs, target)`` or ``(inputs, target, weights)``.
+            epochs: how often to go through these rows.
+            batch_size: rows in a step; None takes all of them.
+            shuffle: another order in each epoch.
+            lr: the learning rate from now on; without it the schedule goes on, which may have come
+                to its end.
+
+        Returns:
+            The history, over all calls of `fit` and `partial_fit`.
+
+        Example:
+            >>> import chainrule as cr, numpy as np
+            >>> model = cr.nn.Linear(1, 1).initialize(seed=0)
+            >>> trainer = cr.Trainer(model, "mse", "sgd", lr=0.2, progress=False)
+            >>> x = np.linspace(-1, 1, 16, dtype=np.float32).reshape(-1, 1)
+            >>> for day in range(20):
+            ...     history = trainer.partial_fit((x, 3 * x), batch_size=4)
+            >>> len(history), round(model.weight.item(), 2)
+            (20, 3.0)
+        """
+        if lr is not None:
+            self.optimizer.set_rate(lr)
+            self._first_step = self._steps_done
+            self._steps.clear()  # their programs hold the old schedule
+        if self.average is not None:
+            self.average.restart()
+        return self.fit(data, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
+
     def stop(self, reason: str) -> None:
         """End the training after the current epoch."""
         self._stop_reason = reason
@@ -241,6 +286,7 @@ class Trainer:
                 accumulate,
                 self.backend,
             )
+            self._steps[accumulate].number = self._first_step
         return self._steps[accumulate]
 
     def _chunks(self, rows: int, size: int, shuffle: bool) -> Iterator[Array]:
@@ -289,6 +335,33 @@ class Trainer:
             self.model.load_state(self._best)
         elif self.average is not None and self.epoch:
             self.model.load_state(self._weights())
+
+    # ---- state ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Array]:
+        """All that a training needs to go on besides the model: arrays by name.
+
+        The optimizer's state (``optimizer.``), the numbers of the epoch and of the step.
+        """
+        kept = {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
+        counts = {"epoch": np.asarray(self.epoch), "step": np.asarray(self._steps_done)}
+        return kept | counts
+
+    @property
+    def _steps_done(self) -> int:
+        return max((step.number for step in self._steps.values()), default=self._first_step)
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; give the model its own state before.
+
+        Raises:
+            ConfigError: it belongs to another optimizer or network. Nothing is changed then.
+        """
+        start = "optimizer."
+        kept = {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}
+        self.optimizer.load_state(kept)
+        self.epoch, self._first_step = int(state["epoch"]), int(state["step"])
+        self._steps.clear()
 
     # ---- use -----------------------------------------------------------------------------------
 
