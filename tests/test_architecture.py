@@ -29,6 +29,7 @@ FLOORS = [
     {"any_rows", "data"},
     {"model_file"},
     {"train"},
+    {"kinds"},
     {"tables"},
     {"runs"},
     {"public"},

@@ -6,11 +6,12 @@ import pytest
 from chainrule.cli.options import OPTIONS, read_options
 from chainrule.cli.train import train
 from chainrule.errors import ConfigError
-from chainrule.tables import TableOptions
+from chainrule.kinds import KINDS, module_of
 
 
 def test_command_line_file_and_training_have_the_same_options():
-    fields = {field.name for field in dataclasses.fields(TableOptions)}
+    kinds = [module_of(kind).Options for kind in KINDS]
+    fields = {field.name for options in kinds for field in dataclasses.fields(options)}
     assert {option.field for option in OPTIONS.values()} == fields
     typed = {name.replace("_", "-") for name in inspect.signature(train).parameters}
     others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug"}
@@ -34,7 +35,7 @@ def test_values_become_those_of_the_training():
         ("hidden", ["8,", "8.5", "x", [True], {}, 2.5]),
         ("epochs", ["3", 2.0, True, None]),
         ("lr", ["0.1", float("nan"), float("inf"), True]),
-        ("kind", ["a", "=date", {"a": 1}, [1]]),
+        ("kind", ["=date", {"a": 1}, [1]]),
         ("features", [3, [3], "a,,b", ""]),
         ("target", ["", "  ", 3]),
     ],

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from chainrule.errors import ConfigError, DataError, ModelFileError
-from chainrule.tables import TableOptions, load_predictor, train_table
+from chainrule.kinds import load_predictor
+from chainrule.tables import TableOptions, train_table
 from chainrule.tables.recipe import choose
 
 

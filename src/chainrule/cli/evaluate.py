@@ -1,4 +1,4 @@
-"""``chainrule evaluate``: how well a model does on rows whose target is known."""
+"""``chainrule evaluate``: how well a model does on data whose target is known."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model on rows whose target is known, beside the report of its training.
+    """Measure a model on data whose target is known, beside the report of its training.
 
     Example: chainrule evaluate runs/houses-2026-01-31-1 sold_houses.csv
     """
+    from ..kinds import load_predictor
     from ..runs import json_data, model_file
-    from ..tables import load_predictor
 
     predictor = load_predictor(model_file(model))
     metrics = json_data(predictor.evaluate(data, say=note))

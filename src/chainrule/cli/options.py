@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError
+
+#: What `kinds` calls the data as a whole, among the names of columns.
+DATA = ""
 
 
 class _MisfitError(Exception):
@@ -36,15 +39,20 @@ def names(value: Any) -> tuple[str, ...]:
 def kinds(value: Any) -> dict[str, str]:
     """Kinds of columns: ``zip=category``, a list of such texts, or a mapping.
 
+    A kind without a column, as in ``--kind images``, is that of the data; it has the key `DATA`.
+
     Example:
-        >>> kinds(["zip=category", "built=date"])
-        {'zip': 'category', 'built': 'date'}
+        >>> kinds(["zip=category", "built=date"]), kinds("images")
+        ({'zip': 'category', 'built': 'date'}, {'': 'images'})
     """
     if isinstance(value, Mapping):
         pairs = list(value.items())
     else:
-        pairs = [text.rpartition("=")[::2] for text in names(value)]
-    if not all(isinstance(kind, str) and name and kind for name, kind in pairs):
+        parts = [text.rpartition("=") for text in names(value)]
+        pairs = [(name if mark else DATA, kind) for name, mark, kind in parts]
+        if any(mark and not name for name, mark, _ in parts):
+            raise _MisfitError("the column's name before the =, such as zip=category")
+    if not all(isinstance(kind, str) and kind for _, kind in pairs):
         raise _MisfitError(
             "column=kind, such as zip=category; kinds: numeric, boolean, category, date"
         )
@@ -115,7 +123,7 @@ def flag(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Option:
-    """An option: the field of `TableOptions` that it sets, and what reads its value."""
+    """An option: the field of a kind's options that it sets, and what reads its value."""
 
     field: str
     read: Callable[[Any], Any]
@@ -201,6 +209,19 @@ def read_config(path: Path) -> dict[str, Any]:
             "The file of options cannot be read.", where=str(path), found=found
         ) from None
     return read_options(content, str(path))
+
+
+def foreign(fields: Iterable[str], kind: str, known: Iterable[str]) -> ConfigError:
+    """The error of options, by field, that a kind of data does not have."""
+    names_of = {option.field: name for name, option in OPTIONS.items()}
+    wrong = [f"--{names_of[field]}" for field in fields]
+    having = sorted(names_of[field] for field in known if field in names_of)
+    return ConfigError(
+        f"Data of the kind {kind} have no {' and no '.join(wrong)}.",
+        expected=f"some of {', '.join(having)}",
+        found=", ".join(wrong),
+        hint=f"Leave it away, or say with --kind what the data are if {kind} is wrong.",
+    )
 
 
 def _unknown(name: str, known: list[str], where: str) -> ConfigError:

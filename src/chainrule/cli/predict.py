@@ -1,4 +1,4 @@
-"""``chainrule predict``: predictions of a model for raw rows."""
+"""``chainrule predict``: predictions of a model for raw data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ Rows = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A table with the columns of the training; - for standard input.",
+        help="Data as in the training: a table with its columns, - for standard input; a folder "
+        "or a file of images or sounds.",
         show_default=False,
     ),
 ]
@@ -46,14 +47,14 @@ def predict(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Predict the target of rows, one prediction for each row, in their order.
+    """Predict the target of raw data, one prediction for each row or file, in their order.
 
     Example: chainrule predict runs/houses-2026-01-31-1 new_houses.csv --out prices.csv
     """
     _check(out)
     from ..files import write_atomically
+    from ..kinds import load_predictor
     from ..runs import model_file
-    from ..tables import load_predictor
 
     predictor = load_predictor(model_file(model))
     predictions = predictor.predict(data, proba=proba, say=note)

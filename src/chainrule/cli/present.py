@@ -86,6 +86,16 @@ def title(metric: str) -> str:
 # ---------------------------------------------------------------- columns
 
 
+def understood(schema: Any) -> Table:
+    """What was understood of the data: of a table its columns, of others what there is to tell."""
+    if hasattr(schema, "columns"):
+        return columns(schema)
+    grid = Table.grid(padding=(0, 2))
+    for name, told in schema.described():
+        grid.add_row(Text(name, "bold"), Text(told))
+    return grid
+
+
 def columns(schema: Schema) -> Table:
     """The columns of a table, what each was taken for and why; those that are left out, too."""
     grid = table("column", "kind", "why")
@@ -145,7 +155,7 @@ def report_title(content: Mapping[str, Any]) -> Text:
     what = (
         f"Cross-validation: the mean of {folds} parts, each held out once"
         if folds
-        else f"The test part: {rows:,} rows that the network has not seen"
+        else f"The test part: {rows:,} {content.get('unit', 'rows')} that the network has not seen"
     )
     return Text(f"{what}; the target is {content['target']}", "bold")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+from typing import Annotated
 
 import typer
 
@@ -10,9 +11,6 @@ from . import present
 from .console import indented, show, show_json
 from .failures import Debug
 from .predict import Model
-
-if TYPE_CHECKING:
-    from ..data import Schema
 
 
 def summary(
@@ -24,16 +22,18 @@ def summary(
 
     Example: chainrule summary runs/houses-2026-01-31-1
     """
-    from ..data import Schema
+    from ..kinds import kind_of, module_of
     from ..model_file import load
     from ..runs import json_data, model_file
 
     saved = load(model_file(model))
     content = saved.summary()
     record = saved.record if isinstance(saved.record, dict) else {}
-    schema = Schema.from_json(saved.schema) if isinstance(saved.schema, str) else None
+    schema = None
+    if saved.schema is not None:
+        schema = module_of(kind_of(saved.schema, str(model))).predictor(saved, str(model)).schema
     if as_json:
-        described = None if schema is None else _as_json(schema)
+        described = json.loads(saved.schema) if isinstance(saved.schema, str) else saved.schema
         show_json(json_data({"model": str(model), **content, "schema": described, **record}))
         return
     show(f"A model of chainrule {content['version']}, {content['numbers']:,} numbers", "")
@@ -42,14 +42,7 @@ def summary(
         show("It takes " + ", ".join(f"{name}: {kind}" for name, kind in content["inputs"].items()))
         show(f"and gives {content['output']}")
     else:
-        show(indented(present.columns(schema)))
+        show(indented(present.understood(schema)))
     if report := record.get("report"):
         show("", present.report_title(report), "", indented(present.report(report)), "")
         show(present.training_line(report))
-
-
-def _as_json(schema: Schema) -> dict[str, Any]:
-    import json
-
-    content: dict[str, Any] = json.loads(schema.to_json())
-    return content

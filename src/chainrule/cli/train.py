@@ -1,7 +1,8 @@
-"""``chainrule train``: from a table to a model in a run folder."""
+"""``chainrule train``: from data of any kind to a model in a run folder."""
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import tempfile
 from pathlib import Path
@@ -15,9 +16,8 @@ from .console import indented, note, say, show, show_json, warn
 from .failures import FAILED, INTERRUPTED, Debug, explain
 
 if TYPE_CHECKING:
-    from ..data import Schema
+    from ..kinds import Result, TrainingOptions
     from ..runs import Run
-    from ..tables import TableOptions, TableResult
 
 _DATA, _NETWORK, _TRAINING = "The data", "The network", "The training"
 _OUTPUT = "The output"
@@ -35,7 +35,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A table: CSV, TSV, Parquet, JSON lines, compressed too; - for standard input.",
+            help="A table: CSV, TSV, Parquet, JSON lines, compressed too; - for standard input. "
+            "Or a folder of images or sounds, with a folder for each class.",
             show_default=False,
         ),
     ] = None,
@@ -52,16 +53,16 @@ def train(
         list[str] | None,
         _option(
             _DATA,
-            "What a column is, where the program would guess wrong: numeric, boolean, category "
-            "or date.",
-            metavar="COLUMN=KIND",
+            "What the data are (table, images, …) or what a column is (numeric, boolean, category "
+            "or date), where the program would guess wrong.",
+            metavar="KIND|COLUMN=KIND",
         ),
     ] = None,
     test: Annotated[
         str | None,
         _option(
             _DATA,
-            "What the report is measured on: a share of the rows, or a file.",
+            "What the report is measured on: a share of the rows, or a file or folder.",
             metavar="SHARE|FILE",
         ),
     ] = None,
@@ -160,24 +161,27 @@ def train(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Train a network on a table, and report how well it does on rows that it has not seen.
+    """Train a network on data, and report how well it does on a part that it has not seen.
 
     Example: chainrule train houses.csv --target price
     """
     given = _given(ctx, config)
     source, folder = given.pop("data", None), given.pop("out", None)
-    if source is None or "target" not in given:
-        raise _incomplete(source)
+    if source is None:
+        raise ConfigError(
+            "Which data are to be learned from?",
+            expected="a file or a folder",
+            hint="chainrule train houses.csv --target price",
+        )
 
     from ..runs import MODEL, default_folder, reserved
-    from ..tables import TableOptions
 
-    options = TableOptions(**given)
+    what, options = _understood(source, given)
     if options.lr == 0:
         warn("With a learning rate of 0 nothing is learned; leave --lr away to have one chosen.")
     with reserved(Path(folder) if folder else default_folder(source), replace=force) as place:
-        result = _trained(source, options, quiet)
-        run, problem = _kept(result, options, place)
+        result = _trained(what, source, options, quiet)
+        run, problem = _kept(what, result, options, place)
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
@@ -201,14 +205,28 @@ def _given(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
     return (read_config(config) if config else {}) | read_options(typed)
 
 
-def _incomplete(source: str | None) -> ConfigError:
-    """What is still to be said: the data, or the target, with the columns to choose from."""
-    if source is None:
-        return ConfigError(
-            "Which data are to be learned from?",
-            expected="a file",
-            hint="chainrule train houses.csv --target price",
-        )
+def _understood(source: str, given: dict[str, Any]) -> tuple[str, TrainingOptions]:
+    """The kind of the data, and the options as that kind takes them."""
+    from ..kinds import module_of, recognise
+    from .options import DATA, foreign
+
+    columns = dict(given.get("kinds", {}))
+    named = columns.pop(DATA, None)
+    kind = named or recognise(source, given.get("target"))
+    given = {name: value for name, value in given.items() if name != "kinds"}
+    if columns:
+        given["kinds"] = columns
+    fields = dataclasses.fields(module_of(kind).Options)
+    if strange := [name for name in given if name not in {field.name for field in fields}]:
+        raise foreign(strange, kind, [field.name for field in fields])
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    if "target" in needed and "target" not in given:
+        raise _without_target(source)
+    return kind, module_of(kind).Options(**given)
+
+
+def _without_target(source: str) -> ConfigError:
+    """The target is still to be said, with the columns to choose from."""
     from ..data import read_table
 
     columns = read_table(source).columns
@@ -220,19 +238,19 @@ def _incomplete(source: str | None) -> ConfigError:
     )
 
 
-def _trained(source: str, options: TableOptions, quiet: bool) -> TableResult:
+def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> Result:
     """Train, and tell what is going on unless the user wants quiet."""
-    from ..tables import train_table
+    from ..kinds import module_of
 
-    def tell_columns(schema: Schema) -> None:
-        say("", present.columns(schema), "")
+    def tell(schema: Any) -> None:
+        say("", present.understood(schema), "")
         for sentence in schema.notes:
             warn(sentence)
 
     if quiet:
-        result = train_table(source, options, progress=False)
+        result: Result = module_of(kind).train(source, options, progress=False)
     else:
-        result = train_table(source, options, say=note, on_schema=tell_columns)
+        result = module_of(kind).train(source, options, say=note, on_schema=tell)
     if result.history.interrupted and not len(result.history):
         say("No epoch was finished: there is nothing to keep.")
         raise KeyboardInterrupt
@@ -240,14 +258,15 @@ def _trained(source: str, options: TableOptions, quiet: bool) -> TableResult:
 
 
 def _kept(
-    result: TableResult, options: TableOptions, folder: Path
+    kind: str, result: Result, options: TrainingOptions, folder: Path
 ) -> tuple[Run, ChainruleError | None]:
     """Write the run; if that is not possible any more, then where temporary files go."""
     from ..runs import write_run
 
     record = {
+        "kind": kind,
         "data": result.report["data"]["source"],
-        "target": options.target,
+        "target": result.report["target"],
         "options": options.to_json(),
         "report": result.report,
         "history": result.history.to_json(),
@@ -259,7 +278,7 @@ def _kept(
         return write_run(elsewhere, result.save, record), problem
 
 
-def _finish(result: TableResult, problem: ChainruleError | None) -> None:
+def _finish(result: Result, problem: ChainruleError | None) -> None:
     """Say what was not as it should be, and leave with an exit code that tells it, too."""
     failures = [error for error in (result.failure, problem) if error is not None]
     for error in failures:
@@ -273,9 +292,11 @@ def _finish(result: TableResult, problem: ChainruleError | None) -> None:
 
 
 def _show_report(run: Run) -> None:
+    from ..kinds import module_of
+
     content = run.report
     show("", present.report_title(content), "", indented(present.report(content)), "")
     show(present.training_line(content))
     folder = shlex.quote(str(run.folder))
     show(f"The model is in {run.folder}. To use it:")
-    show(f"  chainrule predict {folder} NEW_ROWS.csv --out predictions.csv")
+    show(f"  chainrule predict {folder} {module_of(run.record['kind']).NEW} --out predictions.csv")

@@ -1,6 +1,10 @@
 """From a table of raw rows to a trained model that takes raw rows."""
 
 from .options import TableOptions
-from .pipeline import TablePredictor, TableResult, load_predictor, train_table
+from .pipeline import TablePredictor, TableResult, train_table
 
-__all__ = ["TableOptions", "TablePredictor", "TableResult", "load_predictor", "train_table"]
+#: As a kind of data; see `chainrule.kinds`.
+Options, train, predictor = TableOptions, train_table, TablePredictor
+NEW = "NEW_ROWS.csv"
+
+__all__ = ["TableOptions", "TablePredictor", "TableResult", "train_table"]

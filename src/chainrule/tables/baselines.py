@@ -21,15 +21,6 @@ _RIDGE = 1e-3
 _STEPS = 300
 
 
-def constant_baseline(train: Encoded, test: Encoded, classes: int) -> tuple[str, Array]:
-    """The mean of the target, or how frequent each class is: the same for every row."""
-    assert train.target is not None
-    if not classes:
-        return "mean", np.full(len(test), train.target.mean())
-    share = np.bincount(train.target, minlength=classes) / len(train)
-    return "majority", np.tile(share, (len(test), 1))
-
-
 def linear_baseline(schema: Schema, train: Encoded, test: Encoded, classes: int) -> Array:
     """Ridge regression, or logistic regression, on standardised and one-hot encoded columns."""
     features = TableFeatures(schema, bins=0)

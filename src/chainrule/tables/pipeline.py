@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import metrics
 from ..data import (
     Encoded,
     Schema,
@@ -23,12 +20,14 @@ from ..data import (
     split_indices,
 )
 from ..errors import ConfigError, DataError, ModelFileError, TrainingError
+from ..kinds import fitting
+from ..kinds.judging import class_weights, constant_prediction, judge
 from ..losses import LOSSES
-from ..model_file import SavedModel, load, save
+from ..model_file import SavedModel, save
 from ..ops import broadcast_to, reshape, transpose
 from ..tensor import Tensor
 from ..train import Arrays, Callback, History, Trainer, find_rate
-from .baselines import constant_baseline, linear_baseline
+from .baselines import linear_baseline
 from .features import columns_by_kind
 from .network import ScaledTarget, TableModel, TableNetwork
 from .options import TableOptions
@@ -40,12 +39,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
-#: The metrics of a task, the most telling first.
-METRICS = {
-    "regression": ("r2", "rmse", "mae"),
-    "binary": ("accuracy", "roc_auc", "f1", "log_loss"),
-    "multiclass": ("accuracy", "f1_macro", "log_loss"),
-}
 #: How often the weights are judged in a training, where it has enough epochs.
 _VALIDATIONS = 40
 _LOSS = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
@@ -97,26 +90,16 @@ def train_table(
     on_schema(schema)
     frame = _with_target(frame, schema, name, say)
     job = _Job(options, schema, name, progress, say, callbacks)
-    with _threads(options.threads):
+    with fitting.threads(options.threads):
         result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
     result.report["seconds"] = time.perf_counter() - begun
-    result.report["data"] = {"source": name, "rows": frame.height, "columns": len(schema.columns)}
+    result.report["data"] = {
+        "kind": "table",
+        "source": name,
+        "rows": frame.height,
+        "columns": len(schema.columns),
+    }
     return result
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Inside, native programs use so many threads."""
-    before = os.environ.get("CHAINRULE_THREADS")
-    if count is not None:
-        os.environ["CHAINRULE_THREADS"] = str(count)
-    try:
-        yield
-    finally:
-        if count is not None:
-            del os.environ["CHAINRULE_THREADS"]
-            if before is not None:
-                os.environ["CHAINRULE_THREADS"] = before
 
 
 @dataclass(frozen=True)
@@ -181,7 +164,7 @@ def _held_out(job: _Job, frame: pl.DataFrame) -> TableResult:
         job.say(note)
     result = TableResult(fitted, job)
     result.report["rows"]["test"] = len(rows)
-    result.report["metrics"] = judge(job.task, rows, fitted.predict(rows))
+    result.report["metrics"] = judge(job.task, rows.target, fitted.predict(rows))
     result.report["baselines"] = _baselines(job, fitted, rows)
     return result
 
@@ -197,7 +180,7 @@ def _cross_validated(job: _Job, frame: pl.DataFrame) -> TableResult:
         job.say(f"fold {number} of {options.cv}")
         fitted = _fit(job, frame[train])
         rows = fitted.schema.encode(frame[test], target=True, source=job.source)
-        scores.append(judge(job.task, rows, fitted.predict(rows)))
+        scores.append(judge(job.task, rows.target, fitted.predict(rows)))
         baselines.append(_baselines(job, fitted, rows))
         if not fitted.complete:
             break
@@ -256,20 +239,15 @@ def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
     target = rows.target if scale is None else scale.encode(rows.target)
     train, validation = _examples(job, rows, target, kept, judges)
     trainer = _trainer(job, recipe, model, train, validation)
-    failure = None
-    try:
-        trainer.fit(
-            train,
-            validation=validation,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            patience=job.options.patience,
-            validate_every=max(recipe.epochs // _VALIDATIONS, 1),
-        )
-    except TrainingError as error:
-        if trainer.history.best is None:  # nothing is worth keeping
-            raise
-        failure = error
+    failure = fitting.fit(
+        trainer,
+        train,
+        validation=validation,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        patience=job.options.patience,
+        validate_every=max(recipe.epochs // _VALIDATIONS, 1),
+    )
     return _Fitted(schema, recipe, model, trainer, rows, failure)
 
 
@@ -298,7 +276,7 @@ def _examples(
     """Training and validation examples, with their weights."""
     assert rows.target is not None
     inputs = columns_by_kind(rows)
-    importance = _class_weights(rows.target, job.classes) if job.options.balance else None
+    importance = class_weights(rows.target, job.classes) if job.options.balance else None
     if judges.ndim == 2:  # folds
         weigh = np.ones((len(rows), 1)) if importance is None else importance[:, None]
         return (
@@ -338,14 +316,6 @@ def _trainer(
 
 def _float32(x: Array) -> Array:
     return x.astype(np.float32)
-
-
-def _class_weights(target: Array, classes: int) -> Array:
-    """For each row n / (classes · rows of its class): all classes weigh the same."""
-    if not classes:
-        raise ConfigError("Only classes can be balanced.", hint="Leave balance away.")
-    counts = np.bincount(target, minlength=classes)
-    return np.asarray(len(target) / (np.count_nonzero(counts) * counts[target]))
 
 
 def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> Array:
@@ -408,21 +378,14 @@ def _plan(
 # ---- the report ----------------------------------------------------------------------------------
 
 
-def judge(task: str, rows: Encoded, predicted: Array) -> dict[str, float]:
-    """The metrics of a task; NaN where one is not defined on these rows."""
-    results = {}
-    for name in METRICS[task]:
-        try:
-            results[name] = metrics.compute(name, rows.target, predicted)
-        except DataError:  # not defined on these rows, such as the ROC of a single class
-            results[name] = float("nan")
-    return results
-
-
 def _baselines(job: _Job, fitted: _Fitted, test: Encoded) -> dict[str, dict[str, float]]:
-    name, constant = constant_baseline(fitted.rows, test, job.classes)
+    assert fitted.rows.target is not None
+    name, constant = constant_prediction(fitted.rows.target, len(test), job.classes)
     linear = linear_baseline(fitted.schema, fitted.rows, test, job.classes)
-    return {name: judge(job.task, test, constant), "linear": judge(job.task, test, linear)}
+    return {
+        name: judge(job.task, test.target, constant),
+        "linear": judge(job.task, test.target, linear),
+    }
 
 
 class TableResult:
@@ -546,12 +509,4 @@ class TablePredictor:
         for note in rows.notes:
             say(note)
         found = self.saved.predict(columns_by_kind(rows))
-        return judge(self.schema.target.task, rows, found)
-
-
-def load_predictor(path: str | os.PathLike[str]) -> TablePredictor:
-    """The model in a file, or in a run folder."""
-    found = Path(path)
-    if found.is_dir():
-        found = found / "model.safetensors"
-    return TablePredictor(load(found), str(found))
+        return judge(self.schema.target.task, rows.target, found)

@@ -1,0 +1,60 @@
+"""How good predictions are, in the terms of the task; what rows count for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import metrics
+from ..errors import ConfigError, DataError
+
+Array = np.ndarray[Any, Any]
+
+#: The metrics of a task, the most telling first.
+METRICS = {
+    "regression": ("r2", "rmse", "mae"),
+    "binary": ("accuracy", "roc_auc", "f1", "log_loss"),
+    "multiclass": ("accuracy", "f1_macro", "log_loss"),
+}
+
+
+def judge(task: str, target: Any, predicted: Array) -> dict[str, float]:
+    """The metrics of a task; NaN where one is not defined on these rows.
+
+    Args:
+        task: a name in `METRICS`.
+        target: (rows,) numbers, or numbers of classes.
+        predicted: (rows,) numbers, or (rows, classes) probabilities.
+
+    Example:
+        >>> judge("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mae"]
+        0.5
+    """
+    results = {}
+    for name in METRICS[task]:
+        try:
+            results[name] = metrics.compute(name, target, predicted)
+        except DataError:  # not defined on these rows, such as the ROC of a single class
+            results[name] = float("nan")
+    return results
+
+
+def constant_prediction(target: Array, rows: int, classes: int) -> tuple[str, Array]:
+    """The mean of a target, or how frequent each class is: the same for so many rows."""
+    if not classes:
+        return "mean", np.full(rows, target.mean())
+    return "majority", np.tile(np.bincount(target, minlength=classes) / len(target), (rows, 1))
+
+
+def class_weights(target: Array, classes: int) -> Array:
+    """For each row n / (classes · rows of its class): all classes weigh the same.
+
+    Example:
+        >>> class_weights(np.array([0, 0, 0, 1]), 2).round(2).tolist()
+        [0.67, 0.67, 0.67, 2.0]
+    """
+    if not classes:
+        raise ConfigError("Only classes can be balanced.", hint="Leave balance away.")
+    counts = np.bincount(target, minlength=classes)
+    return np.asarray(len(target) / (np.count_nonzero(counts) * counts[target]))

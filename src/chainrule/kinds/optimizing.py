@@ -1,0 +1,52 @@
+"""The optimizer of a training: what the user says, completed by what suits the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..nn import Module
+from ..optim import OPTIMIZERS, Optimizer, make_schedule
+from .options import TrainingOptions
+
+#: Share of the steps in which the rate rises, for schedules that have no such phase of their own.
+_WARMUP = 0.1
+#: Methods that scale their steps, so that a rate that is good for one is good for all of them.
+SCALED = ("adamw", "adam", "nadam", "radam", "adamax", "lion", "rmsprop")
+
+
+def make_optimizer(
+    options: TrainingOptions,
+    model: Module,
+    steps: int,
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    clip: float | None = None,
+    schedule: str = "cosine",
+) -> Optimizer:
+    """The optimizer for so many steps; what ``options`` leave open is as the arguments say.
+
+    Only matrices decay: neither biases nor gains pull towards 0 (Loshchilov and Hutter, 2019, and
+    usual since).
+
+    Example:
+        >>> import chainrule as cr
+        >>> layer = cr.nn.Linear(2, 1)
+        >>> optimizer = make_optimizer(TrainingOptions(lr=0.1), layer, 100, lr=0.01)
+        >>> type(optimizer).__name__
+        'AdamW'
+    """
+    name = options.schedule or schedule
+    rate = options.lr if options.lr is not None else lr
+    warmup = {"warmup": max(int(_WARMUP * steps), 1)} if name in ("cosine", "constant") else {}
+    extra: dict[str, Any] = {"betas": (0.9, 0.99)} if options.optimizer.startswith("adamw") else {}
+    return OPTIMIZERS[options.optimizer](
+        model,
+        lr=make_schedule(name, rate, steps, **warmup),
+        weight_decay=weight_decay if options.weight_decay is None else options.weight_decay,
+        l1=options.l1,
+        l2=options.l2,
+        clip_norm=options.clip or clip,
+        decay=lambda path, parameter: path.endswith("weight") and parameter.ndim > 1,
+        **extra,
+    )

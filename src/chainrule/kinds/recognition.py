@@ -1,0 +1,100 @@
+"""Which kind of data a source is: by what is in a folder, or what a file is called and begins with.
+
+Only names and the beginning of a file are looked at, so that it takes no time on large data.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+
+#: Endings of file names by the kind of data that such files hold.
+ENDINGS = {
+    "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
+    "audio": (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
+    "text": (".txt", ".md", ".rst"),
+}
+#: So many files of a folder are enough to know it.
+_SAMPLE = 1000
+_HEAD = 65_536
+
+
+def recognise(source: Any, target: str | None = None) -> str:
+    """The kind of data of a source: table, images, audio or text.
+
+    Args:
+        source: a path, or an object in memory, which is a table.
+        target: the column to predict; a file of text that has columns is a table.
+
+    Raises:
+        DataError: a folder without files of a known kind.
+
+    Example:
+        >>> recognise("houses.csv"), recognise({"a": [1, 2]})
+        ('table', 'table')
+    """
+    if not isinstance(source, str | Path) or str(source) == "-":
+        return "table"
+    path = Path(source)
+    if path.is_dir():
+        return _of_folder(path)
+    by_ending = {ending: kind for kind, endings in ENDINGS.items() for ending in endings}
+    kind = by_ending.get(path.suffix.lower())
+    if kind and not (kind == "text" and target):
+        return kind
+    return _named_in(path) or "table"
+
+
+def _of_folder(folder: Path) -> str:
+    counts: Counter[str] = Counter()
+    endings: Counter[str] = Counter()
+    for number, name in enumerate(files_in(folder)):
+        ending = os.path.splitext(name)[1].lower()
+        endings[ending] += 1
+        counts.update(kind for kind, known in ENDINGS.items() if ending in known)
+        if number >= _SAMPLE:
+            break
+    if not counts:
+        found = ", ".join(f"{n:,} {e or 'without an ending'}" for e, n in endings.most_common(5))
+        raise DataError(
+            "Nothing in this folder is data of a known kind.",
+            where=str(folder),
+            expected="folders of images, sounds or texts, a folder for each class",
+            found=found or "no files",
+            hint="A table is named itself: chainrule train houses.csv --target price",
+        )
+    return counts.most_common(1)[0][0]
+
+
+def files_in(folder: str | os.PathLike[str]) -> Iterator[str]:
+    """Paths of all files below a folder, sorted in each folder; hidden ones are left out."""
+    with os.scandir(folder) as entries:
+        found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    for entry in found:
+        if entry.is_dir():
+            yield from files_in(entry.path)
+        elif entry.is_file():
+            yield entry.path
+
+
+def _named_in(path: Path) -> str | None:
+    """The kind of the files that a table of text names in a column: images or audio."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    for kind in ("images", "audio"):
+        names = b"|".join(re.escape(ending[1:].encode()) for ending in ENDINGS[kind])
+        cells = rb'[^,;\t"\r\n]+\.(?:' + names + rb')(?=["\s,;\t]|$)'
+        for found in re.finditer(cells, head, re.IGNORECASE):
+            name = found.group().strip().decode("utf-8", "replace")
+            if (path.parent / name).is_file() or Path(name).is_file():
+                return kind
+    return None
