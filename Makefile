@@ -43,6 +43,7 @@ docs: $(VENV)/.dev ## check that every link in the documentation resolves and ev
 
 bench: $(BENCH)/.ready ## training steps and house prices beside the peers; writes benchmarks/README.md
 	$(BENCH)/bin/python -m benchmarks.training_steps
+	$(BENCH)/bin/python -m benchmarks.networks
 	$(BENCH)/bin/python -m benchmarks.houses
 
 clean: ## remove what make and the tools have made; your runs stay, but for the demo's

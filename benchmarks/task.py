@@ -35,6 +35,11 @@ class Network:
         return "-".join(map(str, self.sizes))
 
     @property
+    def steps(self) -> int:
+        """The data are so many batches."""
+        return STEPS
+
+    @property
     def classes(self) -> int:
         """0 for a regression."""
         return self.sizes[-1] if self.sizes[-1] > 1 else 0

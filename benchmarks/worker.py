@@ -20,18 +20,22 @@ from typing import Any
 
 import numpy as np
 
-from .task import NETWORKS, STEPS, Array, Task, make_task
+from .task import NETWORKS, Array, make_task
 
 #: Takes the rows of some steps; gives a function that does these steps and returns their losses.
 #: What it does before is not timed: it is what happens once in a training, such as a compilation.
 Prepare = Callable[[Array], Callable[[], Any]]
 
 
-def serve(build: Callable[[Task, str], Prepare]) -> None:
+def serve(
+    build: Callable[[Any, str], Prepare],
+    make: Callable[[str], Any] = lambda name: make_task(NETWORKS[name]),
+) -> None:
     """Answer the benchmark.
 
     Args:
         build: makes the network for a task in one of the peer's modes, ready for its first step.
+        make: makes the task from the name of the network.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes elsewhere
@@ -39,13 +43,13 @@ def serve(build: Callable[[Task, str], Prepare]) -> None:
     def answer(**found: Any) -> None:
         print(json.dumps(found), file=answers, flush=True)
 
-    task = make_task(NETWORKS[sys.argv[1]])
+    task = make(sys.argv[1])
     begun = time.perf_counter()
     prepare = build(task, sys.argv[2])
     losses = [_floats(prepare(task.steps(0, 1))())]
     first = time.perf_counter() - begun
     if "--first-step" not in sys.argv:
-        losses.append(_floats(prepare(task.steps(1, STEPS - 1))()))
+        losses.append(_floats(prepare(task.steps(1, len(task.order) - 1))()))
     answer(first=first, losses=np.concatenate(losses).tolist())
     ready: dict[int, Callable[[], Any]] = {}
     for line in sys.stdin:

@@ -8,26 +8,10 @@ from typing import Any
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
-import numpy as np
 
 from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, STEPS, Array, Task
 from ..worker import Prepare, serve
-
-
-class Losses(keras.callbacks.Callback):  # type: ignore[misc]
-    """The loss of each step, from the running mean that Keras keeps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.means: list[float] = []
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Keep the mean."""
-        self.means.append(logs["loss"])
-
-    def each(self) -> Array:
-        """Loss k = k · mean k - (k - 1) · mean (k - 1)."""
-        return np.diff(np.array(self.means) * np.arange(1, len(self.means) + 1), prepend=0.0)
+from .keras_losses import Losses
 
 
 def build(task: Task, mode: str) -> Prepare:

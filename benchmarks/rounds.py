@@ -1,0 +1,190 @@
+"""Peers that train the same network in turns: what a step takes, and what comes before it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from .machine import installed_bytes
+from .peer import ROOT, Peer, PeerError, Worker, environment
+from .report import Row
+from .task import Array
+
+#: The largest allowed difference between a loss and the reference, as a share of the first loss.
+#: Peers add Adam's ε before or after correcting the bias, and a unit whose input is 0 but for
+#: rounding may fall on either side of the kink of ReLU; a rate wrong by 1 % makes more.
+TOLERANCE = 0.003
+
+
+@dataclass
+class Result:
+    """What was measured of a peer with one network."""
+
+    peer: Peer
+    deviation: float = 0.0
+    rounds: list[float] = field(default_factory=list)
+    cold: float | None = None
+    warm: float | None = None
+    peak: float = 0.0
+    problem: str = ""
+
+
+class Trained(Protocol):
+    """A network of `benchmarks.task` or `benchmarks.deep`."""
+
+    @property
+    def name(self) -> str:
+        """As in the tables."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """The data are so many batches."""
+        ...
+
+    @property
+    def flops(self) -> int:
+        """Of the products of one step."""
+        ...
+
+
+def measure(
+    network: Trained, peers: list[Peer], options: argparse.Namespace, reference: Array
+) -> list[Result]:
+    """Let all of them train in turns; the reference are the losses of the first steps."""
+    results = [Result(peer) for peer in peers]
+    workers: list[tuple[Result, Worker, int]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for number, result in enumerate(results):
+                say(f"{network.name}: {result.peer.title}")
+                try:
+                    worker = _start(result, network, options, f"{folder}/{number}")
+                    difference = np.abs(np.array(worker.losses) - reference).max()
+                    result.deviation = float(difference / reference[0])
+                    workers.append(
+                        (result, worker, _steps_a_round(network.steps, worker, options.seconds))
+                    )
+                except PeerError as error:
+                    result.problem = str(error)
+            for number in range(options.rounds):
+                say(f"{network.name}: round {number + 1} of {options.rounds}")
+                for result, worker, steps in workers:
+                    result.rounds.append(worker.seconds(steps))
+            for result, worker, _ in workers:
+                result.peak = worker.finish()
+        finally:
+            for _, worker, _ in workers:
+                worker.kill()
+    return results
+
+
+def _start(result: Result, network: Trained, options: argparse.Namespace, caches: str) -> Worker:
+    """A worker that has its compiled programs from a process before, if it keeps any."""
+    os.mkdir(caches, mode=0o700)
+    again = result.peer.keeps and not options.quick
+    worker = Worker(result.peer, network.name, options.threads, caches, first_step=again)
+    result.cold = worker.first
+    if again:
+        worker.finish()
+        worker = Worker(result.peer, network.name, options.threads, caches)
+        result.warm = worker.first
+    return worker
+
+
+def _steps_a_round(steps: int, worker: Worker, seconds: float) -> int:
+    """As many as take about so long, in whole passes through the data; one such round is done."""
+    estimate = min(worker.seconds(steps) for _ in range(2))
+    count = steps * min(max(round(seconds / (estimate * steps)), 1), 500)
+    worker.seconds(count)
+    return count
+
+
+def bind_processors(threads: int) -> None:
+    """Give this process and those that it starts so many processors: all peers obey that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def limits(threads: int) -> dict[str, float]:
+    """See `benchmarks.limits`."""
+    command = [sys.executable, "-m", "benchmarks.limits", str(threads)]
+    done = subprocess.run(
+        command, env=environment(threads, "/nonexistent"), cwd=ROOT, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def import_seconds(peer: Peer, threads: int, trials: int) -> float:
+    """How much longer a Python program takes with the import than without; median."""
+
+    def took(program: str) -> float:
+        begun = time.perf_counter()
+        command = [sys.executable, "-c", program]
+        subprocess.run(
+            command, check=True, stderr=subprocess.DEVNULL, cwd=ROOT,
+            env=environment(threads, "/nonexistent"),
+        )  # fmt: skip
+        return time.perf_counter() - begun
+
+    differences = [took(peer.imported) - took("pass") for _ in range(trials)]
+    return statistics.median(differences)
+
+
+def step_rows(network: Trained, results: list[Result], sgemm: float) -> list[Row]:
+    """The table of one network."""
+    mine = results[0].rounds
+    rows: list[Row] = []
+    for result in results:
+        if result.problem:
+            rows.append([result.peer.title, "failed", "", "", "", result.problem[:60]])
+            continue
+        seconds = statistics.median(result.rounds)
+        ratios = [t / m for t, m in zip(result.rounds, mine, strict=False)]
+        ratio = f"{statistics.median(ratios):.2f}" if ratios else "–"  # chainrule itself failed
+        same = "same" if result.deviation <= TOLERANCE else "**differs**"
+        rows.append([
+            result.peer.title, f"{seconds * 1e6:,.1f}", ratio,
+            f"{network.flops / seconds / 1e9:.1f}", f"{network.flops / seconds / sgemm:.0%}",
+            f"{same}, within {result.deviation:.1g}",
+        ])  # fmt: skip
+    return rows
+
+
+def start_rows(
+    peers: list[Peer], imports: dict[str, float], found: list[list[Result]]
+) -> list[Row]:
+    """The table of what comes before the first step, and of sizes; networks side by side."""
+    rows: list[Row] = []
+    for number, peer in enumerate(peers):
+        results = [one[number] for one in found]
+
+        def each(values: list[float | None], digits: int = 2) -> str:
+            shown = ("–" if value is None else f"{value:.{digits}f}" for value in values)
+            return " / ".join(shown)
+
+        rows.append([
+            peer.title, f"{imports[peer.imported]:.2f}",
+            each([r.cold for r in results]), each([r.warm for r in results]),
+            each([r.peak / 2**20 for r in results], 0),
+            f"{installed_bytes(peer.package) / 1e6:,.0f}",
+        ])  # fmt: skip
+    return rows
+
+
+def say(what: str) -> None:
+    """What is going on, in the place of what was going on."""
+    print(f"\r\033[K{what}" if sys.stderr.isatty() else what, end="" if sys.stderr.isatty() else
+          "\n", file=sys.stderr, flush=True)  # fmt: skip
