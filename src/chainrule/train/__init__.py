@@ -4,8 +4,10 @@ from .adversarial import AdversarialStep
 from .arrays import Arrays
 from .callbacks import Callback
 from .history import History
+from .keeping import load_training, save_training
 from .rate_finder import RateSearch, find_rate
 from .step import Step
+from .stream import Stream
 from .trainer import Trainer
 from .transfer import Transferred, freeze_parts, transfer
 
@@ -16,9 +18,12 @@ __all__ = [
     "History",
     "RateSearch",
     "Step",
+    "Stream",
     "Trainer",
     "Transferred",
     "find_rate",
     "freeze_parts",
+    "load_training",
+    "save_training",
     "transfer",
 ]

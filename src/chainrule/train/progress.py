@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Seconds from one picture of the live line to the next.
 _REFRESH = 0.1
-_HIDDEN = ("epoch", "seconds", "gradient_norm")
+_HIDDEN = ("epoch", "seconds", "gradient_norm", "waited")
 
 
 def progress_display(wanted: bool) -> list[Callback]:

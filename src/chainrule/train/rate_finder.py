@@ -15,12 +15,15 @@ from ..errors import TrainingError
 from ..optim import Constant
 from .arrays import Arrays
 from .step import Step
+from .stream import Stream
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
 _SMOOTHING = 0.9
 _EXPLODED = 4.0
+#: Of a stream so many examples are enough.
+_SAMPLE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +54,7 @@ def find_rate(
 
     Args:
         trainer: its model, loss and optimizer; a copy of the optimizer is used.
-        data: ``(inputs, target)`` or ``(inputs, target, weights)``.
+        data: ``(inputs, target)`` or ``(inputs, target, weights)``, or a `Stream`.
         low: the first rate.
         high: the last rate, unless the loss explodes before.
         steps: how many rates.
@@ -64,7 +67,7 @@ def find_rate(
         >>> 1e-4 < cr.train.find_rate(trainer, (x, 3 * x)).suggestion < 1
         True
     """
-    examples = Arrays.of(data)
+    examples = _sample(data) if isinstance(data, Stream) else Arrays.of(data)
     before = trainer.model.state()
     schedule = Constant(low)
     optimizer = dataclasses.replace(trainer.optimizer, lr=schedule)
@@ -94,3 +97,8 @@ def find_rate(
             hint="Begin lower, or look for infinities in the data.",
         )
     return RateSearch(tuple(rates), tuple(losses), rates[int(np.argmin(losses))] / 10)
+
+
+def _sample(stream: Stream) -> Arrays:
+    count = min(len(stream), _SAMPLE)
+    return stream.read(np.arange(count) * len(stream) // count, epoch=1)

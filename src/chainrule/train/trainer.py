@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import metrics as metric_functions
+from .. import tree
 from ..compile import Compiled
 from ..data.split import split_indices
 from ..errors import ConfigError
@@ -24,8 +25,10 @@ from .callbacks import Callback
 from .history import History
 from .progress import progress_display
 from .step import Step
+from .stream import Stream
 
 Array = np.ndarray[Any, Any]
+Examples = Arrays | Stream
 
 #: What turns the output of the network into a prediction, by the loss that it is trained with.
 _OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -34,6 +37,7 @@ _OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 #: Rows that are evaluated at once; small enough for the cache, large enough to be quick.
 _CHUNK = 2048
+_CHUNK_NUMBERS = 2**20
 #: Steps that are run in one go take about so long: short enough for a live display.
 _CHUNK_SECONDS = 0.1
 
@@ -124,7 +128,7 @@ class Trainer:
         """Train, and leave the model with its best weights.
 
         Args:
-            data: ``(inputs, target)`` or ``(inputs, target, weights)``.
+            data: ``(inputs, target)`` or ``(inputs, target, weights)``, or a `Stream`.
             validation: the same, or the fraction of the data to hold out.
             epochs: how often to go through the data.
             batch_size: rows in a step; None takes all of them (batch gradient descent), 1 is
@@ -141,7 +145,7 @@ class Trainer:
         Raises:
             TrainingError: the loss is not finite; the model then has its best weights so far.
         """
-        train, held_out = self._split(Arrays.of(data), validation)
+        train, held_out = self._split(_examples(data), validation)
         size = len(train) if batch_size is None else min(batch_size, len(train))
         if min(size, epochs, accumulate, validate_every) < 1:
             raise ConfigError("Training needs positive numbers.", found=f"batch_size={batch_size}, "
@@ -227,9 +231,9 @@ class Trainer:
         """Why the training ended before its last epoch, if it did."""
         return "interrupted" if self.history.interrupted else self._stop_reason
 
-    def _split(self, data: Arrays, validation: Any) -> tuple[Arrays, Arrays | None]:
+    def _split(self, data: Examples, validation: Any) -> tuple[Examples, Examples | None]:
         if not isinstance(validation, (int, float)) or validation is None:
-            return data, None if validation is None else Arrays.of(validation)
+            return data, None if validation is None else _examples(validation)
         classes = (
             data.target if data.target is not None and data.target.dtype.kind in "biu" else None
         )
@@ -240,20 +244,21 @@ class Trainer:
 
     def _epoch(
         self,
-        train: Arrays,
-        held_out: Arrays | None,
+        train: Examples,
+        held_out: Examples | None,
         size: int,
         shuffle: bool,
         accumulate: int,
         listeners: list[Callback],
     ) -> dict[str, float]:
         start = time.perf_counter()
+        waited = train.waited if isinstance(train, Stream) else 0.0
         step = self._step(accumulate)
         total = weight = norm = 0.0
         number = 0
-        for batches in self._chunks(len(train), size, shuffle):
-            losses, norms = step.run(train, batches)
-            rows = _weights(train, batches)
+        for part, batches in self._parts(train, size, shuffle):
+            losses, norms = step.run(part, batches)
+            rows = _weights(part, batches)
             total += float(losses @ rows)
             weight += float(rows.sum())
             norm = float(norms[-1])
@@ -261,6 +266,7 @@ class Trainer:
                 number += 1
                 for listener in listeners:
                     listener.on_step_end(self, number, float(loss))
+        seconds = time.perf_counter() - start
         self.epoch += 1
         record = {
             "epoch": self.epoch,
@@ -268,6 +274,8 @@ class Trainer:
             "rate": float(self.optimizer.rate.numpy()),
             "gradient_norm": norm,
         }
+        if isinstance(train, Stream):
+            record["waited"] = (train.waited - waited) / seconds
         if held_out is not None:
             record |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
             self.optimizer.observe(record["val_loss"])
@@ -289,15 +297,28 @@ class Trainer:
             self._steps[accumulate].number = self._first_step
         return self._steps[accumulate]
 
-    def _chunks(self, rows: int, size: int, shuffle: bool) -> Iterator[Array]:
-        """The rows of an epoch as groups of batches: (steps, size), a shorter batch by itself.
+    def _parts(self, data: Examples, size: int, shuffle: bool) -> Iterator[tuple[Arrays, Array]]:
+        """The examples of an epoch: in memory, and which of their rows make up each batch.
 
-        Their order is a function of the seed and the epoch only. A group takes about a tenth of
-        a second, so that small networks need not come back to Python after each step.
+        Their order is a function of the seed and the epoch only.
         """
-        order = np.arange(rows)
+        order = np.arange(len(data))
         if shuffle:
-            order = permutation(fold_in(key(self.seed), -1 - self.epoch), rows).numpy()
+            order = permutation(fold_in(key(self.seed), -1 - self.epoch), len(data)).numpy()
+        if isinstance(data, Arrays):
+            for batches in self._chunks(order, size):
+                yield data, batches
+        else:
+            for batch in data.batches(order, size, self.epoch + 1):
+                yield batch, np.arange(len(batch))[None]
+
+    def _chunks(self, order: Array, size: int) -> Iterator[Array]:
+        """The rows in groups of batches: (steps, size), a shorter batch by itself.
+
+        A group takes about a tenth of a second, so that small networks need not come back to
+        Python after each step.
+        """
+        rows = len(order)
         batches = order[: rows - rows % size].reshape(-1, size)
         done = 0
         while done < len(batches):
@@ -381,38 +402,58 @@ class Trainer:
         return next(iter(self._steps.values())).source
 
     def predict(self, inputs: Any) -> Array:
-        """Predictions for any number of rows: probabilities for the cross-entropies."""
-        examples = Arrays(inputs)
+        """Predictions for any number of rows, or a `Stream`; probabilities for cross-entropies."""
+        examples = inputs if isinstance(inputs, Stream) else Arrays(inputs)
         if not len(examples):
             return self._output_of(inputs).numpy()
-        parts = []
-        for part in examples.batches(_CHUNK):
-            # Rows are repeated up to a power of two, so that few sizes need a program of their own.
-            size = 1 << (len(part) - 1).bit_length()
-            whole = part.take(np.arange(size) % len(part))
-            parts.append(self._predict(whole.inputs).numpy()[: len(part)])
-        return np.concatenate(parts)
+        return np.concatenate([self._predicted(part) for part in _in_parts(examples)])
+
+    def _predicted(self, part: Arrays) -> Array:
+        # Rows are repeated up to a power of two, so that few sizes need a program of their own.
+        size = 1 << (len(part) - 1).bit_length()
+        whole = part.take(np.arange(size) % len(part))
+        return self._predict(whole.inputs).numpy()[: len(part)]
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Loss and metrics on examples; with averaged weights, if they are kept."""
-        examples = Arrays.of(data)
+        examples = _examples(data)
         if self.average is None or not self._fitting:
             return self._evaluate(examples)
         with self.average.applied():
             return self._evaluate(examples)
 
-    def _evaluate(self, examples: Arrays) -> dict[str, float]:
+    def _evaluate(self, examples: Examples) -> dict[str, float]:
         total = weight = 0.0
-        for part in examples.batches(_CHUNK):
+        predicted = []
+        for part in _in_parts(examples):
             rows = len(part) if part.weights is None else float(part.weights.sum())
             loss = self._error(part.inputs, part.target, part.weights).item()
             total, weight = total + loss * rows, weight + rows
+            if self.metrics:
+                predicted.append(self._predicted(part))
         results = {"loss": total / weight}
-        if self.metrics:
-            predicted = self.predict(examples.inputs)
-            for name in self.metrics:
-                results[name] = metric_functions.compute(name, examples.target, predicted)
+        for name in self.metrics:
+            together = np.concatenate(predicted)
+            results[name] = metric_functions.compute(name, examples.target, together)
         return results
+
+
+def _examples(data: Any) -> Examples:
+    return data if isinstance(data, Stream) else Arrays.of(data)
+
+
+def _in_parts(examples: Examples) -> Iterator[Arrays]:
+    """Parts that are evaluated at once; fewer rows where a row has many numbers."""
+    if isinstance(examples, Arrays):
+        yield from examples.batches(_rows_at_once(examples))
+    else:
+        size = _rows_at_once(examples.read([0]))
+        yield from examples.batches(np.arange(len(examples)), size)
+
+
+def _rows_at_once(examples: Arrays) -> int:
+    numbers = sum(leaf.size for leaf in tree.flatten(examples.inputs)[0]) // len(examples)
+    return 1 << (max(min(_CHUNK, _CHUNK_NUMBERS // max(numbers, 1)), 1).bit_length() - 1)
 
 
 def _by_name(name: str, known: Any, what: str) -> Any:

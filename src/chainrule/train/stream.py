@@ -1,0 +1,107 @@
+"""Examples that are not all in memory: made when they are needed, by workers, a little ahead."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from .arrays import Arrays
+
+Array = np.ndarray[Any, Any]
+
+#: Batches that are made ahead, for each worker.
+_AHEAD = 4
+
+
+class Stream:
+    """Examples by number, from whatever makes them: files that are decoded, rows that are read.
+
+    While one batch is learned from, workers make the next ones. They are threads: reading,
+    decoding and NumPy's work on arrays do not hold Python's lock.
+
+    Args:
+        load: makes the examples of some rows: ``load(rows, epoch)`` gives `Arrays`, or a tuple as
+            for `Arrays.of`. It is called from several threads, and its result follows from the
+            arguments alone: whatever is random in it is a function of the epoch and the row, so
+            that neither the number of workers nor chance matter. Epoch 0 is a plain look, with
+            nothing random, for validation and prediction.
+        target: (n, …) the targets of all rows.
+        weights: (n,) how much each row counts, if not all the same.
+        workers: threads; one for each processor, but 8 at most, by default.
+
+    Attributes:
+        waited: seconds in which the training had to wait for a batch.
+
+    Example:
+        >>> import numpy as np
+        >>> squares = Stream(lambda rows, epoch: (rows[:, None] ** 2, rows), np.arange(5))
+        >>> [batch.inputs[:, 0].tolist() for batch in squares.batches(np.array([4, 3, 0]), 2)]
+        [[16, 9], [0]]
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Array, int], Any],
+        target: Any,
+        *,
+        weights: Any = None,
+        workers: int | None = None,
+    ) -> None:
+        self._load = load
+        self.target: Array = np.asarray(target)
+        self.weights: Array | None = None if weights is None else np.asarray(weights)
+        self.workers = workers or min(os.cpu_count() or 1, 8)
+        self.waited = 0.0
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: Any) -> Stream:
+        """These rows, in this order."""
+        picked = np.asarray(rows, dtype=np.int64)
+        return Stream(
+            lambda inner, epoch: self._load(picked[inner], epoch),
+            self.target[picked],
+            weights=None if self.weights is None else self.weights[picked],
+            workers=self.workers,
+        )
+
+    def read(self, rows: Any, epoch: int = 0) -> Arrays:
+        """The examples of these rows, at once and in this thread."""
+        return Arrays.of(self._load(np.asarray(rows, dtype=np.int64), epoch))
+
+    def batches(self, order: Any, size: int, epoch: int = 0) -> Iterator[Arrays]:
+        """The examples of these rows in this order, in batches; the last one perhaps shorter.
+
+        Args:
+            order: (n,) numbers of rows.
+            size: rows in a batch.
+            epoch: what is random in the examples follows from it; 0 for nothing random.
+        """
+        rows = np.asarray(order, dtype=np.int64)
+        starts = iter(range(0, len(rows), size))
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="chainrule-stream")
+        made: deque[Future[Arrays]] = deque()
+
+        def ask() -> None:
+            for start in starts:
+                made.append(pool.submit(self.read, rows[start : start + size], epoch))
+                return
+
+        try:
+            for _ in range(_AHEAD * self.workers):
+                ask()
+            while made:
+                begun = time.perf_counter()
+                batch = made.popleft().result()
+                self.waited += time.perf_counter() - begun
+                ask()
+                yield batch
+        finally:
+            pool.shutdown(cancel_futures=True)
