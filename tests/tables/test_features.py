@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from chainrule.data import infer_schema, read_table
-from chainrule.tables.features import TableFeatures, columns_by_kind, embedding_width
+from chainrule.tables.features import (
+    CategoryVectors,
+    TableFeatures,
+    columns_by_kind,
+    embedding_width,
+    side_by_side,
+)
 from chainrule.tables.network import ScaledTarget
 
 
@@ -16,7 +22,9 @@ def features_of(columns, rows=None, bins=0, kinds=None):
     table = read_table({**columns, "target": list(range(len(next(iter(columns.values())))))})
     schema = infer_schema(table, "target", kinds=kinds, task="regression").fit(table)
     module = TableFeatures(schema, bins)
-    return module(columns_by_kind(schema.encode(read_table(rows or columns)))).numpy()
+    found = module(columns_by_kind(schema.encode(read_table(rows or columns))))
+    vectors = CategoryVectors(module.learned, 0) if module.learned else None
+    return side_by_side(found, vectors).numpy()
 
 
 def test_numbers_are_standardised():

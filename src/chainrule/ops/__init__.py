@@ -28,6 +28,7 @@ from .activation import (
     threshold,
 )
 from .attention import scaled_dot_product_attention
+from .bags import embedding_bag
 from .convolution import (
     conv1d,
     conv2d,
@@ -278,6 +279,7 @@ __all__ = [
     "dot",
     "einsum",
     "elu",
+    "embedding_bag",
     "equal",
     "erf",
     "erfc",

@@ -91,7 +91,7 @@ def _operands(
     x, indices = as_tensor(x), as_tensor(indices)
     axis = normalize_axis(axis, x.ndim)
     _need_integers(name, indices.type)
-    _check_range(indices, x.shape[axis])
+    check_range(indices, x.shape[axis])
     return x, axis, indices
 
 
@@ -328,7 +328,7 @@ def _gather(x: Tensor, lists: list[tuple[int, Tensor]]) -> Tensor:
     flat: Tensor | None = None
     for (_, numbers), extent in zip(lists, extents, strict=True):
         _need_integers("indexing", numbers.type)
-        _check_range(numbers, extent)
+        check_range(numbers, extent)
         numbers = cast(numbers, int64)
         numbers = broadcast_to(where(numbers < 0, numbers + extent, numbers), shape)
         flat = numbers if flat is None else flat * extent + numbers
@@ -341,7 +341,7 @@ def _gather(x: Tensor, lists: list[tuple[int, Tensor]]) -> Tensor:
     return take(x, flat, place)
 
 
-def _check_range(numbers: Tensor, extent: int) -> None:
+def check_range(numbers: Tensor, extent: int) -> None:
     """As far as the numbers are known; in a trace the backend finds it out when it runs."""
     known = numbers.node.value
     if known is not None and known.size and not (-extent <= known.min() and known.max() < extent):

@@ -13,7 +13,7 @@ from ..losses import cross_entropy
 from ..ops import softmax
 from ..optim import AdamW, make_schedule
 from ..tensor import Tensor, parameter
-from .features import TableFeatures, columns_by_kind
+from .features import CategoryVectors, TableFeatures, columns_by_kind, side_by_side
 
 Array = np.ndarray[Any, Any]
 
@@ -24,9 +24,14 @@ _STEPS = 300
 def linear_baseline(schema: Schema, train: Encoded, test: Encoded, classes: int) -> Array:
     """Ridge regression, or logistic regression, on standardised and one-hot encoded columns."""
     features = TableFeatures(schema, bins=0)
-    encode = Compiled(features.forward)
-    x, z = (encode(columns_by_kind(rows)).numpy().astype(np.float64) for rows in (train, test))
-    x, z = (np.concatenate([part, np.ones((len(part), 1))], axis=1) for part in (x, z))
+    # Many categories by vectors that are not learned here: a random projection of them.
+    vectors = CategoryVectors(features.learned, seed=0) if features.learned else None
+
+    def encode(rows: Encoded) -> Array:
+        found = side_by_side(features(columns_by_kind(rows)), vectors).numpy()
+        return np.concatenate([found, np.ones((len(rows), 1))], axis=1, dtype=np.float64)
+
+    x, z = encode(train), encode(test)
     assert train.target is not None
     if classes:
         return _logistic(x, train.target, z, classes)

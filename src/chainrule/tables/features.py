@@ -7,6 +7,7 @@ float64, as raw numbers may be large (times, prices); the result is float32.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from ..data import Column, Encoded, Schema, Statistics
 from ..nn import Module
 from ..ops import (
+    clip,
     concatenate,
     cos,
     floor,
@@ -23,14 +25,18 @@ from ..ops import (
     maximum,
     minimum,
     one_hot,
+    searchsorted,
     sin,
+    stack,
     take,
     where,
 )
 from ..tensor import Buffer, Tensor, parameter
 
+#: A feature: the column, and what it tells of it.
+Label = tuple[Any, ...]
 #: Most categories that are one-hot encoded; columns with more get learned vectors.
-_ONE_HOT_LIMIT = 128
+ONE_HOT_LIMIT = 128
 #: Standardised numbers are cut off here: what lies further out says no more.
 _FAR = 10.0
 _DAY = 86_400.0
@@ -52,28 +58,70 @@ class NumericFeatures(Module):
 
     def __init__(self, columns: Sequence[Column], bins: int) -> None:
         statistics = [_statistics(column) for column in columns]
+        self._names = [column.name for column in columns]
         self.median = Buffer([s.median for s in statistics], "float64")
         self.mean = Buffer([s.mean for s in statistics], "float64")
         self.scale = Buffer([s.std or 1.0 for s in statistics], "float64")
         self._with_missing = [i for i, s in enumerate(statistics) if s.missing]
-        column, lower, width = _pieces(statistics, bins)
-        self._pieces = len(column)
-        if self._pieces:
-            self.column = Buffer(column, "int64")
+        edges = [_edges(s, bins) for s in statistics]
+        # One piece only would repeat the standardised number.
+        self._edges = {i: found for i, found in enumerate(edges) if len(found) > 2}
+        pieces = [len(found) - 1 for found in self._edges.values()]
+        #: The number of each column's first piece among all pieces, and how many there are.
+        self.starts = [sum(pieces[:i]) for i in range(len(pieces))]
+        self.pieces = sum(pieces)
+        if self.pieces:
+            self.column = Buffer(np.repeat(list(self._edges), pieces), "int64")
+            lower = np.concatenate([found[:-1] for found in self._edges.values()])
+            width = np.concatenate([np.diff(found) for found in self._edges.values()])
             self.lower, self.width = Buffer(lower, "float64"), Buffer(width, "float64")
 
     def forward(self, x: Tensor) -> Tensor:
         """Columns (rows, n) float64 with NaN for missing → features (rows, f) float64."""
-        missing = isnan(x)
-        x = where(missing, self.median, x)
-        parts = [_between((x - self.mean) / self.scale, -_FAR, _FAR)]
-        if self._with_missing:
-            parts.append(take(missing, self._with_missing, 1).astype("float64"))
-        if self._pieces:
+        parts = [self.plain(x)]
+        if self.pieces:
             # Each piece reads its own column, so that no column pays for another's many pieces.
-            steps = (take(x, self.column, 1) - self.lower) / self.width
+            steps = (take(self._known(x), self.column, 1) - self.lower) / self.width
             parts.append(_between(steps, 0.0, 1.0))
         return concatenate(parts, axis=1)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The features without the pieces."""
+        parts = [_between((self._known(x) - self.mean) / self.scale, -_FAR, _FAR)]
+        if self._with_missing:
+            parts.append(take(isnan(x), self._with_missing, 1).astype("float64"))
+        return concatenate(parts, axis=1)
+
+    def places(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoding in short: the piece t that each number is in, and how far, 0 to 1.
+
+        All pieces of the column before t are 1, all after it 0. Both (rows, columns with pieces).
+        """
+        x = self._known(x)
+        found = []
+        for start, (column, edges) in zip(self.starts, self._edges.items(), strict=True):
+            piece = searchsorted(np.array(edges), x[:, column], "right") - 1
+            found.append(start + clip(piece, 0, len(edges) - 2))
+        piece = stack(found, 1)
+        x = take(x, list(self._edges), 1)
+        share = (x - take(self.lower, piece)) / take(self.width, piece)
+        return piece, _between(share, 0.0, 1.0)
+
+    def _known(self, x: Tensor) -> Tensor:
+        return where(isnan(x), self.median, x)
+
+    def plain_labels(self) -> list[Label]:
+        """What each feature without the pieces is."""
+        standardised = [(name, "standardised") for name in self._names]
+        return [*standardised, *((self._names[i], "missing") for i in self._with_missing)]
+
+    def piece_labels(self) -> list[Label]:
+        """What each piece is: the column, and from where to where."""
+        return [
+            (self._names[i], "piece", *ends)
+            for i, edges in self._edges.items()
+            for ends in itertools.pairwise(edges)
+        ]
 
 
 def _statistics(column: Column) -> Statistics:
@@ -85,22 +133,6 @@ def _between(x: Tensor, low: float, high: float) -> Tensor:
     return minimum(maximum(x, low), high)
 
 
-def _pieces(
-    statistics: Sequence[Statistics], bins: int
-) -> tuple[list[int], list[float], list[float]]:
-    """For every piece of every column the number of the column, the lower edge and the width."""
-    column: list[int] = []
-    lower: list[float] = []
-    width: list[float] = []
-    for number, s in enumerate(statistics):
-        edges = _edges(s, bins)
-        if len(edges) > 2:  # one piece only would repeat the standardised number
-            column += [number] * (len(edges) - 1)
-            lower += edges[:-1]
-            width += np.diff(edges).tolist()
-    return column, lower, width
-
-
 def _edges(s: Statistics, bins: int) -> list[float]:
     """At most bins + 1 of the column's quantiles, evenly chosen."""
     if bins == 0 or not s.quantiles:
@@ -109,32 +141,23 @@ def _edges(s: Statistics, bins: int) -> list[float]:
     return [s.quantiles[i] for i in np.unique(places.round().astype(int))]
 
 
-class CategoryFeatures(Module):
-    """Categories by number: one-hot for few, learned vectors for many; 0 is missing or unseen.
+class CategoryVectors(Module):
+    """Learned vectors of categories by number.
 
     Args:
-        columns: the columns, with vocabularies.
-        seed: the learned vectors start from it.
+        codes: for each column how many numbers there are.
+        seed: the vectors start from it.
     """
 
-    def __init__(self, columns: Sequence[Column], seed: int) -> None:
-        self._codes = [column.codes for column in columns]
+    def __init__(self, codes: Sequence[int], seed: int) -> None:
         generator = np.random.default_rng([seed, 7])
         self.vectors = [
-            parameter(generator.normal(0, 0.1, (codes, embedding_width(codes))), "float32")
-            if codes > _ONE_HOT_LIMIT
-            else None
-            for codes in self._codes
+            parameter(generator.normal(0, 0.1, (n, embedding_width(n))), "float32") for n in codes
         ]
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (rows, m) int64 → features (rows, f) float32."""
-        parts = []
-        for i, (count, vectors) in enumerate(zip(self._codes, self.vectors, strict=True)):
-            column = codes[:, i]
-            # Code 0 is the zero vector: nothing is known of a category that was never seen.
-            encoded = one_hot(column - 1, count - 1) if vectors is None else take(vectors, column)
-            parts.append(encoded)
+        parts = [take(vectors, codes[:, i]) for i, vectors in enumerate(self.vectors)]
         return concatenate(parts, axis=1)
 
 
@@ -160,6 +183,7 @@ class DateFeatures(Module):
 
     def __init__(self, columns: Sequence[Column]) -> None:
         statistics = [_statistics(column) for column in columns]
+        self._names = [column.name for column in columns]
         self.median = Buffer([s.median for s in statistics], "float64")
         self.mean = Buffer([s.mean for s in statistics], "float64")
         self.scale = Buffer([s.std or 1.0 for s in statistics], "float64")
@@ -175,29 +199,111 @@ class DateFeatures(Module):
             parts += [sin(angle), cos(angle)]
         return concatenate(parts, axis=1)
 
+    def labels(self) -> list[Label]:
+        """What each feature is."""
+        waves = [f"{wave} of the {t}" for t in ("year", "week", "day") for wave in ("sin", "cos")]
+        return [(name, what) for what in ("trend", "missing", *waves) for name in self._names]
+
 
 class TableFeatures(Module):
-    """All columns of a schema as one row of float32 features.
+    """All columns of a schema as numbers for a network; nothing in it is learned.
 
     Args:
         schema: fitted on the training rows.
         bins: pieces of the piecewise-linear encoding of numbers.
-        seed: for the learned vectors of categories.
+        short: give pieces and categories by their numbers, without their many zeros and ones.
     """
 
-    def __init__(self, schema: Schema, bins: int, seed: int = 0) -> None:
-        self.groups: dict[str, Module] = {}
-        if schema.numeric:
-            self.groups["numeric"] = NumericFeatures(schema.numeric, bins)
-        if schema.category:
-            self.groups["category"] = CategoryFeatures(schema.category, seed)
-        if schema.date:
-            self.groups["date"] = DateFeatures(schema.date)
+    def __init__(self, schema: Schema, bins: int, short: bool = False) -> None:
+        self.numeric = NumericFeatures(schema.numeric, bins) if schema.numeric else None
+        self.date = DateFeatures(schema.date) if schema.date else None
+        #: The kinds of columns that there are.
+        self.kinds = [kind for kind in ("numeric", "category", "date") if getattr(schema, kind)]
+        self._category = schema.category
+        counts = [column.codes for column in schema.category]
+        self._one_hot = {i: n for i, n in enumerate(counts) if n <= ONE_HOT_LIMIT}
+        self._learned = {i: n for i, n in enumerate(counts) if n > ONE_HOT_LIMIT}
+        self.short = short and self.numeric is not None and self.numeric.pieces > 0
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Encoded columns by kind (see `columns_by_kind`) → features (rows, f) float32."""
-        parts = [encode(inputs[kind]).astype("float32") for kind, encode in self.groups.items()]
-        return concatenate(parts, axis=1)
+    @property
+    def learned(self) -> list[int]:
+        """For each column that needs learned vectors how many categories it has."""
+        return list(self._learned.values())
+
+    @property
+    def categories(self) -> int:
+        """How many categories are encoded by a one at their place."""
+        return sum(n - 1 for n in self._one_hot.values())
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Encoded columns by kind (see `columns_by_kind`) → what a network takes.
+
+        Returns:
+            ``numbers``: (rows, f) float32; ``codes``: (rows, m) int64 of the columns that need
+            learned vectors; if short, with k the columns with pieces and c the other categories,
+            ``pieces`` and ``shares``: (rows, k), see `NumericFeatures.places`; ``categories``:
+            (rows, c) int64, all columns' categories counted through, and ``known``: (rows, c) 1, or
+            0 for one that was never seen. What there is none of is left out.
+        """
+        found: dict[str, Tensor] = {}
+        parts = []
+        if self.numeric is not None:
+            x = inputs["numeric"]
+            parts.append(self.numeric.plain(x) if self.short else self.numeric(x))
+            if self.short:
+                found["pieces"], share = self.numeric.places(x)
+                found["shares"] = share.astype("float32")
+        if self._one_hot:
+            codes = take(inputs["category"], list(self._one_hot), 1) - 1
+            if self.short:
+                ends = np.cumsum([n - 1 for n in self._one_hot.values()])
+                firsts = [0, *map(int, ends[:-1])]
+                found["categories"] = maximum(codes, 0) + np.array(firsts)
+                found["known"] = (codes >= 0).astype("float32")
+            else:
+                # Code 0 is the zero vector: nothing is known of a category that was never seen.
+                for i, n in enumerate(self._one_hot.values()):
+                    parts.append(one_hot(codes[:, i], n - 1))
+        if self._learned:
+            found["codes"] = take(inputs["category"], list(self._learned), 1)
+        if self.date is not None:
+            parts.append(self.date(inputs["date"]))
+        if parts:
+            numbers = [part.astype("float32") for part in parts]
+            found["numbers"] = concatenate(numbers, axis=1)
+        return found
+
+    def labels(self) -> dict[str, list[Label]]:
+        """What each feature is, by what `forward` gives; learned vectors are among the numbers."""
+        categories = [
+            (self._category[i].name, "is", name)
+            for i in self._one_hot
+            for name in code_names(self._category[i])[1:]
+        ]
+        numbers = [] if self.numeric is None else self.numeric.plain_labels()
+        pieces = [] if self.numeric is None else self.numeric.piece_labels()
+        numbers += [] if self.short else [*pieces, *categories]
+        numbers += [] if self.date is None else self.date.labels()
+        numbers += [
+            (self._category[i].name, "vector", place)
+            for i, codes in self._learned.items()
+            for place in range(embedding_width(codes))
+        ]
+        return {"numbers": numbers} | (
+            {"pieces": pieces, "categories": categories} if self.short else {}
+        )
+
+
+def code_names(column: Column) -> list[str | None]:
+    """The category of each code of a column: None if missing or not seen, "" for all others."""
+    return [None, *column.vocabulary, *([""] if column.has_other else [])]
+
+
+def side_by_side(given: dict[str, Tensor], vectors: CategoryVectors | None) -> Tensor:
+    """The numbers that `TableFeatures` gives, and the learned vectors: (rows, f) float32."""
+    parts = [given["numbers"]] if "numbers" in given else []
+    parts += [] if vectors is None else [vectors(given["codes"])]
+    return concatenate(parts, axis=1)
 
 
 def columns_by_kind(rows: Encoded) -> dict[str, np.ndarray[Any, Any]]:

@@ -225,7 +225,7 @@ class _Fitted:
         return not self.history.interrupted and self.failure is None
 
     def predict(self, rows: Encoded) -> Array:
-        return self.trainer.predict(columns_by_kind(rows))
+        return self.trainer.predict(_given(self.model.network, rows))
 
 
 def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
@@ -237,7 +237,7 @@ def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
     network = TableNetwork(schema, job.classes or 1, recipe.shape, job.options.seed)
     model = TableModel(network, scale)
     target = rows.target if scale is None else scale.encode(rows.target)
-    train, validation = _examples(job, rows, target, kept, judges)
+    train, validation = _examples(job, network, rows, target, kept, judges)
     trainer = _trainer(job, recipe, model, train, validation)
     failure = fitting.fit(
         trainer,
@@ -270,12 +270,17 @@ def _rows(job: _Job, frame: pl.DataFrame, recipe: Recipe) -> tuple[Schema, Encod
     return schema, rows, kept, judges
 
 
+def _given(network: TableNetwork, rows: Encoded) -> dict[str, Array]:
+    """What the network takes: nothing in its features is learned, so they are computed once."""
+    return {name: part.numpy() for name, part in network.features(columns_by_kind(rows)).items()}
+
+
 def _examples(
-    job: _Job, rows: Encoded, target: Array, kept: Array, judges: Array
+    job: _Job, network: TableNetwork, rows: Encoded, target: Array, kept: Array, judges: Array
 ) -> tuple[Arrays, Arrays]:
     """Training and validation examples, with their weights."""
     assert rows.target is not None
-    inputs = columns_by_kind(rows)
+    inputs = _given(network, rows)
     importance = class_weights(rows.target, job.classes) if job.options.balance else None
     if judges.ndim == 2:  # folds
         weigh = np.ones((len(rows), 1)) if importance is None else importance[:, None]
@@ -426,7 +431,8 @@ class TableResult:
 
     def summary(self) -> str:
         """The layers of the network, their shapes and parameters."""
-        return str(self._fitted.model.network.summary(self._example()))
+        network = self._fitted.model.network
+        return str(network.summary(network.features(self._example())))
 
     def _example(self) -> dict[str, Array]:
         kinds = {
@@ -434,7 +440,7 @@ class TableResult:
             "category": np.zeros((2, len(self.schema.category)), dtype=np.int64),
             "date": np.zeros((2, len(self.schema.date))),
         }
-        return {kind: kinds[kind] for kind in self._fitted.model.network.features.groups}
+        return {kind: kinds[kind] for kind in self._fitted.model.network.features.kinds}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file: it takes raw rows and needs nothing else."""

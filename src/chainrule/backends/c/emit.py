@@ -11,7 +11,7 @@ from .expressions import C_TYPES
 from .formulas import formulas
 from .function import Function, Where, address
 from .kernel import Kernel, operands
-from .kernels import SPECIAL, indexing, product, random, rows
+from .kernels import SPECIAL, bags, indexing, product, random, rows
 from .loops import emit_loop
 from .memory import Plan
 from .prelude import prelude
@@ -31,6 +31,8 @@ EMITTERS: dict[str, Emitter] = {
     "argmax": rows.argmax,
     "argsort": rows.argsort,
     "searchsorted": rows.searchsorted,
+    "embedding_bag": bags.embedding_bag,
+    "scatter_bag": bags.scatter_bag,
     "take": indexing.take,
     "scatter_add": indexing.scatter_add,
     "take_along_axis": indexing.take_along_axis,

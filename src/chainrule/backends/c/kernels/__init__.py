@@ -7,7 +7,7 @@ SPECIAL = frozenset(
     {
         "matmul",
         "softmax", "log_softmax", "logsumexp", "cumsum", "argmax", "argsort", "searchsorted",
-        "take", "scatter_add", "take_along_axis", "add_along_axis",
+        "take", "scatter_add", "take_along_axis", "add_along_axis", "embedding_bag", "scatter_bag",
         "concatenate", "pad",
         "random_bits", "fold_in",
     }
@@ -17,4 +17,6 @@ SPECIAL = frozenset(
 IN_PLACE = {"scatter_add": 0, "add_along_axis": 0}
 
 #: Those that stop the program when an index is out of range.
-MAY_STOP = frozenset({"take", "scatter_add", "take_along_axis", "add_along_axis"})
+MAY_STOP = frozenset(
+    {"take", "scatter_add", "take_along_axis", "add_along_axis", "embedding_bag", "scatter_bag"}
+)

@@ -168,7 +168,7 @@ def microkernel(
                 for line in (
                     f"    const {c_type} a{i} = a[{i * a_steps[0]}];",
                     *(
-                        f"    {_fused(f'c{i}_{v}', f'a{i}', f'b{v}', kind)};"
+                        f"    {fused(f'c{i}_{v}', f'a{i}', f'b{v}', kind)};"
                         for v, _, kind in vectors
                     ),
                 )
@@ -182,7 +182,7 @@ def microkernel(
     )
 
 
-def _fused(c: str, a: str, b: str, kind: str) -> str:
+def fused(c: str, a: str, b: str, kind: str) -> str:
     """The statement c = a b + c, rounded once."""
     scalar = {"float": "CR_FMAf", "double": "CR_FMA"}.get(kind)
     return f"{c} = {scalar}({a}, {b}, {c})" if scalar else f"{c} += {a} * {b}"
