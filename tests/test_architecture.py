@@ -30,7 +30,7 @@ FLOORS = [
     {"model_file"},
     {"train"},
     {"kinds"},
-    {"tables"},
+    {"tables", "text"},
     {"runs"},
     {"public"},
     {"cli"},

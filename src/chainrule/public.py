@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .ops import *  # noqa: F403  isort: skip
-from . import data, errors, ir, losses, metrics, models, nn, ops, optim, tables
+from . import data, errors, ir, losses, metrics, models, nn, ops, optim, tables, text
 from .compile import compile, trace
 from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .model_file import SavedModel, load, save
@@ -41,6 +41,7 @@ __all__ = [
     "parameter",
     "save",
     "tables",
+    "text",
     "tensor",
     "trace",
     "transfer",

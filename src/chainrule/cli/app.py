@@ -12,6 +12,7 @@ from .cache import cache
 from .console import prepare_streams
 from .evaluate import evaluate
 from .failures import reported
+from .generate import generate
 from .predict import predict
 from .runs import runs
 from .summary import summary
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, predict, evaluate, runs, summary, cache):
+for _command in (train, predict, evaluate, generate, runs, summary, cache):
     app.command()(reported(_command))
 
 

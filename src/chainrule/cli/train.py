@@ -76,6 +76,23 @@ def train(
     balance: Annotated[
         bool | None, _option(_DATA, "Let every class count the same, however rare.", "--balance")
     ] = None,
+    encoding: Annotated[
+        str | None,
+        _option(_DATA, "How texts are written; UTF-8 by default.", metavar="NAME"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        _option(_NETWORK, "Of texts: bag, lstm, transformer, tcn or gpt.", metavar="NAME"),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, _option(_NETWORK, "Of texts: character, word or bpe.", metavar="NAME")
+    ] = None,
+    vocabulary: Annotated[
+        int | None, _option(_NETWORK, "Words, or the like, that are known.", metavar="N")
+    ] = None,
+    context: Annotated[
+        int | None, _option(_NETWORK, "Words, or the like, that are seen at once.", metavar="N")
+    ] = None,
     hidden: Annotated[
         str | None,
         _option(_NETWORK, "Widths of the hidden layers, or none.", metavar="128,64"),
@@ -271,11 +288,12 @@ def _kept(
         "report": result.report,
         "history": result.history.to_json(),
     }
+    training = getattr(result, "save_training", None)
     try:
-        return write_run(folder, result.save, record), None
+        return write_run(folder, result.save, record, training), None
     except ConfigError as problem:
         elsewhere = Path(tempfile.mkdtemp(prefix="chainrule-"))
-        return write_run(elsewhere, result.save, record), problem
+        return write_run(elsewhere, result.save, record, training), problem
 
 
 def _finish(result: Result, problem: ChainruleError | None) -> None:
@@ -299,4 +317,8 @@ def _show_report(run: Run) -> None:
     show(present.training_line(content))
     folder = shlex.quote(str(run.folder))
     show(f"The model is in {run.folder}. To use it:")
-    show(f"  chainrule predict {folder} {module_of(run.record['kind']).NEW} --out predictions.csv")
+    if content.get("task") == "language":
+        show(f"  chainrule generate {folder} --prompt 'Once upon a time'")
+    else:
+        new = module_of(run.record["kind"]).NEW
+        show(f"  chainrule predict {folder} {new} --out predictions.csv")

@@ -44,6 +44,7 @@ __all__ = [
 #: Names of kinds and of the modules that know them, which are imported when they are needed.
 KINDS: Mapping[str, str] = {
     "table": "chainrule.tables",
+    "text": "chainrule.text",
 }
 
 

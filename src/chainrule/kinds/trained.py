@@ -1,0 +1,80 @@
+"""The result of a training with one network: what it is, how it went, and how to keep it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ..errors import TrainingError
+from ..model_file import save
+from ..nn import Module
+from ..train import Trainer
+from .options import TrainingOptions
+
+Array = np.ndarray[Any, Any]
+
+
+class Trained:
+    """A `chainrule.kinds.Result`.
+
+    Args:
+        trainer: after the training.
+        model: what is saved: raw numbers in, predictions out.
+        example: two rows of what the model takes.
+        schema: JSON data that say what the inputs mean, with the ``kind``.
+        options: that were given.
+        report: of the kind's own: task, target, rows, metrics, baselines, data and so on.
+        failure: what ended the training.
+        classes: names of the classes.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        model: Module,
+        example: Any,
+        schema: dict[str, Any],
+        options: TrainingOptions,
+        report: dict[str, Any],
+        failure: TrainingError | None,
+        classes: tuple[str, ...] = (),
+    ) -> None:
+        self._trainer = trainer
+        self._model = model
+        self._example = example
+        self._schema = schema
+        self._classes = classes
+        self.history = trainer.history
+        self.failure = failure
+        self.report: dict[str, Any] = {
+            "cv": None,
+            **report,
+            "parameters": sum(p.size for p in model.parameters().values()),
+            "epochs": len(self.history),
+            "best_epoch": (self.history.best or {}).get("epoch"),
+            "stop_reason": trainer.stop_reason,
+            "options": options.to_json(),
+        }
+
+    @property
+    def source(self) -> str:
+        """The program of a training step: C, or the graph where NumPy runs it."""
+        return self._trainer.source
+
+    def summary(self) -> str:
+        """The layers of the network, their shapes and parameters."""
+        return str(self._model.summary(self._example))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file; it needs nothing else."""
+        save(
+            path,
+            self._model,
+            (self._example,),
+            output=self._trainer.output,
+            schema=self._schema,
+            classes=list(self._classes) or None,
+            record={"report": self.report, "history": self.history.to_json()},
+        )

@@ -1,0 +1,466 @@
+"""From texts of known classes to a model that tells the class of others."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data import Schema, infer_schema, read_table, source_name, split_indices
+from ..errors import ConfigError, DataError, ModelFileError
+from ..kinds import fitting
+from ..kinds.judging import class_weights, constant_prediction, judge
+from ..kinds.optimizing import make_optimizer
+from ..kinds.trained import Trained
+from ..model_file import SavedModel
+from ..train import Arrays, Callback, Trainer
+from .classifier import ClassifierShape, encode_texts, naive_bayes
+from .grams import Grams
+from .options import CLASSIFIERS, TextOptions
+from .reading import LabelledTexts, class_folders, is_text_file, read_class_folders, read_text
+from .tokenizers import Tokenizer, WordTokenizer, fit_tokenizer, normalize, tokenizer_from_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+#: Numbers of a text that are seen at most.
+_LONGEST = {"bag": 2000, "lstm": 256, "transformer": 256, "tcn": 512}
+_VOCABULARY = {"bag": 50_000, "character": 2000, "word": 20_000, "bpe": 4000}
+#: Training takes at least so many updates: fewer leave the network unfinished.
+_UPDATES = 1500
+_EPOCHS = 10
+_BATCH = 32
+_HIDDEN = {"bag": (32,), "lstm": (64,), "transformer": (64, 64), "tcn": (64,) * 4}
+_DROPOUT = {"bag": 0.3, "lstm": 0.1, "transformer": 0.1, "tcn": 0.1}
+#: Good rates by network, found on mails.
+_RATES = {"bag": 5e-3, "lstm": 2e-3, "transformer": 1e-3, "tcn": 2e-3}
+#: Below this share of spaces the words of a text are not written apart.
+_FEW_SPACES = 0.02
+
+
+@dataclass(frozen=True)
+class ClassSchema:
+    """What was understood of texts with classes; it goes into the model file.
+
+    Attributes:
+        classes: their names.
+        words: what makes numbers of a text.
+        shape: of the network.
+        column: of the text; None where each text is a file.
+        target: the column of the class, as the JSON of a `Schema`; None for folders.
+        encoding: how files are written.
+        notes: warnings.
+    """
+
+    classes: tuple[str, ...]
+    words: Grams | Tokenizer
+    shape: ClassifierShape
+    column: str | None = None
+    target: str | None = None
+    encoding: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell."""
+        unit = "parts" if isinstance(self.words, Grams) else "numbers"
+        names = ", ".join(self.classes[:10]) + ", …" * (len(self.classes) > 10)
+        place = f"column {self.column}" if self.column else "a file each"
+        return [
+            ("texts", place),
+            ("classes", f"{len(self.classes)}: {names}"),
+            ("vocabulary", f"{len(self.words):,} {_kind_of(self.words)}"),
+            ("network", f"{self.shape.model}, sees up to {self.shape.context:,} {unit} of a text"),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data for the model file."""
+        return {"kind": "text", "task": "classification", "classes": list(self.classes),
+                "words": self.words.to_json(), "shape": vars(self.shape), "column": self.column,
+                "target": self.target, "encoding": self.encoding}  # fmt: skip
+
+    @staticmethod
+    def from_json(content: Any, where: str) -> ClassSchema:
+        """What `to_json` gave.
+
+        Raises:
+            ModelFileError: it is damaged.
+        """
+        try:
+            words = content["words"]
+            read = Grams.from_json if words["kind"] == "grams" else tokenizer_from_json
+            return ClassSchema(
+                tuple(str(name) for name in content["classes"]), read(words),
+                ClassifierShape(**content["shape"]), content["column"], content["target"],
+                content["encoding"],
+            )  # fmt: skip
+        except (KeyError, TypeError) as error:
+            raise ModelFileError("The description of the texts is damaged.", where=where,
+                                 found=f"{type(error).__name__}: {error}") from None  # fmt: skip
+
+
+def _kind_of(words: Grams | Tokenizer) -> str:
+    if isinstance(words, Grams):
+        return f"{words.unit}s, and up to {words.longest} side by side"
+    return {"character": "characters", "word": "words", "bpe": "pieces of words"}[words.kind]
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Texts with the numbers of their classes, and where both come from."""
+
+    texts: list[str]
+    target: Array
+    classes: tuple[str, ...]
+    column: str | None = None
+    schema: str | None = None
+
+
+def read_labelled(source: Any, options: TextOptions, say: Say) -> _Labelled:
+    """The texts of a table or a folder of class folders.
+
+    Raises:
+        DataError: there is no text, or only one class.
+    """
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        found = read_class_folders(Path(source), options.encoding, say)
+        classes = tuple(sorted(set(found.labels)))
+        numbers = {name: number for number, name in enumerate(classes)}
+        target = np.array([numbers[label] for label in found.labels])
+        return _Labelled(found.texts, target, classes)
+    name = source_name(source)
+    if options.target is None:
+        raise ConfigError("Which column is to be predicted?", where=name, expected="--target",
+                          hint="chainrule train mails.csv --target class")  # fmt: skip
+    frame = read_table(source, encoding=options.encoding)
+    column = text_column(frame, options.target, options.features, options.drop, name)
+    # The text stands for a category here: only the target is of interest.
+    schema = infer_schema(frame, options.target, features=[column], kinds={column: "category"},
+                          task="classification", source=name)  # fmt: skip
+    assert schema.target is not None
+    target = schema.read_target(frame, name)
+    if (target < 0).any():
+        say(f"{int((target < 0).sum()):,} rows have no target and are left out")
+        frame, target = frame.filter(target >= 0), target[target >= 0]
+    kept = Schema((), (), schema.target).to_json()
+    return _Labelled(_texts(frame, column), target, schema.target.classes, column, kept)
+
+
+def text_column(
+    frame: pl.DataFrame,
+    target: str | None,
+    features: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+    source: str = "the table",
+) -> str:
+    """The column of the text: the one that was named, or the one whose texts are the longest.
+
+    Raises:
+        DataError: there is no column of text.
+    """
+    from ..data.schema import check_present
+
+    check_present([*(features or []), *drop], frame.columns, source)
+    if features:
+        return features[0]
+    import polars as pl
+
+    names = [name for name in frame.columns if name != target and name not in drop]
+    lengths = {
+        name: frame[name].str.len_chars().mean()
+        for name in names
+        if frame[name].dtype == pl.String and frame[name].null_count() < frame.height
+    }
+    if not lengths:
+        raise DataError("There is no column of text.", where=source,
+                        found=f"the columns {', '.join(frame.columns[:12])}",
+                        hint="Name it with --features.")  # fmt: skip
+    return max(lengths, key=lambda name: (float(lengths[name] or 0), name))  # type: ignore[arg-type]
+
+
+def _texts(frame: pl.DataFrame, column: str) -> list[str]:
+    import polars as pl
+
+    return [normalize(text) for text in frame[column].cast(pl.String).fill_null("").to_list()]
+
+
+def is_text(frame: pl.DataFrame, target: str | None) -> bool:
+    """Whether a table has one column beside the target, and it is text: words, mostly distinct.
+
+    Example:
+        >>> import polars as pl
+        >>> mails = pl.DataFrame({"spam": ["no", "yes"], "text": ["see you at noon", "win a car"]})
+        >>> is_text(mails, "spam"), is_text(mails, "text")
+        (True, False)
+    """
+    import polars as pl
+
+    rest = [name for name in frame.columns if name != target]
+    if target not in frame.columns or len(rest) != 1 or frame[rest[0]].dtype != pl.String:
+        return False
+    cells = frame[rest[0]].drop_nulls()
+    words = cells.str.count_matches(r"\S+")
+    return bool(len(cells) and (words.mean() or 0) >= 3 and cells.n_unique() * 2 > len(cells))  # type: ignore[operator]
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def train_classifier(
+    source: Any,
+    options: TextOptions,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    on_schema: Callable[[ClassSchema], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> Trained:
+    """Train a network that tells the class of a text; arguments as of `chainrule.text.train`."""
+    begun = time.perf_counter()
+    _check(options)
+    found = read_labelled(source, options, say)
+    train, validation, test = _split(found, options)
+    texts = [found.texts[row] for row in train]
+    schema = _schema(texts, found, options)
+    on_schema(schema)
+    if empty := sum(not text.strip() for text in found.texts):
+        say(f"{empty:,} texts are empty; what the others have in common decides on them")
+    network = schema.shape.build().initialize(options.seed)
+    weights = class_weights(found.target, len(found.classes)) if options.balance else None
+
+    def examples(rows: Array) -> Arrays:
+        inputs, longer = encode_texts(
+            [found.texts[row] for row in rows], schema.words, schema.shape.context
+        )
+        if longer:
+            say(f"{longer:,} of {len(rows):,} texts are longer than what is seen of them")
+        importance = None if weights is None else weights[rows].astype(np.float32)
+        return Arrays(inputs, found.target[rows], importance)
+
+    batch = min(options.batch_size or _BATCH, len(train))
+    updates = math.ceil(len(train) / batch)
+    epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
+    optimizer = make_optimizer(
+        options, network, epochs * updates, lr=_RATES[schema.shape.model], weight_decay=0.01,
+        clip=None if schema.shape.model == "bag" else 1.0,
+    )  # fmt: skip
+    trainer = Trainer(
+        network, "cross_entropy", optimizer, metrics=["accuracy"], seed=options.seed,
+        callbacks=callbacks, progress=progress, backend=options.backend,
+    )  # fmt: skip
+    count = sum(p.size for p in network.parameters().values())
+    say(
+        f"a {schema.shape.model} with {count:,} parameters; {len(train):,} texts in batches of "
+        f"{batch}, {epochs} epochs; {len(validation):,} others choose the best weights"
+    )
+    data = examples(train)
+    with fitting.threads(options.threads):
+        failure = fitting.fit(trainer, data, validation=examples(validation), epochs=epochs,
+                              batch_size=batch, patience=options.patience)  # fmt: skip
+        judged = _test_texts(found, test, schema, options, say)
+        inputs, _ = encode_texts(judged.texts, schema.words, schema.shape.context)
+        predicted = trainer.predict(inputs)
+    task = "binary" if len(found.classes) == 2 else "multiclass"
+    report = {
+        "task": task,
+        "target": options.target or "class",
+        "unit": "texts",
+        "rows": {"train": len(train) + len(validation), "test": len(judged.texts)},
+        "metrics": judge(task, judged.target, predicted),
+        "baselines": _baselines(texts, found.target[train], judged, task, len(found.classes)),
+        "seconds": time.perf_counter() - begun,
+        "data": {"kind": "text", "source": source_name(source), "rows": len(found.texts)},
+    }
+    example = {name: array[:2] for name, array in data.inputs.items()}
+    return Trained(trainer, network, example, schema.to_json(), options, report, failure,
+                   found.classes)  # fmt: skip
+
+
+def _check(options: TextOptions) -> None:
+    if options.model is not None and options.model not in CLASSIFIERS:
+        raise ConfigError(f"The model {options.model!r} tells no classes.",
+                          expected=", ".join(CLASSIFIERS))  # fmt: skip
+    if options.tokenizer == "bpe" and (options.model or "bag") == "bag":
+        raise ConfigError("A bag is made of words or of characters.",
+                          expected="--tokenizer word or character",
+                          found="bpe", hint="Choose another --model, such as lstm.")  # fmt: skip
+
+
+def _split(found: _Labelled, options: TextOptions) -> tuple[Array, Array, Array]:
+    """Rows that train, that choose the best weights, and that judge."""
+    rows = len(found.texts)
+    test = options.test if isinstance(options.test, float) else (0.2 if rows < 5000 else 0.1)
+    parts = (1.0,) if isinstance(options.test, str) else (1 - test, test)
+    if rows < 6:
+        raise DataError("There are too few texts to train and to judge.",
+                        expected="at least 6", found=str(rows))  # fmt: skip
+    first, *rest = split_indices(rows, parts, options.seed, stratify=found.target)
+    held = options.validation or 0.1
+    kept, validation = split_indices(
+        len(first), (1 - held, held), options.seed + 1, stratify=found.target[first]
+    )
+    return first[kept], first[validation], rest[0] if rest else np.array([], int)
+
+
+def _schema(texts: list[str], found: _Labelled, options: TextOptions) -> ClassSchema:
+    """What suits these texts: the vocabulary and the sizes of the network."""
+    model = options.model or "bag"
+    sample = "".join(texts[:200])
+    few_spaces = sum(c.isspace() for c in sample) < _FEW_SPACES * len(sample)
+    unit = options.tokenizer or ("character" if few_spaces else "word")
+    words: Grams | Tokenizer
+    if model == "bag":
+        most = options.vocabulary or _VOCABULARY["bag"]
+        least = 2 if len(texts) >= 100 else 1
+        words = Grams.fit(texts, unit, 2 if unit == "word" else 4, most, least)
+    else:
+        most = options.vocabulary or _VOCABULARY[unit]
+        words = fit_tokenizer(unit, texts, most, exact=False)
+    lengths = [len(words.encode(text)) for text in texts[:1000]]
+    longest = max(int(np.quantile(lengths, 0.98)), 4)
+    hidden = options.hidden or _HIDDEN[model]
+    shape = ClassifierShape(
+        model=model,
+        vocabulary=len(words),
+        context=options.context or min(longest, _LONGEST[model]),
+        classes=len(found.classes),
+        width=hidden[0],
+        layers=len(hidden),
+        dropout=_DROPOUT[model] if options.dropout is None else options.dropout,
+    )
+    return ClassSchema(found.classes, words, shape, found.column, found.schema, options.encoding)
+
+
+def _test_texts(
+    found: _Labelled, rows: Array, schema: ClassSchema, options: TextOptions, say: Say
+) -> _Labelled:
+    """The texts that judge: rows that were held out, or those of another file or folder."""
+    if isinstance(options.test, str):
+        return labelled_by(schema, options.test, say)
+    return _Labelled([found.texts[row] for row in rows], found.target[rows], found.classes)
+
+
+def labelled_by(schema: ClassSchema, source: Any, say: Say) -> _Labelled:
+    """Texts with classes as in the training.
+
+    Raises:
+        DataError: they are others.
+    """
+    if schema.column is None:
+        found = _from_folder(schema, source, say)
+        numbers = {name: number for number, name in enumerate(schema.classes)}
+        if strange := sorted(set(found.labels) - set(numbers)):
+            raise DataError(
+                "The folder has classes that are not known.",
+                where=str(source),
+                expected=", ".join(schema.classes),
+                found=", ".join(strange),
+            )
+        return _Labelled(found.texts, np.array([numbers[n] for n in found.labels]), schema.classes)
+    name = source_name(source)
+    frame = read_table(source, encoding=schema.encoding)
+    target = Schema.from_json(str(schema.target)).read_target(frame, name)
+    frame, target = frame.filter(target >= 0), target[target >= 0]
+    return _Labelled(_texts(frame, schema.column), target, schema.classes)
+
+
+def _from_folder(schema: ClassSchema, source: Any, say: Say) -> LabelledTexts:
+    if not isinstance(source, str | Path) or not Path(source).is_dir():
+        raise DataError(
+            "This is no folder of class folders.",
+            where=source_name(source),
+            expected="a folder as in the training, with a folder for each class",
+        )
+    return read_class_folders(Path(source), schema.encoding, say)
+
+
+def _baselines(
+    texts: list[str], target: Array, judged: _Labelled, task: str, classes: int
+) -> dict[str, dict[str, float]]:
+    words = WordTokenizer.fit(texts, 50_000)
+    rows = [[words.encode(text) for text in part] for part in (texts, judged.texts)]
+    rule = naive_bayes(rows[0], target, rows[1], len(words))
+    name, constant = constant_prediction(target, len(judged.texts), classes)
+    return {
+        "naive Bayes": judge(task, judged.target, rule),
+        name: judge(task, judged.target, constant),
+    }
+
+
+# ---- use -----------------------------------------------------------------------------------------
+
+
+class TextClassifier:
+    """A saved model that tells the class of a text: a `chainrule.kinds.Predictor`."""
+
+    def __init__(self, saved: SavedModel, path: str) -> None:
+        self.saved = saved
+        self.schema = ClassSchema.from_json(saved.schema, path)
+        self.record = saved.record
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.schema.classes
+
+    def predict(
+        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
+    ) -> pl.DataFrame:
+        """The class of each text.
+
+        Args:
+            source: a table with the column of the text, a text file, a folder of text files or of
+                class folders, or a list of texts.
+            proba: the probability of each class, too.
+            say: takes notes.
+        """
+        import polars as pl
+
+        texts, names = self._read(source)
+        found = self._probabilities(texts, say)
+        best = [self.classes[i] for i in found.argmax(axis=1)]
+        columns: dict[str, Any] = {"file": names} if names else {}
+        columns["prediction"] = pl.Series(best, dtype=pl.String)
+        if proba:
+            columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
+        return pl.DataFrame(columns)
+
+    def _read(self, source: Any) -> tuple[list[str], list[str]]:
+        encoding = self.schema.encoding
+        if isinstance(source, list):
+            return [normalize(str(text)) for text in source], []
+        path = Path(source) if isinstance(source, str | Path) else None
+        if path is not None and path.is_dir():
+            places = [path, *class_folders(path)]
+            files = [file for place in places for file in sorted(place.iterdir())]
+            files = [file for file in files if is_text_file(file)]
+            if not files:
+                raise DataError("The folder holds no text.", where=str(path))
+            return [read_text(file, encoding) for file in files], [str(f) for f in files]
+        if path is not None and self.schema.column is None:
+            return [read_text(path, encoding)], [str(path)]
+        frame = read_table(source, encoding=encoding)
+        column = text_column(frame, None, [self.schema.column or ""], source=source_name(source))
+        return _texts(frame, column), []
+
+    def _probabilities(self, texts: list[str], say: Say) -> Array:
+        inputs, longer = encode_texts(texts, self.schema.words, self.schema.shape.context)
+        if longer:
+            say(f"{longer:,} of {len(texts):,} texts are longer than what is seen of them")
+        return self.saved.predict(inputs)
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics on texts whose class is known."""
+        found = labelled_by(self.schema, source, say)
+        task = "binary" if len(self.classes) == 2 else "multiclass"
+        return judge(task, found.target, self._probabilities(found.texts, say))
