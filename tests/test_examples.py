@@ -1,0 +1,37 @@
+"""Every script in examples/ runs to its end, at a reduced size."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+def _imported(script: Path) -> set[str]:
+    """The packages that a script imports, in functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
+def test_it_runs(script: Path, tmp_path: Path) -> None:
+    missing = [name for name in _imported(script) if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"without {', '.join(missing)}: pip install -e '.[examples]'")
+    done = subprocess.run(
+        [sys.executable, str(script), "--quick"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
