@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from ..ir.graph import Graph
+from ..ir.node import PART
 from .cse import eliminate_common_subexpressions
+from .keep import keep_results
+from .loops import tidy_loops
 from .masks import reuse_results
 from .simplify import simplify
 
@@ -24,9 +27,17 @@ def optimize(graph: Graph) -> Graph:
         %2: float32[2] = subtract(%0, %1)  # <doctest chainrule.passes.optimize[1]>:1
         return %2
     """
+    graph = _shared(graph)
+    if any(node.op is PART for node in graph.nodes):
+        graph = _shared(tidy_loops(graph, optimize))
+        graph = _shared(tidy_loops(keep_results(graph), optimize))
+    return eliminate_common_subexpressions(reuse_results(graph))
+
+
+def _shared(graph: Graph) -> Graph:
     for _ in range(8):
         before = len(graph.nodes)
         graph = eliminate_common_subexpressions(simplify(graph))
         if len(graph.nodes) == before:
             break
-    return eliminate_common_subexpressions(reuse_results(graph))
+    return graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,12 @@ def eliminate_common_subexpressions(graph: Graph) -> Graph:
     for node in graph.nodes:
         sources = tuple(new[source] for source in node.inputs)
         merged = with_inputs(node, sources)
-        new[node] = known.setdefault(_key(merged), merged)
+        new[node] = known.setdefault(key(merged), merged)
     return Graph(graph.inputs, [new[node] for node in graph.outputs])
 
 
-def _key(node: Node) -> Any:
+def key(node: Node, inputs: Sequence[Node] | None = None) -> Any:
+    """What two nodes of equal value have in common; ``inputs`` stand for the node's own."""
     if node.op is PLACEHOLDER:
         return id(node)
     if node.op is CONSTANT:
@@ -37,4 +39,4 @@ def _key(node: Node) -> Any:
             return id(node.value)
         return node.type, np.ascontiguousarray(node.value).tobytes()
     attributes = tuple((name, repr(value)) for name, value in sorted(node.attributes.items()))
-    return node.op.name, tuple(map(id, node.inputs)), attributes
+    return node.op.name, tuple(map(id, node.inputs if inputs is None else inputs)), attributes

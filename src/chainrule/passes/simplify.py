@@ -16,6 +16,7 @@ import numpy as np
 from ..ir.graph import Graph
 from ..ir.node import CONSTANT, Node, constant
 from ..ir.types import Record, Type
+from .joins import cut_before, joined
 from .rewrite import make, rewrite
 
 #: Constants are computed beforehand up to this many elements.
@@ -39,10 +40,13 @@ def simplify(graph: Graph) -> Graph:
     """The graph with every rule applied once to each node, sources first."""
     users = Counter(source for node in graph.nodes for source in node.inputs)
     users.update(graph.outputs)
+    cuts = Counter(node.inputs[0] for node in graph.nodes if node.op.name == "slice")
 
     def rule(node: Node, before: Node) -> Node:
         if node.op.name == "transpose" and users[before.inputs[0]] == 1:
             node = _transposed_product(node)
+        if node.op.name == "slice" and users[before.inputs[0]] == cuts[before.inputs[0]]:
+            node = cut_before(node)
         return _simplified(node)
 
     return rewrite(graph, rule)
@@ -114,7 +118,7 @@ def _add(node: Node) -> Node | None:
         return make(node, "subtract", first, second.inputs[0])
     if first.op.name == "negative":
         return make(node, "subtract", second, first.inputs[0])
-    return None
+    return joined(node)
 
 
 def _subtract(node: Node) -> Node | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ...ir.node import Node
 from .views import VIEWS, View, through
+
+if TYPE_CHECKING:
+    from .schedule import Schedule
 
 #: Operations that reduce axes and can end a loop.
 REDUCTIONS = frozenset({"sum", "prod", "max", "min"})
@@ -20,11 +24,15 @@ class Kernel:
         nodes: in the order of computation.
         is_loop: whether it is a loop over elements; otherwise it is one special node.
         stores: those of the nodes that others read, or that are results.
+        body: the kernels of a step, if it is a loop over time or a call.
+        chunks: how many parts of the batch go through that loop by themselves.
     """
 
     nodes: list[Node]
     is_loop: bool
     stores: list[Node] = field(default_factory=list)
+    body: Schedule | None = None
+    chunks: int = 1
 
     @property
     def reductions(self) -> list[Node]:

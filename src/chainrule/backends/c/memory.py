@@ -15,6 +15,7 @@ from ...ir.node import CONSTANT, Node
 from .function import Place
 from .kernel import REDUCTIONS, Kernel, operands
 from .kernels import IN_PLACE
+from .kernels.scan import Layout
 from .schedule import Schedule
 
 #: Values begin at cache lines, so that no two threads write to one.
@@ -31,6 +32,7 @@ class Plan:
         unplanned: bytes that the same values would take without sharing.
         constants: constants that are read from buffers, in order.
         copied_back: donated inputs that could not be overwritten: (input, its next value).
+        bodies: the plans of loops over time and calls, whose arenas are values of this one.
     """
 
     places: dict[Node, Place]
@@ -38,6 +40,7 @@ class Plan:
     unplanned: int
     constants: list[Node]
     copied_back: list[tuple[Node, Node]]
+    bodies: dict[Kernel, Plan]
 
 
 @dataclass(eq=False)
@@ -51,29 +54,40 @@ class _Block:
     offset: int = 0
 
 
-def plan(schedule: Schedule, donated: dict[Node, Node]) -> Plan:
+def plan(
+    schedule: Schedule, donated: dict[Node, Node], constants: dict[Node, Place] | None = None
+) -> Plan:
     """Give every stored value its place.
 
     Args:
         schedule: the kernels in order.
         donated: inputs whose next values are outputs; these are stored in the inputs' buffers.
+        constants: of the whole program, to which those of this schedule are added.
     """
     places = {node: Place("input", number) for number, node in enumerate(schedule.inputs)}
     returned = [node for node in schedule.outputs if node not in set(donated.values())]
     places |= {node: Place("output", number) for number, node in enumerate(returned)}
     places |= {new: places[old] for old, new in schedule.donated.items()}
     copied_back = [(old, new) for old, new in donated.items() if old not in schedule.donated]
-    constants = _constants(schedule)
-    places |= {node: Place("constant", number) for number, node in enumerate(constants)}
+    constants = {} if constants is None else constants
+    for node in _constants(schedule):
+        constants.setdefault(node, Place("constant", len(constants)))
+    places |= constants
+    bodies = {
+        kernel: plan(kernel.body, {}, constants)
+        for kernel in schedule.kernels
+        if kernel.body is not None
+    }
 
     last_use = _last_uses(schedule)
     last_use |= {new: len(schedule.kernels) for _, new in copied_back}
-    blocks = _blocks(schedule, places, last_use)
+    blocks = _blocks(schedule, places, last_use, bodies)
     arena = _place(blocks)
     for block in blocks:
         places |= {node: Place("arena", block.offset) for node in block.nodes}
     unplanned = sum(_bytes(node) for block in blocks for node in block.nodes)
-    return Plan(places, arena, unplanned, constants, copied_back)
+    unplanned += sum(kernel.chunks * body.unplanned for kernel, body in bodies.items())
+    return Plan(places, arena, unplanned, list(constants), copied_back, bodies)
 
 
 def _constants(schedule: Schedule) -> list[Node]:
@@ -97,11 +111,17 @@ def _last_uses(schedule: Schedule) -> dict[Node, int]:
 
 
 def _blocks(
-    schedule: Schedule, places: dict[Node, Place], last_use: dict[Node, int]
+    schedule: Schedule,
+    places: dict[Node, Place],
+    last_use: dict[Node, int],
+    bodies: dict[Kernel, Plan],
 ) -> list[_Block]:
     """The values to be placed in the arena; those that one can overwrite share a block."""
     block_of: dict[Node, _Block] = {}
     for number, kernel in enumerate(schedule.kernels):
+        if kernel in bodies:
+            size = kernel.chunks * Layout(kernel, bodies[kernel].arena).bytes
+            block_of[kernel.nodes[0]] = _Block([kernel.nodes[0]], size, number, number)
         overwritable = [
             node
             for node in _overwritable(kernel, schedule)
@@ -126,7 +146,7 @@ def _blocks(
 def _overwritable(kernel: Kernel, schedule: Schedule) -> Iterable[Node]:
     """What the kernel reads element by element, each just before it writes there."""
     if not kernel.is_loop:
-        (node,) = kernel.nodes
+        node = kernel.nodes[0]
         position = IN_PLACE.get(node.op.name)
         reads = [(i, view) for i, view in enumerate(operands(node, schedule.views))]
         aligned = {view.base for i, view in reads if i == position and view.whole}

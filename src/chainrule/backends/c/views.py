@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...ir.node import Node
+from ...ir.types import Record
 
 #: Operations that only look at the same elements in another way.
 VIEWS = frozenset(
@@ -55,7 +56,9 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def whole(node: Node) -> View:
-    """The view of a node as it is."""
+    """The view of a node as it is; of one with several results, none of whose elements is read."""
+    if isinstance(node.type, Record):
+        return View(node, 0, (), ())
     return View(node, 0, node.type.shape, contiguous_strides(node.type.shape))
 
 

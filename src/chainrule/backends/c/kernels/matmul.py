@@ -94,7 +94,8 @@ def native_target() -> Target:
 class Product:
     """C[g] = A[g]·B[g] for g < batch; C is m × n, the common index l runs to k.
 
-    A is stored as m × k, or as k × m if ``transpose_a``; B as k × n, or n × k if ``transpose_b``.
+    A is stored as m × k, or as k × m if ``transpose_a``; B as k × n, or n × k if ``transpose_b``,
+    or, ``in_panels``, as `emit_panels` leaves it.
     """
 
     m: int
@@ -104,6 +105,7 @@ class Product:
     transpose_b: bool = False
     batch: int = 1
     dtype: str = "float32"
+    in_panels: bool = False
 
     @property
     def item(self) -> int:
@@ -182,6 +184,20 @@ def plan(product: Product, target: Target) -> Plan:
     )
 
 
+def panel_columns(product: Product) -> int:
+    """How wide the panels are in which B is best stored, to be used many times."""
+    return plan(product, native_target()).columns
+
+
+def plan_in_panels(product: Product, columns: int) -> Plan:
+    """The plan of a product whose B is stored in panels."""
+    target = native_target()
+    vectors = max(columns // max(target.vector // product.item, 1), 1)
+    rows = max(target.accumulators // vectors, 1)
+    default = plan(product, target)
+    return replace(default, rows=rows, columns=columns, panels=product.n, pack_a=0, by_rows=True)
+
+
 # ---- the text ----------------------------------------------------------------------------------
 
 
@@ -240,6 +256,15 @@ def emit(
     return writer.text()
 
 
+def emit_panels(n: int, k: int, transposed: bool, dtype: str, columns: int) -> Text:
+    """Copy B, k × n or its transpose, into panels: column j of block l begins at l·n + j·d."""
+    product = Product(1, n, k, False, transposed, 1, dtype)
+    writer = _Writer(
+        product, Pointers("b", "b", "packed"), native_target(), plan_in_panels(product, columns)
+    )
+    return writer.panels_text()
+
+
 class _Writer:
     """Writes one product.
 
@@ -290,6 +315,23 @@ class _Writer:
         grain = max(p.m * p.n * p.k // units, 1)
         return Text(list(self.functions.values()), self.lines, units * p.batch, grain)
 
+    def panels_text(self) -> Text:
+        """The functions and statements that copy B into panels, block of depth by block."""
+        p, plan = self.product, self.plan
+        self._line(f"for (idx l = 0; l < {p.k}; l += {plan.depth}) {{")
+        self.depth += 1
+        self._line(f"const idx d = {p.k} - l < {plan.depth} ? {p.k} - l : {plan.depth};")
+        if self.whole:
+            self._line(f"const idx s = 0, e = {self.panels}, whole = {self.whole};")
+            self._line("(void)s, (void)e;")
+
+        def pack(j: str, width: int, packed: str) -> None:
+            self._pack_b(j, width, f"packed + l * {p.n} + {j} * d")
+
+        self._each_panel(pack)
+        self._close(1)
+        return Text(list(self.functions.values()), self.lines, 1, p.k * p.n)
+
     def _line(self, text: str) -> None:
         self.lines.append((self.depth, text))
 
@@ -324,7 +366,7 @@ class _Writer:
         plan, p, depth = self.plan, self.product, self.depth
         longest = min(plan.depth, p.k)
         for name, most, width in (
-            ("packed_b", min(plan.panels, self.panels), plan.columns),
+            ("packed_b", 0 if p.in_panels else min(plan.panels, self.panels), plan.columns),
             ("packed_a", min(plan.pack_a, self.tiles), plan.rows),
         ):
             if most:
@@ -342,7 +384,7 @@ class _Writer:
             self._line(f"const idx d = {p.k} - l < {plan.depth} ? {p.k} - l : {plan.depth};")
         else:
             self._line(f"const idx l = 0, d = {p.k};")
-        if plan.panels:
+        if plan.panels and not p.in_panels:
             self._each_panel(self._pack_b)
         self._rows()
         self._close(depth)
@@ -412,6 +454,8 @@ class _Writer:
         """The tiles of one panel."""
         plan, p = self.plan, self.product
         b, b_step = (packed, width) if plan.panels else (f"b + l * {p.n} + {j}", p.n)
+        if p.in_panels:
+            b = f"b + l * {p.n} + {j} * d"
 
         def call(rows: int) -> str:
             name = self._micro((rows, width), (1, rows) if plan.pack_a else p.a_strides, b_step)

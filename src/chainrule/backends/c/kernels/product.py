@@ -8,7 +8,7 @@ from ....ir.node import Node
 from ..expressions import C_TYPES
 from ..function import Function, Where
 from ..views import View
-from .matmul import Pointers, Product, emit
+from .matmul import Pointers, Product, emit, emit_panels, plan_in_panels
 
 #: How many multiplications of a product take as long as one operation of a loop.
 _MULTIPLICATIONS = 4
@@ -35,6 +35,38 @@ def matmul(node: Node, sources: list[View], where: Where) -> Function | None:
         _plain(function, product, pointers)
         return function
     text = emit(product, pointers)
+    function.before += text.functions
+    for depth, line in text.body:
+        function.line(line, depth)
+    function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
+    return function
+
+
+def panels(node: Node, sources: list[View], where: Where) -> Function | None:
+    """A matrix in panels."""
+    rows, columns = sources[0].shape
+    transposed = node.attributes["transpose"]
+    n, k = (rows, columns) if transposed else (columns, rows)
+    function = Function(where)
+    function.serial()
+    kind = C_TYPES[node.type.dtype.name]
+    function.line(f"const {kind} *restrict b = {_pointer(function, sources[0])};")
+    function.line(f"{kind} *restrict packed = {function.writes(node)};")
+    text = emit_panels(n, k, transposed, node.type.dtype.name, node.attributes["columns"])
+    function.before += text.functions
+    for depth, line in text.body:
+        function.line(line, depth)
+    return function
+
+
+def panel_product(node: Node, sources: list[View], where: Where) -> Function | None:
+    """C = A·B with B in panels."""
+    (m, n), k = node.type.shape, sources[0].shape[1]
+    product = Product(m, n, k, dtype=node.type.dtype.name, in_panels=True)
+    function = Function(where)
+    x, y = (_pointer(function, view) for view in sources)
+    plan = plan_in_panels(product, node.attributes["columns"])
+    text = emit(product, Pointers(x, y, function.writes(node)), chosen=plan)
     function.before += text.functions
     for depth, line in text.body:
         function.line(line, depth)
