@@ -59,8 +59,9 @@ def test_gpt_continues_what_it_knows(language_model):
     np.testing.assert_array_equal(likely.numpy(), TEXT)
 
 
-def test_gpt_generates_as_if_there_were_no_cache():
-    model = models.gpt(9, context=12, width=16, heads=2, layers=2).initialize(3)
+@pytest.mark.parametrize("rotary", [False, True])
+def test_gpt_generates_as_if_there_were_no_cache(rotary):
+    model = models.gpt(9, context=12, width=16, heads=2, layers=2, rotary=rotary).initialize(3)
     for parameter in model.parameters().values():
         parameter.assign(parameter * 3.0)  # so that the words differ
     numbers = np.array([[1, 2, 3], [4, 0, 8]])

@@ -27,7 +27,7 @@ from ..tensor import Tensor, TensorLike, as_tensor
 
 
 class GPT(nn.Module):
-    """Embedding with learned positions, causal blocks that normalise first, tied output.
+    """Embedding with positions, causal blocks that normalise first, tied output.
 
     The logits are products with the vectors of the embedding: one weight, used twice (Press and
     Wolf, 2017).
@@ -43,23 +43,34 @@ class GPT(nn.Module):
         heads: of the attention; must divide the width.
         layers: how many blocks.
         dropout: the probability of dropping.
+        rotary: turn queries and keys by their positions (Su et al., 2021) instead of learning a
+            vector for each position.
     """
 
     def __init__(
-        self, vocabulary: int, context: int, width: int, heads: int, layers: int, dropout: float
+        self,
+        vocabulary: int,
+        context: int,
+        width: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+        rotary: bool = False,
     ) -> None:
         small = functools.partial(nn.init.normal, std=0.02)
         self.tokens = nn.Embedding(vocabulary, width, init=small)
-        self.positions = nn.LearnedPositions(context, width)
+        self.context = context
+        self.positions = None if rotary else nn.LearnedPositions(context, width)
         self.dropout = nn.Dropout(dropout)
         block = nn.TransformerEncoderLayer(
-            width, heads, 4 * width, dropout, activation="gelu", norm_first=True
+            width, heads, 4 * width, dropout, activation="gelu", norm_first=True, rotary=rotary
         )
         self.blocks = nn.TransformerEncoder(block, layers, nn.LayerNorm(width))
 
     def forward(self, numbers: TensorLike, cache: Any = None) -> Any:
         first = 0 if cache is None else cache[0]["position"]
-        x = self.dropout(self.positions(self.tokens(numbers), first))
+        x = self.tokens(numbers)
+        x = self.dropout(x if self.positions is None else self.positions(x, first))
         if cache is None:
             return self._logits(self.blocks(x, causal=True))
         x, cache = self.blocks(x, cache=cache)
@@ -98,7 +109,7 @@ class GPT(nn.Module):
             ShapeError: there is no word to start from, or no room for all of them.
         """
         numbers = as_tensor(prompt, "int64")
-        room = self.positions.max_length
+        room = self.context
         if numbers.ndim != 2 or not numbers.shape[1] or numbers.shape[1] + count > room:
             raise ShapeError(
                 "The prompt does not fit the model.",
@@ -141,6 +152,7 @@ def gpt(
     heads: int = 4,
     layers: int = 4,
     dropout: float = 0.0,
+    rotary: bool = False,
 ) -> GPT:
     """A language model that gives the logits of each next word, and continues texts.
 
@@ -151,6 +163,8 @@ def gpt(
         heads: of the attention; must divide the width.
         layers: how many blocks.
         dropout: the probability of dropping.
+        rotary: turn queries and keys by their positions instead of learning a vector for each:
+            small models then learn from far fewer texts.
 
     Example:
         >>> import chainrule as cr
@@ -160,4 +174,4 @@ def gpt(
         >>> model.generate([[1, 2, 3]], 4, cr.random.key(0)).shape
         (1, 7)
     """
-    return GPT(vocabulary, context, width, heads, layers, dropout)
+    return GPT(vocabulary, context, width, heads, layers, dropout, rotary)

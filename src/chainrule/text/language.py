@@ -48,9 +48,14 @@ class LanguageShape:
         """A new network: numbers (rows, time) → logits (rows, time, vocabulary)."""
         if self.model == "gpt":
             return models.gpt(
-                self.vocabulary, self.context, self.width, _heads(self.width), self.layers,
+                self.vocabulary,
+                self.context,
+                self.width,
+                _heads(self.width),
+                self.layers,
                 self.dropout,
-            )  # fmt: skip
+                rotary=True,
+            )
         return models.lstm(
             self.vocabulary, vocabulary=self.vocabulary, embedding=min(self.width, 128),
             hidden=self.width, layers=self.layers, dropout=self.dropout, every_step=True,
