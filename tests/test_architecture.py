@@ -31,6 +31,8 @@ FLOORS = [
     {"train"},
     {"kinds"},
     {"tables", "text"},
+    {"media"},
+    {"images"},
     {"runs"},
     {"public"},
     {"cli"},

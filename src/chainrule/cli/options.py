@@ -78,6 +78,29 @@ def widths(value: Any) -> tuple[int, ...]:
         raise _MisfitError("widths of layers, such as 128,64, or none") from None
 
 
+def words(value: Any) -> str:
+    """Words with commas between, or a list of them, as one text.
+
+    Example:
+        >>> words("flip,shift"), words(["flip", "shift"])
+        ('flip,shift', 'flip,shift')
+    """
+    return ",".join(names(value))
+
+
+def height_and_width(value: Any) -> tuple[int, int]:
+    """The size of images: ``32`` for both, or height and width as ``48x64``.
+
+    Example:
+        >>> height_and_width("32"), height_and_width(32), height_and_width("48x64")
+        ((32, 32), (32, 32), (48, 64))
+    """
+    parts = str(value).lower().replace("×", "x").split("x")
+    if isinstance(value, bool) or len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise _MisfitError("pixels, such as 32, or height and width, such as 48x64")
+    return int(parts[0]), int(parts[-1])
+
+
 def number(value: Any) -> float:
     """A number, which is neither infinite nor missing."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
@@ -137,6 +160,9 @@ OPTIONS = {
     "kind": Option("kinds", kinds),
     "encoding": Option("encoding", text),
     "model": Option("model", text),
+    "augment": Option("augment", words),
+    "size": Option("size", height_and_width),
+    "skip-bad": Option("skip_bad", flag),
     "tokenizer": Option("tokenizer", text),
     "vocabulary": Option("vocabulary", whole),
     "context": Option("context", whole),
@@ -163,6 +189,8 @@ OPTIONS = {
     "seed": Option("seed", whole),
     "backend": Option("backend", text),
     "threads": Option("threads", whole),
+    "from": Option("from_model", text),
+    "freeze": Option("freeze", names),
 }
 #: Options that are no options of the training itself.
 _PLACES = {"data": Option("data", text), "out": Option("out", text)}

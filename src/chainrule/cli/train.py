@@ -82,7 +82,27 @@ def train(
     ] = None,
     model: Annotated[
         str | None,
-        _option(_NETWORK, "Of texts: bag, lstm, transformer, tcn or gpt.", metavar="NAME"),
+        _option(
+            _NETWORK,
+            "Of texts: bag, lstm, transformer, tcn or gpt; of images: lenet, resnet, mobilenet or "
+            "vgg.",
+            metavar="NAME",
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "Random changes of training images or sounds: none, light, full, or names.",
+            metavar="NAME,…",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, _option(_DATA, "Pixels that images are brought to.", metavar="N|HxW")
+    ] = None,
+    skip_bad: Annotated[
+        bool | None,
+        _option(_DATA, "Leave out files that cannot be read, and list them.", "--skip-bad"),
     ] = None,
     tokenizer: Annotated[
         str | None, _option(_NETWORK, "Of texts: character, word or bpe.", metavar="NAME")
@@ -156,6 +176,19 @@ def train(
     threads: Annotated[
         int | None, _option(_TRAINING, "Threads of the native code; all by default.", metavar="N")
     ] = None,
+    from_model: Annotated[
+        str | None,
+        _option(
+            _TRAINING,
+            "Begin with the weights of this model, where they fit (transfer).",
+            "--from",
+            metavar="MODEL",
+        ),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        _option(_TRAINING, "Layers that keep the weights of --from.", metavar="LAYER,…"),
+    ] = None,
     config: Annotated[
         Path | None,
         _option(_OUTPUT, "A file of options; the command line wins.", metavar="FILE.toml"),
@@ -213,7 +246,9 @@ def _given(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
     from .options import OPTIONS, read_config, read_options
 
     known = {*OPTIONS, "data", "out"}
-    typed = {name.replace("_", "-"): value for name, value in ctx.params.items()}
+    # `from` is a word of Python, so that no argument can be called so.
+    called = {"from_model": "from"}
+    typed = {called.get(n, n.replace("_", "-")): value for n, value in ctx.params.items()}
     typed = {
         name: value
         for name, value in typed.items()

@@ -14,7 +14,7 @@ Example:
 from __future__ import annotations
 
 from .cells import Notation
-from .infer import infer_schema
+from .infer import infer_schema, infer_target
 from .schema import Column, Dropped, Encoded, Schema, Statistics, Target
 from .split import k_folds, split_indices
 from .table import read_table, source_name
@@ -28,6 +28,7 @@ __all__ = [
     "Statistics",
     "Target",
     "infer_schema",
+    "infer_target",
     "k_folds",
     "read_table",
     "source_name",

@@ -194,6 +194,24 @@ def infer_schema(
     return dataclasses.replace(schema, notes=(*notes, *leaks(schema, frame)))
 
 
+def infer_target(frame: pl.DataFrame, name: str, *, source: str = "the table") -> Target:
+    """Find out what a column means as a target, where the other columns do not matter.
+
+    Raises:
+        DataError: there is no such column, or it cannot be learned.
+
+    Example:
+        >>> import polars as pl
+        >>> infer_target(pl.DataFrame({"pet": ["cat", "dog", "cat"]}), "pet").classes
+        ('cat', 'dog')
+    """
+    check_present([name], frame.columns, source)
+    column = _Seen(name, cells.tidy(frame[name]))
+    target = _infer_target(column, _conventions([column]), None, f"{source}, column {name!r}")
+    _labelled(target, frame, source)  # for its errors
+    return target
+
+
 def _check_arguments(
     frame: pl.DataFrame,
     target: str | None,

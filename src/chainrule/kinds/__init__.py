@@ -45,6 +45,7 @@ __all__ = [
 KINDS: Mapping[str, str] = {
     "table": "chainrule.tables",
     "text": "chainrule.text",
+    "images": "chainrule.images",
 }
 
 

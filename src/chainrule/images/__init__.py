@@ -1,0 +1,16 @@
+"""From folders of images to a trained network that takes image files.
+
+Example:
+    >>> from chainrule.images import ImageOptions
+    >>> ImageOptions(augment="flip,shift", size=(32, 32)).augment
+    'flip,shift'
+"""
+
+from .options import ImageOptions
+from .pipeline import predictor, train_images
+
+#: As a kind of data; see `chainrule.kinds`.
+Options, train = ImageOptions, train_images
+NEW = "NEW_IMAGES"
+
+__all__ = ["ImageOptions", "predictor", "train_images"]

@@ -1,0 +1,166 @@
+"""Random changes of training images that leave the class as it is.
+
+Each is a function of (seed, epoch, row): the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..media.chance import uniform
+
+Array = np.ndarray[Any, Any]
+
+CHANGES = ("flip", "shift", "rotate", "zoom", "colour", "cutout", "mixup")
+_LIGHT = ("flip", "shift", "rotate", "zoom", "colour")
+#: Largest shift as a share of the extent, turn in degrees, change of the size, of the colours.
+_SHIFT, _TURN, _ZOOM, _COLOUR = 0.08, 10.0, 0.1, 0.2
+#: Side of the square that is cut out, as a share of the shorter extent (DeVries and Taylor, 2017).
+_CUT = 0.35
+#: λ of mixup is of Beta(α, α) (Zhang et al., 2018); its two shares are alike only seldom.
+_ALPHA = 0.2
+
+
+def parse(text: str) -> tuple[str, ...] | None:
+    """The changes that an option names; None if it names others.
+
+    Example:
+        >>> parse("flip, mixup"), parse("none"), parse("flop")
+        (('flip', 'mixup'), (), None)
+    """
+    text = text.strip().lower()
+    if text in ("none", "light", "full"):
+        return {"none": (), "light": _LIGHT, "full": CHANGES}[text]
+    names = tuple(name.strip() for name in text.split(","))
+    return names if set(names) <= set(CHANGES) else None
+
+
+def choose(text: str | None, grey: bool, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The changes for images of these classes; what is named one by one is taken as it is.
+
+    Letters and digits are no others in a mirror, and neither is left right: they are not flipped.
+    Nor are grey images, which are mostly of writing or of measurements. Grey ones have no colour.
+
+    Example:
+        >>> choose(None, True, ("0", "1")), choose("light", False, ("cat", "dog"))
+        (('shift', 'rotate', 'zoom'), ('flip', 'shift', 'rotate', 'zoom', 'colour'))
+    """
+    names = parse("light" if text is None else text)
+    assert names is not None, "checked by the options"
+    if text not in (None, "light", "full"):
+        return names
+    sided = grey or all(len(c) == 1 or c.isdecimal() for c in classes)
+    sided = sided or any(word in c.lower() for c in classes for word in ("left", "right"))
+    unfit = {"flip"} if sided else set()
+    return tuple(n for n in names if n not in unfit and not (grey and n == "colour"))
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Changes batches of images.
+
+    Args:
+        changes: names in `CHANGES`.
+        seed: all that is random follows from it, the epoch and the row.
+        fill: (channels,) what comes in from outside of the image.
+    """
+
+    changes: tuple[str, ...]
+    seed: int
+    fill: Array
+
+    def __call__(
+        self, batch: Array, rows: Array, epoch: int
+    ) -> tuple[Array, Array | None, Array | None]:
+        """Changed images; with mixup also the share of each in itself, and its partner's place.
+
+        Args:
+            batch: (n, height, width, channels) uint8.
+            rows: (n,) the number of each image.
+            epoch: from 1.
+        """
+        chance = uniform(self.seed, epoch, rows, 12)
+        if {"flip", "shift", "rotate", "zoom"} & set(self.changes):
+            batch = self._moved(batch, chance)
+        if "colour" in self.changes:
+            batch = _coloured(batch, chance[:, 5:8])
+        if "cutout" in self.changes:
+            batch = self._cut(batch, chance[:, 8:10])
+        if "mixup" not in self.changes:
+            return batch, None, None
+        return _mixed(batch, np.random.default_rng([self.seed, epoch, *rows[:1]]))
+
+    def _moved(self, batch: Array, chance: Array) -> Array:
+        """Turned, stretched, shifted and flipped about the middle, all in one.
+
+        The pixel at p of the result is taken at A·(p - c) + c + d of the image, between its four
+        neighbours (bilinear).
+        """
+        _, height, width, _ = batch.shape
+        amount = {name: float(name in self.changes) for name in CHANGES}
+        either = 2 * chance - 1  # from -1 to 1
+        angle = np.deg2rad(_TURN) * amount["rotate"] * either[:, 0]
+        scale = np.exp(_ZOOM * amount["zoom"] * either[:, 1])
+        mirror = np.where((chance[:, 2] < 0.5) & ("flip" in self.changes), -1.0, 1.0)
+        down = _SHIFT * amount["shift"] * height * either[:, 3]
+        right = _SHIFT * amount["shift"] * width * either[:, 4]
+        if not amount["rotate"] and not amount["zoom"]:
+            down, right = np.rint(down), np.rint(right)  # then no pixel is blurred
+        y = (np.arange(height) - (height - 1) / 2)[None, :, None]
+        x = (np.arange(width) - (width - 1) / 2)[None, None, :]
+        cosine, sine = ((f(angle) * scale)[:, None, None] for f in (np.cos, np.sin))
+        x = x * mirror[:, None, None]
+        rows = cosine * y - sine * x + (down + (height - 1) / 2)[:, None, None]
+        columns = sine * y + cosine * x + (right + (width - 1) / 2)[:, None, None]
+        return _sampled(batch, rows.astype(np.float32), columns.astype(np.float32), self.fill)
+
+    def _cut(self, batch: Array, chance: Array) -> Array:
+        """A square somewhere is filled, half of it perhaps outside of the image."""
+        _, height, width, _ = batch.shape
+        reach = max(round(_CUT * min(height, width) / 2), 1)
+        y, x = chance[:, :1] * height, chance[:, 1:] * width
+        inside = (np.abs(np.arange(height) - y) < reach)[:, :, None] & (
+            np.abs(np.arange(width) - x) < reach
+        )[:, None, :]
+        return np.where(inside[..., None], self.fill.astype(np.uint8), batch)
+
+
+def _sampled(batch: Array, y: Array, x: Array, fill: Array) -> Array:
+    """(n, h, w, c) images at places (n, h, w) between the pixels."""
+    count, height, width, channels = batch.shape
+    # A border of what is outside, so that every place has four neighbours.
+    wide = np.empty((count, height + 2, width + 2, channels), np.float32)
+    wide[:] = fill
+    wide[:, 1:-1, 1:-1] = batch
+    flat = wide.reshape(-1, channels)
+    y, x = np.clip(y + 1, 0, height + 0.999), np.clip(x + 1, 0, width + 0.999)
+    top, left = y.astype(np.int64), x.astype(np.int64)
+    dy, dx = (y - top)[..., None], (x - left)[..., None]
+    start = (np.arange(count)[:, None, None] * (height + 2) + top) * (width + 2) + left
+    upper = flat[start] * (1 - dx) + flat[start + 1] * dx
+    lower = flat[start + width + 2] * (1 - dx) + flat[start + width + 3] * dx
+    return np.rint(upper * (1 - dy) + lower * dy).astype(np.uint8)
+
+
+def _coloured(batch: Array, chance: Array) -> Array:
+    """Brightness, contrast and saturation a little different: affine in the pixels."""
+    brightness, contrast, saturation = (
+        (1 + _COLOUR * (2 * c - 1)).astype(np.float32)[:, None, None, None] for c in chance.T
+    )
+    x = batch.astype(np.float32) * brightness
+    grey = x.mean(axis=3, keepdims=True)
+    x = grey + saturation * (x - grey)
+    middle = grey.mean(axis=(1, 2), keepdims=True)
+    return np.clip(np.rint(middle + contrast * (x - middle)), 0, 255).astype(np.uint8)
+
+
+def _mixed(batch: Array, generator: np.random.Generator) -> tuple[Array, Array, Array]:
+    """x̃ = λ·x + (1 - λ)·x′ for a random partner x′ in the batch."""
+    share = generator.beta(_ALPHA, _ALPHA, len(batch))
+    partner = generator.permutation(len(batch))
+    own = share.astype(np.float32)[:, None, None, None]
+    mixture = own * batch + (1 - own) * batch[partner]
+    return np.rint(mixture).astype(np.uint8), share, partner

@@ -1,0 +1,23 @@
+"""What images and sounds have in common: files with a class each, read by workers, judged alike.
+
+`train_files` is the way from such files to a model; what is special to a medium is a `Medium`.
+"""
+
+from .chance import uniform
+from .files import Files, Look
+from .options import MediaOptions
+from .pipeline import MediaPredictor, MediaResult, Medium, Plan, train_files
+from .reading import Reader
+
+__all__ = [
+    "Files",
+    "Look",
+    "MediaOptions",
+    "MediaPredictor",
+    "MediaResult",
+    "Medium",
+    "Plan",
+    "Reader",
+    "train_files",
+    "uniform",
+]

@@ -1,0 +1,560 @@
+"""From labelled files to a trained model and an honest report, and from files to predictions."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..data import Target, split_indices
+from ..errors import DataError
+from ..kinds import fitting
+from ..kinds.beginning import begin
+from ..kinds.judging import class_weights, constant_prediction, judge
+from ..kinds.linear import linear_predictions
+from ..kinds.optimizing import SCALED, make_optimizer
+from ..losses import cross_entropy, mse
+from ..model_file import SavedModel, save
+from ..nn import Module
+from ..ops import softmax
+from ..optim import Optimizer
+from ..tables.network import ScaledTarget
+from ..tensor import Tensor
+from ..train import Callback, Stream, Trainer, find_rate
+from .files import Files, Look, find_files, find_known, find_labelled
+from .options import MediaOptions
+from .reading import Reader
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+#: Up to so many files are read once before the training, so that a bad one is found at once.
+_FEW = 20_000
+#: Up to so many files the test part is a fifth, otherwise a tenth.
+_SMALL = 10_000
+#: So many files are enough for the linear model.
+_LINEAR = 4_000
+#: How often the weights are judged in a training, where it has enough epochs.
+_VALIDATIONS = 40
+_NAMED = 10
+_CHUNK = 256
+
+#: What changes a batch at random: (batch, rows, epoch) -> (batch, share, partner), see `_examples`.
+Augment = Callable[[Array, Array, int], tuple[Array, Array | None, Array | None]]
+
+
+class Schema(Protocol):
+    """What is known of the files of a medium; travels as JSON in the model file."""
+
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one decoded file."""
+
+    def described(self) -> list[tuple[str, str]]:
+        """What was understood, for the user."""
+
+    def to_json(self) -> str:
+        """As JSON text, with the kind."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained on files; made by a medium's rules.
+
+    Attributes:
+        network: untrained; takes decoded files as float32 as they are, gives (rows, outputs).
+        name: of the network.
+        augment: what changes the training examples at random, or None.
+        changes: what it does, in words.
+        epochs: at most.
+        batch_size: files in a step.
+        lr: the highest rate, for methods that scale their steps.
+        weight_decay: of the weights, decoupled.
+    """
+
+    network: Module
+    name: str
+    augment: Augment | None
+    changes: str
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+
+
+class Medium(Protocol):
+    """What is special to a medium, such as images.
+
+    Attributes:
+        kind: its name.
+        look: which files.
+        dtype: of decoded files while they wait in memory.
+    """
+
+    kind: str
+    look: Look
+    dtype: Any
+
+    def understand(self, files: Files, target: Target, options: Any, say: Say) -> Any:
+        """The schema, from a sample of the files."""
+
+    def schema(self, text: str) -> Any:
+        """The schema in a model file."""
+
+    def read(self, schema: Any, path: str) -> Array:
+        """One file as an array; a `DataError` names it if it cannot be read."""
+
+    def plan(self, schema: Any, options: Any, reader: Reader, rows: Array) -> Plan:
+        """What suits so many files; statistics are taken from these rows only."""
+
+    def features(self, schema: Any, batch: Array) -> Array:
+        """A few numbers of each file, for the linear model."""
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What was understood of the files, before the training."""
+
+    rows: list[tuple[str, str]]
+    notes: Sequence[str]
+
+    def described(self) -> list[tuple[str, str]]:
+        """Names and texts."""
+        return self.rows
+
+
+class MediaModel(Module):
+    """Decoded files → predictions: numbers in the target's unit, or class probabilities."""
+
+    def __init__(self, network: Module, scale: ScaledTarget | None) -> None:
+        self.network = network
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decoded files (rows, …) → (rows,) float64 numbers, or (rows, classes) probabilities."""
+        return self.output(self.network(x))
+
+    def output(self, z: Tensor) -> Tensor:
+        """(rows, outputs) of the network → predictions."""
+        return softmax(z) if self.scale is None else self.scale(z[:, 0])
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def train_files(
+    medium: Medium,
+    source: Any,
+    options: MediaOptions,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    on_schema: Callable[[Understood], None] = lambda understood: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> MediaResult:
+    """Train on files: understand them, split them, train, judge on files that were held out.
+
+    Args:
+        medium: what the files are.
+        source: a folder with a folder for each class, or a table with a column of paths.
+        options: what the user says; the rest is chosen by the medium's rules.
+        progress: show the training.
+        say: takes plain sentences about what is done and why.
+        on_schema: takes what was understood of the files, before the training.
+        callbacks: for the `Trainer`.
+
+    Raises:
+        DataError: files cannot be read or learned from.
+        TrainingError: the loss became NaN or infinite in the first epoch; later, it is the
+            ``failure`` of the result.
+    """
+    begun = time.perf_counter()
+    files, target = find_labelled(source, medium.look, options.target)
+    schema = medium.understand(files, target, options, say)
+    on_schema(Understood(schema.described(), files.notes))
+    job = _Job(medium, schema, target, options, say)
+    with fitting.threads(options.threads):
+        parts = _Parts.of(job, files)
+        result = _trained(job, parts, progress, callbacks)
+    result.report["seconds"] = time.perf_counter() - begun
+    result.report["data"] = {"kind": medium.kind, "source": files.source, "rows": len(files)}
+    return result
+
+
+@dataclass(frozen=True)
+class _Job:
+    medium: Medium
+    schema: Any
+    target: Target
+    options: MediaOptions
+    say: Say
+
+    @property
+    def classes(self) -> int:
+        return len(self.target.classes)
+
+    def reader(self, files: Files) -> Reader:
+        medium, schema = self.medium, self.schema
+        read = functools.partial(medium.read, schema)
+        return Reader(files.paths, read, schema.shape, medium.dtype)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Files that train, those that choose the weights, and those of the report."""
+
+    files: Files
+    reader: Reader
+    train: Array
+    validation: Array
+    test: Array
+    test_files: Files
+    test_reader: Reader
+
+    @staticmethod
+    def of(job: _Job, files: Files) -> _Parts:
+        options = job.options
+        reader = job.reader(files)
+        rows = np.arange(len(files))
+        other = None
+        if isinstance(options.test, str):
+            other = find_known(options.test, job.medium.look, job.target)
+            for note in other.notes:
+                job.say(note)
+        if options.skip_bad or len(files) <= _FEW:
+            rows = _readable(job, reader, rows)
+        strata = files.target if job.classes else None
+        test = rows[:0]
+        if other is None:
+            share = options.test or (0.2 if len(rows) <= _SMALL else 0.1)
+            rows, test = _split(rows, share, options.seed, strata)
+        share = 0.1 if options.validation is None else options.validation
+        train, validation = _split(rows, share, options.seed + 1, strata)
+        if len(files) > _FEW and not options.skip_bad:  # a bad file must not end a long training
+            _readable(job, reader, np.concatenate([validation, test]))
+        if other is None:
+            return _Parts(files, reader, train, validation, test, files, reader)
+        other_reader = job.reader(other)
+        test = _readable(job, other_reader, np.arange(len(other)))
+        return _Parts(files, reader, train, validation, test, other, other_reader)
+
+
+def _split(rows: Array, share: Any, seed: int, strata: Array | None) -> tuple[Array, Array]:
+    first, second = split_indices(
+        len(rows), (1 - share, share), seed, None if strata is None else strata[rows]
+    )
+    return rows[first], rows[second]
+
+
+def _readable(job: _Job, reader: Reader, rows: Array) -> Array:
+    """These files without the bad ones, which are an error unless the user wants them skipped."""
+    bad = reader.check(rows)
+    if not bad:
+        return rows
+    noun = job.medium.look.noun
+    if not job.options.skip_bad:
+        first = next(iter(bad.values()))
+        more = f", and {len(bad) - 1:,} more {noun} like it" if len(bad) > 1 else ""
+        raise DataError(
+            first.what,
+            where=first.where,
+            expected=first.expected,
+            found=f"{first.found or 'a damaged file'}{more}",
+            hint="--skip-bad leaves such files out and lists them",
+        )
+    job.say(f"{len(bad):,} {noun} cannot be read and are left out:")
+    for error in list(bad.values())[:_NAMED]:
+        job.say(f"{error.where}: {error.found}")
+    if len(bad) > _NAMED:
+        job.say(f"… and {len(bad) - _NAMED:,} more")
+    kept = np.array([row for row in rows if int(row) not in bad], dtype=np.int64)
+    if len(kept) < 4:
+        raise DataError(f"There are too few {noun} that can be read.", expected="at least 4",
+                        found=str(len(kept)))  # fmt: skip
+    return kept
+
+
+def _trained(
+    job: _Job, parts: _Parts, progress: bool, callbacks: tuple[Callback, ...]
+) -> MediaResult:
+    options, target = job.options, parts.files.target
+    assert target is not None
+    plan = job.medium.plan(job.schema, options, parts.reader, parts.train)
+    plan.network.initialize(options.seed)
+    scale = None if job.classes else ScaledTarget(target[parts.train])
+    model = MediaModel(plan.network, scale)
+    begin(model, options, classes=job.target.classes, say=job.say)
+    goal = target if scale is None else scale.encode(target)
+    importance = class_weights(target, job.classes) if options.balance else None
+    if importance is not None:
+        importance = importance.astype(np.float32)
+    learned = _stream(parts.reader, goal, plan.augment, job.classes, importance).take(parts.train)
+    judged = _stream(parts.reader, goal, None, job.classes, importance).take(parts.validation)
+    trainer = _trainer(job, plan, model, learned, len(judged), progress, callbacks)
+    failure = fitting.fit(
+        trainer,
+        learned,
+        validation=judged,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        patience=options.patience,
+        validate_every=max(plan.epochs // _VALIDATIONS, 1),
+    )
+    result = MediaResult(job, parts, plan, model, trainer, failure)
+    known = parts.test_files.target
+    assert known is not None
+    found = trainer.predict(_stream(parts.test_reader, known, None, 0, None).take(parts.test))
+    task = job.target.task
+    result.report["metrics"] = judge(task, known[parts.test], found)
+    result.report["baselines"] = {
+        name: judge(task, known[parts.test], predicted)
+        for name, predicted in _baselines(job, parts, target, plan.batch_size).items()
+    }
+    return result
+
+
+def _stream(
+    reader: Reader, target: Array, augment: Augment | None, classes: int, weights: Array | None
+) -> Stream:
+    """All files as examples; epoch 0 is without changes.
+
+    Where a row is a mixture of itself, with a share λ, and of another row of its batch, so is its
+    target: λ·t + (1 - λ)·t′ (mixup: Zhang et al., 2018).
+    """
+
+    def load(rows: Array, epoch: int) -> tuple[Any, ...]:
+        batch, share, partner = reader(rows), None, None
+        goal = target[rows]
+        if augment is not None and epoch:
+            batch, share, partner = augment(batch, rows, epoch)
+        if share is not None:
+            soft = np.eye(classes, dtype=np.float32)[goal] if classes else goal[:, None]
+            share = share.astype(np.float32)[:, None]
+            soft = share * soft + (1 - share) * soft[partner]
+            goal = soft if classes else soft[:, 0]
+        batch = batch.astype(np.float32)
+        return (batch, goal) if weights is None else (batch, goal, weights[rows])
+
+    return Stream(load, target, weights=weights)
+
+
+def _trainer(
+    job: _Job,
+    plan: Plan,
+    model: MediaModel,
+    train: Stream,
+    judged: int,
+    progress: bool,
+    callbacks: tuple[Callback, ...],
+) -> Trainer:
+    """The trainer, with a learning rate from the rules or, where no rule has one, from a trial."""
+    options = job.options
+    steps = plan.epochs * -(-len(train) // plan.batch_size)
+
+    def trainer(rate: float, **extra: Any) -> Trainer:
+        optimizer: Optimizer = make_optimizer(
+            options, plan.network, steps, lr=rate, weight_decay=plan.weight_decay,
+            schedule="one-cycle",
+        )  # fmt: skip
+        loss = cross_entropy if job.classes else _squared
+        return Trainer(
+            plan.network, loss, optimizer, seed=options.seed, backend=options.backend, **extra
+        )
+
+    rate = plan.lr
+    if options.lr is None and options.optimizer not in SCALED:
+        trial = trainer(1e-3, progress=False)
+        rate = find_rate(trial, train, batch_size=plan.batch_size).suggestion
+    count = sum(p.size for p in plan.network.parameters().values())
+    job.say(
+        f"{plan.name}, {count:,} parameters; {len(train):,} {job.medium.look.noun} in batches of "
+        f"{plan.batch_size}, {plan.epochs} epochs, {plan.changes}; {judged:,} others choose the "
+        "best weights"
+    )
+    return trainer(
+        rate, output=model.output, average=_decay(steps), progress=progress, callbacks=callbacks
+    )
+
+
+def _decay(steps: int) -> float:
+    """Of the averaged weights: they remember a fiftieth of the training."""
+    return min(1 - 50 / max(steps, 100), 0.999)
+
+
+def _squared(z: Tensor, target: Tensor, **options: Any) -> Tensor:
+    return mse(z[:, 0], target, **options)
+
+
+def _baselines(job: _Job, parts: _Parts, target: Array, size: int) -> dict[str, Array]:
+    """A constant answer, and a linear model on a few numbers of each file."""
+    name, constant = constant_prediction(target[parts.train], len(parts.test), job.classes)
+    rows = parts.train[:: -(-len(parts.train) // _LINEAR)]
+    x = _features(job, parts.reader, rows)
+    z = _features(job, parts.test_reader, parts.test)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    std[std == 0] = 1.0
+    linear = linear_predictions((x - mean) / std, target[rows], (z - mean) / std, job.classes)
+    return {name: constant, "linear": linear}
+
+
+def _features(job: _Job, reader: Reader, rows: Array) -> Array:
+    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    return np.concatenate([job.medium.features(job.schema, reader(part)) for part in parts])
+
+
+class MediaResult:
+    """A trained model and what is known of it; see `chainrule.kinds.Result`."""
+
+    def __init__(
+        self, job: _Job, parts: _Parts, plan: Plan, model: MediaModel, trainer: Trainer,
+        failure: Any,
+    ) -> None:  # fmt: skip
+        self.schema = job.schema
+        self.history = trainer.history
+        self.failure = failure
+        self._model, self._trainer, self._medium = model, trainer, job.medium
+        times = [(record["seconds"], record["waited"]) for record in self.history]
+        spent = sum(seconds for seconds, _ in times)
+        self.report: dict[str, Any] = {
+            "task": job.target.task,
+            "target": job.target.name,
+            "unit": job.medium.look.noun,
+            "rows": {"train": len(parts.train) + len(parts.validation), "test": len(parts.test)},
+            "metrics": {},
+            "baselines": {},
+            "cv": None,
+            "network": plan.name,
+            "parameters": sum(p.size for p in plan.network.parameters().values()),
+            "epochs": len(self.history),
+            "best_epoch": (self.history.best or {}).get("epoch"),
+            "stop_reason": trainer.stop_reason,
+            "waited": sum(s * share for s, share in times) / spent if spent else None,
+            "options": job.options.to_json(),
+        }
+
+    @property
+    def source(self) -> str:
+        """The program of a training step: C, or the graph where NumPy runs it."""
+        return self._trainer.source
+
+    def summary(self) -> str:
+        """The layers of the network, their shapes and parameters."""
+        return str(self._model.network.summary(self._example()))
+
+    def _example(self) -> Array:
+        return np.zeros((2, *self.schema.shape), np.float32)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file: it takes decoded files, and its schema says how to decode."""
+        save(
+            path,
+            self._model,
+            (self._example(),),
+            schema=self.schema.to_json(),
+            classes=list(self.schema.target.classes) or None,
+            record={"report": self.report, "history": self.history.to_json()},
+        )
+
+
+# ---- use -----------------------------------------------------------------------------------------
+
+
+class MediaPredictor:
+    """A saved model of files: files in, predictions out.
+
+    Attributes:
+        schema: how files are decoded, and what is predicted.
+        record: report and history of the training.
+    """
+
+    def __init__(self, medium: Medium, saved: SavedModel) -> None:
+        self.saved = saved
+        self.record = saved.record
+        self.schema = medium.schema(saved.schema)
+        self._medium = medium
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+        classes: tuple[str, ...] = self.schema.target.classes
+        return classes
+
+    def predict(
+        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
+    ) -> pl.DataFrame:
+        """Predictions for files, in the order of their names, or of a table's rows.
+
+        Args:
+            source: a folder, at any depth, one file, or a table with a column of paths.
+            proba: the probability of each class, too.
+            say: takes notes: a file that cannot be read is named, and has no prediction.
+        """
+        import polars as pl
+
+        files = find_files(source, self._medium.look)
+        found, good = self._predicted(files, say)
+        columns: dict[str, Any] = {"file": list(files.paths)}
+        known = np.full(len(files), False)
+        known[good] = True
+        place = np.cumsum(known) - 1
+
+        def column(values: Sequence[Any], dtype: Any = None) -> pl.Series:
+            cells = [values[place[row]] if known[row] else None for row in range(len(files))]
+            return pl.Series(cells, dtype=dtype)
+
+        if not self.classes:
+            columns["prediction"] = column(found.tolist(), pl.Float64)
+            return pl.DataFrame(columns)
+        names = [self.classes[i] for i in found.argmax(axis=1)]
+        columns["prediction"] = column(names, pl.String)
+        if proba:
+            columns |= {
+                f"probability {c}": column(found[:, i].tolist(), pl.Float32)
+                for i, c in enumerate(self.classes)
+            }
+        return pl.DataFrame(columns)
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics of the task on files whose class or number is known."""
+        files = find_known(source, self._medium.look, self.schema.target)
+        for note in files.notes:
+            say(note)
+        found, good = self._predicted(files, say)
+        assert files.target is not None
+        return judge(self.schema.target.task, files.target[good], found)
+
+    def _predicted(self, files: Files, say: Say) -> tuple[Array, Array]:
+        """Predictions for the files that can be read, and which these are."""
+        medium, schema = self._medium, self.schema
+        bad: list[DataError] = []
+        parts: list[Array] = []
+        good: list[int] = []
+        for start in range(0, len(files), _CHUNK):
+            paths = files.paths[start : start + _CHUNK]
+            read = functools.partial(medium.read, schema)
+            reader = Reader(paths, read, schema.shape, medium.dtype)
+            wrong = reader.check(range(len(paths)))
+            bad += wrong.values()
+            kept = [row for row in range(len(paths)) if row not in wrong]
+            if kept:
+                parts.append(self.saved.predict(reader(kept)))
+                good += [start + row for row in kept]
+        for error in bad[:_NAMED]:
+            say(f"{error.where} cannot be used: {error.found}")
+        if len(bad) > _NAMED:
+            say(f"… nor {len(bad) - _NAMED:,} more")
+        if not parts:
+            raise bad[0]
+        return np.concatenate(parts), np.array(good, dtype=np.int64)
