@@ -64,7 +64,8 @@ class PeerError(Exception):
 
 def environment(threads: int, caches: str) -> dict[str, str]:
     """Of a worker: so many threads, and compiled programs kept in the given folder."""
-    ignored = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # they choose kernels for other machines
+    # They choose kernels for other machines; and an installed package has its bytecode.
+    ignored = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if name not in ignored}
     return inherited | {
         "CHAINRULE_THREADS": str(threads),

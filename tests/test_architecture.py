@@ -16,7 +16,7 @@ FLOORS = [
     {"errors"},
     {"files"},
     {"ir"},
-    {"provenance"},
+    {"provenance", "background"},
     {"tensor", "tree", "capture"},
     {"ops"},
     {"differentiate"},

@@ -10,6 +10,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,9 +19,9 @@ import numpy as np
 
 from . import tree
 from .backends.c.program import CProgram
-from .backends.c.schedule import UnsupportedError
-from .backends.c.toolchain import CompilerError
+from .backends.c.toolchain import CompilerError, UnsupportedError
 from .backends.numpy import Program
+from .background import in_background
 from .differentiate import in_derivative
 from .errors import ConfigError, TraceError
 from .ir.graph import Graph, topological_order
@@ -209,6 +210,7 @@ class Compiled:
         #: The graph and inputs of the latest call, to look into what went wrong.
         self.last_run: tuple[Traced, list[Array]] | None = None
         self._programs: dict[Any, tuple[Traced, Program | CProgram]] = {}
+        self._prepared: dict[Any, tuple[Traced, Future[Program | CProgram]]] = {}
 
     def traced(self, *arguments: Any, **options: Any) -> Traced:
         """The graph for arguments of these types."""
@@ -352,7 +354,26 @@ class Compiled:
             _say_once(f"{error.what} The NumPy backend is used.")
             return Program(traced.graph)
 
+    def prepare(self, *arguments: Any, **options: Any) -> None:
+        """Trace the function for arguments of these types, and build its program meanwhile."""
+        key = self._key(arguments, options)
+        if self._backend != "numpy" and key not in self._programs:
+            traced = trace(self._function, *arguments, **options)
+            self._prepared[key] = traced, in_background(partial(self._make, traced))
+
     def _program(self, arguments: Any, options: Any) -> tuple[Traced, Program | CProgram]:
+        key = self._key(arguments, options)
+        prepared = self._prepared.pop(key, None)
+        if prepared is not None:
+            self._programs[key] = prepared[0], prepared[1].result()
+        found = self._programs.get(key)
+        if found is None or found[0].is_stale():
+            traced = trace(self._function, *arguments, **options)
+            found = self._programs[key] = (traced, self._make(traced))
+        return found
+
+    def _key(self, arguments: Any, options: Any) -> Any:
+        """The same for calls that can have the same program."""
         leaves, _, structure = tree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
         built_in = [
@@ -360,17 +381,14 @@ class Compiled:
         ]
         key = (structure, *((type(leaf), leaf) for leaf in built_in))
         try:
-            found = self._programs.get(key)
+            hash(key)
         except TypeError as error:
             raise TraceError(
                 "An argument of a compiled function can be neither traced nor compared.",
                 found=str(error),
                 hint="Pass tensors, arrays, numbers, strings, or lists, tuples and dicts of them.",
             ) from None
-        if found is None or found[0].is_stale():
-            traced = trace(self._function, *arguments, **options)
-            found = self._programs[key] = (traced, self._make(traced))
-        return found
+        return key
 
 
 def _stopped(results: list[Array]) -> bool:

@@ -5,6 +5,7 @@ Kept outside a node's identity: it serves messages and explanations, never resul
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -28,8 +29,8 @@ _calls = _Calls()
 
 @contextmanager
 def layer(name: Callable[[], str]) -> Iterator[None]:
-    """Inside, nodes belong to the layer of this name. The name is only asked for when needed."""
-    _calls.names.append(name)
+    """Inside, nodes belong to the layer of this name. It is asked for when needed, and once."""
+    _calls.names.append(functools.cache(name))
     try:
         yield
     finally:

@@ -65,7 +65,7 @@ class NumericFeatures(Module):
         self._with_missing = [i for i, s in enumerate(statistics) if s.missing]
         edges = [_edges(s, bins) for s in statistics]
         # One piece only would repeat the standardised number.
-        self._edges = {i: found for i, found in enumerate(edges) if len(found) > 2}
+        self._edges = {i: np.array(found) for i, found in enumerate(edges) if len(found) > 2}
         pieces = [len(found) - 1 for found in self._edges.values()]
         #: The number of each column's first piece among all pieces, and how many there are.
         self.starts = [sum(pieces[:i]) for i in range(len(pieces))]
@@ -100,7 +100,7 @@ class NumericFeatures(Module):
         x = self._known(x)
         found = []
         for start, (column, edges) in zip(self.starts, self._edges.items(), strict=True):
-            piece = searchsorted(np.array(edges), x[:, column], "right") - 1
+            piece = searchsorted(edges, x[:, column], "right") - 1
             found.append(start + clip(piece, 0, len(edges) - 2))
         piece = stack(found, 1)
         x = take(x, list(self._edges), 1)
@@ -120,7 +120,7 @@ class NumericFeatures(Module):
         return [
             (self._names[i], "piece", *ends)
             for i, edges in self._edges.items()
-            for ends in itertools.pairwise(edges)
+            for ends in itertools.pairwise(edges.tolist())
         ]
 
 

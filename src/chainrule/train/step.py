@@ -82,6 +82,11 @@ class Step:
         losses, norms = zip(*parts, strict=True)
         return np.concatenate(losses), np.concatenate(norms)
 
+    def prepare(self, batch: Arrays) -> None:
+        """Have the program for a batch of this many rows built in the background."""
+        number = np.int64(self.number)
+        self._program.prepare(batch.inputs, batch.target, batch.weights, number, True)
+
     @property
     def source(self) -> str:
         """The program of the step: C, or the graph where NumPy runs it."""

@@ -157,6 +157,7 @@ class Trainer:
             listener.on_start(self, epochs, -(-len(train) // size))
         try:
             waited = 0
+            self._prepare(train, held_out, size, accumulate)
             for number in range(1, epochs + 1):
                 due = held_out is not None and (number % validate_every == 0 or number == epochs)
                 judges = held_out if due else None
@@ -283,6 +284,18 @@ class Trainer:
         self.history.records.append(record)
         return record
 
+    def _prepare(
+        self, train: Examples, held_out: Examples | None, size: int, accumulate: int
+    ) -> None:
+        """Have programs built in the background while that of the first steps is built."""
+        if isinstance(train, Arrays) and len(train) % size and accumulate == 1:
+            self._step(accumulate).prepare(train.take(np.arange(len(train) % size)))
+        if isinstance(held_out, Arrays):
+            most = _rows_at_once(held_out)
+            for rows in {min(len(held_out), most), len(held_out) % most} - {0}:
+                part = held_out.take(np.arange(rows))
+                self._error.prepare(part.inputs, part.target, part.weights)
+
     def _step(self, accumulate: int) -> Step:
         if accumulate not in self._steps:
             self._steps[accumulate] = Step(
@@ -406,12 +419,16 @@ class Trainer:
         examples = inputs if isinstance(inputs, Stream) else Arrays(inputs)
         if not len(examples):
             return self._output_of(inputs).numpy()
-        return np.concatenate([self._predicted(part) for part in _in_parts(examples)])
+        predicted: list[Array] = []
+        for part in _in_parts(examples):
+            predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
+        return np.concatenate(predicted)
 
-    def _predicted(self, part: Arrays) -> Array:
-        # Rows are repeated up to a power of two, so that few sizes need a program of their own.
-        size = 1 << (len(part) - 1).bit_length()
-        whole = part.take(np.arange(size) % len(part))
+    def _predicted(self, part: Arrays, size: int) -> Array:
+        """Predictions for a part of the examples; the parts before it had ``size`` rows, or 0."""
+        # Rows are repeated to those of the part before or up to a power of two, so that few sizes
+        # need a program of their own.
+        whole = part.take(np.arange(size or 1 << (len(part) - 1).bit_length()) % len(part))
         return self._predict(whole.inputs).numpy()[: len(part)]
 
     def evaluate(self, data: Any) -> dict[str, float]:
@@ -424,13 +441,13 @@ class Trainer:
 
     def _evaluate(self, examples: Examples) -> dict[str, float]:
         total = weight = 0.0
-        predicted = []
+        predicted: list[Array] = []
         for part in _in_parts(examples):
             rows = len(part) if part.weights is None else float(part.weights.sum())
             loss = self._error(part.inputs, part.target, part.weights).item()
             total, weight = total + loss * rows, weight + rows
             if self.metrics:
-                predicted.append(self._predicted(part))
+                predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
         results = {"loss": total / weight}
         for name in self.metrics:
             together = np.concatenate(predicted)

@@ -11,7 +11,6 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...errors import ChainruleError
 from ...ir.graph import Graph, topological_order
 from ...ir.node import Node
 from ...ir.operation import OPERATIONS
@@ -20,15 +19,12 @@ from .expressions import rule
 from .kernel import REDUCTIONS, Kernel, operands
 from .kernels import MAY_STOP, SPECIAL
 from .merge import CHEAP, merge
+from .toolchain import UnsupportedError
 from .views import VIEWS, View, through, whole
 
 LEAVES = frozenset({"constant", "placeholder"})
 #: Computed again rather than stored.
 _QUICK = CHEAP | {"add", "subtract", "multiply", "where"}
-
-
-class UnsupportedError(ChainruleError):
-    """The C backend has no kernel for an operation; the NumPy backend has."""
 
 
 @dataclass

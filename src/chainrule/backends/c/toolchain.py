@@ -43,6 +43,10 @@ class CompilerError(ChainruleError):
     """There is no C compiler, or it cannot build a program."""
 
 
+class UnsupportedError(ChainruleError):
+    """The C backend has no kernel for an operation; the NumPy backend has."""
+
+
 @dataclass(frozen=True)
 class Compiler:
     """A C compiler.
