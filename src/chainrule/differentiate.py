@@ -31,13 +31,22 @@ __all__ = ["check_grad", "grad", "hvp", "jacobian", "jvp", "value_and_grad", "vj
 # ---- the walk --------------------------------------------------------------------------------
 
 
+#: ``(node, position, upstream, contribution)``: what a node sends back to one of its inputs.
+OnFlow = Callable[[Node, int, Tensor | None, Tensor], None]
+
+
 def pull_back(
-    outputs: Sequence[Tensor], upstreams: Sequence[Tensor], targets: Sequence[Node], keep: int
+    outputs: Sequence[Tensor],
+    upstreams: Sequence[Tensor],
+    targets: Sequence[Node],
+    keep: int,
+    on_flow: OnFlow | None = None,
 ) -> list[Tensor | None]:
     """The gradients of ``Σ output · upstream`` by the targets; None where there is no path.
 
     ``keep`` are the watchers (bits of `Node.watched`) that may differentiate the gradients again;
-    nodes that only others watch are taken as constants, so that no history piles up.
+    nodes that only others watch are taken as constants, so that no history piles up. ``on_flow``
+    sees every link of the chain, for explanations; a node with several results has no upstream.
     """
     order = topological_order([output.node for output in outputs])
     wanted = set(targets)
@@ -56,16 +65,20 @@ def pull_back(
             parts = of_parts.setdefault(node.inputs[0], {})
             _add(parts, node.attributes["index"], gradients.pop(node))
         elif node.op.pull_back is not None and node in of_parts:
-            for source, contribution in _together(node, of_parts.pop(node), on_path, keep):
-                _add(gradients, source, contribution)
+            for position, found in _together(node, of_parts.pop(node), on_path, keep):
+                _add(gradients, node.inputs[position], found)
+                if on_flow is not None:
+                    on_flow(node, position, None, found)
         elif node in gradients:
             upstream = gradients.pop(node)
             arguments = [_handle(source, keep) for source in (node, *node.inputs)]
             for position, source in enumerate(node.inputs):
                 if source in on_path:
-                    found = _contribution(node, position, upstream, arguments)
-                    if found is not None:
-                        _add(gradients, source, found)
+                    sent = _contribution(node, position, upstream, arguments)
+                    if sent is not None:
+                        _add(gradients, source, sent)
+                        if on_flow is not None:
+                            on_flow(node, position, upstream, sent)
     return [gradients.get(target) for target in targets]
 
 
@@ -77,7 +90,7 @@ def _add(gradients: dict[Any, Tensor], key: Any, contribution: Tensor) -> None:
 
 def _together(
     node: Node, upstream: dict[int, Tensor], on_path: set[Node], keep: int
-) -> Iterator[tuple[Node, Tensor]]:
+) -> Iterator[tuple[int, Tensor]]:
     """What the inputs of a node with several results receive, by the one rule that it has."""
     assert node.op.pull_back is not None
     wanted = [i for i, s in enumerate(node.inputs) if s in on_path and s.type.is_float]
@@ -85,7 +98,7 @@ def _together(
     rule = functools.partial(node.op.pull_back, pull_back)
     for position, gradient in rule(upstream, wanted, *arguments, **node.attributes).items():
         _need_type(gradient, node, position)
-        yield node.inputs[position], gradient
+        yield position, gradient
 
 
 def _handle(node: Node, keep: int) -> Tensor:

@@ -1,0 +1,464 @@
+"""From a recorded step to an `Explanation`: what is told, and how much of it."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..ir.node import CONSTANT, PLACEHOLDER, Node
+from ..ir.serialize import encode
+from ..nn import Module
+from ..optim import Optimizer
+from .elements import Elements, cut, number
+from .explanation import (
+    Call,
+    Contribution,
+    Equation,
+    Error,
+    Explanation,
+    Expression,
+    Layer,
+    Quantity,
+    Values,
+)
+from .explanation import Node as NodeView
+from .flow import flow_notes
+from .names import STRUCTURE, TITLES, Names
+from .record import Step
+from .updates import explain_update
+
+Array = np.ndarray[Any, Any]
+
+#: Arrays up to this size are told whole, until all of them together are too large.
+_WHOLE = 20_000
+_WHOLE_TOGETHER = 250_000
+#: Histograms of larger arrays are those of a sample.
+_SAMPLE = 20_000
+_BINS = 24
+#: Nodes up to this size have equations for all their elements, larger ones for some.
+_ALL_ELEMENTS = 12
+_SOME_ELEMENTS = 2
+#: Equations are told until they hold so many numbers.
+_NUMBERS = 4_000
+#: Networks of more nodes tell the equations of their ends only.
+_LINEAR = frozenset({"matmul", "convolution", "transposed_convolution", "sum_pool"})
+
+
+class Budget:
+    """How many numbers may still be told."""
+
+    def __init__(self, whole: int = _WHOLE_TOGETHER, numbers: int = _NUMBERS) -> None:
+        self.whole = whole
+        self.numbers = numbers
+
+    def take(self, size: int) -> bool:
+        """Whether an array of this size may be told whole; it then counts."""
+        if size > _WHOLE or size > self.whole:
+            return False
+        self.whole -= size
+        return True
+
+
+def values_of(array: Array, budget: Budget, whole: bool = True) -> Values:
+    """An array as far as it is told."""
+    size = array.size
+    flat = array.reshape(-1)
+    if size > _SAMPLE:  # norms of all, the rest of a sample
+        sample = flat[:: size // _SAMPLE + 1].astype(np.float64)
+    else:
+        sample = flat.astype(np.float64)
+    finite = sample[np.isfinite(sample)]
+    square = _sum_of_squares(flat)
+    bad = 0
+    if array.dtype.kind == "f" and not math.isfinite(square):
+        bad = int(size - np.isfinite(flat).sum())
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    counts: tuple[int, ...] = ()
+    if finite.size > 1 and high > low and math.isfinite(high - low):
+        bins = ((finite - low) / (high - low) * _BINS).astype(int).clip(0, _BINS - 1)
+        counts = tuple(np.bincount(bins, minlength=_BINS).tolist())
+    return Values(
+        shape=tuple(array.shape),
+        dtype=array.dtype.name,
+        data=flat if whole and budget.take(size) else None,
+        norm=math.sqrt(square) if square >= 0 else math.nan,
+        rms=math.sqrt(square / size) if size and square >= 0 else math.nan if size else 0.0,
+        mean=float(finite.mean()) if finite.size else 0.0,
+        low=low,
+        high=high,
+        zeros=float((sample == 0).mean()) if size else 0.0,
+        bad=bad,
+        histogram=counts,
+    )
+
+
+def _sum_of_squares(flat: Array) -> float:
+    if flat.dtype.kind != "f":
+        flat = flat.astype(np.float64)
+    with np.errstate(all="ignore"):
+        found = float(np.dot(flat, flat))
+        if not math.isfinite(found) or (flat.size and found == 0.0):  # overflow of float32
+            wide = flat.astype(np.float64)
+            found = float(np.dot(wide, wide))
+    return found
+
+
+class Collector:
+    """Makes the parts of an explanation from a recorded step.
+
+    Args:
+        step: what was recorded.
+        names: of its nodes.
+        budget: how much may be told.
+    """
+
+    def __init__(self, step: Step, names: Names, budget: Budget) -> None:
+        self.step = step
+        self.names = names
+        self.budget = budget
+        self.id = {node: number for number, node in enumerate(step.order)}
+        self.elements = Elements(
+            step.values, self.quantity, self.gradient, names.consumers.__getitem__
+        )
+        self._whole = self._told_whole()
+
+    # ---- names of elements ----------------------------------------------------------------------
+
+    def quantity(self, node: Node, index: int) -> Quantity | None:
+        """An element of a node that is told by itself."""
+        if node not in self.names.named:
+            return None
+        return self._quantity(node, index, "value", self.step.values[node])
+
+    def gradient(self, node: Node, index: int) -> Quantity | None:
+        """The gradient of an element; of the node that it is written inside of, if it is equal."""
+        found = self.step.gradients.get(node)
+        if found is None or node not in self.names.symbol:
+            return None
+        return self._quantity(node, index, "gradient", self.step.values[found])
+
+    def _quantity(self, node: Node, index: int, of: str, array: Array) -> Quantity:
+        place = tuple(int(k) for k in np.unravel_index(index, node.type.shape))
+        value = float(array.reshape(-1)[index])
+        return Quantity(self.names.symbol[node], place, value, of, self.id.get(node), index)
+
+    # ---- nodes ----------------------------------------------------------------------------------
+
+    def _told_whole(self) -> set[Node]:
+        """Small arrays first: whose value and gradient are told whole."""
+        told = set()
+        for node in sorted(self.step.order, key=lambda one: one.type.size):
+            if node.type.size * 3 <= self.budget.whole and node.type.size <= _WHOLE:
+                self.budget.whole -= node.type.size * 3
+                told.add(node)
+        self.budget.whole = max(self.budget.whole, 0)
+        return told
+
+    def values(self, array: Any, node: Node) -> Values:
+        """The values of a node, or what has its shape."""
+        if isinstance(array, tuple):  # of a loop that stayed one node
+            array = np.concatenate([np.asarray(part, float).reshape(-1) for part in array])
+        return values_of(array, Budget(whole=_WHOLE if node in self._whole else 0))
+
+    def nodes(self) -> list[NodeView]:
+        """The forward pass, with what flows back."""
+        sent: dict[Node, list[tuple[Node, int, Node]]] = defaultdict(list)
+        for user, position, contribution in self.step.flows:
+            sent[user.inputs[position]].append((user, position, contribution))
+        return [self._node(node, sent[node]) for node in self.step.order]
+
+    def _node(self, node: Node, sent: list[tuple[Node, int, Node]]) -> NodeView:
+        step, names = self.step, self.names
+        gradient = step.gradients.get(node)
+        forward, backward = self._equations(node)
+        origin = node.origin
+        return NodeView(
+            id=self.id[node],
+            op=node.op.name,
+            role=names.role[node],
+            symbol=names.symbol.get(node, ""),
+            title=TITLES.get(node.op.name, node.op.name.replace("_", " ")),
+            attributes=_attributes(node),
+            inputs=tuple(self.id[source] for source in node.inputs),
+            layer=names.layer[node],
+            line=f"{origin.file}:{origin.line}" if origin and origin.file else "",
+            formula=self.formula(node),
+            value=self.values(step.values[node], node),
+            gradient=None if gradient is None else self.values(step.values[gradient], node),
+            contributions=tuple(
+                self._contribution(user, position, found, len(sent) == 1)
+                for user, position, found in sent
+                if user in self.id
+            ),
+            shown=node in names.named,
+            forward=forward,
+            backward=backward,
+            step=step.time.get(node),
+            view=self._view(node),
+        )
+
+    def _contribution(self, user: Node, position: int, found: Node, is_all: bool) -> Contribution:
+        kind, rule = _kind_of_rule(user, position, self.names)
+        source = user.inputs[position]
+        local = None
+        if kind == "elementwise" and source in self._whole:
+            slope = self.elements.local(user, position)
+            local = None if slope is None else self.values(slope, source)
+        value = self.values(self.step.values[found], source)
+        if is_all:  # it is the gradient itself
+            value = values_of(self.step.values[found], Budget(whole=0))
+        return Contribution(self.id[user], position, kind, rule, local, value)
+
+    def formula(self, node: Node, depth: int = 0) -> str:
+        """How a node is computed, with the symbols of its inputs."""
+        if not node.inputs:
+            return ""
+        parts = [self._operand_name(source, depth) for source in node.inputs]
+        pattern = node.op.formula or f"{node.op.name}({{0}})"
+        try:
+            return pattern.format(*parts)
+        except (IndexError, KeyError):
+            return f"{node.op.name}({', '.join(parts)})"
+
+    def _operand_name(self, node: Node, depth: int) -> str:
+        if node in self.names.symbol:
+            return self.names.symbol[node]
+        if node.op is CONSTANT and node.value is not None and node.value.size:
+            return f"{node.value.reshape(-1)[0].item():.6g}"
+        if node.op.name in ("reshape", "broadcast_to", "cast", "identity", "slice"):
+            return self._operand_name(node.inputs[0], depth)
+        if depth > 6:
+            return "…"
+        text = self.formula(node, depth + 1)
+        simple = node.op.name in STRUCTURE or text[:1] in "|⌊⌈√" or text.endswith(")")
+        return text if simple else f"({text})"
+
+    # ---- equations ------------------------------------------------------------------------------
+
+    def _equations(self, node: Node) -> tuple[tuple[Equation, ...], tuple[Equation, ...]]:
+        if node not in self.names.named or not isinstance(self.step.values[node], np.ndarray):
+            return (), ()
+        forward: list[Equation] = []
+        backward: list[Equation] = []
+        for index in self._told_elements(node):
+            left = self.quantity(node, index)
+            right = self.elements.formula(node, index) if node.inputs else None
+            if left is not None and right is not None:
+                forward.append(Equation(left, right, self._note(node, index)))
+                self.budget.numbers -= leaves(right)
+            if node is not self.step.loss and node in self.step.gradients:
+                back = self.elements.backward(node, index)
+                if back is not None:
+                    backward.append(back)
+                    self.budget.numbers -= leaves(back.right)
+        return tuple(forward), tuple(backward)
+
+    def _told_elements(self, node: Node) -> Iterable[int]:
+        size = node.type.size
+        if self.budget.numbers <= 0 or size > 2_000_000:
+            return ()
+        return range(min(size, _ALL_ELEMENTS if size <= _ALL_ELEMENTS else _SOME_ELEMENTS))
+
+    def _note(self, node: Node, index: int) -> str:
+        time = self.step.time.get(node)
+        return "" if time is None else f"time step {time}"
+
+    # ---- what can be pictured -------------------------------------------------------------------
+
+    def _view(self, node: Node) -> dict[str, Any] | None:
+        name = node.op.name
+        if name == "convolution":
+            image, kernel = node.inputs
+            return {"kind": "convolution", "image": self.id[image], "kernel": self.id[kernel],
+                    **_attributes(node)}  # fmt: skip
+        if name in ("max_pool", "sum_pool"):
+            return {"kind": "pooling", "image": self.id[node.inputs[0]], **_attributes(node)}
+        uses = [user.op.name for user in self.names.uses(node)]
+        if name == "softmax" and len(node.type.shape) >= 3 and "matmul" in uses:
+            return {"kind": "attention", "queries": node.type.shape[-2],
+                    "keys": node.type.shape[-1]}  # fmt: skip
+        if node in self.step.time:
+            return {"kind": "time", "step": self.step.time[node]}
+        return None
+
+    # ---- layers ---------------------------------------------------------------------------------
+
+    def layers(self, model: Module | None, changes: Mapping[str, float]) -> list[Layer]:
+        """The nodes by layer, in the order of the forward pass."""
+        titles = {} if model is None else {p: m.title() for p, m in model.named_modules()}
+        groups: dict[str, list[Node]] = {}
+        inputs = [node for node in self.step.order if self.names.role[node] == "input"]
+        computed = [node for node in self.step.order if node.inputs]
+        for node in [*inputs, *computed, *self.step.order]:  # a layer's place is where it computes
+            groups.setdefault(self.names.layer[node], [])
+        for node in self.step.order:
+            groups[self.names.layer[node]].append(node)
+        return [self._layer(path, titles.get(path, ""), g, changes) for path, g in groups.items()]
+
+    def _layer(
+        self, path: str, title: str, group: list[Node], changes: Mapping[str, float]
+    ) -> Layer:
+        inside = set(group)
+        computed = [node for node in group if node.inputs] or group
+        used = [
+            node for node in computed
+            if not self.names.consumers[node]
+            or any(user not in inside for user, _ in self.names.consumers[node])
+        ]  # fmt: skip
+        result = (used or computed)[-1]
+        gradient = self.step.gradients.get(result)
+        learned = [node for node in group if self.names.role[node] == "parameter"]
+        paths = [self.step.variables[node] for node in learned]
+        count = sum(node.type.size for node in learned)
+        slopes = [self.step.gradients[n] for n in learned if n in self.step.gradients]
+        return Layer(
+            path=path,
+            title=title,
+            nodes=tuple(self.id[node] for node in group),
+            result=self.id[result],
+            parameters=count,
+            activation=_rms([self.step.values[result]]),
+            gradient=None if gradient is None else _rms([self.step.values[gradient]]),
+            weight=_rms([self.step.values[node] for node in learned]) if learned else None,
+            weight_gradient=_rms([self.step.values[node] for node in slopes]) if slopes else None,
+            update=math.sqrt(sum(changes[p] ** 2 for p in paths) / count) if count else None,
+        )
+
+    # ---- the error ------------------------------------------------------------------------------
+
+    def error(self, name: str, formula: str) -> Error:
+        """The second step."""
+        step, examples = self.step, self.names.examples
+        told: list[Equation] = []
+        batch: list[Equation] = []
+        right = self.elements.formula(step.loss, 0)
+        left = self.quantity(step.loss, 0)
+        assert left is not None
+        if examples is not None and examples is not step.loss:
+            told = self._losses_of_examples(examples)
+        if right is not None:
+            batch.append(Equation(left, right))
+        return Error(name, formula, tuple(told), tuple(batch), self.id[step.loss])
+
+    def _losses_of_examples(self, node: Node) -> list[Equation]:
+        rows = node.type.shape[0]
+        each = node.type.size // max(rows, 1)
+        found = []
+        for row in range(min(rows, _ALL_ELEMENTS)):
+            if each == 1:
+                left, right = self.quantity(node, row), self.elements.formula(node, row)
+                if left is not None and right is not None:
+                    found.append(Equation(left, right, f"example {row}"))
+                continue
+            places = range(row * each, (row + 1) * each)
+            total = math.fsum(self.elements.value(node, place) for place in places)
+            terms: tuple[Expression, ...] = tuple(
+                self.quantity(node, place) or number(0.0) for place in places[:10]
+            )
+            sum_of = cut(terms, each, total) if each > 10 else Call("add", terms)
+            left = Quantity(f"{self.names.symbol[node]}[{row}]", (), total, "example")
+            found.append(Equation(left, sum_of, f"example {row}"))
+        return found
+
+
+def leaves(expression: Expression) -> int:
+    """How many numbers an expression holds."""
+    if isinstance(expression, Quantity):
+        return 1
+    return sum(map(leaves, expression.arguments))
+
+
+def _rms(arrays: list[Any]) -> float:
+    parts = [part for a in arrays for part in (a if isinstance(a, tuple) else (a,))]
+    size = sum(part.size for part in parts)
+    total = sum(_sum_of_squares(part.reshape(-1)) for part in parts)
+    return math.sqrt(total / size) if size else 0.0
+
+
+def _attributes(node: Node) -> dict[str, Any]:
+    if node.op in (PLACEHOLDER, CONSTANT):
+        return {}
+    try:
+        return {
+            key: encode(value)
+            for key, value in node.attributes.items()
+            if key not in ("body", "owner")
+        }
+    except TypeError:
+        return {}
+
+
+def _kind_of_rule(user: Node, position: int, names: Names) -> tuple[str, str]:
+    """What the local derivative is, and how it is written."""
+    name = user.op.name
+    if name in STRUCTURE or name in ("sum", "part"):
+        return "structure", "1"
+    others = [source for i, source in enumerate(user.inputs) if i != position]
+    other = names.symbol.get(others[0], "the other factor") if others else ""
+    y = names.symbol.get(user, "y")
+    x = names.symbol.get(user.inputs[position], "x")
+    if name in _LINEAR:
+        return "linear", other
+    rules = {
+        "add": "1", "subtract": "1" if position == 0 else "-1", "negative": "-1",
+        "multiply": other, "sigmoid": f"{y} · (1 - {y})", "tanh": f"1 - {y}²",
+        "relu": f"1 if {x} > 0 else 0", "exp": y, "log": f"1 / {x}",
+        "divide": f"1 / {other}" if position == 0 else f"-{y} / {x}",
+        "sqrt": f"1 / (2 · {y})", "softplus": f"σ({x})",
+    }  # fmt: skip
+    if name in rules:
+        return "elementwise", rules[name]
+    same = all(source.type.shape == user.type.shape for source in user.inputs)
+    if same and not user.attributes:
+        return "elementwise", f"∂{y}/∂{x}"
+    return "general", f"∂{y}/∂{x}"
+
+
+def collect(
+    step: Step,
+    names: Names,
+    optimizer: Optimizer,
+    model: Module | None,
+    *,
+    weights: Iterable[str] = (),
+    loss_name: str,
+    loss_formula: str,
+    title: str,
+    notation: str,
+    story: Iterable[str] = (),
+    notes: Iterable[str] = (),
+    **more: Any,
+) -> Explanation:
+    """Everything that is told of a recorded step."""
+    from .chain import chain_of
+    from .page_graph import page_graph
+
+    budget = Budget()
+    collector = Collector(step, names, budget)
+    nodes = collector.nodes()
+    update, changes = explain_update(step, collector, optimizer, list(weights))
+    layers = collector.layers(model, changes)
+    chains = [chain_of(collector, update, weight) for weight in weights]
+    told = [*notes]
+    if step.kept_loops:
+        told.append("A loop over time is too long to be written out: it is told as one node.")
+    return Explanation(
+        title=title,
+        notation=notation,
+        dtype=step.loss.type.dtype.name,
+        loss=float(step.values[step.loss].item()),
+        layers=tuple(layers),
+        nodes=tuple(nodes),
+        error=collector.error(loss_name, loss_formula),
+        update=update,
+        chains=tuple(chains),
+        flow=flow_notes(layers),
+        graph=page_graph(step, collector.id),
+        story=tuple(story),
+        notes=tuple(told),
+        **more,
+    )

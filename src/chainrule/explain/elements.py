@@ -1,0 +1,579 @@
+"""Single neurons: how one element of a node follows from elements of others, and back.
+
+Forward, an element is a formula of elements: of a matrix product a sum of products, of a
+convolution the sum over its window. Backward, the gradient of an element is a sum over those that
+use it: their gradient times the local derivative, which comes from the rule that the operation
+declares. Where a formula is known here it is written down; it is never believed: tests compare.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..differentiate import pull_back
+from ..ir.node import CONSTANT, Node, constant
+from ..ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO
+from ..tensor import TRACE_BIT, Tensor, symbol
+from .explanation import Call, Equation, Expression, Quantity
+from .names import STRUCTURE
+from .record import evaluate
+
+Array = np.ndarray[Any, Any]
+#: A sum of more terms than this is cut: the first ones, and the sum of the others as one number.
+TERMS = 10
+_SHOWN_TERMS = 6
+#: Larger nodes have no single neurons told.
+LARGEST = 2_000_000
+
+_FUNCTIONS = frozenset(
+    {
+        "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt", "ceil",
+        "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1", "floor", "lgamma", "log", "log10",
+        "log1p", "log2", "negative", "relu", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh",
+        "softplus", "sqrt", "tan", "tanh", "trunc",
+    }
+)  # fmt: skip
+_BINARY = frozenset({"add", "divide", "maximum", "minimum", "multiply", "power", "subtract"})
+_COMPARISONS = frozenset({"equal", "greater", "greater_equal", "less", "less_equal", "not_equal"})
+_ELEMENTWISE = (
+    _FUNCTIONS
+    | _BINARY
+    | {"arctan2", "arctanh", "copysign", "erfinv", "fmod", "hypot", "logaddexp", "polygamma"}
+    | {"remainder", "where"}
+)
+_NAMES = {"maximum": "max", "minimum": "min"}
+
+
+def number(value: float) -> Quantity:
+    """A number without a name."""
+    return Quantity("", (), float(value), "number")
+
+
+def value_of(expression: Expression) -> float:
+    """What an expression is worth, in float64."""
+    if isinstance(expression, Quantity):
+        return expression.value
+    arguments = [value_of(one) for one in expression.arguments]
+    return MEANING[expression.op](*arguments)
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _safe(function: Callable[..., float]) -> Callable[..., float]:
+    """The function with the meaning of IEEE 754 where Python raises."""
+
+    def careful(*arguments: float) -> float:
+        try:
+            return float(function(*arguments))
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return math.nan
+
+    return careful
+
+
+#: What the operations of expressions mean, on numbers.
+MEANING: dict[str, Callable[..., float]] = {
+    name: _safe(function)
+    for name, function in {
+        "add": lambda *x: math.fsum(x),
+        "subtract": lambda a, b: a - b,
+        "multiply": lambda *x: math.prod(x),
+        "divide": lambda a, b: a / b,
+        "negative": lambda a: -a,
+        "power": lambda a, b: a**b,
+        "max": max,
+        "min": min,
+        "where": lambda c, a, b: a if c else b,
+        "equal": lambda a, b: a == b,
+        "not_equal": lambda a, b: a != b,
+        "less": lambda a, b: a < b,
+        "less_equal": lambda a, b: a <= b,
+        "greater": lambda a, b: a > b,
+        "greater_equal": lambda a, b: a >= b,
+        "relu": lambda a: max(a, 0.0),
+        "sigmoid": _sigmoid,
+        "softplus": _softplus,
+        "rsqrt": lambda a: 1 / math.sqrt(a),
+        "sign": lambda a: (a > 0) - (a < 0),
+        "round": round,
+        "abs": abs,
+        "log": math.log,
+        "exp2": lambda a: 2.0**a,
+        "cbrt": lambda a: math.copysign(abs(a) ** (1 / 3), a),
+        **{
+            name: getattr(math, python)
+            for name, python in {
+                "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
+                "arctan": "atan", "arctanh": "atanh", "ceil": "ceil", "cos": "cos",
+                "cosh": "cosh", "erf": "erf", "erfc": "erfc", "exp": "exp", "expm1": "expm1",
+                "floor": "floor", "lgamma": "lgamma", "log10": "log10", "log1p": "log1p",
+                "log2": "log2", "sin": "sin", "sinh": "sinh", "sqrt": "sqrt", "tan": "tan",
+                "tanh": "tanh", "trunc": "trunc",
+            }.items()
+        },
+    }.items()
+}  # fmt: skip
+
+
+class Elements:
+    """Formulas of single elements in a graph whose values are known.
+
+    Args:
+        values: of all nodes.
+        quantity: the name of an element, for nodes that are told by themselves; None for others.
+        gradient: the name of an element's gradient; None where nothing flows.
+        consumers: who uses a node, and at which position.
+    """
+
+    def __init__(
+        self,
+        values: dict[Node, Any],
+        quantity: Callable[[Node, int], Quantity | None],
+        gradient: Callable[[Node, int], Quantity | None],
+        consumers: Callable[[Node], list[tuple[Node, int]]],
+    ) -> None:
+        self._values = values
+        self._quantity = quantity
+        self._gradient = gradient
+        self._consumers = consumers
+        self._moves: dict[Node, tuple[Array, Array]] = {}
+        self._locals: dict[tuple[Node, int], Array | None] = {}
+        self._columns: dict[tuple[Node, int], Any] = {}
+
+    def value(self, node: Node, index: int) -> float:
+        """One element of the value."""
+        return float(self._values[node].reshape(-1)[index])
+
+    # ---- forward -------------------------------------------------------------------------------
+
+    def operand(self, node: Node, index: int) -> Expression:
+        """An element as others write it: by its name, or by the formula it has inside theirs."""
+        named = self._quantity(node, index)
+        if named is not None:
+            return named
+        if node.op is CONSTANT:
+            return number(self.value(node, index))
+        if node.op.name in STRUCTURE:
+            position, place = self.source(node, index)
+            if place < 0:
+                return number(self.value(node, index))
+            return self.operand(node.inputs[position], place)
+        inside = self.formula(node, index)
+        return number(self.value(node, index)) if inside is None else inside
+
+    def formula(self, node: Node, index: int) -> Expression | None:
+        """How an element is computed; None where that cannot be written on a line."""
+        name = node.op.name
+        if name in _FUNCTIONS:
+            return Call(name, (self.operand(node.inputs[0], index),))
+        if name in _COMPARISONS or name == "where":
+            return Call(name, tuple(self.operand(source, index) for source in node.inputs))
+        if name in _BINARY:
+            return self._binary(node, index)
+        if name in STRUCTURE:
+            position, place = self.source(node, index)
+            return self.operand(node.inputs[position], place) if place >= 0 else None
+        if name in ("sum", "max", "min", "prod"):
+            op = {"sum": "add", "prod": "multiply"}.get(name, name)
+            return self._many(op, self._reduced(node, index), node, index)
+        if name == "matmul":
+            return self._sum_of_products(node, index, self._products(node, index))
+        if name == "convolution":
+            return self._sum_of_products(node, index, self._window(node, index))
+        if name in ("sum_pool", "max_pool"):
+            op = "add" if name == "sum_pool" else "max"
+            return self._many(op, self._pooled(node, index), node, index)
+        if name in ("softmax", "log_softmax", "logsumexp"):
+            return self._softmax(node, index)
+        return None
+
+    def _binary(self, node: Node, index: int) -> Expression:
+        name = _NAMES.get(node.op.name, node.op.name)
+        a, b = (self.operand(source, index) for source in node.inputs)
+        if name == "multiply" and a == b:
+            return Call("power", (a, number(2)))
+        if name in ("add", "multiply"):  # a + (b + c) is one sum of three
+            parts = [
+                one.arguments if isinstance(one, Call) and one.op == name else (one,)
+                for one in (a, b)
+            ]
+            return Call(name, (*parts[0], *parts[1]))
+        return Call(name, (a, b))
+
+    def _many(self, op: str, terms: list[tuple[Node, int]], node: Node, index: int) -> Expression:
+        """A sum, product or extreme of many elements; sums are cut."""
+        if op != "add" or len(terms) <= TERMS:
+            if op != "add" and len(terms) > 4 * TERMS:
+                return self._cut_extreme(op, terms, node, index)
+            shown = tuple(self.operand(*one) for one in terms)
+            return Call(op, shown) if len(shown) > 1 else shown[0]
+        shown = tuple(self.operand(*one) for one in terms[:_SHOWN_TERMS])
+        return cut(shown, len(terms), self.value(node, index))
+
+    def _cut_extreme(
+        self, op: str, terms: list[tuple[Node, int]], node: Node, index: int
+    ) -> Expression:
+        shown = tuple(self.operand(*one) for one in terms[:_SHOWN_TERMS])
+        others = len(terms) - len(shown)
+        best = MEANING[op](*(self.value(*one) for one in terms[_SHOWN_TERMS:])) if op in (
+            "max", "min") else self.value(node, index) / MEANING["multiply"](
+            *(value_of(one) for one in shown))  # fmt: skip
+        return Call(op, (*shown, Quantity(f"{others} others", (), best, "rest")))
+
+    def _sum_of_products(
+        self, node: Node, index: int, pairs: list[tuple[tuple[Node, int], tuple[Node, int]]]
+    ) -> Expression:
+        count = len(pairs)
+        if count > TERMS:
+            pairs = pairs[:_SHOWN_TERMS]
+        terms = tuple(Call("multiply", (self.operand(*a), self.operand(*b))) for a, b in pairs)
+        if count > len(terms):
+            return cut(terms, count, self.value(node, index))
+        if not terms:
+            return number(0.0)
+        return Call("add", terms) if count > 1 else terms[0]
+
+    def _products(self, node: Node, index: int) -> list[tuple[tuple[Node, int], tuple[Node, int]]]:
+        """(Σₖ aᵢₖ·bₖⱼ): the pairs of elements that a matrix product multiplies."""
+        a, b = node.inputs
+        *batch, i, j = (int(k) for k in np.unravel_index(index, node.type.shape))
+        inner = a.type.shape[-2 if node.attributes["transpose_a"] else -1]
+        pairs = []
+        for k in range(inner):
+            left = (k, i) if node.attributes["transpose_a"] else (i, k)
+            right = (j, k) if node.attributes["transpose_b"] else (k, j)
+            pairs.append(((a, _flat(a, (*batch, *left))), (b, _flat(b, (*batch, *right)))))
+        return pairs
+
+    def _window(self, node: Node, index: int) -> list[tuple[tuple[Node, int], tuple[Node, int]]]:
+        """The pairs of a convolution: which input meets which weight, found with numbered inputs.
+
+        ∂y/∂w is the input that meets w; for an input that holds its own places, it is the place.
+        """
+        x, w = node.inputs
+        places = np.arange(1.0, x.type.size + 1).reshape(x.type.shape)
+        met = (
+            OPERATIONS["convolution_weights"]
+            .compute(  # type: ignore[misc]
+                np, places, _one(node, index), window=w.type.shape[:-2], **node.attributes
+            )
+            .ravel()
+        )
+        return [((x, int(met[e]) - 1), (w, int(e))) for e in np.flatnonzero(met)]
+
+    def _pooled(self, node: Node, index: int) -> list[tuple[Node, int]]:
+        (x,) = node.inputs
+        inside = (
+            OPERATIONS["sum_unpool"]
+            .compute(  # type: ignore[misc]
+                np, _one(node, index), extents=x.type.shape[1:-1], **node.attributes
+            )
+            .ravel()
+        )
+        return [(x, int(e)) for e in np.flatnonzero(inside)]
+
+    def _reduced(self, node: Node, index: int) -> list[tuple[Node, int]]:
+        (x,) = node.inputs
+        return [(x, int(e)) for e in np.flatnonzero(self._into(node) == index)]
+
+    def _into(self, node: Node) -> Array:
+        """For each element that is reduced, the element of the result that it goes into."""
+        if node not in self._moves:
+            (x,) = node.inputs
+            axes = node.attributes["axes"]
+            kept = [1 if axis in axes else n for axis, n in enumerate(x.type.shape)]
+            places = np.arange(node.type.size).reshape(kept)
+            into = np.broadcast_to(places, x.type.shape).reshape(-1)
+            self._moves[node] = (into, into)
+        return self._moves[node][0]
+
+    def _softmax(self, node: Node, index: int) -> Expression:
+        x = node.inputs[0]
+        if node.op.name == "logsumexp":
+            along = [e for _, e in self._reduced(node, index)]
+        else:
+            along = _along(node, index, node.attributes["axis"])
+        total = math.fsum(math.exp(min(self.value(x, e), 700.0)) for e in along)
+        shown = along if len(along) <= TERMS else along[:_SHOWN_TERMS]
+        terms = tuple(Call("exp", (self.operand(x, e),)) for e in shown)
+        whole: Expression = Call("add", terms) if len(terms) > 1 else terms[0]
+        if len(shown) < len(along):
+            whole = cut(terms, len(along), total)
+        if node.op.name == "logsumexp":
+            return Call("log", (whole,))
+        own = self.operand(x, index)
+        if node.op.name == "softmax":
+            return Call("divide", (Call("exp", (own,)), whole))
+        return Call("subtract", (own, Call("log", (whole,))))
+
+    def source(self, node: Node, index: int) -> tuple[int, int]:
+        """Which element of which input is moved here; the element is -1 for padding."""
+        positions, places = self._moved(node)
+        return int(positions[index]), int(places[index])
+
+    def _moved(self, node: Node) -> tuple[Array, Array]:
+        """The operation itself says where elements go, when its input holds their places."""
+        if node in self._moves:
+            return self._moves[node]
+        name = node.op.name
+        if name in ("cast", "identity", "stop_gradient"):
+            places = np.arange(node.type.size)
+            positions = np.zeros(node.type.size, int)
+        else:
+            count = len(node.inputs) if name == "concatenate" else 1
+            held = [np.arange(s.type.size).reshape(s.type.shape) for s in node.inputs[:count]]
+            others = [self._values[s] for s in node.inputs[count:]]
+            attributes = dict(node.attributes)
+            if name == "pad":
+                attributes["value"] = -1
+            assert node.op.compute is not None
+            places = np.asarray(node.op.compute(np, *held, *others, **attributes)).reshape(-1)
+            positions = np.zeros(node.type.size, int)
+            if name == "concatenate":
+                which = [np.full(s.type.shape, i) for i, s in enumerate(node.inputs)]
+                positions = np.asarray(node.op.compute(np, *which, **attributes))
+                positions = positions.reshape(-1)
+        self._moves[node] = (positions, places)
+        return self._moves[node]
+
+    # ---- backward ------------------------------------------------------------------------------
+
+    def column(
+        self, node: Node, position: int, index: int
+    ) -> Iterator[tuple[int, Expression | None]]:
+        """∂y/∂x of one element x of an input: the elements y that use it, and by how much.
+
+        None as derivative stands for 1.
+        """
+        rule = None if node.op.pull_back else node.op.derivative(position)
+        if rule is None or rule is ZERO or rule is NON_DIFFERENTIABLE or not node.type.is_float:
+            return
+        name = node.op.name
+        if name in STRUCTURE:
+            positions, places = self._moved(node)
+            for moved in np.flatnonzero((places == index) & (positions == position)):
+                yield int(moved), None
+        elif name == "sum":
+            yield int(self._into(node)[index]), None
+        elif name == "matmul":
+            yield from self._column_of_product(node, position, index)
+        elif name == "convolution":
+            yield from self._column_of_convolution(node, position, index)
+        elif name in ("softmax", "log_softmax"):
+            yield from self._column_of_softmax(node, index)
+        elif name == "multiply" and node.inputs[0] is node.inputs[1]:
+            if position == 0:  # both factors at once: (x²)' = 2x
+                yield index, Call("multiply", (number(2), self._term(node.inputs[0], index)))
+        elif node.type == node.inputs[position].type and name in _ELEMENTWISE:
+            yield index, self._slope(node, position, index)
+        else:
+            for out, slope in self._general_column(node, position, index):
+                yield out, number(slope)
+
+    def _slope(self, node: Node, position: int, index: int) -> Expression | None:
+        """The local derivative of an elementwise operation, written out where that is short."""
+        name = node.op.name
+        if name == "add" or (name == "subtract" and position == 0):
+            return None
+        if name in ("subtract", "negative"):
+            return number(-1.0)
+        if name == "multiply":
+            return self._term(node.inputs[1 - position], index)
+        if name == "divide" and position == 0:
+            below = self._term(node.inputs[1], index)
+            return Call("divide", (number(1.0), below))
+        named = self._quantity(node, index)
+        if named is not None and name == "sigmoid":
+            return Call("multiply", (named, Call("subtract", (number(1.0), named))))
+        if named is not None and name == "tanh":
+            return Call("subtract", (number(1.0), Call("power", (named, number(2)))))
+        if named is not None and name == "exp":
+            return named
+        if name == "log":
+            return Call("divide", (number(1.0), self._term(node.inputs[0], index)))
+        if name == "softplus":
+            return Call("sigmoid", (self._term(node.inputs[0], index),))
+        found = self.local(node, position)
+        return number(float("nan") if found is None else float(found.reshape(-1)[index]))
+
+    def _term(self, node: Node, index: int) -> Expression:
+        """An operand for a product: its name or number, long formulas as their value."""
+        found = self.operand(node, index)
+        return found if _size(found) <= 3 else number(value_of(found))
+
+    def _column_of_product(
+        self, node: Node, position: int, index: int
+    ) -> Iterator[tuple[int, Expression]]:
+        a, b = node.inputs
+        here = [int(k) for k in np.unravel_index(index, node.inputs[position].type.shape)]
+        batch, (first, second) = here[:-2], here[-2:]
+        flips = (node.attributes["transpose_a"], node.attributes["transpose_b"])
+        if flips[position]:
+            first, second = second, first
+        rows, columns = node.type.shape[-2:]
+        if position == 0:  # aᵢₖ meets bₖⱼ in yᵢⱼ, for every j
+            for j in range(columns):
+                other = (j, second) if flips[1] else (second, j)
+                slope = self._term(b, _flat(b, (*batch, *other)))
+                yield _flat(node, (*batch, first, j)), slope
+        else:  # bₖⱼ meets aᵢₖ in yᵢⱼ, for every i
+            for i in range(rows):
+                other = (first, i) if flips[0] else (i, first)
+                slope = self._term(a, _flat(a, (*batch, *other)))
+                yield _flat(node, (*batch, i, second)), slope
+
+    def _column_of_convolution(
+        self, node: Node, position: int, index: int
+    ) -> Iterator[tuple[int, Expression]]:
+        """Which places of the other operand an element meets, and in which outputs.
+
+        A convolution is linear in each operand: one of them with a single 1, the other holding
+        its own places, gives for each output the place that the 1 meets.
+        """
+        other = node.inputs[1 - position]
+        operands = [np.empty(0), np.empty(0)]
+        operands[position] = _one(node.inputs[position], index)
+        operands[1 - position] = np.arange(1.0, other.type.size + 1).reshape(other.type.shape)
+        assert node.op.compute is not None
+        met = np.asarray(node.op.compute(np, *operands, **node.attributes)).ravel()
+        for out in np.flatnonzero(met):
+            yield int(out), self._term(other, round(float(met[out])) - 1)
+
+    def _column_of_softmax(self, node: Node, index: int) -> Iterator[tuple[int, Expression]]:
+        """∂ softmaxₖ/∂xᵢ = yₖ·([k = i] − yᵢ);  ∂ ln softmaxₖ/∂xᵢ = [k = i] − exp(yᵢ)."""
+        for out in _along(node, index, node.attributes["axis"]):
+            own = self._quantity(node, index) or number(self.value(node, index))
+            if node.op.name == "log_softmax":
+                share: Expression = Call("exp", (own,))
+                yield out, (
+                    Call("subtract", (number(1.0), share)) if out == index
+                    else Call("negative", (share,))
+                )  # fmt: skip
+            else:
+                other = self._quantity(node, out) or number(self.value(node, out))
+                rest: Expression = Call("subtract", (number(1.0), own))
+                factor = rest if out == index else Call("negative", (own,))
+                yield out, Call("multiply", (other, factor))
+
+    def local(self, node: Node, position: int) -> Array | None:
+        """The local derivative of each element of an elementwise operation, by its own rule."""
+        key = (node, position)
+        if key not in self._locals:
+            rule = None if node.op.pull_back else node.op.derivative(position)
+            found = None
+            if rule not in (None, ZERO, NON_DIFFERENTIABLE) and node.type.is_float:
+                ones = Tensor(constant(np.ones(node.type.shape, node.type.dtype)))
+                given = [Tensor(constant(self._values[n])) for n in (node, *node.inputs)]
+                found = rule(ones, *given, **node.attributes).numpy()
+            self._locals[key] = found
+        return self._locals[key]
+
+    def _general_column(self, node: Node, position: int, index: int) -> Iterator[tuple[int, float]]:
+        """A rule is linear in the upstream gradient; its derivative by that is ∂y/∂x."""
+        key = (node, position)
+        if key not in self._columns:
+            upstream = symbol(node.type, "upstream")
+            given = [Tensor(constant(self._values[n])) for n in (node, *node.inputs)]
+            rule = node.op.derivative(position)
+            sent = rule(upstream, *given, **node.attributes)
+            pick = symbol(node.inputs[position].type, "pick")
+            (found,) = pull_back([sent], [pick], [upstream.node], TRACE_BIT)
+            self._columns[key] = (upstream.node, pick.node, None if found is None else found.node)
+        upstream_node, pick_node, result = self._columns[key]
+        if result is None:
+            return
+        known: dict[Node, Any] = {
+            pick_node: _one(node.inputs[position], index).astype(node.type.dtype),
+            upstream_node: np.zeros(node.type.shape, node.type.dtype),
+        }
+        evaluate([result], known)
+        slopes = known[result].reshape(-1)
+        for out in np.flatnonzero(slopes):
+            yield int(out), float(slopes[out])
+
+    def edges(
+        self, node: Node, index: int, depth: int = 0
+    ) -> Iterator[tuple[Node, int, tuple[Expression, ...]]]:
+        """Who uses an element: nodes told by themselves, their element, the derivative's factors.
+
+        What is written inside of others is passed through.
+        """
+        for user, position in self._consumers(node):
+            for out, slope in self.column(user, position, index):
+                factors = () if slope is None else (slope,)
+                if self._quantity(user, out) is not None:
+                    if self._gradient(user, out) is not None:
+                        yield user, out, factors
+                elif depth < 40:
+                    for far, place, more in self.edges(user, out, depth + 1):
+                        yield far, place, (*factors, *more)
+
+    def backward(self, node: Node, index: int, note: str = "") -> Equation | None:
+        """The gradient of an element as the sum of what comes back from all who use it."""
+        left = self._gradient(node, index)
+        if left is None:
+            return None
+        terms: list[Expression] = []
+        count = 0
+        for user, out, factors in self.edges(node, index):
+            count += 1
+            if count <= TERMS:
+                upstream = self._gradient(user, out)
+                assert upstream is not None
+                terms.append(_product(upstream, factors))
+            elif count > 100 * TERMS:
+                break
+        if not terms:
+            return None
+        if count > TERMS:
+            right = cut(tuple(terms[:_SHOWN_TERMS]), count, left.value)
+        else:
+            right = Call("add", tuple(terms)) if len(terms) > 1 else terms[0]
+        return Equation(left, right, note)
+
+
+def cut(shown: tuple[Expression, ...], count: int, total: float) -> Expression:
+    """A sum of many terms: some of them, and one number for all others."""
+    rest = total - math.fsum(value_of(one) for one in shown)
+    others = Quantity(f"{count - len(shown)} more terms", (), rest, "rest")
+    return Call("add", (*shown, others))
+
+
+def _product(upstream: Quantity, factors: tuple[Expression, ...]) -> Expression:
+    """Upstream gradient times local derivative; ∂L/∂L = 1, with which all begins, goes unsaid."""
+    if upstream.symbol == "L" and factors:
+        return Call("multiply", factors) if len(factors) > 1 else factors[0]
+    return Call("multiply", (upstream, *factors)) if factors else upstream
+
+
+def _size(expression: Expression) -> int:
+    if isinstance(expression, Quantity):
+        return 1
+    return sum(map(_size, expression.arguments))
+
+
+def _flat(node: Node, place: tuple[int, ...]) -> int:
+    return int(np.ravel_multi_index(place, node.type.shape)) if place else 0
+
+
+def _one(node: Node, index: int) -> Array:
+    """Zeros of the node's shape with a single 1."""
+    found = np.zeros(node.type.shape)
+    found.reshape(-1)[index] = 1.0
+    return found
+
+
+def _along(node: Node, index: int, axis: int) -> list[int]:
+    """The elements that differ from this one on one axis only."""
+    here = [int(k) for k in np.unravel_index(index, node.type.shape)]
+    return [_flat(node, (*here[:axis], k, *here[axis + 1 :])) for k in range(node.type.shape[axis])]

@@ -1,0 +1,259 @@
+"""`explain`: from a user's model and data to an `Explanation`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from ..losses import LOSSES
+from ..nn import Module
+from ..ops.random import fold_in, key
+from ..optim import OPTIMIZERS, SGD, Optimizer
+from ..optim.state import nearest
+from ..tensor import Parameter, Tensor
+from .collect import collect
+from .explanation import Explanation
+from .names import Names
+from .record import Step, as_arrays, flat, record, variable_names, variables_read
+from .weights import parse_weight, write
+
+NOTATIONS = ("leibniz", "delta")
+_RATE = 0.1
+
+
+def explain(
+    model_or_loss: Module | Callable[..., Tensor],
+    x: Any = None,
+    y: Any = None,
+    *,
+    loss: str | Callable[..., Tensor] | None = None,
+    optimizer: str | Optimizer | None = None,
+    lr: Any = None,
+    weight: str | Sequence[str] | None = None,
+    notation: str = "leibniz",
+    train: bool = True,
+    seed: int = 0,
+    title: str = "",
+    story: Iterable[str] = (),
+    labels: Mapping[str, Sequence[str]] | None = None,
+) -> Explanation:
+    """One training step with every number: forward pass, error, backward pass, update.
+
+    The step is traced and run as `chainrule.train.Step` does it, but nothing is changed: neither
+    the model nor the optimizer.
+
+    Args:
+        model_or_loss: a model, or a function of ``x`` and ``y`` that returns the loss. A function
+            learns the parameters that it reads.
+        x: the inputs of some examples, with the examples on the first axis: an array, a tensor,
+            a list, a dict of such, or a tuple for models that take several arguments.
+        y: the targets.
+        loss: for a model the loss that it is trained with: a name from
+            `chainrule.losses.LOSSES`, or a function of prediction and target.
+        optimizer: an optimizer of the model's parameters, with the state that it has; or a name.
+            Without one it is plain gradient descent with a rate of 0.1.
+        lr: the learning rate, if the optimizer is given by name.
+        weight: whose whole chain is told, such as ``"layers.0.weight[3,7]"``, or several.
+        notation: "leibniz" for ∂L/∂z, "delta" for δ.
+        train: explain the model as it is in training, with dropout and batch statistics.
+        seed: of dropout and other randomness.
+        title: what it is called.
+        story: sentences that introduce it.
+        labels: for inputs by name (``"x"``): what the elements on the last axis mean.
+
+    Raises:
+        ConfigError: the model has no loss, or a weight, optimizer or notation is not known.
+        DerivativeError: the function returns no single number.
+        DataError: the data do not fit the model, such as a class number out of range.
+
+    Example:
+        >>> import chainrule as cr
+        >>> line = cr.nn.Linear(2, 1, bias=False).to("float64")
+        >>> line.load_state({"weight": [[0.5], [-0.2]]})
+        >>> told = cr.explain(line, [[1.0, 0.8]], [[0.6]], loss="mse", lr=0.05)
+        >>> round(told.nodes[2].value.data[0], 10)
+        0.34
+    """
+    if notation not in NOTATIONS:
+        raise ConfigError(f"Unknown notation {notation!r}.", expected=" or ".join(NOTATIONS))
+    is_model = isinstance(model_or_loss, Module)
+    names = variable_names(model_or_loss)
+    dtype = _dtype(model_or_loss)
+    function: Callable[..., Any]
+    if isinstance(model_or_loss, Module):
+        function, inputs = _of_model(model_or_loss, loss, x, y, dtype, train, seed, optimizer)
+    else:
+        function, inputs = _of_function(model_or_loss, x, y, dtype)
+    rows = {len(leaf) for leaf in flat(inputs) if isinstance(leaf, np.ndarray) and leaf.ndim}
+    if 0 in rows:
+        raise DataError("There are no examples to explain.", expected="one row at least")
+    learner = _optimizer(optimizer, lr, model_or_loss, function, inputs, names)
+    step = record(function, inputs, ["y"] if is_model else _targets(inputs), names, learner)
+    shapes = {path: node.type.shape for path, node in step.parameters.items()}
+    wanted = [weight] if isinstance(weight, str) else list(weight or [])
+    weights = [parse_weight(one, shapes) for one in wanted] or _first_weight(step)
+    told = _losses(loss, is_model)
+    return collect(
+        step,
+        Names(step, is_model),
+        learner,
+        model_or_loss if isinstance(model_or_loss, Module) else None,
+        weights=weights,
+        loss_name=told[0],
+        loss_formula=told[1],
+        title=title or _title(model_or_loss),
+        notation=notation,
+        story=story,
+        notes=_notes(optimizer, learner),
+        labels={name: tuple(found) for name, found in (labels or {}).items()},
+    )
+
+
+def _title(model: Any) -> str:
+    if isinstance(model, Module):
+        return type(model).__name__
+    name = getattr(model, "__name__", "loss")
+    return "the loss" if name == "<lambda>" else str(name)
+
+
+def _notes(optimizer: Any, learner: Optimizer) -> list[str]:
+    if optimizer is not None:
+        return []
+    rate = learner.schedule.sequence(1)[0]
+    return [f"No optimizer was given: plain gradient descent with a rate of {rate:g} is shown."]
+
+
+def _dtype(model: Any) -> Any:
+    """The element type that numbers in lists take: that of the model."""
+    found = model.parameters().values() if isinstance(model, Module) else []
+    if not isinstance(model, Module):
+        try:
+            around = inspect.getclosurevars(inspect.unwrap(model))
+            values = [*around.nonlocals.values(), *around.globals.values()]
+        except TypeError:
+            values = []
+        found = [one for one in values if isinstance(one, Parameter)]
+    return next((w.dtype for w in found), None)
+
+
+# ---- models and functions ------------------------------------------------------------------------
+
+
+def _of_model(
+    model: Module, loss: Any, x: Any, y: Any, dtype: Any, train: bool, seed: int, optimizer: Any
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    error = _loss_function(loss, model)
+    if x is None:
+        raise ConfigError("A model is explained on examples.", hint="Give x and y.")
+    inputs = {"x": as_arrays(x, dtype)}
+    if y is not None:
+        inputs["y"] = as_arrays(y, dtype)
+    number = optimizer.steps.item() if isinstance(optimizer, Optimizer) else 0
+    draw = fold_in(key(seed), number) if train else None
+
+    def step(x: Any, y: Any = None) -> Any:
+        given = x if isinstance(x, tuple) else (x,)
+        result = model(*given, train=train, key=draw)
+        return error(result) if y is None else error(result, y), _tensors(result)
+
+    return step, inputs
+
+
+def _of_function(
+    function: Callable[..., Any], x: Any, y: Any, dtype: Any
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    given = [one for one in (x, y) if one is not None]
+    try:
+        names = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        names = []
+    names = [*names, *("xy"[len(names) :])][: len(given)]
+    inputs = {name: as_arrays(one, dtype) for name, one in zip(names, given, strict=True)}
+
+    def step(**named: Any) -> Any:
+        return function(*named.values()), []
+
+    return step, inputs
+
+
+def _targets(inputs: Mapping[str, Any]) -> list[str]:
+    """The second argument of a function, if there are two, is what it should have given."""
+    return list(inputs)[1:2]
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    return [leaf for leaf in flat(result) if isinstance(leaf, Tensor)]
+
+
+def _loss_function(loss: Any, model: Module) -> Callable[..., Any]:
+    if loss is None:
+        raise ConfigError(
+            "A model alone has no error: which loss is it trained with?",
+            where=type(model).__name__,
+            expected=f"loss=…, one of {', '.join(LOSSES)}, or a function",
+            hint="mse suits numbers, cross_entropy classes.",
+        )
+    if callable(loss):
+        found: Callable[..., Any] = loss
+        return found
+    name = str(loss).replace("-", "_")
+    if name not in LOSSES:
+        raise nearest("loss", str(loss), LOSSES)
+    return LOSSES[name]
+
+
+def _losses(loss: Any, is_model: bool) -> tuple[str, str]:
+    """Name and formula of a loss: the formula is the first line of its documentation."""
+    if not is_model:
+        return "L", ""
+    function = loss if callable(loss) else LOSSES[str(loss).replace("-", "_")]
+    document = inspect.getdoc(function) or ""
+    name = getattr(function, "__name__", type(function).__name__)
+    return name, document.splitlines()[0] if document and name != "<lambda>" else ""
+
+
+def _optimizer(
+    optimizer: Any, lr: Any, model: Any, function: Any, inputs: Any, names: Mapping[int, str]
+) -> Optimizer:
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(model, Module):
+        learned: Any = model
+    else:
+        read = [v for v in variables_read(function, inputs) if isinstance(v, Parameter)]
+        learned = {names.get(id(v)) or v.name or f"w{i}": v for i, v in enumerate(read)}
+    if not (learned.parameters() if isinstance(learned, Module) else learned):
+        raise ConfigError(
+            "There is nothing to learn.",
+            expected="a model or function with parameters",
+            hint="Make weights with cr.parameter(...).",
+        )
+    if optimizer is None:
+        return SGD(learned, lr=_RATE if lr is None else lr)
+    if optimizer not in OPTIMIZERS:
+        raise nearest("optimizer", str(optimizer), OPTIMIZERS)
+    return OPTIMIZERS[optimizer](learned) if lr is None else OPTIMIZERS[optimizer](learned, lr=lr)
+
+
+def _first_weight(step: Step) -> list[str]:
+    """A weight to tell the chain of: the first one, or where nothing flows, the most moved."""
+    for node in step.order:
+        for path, parameter in step.parameters.items():
+            if parameter is not node or node not in step.gradients:
+                continue
+            gradient = step.values[step.gradients[node]]
+            if not gradient.size or not np.any(gradient):
+                continue
+            flat_gradient = np.abs(gradient.reshape(-1))
+            best = 0 if flat_gradient[0] > 0 else int(np.nanargmax(flat_gradient))
+            place = tuple(int(k) for k in np.unravel_index(best, node.type.shape))
+            return [write(path, place)]
+    return []

@@ -1,0 +1,485 @@
+"""What an explanation says: the four steps of backpropagation as data.
+
+Everything in here was computed by `chainrule.explain.collect`; whoever renders it (as text,
+Markdown, LaTeX or a page) only lays it out. All of it is plain data: `Explanation.to_json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """An array as far as it is told: small ones whole, of large ones what is typical.
+
+    Attributes:
+        shape: extents of the axes.
+        dtype: name of the element type.
+        data: all numbers in row-major order; None if there are too many to tell.
+        norm: √Σx².
+        rms: √(Σx²/n), the size of a typical element.
+        mean: of the elements.
+        low: the smallest finite element.
+        high: the largest finite element.
+        zeros: the share of elements that are exactly 0.
+        bad: how many elements are NaN or infinite.
+        histogram: how many (sampled) elements lie between `low` and `high`, in bins of one width;
+            empty for single numbers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: Array | None
+    norm: float
+    rms: float
+    mean: float
+    low: float
+    high: float
+    zeros: float
+    bad: int
+    histogram: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with a name: one element of a node, of its gradient, or of a parameter's update.
+
+    Attributes:
+        symbol: the name of the whole array, such as ``z1`` or ``hidden.weight``.
+        place: the element, counted from 0 on each axis; empty for single numbers.
+        value: the number.
+        of: what of it: ``value``, ``gradient``, ``new`` (after the update), ``state``,
+            ``number`` (a constant: it has no name), or ``rest`` (the sum of terms that are not
+            shown; the symbol says how many).
+        node: the number of the node, if it is one.
+        index: the element in row-major order.
+    """
+
+    symbol: str
+    place: tuple[int, ...]
+    value: float
+    of: str = "value"
+    node: int | None = None
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation applied to expressions.
+
+    ``op`` is one of ``add`` (any number of terms), ``subtract``, ``multiply`` (any number of
+    factors), ``divide``, ``negative``, ``power``, ``max``, ``min`` (any number), ``where``
+    (condition, if true, if false), a comparison such as ``greater``, or the name of a function of
+    one number, as the operations of chainrule are called: ``exp``, ``log``, ``sigmoid``, ``tanh``…
+    """
+
+    op: str
+    arguments: tuple[Expression, ...]
+
+
+Expression = Quantity | Call
+
+
+@dataclass(frozen=True)
+class Equation:
+    """``left = right``, with every number on both sides.
+
+    Attributes:
+        left: what is computed.
+        right: how, from which numbers.
+        note: what is to be said of it, for example which neuron it is.
+    """
+
+    left: Quantity
+    right: Expression
+    note: str = ""
+
+
+# ---- the network ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one consumer of a node sends back to it: upstream gradient times local derivative.
+
+    Attributes:
+        consumer: the node that uses this one; its gradient is the upstream gradient.
+        position: which of the consumer's inputs this node is.
+        kind: what the local derivative is: ``elementwise`` (one number for each element, in
+            `local`), ``linear`` (a matrix product or convolution with the other operand),
+            ``structure`` (elements are only moved, repeated or summed) or ``general``.
+        rule: the local derivative in words of mathematics, such as ``a · (1 − a)``.
+        local: the local derivative of each element, if it is elementwise and told.
+        value: what flows on to this node.
+    """
+
+    consumer: int
+    position: int
+    kind: str
+    rule: str
+    local: Values | None
+    value: Values
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of the network with its numbers.
+
+    Attributes:
+        id: its number; inputs have smaller ones.
+        op: name of the operation.
+        role: ``input``, ``target``, ``parameter``, ``buffer``, ``constant``, ``hidden``,
+            ``output`` (of the network), ``example_loss`` or ``loss``.
+        symbol: its name in equations.
+        title: what the operation is called in plain words.
+        attributes: of the operation, as JSON data.
+        inputs: the numbers of its inputs.
+        layer: the path of the layer that it belongs to; empty outside of layers.
+        line: ``file:line`` of the user, or empty.
+        formula: how it is computed, with the symbols of its inputs.
+        value: its value.
+        gradient: ∂L by it; None if nothing flows back to it.
+        contributions: the terms whose sum the gradient is, one for each use.
+        shown: whether it has equations of its own; other nodes (broadcasts, reshapes, the product
+            in a sum of products) are written inside the equations of those that use them.
+        forward: equations of some elements, all of them in small networks.
+        backward: equations of the gradients of these elements.
+        step: the time step, if the node is a part of a loop over time.
+        view: what kind of picture it is, with what that needs: ``{"kind": "convolution", …}``,
+            ``{"kind": "attention", …}``; or None.
+        c: the C of the node, if that was asked for.
+    """
+
+    id: int
+    op: str
+    role: str
+    symbol: str
+    title: str
+    attributes: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    layer: str
+    line: str
+    formula: str
+    value: Values
+    gradient: Values | None = None
+    contributions: tuple[Contribution, ...] = ()
+    shown: bool = True
+    forward: tuple[Equation, ...] = ()
+    backward: tuple[Equation, ...] = ()
+    step: int | None = None
+    view: Mapping[str, Any] | None = None
+    c: str = ""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A group of nodes: a layer of the network, or a part without one (``path`` is empty then).
+
+    Attributes:
+        path: such as ``layers.0``.
+        title: the class with sizes, such as ``Linear(2, 3)``.
+        nodes: numbers of its nodes in the order of the forward pass.
+        result: the last of them that is used outside of the layer.
+        parameters: how many numbers it learns.
+        activation: size of a typical element of its result (root of the mean square).
+        gradient: the same of the gradient by its result; None if nothing flows back.
+        weight: the same of its parameters, if it has any.
+        weight_gradient: the same of the gradients by its parameters.
+        update: the same of the changes of its parameters.
+    """
+
+    path: str
+    title: str
+    nodes: tuple[int, ...]
+    result: int
+    parameters: int
+    activation: float
+    gradient: float | None
+    weight: float | None
+    weight_gradient: float | None
+    update: float | None
+
+
+# ---- the four steps ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Error:
+    """The second step.
+
+    Attributes:
+        name: of the loss.
+        formula: in words of mathematics.
+        examples: the loss of each example, as far as they are told, as equations.
+        batch: from the losses of the examples to the loss of the batch.
+        node: the number of the node that is the loss.
+    """
+
+    name: str
+    formula: str
+    examples: tuple[Equation, ...]
+    batch: tuple[Equation, ...]
+    node: int
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One link of a chain: the derivative of one element by the one before it.
+
+    Attributes:
+        upper: what is differentiated.
+        lower: by what.
+        value: the derivative.
+        expression: how it is computed, if that can be said.
+    """
+
+    upper: Quantity
+    lower: Quantity
+    value: float
+    expression: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way from the weight to the loss; its share of the gradient is the product."""
+
+    factors: tuple[Factor, ...]
+    product: float
+    example: int | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The whole chain ∂L/∂w of one weight.
+
+    Attributes:
+        weight: the weight, with its value.
+        gradient: ∂L/∂w as the training uses it.
+        paths: the ways from the weight to the loss with the largest shares, largest first.
+        count: how many ways there are (a float, for there may be very many).
+        rest: the sum of the shares of the ways that are not told.
+        examples: for each example its share of the gradient, if the loss is a sum over examples.
+        equations: ∂L/∂w as upstream gradients times local derivatives, link by link.
+        new: the weight after the update.
+    """
+
+    weight: Quantity
+    gradient: Quantity
+    paths: tuple[Path, ...]
+    count: float
+    rest: float
+    examples: tuple[float, ...]
+    equations: tuple[Equation, ...]
+    new: Quantity
+
+
+@dataclass(frozen=True)
+class ParameterUpdate:
+    """One parameter in the fourth step.
+
+    Attributes:
+        path: of the parameter.
+        node: its number.
+        gradient: what the optimizer was given: after clipping, before penalties.
+        new: its new value.
+        change: new − old.
+        before: what the optimizer remembered of it, by name (``m``, ``v``, …).
+        after: the same after the update.
+        equations: the formula of the optimizer with the numbers of some elements, all of them in
+            small networks; an element has one equation or several, in order.
+    """
+
+    path: str
+    node: int
+    gradient: Values
+    new: Values
+    change: Values
+    before: Mapping[str, Values] = field(default_factory=dict)
+    after: Mapping[str, Values] = field(default_factory=dict)
+    equations: tuple[Equation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Update:
+    """The fourth step.
+
+    Attributes:
+        optimizer: its class, such as ``Adam``.
+        options: the options that shape the step, as JSON data.
+        formula: its formula, one line each, as documented.
+        step: the number t of this update, from 1.
+        rate: the learning rate of this update (of the first group).
+        schedule: the class of the schedule of the rate; empty if the rate is constant.
+        gradient_norm: of all gradients together, before clipping.
+        clip_factor: what clipping by norm multiplied them by; 1 without.
+        equations: numbers that all parameters share, such as bias corrections and clipping.
+        parameters: each parameter.
+        predicted: the loss after the step as the gradient promises: L + Σ ∂L/∂w · Δw.
+        loss: the loss of the same examples after the step.
+    """
+
+    optimizer: str
+    options: Mapping[str, Any]
+    formula: tuple[str, ...]
+    step: int
+    rate: float
+    schedule: str
+    gradient_norm: float
+    clip_factor: float
+    equations: tuple[Equation, ...]
+    parameters: tuple[ParameterUpdate, ...]
+    predicted: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """One row of a table as it stands in the file, before any preprocessing.
+
+    Attributes:
+        number: of the row in the file, from 0.
+        cells: column, text as it stands there, what it is encoded as, and the input it goes into.
+        target: the cell of the target.
+        prediction: what the model says, as text in the target's unit.
+    """
+
+    number: int
+    cells: tuple[Mapping[str, Any], ...]
+    target: Mapping[str, Any] | None = None
+    prediction: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The four steps of backpropagation for one network and some examples, with every number.
+
+    Attributes:
+        title: what is explained.
+        story: sentences that introduce it, for those who see such a thing for the first time.
+        notation: ``leibniz`` (∂L/∂z) or ``delta`` (δ).
+        dtype: element type of the computation.
+        loss: the loss before the step.
+        layers: groups of nodes in forward order.
+        nodes: the forward pass, inputs first; `Node.id` is the place in this tuple.
+        error: the second step.
+        update: the fourth step.
+        chains: the whole chains of some weights.
+        flow: paths of the layers where the gradient vanishes or explodes, with a sentence each.
+        rows: rows of a raw table, if the inputs come from one.
+        labels: for inputs by symbol: names of the elements on the last axis, such as columns.
+        graph: forward pass, backward pass and update as one graph in the JSON of
+            `chainrule.ir.serialize`, with names: see `collect.recomputable`; None if too large.
+        notes: sentences about what is not told, and why.
+    """
+
+    title: str
+    notation: str
+    dtype: str
+    loss: float
+    layers: tuple[Layer, ...]
+    nodes: tuple[Node, ...]
+    error: Error
+    update: Update
+    chains: tuple[Chain, ...] = ()
+    flow: tuple[tuple[str, str], ...] = ()
+    rows: tuple[RawRow, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    graph: Mapping[str, Any] | None = None
+    story: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON data.
+
+        Numbers are in full precision. What JSON has no number for is the text ``NaN``,
+        ``Infinity`` or ``-Infinity``.
+        """
+        found: dict[str, Any] = _plain(self)
+        return {"format": "chainrule.explanation", "version": 1, **found}
+
+    def to_text(self, width: int = 80) -> str:
+        """The explanation as text of so many columns, without colours."""
+        from .text import to_text
+
+        return to_text(self, width)
+
+    def to_markdown(self) -> str:
+        """The explanation as Markdown, with formulas that GitHub and notebooks set."""
+        from .markdown import to_markdown
+
+        return to_markdown(self)
+
+    def to_latex(self) -> str:
+        """The explanation as a LaTeX document that compiles as it is."""
+        from .latex import to_latex
+
+        return to_latex(self)
+
+    def to_html(self) -> str:
+        """The explanation as one self-contained page."""
+        from .html import to_html
+
+        found: str = to_html(self)
+        return found
+
+    def _repr_html_(self) -> str:
+        import html
+
+        page = html.escape(self.to_html(), quote=True)
+        return f'<iframe srcdoc="{page}" style="width:100%;height:44em;border:0"></iframe>'
+
+    def __repr__(self) -> str:
+        return self.to_text()
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dicts, arrays as lists, numbers as JSON has them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _special(value)
+    if isinstance(value, np.ndarray):
+        return numbers(value)
+    if isinstance(value, Quantity | Call):
+        kind = "call" if isinstance(value, Call) else "quantity"
+        return {"kind": kind, **_fields(value)}
+    if dataclasses.is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {one.name: _plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+
+
+def _special(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def numbers(array: Array) -> list[Any]:
+    """The elements in row-major order: as few digits as give the same numbers back."""
+    flat = array.ravel()
+    if flat.dtype == np.float32:
+        flat = flat.astype("U24").astype(np.float64)
+    listed: list[Any] = flat.tolist()
+    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        return [x if math.isfinite(x) else _special(x) for x in listed]
+    return listed

@@ -1,0 +1,36 @@
+"""Where the gradient vanishes or explodes on its way back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .explanation import Layer
+
+#: The gradient by a layer's weights is called vanishing when it is so many times smaller than the
+#: largest of the network, and exploding when it is larger than the typical one by this factor.
+VANISHING = 1e-4
+EXPLODING = 1e4
+
+
+def flow_notes(layers: Sequence[Layer]) -> tuple[tuple[str, str], ...]:
+    """Layers with a remarkable gradient, each with a sentence."""
+    sizes = {
+        layer.path: layer.weight_gradient for layer in layers if layer.weight_gradient is not None
+    }
+    finite = sorted(g for g in sizes.values() if math.isfinite(g) and g > 0)
+    found = []
+    for path, size in sizes.items():
+        if not math.isfinite(size):
+            found.append((path, "The gradient is not a finite number."))
+        elif size == 0:
+            found.append((path, "Nothing flows back to this layer: its gradient is 0."))
+        elif size < VANISHING * finite[-1]:
+            times = finite[-1] / size
+            found.append((path, f"The gradient vanishes: it is {times:.0e} times smaller than "
+                          "in the layer with the largest."))  # fmt: skip
+        elif size > EXPLODING * finite[len(finite) // 2]:
+            times = size / finite[len(finite) // 2]
+            found.append((path, f"The gradient explodes: it is {times:.0e} times larger than "
+                          "in the middle one of the layers."))  # fmt: skip
+    return tuple(found)

@@ -1,0 +1,95 @@
+"""The step as one graph in JSON, for pages that compute it again when a slider moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.graph import Graph
+from ..ir.node import PLACEHOLDER, Node
+from ..ir.serialize import to_json
+from ..ir.types import Record
+from .explanation import numbers
+from .record import Step
+
+#: Larger steps are not computed again in a page.
+MAX_NODES = 3_000
+MAX_NUMBERS = 60_000
+
+
+def page_graph(step: Step, ids: dict[Node, int]) -> dict[str, Any] | None:
+    """Forward pass, backward pass, update, and the loss after it, as one graph.
+
+    Returns:
+        None if it is too large. Otherwise ``ir``, the graph as `chainrule.ir.to_json` writes it,
+        and the numbers of its nodes: ``values`` and ``gradients`` by the number of the explained
+        node, ``sent`` as (consumer, position, node), ``new`` by path, ``before`` and ``after`` by
+        the optimizer's own names, ``loss`` and ``loss_after``; ``inputs`` say for each
+        placeholder its ``name``, ``role`` (``input``, ``target``, ``parameter``, ``buffer`` or
+        ``state``) and ``value``, a flat list.
+    """
+    update = step.update
+    loss_after = _with_new_parameters(step)
+    outputs = [
+        *step.order,
+        *step.gradients.values(),
+        *(sent for _, _, sent in step.flows),
+        *update.new.values(),
+        *update.after.values(),
+        loss_after,
+    ]
+    leaves = [*step.inputs.values(), *step.variables, *update.before.values()]
+    graph = Graph(list(dict.fromkeys(leaves)), list(dict.fromkeys(outputs)))
+    size = sum(node.type.size for node in graph.nodes if node.op is PLACEHOLDER)
+    constants = sum(node.type.size for node in graph.nodes if not node.inputs) - size
+    records = any(isinstance(node.type, Record) for node in graph.nodes)
+    if records or len(graph.nodes) > MAX_NODES or size > MAX_NUMBERS or constants > MAX_NUMBERS:
+        return None
+    number = {node: place for place, node in enumerate(graph.nodes)}
+    return {
+        "ir": to_json(graph),
+        "inputs": [_input(node, step) | {"node": number[node]} for node in graph.inputs],
+        "values": [number[node] for node in step.order],
+        "gradients": {
+            str(ids[node]): number[found] for node, found in step.gradients.items() if node in ids
+        },
+        "sent": [
+            [ids[user], position, number[found]]
+            for user, position, found in step.flows
+            if user in ids
+        ],
+        "new": {path: number[node] for path, node in update.new.items()},
+        "before": {name: number[node] for name, node in update.before.items()},
+        "after": {name: number[node] for name, node in update.after.items()},
+        "loss": number[step.loss],
+        "loss_after": number[loss_after],
+    }
+
+
+def _input(node: Node, step: Step) -> dict[str, Any]:
+    for name, one in step.inputs.items():
+        if one is node:
+            role = "target" if name in step.target else "input"
+            return {"name": name, "role": role, "value": numbers(step.values[node])}
+    for name, one in step.update.before.items():
+        if one is node:
+            return {"name": name, "role": "state", "value": numbers(step.values[node])}
+    learned = node in step.parameters.values()
+    return {
+        "name": step.variables[node],
+        "role": "parameter" if learned else "buffer",
+        "value": numbers(step.values[node]),
+    }
+
+
+def _with_new_parameters(step: Step) -> Node:
+    """The forward pass once more, with the new values of the parameters."""
+    new = {node: step.update.new[path] for path, node in step.parameters.items()}
+    for node in step.order:
+        if node not in new:
+            sources = tuple(new[source] for source in node.inputs)
+            new[node] = node
+            if sources != node.inputs:
+                new[node] = Node(
+                    node.op, sources, node.attributes, node.type, None, node.watched, node.origin
+                )
+    return new[step.loss]

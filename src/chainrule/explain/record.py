@@ -1,0 +1,437 @@
+"""Runs one training step and keeps everything: every value, every gradient, every contribution.
+
+The graph is the one that a training step traces: the forward pass, the chain rule's own walk back
+through it, and the optimizer's update, before any pass has simplified it. Only loops over time are
+written out, and what is computed twice is computed once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..compile import trace
+from ..differentiate import pull_back
+from ..errors import ChainruleError, ConfigError, DataError, DerivativeError
+from ..ir.graph import Graph, topological_order
+from ..ir.node import CONSTANT, PLACEHOLDER, Node, constant, placeholder
+from ..ir.types import Type, as_value
+from ..nn import Module
+from ..ops import ones_like
+from ..optim import Optimizer
+from ..passes import eliminate_common_subexpressions
+from ..tensor import TRACE_BIT, Parameter, Tensor, Variable, as_tensor
+from .unroll import Unrolled
+
+Array = np.ndarray[Any, Any]
+
+
+#: Up to so many parameters every number of the update is kept.
+_ALL_OF_UPDATE = 200_000
+
+
+@dataclass
+class Step:
+    """What one training step computed.
+
+    Attributes:
+        loss: the node of the loss.
+        outputs: what the network gave, in the order in which it gave it.
+        order: all nodes of the forward pass, inputs first.
+        inputs: the nodes of the arguments by name.
+        target: the names of those that are no input of the network.
+        variables: paths of the variables by node.
+        parameters: nodes of what is learned, by path.
+        gradients: for each node that the loss depends on through something learned, or for an
+            input, the node of its gradient.
+        flows: (consumer, position, contribution) for each input of a node on the way back.
+        update: the nodes of the fourth step.
+        values: the value of every node.
+        time: for nodes out of a loop over time their step.
+        twin: for such nodes the one of the loop's body, which all steps share.
+        kept_loops: loops that were too long to be written out.
+    """
+
+    loss: Node
+    outputs: list[Node]
+    order: list[Node]
+    inputs: dict[str, Node]
+    target: set[str]
+    variables: dict[Node, str]
+    parameters: dict[str, Node]
+    gradients: dict[Node, Node]
+    flows: list[tuple[Node, int, Node]]
+    update: Updated
+    values: dict[Node, Any]
+    time: dict[Node, int]
+    twin: dict[Node, Node]
+    kept_loops: list[Node]
+
+
+@dataclass
+class Updated:
+    """The nodes of the fourth step.
+
+    Attributes:
+        given: by path the gradient that the optimizer got.
+        new: by path the new value of the parameter.
+        own: by path what the optimizer calls the parameter.
+        before: what the optimizer remembers, by its own names: the node of the old value.
+        after: the same for the new value.
+        loss: the loss with the new parameters.
+    """
+
+    given: dict[str, Node] = field(default_factory=dict)
+    new: dict[str, Node] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
+    before: dict[str, Node] = field(default_factory=dict)
+    after: dict[str, Node] = field(default_factory=dict)
+    loss: float = float("nan")
+
+
+def record(
+    function: Callable[..., Any],
+    inputs: Mapping[str, Any],
+    target: Iterable[str],
+    names: Mapping[int, str],
+    optimizer: Optimizer,
+) -> Step:
+    """Trace a step, run it, keep all values.
+
+    Args:
+        function: takes the inputs by name; returns the loss, and what the network gave.
+        inputs: arrays by name, or trees of arrays.
+        target: which of the inputs are targets.
+        names: paths of variables by their identity.
+        optimizer: makes the update; it is left as it is.
+
+    Raises:
+        DerivativeError: the loss is not a single number.
+        ConfigError: nothing is learned.
+        DataError: an index among the inputs is out of range.
+    """
+    target = list(target)
+    traced = trace(lambda **given: function(**given), **inputs)
+    count = len(traced.graph.outputs) - len(traced.assigned)
+    merged = eliminate_common_subexpressions(
+        Graph(traced.graph.inputs, traced.graph.outputs[:count])
+    )
+    unrolled = Unrolled(merged)
+    graph = unrolled.graph
+    loss, *outputs = graph.outputs
+    _need_single_number(loss)
+    leaves = _named_leaves(inputs)
+    arguments = dict(zip([name for name, _ in leaves], graph.inputs, strict=False))
+    values: dict[Node, Any] = {
+        node: as_tensor(leaf).numpy() for node, (_, leaf) in zip(graph.inputs, leaves, strict=False)
+    }
+    by_variable: dict[int, Node] = {}
+    variables: dict[Node, str] = {}
+    rest = zip(graph.inputs[len(leaves) :], traced.variables, strict=True)
+    for number, (node, variable) in enumerate(rest):
+        by_variable[id(variable)] = node
+        variables[node] = names.get(id(variable)) or variable.name or f"w{number}"
+        values[node] = variable.numpy()
+    learned = _learned(optimizer, names)
+    if not learned:
+        raise ConfigError(
+            "There is nothing to learn.",
+            expected="a model with parameters that are not frozen",
+            hint="Make weights with cr.parameter(...), or unfreeze them.",
+        )
+    nodes = {path: by_variable.get(id(w)) or placeholder(w.type, path, TRACE_BIT)
+             for path, w in learned.items()}  # fmt: skip
+    for path, w in learned.items():
+        values.setdefault(nodes[path], w.numpy())
+        variables.setdefault(nodes[path], path)
+    targets = {n for n in arguments if any(_inside(n, one) for one in target)}
+    given = [node for name, node in arguments.items() if name not in targets]
+    floats = [node for node in given if node.type.is_float]
+    gradients, flows = _backward(loss, [*nodes.values(), *floats])
+    step = Step(
+        loss=loss,
+        outputs=outputs,
+        order=topological_order([*given, *outputs, loss]),
+        inputs=arguments,
+        target=targets,
+        variables=variables,
+        parameters=nodes,
+        gradients=gradients,
+        flows=flows,
+        update=Updated(),
+        values=values,
+        time=unrolled.step,
+        twin=unrolled.twin,
+        kept_loops=unrolled.kept,
+    )
+    _update(step, optimizer, learned)
+    updated = step.update
+    sent = [contribution for _, _, contribution in flows]
+    evaluate([*step.order, *gradients.values(), *sent, *updated.given.values()], values)
+    # Of the update only results and shared numbers are kept: a large network has no room for more.
+    results = [*updated.new.values(), *updated.after.values()]
+    shared = [node for node in topological_order(results) if not node.type.shape]
+    keep = None if sum(w.size for w in learned.values()) <= _ALL_OF_UPDATE else {*results, *shared}
+    evaluate([*results, *shared], values, keep)
+    updated.loss = _loss_after(step)
+    return step
+
+
+def _inside(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+def _need_single_number(loss: Node) -> None:
+    if loss.type.size != 1 or not loss.type.is_float:
+        raise DerivativeError(
+            "What is explained is not a loss: a loss is a single number.",
+            expected="one floating-point number",
+            found=str(loss.type),
+            hint="Average it: loss.mean(). For a model, say which loss it is trained with: "
+            "loss='mse' or loss='cross_entropy'.",
+        )
+
+
+def _named_leaves(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The arrays in the inputs, with names such as ``x`` or ``x.price``."""
+    found: list[tuple[str, Any]] = []
+
+    def walk(name: str, item: Any) -> None:
+        if isinstance(item, dict):
+            for key, inner in item.items():
+                walk(f"{name}.{key}", inner)
+        elif isinstance(item, list | tuple):
+            for number, inner in enumerate(item):
+                walk(f"{name}.{number}", inner)
+        elif isinstance(item, Tensor | np.ndarray | np.generic | float) and not isinstance(
+            item, Variable
+        ):
+            found.append((name, item))
+
+    for name, item in inputs.items():
+        walk(name, item)
+    return found
+
+
+def _learned(optimizer: Optimizer, names: Mapping[int, str]) -> dict[str, Parameter]:
+    """What the optimizer changes, by path."""
+    learned = {p: w for p, w in optimizer.parameters().items() if w.requires_grad}
+    return {names.get(id(w), p): w for p, w in learned.items()}
+
+
+def _backward(
+    loss: Node, targets: list[Node]
+) -> tuple[dict[Node, Node], list[tuple[Node, int, Node]]]:
+    """The third step, by the walk that every gradient of chainrule takes."""
+    gradients: dict[Node, Node] = {}
+    flows: list[tuple[Node, int, Node]] = []
+
+    def on_flow(node: Node, position: int, upstream: Tensor | None, sent: Tensor) -> None:
+        if upstream is not None:
+            gradients[node] = upstream.node
+        flows.append((node, position, sent.node))
+
+    start = Tensor(loss)
+    found = pull_back([start], [ones_like(start)], targets, TRACE_BIT, on_flow)
+    for target, gradient in zip(targets, found, strict=True):
+        if gradient is not None:
+            gradients[target] = gradient.node
+    return gradients, flows
+
+
+def _update(step: Step, optimizer: Optimizer, learned: dict[str, Parameter]) -> None:
+    """The fourth step, traced by itself and put behind the others."""
+    own_paths = {id(w): path for path, w in optimizer.parameters().items()}
+
+    step.update.own = {path: own_paths[id(w)] for path, w in learned.items()}
+
+    def update(gradients: dict[str, Tensor], loss: Tensor) -> None:
+        optimizer.update(gradients, loss=loss)
+
+    types = {own_paths[id(w)]: w.type for w in learned.values()}
+    traced = trace(update, types, step.loss.type)
+    graph = traced.graph
+    new: dict[Node, Node] = {}
+    for node, (path, w) in zip(graph.inputs, learned.items(), strict=False):
+        gradient = step.gradients.get(step.parameters[path])
+        if gradient is None:  # the loss does not depend on it
+            gradient = constant(np.broadcast_to(w.dtype.type(0), w.shape))
+        new[node] = step.update.given[path] = gradient
+    count = len(learned)
+    if len(graph.inputs) - len(traced.variables) > count:
+        new[graph.inputs[count]] = step.loss
+    names = {id(kept): name for name, kept in optimizer.buffers().items()}
+    places = {id(w): step.parameters[path] for path, w in learned.items()}
+    first = len(graph.inputs) - len(traced.variables)
+    for node, variable in zip(graph.inputs[first:], traced.variables, strict=True):
+        if id(variable) in places:
+            new[node] = places[id(variable)]
+        else:
+            name = names.get(id(variable), variable.name or "state")
+            new[node] = step.update.before[name] = placeholder(node.type, name, TRACE_BIT)
+            step.values[new[node]] = variable.numpy()
+    for node in graph.nodes:
+        if node not in new:
+            sources = tuple(new[source] for source in node.inputs)
+            new[node] = node
+            if sources != node.inputs:
+                new[node] = Node(
+                    node.op, sources, node.attributes, node.type, None, node.watched, node.origin
+                )
+    paths = {id(w): path for path, w in learned.items()}
+    outputs = graph.outputs[len(graph.outputs) - len(traced.assigned) :]
+    for variable, output in zip(traced.assigned, outputs, strict=True):
+        if id(variable) in paths:
+            step.update.new[paths[id(variable)]] = new[output]
+        else:
+            step.update.after[names.get(id(variable), variable.name or "state")] = new[output]
+
+
+def evaluate(
+    wanted: Iterable[Node], values: dict[Node, Any], keep: set[Node] | None = None
+) -> None:
+    """Compute the nodes with NumPy, by the meaning of each operation.
+
+    Args:
+        wanted: the nodes.
+        values: what is known; it learns the others.
+        keep: of what is new keep only these; everything without.
+    """
+    order = _missing(wanted, values)
+    uses = Counter(source for node in order for source in set(node.inputs))
+    new = set(order)
+    with np.errstate(all="ignore"):
+        for node in order:
+            if node.op is CONSTANT:
+                values[node] = node.value
+                continue
+            assert node.op.compute is not None
+            operands = [values[source] for source in node.inputs]
+            try:
+                values[node] = as_value(node.op.compute(np, *operands, **node.attributes))
+            except IndexError as error:
+                raise _out_of_range(node, operands, error) from None
+            for source in set(node.inputs) if keep is not None else ():
+                uses[source] -= 1
+                if not uses[source] and source in new and source not in (keep or ()):
+                    del values[source]
+
+
+def _missing(wanted: Iterable[Node], values: dict[Node, Any]) -> list[Node]:
+    """The nodes without values that the wanted ones need, inputs first."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack = [(node, False) for node in reversed(list(wanted))]
+    while stack:
+        node, inputs_are_done = stack.pop()
+        if node in done or node in values:
+            continue
+        if inputs_are_done or not node.inputs:
+            done.add(node)
+            order.append(node)
+            continue
+        stack.append((node, True))
+        stack.extend((source, False) for source in reversed(node.inputs))
+    return order
+
+
+def _out_of_range(node: Node, operands: list[Any], error: IndexError) -> ChainruleError:
+    """An index that is too large: usually the number of a class in the target."""
+    indices = next((x for x in operands[1:] if x.dtype.kind in "iu"), None)
+    axis = node.attributes.get("axis", 0)
+    extent = node.inputs[0].type.shape[axis]
+    found = str(error)
+    if indices is not None and indices.size:
+        wrong = indices[(indices < 0) | (indices >= extent)].ravel()
+        found = ", ".join(str(i) for i in np.unique(wrong)[:5].tolist())
+    return DataError(
+        "A whole number in the data is out of range: there is no such class or word.",
+        where=str(node.origin) if node.origin and str(node.origin) else None,
+        expected=f"from 0 to {extent - 1}",
+        found=found,
+        hint="Classes are counted from 0; a network with k outputs knows 0 to k - 1.",
+    )
+
+
+def _loss_after(step: Step) -> float:
+    """The forward pass once more, with the new parameters."""
+    values = {node: step.values[node] for node in step.order if node.op is PLACEHOLDER}
+    for path, node in step.update.new.items():
+        values[step.parameters[path]] = step.values[node]
+    evaluate([step.loss], values, {step.loss})
+    return float(values[step.loss].item())
+
+
+# ---- what the user gave ----------------------------------------------------------------------
+
+
+def variable_names(function: Any) -> dict[int, str]:
+    """Paths of the variables that a model has, or that a function finds around it."""
+    if isinstance(function, Module):
+        return {id(v): path for path, v in function.variables().items()}
+    names: dict[int, str] = {}
+    try:
+        around = inspect.getclosurevars(inspect.unwrap(function))
+    except TypeError:
+        return names
+    for name, found in {**around.globals, **around.nonlocals}.items():
+        collect_names(name, found, names)
+    return names
+
+
+def collect_names(name: str, found: Any, names: dict[int, str]) -> None:
+    """The variables in a module, list or dict, by ``name`` and their path in it."""
+    if isinstance(found, Variable):
+        names.setdefault(id(found), name)
+    elif isinstance(found, Module):
+        for path, variable in found.variables().items():
+            names.setdefault(id(variable), f"{name}.{path}")
+    elif isinstance(found, dict):
+        for key, item in found.items():
+            collect_names(f"{name}.{key}", item, names)
+    elif isinstance(found, list | tuple) and not isinstance(found, Type):
+        for number, item in enumerate(found):
+            collect_names(f"{name}.{number}", item, names)
+
+
+def variables_read(function: Callable[..., Any], inputs: Mapping[str, Any]) -> list[Variable]:
+    """The variables that a function reads, in the order in which it reads them."""
+    return trace(lambda **given: function(**given), **inputs).variables
+
+
+def as_arrays(data: Any, dtype: Any = None) -> Any:
+    """Lists of numbers as arrays; tensors, arrays and dicts of them stay what they are."""
+    if isinstance(data, dict):
+        return {str(key): as_arrays(item, dtype) for key, item in data.items()}
+    if isinstance(data, tuple):
+        return tuple(as_arrays(item, dtype) for item in data)
+    if isinstance(data, Tensor):
+        return data.numpy()
+    if hasattr(data, "to_numpy"):
+        data = data.to_numpy()
+    if isinstance(data, np.ndarray):
+        return as_tensor(data).numpy()
+    array = np.asarray(data)
+    if array.dtype.kind == "f" and dtype is not None:
+        array = array.astype(dtype)
+    elif array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            "The data are not numbers.",
+            expected="arrays, tensors, or lists of numbers",
+            found=type(data).__name__,
+        )
+    return array
+
+
+def flat(data: Any) -> list[Any]:
+    """The arrays in the data."""
+    leaves: list[Any] = tree.flatten(data)[0]
+    return leaves

@@ -1,0 +1,144 @@
+"""An explanation as text, for terminals of any width."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+
+from .explanation import Explanation
+from .story import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
+from .writing import DIGITS, Writer
+
+_BAR = "▏▎▍▌▋▊▉█"
+
+
+def to_text(told: Explanation, width: int = 80, digits: int = DIGITS) -> str:
+    """The explanation as text without colours.
+
+    Args:
+        told: what to tell.
+        width: columns.
+        digits: significant digits.
+    """
+    writer = Writer(told.notation, digits)
+    lines: list[str] = []
+    before: Part | None = None
+    for part in parts(told, writer):
+        if before is not None and _apart(before, part):
+            lines.append("")
+        lines += _set(part, width)
+        before = part
+    return "\n".join(lines) + "\n"
+
+
+def _apart(before: Part, part: Part) -> bool:
+    """Whether a blank line belongs between two parts."""
+    if isinstance(before, Formula) and isinstance(part, Formula):
+        return len(before.sides) > 2 or len(part.sides) > 2
+    same = isinstance(before, Prose) and isinstance(part, Prose)
+    is_list = same and isinstance(part, Prose) and part.text.startswith("•")
+    return not is_list
+
+
+def _set(part: Part, width: int) -> Iterator[str]:
+    if isinstance(part, Heading):
+        yield from _heading(part, width)
+    elif isinstance(part, Prose):
+        hang = "  " if part.text.startswith(("• ", "! ")) else ""
+        yield from textwrap.wrap(part.text, width, subsequent_indent=hang)
+    elif isinstance(part, Formula):
+        yield from _formula(part, width)
+    elif isinstance(part, Lines):
+        yield from (f"    {line}" for line in part.lines)
+    elif isinstance(part, Grid):
+        yield from _grid(part, width)
+    else:
+        yield from _bars(part, width)
+
+
+def _heading(part: Heading, width: int) -> Iterator[str]:
+    if part.level == 0:
+        yield part.text
+        yield "═" * min(len(part.text), width)
+    elif part.level == 1:
+        yield f"── {part.text} ".ljust(width, "─")
+    else:
+        yield part.text
+        yield "─" * min(len(part.text), width)
+
+
+def _formula(part: Formula, width: int) -> Iterator[str]:
+    """On one line if it fits, otherwise one side below the other; long sides are broken."""
+    note = f"  ({part.note})" if part.note else ""
+    line = "  " + " = ".join(part.sides)
+    if len(line + note) <= width:
+        yield line + note
+        return
+    left, *sides = part.sides
+    indent = min(len(left) + 2, 10)
+    if len(left) + 2 > 10 or len(f"  {left} = {sides[0]}") > width:
+        yield f"  {left}{note}"
+        note = ""
+    else:
+        yield from _broken(f"  {left} = {sides.pop(0)}{note}", width, indent + 4)
+    for side in sides:
+        yield from _broken(f"{' ' * indent} = {side}", width, indent + 4)
+
+
+def _broken(line: str, width: int, indent: int) -> Iterator[str]:
+    """A line broken before an operator."""
+    while len(line) > width:
+        cuts = [
+            place
+            for mark in (" + ", " - ", " · ", " / ", "  (")
+            for place in _places(line, mark, width)
+            if line[:place].strip() not in ("", "=")
+        ]
+        if not cuts:
+            break
+        place = max(cuts)
+        yield line[:place]
+        line = " " * indent + line[place:].strip()
+    yield line
+
+
+def _places(line: str, mark: str, width: int) -> Iterator[int]:
+    start = len(line) - len(line.lstrip()) + 3
+    place = line.find(mark, start)
+    while 0 <= place < width:
+        yield place
+        place = line.find(mark, place + 1)
+
+
+def _grid(part: Grid, width: int) -> Iterator[str]:
+    rows = [part.header, *part.rows]
+    extents = [max(len(row[i]) for row in rows) for i in range(len(part.header))]
+    while sum(extents) + 2 * len(extents) > width and max(extents) > 8:
+        extents[extents.index(max(extents))] -= 1
+    for row in rows:
+        cells = (
+            (cell if len(cell) <= n else cell[: n - 1] + "…").ljust(n)
+            for cell, n in zip(row, extents, strict=True)
+        )
+        yield ("  " + "  ".join(cells)).rstrip()
+
+
+def _bars(part: Bars, width: int) -> Iterator[str]:
+    """Bars on a logarithmic scale: a step of one column's tenth is a factor."""
+    yield f"  {part.title}"
+    sizes = [size for _, size in part.rows if size > 0 and math.isfinite(size)]
+    if not sizes:
+        sizes = [1.0]
+    names = min(max(len(name) for name, _ in part.rows), 24)
+    room = max(width - names - 16, 8)
+    low, high = math.log10(min(sizes)), math.log10(max(sizes))
+    low = min(math.floor(low), high - 3)
+    for name, size in part.rows:
+        label = name if len(name) <= names else "…" + name[-names + 1 :]
+        bar = ""
+        if size > 0 and math.isfinite(size):
+            share = (math.log10(size) - low) / (high - low)
+            eighths = max(round(share * room * 8), 1)
+            bar = "█" * (eighths // 8) + (_BAR[eighths % 8 - 1] if eighths % 8 else "")
+        yield f"    {label.ljust(names)}  {size:8.2g}  {bar}".rstrip()
