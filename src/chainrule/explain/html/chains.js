@@ -1,0 +1,72 @@
+/* The chain rule along the equations of the page: what depends on an element, with which slope, and
+   every way from it to the loss. */
+const Chains = (() => {
+  const keyOf = (q) => `${q.node}:${q.index}`;
+  let equations, uses, goal, memory;
+
+  /** Every element that has an equation, and who uses it. */
+  function setup(explanation) {
+    equations = new Map();
+    uses = new Map();
+    memory = new Map();
+    goal = `${explanation.error.node}:0`;
+    const all = explanation.nodes.flatMap((node) => node.forward);
+    all.push(...explanation.error.examples, ...explanation.error.batch);
+    for (const equation of all) {
+      const key = keyOf(equation.left);
+      if (equation.left.of !== "value" || equation.left.node === null || equations.has(key)) continue;
+      equations.set(key, equation);
+      const sources = new Set(Numbers.quantities(equation.right).filter(isElement).map(keyOf));
+      for (const source of sources) {
+        if (!uses.has(source)) uses.set(source, []);
+        uses.get(source).push(equation);
+      }
+    }
+  }
+
+  const isElement = (q) => q.of === "value" && q.node !== null;
+  const forget = () => memory.clear();
+
+  /** ∂left/∂element of one equation. */
+  function factor(equation, key) {
+    return Numbers.slope(equation.right, (q) => isElement(q) && keyOf(q) === key, Live.number);
+  }
+
+  /** ∂L/∂element: the sum over all ways, and how many there are. */
+  function toLoss(key) {
+    if (key === goal) return { slope: 1, count: 1 };
+    if (!memory.has(key)) {
+      let slope = 0, count = 0;
+      for (const equation of uses.get(key) || []) {
+        const onward = toLoss(keyOf(equation.left));
+        slope += onward.slope * factor(equation, key);
+        count += onward.count;
+      }
+      memory.set(key, { slope, count });
+    }
+    return memory.get(key);
+  }
+
+  /** The ways from an element to the loss with the largest shares. */
+  function paths(key, limit = 24) {
+    let found = [{ at: key, links: [], product: 1 }], done = [];
+    while (found.length) {
+      const next = [];
+      for (const path of found) {
+        if (path.at === goal) { done.push(path); continue; }
+        for (const equation of uses.get(path.at) || []) {
+          const value = factor(equation, path.at), to = keyOf(equation.left);
+          if (toLoss(to).count)
+            next.push({ at: to, links: [...path.links, { equation, value, from: path.at }],
+              product: path.product * value });
+        }
+      }
+      const weight = (path) => Math.abs(path.product * toLoss(path.at).slope);
+      found = next.sort((a, b) => weight(b) - weight(a)).slice(0, limit);
+    }
+    return done.sort((a, b) => Math.abs(b.product) - Math.abs(a.product)).slice(0, limit);
+  }
+
+  return { setup, forget, factor, toLoss, paths, keyOf, equation: (key) => equations.get(key),
+    users: (key) => uses.get(key) || [] };
+})();

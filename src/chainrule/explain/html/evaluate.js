@@ -1,0 +1,663 @@
+"use strict";
+/* Runs a graph (the JSON of chainrule.ir.serialize) node by node, by the meaning that every
+   operation has in Python. All elements are float64; whole numbers are exact up to 2^53, truth
+   values are 0 and 1. An array is {type: dtype name, shape, data: Float64Array}; the value of a node
+   with several results is a list of arrays. */
+const Graphs = (() => {
+  // ---- arrays --------------------------------------------------------------------------------
+
+  const sizeOf = (shape) => shape.reduce((total, extent) => total * extent, 1);
+  const make = (type, shape, data) => ({ type, shape, data: data || new Float64Array(sizeOf(shape)) });
+  const map = (x, f, type = x.type) => make(type, x.shape, Float64Array.from(x.data, f));
+
+  /** Elements to step over for one more along each axis, in row-major order. */
+  function stridesOf(shape) {
+    const strides = new Array(shape.length);
+    let step = 1;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      strides[axis] = step;
+      step *= shape[axis];
+    }
+    return strides;
+  }
+
+  /** Calls visit(place) for every element that a start and strides reach, in row-major order. */
+  function walk(shape, strides, start, visit) {
+    const rank = shape.length, index = new Array(rank).fill(0);
+    let place = start;
+    for (let left = sizeOf(shape); left > 0; left--) {
+      visit(place);
+      for (let axis = rank - 1; axis >= 0; axis--) {
+        place += strides[axis];
+        if (++index[axis] < shape[axis]) break;
+        place -= strides[axis] * shape[axis];
+        index[axis] = 0;
+      }
+    }
+  }
+
+  /** The elements that a start and strides reach, as an array of their own. */
+  function view(x, shape, strides, start = 0) {
+    const y = make(x.type, shape);
+    let next = 0;
+    walk(shape, strides, start, (place) => { y.data[next++] = x.data[place]; });
+    return y;
+  }
+
+  function transpose(x, axes) {
+    const strides = stridesOf(x.shape);
+    return view(x, axes.map((a) => x.shape[a]), axes.map((a) => strides[a]));
+  }
+
+  const reshape = (x, shape) => make(x.type, shape, x.data);
+  const others = (x, axes) => x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
+  const product = (items) => items.reduce((a, b) => a * b, 1);
+
+  // ---- reductions: every row of a matrix whose columns are the axes in question ---------------
+
+  function reduce(x, axes, f, type = x.type) {
+    const kept = others(x, axes), rows = transpose(x, [...kept, ...axes]);
+    const y = make(type, kept.map((axis) => x.shape[axis]));
+    const width = product(axes.map((axis) => x.shape[axis]));
+    for (let row = 0; row < y.data.length; row++)
+      y.data[row] = f(rows.data.subarray(row * width, (row + 1) * width));
+    return y;
+  }
+
+  /** f gives a row for a row; the result has the shape of x. */
+  function along(x, axis, f, type = x.type) {
+    const kept = others(x, [axis]), order = [...kept, axis], rows = transpose(x, order);
+    const width = x.shape[axis];
+    const y = make(type, rows.shape);
+    if (width)
+      for (let start = 0; start < y.data.length; start += width)
+        y.data.set(f(rows.data.subarray(start, start + width)), start);
+    return transpose(y, x.shape.map((_, a) => order.indexOf(a)));
+  }
+
+  const total = (row) => { let s = 0; for (const v of row) s += v; return s; };
+  const largest = (row) => { let m = -Infinity; for (const v of row) m = Math.max(m, v); return m; };
+  const smallest = (row) => { let m = Infinity; for (const v of row) m = Math.min(m, v); return m; };
+
+  /** m + ln Σ exp(x - m) with m the largest: nothing overflows. */
+  function logsumexp(row) {
+    const top = largest(row), safe = Number.isFinite(top) ? top : 0;
+    return safe + Math.log(total(row.map((v) => Math.exp(v - safe))));
+  }
+
+  function softmax(row) {
+    const top = largest(row), powers = row.map((v) => Math.exp(v - top)), sum = total(powers);
+    return powers.map((p) => p / sum);
+  }
+
+  function logSoftmax(row) {
+    const top = largest(row), centred = row.map((v) => v - top);
+    const log = Math.log(total(centred.map(Math.exp)));
+    return centred.map((v) => v - log);
+  }
+
+  function cumulate(row, reverse) {
+    const sums = Float64Array.from(row);
+    if (reverse) sums.reverse();
+    for (let i = 1; i < sums.length; i++) sums[i] += sums[i - 1];
+    return reverse ? sums.reverse() : sums;
+  }
+
+  function argmax(row) {
+    let best = 0;
+    for (let i = 1; i < row.length; i++)
+      if (row[i] > row[best] || (Number.isNaN(row[i]) && !Number.isNaN(row[best]))) best = i;
+    return best;
+  }
+
+  /** NaN comes last, equals keep their order. */
+  function argsort(row) {
+    const key = (v) => (Number.isNaN(v) ? 1 : 0);
+    return Float64Array.from([...row.keys()].sort(
+      (i, j) => key(row[i]) - key(row[j]) || (row[i] < row[j] ? -1 : row[i] > row[j] ? 1 : i - j)));
+  }
+
+  function searchsorted(bounds, values, side) {
+    return map(values, (v) => {
+      let low = 0, high = bounds.data.length;
+      while (low < high) {
+        const middle = (low + high) >> 1, bound = bounds.data[middle];
+        if (side === "left" ? bound < v : bound <= v) low = middle + 1; else high = middle;
+      }
+      return low;
+    }, "int64");
+  }
+
+  // ---- functions that JavaScript lacks -------------------------------------------------------
+
+  function erf(x) {
+    if (Math.abs(x) > 2) return x > 0 ? 1 - erfc(x) : erfc(-x) - 1;
+    let term = x, sum = x; // Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!: all terms of one sign
+    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+      term *= (2 * x * x) / (2 * n + 1);
+      sum += term;
+    }
+    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  }
+
+  function erfc(x) {
+    if (Number.isNaN(x)) return NaN;
+    if (x < 2) return x < -2 ? 2 - erfc(-x) : 1 - erf(x);
+    let fraction = 0; // the continued fraction x + (1/2)/(x + 1/(x + (3/2)/(x + …)))
+    for (let n = 120; n > 0; n--) fraction = n / 2 / (x + fraction);
+    return x === Infinity ? 0 : Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + fraction);
+  }
+
+  /** Winitzki's approximation, then Halley's steps, as in Python. */
+  function erfinv(y) {
+    if (!(Math.abs(y) < 1)) return Math.abs(y) > 1 ? NaN : y * Infinity;
+    const size = Math.abs(y), log = Math.log1p(-y) + Math.log1p(y), a = 0.147;
+    const t = 2 / (Math.PI * a) + log / 2;
+    let x = Math.sqrt(Math.max(Math.sqrt(t * t - log / a) - t, 0));
+    for (let n = 0; n < 3; n++) {
+      const error = size > 0.5 ? 1 - size - erfc(x) : erf(x) - size;
+      const step = ((error * Math.sqrt(Math.PI)) / 2) * Math.exp(x * x);
+      x -= step / (1 + x * step);
+    }
+    return y < 0 ? -x : x;
+  }
+
+  const BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798];
+
+  /** ln |Γ|: the recurrence up to large x, then Stirling's series; reflected below 0. */
+  function lgamma(x) {
+    if (x <= 0)
+      return x === Math.floor(x) ? Infinity
+        : Math.log(Math.PI / Math.abs(Math.sin(Math.PI * (x - 2 * Math.round(x / 2))))) - lgamma(1 - x);
+    let factor = 1;
+    for (; x < 15; x++) factor *= x;
+    let series = (x - 0.5) * Math.log(x) - x + Math.log(2 * Math.PI) / 2;
+    BERNOULLI.forEach((b, i) => { series += b / ((2 * i + 2) * (2 * i + 1) * x ** (2 * i + 1)); });
+    return x === Infinity ? Infinity : series - Math.log(factor);
+  }
+
+  const factorial = (n) => (n > 1 ? n * factorial(n - 1) : 1);
+
+  /** The derivative of this order of digamma: recurrence, then the asymptotic series. */
+  function polygamma(x, order) {
+    if (x < 0)
+      return order || x === Math.floor(x) ? NaN
+        : polygamma(1 - x, 0) - Math.PI / Math.tan(Math.PI * x);
+    const sign = (-1) ** (order + 1);
+    let sum = 0;
+    for (; x < 15 + order; x++) sum += (sign * factorial(order)) / x ** (order + 1);
+    let tail = order ? factorial(order - 1) / x ** order : -Math.log(x);
+    tail += factorial(order) / (2 * x ** (order + 1));
+    BERNOULLI.forEach((b, i) => {
+      const k = 2 * i + 2;
+      tail += (b * factorial(k + order - 1)) / factorial(k) / x ** (k + order);
+    });
+    return sum + sign * tail;
+  }
+
+  function roundToEven(x) {
+    const below = Math.floor(x), rest = x - below;
+    if (rest !== 0.5) return Math.round(x);
+    return below % 2 === 0 ? below : below + 1;
+  }
+
+  function sigmoid(x) {
+    const e = Math.exp(-Math.abs(x)); // at most 1: never overflows
+    return (x >= 0 ? 1 : e) / (1 + e);
+  }
+
+  function remainder(a, b) {
+    const rest = a % b;
+    return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+  }
+
+  function floorDivide(a, b) {
+    if (b === 0) return a / b;
+    const quotient = (a - remainder(a, b)) / b, low = Math.floor(quotient);
+    return quotient - low > 0.5 ? low + 1 : low;
+  }
+
+  function logaddexp(a, b) {
+    if (a === b) return a + Math.LN2;
+    const top = Math.max(a, b);
+    return top + Math.log1p(Math.exp(-Math.abs(a - b)));
+  }
+
+  const UNARY = {
+    negative: (x) => -x, abs: Math.abs, sign: Math.sign, floor: Math.floor, ceil: Math.ceil,
+    trunc: Math.trunc, round: roundToEven, cbrt: Math.cbrt, sqrt: Math.sqrt,
+    rsqrt: (x) => 1 / Math.sqrt(x), exp: Math.exp, exp2: (x) => 2 ** x, expm1: Math.expm1,
+    log: Math.log, log2: Math.log2, log10: Math.log10, log1p: Math.log1p, sin: Math.sin, cos: Math.cos,
+    tan: Math.tan, arcsin: Math.asin, arccos: Math.acos, arctan: Math.atan, sinh: Math.sinh,
+    cosh: Math.cosh, tanh: Math.tanh, arcsinh: Math.asinh, arccosh: Math.acosh, arctanh: Math.atanh,
+    erf, erfc, erfinv, lgamma, sigmoid,
+    softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+    relu: (x) => Math.max(x, 0), stop_gradient: (x) => x, identity: (x) => x,
+  };
+  const BINARY = {
+    add: (a, b) => a + b, subtract: (a, b) => a - b, multiply: (a, b) => a * b, divide: (a, b) => a / b,
+    power: (a, b) => (a === 1 ? 1 : a ** b), maximum: Math.max, minimum: Math.min,
+    floor_divide: floorDivide, remainder, fmod: (a, b) => a % b,
+    copysign: (a, b) => (b < 0 || Object.is(b, -0) ? -Math.abs(a) : Math.abs(a)),
+    arctan2: Math.atan2, hypot: Math.hypot, logaddexp,
+  };
+  const TESTS = {
+    logical_not: (x) => !x, isnan: Number.isNaN, isinf: (x) => Math.abs(x) === Infinity,
+    isfinite: Number.isFinite, equal: (a, b) => a === b, not_equal: (a, b) => a !== b,
+    less: (a, b) => a < b, less_equal: (a, b) => a <= b, greater: (a, b) => a > b,
+    greater_equal: (a, b) => a >= b, logical_and: (a, b) => a && b, logical_or: (a, b) => a || b,
+    logical_xor: (a, b) => !a !== !b,
+  };
+
+  // ---- shapes and indices --------------------------------------------------------------------
+
+  function broadcast(x, shape) {
+    const lead = shape.length - x.shape.length, strides = stridesOf(x.shape);
+    return view(x, shape, shape.map((extent, axis) =>
+      axis < lead || x.shape[axis - lead] !== extent ? 0 : strides[axis - lead]));
+  }
+
+  function slice(x, start, stop, step) {
+    const strides = stridesOf(x.shape);
+    const shape = start.map((low, axis) => Math.max(0, Math.ceil((stop[axis] - low) / step[axis])));
+    return view(x, shape, strides.map((s, axis) => s * step[axis]),
+      product(shape) ? total(start.map((low, axis) => low * strides[axis])) : 0);
+  }
+
+  function pad(x, before, after, between, value) {
+    const grown = (n, axis) => before[axis] + after[axis] + n + Math.max(0, n - 1) * between[axis];
+    const y = make(x.type, x.shape.map(grown));
+    y.data.fill(value);
+    const strides = stridesOf(y.shape);
+    let next = 0;
+    walk(x.shape, strides.map((s, axis) => s * (between[axis] + 1)),
+      total(before.map((low, axis) => low * strides[axis])),
+      (place) => { y.data[place] = x.data[next++]; });
+    return y;
+  }
+
+  function flip(x, axes) {
+    const strides = stridesOf(x.shape);
+    return view(x, x.shape, strides.map((s, axis) => (axes.includes(axis) ? -s : s)),
+      product(x.shape) ? total(axes.map((axis) => (x.shape[axis] - 1) * strides[axis])) : 0);
+  }
+
+  function concatenate(arrays, axis) {
+    const first = arrays[0], extent = total(arrays.map((x) => x.shape[axis]));
+    const y = make(first.type, first.shape.map((n, a) => (a === axis ? extent : n)));
+    const outer = product(first.shape.slice(0, axis)), inner = product(first.shape.slice(axis + 1));
+    let offset = 0;
+    for (const x of arrays) {
+      const width = x.shape[axis] * inner;
+      for (let row = 0; row < outer; row++)
+        y.data.set(x.data.subarray(row * width, (row + 1) * width), row * extent * inner + offset);
+      offset += width;
+    }
+    return y;
+  }
+
+  const wrap = (index, extent) => (index < 0 ? index + extent : index);
+
+  /** visit(place in x, place in the taken array) where axis `axis` of x is indexed. */
+  function eachTaken(x, indices, axis, visit) {
+    const outer = product(x.shape.slice(0, axis)), inner = product(x.shape.slice(axis + 1));
+    const extent = x.shape[axis], count = indices.data.length;
+    for (let row = 0; row < outer; row++)
+      for (let i = 0; i < count; i++) {
+        const from = (row * extent + wrap(indices.data[i], extent)) * inner;
+        for (let k = 0; k < inner; k++) visit(from + k, (row * count + i) * inner + k);
+      }
+  }
+
+  function take(x, indices, axis) {
+    const y = make(x.type, [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)]);
+    eachTaken(x, indices, axis, (from, to) => { y.data[to] = x.data[from]; });
+    return y;
+  }
+
+  function scatterAdd(x, indices, updates, axis) {
+    const y = make(x.type, x.shape, x.data.slice());
+    eachTaken(x, indices, axis, (to, from) => { y.data[to] += updates.data[from]; });
+    return y;
+  }
+
+  /** visit(place in x, place in indices), the places equal but for the axis, which is indexed. */
+  function eachAlong(x, indices, axis, visit) {
+    const strides = stridesOf(x.shape);
+    let next = 0;
+    walk(indices.shape, strides.map((s, a) => (a === axis ? 0 : s)), 0, (place) => {
+      visit(place + wrap(indices.data[next], x.shape[axis]) * strides[axis], next++);
+    });
+  }
+
+  function takeAlong(x, indices, axis) {
+    const y = make(x.type, indices.shape);
+    eachAlong(x, indices, axis, (from, to) => { y.data[to] = x.data[from]; });
+    return y;
+  }
+
+  function addAlong(x, indices, updates, axis) {
+    const y = make(x.type, x.shape, x.data.slice());
+    eachAlong(x, indices, axis, (to, from) => { y.data[to] += updates.data[from]; });
+    return y;
+  }
+
+  function cast(x, type) {
+    const whole = { int64: Math.trunc, int32: (v) => v | 0, uint32: (v) => v >>> 0 };
+    return map(x, type === "bool" ? (v) => (v ? 1 : 0) : whole[type] || ((v) => v), type);
+  }
+
+  // ---- products ------------------------------------------------------------------------------
+
+  function swapLast(x) {
+    const axes = x.shape.map((_, axis) => axis), last = axes.length - 1;
+    [axes[last], axes[last - 1]] = [axes[last - 1], axes[last]];
+    return transpose(x, axes);
+  }
+
+  /** As numpy.matmul: vectors lose their axis, leading axes are broadcast. */
+  function matmul(a, b, transposeA, transposeB) {
+    if (transposeA) a = swapLast(a);
+    if (transposeB) b = swapLast(b);
+    const row = a.shape.length === 1, column = b.shape.length === 1;
+    if (row) a = reshape(a, [1, ...a.shape]);
+    if (column) b = reshape(b, [...b.shape, 1]);
+    const [n, k] = a.shape.slice(-2), m = b.shape[b.shape.length - 1];
+    let lead = a.shape.slice(0, -2), leadB = b.shape.slice(0, -2);
+    while (lead.length < leadB.length) lead = [1, ...lead];
+    while (leadB.length < lead.length) leadB = [1, ...leadB];
+    lead = lead.map((extent, axis) => (extent === 1 ? leadB[axis] : extent));
+    a = broadcast(a, [...lead, n, k]);
+    b = broadcast(b, [...lead, k, m]);
+    const y = make(a.type, [...lead, n, m]);
+    for (let batch = product(lead) - 1; batch >= 0; batch--)
+      for (let i = 0; i < n; i++)
+        for (let l = 0; l < k; l++) {
+          const factor = a.data[(batch * n + i) * k + l];
+          const from = (batch * k + l) * m, to = (batch * n + i) * m;
+          for (let j = 0; j < m; j++) y.data[to + j] += factor * b.data[from + j];
+        }
+    return reshape(y, [...lead, ...(row ? [] : [n]), ...(column ? [] : [m])]);
+  }
+
+  // ---- windows: convolution and pooling ------------------------------------------------------
+
+  const gapOf = (slide, axis) => (slide.dilation ? slide.dilation[axis] : 1);
+
+  function placesOf(extents, window, slide) {
+    return extents.map((extent, a) => Math.floor((extent + slide.before[a] + slide.after[a]
+      - gapOf(slide, a) * (window[a] - 1) - 1) / slide.stride[a]) + 1);
+  }
+
+  /** visit(i, o, k): the input element i, the output element o and the element k of the window that
+      meet, i = o·stride + k·dilation - before on each axis, as numbers in row-major order. */
+  function meetings(extents, places, window, slide, visit) {
+    const along = extents.map((extent, a) => {
+      const found = [];
+      for (let o = 0; o < places[a]; o++)
+        for (let k = 0; k < window[a]; k++) {
+          const i = o * slide.stride[a] + k * gapOf(slide, a) - slide.before[a];
+          if (i >= 0 && i < extent) found.push([i, o, k]);
+        }
+      return found;
+    });
+    const go = (axis, i, o, k) => {
+      if (axis === extents.length) return visit(i, o, k);
+      for (const [di, dop, dk] of along[axis])
+        go(axis + 1, i * extents[axis] + di, o * places[axis] + dop, k * window[axis] + dk);
+    };
+    go(0, 0, 0, 0);
+  }
+
+  /** visit(place in x, in w, in y) for every product x·w that belongs to y; x, w, y are shapes. */
+  function eachProduct(x, w, y, slide, visit) {
+    const extents = x.slice(1, -1), places = y.slice(1, -1), window = w.slice(0, -2);
+    const inputs = product(extents), outputs = product(places);
+    const [each, m] = w.slice(-2), c = x[x.length - 1], wide = m / slide.groups;
+    for (let n = 0; n < x[0]; n++)
+      meetings(extents, places, window, slide, (i, o, k) => {
+        const fromX = (n * inputs + i) * c, fromY = (n * outputs + o) * m;
+        for (let j = 0; j < m; j++) {
+          const group = Math.floor(j / wide) * each;
+          for (let l = 0; l < each; l++)
+            visit(fromX + group + l, (k * each + l) * m + j, fromY + j);
+        }
+      });
+  }
+
+  function convolution(x, w, slide) {
+    const places = placesOf(x.shape.slice(1, -1), w.shape.slice(0, -2), slide);
+    const y = make(x.type, [x.shape[0], ...places, w.shape[w.shape.length - 1]]);
+    eachProduct(x.shape, w.shape, y.shape, slide,
+      (i, k, o) => { y.data[o] += x.data[i] * w.data[k]; });
+    return y;
+  }
+
+  function transposedConvolution(g, w, slide) {
+    const x = make(g.type, [g.shape[0], ...slide.extents, w.shape[w.shape.length - 2] * slide.groups]);
+    eachProduct(x.shape, w.shape, g.shape, slide,
+      (i, k, o) => { x.data[i] += g.data[o] * w.data[k]; });
+    return x;
+  }
+
+  function convolutionWeights(x, g, slide) {
+    const channels = x.shape[x.shape.length - 1] / slide.groups;
+    const w = make(x.type, [...slide.window, channels, g.shape[g.shape.length - 1]]);
+    eachProduct(x.shape, w.shape, g.shape, slide,
+      (i, k, o) => { w.data[k] += x.data[i] * g.data[o]; });
+    return w;
+  }
+
+  /** visit(place in x, place in y) for every element x of the window at y; x and y are shapes. */
+  function eachPooled(x, y, slide, visit) {
+    const extents = x.slice(1, -1), places = y.slice(1, -1), c = x[x.length - 1];
+    const inputs = product(extents), outputs = product(places);
+    for (let n = 0; n < x[0]; n++)
+      meetings(extents, places, slide.window, slide, (i, o) => {
+        for (let l = 0; l < c; l++) visit((n * inputs + i) * c + l, (n * outputs + o) * c + l);
+      });
+  }
+
+  function pooled(x, slide) {
+    const places = placesOf(x.shape.slice(1, -1), slide.window, slide);
+    return make(x.type, [x.shape[0], ...places, x.shape[x.shape.length - 1]]);
+  }
+
+  function sumPool(x, slide) {
+    const y = pooled(x, slide);
+    eachPooled(x.shape, y.shape, slide, (i, o) => { y.data[o] += x.data[i]; });
+    return y;
+  }
+
+  function sumUnpool(g, slide) {
+    const x = make(g.type, [g.shape[0], ...slide.extents, g.shape[g.shape.length - 1]]);
+    eachPooled(x.shape, g.shape, slide, (i, o) => { x.data[i] += g.data[o]; });
+    return x;
+  }
+
+  function maxPool(x, slide) {
+    const y = pooled(x, slide);
+    y.data.fill(-Infinity);
+    eachPooled(x.shape, y.shape, slide, (i, o) => { y.data[o] = Math.max(y.data[o], x.data[i]); });
+    return y;
+  }
+
+  /** Which inputs are the largest of their windows, and how many share that. */
+  function winners(x, slide) {
+    const y = maxPool(x, slide), count = make(x.type, y.shape), found = [];
+    eachPooled(x.shape, y.shape, slide, (i, o) => {
+      if (x.data[i] === y.data[o]) { count.data[o]++; found.push([i, o]); }
+    });
+    return { count, found };
+  }
+
+  function maxPoolScatter(x, g, slide) {
+    const { count, found } = winners(x, slide), y = make(x.type, x.shape);
+    for (const [i, o] of found) y.data[i] += g.data[o] / count.data[o];
+    return y;
+  }
+
+  function maxPoolGather(x, v, slide) {
+    const { count, found } = winners(x, slide), y = make(x.type, count.shape);
+    for (const [i, o] of found) y.data[o] += v.data[i];
+    return map(y, (sum, o) => sum / count.data[o]);
+  }
+
+  // ---- randomness: Philox4x32-10 -------------------------------------------------------------
+
+  function philox(counter, key) {
+    const LOW = 0xffffffffn;
+    let [c0, c1, c2, c3] = counter.map(BigInt), [k0, k1] = [...key].map(BigInt);
+    for (let round = 0; round < 10; round++) {
+      const first = c0 * 0xd2511f53n, second = c2 * 0xcd9e8d57n;
+      [c0, c1, c2, c3] = [(second >> 32n) ^ c1 ^ k0, second & LOW, (first >> 32n) ^ c3 ^ k1, first & LOW];
+      k0 = (k0 + 0x9e3779b9n) & LOW;
+      k1 = (k1 + 0xbb67ae85n) & LOW;
+    }
+    return [c0, c1, c2, c3].map(Number);
+  }
+
+  function randomBits(key, shape) {
+    const y = make("uint32", shape);
+    for (let block = 0; block * 4 < y.data.length; block++)
+      philox([block, 0, 0, 0], key.data).forEach((word, i) => {
+        if (block * 4 + i < y.data.length) y.data[block * 4 + i] = word;
+      });
+    return y;
+  }
+
+  function foldIn(key, number) {
+    const whole = BigInt.asUintN(64, BigInt(number.data[0]));
+    const words = philox([Number(whole & 0xffffffffn), Number(whole >> 32n), 0, 1], key.data);
+    return make("uint32", [2], Float64Array.from(words.slice(0, 2)));
+  }
+
+  // ---- graphs inside of nodes ----------------------------------------------------------------
+
+  function scan(arrays, { body, consts, carries, sums, length, reverse }) {
+    const fixed = arrays.slice(0, consts), slices = arrays.slice(consts + carries);
+    let carry = arrays.slice(consts, consts + carries);
+    const blank = (place, lead) => {
+      const [type, shape] = body.nodes[body.outputs[place]].type;
+      return make(type, [...lead, ...shape]);
+    };
+    const totals = [], stacks = [];
+    for (let i = carries; i < carries + sums; i++) totals.push(blank(i, []));
+    for (let i = carries + sums; i < body.outputs.length; i++) stacks.push(blank(i, [length]));
+    const part = (x, step) => {
+      const shape = x.shape.slice(1), size = sizeOf(shape);
+      return make(x.type, shape, x.data.subarray(step * size, (step + 1) * size));
+    };
+    for (let count = 0; count < length; count++) {
+      const step = reverse ? length - 1 - count : count;
+      const found = outputs(body, [...fixed, ...carry, ...slices.map((x) => part(x, step))]);
+      carry = found.slice(0, carries);
+      totals.forEach((sum, i) => found[carries + i].data.forEach((v, e) => { sum.data[e] += v; }));
+      stacks.forEach((stack, i) => {
+        const y = found[carries + sums + i];
+        stack.data.set(y.data, step * y.data.length);
+      });
+    }
+    return [...carry, ...totals, ...stacks];
+  }
+
+  // ---- the table of operations ---------------------------------------------------------------
+
+  const OPERATIONS = {
+    part: ([record], a) => record[a.index],
+    cast: ([x], a) => cast(x, a.dtype),
+    broadcast_to: ([x], a) => broadcast(x, a.shape),
+    where: ([condition, a, b]) =>
+      make(a.type, a.shape, a.data.map((v, i) => (condition.data[i] ? v : b.data[i]))),
+    polygamma: ([x], a) => map(x, (v) => polygamma(v, a.order)),
+    reshape: ([x], a) => reshape(x, a.shape),
+    transpose: ([x], a) => transpose(x, a.axes),
+    concatenate: (arrays, a) => concatenate(arrays, a.axis),
+    slice: ([x], a) => slice(x, a.start, a.stop, a.step),
+    pad: ([x], a) => pad(x, a.before, a.after, a.between, a.value),
+    flip: ([x], a) => flip(x, a.axes),
+    take: ([x, indices], a) => take(x, indices, a.axis),
+    scatter_add: ([x, indices, updates], a) => scatterAdd(x, indices, updates, a.axis),
+    take_along_axis: ([x, indices], a) => takeAlong(x, indices, a.axis),
+    add_along_axis: ([x, indices, updates], a) => addAlong(x, indices, updates, a.axis),
+    sum: ([x], a) => reduce(x, a.axes, total),
+    max: ([x], a) => reduce(x, a.axes, largest),
+    min: ([x], a) => reduce(x, a.axes, smallest),
+    prod: ([x], a) => reduce(x, a.axes, (row) => row.reduce((p, v) => p * v, 1)),
+    logsumexp: ([x], a) => reduce(x, a.axes, logsumexp),
+    softmax: ([x], a) => along(x, a.axis, softmax),
+    log_softmax: ([x], a) => along(x, a.axis, logSoftmax),
+    cumsum: ([x], a) => along(x, a.axis, (row) => cumulate(row, a.reverse)),
+    argmax: ([x], a) => reduce(x, [a.axis], argmax, "int64"),
+    argsort: ([x], a) => along(x, a.axis, argsort, "int64"),
+    searchsorted: ([bounds, values], a) => searchsorted(bounds, values, a.side),
+    random_bits: ([key], a) => randomBits(key, a.shape),
+    fold_in: ([key, number]) => foldIn(key, number),
+    matmul: ([a, b], how) => matmul(a, b, how.transpose_a, how.transpose_b),
+    convolution: ([x, w], a) => convolution(x, w, a),
+    transposed_convolution: ([g, w], a) => transposedConvolution(g, w, a),
+    convolution_weights: ([x, g], a) => convolutionWeights(x, g, a),
+    sum_pool: ([x], a) => sumPool(x, a),
+    sum_unpool: ([g], a) => sumUnpool(g, a),
+    max_pool: ([x], a) => maxPool(x, a),
+    max_pool_scatter: ([x, g], a) => maxPoolScatter(x, g, a),
+    max_pool_gather: ([x, v], a) => maxPoolGather(x, v, a),
+    call: (arrays, a) => outputs(a.body, arrays),
+    scan: (arrays, a) => scan(arrays, a),
+  };
+  for (const [name, f] of Object.entries(UNARY)) OPERATIONS[name] = ([x]) => map(x, (v) => f(v));
+  for (const [name, f] of Object.entries(BINARY))
+    OPERATIONS[name] = ([a, b]) => make(a.type, a.shape, a.data.map((v, i) => f(v, b.data[i])));
+  for (const [name, f] of Object.entries(TESTS))
+    OPERATIONS[name] = ([a, b]) =>
+      make("bool", a.shape, a.data.map((v, i) => (f(v, b && b.data[i]) ? 1 : 0)));
+
+  // ---- running -------------------------------------------------------------------------------
+
+  /** What chainrule.ir.serialize.encode wrote. */
+  function decode(value) {
+    if (Array.isArray(value)) return value.map(decode);
+    if (value === null || typeof value !== "object") return value;
+    if ("float" in value) return { nan: NaN, inf: Infinity, "-inf": -Infinity }[value.float];
+    if ("dtype" in value) return value.dtype;
+    return read(value.graph);
+  }
+
+  /** A graph made ready: attributes and constants decoded, once. */
+  function read(graph) {
+    const nodes = graph.nodes.map((node) => {
+      const ready = { op: node.op, type: node.type, inputs: node.inputs || [], attributes: {} };
+      for (const [key, value] of Object.entries(node.attributes || {})) ready.attributes[key] = decode(value);
+      if (node.value) ready.value = make(...node.type, Float64Array.from(decode(node.value)));
+      return ready;
+    });
+    return { nodes, inputs: graph.inputs, outputs: graph.outputs };
+  }
+
+  const single = (x) => (x.type === "float32" ? make(x.type, x.shape, x.data.map(Math.fround)) : x);
+
+  /** The values of all nodes, for these inputs in the graph's order. Nodes that are forced have the
+      given values, whatever their inputs are. */
+  function run(graph, inputs, forced = new Map()) {
+    const values = graph.nodes.map((node) => node.value);
+    graph.inputs.forEach((place, i) => { values[place] = inputs[i]; });
+    for (const [place, value] of forced) values[place] = value;
+    graph.nodes.forEach((node, place) => {
+      if (values[place]) return;
+      if (!OPERATIONS[node.op]) throw new Error(`This page cannot compute “${node.op}”.`);
+      const found = OPERATIONS[node.op](node.inputs.map((source) => values[source]), node.attributes);
+      values[place] = Array.isArray(found) ? found : single(found);
+    });
+    return values;
+  }
+
+  function outputs(graph, inputs) {
+    const values = run(graph, inputs);
+    return graph.outputs.map((place) => values[place]);
+  }
+
+  const missing = (graph) => [...new Set(graph.nodes.map((node) => node.op))].filter(
+    (op) => !OPERATIONS[op] && op !== "constant" && op !== "placeholder");
+
+  return { make, read, run, outputs, missing, decode, functions: { ...UNARY, ...BINARY } };
+})();

@@ -1,0 +1,184 @@
+/* The numbers that the page shows: at first those of Python, and after a slider has moved those that
+   the page computes itself, from the same graph. */
+const Live = (() => {
+  let explanation, graph, roles, nodeAt, paths, definitions; // what stays as it is
+  let inputs, forced, values, store, changed, past; // what sliders change
+  const followers = [];
+  const RATE = "rate.0"; // of the first group of parameters, as the optimizer calls it
+
+  /** The numbers of an array of the explanation; null if it was too large to be told. */
+  const told = (array) => (array && array.data ? Float64Array.from(array.data, Numbers.parse) : null);
+
+  function setup(data) {
+    explanation = data;
+    paths = new Map(data.update.parameters.map((one) => [one.path, one.node]));
+    roles = data.graph && !Graphs.missing(data.graph.ir).length ? data.graph : null;
+    graph = roles && Graphs.read(roles.ir);
+    nodeAt = new Map(roles ? roles.values.map((place, id) => [place, id]) : []);
+    const equations = [...data.error.examples, ...data.update.equations,
+      ...data.update.parameters.flatMap((one) => one.equations)];
+    definitions = new Map(equations.map((one) => [nameOf(one.left), one]));
+    restore();
+  }
+
+  const nameOf = (q) => [q.of, q.symbol, q.node, q.index].join(" ");
+
+  /** Back to the numbers of Python. */
+  function restore() {
+    changed = false;
+    forced = new Map();
+    store = { value: new Map(), gradient: new Map(), new: new Map() };
+    for (const node of explanation.nodes) {
+      store.value.set(node.id, told(node.value));
+      const only = node.contributions.length === 1 ? node.contributions[0].value : null;
+      store.gradient.set(node.id, told(node.gradient) ?? told(only));
+    }
+    for (const one of explanation.update.parameters) store.new.set(one.node, told(one.new));
+    const { loss, predicted } = explanation.update;
+    store.losses = { loss: Numbers.parse(explanation.loss), after: Numbers.parse(loss),
+      predicted: Numbers.parse(predicted) };
+    past = [store.losses.loss];
+    if (graph) inputs = roles.inputs.map(({ value }) => Float64Array.from(value, Numbers.parse));
+  }
+
+  // ---- computing -----------------------------------------------------------------------------
+
+  function run() {
+    changed = true;
+    const given = roles.inputs.map(({ node }, i) => {
+      const [type, shape] = graph.nodes[node].type;
+      return Graphs.make(type, shape, inputs[i]);
+    });
+    values = Graphs.run(graph, given, forced);
+    roles.values.forEach((place, id) => store.value.set(id, values[place].data));
+    for (const [id, place] of Object.entries(roles.gradients)) store.gradient.set(Number(id), values[place].data);
+    for (const [path, place] of Object.entries(roles.new)) store.new.set(paths.get(path), values[place].data);
+    const loss = values[roles.loss].data[0];
+    store.losses = { loss, after: values[roles.loss_after].data[0], predicted: loss + promised() };
+    Chains.forget();
+  }
+
+  /** Σ ∂L/∂w · (new − old). */
+  function promised() {
+    let sum = 0;
+    for (const node of paths.values()) {
+      const slope = store.gradient.get(node), old = store.value.get(node), next = store.new.get(node);
+      if (slope && old && next) next.forEach((value, i) => { sum += slope[i] * (value - old[i]); });
+    }
+    return sum;
+  }
+
+  const tell = () => followers.forEach((follower) => follower());
+
+  /** Sets one element of an input of the graph. */
+  function set(place, index, value) {
+    inputs[place][index] = value;
+    run();
+    past = [store.losses.loss];
+    tell();
+  }
+
+  function setRate(value) {
+    forced.set(roles.after[RATE], Graphs.make("float64", [], Float64Array.of(value)));
+    run();
+    past = [store.losses.loss];
+    tell();
+  }
+
+  /** The update's results become the inputs of the next step. */
+  function takeSteps(times) {
+    if (!changed) run();
+    for (let i = 0; i < times; i++) {
+      roles.inputs.forEach(({ role, name }, place) => {
+        const next = role === "parameter" ? roles.new[name] : role === "state" ? roles.after[name] : undefined;
+        if (next !== undefined && name !== RATE) inputs[place] = values[next].data.slice();
+      });
+      run();
+      past.push(store.losses.loss);
+    }
+    tell();
+  }
+
+  // ---- reading -------------------------------------------------------------------------------
+
+  /** The number that a quantity stands for now; null if the page does not know it. */
+  function number(q) {
+    const found = store[q.of] && store[q.of].get(q.node);
+    if (found) return found[q.index];
+    if (!changed || q.of === "number") return Numbers.parse(q.value ?? null);
+    if (q.symbol === "rate") return rate();
+    if (q.of === "state" || q.of === "shared") {
+      const path = explanation.update.parameters.find((one) => one.node === q.node)?.path;
+      const place = roles.before[path === undefined ? q.symbol : `${q.symbol}.${path}`];
+      if (place !== undefined) return values[place].data[q.index];
+    }
+    const equation = definitions.get(nameOf(q));
+    return equation ? Numbers.value(equation.right, within(equation.left, equation.right)) : Numbers.parse(q.value ?? null);
+  }
+
+  /** The same for the quantities of one equation: terms that are not shown are what is missing. */
+  function within(left, right) {
+    return (q) => {
+      if (q.of !== "rest" || !changed) return number(q);
+      return number(left) - Numbers.value(right, (one) => (one.of === "rest" ? 0 : number(one)));
+    };
+  }
+
+  const rate = () => {
+    const place = changed ? forced.get(roles.after[RATE]) || values[roles.after[RATE]] : null;
+    return place ? place.data[0] : Numbers.parse(explanation.update.rate);
+  };
+
+  function size(data) {
+    if (!data) return null;
+    let sum = 0;
+    for (const v of data) sum += v * v;
+    return Math.sqrt(sum / Math.max(1, data.length));
+  }
+
+  /** How large a typical number of a layer's output, gradient and update is now. */
+  function sizes(layer) {
+    const own = { activation: layer.activation, gradient: layer.gradient, update: layer.update };
+    for (const key of Object.keys(own)) own[key] = Numbers.parse(own[key]);
+    if (!changed) return own;
+    const moves = [...paths.values()].filter((node) => layer.nodes.includes(node)).flatMap((node) =>
+      [...store.new.get(node)].map((value, i) => value - store.value.get(node)[i]));
+    return { activation: size(store.value.get(layer.result)) ?? own.activation,
+      gradient: size(store.gradient.get(layer.result)) ?? own.gradient,
+      update: moves.length ? size(moves) : own.update };
+  }
+
+  /** An element of a node as a quantity. */
+  function quantity(node, index) {
+    const { symbol, value } = explanation.nodes[node], place = [];
+    let rest = index;
+    for (const extent of [...value.shape].reverse()) {
+      place.unshift(rest % extent);
+      rest = Math.floor(rest / extent);
+    }
+    return { kind: "quantity", symbol, place, of: "value", node, index };
+  }
+
+  /** The inputs of the graph that sliders may move. */
+  function knobs() {
+    return roles.inputs.map(({ role, node }, place) => ({ role, place, node: nodeAt.get(node), size: inputs[place].length,
+      type: graph.nodes[node].type[0] }))
+      .filter((knob) => knob.node !== undefined && ["input", "target", "parameter"].includes(knob.role)
+        && knob.type.startsWith("float"));
+  }
+
+  return {
+    setup, set, setRate, takeSteps, number, within, sizes, quantity, knobs, rate,
+    reset: () => { restore(); Chains.forget(); tell(); },
+    follow: (follower) => followers.push(follower),
+    canRun: () => graph !== null,
+    hasRate: () => graph !== null && roles.after[RATE] !== undefined,
+    isChanged: () => changed,
+    knobFor: (node) => (graph ? knobs().find((knob) => knob.node === node) : undefined),
+    input: (place, index) => inputs[place][index],
+    initial: (place, index) => Numbers.parse(roles.inputs[place].value[index]),
+    array: (kind, node) => store[kind].get(node) ?? null,
+    losses: () => store.losses,
+    history: () => past,
+  };
+})();

@@ -1,0 +1,75 @@
+"""Writes an explanation as one self-contained page.
+
+The page is data and a viewer. The data are `Explanation.to_json`; the viewer is plain HTML, CSS and
+JavaScript beside this file. Nothing is fetched from anywhere: the page's content security policy
+allows the one script and the one style sheet that are in it, by their hashes, and nothing else, so
+that no name of a column or layer can ever become a program.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import html
+import importlib.resources
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..explanation import Explanation
+
+#: The viewer's parts in the order in which they need each other.
+SCRIPTS = ("evaluate.js", "numbers.js", "live.js", "chains.js", "pictures.js", "network.js",
+           "panels.js", "page.js")  # fmt: skip
+
+
+def to_html(explanation: Explanation) -> str:
+    """The explanation as one HTML page.
+
+    Args:
+        explanation: what `chainrule.explain` found.
+
+    Returns:
+        A complete document, to be saved with the encoding UTF-8 or shown in a frame.
+    """
+    return page(explanation.to_json())
+
+
+def page(data: dict[str, Any]) -> str:
+    """The page for an explanation that is JSON data already."""
+    style, script = _asset("page.css"), _script()
+    fields = {
+        "policy": "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src {_hash(style)}; script-src {_hash(script)}",
+        "title": html.escape(data["title"]),
+        "style": style,
+        "script": script,
+        "data": _embedded(data),
+    }
+    # One pass: what is put in is not searched for further fields.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: fields[found[1]], _asset("page.html"))
+
+
+@functools.cache
+def _asset(name: str) -> str:
+    return (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _script() -> str:
+    return "\n".join(map(_asset, SCRIPTS))
+
+
+@functools.cache
+def _hash(text: str) -> str:
+    """How a content security policy names a script or style sheet within the page."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """JSON that can stand in a script element: without "<" no tag can begin or end in it."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")

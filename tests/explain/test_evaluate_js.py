@@ -1,0 +1,137 @@
+"""The page's own arithmetic: every operation in a browser, beside NumPy."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+import chainrule.ops
+from chainrule.ir import OPERATIONS, Graph, Node
+from chainrule.ir.node import placeholder
+from chainrule.ir.program import Program
+from chainrule.ir.serialize import encode, to_json
+from chainrule.ir.types import type_of
+
+Array = np.ndarray[Any, Any]
+
+SAMPLED = {name: list(op.samples()) for name, op in dict(OPERATIONS).items()}
+#: Compares all cases in the page: the largest error of each, relative where numbers are large.
+COMPARE = """
+return CASES.map(({graph, inputs, expected}) => {
+  try {
+    const array = ([type, shape, items]) =>
+      Graphs.make(type, shape, Float64Array.from(Graphs.decode(items)));
+    const found = Graphs.outputs(Graphs.read(graph), inputs.map(array));
+    let worst = 0;
+    expected.map(array).forEach((y, i) => {
+      const got = found[i];
+      if (got.type !== y.type || String(got.shape) !== String(y.shape))
+        throw new Error(`${got.type}[${got.shape}], expected ${y.type}[${y.shape}]`);
+      if (got.data.length !== y.data.length) throw new Error(`${got.data.length} elements`);
+      y.data.forEach((v, e) => {
+        const w = got.data[e];
+        if (Object.is(v, w) || v === w) return;
+        const error = Math.abs(w - v) / Math.max(1, Math.abs(v));
+        worst = Math.max(worst, Number.isNaN(error) ? Infinity : error);
+      });
+    });
+    return worst;
+  } catch (error) { return String(error); }
+});
+"""
+
+
+def array_data(array: Array) -> list[Any]:
+    return [array.dtype.name, list(array.shape), [encode(item) for item in array.ravel().tolist()]]
+
+
+def case(graph: Graph, inputs: list[Array]) -> dict[str, Any]:
+    expected = Program(graph)(inputs)
+    return {
+        "graph": to_json(graph),
+        "inputs": [array_data(x) for x in inputs],
+        "expected": [array_data(y) for y in expected],
+    }
+
+
+def doubled(x: Any) -> Array:
+    array = np.asarray(x)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def compare(browser: Any, folder: Path, cases: list[dict[str, Any]]) -> list[Any]:
+    """The largest error of each case, or what went wrong."""
+    script = importlib.resources.files("chainrule.explain.html") / "evaluate.js"
+    page = folder / "page.html"
+    data = json.dumps(cases).replace("<", "\\u003c")
+    page.write_text(
+        f"<!doctype html><meta charset=utf-8><script>{script.read_text(encoding='utf-8')}</script>"
+        f"<script>const CASES = {data};</script>",
+        encoding="utf-8",
+    )
+    browser.get(page.as_uri())
+    return list(browser.execute_script(COMPARE))
+
+
+def test_every_operation_on_its_samples(browser: Any, tmp_path: Path) -> None:
+    cases, names = [], []
+    for name, samples in SAMPLED.items():
+        for sample in samples:
+            arrays = [doubled(x) for x in sample.inputs]
+            leaves = [placeholder(type_of(x), "x", 0) for x in arrays]
+            op = OPERATIONS[name]
+            result = op.type_rule(*map(type_of, arrays), **sample.attributes)
+            node = Node(op, tuple(leaves), sample.attributes, result)
+            cases.append(case(Graph(leaves, [node]), arrays))
+            names.append(name)
+    assert len(set(names)) > 90
+    errors = compare(browser, tmp_path, cases)
+    wrong = {
+        f"{name} {number}": error
+        for number, (name, error) in enumerate(zip(names, errors, strict=True))
+        if isinstance(error, str) or error > 1e-12
+    }
+    assert not wrong
+
+
+def recurrent(w: cr.Tensor, u: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
+    def step(h: cr.Tensor, now: cr.Tensor) -> tuple[cr.Tensor, cr.Tensor]:
+        h = cr.tanh(h @ w + now @ u)
+        return h, h
+
+    _, states = cr.scan(step, cr.zeros((2, 3), "float64"), x)
+    return (states**2).mean()
+
+
+def image(w: cr.Tensor, v: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
+    y = cr.max_pool(cr.relu(cr.conv2d(x, w, padding="same")), 2)
+    return -cr.log_softmax(y.reshape(x.shape[0], -1) @ v)[:, 1].mean()
+
+
+def attention(q: cr.Tensor, k: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
+    scores = cr.softmax((x @ q) @ cr.transpose(x @ k, (0, 2, 1)) / 2.0)
+    return cr.gelu(scores @ x).sum()
+
+
+@pytest.mark.parametrize(
+    ("loss", "shapes"),
+    [
+        (recurrent, [(3, 3), (2, 3), (5, 2, 2)]),
+        (image, [(3, 3, 2, 4), (36, 3), (2, 6, 6, 2)]),
+        (attention, [(4, 4), (4, 4), (2, 5, 4)]),
+    ],
+)
+def test_networks_and_their_gradients(
+    browser: Any, tmp_path: Path, loss: Any, shapes: list[tuple[int, ...]]
+) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    graph = cr.trace(cr.value_and_grad(loss, (0, 1)), *arrays).graph
+    (error,) = compare(browser, tmp_path, [case(graph, arrays)])
+    assert error <= 1e-12

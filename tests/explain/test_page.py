@@ -1,0 +1,446 @@
+"""The page of an explanation, in a browser: opened from a file, stepped through, computed again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.explain import explain
+from chainrule.explain.demos import demo
+from chainrule.explain.explanation import Explanation
+from chainrule.explain.html import to_html
+
+TOLERANCE = 1e-12
+
+
+def shown(browser: Any, folder: Path, told: Explanation, width: int = 1280) -> Any:
+    """The browser with the page of an explanation, opened from a file."""
+    file = folder / "page.html"
+    file.write_text(to_html(told), encoding="utf-8")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get_log("browser")  # what others left behind
+    browser.get(file.as_uri())
+    return browser
+
+
+def errors(browser: Any) -> list[str]:
+    """What the browser complained of since the page was opened."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def text(browser: Any, place: str) -> str:
+    return str(browser.execute_script(f"return document.querySelector({place!r}).innerText"))
+
+
+def press(browser: Any, key: str) -> None:
+    script = (
+        "document.body.dispatchEvent("
+        "new KeyboardEvent('keydown', {key: arguments[0], bubbles: true}))"
+    )
+    browser.execute_script(script, key)
+
+
+def overflow(browser: Any) -> int:
+    script = "return document.documentElement.scrollWidth - window.innerWidth"
+    return int(browser.execute_script(script))
+
+
+# ---- stepping ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["neuron", "houses", "xor", "cnn", "lstm"])
+def test_every_demo_steps_through_without_complaints(
+    browser: Any, tmp_path: Path, name: str
+) -> None:
+    page = shown(browser, tmp_path, demo(name))
+    count = page.execute_script("return Player.count()")
+    phases = set()
+    for step in range(count):
+        assert f"step {step + 1} of {count}" in text(page, "#count")
+        content = text(page, "#text")
+        assert "NaN" not in content
+        assert "undefined" not in content
+        assert "[object" not in content
+        phases.add(page.execute_script("return document.querySelector('[aria-current]').innerText"))
+        press(page, "ArrowRight")
+    assert len(phases) == 4
+    press(page, "Home")
+    assert "step 1 of" in text(page, "#count")
+    press(page, "End")
+    assert f"step {count} of" in text(page, "#count")
+    assert errors(page) == []
+
+
+def test_the_page_says_the_numbers_of_the_textbook(browser: Any, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path, demo("neuron"))
+    everything = page.execute_script(
+        "let all = ''; for (let i = 0; i < Player.count(); i++) {"
+        " Player.go(i); all += document.getElementById('text').innerText; } return all"
+    )
+    for number in ("0.34", "−0.26", "−0.208", "0.526", "−0.1792"):
+        assert number in everything
+
+
+#: What a renderer prints: left = names = numbers = result.
+PRINTED = """
+const found = [];
+for (let i = 0; i < Player.count(); i++) {
+  Player.go(i);
+  for (const box of document.querySelectorAll('#text .equation')) {
+    const numbers = box.querySelector('.numbers');
+    if (!numbers) continue;
+    for (const power of numbers.querySelectorAll('sup'))
+      power.replaceWith('**(' + power.textContent + ')');
+    found.push([box.dataset.left, numbers.innerText, box.querySelector('.result').innerText]);
+  }
+}
+return found;
+"""
+
+
+@pytest.mark.parametrize("name", ["neuron", "houses", "xor"])
+def test_every_printed_equation_is_true_to_the_printed_digits(
+    browser: Any, tmp_path: Path, name: str
+) -> None:
+    page = shown(browser, tmp_path, demo(name))
+    printed = page.execute_script(PRINTED)
+    assert len(printed) > 5
+    for left, numbers, result in printed:
+        assert evaluated(numbers) == pytest.approx(evaluated(result), rel=3e-5, abs=1e-9), left
+
+
+def evaluated(written: str) -> float:
+    """What an expression of the page is worth."""
+    raised = {ord(up): str(digit) for digit, up in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")} | {ord("⁻"): "-"}
+    code = re.sub(r"10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"10**({m[1].translate(raised)})", written)
+    for sign, python in {"=": "", "·": "*", "−": "-", "\u202f": "", "\xa0": " "}.items():
+        code = code.replace(sign, python)
+    names = {
+        "σ": lambda z: 1 / (1 + np.exp(-z)),
+        "softplus": lambda z: np.log1p(np.exp(z)),
+        "relu": lambda z: max(z, 0),
+        "tanh": np.tanh,
+        "ln": np.log,
+        "exp": np.exp,
+        "max": max,
+    }
+    return float(eval(code.strip(), {"__builtins__": {}}, names))
+
+
+# ---- sliders -------------------------------------------------------------------------------------
+
+MOVE = """
+const slider = document.getElementById(arguments[0]);
+slider.value = arguments[1];
+slider.dispatchEvent(new Event('input', {bubbles: true}));
+return Number(slider.value);
+"""
+READ = """
+const all = (kind) => Object.fromEntries(arguments[0].map((id) => [id, [...Live.array(kind, id)]]));
+return {value: all('value'), gradient: all('gradient'), losses: Live.losses(),
+        new: Object.fromEntries(arguments[1].map((id) => [id, [...Live.array('new', id)]]))};
+"""
+
+
+def numbers_of(page: Any, told: Explanation) -> Any:
+    nodes = [node.id for node in told.nodes if node.gradient is not None]
+    return page.execute_script(READ, nodes, [one.node for one in told.update.parameters])
+
+
+def agree(page: Any, told: Explanation) -> None:
+    """Everything that the page says is what Python says."""
+    found = numbers_of(page, told)
+    for node in told.nodes:
+        if node.gradient is None:
+            continue
+        close(found["value"][str(node.id)], node.value.data)
+        gradient = node.gradient.data
+        if gradient is not None:
+            close(found["gradient"][str(node.id)], gradient)
+    for one in told.update.parameters:
+        close(found["new"][str(one.node)], one.new.data)
+    losses = [found["losses"][key] for key in ("loss", "predicted", "after")]
+    close(losses, [told.loss, told.update.predicted, told.update.loss])
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(
+        np.array(found, float), np.ravel(expected), rtol=TOLERANCE, atol=TOLERANCE
+    )
+
+
+def two_layers(seed: int = 0) -> cr.nn.Module:
+    model = cr.nn.Sequential(cr.nn.Linear(2, 3), cr.nn.Tanh(), cr.nn.Linear(3, 1)).to("float64")
+    rng = np.random.default_rng(seed)
+    model.load_state({path: rng.normal(size=w.shape) for path, w in model.parameters().items()})
+    return model
+
+
+X, Y = [[0.3, -0.2], [1.0, 0.5]], [[0.5], [-0.25]]
+
+
+def knob(page: Any, name: str, index: int) -> str:
+    """The id of the slider of an element of an input of the graph."""
+    script = "return JSON.parse(document.getElementById('data').textContent).graph.inputs"
+    names = [one["name"] for one in page.execute_script(script)]
+    return f"knob-{names.index(name)}-{index}"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_sliders_compute_what_python_computes(browser: Any, tmp_path: Path, optimizer: str) -> None:
+    def told(x: Any, model: cr.nn.Module, rate: float) -> Explanation:
+        return explain(model, x, Y, loss="mse", optimizer=optimizer, lr=rate)
+
+    model = two_layers()
+    page = shown(browser, tmp_path, told(X, model, 0.1))
+    agree(page, told(X, model, 0.1))
+
+    value = page.execute_script(MOVE, knob(page, "x", 0), 0.7125)
+    x = [[value, -0.2], [1.0, 0.5]]
+    agree(page, told(x, model, 0.1))
+
+    value = page.execute_script(MOVE, knob(page, "layers.0.weight", 1), -1.0625)
+    state = {path: w.numpy().copy() for path, w in model.parameters().items()}
+    state["layers.0.weight"].flat[1] = value
+    model.load_state(state)
+    agree(page, told(x, model, 0.1))
+
+    rate = page.execute_script(MOVE, "knob-rate", 0.2375)
+    agree(page, told(x, model, rate))
+    assert errors(page) == []
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_steps_taken_in_the_page_are_those_of_training(
+    browser: Any, tmp_path: Path, optimizer: str
+) -> None:
+    model = two_layers()
+    page = shown(browser, tmp_path, explain(model, X, Y, loss="mse", optimizer=optimizer, lr=0.05))
+    page.execute_script("document.querySelectorAll('.step-button')[1].click()")
+    kind = {"sgd": cr.optim.SGD, "adam": cr.optim.Adam}[optimizer]
+    learner = kind(model, lr=0.05)
+    x, y = cr.tensor(np.array(X)), cr.tensor(np.array(Y))
+    for _ in range(10):
+        _, slopes = cr.value_and_grad(lambda m: cr.losses.mse(m(x), y))(model)
+        learner.update(slopes)
+    expected = cr.losses.mse(model(x), y).item()
+    found = page.execute_script("return [Live.losses().loss, Live.history().length]")
+    assert found[0] == pytest.approx(expected, rel=1e-11)
+    assert found[1] == 11
+    assert "10 steps" in text(page, "#curve")
+    page.execute_script("document.getElementById('reset').click()")
+    agree(page, explain(two_layers(), X, Y, loss="mse", optimizer=optimizer, lr=0.05))
+
+
+@pytest.mark.parametrize("name", ["cnn", "lstm"])
+def test_larger_demos_are_computed_again_as_python_has_them(
+    browser: Any, tmp_path: Path, name: str
+) -> None:
+    """A slider that is set to where it stands changes nothing, but all is computed in the page."""
+    told = demo(name)
+    page = shown(browser, tmp_path, told)
+    page.execute_script("Live.set(0, 0, Live.input(0, 0))")
+    assert page.execute_script("return Live.isChanged()")
+    agree(page, told)
+
+
+# ---- clicking ------------------------------------------------------------------------------------
+
+
+def test_a_weight_shows_its_chain_and_the_sum_of_its_ways(browser: Any, tmp_path: Path) -> None:
+    told = explain(two_layers(), X, Y, loss="mse", lr=0.1)
+    node = next(n for n in told.nodes if n.symbol == "layers.0.weight")
+    page = shown(browser, tmp_path, told)
+    page.execute_script("Chosen.weight(Live.quantity(arguments[0], 0))", node.id)
+    products = page.execute_script(
+        f"return Chains.paths('{node.id}:0').map((path) => path.product)"
+    )
+    assert len(products) == 2  # one for each example
+    assert node.gradient is not None
+    assert node.gradient.data is not None
+    assert sum(products) == pytest.approx(node.gradient.data.flat[0], rel=TOLERANCE)
+    assert "2 ways" in text(page, "#chosen")
+    factors = text(page, "#chosen .paths li .numbers").lstrip("= ")
+    assert evaluated(factors) == pytest.approx(products[0], rel=1e-4)
+
+
+def test_neurons_edges_and_weights_can_be_clicked_and_reached_by_keys(
+    browser: Any, tmp_path: Path
+) -> None:
+    page = shown(browser, tmp_path, demo("houses"))
+    click = (
+        "const all = document.querySelectorAll(arguments[0]); all[all.length - 1]"
+        ".dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
+    page.execute_script(click, ".edge")
+    assert "Edge: from" in text(page, "#chosen")
+    page.execute_script(click, "#drawing .weight")
+    assert "Weight output.weight" in text(page, "#chosen")
+    enter = (
+        "const neuron = document.querySelector('.neuron.output'); neuron.focus();"
+        "neuron.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}));"
+        "return [neuron.getAttribute('role'), neuron.getAttribute('aria-label')]"
+    )
+    role, label = page.execute_script(enter)
+    assert role == "button"
+    assert "z2" in label
+    assert "how it is computed" in text(page, "#chosen")
+    assert errors(page) == []
+
+
+def test_the_window_of_a_convolution_says_the_number_of_the_map(
+    browser: Any, tmp_path: Path
+) -> None:
+    page = shown(browser, tmp_path, demo("cnn"))
+    found = page.execute_script(
+        "const products = [...document.querySelectorAll('#pictures .product')].map("
+        "(one) => [...one.querySelectorAll('.grid')].at(-1).innerText);"
+        "return [products, document.querySelector('#pictures .window-result').innerText]"
+    )
+    terms = [
+        float(t.replace("−", "-")) for block in found[0] for t in re.findall(r"−?[\d.]+", block)
+    ]
+    result = float(found[1].replace("−", "-"))
+    assert sum(terms) == pytest.approx(result, abs=2e-3 * max(map(abs, terms)) * len(terms))
+
+
+# ---- how it looks --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["houses", "xor", "cnn", "lstm"])
+def test_a_phone_needs_no_scrolling_to_the_side(browser: Any, tmp_path: Path, name: str) -> None:
+    page = shown(browser, tmp_path, demo(name), width=360)
+    for step in range(0, page.execute_script("return Player.count()"), 3):
+        page.execute_script("Player.go(arguments[0])", step)
+        assert overflow(page) <= 0, step
+    page.execute_script("for (const box of document.querySelectorAll('details')) box.open = true")
+    page.execute_script("Chosen.node(arguments[0])", 5)
+    assert overflow(page) <= 0
+
+
+def test_light_and_dark(browser: Any, tmp_path: Path) -> None:
+    def media(scheme: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def contrast(page: Any) -> float:
+        script = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
+        light = [luminance(colour) for colour in page.execute_script(script)]
+        return (max(light) + 0.05) / (min(light) + 0.05)
+
+    background = "return getComputedStyle(document.body).backgroundColor"
+    page = shown(browser, tmp_path, demo("neuron"))
+    try:
+        media("light")
+        light = page.execute_script(background)
+        assert contrast(page) > 7
+        media("dark")
+        dark = page.execute_script(background)
+        assert contrast(page) > 7
+        assert luminance(dark) < 0.1 < 0.8 < luminance(light)
+        page.execute_script("document.getElementById('theme').click()")
+        assert page.execute_script(background) == light
+    finally:
+        media("")
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as the guidelines for accessible pages define it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_what_a_screen_reader_needs(browser: Any, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path, demo("houses"))
+    unnamed = page.execute_script(
+        "const named = (one) => one.textContent.trim() || one.getAttribute('aria-label')"
+        " || (one.id && document.querySelector(`label[for='${one.id}']`)) || one.closest('label');"
+        "return [...document.querySelectorAll('button, input, select, [role=button], [role=img]')]"
+        ".filter((one) => !named(one)).map((one) => one.outerHTML)"
+    )
+    assert unnamed == []
+    assert (
+        page.execute_script("return document.getElementById('text').getAttribute('aria-live')")
+        == "polite"
+    )
+    assert page.execute_script("return document.documentElement.lang") == "en"
+
+
+# ---- hostile names -------------------------------------------------------------------------------
+
+EVIL = '</script><img src=x onerror="window.broken=1"><b>{{data}}\'&'
+
+
+def test_no_name_becomes_markup(browser: Any, tmp_path: Path) -> None:
+    told = dataclasses.replace(
+        explain(two_layers(), X, Y, loss="mse", lr=0.1, labels={"x": (EVIL, EVIL)}),
+        title=EVIL,
+        story=(EVIL,),
+        notes=(EVIL,),
+        flow=(("layers.0", EVIL),),
+    )
+    layers = tuple(dataclasses.replace(one, title=EVIL) for one in told.layers)
+    nodes = tuple(dataclasses.replace(one, title=EVIL, formula=EVIL, c=EVIL) for one in told.nodes)
+    told = dataclasses.replace(told, layers=layers, nodes=nodes)
+    page = shown(browser, tmp_path, told)
+    page.execute_script("for (const box of document.querySelectorAll('details')) box.open = true")
+    page.execute_script("for (const box of document.querySelectorAll('details')) box.open = true")
+    for step in range(page.execute_script("return Player.count()")):
+        page.execute_script("Player.go(arguments[0])", step)
+    page.execute_script("Chosen.node(5)")
+    assert page.execute_script("return document.querySelectorAll('img, main b > b').length") == 0
+    assert page.execute_script("return window.broken") is None
+    assert page.title == EVIL
+    assert text(page, "h1") == EVIL
+    assert EVIL in text(page, "#story")
+    assert errors(page) == []
+
+
+def test_the_policy_lets_no_other_script_run(browser: Any, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path, demo("neuron"))
+    page.execute_script(
+        "const script = document.createElement('script'); script.textContent = 'window.broken = 1';"
+        "document.body.append(script)"
+    )
+    assert page.execute_script("return window.broken") is None
+    assert any("Content Security Policy" in message for message in errors(page))
+
+
+# ---- without a browser ---------------------------------------------------------------------------
+
+
+def test_a_page_is_complete_and_loads_nothing() -> None:
+    page = to_html(demo("houses"))
+    assert page.startswith("<!doctype html>")
+    assert "{{" not in re.sub(
+        r'<script type="application/json".*?</script>', "", page, flags=re.DOTALL
+    )
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", page)
+    assert "url(" not in page
+    assert "fetch(" not in page
+
+
+def test_the_data_in_the_page_are_the_explanation() -> None:
+    told = demo("xor")
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', to_html(told), re.DOTALL
+    )
+    assert found is not None
+    assert json.loads(found[1]) == told.to_json()
+
+
+def test_sizes() -> None:
+    rng = np.random.default_rng(0)
+    small = cr.nn.Sequential(cr.nn.Linear(64, 32), cr.nn.ReLU(), cr.nn.Linear(32, 10))
+    x = rng.normal(size=(16, 64)).astype("float32")
+    page = to_html(explain(small, x, rng.integers(0, 10, 16), loss="cross_entropy"))
+    assert len(page.encode()) <= 1_000_000
