@@ -4,9 +4,10 @@ from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .ops import *  # noqa: F403  isort: skip
-from . import data, errors, ir, losses, metrics, models, nn, ops, optim, tables, text
+from . import active, data, errors, ir, losses, metrics, models, nn, ops, optim, series, tables, text
 from .compile import compile, trace
 from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .explain import Explanation, explain
 from .model_file import SavedModel, load, save
 from .tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
 from .train import AdversarialStep, Callback, History, Trainer, transfer
@@ -15,17 +16,20 @@ __all__ = [
     "AdversarialStep",
     "Buffer",
     "Callback",
+    "Explanation",
     "History",
     "Parameter",
     "SavedModel",
     "Tensor",
     "Trainer",
     "Variable",
+    "active",
     "as_tensor",
     "check_grad",
     "compile",
     "data",
     "errors",
+    "explain",
     "grad",
     "hvp",
     "ir",
@@ -40,6 +44,7 @@ __all__ = [
     "optim",
     "parameter",
     "save",
+    "series",
     "tables",
     "text",
     "tensor",

@@ -1,8 +1,8 @@
 """Run folders: one folder a training, with the model and what was recorded about it.
 
-A run folder holds ``model.safetensors`` and ``run.json``. Both are written beside their places and
-renamed when both are whole, so that neither a full disk nor an interruption leaves half a run or
-harms an older one.
+A run folder holds ``model.safetensors`` and ``run.json``, and ``training.safetensors`` where the
+training can be gone on with. They are written beside their places and renamed when all are whole,
+so that neither a full disk nor an interruption leaves half a run or harms an older one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from .errors import ChainruleError, ConfigError, DataError
 from .files import write_atomically
 
 MODEL, RECORD = "model.safetensors", "run.json"
+#: The state of the optimizer, for `chainrule update`; a run is whole without it.
+TRAINING = "training.safetensors"
 _FORMAT, _VERSION = "chainrule.run", 1
 
 
@@ -148,13 +150,19 @@ def _explained(folder: Path) -> Iterator[None]:
 # ---------------------------------------------------------------- after a training
 
 
-def write_run(folder: Path, save: Callable[[Path], object], record: Mapping[str, Any]) -> Run:
-    """Write the model and the record of a training, both or neither.
+def write_run(
+    folder: Path,
+    save: Callable[[Path], object],
+    record: Mapping[str, Any],
+    save_training: Callable[[Path], object] | None = None,
+) -> Run:
+    """Write the model and the record of a training, all or nothing.
 
     Args:
         folder: made if it does not exist; a run that it holds is replaced.
         save: writes the model to the path that it is given.
         record: JSON data; the time and the versions of the programs are added.
+        save_training: writes the state of the optimizer to the path that it is given.
 
     Raises:
         ConfigError: the folder cannot be written to, or the disk is full.
@@ -171,8 +179,14 @@ def write_run(folder: Path, save: Callable[[Path], object], record: Mapping[str,
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
             model, described = Path(unfinished, MODEL), Path(unfinished, RECORD)
+            training = Path(unfinished, TRAINING)
             save(model)
             write_atomically(described, text.encode())
+            if save_training is None:  # that of a replaced run is of another model
+                (folder / TRAINING).unlink(missing_ok=True)
+            else:
+                save_training(training)
+                training.replace(folder / TRAINING)
             for path in (model, described):
                 path.replace(folder / path.name)
     return Run(folder, content)

@@ -13,10 +13,12 @@ from .console import prepare_streams
 from .evaluate import evaluate
 from .failures import reported
 from .generate import generate
+from .label_next import label_next
 from .predict import predict
 from .runs import runs
 from .summary import summary
 from .train import train
+from .update import update
 
 app = typer.Typer(
     name="chainrule",
@@ -24,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, predict, evaluate, generate, runs, summary, cache):
+for _command in (train, predict, evaluate, update, label_next, generate, runs, summary, cache):
     app.command()(reported(_command))
 
 

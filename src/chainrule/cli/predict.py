@@ -51,14 +51,14 @@ def predict(
 
     Example: chainrule predict runs/houses-2026-01-31-1 new_houses.csv --out prices.csv
     """
-    _check(out)
+    check_output(out)
     from ..files import write_atomically
     from ..kinds import load_predictor
     from ..runs import model_file
 
     predictor = load_predictor(model_file(model))
     predictions = predictor.predict(data, proba=proba, say=note)
-    content = _encode(predictions, ".csv" if out is None else out.suffix.lower())
+    content = encode(predictions, ".csv" if out is None else out.suffix.lower())
     if out is None:
         write_bytes(content)
     else:
@@ -66,7 +66,7 @@ def predict(
         note(f"{predictions.height:,} predictions are in {out}")
 
 
-def _check(out: Path | None) -> None:
+def check_output(out: Path | None) -> None:
     """Say what is wrong with the output before the work is done."""
     if out is None:
         return
@@ -85,7 +85,8 @@ def _check(out: Path | None) -> None:
         )
 
 
-def _encode(frame: pl.DataFrame, ending: str) -> bytes:
+def encode(frame: pl.DataFrame, ending: str) -> bytes:
+    """The content of a file with this ending."""
     buffer = io.BytesIO()
     if ending == ".parquet":
         frame.write_parquet(buffer)

@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ..data import Schema
     from ..runs import Run
 
@@ -115,6 +117,15 @@ def columns(schema: Schema) -> Table:
 def _add_rest(grid: Table, kinds: Sequence[str]) -> None:
     for kind, count in Counter(kinds).items():
         grid.add_row(f"… and {count:,} more", kind, "")
+
+
+def rows(frame: pl.DataFrame) -> Table:
+    """The rows of a table."""
+    numeric = [f"#{name}" if frame[name].dtype.is_numeric() else name for name in frame.columns]
+    grid = table(*numeric)
+    for row in frame.rows():
+        grid.add_row(*(Text(number(value)) for value in row))
+    return grid
 
 
 # ---------------------------------------------------------------- networks

@@ -36,6 +36,8 @@ class TrainingOptions:
         seed: splits, initial weights and everything random follow from it.
         backend: what runs the network: "c" (native code), "numpy", or "auto".
         threads: of the native code; all processors without it. Results don't depend on it.
+        from_model: a model file or run folder whose weights the network begins with.
+        freeze: layers that keep these weights.
 
     Raises:
         ConfigError: an option that makes no sense.
@@ -63,6 +65,8 @@ class TrainingOptions:
     seed: int = 0
     backend: str = "auto"
     threads: int | None = None
+    from_model: str | None = None
+    freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_positive("epochs", "batch_size", "patience", "clip", "threads")
@@ -77,6 +81,12 @@ class TrainingOptions:
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise wrong("dropout", "from 0 up to but without 1", self.dropout)
         self._check_known(backend=BACKENDS, optimizer=tuple(OPTIMIZERS))
+        if self.freeze and self.from_model is None:
+            raise ConfigError(
+                "Layers that begin at random must be learned.",
+                found=f"freeze={','.join(self.freeze)}",
+                hint="Say with --from which model's weights they are to keep.",
+            )
 
     def _check_positive(self, *names: str) -> None:
         for name in names:

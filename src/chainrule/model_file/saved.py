@@ -15,6 +15,7 @@ from ..ir.graph import Graph
 from ..ir.types import Type, type_of
 from ..tensor import Array
 from .format import leaves_of, restore
+from .hidden import last_hidden, row_axis, rows_first
 
 #: For one row no node may have more elements than this, or than the largest array of the file.
 MAX_ELEMENTS = 2**28
@@ -88,6 +89,31 @@ class SavedModel:
             DataError: the inputs are others than the model takes.
         """
         return self.compute(self._take(inputs))
+
+    def hidden(self, *inputs: Any) -> Array | None:
+        """What goes into the last layer: the network's own picture of each row.
+
+        Args:
+            inputs: as for `predict`.
+
+        Returns:
+            (rows, features), or None if the model has no last layer that multiplies by weights.
+        """
+        arrays = self._take(inputs)
+        pair = [self.graph(rows) for rows in (2, 3)]
+        nodes = [last_hidden(graph) for graph in pair]
+        axis = row_axis(nodes[0], nodes[1]) if nodes[0] and nodes[1] else None
+        if axis is None:
+            return None
+        parts = []
+        for start in range(0, len(arrays[0]), self._rows_at_once):
+            part = [array[start : start + self._rows_at_once] for array in arrays]
+            graph = self.graph(len(part[0]))
+            node = last_hidden(graph)
+            assert node is not None
+            (values,) = Program(Graph(graph.inputs, [node]))(part)
+            parts.append(rows_first(values, axis))
+        return np.concatenate(parts)
 
     def _take(self, inputs: tuple[Any, ...]) -> list[Array]:
         if len(inputs) != len(self._arguments):

@@ -2,9 +2,10 @@
 
 from .options import TableOptions
 from .pipeline import TablePredictor, TableResult, train_table
+from .update import update_table
 
 #: As a kind of data; see `chainrule.kinds`.
-Options, train, predictor = TableOptions, train_table, TablePredictor
+Options, train, predictor, update = TableOptions, train_table, TablePredictor, update_table
 NEW = "NEW_ROWS.csv"
 
-__all__ = ["TableOptions", "TablePredictor", "TableResult", "train_table"]
+__all__ = ["TableOptions", "TablePredictor", "TableResult", "train_table", "update_table"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -21,16 +22,18 @@ from ..data import (
 )
 from ..errors import ConfigError, DataError, ModelFileError, TrainingError
 from ..kinds import fitting
+from ..kinds.beginning import begin, named_model
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..losses import LOSSES
 from ..model_file import SavedModel, save
 from ..ops import broadcast_to, reshape, transpose
 from ..tensor import Tensor
-from ..train import Arrays, Callback, History, Trainer, find_rate
+from ..train import Arrays, Callback, History, Trainer, find_rate, save_training
 from .baselines import linear_baseline
 from .features import columns_by_kind
 from .network import ScaledTarget, TableModel, TableNetwork
 from .options import TableOptions
+from .previous import Previous
 from .recipe import Recipe, choose, make_optimizer
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ Say = Callable[[str], None]
 
 #: How often the weights are judged in a training, where it has enough epochs.
 _VALIDATIONS = 40
-_LOSS = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
+LOSS_OF = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
 
 
 def train_table(
@@ -88,8 +91,8 @@ def train_table(
         source=name,
     )
     on_schema(schema)
-    frame = _with_target(frame, schema, name, say)
-    job = _Job(options, schema, name, progress, say, callbacks)
+    frame = with_target(frame, schema, name, say)
+    job = Job(options, schema, name, progress, say, callbacks)
     with fitting.threads(options.threads):
         result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
     result.report["seconds"] = time.perf_counter() - begun
@@ -103,7 +106,7 @@ def train_table(
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """What stays the same for all folds."""
 
     options: TableOptions
@@ -115,19 +118,22 @@ class _Job:
 
     @property
     def task(self) -> str:
+        """Regression, binary or multiclass."""
         assert self.schema.target is not None
         return self.schema.target.task
 
     @property
     def classes(self) -> int:
+        """How many classes there are; 0 for numbers."""
         assert self.schema.target is not None
         return len(self.schema.target.classes)
 
     def strata(self, frame: pl.DataFrame) -> Array | None:
+        """The class of each row, to split in proportion; None for numbers."""
         return self.schema.read_target(frame, self.source) if self.classes else None
 
 
-def _with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.DataFrame:
+def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.DataFrame:
     """The rows that have a target."""
     target = schema.read_target(frame, name)
     known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
@@ -147,7 +153,7 @@ def _with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl
 # ---- one model -----------------------------------------------------------------------------------
 
 
-def _held_out(job: _Job, frame: pl.DataFrame) -> TableResult:
+def _held_out(job: Job, frame: pl.DataFrame) -> TableResult:
     """Hold out a test part, train on the rest, report."""
     options = job.options
     if isinstance(options.test, str):
@@ -169,7 +175,7 @@ def _held_out(job: _Job, frame: pl.DataFrame) -> TableResult:
     return result
 
 
-def _cross_validated(job: _Job, frame: pl.DataFrame) -> TableResult:
+def _cross_validated(job: Job, frame: pl.DataFrame) -> TableResult:
     """Train and judge on each fold, then train the model that is kept on all rows."""
     options = job.options
     assert options.cv is not None
@@ -200,8 +206,17 @@ def _averaged(scores: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
-class _Fitted:
-    """A trained model with all that belongs to it."""
+class Fitted:
+    """A trained model with all that belongs to it.
+
+    Args:
+        schema: with the statistics of the training rows.
+        recipe: how it was trained.
+        model: raw encoded rows → predictions.
+        trainer: after the training.
+        rows: those of the training.
+        failure: what ended the training.
+    """
 
     def __init__(
         self,
@@ -222,22 +237,30 @@ class _Fitted:
 
     @property
     def complete(self) -> bool:
+        """Was neither interrupted nor failed?"""
         return not self.history.interrupted and self.failure is None
 
     def predict(self, rows: Encoded) -> Array:
+        """Numbers, or probabilities of classes."""
         return self.trainer.predict(_given(self.model.network, rows))
 
 
-def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
+def _fit(job: Job, frame: pl.DataFrame) -> Fitted:
     """Train on these rows, some of which decide when the weights are the best."""
     recipe = choose(job.options, frame.height)
-    schema, rows, kept, judges = _rows(job, frame, recipe)
+    previous = _previous(job.options)
+    if previous is not None:
+        shape = previous.shape_for(recipe.shape, job.options)
+        recipe = dataclasses.replace(recipe, shape=shape, folds=recipe.folds and shape.members > 1)
+    schema, rows, kept, judges = _rows(job, frame, recipe, previous)
     assert rows.target is not None
-    scale = None if job.classes else ScaledTarget(rows.target[kept])
+    scale = None if job.classes else _scale(previous, schema, rows.target[kept])
     network = TableNetwork(schema, job.classes or 1, recipe.shape, job.options.seed)
     model = TableModel(network, scale)
+    if previous is not None:
+        _begin(job, previous, model, schema)
     target = rows.target if scale is None else scale.encode(rows.target)
-    train, validation = _examples(job, network, rows, target, kept, judges)
+    train, validation = examples(job, network, rows, target, kept, judges)
     trainer = _trainer(job, recipe, model, train, validation)
     failure = fitting.fit(
         trainer,
@@ -248,10 +271,42 @@ def _fit(job: _Job, frame: pl.DataFrame) -> _Fitted:
         patience=job.options.patience,
         validate_every=max(recipe.epochs // _VALIDATIONS, 1),
     )
-    return _Fitted(schema, recipe, model, trainer, rows, failure)
+    return Fitted(schema, recipe, model, trainer, rows, failure)
 
 
-def _rows(job: _Job, frame: pl.DataFrame, recipe: Recipe) -> tuple[Schema, Encoded, Array, Array]:
+def _previous(options: TableOptions) -> Previous | None:
+    saved = named_model(options)
+    return None if saved is None else Previous(saved, str(options.from_model))
+
+
+def _scale(previous: Previous | None, schema: Schema, target: Array) -> ScaledTarget:
+    """The scale of a target: the one that the model to begin with has for it, or a new one."""
+    scale = previous.scale() if previous is not None and previous.same_target(schema) else None
+    if scale is None:
+        return ScaledTarget(target)
+    scale.widen(target)
+    return scale
+
+
+def _begin(job: Job, previous: Previous, model: TableModel, schema: Schema) -> None:
+    """The weights of another model for the features that both have."""
+    assert schema.target is not None
+    state = previous.aligned(model, schema)
+    if model.scale is not None:  # `_scale` has seen to it
+        state |= {f"scale.{path}": array for path, array in model.scale.state().items()}
+    begin(
+        model,
+        job.options,
+        classes=schema.target.classes,
+        say=job.say,
+        state=state,
+        skip=() if previous.same_target(schema) else ("head",),
+    )
+
+
+def _rows(
+    job: Job, frame: pl.DataFrame, recipe: Recipe, previous: Previous | None
+) -> tuple[Schema, Encoded, Array, Array]:
     """The encoded rows; which of them train, and which judge.
 
     With folds all rows train, and a matrix says which members each row judges instead.
@@ -264,6 +319,10 @@ def _rows(job: _Job, frame: pl.DataFrame, recipe: Recipe) -> tuple[Schema, Encod
         parts = (1 - recipe.held_out, recipe.held_out)
         kept, judges = split_indices(frame.height, parts, job.options.seed + 1, stratify=strata)
     schema = job.schema.fit(frame[kept], source=job.source)
+    if previous is not None:
+        schema, shared = previous.adopt(schema)
+        columns = ", ".join(shared) or "none"
+        job.say(f"columns that the model to begin with has, too, keep its statistics: {columns}")
     rows = schema.encode(frame, target=True, source=job.source)
     for note in rows.notes:
         job.say(note)
@@ -275,8 +334,8 @@ def _given(network: TableNetwork, rows: Encoded) -> dict[str, Array]:
     return {name: part.numpy() for name, part in network.features(columns_by_kind(rows)).items()}
 
 
-def _examples(
-    job: _Job, network: TableNetwork, rows: Encoded, target: Array, kept: Array, judges: Array
+def examples(
+    job: Job, network: TableNetwork, rows: Encoded, target: Array, kept: Array, judges: Array
 ) -> tuple[Arrays, Arrays]:
     """Training and validation examples, with their weights."""
     assert rows.target is not None
@@ -293,11 +352,11 @@ def _examples(
 
 
 def _trainer(
-    job: _Job, recipe: Recipe, model: TableModel, train: Arrays, validation: Arrays
+    job: Job, recipe: Recipe, model: TableModel, train: Arrays, validation: Arrays
 ) -> Trainer:
     """The trainer of a network, with a learning rate from the rules or from a trial."""
     options, network = job.options, model.network
-    loss = _member_loss(options.loss or _LOSS[job.task], job)
+    loss = member_loss(options.loss or LOSS_OF[job.task], job)
 
     def trainer(rate: float, **extra: Any) -> Trainer:
         optimizer = make_optimizer(options, recipe, network, len(train), rate)
@@ -334,7 +393,7 @@ def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> A
     return held
 
 
-def _member_loss(name: str, job: _Job) -> Callable[..., Tensor]:
+def member_loss(name: str, job: Job) -> Callable[..., Tensor]:
     """A loss over all members: each is trained as if it were alone."""
     fits = name in LOSSES and (name == "cross_entropy" or name == "focal") == bool(job.classes)
     if not fits:
@@ -383,7 +442,7 @@ def _plan(
 # ---- the report ----------------------------------------------------------------------------------
 
 
-def _baselines(job: _Job, fitted: _Fitted, test: Encoded) -> dict[str, dict[str, float]]:
+def _baselines(job: Job, fitted: Fitted, test: Encoded) -> dict[str, dict[str, float]]:
     assert fitted.rows.target is not None
     name, constant = constant_prediction(fitted.rows.target, len(test), job.classes)
     linear = linear_baseline(fitted.schema, fitted.rows, test, job.classes)
@@ -391,6 +450,13 @@ def _baselines(job: _Job, fitted: _Fitted, test: Encoded) -> dict[str, dict[str,
         name: judge(job.task, test.target, constant),
         "linear": judge(job.task, test.target, linear),
     }
+
+
+def _sizes(fitted: Fitted) -> dict[str, Any]:
+    """What the network must be built from again, as JSON data."""
+    scale = fitted.model.scale
+    sizes = dataclasses.asdict(fitted.recipe.shape)
+    return {**sizes, "hidden": list(sizes["hidden"]), "log_target": scale and scale.log}
 
 
 class TableResult:
@@ -403,7 +469,7 @@ class TableResult:
         failure: what ended the training after some epochs; the model is the best one of them.
     """
 
-    def __init__(self, fitted: _Fitted, job: _Job) -> None:
+    def __init__(self, fitted: Fitted, job: Job) -> None:
         self._fitted = fitted
         self._job = job
         self.schema = fitted.schema
@@ -418,6 +484,7 @@ class TableResult:
             "baselines": {},
             "cv": None,
             "parameters": sum(p.size for p in network.parameters().values()),
+            "network": _sizes(fitted),
             "epochs": len(self.history),
             "best_epoch": (self.history.best or {}).get("epoch"),
             "stop_reason": fitted.trainer.stop_reason,
@@ -441,6 +508,10 @@ class TableResult:
             "date": np.zeros((2, len(self.schema.date))),
         }
         return {kind: kinds[kind] for kind in self._fitted.model.network.features.kinds}
+
+    def save_training(self, path: str | os.PathLike[str]) -> None:
+        """Write what an update needs besides the model file: the optimizer's state."""
+        save_training(path, self._fitted.trainer.state())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file: it takes raw rows and needs nothing else."""
@@ -507,6 +578,11 @@ class TablePredictor:
         if proba:
             columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
         return pl.DataFrame(columns)
+
+    def hidden(self, source: Any) -> Array | None:
+        """What goes into the last layer, for raw rows: (rows, features)."""
+        rows = self.schema.encode(read_table(source), source=source_name(source))
+        return self.saved.hidden(columns_by_kind(rows))
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics of the task on rows whose target is known."""
