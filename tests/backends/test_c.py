@@ -129,12 +129,8 @@ def check_supported(function, samples, name):
             assert any(f" {op}." in error.what for op in WITHOUT_KERNEL)  # noqa: PT017
 
 
-#: Graphs with one of these run on the NumPy backend: images, and two special functions.
-ON_NUMPY = {
-    *("convolution", "transposed_convolution", "convolution_weights"),
-    *("max_pool", "max_pool_scatter", "max_pool_gather", "sum_pool", "sum_unpool"),
-    *("erfinv", "polygamma"),
-}
+#: Graphs with one of these run on the NumPy backend: two special functions.
+ON_NUMPY = {"erfinv", "polygamma"}
 
 
 def test_what_has_no_kernel_is_known():

@@ -12,17 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.graph import Graph, topological_order
-from ...ir.node import Node
+from ...ir.node import PART, Node
 from ...ir.operation import OPERATIONS
 from ...passes.rewrite import copy, make, rewrite, with_inputs
+from . import toolchain
+from .chunks import by_chunks
 from .expressions import rule
 from .kernel import REDUCTIONS, Kernel, operands
-from .kernels import MAY_STOP, SPECIAL
+from .kernels import SPECIAL, WITH_BODY, may_stop
 from .merge import CHEAP, merge
+from .pointwise import as_product
 from .toolchain import UnsupportedError
 from .views import VIEWS, View, through, whole
 
-LEAVES = frozenset({"constant", "placeholder"})
+#: What a kernel is given; a part is one of the results of a kernel that has several.
+LEAVES = frozenset({"constant", "placeholder", "part"})
 #: Computed again rather than stored.
 _QUICK = CHEAP | {"add", "subtract", "multiply", "where"}
 
@@ -50,6 +54,8 @@ def require_kernels(graph: Graph) -> None:
     for node in graph.nodes:
         name = node.op.name
         known = name in VIEWS or name in SPECIAL or name in REDUCTIONS or name in LEAVES
+        if name in WITH_BODY:
+            require_kernels(node.attributes["body"])
         if not (known or rule(node) is not None):
             raise UnsupportedError(
                 f"The C backend has no kernel for {name}.",
@@ -79,8 +85,9 @@ def schedule(
     kernels = [
         Kernel([node], _is_loop(node, copies))
         for node in nodes
-        if node in copies or (node.inputs and views[node].base is node)
+        if node in copies or (node.inputs and views[node].base is node and node.op is not PART)
     ]
+    _add_bodies(kernels, nodes, fuse)
     wanted = {graph.inputs[i]: outputs[j] for i, j in donated.items()}
     watched = [outputs[position] for position in guards]
     if fuse:
@@ -89,6 +96,20 @@ def schedule(
     kernels, overwritten = _order(kernels, views, nodes, wanted, watched)
     _mark_stores(kernels, views, outputs)
     return Schedule(kernels, views, graph.inputs, outputs, overwritten, watched)
+
+
+def _add_bodies(kernels: list[Kernel], nodes: Sequence[Node], fuse: bool) -> None:
+    """Give loops over time and calls their parts, and a schedule of a step."""
+    parts: dict[Node, list[Node]] = {}
+    for node in nodes:
+        if node.op is PART:
+            parts.setdefault(node.inputs[0], []).append(node)
+    for kernel in kernels:
+        (node,) = kernel.nodes
+        if node.op.name in WITH_BODY:
+            kernel.nodes += parts.get(node, [])
+            body, kernel.chunks = by_chunks(node, toolchain.threads_wanted())
+            kernel.body = schedule(body, {}, fuse=fuse)
 
 
 def _legal(node: Node, before: Node) -> Node:
@@ -100,12 +121,12 @@ def _legal(node: Node, before: Node) -> Node:
             kept = [axis for axis in range(rank) if axis not in axes]
             moved = make(node, "transpose", node.inputs[0], axes=(*kept, *axes))
             return make(node, "logsumexp", moved, axes=tuple(range(len(kept), rank)))
-    return node
+    return as_product(node)
 
 
 def _early(graph: Graph, guards: Sequence[int]) -> set[Node]:
     """What has to be known before anything is overwritten: what may stop the program."""
-    stops = [node for node in graph.nodes if node.op.name in MAY_STOP]
+    stops = [node for node in graph.nodes if may_stop(node)]
     return set(topological_order([*(graph.outputs[position] for position in guards), *stops]))
 
 
@@ -131,7 +152,8 @@ def _recompute_late(graph: Graph, early: set[Node]) -> Graph:
 def _is_stored(node: Node) -> bool:
     while node.op.name in VIEWS:
         node = node.inputs[0]
-    return not node.inputs or node.op.name in SPECIAL or node.op.name in REDUCTIONS
+    kinds = LEAVES | SPECIAL | REDUCTIONS
+    return not node.inputs or node.op.name in kinds
 
 
 # ---- views -----------------------------------------------------------------------------------
@@ -208,13 +230,13 @@ def _order(
                 if source is not None and source is not kernel:
                     before[kernel].add(source)
     stops = {kernel_of[node] for node in guards}
-    stops |= {kernel for kernel in kernels if kernel.nodes[0].op.name in MAY_STOP}
+    stops |= {kernel for kernel in kernels if may_stop(kernel.nodes[0])}
     overwritten: dict[Node, Node] = {}
     for old, new in donated.items():
         writer = kernel_of[new]
         others = (readers.get(old, set()) | stops) - {writer}
         fits = writer not in stops and old.type == new.type and (writer, old) not in unaligned
-        fits = fits and new.op.name not in REDUCTIONS
+        fits = fits and new.op.name not in REDUCTIONS and new.op is not PART
         if fits and not any(_depends(reader, writer, before) for reader in others):
             before[writer] |= others
             overwritten[old] = new

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ....ir.node import Node
+
 #: Operations with a kernel of their own. What they read lies in order in memory.
 SPECIAL = frozenset(
     {
@@ -10,8 +12,14 @@ SPECIAL = frozenset(
         "take", "scatter_add", "take_along_axis", "add_along_axis", "embedding_bag", "scatter_bag",
         "concatenate", "pad",
         "random_bits", "fold_in",
+        "convolution", "transposed_convolution", "convolution_weights",
+        "sum_pool", "sum_unpool", "max_pool", "max_pool_scatter", "max_pool_gather",
+        "scan", "call", "panels", "panel_product",
     }
 )  # fmt: skip
+
+#: Those that hold a graph and give several results.
+WITH_BODY = frozenset({"scan", "call"})
 
 #: Those that may write their result over an operand, with its position.
 IN_PLACE = {"scatter_add": 0, "add_along_axis": 0}
@@ -20,3 +28,10 @@ IN_PLACE = {"scatter_add": 0, "add_along_axis": 0}
 MAY_STOP = frozenset(
     {"take", "scatter_add", "take_along_axis", "add_along_axis", "embedding_bag", "scatter_bag"}
 )
+
+
+def may_stop(node: Node) -> bool:
+    """Whether this node, or one in its body, may stop the program."""
+    if node.op.name in WITH_BODY:
+        return any(map(may_stop, node.attributes["body"].nodes))
+    return node.op.name in MAY_STOP

@@ -1,0 +1,392 @@
+"""The gradient of a convolution by its weights: w[k, c, m] = Σ x[o·stride + k, c] · g[o, m].
+
+For every element of the window that is a matrix product whose common index runs through the pixels
+of all images: tiles of a few input channels by a few vectors of output channels stay in registers
+while pixels go by. Windows that reach over the edge miss some pixels, which are left out. If the
+image has few channels a row of the window counts as its channels, and the image is copied with
+zeros around it.
+
+Images are cut into blocks, each with a sum of its own unless there is one only; these are added up
+in the end. How many depends on the shape only, and within a block every sum is one chain through
+the pixels in order: the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ....ir.node import Node
+from ..function import Function, Where
+from ..views import View
+from .convolution import (
+    MULTIPLICATIONS,
+    PATCH,
+    UNITS,
+    Geometry,
+    Lines,
+    chain,
+    copy_patch,
+    is_depthwise,
+    pointer,
+    zeros,
+)
+from .matmul import native_target
+from .sliding import Axis, Taps, forward, join
+from .tiles import ELEMENTS, fused, pieces
+
+#: An image of fewer channels than this takes a row of the window as its channels.
+_FEW_CHANNELS = 12
+#: Pixels that go by before the next tile.
+_PIXELS = 128
+
+
+def weights(node: Node, sources: list[View], where: Where) -> Function | None:
+    """w[k, c, m] = Σ x[o·stride + k·dilation - before, c] · g[o, m], over batch and places o."""
+    x, g = sources
+    if node.type.size == 0:
+        return None
+    if x.size == 0 or g.size == 0:
+        return zeros(node, where)
+    return _Weights(node, x, g, where).functions()
+
+
+class _Weights:
+    """Writes the loops, and the sum of the blocks."""
+
+    def __init__(self, node: Node, x: View, g: View, where: Where) -> None:
+        self.node, self.x, self.g = node, x, g
+        self.run = Function(where)
+        self.out = Lines(self.run)
+        self.dtype = node.type.dtype.name
+        self.c_type, _, self.item = ELEMENTS[self.dtype]
+        self.groups = node.attributes["groups"]
+        self.depthwise = is_depthwise(View(node, 0, node.type.shape, ()), self.groups)
+        self.channels, self.outputs = x.shape[-1], g.shape[-1]
+        geometry = Geometry.of(
+            node.attributes, x.shape[1:-1], g.shape[1:-1], node.type.shape[:-2]
+        )  # fmt: skip
+        self.axes = forward(*geometry.numbers)
+        each = node.type.shape[-2]
+        self.merged = self.groups == 1 and each < _FEW_CHANNELS and geometry.window[2] > 1
+        #: The taps: whole rows of the window if merged.
+        self.taps: Taps = join(self.axes, geometry.window, each, self.merged)
+        #: Rows and columns of the matrix of each tap and group.
+        self.rows = self.taps.run
+        self.columns = self.channels if self.depthwise else self.outputs // self.groups
+        self.padded = (self.merged or self.depthwise) and not all(a.inside for a in self.axes)
+        self._cut()
+
+    # ---- how it is cut ---------------------------------------------------------------------------
+
+    def _cut(self) -> None:
+        target = native_target()
+        self.lanes = max(target.vector // self.item, 1)
+        vectors = 1 if self.depthwise else min(target.panel, -(-self.columns // self.lanes))
+        self.width = min(vectors * self.lanes, self.columns)
+        self.panels = -(-self.columns // self.width)
+        most = max(target.accumulators // vectors, 1)
+        count = len(self.taps.shifts) if self.depthwise else self.rows
+        #: Tiles of rows (of taps, if depthwise): rows of one, and how many have one more.
+        self.tiles = -(-count // most)
+        self.low, self.more = divmod(count, self.tiles)
+        #: Pixels that go by at once: rows, and pixels of a row.
+        wide = self.axes[2].count
+        self.segment = wide if wide <= 2 * _PIXELS else _PIXELS
+        self.band = max(min(_PIXELS // self.segment, self.axes[1].count), 1)
+        while self.band > 1 and self._patch_size() * self.item > PATCH:
+            self.band = -(-self.band // 2)
+        while self.segment > 8 and self._patch_size() * self.item > PATCH:
+            self.segment //= 2
+        #: Blocks of images.
+        per_block = 1 if self.depthwise else self.groups * self.panels
+        size, wanted = self.node.type.size, -(-UNITS // max(per_block, 1))
+        if self.depthwise:
+            wanted = UNITS
+        affordable = (self.x.size + self.g.size) // (4 * size)
+        batch = self.x.shape[0]
+        self.images = -(-batch // max(min(batch, wanted, affordable), 1))
+        self.blocks = -(-batch // self.images)
+
+    @property
+    def patch(self) -> tuple[int, int, int]:
+        """The extents of the part of an image that a band reads."""
+        deep, high, wide = self.axes
+        return deep.inputs(1), high.inputs(self.band), wide.inputs(self.segment)
+
+    def _patch_size(self) -> int:
+        return math.prod(self.patch) * self.channels if self.padded else 0
+
+    # ---- the text --------------------------------------------------------------------------------
+
+    def functions(self) -> Function:
+        """The sums of blocks, and their sum."""
+        run, out = self.run, self.out
+        x, g = pointer(run, self.x), pointer(run, self.g)
+        size = self.node.type.size
+        result = f"({self.c_type} *)scratch" if self.blocks > 1 else run.writes(self.node)
+        units = 1 if self.depthwise else self.groups * self.panels
+        if self.padded:
+            out.line(f"{self.c_type} patch[{self._patch_size()}] CR_ALIGNED;")
+        with out.block("for (idx u = begin; u < end; u++)"):
+            out.line(f"const idx block = u / {units};")
+            if not self.depthwise:
+                out.line(f"const idx q = u % {self.panels} * {self.width}; /* the panel */")
+            if self.groups > 1 and not self.depthwise:
+                out.line(f"const idx group = u / {self.panels} % {self.groups};")
+            out.line(f"const idx n0 = block * {self.images};")
+            batch = self.x.shape[0]
+            out.line(f"const idx n1 = n0 + {self.images} < {batch} ? n0 + {self.images} : {batch};")
+            move = f" + block * {size}" if self.blocks > 1 else ""
+            out.line(f"{self.c_type} *const to = {result}{move};")
+            self._images(x, g)
+        work = size * math.prod(self.g.shape[:-1]) * self.images // batch
+        run.extent, run.grain = self.blocks * units, max(work // units // MULTIPLICATIONS, 1)
+        if self.blocks == 1:
+            return run
+        run.scratch = -(-self.blocks * size * self.item // 64) * 64
+        return chain([run, self._total(run)])
+
+    def _total(self, run: Function) -> Function:
+        """The sum of the blocks."""
+        size = self.node.type.size
+        total = Function(run.where, scratch=run.scratch, extent=size, unit=64, grain=self.blocks)
+        y = total.writes(self.node)
+        total.line(f"const {self.c_type} *restrict part = (const {self.c_type} *)scratch;")
+        total.line("for (idx i = begin; i < end; i++) {")
+        total.line(f"{self.c_type} sum = part[i];", 2)
+        total.line(f"for (idx b = 1; b < {self.blocks}; b++) sum += part[b * {size} + i];", 2)
+        total.line(f"{y}[i] = sum;", 2)
+        total.line("}")
+        return total
+
+    def _images(self, x: str, g: str) -> None:
+        """Images, planes, bands of rows and parts of rows go by."""
+        out, (deep, high, wide) = self.out, self.axes
+        with (
+            out.block("for (idx n = n0; n < n1; n++)"),
+            out.block(f"for (idx i = 0; i < {deep.count}; i++)"),
+            out.block(f"for (idx j0 = 0; j0 < {high.count}; j0 += {self.band})"),
+            out.block(f"for (idx k0 = 0; k0 < {wide.count}; k0 += {self.segment})"),
+        ):
+            for name, step, axis in (("j", self.band, high), ("k", self.segment, wide)):
+                end = f"{name}0 + {step}"
+                out.line(f"const idx {name}1 = {end} < {axis.count} ? {end} : {axis.count};")
+            out.line("const _Bool more = n > n0 || i > 0 || j0 > 0 || k0 > 0;")
+            if self.padded:
+                copy_patch(out, self.c_type, self.axes, self.patch, self.channels, x)
+                out.line(f"const {self.c_type} *const from = patch;")
+            else:
+                image = math.prod(axis.extent for axis in self.axes) * self.channels
+                terms = [
+                    f"({q} * {axis.stride}{_signed(axis.low)}) * {step}"
+                    for q, axis, step in zip(("i", "j0", "k0"), self.axes, self.steps, strict=True)
+                ]
+                out.line(f"const idx from = n * {image} + {' + '.join(terms)};")
+            places = [axis.count for axis in self.axes]
+            pixel = f"((n * {places[0]} + i) * {places[1]} + j0) * {places[2]} + k0"
+            out.line(f"const {self.c_type} *const slope = {g} + ({pixel}) * {self.outputs};")
+            if self.depthwise:
+                self._depthwise(x)
+            else:
+                self._taps(x)
+
+    @property
+    def steps(self) -> tuple[int, int, int]:
+        """Elements between neighbours of what is read."""
+        _, high, wide = self.patch if self.padded else tuple(axis.extent for axis in self.axes)
+        return high * wide * self.channels, wide * self.channels, self.channels
+
+    def _shifts(self) -> list[int]:
+        """Where the taps are, from the least on."""
+        return [
+            sum(
+                (s - axis.low) * step
+                for s, axis, step in zip(shift, self.axes, self.steps, strict=True)
+            )
+            for shift in self.taps.shifts
+        ]
+
+    def _taps(self, x: str) -> None:
+        """Every tap: the pixels that it meets, and the tiles of its matrix."""
+        out, run = self.out, self.run
+        whole = self.padded or all(axis.inside for axis in self.axes)
+        table = [
+            [place, *(bound for s, axis in zip(shift, self.axes, strict=True)
+                      for bound in _range(s, axis))]
+            for place, shift in zip(self._shifts(), self.taps.shifts, strict=True)
+        ]  # fmt: skip
+        rows = ", ".join("{" + ", ".join(map(str, row)) + "}" for row in table)
+        run.before.append(
+            "/* where a tap is, and from where to where outputs have it, on each axis */\n"
+            f"static const int32_t @_taps[][7] = {{{rows}}};"
+        )
+        with out.block(f"for (idx t = 0; t < {len(table)}; t++)"):
+            out.line("const int32_t *const tap = @_taps[t];")
+            if whole:
+                out.line("const idx j = j0, k = k0, high = j1 - j0, wide = k1 - k0;")
+            else:
+                out.line("const idx j = j0 > tap[3] ? j0 : tap[3], k = k0 > tap[5] ? k0 : tap[5];")
+                out.line("const idx rest = (j1 < tap[4] ? j1 : tap[4]) - j;")
+                out.line("const idx wide = (k1 < tap[6] ? k1 : tap[6]) - k;")
+                out.line("const _Bool none = i < tap[1] || i >= tap[2] || wide <= 0 || rest <= 0;")
+                out.line("if (none && more) continue;")
+                out.line("const idx high = none ? 0 : rest;")
+            base = "from" if self.padded else f"{x} + from"
+            moves = [f"(j - j0) * {self.axes[1].stride * self.steps[1]}",
+                     f"(k - k0) * {self.axes[2].stride * self.steps[2]}"]  # fmt: skip
+            group = f"group * {self.channels // self.groups}"
+            moves += [group] if self.groups > 1 else []
+            out.line(f"const {self.c_type} *const a = {base} + tap[0] + {' + '.join(moves)};")
+            column = f"group * {self.columns} + q" if self.groups > 1 else "q"
+            step = self.axes[2].count * self.outputs
+            out.line(f"const {self.c_type} *const b = slope + {column} + (j - j0) * {step}"
+                     f" + (k - k0) * {self.outputs};")  # fmt: skip
+            out.line(f"{self.c_type} *const c = to + t * {self.rows * self.outputs} + {column};")
+            self._tiles()
+
+    def _tiles(self) -> None:
+        out = self.out
+        rest = self.columns % self.width
+        with out.block(f"for (idx s = 0; s < {self.tiles}; s++)"):
+            out.line(f"const idx r = {self._first('s')};")
+            for width in filter(None, (self.width, rest)):
+                condition = ""
+                if rest:
+                    condition = f"if (q {'<' if width != rest else '>='} {self.columns - rest}) "
+                call = f"a + r, b, c + r * {self.outputs}, high, wide, more"
+                if self.more:
+                    with out.block(condition):
+                        name = self._micro(self.low + 1, width)
+                        out.line(f"if (s < {self.more}) {name}({call});")
+                        out.line(f"else {self._micro(self.low, width)}({call});")
+                else:
+                    out.line(f"{condition}{self._micro(self.low, width)}({call});")
+
+    def _first(self, tile: str) -> str:
+        more = f" + ({tile} < {self.more} ? {tile} : {self.more})" if self.more else ""
+        return f"{tile} * {self.low}{more}"
+
+    def _micro(self, rows: int, width: int) -> str:
+        name = f"@_{rows}x{width}"
+        self._add(
+            microkernel(
+                name, self.dtype, list(range(rows)), [r * self.outputs for r in range(rows)],
+                width, self.lanes, self._pixel_steps(), False,
+            )
+        )  # fmt: skip
+        return name
+
+    def _pixel_steps(self) -> tuple[int, int, int, int]:
+        """From pixel to pixel, and from row to row, of the image and of the outputs."""
+        _, high, wide = self.axes
+        return (
+            wide.stride * self.steps[2], high.stride * self.steps[1],
+            self.outputs, wide.count * self.outputs,
+        )  # fmt: skip
+
+    def _add(self, text: str) -> None:
+        if text not in self.run.before:
+            self.run.before.append(text)
+
+    def _depthwise(self, x: str) -> None:
+        """A vector of channels, and as many taps as fit into registers."""
+        out = self.out
+        shifts = self._shifts()
+        base = "from" if self.padded else f"({x} + from)"
+        first = 0
+        whole, rest = divmod(self.columns, self.width)
+        for tile in range(self.tiles):
+            count = self.low + (tile < self.more)
+            places = shifts[first : first + count]
+            elements = self.taps.elements[first : first + count]
+            for width, condition in (
+                (self.width, f"for (idx q = 0; q < {whole * self.width}; q += {self.width})"),
+                (rest, f"for (idx q = {whole * self.width}; q < {self.columns}; q += {rest})"),
+            ):
+                if width:
+                    name = f"@_{tile}_{width}"
+                    outputs = [element * self.columns for element in elements]
+                    self._add(
+                        microkernel(
+                            name, self.dtype, places, outputs, width, self.lanes,
+                            self._pixel_steps(), True,
+                        )
+                    )  # fmt: skip
+                    out.line(condition)
+                    pointers = f"{base} + q, slope + q, to + q"
+                    out.line(f"  {name}({pointers}, j1 - j0, k1 - k0, more);")
+            first += count
+
+
+def _signed(number: int) -> str:
+    return f" + {number}" if number >= 0 else f" - {-number}"
+
+
+def _range(shift: int, axis: Axis) -> tuple[int, int]:
+    """The outputs whose input at this shift is inside of the image: from, to."""
+    low = max(-(shift // axis.stride), 0)
+    return low, max(min((axis.extent - 1 - shift) // axis.stride + 1, axis.count), low)
+
+
+def microkernel(
+    name: str,
+    dtype: str,
+    inputs: list[int],
+    outputs: list[int],
+    width: int,
+    lanes: int,
+    steps: tuple[int, int, int, int],
+    depthwise: bool,
+) -> str:
+    """A C function that adds to a tile of the gradient what some rows of pixels contribute.
+
+    Args:
+        name: of the function.
+        dtype: of the elements.
+        inputs: where the inputs of the rows of the tile are, from that of the first.
+        outputs: where the rows of the tile are, from the first.
+        width: columns.
+        lanes: elements of the longest vector.
+        steps: elements from pixel to pixel and from row to row, of x and of g.
+        depthwise: whether each column reads a channel of its own, instead of all the same one.
+    """
+    c_type, short, item = ELEMENTS[dtype]
+    x_step, x_row, g_step, g_row = steps
+    vectors = [
+        (v, first, c_type if size == 1 else f"cr_{short}x{size}")
+        for v, (first, size) in enumerate(pieces(width, lanes, item))
+    ]
+    cells = [
+        (f"c{i}_{v}", kind, place + first)
+        for i, place in enumerate(outputs)
+        for v, first, kind in vectors
+    ]
+    products: list[str] = []
+    for i, place in enumerate(inputs):
+        if not depthwise:
+            products.append(f"const {c_type} a{i} = a[{place}];")
+        for v, first, kind in vectors:
+            wide = f"*(const {kind} *)(a + {place + first})"
+            products.append(f"{fused(f'c{i}_{v}', wide if depthwise else f'a{i}', f'b{v}', kind)};")
+    return "\n".join(
+        [
+            f"/* {len(inputs)} x {width}: w[i, j] += sum over pixels p of x[p, i] g[p, j] */",
+            f"static void {name}(const {c_type} *restrict x, const {c_type} *restrict g,",
+            f"    {c_type} *restrict w, idx high, idx wide, _Bool more)",
+            "{",
+            *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
+            "  if (more) { /* what earlier pixels left */",
+            *(f"    {cell} = *(const {kind} *)(w + {place});" for cell, kind, place in cells),
+            "  }",
+            "  for (idx r = 0; r < high; r++) {",
+            f"    const {c_type} *restrict a = x + r * {x_row}, *restrict b = g + r * {g_row};",
+            f"    for (idx p = 0; p < wide; p++, a += {x_step}, b += {g_step}) {{",
+            *(f"      const {kind} b{v} = *(const {kind} *)(b + {first});"
+              for v, first, kind in vectors),
+            *(f"      {line}" for line in products),
+            "    }",
+            "  }",
+            *(f"  *({kind} *)(w + {place}) = {cell};" for cell, kind, place in cells),
+            "}",
+        ]
+    )  # fmt: skip
