@@ -9,20 +9,27 @@ import numpy as np
 
 from .ir.graph import Graph, topological_order
 from .ir.node import CONSTANT, PLACEHOLDER, Node
+from .ir.program import Program
 from .ir.types import as_value
 
 Array = np.ndarray[Any, Any]
 
 
 class BadNumber(NamedTuple):
-    """The first operation whose result is not finite although its operands are."""
+    """The first operation whose result is not finite although its operands are.
+
+    Inside of loops over time ``steps`` are the steps in which it happened, outermost first; they
+    count from 0, as slices do.
+    """
 
     node: Node
     kind: str  # "NaN" or "infinity"
     operands: str
+    steps: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        place = f" in {self.node.origin}" if self.node.origin and str(self.node.origin) else ""
+        place = "".join(f" in step {step} of a loop" for step in reversed(self.steps))
+        place += f" in {self.node.origin}" if self.node.origin and str(self.node.origin) else ""
         if self.node.op in (PLACEHOLDER, CONSTANT):
             name = self.node.attributes.get("name", "a constant")
             return f"the input {name!r} already holds {self.kind}"
@@ -58,9 +65,38 @@ def first_bad_number(graph: Graph, inputs: Sequence[Array], output: int = 0) -> 
         return None
     chain = _ancestors_of(result, set(bad))
     first = next(node for node in bad if node in chain)
+    if "body" in first.attributes:
+        read = {node.attributes["index"] for node in chain if first in node.inputs}
+        inside = _inside(first, [values[source] for source in first.inputs], read)
+        if inside is not None:
+            return inside
     kind = "NaN" if _has_nan(values[first]) else "infinity"
     described = ", ".join(_describe(values[source]) for source in first.inputs)
     return BadNumber(first, kind, described)
+
+
+def _inside(node: Node, operands: list[Array], read: set[int]) -> BadNumber | None:
+    """Where a loop over time, or a call, made the first bad number of the results that are read."""
+    body: Graph = node.attributes["body"]
+    if node.op.name != "scan":
+        return _first_of(body, operands, read)
+    consts, carries = node.attributes["consts"], node.attributes["carries"]
+    fixed, carry = operands[:consts], operands[consts : consts + carries]
+    slices = operands[consts + carries :]
+    run, steps = Program(body), range(node.attributes["length"])
+    for step in reversed(steps) if node.attributes["reverse"] else steps:
+        inputs = [*fixed, *carry, *(np.asarray(x[step, ...]) for x in slices)]
+        results = run(inputs)
+        if any(_is_bad(results[number]) for number in {*read, *range(carries)}):
+            found = _first_of(body, inputs, {*read, *range(carries)})
+            return None if found is None else found._replace(steps=(step, *found.steps))
+        carry = results[:carries]
+    return None
+
+
+def _first_of(graph: Graph, inputs: list[Array], outputs: set[int]) -> BadNumber | None:
+    found = (first_bad_number(graph, inputs, number) for number in sorted(outputs))
+    return next((bad for bad in found if bad is not None), None)
 
 
 def _is_bad(value: Array | tuple[Array, ...]) -> bool:

@@ -217,3 +217,30 @@ def test_nodes_that_would_fill_the_memory_are_refused(bomb: dict[str, Any]) -> N
         from_json(data, arrays, max_elements=2**16)
     with pytest.raises(ModelFileError, match="too large"):
         from_json({**data, "outputs": [0]}, arrays, max_elements=2**16)  # computed or not
+
+
+def count(*arguments: Any) -> Any:
+    return cr.scan(*arguments, differentiable=False)
+
+
+def stored_loop(length: int, inner: int = 1) -> Any:
+    """A loop that needs no data, around another one."""
+
+    def body(c: Any, _: Any) -> Any:
+        return count(lambda d, _: (d + 1.0, None), c, None, inner)[0], None
+
+    graph = cr.trace(lambda c: count(body, c, None, 2)[0], cr.tensor(0.0)).graph
+    stored = json.loads(json.dumps(to_json(graph)))
+    loop = next(entry for entry in stored["nodes"] if entry["op"] == "scan")
+    loop["attributes"]["length"] = length
+    return stored
+
+
+@pytest.mark.parametrize(("length", "inner"), [(2**62, 1), (2**22, 1), (2**12, 2**11)])
+def test_loops_of_a_file_end(length: int, inner: int) -> None:
+    with pytest.raises(ModelFileError, match="loops of the graph are too long"):
+        from_json(stored_loop(length, inner))
+
+
+def test_long_loops_come_back() -> None:
+    assert Program(from_json(stored_loop(1000)))([np.float32(0.0)])[0] == 1000

@@ -25,6 +25,8 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 _MAX_RANK = 32  # of arrays in every NumPy
 _MAX_EXTENT = 2**40
+#: A loop needs no data to be endless: so many steps of all loops together, and no more.
+_MAX_STEPS = 2**22
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -123,6 +125,7 @@ def from_json(data: Any, arrays: Arrays | None = None, max_elements: int | None 
         )
         if len(set(graph.inputs)) < len(graph.inputs):
             raise ValueError("an input is listed twice")
+        _need_steps(graph)
         leaves = {node for node in graph.nodes if node.op is PLACEHOLDER}
         if leaves != set(graph.inputs):
             raise ValueError("the inputs are not the placeholders")
@@ -228,6 +231,26 @@ def _need_size(node_type: Type, max_elements: int) -> None:
             expected=f"at most {max_elements:,} elements",
             found=f"{node_type.size:,} in {node_type}",
         )
+
+
+def _need_steps(graph: Graph) -> None:
+    steps = _steps(graph)
+    if steps > _MAX_STEPS:
+        raise ModelFileError(
+            "The loops of the graph are too long.",
+            expected=f"at most {_MAX_STEPS:,} steps in all",
+            found=f"{steps:,}",
+        )
+
+
+def _steps(graph: Graph) -> int:
+    """How many steps the loops of a graph make, those inside of loops included."""
+    total = 0
+    for node in graph.nodes:
+        bodies = [value for value in node.attributes.values() if isinstance(value, Graph)]
+        inside = sum(map(_steps, bodies))
+        total += node.attributes["length"] * (1 + inside) if node.op.name == "scan" else inside
+    return total
 
 
 def _text(value: Any) -> str:
