@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .differentiate import in_derivative
 from .errors import ConfigError, TraceError
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
-from .ir.types import Type
+from .ir.types import DTYPES, Type
 from .tensor import TRACE_BIT, Array, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
 
 __all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
@@ -76,7 +76,11 @@ class Traced:
 
     def is_stale(self) -> bool:
         """Whether a variable has been frozen, unfrozen or converted since the trace."""
-        return self._kinds != self._present_kinds()
+        for variable, (kind, watched) in zip(self._asked, self._kinds, strict=True):
+            node = variable.node
+            if node.watched != watched or (node.type is not kind and node.type != kind):
+                return True
+        return False
 
 
 @contextmanager
@@ -149,6 +153,8 @@ def _dynamic(leaf: Any) -> Type | None:
     and flags steer the Python code and are built in. Variables and modules are passed on as they
     are, and what the function reads of them becomes an input.
     """
+    if type(leaf) is np.ndarray and leaf.dtype in DTYPES:  # no more than the usual, but quickly
+        return Type(leaf.dtype, leaf.shape)
     if isinstance(leaf, Type):
         return leaf
     if isinstance(leaf, Variable):
@@ -214,16 +220,16 @@ class Compiled:
 
     def traced(self, *arguments: Any, **options: Any) -> Traced:
         """The graph for arguments of these types."""
-        return self._program(arguments, options)[0]
+        return self._program(self._taken(arguments, options), arguments, options)[0]
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Run the program for arguments of these types; the first time, make it."""
         if tracing.record is not None or in_derivative():
             # A program has no history: here the function's own code is a part of what is recorded.
             return self._function(*arguments, **options)
-        traced, run = self._program(arguments, options)
-        leaves, _, _ = tree.flatten([list(arguments), options])
-        inputs = [_value(leaf) for leaf in leaves if _dynamic(leaf) is not None]
+        taken = self._taken(arguments, options)
+        traced, run = self._program(taken, arguments, options)
+        inputs = [_value(leaf) for leaf in taken.inputs]
         self.last_run = None  # lets go of the arrays, which may now be overwritten
         in_place = set(traced.donated) if isinstance(run, CProgram) else set()
         for number, variable in enumerate(traced.variables, len(inputs)):
@@ -282,7 +288,7 @@ class Compiled:
             else argument
             for position, argument in enumerate(arguments)
         ]
-        traced, run = self._program(first, {})
+        traced, run = self._program(self._taken(first, {}), first, {})
         if not isinstance(run, CProgram) or len(traced.donated) < len(traced.assigned):
             return self._run_slowly(order, arguments, rows, counter)
         inputs: list[Array | None] = []
@@ -356,30 +362,33 @@ class Compiled:
 
     def prepare(self, *arguments: Any, **options: Any) -> None:
         """Trace the function for arguments of these types, and build its program meanwhile."""
-        key = self._key(arguments, options)
+        key = self._taken(arguments, options).key
         if self._backend != "numpy" and key not in self._programs:
             traced = trace(self._function, *arguments, **options)
             self._prepared[key] = traced, in_background(partial(self._make, traced))
 
-    def _program(self, arguments: Any, options: Any) -> tuple[Traced, Program | CProgram]:
-        key = self._key(arguments, options)
-        prepared = self._prepared.pop(key, None)
-        if prepared is not None:
-            self._programs[key] = prepared[0], prepared[1].result()
+    def _program(
+        self, taken: _Taken, arguments: Any, options: Any
+    ) -> tuple[Traced, Program | CProgram]:
+        key = taken.key
+        if key in self._prepared:
+            traced, building = self._prepared.pop(key)
+            self._programs[key] = traced, building.result()
         found = self._programs.get(key)
         if found is None or found[0].is_stale():
             traced = trace(self._function, *arguments, **options)
             found = self._programs[key] = (traced, self._make(traced))
         return found
 
-    def _key(self, arguments: Any, options: Any) -> Any:
-        """The same for calls that can have the same program."""
+    def _taken(self, arguments: Any, options: Any) -> _Taken:
+        """What the arguments of a call are to its program."""
         leaves, _, structure = tree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
         built_in = [
-            leaf if kind is None else kind for leaf, kind in zip(leaves, kinds, strict=True)
+            (type(leaf), leaf) if kind is None else (Type, kind)
+            for leaf, kind in zip(leaves, kinds, strict=True)
         ]
-        key = (structure, *((type(leaf), leaf) for leaf in built_in))
+        key = (structure, *built_in)
         try:
             hash(key)
         except TypeError as error:
@@ -388,7 +397,20 @@ class Compiled:
                 found=str(error),
                 hint="Pass tensors, arrays, numbers, strings, or lists, tuples and dicts of them.",
             ) from None
-        return key
+        given = [leaf for leaf, kind in zip(leaves, kinds, strict=True) if kind is not None]
+        return _Taken(key, given)
+
+
+class _Taken(NamedTuple):
+    """The arguments of a call.
+
+    Attributes:
+        key: the same for calls that can have the same program.
+        inputs: those that the graph takes as inputs.
+    """
+
+    key: Any
+    inputs: list[Any]
 
 
 def _stopped(results: list[Array]) -> bool:
@@ -402,7 +424,7 @@ def _rows(data: Any, batch: Array) -> Array:
 
 
 def _value(leaf: Any) -> Array:
-    return as_tensor(leaf)._known()
+    return leaf if type(leaf) is np.ndarray and leaf.dtype in DTYPES else as_tensor(leaf)._known()
 
 
 def _own(variable: Variable) -> Array:
@@ -411,10 +433,12 @@ def _own(variable: Variable) -> Array:
     Besides the variable only its node knows the array; whoever else holds one of them, such as
     a tensor or a view made from the variable, keeps the old numbers.
     """
-    alone = all(a <= b for a, b in zip(_holders(variable), _ALONE, strict=True))
-    array = variable._known()
-    if alone and array.base is None and array.flags.writeable and array.flags.c_contiguous:
+    node = variable.node
+    array = node.value
+    alone = sys.getrefcount(node) <= _ALONE[0] and sys.getrefcount(array) <= _ALONE[1]
+    if alone and array is not None and array.base is None and array.flags.carray:
         return array
+    array = variable._known()
     variable._set(np.array(array, order="C"), variable.node.watched)
     return variable._known()
 

@@ -13,11 +13,8 @@ import numpy as np
 from ...errors import DataError
 from ...ir.graph import Graph
 from ...ir.types import Type, type_of
-from ...passes import optimize
 from . import threads, toolchain
-from .emit import emit
-from .memory import plan
-from .schedule import require_kernels, schedule
+from .blueprint import blueprint
 from .steps import checked_order, feeds
 
 Array = np.ndarray[Any, Any]
@@ -65,16 +62,12 @@ class CProgram:
         fuse: bool = True,
         flags: tuple[str, ...] = (),
     ) -> None:
-        require_kernels(graph)
         self.graph = graph
         self.donated = dict(donated or {})
-        plans = schedule(optimize(graph), self.donated, guards, fuse)
-        wanted = {plans.inputs[i]: plans.outputs[j] for i, j in self.donated.items()}
-        placed = plan(plans, wanted)
-        emitted = emit(plans, placed)
-        self.source = emitted.source
-        self.arena_bytes, self.unplanned_bytes = placed.arena, placed.unplanned
-        self._kernels = plans.kernels
+        made = blueprint(graph, self.donated, guards, fuse)
+        self.source = made.source
+        self.arena_bytes, self.unplanned_bytes = made.planned, made.unplanned
+        self._stops = made.stops
         library = toolchain.load(self.source, flags)
         self._step, self._steps = library.cr_step, library.cr_steps
         self._step.restype, self._steps.restype = ctypes.c_int32, ctypes.c_int64
@@ -83,11 +76,11 @@ class CProgram:
         taken = set(self.donated.values())
         self._inputs = _Buffers([node.type for node in graph.inputs])
         self._returned = [n.type for j, n in enumerate(graph.outputs) if j not in taken]
-        self._constants = _Buffers([node.type for node in placed.constants])
-        for number, node in enumerate(placed.constants):
-            assert node.value is not None
-            self._constants.put(number, node.value)
-        self._memory = np.empty(emitted.arena + 64, np.uint8)
+        self._outputs = (ctypes.c_void_p * max(len(self._returned), 1))()
+        self._constants = _Buffers([type_of(array) for array in made.constants])
+        for number, array in enumerate(made.constants):
+            self._constants.put(number, array)
+        self._memory = np.empty(made.arena + 64, np.uint8)
         self._arena = ctypes.c_void_p(-(-self._memory.ctypes.data // 64) * 64)
         self._lock = threading.Lock()
 
@@ -106,12 +99,11 @@ class CProgram:
             for number, array in enumerate(inputs):
                 if not self._inputs.has(number, array):
                     self._inputs.put(number, array, exactly=number in self.donated)
-            outputs = _Buffers(self._returned)
             results = [np.empty(kind.shape, kind.dtype) for kind in self._returned]
             for number, array in enumerate(results):
-                outputs.put(number, array)
+                self._outputs[number] = array.__array_interface__["data"][0]
             status = self._step(
-                self._inputs.table, self._constants.table, outputs.table, self._arena,
+                self._inputs.table, self._constants.table, self._outputs, self._arena,
                 self._parallel, self.threads,
             )  # fmt: skip
             self._inputs.release()
@@ -177,11 +169,11 @@ class CProgram:
         return done, [array[: done + (status.value != 0)] for array in results]
 
     def _fail(self, number: int) -> None:
-        node = self._kernels[number - 1].nodes[0]
+        stop = self._stops[number - 1]
         raise DataError(
-            f"An index of {node.op.name} is out of range.",
-            where=str(node.origin) if node.origin and str(node.origin) else None,
-            expected=f"whole numbers below the extent of the axis of {node.inputs[0].type}",
+            f"An index of {stop.operation} is out of range.",
+            where=stop.where,
+            expected=f"whole numbers below the extent of the axis of {stop.type}",
             hint="Class numbers start at 0; are there more classes in the data than outputs?",
         )
 
