@@ -32,7 +32,7 @@ FLOORS = [
     {"kinds"},
     {"series", "tables", "text"},
     {"media"},
-    {"images"},
+    {"images", "audio"},
     {"explain"},
     {"runs"},
     {"public"},

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .ops import *  # noqa: F403  isort: skip
-from . import active, data, errors, ir, losses, metrics, models, nn, ops, optim, series, tables, text
+from . import (
+    active,
+    data,
+    errors,
+    ir,
+    losses,
+    metrics,
+    models,
+    nn,
+    ops,
+    optim,
+    series,
+    tables,
+    text,
+)
 from .compile import compile, trace
 from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .explain import Explanation, explain

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 40
 _TITLES = {
     "r2": "R²", "rmse": "RMSE", "mae": "MAE", "roc_auc": "ROC AUC", "f1": "F1",
-    "f1_macro": "F1 (macro)",
+    "f1_macro": "F1 (macro)", "mase": "MASE",
 }  # fmt: skip
 
 

@@ -76,6 +76,26 @@ def train(
     balance: Annotated[
         bool | None, _option(_DATA, "Let every class count the same, however rare.", "--balance")
     ] = None,
+    time: Annotated[
+        str | None, _option(_DATA, "The column of the times of a series.", metavar="COLUMN")
+    ] = None,
+    group: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "The column that says which sequence a row belongs to, to classify sequences.",
+            metavar="COLUMN",
+        ),
+    ] = None,
+    horizon: Annotated[
+        int | None, _option(_DATA, "Steps of a series that are forecast.", metavar="H")
+    ] = None,
+    window: Annotated[
+        int | None, _option(_DATA, "Steps of a series that are looked at for it.", metavar="W")
+    ] = None,
+    season: Annotated[
+        int | None, _option(_DATA, "Steps of a season; found by default.", metavar="N")
+    ] = None,
     encoding: Annotated[
         str | None,
         _option(_DATA, "How texts are written; UTF-8 by default.", metavar="NAME"),
@@ -85,7 +105,7 @@ def train(
         _option(
             _NETWORK,
             "Of texts: bag, lstm, transformer, tcn or gpt; of images: lenet, resnet, mobilenet or "
-            "vgg.",
+            "vgg; of sounds: cnn or resnet.",
             metavar="NAME",
         ),
     ] = None,
@@ -99,6 +119,12 @@ def train(
     ] = None,
     size: Annotated[
         str | None, _option(_DATA, "Pixels that images are brought to.", metavar="N|HxW")
+    ] = None,
+    sample_rate: Annotated[
+        int | None, _option(_DATA, "Numbers a second that sounds are brought to.", metavar="N")
+    ] = None,
+    seconds: Annotated[
+        float | None, _option(_DATA, "Length that sounds are brought to.", metavar="X")
     ] = None,
     skip_bad: Annotated[
         bool | None,
@@ -176,7 +202,7 @@ def train(
     threads: Annotated[
         int | None, _option(_TRAINING, "Threads of the native code; all by default.", metavar="N")
     ] = None,
-    from_model: Annotated[
+    from_: Annotated[
         str | None,
         _option(
             _TRAINING,
@@ -246,9 +272,8 @@ def _given(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
     from .options import OPTIONS, read_config, read_options
 
     known = {*OPTIONS, "data", "out"}
-    # `from` is a word of Python, so that no argument can be called so.
-    called = {"from_model": "from"}
-    typed = {called.get(n, n.replace("_", "-")): value for n, value in ctx.params.items()}
+    # An underscore at the end is none of the option's: `from` is a word of Python.
+    typed = {name.rstrip("_").replace("_", "-"): value for name, value in ctx.params.items()}
     typed = {
         name: value
         for name, value in typed.items()
@@ -264,7 +289,7 @@ def _understood(source: str, given: dict[str, Any]) -> tuple[str, TrainingOption
 
     columns = dict(given.get("kinds", {}))
     named = columns.pop(DATA, None)
-    kind = named or recognise(source, given.get("target"))
+    kind = named or recognise(source, given.get("target"), given)
     given = {name: value for name, value in given.items() if name != "kinds"}
     if columns:
         given["kinds"] = columns
@@ -349,6 +374,8 @@ def _show_report(run: Run) -> None:
 
     content = run.report
     show("", present.report_title(content), "", indented(present.report(content)), "")
+    if content.get("verdict"):
+        show(content["verdict"])
     show(present.training_line(content))
     folder = shlex.quote(str(run.folder))
     show(f"The model is in {run.folder}. To use it:")

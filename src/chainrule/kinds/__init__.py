@@ -45,7 +45,9 @@ __all__ = [
 KINDS: Mapping[str, str] = {
     "table": "chainrule.tables",
     "text": "chainrule.text",
+    "series": "chainrule.series",
     "images": "chainrule.images",
+    "audio": "chainrule.audio",
 }
 
 

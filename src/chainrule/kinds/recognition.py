@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: Endings of file names by the kind of data that such files hold.
 ENDINGS = {
@@ -20,17 +23,20 @@ ENDINGS = {
     "audio": (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
     "text": (".txt", ".md", ".rst"),
 }
+#: Options that only a series has.
+_OF_SERIES = {"time", "group", "horizon", "window", "season"}
 #: So many files of a folder are enough to know it.
 _SAMPLE = 1000
 _HEAD = 65_536
 
 
-def recognise(source: Any, target: str | None = None) -> str:
-    """The kind of data of a source: table, images, audio or text.
+def recognise(source: Any, target: str | None = None, options: Iterable[str] = ()) -> str:
+    """The kind of data of a source: table, images, audio, text or series.
 
     Args:
         source: a path, or an object in memory, which is a table.
         target: the column to predict; a file of text that has columns is a table.
+        options: names of other options that were given; only a series has a horizon, say.
 
     Raises:
         DataError: a folder without files of a known kind.
@@ -39,6 +45,8 @@ def recognise(source: Any, target: str | None = None) -> str:
         >>> recognise("houses.csv"), recognise({"a": [1, 2]})
         ('table', 'table')
     """
+    if _OF_SERIES & set(options):
+        return "series"
     if not isinstance(source, str | Path) or str(source) == "-":
         return "table"
     path = Path(source)
@@ -48,7 +56,7 @@ def recognise(source: Any, target: str | None = None) -> str:
     kind = by_ending.get(path.suffix.lower())
     if kind and not (kind == "text" and target):
         return kind
-    return _named_in(path) or "table"
+    return _named_in(path) or ("text" if target and _is_text_with_class(path, target) else "table")
 
 
 def _of_folder(folder: Path) -> str:
@@ -98,3 +106,43 @@ def _named_in(path: Path) -> str | None:
             if (path.parent / name).is_file() or Path(name).is_file():
                 return kind
     return None
+
+
+def _is_text_with_class(path: Path, target: str) -> bool:
+    """Whether a table has one column beside the target, and that is text."""
+    import polars as pl
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        if head.startswith(b"PAR1"):
+            frame = pl.scan_parquet(path).head(_SAMPLE).collect()
+        else:
+            header = head.splitlines()[0].decode("utf-8", "replace")
+            separator = max(",;\t|", key=header.count)
+            frame = pl.read_csv(
+                path, separator=separator, n_rows=_SAMPLE, infer_schema=False,
+                encoding="utf8-lossy", truncate_ragged_lines=True,
+            )  # fmt: skip
+    except (OSError, IndexError, pl.exceptions.PolarsError):
+        return False
+    return is_text_with_class(frame, target)
+
+
+def is_text_with_class(frame: pl.DataFrame, target: str) -> bool:
+    """Whether a table has one column beside the target, and that is text: words, mostly distinct.
+
+    Example:
+        >>> import polars as pl
+        >>> mails = pl.DataFrame({"spam": ["no", "yes"], "text": ["see you at noon", "win a car"]})
+        >>> is_text_with_class(mails, "spam"), is_text_with_class(mails, "text")
+        (True, False)
+    """
+    import polars as pl
+
+    rest = [name for name in frame.columns if name != target]
+    if target not in frame.columns or len(rest) != 1 or frame[rest[0]].dtype != pl.String:
+        return False
+    cells = frame[rest[0]].drop_nulls()
+    words = cells.str.count_matches(r"\S+").to_numpy()
+    return len(cells) > 0 and float(words.mean()) >= 3 and cells.n_unique() * 2 > len(cells)

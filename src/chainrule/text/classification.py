@@ -194,25 +194,6 @@ def _texts(frame: pl.DataFrame, column: str) -> list[str]:
     return [normalize(text) for text in frame[column].cast(pl.String).fill_null("").to_list()]
 
 
-def is_text(frame: pl.DataFrame, target: str | None) -> bool:
-    """Whether a table has one column beside the target, and it is text: words, mostly distinct.
-
-    Example:
-        >>> import polars as pl
-        >>> mails = pl.DataFrame({"spam": ["no", "yes"], "text": ["see you at noon", "win a car"]})
-        >>> is_text(mails, "spam"), is_text(mails, "text")
-        (True, False)
-    """
-    import polars as pl
-
-    rest = [name for name in frame.columns if name != target]
-    if target not in frame.columns or len(rest) != 1 or frame[rest[0]].dtype != pl.String:
-        return False
-    cells = frame[rest[0]].drop_nulls()
-    words = cells.str.count_matches(r"\S+")
-    return bool(len(cells) and (words.mean() or 0) >= 3 and cells.n_unique() * 2 > len(cells))  # type: ignore[operator]
-
-
 # ---- training ------------------------------------------------------------------------------------
 
 

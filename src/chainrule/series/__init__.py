@@ -1,0 +1,82 @@
+"""Series as a kind of data: forecasts, and the classes of whole sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ModelFileError
+from ..kinds.trained import Trained
+from ..model_file import SavedModel
+from ..train import Callback
+from .calendar import Calendar
+from .forecast import season_of
+from .forecasting import SeriesForecaster, train_forecast
+from .options import SeriesOptions
+from .reading import Series, read_series
+from .sequences import SequencePredictor, train_sequences
+
+__all__ = [
+    "NEW",
+    "Calendar",
+    "Options",
+    "SequencePredictor",
+    "Series",
+    "SeriesForecaster",
+    "SeriesOptions",
+    "predictor",
+    "read_series",
+    "season_of",
+    "train",
+]
+
+Options = SeriesOptions
+NEW = "THE_PAST.csv"
+
+
+def train(
+    source: Any,
+    options: SeriesOptions,
+    *,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda sentence: None,
+    on_schema: Callable[[Any], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> Trained:
+    """Learn to forecast the target, or, with ``options.group``, the class of whole sequences.
+
+    Args:
+        source: a table; see `chainrule.data.read_table`.
+        options: what the user says; the rest follows from the data.
+        progress: show the training.
+        say: takes plain sentences about what is done and why.
+        on_schema: takes what was understood of the data, before the training.
+        callbacks: for the `Trainer`.
+
+    Raises:
+        DataError: the series cannot be read or learned from.
+        ConfigError: an option does not fit.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> sold = np.sin(np.arange(200) * 2 * np.pi / 12)
+        >>> options = cr.series.SeriesOptions(target="sold", epochs=20)
+        >>> report = cr.series.train({"sold": sold}, options, progress=False).report
+        >>> report["season"], report["metrics"]["mae"] < report["baselines"]["persistence"]["mae"]
+        (12, True)
+    """
+    learn = train_forecast if options.group is None else train_sequences
+    return learn(
+        source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
+    )
+
+
+def predictor(saved: SavedModel, path: str) -> SeriesForecaster | SequencePredictor:
+    """A saved model of this kind, ready for use."""
+    task = saved.schema.get("task") if isinstance(saved.schema, dict) else None
+    if task == "forecast":
+        return SeriesForecaster(saved, path)
+    if task == "sequence":
+        return SequencePredictor(saved, path)
+    raise ModelFileError("The model is for series, but of no known task.", where=path,
+                         expected="forecast or sequence", found=f"{task!r:.40}")  # fmt: skip

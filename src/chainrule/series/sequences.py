@@ -1,0 +1,408 @@
+"""Whole sequences and their classes: a table in which several rows make one example."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import models, nn
+from ..data import Schema, infer_schema, read_table, source_name, split_indices
+from ..data.schema import check_present
+from ..errors import DataError, ModelFileError
+from ..kinds import fitting
+from ..kinds.judging import class_weights, constant_prediction, judge
+from ..kinds.linear import linear_predictions
+from ..kinds.optimizing import make_optimizer
+from ..kinds.trained import Trained
+from ..model_file import SavedModel
+from ..ops import arange, concatenate, expand_dims, maximum, sum, where
+from ..ops import max as largest
+from ..tensor import Buffer, Tensor
+from ..train import Arrays, Callback, Trainer
+from .options import SeriesOptions
+from .reading import column_of_numbers, fill_forward, input_columns, times_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+#: More steps of a sequence are not looked at, but for the last ones.
+_LONGEST = 500
+_UPDATES = 1000
+_EPOCHS = 20
+_BATCH = 32
+_RATES = {"linear": 1e-2, "lstm": 3e-3, "tcn": 2e-3}
+_HIDDEN = {"linear": (), "lstm": (64,), "tcn": (32, 32, 32, 32)}
+
+
+@dataclass(frozen=True)
+class SequenceSchema:
+    """What was understood of sequences; it goes into the model file.
+
+    Attributes:
+        names: of the columns that are looked at.
+        group: the column that says which sequence a row belongs to.
+        time: the column of the times, or None for the order of the rows.
+        target: the column of the class, as the JSON of a `Schema`.
+        longest: steps of a sequence that are looked at, from its end.
+        model: linear, lstm or tcn.
+        hidden: widths of the layers.
+        dropout: share of the hidden numbers that are set to 0 in training.
+        notes: warnings.
+    """
+
+    names: tuple[str, ...]
+    group: str
+    time: str | None
+    target: str
+    longest: int
+    model: str
+    hidden: tuple[int, ...]
+    dropout: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        target = Schema.from_json(self.target).target
+        assert target is not None
+        return target.classes
+
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell."""
+        return [
+            ("sequences", f"the rows of each {self.group}, by {self.time or 'their order'}"),
+            ("columns", ", ".join(self.names)),
+            ("classes", f"{len(self.classes)}: {', '.join(self.classes[:10])}"),
+            ("network", f"{self.model}, looks at up to {self.longest} steps"),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data for the model file."""
+        content = dataclasses.asdict(self)
+        del content["notes"]
+        return {"kind": "series", "task": "sequence", **content}
+
+    @staticmethod
+    def from_json(content: Any, where: str) -> SequenceSchema:
+        """What `to_json` gave.
+
+        Raises:
+            ModelFileError: it is damaged.
+        """
+        try:
+            rest = {name: value for name, value in content.items() if name not in ("kind", "task")}
+            rest["names"], rest["hidden"] = tuple(rest["names"]), tuple(rest["hidden"])
+            schema = SequenceSchema(**rest)
+            assert len(schema.classes) > 1
+            return schema
+        except (KeyError, TypeError, AttributeError, AssertionError, DataError) as error:
+            raise ModelFileError("The description of the sequences is damaged.", where=where,
+                                 found=f"{type(error).__name__}: {error}") from None  # fmt: skip
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences of different lengths.
+
+    Attributes:
+        names: what the group column calls each.
+        steps: (its length, columns) of each, NaN where nothing is known.
+        rows: a row of the table for each.
+    """
+
+    names: list[str]
+    steps: list[Array]
+    rows: Array
+
+
+def read_sequences(
+    frame: pl.DataFrame, columns: Sequence[str], group: str, time: str | None, name: str
+) -> Sequences:
+    """The rows of each group in the order of their times, groups in that of their first rows.
+
+    Raises:
+        DataError: a group or a time is missing.
+    """
+    import polars as pl
+
+    groups = frame[group].cast(pl.String)
+    if groups.null_count():
+        row = int(np.flatnonzero(groups.is_null().to_numpy())[0])
+        raise DataError("A row belongs to no sequence.",
+                        where=f"{name}, column {group!r}, row {row + 1:,}")  # fmt: skip
+    values = np.stack([column_of_numbers(frame, column, name) for column in columns], axis=1)
+    order = np.arange(frame.height)
+    if time is not None:
+        order = np.argsort(times_of(frame, time, name)[0], kind="stable")
+    labels = groups.to_list()
+    members: dict[str, list[int]] = {label: [] for label in labels}
+    for row in order.tolist():
+        members[labels[row]].append(row)
+    return Sequences(
+        list(members),
+        [values[rows] for rows in members.values()],
+        np.array([min(rows) for rows in members.values()]),
+    )
+
+
+def _targets(frame: pl.DataFrame, found: Sequences, schema: Schema, group: str, name: str) -> Array:
+    """The class of each sequence; an error if its rows have several."""
+    import polars as pl
+
+    target = schema.read_target(frame, name)
+    labels = frame[group].cast(pl.String).to_numpy()
+    of_group = dict(zip(found.names, target[found.rows], strict=True))
+    expected = np.array([of_group[label] for label in labels])
+    if (wrong := np.flatnonzero(target != expected)).size:
+        raise DataError(
+            "The rows of a sequence have different classes.",
+            where=f"{name}, row {int(wrong[0]) + 1:,}",
+            expected=f"one class for all rows of {group} {labels[wrong[0]]}",
+            hint="Is it the right --group?",
+        )
+    if (target < 0).any():
+        row = int(np.flatnonzero(target < 0)[0])
+        raise DataError("A sequence has no class.", where=f"{name}, row {row + 1:,}")
+    return np.array([of_group[label] for label in found.names])
+
+
+def _inputs(found: Sequences, longest: int) -> dict[str, Array]:
+    """The ends of the sequences, side by side: what the networks take."""
+    columns = found.steps[0].shape[1]
+    x = np.zeros((len(found.steps), longest, columns))
+    lengths = np.zeros(len(found.steps), np.int64)
+    for number, steps in enumerate(found.steps):
+        kept = fill_forward(steps)[-longest:]
+        x[number, : len(kept)] = kept
+        lengths[number] = len(kept)
+    return {"x": x, "lengths": lengths}
+
+
+# ---- networks ------------------------------------------------------------------------------------
+
+
+class SequenceClassifier(nn.Module):
+    """Standardised columns, a network over the steps that there are, logits.
+
+    Args:
+        schema: sizes.
+        train: all steps of the training sequences, for the statistics.
+    """
+
+    def __init__(self, schema: SequenceSchema, train: Array) -> None:
+        deviation = np.nan_to_num(np.nanstd(train, axis=0))
+        self.mean = Buffer(np.nan_to_num(np.nanmean(train, axis=0)), "float64")
+        self.std = Buffer(np.where(deviation > 0, deviation, 1.0), "float64")
+        columns, classes = train.shape[1], len(schema.classes)
+        self.model = schema.model
+        self.core: Any = None
+        width = columns
+        if schema.model == "lstm":
+            self.core = nn.LSTM(columns, schema.hidden[0], len(schema.hidden),
+                                dropout=schema.dropout, bidirectional=True)  # fmt: skip
+            width = 2 * schema.hidden[0]
+        elif schema.model == "tcn":
+            width = schema.hidden[-1]
+            self.core = models.tcn(width, columns, schema.hidden, dropout=schema.dropout,
+                                   every_step=True)  # fmt: skip
+        self.head = nn.Linear(2 * width, classes, init="xavier_uniform")
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """{"x": (rows, time, columns), "lengths": (rows,)} → logits (rows, classes)."""
+        y = ((inputs["x"] - self.mean) / self.std).astype("float32")
+        lengths = inputs["lengths"]
+        if self.model == "lstm":
+            y, _ = self.core(y, lengths=lengths)
+        elif self.core is not None:
+            y = self.core(y)
+        present = expand_dims(arange(y.shape[1]) < expand_dims(lengths, 1), 2)
+        mean = sum(where(present, y, 0.0), 1) / expand_dims(maximum(lengths, 1), 1).astype(y.dtype)
+        best = largest(where(present, y, -1e9), 1)
+        result: Tensor = self.head(concatenate([mean, best], 1))
+        return result
+
+
+def _summaries(found: Sequences) -> Array:
+    """Mean, deviation, first and last of each column and the length: for the linear baseline."""
+    rows = []
+    for steps in found.steps:
+        filled = fill_forward(steps)
+        parts = [filled.mean(0), filled.std(0), filled[0], filled[-1], [len(filled)]]
+        rows.append(np.concatenate(parts))
+    return np.array(rows)
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def train_sequences(
+    source: Any,
+    options: SeriesOptions,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    on_schema: Callable[[SequenceSchema], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> Trained:
+    """Train a network that tells the class of a sequence; arguments as of `series.train`."""
+    begun = time.perf_counter()
+    name = source_name(source)
+    frame = read_table(source)
+    group = options.group or ""
+    named = [group, options.target, *(options.features or []), *options.drop]
+    check_present([*named, *([options.time] if options.time else [])], frame.columns, name)
+    drop = (*options.drop, group)
+    names = tuple(
+        options.features or input_columns(frame, options.target, options.time, drop, name, say)
+    )
+    if not names:
+        raise DataError("There is no column of numbers to look at.", where=name,
+                        found=", ".join(frame.columns))  # fmt: skip
+    target = infer_schema(frame, options.target, features=[group], kinds={group: "category"},
+                          task="classification", source=name).target  # fmt: skip
+    found = read_sequences(frame, names, group, options.time, name)
+    classes = _targets(frame, found, Schema((), (), target), group, name)
+    parts = _split(classes, options, group)
+    lengths = [len(found.steps[row]) for row in parts[0]]
+    model = options.model or "tcn"
+    schema = SequenceSchema(
+        names,
+        group,
+        options.time,
+        Schema((), (), target).to_json(),
+        min(max(lengths), _LONGEST),
+        model,
+        _HIDDEN[model] if options.hidden is None else options.hidden,
+        0.1 if options.dropout is None else options.dropout,
+    )
+    on_schema(schema)
+    statistics = np.concatenate([found.steps[row] for row in parts[0]])
+    network = SequenceClassifier(schema, statistics).initialize(options.seed)
+    inputs = _inputs(found, schema.longest)
+    weights = class_weights(classes, len(schema.classes)) if options.balance else None
+    data = Arrays(inputs, classes, None if weights is None else weights.astype(np.float32))
+    train, validation = data.take(parts[0]), data.take(parts[1])
+    batch = min(options.batch_size or _BATCH, len(train))
+    updates = math.ceil(len(train) / batch)
+    epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
+    optimizer = make_optimizer(options, network, epochs * updates, lr=_RATES[model],
+                               weight_decay=0.02, clip=1.0)  # fmt: skip
+    trainer = Trainer(
+        network, "cross_entropy", optimizer, metrics=["accuracy"], average=0.97,
+        seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
+    )  # fmt: skip
+    say(
+        f"{len(train):,} sequences of up to {max(lengths):,} steps in batches of {batch}, "
+        f"{epochs} epochs; {len(validation):,} others choose the best weights"
+    )
+    with fitting.threads(options.threads):
+        failure = fitting.fit(
+            trainer, train, validation=validation, epochs=epochs, batch_size=batch,
+            patience=options.patience, validate_every=max(epochs // 40, 1),
+        )  # fmt: skip
+        if isinstance(options.test, str):
+            judged, judged_classes = _read_again(schema, options.test)
+        else:
+            judged = Sequences([], [found.steps[row] for row in parts[2]], parts[2])
+            judged_classes = classes[parts[2]]
+        predicted = trainer.predict(_inputs(judged, schema.longest))
+    task = "binary" if len(schema.classes) == 2 else "multiclass"
+    x = _summaries(Sequences([], [found.steps[row] for row in parts[0]], parts[0]))
+    center, spread = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1.0)
+    linear = linear_predictions((x - center) / spread, classes[parts[0]],
+                                (_summaries(judged) - center) / spread,
+                                len(schema.classes))  # fmt: skip
+    constant, shares = constant_prediction(classes[parts[0]], len(judged_classes),
+                                           len(schema.classes))  # fmt: skip
+    report = {
+        "task": task,
+        "target": options.target,
+        "unit": "sequences",
+        "rows": {"train": len(train) + len(validation), "test": len(judged_classes)},
+        "metrics": judge(task, judged_classes, predicted),
+        "baselines": {
+            constant: judge(task, judged_classes, shares),
+            "linear": judge(task, judged_classes, linear),
+        },
+        "seconds": time.perf_counter() - begun,
+        "data": {"kind": "series", "source": name, "rows": len(found.steps),
+                 "columns": len(names)},
+    }  # fmt: skip
+    example = {key: array[:2] for key, array in train.inputs.items()}
+    return Trained(trainer, network, example, schema.to_json(), options, report, failure,
+                   schema.classes)  # fmt: skip
+
+
+def _split(classes: Array, options: SeriesOptions, group: str) -> tuple[Array, Array, Array]:
+    if len(classes) < 6:
+        raise DataError(
+            "There are too few sequences to train and to judge.",
+            expected="at least 6",
+            found=f"{len(classes)} different {group}",
+        )
+    test = options.test if isinstance(options.test, float) else 0.2
+    parts = (1.0,) if isinstance(options.test, str) else (1 - test, test)
+    first, *rest = split_indices(len(classes), parts, options.seed, stratify=classes)
+    held = options.validation or 0.1
+    kept, validation = split_indices(len(first), (1 - held, held), options.seed + 1,
+                                     stratify=classes[first])  # fmt: skip
+    return first[kept], first[validation], rest[0] if rest else np.array([], int)
+
+
+def _read_again(schema: SequenceSchema, source: Any) -> tuple[Sequences, Array]:
+    """Later sequences with their classes."""
+    name, frame = source_name(source), read_table(source)
+    check_present([schema.group, *schema.names], frame.columns, name)
+    found = read_sequences(frame, schema.names, schema.group, schema.time, name)
+    return found, _targets(frame, found, Schema.from_json(schema.target), schema.group, name)
+
+
+# ---- use -----------------------------------------------------------------------------------------
+
+
+class SequencePredictor:
+    """A saved model that tells the class of a sequence: a `chainrule.kinds.Predictor`."""
+
+    def __init__(self, saved: SavedModel, path: str) -> None:
+        self.saved = saved
+        self.schema = SequenceSchema.from_json(saved.schema, path)
+        self.record = saved.record
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.schema.classes
+
+    def predict(
+        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
+    ) -> pl.DataFrame:
+        """The class of each sequence, in the order of their first rows."""
+        import polars as pl
+
+        schema, name, frame = self.schema, source_name(source), read_table(source)
+        check_present([schema.group, *schema.names], frame.columns, name)
+        sequences = read_sequences(frame, schema.names, schema.group, schema.time, name)
+        found = self.saved.predict(_inputs(sequences, schema.longest))
+        best = [self.classes[i] for i in found.argmax(axis=1)]
+        columns: dict[str, Any] = {schema.group: sequences.names, "prediction": best}
+        if proba:
+            columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
+        return pl.DataFrame(columns)
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics on sequences whose class is known."""
+        found, classes = _read_again(self.schema, source)
+        task = "binary" if len(self.classes) == 2 else "multiclass"
+        return judge(task, classes, self.saved.predict(_inputs(found, self.schema.longest)))
