@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .public import *  # noqa: F403
 
 #: Public functions that are called as the modules they live in.
-_FUNCTIONS = ("compile", "tensor")
+_FUNCTIONS = ("compile", "explain", "tensor")
 
 
 class _Package(ModuleType):

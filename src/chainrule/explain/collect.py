@@ -114,10 +114,12 @@ class Collector:
         step: what was recorded.
         names: of its nodes.
         budget: how much may be told.
+        show_c: whether to tell the C of the nodes, too.
     """
 
-    def __init__(self, step: Step, names: Names, budget: Budget) -> None:
+    def __init__(self, step: Step, names: Names, budget: Budget, show_c: bool = False) -> None:
         self.step = step
+        self._show_c = show_c
         self.names = names
         self.budget = budget
         self.id = {node: number for number, node in enumerate(step.order)}
@@ -199,6 +201,7 @@ class Collector:
             backward=backward,
             step=step.time.get(node),
             view=self._view(node),
+            c=self._c(node),
         )
 
     def _contribution(self, user: Node, position: int, found: Node, is_all: bool) -> Contribution:
@@ -266,6 +269,13 @@ class Collector:
     def _note(self, node: Node, index: int) -> str:
         time = self.step.time.get(node)
         return "" if time is None else f"time step {time}"
+
+    def _c(self, node: Node) -> str:
+        if not self._show_c or node not in self.names.named:
+            return ""
+        from .native import c_of
+
+        return c_of(node, lambda one: one in self.names.named)
 
     # ---- what can be pictured -------------------------------------------------------------------
 
@@ -431,6 +441,7 @@ def collect(
     notation: str,
     story: Iterable[str] = (),
     notes: Iterable[str] = (),
+    show_c: bool = False,
     **more: Any,
 ) -> Explanation:
     """Everything that is told of a recorded step."""
@@ -438,7 +449,7 @@ def collect(
     from .page_graph import page_graph
 
     budget = Budget()
-    collector = Collector(step, names, budget)
+    collector = Collector(step, names, budget, show_c)
     nodes = collector.nodes()
     update, changes = explain_update(step, collector, optimizer, list(weights))
     layers = collector.layers(model, changes)

@@ -40,6 +40,7 @@ def explain(
     title: str = "",
     story: Iterable[str] = (),
     labels: Mapping[str, Sequence[str]] | None = None,
+    show_c: bool = False,
 ) -> Explanation:
     """One training step with every number: forward pass, error, backward pass, update.
 
@@ -64,6 +65,7 @@ def explain(
         title: what it is called.
         story: sentences that introduce it.
         labels: for inputs by name (``"x"``): what the elements on the last axis mean.
+        show_c: tell the C of each node, too, as the native backend writes it.
 
     Raises:
         ConfigError: the model has no loss, or a weight, optimizer or notation is not known.
@@ -109,6 +111,7 @@ def explain(
         notation=notation,
         story=story,
         notes=_notes(optimizer, learner),
+        show_c=show_c,
         labels={name: tuple(found) for name, found in (labels or {}).items()},
     )
 

@@ -133,7 +133,7 @@ class Names:
     def _layers(self, is_model: bool) -> dict[Node, str]:
         step = self._step
         layer: dict[Node, str] = {}
-        after = set(step.outputs)
+        after = {*step.outputs, *(n for n in step.order if self.role[n] == "target")}
         for node in step.order:
             own = node.origin.layer if node.origin else ""
             if node in step.variables:
@@ -149,10 +149,11 @@ class Names:
             users = [layer[user] for user, _ in self.consumers[node]]
             if layer.get(node) not in computing and users:
                 layer[node] = users[0]
-        for node in step.order:  # what the network itself computes goes to the layer before it
-            if not layer[node] and node.inputs:
-                before = [layer[s] for s in node.inputs if s.inputs and layer[s]]
-                layer[node] = before[-1] if before else ""
+        for node in step.order:  # what a network computes between its layers goes to the one before
+            own = layer[node]
+            before = [layer[s] for s in node.inputs if s.inputs and _is_part(layer[s], own)]
+            if before and own != "loss":
+                layer[node] = before[-1]
         for node in reversed(step.order):  # constants, targets and casts go where they are used
             is_leaf = self.role[node] in ("constant", "target") or node.op.name in STRUCTURE
             if not layer[node] and is_leaf:
@@ -279,6 +280,11 @@ class Names:
             if name and node.op.name not in STRUCTURE and node is not self._step.loss:
                 found[node] = name
         return found
+
+
+def _is_part(path: str, of: str) -> bool:
+    """Whether a layer lies inside of another one; all lie inside of the network itself."""
+    return path != "loss" and path.startswith(of + "." if of else "") and path != of
 
 
 def _sources(node: Node) -> list[Node]:

@@ -129,14 +129,14 @@ def _opening(told: Explanation, writer: Writer) -> Iterator[Part]:
 
 
 def _places(told: Explanation) -> str:
-    said = ("How numbers are called: places are counted from 0, and the first one is the example. "
-            "So z1[0,1] is z1 of the first example and the second neuron.")  # fmt: skip
-    matrix = next(
-        (n for n in told.nodes if n.role == "parameter" and len(n.value.shape) == 2), None
+    said = (
+        "Places are counted from 0, and the first one is the example: z1[0,0] is example 0, "
+        "neuron 0."
     )
-    if matrix is not None:
-        said += (f" The weight {matrix.symbol}[0,1] leads from the first number that comes in "
-                 "to the second neuron.")  # fmt: skip
+    for node in told.nodes:
+        if node.role == "parameter" and len(node.value.shape) == 2:
+            i, j = (extent - 1 for extent in node.value.shape)
+            return f"{said} The weight {node.symbol}[{i},{j}] leads from input {i} to neuron {j}."
     return said
 
 
@@ -196,6 +196,8 @@ def _layer(told: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
             yield Prose(_what(node, writer))
         for equation in node.forward[: 2 if many else None]:
             yield formula(equation, writer)
+        if node.c:
+            yield Lines(tuple(node.c.splitlines()))
 
 
 def _leaf(told: Explanation, node: Node, writer: Writer) -> Iterator[Part]:
@@ -216,9 +218,8 @@ def _leaf(told: Explanation, node: Node, writer: Writer) -> Iterator[Part]:
 
 def _what(node: Node, writer: Writer) -> str:
     """What a node is, for those that are not told element by element."""
-    extents = " by ".join(map(str, node.value.shape)) or "a single number"
     told = f"; {len(node.forward)} of them:" if 0 < len(node.forward) < node.value.size else ""
-    return (f"{node.symbol} = {node.formula}: {node.title}, {extents}, "
+    return (f"{node.symbol} = {node.formula}: {node.title}, "
             f"{_summary(node.value, writer)}{told}")  # fmt: skip
 
 

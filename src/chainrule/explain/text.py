@@ -86,29 +86,30 @@ def _formula(part: Formula, width: int) -> Iterator[str]:
         yield from _broken(f"{' ' * indent} = {side}", width, indent + 4)
 
 
+#: Where a long line may be broken, best first: between terms, then between factors.
+_MARKS = ((" + ", " - "), (" · ", " / "))
+
+
 def _broken(line: str, width: int, indent: int) -> Iterator[str]:
     """A line broken before an operator."""
     while len(line) > width:
-        cuts = [
-            place
-            for mark in (" + ", " - ", " · ", " / ", "  (")
-            for place in _places(line, mark, width)
-            if line[:place].strip() not in ("", "=")
-        ]
-        if not cuts:
+        place = next(filter(None, (_last_place(line, marks, width) for marks in _MARKS)), 0)
+        if not place:
             break
-        place = max(cuts)
         yield line[:place]
         line = " " * indent + line[place:].strip()
     yield line
 
 
-def _places(line: str, mark: str, width: int) -> Iterator[int]:
+def _last_place(line: str, marks: tuple[str, ...], width: int) -> int:
+    """The last place before an operator, not inside of brackets if there is another; or 0."""
+    depth, outside, inside = 0, 0, 0
     start = len(line) - len(line.lstrip()) + 3
-    place = line.find(mark, start)
-    while 0 <= place < width:
-        yield place
-        place = line.find(mark, place + 1)
+    for place in range(start, width):
+        depth += {"(": 1, ")": -1}.get(line[place], 0)
+        if line.startswith(marks, place) and line[:place].strip() not in ("", "="):
+            outside, inside = (place, inside) if depth <= 0 else (outside, place)
+    return outside or inside
 
 
 def _grid(part: Grid, width: int) -> Iterator[str]:

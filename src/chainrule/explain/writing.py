@@ -15,7 +15,7 @@ from .explanation import Call, Equation, Expression, Quantity
 DIGITS = 6
 
 _COMPARISONS = {
-    "equal": "=",
+    "equal": "==",
     "greater": ">",
     "greater_equal": "≥",
     "less": "<",
