@@ -26,6 +26,8 @@ _CHUNK = 256
 _COLUMNS = 1024
 #: Elements of one partial sum of a long reduction to a single number.
 _BLOCK = 4096
+#: Parts of the rows of a long reduction to few columns, and elements from which on there are any.
+_PARTS, _LONG = 32, 1 << 16
 #: Parts of one row begin at multiples of this, so that vectors and cache lines stay whole.
 _UNIT = 64
 #: Below this many elements lanes do not pay.
@@ -139,6 +141,8 @@ def emit_loop(kernel: Kernel, views: dict[Node, View], where: Where) -> Function
     loop = _Loop(kernel, views, function)
     if not any(loop.reduced):
         _plain(loop)
+    elif not loop.reduced[-1] and _is_tall(loop):
+        _tall_reduction(loop)
     elif not loop.reduced[-1]:
         _outer_reduction(loop)
     elif len(loop.extents) == 1 and loop.extents[0] > _BLOCK:
@@ -224,6 +228,54 @@ def _outer_reduction(loop: _Loop) -> None:
     function.extent = loop.extents[kept[0]] if kept else width
     function.unit = 1 if kept else _UNIT
     function.grain = math.prod(loop.extents) // function.extent * len(loop.kernel.nodes)
+
+
+def _is_tall(loop: _Loop) -> bool:
+    """Whether only the innermost axis stays, and it is short against the others."""
+    *outer, width = loop.extents
+    return all(loop.reduced[:-1]) and width <= _COLUMNS and math.prod(outer) * width >= _LONG
+
+
+def _tall_reduction(loop: _Loop) -> None:
+    """Few columns: parts of the rows are added up side by side, each from top to bottom."""
+    function, line = loop.function, loop.function.line
+    last = len(loop.extents) - 1
+    rows, width = loop.extents[0], loop.extents[last]
+    each = -(-rows // min(rows, _PARTS))
+    parts = -(-rows // each)
+    reductions = loop.kernel.reductions
+    line("for (idx b = begin; b < end; b++) {")
+    line(f"const idx low = b * {each}, high = low + {each} < {rows} ? low + {each} : {rows};", 2)
+    for number, node in enumerate(reductions):
+        start = initial(node.op.name, node.type.dtype)
+        line(f"{LOCAL_TYPES[node.type.dtype.name]} a{number}[{width}];", 2)
+        line(f"for (idx j = 0; j < {width}; j++) a{number}[j] = {start};", 2)
+    line("for (idx i0 = low; i0 < high; i0++) {", 2)
+    inner = _for(loop, list(range(1, last)), 3, None)
+    line(f"for (idx j = 0; j < {width}; j++) {{", inner)
+    names = loop.element([*(f"i{axis}" for axis in range(last)), "j"], inner + 1)
+    for number, node in enumerate(reductions):
+        total = combine(node.op.name, node.type.dtype, f"a{number}[j]", names[node])
+        line(f"a{number}[j] = {total};", inner + 1)
+    _close(function, inner + 1, 2)
+    second = Function(function.where, extent=width, unit=_UNIT, grain=parts * len(reductions))
+    for number, node in enumerate(reductions):
+        kind = LOCAL_TYPES[node.type.dtype.name]
+        partial = f"(({kind} *)(scratch + {function.scratch}))"
+        line(f"for (idx j = 0; j < {width}; j++) {partial}[b * {width} + j] = a{number}[j];", 2)
+        total = combine(node.op.name, node.type.dtype, "total", f"part[b * {width} + j]")
+        second.line("for (idx j = begin; j < end; j++) {")
+        second.line(f"const {kind} *part = (const {kind} *)(scratch + {function.scratch});", 2)
+        second.line(f"{kind} total = part[j];", 2)
+        second.line(f"for (idx b = 1; b < {parts}; b++) total = {total};", 2)
+        second.line(f"{second.writes(node)}[j] = total;", 2)
+        second.line("}")
+        function.scratch += -(-parts * width * 8 // 64) * 64
+    line("}")
+    second.scratch = function.scratch
+    function.then = second
+    function.extent = parts
+    function.grain = math.prod(loop.extents) // parts * len(loop.kernel.nodes)
 
 
 def _inner_reduction(loop: _Loop) -> None:
