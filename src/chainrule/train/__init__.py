@@ -6,6 +6,7 @@ from .callbacks import Callback
 from .history import History
 from .keeping import load_training, save_training
 from .rate_finder import RateSearch, find_rate
+from .spool import Spool
 from .step import Step
 from .stream import Stream
 from .trainer import Trainer
@@ -17,6 +18,7 @@ __all__ = [
     "Callback",
     "History",
     "RateSearch",
+    "Spool",
     "Step",
     "Stream",
     "Trainer",

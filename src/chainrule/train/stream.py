@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -31,9 +31,10 @@ class Stream:
             arguments alone: whatever is random in it is a function of the epoch and the row, so
             that neither the number of workers nor chance matter. Epoch 0 is a plain look, with
             nothing random, for validation and prediction.
-        target: (n, …) the targets of all rows.
+        target: (n, …) the targets of all rows; None if they are not in memory either.
         weights: (n,) how much each row counts, if not all the same.
         workers: threads; one for each processor, but 8 at most, by default.
+        rows: how many there are, where no target says it.
 
     Attributes:
         waited: seconds in which the training had to wait for a batch.
@@ -48,28 +49,31 @@ class Stream:
     def __init__(
         self,
         load: Callable[[Array, int], Any],
-        target: Any,
+        target: Any = None,
         *,
         weights: Any = None,
         workers: int | None = None,
+        rows: int = 0,
     ) -> None:
         self._load = load
-        self.target: Array = np.asarray(target)
+        self.target: Array | None = None if target is None else np.asarray(target)
+        self._rows = rows if self.target is None else len(self.target)
         self.weights: Array | None = None if weights is None else np.asarray(weights)
         self.workers = workers or min(os.cpu_count() or 1, 8)
         self.waited = 0.0
 
     def __len__(self) -> int:
-        return len(self.target)
+        return self._rows
 
     def take(self, rows: Any) -> Stream:
         """These rows, in this order."""
         picked = np.asarray(rows, dtype=np.int64)
         return Stream(
             lambda inner, epoch: self._load(picked[inner], epoch),
-            self.target[picked],
+            None if self.target is None else self.target[picked],
             weights=None if self.weights is None else self.weights[picked],
             workers=self.workers,
+            rows=len(picked),
         )
 
     def read(self, rows: Any, epoch: int = 0) -> Arrays:
@@ -85,13 +89,18 @@ class Stream:
             epoch: what is random in the examples follows from it; 0 for nothing random.
         """
         rows = np.asarray(order, dtype=np.int64)
-        starts = iter(range(0, len(rows), size))
+        parts = (rows[start : start + size] for start in range(0, len(rows), size))
+        yield from self.each(parts, epoch)
+
+    def each(self, batches: Iterable[Array], epoch: int = 0) -> Iterator[Arrays]:
+        """The examples of each batch of row numbers, made ahead."""
+        numbers = iter(batches)
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="chainrule-stream")
         made: deque[Future[Arrays]] = deque()
 
         def ask() -> None:
-            for start in starts:
-                made.append(pool.submit(self.read, rows[start : start + size], epoch))
+            for rows in numbers:
+                made.append(pool.submit(self.read, rows, epoch))
                 return
 
         try:

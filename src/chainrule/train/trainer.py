@@ -23,6 +23,7 @@ from ..tensor import Tensor
 from .arrays import Arrays
 from .callbacks import Callback
 from .history import History
+from .order import batches_in_order
 from .progress import progress_display
 from .step import Step
 from .stream import Stream
@@ -315,14 +316,13 @@ class Trainer:
 
         Their order is a function of the seed and the epoch only.
         """
-        order = np.arange(len(data))
-        if shuffle:
-            order = permutation(fold_in(key(self.seed), -1 - self.epoch), len(data)).numpy()
+        draw = fold_in(key(self.seed), -1 - self.epoch) if shuffle else None
         if isinstance(data, Arrays):
+            order = np.arange(len(data)) if draw is None else permutation(draw, len(data)).numpy()
             for batches in self._chunks(order, size):
                 yield data, batches
         else:
-            for batch in data.batches(order, size, self.epoch + 1):
+            for batch in data.each(batches_in_order(len(data), size, draw), self.epoch + 1):
                 yield batch, np.arange(len(batch))[None]
 
     def _chunks(self, order: Array, size: int) -> Iterator[Array]:

@@ -1,0 +1,225 @@
+"""Tables that are larger than memory, in parts: `TableScan` reads a file block by block.
+
+CSV and TSV files and JSON lines are cut where a row ends, Parquet and Arrow files by numbers of
+rows. Each part is read as `chainrule.data.read_table` reads a whole file, so that the same cells
+come out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.errors import DataError
+
+from .table import read_table, source_name
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: Files of more bytes than this are read in parts; columnar ones, which are packed, of a fourth.
+IN_MEMORY = 100_000_000
+_PACKED = 4
+#: Bytes of text, and rows of a columnar file, in a part.
+_BLOCK = 8_000_000
+_ROWS = 65_536
+_COLUMNAR = {b"PAR1": "parquet", b"ARROW1": "ipc"}
+_PACKERS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def is_larger_than_memory(source: Any, limit: int | None = None) -> bool:
+    """Is it a file to be read in parts?
+
+    Args:
+        source: as for `read_table`. Only paths of files can be: what comes from a pipe, or is in
+            memory, is taken as a whole, and so are compressed files and text in UTF-16.
+        limit: bytes; `IN_MEMORY` without it.
+
+    Example:
+        >>> is_larger_than_memory("small.csv"), is_larger_than_memory({"a": [1]})
+        (False, False)
+    """
+    if not isinstance(source, str | Path) or str(source) == "-":
+        return False
+    path = Path(source)
+    try:
+        if not path.is_file():
+            return False
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except (OSError, ValueError):
+        return False
+    columnar = any(start.startswith(magic) for magic in _COLUMNAR)
+    if start.startswith((*_PACKERS, *_MARKS)) or (not columnar and b"\0" in start):
+        return False
+    if start.lstrip()[:1] == b"[":  # one array of JSON has no ends of rows
+        return False
+    limit = IN_MEMORY if limit is None else limit
+    return size > (limit // _PACKED if columnar else limit)
+
+
+class TableScan:
+    r"""A file of rows, read in parts as often as one likes.
+
+    Args:
+        path: a CSV or TSV file, JSON lines, Parquet or Arrow.
+
+    Attributes:
+        notes: sentences about what was guessed.
+
+    Raises:
+        DataError: the file cannot be read; where a row is wrong, with its line.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "t.csv"
+        >>> _ = path.write_text("a,b\n1,x\n2,y\n")
+        >>> [part.rows() for part in TableScan(path).parts()]
+        [[('1', 'x'), ('2', 'y')]]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = source_name(path)
+        self.notes: list[str] = []
+        self._size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            start = file.read(16)
+        kinds = [kind for magic, kind in _COLUMNAR.items() if start.startswith(magic)]
+        self._columnar = kinds[0] if kinds else None
+        if self._columnar is None:
+            self._begin_text()
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """The rows, in their order."""
+        found = self._text_parts() if self._columnar is None else self._columnar_parts()
+        for part in found:
+            if part.height:
+                yield part
+        if self.path.stat().st_size != self._size:
+            raise DataError(
+                "The file changed while it was read.",
+                where=self.name,
+                expected=f"{self._size:,} bytes, as in the beginning",
+                found=f"{self.path.stat().st_size:,} bytes",
+                hint="wait until it is written to the end, or copy it first",
+            )
+
+    # ---- text ----------------------------------------------------------------------------------
+
+    def _begin_text(self) -> None:
+        """Find out how the text is written: encoding, header and separator."""
+        from .table import _sniff
+
+        self._encoding = self._find_encoding()
+        first = next(self._blocks(0), b"")
+        mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
+        self._is_json = first[mark:].lstrip()[:1] in (b"{", b"[")
+        blank = re.match(rb"(?: *\r?\n)+", first[mark:])
+        begin = mark + (blank.end() if blank else 0)
+        end = first.find(b"\n", begin) + 1
+        if self._is_json or not end:
+            self._start, self._header, self._separator = mark, b"", None
+            return
+        self._header = first[begin:end]
+        self._start = end
+        self._lines_before = first.count(b"\n", 0, end)
+        text = first[begin:].decode(self._encoding, errors="replace").replace("\r\n", "\n")
+        self._separator = _sniff(text) or "\x1f"
+
+    def _find_encoding(self) -> str:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        rare = False
+        try:
+            for block in self._raw(0):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+            return "utf-8-sig"
+        except UnicodeDecodeError:
+            for block in self._raw(0):
+                rare = rare or any(code in block for code in b"\x81\x8d\x8f\x90\x9d")
+        called = "Latin-1" if rare else "Windows-1252"
+        self.notes.append(f"{self.name}: not UTF-8; read as {called}")
+        return "latin-1" if rare else "cp1252"
+
+    def _raw(self, start: int) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while block := file.read(_BLOCK):
+                yield block
+
+    def _blocks(self, start: int) -> Iterator[bytes]:
+        """Whole rows, about `_BLOCK` bytes at a time."""
+        rest = b""
+        for raw in self._raw(start):
+            data = rest + raw
+            end = _last_end_of_row(data)
+            if end:
+                yield data[:end]
+            rest = data[end:]
+        if rest:
+            yield rest
+
+    def _text_parts(self) -> Iterator[pl.DataFrame]:
+        line = self._lines_before if self._header else 0
+        for number, block in enumerate(self._blocks(self._start)):
+            if block.strip():
+                notes = self.notes if number == 0 else None
+                try:
+                    yield read_table(
+                        self._header + block,
+                        encoding=self._encoding,
+                        separator=self._separator,
+                        notes=notes,
+                    )
+                except DataError as error:
+                    raise self._at_its_line(error, line) from None
+            line += block.count(b"\n")
+
+    def _at_its_line(self, error: DataError, before: int) -> DataError:
+        """The same error with the line counted from the beginning of the file."""
+        header = 1 if self._header else 0
+        where = re.sub(
+            r"line (\d+)", lambda m: f"line {int(m[1]) - header + before:d}", error.where or ""
+        )
+        error.where = where.replace(source_name(b""), self.name) or self.name
+        return error
+
+    # ---- columns -------------------------------------------------------------------------------
+
+    def _columnar_parts(self) -> Iterator[pl.DataFrame]:
+        import polars as pl
+
+        scan = pl.scan_parquet if self._columnar == "parquet" else pl.scan_ipc
+        start = 0
+        while True:
+            try:
+                part = scan(self.path).slice(start, _ROWS).collect()
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise DataError(
+                    f"The {self._columnar} file is damaged or cut off.",
+                    where=self.name,
+                    found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+                    hint="copy or write it again",
+                ) from None
+            yield part
+            if part.height < _ROWS:
+                return
+            start += part.height
+
+
+def _last_end_of_row(data: bytes) -> int:
+    """Where the last row that is whole ends: a line break that is not inside quotes; 0 if none."""
+    if b'"' not in data:
+        return data.rfind(b"\n") + 1
+    content = np.frombuffer(data, np.uint8)
+    breaks, quotes = np.flatnonzero(content == ord("\n")), np.flatnonzero(content == ord('"'))
+    outside = breaks[np.searchsorted(quotes, breaks) % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
