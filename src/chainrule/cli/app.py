@@ -11,6 +11,7 @@ from .. import __version__
 from .cache import cache
 from .console import prepare_streams
 from .evaluate import evaluate
+from .explain import explain
 from .failures import reported
 from .generate import generate
 from .label_next import label_next
@@ -26,7 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, predict, evaluate, update, label_next, generate, runs, summary, cache):
+_COMMANDS = (
+    *(train, predict, evaluate, explain, update, label_next),
+    *(generate, runs, summary, cache),
+)
+for _command in _COMMANDS:
     app.command()(reported(_command))
 
 
