@@ -342,6 +342,30 @@ const Graphs = (() => {
     return y;
   }
 
+  /** visit(bag, place of its weight, row that is picked). */
+  function eachPicked(indices, rows, visit) {
+    const width = indices.shape[1];
+    indices.data.forEach((index, place) => visit(Math.floor(place / width), place, wrap(index, rows)));
+  }
+
+  function embeddingBag(table, indices, weights) {
+    const [rows, columns] = table.shape, y = make(table.type, [indices.shape[0], columns]);
+    eachPicked(indices, rows, (bag, place, row) => {
+      for (let c = 0; c < columns; c++)
+        y.data[bag * columns + c] += weights.data[place] * table.data[row * columns + c];
+    });
+    return y;
+  }
+
+  function scatterBag(y, indices, weights, rows) {
+    const columns = y.shape[1], table = make(y.type, [rows, columns]);
+    eachPicked(indices, rows, (bag, place, row) => {
+      for (let c = 0; c < columns; c++)
+        table.data[row * columns + c] += weights.data[place] * y.data[bag * columns + c];
+    });
+    return table;
+  }
+
   function cast(x, type) {
     const whole = { int64: Math.trunc, int32: (v) => v | 0, uint32: (v) => v >>> 0 };
     return map(x, type === "bool" ? (v) => (v ? 1 : 0) : whole[type] || ((v) => v), type);
@@ -580,6 +604,8 @@ const Graphs = (() => {
     scatter_add: ([x, indices, updates], a) => scatterAdd(x, indices, updates, a.axis),
     take_along_axis: ([x, indices], a) => takeAlong(x, indices, a.axis),
     add_along_axis: ([x, indices, updates], a) => addAlong(x, indices, updates, a.axis),
+    embedding_bag: ([table, indices, weights]) => embeddingBag(table, indices, weights),
+    scatter_bag: ([y, indices, weights], a) => scatterBag(y, indices, weights, a.rows),
     sum: ([x], a) => reduce(x, a.axes, total),
     max: ([x], a) => reduce(x, a.axes, largest),
     min: ([x], a) => reduce(x, a.axes, smallest),

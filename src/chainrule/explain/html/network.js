@@ -9,6 +9,8 @@ const Network = (() => {
   const nodeOf = (id) => explanation.nodes[id];
   const isLearned = (id) => nodeOf(id).role === "parameter";
   const narrow = () => byId("drawing").clientWidth < 560;
+  /** Whether names stand inside the neurons, because there is no room around them. */
+  const isDense = () => narrow() || neurons.rows > 3;
 
   function setup(data) {
     explanation = data;
@@ -16,7 +18,7 @@ const Network = (() => {
     examples = countExamples();
     neurons = findNeurons();
     isSmall = neurons !== null;
-    byId("stage").classList.toggle("wide", isSmall);
+    byId("stage").classList.toggle("wide", isSmall && neurons.rows <= 5);
     setupExample();
   }
 
@@ -32,7 +34,7 @@ const Network = (() => {
     const choice = element("select", { id: "example-choice", change: (event) => {
       example = Number(event.target.value);
       neurons = findNeurons();
-      draw();
+      Player.draw();
     } });
     for (let i = 0; i < examples; i++) choice.append(element("option", { value: i, text: String(i + 1) }));
     show(place, element("label", { for: "example-choice", text: `Drawn: example ` }), choice,
@@ -44,7 +46,7 @@ const Network = (() => {
   /** Whether an element belongs to the example that is drawn. */
   function isDrawn(q) {
     const shape = nodeOf(q.node).value.shape;
-    return examples === 1 || isLearned(q.node) || !shape.length || shape[0] !== examples
+    return examples === 1 || q.node === null || isLearned(q.node) || !shape.length || shape[0] !== examples
       || Math.floor(q.index / (Numbers.sizeOf(shape) / examples)) === example;
   }
 
@@ -137,9 +139,9 @@ const Network = (() => {
   }
 
   function drawNeurons() {
-    const down = narrow(), room = byId("drawing").clientWidth || 600, radius = 27;
-    const step = down ? 108 : Math.max(96, Math.min(190, (room - 20) / neurons.columns));
-    const gap = down ? Math.max(70, Math.min(110, (room - 10) / neurons.rows)) : 112;
+    const down = narrow(), room = byId("drawing").clientWidth || 600, radius = isDense() ? 34 : 27;
+    const step = down ? 116 : Math.max(96, Math.min(190, (room - 20) / neurons.columns));
+    const gap = down ? Math.max(70, Math.min(150, (room - 10) / neurons.rows)) : isDense() ? 86 : 112;
     const long = neurons.columns * step + 20, wide = Math.max(neurons.rows * gap + 10, down ? room : 0);
     for (const neuron of neurons.values()) {
       const along = (neuron.depth + 0.5) * step + 10;
@@ -150,7 +152,7 @@ const Network = (() => {
     const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", class: "neurons",
       "aria-label": "The network, from the inputs to the loss. Each neuron can be chosen." });
     const edges = [...neurons.values()].flatMap((neuron) => neuron.edges);
-    const labels = edges.filter((edge) => edge.weight).length <= MAX_LABELLED;
+    const labels = edges.filter((edge) => edge.weight).length <= MAX_LABELLED && !(down && neurons.rows > 3);
     const largest = Math.max(...edges.map((edge) => Math.abs(factorOf(edge))), 1e-12);
     const below = element("g"), above = element("g");
     for (const edge of edges) drawEdge(edge, below, above, largest, radius, labels);
@@ -169,7 +171,8 @@ const Network = (() => {
   function drawEdge(edge, below, above, largest, radius, labels) {
     const a = neurons.get(edge.from), b = neurons.get(edge.into), value = factorOf(edge);
     const length = Math.hypot(b.x - a.x, b.y - a.y), dx = (b.x - a.x) / length, dy = (b.y - a.y) / length;
-    const x1 = a.x + dx * radius, y1 = a.y + dy * radius, x2 = b.x - dx * radius, y2 = b.y - dy * radius;
+    const out = a.equation ? radius : Math.min(radius / Math.max(Math.abs(dx), 1e-9), 18 / Math.max(Math.abs(dy), 1e-9));
+    const x1 = a.x + dx * out, y1 = a.y + dy * out, x2 = b.x - dx * radius, y2 = b.y - dy * radius;
     const group = element("g", { class: `edge ${Numbers.signClass(value)} ${Player.edgeClass(a, b, edge)}`,
       click: () => Chosen.edge(edge) });
     const title = edge.weight ? `${Numbers.nameText(edge.weight)} = ${Numbers.format(Live.number(edge.weight))}` : "";
@@ -180,7 +183,7 @@ const Network = (() => {
       1 + 5 * Math.sqrt(Math.abs(value) / largest), "stroke-dasharray": value < 0 ? "7 4" : null }));
     below.append(group);
     if (edge.weight && labels) {
-      const q = Player.shownOfWeight(edge.weight), t = a.rows > 1 && b.rows > 1 ? 0.24 : 0.45;
+      const q = Player.shownOfWeight(edge.weight), t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.72 : 0.26;
       above.append(element("text", { class: `weight ${q.of}`, x: x1 + (x2 - x1) * t, y: y1 + (y2 - y1) * t + 4,
         click: () => Chosen.weight(edge.weight), text: short(Live.number(q)) }));
     }
@@ -200,18 +203,21 @@ const Network = (() => {
     group.append(leaf
       ? element("rect", { x: x - radius, y: y - 18, width: 2 * radius, height: 36, rx: 6 })
       : element("circle", { cx: x, cy: y, r: radius }));
-    group.append(element("text", { class: known && short(value).length > 5 ? "number long" : "number", x, y: y + 5, text: known ? short(value) : "?" }));
-    group.append(element("text", { class: "label", x, y: y - radius - 7, text: clip(label, 18) }));
-    const under = [];
-    if (neuron.biases.length)
-      under.push([signed(Live.number(Player.shownOfWeight(neuron.biases[0]))), "bias", neuron.biases[0]]);
-    if (Player.isKnown("gradient", q.node) && Live.number({ ...q, of: "gradient" }) !== null)
-      under.push([`∂ ${short(Live.number({ ...q, of: "gradient" }))}`, "gradient", null]);
-    under.forEach(([text, kind, weight], line) => {
-      const at = element("text", { class: kind, x, y: y + (leaf ? 18 : radius) + 15 + 15 * line, text });
-      if (weight) at.addEventListener("click", (event) => { event.stopPropagation(); Chosen.weight(weight); });
-      group.append(at);
-    });
+    const number = known ? short(value) : "?", isLong = number.length > 5;
+    const slope = Player.isKnown("gradient", q.node) ? Live.number({ ...q, of: "gradient" }) : null;
+    const write = (text, kind, left, top, act) => group.append(element("text", { class: kind, x: left, y: top, text,
+      click: act ? (event) => { event.stopPropagation(); act(); } : null }));
+    const inside = isDense() && !leaf;
+    write(number, isLong ? "number long" : "number", x, y + 5);
+    write(clip(label, inside ? 8 : 18), inside ? "label within" : "label", x, inside ? y - 14 : y - radius - 7);
+    let under = y + (leaf ? 18 : radius) + 15;
+    if (neuron.biases.length) {
+      const [bias] = neuron.biases, text = signed(Live.number(Player.shownOfWeight(bias)));
+      inside ? write(text, "bias beside", x + radius + 4, y + 5, () => Chosen.weight(bias))
+        : write(text, "bias", x, under, () => Chosen.weight(bias));
+      under += 15;
+    }
+    if (slope !== null) write(`∂ ${Numbers.format(slope, inside ? 2 : 3)}`, inside ? "gradient within" : "gradient", x, inside ? y + 22 : under);
     above.append(group);
   }
 
@@ -340,6 +346,6 @@ const Network = (() => {
     if (isSmall) drawNeurons(); else drawBoxes();
   }
 
-  return { setup, draw, examples: () => examples, labelOf, drawnPlace, isSmall: () => isSmall, neurons: () => neurons,
+  return { setup, draw, isDrawn, examples: () => examples, labelOf, drawnPlace, isSmall: () => isSmall, neurons: () => neurons,
     open: (i) => { opened.add(i); draw(); } };
 })();

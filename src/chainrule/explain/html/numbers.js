@@ -47,7 +47,8 @@ const Numbers = (() => {
   }
 
   const sizeOf = (shape) => shape.reduce((total, extent) => total * extent, 1);
-  const count = (value) => format(value, 12);
+  /** A whole number, in groups of three digits. */
+  const count = (value) => (Number.isFinite(Number(value)) ? Number(value).toLocaleString("en-US").replaceAll(",", "\u202f") : "∞");
   const signClass = (value) => (value > 0 ? "positive" : value < 0 ? "negative" : "");
 
   // ---- expressions ---------------------------------------------------------------------------

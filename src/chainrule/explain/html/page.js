@@ -55,6 +55,12 @@ const Player = (() => {
     return found;
   }
 
+  /** What a node is, in a word. */
+  function wordOf(node) {
+    const words = { input: "an input", target: "what should come out", parameter: "weights" };
+    return words[node.role] || (isWeightedSum(node) ? "weighted sum" : node.title);
+  }
+
   /** Steps of single nodes, or of layers where there would be too many. */
   function grouped(nodes, make) {
     if (nodes.length <= MAX_STEPS) return nodes.map((node) => make([node], node.symbol));
@@ -81,8 +87,8 @@ const Player = (() => {
 
   function titleOf(members, name) {
     if (members.length > 1) return name;
-    const { layer } = members[0], title = isWeightedSum(members[0]) ? "weighted sum" : members[0].title;
-    return `${name}: ${title}${layer && layer !== "loss" && !Network.isSmall() ? ` in ${layer}` : ""}`;
+    const { layer } = members[0];
+    return `${name}: ${wordOf(members[0])}${layer && layer !== "loss" && !Network.isSmall() ? ` in ${layer}` : ""}`;
   }
 
   function body(node, equations, crowd = 1) {
@@ -271,6 +277,7 @@ const Player = (() => {
 
   function keys(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+    if (event.key === "Escape" && Chosen.isOpen()) Chosen.close();
     const target = { ArrowLeft: current - 1, ArrowRight: current + 1, Home: 0, End: steps.length - 1 }[event.key];
     if (target === undefined) return;
     event.preventDefault();
@@ -287,7 +294,7 @@ const Player = (() => {
     document.addEventListener("keydown", keys);
   }
 
-  return { setup, go, draw, listen, isKnown, shownOfWeight, nodeClass, edgeClass, boxClass, linkClass, motion,
+  return { setup, go, draw, wordOf, listen, isKnown, shownOfWeight, nodeClass, edgeClass, boxClass, linkClass, motion,
     count: () => steps.length, current: () => current };
 })();
 

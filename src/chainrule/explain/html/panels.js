@@ -39,8 +39,10 @@ const Panels = (() => {
     return made;
   }
 
-  /** Equations, the first few at once and the rest on demand. */
-  function equations(list, few = 6) {
+  /** Equations, the first few at once and the rest on demand; first those of the drawn example. */
+  function equations(all, few = 6) {
+    const isFirst = ({ left }) => Network.isSmall() && Network.isDrawn(left);
+    const list = [...all.filter(isFirst), ...all.filter((one) => !isFirst(one))];
     const made = list.slice(0, few).map((one) => equation(one));
     if (list.length > few)
       made.push(later(`${list.length - few} more`, () => list.slice(few).map((one) => equation(one))));
@@ -186,15 +188,16 @@ const Panels = (() => {
       return element("div", { class: "flow-bar" }, element("span", { class: "what", text: name }),
         element("span", { class: "track" }, fill), element("span", { class: "digits", text: format(value, 3) }));
     };
-    const said = new Map(explanation.flow);
+    const said = new Set(explanation.flow.map(([path]) => path));
     show(byId("flow"), element("h2", { text: "How strongly the gradient flows" }),
       element("p", { class: "note", text: "For each layer, from the input to the loss, the size of a typical number. The bars are logarithmic: equal lengths are equal ratios. "
         + "If the gradient shrinks a lot towards the input (it vanishes), the first layers hardly learn; if it grows (it explodes), they are thrown about." }),
       element("div", { class: "flow-table" }, ["Layer", "Output", "Gradient", "Change of the weights"].map((text) => element("div", { class: "head", text })),
-        rows.map(([layer, sizes]) => [element("div", { class: "flow-name" }, layer.path, element("small", { text: layer.title })),
+        rows.map(([layer, sizes]) => [element("div", { class: "flow-name" }, said.has(layer.path) ? "⚠ " : "", layer.path, element("small", { text: layer.title })),
           bar("activation", "output", sizes.activation), bar("slope", "gradient", sizes.gradient),
           bar("update", "change", sizes.update),
-          said.has(layer.path) ? element("p", { class: "warning", text: `⚠ ${said.get(layer.path)}` }) : null])));
+        ])), explanation.flow.length ? element("ul", { class: "warnings" }, explanation.flow.slice(0, 12).map(([path, text]) =>
+        element("li", { class: "warning", text: `${path}: ${text}` }))) : null);
   }
 
   // ---- layers --------------------------------------------------------------------------------
@@ -248,20 +251,29 @@ const Panels = (() => {
 /* What was clicked: its arithmetic, its factors, its chain. */
 const Chosen = (() => {
   const { format, nameText } = Numbers;
-  let explanation, again = null;
+  let explanation, again = null, cameFrom = null;
 
   const nodeOf = (id) => explanation.nodes[id];
-  const close = () => element("button", { type: "button", class: "close", "aria-label": "Close", text: "✕",
-    click: () => { again = null; show(byId("chosen")); } });
+  const closer = () => element("button", { type: "button", class: "close", "aria-label": "Close", text: "✕", click: close });
 
-  function present(make, focus = true) {
+  /** Shows something, and brings keyboard and screen reader there. */
+  function present(make) {
+    const place = byId("chosen");
+    if (!place.contains(document.activeElement)) cameFrom = document.activeElement;
     again = make;
-    show(byId("chosen"), close(), make());
-    if (focus) byId("chosen").scrollIntoView({ block: "nearest", behavior: Player.motion() });
+    show(place, closer(), make());
+    place.focus({ preventScroll: true });
+    place.scrollIntoView({ block: "nearest", behavior: Player.motion() });
+  }
+
+  function close() {
+    again = null;
+    show(byId("chosen"));
+    if (cameFrom && cameFrom.isConnected) cameFrom.focus({ preventScroll: true });
   }
 
   /** After the numbers have changed. */
-  const refresh = () => { if (again) show(byId("chosen"), close(), again()); };
+  const refresh = () => { if (again) show(byId("chosen"), closer(), again()); };
   const title = (...text) => element("h2", {}, text);
   const said = (text) => (text ? element("p", { class: "note", text }) : null);
 
@@ -273,7 +285,7 @@ const Chosen = (() => {
   /** One number of the network: how it came about, what flows back to it. */
   function element_(q, neuron) {
     const parts = neuron && neuron.pre ? [neuron.pre.q, q] : [q];
-    present(() => [title(nodeOf(q.node).title, ": ", Network.labelOf(q)),
+    present(() => [title(Network.labelOf(q), ": ", Player.wordOf(nodeOf(q.node))),
       parts.map((part) => about(part)), neuron ? incoming(neuron) : null, knob(q)]);
   }
 
@@ -376,7 +388,7 @@ const Chosen = (() => {
 
   function node(id) {
     const one = nodeOf(id);
-    present(() => [title(one.symbol, ": ", one.title), said(one.formula),
+    present(() => [title(one.symbol || one.op, ": ", Player.wordOf(one)), said(one.formula),
       one.line ? Panels.facts([["line", one.line]]) : null,
       Panels.statistics("value", one.value), one.gradient ? Panels.statistics("gradient", one.gradient) : null,
       Pictures.of(one),
@@ -420,5 +432,5 @@ const Chosen = (() => {
       Pictures.of(nodeOf(one.result))]);
   }
 
-  return { setup: (data) => { explanation = data; }, refresh, quantity, element: element_, edge, weight, node, link, layer };
+  return { setup: (data) => { explanation = data; }, refresh, close, isOpen: () => again !== null, quantity, element: element_, edge, weight, node, link, layer };
 })();
