@@ -132,16 +132,16 @@ def _sampled(batch: Array, y: Array, x: Array, fill: Array) -> Array:
     """(n, h, w, c) images at places (n, h, w) between the pixels."""
     count, height, width, channels = batch.shape
     # A border of what is outside, so that every place has four neighbours.
-    wide = np.empty((count, height + 2, width + 2, channels), np.float32)
+    wide = np.empty((count, height + 3, width + 3, channels), np.float32)
     wide[:] = fill
-    wide[:, 1:-1, 1:-1] = batch
+    wide[:, 1:-2, 1:-2] = batch
     flat = wide.reshape(-1, channels)
-    y, x = np.clip(y + 1, 0, height + 0.999), np.clip(x + 1, 0, width + 0.999)
+    y, x = np.clip(y + 1, 0, height + 1), np.clip(x + 1, 0, width + 1)
     top, left = y.astype(np.int64), x.astype(np.int64)
     dy, dx = (y - top)[..., None], (x - left)[..., None]
-    start = (np.arange(count)[:, None, None] * (height + 2) + top) * (width + 2) + left
+    start = (np.arange(count)[:, None, None] * (height + 3) + top) * (width + 3) + left
     upper = flat[start] * (1 - dx) + flat[start + 1] * dx
-    lower = flat[start + width + 2] * (1 - dx) + flat[start + width + 3] * dx
+    lower = flat[start + width + 3] * (1 - dx) + flat[start + width + 4] * dx
     return np.rint(upper * (1 - dy) + lower * dy).astype(np.uint8)
 
 

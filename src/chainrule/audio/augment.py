@@ -1,0 +1,116 @@
+"""Random changes of training sounds that leave the class as it is.
+
+Each is a function of (seed, epoch, row): the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..media.chance import uniform
+
+Array = np.ndarray[Any, Any]
+
+CHANGES = ("shift", "speed", "noise", "mask", "mixup")
+_LIGHT = ("shift", "speed", "noise")
+#: Largest shift and silent stretch as shares of the length; factor of the speed.
+_SHIFT, _MASK, _SPEED = 0.1, 0.15, 0.15
+#: The noise is so many times softer than the sound: 10 to 50 dB.
+_SOFTER = (10.0, 50.0)
+#: λ of mixup is of Beta(α, α) (Zhang et al., 2018).
+_ALPHA = 0.2
+
+
+def parse(text: str) -> tuple[str, ...] | None:
+    """The changes that an option names; None if it names others.
+
+    Example:
+        >>> parse("light"), parse("hum")
+        (('shift', 'speed', 'noise'), None)
+    """
+    text = text.strip().lower()
+    if text in ("none", "light", "full"):
+        return {"none": (), "light": _LIGHT, "full": CHANGES}[text]
+    names = tuple(name.strip() for name in text.split(","))
+    return names if set(names) <= set(CHANGES) else None
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Changes batches of sounds.
+
+    Args:
+        changes: names in `CHANGES`.
+        seed: all that is random follows from it, the epoch and the row.
+    """
+
+    changes: tuple[str, ...]
+    seed: int
+
+    def __call__(
+        self, batch: Array, rows: Array, epoch: int
+    ) -> tuple[Array, Array | None, Array | None]:
+        """Changed sounds; with mixup also the share of each in itself, and its partner's place.
+
+        Args:
+            batch: (n, samples) int16.
+            rows: (n,) the number of each sound.
+            epoch: from 1.
+        """
+        chance = uniform(self.seed, epoch, rows, 8)
+        x = batch.astype(np.float32)
+        if {"shift", "speed"} & set(self.changes):
+            x = self._moved(x, chance)
+        if "mask" in self.changes:
+            x = _masked(x, chance[:, 2:4])
+        if "noise" in self.changes:
+            x = self._noisy(x, chance[:, 4], rows, epoch)
+        share = partner = None
+        if "mixup" in self.changes:
+            generator = np.random.default_rng([self.seed, epoch, *rows[:1]])
+            share = generator.beta(_ALPHA, _ALPHA, len(x))
+            partner = generator.permutation(len(x))
+            own = share.astype(np.float32)[:, None]
+            x = own * x + (1 - own) * x[partner]
+        return np.clip(np.rint(x), -32768, 32767).astype(np.int16), share, partner
+
+    def _moved(self, x: Array, chance: Array) -> Array:
+        """Faster or slower, which is higher or lower too, and earlier or later.
+
+        The value at t of the result is taken at f·(t - c) + c + d of the sound, between its two
+        neighbours (linear).
+        """
+        count, samples = x.shape
+        either = 2 * chance - 1  # from -1 to 1
+        factor = np.exp(_SPEED * ("speed" in self.changes) * either[:, :1])
+        offset = np.rint(_SHIFT * ("shift" in self.changes) * samples * either[:, 1:2])
+        middle = (samples - 1) / 2
+        places = factor * (np.arange(samples) - middle) + middle + offset
+        padded = np.pad(x, ((0, 0), (1, 2)))  # two: places may be as far out as samples + 1
+        places = np.clip(places + 1, 0, samples + 1)
+        before = places.astype(np.int64)
+        after = (places - before).astype(np.float32)
+        row = np.arange(count)[:, None]
+        return np.asarray(padded[row, before] * (1 - after) + padded[row, before + 1] * after)
+
+    def _noisy(self, x: Array, chance: Array, rows: Array, epoch: int) -> Array:
+        """White noise, by its share of the sound's energy."""
+        softer = _SOFTER[0] + (_SOFTER[1] - _SOFTER[0]) * chance
+        level = np.sqrt((x**2).mean(axis=1)) * 10 ** (-softer / 20)
+        noise = np.stack([
+            np.random.default_rng([self.seed, epoch, row]).standard_normal(x.shape[1], np.float32)
+            for row in rows
+        ])  # fmt: skip
+        return np.asarray(x + level.astype(np.float32)[:, None] * noise)
+
+
+def _masked(x: Array, chance: Array) -> Array:
+    """Silence for a stretch somewhere (time masking: Park et al., SpecAugment, 2019)."""
+    samples = x.shape[1]
+    length = _MASK * samples * chance[:, :1]
+    start = chance[:, 1:] * (samples - length)
+    time = np.arange(samples)
+    return np.where((time >= start) & (time < start + length), np.float32(0), x)
