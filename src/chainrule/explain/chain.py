@@ -28,11 +28,10 @@ from .weights import place_of
 if TYPE_CHECKING:
     from .collect import Collector
 
-#: So many ways are told, so many single elements looked at to find them.
+#: So many ways are told.
 _PATHS = 16
-_STEPS = 2_000
-#: The number of ways is counted in networks where the weight reaches so many elements at most.
-_COUNTED = 4_000
+#: So many links are looked at to find them, and so many more to count all ways.
+_LINKS = 4_000
 #: Shares of the examples are computed for so many.
 _EXAMPLES = 64
 _LARGEST = 500_000
@@ -63,6 +62,7 @@ def chain_of(collector: Collector, update: Update, weight: str) -> Chain:
         rest=rest,
         examples=tuple(_shares(collector, node, index)),
         equations=tuple(walk.equations((node, index), found)),
+        forward=tuple(walk.forward((node, index), found)),
         new=Quantity(quantity.symbol, quantity.place, new, "new", quantity.node, index),
     )
 
@@ -71,6 +71,8 @@ class _Walk:
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self._loss = collector.step.loss
+        self._seen = 0
+        collector.elements.was_cut = False
         self._edges: dict[Element, list[tuple[Element, Factor]]] = {}
 
     def edges(self, element: Element) -> list[tuple[Element, Factor]]:
@@ -88,6 +90,7 @@ class _Walk:
                 value = math.prod(value_of(one) for one in factors)
                 found.append(((user, out), Factor(upper, lower, value, expression)))
             self._edges[element] = found
+            self._seen += len(found) + 1
         return self._edges[element]
 
     def _promise(self, element: Element) -> float:
@@ -104,9 +107,7 @@ class _Walk:
             (-math.inf, next(order), start, (), 1.0)
         ]
         found: list[Path] = []
-        for _ in range(_STEPS):
-            if not heap or len(found) >= _PATHS:
-                break
+        while heap and len(found) < _PATHS and self._seen < _LINKS:
             _, _, element, factors, product = heapq.heappop(heap)
             if element[0] is self._loss:
                 found.append(Path(factors, product, self._example(factors)))
@@ -141,7 +142,7 @@ class _Walk:
             if element in counts:
                 stack.pop()
                 continue
-            if len(counts) + len(stack) > _COUNTED:
+            if self._seen > 2 * _LINKS or self._collector.elements.was_cut:
                 return math.inf
             further = [one for one, _ in self.edges(element)]
             missing = [one for one in further if one not in counts]
@@ -152,18 +153,30 @@ class _Walk:
                 stack.pop()
         return counts[start]
 
-    def equations(self, start: Element, paths: list[Path]) -> list[Equation]:
-        """Link by link, from the loss back to the weight: the gradients on the largest way."""
-        if not paths:
-            return []
-        collector = self._collector
-        nodes = {number: node for node, number in collector.id.items()}
+    def _links(self, start: Element, paths: list[Path]) -> list[Element]:
+        """The elements on the largest way, from the weight to the loss."""
         links = [start]
-        for factor in paths[0].factors:
+        nodes = {number: node for node, number in self._collector.id.items()}
+        for factor in paths[0].factors if paths else ():
             assert factor.upper.node is not None
             links.append((nodes[factor.upper.node], factor.upper.index))
+        return links
+
+    def forward(self, start: Element, paths: list[Path]) -> list[Equation]:
+        """The forward pass along the largest way."""
+        collector = self._collector
         found = []
-        for node, index in reversed(links):
+        for node, index in self._links(start, paths)[1:]:
+            left, right = collector.quantity(node, index), collector.elements.formula(node, index)
+            if left is not None and right is not None:
+                found.append(Equation(left, right))
+        return found
+
+    def equations(self, start: Element, paths: list[Path]) -> list[Equation]:
+        """Link by link, from the loss back to the weight: the gradients on the largest way."""
+        collector = self._collector
+        found = []
+        for node, index in reversed(self._links(start, paths)):
             if node is not self._loss:
                 equation = collector.elements.backward(node, index)
                 if equation is not None:

@@ -124,7 +124,11 @@ class Collector:
         self.budget = budget
         self.id = {node: number for number, node in enumerate(step.order)}
         self.elements = Elements(
-            step.values, self.quantity, self.gradient, names.consumers.__getitem__
+            step.values,
+            self.quantity,
+            self.gradient,
+            names.consumers.__getitem__,
+            self._upstream,
         )
         self._whole = self._told_whole()
 
@@ -142,6 +146,10 @@ class Collector:
         if found is None or node not in self.names.symbol:
             return None
         return self._quantity(node, index, "gradient", self.step.values[found])
+
+    def _upstream(self, node: Node) -> Any:
+        found = self.step.gradients.get(node)
+        return None if found is None else self.step.values[found]
 
     def _quantity(self, node: Node, index: int, of: str, array: Array) -> Quantity:
         place = tuple(int(k) for k in np.unravel_index(index, node.type.shape))

@@ -26,8 +26,8 @@ Array = np.ndarray[Any, Any]
 #: A sum of more terms than this is cut: the first ones, and the sum of the others as one number.
 TERMS = 10
 _SHOWN_TERMS = 6
-#: Larger nodes have no single neurons told.
-LARGEST = 2_000_000
+#: Of an element that more others use only the most important users are looked at.
+WIDEST = 64
 
 _FUNCTIONS = frozenset(
     {
@@ -133,6 +133,10 @@ class Elements:
         quantity: the name of an element, for nodes that are told by themselves; None for others.
         gradient: the name of an element's gradient; None where nothing flows.
         consumers: who uses a node, and at which position.
+        upstream: the array of a node's gradient; None where nothing flows.
+
+    Attributes:
+        was_cut: whether an element has so many users that some of them were left out.
     """
 
     def __init__(
@@ -141,11 +145,14 @@ class Elements:
         quantity: Callable[[Node, int], Quantity | None],
         gradient: Callable[[Node, int], Quantity | None],
         consumers: Callable[[Node], list[tuple[Node, int]]],
+        upstream: Callable[[Node], Any] = lambda _: None,
     ) -> None:
         self._values = values
         self._quantity = quantity
         self._gradient = gradient
         self._consumers = consumers
+        self._upstream = upstream
+        self.was_cut = False
         self._moves: dict[Node, tuple[Array, Array]] = {}
         self._locals: dict[tuple[Node, int], Array | None] = {}
         self._columns: dict[tuple[Node, int], Any] = {}
@@ -361,7 +368,8 @@ class Elements:
         name = node.op.name
         if name in STRUCTURE:
             positions, places = self._moved(node)
-            for moved in np.flatnonzero((places == index) & (positions == position)):
+            users = np.flatnonzero((places == index) & (positions == position))
+            for moved in self._most(node, users, 1.0):
                 yield int(moved), None
         elif name == "sum":
             yield int(self._into(node)[index]), None
@@ -420,17 +428,23 @@ class Elements:
         flips = (node.attributes["transpose_a"], node.attributes["transpose_b"])
         if flips[position]:
             first, second = second, first
-        rows, columns = node.type.shape[-2:]
+        left, right = self._values[a][tuple(batch)], self._values[b][tuple(batch)]
+        places = np.arange(node.type.size).reshape(node.type.shape)[tuple(batch)]
         if position == 0:  # aᵢₖ meets bₖⱼ in yᵢⱼ, for every j
-            for j in range(columns):
-                other = (j, second) if flips[1] else (second, j)
-                slope = self._term(b, _flat(b, (*batch, *other)))
-                yield _flat(node, (*batch, first, j)), slope
+            users = places[first]
+            slopes = right[:, second] if flips[1] else right[second]
         else:  # bₖⱼ meets aᵢₖ in yᵢⱼ, for every i
-            for i in range(rows):
+            users = places[:, second]
+            slopes = left[first] if flips[0] else left[:, first]
+        for out in self._most(node, users, slopes):
+            if position == 0:
+                j = out % node.type.shape[-1]
+                other = (j, second) if flips[1] else (second, j)
+                yield out, self._term(b, _flat(b, (*batch, *other)))
+            else:
+                i = out // node.type.shape[-1] % node.type.shape[-2]
                 other = (first, i) if flips[0] else (i, first)
-                slope = self._term(a, _flat(a, (*batch, *other)))
-                yield _flat(node, (*batch, i, second)), slope
+                yield out, self._term(a, _flat(a, (*batch, *other)))
 
     def _column_of_convolution(
         self, node: Node, position: int, index: int
@@ -446,8 +460,23 @@ class Elements:
         operands[1 - position] = np.arange(1.0, other.type.size + 1).reshape(other.type.shape)
         assert node.op.compute is not None
         met = np.asarray(node.op.compute(np, *operands, **node.attributes)).ravel()
-        for out in np.flatnonzero(met):
-            yield int(out), self._term(other, round(float(met[out])) - 1)
+        met = np.rint(met).astype(int)
+        users = np.flatnonzero(met)
+        slopes = self._values[other].reshape(-1)[met[users] - 1]
+        for out in self._most(node, users, slopes):
+            yield out, self._term(other, int(met[out]) - 1)
+
+    def _most(self, node: Node, users: Array, slopes: Any) -> list[int]:
+        """The users of an element; of very many those through which the most flows back."""
+        if len(users) > WIDEST:
+            upstream = self._upstream(node)
+            flows = 1.0 if upstream is None else upstream.reshape(-1)[users]
+            share = np.abs(np.broadcast_to(slopes * flows, users.shape))
+            best = np.argpartition(np.nan_to_num(share), -WIDEST)[-WIDEST:]
+            users = users[np.sort(best)]
+            self.was_cut = True
+        found: list[int] = users.tolist()
+        return found
 
     def _column_of_softmax(self, node: Node, index: int) -> Iterator[tuple[int, Expression]]:
         """∂ softmaxₖ/∂xᵢ = yₖ·([k = i] − yᵢ);  ∂ ln softmaxₖ/∂xᵢ = [k = i] − exp(yᵢ)."""
@@ -525,27 +554,30 @@ class Elements:
             return None
         terms: list[Expression] = []
         count = 0
+        self.was_cut = False
         for user, out, factors in self.edges(node, index):
             count += 1
             if count <= TERMS:
                 upstream = self._gradient(user, out)
                 assert upstream is not None
                 terms.append(_product(upstream, factors))
-            elif count > 100 * TERMS:
+            elif count > 4 * TERMS:  # nobody needs to know how many there are
                 break
         if not terms:
             return None
         if count > TERMS:
-            right = cut(tuple(terms[:_SHOWN_TERMS]), count, left.value)
+            many = count > 4 * TERMS or self.was_cut
+            right = cut(tuple(terms[:_SHOWN_TERMS]), 0 if many else count, left.value)
         else:
             right = Call("add", tuple(terms)) if len(terms) > 1 else terms[0]
         return Equation(left, right, note)
 
 
 def cut(shown: tuple[Expression, ...], count: int, total: float) -> Expression:
-    """A sum of many terms: some of them, and one number for all others."""
+    """A sum of many terms: some of them, and one number for all others (``count`` 0: unknown)."""
     rest = total - math.fsum(value_of(one) for one in shown)
-    others = Quantity(f"{count - len(shown)} more terms", (), rest, "rest")
+    said = f"{count - len(shown)} more terms" if count else "all other terms"
+    others = Quantity(said, (), rest, "rest")
     return Call("add", (*shown, others))
 
 

@@ -275,7 +275,9 @@ class Chain:
         count: how many ways there are (a float, for there may be very many).
         rest: the sum of the shares of the ways that are not told.
         examples: for each example its share of the gradient, if the loss is a sum over examples.
-        equations: ∂L/∂w as upstream gradients times local derivatives, link by link.
+        equations: ∂L/∂w as upstream gradients times local derivatives, link by link, along the
+            largest way from the loss back to the weight.
+        forward: the forward pass along that way.
         new: the weight after the update.
     """
 
@@ -287,6 +289,7 @@ class Chain:
     examples: tuple[float, ...]
     equations: tuple[Equation, ...]
     new: Quantity
+    forward: tuple[Equation, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ class Names:
             if node in symbol or node not in self.named:
                 continue
             shared = step.twin.get(node, node)
-            if self._is_weighted_sum(node):
+            if self._is_weighted_sum(node) and (shared in number_of or shared not in base):
                 if shared not in base:
                     weighted += 1
                     base[shared], number_of[shared] = f"z{weighted}", weighted

@@ -13,7 +13,7 @@ from .explanation import Chain, Equation, Explanation, Layer, Node, ParameterUpd
 from .writing import Writer
 
 #: Networks with more nodes are told by layer, with the equations of a few.
-_NODES = 90
+_NODES = 40
 #: A parameter's update is told in so many equations at most.
 _UPDATES = 24
 
@@ -159,8 +159,15 @@ def _predicted(prediction: str) -> str:
 def _forward(told: Explanation, writer: Writer) -> Iterator[Part]:
     yield Heading("Step 1: forward")
     yield Prose("The inputs go through the network, operation by operation, up to the output.")
-    if len(told.nodes) > _NODES and _count(told) > _NODES // 2:
+    if _is_large(told):
         yield _layer_grid(told, writer)
+        if told.rows:
+            yield from _preprocessing(told, writer)
+        yield Prose("Of so large a network the arithmetic of one way through it is told.")
+        for chain in told.chains[:1]:
+            for equation in chain.forward:
+                yield formula(equation, writer)
+        return
     for layer in told.layers:
         if layer.path == "loss":
             continue
@@ -170,8 +177,19 @@ def _forward(told: Explanation, writer: Writer) -> Iterator[Part]:
             yield from body
 
 
-def _count(told: Explanation) -> int:
-    return sum(node.shown and bool(node.inputs) for node in told.nodes)
+def _preprocessing(told: Explanation, writer: Writer) -> Iterator[Part]:
+    """What happens to the cells of a row before the network."""
+    learning = _depending(told)
+    for layer in told.layers:
+        if layer.path != "loss" and not learning.intersection(layer.nodes):
+            yield Heading(_layer_title(layer), 2)
+            yield from _layer(told, layer, writer)
+
+
+def _is_large(told: Explanation) -> bool:
+    """Whether there is too much to be told node by node: what preprocesses does not count."""
+    learning = _depending(told)
+    return sum(told.nodes[i].shown and bool(told.nodes[i].inputs) for i in learning) > _NODES
 
 
 def _layer_title(layer: Layer) -> str:
@@ -181,20 +199,16 @@ def _layer_title(layer: Layer) -> str:
 
 
 def _layer(told: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
-    many = _count(told) > _NODES // 2
     for number in layer.nodes:
         node = told.nodes[number]
         if not node.shown or node.role in ("constant", "target", "loss"):
             continue
         if not node.inputs:
-            if not many:
-                yield from _leaf(told, node, writer)
-            continue
-        if many and not node.forward:
+            yield from _leaf(told, node, writer)
             continue
         if not (node.forward and node.value.size <= len(node.forward)):
             yield Prose(_what(node, writer))
-        for equation in node.forward[: 2 if many else None]:
+        for equation in node.forward:
             yield formula(equation, writer)
         if node.c:
             yield Lines(tuple(node.c.splitlines()))
@@ -288,13 +302,17 @@ def _backward(told: Explanation, writer: Writer) -> Iterator[Part]:
     for op, rule in _RULES.items():
         if op in used:
             yield Prose(f"• {rule}")
-    many = _count(told) > _NODES // 2
+    if _is_large(told):
+        for chain in told.chains[:1]:
+            for equation in chain.equations:
+                yield formula(equation, writer)
+        return
     for node in reversed(told.nodes):
         if not node.backward or node.role == "parameter" or node.id not in learning:
             continue
         if node.value.size > len(node.backward):
             yield Prose(_some(node, writer))
-        for equation in node.backward[: 1 if many else None]:
+        for equation in node.backward:
             yield formula(equation, writer)
     learned = [node for node in told.nodes if node.role == "parameter" and node.backward]
     if learned:
@@ -398,10 +416,31 @@ def _update(told: Explanation, writer: Writer) -> Iterator[Part]:
         )
     for equation in update.equations:
         yield formula(equation, writer)
-    for parameter in update.parameters:
-        yield from _parameter(parameter, told, writer)
+    if _is_large(told):
+        yield _parameter_grid(told)
+        for parameter in update.parameters:
+            picked = [q for q in parameter.equations if _is_told(q, told)]
+            for equation in picked:
+                yield formula(equation, writer)
+    else:
+        for parameter in update.parameters:
+            yield from _parameter(parameter, told, writer)
     yield Heading("The loss after the step", 2)
     yield Prose(_after(told, writer))
+
+
+def _is_told(equation: Equation, told: Explanation) -> bool:
+    """Whether it is of a weight whose chain is told."""
+    left = equation.left
+    return any((c.weight.node, c.weight.index) == (left.node, left.index) for c in told.chains)
+
+
+def _parameter_grid(told: Explanation) -> Grid:
+    rows = tuple(
+        (p.path, f"{p.new.size:,}", _short(p.gradient.rms), _short(p.change.rms), _short(p.new.rms))
+        for p in told.update.parameters
+    )
+    return Grid(("parameter", "numbers", "gradient", "change", "typical size"), rows)
 
 
 def _parameter(parameter: ParameterUpdate, told: Explanation, writer: Writer) -> Iterator[Part]:
