@@ -52,6 +52,17 @@ def extremes(a, b, x):
 big = np.array([np.iinfo(np.int64).min, 7, -7, 5], np.int64)
 check(extremes, big, np.array([-1, -2, 2, 0], np.int64), np.array([3e30, -3e30, 2.5, -2.5]))
 check(lambda x: cr.sum(x * x) * cr.mean(x), r.standard_normal(100003).astype("f4"))
+
+def images(x, w, narrow, v):
+    def loss(w, narrow, v):
+        y = cr.relu(cr.conv2d(x, w, stride=(1, 2), padding=(2, 1), dilation=(2, 1)))
+        y = cr.conv2d(y, narrow, padding="same", groups=12)
+        y = cr.max_pool(cr.conv2d(y, v, padding="same", groups=3), 3, 2, 1)
+        return cr.mean(cr.avg_pool(y, (2, 1)) ** 2) + cr.mean(cr.avg_pool(y, 6, 1, 3))
+    return cr.value_and_grad(loss, argnums=(0, 1, 2))(w, narrow, v)
+
+shapes = (3, 11, 14, 5), (3, 4, 5, 12), (3, 3, 1, 12), (2, 2, 4, 9)
+check(images, *(r.standard_normal(shape).astype("f4") for shape in shapes))
 print("clean")
 """
 

@@ -7,8 +7,9 @@ image has few channels a row of the window counts as its channels, and the image
 zeros around it.
 
 Images are cut into blocks, each with a sum of its own unless there is one only; these are added up
-in the end. How many depends on the shape only, and within a block every sum is one chain through
-the pixels in order: the same bits for any number of threads.
+in the end. Within a block there is a sum for each band of rows, one chain through the pixels in
+order, so that errors stay small. Blocks and bands depend on the shape only: the same bits for any
+number of threads.
 """
 
 from __future__ import annotations
@@ -97,12 +98,10 @@ class _Weights:
             self.band = -(-self.band // 2)
         while self.segment > 8 and self._patch_size() * self.item > PATCH:
             self.segment //= 2
-        #: Blocks of images.
-        per_block = 1 if self.depthwise else self.groups * self.panels
-        size, wanted = self.node.type.size, -(-UNITS // max(per_block, 1))
-        if self.depthwise:
-            wanted = UNITS
-        affordable = (self.x.size + self.g.size) // (4 * size)
+        #: Blocks of images; how many must not depend on the processor.
+        units = 1 if self.depthwise else self.groups * -(-self.columns // 16)
+        wanted = -(-UNITS // units)
+        affordable = (self.x.size + self.g.size) // (4 * self.node.type.size)
         batch = self.x.shape[0]
         self.images = -(-batch // max(min(batch, wanted, affordable), 1))
         self.blocks = -(-batch // self.images)
@@ -375,9 +374,6 @@ def microkernel(
             f"    {c_type} *restrict w, idx high, idx wide, _Bool more)",
             "{",
             *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
-            "  if (more) { /* what earlier pixels left */",
-            *(f"    {cell} = *(const {kind} *)(w + {place});" for cell, kind, place in cells),
-            "  }",
             "  for (idx r = 0; r < high; r++) {",
             f"    const {c_type} *restrict a = x + r * {x_row}, *restrict b = g + r * {g_row};",
             f"    for (idx p = 0; p < wide; p++, a += {x_step}, b += {g_step}) {{",
@@ -385,6 +381,9 @@ def microkernel(
               for v, first, kind in vectors),
             *(f"      {line}" for line in products),
             "    }",
+            "  }",
+            "  if (more) { /* what earlier pixels left */",
+            *(f"    {cell} += *(const {kind} *)(w + {place});" for cell, kind, place in cells),
             "  }",
             *(f"  *({kind} *)(w + {place}) = {cell};" for cell, kind, place in cells),
             "}",
