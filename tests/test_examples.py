@@ -33,5 +33,7 @@ def test_it_runs(script: Path, tmp_path: Path) -> None:
         [sys.executable, str(script), "--quick"],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
+    if done.returncode == 77:  # its data are not there
+        pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -6,11 +6,13 @@ text file, or a folder of text files, to continue it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelFileError
+from ..kinds import load_predictor
 from ..kinds.trained import Trained
 from ..model_file import SavedModel
 from ..train import Callback
@@ -42,6 +44,7 @@ __all__ = [
     "Tokenizer",
     "WordTokenizer",
     "generate",
+    "load",
     "normalize",
     "predictor",
     "read_text",
@@ -96,6 +99,18 @@ def _has_classes(source: Any, options: TextOptions) -> bool:
     if options.target is not None or not isinstance(source, str | Path):
         return True
     return Path(source).is_dir() and bool(class_folders(Path(source)))
+
+
+def load(path: str | os.PathLike[str]) -> TextClassifier | LanguageModel:
+    """The model in a file or run folder, ready for texts.
+
+    Raises:
+        ModelFileError: it is no model for texts.
+    """
+    found = load_predictor(path)
+    if isinstance(found, TextClassifier | LanguageModel):
+        return found
+    raise ModelFileError("The model is not for texts.", where=os.fspath(path))
 
 
 def predictor(saved: SavedModel, path: str) -> TextClassifier | LanguageModel:

@@ -44,7 +44,7 @@ _VOCABULARY = {"character": 8192, "word": 10_000, "bpe": 1000}
 _HIDDEN = {"gpt": (128, 128, 128, 128), "lstm": (256,)}
 #: Found on plays; see docs/text.md.
 _RATES = {"gpt": 3e-3, "lstm": 5e-3}
-_BATCH = {"gpt": 16, "lstm": 32}
+_BATCH = {"gpt": 16, "lstm": 16}
 #: So many tokens are learned from by default, a small text several times.
 _TOKENS = 10_000_000
 _MOST_EPOCHS = 20
