@@ -69,7 +69,11 @@ class TestRunFolder:
     def test_the_record_says_what_was_done(self, invoke, place):
         invoke("train", "flats.csv", *QUICK, "--seed", 3, "--kind", "city=category")
         folder, record = only_run(place)
-        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "run.json"}
+        assert {path.name for path in folder.iterdir()} == {
+            "model.safetensors",
+            "run.json",
+            "training.safetensors",
+        }
         assert record["data"] == "flats.csv"
         assert record["target"] == "rent"
         assert record["options"]["seed"] == 3

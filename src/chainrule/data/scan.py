@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: Files of more bytes than this are read in parts; columnar ones, which are packed, of a fourth.
-IN_MEMORY = 100_000_000
+IN_MEMORY = 50_000_000
 _PACKED = 4
 #: Bytes of text, and rows of a columnar file, in a part.
 _BLOCK = 8_000_000

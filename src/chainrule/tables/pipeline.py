@@ -20,6 +20,7 @@ from ..data import (
     source_name,
     split_indices,
 )
+from ..data.scan import is_larger_than_memory
 from ..errors import ConfigError, DataError, ModelFileError, TrainingError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
@@ -28,7 +29,7 @@ from ..losses import LOSSES
 from ..model_file import SavedModel, save
 from ..ops import broadcast_to, reshape, transpose
 from ..tensor import Tensor
-from ..train import Arrays, Callback, History, Trainer, find_rate, save_training
+from ..train import Arrays, Callback, History, Stream, Trainer, find_rate, save_training
 from .baselines import linear_baseline
 from .features import columns_by_kind
 from .network import ScaledTarget, TableModel, TableNetwork
@@ -55,8 +56,12 @@ def train_table(
     say: Say = lambda sentence: None,
     on_schema: Callable[[Schema], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
+    in_memory: int | None = None,
 ) -> TableResult:
     """Train on a table: understand it, split it, train, judge on rows that were held out.
+
+    A file of more than 50 MB is read in parts, so that memory does not grow with it; see
+    `chainrule.tables.streaming`.
 
     Args:
         source: a file, a data frame, or a dict of columns; see `chainrule.data.read_table`.
@@ -65,6 +70,7 @@ def train_table(
         say: takes plain sentences about what is done and why.
         on_schema: takes what was understood of the columns, before the training.
         callbacks: for the `Trainer`.
+        in_memory: files of more bytes than this are read in parts.
 
     Raises:
         DataError: the table cannot be read or learned from.
@@ -79,6 +85,12 @@ def train_table(
         >>> result.report["metrics"]["r2"] > 0.9
         True
     """
+    if is_larger_than_memory(source, in_memory):
+        from .streaming import train_in_parts
+
+        return train_in_parts(
+            source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
+        )
     begun = time.perf_counter()
     name = source_name(source)
     frame = read_table(source)
@@ -171,7 +183,7 @@ def _held_out(job: Job, frame: pl.DataFrame) -> TableResult:
     result = TableResult(fitted, job)
     result.report["rows"]["test"] = len(rows)
     result.report["metrics"] = judge(job.task, rows.target, fitted.predict(rows))
-    result.report["baselines"] = _baselines(job, fitted, rows)
+    result.report["baselines"] = baseline_scores(job, fitted, rows)
     return result
 
 
@@ -187,7 +199,7 @@ def _cross_validated(job: Job, frame: pl.DataFrame) -> TableResult:
         fitted = _fit(job, frame[train])
         rows = fitted.schema.encode(frame[test], target=True, source=job.source)
         scores.append(judge(job.task, rows.target, fitted.predict(rows)))
-        baselines.append(_baselines(job, fitted, rows))
+        baselines.append(baseline_scores(job, fitted, rows))
         if not fitted.complete:
             break
     if fitted.complete:
@@ -242,25 +254,47 @@ class Fitted:
 
     def predict(self, rows: Encoded) -> Array:
         """Numbers, or probabilities of classes."""
-        return self.trainer.predict(_given(self.model.network, rows))
+        return self.trainer.predict(given(self.model.network, rows))
 
 
 def _fit(job: Job, frame: pl.DataFrame) -> Fitted:
     """Train on these rows, some of which decide when the weights are the best."""
-    recipe = choose(job.options, frame.height)
+    recipe, previous = plan(job, frame.height)
+    schema, rows, kept, judges = _rows(job, frame, recipe, previous)
+    assert rows.target is not None
+    model = make_model(job, recipe, previous, schema, rows.target[kept])
+    target = rows.target if model.scale is None else model.scale.encode(rows.target)
+    train, validation = examples(job, model.network, rows, target, kept, judges)
+    trainer, failure = learn(job, recipe, model, train, validation)
+    return Fitted(schema, recipe, model, trainer, rows, failure)
+
+
+def plan(job: Job, rows: int) -> tuple[Recipe, Previous | None]:
+    """How to train on so many rows, and the model to begin with."""
+    recipe = choose(job.options, rows)
     previous = _previous(job.options)
     if previous is not None:
         shape = previous.shape_for(recipe.shape, job.options)
         recipe = dataclasses.replace(recipe, shape=shape, folds=recipe.folds and shape.members > 1)
-    schema, rows, kept, judges = _rows(job, frame, recipe, previous)
-    assert rows.target is not None
-    scale = None if job.classes else _scale(previous, schema, rows.target[kept])
+    return recipe, previous
+
+
+def make_model(
+    job: Job, recipe: Recipe, previous: Previous | None, schema: Schema, target: Array
+) -> TableModel:
+    """The model before its training; the scale of a regression's target is that of these rows."""
+    scale = None if job.classes else _scale(previous, schema, target)
     network = TableNetwork(schema, job.classes or 1, recipe.shape, job.options.seed)
     model = TableModel(network, scale)
     if previous is not None:
         _begin(job, previous, model, schema)
-    target = rows.target if scale is None else scale.encode(rows.target)
-    train, validation = examples(job, network, rows, target, kept, judges)
+    return model
+
+
+def learn(
+    job: Job, recipe: Recipe, model: TableModel, train: Arrays | Stream, validation: Arrays
+) -> tuple[Trainer, TrainingError | None]:
+    """Train; what ended the training after some epochs, if something did."""
     trainer = _trainer(job, recipe, model, train, validation)
     failure = fitting.fit(
         trainer,
@@ -271,7 +305,7 @@ def _fit(job: Job, frame: pl.DataFrame) -> Fitted:
         patience=job.options.patience,
         validate_every=max(recipe.epochs // _VALIDATIONS, 1),
     )
-    return Fitted(schema, recipe, model, trainer, rows, failure)
+    return trainer, failure
 
 
 def _previous(options: TableOptions) -> Previous | None:
@@ -319,17 +353,24 @@ def _rows(
         parts = (1 - recipe.held_out, recipe.held_out)
         kept, judges = split_indices(frame.height, parts, job.options.seed + 1, stratify=strata)
     schema = job.schema.fit(frame[kept], source=job.source)
-    if previous is not None:
-        schema, shared = previous.adopt(schema)
-        columns = ", ".join(shared) or "none"
-        job.say(f"columns that the model to begin with has, too, keep its statistics: {columns}")
+    schema = adopted(job, schema, previous)
     rows = schema.encode(frame, target=True, source=job.source)
     for note in rows.notes:
         job.say(note)
     return schema, rows, kept, judges
 
 
-def _given(network: TableNetwork, rows: Encoded) -> dict[str, Array]:
+def adopted(job: Job, schema: Schema, previous: Previous | None) -> Schema:
+    """With the statistics of the model to begin with, if there is one."""
+    if previous is None:
+        return schema
+    schema, shared = previous.adopt(schema)
+    columns = ", ".join(shared) or "none"
+    job.say(f"columns that the model to begin with has, too, keep its statistics: {columns}")
+    return schema
+
+
+def given(network: TableNetwork, rows: Encoded) -> dict[str, Array]:
     """What the network takes: nothing in its features is learned, so they are computed once."""
     return {name: part.numpy() for name, part in network.features(columns_by_kind(rows)).items()}
 
@@ -339,7 +380,7 @@ def examples(
 ) -> tuple[Arrays, Arrays]:
     """Training and validation examples, with their weights."""
     assert rows.target is not None
-    inputs = _given(network, rows)
+    inputs = given(network, rows)
     importance = class_weights(rows.target, job.classes) if job.options.balance else None
     if judges.ndim == 2:  # folds
         weigh = np.ones((len(rows), 1)) if importance is None else importance[:, None]
@@ -352,7 +393,7 @@ def examples(
 
 
 def _trainer(
-    job: Job, recipe: Recipe, model: TableModel, train: Arrays, validation: Arrays
+    job: Job, recipe: Recipe, model: TableModel, train: Arrays | Stream, validation: Arrays
 ) -> Trainer:
     """The trainer of a network, with a learning rate from the rules or from a trial."""
     options, network = job.options, model.network
@@ -423,7 +464,11 @@ def _for_each_member(x: Tensor, members: int) -> Tensor:
 
 
 def _plan(
-    recipe: Recipe, network: TableNetwork, train: Arrays, validation: Arrays, rate: float
+    recipe: Recipe,
+    network: TableNetwork,
+    train: Arrays | Stream,
+    validation: Arrays,
+    rate: float,
 ) -> str:
     shape = recipe.shape
     count = sum(p.size for p in network.parameters().values())
@@ -442,7 +487,8 @@ def _plan(
 # ---- the report ----------------------------------------------------------------------------------
 
 
-def _baselines(job: Job, fitted: Fitted, test: Encoded) -> dict[str, dict[str, float]]:
+def baseline_scores(job: Job, fitted: Fitted, test: Encoded) -> dict[str, dict[str, float]]:
+    """The metrics of a constant answer and of a linear model."""
     assert fitted.rows.target is not None
     name, constant = constant_prediction(fitted.rows.target, len(test), job.classes)
     linear = linear_baseline(fitted.schema, fitted.rows, test, job.classes)

@@ -21,6 +21,11 @@ _ENOUGH_FOR_PIECES = 2_000
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 800
 _EPOCHS = 20
+#: And no more than so many, where so many rows would go through it 20 times, but 3 times at least.
+_MOST_UPDATES = 20_000
+_FEWEST_EPOCHS = 3
+#: So many rows are enough to judge.
+_JUDGES = 100_000
 _WARMUP = 0.1
 #: Rates that are good for all tables. Only methods that scale their steps have such a rate.
 _RATES = {"adamw": 3e-3, "adam": 3e-3, "nadam": 3e-3, "radam": 3e-3}
@@ -72,17 +77,20 @@ def choose(options: TableOptions, rows: int) -> Recipe:
         members=members,
         bins=0 if rows < _ENOUGH_FOR_PIECES else 64,
     )
+    most = max(_MOST_UPDATES // updates, _FEWEST_EPOCHS)
     return Recipe(
         shape=shape,
-        epochs=options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates)),
+        epochs=options.epochs or max(min(_EPOCHS, most), math.ceil(_UPDATES / updates)),
         batch_size=batch,
         lr=_RATES.get(options.optimizer) if options.lr is None else options.lr,
         schedule=options.schedule or "cosine",
         weight_decay=_given(options.weight_decay, 0.02),
         average=0.97,
         folds=small and options.validation is None and members > 1,
-        held_out=_given(options.validation, 0.1),
-        test=options.test if isinstance(options.test, float) else (0.2 if small else 0.1),
+        held_out=_given(options.validation, min(0.1, _JUDGES / rows)),
+        test=options.test
+        if isinstance(options.test, float)
+        else (0.2 if small else min(0.1, _JUDGES / rows)),
     )
 
 
