@@ -14,7 +14,7 @@ import pytest
 import chainrule as cr
 from chainrule.explain import explain
 from chainrule.explain.demos import demo
-from chainrule.explain.explanation import Explanation
+from chainrule.explain.explanation import Explanation, RawRow
 from chainrule.explain.html import to_html
 
 TOLERANCE = 1e-12
@@ -293,7 +293,32 @@ def test_neurons_edges_and_weights_can_be_clicked_and_reached_by_keys(
     assert role == "button"
     assert "z2" in label
     assert "how it is computed" in text(page, "#chosen")
+    press(page, "Escape")
+    assert text(page, "#chosen") == ""
+    assert page.execute_script("return document.activeElement.classList.contains('neuron')")
     assert errors(page) == []
+
+
+def test_the_slider_of_a_chosen_weight_stays_while_it_is_dragged(
+    browser: Any, tmp_path: Path
+) -> None:
+    model = two_layers()
+    page = shown(browser, tmp_path, explain(model, X, Y, loss="mse", lr=0.1))
+    node = page.execute_script("return Live.knobs().find(({role}) => role === 'parameter').node")
+    page.execute_script("Chosen.weight(Live.quantity(arguments[0], 0))", node)
+    before = text(page, "#chain-sum")
+    kept = page.execute_script(
+        "const slider = document.querySelector('#chosen input[type=range]');"
+        "slider.value = Number(slider.value) + 0.5;"
+        "slider.dispatchEvent(new Event('input', {bubbles: true}));"
+        "return slider.isConnected && !!document.querySelector('#chosen .paths')"
+    )
+    assert kept
+    assert text(page, "#chain-sum") != before
+    gradient = page.execute_script("return Live.array('gradient', arguments[0])[0]", node)
+    assert evaluated(text(page, "#chain-sum")) == pytest.approx(gradient, rel=1e-5)
+    ids = page.execute_script("return [...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
 
 
 def test_the_window_of_a_convolution_says_the_number_of_the_map(
@@ -387,6 +412,7 @@ def test_no_name_becomes_markup(browser: Any, tmp_path: Path) -> None:
         story=(EVIL,),
         notes=(EVIL,),
         flow=(("layers.0", EVIL),),
+        rows=(RawRow(0, ({"column": EVIL, "text": EVIL},), {"column": EVIL, "text": EVIL}, EVIL),),
     )
     layers = tuple(dataclasses.replace(one, title=EVIL) for one in told.layers)
     nodes = tuple(dataclasses.replace(one, title=EVIL, formula=EVIL, c=EVIL) for one in told.nodes)

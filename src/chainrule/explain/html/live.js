@@ -3,7 +3,7 @@
 const Live = (() => {
   let explanation, graph, roles, nodeAt, paths, definitions; // what stays as it is
   let inputs, forced, values, store, changed, past; // what sliders change
-  const followers = [];
+  let followers = [];
   const RATE = "rate.0"; // of the first group of parameters, as the optimizer calls it
 
   /** The numbers of an array of the explanation; null if it was too large to be told. */
@@ -68,7 +68,10 @@ const Live = (() => {
     return sum;
   }
 
-  const tell = () => followers.forEach((follower) => follower());
+  function tell() {
+    followers = followers.filter(({ owner }) => !owner || owner.isConnected);
+    followers.forEach(({ hear }) => hear());
+  }
 
   /** Sets one element of an input of the graph. */
   function set(place, index, value) {
@@ -170,7 +173,8 @@ const Live = (() => {
   return {
     setup, set, setRate, takeSteps, number, within, sizes, quantity, knobs, rate,
     reset: () => { restore(); Chains.forget(); tell(); },
-    follow: (follower) => followers.push(follower),
+    /** Calls hear() after every change, as long as the owner is in the page. */
+    follow: (hear, owner = null) => followers.push({ hear, owner }),
     canRun: () => graph !== null,
     hasRate: () => graph !== null && roles.after[RATE] !== undefined,
     isChanged: () => changed,

@@ -183,9 +183,9 @@ const Network = (() => {
       1 + 5 * Math.sqrt(Math.abs(value) / largest), "stroke-dasharray": value < 0 ? "7 4" : null }));
     below.append(group);
     if (edge.weight && labels) {
-      const q = Player.shownOfWeight(edge.weight), t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.72 : 0.26;
+      const q = Player.shownOfWeight(edge.weight), t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.7 : 0.34;
       above.append(element("text", { class: `weight ${q.of}`, x: x1 + (x2 - x1) * t, y: y1 + (y2 - y1) * t + 4,
-        click: () => Chosen.weight(edge.weight), text: short(Live.number(q)) }));
+        click: () => Chosen.weight(edge.weight), text: q.of === "gradient" ? `∂ ${Numbers.format(Live.number(q), 2)}` : short(Live.number(q)) }));
     }
   }
 
@@ -212,7 +212,8 @@ const Network = (() => {
     write(clip(label, inside ? 8 : 18), inside ? "label within" : "label", x, inside ? y - 14 : y - radius - 7);
     let under = y + (leaf ? 18 : radius) + 15;
     if (neuron.biases.length) {
-      const [bias] = neuron.biases, text = signed(Live.number(Player.shownOfWeight(bias)));
+      const [bias] = neuron.biases, now = Player.shownOfWeight(bias);
+      const text = now.of === "gradient" ? `∂ ${short(Live.number(now))}` : signed(Live.number(now));
       inside ? write(text, "bias beside", x + radius + 4, y + 5, () => Chosen.weight(bias))
         : write(text, "bias", x, under, () => Chosen.weight(bias));
       under += 15;

@@ -139,7 +139,7 @@ const Numbers = (() => {
     const at = placeOf(q), place = at.length ? `[${at.join(",")}]` : "";
     if (q.of === "gradient")
       return notation === "delta" ? `δ(${q.symbol})${place}` : `∂L/∂${q.symbol}${place}`;
-    return q.of === "new" ? `new ${q.symbol}${place}` : q.symbol + place;
+    return q.of === "new" || q.of === "new state" ? `new ${q.symbol}${place}` : q.symbol + place;
   }
 
   /** The same for the eye: a number at the end of a letter is an index. */
@@ -155,7 +155,7 @@ const Numbers = (() => {
     return made;
   }
 
-  const LEVEL = { add: 1, subtract: 1, multiply: 2, divide: 2, negative: 3, power: 4, where: 0 };
+  const LEVEL = { add: 1, subtract: 1, multiply: 2, divide: 2, negative: 0.5, power: 4, where: 0 };
   const levelOf = (e) => (e.kind === "call" ? LEVEL[e.op] ?? (COMPARE[e.op] ? 0 : 9) : 9);
 
   /** An expression, with leaf(quantity, alone) for what stands for a quantity; alone is whether

@@ -26,7 +26,9 @@ const Player = (() => {
   function start() {
     const leaves = explanation.nodes.filter((node) => node.role === "input" || node.role === "target");
     return [{ phase: "forward", title: "What is given", nodes: [], makes: "value", focus: leaves.map((node) => node.id),
-      body: () => [given(leaves), explanation.rows.map(row)] }];
+      body: () => [element("p", { class: "note", text: "These numbers are given: the inputs, and for the error later what should come out. "
+        + (Network.isSmall() ? "The weights stand on the lines of the drawing; they are what is learned." : "The weights inside of the layers are what is learned.") }),
+        given(leaves), explanation.rows.map(row)] }];
   }
 
   function given(leaves) {
@@ -35,7 +37,8 @@ const Player = (() => {
       if (!data || size > 12) return [[node.symbol, `${node.value.shape.join(" × ")} numbers`]];
       return [...data].map((value, index) => {
         const q = Live.quantity(node.id, index), label = Network.labelOf(q), name = Numbers.nameText(q);
-        return [label === name ? name : `${label} (${name})`, Numbers.format(value)];
+        const shown = label === name ? name : `${label} (${name})`;
+        return [node.role === "target" ? `${shown}, what should come out` : shown, Numbers.format(value)];
       });
     }));
   }
@@ -43,7 +46,7 @@ const Player = (() => {
   /** A row of a table as it stands in the file, and what it is encoded as. */
   function row(one) {
     return element("table", {}, element("caption", { text: `Row ${one.number} of the file` }),
-      element("tbody", {}, [...one.cells, ...(one.target ? [one.target] : [])].map((cell) => element("tr", {},
+      element("tbody", {}, [...one.cells, one.target, one.prediction ? { column: "the model says", text: one.prediction } : null].filter(Boolean).map((cell) => element("tr", {},
         element("th", { scope: "row", text: cell.column }), element("td", { text: cell.text })))));
   }
 
@@ -81,7 +84,7 @@ const Player = (() => {
     const late = ofTheError();
     const nodes = explanation.nodes.filter((node) => node.shown && !isLeaf(node) && !late.has(node.id));
     return grouped(nodes, (members, name) => ({ phase: "forward", title: titleOf(members, name), nodes: ids(members),
-      makes: "value", body: () => [members.length === 1 ? sentence(members[0]) : null,
+      makes: "value", body: () => [members.length === 1 ? [sentence(members[0]), Pictures.inStep(members[0])] : null,
         members.flatMap((node) => body(node, node.forward, members.length))] }));
   }
 
@@ -101,8 +104,9 @@ const Player = (() => {
     const { error: told } = explanation, before = nodes.filter((node) => node.shown
       && !["loss", "example_loss"].includes(node.role) && node.forward.length);
     return [{ phase: "error", title: told.name.replaceAll("_", " "), nodes: ids(nodes), makes: "value", body: () => [
+      element("p", { class: "note", text: "The loss is small when the output is close to what should come out. Learning makes it smaller." }),
       element("p", { class: "formula", text: told.formula }), before.flatMap((node) => body(node, node.forward)),
-      Panels.equations(told.examples, 4), told.batch.length ? element("p", { class: "note", text: "Together:" }) : null,
+      Panels.equations(told.examples, 4), told.batch.length && told.examples.length ? element("p", { class: "note", text: "All examples together:" }) : null,
       Panels.equations(told.batch, 4)] }];
   }
 
@@ -124,7 +128,7 @@ const Player = (() => {
       ? `Slopes of the weights into ${explanation.nodes[users.get(members[0].id)]?.symbol ?? "the network"}`
       : members.length === 1 ? `How the loss changes with ${members[0].symbol}` : titleOf(members, members[0].symbol);
     const step = (members) => ({ phase: "backward", title: title(members), nodes: ids(members), makes: "gradient",
-      body: () => [backwardSentence(members[0]), members.flatMap((node) => body(node, node.backward, members.length))] });
+      body: () => [backwardSentence(members.at(-1)), members.flatMap((node) => body(node, node.backward, members.length))] });
     if (groups.length <= MAX_STEPS) return groups.map(step);
     return grouped(groups.flat(), (members, name) => ({ ...step(members),
       title: members.length > 1 ? `Back through ${name}` : title(members) }));
@@ -144,9 +148,10 @@ const Player = (() => {
 
   function update() {
     const { update: told } = explanation;
-    const general = { phase: "update", title: told.optimizer, nodes: [], makes: "new", body: () => [
+    const general = { phase: "update", title: told.optimizer === "SGD" ? "Gradient descent (SGD)" : told.optimizer, nodes: [], makes: "new", body: () => [
       element("p", { text: "The slope says in which direction the loss rises. So every weight is moved the other way; how far, the learning rate says." }),
-      told.formula.map((text) => element("p", { class: "formula", text: text.replaceAll("``", "") })),
+      told.formula.map((text) => element("p", { class: "formula", text: text.replaceAll("`", "") })),
+      element("p", { class: "note", text: "Here w is a weight, g its slope ∂L/∂w, and lr the learning rate." }),
       Panels.facts([["learning rate", Numbers.format(Live.rate())], told.schedule ? ["schedule", told.schedule] : null,
         told.step > 1 ? ["step", String(told.step)] : null]), Panels.equations(told.equations)] };
     const members = told.parameters.map((one) => ({ ...explanation.nodes[one.node], one }));
@@ -183,8 +188,15 @@ const Player = (() => {
       && Numbers.quantities(one).some((q) => q.node !== null && explanation.nodes[q.node].role === "parameter"));
   }
 
+  /** Operations that are written inside of a node. */
+  const insideOf = (node) => node.inputs.map((id) => explanation.nodes[id]).filter((one) => !one.shown)
+    .flatMap((one) => [one.op, ...insideOf(one)]);
+
   function sentence(node) {
-    const text = isWeightedSum(node) ? "A weighted sum: each input times its weight, all added up, plus the bias." : WORDS[node.op];
+    if (insideOf(node).includes("convolution"))
+      return element("p", { class: "note", text: "A convolution: a small window of weights slides over the image. At each place the numbers under it are multiplied with the weights and added, plus the bias." });
+    const hasBias = node.forward[0]?.right.arguments?.some((one) => one.kind !== "call" && one.of === "value");
+    const text = isWeightedSum(node) ? `A weighted sum: each input times its weight, all added up${hasBias ? ", plus the bias" : ""}.` : WORDS[node.op];
     return text ? element("p", { class: "note", text }) : null;
   }
 
@@ -195,11 +207,14 @@ const Player = (() => {
     return found;
   }
 
+  const hasSquare = (e) => e.kind === "call"
+    && ((e.op === "power" && e.arguments[0].kind !== "call" && e.arguments[1].value === 2) || e.arguments.some(hasSquare));
+
   const SLOPES = {
     sigmoid: (x, y) => `${x} goes through the sigmoid, whose slope is ${y} · (1 − ${y}).`,
     tanh: (x, y) => `${x} goes through tanh, whose slope is 1 − ${y}².`,
     relu: (x) => `ReLU lets the gradient through where ${x} is positive and stops it elsewhere.`,
-    max_pool: (x, y) => `Only the largest number of each window reached ${y}, so only it gets the gradient.`,
+    max_pool: (x, y) => `Only the largest number of each window reached ${y}, so only it gets the gradient (equals share it).`,
     softplus: (x) => `${x} goes through softplus, whose slope is σ.`,
   };
 
@@ -207,7 +222,8 @@ const Player = (() => {
     const note = (text) => element("p", { class: "note", text });
     if (node.role === "parameter")
       return note("A weight moves the sum as strongly as the number that it multiplies. So its slope is: what arrives at the sum, times that number. "
-        + (node.value.shape.length > 1 && Network.examples() > 1 ? "Every example has its share; the shares are added." : "A bias counts as it is: times 1."));
+        + (node.value.shape.length < 2 ? "A bias counts as it is: times 1. " : "")
+        + (Network.examples() > 1 ? "Every example has its share; the shares are added." : ""));
     const users = [...usersOf(node.id)], x = node.symbol;
     if (users.length !== 1)
       return note(`${x} goes into ${users.map((one) => one.symbol).join(" and ")}. The loss feels ${x} along each of these ways, so their shares are added.`);
@@ -215,8 +231,10 @@ const Player = (() => {
     if (isWeightedSum(user)) return note(`${x} goes into ${y}, multiplied by a weight. So what arrives at ${y} comes back multiplied by the same weight`
       + (Numbers.sizeOf(user.value.shape) > Numbers.sizeOf(user.value.shape.slice(0, -1)) ? "; where it goes into several neurons, their shares are added." : "."));
     if (SLOPES[user.op]) return note(`${SLOPES[user.op](x, y)} What arrives at ${y} is multiplied by that: the chain rule.`);
-    if (user.op === "subtract" || user.op === "add") return note(`${y} changes exactly as fast as ${x}${user.op === "subtract" ? " (or with the opposite sign, if it is what is subtracted)" : ""}.`);
-    return note(`${x} goes into ${y}. What arrives at ${y}, times the slope of ${y} by ${x}: the chain rule.`);
+    const right = user.forward[0]?.right, first = right?.arguments?.[0];
+    if (user.op === "add" || (user.op === "subtract" && first?.node === node.id)) return note(`${y} grows exactly as fast as ${x}: its slope is 1, and what arrives goes on as it is.`);
+    if (user.op === "subtract") return note(`${x} is subtracted in ${y}: the slope is −1, and what arrives goes on with the opposite sign.`);
+    return note(`${x} goes into ${y}. ${right && hasSquare(right) ? `The slope of a square ${x}² is 2 · ${x}. ` : ""}What arrives at ${y}, times the slope of ${y} by ${x}: the chain rule.`);
   }
 
   // ---- where we are --------------------------------------------------------------------------
@@ -227,6 +245,7 @@ const Player = (() => {
 
   /** Which number of a weight the drawing shows: its value, its slope or its new value. */
   function shownOfWeight(q) {
+    if (step().phase === "backward" && isFocus(q.node)) return { ...q, of: "gradient" };
     if (step().phase === "update" && known.new.get(q.node) <= current) return { ...q, of: "new" };
     return { ...q, of: "value" };
   }
@@ -240,8 +259,9 @@ const Player = (() => {
       || (phase === "backward" && nodeClass(a)) ? `current ${phase}` : "";
   }
 
-  const boxClass = (unit) => (unit.nodes.some(isFocus) || (unit.layer !== null && unit.layer !== undefined && unit.node === undefined
-    && explanation.layers[unit.layer].nodes.some(isFocus)) ? "current" : "");
+  /** A closed layer is current with what it computes or learns, not with what is given to it. */
+  const isWork = (id) => isFocus(id) && !["input", "target"].includes(explanation.nodes[id].role);
+  const boxClass = (unit) => ((unit.node === undefined ? unit.nodes.some(isWork) : isFocus(unit.node)) ? "current" : "");
   const linkClass = (link) => (isFocus(step().phase === "backward" ? link.source : link.consumer) ? "current" : "");
 
   // ---- the player ----------------------------------------------------------------------------

@@ -10,12 +10,10 @@ const Panels = (() => {
     const numberOf = Live.within(left, right);
     const isLone = right.kind !== "call";
     const written = (q, alone) => {
-      if (q.of === "number") return format(q.value, digits);
-      const text = format(numberOf(q), digits);
-      return alone || !text.startsWith(Numbers.MINUS) ? text : `(${text})`;
+      const text = format(q.of === "number" ? Numbers.parse(q.value) : numberOf(q), digits);
+      return alone || !(text.startsWith(Numbers.MINUS) || text.includes("·")) ? text : `(${text})`;
     };
-    const named = (q) => (q.of === "number" && !q.symbol ? format(q.value, digits)
-      : q.of === "rest" ? element("i", { text: q.symbol }) : link(q));
+    const named = (q, alone) => (q.of === "number" ? written(q, alone) : q.of === "rest" ? element("i", { text: q.symbol }) : link(q));
     const lines = [line("=", Numbers.write(right, named), "names")];
     if (!isLone) lines.push(line("=", Numbers.write(right, written), "numbers"));
     lines.push(line("=", [element("b", { text: format(Live.number(left), digits) })], "result"));
@@ -118,9 +116,9 @@ const Panels = (() => {
   }
 
   /** The slider of one element of an input of the graph. */
-  function slider({ place, node, role }, index) {
+  function slider({ place, node, role }, index, prefix = "") {
     const start = Live.initial(place, index), reach = Math.max(2 * Math.abs(start), 1);
-    return track(`knob-${place}-${index}`, knobName(node, role, index), -reach, reach,
+    return track(`${prefix}knob-${place}-${index}`, knobName(node, role, index), -reach, reach,
       () => Live.input(place, index), (value) => Live.set(place, index, value));
   }
 
@@ -150,7 +148,7 @@ const Panels = (() => {
     Live.follow(() => {
       if (document.activeElement !== range) range.value = now();
       if (document.activeElement !== number) number.value = Number(now().toPrecision(8));
-    });
+    }, range);
     return element("div", { class: "slider" }, element("label", { for: id, text: name }), range, number);
   }
 
@@ -257,11 +255,12 @@ const Chosen = (() => {
   const closer = () => element("button", { type: "button", class: "close", "aria-label": "Close", text: "✕", click: close });
 
   /** Shows something, and brings keyboard and screen reader there. */
-  function present(make) {
-    const place = byId("chosen");
+  function present(make, slider = null) {
+    const place = byId("chosen"), content = element("div");
     if (!place.contains(document.activeElement)) cameFrom = document.activeElement;
-    again = make;
-    show(place, closer(), make());
+    again = () => show(content, make()); // without the slider, which is being dragged perhaps
+    again();
+    show(place, closer(), content, slider);
     place.focus({ preventScroll: true });
     place.scrollIntoView({ block: "nearest", behavior: Player.motion() });
   }
@@ -273,7 +272,7 @@ const Chosen = (() => {
   }
 
   /** After the numbers have changed. */
-  const refresh = () => { if (again) show(byId("chosen"), closer(), again()); };
+  const refresh = () => { if (again) again(); };
   const title = (...text) => element("h2", {}, text);
   const said = (text) => (text ? element("p", { class: "note", text }) : null);
 
@@ -286,7 +285,7 @@ const Chosen = (() => {
   function element_(q, neuron) {
     const parts = neuron && neuron.pre ? [neuron.pre.q, q] : [q];
     present(() => [title(Network.labelOf(q), ": ", Player.wordOf(nodeOf(q.node))),
-      parts.map((part) => about(part)), neuron ? incoming(neuron) : null, knob(q)]);
+      parts.map((part) => about(part)), neuron ? incoming(neuron) : null], knob(q));
   }
 
   function about(q) {
@@ -321,7 +320,7 @@ const Chosen = (() => {
 
   function knob(q) {
     const found = Live.knobFor(q.node);
-    return found ? element("div", { class: "sliders" }, Panels.slider(found, q.index)) : null;
+    return found ? element("div", { class: "sliders" }, Panels.slider(found, q.index, "chosen-")) : null;
   }
 
   function edge(one) {
@@ -347,8 +346,8 @@ const Chosen = (() => {
           update ? ["after the step", format(Live.number({ ...q, of: "new" }))] : null]),
         chain(q, gradient),
         Panels.later("As training computes it", () => Panels.equations(node.backward.filter(at))),
-        update ? [element("h3", { text: "Update" }), Panels.equations(update.equations.filter(at))] : null, knob(q)];
-    });
+        update ? [element("h3", { text: "Update" }), Panels.equations(update.equations.filter(at))] : null];
+    }, knob(q));
   }
 
   function chain(q, gradient) {

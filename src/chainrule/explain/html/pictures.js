@@ -3,7 +3,7 @@
 const Pictures = (() => {
   const { format } = Numbers;
   const MAX_MAPS = 8, MAX_TERMS = 50;
-  let explanation, drawn = [];
+  let explanation, drawn = [], passing = null; // the picture in the text of the step passes with it
   const chosen = new Map(); // by node: what is looked at
 
   const nodeOf = (id) => explanation.nodes[id];
@@ -247,7 +247,7 @@ const Pictures = (() => {
     if (!boxes.length) return;
     show(byId("pictures"), element("h2", { text: "Pictures" }), boxes.slice(0, 24).map(([title, make], i) => {
       const content = element("div");
-      const box = element("details", { toggle: () => { if (box.open) show(content, [make()].flat(Infinity)); } },
+      const box = element("details", { toggle: () => { if (box.open) show(content, make()); } },
         element("summary", { text: title }), content);
       drawn.push({ box, content, make });
       box.open = i === 0;
@@ -256,7 +256,20 @@ const Pictures = (() => {
   }
 
   function draw() {
-    for (const { box, content, make } of drawn) if (box.open) show(content, [make()].flat(Infinity));
+    drawn = drawn.filter(({ box }) => box || passing.isConnected);
+    for (const { box, content, make } of drawn) if (!box || box.open) show(content, make());
+  }
+
+  /** The picture of a node, or of what is written inside of it, for the text of a step. */
+  function inStep(node) {
+    const inside = (id) => (nodeOf(id).view ? [nodeOf(id)] : nodeOf(id).shown ? [] : nodeOf(id).inputs.flatMap(inside));
+    const found = node.view ? node : node.inputs.flatMap(inside)[0], kind = found && KINDS[found.view.kind];
+    if (!kind || !dataOf(found.id)) return null;
+    passing = element("div", { class: "picture" });
+    const make = () => kind[0](found);
+    show(passing, make());
+    drawn = [...drawn.filter(({ box }) => box), { box: null, content: passing, make }];
+    return passing;
   }
 
   /** Any array as a picture, for the panel of a node; null if there is nothing to see. */
@@ -272,5 +285,5 @@ const Pictures = (() => {
     return element("div", { class: "gallery" }, picture("value", "value"), picture("gradient", "gradient"));
   }
 
-  return { setup, draw, of };
+  return { setup, draw, of, inStep };
 })();
