@@ -400,6 +400,25 @@ def test_what_a_screen_reader_needs(browser: Any, tmp_path: Path) -> None:
     assert page.execute_script("return document.documentElement.lang") == "en"
 
 
+def test_numbers_that_are_not_finite_are_shown_where_they_begin(
+    browser: Any, tmp_path: Path
+) -> None:
+    model = two_layers()
+    state = {path: w.numpy().copy() for path, w in model.parameters().items()}
+    state["layers.2.weight"][0] = np.nan
+    model.load_state(state)
+    told = explain(model, X, Y, loss="mse", lr=0.1, weight="layers.2.bias[0]")
+    page = shown(browser, tmp_path, told)
+    everything = page.execute_script(
+        "let all = ''; for (let i = 0; i < Player.count(); i++) {"
+        " Player.go(i); all += document.getElementById('text').innerText; } return all"
+    )
+    assert "because layers.2.weight is not" in everything
+    assert "NaN" in text(page, "#loss-before")
+    page.execute_script("Live.set(0, 0, 0.25)")
+    assert errors(page) == []
+
+
 # ---- hostile names -------------------------------------------------------------------------------
 
 EVIL = '</script><img src=x onerror="window.broken=1"><b>{{data}}\'&'

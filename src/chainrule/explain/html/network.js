@@ -196,7 +196,7 @@ const Network = (() => {
     const { q, x, y } = neuron, node = nodeOf(q.node);
     const known = Player.isKnown("value", q.node) || !neuron.equation;
     const value = Live.number(q), label = labelOf(q);
-    const group = element("g", { class: `neuron ${node.role} ${Player.nodeClass(neuron)}`, tabindex: 0,
+    const group = element("g", { class: `neuron ${node.role} ${Player.nodeClass(neuron)} ${known && !Number.isFinite(value) ? "bad" : ""}`, tabindex: 0,
       role: "button", "aria-label": `${label}${known ? `, value ${Numbers.format(value)}` : ", not computed yet"}`,
       click: () => Chosen.element(q, neuron), keydown: activate(() => Chosen.element(q, neuron)) });
     const leaf = !neuron.equation;

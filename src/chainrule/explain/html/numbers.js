@@ -142,15 +142,16 @@ const Numbers = (() => {
     return q.of === "new" || q.of === "new state" ? `new ${q.symbol}${place}` : q.symbol + place;
   }
 
-  /** The same for the eye: a number at the end of a letter is an index. */
+  /** The same for the eye: a number at the end of a name is an index, and so is a time step. */
   function nameNode(q) {
-    const made = element("span", { class: "name" });
-    const text = nameText(q), match = /^(.*?[A-Za-zα-ω)])(\d+)?(\[[\d,]+\])?$/.exec(text);
+    const made = element("span", { class: "name" }), text = nameText(q);
+    const match = /^(.*?[A-Za-zα-ω)])(\d+[a-z]?)?(?:_t(\d+))?(\[[\d,]+\])?$/.exec(text);
     if (!match) made.textContent = text;
     else {
-      made.append(match[1]);
-      if (match[2]) made.append(element("sub", { text: match[2] }));
-      if (match[3]) made.append(element("span", { class: "place", text: match[3] }));
+      const [, base, index, time, place] = match;
+      made.append(base);
+      if (index) made.append(element("sub", { text: index }));
+      if (time || place) made.append(element("span", { class: "place", text: (time ? ` t=${time} ` : "") + (place || "") }));
     }
     return made;
   }

@@ -84,8 +84,24 @@ const Player = (() => {
     const late = ofTheError();
     const nodes = explanation.nodes.filter((node) => node.shown && !isLeaf(node) && !late.has(node.id));
     return grouped(nodes, (members, name) => ({ phase: "forward", title: titleOf(members, name), nodes: ids(members),
-      makes: "value", body: () => [members.length === 1 ? [sentence(members[0]), Pictures.inStep(members[0])] : null,
+      makes: "value", body: () => [members.map(firstBad), members.length === 1 ? [sentence(members[0]), Pictures.inStep(members[0])] : null,
         members.flatMap((node) => body(node, node.forward, members.length))] }));
+  }
+
+  const isBad = (node) => node.value.bad > 0;
+
+  /** The shown nodes that are not finite, of those that a node is computed from. */
+  function badSources(node) {
+    return node.inputs.map((id) => explanation.nodes[id]).filter(isBad)
+      .flatMap((one) => (one.shown ? [one.symbol] : badSources(one)));
+  }
+
+  /** Where a number that is not finite appears first. */
+  function firstBad(node) {
+    if (!isBad(node)) return null;
+    const from = [...new Set(badSources(node))];
+    return element("p", { class: "warning", text: from.length ? `⚠ ${node.symbol} is not finite, because ${from.join(" and ")} is not.`
+      : `⚠ Here a NaN or infinity begins: what goes into ${node.symbol} is finite${node.line ? ` (${node.line})` : ""}.` });
   }
 
   function titleOf(members, name) {
@@ -95,7 +111,8 @@ const Player = (() => {
   }
 
   function body(node, equations, crowd = 1) {
-    if (equations.length) return Panels.equations(equations, crowd > 3 ? 1 : 4);
+    if (crowd > 1) return [element("h3", { text: `${node.symbol}: ${wordOf(node)}` }), body(node, equations)];
+    if (equations.length) return Panels.equations(equations, 4);
     return [element("p", { text: node.formula }), Panels.statistics(node.symbol, node.value)];
   }
 
@@ -128,7 +145,9 @@ const Player = (() => {
       ? `Slopes of the weights into ${explanation.nodes[users.get(members[0].id)]?.symbol ?? "the network"}`
       : members.length === 1 ? `How the loss changes with ${members[0].symbol}` : titleOf(members, members[0].symbol);
     const step = (members) => ({ phase: "backward", title: title(members), nodes: ids(members), makes: "gradient",
-      body: () => [backwardSentence(members.at(-1)), members.flatMap((node) => body(node, node.backward, members.length))] });
+      body: () => members[0].role === "parameter" || members.length === 1
+        ? [backwardSentence(members.at(-1)), members.map((node) => body(node, node.backward))]
+        : members.map((node) => [element("h3", { text: node.symbol }), backwardSentence(node), body(node, node.backward)]) });
     if (groups.length <= MAX_STEPS) return groups.map(step);
     return grouped(groups.flat(), (members, name) => ({ ...step(members),
       title: members.length > 1 ? `Back through ${name}` : title(members) }));

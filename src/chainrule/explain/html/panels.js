@@ -20,7 +20,7 @@ const Panels = (() => {
     const isLong = nameText(left).length > 14;
     return element("div", { class: isLong ? "equation stacked" : "equation", "data-left": nameText(left) },
       element("div", { class: "left" }, link(left)), element("div", { class: "lines" }, lines),
-      note ? element("p", { class: "note", text: note }) : null);
+      note && !note.startsWith("time step") ? element("p", { class: "note", text: note }) : null);
   }
 
   const line = (sign, content, kind) =>
@@ -62,15 +62,15 @@ const Panels = (() => {
 
   function losses() {
     const { loss, predicted, after } = Live.losses();
-    const top = Math.max(loss, after, predicted, 0) || 1;
+    const finite = [loss, after, predicted].filter(Number.isFinite), top = Math.max(...finite, 0) || 1;
     const row = (name, value, kind, hint) => {
       const bar = element("span", { class: `fill ${kind}` });
-      bar.style.width = `${Math.max(0, Math.min(100, (100 * value) / top))}%`;
+      bar.style.width = `${Number.isFinite(value) ? Math.max(0, Math.min(100, (100 * value) / top)) : 0}%`;
       return element("div", { class: "loss" }, element("span", { class: "what", text: name, title: hint }),
         element("span", { class: "track" }, bar), element("b", { id: `loss-${kind}`, text: format(value) }));
     };
     const fall = (loss - after) / Math.abs(loss);
-    const words = !Number.isFinite(fall) ? "" : fall > 0
+    const words = finite.length < 3 ? "A number is not finite: step through to find where it begins." : !Number.isFinite(fall) ? "" : fall > 0
       ? `One step lowers the loss by ${format(100 * fall, 3)} %.`
       : fall < 0 ? "This step makes the loss larger: the learning rate is too high for it." : "This step changes nothing.";
     show(byId("losses"), element("h2", { text: "Does the step help?" }),
@@ -117,20 +117,22 @@ const Panels = (() => {
 
   /** The slider of one element of an input of the graph. */
   function slider({ place, node, role }, index, prefix = "") {
-    const start = Live.initial(place, index), reach = Math.max(2 * Math.abs(start), 1);
+    const start = Live.initial(place, index), reach = Number.isFinite(start) ? Math.max(2 * Math.abs(start), 1) : 1;
     return track(`${prefix}knob-${place}-${index}`, knobName(node, role, index), -reach, reach,
       () => Live.input(place, index), (value) => Live.set(place, index, value));
   }
 
   const rateSlider = () => track("knob-rate", "learning rate", 0, Math.max(4 * Live.rate(), 1e-9), Live.rate, Live.setRate);
 
+  const asInput = (value) => (Number.isFinite(value) ? value : "");
+
   /** A slider with its number. */
   function track(id, name, low, high, now, set) {
     const range = element("input", { type: "range", id, min: low, max: high, step: "any",
       "aria-valuetext": format(now()), input: (event) => change(Number(event.target.value), number) });
     const number = element("input", { type: "number", step: "any", "aria-label": `${name}, as a number`,
-      value: now(), change: (event) => { if (event.target.value !== "") change(Number(event.target.value), range); } });
-    range.value = now();
+      value: asInput(now()), change: (event) => { if (event.target.value !== "") change(Number(event.target.value), range); } });
+    range.value = asInput(now());
     const change = (value, other) => {
       if (!Number.isFinite(value)) return;
       other.value = value;
@@ -146,8 +148,8 @@ const Panels = (() => {
       change(Number(range.value), number);
     });
     Live.follow(() => {
-      if (document.activeElement !== range) range.value = now();
-      if (document.activeElement !== number) number.value = Number(now().toPrecision(8));
+      if (document.activeElement !== range) range.value = asInput(now());
+      if (document.activeElement !== number) number.value = asInput(Number(now().toPrecision(8)));
     }, range);
     return element("div", { class: "slider" }, element("label", { for: id, text: name }), range, number);
   }
