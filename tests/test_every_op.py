@@ -33,7 +33,11 @@ BACKENDS: list[tuple[str, Callable[[Graph, list[Array]], list[Array]], dict[str,
 
 #: Leaves have no samples; stop_gradient is meant to disagree with finite differences.
 #: Those with a graph inside are tested through their functions.
-NO_SAMPLES = {"constant", "placeholder", "stop_gradient", "part", "scan", "call"}
+#: Those with several results are tested through their functions.
+NO_SAMPLES = {
+    *("constant", "placeholder", "stop_gradient", "part", "scan", "call"),
+    *("attention", "attention_gradients"),
+}
 #: Functions whose rules are tested through other functions or that make tensors from nothing.
 NO_FUNCTION_SAMPLES = {
     *("arange", "eye", "full", "linspace", "ones", "ones_like", "zeros", "zeros_like"),

@@ -8,7 +8,7 @@ from chainrule import tree
 from chainrule.backends.c.emit import EMITTERS
 from chainrule.backends.c.expressions import ELEMENTWISE
 from chainrule.backends.c.kernel import REDUCTIONS
-from chainrule.backends.c.kernels import WITH_BODY
+from chainrule.backends.c.kernels import WITH_BODY, WITH_PARTS
 from chainrule.backends.c.program import CProgram
 from chainrule.backends.c.schedule import UnsupportedError
 from chainrule.backends.c.views import VIEWS
@@ -24,7 +24,14 @@ TOLERANCE = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 2e-13}
 LEAVES = {"constant", "placeholder", "part"}
 #: These have no kernel: a graph with one of them runs on the NumPy backend.
 WITHOUT_KERNEL = (
-    set(OPERATIONS) - LEAVES - VIEWS - ELEMENTWISE - REDUCTIONS - set(EMITTERS) - WITH_BODY
+    set(OPERATIONS)
+    - LEAVES
+    - VIEWS
+    - ELEMENTWISE
+    - REDUCTIONS
+    - set(EMITTERS)
+    - WITH_BODY
+    - WITH_PARTS
 )
 
 

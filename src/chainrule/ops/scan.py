@@ -77,7 +77,7 @@ def _call(xp: Any, *arrays: Any, body: Graph) -> Any:
     return tuple(_program(body)(arrays))
 
 
-def _call_pull_back(
+def call_pull_back(
     walk: Any, upstream: dict[int, Tensor], wanted: list[int], y: Tensor, *inputs: Tensor,
     body: Graph,
 ) -> dict[int, Tensor]:  # fmt: skip
@@ -106,7 +106,7 @@ def _walk(
 
 #: ``call(*inputs, body)``: the results of a graph. Its inside is computed again for the derivative.
 CALL: Operation = register(
-    Operation("call", _call_type, _call, formula="call({0}, …)", pull_back=_call_pull_back)
+    Operation("call", _call_type, _call, formula="call({0}, …)", pull_back=call_pull_back)
 )
 
 

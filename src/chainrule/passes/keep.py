@@ -13,6 +13,7 @@ from typing import Any
 
 from ..ir.graph import Graph
 from ..ir.node import PART, Node
+from ..ir.types import Record
 from .cse import key
 from .loops import Loop, free_placeholder, is_leaf, rebuild_loops
 
@@ -137,8 +138,8 @@ def _wanted(body: Graph, same: dict[Node, Node], taken: dict[Node, Any]) -> list
         if node in seen or node not in same or is_leaf(node) or node in taken:
             continue
         seen.add(node)
-        if node.op.name in _QUICK:
+        if node.op.name in _QUICK or isinstance(node.type, Record):
             stack += node.inputs
-        elif node.op is not PART:
+        else:
             found[node] = None
     return [node for node in body.nodes if node in found]

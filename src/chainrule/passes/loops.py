@@ -13,7 +13,7 @@ from typing import Any
 from ..ir.graph import Graph, topological_order
 from ..ir.node import CONSTANT, PART, PLACEHOLDER, Node, constant, placeholder
 from ..ir.operation import OPERATIONS
-from ..ir.types import Type
+from ..ir.types import Record, Type
 from .rewrite import make, with_inputs
 
 Optimizer = Callable[[Graph], Graph]
@@ -117,13 +117,13 @@ def rebuild_loops(
     parts = {} if parts is None else parts
     read: dict[Node, set[int]] = {}
     for node in graph.nodes:
-        if node.op is PART:
+        if node.op is PART and "body" in node.inputs[0].attributes:
             read.setdefault(node.inputs[0], set()).add(node.attributes["index"])
     if not read:
         return graph
     new: dict[Node, Node] = {}
     for node in graph.nodes:
-        if node.op is PART:
+        if node.op is PART and node.inputs[0] in read:
             new[node] = parts[node.inputs[0]][node.attributes["index"]]
         elif node in read:
             loop = Loop(node, tuple(new[source] for source in node.inputs))
@@ -187,7 +187,7 @@ def _hoist(loop: Loop) -> None:
         if node.inputs and all(source in outside for source in node.inputs):
             if any(isinstance(value, Graph) for value in node.attributes.values()):
                 continue
-            if node.op is PART:
+            if node.op is PART or isinstance(node.type, Record):
                 continue
             outside[node] = with_inputs(node, tuple(outside[source] for source in node.inputs))
         elif node.op is CONSTANT:

@@ -137,6 +137,50 @@ static inline T cr_lanes_total_NAME_S(const T *lanes)
 }
 """
 
+#: For floating-point numbers without branches, which data without order would make slow. Vectors
+#: of 16 bytes are compared in one instruction everywhere; longer ones gcc may take apart.
+_EXTREME_FLOAT_LANES = """
+#define CR_KEEP_NAME(a, b) (((a) SIGN (b)) | ((a) != (a)))
+
+/* where keep is true that of a, otherwise that of b */
+#define CR_BLEND_NAME(kind, a, b) \\
+  (kind)(((__typeof__((a) < (b)))(a) & CR_KEEP_NAME(a, b)) | \\
+         ((__typeof__((a) < (b)))(b) & ~CR_KEEP_NAME(a, b)))
+
+static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
+{
+  typedef T part __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+  enum { WIDTH = 16 / sizeof(T), PARTS = 16 / WIDTH };
+  part best[PARTS];
+  memcpy(best, lanes, sizeof best);
+  idx i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int p = 0; p < PARTS; p++) {
+      const part next = *(const part *)(x + i + p * WIDTH);
+      best[p] = CR_BLEND_NAME(part, best[p], next);
+    }
+  memcpy(lanes, best, sizeof best);
+  for (idx l = 0; l < 16 && i < n; i++, l++)
+    lanes[l] = CR_KEEP_NAME(lanes[l], x[i]) ? lanes[l] : x[i];
+}
+
+static inline T cr_lanes_total_NAME_S(const T *lanes)
+{
+  typedef T part __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+  enum { WIDTH = 16 / sizeof(T) };
+  T s[WIDTH];
+  part best = *(const part *)lanes;
+  for (int l = WIDTH; l < 16; l += WIDTH) {
+    const part next = *(const part *)(lanes + l);
+    best = CR_BLEND_NAME(part, best, next);
+  }
+  memcpy(s, &best, sizeof s);
+  T total = s[0];
+  for (int l = 1; l < WIDTH; l++) total = CR_KEEP_NAME(total, s[l]) ? total : s[l];
+  return total;
+}
+"""
+
 _EXTREME_LANES = """
 static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
 {
@@ -220,14 +264,18 @@ def _lanes() -> str:
         template = _LANES.replace("NAME", name).replace("SIGN", sign)
         parts.append(_instances(template, *_FLOATS, *_SIGNED, *_UNSIGNED))
     for name, operation in (("max", "maximum"), ("min", "minimum")):
-        for types, kind in ((_FLOATS, "f"), ((*_SIGNED, *_UNSIGNED, *_BOOLEAN), "i")):
-            rule = RULES[operation].get(kind, RULES[operation]["*"])
-            template = re.sub(
-                r"CHOICE\((.*), (.*?)\);",
-                lambda m, rule=rule: rule.format(m[1], m[2]) + ";",  # type: ignore[misc]
-                _EXTREME_LANES,
-            )
-            parts.append(_instances(template.replace("NAME", name), *types))
+        sign = ">=" if name == "max" else "<="
+        macros, functions = _EXTREME_FLOAT_LANES.split("\n\nstatic", 1)
+        parts.append(macros.replace("NAME", name).replace("SIGN", sign) + "\n")
+        text = "\nstatic" + functions.replace("NAME", name)
+        parts.append(_instances(text, *_FLOATS))
+        rule = RULES[operation]["*"]
+        template = re.sub(
+            r"CHOICE\((.*), (.*?)\);",
+            lambda m, rule=rule: rule.format(m[1], m[2]) + ";",  # type: ignore[misc]
+            _EXTREME_LANES,
+        )
+        parts.append(_instances(template.replace("NAME", name), *_SIGNED, *_UNSIGNED, *_BOOLEAN))
     return "".join(parts)
 
 
