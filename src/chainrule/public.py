@@ -6,8 +6,10 @@ from __future__ import annotations
 from .ops import *  # noqa: F403  isort: skip
 from . import (
     active,
+    audio,
     data,
     errors,
+    images,
     ir,
     losses,
     metrics,
@@ -39,6 +41,7 @@ __all__ = [
     "Variable",
     "active",
     "as_tensor",
+    "audio",
     "check_grad",
     "compile",
     "data",
@@ -46,6 +49,7 @@ __all__ = [
     "explain",
     "grad",
     "hvp",
+    "images",
     "ir",
     "jacobian",
     "jvp",

@@ -71,6 +71,19 @@ def test_epochs_count_from_1_and_0_is_for_judging():
     assert seen == {0, 1, 2}
 
 
+@pytest.mark.parametrize(("whole", "sizes"), [(True, {20}), (False, {10, 20})])
+def test_whole_batches_only(whole, sizes):
+    seen = []
+
+    def load(rows, epoch):
+        seen.append(rows)
+        return plain(rows, epoch)
+
+    trainer().fit(Stream(load, Y, whole=whole), epochs=4, batch_size=20)
+    assert {len(rows) for rows in seen} == sizes
+    assert set(np.concatenate(seen)) == set(range(50))  # over the epochs every row is learned
+
+
 def test_few_batches_are_made_ahead():
     made = []
 

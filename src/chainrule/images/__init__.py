@@ -6,6 +6,7 @@ Example:
     'flip,shift'
 """
 
+from .augment import Augment
 from .options import ImageOptions
 from .pipeline import predictor, train_images
 
@@ -13,4 +14,4 @@ from .pipeline import predictor, train_images
 Options, train = ImageOptions, train_images
 NEW = "NEW_IMAGES"
 
-__all__ = ["ImageOptions", "predictor", "train_images"]
+__all__ = ["Augment", "ImageOptions", "predictor", "train_images"]

@@ -32,7 +32,7 @@ _SMALL_SIDE = 32
 #: Images above this size are halved by the first convolution.
 _HALVED = 40
 #: Training takes at least so many updates, and so many epochs.
-_UPDATES, _EPOCHS, _MOST_EPOCHS = 1800, 10, 60
+_UPDATES, _EPOCHS, _MOST_EPOCHS = 1400, 10, 60
 #: The linear model sees images of this size at most.
 _COARSE = 16
 

@@ -44,6 +44,8 @@ _SMALL = 10_000
 _LINEAR = 4_000
 #: How often the weights are judged in a training, where it has enough epochs.
 _VALIDATIONS = 40
+#: ε: the target is (1 - ε) for the class, and ε shared by all (Szegedy et al., 2016).
+_SMOOTHING = 0.05
 _NAMED = 10
 _CHUNK = 256
 
@@ -301,6 +303,7 @@ def _trained(
     if importance is not None:
         importance = importance.astype(np.float32)
     learned = _stream(parts.reader, goal, plan.augment, job.classes, importance).take(parts.train)
+    learned.whole = True
     judged = _stream(parts.reader, goal, None, job.classes, importance).take(parts.validation)
     trainer = _trainer(job, plan, model, learned, len(judged), progress, callbacks)
     failure = fitting.fit(
@@ -361,14 +364,14 @@ def _trainer(
 ) -> Trainer:
     """The trainer, with a learning rate from the rules or, where no rule has one, from a trial."""
     options = job.options
-    steps = plan.epochs * -(-len(train) // plan.batch_size)
+    steps = plan.epochs * max(len(train) // plan.batch_size, 1)
 
     def trainer(rate: float, **extra: Any) -> Trainer:
         optimizer: Optimizer = make_optimizer(
             options, plan.network, steps, lr=rate, weight_decay=plan.weight_decay,
             schedule="one-cycle",
         )  # fmt: skip
-        loss = cross_entropy if job.classes else _squared
+        loss = _smoothed if job.classes else _squared
         return Trainer(
             plan.network, loss, optimizer, seed=options.seed, backend=options.backend, **extra
         )
@@ -378,10 +381,10 @@ def _trainer(
         trial = trainer(1e-3, progress=False)
         rate = find_rate(trial, train, batch_size=plan.batch_size).suggestion
     count = sum(p.size for p in plan.network.parameters().values())
+    choose = f"{judged:,} {'others choose' if judged > 1 else 'other chooses'} the best weights"
     job.say(
         f"{plan.name}, {count:,} parameters; {len(train):,} {job.medium.look.noun} in batches of "
-        f"{plan.batch_size}, {plan.epochs} epochs, {plan.changes}; {judged:,} others choose the "
-        "best weights"
+        f"{plan.batch_size}, {plan.epochs} epochs, {plan.changes}; {choose}"
     )
     return trainer(
         rate, output=model.output, average=_decay(steps), progress=progress, callbacks=callbacks
@@ -391,6 +394,11 @@ def _trainer(
 def _decay(steps: int) -> float:
     """Of the averaged weights: they remember a fiftieth of the training."""
     return min(1 - 50 / max(steps, 100), 0.999)
+
+
+def _smoothed(z: Tensor, target: Tensor, **options: Any) -> Tensor:
+    """Without smoothing a few confident errors decide which weights are the best."""
+    return cross_entropy(z, target, label_smoothing=_SMOOTHING, **options)
 
 
 def _squared(z: Tensor, target: Tensor, **options: Any) -> Tensor:

@@ -35,6 +35,8 @@ class Stream:
         weights: (n,) how much each row counts, if not all the same.
         workers: threads; one for each processor, but 8 at most, by default.
         rows: how many there are, where no target says it.
+        whole: the trainer leaves out of an epoch the rows that fill no whole batch; in another
+            epoch it is other ones. That saves a program for batches of another size.
 
     Attributes:
         waited: seconds in which the training had to wait for a batch.
@@ -54,12 +56,14 @@ class Stream:
         weights: Any = None,
         workers: int | None = None,
         rows: int = 0,
+        whole: bool = False,
     ) -> None:
         self._load = load
         self.target: Array | None = None if target is None else np.asarray(target)
         self._rows = rows if self.target is None else len(self.target)
         self.weights: Array | None = None if weights is None else np.asarray(weights)
         self.workers = workers or min(os.cpu_count() or 1, 8)
+        self.whole = whole
         self.waited = 0.0
 
     def __len__(self) -> int:
@@ -74,6 +78,7 @@ class Stream:
             weights=None if self.weights is None else self.weights[picked],
             workers=self.workers,
             rows=len(picked),
+            whole=self.whole,
         )
 
     def read(self, rows: Any, epoch: int = 0) -> Arrays:

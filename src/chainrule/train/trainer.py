@@ -322,7 +322,10 @@ class Trainer:
             for batches in self._chunks(order, size):
                 yield data, batches
         else:
-            for batch in data.each(batches_in_order(len(data), size, draw), self.epoch + 1):
+            numbers = batches_in_order(len(data), size, draw)
+            if data.whole:
+                numbers = (rows for rows in numbers if len(rows) == size)
+            for batch in data.each(numbers, self.epoch + 1):
                 yield batch, np.arange(len(batch))[None]
 
     def _chunks(self, order: Array, size: int) -> Iterator[Array]:
