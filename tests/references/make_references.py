@@ -50,6 +50,8 @@ clipping, and their norm before. Lion, which PyTorch lacks, follows its paper, i
     input_grads  like inputs
     state_grads  like state
 
+`explanations.json`: whole training steps; sources/explanations.py says what is in them.
+
 `initialisation.json`: `gains` by nonlinearity, and in `draws`, for weights of shape (out, in), what
 each initialiser draws with: `low` and `high` of the uniform, `mean` and `std` of the normal
 distribution.
@@ -65,6 +67,7 @@ import torch
 from sources import (
     convolution,
     elementwise,
+    explanations,
     initialisation,
     layers,
     linear_algebra,
@@ -118,6 +121,7 @@ def main() -> None:
     )
     write("schedules.json", made_with=MADE_WITH, sequences=list(schedules.sequences()))
     write("sequences.json", made_with=MADE_WITH, cases=list(sequences.cases()))
+    write("explanations.json", made_with=MADE_WITH, steps=list(explanations.steps()))
     write(
         "initialisation.json",
         made_with=MADE_WITH,

@@ -2,7 +2,8 @@
 
 The checker knows nothing of how the text came about: it takes the characters that a reader sees.
 A printed number stands for all numbers that are printed so; with these intervals it computes each
-side that consists of numbers only, and the next side must lie in the result.
+side that consists of numbers only, and the next side must lie in the result. A gradient that was
+computed above must be the same wherever it is named again.
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ def check(text: str, format: str = "text", digits: int = 6, slack: float = 0.0) 
         [False]
     """
     found = []
+    known: dict[str, Interval] = {}  # gradients that were computed before, by their name
     for sides in equations(text, format):
         values = []
         for side in sides:
-            value = _Reader(side, digits, slack).value()
+            value = _Reader(side, digits, slack).value() or known.get(side)
             if value is not None:
                 values.append(value)
+        if values and _is_gradient(sides[0]):
+            known.setdefault(sides[0], values[-1])
         pairs = list(itertools.pairwise(values))
         holds = all(_meet(a, b) for a, b in pairs)
         width = max((_width(a) for a, _ in pairs), default=0.0)
@@ -77,6 +81,11 @@ def numbers(text: str, format: str = "text") -> list[float]:
 
 
 _SIGNS = {"²": "2", "³": "3"}
+
+
+def _is_gradient(name: str) -> bool:
+    """Whether a side is the name of a gradient: such names mean the same everywhere."""
+    return re.match(r"∂L/∂|δ\(|\(\(\\partial L\)|\\delta", name) is not None and "·" not in name
 
 
 def _as_float(token: str) -> float:
@@ -110,7 +119,7 @@ def equations(text: str, format: str) -> Iterator[list[str]]:
 
 
 _NOTE = re.compile(r"\s{2,}\([^()]*\)\s*$")
-_CONTINUES = re.compile(r"^(?:[+\-·/] |…)")
+_CONTINUES = re.compile(r"^(?:[+\-·/,] |…)")
 
 
 def _of_text(text: str) -> Iterator[list[str]]:
@@ -133,6 +142,7 @@ def _of_text(text: str) -> Iterator[list[str]]:
 def _plain(latex: str) -> str:
     """Mathematics of LaTeX as plain text."""
     text = re.sub(r"\\(?:begin|end)\{aligned\}|\\qquad \\text\{\(.*?\)\}|&|\\\\|\\quad", " ", latex)
+    text = text.replace("{=}", ":")
     text = re.sub(r" \\times 10\^\{(-?\d+)\}", r"e\1", text)
     text = _command(text, r"\underbrace", 1, lambda a: a)
     text = re.sub(r"_\{\\text\{[^{}]*\}\}", "", text)

@@ -360,7 +360,8 @@ class Collector:
             told = self._losses_of_examples(examples)
         if right is not None:
             batch.append(Equation(left, right))
-        return Error(name, formula, tuple(told), tuple(batch), self.id[step.loss])
+        unit = self.names.unit
+        return Error(name, formula, tuple(told), tuple(batch), self.id[step.loss], unit)
 
     def _losses_of_examples(self, node: Node) -> list[Equation]:
         rows = node.type.shape[0]
@@ -370,7 +371,7 @@ class Collector:
             if each == 1:
                 left, right = self.quantity(node, row), self.elements.formula(node, row)
                 if left is not None and right is not None:
-                    found.append(Equation(left, right, f"example {row}"))
+                    found.append(Equation(left, right, f"{self.names.unit} {row}"))
                 continue
             places = range(row * each, (row + 1) * each)
             total = math.fsum(self.elements.value(node, place) for place in places)
@@ -379,7 +380,7 @@ class Collector:
             )
             sum_of = cut(terms, each, total) if each > 10 else Call("add", terms)
             left = Quantity(f"{self.names.symbol[node]}[{row}]", (), total, "example")
-            found.append(Equation(left, sum_of, f"example {row}"))
+            found.append(Equation(left, sum_of, f"{self.names.unit} {row}"))
         return found
 
 

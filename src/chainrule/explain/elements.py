@@ -170,7 +170,7 @@ class Elements:
             return named
         if node.op is CONSTANT:
             return number(self.value(node, index))
-        if node.op.name in STRUCTURE:
+        if node.op.name in STRUCTURE and not _cuts_off(node):
             position, place = self.source(node, index)
             if place < 0:
                 return number(self.value(node, index))
@@ -181,6 +181,8 @@ class Elements:
     def formula(self, node: Node, index: int) -> Expression | None:
         """How an element is computed; None where that cannot be written on a line."""
         name = node.op.name
+        if _cuts_off(node):
+            return Call("trunc", (self.operand(node.inputs[0], index),))
         if name in _FUNCTIONS:
             return Call(name, (self.operand(node.inputs[0], index),))
         if name in _COMPARISONS or name == "where":
@@ -586,6 +588,12 @@ def _product(upstream: Quantity, factors: tuple[Expression, ...]) -> Expression:
     if upstream.symbol == "L" and factors:
         return Call("multiply", factors) if len(factors) > 1 else factors[0]
     return Call("multiply", (upstream, *factors)) if factors else upstream
+
+
+def _cuts_off(node: Node) -> bool:
+    """Whether it is a conversion of fractions to whole numbers."""
+    is_float = bool(node.inputs) and node.inputs[0].type.is_float
+    return node.op.name == "cast" and is_float and not node.type.is_float
 
 
 def _size(expression: Expression) -> int:

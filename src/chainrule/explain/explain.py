@@ -110,7 +110,7 @@ def explain(
         title=title or _title(model_or_loss),
         notation=notation,
         story=story,
-        notes=_notes(optimizer, learner),
+        notes=_notes(optimizer, lr, learner),
         show_c=show_c,
         labels={name: tuple(found) for name, found in (labels or {}).items()},
     )
@@ -123,8 +123,8 @@ def _title(model: Any) -> str:
     return "the loss" if name == "<lambda>" else str(name)
 
 
-def _notes(optimizer: Any, learner: Optimizer) -> list[str]:
-    if optimizer is not None:
+def _notes(optimizer: Any, lr: Any, learner: Optimizer) -> list[str]:
+    if optimizer is not None or lr is not None:
         return []
     rate = learner.schedule.sequence(1)[0]
     return [f"No optimizer was given: plain gradient descent with a rate of {rate:g} is shown."]

@@ -229,6 +229,7 @@ class Error:
         examples: the loss of each example, as far as they are told, as equations.
         batch: from the losses of the examples to the loss of the batch.
         node: the number of the node that is the loss.
+        unit: what the loss is a sum of: ``example``, or ``term`` if that is not known.
     """
 
     name: str
@@ -236,6 +237,7 @@ class Error:
     examples: tuple[Equation, ...]
     batch: tuple[Equation, ...]
     node: int
+    unit: str = "example"
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,12 @@ class Names:
         role: see `chainrule.explain.explanation.Node`.
         layer: the path of its layer.
         examples: the node with the losses of the examples, if the loss is a sum of such.
+        unit: what each of them is called: a function may sum over something else.
     """
 
     def __init__(self, step: Step, is_model: bool) -> None:
         self._step = step
+        self.unit = "example" if is_model else "term"
         self.consumers: dict[Node, list[tuple[Node, int]]] = defaultdict(list)
         for node in step.order:
             for position, source in enumerate(node.inputs):

@@ -14,6 +14,7 @@ from .writing import Writer
 
 #: Networks with more nodes are told by layer, with the equations of a few.
 _NODES = 40
+_PARAMETERS = 12
 #: A parameter's update is told in so many equations at most.
 _UPDATES = 24
 
@@ -43,9 +44,10 @@ class Formula:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines that are set as they are, such as the formula of an optimizer."""
+    """Lines that are set as they are: the formula of an optimizer, or code."""
 
     lines: tuple[str, ...]
+    is_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,15 +131,22 @@ def _opening(told: Explanation, writer: Writer) -> Iterator[Part]:
 
 
 def _places(told: Explanation) -> str:
-    said = (
-        "Places are counted from 0, and the first one is the example: z1[0,0] is example 0, "
-        "neuron 0."
-    )
+    said = "Places are counted from 0."
+    if told.error.unit == "example":
+        said = (
+            "Places are counted from 0, and the first one is the example: z1[0,0] is example 0, "
+            "neuron 0."
+        )
+        return said + _weight_place(told)
+    return said
+
+
+def _weight_place(told: Explanation) -> str:
     for node in told.nodes:
         if node.role == "parameter" and len(node.value.shape) == 2:
             i, j = (extent - 1 for extent in node.value.shape)
-            return f"{said} The weight {node.symbol}[{i},{j}] leads from input {i} to neuron {j}."
-    return said
+            return f" The weight {node.symbol}[{i},{j}] leads from input {i} to neuron {j}."
+    return ""
 
 
 def _depending(told: Explanation) -> set[int]:
@@ -188,6 +197,8 @@ def _preprocessing(told: Explanation, writer: Writer) -> Iterator[Part]:
 
 def _is_large(told: Explanation) -> bool:
     """Whether there is too much to be told node by node: what preprocesses does not count."""
+    if len(told.update.parameters) > _PARAMETERS:
+        return True
     learning = _depending(told)
     return sum(told.nodes[i].shown and bool(told.nodes[i].inputs) for i in learning) > _NODES
 
@@ -201,7 +212,7 @@ def _layer_title(layer: Layer) -> str:
 def _layer(told: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
     for number in layer.nodes:
         node = told.nodes[number]
-        if not node.shown or node.role in ("constant", "target", "loss"):
+        if not node.shown or node.role in ("constant", "target", "example_loss", "loss"):
             continue
         if not node.inputs:
             yield from _leaf(told, node, writer)
@@ -211,7 +222,7 @@ def _layer(told: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
         for equation in node.forward:
             yield formula(equation, writer)
         if node.c:
-            yield Lines(tuple(node.c.splitlines()))
+            yield Lines(tuple(node.c.splitlines()), is_code=True)
 
 
 def _leaf(told: Explanation, node: Node, writer: Writer) -> Iterator[Part]:
@@ -336,10 +347,10 @@ def _some(node: Node, writer: Writer) -> str:
 
 def _chains(told: Explanation, writer: Writer) -> Iterator[Part]:
     for chain in told.chains:
-        yield from _chain(chain, writer)
+        yield from _chain(chain, writer, told.error.unit)
 
 
-def _chain(chain: Chain, writer: Writer) -> Iterator[Part]:
+def _chain(chain: Chain, writer: Writer, unit: str) -> Iterator[Part]:
     name = writer.plain.name(chain.weight)
     yield Heading(f"The whole chain of one weight: {name}", 2)
     if not chain.paths:
@@ -355,7 +366,7 @@ def _chain(chain: Chain, writer: Writer) -> Iterator[Part]:
             writer.partial(writer.name(f.upper), writer.name(f.lower)) for f in factors
         )
         values = writer.product([f.value for f in factors])
-        note = "" if path.example is None or chain.count == 1 else f"example {path.example}"
+        note = "" if path.example is None or chain.count == 1 else f"{unit} {path.example}"
         left = writer.gradient_name(chain.gradient) if chain.count == 1 else writer.way(number)
         sides = [left, symbols, values, writer.number(path.product)]
         yield Formula(tuple(dict.fromkeys(sides)), note)
@@ -371,14 +382,14 @@ def _chain(chain: Chain, writer: Writer) -> Iterator[Part]:
             ),
             "the sum of all ways",
         )
-    if chain.examples:
+    if chain.examples and chain.count > 1:
         yield Formula(
             (
                 writer.gradient_name(chain.gradient),
                 writer.total(list(chain.examples), 0.0, ""),
                 writer.number(chain.gradient.value),
             ),
-            "the same by examples",
+            f"the same by {unit}s",
         )
 
 

@@ -50,7 +50,9 @@ def _set(part: Part, width: int) -> Iterator[str]:
     elif isinstance(part, Formula):
         yield from _formula(part, width)
     elif isinstance(part, Lines):
-        yield from (f"    {line}" for line in part.lines)
+        for line in part.lines:
+            wrapped = [line] if part.is_code else textwrap.wrap(line, width - 4) or [""]
+            yield from (f"    {one}" for one in wrapped)
     elif isinstance(part, Grid):
         yield from _grid(part, width)
     else:
@@ -87,7 +89,7 @@ def _formula(part: Formula, width: int) -> Iterator[str]:
 
 
 #: Where a long line may be broken, best first: between terms, then between factors.
-_MARKS = ((" + ", " - "), (" · ", " / "))
+_MARKS = ((" + ", " - "), (" · ", " / "), (", ",))
 
 
 def _broken(line: str, width: int, indent: int) -> Iterator[str]:
@@ -96,6 +98,7 @@ def _broken(line: str, width: int, indent: int) -> Iterator[str]:
         place = next(filter(None, (_last_place(line, marks, width) for marks in _MARKS)), 0)
         if not place:
             break
+        place += line.startswith(", ", place)  # a comma stays where it is
         yield line[:place]
         line = " " * indent + line[place:].strip()
     yield line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +112,13 @@ def _formula(optimizer: Optimizer) -> tuple[str, ...]:
     for kind in type(optimizer).__mro__:
         if kind is Optimizer:
             break
-        lines += [line.strip() for line in (kind.__doc__ or "").splitlines() if "←" in line]
+        lines += [_one_line(line) for line in (kind.__doc__ or "").splitlines() if "←" in line]
     return tuple(lines)
+
+
+def _one_line(line: str) -> str:
+    """A line of a documentation without its columns and marks."""
+    return re.sub(r"\s{2,}", "   ", line.strip()).replace("``", "")
 
 
 def _formula_of_sgd(optimizer: SGD) -> tuple[str, ...]:

@@ -242,7 +242,7 @@ class LatexWriter(Writer):
         if match:
             letter, number, variant, time, again = match.groups()
             first = f"({number}{variant or ''})" + (f"[{again}]" if again else "")
-            above = [first, *([f"t={time}"] if time else []), *above]
+            above = [first, *([f"t{{=}}{time}"] if time else []), *above]
             letter = {"l": r"\ell"}.get(letter, letter)
         elif symbol.endswith("\u0302"):
             letter = rf"\hat{{{symbol[:-1]}}}"
