@@ -36,7 +36,8 @@ const Chains = (() => {
   function toLoss(key) {
     if (key === goal) return { slope: 1, count: 1 };
     if (!memory.has(key)) {
-      let slope = 0, count = 0;
+      let slope = 0,
+        count = 0;
       for (const equation of uses.get(key) || []) {
         const onward = toLoss(keyOf(equation.left));
         slope += onward.slope * factor(equation, key);
@@ -49,16 +50,24 @@ const Chains = (() => {
 
   /** The ways from an element to the loss with the largest shares. */
   function paths(key, limit = 24) {
-    let found = [{ at: key, links: [], product: 1 }], done = [];
+    let found = [{ at: key, links: [], product: 1 }],
+      done = [];
     while (found.length) {
       const next = [];
       for (const path of found) {
-        if (path.at === goal) { done.push(path); continue; }
+        if (path.at === goal) {
+          done.push(path);
+          continue;
+        }
         for (const equation of uses.get(path.at) || []) {
-          const value = factor(equation, path.at), to = keyOf(equation.left);
+          const value = factor(equation, path.at),
+            to = keyOf(equation.left);
           if (toLoss(to).count)
-            next.push({ at: to, links: [...path.links, { equation, value, from: path.at }],
-              product: path.product * value });
+            next.push({
+              at: to,
+              links: [...path.links, { equation, value, from: path.at }],
+              product: path.product * value,
+            });
         }
       }
       const weight = (path) => Math.abs(path.product * toLoss(path.at).slope);
@@ -67,6 +76,14 @@ const Chains = (() => {
     return done.sort((a, b) => Math.abs(b.product) - Math.abs(a.product)).slice(0, limit);
   }
 
-  return { setup, forget, factor, toLoss, paths, keyOf, equation: (key) => equations.get(key),
-    users: (key) => uses.get(key) || [] };
+  return {
+    setup,
+    forget,
+    factor,
+    toLoss,
+    paths,
+    keyOf,
+    equation: (key) => equations.get(key),
+    users: (key) => uses.get(key) || [],
+  };
 })();

@@ -23,7 +23,8 @@ const Graphs = (() => {
 
   /** Calls visit(place) for every element that a start and strides reach, in row-major order. */
   function walk(shape, strides, start, visit) {
-    const rank = shape.length, index = new Array(rank).fill(0);
+    const rank = shape.length,
+      index = new Array(rank).fill(0);
     let place = start;
     for (let left = sizeOf(shape); left > 0; left--) {
       visit(place);
@@ -40,13 +41,19 @@ const Graphs = (() => {
   function view(x, shape, strides, start = 0) {
     const y = make(x.type, shape);
     let next = 0;
-    walk(shape, strides, start, (place) => { y.data[next++] = x.data[place]; });
+    walk(shape, strides, start, (place) => {
+      y.data[next++] = x.data[place];
+    });
     return y;
   }
 
   function transpose(x, axes) {
     const strides = stridesOf(x.shape);
-    return view(x, axes.map((a) => x.shape[a]), axes.map((a) => strides[a]));
+    return view(
+      x,
+      axes.map((a) => x.shape[a]),
+      axes.map((a) => strides[a]),
+    );
   }
 
   const reshape = (x, shape) => make(x.type, shape, x.data);
@@ -56,8 +63,12 @@ const Graphs = (() => {
   // ---- reductions: every row of a matrix whose columns are the axes in question ---------------
 
   function reduce(x, axes, f, type = x.type) {
-    const kept = others(x, axes), rows = transpose(x, [...kept, ...axes]);
-    const y = make(type, kept.map((axis) => x.shape[axis]));
+    const kept = others(x, axes),
+      rows = transpose(x, [...kept, ...axes]);
+    const y = make(
+      type,
+      kept.map((axis) => x.shape[axis]),
+    );
     const width = product(axes.map((axis) => x.shape[axis]));
     for (let row = 0; row < y.data.length; row++)
       y.data[row] = f(rows.data.subarray(row * width, (row + 1) * width));
@@ -66,32 +77,53 @@ const Graphs = (() => {
 
   /** f gives a row for a row; the result has the shape of x. */
   function along(x, axis, f, type = x.type) {
-    const kept = others(x, [axis]), order = [...kept, axis], rows = transpose(x, order);
+    const kept = others(x, [axis]),
+      order = [...kept, axis],
+      rows = transpose(x, order);
     const width = x.shape[axis];
     const y = make(type, rows.shape);
     if (width)
       for (let start = 0; start < y.data.length; start += width)
         y.data.set(f(rows.data.subarray(start, start + width)), start);
-    return transpose(y, x.shape.map((_, a) => order.indexOf(a)));
+    return transpose(
+      y,
+      x.shape.map((_, a) => order.indexOf(a)),
+    );
   }
 
-  const total = (row) => { let s = 0; for (const v of row) s += v; return s; };
-  const largest = (row) => { let m = -Infinity; for (const v of row) m = Math.max(m, v); return m; };
-  const smallest = (row) => { let m = Infinity; for (const v of row) m = Math.min(m, v); return m; };
+  const total = (row) => {
+    let s = 0;
+    for (const v of row) s += v;
+    return s;
+  };
+  const largest = (row) => {
+    let m = -Infinity;
+    for (const v of row) m = Math.max(m, v);
+    return m;
+  };
+  const smallest = (row) => {
+    let m = Infinity;
+    for (const v of row) m = Math.min(m, v);
+    return m;
+  };
 
   /** m + ln Σ exp(x - m) with m the largest: nothing overflows. */
   function logsumexp(row) {
-    const top = largest(row), safe = Number.isFinite(top) ? top : 0;
+    const top = largest(row),
+      safe = Number.isFinite(top) ? top : 0;
     return safe + Math.log(total(row.map((v) => Math.exp(v - safe))));
   }
 
   function softmax(row) {
-    const top = largest(row), powers = row.map((v) => Math.exp(v - top)), sum = total(powers);
+    const top = largest(row),
+      powers = row.map((v) => Math.exp(v - top)),
+      sum = total(powers);
     return powers.map((p) => p / sum);
   }
 
   function logSoftmax(row) {
-    const top = largest(row), centred = row.map((v) => v - top);
+    const top = largest(row),
+      centred = row.map((v) => v - top);
     const log = Math.log(total(centred.map(Math.exp)));
     return centred.map((v) => v - log);
   }
@@ -113,26 +145,37 @@ const Graphs = (() => {
   /** NaN comes last, equals keep their order. */
   function argsort(row) {
     const key = (v) => (Number.isNaN(v) ? 1 : 0);
-    return Float64Array.from([...row.keys()].sort(
-      (i, j) => key(row[i]) - key(row[j]) || (row[i] < row[j] ? -1 : row[i] > row[j] ? 1 : i - j)));
+    return Float64Array.from(
+      [...row.keys()].sort(
+        (i, j) => key(row[i]) - key(row[j]) || (row[i] < row[j] ? -1 : row[i] > row[j] ? 1 : i - j),
+      ),
+    );
   }
 
   function searchsorted(bounds, values, side) {
-    return map(values, (v) => {
-      let low = 0, high = bounds.data.length;
-      while (low < high) {
-        const middle = (low + high) >> 1, bound = bounds.data[middle];
-        if (side === "left" ? bound < v : bound <= v) low = middle + 1; else high = middle;
-      }
-      return low;
-    }, "int64");
+    return map(
+      values,
+      (v) => {
+        let low = 0,
+          high = bounds.data.length;
+        while (low < high) {
+          const middle = (low + high) >> 1,
+            bound = bounds.data[middle];
+          if (side === "left" ? bound < v : bound <= v) low = middle + 1;
+          else high = middle;
+        }
+        return low;
+      },
+      "int64",
+    );
   }
 
   // ---- functions that JavaScript lacks -------------------------------------------------------
 
   function erf(x) {
     if (Math.abs(x) > 2) return x > 0 ? 1 - erfc(x) : erfc(-x) - 1;
-    let term = x, sum = x; // Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!: all terms of one sign
+    let term = x,
+      sum = x; // Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!: all terms of one sign
     for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
       term *= (2 * x * x) / (2 * n + 1);
       sum += term;
@@ -151,7 +194,9 @@ const Graphs = (() => {
   /** Winitzki's approximation, then Halley's steps, as in Python. */
   function erfinv(y) {
     if (!(Math.abs(y) < 1)) return Math.abs(y) > 1 ? NaN : y * Infinity;
-    const size = Math.abs(y), log = Math.log1p(-y) + Math.log1p(y), a = 0.147;
+    const size = Math.abs(y),
+      log = Math.log1p(-y) + Math.log1p(y),
+      a = 0.147;
     const t = 2 / (Math.PI * a) + log / 2;
     let x = Math.sqrt(Math.max(Math.sqrt(t * t - log / a) - t, 0));
     for (let n = 0; n < 3; n++) {
@@ -167,12 +212,15 @@ const Graphs = (() => {
   /** ln |Γ|: the recurrence up to large x, then Stirling's series; reflected below 0. */
   function lgamma(x) {
     if (x <= 0)
-      return x === Math.floor(x) ? Infinity
+      return x === Math.floor(x)
+        ? Infinity
         : Math.log(Math.PI / Math.abs(Math.sin(Math.PI * (x - 2 * Math.round(x / 2))))) - lgamma(1 - x);
     let factor = 1;
     for (; x < 15; x++) factor *= x;
     let series = (x - 0.5) * Math.log(x) - x + Math.log(2 * Math.PI) / 2;
-    BERNOULLI.forEach((b, i) => { series += b / ((2 * i + 2) * (2 * i + 1) * x ** (2 * i + 1)); });
+    BERNOULLI.forEach((b, i) => {
+      series += b / ((2 * i + 2) * (2 * i + 1) * x ** (2 * i + 1));
+    });
     return x === Infinity ? Infinity : series - Math.log(factor);
   }
 
@@ -181,8 +229,7 @@ const Graphs = (() => {
   /** The derivative of this order of digamma: recurrence, then the asymptotic series. */
   function polygamma(x, order) {
     if (x < 0)
-      return order || x === Math.floor(x) ? NaN
-        : polygamma(1 - x, 0) - Math.PI / Math.tan(Math.PI * x);
+      return order || x === Math.floor(x) ? NaN : polygamma(1 - x, 0) - Math.PI / Math.tan(Math.PI * x);
     const sign = (-1) ** (order + 1);
     let sum = 0;
     for (; x < 15 + order; x++) sum += (sign * factorial(order)) / x ** (order + 1);
@@ -196,7 +243,8 @@ const Graphs = (() => {
   }
 
   function roundToEven(x) {
-    const below = Math.floor(x), rest = x - below;
+    const below = Math.floor(x),
+      rest = x - below;
     if (rest !== 0.5) return Math.round(x);
     return below % 2 === 0 ? below : below + 1;
   }
@@ -213,7 +261,8 @@ const Graphs = (() => {
 
   function floorDivide(a, b) {
     if (b === 0) return a / b;
-    const quotient = (a - remainder(a, b)) / b, low = Math.floor(quotient);
+    const quotient = (a - remainder(a, b)) / b,
+      low = Math.floor(quotient);
     return quotient - low > 0.5 ? low + 1 : low;
   }
 
@@ -224,44 +273,100 @@ const Graphs = (() => {
   }
 
   const UNARY = {
-    negative: (x) => -x, abs: Math.abs, sign: Math.sign, floor: Math.floor, ceil: Math.ceil,
-    trunc: Math.trunc, round: roundToEven, cbrt: Math.cbrt, sqrt: Math.sqrt,
-    rsqrt: (x) => 1 / Math.sqrt(x), exp: Math.exp, exp2: (x) => 2 ** x, expm1: Math.expm1,
-    log: Math.log, log2: Math.log2, log10: Math.log10, log1p: Math.log1p, sin: Math.sin, cos: Math.cos,
-    tan: Math.tan, arcsin: Math.asin, arccos: Math.acos, arctan: Math.atan, sinh: Math.sinh,
-    cosh: Math.cosh, tanh: Math.tanh, arcsinh: Math.asinh, arccosh: Math.acosh, arctanh: Math.atanh,
-    erf, erfc, erfinv, lgamma, sigmoid,
+    negative: (x) => -x,
+    abs: Math.abs,
+    sign: Math.sign,
+    floor: Math.floor,
+    ceil: Math.ceil,
+    trunc: Math.trunc,
+    round: roundToEven,
+    cbrt: Math.cbrt,
+    sqrt: Math.sqrt,
+    rsqrt: (x) => 1 / Math.sqrt(x),
+    exp: Math.exp,
+    exp2: (x) => 2 ** x,
+    expm1: Math.expm1,
+    log: Math.log,
+    log2: Math.log2,
+    log10: Math.log10,
+    log1p: Math.log1p,
+    sin: Math.sin,
+    cos: Math.cos,
+    tan: Math.tan,
+    arcsin: Math.asin,
+    arccos: Math.acos,
+    arctan: Math.atan,
+    sinh: Math.sinh,
+    cosh: Math.cosh,
+    tanh: Math.tanh,
+    arcsinh: Math.asinh,
+    arccosh: Math.acosh,
+    arctanh: Math.atanh,
+    erf,
+    erfc,
+    erfinv,
+    lgamma,
+    sigmoid,
     softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
-    relu: (x) => Math.max(x, 0), stop_gradient: (x) => x, identity: (x) => x,
+    relu: (x) => Math.max(x, 0),
+    stop_gradient: (x) => x,
+    identity: (x) => x,
   };
   const BINARY = {
-    add: (a, b) => a + b, subtract: (a, b) => a - b, multiply: (a, b) => a * b, divide: (a, b) => a / b,
-    power: (a, b) => (a === 1 ? 1 : a ** b), maximum: Math.max, minimum: Math.min,
-    floor_divide: floorDivide, remainder, fmod: (a, b) => a % b,
+    add: (a, b) => a + b,
+    subtract: (a, b) => a - b,
+    multiply: (a, b) => a * b,
+    divide: (a, b) => a / b,
+    power: (a, b) => (a === 1 ? 1 : a ** b),
+    maximum: Math.max,
+    minimum: Math.min,
+    floor_divide: floorDivide,
+    remainder,
+    fmod: (a, b) => a % b,
     copysign: (a, b) => (b < 0 || Object.is(b, -0) ? -Math.abs(a) : Math.abs(a)),
-    arctan2: Math.atan2, hypot: Math.hypot, logaddexp,
+    arctan2: Math.atan2,
+    hypot: Math.hypot,
+    logaddexp,
   };
   const TESTS = {
-    logical_not: (x) => !x, isnan: Number.isNaN, isinf: (x) => Math.abs(x) === Infinity,
-    isfinite: Number.isFinite, equal: (a, b) => a === b, not_equal: (a, b) => a !== b,
-    less: (a, b) => a < b, less_equal: (a, b) => a <= b, greater: (a, b) => a > b,
-    greater_equal: (a, b) => a >= b, logical_and: (a, b) => a && b, logical_or: (a, b) => a || b,
+    logical_not: (x) => !x,
+    isnan: Number.isNaN,
+    isinf: (x) => Math.abs(x) === Infinity,
+    isfinite: Number.isFinite,
+    equal: (a, b) => a === b,
+    not_equal: (a, b) => a !== b,
+    less: (a, b) => a < b,
+    less_equal: (a, b) => a <= b,
+    greater: (a, b) => a > b,
+    greater_equal: (a, b) => a >= b,
+    logical_and: (a, b) => a && b,
+    logical_or: (a, b) => a || b,
     logical_xor: (a, b) => !a !== !b,
   };
 
   // ---- shapes and indices --------------------------------------------------------------------
 
   function broadcast(x, shape) {
-    const lead = shape.length - x.shape.length, strides = stridesOf(x.shape);
-    return view(x, shape, shape.map((extent, axis) =>
-      axis < lead || x.shape[axis - lead] !== extent ? 0 : strides[axis - lead]));
+    const lead = shape.length - x.shape.length,
+      strides = stridesOf(x.shape);
+    return view(
+      x,
+      shape,
+      shape.map((extent, axis) =>
+        axis < lead || x.shape[axis - lead] !== extent ? 0 : strides[axis - lead],
+      ),
+    );
   }
 
   function slice(x, start, stop, step) {
     const strides = stridesOf(x.shape);
     const shape = start.map((low, axis) => Math.max(0, Math.ceil((stop[axis] - low) / step[axis])));
-    return view(x, shape, strides.map((s, axis) => s * step[axis]),
-      product(shape) ? total(start.map((low, axis) => low * strides[axis])) : 0);
+    return view(
+      x,
+      shape,
+      strides.map((s, axis) => s * step[axis]),
+      product(shape) ? total(start.map((low, axis) => low * strides[axis])) : 0,
+    );
   }
 
   function pad(x, before, after, between, value) {
@@ -270,22 +375,36 @@ const Graphs = (() => {
     y.data.fill(value);
     const strides = stridesOf(y.shape);
     let next = 0;
-    walk(x.shape, strides.map((s, axis) => s * (between[axis] + 1)),
+    walk(
+      x.shape,
+      strides.map((s, axis) => s * (between[axis] + 1)),
       total(before.map((low, axis) => low * strides[axis])),
-      (place) => { y.data[place] = x.data[next++]; });
+      (place) => {
+        y.data[place] = x.data[next++];
+      },
+    );
     return y;
   }
 
   function flip(x, axes) {
     const strides = stridesOf(x.shape);
-    return view(x, x.shape, strides.map((s, axis) => (axes.includes(axis) ? -s : s)),
-      product(x.shape) ? total(axes.map((axis) => (x.shape[axis] - 1) * strides[axis])) : 0);
+    return view(
+      x,
+      x.shape,
+      strides.map((s, axis) => (axes.includes(axis) ? -s : s)),
+      product(x.shape) ? total(axes.map((axis) => (x.shape[axis] - 1) * strides[axis])) : 0,
+    );
   }
 
   function concatenate(arrays, axis) {
-    const first = arrays[0], extent = total(arrays.map((x) => x.shape[axis]));
-    const y = make(first.type, first.shape.map((n, a) => (a === axis ? extent : n)));
-    const outer = product(first.shape.slice(0, axis)), inner = product(first.shape.slice(axis + 1));
+    const first = arrays[0],
+      extent = total(arrays.map((x) => x.shape[axis]));
+    const y = make(
+      first.type,
+      first.shape.map((n, a) => (a === axis ? extent : n)),
+    );
+    const outer = product(first.shape.slice(0, axis)),
+      inner = product(first.shape.slice(axis + 1));
     let offset = 0;
     for (const x of arrays) {
       const width = x.shape[axis] * inner;
@@ -300,8 +419,10 @@ const Graphs = (() => {
 
   /** visit(place in x, place in the taken array) where axis `axis` of x is indexed. */
   function eachTaken(x, indices, axis, visit) {
-    const outer = product(x.shape.slice(0, axis)), inner = product(x.shape.slice(axis + 1));
-    const extent = x.shape[axis], count = indices.data.length;
+    const outer = product(x.shape.slice(0, axis)),
+      inner = product(x.shape.slice(axis + 1));
+    const extent = x.shape[axis],
+      count = indices.data.length;
     for (let row = 0; row < outer; row++)
       for (let i = 0; i < count; i++) {
         const from = (row * extent + wrap(indices.data[i], extent)) * inner;
@@ -311,13 +432,17 @@ const Graphs = (() => {
 
   function take(x, indices, axis) {
     const y = make(x.type, [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)]);
-    eachTaken(x, indices, axis, (from, to) => { y.data[to] = x.data[from]; });
+    eachTaken(x, indices, axis, (from, to) => {
+      y.data[to] = x.data[from];
+    });
     return y;
   }
 
   function scatterAdd(x, indices, updates, axis) {
     const y = make(x.type, x.shape, x.data.slice());
-    eachTaken(x, indices, axis, (to, from) => { y.data[to] += updates.data[from]; });
+    eachTaken(x, indices, axis, (to, from) => {
+      y.data[to] += updates.data[from];
+    });
     return y;
   }
 
@@ -325,20 +450,29 @@ const Graphs = (() => {
   function eachAlong(x, indices, axis, visit) {
     const strides = stridesOf(x.shape);
     let next = 0;
-    walk(indices.shape, strides.map((s, a) => (a === axis ? 0 : s)), 0, (place) => {
-      visit(place + wrap(indices.data[next], x.shape[axis]) * strides[axis], next++);
-    });
+    walk(
+      indices.shape,
+      strides.map((s, a) => (a === axis ? 0 : s)),
+      0,
+      (place) => {
+        visit(place + wrap(indices.data[next], x.shape[axis]) * strides[axis], next++);
+      },
+    );
   }
 
   function takeAlong(x, indices, axis) {
     const y = make(x.type, indices.shape);
-    eachAlong(x, indices, axis, (from, to) => { y.data[to] = x.data[from]; });
+    eachAlong(x, indices, axis, (from, to) => {
+      y.data[to] = x.data[from];
+    });
     return y;
   }
 
   function addAlong(x, indices, updates, axis) {
     const y = make(x.type, x.shape, x.data.slice());
-    eachAlong(x, indices, axis, (to, from) => { y.data[to] += updates.data[from]; });
+    eachAlong(x, indices, axis, (to, from) => {
+      y.data[to] += updates.data[from];
+    });
     return y;
   }
 
@@ -349,7 +483,8 @@ const Graphs = (() => {
   }
 
   function embeddingBag(table, indices, weights) {
-    const [rows, columns] = table.shape, y = make(table.type, [indices.shape[0], columns]);
+    const [rows, columns] = table.shape,
+      y = make(table.type, [indices.shape[0], columns]);
     eachPicked(indices, rows, (bag, place, row) => {
       for (let c = 0; c < columns; c++)
         y.data[bag * columns + c] += weights.data[place] * table.data[row * columns + c];
@@ -358,7 +493,8 @@ const Graphs = (() => {
   }
 
   function scatterBag(y, indices, weights, rows) {
-    const columns = y.shape[1], table = make(y.type, [rows, columns]);
+    const columns = y.shape[1],
+      table = make(y.type, [rows, columns]);
     eachPicked(indices, rows, (bag, place, row) => {
       for (let c = 0; c < columns; c++)
         table.data[row * columns + c] += weights.data[place] * y.data[bag * columns + c];
@@ -374,7 +510,8 @@ const Graphs = (() => {
   // ---- products ------------------------------------------------------------------------------
 
   function swapLast(x) {
-    const axes = x.shape.map((_, axis) => axis), last = axes.length - 1;
+    const axes = x.shape.map((_, axis) => axis),
+      last = axes.length - 1;
     [axes[last], axes[last - 1]] = [axes[last - 1], axes[last]];
     return transpose(x, axes);
   }
@@ -383,11 +520,14 @@ const Graphs = (() => {
   function matmul(a, b, transposeA, transposeB) {
     if (transposeA) a = swapLast(a);
     if (transposeB) b = swapLast(b);
-    const row = a.shape.length === 1, column = b.shape.length === 1;
+    const row = a.shape.length === 1,
+      column = b.shape.length === 1;
     if (row) a = reshape(a, [1, ...a.shape]);
     if (column) b = reshape(b, [...b.shape, 1]);
-    const [n, k] = a.shape.slice(-2), m = b.shape[b.shape.length - 1];
-    let lead = a.shape.slice(0, -2), leadB = b.shape.slice(0, -2);
+    const [n, k] = a.shape.slice(-2),
+      m = b.shape[b.shape.length - 1];
+    let lead = a.shape.slice(0, -2),
+      leadB = b.shape.slice(0, -2);
     while (lead.length < leadB.length) lead = [1, ...lead];
     while (leadB.length < lead.length) leadB = [1, ...leadB];
     lead = lead.map((extent, axis) => (extent === 1 ? leadB[axis] : extent));
@@ -398,7 +538,8 @@ const Graphs = (() => {
       for (let i = 0; i < n; i++)
         for (let l = 0; l < k; l++) {
           const factor = a.data[(batch * n + i) * k + l];
-          const from = (batch * k + l) * m, to = (batch * n + i) * m;
+          const from = (batch * k + l) * m,
+            to = (batch * n + i) * m;
           for (let j = 0; j < m; j++) y.data[to + j] += factor * b.data[from + j];
         }
     return reshape(y, [...lead, ...(row ? [] : [n]), ...(column ? [] : [m])]);
@@ -409,8 +550,13 @@ const Graphs = (() => {
   const gapOf = (slide, axis) => (slide.dilation ? slide.dilation[axis] : 1);
 
   function placesOf(extents, window, slide) {
-    return extents.map((extent, a) => Math.floor((extent + slide.before[a] + slide.after[a]
-      - gapOf(slide, a) * (window[a] - 1) - 1) / slide.stride[a]) + 1);
+    return extents.map(
+      (extent, a) =>
+        Math.floor(
+          (extent + slide.before[a] + slide.after[a] - gapOf(slide, a) * (window[a] - 1) - 1) /
+            slide.stride[a],
+        ) + 1,
+    );
   }
 
   /** visit(i, o, k): the input element i, the output element o and the element k of the window that
@@ -435,16 +581,21 @@ const Graphs = (() => {
 
   /** visit(place in x, in w, in y) for every product x·w that belongs to y; x, w, y are shapes. */
   function eachProduct(x, w, y, slide, visit) {
-    const extents = x.slice(1, -1), places = y.slice(1, -1), window = w.slice(0, -2);
-    const inputs = product(extents), outputs = product(places);
-    const [each, m] = w.slice(-2), c = x[x.length - 1], wide = m / slide.groups;
+    const extents = x.slice(1, -1),
+      places = y.slice(1, -1),
+      window = w.slice(0, -2);
+    const inputs = product(extents),
+      outputs = product(places);
+    const [each, m] = w.slice(-2),
+      c = x[x.length - 1],
+      wide = m / slide.groups;
     for (let n = 0; n < x[0]; n++)
       meetings(extents, places, window, slide, (i, o, k) => {
-        const fromX = (n * inputs + i) * c, fromY = (n * outputs + o) * m;
+        const fromX = (n * inputs + i) * c,
+          fromY = (n * outputs + o) * m;
         for (let j = 0; j < m; j++) {
           const group = Math.floor(j / wide) * each;
-          for (let l = 0; l < each; l++)
-            visit(fromX + group + l, (k * each + l) * m + j, fromY + j);
+          for (let l = 0; l < each; l++) visit(fromX + group + l, (k * each + l) * m + j, fromY + j);
         }
       });
   }
@@ -452,30 +603,36 @@ const Graphs = (() => {
   function convolution(x, w, slide) {
     const places = placesOf(x.shape.slice(1, -1), w.shape.slice(0, -2), slide);
     const y = make(x.type, [x.shape[0], ...places, w.shape[w.shape.length - 1]]);
-    eachProduct(x.shape, w.shape, y.shape, slide,
-      (i, k, o) => { y.data[o] += x.data[i] * w.data[k]; });
+    eachProduct(x.shape, w.shape, y.shape, slide, (i, k, o) => {
+      y.data[o] += x.data[i] * w.data[k];
+    });
     return y;
   }
 
   function transposedConvolution(g, w, slide) {
     const x = make(g.type, [g.shape[0], ...slide.extents, w.shape[w.shape.length - 2] * slide.groups]);
-    eachProduct(x.shape, w.shape, g.shape, slide,
-      (i, k, o) => { x.data[i] += g.data[o] * w.data[k]; });
+    eachProduct(x.shape, w.shape, g.shape, slide, (i, k, o) => {
+      x.data[i] += g.data[o] * w.data[k];
+    });
     return x;
   }
 
   function convolutionWeights(x, g, slide) {
     const channels = x.shape[x.shape.length - 1] / slide.groups;
     const w = make(x.type, [...slide.window, channels, g.shape[g.shape.length - 1]]);
-    eachProduct(x.shape, w.shape, g.shape, slide,
-      (i, k, o) => { w.data[k] += x.data[i] * g.data[o]; });
+    eachProduct(x.shape, w.shape, g.shape, slide, (i, k, o) => {
+      w.data[k] += x.data[i] * g.data[o];
+    });
     return w;
   }
 
   /** visit(place in x, place in y) for every element x of the window at y; x and y are shapes. */
   function eachPooled(x, y, slide, visit) {
-    const extents = x.slice(1, -1), places = y.slice(1, -1), c = x[x.length - 1];
-    const inputs = product(extents), outputs = product(places);
+    const extents = x.slice(1, -1),
+      places = y.slice(1, -1),
+      c = x[x.length - 1];
+    const inputs = product(extents),
+      outputs = product(places);
     for (let n = 0; n < x[0]; n++)
       meetings(extents, places, slide.window, slide, (i, o) => {
         for (let l = 0; l < c; l++) visit((n * inputs + i) * c + l, (n * outputs + o) * c + l);
@@ -489,40 +646,53 @@ const Graphs = (() => {
 
   function sumPool(x, slide) {
     const y = pooled(x, slide);
-    eachPooled(x.shape, y.shape, slide, (i, o) => { y.data[o] += x.data[i]; });
+    eachPooled(x.shape, y.shape, slide, (i, o) => {
+      y.data[o] += x.data[i];
+    });
     return y;
   }
 
   function sumUnpool(g, slide) {
     const x = make(g.type, [g.shape[0], ...slide.extents, g.shape[g.shape.length - 1]]);
-    eachPooled(x.shape, g.shape, slide, (i, o) => { x.data[i] += g.data[o]; });
+    eachPooled(x.shape, g.shape, slide, (i, o) => {
+      x.data[i] += g.data[o];
+    });
     return x;
   }
 
   function maxPool(x, slide) {
     const y = pooled(x, slide);
     y.data.fill(-Infinity);
-    eachPooled(x.shape, y.shape, slide, (i, o) => { y.data[o] = Math.max(y.data[o], x.data[i]); });
+    eachPooled(x.shape, y.shape, slide, (i, o) => {
+      y.data[o] = Math.max(y.data[o], x.data[i]);
+    });
     return y;
   }
 
   /** Which inputs are the largest of their windows, and how many share that. */
   function winners(x, slide) {
-    const y = maxPool(x, slide), count = make(x.type, y.shape), found = [];
+    const y = maxPool(x, slide),
+      count = make(x.type, y.shape),
+      found = [];
     eachPooled(x.shape, y.shape, slide, (i, o) => {
-      if (x.data[i] === y.data[o]) { count.data[o]++; found.push([i, o]); }
+      if (x.data[i] === y.data[o]) {
+        count.data[o]++;
+        found.push([i, o]);
+      }
     });
     return { count, found };
   }
 
   function maxPoolScatter(x, g, slide) {
-    const { count, found } = winners(x, slide), y = make(x.type, x.shape);
+    const { count, found } = winners(x, slide),
+      y = make(x.type, x.shape);
     for (const [i, o] of found) y.data[i] += g.data[o] / count.data[o];
     return y;
   }
 
   function maxPoolGather(x, v, slide) {
-    const { count, found } = winners(x, slide), y = make(x.type, count.shape);
+    const { count, found } = winners(x, slide),
+      y = make(x.type, count.shape);
     for (const [i, o] of found) y.data[o] += v.data[i];
     return map(y, (sum, o) => sum / count.data[o]);
   }
@@ -531,9 +701,11 @@ const Graphs = (() => {
 
   function philox(counter, key) {
     const LOW = 0xffffffffn;
-    let [c0, c1, c2, c3] = counter.map(BigInt), [k0, k1] = [...key].map(BigInt);
+    let [c0, c1, c2, c3] = counter.map(BigInt),
+      [k0, k1] = [...key].map(BigInt);
     for (let round = 0; round < 10; round++) {
-      const first = c0 * 0xd2511f53n, second = c2 * 0xcd9e8d57n;
+      const first = c0 * 0xd2511f53n,
+        second = c2 * 0xcd9e8d57n;
       [c0, c1, c2, c3] = [(second >> 32n) ^ c1 ^ k0, second & LOW, (first >> 32n) ^ c3 ^ k1, first & LOW];
       k0 = (k0 + 0x9e3779b9n) & LOW;
       k1 = (k1 + 0xbb67ae85n) & LOW;
@@ -559,24 +731,31 @@ const Graphs = (() => {
   // ---- graphs inside of nodes ----------------------------------------------------------------
 
   function scan(arrays, { body, consts, carries, sums, length, reverse }) {
-    const fixed = arrays.slice(0, consts), slices = arrays.slice(consts + carries);
+    const fixed = arrays.slice(0, consts),
+      slices = arrays.slice(consts + carries);
     let carry = arrays.slice(consts, consts + carries);
     const blank = (place, lead) => {
       const [type, shape] = body.nodes[body.outputs[place]].type;
       return make(type, [...lead, ...shape]);
     };
-    const totals = [], stacks = [];
+    const totals = [],
+      stacks = [];
     for (let i = carries; i < carries + sums; i++) totals.push(blank(i, []));
     for (let i = carries + sums; i < body.outputs.length; i++) stacks.push(blank(i, [length]));
     const part = (x, step) => {
-      const shape = x.shape.slice(1), size = sizeOf(shape);
+      const shape = x.shape.slice(1),
+        size = sizeOf(shape);
       return make(x.type, shape, x.data.subarray(step * size, (step + 1) * size));
     };
     for (let count = 0; count < length; count++) {
       const step = reverse ? length - 1 - count : count;
       const found = outputs(body, [...fixed, ...carry, ...slices.map((x) => part(x, step))]);
       carry = found.slice(0, carries);
-      totals.forEach((sum, i) => found[carries + i].data.forEach((v, e) => { sum.data[e] += v; }));
+      totals.forEach((sum, i) =>
+        found[carries + i].data.forEach((v, e) => {
+          sum.data[e] += v;
+        }),
+      );
       stacks.forEach((stack, i) => {
         const y = found[carries + sums + i];
         stack.data.set(y.data, step * y.data.length);
@@ -592,7 +771,11 @@ const Graphs = (() => {
     cast: ([x], a) => cast(x, a.dtype),
     broadcast_to: ([x], a) => broadcast(x, a.shape),
     where: ([condition, a, b]) =>
-      make(a.type, a.shape, a.data.map((v, i) => (condition.data[i] ? v : b.data[i]))),
+      make(
+        a.type,
+        a.shape,
+        a.data.map((v, i) => (condition.data[i] ? v : b.data[i])),
+      ),
     polygamma: ([x], a) => map(x, (v) => polygamma(v, a.order)),
     reshape: ([x], a) => reshape(x, a.shape),
     transpose: ([x], a) => transpose(x, a.axes),
@@ -633,10 +816,19 @@ const Graphs = (() => {
   };
   for (const [name, f] of Object.entries(UNARY)) OPERATIONS[name] = ([x]) => map(x, (v) => f(v));
   for (const [name, f] of Object.entries(BINARY))
-    OPERATIONS[name] = ([a, b]) => make(a.type, a.shape, a.data.map((v, i) => f(v, b.data[i])));
+    OPERATIONS[name] = ([a, b]) =>
+      make(
+        a.type,
+        a.shape,
+        a.data.map((v, i) => f(v, b.data[i])),
+      );
   for (const [name, f] of Object.entries(TESTS))
     OPERATIONS[name] = ([a, b]) =>
-      make("bool", a.shape, a.data.map((v, i) => (f(v, b && b.data[i]) ? 1 : 0)));
+      make(
+        "bool",
+        a.shape,
+        a.data.map((v, i) => (f(v, b && b.data[i]) ? 1 : 0)),
+      );
 
   // ---- running -------------------------------------------------------------------------------
 
@@ -666,12 +858,17 @@ const Graphs = (() => {
       given values, whatever their inputs are. */
   function run(graph, inputs, forced = new Map()) {
     const values = graph.nodes.map((node) => node.value);
-    graph.inputs.forEach((place, i) => { values[place] = inputs[i]; });
+    graph.inputs.forEach((place, i) => {
+      values[place] = inputs[i];
+    });
     for (const [place, value] of forced) values[place] = value;
     graph.nodes.forEach((node, place) => {
       if (values[place]) return;
       if (!OPERATIONS[node.op]) throw new Error(`This page cannot compute “${node.op}”.`);
-      const found = OPERATIONS[node.op](node.inputs.map((source) => values[source]), node.attributes);
+      const found = OPERATIONS[node.op](
+        node.inputs.map((source) => values[source]),
+        node.attributes,
+      );
       values[place] = Array.isArray(found) ? found : single(found);
     });
     return values;
@@ -682,8 +879,10 @@ const Graphs = (() => {
     return graph.outputs.map((place) => values[place]);
   }
 
-  const missing = (graph) => [...new Set(graph.nodes.map((node) => node.op))].filter(
-    (op) => !OPERATIONS[op] && op !== "constant" && op !== "placeholder");
+  const missing = (graph) =>
+    [...new Set(graph.nodes.map((node) => node.op))].filter(
+      (op) => !OPERATIONS[op] && op !== "constant" && op !== "placeholder",
+    );
 
   return { make, read, run, outputs, missing, decode, functions: { ...UNARY, ...BINARY } };
 })();

@@ -15,8 +15,11 @@ const Live = (() => {
     roles = data.graph && !Graphs.missing(data.graph.ir).length ? data.graph : null;
     graph = roles && Graphs.read(roles.ir);
     nodeAt = new Map(roles ? roles.values.map((place, id) => [place, id]) : []);
-    const equations = [...data.error.examples, ...data.update.equations,
-      ...data.update.parameters.flatMap((one) => one.equations)];
+    const equations = [
+      ...data.error.examples,
+      ...data.update.equations,
+      ...data.update.parameters.flatMap((one) => one.equations),
+    ];
     definitions = new Map(equations.map((one) => [nameOf(one.left), one]));
     restore();
   }
@@ -35,8 +38,11 @@ const Live = (() => {
     }
     for (const one of explanation.update.parameters) store.new.set(one.node, told(one.new));
     const { loss, predicted } = explanation.update;
-    store.losses = { loss: Numbers.parse(explanation.loss), after: Numbers.parse(loss),
-      predicted: Numbers.parse(predicted) };
+    store.losses = {
+      loss: Numbers.parse(explanation.loss),
+      after: Numbers.parse(loss),
+      predicted: Numbers.parse(predicted),
+    };
     past = [store.losses.loss];
     if (graph) inputs = roles.inputs.map(({ value }) => Float64Array.from(value, Numbers.parse));
   }
@@ -51,7 +57,8 @@ const Live = (() => {
     });
     values = Graphs.run(graph, given, forced);
     roles.values.forEach((place, id) => store.value.set(id, values[place].data));
-    for (const [id, place] of Object.entries(roles.gradients)) store.gradient.set(Number(id), values[place].data);
+    for (const [id, place] of Object.entries(roles.gradients))
+      store.gradient.set(Number(id), values[place].data);
     for (const [path, place] of Object.entries(roles.new)) store.new.set(paths.get(path), values[place].data);
     const loss = values[roles.loss].data[0];
     store.losses = { loss, after: values[roles.loss_after].data[0], predicted: loss + promised() };
@@ -62,8 +69,13 @@ const Live = (() => {
   function promised() {
     let sum = 0;
     for (const node of paths.values()) {
-      const slope = store.gradient.get(node), old = store.value.get(node), next = store.new.get(node);
-      if (slope && old && next) next.forEach((value, i) => { sum += slope[i] * (value - old[i]); });
+      const slope = store.gradient.get(node),
+        old = store.value.get(node),
+        next = store.new.get(node);
+      if (slope && old && next)
+        next.forEach((value, i) => {
+          sum += slope[i] * (value - old[i]);
+        });
     }
     return sum;
   }
@@ -93,7 +105,8 @@ const Live = (() => {
     if (!changed) run();
     for (let i = 0; i < times; i++) {
       roles.inputs.forEach(({ role, name }, place) => {
-        const next = role === "parameter" ? roles.new[name] : role === "state" ? roles.after[name] : undefined;
+        const next =
+          role === "parameter" ? roles.new[name] : role === "state" ? roles.after[name] : undefined;
         if (next !== undefined && name !== RATE) inputs[place] = values[next].data.slice();
       });
       run();
@@ -116,7 +129,9 @@ const Live = (() => {
       if (place !== undefined) return values[place].data[q.index];
     }
     const equation = definitions.get(nameOf(q));
-    return equation ? Numbers.value(equation.right, within(equation.left, equation.right)) : Numbers.parse(q.value ?? null);
+    return equation
+      ? Numbers.value(equation.right, within(equation.left, equation.right))
+      : Numbers.parse(q.value ?? null);
   }
 
   /** The same for the quantities of one equation: terms that are not shown are what is missing. */
@@ -144,16 +159,20 @@ const Live = (() => {
     const own = { activation: layer.activation, gradient: layer.gradient, update: layer.update };
     for (const key of Object.keys(own)) own[key] = Numbers.parse(own[key]);
     if (!changed) return own;
-    const moves = [...paths.values()].filter((node) => layer.nodes.includes(node)).flatMap((node) =>
-      [...store.new.get(node)].map((value, i) => value - store.value.get(node)[i]));
-    return { activation: size(store.value.get(layer.result)) ?? own.activation,
+    const moves = [...paths.values()]
+      .filter((node) => layer.nodes.includes(node))
+      .flatMap((node) => [...store.new.get(node)].map((value, i) => value - store.value.get(node)[i]));
+    return {
+      activation: size(store.value.get(layer.result)) ?? own.activation,
       gradient: size(store.gradient.get(layer.result)) ?? own.gradient,
-      update: moves.length ? size(moves) : own.update };
+      update: moves.length ? size(moves) : own.update,
+    };
   }
 
   /** An element of a node as a quantity. */
   function quantity(node, index) {
-    const { symbol, value } = explanation.nodes[node], place = [];
+    const { symbol, value } = explanation.nodes[node],
+      place = [];
     let rest = index;
     for (const extent of [...value.shape].reverse()) {
       place.unshift(rest % extent);
@@ -164,15 +183,38 @@ const Live = (() => {
 
   /** The inputs of the graph that sliders may move. */
   function knobs() {
-    return roles.inputs.map(({ role, node }, place) => ({ role, place, node: nodeAt.get(node), size: inputs[place].length,
-      type: graph.nodes[node].type[0] }))
-      .filter((knob) => knob.node !== undefined && ["input", "target", "parameter"].includes(knob.role)
-        && knob.type.startsWith("float"));
+    return roles.inputs
+      .map(({ role, node }, place) => ({
+        role,
+        place,
+        node: nodeAt.get(node),
+        size: inputs[place].length,
+        type: graph.nodes[node].type[0],
+      }))
+      .filter(
+        (knob) =>
+          knob.node !== undefined &&
+          ["input", "target", "parameter"].includes(knob.role) &&
+          knob.type.startsWith("float"),
+      );
   }
 
   return {
-    setup, set, setRate, takeSteps, number, within, sizes, quantity, knobs, rate,
-    reset: () => { restore(); Chains.forget(); tell(); },
+    setup,
+    set,
+    setRate,
+    takeSteps,
+    number,
+    within,
+    sizes,
+    quantity,
+    knobs,
+    rate,
+    reset: () => {
+      restore();
+      Chains.forget();
+      tell();
+    },
     /** Calls hear() after every change, as long as the owner is in the page. */
     follow: (hear, owner = null) => followers.push({ hear, owner }),
     canRun: () => graph !== null,

@@ -1,8 +1,15 @@
 /* The drawing of the network: neurons and edges where there are few, boxes of layers that open into
    boxes of nodes where there are many. */
 const Network = (() => {
-  const MAX_NEURONS = 48, MAX_EDGES = 260, MAX_LABELLED = 30;
-  let explanation, neurons, isSmall, opened, example = 0, examples = 1;
+  const MAX_NEURONS = 48,
+    MAX_EDGES = 260,
+    MAX_LABELLED = 30;
+  let explanation,
+    neurons,
+    isSmall,
+    opened,
+    example = 0,
+    examples = 1;
 
   const TITLES = { input: "input", target: "target: what should come out", loss: "the loss" };
 
@@ -31,14 +38,21 @@ const Network = (() => {
     const place = byId("example");
     place.hidden = !(isSmall && examples > 1);
     if (place.hidden) return;
-    const choice = element("select", { id: "example-choice", change: (event) => {
-      example = Number(event.target.value);
-      neurons = findNeurons();
-      Player.draw();
-    } });
+    const choice = element("select", {
+      id: "example-choice",
+      change: (event) => {
+        example = Number(event.target.value);
+        neurons = findNeurons();
+        Player.draw();
+      },
+    });
     for (let i = 0; i < examples; i++) choice.append(element("option", { value: i, text: String(i + 1) }));
-    show(place, element("label", { for: "example-choice", text: `Drawn: example ` }), choice,
-      ` of ${examples}. The gradients of the weights are those of all examples together.`);
+    show(
+      place,
+      element("label", { for: "example-choice", text: `Drawn: example ` }),
+      choice,
+      ` of ${examples}. The gradients of the weights are those of all examples together.`,
+    );
   }
 
   // ---- neurons and edges ---------------------------------------------------------------------
@@ -46,8 +60,14 @@ const Network = (() => {
   /** Whether an element belongs to the example that is drawn. */
   function isDrawn(q) {
     const shape = nodeOf(q.node).value.shape;
-    return examples === 1 || q.node === null || isLearned(q.node) || !shape.length || shape[0] !== examples
-      || Math.floor(q.index / (Numbers.sizeOf(shape) / examples)) === example;
+    return (
+      examples === 1 ||
+      q.node === null ||
+      isLearned(q.node) ||
+      !shape.length ||
+      shape[0] !== examples ||
+      Math.floor(q.index / (Numbers.sizeOf(shape) / examples)) === example
+    );
   }
 
   const isValue = (q) => q.of === "value" && q.node !== null;
@@ -58,7 +78,9 @@ const Network = (() => {
   function terms(e) {
     if (e.kind === "call" && e.op === "add") return e.arguments.flatMap(terms);
     const found = Numbers.quantities(e);
-    return [{ signals: found.filter(isSignal), weights: found.filter((q) => isValue(q) && isLearned(q.node)) }];
+    return [
+      { signals: found.filter(isSignal), weights: found.filter((q) => isValue(q) && isLearned(q.node)) },
+    ];
   }
 
   /** Neurons of the drawn example by key, or null if there are too many to draw. */
@@ -69,8 +91,12 @@ const Network = (() => {
       if (!all.some((one) => Chains.keyOf(one.left) === Chains.keyOf(equation.left))) all.push(equation);
     if (!all.length || all.length > 400 * examples) return null;
     for (const node of explanation.nodes)
-      if (node.shown && !["parameter", "input", "target", "constant", "buffer"].includes(node.role)
-        && node.forward.length < Numbers.sizeOf(node.value.shape)) return null;
+      if (
+        node.shown &&
+        !["parameter", "input", "target", "constant", "buffer"].includes(node.role) &&
+        node.forward.length < Numbers.sizeOf(node.value.shape)
+      )
+        return null;
     const add = (q) => {
       const key = Chains.keyOf(q);
       if (!made.has(key))
@@ -103,11 +129,13 @@ const Network = (() => {
       for (const edge of neuron.edges) users.set(edge.from, [...(users.get(edge.from) || []), neuron]);
     for (const neuron of [...made.values()]) {
       const right = neuron.equation && neuron.equation.right;
-      if (!right || right.kind !== "call" || right.arguments.length !== 1 || !Numbers.functionName(right.op)) continue;
+      if (!right || right.kind !== "call" || right.arguments.length !== 1 || !Numbers.functionName(right.op))
+        continue;
       const [source] = right.arguments;
       if (source.kind === "call" || !isSignal(source)) continue;
       const pre = made.get(Chains.keyOf(source));
-      if (!pre || !pre.equation || pre.pre || users.get(pre.key).length !== 1 || pre.edges.length < 1) continue;
+      if (!pre || !pre.equation || pre.pre || users.get(pre.key).length !== 1 || pre.edges.length < 1)
+        continue;
       neuron.pre = pre;
       neuron.function = right.op;
       neuron.edges = pre.edges.map((edge) => ({ ...edge, into: neuron.key }));
@@ -120,41 +148,51 @@ const Network = (() => {
   function place(made) {
     const order = [...made.values()].sort((a, b) => a.q.node - b.q.node || a.q.index - b.q.index);
     for (const neuron of order)
-      for (const edge of neuron.edges)
-        neuron.depth = Math.max(neuron.depth, made.get(edge.from).depth + 1);
+      for (const edge of neuron.edges) neuron.depth = Math.max(neuron.depth, made.get(edge.from).depth + 1);
     for (const neuron of order)
       if (!neuron.edges.length) {
-        const depths = order.filter((other) => other.edges.some((edge) => edge.from === neuron.key))
+        const depths = order
+          .filter((other) => other.edges.some((edge) => edge.from === neuron.key))
           .map((other) => other.depth - 1);
         if (depths.length && nodeOf(neuron.q.node).role !== "input") neuron.depth = Math.min(...depths);
       }
     const columns = [];
     for (const neuron of order) (columns[neuron.depth] ||= []).push(neuron);
-    columns.forEach((column) => column.forEach((neuron, row) => {
-      neuron.row = row;
-      neuron.rows = column.length;
-    }));
+    columns.forEach((column) =>
+      column.forEach((neuron, row) => {
+        neuron.row = row;
+        neuron.rows = column.length;
+      }),
+    );
     made.columns = columns.length;
     made.rows = Math.max(...columns.map((column) => column.length));
   }
 
   function drawNeurons() {
-    const down = narrow(), room = byId("drawing").clientWidth || 600, radius = isDense() ? 34 : 27;
+    const down = narrow(),
+      room = byId("drawing").clientWidth || 600,
+      radius = isDense() ? 34 : 27;
     const step = down ? 116 : Math.max(96, Math.min(190, (room - 20) / neurons.columns));
     const gap = down ? Math.max(70, Math.min(150, (room - 10) / neurons.rows)) : isDense() ? 86 : 112;
-    const long = neurons.columns * step + 20, wide = Math.max(neurons.rows * gap + 10, down ? room : 0);
+    const long = neurons.columns * step + 20,
+      wide = Math.max(neurons.rows * gap + 10, down ? room : 0);
     for (const neuron of neurons.values()) {
       const along = (neuron.depth + 0.5) * step + 10;
       const across = wide / 2 + (neuron.row - (neuron.rows - 1) / 2) * gap;
       [neuron.x, neuron.y] = down ? [across, along] : [along, across];
     }
     const [width, height] = down ? [wide, long] : [long, wide];
-    const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", class: "neurons",
-      "aria-label": "The network, from the inputs to the loss. Each neuron can be chosen." });
+    const svg = element("svg", {
+      viewBox: `0 0 ${width} ${height}`,
+      role: "group",
+      class: "neurons",
+      "aria-label": "The network, from the inputs to the loss. Each neuron can be chosen.",
+    });
     const edges = [...neurons.values()].flatMap((neuron) => neuron.edges);
     const labels = edges.filter((edge) => edge.weight).length <= MAX_LABELLED && !(down && neurons.rows > 3);
     const largest = Math.max(...edges.map((edge) => Math.abs(factorOf(edge))), 1e-12);
-    const below = element("g"), above = element("g");
+    const below = element("g"),
+      above = element("g");
     for (const edge of edges) drawEdge(edge, below, above, largest, radius, labels);
     for (const neuron of neurons.values()) drawNeuron(neuron, above, radius);
     svg.append(below, above);
@@ -164,28 +202,56 @@ const Network = (() => {
 
   /** The local derivative of the sum in a neuron by what comes in along an edge. */
   function factorOf(edge) {
-    const neuron = neurons.get(edge.into), equation = (neuron.pre || neuron).equation;
+    const neuron = neurons.get(edge.into),
+      equation = (neuron.pre || neuron).equation;
     return Chains.factor(equation, edge.from);
   }
 
   function drawEdge(edge, below, above, largest, radius, labels) {
-    const a = neurons.get(edge.from), b = neurons.get(edge.into), value = factorOf(edge);
-    const length = Math.hypot(b.x - a.x, b.y - a.y), dx = (b.x - a.x) / length, dy = (b.y - a.y) / length;
-    const out = a.equation ? radius : Math.min(radius / Math.max(Math.abs(dx), 1e-9), 18 / Math.max(Math.abs(dy), 1e-9));
-    const x1 = a.x + dx * out, y1 = a.y + dy * out, x2 = b.x - dx * radius, y2 = b.y - dy * radius;
-    const group = element("g", { class: `edge ${Numbers.signClass(value)} ${Player.edgeClass(a, b, edge)}`,
-      click: () => Chosen.edge(edge) });
-    const title = edge.weight ? `${Numbers.nameText(edge.weight)} = ${Numbers.format(Live.number(edge.weight))}` : "";
+    const a = neurons.get(edge.from),
+      b = neurons.get(edge.into),
+      value = factorOf(edge);
+    const length = Math.hypot(b.x - a.x, b.y - a.y),
+      dx = (b.x - a.x) / length,
+      dy = (b.y - a.y) / length;
+    const out = a.equation
+      ? radius
+      : Math.min(radius / Math.max(Math.abs(dx), 1e-9), 18 / Math.max(Math.abs(dy), 1e-9));
+    const x1 = a.x + dx * out,
+      y1 = a.y + dy * out,
+      x2 = b.x - dx * radius,
+      y2 = b.y - dy * radius;
+    const group = element("g", {
+      class: `edge ${Numbers.signClass(value)} ${Player.edgeClass(a, b, edge)}`,
+      click: () => Chosen.edge(edge),
+    });
+    const title = edge.weight
+      ? `${Numbers.nameText(edge.weight)} = ${Numbers.format(Live.number(edge.weight))}`
+      : "";
     group.append(element("title", { text: title || `factor ${Numbers.format(value)}` }));
     const points = { x1, y1, x2, y2 };
     group.append(element("line", { class: "grip", ...points }));
-    group.append(element("line", { class: "wire", ...points, "stroke-width":
-      1 + 5 * Math.sqrt(Math.abs(value) / largest), "stroke-dasharray": value < 0 ? "7 4" : null }));
+    group.append(
+      element("line", {
+        class: "wire",
+        ...points,
+        "stroke-width": 1 + 5 * Math.sqrt(Math.abs(value) / largest),
+        "stroke-dasharray": value < 0 ? "7 4" : null,
+      }),
+    );
     below.append(group);
     if (edge.weight && labels) {
-      const q = Player.shownOfWeight(edge.weight), t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.7 : 0.34;
-      above.append(element("text", { class: `weight ${q.of}`, x: x1 + (x2 - x1) * t, y: y1 + (y2 - y1) * t + 4,
-        click: () => Chosen.weight(edge.weight), text: q.of === "gradient" ? `∂ ${Numbers.format(Live.number(q), 2)}` : short(Live.number(q)) }));
+      const q = Player.shownOfWeight(edge.weight),
+        t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.7 : 0.34;
+      above.append(
+        element("text", {
+          class: `weight ${q.of}`,
+          x: x1 + (x2 - x1) * t,
+          y: y1 + (y2 - y1) * t + 4,
+          click: () => Chosen.weight(edge.weight),
+          text: q.of === "gradient" ? `∂ ${Numbers.format(Live.number(q), 2)}` : short(Live.number(q)),
+        }),
+      );
     }
   }
 
@@ -193,32 +259,68 @@ const Network = (() => {
   const signed = (value) => (value < 0 ? `${Numbers.MINUS} ${short(-value)}` : `+ ${short(value)}`);
 
   function drawNeuron(neuron, above, radius) {
-    const { q, x, y } = neuron, node = nodeOf(q.node);
+    const { q, x, y } = neuron,
+      node = nodeOf(q.node);
     const known = Player.isKnown("value", q.node) || !neuron.equation;
-    const value = Live.number(q), label = labelOf(q);
-    const group = element("g", { class: `neuron ${node.role} ${Player.nodeClass(neuron)} ${known && !Number.isFinite(value) ? "bad" : ""}`, tabindex: 0,
-      role: "button", "aria-label": `${label}${known ? `, value ${Numbers.format(value)}` : ", not computed yet"}`,
-      click: () => Chosen.element(q, neuron), keydown: activate(() => Chosen.element(q, neuron)) });
+    const value = Live.number(q),
+      label = labelOf(q);
+    const group = element("g", {
+      class: `neuron ${node.role} ${Player.nodeClass(neuron)} ${known && !Number.isFinite(value) ? "bad" : ""}`,
+      tabindex: 0,
+      role: "button",
+      "aria-label": `${label}${known ? `, value ${Numbers.format(value)}` : ", not computed yet"}`,
+      click: () => Chosen.element(q, neuron),
+      keydown: activate(() => Chosen.element(q, neuron)),
+    });
     const leaf = !neuron.equation;
-    group.append(leaf
-      ? element("rect", { x: x - radius, y: y - 18, width: 2 * radius, height: 36, rx: 6 })
-      : element("circle", { cx: x, cy: y, r: radius }));
-    const number = known ? short(value) : "?", isLong = number.length > 5;
+    group.append(
+      leaf
+        ? element("rect", { x: x - radius, y: y - 18, width: 2 * radius, height: 36, rx: 6 })
+        : element("circle", { cx: x, cy: y, r: radius }),
+    );
+    const number = known ? short(value) : "?",
+      isLong = number.length > 5;
     const slope = Player.isKnown("gradient", q.node) ? Live.number({ ...q, of: "gradient" }) : null;
-    const write = (text, kind, left, top, act) => group.append(element("text", { class: kind, x: left, y: top, text,
-      click: act ? (event) => { event.stopPropagation(); act(); } : null }));
+    const write = (text, kind, left, top, act) =>
+      group.append(
+        element("text", {
+          class: kind,
+          x: left,
+          y: top,
+          text,
+          click: act
+            ? (event) => {
+                event.stopPropagation();
+                act();
+              }
+            : null,
+        }),
+      );
     const inside = isDense() && !leaf;
     write(number, isLong ? "number long" : "number", x, y + 5);
-    write(clip(label, inside ? 8 : 18), inside ? "label within" : "label", x, inside ? y - 14 : y - radius - 7);
+    write(
+      clip(label, inside ? 8 : 18),
+      inside ? "label within" : "label",
+      x,
+      inside ? y - 14 : y - radius - 7,
+    );
     let under = y + (leaf ? 18 : radius) + 15;
     if (neuron.biases.length) {
-      const [bias] = neuron.biases, now = Player.shownOfWeight(bias);
+      const [bias] = neuron.biases,
+        now = Player.shownOfWeight(bias);
       const text = now.of === "gradient" ? `∂ ${short(Live.number(now))}` : signed(Live.number(now));
-      inside ? write(text, "bias beside", x + radius + 4, y + 5, () => Chosen.weight(bias))
+      inside
+        ? write(text, "bias beside", x + radius + 4, y + 5, () => Chosen.weight(bias))
         : write(text, "bias", x, under, () => Chosen.weight(bias));
       under += 15;
     }
-    if (slope !== null) write(`∂ ${Numbers.format(slope, inside ? 2 : 3)}`, inside ? "gradient within" : "gradient", x, inside ? y + 22 : under);
+    if (slope !== null)
+      write(
+        `∂ ${Numbers.format(slope, inside ? 2 : 3)}`,
+        inside ? "gradient within" : "gradient",
+        x,
+        inside ? y + 22 : under,
+      );
     above.append(group);
   }
 
@@ -231,66 +333,95 @@ const Network = (() => {
 
   /** What an element is called: the column of a table, or its symbol. */
   function labelOf(q) {
-    const names = explanation.labels[q.symbol], width = nodeOf(q.node).value.shape.at(-1) || 1;
+    const names = explanation.labels[q.symbol],
+      width = nodeOf(q.node).value.shape.at(-1) || 1;
     return (names && names[q.index % width]) || Numbers.nameText(q);
   }
 
   /** The place of an element as it is said: where there is but one example, without its number. */
   function drawnPlace(q) {
-    const place = q.place || [], isOne = examples === 1 && isSmall && place.length > 1;
-    return isOne && q.node !== null && !isLearned(q.node) && nodeOf(q.node).value.shape[0] === 1 ? place.slice(1) : place;
+    const place = q.place || [],
+      isOne = examples === 1 && isSmall && place.length > 1;
+    return isOne && q.node !== null && !isLearned(q.node) && nodeOf(q.node).value.shape[0] === 1
+      ? place.slice(1)
+      : place;
   }
 
   // ---- boxes ---------------------------------------------------------------------------------
 
   /** Layers that are closed, and the shown nodes of those that are open, in forward order. */
   function units() {
-    const made = [], of = new Map(), closedUnits = new Map();
+    const made = [],
+      of = new Map(),
+      closedUnits = new Map();
     const layers = explanation.layers.map((layer, i) => ({ layer, i }));
     const home = new Map(layers.flatMap(({ layer, i }) => layer.nodes.map((id) => [id, i])));
     const quiet = (node) => !node.shown || ["parameter", "constant", "buffer"].includes(node.role);
     for (const node of explanation.nodes) {
-      const i = home.get(node.id), layer = i === undefined ? null : explanation.layers[i];
+      const i = home.get(node.id),
+        layer = i === undefined ? null : explanation.layers[i];
       const closed = layer && layer.path && !opened.has(i);
       if (closed) {
         let unit = closedUnits.get(i);
-        if (!unit) closedUnits.set(i, unit = { layer: i, nodes: [], title: layer.path, sub: layer.title });
+        if (!unit) closedUnits.set(i, (unit = { layer: i, nodes: [], title: layer.path, sub: layer.title }));
         unit.nodes.push(node.id);
         of.set(node.id, unit);
-        if (!quiet(node)) { // a layer stands where its last node does
+        if (!quiet(node)) {
+          // a layer stands where its last node does
           if (made.includes(unit)) made.splice(made.indexOf(unit), 1);
           made.push(unit);
         }
       } else if (!quiet(node)) {
-        const unit = { node: node.id, nodes: [node.id], layer: i, title: node.symbol, sub: TITLES[node.role] || node.title,
-          inLayer: layer && layer.path ? i : null };
+        const unit = {
+          node: node.id,
+          nodes: [node.id],
+          layer: i,
+          title: node.symbol,
+          sub: TITLES[node.role] || node.title,
+          inLayer: layer && layer.path ? i : null,
+        };
         made.push(unit);
         of.set(node.id, unit);
       }
     }
     const links = new Map();
-    const sources = (id, seen = new Set()) => nodeOf(id).inputs.flatMap((source) => {
-      if (of.has(source)) return [[source, id]];
-      if (seen.has(source)) return [];
-      seen.add(source);
-      return sources(source, seen).map(([from]) => [from, id]);
-    });
+    const sources = (id, seen = new Set()) =>
+      nodeOf(id).inputs.flatMap((source) => {
+        if (of.has(source)) return [[source, id]];
+        if (seen.has(source)) return [];
+        seen.add(source);
+        return sources(source, seen).map(([from]) => [from, id]);
+      });
     for (const unit of made)
       for (const id of unit.nodes)
         for (const [from] of sources(id))
-          if (of.get(from) !== unit && made.includes(of.get(from))) links.set(`${made.indexOf(of.get(from))}-${made.indexOf(unit)}`,
-            { from: of.get(from), into: unit, source: from, consumer: id });
+          if (of.get(from) !== unit && made.includes(of.get(from)))
+            links.set(`${made.indexOf(of.get(from))}-${made.indexOf(unit)}`, {
+              from: of.get(from),
+              into: unit,
+              source: from,
+              consumer: id,
+            });
     return { made, links: [...links.values()] };
   }
 
   function drawBoxes() {
     const { made, links } = units();
-    const width = Math.max(300, Math.min(byId("drawing").clientWidth || 420, 460)), high = 56, gap = 26;
-    const left = 34, right = width - 12;
-    made.forEach((unit, i) => { unit.y = 10 + i * (high + gap); });
+    const width = Math.max(300, Math.min(byId("drawing").clientWidth || 420, 460)),
+      high = 56,
+      gap = 26;
+    const left = 34,
+      right = width - 12;
+    made.forEach((unit, i) => {
+      unit.y = 10 + i * (high + gap);
+    });
     const height = made.length * (high + gap) + 4;
-    const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", class: "boxes",
-      "aria-label": "The network as boxes, from the input at the top to the loss. Layers can be opened." });
+    const svg = element("svg", {
+      viewBox: `0 0 ${width} ${height}`,
+      role: "group",
+      class: "boxes",
+      "aria-label": "The network as boxes, from the input at the top to the loss. Layers can be opened.",
+    });
     for (const link of links) svg.append(drawLink(link, made, left, right, high));
     for (const unit of made) svg.append(drawBox(unit, left, right, high));
     svg.style.width = "100%";
@@ -298,55 +429,111 @@ const Network = (() => {
     show(byId("drawing"), element("div", { class: "scroller", tabindex: -1 }, svg));
     const current = svg.querySelector(".current");
     if (current) {
-      const pane = byId("drawing").firstChild, top = current.getBBox().y * (svg.clientWidth / width);
+      const pane = byId("drawing").firstChild,
+        top = current.getBBox().y * (svg.clientWidth / width);
       pane.scrollTop = Math.max(0, top - pane.clientHeight / 2);
     }
   }
 
   function drawLink(link, made, left, right, high) {
-    const a = link.from, b = link.into, distance = made.indexOf(b) - made.indexOf(a);
-    const middle = (left + right) / 2, bend = left - 6 - 9 * Math.min(4, Math.abs(distance));
-    const d = distance === 1
-      ? `M ${middle} ${a.y + high} L ${middle} ${b.y}`
-      : `M ${left} ${a.y + high / 2} C ${bend} ${a.y + high / 2} ${bend} ${b.y + high / 2} ${left} ${b.y + high / 2}`;
+    const a = link.from,
+      b = link.into,
+      distance = made.indexOf(b) - made.indexOf(a);
+    const middle = (left + right) / 2,
+      bend = left - 6 - 9 * Math.min(4, Math.abs(distance));
+    const d =
+      distance === 1
+        ? `M ${middle} ${a.y + high} L ${middle} ${b.y}`
+        : `M ${left} ${a.y + high / 2} C ${bend} ${a.y + high / 2} ${bend} ${b.y + high / 2} ${left} ${b.y + high / 2}`;
     const end = distance === 1 ? [middle, b.y, 0] : [left, b.y + high / 2, -90];
     const group = element("g", { class: `edge ${Player.linkClass(link)}`, click: () => Chosen.link(link) });
-    group.append(element("title", { text: `from ${a.title} to ${b.title}` }),
-      element("path", { class: "grip", d }), element("path", { class: "wire", d, "stroke-width": 2 }),
-      element("path", { class: "head", d: "M -5 -8 L 0 0 L 5 -8", transform: `translate(${end[0]} ${end[1]}) rotate(${end[2]})` }));
+    group.append(
+      element("title", { text: `from ${a.title} to ${b.title}` }),
+      element("path", { class: "grip", d }),
+      element("path", { class: "wire", d, "stroke-width": 2 }),
+      element("path", {
+        class: "head",
+        d: "M -5 -8 L 0 0 L 5 -8",
+        transform: `translate(${end[0]} ${end[1]}) rotate(${end[2]})`,
+      }),
+    );
     return group;
   }
 
   function drawBox(unit, left, right, high) {
-    const isLayer = unit.node === undefined, layer = isLayer ? explanation.layers[unit.layer] : null;
+    const isLayer = unit.node === undefined,
+      layer = isLayer ? explanation.layers[unit.layer] : null;
     const act = () => (isLayer ? Chosen.layer(unit.layer) : Chosen.node(unit.node));
     const indent = unit.inLayer !== null && unit.inLayer !== undefined && !isLayer ? 14 : 0;
     const result = nodeOf(isLayer ? layer.result : unit.node);
-    const group = element("g", { class: `box ${isLayer ? "layer" : result.role} ${Player.boxClass(unit)}`, tabindex: 0,
-      role: "button", "aria-label": `${unit.title}, ${unit.sub}`, click: act, keydown: activate(act) });
+    const group = element("g", {
+      class: `box ${isLayer ? "layer" : result.role} ${Player.boxClass(unit)}`,
+      tabindex: 0,
+      role: "button",
+      "aria-label": `${unit.title}, ${unit.sub}`,
+      click: act,
+      keydown: activate(act),
+    });
     const shape = result.value.shape.length ? result.value.shape.join(" × ") : "one number";
-    group.append(element("rect", { x: left + indent, y: unit.y, width: right - left - indent, height: high, rx: 8 }),
-      element("text", { class: "label", x: left + indent + 12, y: unit.y + 23, text: clip(unit.title || "–", 32) }),
-      element("text", { class: "sub", x: left + indent + 12, y: unit.y + 43, text: clip(`${unit.sub} → ${shape}`, 52) }));
+    group.append(
+      element("rect", { x: left + indent, y: unit.y, width: right - left - indent, height: high, rx: 8 }),
+      element("text", {
+        class: "label",
+        x: left + indent + 12,
+        y: unit.y + 23,
+        text: clip(unit.title || "–", 32),
+      }),
+      element("text", {
+        class: "sub",
+        x: left + indent + 12,
+        y: unit.y + 43,
+        text: clip(`${unit.sub} → ${shape}`, 52),
+      }),
+    );
     if (isLayer || indent) {
-      const i = unit.layer, flip = (event) => {
-        event.stopPropagation();
-        opened.has(i) ? opened.delete(i) : opened.add(i);
-        draw();
-      };
-      group.append(element("g", { class: "toggle", role: "button", tabindex: 0, click: flip,
-        keydown: activate(flip), "aria-label": isLayer ? `Open ${unit.title}` : `Close ${explanation.layers[i].path}` },
-        element("rect", { x: right - 36, y: unit.y + 12, width: 28, height: 28, rx: 6 }),
-        element("text", { x: right - 22, y: unit.y + 32, text: isLayer ? "+" : "–" })));
+      const i = unit.layer,
+        flip = (event) => {
+          event.stopPropagation();
+          opened.has(i) ? opened.delete(i) : opened.add(i);
+          draw();
+        };
+      group.append(
+        element(
+          "g",
+          {
+            class: "toggle",
+            role: "button",
+            tabindex: 0,
+            click: flip,
+            keydown: activate(flip),
+            "aria-label": isLayer ? `Open ${unit.title}` : `Close ${explanation.layers[i].path}`,
+          },
+          element("rect", { x: right - 36, y: unit.y + 12, width: 28, height: 28, rx: 6 }),
+          element("text", { x: right - 22, y: unit.y + 32, text: isLayer ? "+" : "–" }),
+        ),
+      );
     }
     return group;
   }
 
   function draw() {
     byId("legend").hidden = !isSmall;
-    if (isSmall) drawNeurons(); else drawBoxes();
+    if (isSmall) drawNeurons();
+    else drawBoxes();
   }
 
-  return { setup, draw, isDrawn, examples: () => examples, labelOf, drawnPlace, isSmall: () => isSmall, neurons: () => neurons,
-    open: (i) => { opened.add(i); draw(); } };
+  return {
+    setup,
+    draw,
+    isDrawn,
+    examples: () => examples,
+    labelOf,
+    drawnPlace,
+    isSmall: () => isSmall,
+    neurons: () => neurons,
+    open: (i) => {
+      opened.add(i);
+      draw();
+    },
+  };
 })();

@@ -36,19 +36,24 @@ const Numbers = (() => {
     if (typeof value === "boolean") return value ? "true" : "false";
     if (Number.isNaN(value)) return "NaN";
     if (!Number.isFinite(value)) return value > 0 ? "∞" : MINUS + "∞";
-    const size = Math.abs(value), sign = value < 0 ? MINUS : "";
+    const size = Math.abs(value),
+      sign = value < 0 ? MINUS : "";
     if (size !== 0 && (size < 1e-4 || size >= 1e9)) {
       const [mantissa, power] = size.toExponential(Math.max(0, digits - 2)).split("e");
       return `${sign}${Number(mantissa)} · 10${raised(Number(power))}`;
     }
-    return sign + (size >= 10 ** (digits - 1)
-      ? Math.round(size).toLocaleString("en-US").replaceAll(",", "\u202f")
-      : String(Number(size.toPrecision(digits))));
+    return (
+      sign +
+      (size >= 10 ** (digits - 1)
+        ? Math.round(size).toLocaleString("en-US").replaceAll(",", "\u202f")
+        : String(Number(size.toPrecision(digits))))
+    );
   }
 
   const sizeOf = (shape) => shape.reduce((total, extent) => total * extent, 1);
   /** A whole number, in groups of three digits. */
-  const count = (value) => (Number.isFinite(Number(value)) ? Number(value).toLocaleString("en-US").replaceAll(",", "\u202f") : "∞");
+  const count = (value) =>
+    Number.isFinite(Number(value)) ? Number(value).toLocaleString("en-US").replaceAll(",", "\u202f") : "∞";
   const signClass = (value) => (value > 0 ? "positive" : value < 0 ? "negative" : "");
 
   // ---- expressions ---------------------------------------------------------------------------
@@ -56,27 +61,48 @@ const Numbers = (() => {
   const { sigmoid } = Graphs.functions;
   /** Functions of one number: how they are written, and their slope from x and y. */
   const FUNCTIONS = {
-    exp: ["exp", (x, y) => y], log: ["ln", (x) => 1 / x], sigmoid: ["σ", (x, y) => y * (1 - y)],
-    tanh: ["tanh", (x, y) => 1 - y * y], relu: ["relu", (x) => (x > 0 ? 1 : 0)],
-    softplus: ["softplus", sigmoid], sqrt: ["√", (x, y) => 0.5 / y], abs: ["abs", Math.sign],
-    rsqrt: ["1/√", (x, y) => (-0.5 * y) / x], negative: [MINUS, () => -1],
-    log1p: ["ln1p", (x) => 1 / (1 + x)], expm1: ["expm1", (x, y) => y + 1],
-    exp2: ["exp2", (x, y) => y * Math.LN2], log2: ["log2", (x) => 1 / (x * Math.LN2)],
-    log10: ["log10", (x) => 1 / (x * Math.LN10)], cbrt: ["cbrt", (x, y) => 1 / (3 * y * y)],
-    sin: ["sin", Math.cos], cos: ["cos", (x) => -Math.sin(x)], tan: ["tan", (x, y) => 1 + y * y],
-    arcsin: ["arcsin", (x) => 1 / Math.sqrt(1 - x * x)], arccos: ["arccos", (x) => -1 / Math.sqrt(1 - x * x)],
-    arctan: ["arctan", (x) => 1 / (1 + x * x)], sinh: ["sinh", Math.cosh], cosh: ["cosh", Math.sinh],
-    arcsinh: ["arcsinh", (x) => 1 / Math.sqrt(x * x + 1)], arccosh: ["arccosh", (x) => 1 / Math.sqrt(x * x - 1)],
+    exp: ["exp", (x, y) => y],
+    log: ["ln", (x) => 1 / x],
+    sigmoid: ["σ", (x, y) => y * (1 - y)],
+    tanh: ["tanh", (x, y) => 1 - y * y],
+    relu: ["relu", (x) => (x > 0 ? 1 : 0)],
+    softplus: ["softplus", sigmoid],
+    sqrt: ["√", (x, y) => 0.5 / y],
+    abs: ["abs", Math.sign],
+    rsqrt: ["1/√", (x, y) => (-0.5 * y) / x],
+    negative: [MINUS, () => -1],
+    log1p: ["ln1p", (x) => 1 / (1 + x)],
+    expm1: ["expm1", (x, y) => y + 1],
+    exp2: ["exp2", (x, y) => y * Math.LN2],
+    log2: ["log2", (x) => 1 / (x * Math.LN2)],
+    log10: ["log10", (x) => 1 / (x * Math.LN10)],
+    cbrt: ["cbrt", (x, y) => 1 / (3 * y * y)],
+    sin: ["sin", Math.cos],
+    cos: ["cos", (x) => -Math.sin(x)],
+    tan: ["tan", (x, y) => 1 + y * y],
+    arcsin: ["arcsin", (x) => 1 / Math.sqrt(1 - x * x)],
+    arccos: ["arccos", (x) => -1 / Math.sqrt(1 - x * x)],
+    arctan: ["arctan", (x) => 1 / (1 + x * x)],
+    sinh: ["sinh", Math.cosh],
+    cosh: ["cosh", Math.sinh],
+    arcsinh: ["arcsinh", (x) => 1 / Math.sqrt(x * x + 1)],
+    arccosh: ["arccosh", (x) => 1 / Math.sqrt(x * x - 1)],
     arctanh: ["arctanh", (x) => 1 / (1 - x * x)],
     erf: ["erf", (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x)],
     erfc: ["erfc", (x) => (-2 / Math.sqrt(Math.PI)) * Math.exp(-x * x)],
-    sign: ["sign", () => 0], floor: ["floor", () => 0], ceil: ["ceil", () => 0],
-    round: ["round", () => 0], trunc: ["trunc", () => 0],
+    sign: ["sign", () => 0],
+    floor: ["floor", () => 0],
+    ceil: ["ceil", () => 0],
+    round: ["round", () => 0],
+    trunc: ["trunc", () => 0],
   };
   const COMPARE = {
-    equal: ["=", (a, b) => a === b], not_equal: ["≠", (a, b) => a !== b],
-    less: ["<", (a, b) => a < b], less_equal: ["≤", (a, b) => a <= b],
-    greater: [">", (a, b) => a > b], greater_equal: ["≥", (a, b) => a >= b],
+    equal: ["=", (a, b) => a === b],
+    not_equal: ["≠", (a, b) => a !== b],
+    less: ["<", (a, b) => a < b],
+    less_equal: ["≤", (a, b) => a <= b],
+    greater: [">", (a, b) => a > b],
+    greater_equal: ["≥", (a, b) => a >= b],
   };
 
   /** The value of an expression; numberOf(quantity) gives the numbers in it. */
@@ -84,14 +110,24 @@ const Numbers = (() => {
     if (e.kind !== "call") return numberOf(e);
     const v = e.arguments.map((argument) => value(argument, numberOf));
     switch (e.op) {
-      case "add": return v.reduce((a, b) => a + b, 0);
-      case "multiply": return v.reduce((a, b) => a * b, 1);
-      case "subtract": return v[0] - v[1];
-      case "divide": return v[0] / v[1];
-      case "power": return v[0] ** v[1];
-      case "max": case "maximum": return Math.max(...v);
-      case "min": case "minimum": return Math.min(...v);
-      case "where": return v[0] ? v[1] : v[2];
+      case "add":
+        return v.reduce((a, b) => a + b, 0);
+      case "multiply":
+        return v.reduce((a, b) => a * b, 1);
+      case "subtract":
+        return v[0] - v[1];
+      case "divide":
+        return v[0] / v[1];
+      case "power":
+        return v[0] ** v[1];
+      case "max":
+      case "maximum":
+        return Math.max(...v);
+      case "min":
+      case "minimum":
+        return Math.min(...v);
+      case "where":
+        return v[0] ? v[1] : v[2];
     }
     if (COMPARE[e.op]) return COMPARE[e.op][1](...v) ? 1 : 0;
     return Graphs.functions[e.op] ? Graphs.functions[e.op](...v) : NaN;
@@ -106,18 +142,30 @@ const Numbers = (() => {
     const v = parts.map((argument) => value(argument, numberOf));
     const best = (pick) => d[v.indexOf(pick(...v))];
     switch (e.op) {
-      case "add": return d.reduce((a, b) => a + b, 0);
+      case "add":
+        return d.reduce((a, b) => a + b, 0);
       case "multiply":
-        return d.reduce((sum, one, i) =>
-          one === 0 ? sum : sum + v.reduce((p, factor, j) => p * (i === j ? one : factor), 1), 0);
-      case "subtract": return d[0] - d[1];
-      case "divide": return d[0] / v[1] - (d[1] * v[0]) / (v[1] * v[1]);
+        return d.reduce(
+          (sum, one, i) =>
+            one === 0 ? sum : sum + v.reduce((p, factor, j) => p * (i === j ? one : factor), 1),
+          0,
+        );
+      case "subtract":
+        return d[0] - d[1];
+      case "divide":
+        return d[0] / v[1] - (d[1] * v[0]) / (v[1] * v[1]);
       case "power":
-        return (d[0] ? d[0] * v[1] * v[0] ** (v[1] - 1) : 0)
-          + (d[1] ? d[1] * v[0] ** v[1] * Math.log(v[0]) : 0);
-      case "max": case "maximum": return best(Math.max);
-      case "min": case "minimum": return best(Math.min);
-      case "where": return v[0] ? d[1] : d[2];
+        return (
+          (d[0] ? d[0] * v[1] * v[0] ** (v[1] - 1) : 0) + (d[1] ? d[1] * v[0] ** v[1] * Math.log(v[0]) : 0)
+        );
+      case "max":
+      case "maximum":
+        return best(Math.max);
+      case "min":
+      case "minimum":
+        return best(Math.min);
+      case "where":
+        return v[0] ? d[1] : d[2];
     }
     if (COMPARE[e.op]) return 0;
     return FUNCTIONS[e.op] ? d[0] * FUNCTIONS[e.op][1](v[0], value(e, numberOf)) : NaN;
@@ -130,13 +178,18 @@ const Numbers = (() => {
 
   // ---- writing -------------------------------------------------------------------------------
 
-  let notation = "leibniz", placeOf = (q) => q.place || [];
+  let notation = "leibniz",
+    placeOf = (q) => q.place || [];
   /** How names are written: "leibniz" or "delta", and which place of an element is said. */
-  const setNames = (name, place) => { notation = name; placeOf = place; };
+  const setNames = (name, place) => {
+    notation = name;
+    placeOf = place;
+  };
 
   /** The name of an element as text: z1[0,2], ∂L/∂z1[0,2], w′. */
   function nameText(q) {
-    const at = placeOf(q), place = at.length ? `[${at.join(",")}]` : "";
+    const at = placeOf(q),
+      place = at.length ? `[${at.join(",")}]` : "";
     if (q.of === "gradient")
       return notation === "delta" ? `δ(${q.symbol})${place}` : `∂L/∂${q.symbol}${place}`;
     return q.of === "new" || q.of === "new state" ? `new ${q.symbol}${place}` : q.symbol + place;
@@ -144,20 +197,22 @@ const Numbers = (() => {
 
   /** The same for the eye: a number at the end of a name is an index, and so is a time step. */
   function nameNode(q) {
-    const made = element("span", { class: "name" }), text = nameText(q);
+    const made = element("span", { class: "name" }),
+      text = nameText(q);
     const match = /^(.*?[A-Za-zα-ω)])(\d+[a-z]?)?(?:_t(\d+))?(\[[\d,]+\])?$/.exec(text);
     if (!match) made.textContent = text;
     else {
       const [, base, index, time, place] = match;
       made.append(base);
       if (index) made.append(element("sub", { text: index }));
-      if (time || place) made.append(element("span", { class: "place", text: (time ? ` t=${time} ` : "") + (place || "") }));
+      if (time || place)
+        made.append(element("span", { class: "place", text: (time ? ` t=${time} ` : "") + (place || "") }));
     }
     return made;
   }
 
   const LEVEL = { add: 1, subtract: 1, multiply: 2, divide: 2, negative: 0.5, power: 4, where: 0 };
-  const levelOf = (e) => (e.kind === "call" ? LEVEL[e.op] ?? (COMPARE[e.op] ? 0 : 9) : 9);
+  const levelOf = (e) => (e.kind === "call" ? (LEVEL[e.op] ?? (COMPARE[e.op] ? 0 : 9)) : 9);
 
   /** An expression, with leaf(quantity, alone) for what stands for a quantity; alone is whether
       nothing stands beside it. */
@@ -169,25 +224,52 @@ const Numbers = (() => {
       return levelOf(argument) < level ? ["(", inner, ")"] : inner;
     };
     const joined = (separator, level) =>
-      e.arguments.flatMap((argument, i) => (i ? [separator, side(argument, level)] : [side(argument, level)]));
+      e.arguments.flatMap((argument, i) =>
+        i ? [separator, side(argument, level)] : [side(argument, level)],
+      );
     switch (e.op) {
-      case "add": return joined(" + ", 1);
-      case "subtract": return [side(e.arguments[0], 1), ` ${MINUS} `, side(e.arguments[1], 2)];
-      case "multiply": return joined(" · ", 2);
-      case "divide": return [side(e.arguments[0], 2), " / ", side(e.arguments[1], 3)];
-      case "negative": return [MINUS, side(e.arguments[0], 3)];
-      case "power": return [side(e.arguments[0], 5), element("sup", {}, write(e.arguments[1], leaf))];
-      case "where": return [side(e.arguments[1], 1), " if ", side(e.arguments[0], 0), ", else ",
-        side(e.arguments[2], 1)];
+      case "add":
+        return joined(" + ", 1);
+      case "subtract":
+        return [side(e.arguments[0], 1), ` ${MINUS} `, side(e.arguments[1], 2)];
+      case "multiply":
+        return joined(" · ", 2);
+      case "divide":
+        return [side(e.arguments[0], 2), " / ", side(e.arguments[1], 3)];
+      case "negative":
+        return [MINUS, side(e.arguments[0], 3)];
+      case "power":
+        return [side(e.arguments[0], 5), element("sup", {}, write(e.arguments[1], leaf))];
+      case "where":
+        return [side(e.arguments[1], 1), " if ", side(e.arguments[0], 0), ", else ", side(e.arguments[2], 1)];
     }
     if (COMPARE[e.op]) return joined(` ${COMPARE[e.op][0]} `, 1);
     const word = { max: "max", maximum: "max", min: "min", minimum: "min" }[e.op];
     const name = word || (FUNCTIONS[e.op] ? FUNCTIONS[e.op][0] : e.op);
-    return [name, "(", e.arguments.flatMap((argument, i) =>
-      i ? [", ", write(argument, leaf)] : [write(argument, leaf)]), ")"].flat();
+    return [
+      name,
+      "(",
+      e.arguments.flatMap((argument, i) => (i ? [", ", write(argument, leaf)] : [write(argument, leaf)])),
+      ")",
+    ].flat();
   }
 
   const functionName = (op) => (FUNCTIONS[op] ? FUNCTIONS[op][0] : null);
 
-  return { parse, format, count, sizeOf, signClass, functionName, value, slope, quantities, nameText, nameNode, write, setNames, MINUS };
+  return {
+    parse,
+    format,
+    count,
+    sizeOf,
+    signClass,
+    functionName,
+    value,
+    slope,
+    quantities,
+    nameText,
+    nameNode,
+    write,
+    setNames,
+    MINUS,
+  };
 })();

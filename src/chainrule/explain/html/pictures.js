@@ -2,8 +2,11 @@
    Blue is positive, orange negative, the stronger the larger; every number can also be read. */
 const Pictures = (() => {
   const { format } = Numbers;
-  const MAX_MAPS = 8, MAX_TERMS = 50;
-  let explanation, drawn = [], passing = null; // the picture in the text of the step passes with it
+  const MAX_MAPS = 8,
+    MAX_TERMS = 50;
+  let explanation,
+    drawn = [],
+    passing = null; // the picture in the text of the step passes with it
   const chosen = new Map(); // by node: what is looked at
 
   const nodeOf = (id) => explanation.nodes[id];
@@ -13,7 +16,8 @@ const Pictures = (() => {
 
   /** From orange over the background to blue. */
   function colour(share) {
-    const end = share < 0 ? [213, 94, 0] : [0, 114, 178], zero = Theme.isDark() ? [28, 30, 36] : [255, 255, 255];
+    const end = share < 0 ? [213, 94, 0] : [0, 114, 178],
+      zero = Theme.isDark() ? [28, 30, 36] : [255, 255, 255];
     const t = Math.min(1, Math.abs(share)) ** 0.7;
     return end.map((one, i) => Math.round(zero[i] + (one - zero[i]) * t));
   }
@@ -25,14 +29,28 @@ const Pictures = (() => {
   }
 
   /** A matrix as a picture: at(row, column) gives its numbers, pick(row, column) hears of clicks. */
-  function heatmap(rows, columns, at, { label, scale, pick, mark, side = 220, rowWord = "row", columnWord = "column" }) {
-    const canvas = element("canvas", { width: columns, height: rows, role: "img", class: "heat", "aria-label":
-      `${label}: ${rows} × ${columns} numbers as colours, largest size ${format(scale, 3)}` });
-    const context = canvas.getContext("2d"), image = context.createImageData(columns, rows);
+  function heatmap(
+    rows,
+    columns,
+    at,
+    { label, scale, pick, mark, side = 220, rowWord = "row", columnWord = "column" },
+  ) {
+    const canvas = element("canvas", {
+      width: columns,
+      height: rows,
+      role: "img",
+      class: "heat",
+      "aria-label": `${label}: ${rows} × ${columns} numbers as colours, largest size ${format(scale, 3)}`,
+    });
+    const context = canvas.getContext("2d"),
+      image = context.createImageData(columns, rows);
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++) {
         const share = at(r, c) / scale;
-        image.data.set([...(Number.isFinite(share) ? colour(share) : [255, 0, 255]), 255], (r * columns + c) * 4);
+        image.data.set(
+          [...(Number.isFinite(share) ? colour(share) : [255, 0, 255]), 255],
+          (r * columns + c) * 4,
+        );
       }
     context.putImageData(image, 0, 0);
     const size = Math.max(1, Math.min(26, side / Math.max(rows, columns)));
@@ -40,14 +58,21 @@ const Pictures = (() => {
     const box = element("div", { class: pick ? "heat-box active" : "heat-box" }, canvas);
     if (mark) {
       const frame = element("span", { class: "mark" });
-      Object.assign(frame.style, { left: `${mark.column * size}px`, top: `${mark.row * size}px`,
-        width: `${mark.columns * size}px`, height: `${mark.rows * size}px` });
+      Object.assign(frame.style, {
+        left: `${mark.column * size}px`,
+        top: `${mark.row * size}px`,
+        width: `${mark.columns * size}px`,
+        height: `${mark.rows * size}px`,
+      });
       box.append(frame);
     }
     const cell = (event) => {
-      const area = canvas.getBoundingClientRect(), clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)));
-      return [clamp(((event.clientY - area.top) / area.height) * rows, rows),
-        clamp(((event.clientX - area.left) / area.width) * columns, columns)];
+      const area = canvas.getBoundingClientRect(),
+        clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)));
+      return [
+        clamp(((event.clientY - area.top) / area.height) * rows, rows),
+        clamp(((event.clientX - area.left) / area.width) * columns, columns),
+      ];
     };
     canvas.addEventListener("mousemove", (event) => {
       const [r, c] = cell(event);
@@ -61,21 +86,45 @@ const Pictures = (() => {
 
   /** Numbers in a small table coloured like a heat map. */
   function grid(rows, columns, at, scale, label) {
-    return element("table", { class: "grid", "aria-label": label }, element("tbody", {},
-      Array.from({ length: rows }, (_, r) => element("tr", {}, Array.from({ length: columns }, (_, c) => {
-        const value = at(r, c), made = element("td", { text: value === null ? "·" : format(value, 3) });
-        if (value !== null) {
-          const share = Math.min(1, Math.abs(value) / scale) * 0.55 * Math.sign(value);
-          made.style.backgroundColor = `rgb(${colour(share).join(",")})`;
-        }
-        return made;
-      })))));
+    return element(
+      "table",
+      { class: "grid", "aria-label": label },
+      element(
+        "tbody",
+        {},
+        Array.from({ length: rows }, (_, r) =>
+          element(
+            "tr",
+            {},
+            Array.from({ length: columns }, (_, c) => {
+              const value = at(r, c),
+                made = element("td", { text: value === null ? "·" : format(value, 3) });
+              if (value !== null) {
+                const share = Math.min(1, Math.abs(value) / scale) * 0.55 * Math.sign(value);
+                made.style.backgroundColor = `rgb(${colour(share).join(",")})`;
+              }
+              return made;
+            }),
+          ),
+        ),
+      ),
+    );
   }
 
   function chooser(label, count, now, pick, name = (i) => String(i)) {
     if (count < 2) return null;
-    const choice = element("select", { change: (event) => { pick(Number(event.target.value)); draw(); } },
-      Array.from({ length: Math.min(count, 256) }, (_, i) => element("option", { value: i, selected: i === now, text: name(i) })));
+    const choice = element(
+      "select",
+      {
+        change: (event) => {
+          pick(Number(event.target.value));
+          draw();
+        },
+      },
+      Array.from({ length: Math.min(count, 256) }, (_, i) =>
+        element("option", { value: i, selected: i === now, text: name(i) }),
+      ),
+    );
     return element("label", {}, `${label} `, choice);
   }
 
@@ -88,7 +137,8 @@ const Pictures = (() => {
 
   /** Images as (batch, height, width, channels); a series is one row. */
   function imageOf(id) {
-    const { shape } = nodeOf(id).value, data = dataOf(id);
+    const { shape } = nodeOf(id).value,
+      data = dataOf(id);
     if (!data || shape.length < 3 || shape.length > 4) return null;
     const [n, h, w, c] = shape.length === 3 ? [shape[0], 1, shape[1], shape[2]] : shape;
     return { n, h, w, c, data, at: (b, y, x, channel) => data[((b * h + y) * w + x) * c + channel] };
@@ -98,103 +148,245 @@ const Pictures = (() => {
 
   /** Where the window of an output lies in the input: rows and columns, null in the padding. */
   function windowAt(view, shape, image, row, column) {
-    const [height, width] = shape, [down, right] = two(view.stride, 1), [gapY, gapX] = two(view.dilation, 1);
+    const [height, width] = shape,
+      [down, right] = two(view.stride, 1),
+      [gapY, gapX] = two(view.dilation, 1);
     const [above, before] = two(view.before, 0);
     const inside = (i, extent) => (i >= 0 && i < extent ? i : null);
-    return { top: row * down - above, left: column * right - before,
+    return {
+      top: row * down - above,
+      left: column * right - before,
       rows: Array.from({ length: height }, (_, k) => inside(row * down + k * gapY - above, image.h)),
       columns: Array.from({ length: width }, (_, k) => inside(column * right + k * gapX - before, image.w)),
-      high: (height - 1) * gapY + 1, wide: (width - 1) * gapX + 1 };
+      high: (height - 1) * gapY + 1,
+      wide: (width - 1) * gapX + 1,
+    };
   }
 
   function windows(node) {
-    const { view } = node, image = imageOf(view.image), map = imageOf(node.id);
+    const { view } = node,
+      image = imageOf(view.image),
+      map = imageOf(node.id);
     if (!image || !map) return null;
-    const look = lookOf(node, { example: 0, channel: 0, row: Math.floor(map.h / 2), column: Math.floor(map.w / 2) });
+    const look = lookOf(node, {
+      example: 0,
+      channel: 0,
+      row: Math.floor(map.h / 2),
+      column: Math.floor(map.w / 2),
+    });
     const kernel = view.kernel === undefined ? null : kernelOf(view.kernel);
     const shape = kernel ? [kernel.h, kernel.w] : two(view.window, 1);
     const place = windowAt(view, shape, image, look.row, look.column);
-    const groups = view.groups || 1, first = kernel ? Math.floor(look.channel / (map.c / groups)) * kernel.cin : look.channel;
-    const inputs = kernel ? kernel.cin : 1, scaleIn = largest(image.data), scaleOut = largest(map.data);
+    const groups = view.groups || 1,
+      first = kernel ? Math.floor(look.channel / (map.c / groups)) * kernel.cin : look.channel;
+    const inputs = kernel ? kernel.cin : 1,
+      scaleIn = largest(image.data),
+      scaleOut = largest(map.data);
     const channels = Array.from({ length: Math.min(inputs, MAX_MAPS) }, (_, i) => first + i);
     const maps = Array.from({ length: Math.min(map.c, MAX_MAPS) }, (_, i) => i);
     const mark = { row: place.top, column: place.left, rows: place.high, columns: place.wide };
     return [
-      element("p", { class: "buttons" },
-        chooser("example", map.n, look.example, (i) => { look.example = i; }, (i) => String(i + 1)),
-        chooser("output map", map.c, look.channel, (i) => { look.channel = i; }),
+      element(
+        "p",
+        { class: "buttons" },
+        chooser(
+          "example",
+          map.n,
+          look.example,
+          (i) => {
+            look.example = i;
+          },
+          (i) => String(i + 1),
+        ),
+        chooser("output map", map.c, look.channel, (i) => {
+          look.channel = i;
+        }),
         element("button", { type: "button", text: "◀ window", click: () => slide(look, map, -1) }),
-        element("button", { type: "button", text: "window ▶", click: () => slide(look, map, 1) })),
-      element("div", { class: "gallery" },
-        channels.map((c) => captioned(heatmap(image.h, image.w, (r, x) => image.at(look.example, r, x, c),
-          { label: `input map ${c}`, scale: scaleIn, mark }), `input, map ${c}`)),
-        kernel ? channels.map((c, i) => captioned(heatmap(kernel.h, kernel.w, (r, x) => kernel.at(r, x, i, look.channel),
-          { label: `weights for map ${c}`, scale: kernel.scale, side: 110 }), `weights for map ${c}`)) : null,
-        maps.map((c) => captioned(heatmap(map.h, map.w, (r, x) => map.at(look.example, r, x, c), {
-          label: `output map ${c}`, scale: scaleOut,
-          mark: c === look.channel ? { row: look.row, column: look.column, rows: 1, columns: 1 } : null,
-          pick: (row, column) => { Object.assign(look, { row, column, channel: c }); draw(); } }), `output, map ${c}`))),
-      element("p", { class: "note", text: kernel
-        ? "The frame is the window. Each number in it times the weight at the same place, all added, is the one framed number of the output. Click another place of the output."
-        : "The frame is the window; its numbers become the one framed number of the output. Click another place of the output." }),
+        element("button", { type: "button", text: "window ▶", click: () => slide(look, map, 1) }),
+      ),
+      element(
+        "div",
+        { class: "gallery" },
+        channels.map((c) =>
+          captioned(
+            heatmap(image.h, image.w, (r, x) => image.at(look.example, r, x, c), {
+              label: `input map ${c}`,
+              scale: scaleIn,
+              mark,
+            }),
+            `input, map ${c}`,
+          ),
+        ),
+        kernel
+          ? channels.map((c, i) =>
+              captioned(
+                heatmap(kernel.h, kernel.w, (r, x) => kernel.at(r, x, i, look.channel), {
+                  label: `weights for map ${c}`,
+                  scale: kernel.scale,
+                  side: 110,
+                }),
+                `weights for map ${c}`,
+              ),
+            )
+          : null,
+        maps.map((c) =>
+          captioned(
+            heatmap(map.h, map.w, (r, x) => map.at(look.example, r, x, c), {
+              label: `output map ${c}`,
+              scale: scaleOut,
+              mark: c === look.channel ? { row: look.row, column: look.column, rows: 1, columns: 1 } : null,
+              pick: (row, column) => {
+                Object.assign(look, { row, column, channel: c });
+                draw();
+              },
+            }),
+            `output, map ${c}`,
+          ),
+        ),
+      ),
+      element("p", {
+        class: "note",
+        text: kernel
+          ? "The frame is the window. Each number in it times the weight at the same place, all added, is the one framed number of the output. Click another place of the output."
+          : "The frame is the window; its numbers become the one framed number of the output. Click another place of the output.",
+      }),
       arithmetic(node, image, kernel, map, place, look, channels),
     ];
   }
 
   function slide(look, map, by) {
-    const count = map.h * map.w, next = (look.row * map.w + look.column + by + count) % count;
+    const count = map.h * map.w,
+      next = (look.row * map.w + look.column + by + count) % count;
     look.row = Math.floor(next / map.w);
     look.column = next % map.w;
     draw();
   }
 
   function kernelOf(id) {
-    const { shape } = nodeOf(id).value, data = dataOf(id);
+    const { shape } = nodeOf(id).value,
+      data = dataOf(id);
     if (!data) return null;
     const [h, w, cin, cout] = shape.length === 3 ? [1, ...shape] : shape;
-    return { h, w, cin, cout, scale: largest(data), at: (y, x, i, o) => data[((y * w + x) * cin + i) * cout + o] };
+    return {
+      h,
+      w,
+      cin,
+      cout,
+      scale: largest(data),
+      at: (y, x, i, o) => data[((y * w + x) * cin + i) * cout + o],
+    };
   }
 
   /** The window's numbers, the weights and their products, and what comes out. */
   function arithmetic(node, image, kernel, map, place, look, channels) {
     const result = map.at(look.example, look.row, look.column, look.channel);
-    const rows = place.rows.length, columns = place.columns.length;
+    const rows = place.rows.length,
+      columns = place.columns.length;
     if (rows * columns * channels.length > MAX_TERMS) return null;
-    const pixel = (c) => (r, x) => (place.rows[r] === null || place.columns[x] === null ? null
-      : image.at(look.example, place.rows[r], place.columns[x], c));
-    const scale = largest(image.data), lines = [], all = [];
+    const pixel = (c) => (r, x) =>
+      place.rows[r] === null || place.columns[x] === null
+        ? null
+        : image.at(look.example, place.rows[r], place.columns[x], c);
+    const scale = largest(image.data),
+      lines = [],
+      all = [];
     channels.forEach((c, i) => {
       const value = pixel(c);
       for (let r = 0; r < rows; r++)
         for (let x = 0; x < columns; x++)
-          if (value(r, x) !== null) all.push(kernel ? value(r, x) * kernel.at(r, x, i, look.channel) : value(r, x));
-      lines.push(element("div", { class: "product" }, grid(rows, columns, value, scale, "the window"),
-        kernel ? ["×", grid(rows, columns, (r, x) => kernel.at(r, x, i, look.channel), kernel.scale, "the weights"), "=",
-          grid(rows, columns, (r, x) => (value(r, x) === null ? 0 : value(r, x) * kernel.at(r, x, i, look.channel)),
-            scale * kernel.scale, "the products")] : null));
+          if (value(r, x) !== null)
+            all.push(kernel ? value(r, x) * kernel.at(r, x, i, look.channel) : value(r, x));
+      lines.push(
+        element(
+          "div",
+          { class: "product" },
+          grid(rows, columns, value, scale, "the window"),
+          kernel
+            ? [
+                "×",
+                grid(rows, columns, (r, x) => kernel.at(r, x, i, look.channel), kernel.scale, "the weights"),
+                "=",
+                grid(
+                  rows,
+                  columns,
+                  (r, x) => (value(r, x) === null ? 0 : value(r, x) * kernel.at(r, x, i, look.channel)),
+                  scale * kernel.scale,
+                  "the products",
+                ),
+              ]
+            : null,
+        ),
+      );
     });
     const word = kernel ? "Sum of the products" : node.op === "max_pool" ? "Largest of them" : "Sum of them";
-    return [lines, element("p", {}, `${word}: `, element("b", { class: "window-result", text: format(result) }),
-      all.length < rows * columns * channels.length ? " (dots lie outside of the image and count as nothing)" : "")];
+    return [
+      lines,
+      element(
+        "p",
+        {},
+        `${word}: `,
+        element("b", { class: "window-result", text: format(result) }),
+        all.length < rows * columns * channels.length
+          ? " (dots lie outside of the image and count as nothing)"
+          : "",
+      ),
+    ];
   }
 
   // ---- attention -----------------------------------------------------------------------------
 
   function attention(node) {
-    const { shape } = node.value, data = dataOf(node.id);
+    const { shape } = node.value,
+      data = dataOf(node.id);
     if (!data || shape.length < 2) return null;
-    const [q, k] = shape.slice(-2), maps = data.length / (q * k), look = lookOf(node, { row: null });
-    return [element("p", { class: "note", text: "Row: the place that looks; column: the place that it looks at. Each row adds up to 1." }),
-      element("div", { class: "gallery" }, Array.from({ length: Math.min(maps, MAX_MAPS) }, (_, m) => {
-        const at = (r, c) => data[(m * q + r) * k + c];
-        return captioned([heatmap(q, k, at, { label: `attention ${m}`, scale: 1, rowWord: "from place", columnWord: "to place",
-          mark: look.row === null ? null : { row: look.row, column: 0, rows: 1, columns: k },
-          pick: (row) => { look.row = row; draw(); } })], `head ${m}`);
-      })),
-      look.row === null ? element("p", { class: "note", text: "Click a row to read its numbers." })
-        : element("p", {}, `Place ${look.row} looks at the others with: `, Array.from({ length: Math.min(maps, MAX_MAPS) }, (_, m) =>
-          element("span", { class: "line" }, `head ${m}: `, Array.from({ length: Math.min(k, 32) }, (_, c) =>
-            format(data[(m * q + look.row) * k + c], 3)).join("  ")))),
+    const [q, k] = shape.slice(-2),
+      maps = data.length / (q * k),
+      look = lookOf(node, { row: null });
+    return [
+      element("p", {
+        class: "note",
+        text: "Row: the place that looks; column: the place that it looks at. Each row adds up to 1.",
+      }),
+      element(
+        "div",
+        { class: "gallery" },
+        Array.from({ length: Math.min(maps, MAX_MAPS) }, (_, m) => {
+          const at = (r, c) => data[(m * q + r) * k + c];
+          return captioned(
+            [
+              heatmap(q, k, at, {
+                label: `attention ${m}`,
+                scale: 1,
+                rowWord: "from place",
+                columnWord: "to place",
+                mark: look.row === null ? null : { row: look.row, column: 0, rows: 1, columns: k },
+                pick: (row) => {
+                  look.row = row;
+                  draw();
+                },
+              }),
+            ],
+            `head ${m}`,
+          );
+        }),
+      ),
+      look.row === null
+        ? element("p", { class: "note", text: "Click a row to read its numbers." })
+        : element(
+            "p",
+            {},
+            `Place ${look.row} looks at the others with: `,
+            Array.from({ length: Math.min(maps, MAX_MAPS) }, (_, m) =>
+              element(
+                "span",
+                { class: "line" },
+                `head ${m}: `,
+                Array.from({ length: Math.min(k, 32) }, (_, c) =>
+                  format(data[(m * q + look.row) * k + c], 3),
+                ).join("  "),
+              ),
+            ),
+          ),
     ];
   }
 
@@ -210,8 +402,13 @@ const Pictures = (() => {
       if (!found.has(key)) found.set(key, { name: match[1], op: node.op, title: node.title, nodes: [] });
       found.get(key).nodes.push(node);
     }
-    return [...found.values()].filter((line) => line.nodes.length > 1
-      && line.nodes.every((node) => Numbers.sizeOf(node.value.shape) === Numbers.sizeOf(line.nodes[0].value.shape)));
+    return [...found.values()].filter(
+      (line) =>
+        line.nodes.length > 1 &&
+        line.nodes.every(
+          (node) => Numbers.sizeOf(node.value.shape) === Numbers.sizeOf(line.nodes[0].value.shape),
+        ),
+    );
   }
 
   function timeline({ nodes }) {
@@ -221,17 +418,28 @@ const Pictures = (() => {
       const arrays = ordered.map((node) => Live.array(kind, node.id));
       if (arrays.some((array) => !array)) return null;
       const scale = Math.max(...arrays.map(largest));
-      return captioned(heatmap(size, arrays.length, (r, t) => arrays[t][r], { label: `${word} over time`, scale,
-        rowWord: "number", columnWord: "time step", pick: (r, t) => Chosen.node(ordered[t].id), side: 360 }),
-      `${word} (largest size ${format(scale, 3)})`);
+      return captioned(
+        heatmap(size, arrays.length, (r, t) => arrays[t][r], {
+          label: `${word} over time`,
+          scale,
+          rowWord: "number",
+          columnWord: "time step",
+          pick: (r, t) => Chosen.node(ordered[t].id),
+          side: 360,
+        }),
+        `${word} (largest size ${format(scale, 3)})`,
+      );
     };
     return element("div", { class: "gallery" }, picture("value", "values"), picture("gradient", "gradients"));
   }
 
   // ---- the section ---------------------------------------------------------------------------
 
-  const KINDS = { convolution: [windows, "Convolution: a window of weights slides over the image"],
-    pooling: [windows, "Pooling: what each window becomes"], attention: [attention, "Attention: who looks at whom"] };
+  const KINDS = {
+    convolution: [windows, "Convolution: a window of weights slides over the image"],
+    pooling: [windows, "Pooling: what each window becomes"],
+    attention: [attention, "Attention: who looks at whom"],
+  };
 
   function setup(data) {
     explanation = data;
@@ -239,20 +447,41 @@ const Pictures = (() => {
     for (const node of data.nodes) {
       const kind = node.view && KINDS[node.view.kind];
       if (!kind || !dataOf(node.id)) continue;
-      boxes.push([`${kind[1]} (${node.symbol || node.title}${node.layer ? `, ${node.layer}` : ""})`, () => kind[0](node)]);
+      boxes.push([
+        `${kind[1]} (${node.symbol || node.title}${node.layer ? `, ${node.layer}` : ""})`,
+        () => kind[0](node),
+      ]);
     }
     const lines = timelines();
-    if (lines.length) boxes.push(["Time: left the first step, right the last", () => lines.slice(0, 12).map((line) =>
-      [element("h3", { text: `${line.name}: ${line.title}` }), timeline(line)])]);
+    if (lines.length)
+      boxes.push([
+        "Time: left the first step, right the last",
+        () =>
+          lines
+            .slice(0, 12)
+            .map((line) => [element("h3", { text: `${line.name}: ${line.title}` }), timeline(line)]),
+      ]);
     if (!boxes.length) return;
-    show(byId("pictures"), element("h2", { text: "Pictures" }), boxes.slice(0, 24).map(([title, make], i) => {
-      const content = element("div");
-      const box = element("details", { toggle: () => { if (box.open) show(content, make()); } },
-        element("summary", { text: title }), content);
-      drawn.push({ box, content, make });
-      box.open = i === 0;
-      return box;
-    }));
+    show(
+      byId("pictures"),
+      element("h2", { text: "Pictures" }),
+      boxes.slice(0, 24).map(([title, make], i) => {
+        const content = element("div");
+        const box = element(
+          "details",
+          {
+            toggle: () => {
+              if (box.open) show(content, make());
+            },
+          },
+          element("summary", { text: title }),
+          content,
+        );
+        drawn.push({ box, content, make });
+        box.open = i === 0;
+        return box;
+      }),
+    );
   }
 
   function draw() {
@@ -262,8 +491,10 @@ const Pictures = (() => {
 
   /** The picture of a node, or of what is written inside of it, for the text of a step. */
   function inStep(node) {
-    const inside = (id) => (nodeOf(id).view ? [nodeOf(id)] : nodeOf(id).shown ? [] : nodeOf(id).inputs.flatMap(inside));
-    const found = node.view ? node : node.inputs.flatMap(inside)[0], kind = found && KINDS[found.view.kind];
+    const inside = (id) =>
+      nodeOf(id).view ? [nodeOf(id)] : nodeOf(id).shown ? [] : nodeOf(id).inputs.flatMap(inside);
+    const found = node.view ? node : node.inputs.flatMap(inside)[0],
+      kind = found && KINDS[found.view.kind];
     if (!kind || !dataOf(found.id)) return null;
     passing = element("div", { class: "picture" });
     const make = () => kind[0](found);
@@ -274,13 +505,23 @@ const Pictures = (() => {
 
   /** Any array as a picture, for the panel of a node; null if there is nothing to see. */
   function of(node) {
-    const { shape } = node.value, columns = shape.at(-1) || 1, size = Numbers.sizeOf(shape);
+    const { shape } = node.value,
+      columns = shape.at(-1) || 1,
+      size = Numbers.sizeOf(shape);
     if (size < 8 || shape.length < 2) return null;
     const rows = Math.min(Math.round(size / columns), 256);
     const picture = (kind, word) => {
       const data = Live.array(kind, node.id);
-      return data ? captioned(heatmap(rows, columns, (r, c) => data[r * columns + c],
-        { label: word, scale: largest(data), side: 300 }), `${word}, last axis to the right`) : null;
+      return data
+        ? captioned(
+            heatmap(rows, columns, (r, c) => data[r * columns + c], {
+              label: word,
+              scale: largest(data),
+              side: 300,
+            }),
+            `${word}, last axis to the right`,
+          )
+        : null;
     };
     return element("div", { class: "gallery" }, picture("value", "value"), picture("gradient", "gradient"));
   }

@@ -21,8 +21,21 @@ if TYPE_CHECKING:
     from ..explanation import Explanation
 
 #: The viewer's parts in the order in which they need each other.
-SCRIPTS = ("evaluate.js", "numbers.js", "live.js", "chains.js", "pictures.js", "network.js",
-           "panels.js", "page.js")  # fmt: skip
+SCRIPTS = (
+    "evaluate.js",
+    "numbers.js",
+    "live.js",
+    "chains.js",
+    "equations.js",
+    "pictures.js",
+    "network.js",
+    "chosen.js",
+    "sliders.js",
+    "overview.js",
+    "words.js",
+    "steps.js",
+    "page.js",
+)
 
 
 def to_html(explanation: Explanation) -> str:

@@ -1,0 +1,290 @@
+/* The four steps as a list of small ones, each with a title and what it says. */
+const Steps = (() => {
+  const MAX_STEPS = 24;
+  let explanation;
+
+  const LEAVES = ["parameter", "input", "target", "constant", "buffer"];
+  const isLeaf = (node) => LEAVES.includes(node.role);
+  function start() {
+    const leaves = explanation.nodes.filter((node) => node.role === "input" || node.role === "target");
+    return [
+      {
+        phase: "forward",
+        title: "What is given",
+        nodes: [],
+        makes: "value",
+        focus: leaves.map((node) => node.id),
+        body: () => [
+          element("p", {
+            class: "note",
+            text:
+              "These numbers are given: the inputs, and for the error later what should come out. " +
+              (Network.isSmall()
+                ? "The weights stand on the lines of the drawing; they are what is learned."
+                : "The weights inside of the layers are what is learned."),
+          }),
+          given(leaves),
+          explanation.rows.map(row),
+        ],
+      },
+    ];
+  }
+
+  function given(leaves) {
+    return Equations.facts(
+      leaves.flatMap((node) => {
+        const size = Numbers.sizeOf(node.value.shape),
+          data = Live.array("value", node.id);
+        if (!data || size > 12) return [[node.symbol, `${node.value.shape.join(" × ")} numbers`]];
+        return [...data].map((value, index) => {
+          const q = Live.quantity(node.id, index),
+            label = Network.labelOf(q),
+            name = Numbers.nameText(q);
+          const shown = label === name ? name : `${label} (${name})`;
+          return [node.role === "target" ? `${shown}, what should come out` : shown, Numbers.format(value)];
+        });
+      }),
+    );
+  }
+
+  /** A row of a table as it stands in the file, and what it is encoded as. */
+  function row(one) {
+    return element(
+      "table",
+      {},
+      element("caption", { text: `Row ${one.number} of the file` }),
+      element(
+        "tbody",
+        {},
+        [...one.cells, one.target, one.prediction ? { column: "the model says", text: one.prediction } : null]
+          .filter(Boolean)
+          .map((cell) =>
+            element(
+              "tr",
+              {},
+              element("th", { scope: "row", text: cell.column }),
+              element("td", { text: cell.text }),
+            ),
+          ),
+      ),
+    );
+  }
+
+  /** Nodes that a target takes part in belong to the error. */
+  function ofTheError() {
+    const found = new Set(explanation.nodes.filter((node) => node.role === "target").map((node) => node.id));
+    for (const node of explanation.nodes)
+      if (node.role === "loss" || node.role === "example_loss" || node.inputs.some((id) => found.has(id)))
+        found.add(node.id);
+    return found;
+  }
+  /** Steps of single nodes, or of layers where there would be too many. */
+  function grouped(nodes, make) {
+    if (nodes.length <= MAX_STEPS) return nodes.map((node) => make([node], node.symbol));
+    const groups = [],
+      isSame = (a, b) => a.layer === b.layer && (a.step ?? null) === (b.step ?? null);
+    for (const node of nodes) {
+      const last = groups.at(-1);
+      if (last && isSame(last[0], node)) last.push(node);
+      else groups.push([node]);
+    }
+    return groups.map((members) => {
+      const { layer, step: time, symbol } = members[0];
+      return make(
+        members,
+        (layer || symbol) + (time === null || time === undefined ? "" : `, time step ${time}`),
+      );
+    });
+  }
+
+  const ids = (nodes) => nodes.map((node) => node.id);
+
+  function forward() {
+    const late = ofTheError();
+    const nodes = explanation.nodes.filter((node) => node.shown && !isLeaf(node) && !late.has(node.id));
+    return grouped(nodes, (members, name) => ({
+      phase: "forward",
+      title: titleOf(members, name),
+      nodes: ids(members),
+      makes: "value",
+      body: () => [
+        members.map(Words.firstBad),
+        members.length === 1 ? [Words.forward(members[0]), Pictures.inStep(members[0])] : null,
+        members.flatMap((node) => body(node, node.forward, members.length)),
+      ],
+    }));
+  }
+  function titleOf(members, name) {
+    if (members.length > 1) return name;
+    const { layer } = members[0];
+    return `${name}: ${Words.of(members[0])}${layer && layer !== "loss" && !Network.isSmall() ? ` in ${layer}` : ""}`;
+  }
+
+  function body(node, equations, crowd = 1) {
+    if (crowd > 1)
+      return [element("h3", { text: `${node.symbol}: ${Words.of(node)}` }), body(node, equations)];
+    if (equations.length) return Equations.all(equations, 4);
+    return [element("p", { text: node.formula }), Equations.statistics(node.symbol, node.value)];
+  }
+
+  function error() {
+    const late = ofTheError(),
+      nodes = explanation.nodes.filter((node) => late.has(node.id) && !isLeaf(node));
+    const { error: told } = explanation,
+      before = nodes.filter(
+        (node) => node.shown && !["loss", "example_loss"].includes(node.role) && node.forward.length,
+      );
+    return [
+      {
+        phase: "error",
+        title: told.name.replaceAll("_", " "),
+        nodes: ids(nodes),
+        makes: "value",
+        body: () => [
+          element("p", {
+            class: "note",
+            text: "The loss is small when the output is close to what should come out. Learning makes it smaller.",
+          }),
+          element("p", { class: "formula", text: told.formula }),
+          before.flatMap((node) => body(node, node.forward)),
+          Equations.all(told.examples, 4),
+          told.batch.length && told.examples.length
+            ? element("p", { class: "note", text: "All examples together:" })
+            : null,
+          Equations.all(told.batch, 4),
+        ],
+      },
+    ];
+  }
+
+  function backward() {
+    const users = firstUsers(),
+      learns = new Set();
+    for (const node of explanation.nodes)
+      if (node.role === "parameter" || node.inputs.some((id) => learns.has(id))) learns.add(node.id);
+    const place = (node) => (node.role === "parameter" ? (users.get(node.id) ?? node.id) - 0.5 : node.id);
+    const nodes = explanation.nodes.filter(
+      (node) =>
+        node.shown &&
+        node.gradient &&
+        node.backward.length &&
+        !["input", "target"].includes(node.role) &&
+        learns.has(node.id),
+    );
+    nodes.sort((a, b) => place(b) - place(a) || a.id - b.id);
+    const groups = [];
+    for (const node of nodes) {
+      const last = groups.at(-1);
+      if (last && node.role === "parameter" && last[0].role === "parameter" && place(last[0]) === place(node))
+        last.push(node);
+      else groups.push([node]);
+    }
+    const title = (members) =>
+      members[0].role === "parameter"
+        ? `Slopes of the weights into ${explanation.nodes[users.get(members[0].id)]?.symbol ?? "the network"}`
+        : members.length === 1
+          ? `How the loss changes with ${members[0].symbol}`
+          : titleOf(members, members[0].symbol);
+    const step = (members) => ({
+      phase: "backward",
+      title: title(members),
+      nodes: ids(members),
+      makes: "gradient",
+      body: () =>
+        members[0].role === "parameter" || members.length === 1
+          ? [Words.backward(members.at(-1)), members.map((node) => body(node, node.backward))]
+          : members.map((node) => [
+              element("h3", { text: node.symbol }),
+              Words.backward(node),
+              body(node, node.backward),
+            ]),
+    });
+    if (groups.length <= MAX_STEPS) return groups.map(step);
+    return grouped(groups.flat(), (members, name) => ({
+      ...step(members),
+      title: members.length > 1 ? `Back through ${name}` : title(members),
+    }));
+  }
+
+  /** For each parameter the first shown node that depends on it. */
+  function firstUsers() {
+    const found = new Map(),
+      carried = new Map();
+    for (const node of explanation.nodes) {
+      const sources = node.inputs.flatMap((id) =>
+        explanation.nodes[id].role === "parameter" ? [id] : carried.get(id) || [],
+      );
+      if (!node.shown) carried.set(node.id, sources);
+      else for (const id of sources) if (!found.has(id)) found.set(id, node.id);
+    }
+    return found;
+  }
+
+  function update() {
+    const { update: told } = explanation;
+    const general = {
+      phase: "update",
+      title: told.optimizer === "SGD" ? "Gradient descent (SGD)" : told.optimizer,
+      nodes: [],
+      makes: "new",
+      body: () => [
+        element("p", {
+          text: "The slope says in which direction the loss rises. So every weight is moved the other way; how far, the learning rate says.",
+        }),
+        told.formula.map((text) => element("p", { class: "formula", text: text.replaceAll("`", "") })),
+        element("p", {
+          class: "note",
+          text: "Here w is a weight, g its slope ∂L/∂w, and lr the learning rate.",
+        }),
+        Equations.facts([
+          ["learning rate", Numbers.format(Live.rate())],
+          told.schedule ? ["schedule", told.schedule] : null,
+          told.step > 1 ? ["step", String(told.step)] : null,
+        ]),
+        Equations.all(told.equations),
+      ],
+    };
+    const members = told.parameters.map((one) => ({ ...explanation.nodes[one.node], one }));
+    const one = (parameters, name) => ({
+      phase: "update",
+      nodes: ids(parameters),
+      makes: "new",
+      title: `New ${name}`,
+      body: () =>
+        parameters.flatMap(({ one: { equations, change } }) =>
+          equations.length ? Equations.all(equations, 4) : Equations.statistics("change", change),
+        ),
+    });
+    const steps =
+      members.length <= 12 ? [one(members, "weights")] : grouped(members, (group, name) => one(group, name));
+    const last = {
+      phase: "update",
+      title: "The loss after the step",
+      nodes: [],
+      makes: "new",
+      body: () => {
+        const { loss, after, predicted } = Live.losses();
+        return [
+          Equations.facts([
+            ["loss before", Numbers.format(loss)],
+            ["the slopes promised", Numbers.format(predicted)],
+            ["loss after", element("b", { text: Numbers.format(after) })],
+          ]),
+          element("p", {
+            class: "note",
+            text: "The promise holds for tiny steps, because slopes change on the way. Repeating the four steps is all there is to learning.",
+          }),
+        ];
+      },
+    };
+    return [general, ...steps, last];
+  }
+
+  /** All steps: {phase, title, nodes, makes: what becomes known of the nodes, body: what is said}. */
+  function list(data) {
+    explanation = data;
+    return [...start(), ...forward(), ...error(), ...backward(), ...update()];
+  }
+
+  return { list };
+})();
