@@ -23,6 +23,7 @@ from .ir.node import PART, Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
 from .ir.types import float64
 from .ops import identity, ones_like, reshape, sum, zeros_like
+from .provenance import backward_through
 from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, has_value, tracing
 
 __all__ = ["check_grad", "grad", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -96,7 +97,9 @@ def _together(
     wanted = [i for i, s in enumerate(node.inputs) if s in on_path and s.type.is_float]
     arguments = [_handle(source, keep) for source in (node, *node.inputs)]
     rule = functools.partial(node.op.pull_back, pull_back)
-    for position, gradient in rule(upstream, wanted, *arguments, **node.attributes).items():
+    with backward_through(node.origin):
+        found = rule(upstream, wanted, *arguments, **node.attributes)
+    for position, gradient in found.items():
         _need_type(gradient, node, position)
         yield position, gradient
 
@@ -121,7 +124,8 @@ def _contribution(
             where=str(node.origin) if node.origin else None,
             hint="Use cr.stop_gradient on it if it is meant as a constant.",
         )
-    result: Tensor = rule(upstream, *arguments, **node.attributes)
+    with backward_through(node.origin):
+        result: Tensor = rule(upstream, *arguments, **node.attributes)
     _need_type(result, node, position)
     return result
 

@@ -22,6 +22,7 @@ _COMMAND_LINE = str(Path(__file__).parent / "cli")
 class _Calls(threading.local):
     def __init__(self) -> None:
         self.names: list[Callable[[], str]] = []
+        self.backward: Origin | None = None
 
 
 _calls = _Calls()
@@ -52,6 +53,20 @@ def user_line() -> tuple[str, int]:
     return "", 0
 
 
+@contextmanager
+def backward_through(origin: Origin | None) -> Iterator[None]:
+    """Inside, nodes are made on the way back through a node with this origin."""
+    before = _calls.backward
+    if origin is not None:
+        _calls.backward = origin._replace(backward=True)
+    try:
+        yield
+    finally:
+        _calls.backward = before
+
+
 def here() -> Origin:
     """The origin of a node that is made now."""
+    if _calls.backward is not None:
+        return _calls.backward
     return Origin(*user_line(), current_layer())

@@ -26,6 +26,7 @@ from .explanation import (
     Values,
 )
 from .explanation import Node as NodeView
+from .bad import bad_numbers
 from .flow import flow_notes
 from .names import STRUCTURE, TITLES, Names
 from .record import Step
@@ -480,5 +481,6 @@ def collect(
         graph=page_graph(step, collector.id),
         story=tuple(story),
         notes=tuple(told),
+        bad=bad_numbers(step),
         **more,
     )

@@ -255,8 +255,8 @@ def _first_weight(step: Step) -> list[str]:
             gradient = step.values[step.gradients[node]]
             if not gradient.size or not np.any(gradient):
                 continue
-            flat_gradient = np.abs(gradient.reshape(-1))
-            best = 0 if flat_gradient[0] > 0 else int(np.nanargmax(flat_gradient))
+            sizes = np.nan_to_num(np.abs(gradient.reshape(-1)))
+            best = 0 if sizes[0] > 0 else int(sizes.argmax())
             place = tuple(int(k) for k in np.unravel_index(best, node.type.shape))
             return [write(path, place)]
     return []

@@ -391,6 +391,7 @@ class Explanation:
         graph: forward pass, backward pass and update as one graph in the JSON of
             `chainrule.ir.serialize`, with names: see `collect.recomputable`; None if too large.
         notes: sentences about what is not told, and why.
+        bad: sentences about the first NaN or infinity, forward and backward, if there is one.
     """
 
     title: str
@@ -408,6 +409,7 @@ class Explanation:
     graph: Mapping[str, Any] | None = None
     story: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON data.

@@ -319,7 +319,8 @@ def evaluate(
                 raise _out_of_range(node, operands, error) from None
             for source in set(node.inputs) if keep is not None else ():
                 uses[source] -= 1
-                if not uses[source] and source in new and source not in (keep or ()):
+                done = not uses[source] and source in new and source.op is not CONSTANT
+                if done and source not in (keep or ()):
                     del values[source]
 
 

@@ -97,6 +97,8 @@ _RULES = {
 def parts(told: Explanation, writer: Writer) -> Iterator[Part]:
     """All that is told, in order."""
     yield from _opening(told, writer)
+    for sentence in told.bad:
+        yield Prose(f"! {sentence}")
     yield from _forward(told, writer)
     yield from _error(told, writer)
     yield from _backward(told, writer)

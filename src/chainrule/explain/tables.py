@@ -16,13 +16,15 @@ from ..losses import LOSSES
 from ..model_file import load
 from ..nn import Module
 from ..ops import log
-from ..optim import OPTIMIZERS, SGD, Optimizer
+from ..optim import OPTIMIZERS, Optimizer
+from ..optim.state import nearest
 from ..tables.features import columns_by_kind
 from ..tables.network import ScaledTarget, TableNetwork
 from ..tables.pipeline import LOSS_OF, Job, member_loss
 from ..tables.previous import Previous
 from ..tables.recipe import choose, make_optimizer
 from ..tensor import Tensor
+from ..train.keeping import load_training
 from .explain import explain
 from .explanation import Explanation, RawRow
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
+
+#: Beside the model in a run folder: the memory of the optimizer.
+TRAINING = "training.safetensors"
 
 
 class _Training(Module):
@@ -67,7 +72,8 @@ def explain_rows(
         model: a model file, or a run folder.
         source: a table with the columns of the training and the target.
         rows: which rows, counted from 0.
-        optimizer: a name; without one the optimizer of the training, with a memory that is new.
+        optimizer: a name; without one the optimizer of the training, with the memory that is in
+            the run folder.
         lr: the learning rate; without one the highest of the training.
         say: takes notes, such as categories that were never seen.
         options: of `explain`: ``weight``, ``notation``, ``train``, ``seed``, ``show_c``.
@@ -82,7 +88,7 @@ def explain_rows(
     frame, encoded = _picked(source, previous.schema, rows, say)
     trained = previous.model()
     whole = _Training(trained.network, trained.scale)
-    learner, notes = _optimizer(previous, trained.network, optimizer, lr)
+    learner, notes = _optimizer(previous, trained.network, optimizer, lr, path.parent)
     inputs = columns_by_kind(encoded)
     told = explain(
         whole,
@@ -170,14 +176,14 @@ def _scaled(scale: ScaledTarget | None) -> str:
 
 
 def _optimizer(
-    previous: Previous, network: TableNetwork, name: str | None, lr: float | None
+    previous: Previous, network: TableNetwork, name: str | None, lr: float | None, folder: Path
 ) -> tuple[Optimizer, list[str]]:
-    """The optimizer of the training with a new memory; what is to be said of it."""
-    notes: list[str] = []
-    parts = {f"network.{path}": w for path, w in network.parameters().items()}
+    """The optimizer of the training, and what is to be said of it."""
     rate = previous.highest_rate if lr is None else lr
     if name is not None:
-        return OPTIMIZERS[name](parts, lr=rate) if name in OPTIMIZERS else SGD(parts, rate), notes
+        if name not in OPTIMIZERS:
+            raise nearest("optimizer", name, OPTIMIZERS)
+        return OPTIMIZERS[name](network, lr=rate), []
     options = previous.options
     rows = int((previous.report.get("rows") or {}).get("train", 1)) or 1
     like = make_optimizer(options, choose(options, rows), network, rows, rate)
@@ -186,11 +192,18 @@ def _optimizer(
         for one in dataclasses.fields(like)
         if one.init and one.name not in ("model", "lr")
     }
-    notes.append(
-        "The optimizer is that of the training, with its highest rate and an empty memory: a model "
-        "file does not keep what it remembered."
-    )
-    return type(like)(parts, lr=rate, **given), notes
+    optimizer = type(like)(network, lr=rate, **given)
+    said = "The optimizer is that of the training; its rate is the highest of the training"
+    if lr is not None:
+        said = "The optimizer is that of the training, with another rate"
+    if not (folder / TRAINING).is_file():
+        return optimizer, [f"{said}, its memory is empty: the file does not hold it."]
+    start = "optimizer."
+    kept = load_training(folder / TRAINING)
+    state = {k.removeprefix(start): v for k, v in kept.items() if k.startswith(start)}
+    own = {k: v for k, v in state.items() if not k.startswith("schedule.")}
+    optimizer.load_state(optimizer.state() | own)
+    return optimizer, [f"{said}, its memory is that of the end of the training."]
 
 
 # ---- words ---------------------------------------------------------------------------------------

@@ -12,16 +12,21 @@ from .types import Record, Type, type_of
 
 
 class Origin(NamedTuple):
-    """Where a node comes from: the user's line and the path of the layer, for messages only."""
+    """Where a node comes from: the user's line and the path of the layer, for messages only.
+
+    A node that was made on the way back through another one has the place of that one.
+    """
 
     file: str
     line: int
     layer: str
+    backward: bool = False
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.file else ""
         layer = f"layer {self.layer}" if self.layer else ""
-        return ", ".join(part for part in (layer, place) if part)
+        where = ", ".join(part for part in (layer, place) if part)
+        return f"the backward pass of {where}" if self.backward and where else where
 
 
 class Node:
