@@ -480,7 +480,13 @@ def test_the_data_in_the_page_are_the_explanation() -> None:
         r'<script type="application/json" id="data">(.*?)</script>', to_html(told), re.DOTALL
     )
     assert found is not None
-    assert json.loads(found[1]) == told.to_json()
+    page, data = json.loads(found[1]), told.to_json()
+    for one in data["nodes"]:  # shares of gradients are told by their sizes only
+        for contribution in one["contributions"]:
+            contribution["value"]["data"] = None
+            if contribution["local"]:
+                contribution["local"]["data"] = None
+    assert page == data
 
 
 def test_sizes() -> None:

@@ -33,8 +33,7 @@ const Live = (() => {
     store = { value: new Map(), gradient: new Map(), new: new Map() };
     for (const node of explanation.nodes) {
       store.value.set(node.id, told(node.value));
-      const only = node.contributions.length === 1 ? node.contributions[0].value : null;
-      store.gradient.set(node.id, told(node.gradient) ?? told(only));
+      store.gradient.set(node.id, told(node.gradient));
     }
     for (const one of explanation.update.parameters) store.new.set(one.node, told(one.new));
     const { loss, predicted } = explanation.update;
@@ -223,6 +222,7 @@ const Live = (() => {
     knobFor: (node) => (graph ? knobs().find((knob) => knob.node === node) : undefined),
     input: (place, index) => inputs[place][index],
     initial: (place, index) => Numbers.parse(roles.inputs[place].value[index]),
+    sizeOf: (kind, node) => size(store[kind].get(node)),
     array: (kind, node) => store[kind].get(node) ?? null,
     losses: () => store.losses,
     history: () => past,

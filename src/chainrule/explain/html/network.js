@@ -460,6 +460,24 @@ const Network = (() => {
     return group;
   }
 
+  /** What a layer computes last; what only moves numbers about has no step of its own. */
+  function lastShown(layer) {
+    const shown = layer.nodes.map(nodeOf).filter((node) => node.shown && node.role !== "parameter");
+    return shown.at(-1) ?? nodeOf(layer.result);
+  }
+
+  /** How large the numbers of a node and of its gradient are, as far as the steps have come. */
+  function sizesOf(node) {
+    const size = (kind) => {
+      const values = kind === "value" ? node.value : node.gradient;
+      if (!values || !Player.isKnown(kind, node.id)) return null;
+      return Numbers.format(Live.sizeOf(kind, node.id) ?? Numbers.parse(values.rms), 2);
+    };
+    const value = size("value"),
+      slope = size("gradient");
+    return [value, slope === null ? null : `∂ ${slope}`].filter((one) => one !== null).join("\u2003");
+  }
+
   function drawBox(unit, left, right, high) {
     const isLayer = unit.node === undefined,
       layer = isLayer ? explanation.layers[unit.layer] : null;
@@ -488,6 +506,12 @@ const Network = (() => {
         x: left + indent + 12,
         y: unit.y + 43,
         text: clip(`${unit.sub} → ${shape}`, 52),
+      }),
+      element("text", {
+        class: "sizes",
+        x: right - (isLayer || indent ? 46 : 12),
+        y: unit.y + 23,
+        text: sizesOf(isLayer ? lastShown(layer) : result),
       }),
     );
     if (isLayer || indent) {
@@ -518,6 +542,7 @@ const Network = (() => {
 
   function draw() {
     byId("legend").hidden = !isSmall;
+    byId("legend-boxes").hidden = isSmall;
     if (isSmall) drawNeurons();
     else drawBoxes();
   }

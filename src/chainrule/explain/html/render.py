@@ -52,6 +52,7 @@ def to_html(explanation: Explanation) -> str:
 
 def page(data: dict[str, Any]) -> str:
     """The page for an explanation that is JSON data already."""
+    data = {**data, "nodes": [_without_shares(node) for node in data["nodes"]]}
     style, script = _asset("page.css"), _script()
     fields = {
         "policy": "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -80,6 +81,23 @@ def _hash(text: str) -> str:
     """How a content security policy names a script or style sheet within the page."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _without_shares(node: dict[str, Any]) -> dict[str, Any]:
+    """A node whose contributions are told by size and histogram only, as the page shows them.
+
+    Where there is but one contribution it is the gradient; to tell all of them in full would double
+    the page of a recurrent network.
+    """
+    told = [
+        {
+            **one,
+            "value": {**one["value"], "data": None},
+            "local": one["local"] and {**one["local"], "data": None},
+        }
+        for one in node["contributions"]
+    ]
+    return {**node, "contributions": told}
 
 
 def _embedded(data: dict[str, Any]) -> str:
