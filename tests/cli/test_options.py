@@ -13,7 +13,7 @@ def test_command_line_file_and_training_have_the_same_options():
     kinds = [module_of(kind).Options for kind in KINDS]
     fields = {field.name for options in kinds for field in dataclasses.fields(options)}
     assert {option.field for option in OPTIONS.values()} == fields
-    typed = {name.replace("_", "-") for name in inspect.signature(train).parameters}
+    typed = {name.rstrip("_").replace("_", "-") for name in inspect.signature(train).parameters}
     others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug"}
     assert typed - others == set(OPTIONS)
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..data import source_name
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
+from ..kinds.beginning import begin
 from ..kinds.linear import linear_predictions
 from ..kinds.optimizing import make_optimizer
 from ..kinds.trained import Trained
@@ -171,6 +172,7 @@ def train_forecast(
     scale = Scale(series.values[: ends[0]])
     network = shape.build(scale).initialize(options.seed)
     model = _Model(network)
+    begin(model, options, say=say, skip=("scale",))  # each series has a scale of its own
     train, validation = (Arrays(past, scale.encode(future)) for past, future in parts[:2])
     batch = min(options.batch_size or _BATCH, len(train))
     updates = math.ceil(len(train) / batch)

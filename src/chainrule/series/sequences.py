@@ -16,6 +16,7 @@ from ..data import Schema, infer_schema, read_table, source_name, split_indices
 from ..data.schema import check_present
 from ..errors import DataError, ModelFileError
 from ..kinds import fitting
+from ..kinds.beginning import begin
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.linear import linear_predictions
 from ..kinds.optimizing import make_optimizer
@@ -290,6 +291,7 @@ def train_sequences(
     on_schema(schema)
     statistics = np.concatenate([found.steps[row] for row in parts[0]])
     network = SequenceClassifier(schema, statistics).initialize(options.seed)
+    begin(network, options, classes=schema.classes, say=say)
     inputs = _inputs(found, schema.longest)
     weights = class_weights(classes, len(schema.classes)) if options.balance else None
     data = Arrays(inputs, classes, None if weights is None else weights.astype(np.float32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from ..data import Schema, infer_schema, read_table, source_name, split_indices
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
+from ..kinds.beginning import begin, named_model
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.optimizing import make_optimizer
 from ..kinds.trained import Trained
@@ -212,11 +214,12 @@ def train_classifier(
     found = read_labelled(source, options, say)
     train, validation, test = _split(found, options)
     texts = [found.texts[row] for row in train]
-    schema = _schema(texts, found, options)
+    schema = _adopted(_schema(texts, found, options), options)
     on_schema(schema)
     if empty := sum(not text.strip() for text in found.texts):
         say(f"{empty:,} texts are empty; what the others have in common decides on them")
     network = schema.shape.build().initialize(options.seed)
+    begin(network, options, classes=schema.classes, say=say)
     weights = class_weights(found.target, len(found.classes)) if options.balance else None
 
     def examples(rows: Array) -> Arrays:
@@ -265,6 +268,16 @@ def train_classifier(
     example = {name: array[:2] for name, array in data.inputs.items()}
     return Trained(trainer, network, example, schema.to_json(), options, report, failure,
                    found.classes)  # fmt: skip
+
+
+def _adopted(schema: ClassSchema, options: TextOptions) -> ClassSchema:
+    """With the vocabulary and the sizes of the model to begin with, if there is one."""
+    saved = named_model(options)
+    if saved is None:
+        return schema
+    other = ClassSchema.from_json(saved.schema, str(options.from_model))
+    shape = dataclasses.replace(other.shape, classes=len(schema.classes))
+    return dataclasses.replace(schema, words=other.words, shape=shape)
 
 
 def _check(options: TextOptions) -> None:

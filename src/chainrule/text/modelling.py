@@ -14,6 +14,7 @@ import numpy as np
 from ..data import source_name
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
+from ..kinds.beginning import begin, named_model
 from ..kinds.optimizing import make_optimizer
 from ..kinds.trained import Trained
 from ..model_file import SavedModel
@@ -132,12 +133,19 @@ def train_language(
         raise DataError("A language model learns from a file or a folder of texts.", where=name)
     text = read_texts(Path(source), options.encoding, say)
     parts = _parts(text, options, say)
-    schema = _schema(parts[0], options)
+    saved = named_model(options)
+    # The numbers of the tokens must mean the same to the weights that are taken over.
+    schema = (
+        _schema(parts[0], options)
+        if saved is None
+        else LanguageSchema.from_json(saved.schema, str(options.from_model))
+    )
     on_schema(schema)
     train, validation, test = (schema.tokenizer.encode(part) for part in parts)
     shape = schema.shape
     _check_length(train, validation, test, shape.context, name)
     network = shape.build().initialize(options.seed)
+    begin(network, options, say=say)
     data, judges = (Arrays(*windows(part, shape.context)) for part in (train, validation))
     batch = min(options.batch_size or _BATCH[shape.model], len(data))
     epochs = options.epochs or min(max(round(_TOKENS / len(train)), 1), _MOST_EPOCHS)
