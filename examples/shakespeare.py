@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,10 +49,11 @@ def main() -> None:
     if arguments.write:
         arguments.write.write_text(text, encoding="utf-8")
         return
-    small = {"hidden": (16,), "context": 16, "epochs": 1} if arguments.quick else {}
     path = Path("plays.txt")
     path.write_text(text[:20_000] if arguments.quick else text, encoding="utf-8")
-    options = cr.text.TextOptions(model=arguments.model, **small)
+    options = cr.text.TextOptions(model=arguments.model)
+    if arguments.quick:
+        options = replace(options, hidden=(16,), context=16, epochs=1)
     result = cr.text.train(path, options, say=print, progress=not arguments.quick)
     baselines = {name: found["nats_per_character"]
                  for name, found in result.report["baselines"].items()}  # fmt: skip

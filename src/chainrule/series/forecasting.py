@@ -50,6 +50,8 @@ _EPOCHS = 10
 _BATCH = 32
 _RATES = {"linear": 2e-3, "lstm": 2e-3, "tcn": 1e-3}
 _HIDDEN = {"linear": (), "lstm": (32,), "tcn": (16, 16, 16, 16)}
+#: Fewer windows are nothing to learn from.
+_FEWEST = 8
 #: Below so many windows a network learns noise.
 _ENOUGH = 100
 
@@ -264,7 +266,7 @@ def _check(series: Series, ends: tuple[int, int, int], shape: ForecastShape, nam
     needed = shape.window + shape.horizon
     shortest = min(ends[0] - needed, ends[1] - ends[0] - shape.horizon,
                    ends[2] - ends[1] - shape.horizon) + 1  # fmt: skip
-    if shortest < 1 or ends[0] - needed + 1 < 4:
+    if shortest < 1 or ends[0] - needed + 1 < _FEWEST:
         raise DataError(
             "The series is too short.",
             where=name,
