@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,9 +11,8 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.backends.c import blueprint
-from chainrule.backends.c.kernels import convolution as kernels
-from chainrule.backends.c.kernels import convolution_weights, matmul
-from chainrule.backends.c.kernels.convolution import strips
+from chainrule.backends.c.kernels import convolution_weights, direct, matmul, panels, winograd
+from chainrule.backends.c.kernels.direct import strips
 from chainrule.backends.c.kernels.sliding import backward, forward
 from chainrule.backends.c.program import CProgram
 from chainrule.backends.numpy import Program
@@ -171,6 +171,7 @@ def compare(make, drawn, flags=QUICK):
     for threads in (2, 3, 8):
         program.threads = threads
         assert [y.tobytes() for y in program(arrays)] == [y.tobytes() for y in found]
+    return program
 
 
 few = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
@@ -210,6 +211,31 @@ def test_layers_of_networks():
     compare(convolutions, LAYERS, STRICT)
 
 
+#: Which are computed with fewer multiplications: odd extents, any margin, few and many tiles.
+QUICK_ONES = [
+    two(2, 9, 3, 16, 32), two(3, 8, 3, 64, 48), two(2, 7, 5, 32, 16), two(5, 14, 5, 16, 32),
+    two(1, 6, 3, 128, 128, margin=0), two(33, 8, 3, 16, 16), two(4, 10, 3, 32, 16, margin=2),
+]  # fmt: skip
+
+
+def test_convolutions_with_fewer_multiplications():
+    assert "the transformed inputs of one tile" in compare(convolutions, QUICK_ONES, STRICT).source
+
+
+@pytest.mark.parametrize("window", [3, 5])
+def test_fewer_multiplications_give_the_same(window):
+    """Exactly so in exact arithmetic, also for the place at infinity."""
+    a, g, b = winograd.matrices(window)
+    x = [Fraction(k * k % 7 - 3) for k in range(window + 1)]
+    w = [Fraction(3 * k - 5, 2) for k in range(window)]
+
+    def times(matrix, vector):
+        return [sum(p * q for p, q in zip(row, vector, strict=True)) for row in matrix]
+
+    product = [p * q for p, q in zip(times(g, w), times(b, x), strict=True)]
+    assert times(a, product) == [sum(x[i + k] * w[k] for k in range(window)) for i in range(2)]
+
+
 def test_wide_images_do_not_need_much_stack():
     compare(convolutions, [two(1, 150, 3, 80, 2), Slide(1, (9000,), (5,), (1,), (2,), (2,), (1,), 1,
                                                         24, 3)])  # fmt: skip
@@ -219,13 +245,14 @@ def test_wide_images_do_not_need_much_stack():
 def test_other_processors_give_the_same_bits(name, monkeypatch):
     """Their tiles; the compiler makes of long vectors what this processor has."""
     drawn = [two(2, 9, 3, 5, 37), two(1, 8, 3, 40, 19, 2), two(2, 7, 3, 1, 1, groups=21),
-             two(2, 6, 5, 2, 9, dtype="float64")]  # fmt: skip
+             two(2, 6, 5, 2, 9, dtype="float64"), two(1, 7, 3, 16, 48),
+             two(1, 6, 5, 16, 16)]  # fmt: skip
     graph, arrays = together([convolutions(slide) for slide in drawn])
     own = CProgram(graph, flags=QUICK)(arrays)
     target = matmul.TARGETS[name]
     monkeypatch.setattr(blueprint, "_makers", lambda: name)
-    monkeypatch.setattr(kernels, "native_target", lambda: target)
-    monkeypatch.setattr(convolution_weights, "native_target", lambda: target)
+    for module in (panels, direct, winograd, convolution_weights):
+        monkeypatch.setattr(module, "native_target", lambda: target)
     program = CProgram(graph, flags=(*QUICK, "-Wno-psabi"))
     assert (f"cr_f32x{target.vector // 4}" in program.source) == (target.vector > 0)
     for found, expected in zip(program(arrays), own, strict=True):

@@ -63,6 +63,11 @@ def images(x, w, narrow, v):
 
 shapes = (3, 11, 14, 5), (3, 4, 5, 12), (3, 3, 1, 12), (2, 2, 4, 9)
 check(images, *(r.standard_normal(shape).astype("f4") for shape in shapes))
+
+def quick(x, w):
+    return cr.value_and_grad(lambda x: cr.mean(cr.conv2d(x, w, padding="same") ** 2))(x)
+
+check(quick, *(r.standard_normal(shape).astype("f4") for shape in ((2, 7, 9, 16), (3, 3, 16, 32))))
 print("clean")
 """
 

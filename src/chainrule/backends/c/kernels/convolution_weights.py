@@ -19,20 +19,10 @@ import math
 from ....ir.node import Node
 from ..function import Function, Where
 from ..views import View
-from .convolution import (
-    MULTIPLICATIONS,
-    PATCH,
-    UNITS,
-    Geometry,
-    Lines,
-    chain,
-    copy_patch,
-    is_depthwise,
-    pointer,
-    zeros,
-)
+from .direct import PATCH, copy_patch
 from .matmul import native_target
-from .sliding import Axis, Taps, forward, join
+from .panels import MULTIPLICATIONS, UNITS, Lines, chain, is_depthwise, pointer, zeros
+from .sliding import Axis, Geometry, Taps, forward, join
 from .tiles import ELEMENTS, fused, pieces
 
 #: An image of fewer channels than this takes a row of the window as its channels.

@@ -14,8 +14,8 @@ from ....ir.node import Node
 from ..expressions import C_TYPES
 from ..function import Function, Where
 from ..views import View
-from .convolution import Geometry, Lines, pointer
-from .sliding import Axis, forward
+from .panels import Lines, pointer
+from .sliding import Axis, Geometry, forward
 
 
 def sum_pool(node: Node, sources: list[View], where: Where) -> Function | None:

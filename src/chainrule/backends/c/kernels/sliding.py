@@ -12,7 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Extents = tuple[int, ...]
 
@@ -102,6 +102,39 @@ def _phase(
 def three(extents: Sequence[int], value: int = 1) -> Extents:
     """With as many leading axes as are missing: kernels are written for three."""
     return (*(value,) * (3 - len(extents)), *extents)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the attributes of a node say, on three axes."""
+
+    extents: tuple[int, ...]
+    places: tuple[int, ...]
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+    before: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, attributes: dict[str, Any], extents: Any, places: Any, window: Any = None
+    ) -> Geometry:
+        """Of a node of a convolution or a pooling."""
+        return cls(
+            three(extents),
+            three(places),
+            three(attributes["window"] if window is None else window),
+            three(attributes["stride"]),
+            three(attributes["before"], 0),
+            three(attributes.get("dilation", ())),
+        )
+
+    @property
+    def numbers(self) -> tuple[tuple[int, ...], ...]:
+        """As `sliding.forward` and `sliding.backward` take them."""
+        return (
+            self.extents, self.places, self.window, self.stride, self.before, self.dilation
+        )  # fmt: skip
 
 
 class Taps(NamedTuple):
