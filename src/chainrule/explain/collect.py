@@ -13,6 +13,7 @@ from ..ir.node import CONSTANT, PLACEHOLDER, Node
 from ..ir.serialize import encode
 from ..nn import Module
 from ..optim import Optimizer
+from .bad import bad_numbers
 from .elements import Elements, cut, number
 from .explanation import (
     Call,
@@ -26,7 +27,6 @@ from .explanation import (
     Values,
 )
 from .explanation import Node as NodeView
-from .bad import bad_numbers
 from .flow import flow_notes
 from .names import STRUCTURE, TITLES, Names
 from .record import Step
@@ -296,8 +296,7 @@ class Collector:
                     **_attributes(node)}  # fmt: skip
         if name in ("max_pool", "sum_pool"):
             return {"kind": "pooling", "image": self.id[node.inputs[0]], **_attributes(node)}
-        uses = [user.op.name for user in self.names.uses(node)]
-        if name == "softmax" and len(node.type.shape) >= 3 and "matmul" in uses:
+        if name == "softmax" and len(node.type.shape) >= 3 and self.names.layer[node] != "loss":
             return {"kind": "attention", "queries": node.type.shape[-2],
                     "keys": node.type.shape[-1]}  # fmt: skip
         if node in self.step.time:

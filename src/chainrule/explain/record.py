@@ -157,7 +157,7 @@ def record(
     step = Step(
         loss=loss,
         outputs=outputs,
-        order=topological_order([*given, *outputs, loss]),
+        order=topological_order([*given, *outputs, loss, *nodes.values()]),
         inputs=arguments,
         target=targets,
         variables=variables,

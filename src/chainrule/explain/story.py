@@ -365,7 +365,10 @@ def _chain(chain: Chain, writer: Writer, unit: str) -> Iterator[Part]:
     for number, path in enumerate(shown, 1):
         factors = list(reversed(path.factors))
         symbols = writer.dot.join(
-            writer.partial(writer.name(f.upper), writer.name(f.lower)) for f in factors
+            writer.partial(writer.name(f.upper), writer.name(f.lower))
+            if f.upper.place or f.upper.symbol != "L"
+            else writer.gradient(writer.name(f.lower))
+            for f in factors
         )
         values = writer.product([f.value for f in factors])
         note = "" if path.example is None or chain.count == 1 else f"{unit} {path.example}"

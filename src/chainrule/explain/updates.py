@@ -70,12 +70,25 @@ def explain_update(
         schedule="" if isinstance(group.schedule, Constant) else type(group.schedule).__name__,
         gradient_norm=norm,
         clip_factor=_clip_factor(optimizer, norm),
-        equations=tuple(names.shared()),
+        equations=tuple(names.shared(_symbols(parameters))),
         parameters=tuple(parameters),
         predicted=predicted,
         loss=step.update.loss,
     )
     return update, changes
+
+
+def _symbols(parameters: Sequence[ParameterUpdate]) -> set[str]:
+    """What occurs in the equations of the parameters."""
+    found: set[str] = set()
+    pending: list[Expression] = [one.right for p in parameters for one in p.equations]
+    while pending:
+        expression = pending.pop()
+        if isinstance(expression, Quantity):
+            found.add(expression.symbol)
+        else:
+            pending += expression.arguments
+    return found
 
 
 def _states(step: Step, collector: Collector, path: str, nodes: dict[str, Node]) -> dict[str, Any]:
@@ -191,12 +204,14 @@ class _Names:
         owner = None if path is None else self._collector.id.get(self._step.parameters[path])
         return Quantity(symbol, place, value, of, owner, index)
 
-    def shared(self) -> list[Equation]:
-        """How the numbers that all parameters share come about."""
+    def shared(self, used: set[str]) -> list[Equation]:
+        """How the numbers that all parameters share come about, as far as they are used."""
         from .collect import leaves
 
         found = []
         for node in self._shared:
+            if self._named[node][0] not in used:
+                continue
             left, right = self._quantity(node, 0), self._elements.formula(node, 0)
             if left is not None and right is not None and leaves(right) <= _LONGEST:
                 found.append(Equation(left, right))
