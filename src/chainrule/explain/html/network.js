@@ -241,18 +241,23 @@ const Network = (() => {
     );
     below.append(group);
     if (edge.weight && labels) {
-      const q = Player.shownOfWeight(edge.weight),
-        t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.7 : 0.34;
-      above.append(
-        element("text", {
-          class: `weight ${q.of}`,
-          x: x1 + (x2 - x1) * t,
-          y: y1 + (y2 - y1) * t + 4,
-          click: () => Chosen.weight(edge.weight),
-          text: q.of === "gradient" ? `∂ ${Numbers.format(Live.number(q), 2)}` : short(Live.number(q)),
-        }),
-      );
+      const t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.72 : 0.3;
+      above.append(weightLabel(edge.weight, x1 + (x2 - x1) * t, y1 + (y2 - y1) * t));
     }
+  }
+
+  /** The number of a weight on its edge, on a plate of its own: a line through a number is misread. */
+  function weightLabel(weight, x, y) {
+    const q = Player.shownOfWeight(weight),
+      value = Live.number(q);
+    const text = q.of === "gradient" ? `∂ ${Numbers.format(value, 2)}` : short(value);
+    const width = text.length * 7.6 + 6;
+    return element(
+      "g",
+      { class: `weight ${q.of}`, click: () => Chosen.weight(weight) },
+      element("rect", { x: x - width / 2, y: y - 9, width, height: 18, rx: 4 }),
+      element("text", { x, y: y + 4.5, text }),
+    );
   }
 
   const short = (value) => Numbers.format(value, 3);

@@ -197,8 +197,8 @@ const Numbers = (() => {
 
   /** The same for the eye: a number at the end of a name is an index, and so is a time step. */
   function nameNode(q) {
-    const made = element("span", { class: "name" }),
-      text = nameText(q);
+    const text = nameText(q),
+      made = element("span", { class: text.length > 14 ? "name long" : "name" });
     const match = /^(.*?[A-Za-zα-ω)])(\d+[a-z]?)?(?:_t(\d+))?(\[[\d,]+\])?$/.exec(text);
     if (!match) made.textContent = text;
     else {
