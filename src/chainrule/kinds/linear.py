@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,18 +34,29 @@ def linear_predictions(x: Array, target: Array, z: Array, classes: int) -> Array
 
     Example:
         >>> x = np.array([[0.0], [1.0], [2.0]])
-        >>> linear_predictions(x, x[:, 0] * 3, x, 0).round(2).tolist()
-        [0.0, 3.0, 5.99]
+        >>> linear_predictions(x, x[:, 0] * 3, x, 0).round(1).tolist()
+        [0.0, 3.0, 6.0]
     """
-    x, z = (np.concatenate([part, np.ones((len(part), 1))], axis=1, dtype=float) for part in (x, z))
+    return linear_model(x, target, classes)(z)
+
+
+def linear_model(x: Array, target: Array, classes: int) -> Callable[[Array], Array]:
+    """What `linear_predictions` learns, as a function of features, for parts of them at a time."""
+    x = _with_ones(x)
     if classes:
-        return _logistic(x, target, z, classes)
+        weights = _logistic(x, target, classes)
+        return lambda z: softmax(_with_ones(z) @ weights).numpy()
     # (XᵀX + λnI) w = Xᵀy
     gram = x.T @ x + _RIDGE * len(x) * np.eye(x.shape[1])
-    return np.asarray(z @ np.linalg.solve(gram, x.T @ target))
+    ridge = np.linalg.solve(gram, x.T @ target)
+    return lambda z: np.asarray(_with_ones(z) @ ridge)
 
 
-def _logistic(x: Array, target: Array, z: Array, classes: int) -> Array:
+def _with_ones(x: Array) -> Array:
+    return np.concatenate([x, np.ones((len(x), 1))], axis=1, dtype=float)
+
+
+def _logistic(x: Array, target: Array, classes: int) -> Array:
     """Softmax regression by full-batch AdamW: the loss is convex, so any start will do."""
     w = {"weight": parameter(np.zeros((x.shape[1], classes)))}
     optimizer = AdamW(w, lr=make_schedule("cosine", 0.1, _STEPS), weight_decay=1e-3)
@@ -57,4 +69,4 @@ def _logistic(x: Array, target: Array, z: Array, classes: int) -> Array:
     run = Compiled(step)
     for _ in range(_STEPS):
         run(x, target)
-    return softmax(z @ w["weight"].numpy()).numpy()
+    return w["weight"].numpy()

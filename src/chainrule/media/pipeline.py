@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,7 @@ from ..errors import DataError
 from ..kinds import fitting
 from ..kinds.beginning import begin
 from ..kinds.judging import class_weights, constant_prediction, judge
-from ..kinds.linear import linear_predictions
+from ..kinds.linear import linear_model
 from ..kinds.optimizing import SCALED, make_optimizer
 from ..losses import cross_entropy, mse
 from ..model_file import SavedModel, save
@@ -409,17 +409,18 @@ def _baselines(job: _Job, parts: _Parts, target: Array, size: int) -> dict[str, 
     """A constant answer, and a linear model on a few numbers of each file."""
     name, constant = constant_prediction(target[parts.train], len(parts.test), job.classes)
     rows = parts.train[:: -(-len(parts.train) // _LINEAR)]
-    x = _features(job, parts.reader, rows)
-    z = _features(job, parts.test_reader, parts.test)
+    x = np.concatenate([*_features(job, parts.reader, rows)])
     mean, std = x.mean(axis=0), x.std(axis=0)
     std[std == 0] = 1.0
-    linear = linear_predictions((x - mean) / std, target[rows], (z - mean) / std, job.classes)
-    return {name: constant, "linear": linear}
+    linear = linear_model((x - mean) / std, target[rows], job.classes)
+    found = [linear((z - mean) / std) for z in _features(job, parts.test_reader, parts.test)]
+    return {name: constant, "linear": np.concatenate(found)}
 
 
-def _features(job: _Job, reader: Reader, rows: Array) -> Array:
-    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-    return np.concatenate([job.medium.features(job.schema, reader(part)) for part in parts])
+def _features(job: _Job, reader: Reader, rows: Array) -> Iterator[Array]:
+    """Part by part, so that memory does not grow with the number of files."""
+    for start in range(0, len(rows), _CHUNK):
+        yield job.medium.features(job.schema, reader(rows[start : start + _CHUNK]))
 
 
 class MediaResult:
