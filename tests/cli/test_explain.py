@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +101,23 @@ def test_colours_follow_sign_and_size():
     }  # fmt: skip
     assert coloured("── Step 1").style == "bold cyan"
     assert not coloured("prose with 3 numbers").spans
+
+
+def test_the_commands_of_the_page_run(invoke, place, trained):
+    page = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = [line.removeprefix("$ chainrule ") for block in blocks for line in block.splitlines()]
+    assert len(lines) >= 5
+    for line in lines:
+        words = shlex.split(line.replace("runs/small", str(trained / "rent")))
+        result = invoke(*(word.replace("houses.csv", "flats.csv") for word in words))
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+    assert (place / "two_houses.tex").exists()
+    assert (place / "lstm.html").exists()
+
+
+def test_the_page_tells_every_option(invoke):
+    page = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page))
+    real = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", invoke("explain", "--help").stdout))
+    assert told == real - {"--help", "--debug"}

@@ -230,7 +230,7 @@ class _Names:
         if budget.numbers > 0:
             wanted |= dict.fromkeys(range(min(count, size)))
         found = []
-        for index in wanted:
+        for index in sorted(wanted):
             equations = self._of_element(path, optimizer, index)
             budget.numbers -= sum(leaves(one.right) for one in equations)
             found += equations
