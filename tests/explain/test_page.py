@@ -277,6 +277,26 @@ def test_a_weight_shows_its_chain_and_the_sum_of_its_ways(browser: Any, tmp_path
     assert evaluated(factors) == pytest.approx(products[0], rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["neuron", "houses", "xor"])
+def test_the_drawing_knows_every_neuron_and_every_way_to_the_loss(
+    browser: Any, tmp_path: Path, name: str
+) -> None:
+    """Python tells equations of some elements only; the others are read off the graph."""
+    told = demo(name)
+    page = shown(browser, tmp_path, told)
+    assert page.execute_script("return Network.isSmall()")
+    wanted = [[n.id, n.value.size] for n in told.nodes if n.shown and n.gradient is not None]
+    slopes = page.execute_script(
+        "return arguments[0].map(([id, size]) => Array.from({length: size},"
+        " (_, index) => Chains.toLoss(`${id}:${index}`).slope))",
+        wanted,
+    )
+    for (node, _), found in zip(wanted, slopes, strict=True):
+        gradient = told.nodes[node].gradient
+        assert gradient is not None
+        close(found, gradient.data)
+
+
 def test_neurons_edges_and_weights_can_be_clicked_and_reached_by_keys(
     browser: Any, tmp_path: Path
 ) -> None:

@@ -6,16 +6,11 @@ const Chains = (() => {
 
   /** Every element that has an equation, and who uses it. */
   function setup(explanation) {
-    equations = new Map();
+    equations = Elements.all(explanation);
     uses = new Map();
     memory = new Map();
     goal = `${explanation.error.node}:0`;
-    const all = explanation.nodes.flatMap((node) => node.forward);
-    all.push(...explanation.error.examples, ...explanation.error.batch);
-    for (const equation of all) {
-      const key = keyOf(equation.left);
-      if (equation.left.of !== "value" || equation.left.node === null || equations.has(key)) continue;
-      equations.set(key, equation);
+    for (const equation of equations.values()) {
       const sources = new Set(Numbers.quantities(equation.right).filter(isElement).map(keyOf));
       for (const source of sources) {
         if (!uses.has(source)) uses.set(source, []);
@@ -84,6 +79,11 @@ const Chains = (() => {
     paths,
     keyOf,
     equation: (key) => equations.get(key),
+    /** The equations of all elements of a node, as far as there are any. */
+    equationsOf: (node) =>
+      Array.from({ length: Numbers.sizeOf(node.value.shape) }, (_, index) =>
+        equations.get(`${node.id}:${index}`),
+      ).filter(Boolean),
     users: (key) => uses.get(key) || [],
   };
 })();

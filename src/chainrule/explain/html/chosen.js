@@ -1,6 +1,7 @@
 /* What was clicked: its arithmetic, its factors, its chain. */
 const Chosen = (() => {
   const { format, nameText } = Numbers;
+  const MAX_USERS = 12;
   let explanation,
     again = null,
     cameFrom = null;
@@ -55,10 +56,11 @@ const Chosen = (() => {
   function about(q) {
     const node = nodeOf(q.node),
       at = ({ left }) => left.index === q.index;
-    const forward = node.forward.filter(at),
-      backward = node.backward.filter(at);
     const key = Chains.keyOf(q),
       users = Chains.users(key);
+    const own = Chains.equation(key) ?? node.forward.find(at),
+      forward = own ? [own] : [],
+      backward = node.backward.filter(at);
     return [
       forward.length
         ? [element("h3", { text: "Forward: how it is computed" }), Equations.all(forward)]
@@ -71,6 +73,23 @@ const Chosen = (() => {
         : null,
       node.c ? Equations.later("The same in C", () => element("pre", { text: node.c })) : null,
     ];
+  }
+
+  /** The last row of the table: where paths meet, gradients add. */
+  function sumOfShares(key, count) {
+    const [node, index] = key.split(":").map(Number);
+    const sum = Live.number({ ...Live.quantity(node, index), of: "gradient" });
+    const text = count > MAX_USERS ? `sum of all ${count}` : "sum";
+    return element(
+      "tfoot",
+      {},
+      element(
+        "tr",
+        {},
+        element("th", { scope: "row", colspan: 3, text }),
+        element("td", {}, element("b", { text: format(sum) })),
+      ),
+    );
   }
 
   /** For each use of an element its local derivative. */
@@ -92,7 +111,7 @@ const Chosen = (() => {
       element(
         "tbody",
         {},
-        users.slice(0, 12).map((equation) => {
+        users.slice(0, MAX_USERS).map((equation) => {
           const slope = Chains.factor(equation, key),
             upstream = Live.number({ ...equation.left, of: "gradient" });
           return element(
@@ -105,6 +124,7 @@ const Chosen = (() => {
           );
         }),
       ),
+      users.length > 1 ? sumOfShares(key, users.length) : null,
     );
   }
 

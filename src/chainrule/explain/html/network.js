@@ -71,6 +71,7 @@ const Network = (() => {
   }
 
   const isValue = (q) => q.of === "value" && q.node !== null;
+  const LEAVES = ["parameter", "input", "target", "constant", "buffer"];
   const FIXED = ["parameter", "constant", "buffer"];
   const isSignal = (q) => isValue(q) && !FIXED.includes(nodeOf(q.node).role);
 
@@ -85,31 +86,29 @@ const Network = (() => {
 
   /** Neurons of the drawn example by key, or null if there are too many to draw. */
   function findNeurons() {
-    const made = new Map();
-    const all = [...explanation.nodes.flatMap((node) => node.forward)];
-    for (const equation of [...explanation.error.examples, ...explanation.error.batch])
-      if (!all.some((one) => Chains.keyOf(one.left) === Chains.keyOf(equation.left))) all.push(equation);
-    if (!all.length || all.length > 400 * examples) return null;
-    for (const node of explanation.nodes)
-      if (
-        node.shown &&
-        !["parameter", "input", "target", "constant", "buffer"].includes(node.role) &&
-        node.forward.length < Numbers.sizeOf(node.value.shape)
-      )
-        return null;
+    const made = new Map(),
+      drawn = [];
+    for (const node of explanation.nodes) {
+      if (!node.shown || LEAVES.includes(node.role)) continue;
+      for (let index = 0; index < Numbers.sizeOf(node.value.shape); index++) {
+        if (!isDrawn({ node: node.id, index })) continue;
+        drawn.push(Chains.equation(`${node.id}:${index}`));
+        if (!drawn.at(-1) || drawn.length > 2 * MAX_NEURONS) return null;
+      }
+    }
+    if (!drawn.length) return null;
     const add = (q) => {
       const key = Chains.keyOf(q);
       if (!made.has(key))
         made.set(key, { key, q, pre: null, function: "", edges: [], biases: [], depth: 0, equation: null });
       return made.get(key);
     };
-    for (const equation of all) {
-      if (!isValue(equation.left) || !isDrawn(equation.left)) continue;
+    for (const equation of drawn) {
       const neuron = add(equation.left);
       neuron.equation = equation;
       for (const { signals, weights } of terms(equation.right)) {
-        const drawn = signals.filter(isDrawn);
-        for (const q of new Map(drawn.map((one) => [Chains.keyOf(one), one])).values())
+        const near = signals.filter(isDrawn);
+        for (const q of new Map(near.map((one) => [Chains.keyOf(one), one])).values())
           neuron.edges.push({ from: Chains.keyOf(q), weight: weights[0] || null, into: neuron.key, q });
         if (!signals.length) neuron.biases.push(...weights);
       }

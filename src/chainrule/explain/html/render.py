@@ -25,6 +25,7 @@ SCRIPTS = (
     "evaluate.js",
     "numbers.js",
     "live.js",
+    "elements.js",
     "chains.js",
     "equations.js",
     "pictures.js",

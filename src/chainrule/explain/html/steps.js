@@ -110,7 +110,7 @@ const Steps = (() => {
       body: () => [
         members.map(Words.firstBad),
         members.length === 1 ? [Words.forward(members[0]), Pictures.inStep(members[0])] : null,
-        members.flatMap((node) => body(node, node.forward, members.length)),
+        members.flatMap((node) => computed(node, members.length)),
       ],
     }));
   }
@@ -120,9 +120,24 @@ const Steps = (() => {
     return `${name}: ${Words.of(members[0])}${layer && layer !== "loss" && !Network.isSmall() ? ` in ${layer}` : ""}`;
   }
 
-  function body(node, equations, crowd = 1) {
-    if (crowd > 1)
-      return [element("h3", { text: `${node.symbol}: ${Words.of(node)}` }), body(node, equations)];
+  /** What is computed forward: in small networks every element. */
+  function computed(node, crowd = 1) {
+    const equations = Network.isSmall() ? Chains.equationsOf(node) : node.forward;
+    const text = written(node, equations);
+    return crowd > 1 ? [element("h3", { text: `${node.symbol}: ${Words.of(node)}` }), text] : text;
+  }
+
+  function flowing(node) {
+    const { length } = node.backward,
+      size = Numbers.sizeOf(node.value.shape);
+    const note = `${length} of ${size} are written out. Click a neuron, a weight or a name for any other.`;
+    return [
+      written(node, node.backward),
+      length < size && Network.isSmall() ? element("p", { class: "note", text: note }) : null,
+    ];
+  }
+
+  function written(node, equations) {
     if (equations.length) return Equations.all(equations, 4);
     return [element("p", { text: node.formula }), Equations.statistics(node.symbol, node.value)];
   }
@@ -146,7 +161,7 @@ const Steps = (() => {
             text: "The loss is small when the output is close to what should come out. Learning makes it smaller.",
           }),
           element("p", { class: "formula", text: told.formula }),
-          before.flatMap((node) => body(node, node.forward)),
+          before.flatMap((node) => computed(node)),
           Equations.all(told.examples, 4),
           told.batch.length && told.examples.length
             ? element("p", { class: "note", text: "All examples together:" })
@@ -192,11 +207,11 @@ const Steps = (() => {
       makes: "gradient",
       body: () =>
         members[0].role === "parameter" || members.length === 1
-          ? [Words.backward(members.at(-1)), members.map((node) => body(node, node.backward))]
+          ? [Words.backward(members.at(-1)), members.map(flowing)]
           : members.map((node) => [
               element("h3", { text: node.symbol }),
               Words.backward(node),
-              body(node, node.backward),
+              flowing(node),
             ]),
     });
     if (groups.length <= MAX_STEPS) return groups.map(step);
