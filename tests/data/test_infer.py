@@ -365,3 +365,24 @@ def test_good_columns_are_no_leaks() -> None:
     assert notes_on(labels, x=labels + 0.01 * RNG.normal(size=500)) == ()
     rare = np.arange(500) < 2
     assert notes_on(rare, x=x, coin=RNG.integers(0, 2, 500)) == ()
+
+
+def test_dates_written_in_several_ways_are_dates():
+    days = [f"{i % 28 + 1}/3/2021" if i % 2 else f"2020-01-{i % 28 + 1:02d}" for i in range(60)]
+    days[7] = "March 5, 2022"
+    days[9] = "March 6, 2022"
+    frame = pl.DataFrame({"d": days, "y": range(60)})
+    schema = infer_schema(frame, "y").fit(frame)
+    (column,) = schema.columns
+    assert column.kind == "date"
+    assert column.date_format.split(" | ") == ["%Y-%m-%d", "%d/%m/%Y", "%B %d, %Y"]
+    found = schema.encode(frame).date[:, 0]
+    expected = {0: "2020-01-01", 1: "2021-03-02", 7: "2022-03-05"}
+    for row, day in expected.items():
+        assert found[row] == np.datetime64(day).astype("datetime64[s]").astype(float)
+
+
+def test_words_beside_dates_are_not_dates():
+    cells = ["2020-01-01", "red", "blue", "2020-01-02", "green"] * 20
+    frame = pl.DataFrame({"d": cells, "y": range(100)})
+    assert infer_schema(frame, "y").columns[0].kind == "category"

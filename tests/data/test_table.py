@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -261,11 +262,28 @@ def test_a_folder_lists_its_tables(tmp_path: Path) -> None:
     assert "houses.csv" in message
 
 
+def test_a_file_that_is_written_meanwhile_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(TEXT)
+    real = os.fstat
+
+    def then_it_grows(number: int) -> os.stat_result:
+        found = real(number)
+        with open(path, "a") as file:
+            file.write("x")
+        return found
+
+    monkeypatch.setattr(os, "fstat", then_it_grows)
+    assert "changed while it was read" in refused(path)
+
+
 def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbid(path: Path) -> bytes:
+    def forbid(path: Path, mode: str) -> bytes:
         raise PermissionError
 
-    monkeypatch.setattr(Path, "read_bytes", forbid)
+    monkeypatch.setattr(Path, "open", forbid)
     message = refused(tmp_path / "secret.csv")
     assert "may not be read" in message
     assert "secret.csv" in message

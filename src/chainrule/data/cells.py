@@ -292,12 +292,19 @@ def are_booleans(values: pl.Series) -> bool:
 # ---------------------------------------------------------------- dates
 
 
+#: Between the formats of a column that is written in several.
+OR = " | "
+#: A column is written in so many formats at most, each of them in this share of its cells.
+_MOST_FORMATS, _LEAST_SHARE = 3, 0.02
+
+
 def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
     """Datetime values of a tidy column, UTC where no zone is written.
 
     Args:
         column: text, whole numbers such as 20141013, or moments (these need no format).
-        date_format: as for strftime; None only for moments.
+        date_format: as for strftime; several with ``" | "`` between them, of which a cell is read
+            by the first that fits; None only for moments.
 
     Example:
         >>> import polars as pl
@@ -310,6 +317,10 @@ def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
         return column
     if date_format is None or column.dtype == pl.Boolean:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
+    first, _, others = date_format.partition(OR)
+    if others:
+        moments = read_dates(column, first)
+        return moments.zip_with(moments.is_not_null(), read_dates(column, others))
     text = column if column.dtype == pl.String else read_categories(column)
     if not any(part in date_format for part in ("%Y", "%y")):  # a time alone is of 1 January 1970
         text, date_format = "1970-01-01 " + text, f"%Y-%m-%d {date_format}"
@@ -359,6 +370,33 @@ def fitting_date_formats(values: pl.Series, counts: pl.Series, share: float) -> 
             fits.append((int(counts.filter(moments.is_not_null()).sum()), date_format))
     most = max((count for count, _ in fits), default=0)
     return [text for count, text in fits if count == most >= share * int(counts.sum()) and most > 0]
+
+
+def mixed_date_format(values: pl.Series, counts: pl.Series, share: float) -> str | None:
+    """Up to three formats in one of which each of ``share`` of the cells is a date, with ``" | "``.
+
+    Args as for `fitting_notations`.
+
+    Example:
+        >>> import polars as pl
+        >>> days = pl.Series(["2014-02-01", "13/02/2014", "2015-01-31"])
+        >>> mixed_date_format(days, pl.Series([1, 1, 1]), 1.0)
+        '%Y-%m-%d | %d/%m/%Y'
+    """
+    total = int(counts.sum())
+    found: list[str] = []
+    for _ in range(_MOST_FORMATS):
+        head = values.head(200).to_list()
+        likely = [text for text in DATE_FORMATS if any(map(_looks(text).match, head))]
+        read = {text: read_dates(values, text).is_not_null() for text in likely}
+        rows = {text: int(counts.filter(good).sum()) for text, good in read.items()}
+        best = max(likely, key=lambda text: rows[text], default=None)
+        if best is None or rows[best] < _LEAST_SHARE * total:
+            break
+        found.append(best)
+        values, counts = values.filter(~read[best]), counts.filter(~read[best])
+    rest = int(counts.sum())
+    return OR.join(found) if found and total - rest >= share * total else None
 
 
 # ---------------------------------------------------------------- categories

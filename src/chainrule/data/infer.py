@@ -110,7 +110,9 @@ class _Seen:
     def date_formats(self) -> list[str]:
         if not self.is_text or not self.present or self.notations:
             return []
-        return cells.fitting_date_formats(self.distinct, self.counts, SHARE)
+        formats = cells.fitting_date_formats(self.distinct, self.counts, SHARE)
+        mixed = None if formats else cells.mixed_date_format(self.distinct, self.counts, SHARE)
+        return [mixed] if mixed else formats
 
     @property
     def words(self) -> str:

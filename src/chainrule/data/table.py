@@ -11,6 +11,7 @@ import csv
 import difflib
 import io
 import json
+import os
 import re
 import sys
 import zipfile
@@ -213,7 +214,7 @@ def _read_bytes(source: Any, name: str) -> bytes:
         return source
     try:
         if isinstance(source, str | Path):
-            return sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
+            return sys.stdin.buffer.read() if str(source) == "-" else _read_file(Path(source), name)
         content = source.read()
         return content.encode() if isinstance(content, str) else bytes(content)
     except FileNotFoundError:
@@ -230,6 +231,23 @@ def _read_bytes(source: Any, name: str) -> bytes:
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise DataError("The file cannot be read.", where=name, found=str(error)) from None
+
+
+def _read_file(path: Path, name: str) -> bytes:
+    """The content of a file that nobody writes to meanwhile."""
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        data = file.read()
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise DataError(
+            "The file changed while it was read.",
+            where=name,
+            expected="a file that nobody writes to",
+            found=f"{before.st_size:,} bytes, then {after.st_size:,}",
+            hint="wait until it is written to the end, or copy it first",
+        )
+    return data
 
 
 def _near_file(path: Path) -> str:

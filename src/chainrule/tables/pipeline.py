@@ -93,7 +93,10 @@ def train_table(
         )
     begun = time.perf_counter()
     name = source_name(source)
-    frame = read_table(source)
+    notes: list[str] = []
+    frame = read_table(source, notes=notes)
+    for sentence in notes:
+        say(sentence)
     schema = infer_schema(
         frame,
         options.target,
