@@ -97,3 +97,55 @@ def test_outputs_and_inputs_keep_their_places():
     less = optimize(graph)
     assert less.inputs == graph.inputs
     assert less.outputs == (graph.inputs[1], graph.inputs[0], graph.inputs[1])
+
+
+# ---- rows picked by number -------------------------------------------------------------------
+
+
+def embedded(table, w, b, numbers):
+    rows = cr.transpose(cr.take(table, numbers), (1, 0, 2))
+    flat = cr.reshape(rows, (-1, rows.shape[2]))
+    return cr.reshape(flat @ w, (*rows.shape[:2], -1)) * 2.0 + b
+
+
+def test_products_of_picked_rows_are_products_of_the_table():
+    """Forward and both gradients: no product has more rows than the table."""
+    numbers = np.random.default_rng(0).integers(0, 3, (4, 5))
+    arrays = [np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(
+        [(3, 2), (2, 6), (6,)])]  # fmt: skip
+
+    def everything(table, w, b, numbers):
+        def loss(table, w, b):
+            return cr.sum(embedded(table, w, b, numbers) ** 2)
+
+        return embedded(table, w, b, numbers), cr.grad(loss, argnums=(0, 1, 2))(table, w, b)
+
+    graph = cr.trace(everything, *arrays, numbers).graph
+    less = optimize(graph)
+    less.verify()
+    products = [node for node in less.nodes if node.op.name == "matmul"]
+    assert len(products) == 3
+    assert all(20 not in source.type.shape for node in products for source in node.inputs)
+    given = [*arrays, numbers]
+    for found, expected in zip(Program(less)(given), Program(graph)(given), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda e, w, n: cr.take(e, n) @ w,  # a batch of products
+        lambda e, w, n: cr.transpose(cr.take(e, n), (2, 0, 1)),
+        lambda e, w, n: cr.reshape(cr.take(e, n), (-1, 1)),
+        lambda e, w, n: cr.take(e, n[:1, 0]) @ w,  # fewer than the table has
+        lambda e, w, n: cr.take(e, n, 1),
+        lambda e, w, n: cr.take(cr.reshape(e, (-1,)), n) * 2.0,
+        lambda e, w, n: cr.transpose(cr.take(e, n[0])) @ cr.take(e, n[1]),
+        lambda e, w, n: cr.grad(lambda e: cr.sum(cr.take(e, n[0]) @ w * w[0]))(e),
+        lambda e, w, n: w[0] - cr.take(e @ w, n),
+    ],
+)
+def test_other_uses_of_picked_rows(function):
+    r = np.random.default_rng(1)
+    arrays = [r.normal(size=(2, 2)), r.normal(size=(2, 3)), r.integers(0, 2, (4, 5))]
+    names(function, *arrays)

@@ -8,6 +8,7 @@ from .cse import eliminate_common_subexpressions
 from .keep import keep_results
 from .loops import tidy_loops
 from .masks import reuse_results
+from .picks import pick_late
 from .simplify import simplify
 
 __all__ = ["eliminate_common_subexpressions", "optimize", "reuse_results", "simplify"]
@@ -28,6 +29,8 @@ def optimize(graph: Graph) -> Graph:
         return %2
     """
     graph = _shared(graph)
+    if any(node.op.name == "take" for node in graph.nodes):
+        graph = _shared(pick_late(graph))
     if any(node.op is PART for node in graph.nodes):
         graph = _shared(tidy_loops(graph, optimize))
         graph = _shared(tidy_loops(keep_results(graph), optimize))

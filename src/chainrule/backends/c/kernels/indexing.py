@@ -14,6 +14,9 @@ from ..loops import subscript
 from ..views import View, contiguous_strides
 from .rows import subtotal
 
+#: Columns that a thread takes at least.
+_UNIT = 64
+
 INDEX_C = """
 /* A number from the front, or from the end if it is negative. */
 static inline idx cr_place(idx number, idx extent, int32_t *status)
@@ -48,13 +51,14 @@ def take(node: Node, sources: list[View], where: Where) -> Function | None:
     count = sources[1].size
     if node.type.size == 0:
         return None
-    function = Function(where)
-    function.serial()
+    function = Function(where, extent=count, grain=outer * inner)
     x, numbers = _pointer(function, sources[0]), _pointer(function, sources[1])
     y = function.writes(node)
     _guard(function, extent)
+    if not extent:
+        function.serial()
     if extent:
-        function.line(f"for (idx k = 0; k < {count}; k++) {{")
+        function.line("for (idx k = begin; k < end; k++) {")
         function.line(f"const idx place = cr_place({numbers}[k], {extent}, status);", 2)
         function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
         target, source = f"(o * {count} + k) * {inner}", f"(o * {extent} + place) * {inner}"
@@ -73,23 +77,34 @@ def _copied(function: Function, node: Node, view: View) -> str:
 
 
 def scatter_add(node: Node, sources: list[View], where: Where) -> Function | None:
-    """Rows added by number: y = x, then y[o, indices[k], :] += updates[o, k, :]."""
+    """Rows added by number: y = x, then y[o, indices[k], :] += updates[o, k, :].
+
+    Threads share the columns, for rows may meet.
+    """
     outer, extent, inner = _parts(sources[0], node.attributes["axis"])
     count = sources[1].size
     if node.type.size == 0 and sources[2].size == 0:
         return None
-    function = Function(where)
-    function.serial()
-    y = _copied(function, node, sources[0])
+    function = Function(where, extent=max(inner, 1), grain=outer * (count + extent), unit=_UNIT)
+    x, y = _pointer(function, sources[0]), function.writes(node)
+    if x != y:
+        function.line(f"for (idx r = 0; r < {outer * extent}; r++)")
+        row = f"r * {inner} + begin"
+        function.line(f"memcpy({y} + {row}, {x} + {row}, (end - begin) * sizeof *{y});", 2)
     numbers, updates = _pointer(function, sources[1]), _pointer(function, sources[2])
     _guard(function, extent if count else 1)
+    if not extent or not inner:
+        function.serial()
     if extent:
         function.line(f"for (idx k = 0; k < {count}; k++) {{")
         function.line(f"const idx place = cr_place({numbers}[k], {extent}, status);", 2)
-        function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
         target, source = f"(o * {extent} + place) * {inner}", f"(o * {count} + k) * {inner}"
-        function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
-        function.line(f"{y}[{target} + j] += {updates}[{source} + j];", 4)
+        if inner:
+            function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
+            function.line("for (idx j = begin; j < end; j++)", 3)
+            function.line(f"{y}[{target} + j] += {updates}[{source} + j];", 4)
+        else:
+            function.line("(void)place;", 2)
         function.line("}")
     return function
 
