@@ -84,9 +84,13 @@ class Spool:
 
     def read(self, rows: Array) -> Arrays:
         """Some rows, in this order."""
-        # A mapping of its own for each call: its pages go with it and never add up.
-        mapped = np.memmap(self._file.name, self._record, "r", shape=(self._rows,))
-        records = np.asarray(mapped[rows])
+        # Not by a mapping: the system would count the pages around each row as memory in use.
+        descriptor, size = self._file.fileno(), self._record.itemsize
+        if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+            data = os.pread(descriptor, size * len(rows), int(rows[0]) * size)
+        else:
+            data = b"".join([os.pread(descriptor, size, place) for place in (rows * size).tolist()])
+        records = np.frombuffer(data, self._record)
         found = {
             name: np.ascontiguousarray(records[name]).astype(kind, copy=False)
             for name, (kind, _) in self._types.items()
