@@ -128,7 +128,13 @@ const Network = (() => {
       for (const edge of neuron.edges) users.set(edge.from, [...(users.get(edge.from) || []), neuron]);
     for (const neuron of [...made.values()]) {
       const right = neuron.equation && neuron.equation.right;
-      if (!right || right.kind !== "call" || right.arguments.length !== 1 || !Numbers.functionName(right.op))
+      if (
+        !right ||
+        right.kind !== "call" ||
+        right.arguments.length !== 1 ||
+        right.op === "negative" ||
+        !Numbers.functionName(right.op)
+      )
         continue;
       const [source] = right.arguments;
       if (source.kind === "call" || !isSignal(source)) continue;
