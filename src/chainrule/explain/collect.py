@@ -41,7 +41,7 @@ _WHOLE_TOGETHER = 250_000
 _SAMPLE = 20_000
 _BINS = 24
 #: Nodes up to this size have equations for all their elements, larger ones for some.
-_ALL_ELEMENTS = 12
+_ALL_ELEMENTS = 16
 _SOME_ELEMENTS = 2
 #: Equations are told until they hold so many numbers.
 _NUMBERS = 4_000

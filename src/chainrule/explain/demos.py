@@ -87,6 +87,8 @@ def _neuron(**options: Any) -> Explanation:
             "The smallest network: two inputs, two weights, one output. The output is the sum of "
             "the inputs, each multiplied by its weight. It should be 0.6, and is not yet.",
             "Learning is to change the weights a little, so that the output comes closer.",
+            "The names: x is what comes in, weight the two weights, z1 the output, y what it "
+            "should be, e by how much it misses, and L the loss, half the square of e.",
         ),
     )
 
@@ -110,6 +112,11 @@ def _houses(**options: Any) -> Explanation:
             "σ(z) = 1 / (1 + e^(-z)), which runs smoothly from 0 to 1. The output neuron is a "
             "weighted sum of the two hidden neurons, again with a bias. It says millions of "
             "dollars: 0.32 means $ 320,000.",
+            "The names: x is what comes in, h1 the same on the small scale, z1 the weighted sums "
+            "of the two hidden neurons, a1 what the sigmoid makes of them, z2 the output, y what "
+            "it should be, e by how much it misses, and L the loss, half the square of e. All "
+            "weights and biases start with numbers that somebody chose; how to change them is "
+            "what we are after.",
         ),
     )
 

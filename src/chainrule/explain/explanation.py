@@ -420,23 +420,23 @@ class Explanation:
         found: dict[str, Any] = _plain(self)
         return {"format": "chainrule.explanation", "version": 1, **found}
 
-    def to_text(self, width: int = 80) -> str:
-        """The explanation as text of so many columns, without colours."""
+    def to_text(self, width: int = 80, digits: int = 6) -> str:
+        """The explanation as text of so many columns and significant digits, without colours."""
         from .text import to_text
 
-        return to_text(self, width)
+        return to_text(self, width, digits)
 
-    def to_markdown(self) -> str:
+    def to_markdown(self, digits: int = 6) -> str:
         """The explanation as Markdown, with formulas that GitHub and notebooks set."""
         from .markdown import to_markdown
 
-        return to_markdown(self)
+        return to_markdown(self, digits)
 
-    def to_latex(self) -> str:
+    def to_latex(self, digits: int = 6) -> str:
         """The explanation as a LaTeX document that compiles as it is."""
         from .latex import to_latex
 
-        return to_latex(self)
+        return to_latex(self, digits)
 
     def to_html(self) -> str:
         """The explanation as one self-contained page."""

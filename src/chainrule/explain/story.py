@@ -15,6 +15,8 @@ from .writing import Writer
 #: Networks with more nodes are told by layer, with the equations of a few.
 _NODES = 40
 _PARAMETERS = 12
+#: So short a computation is shown as a row of names.
+_SHORT = 9
 #: A parameter's update is told in so many equations at most.
 _UPDATES = 24
 
@@ -128,6 +130,10 @@ def _opening(told: Explanation, writer: Writer) -> Iterator[Part]:
             target = row.target
             yield Prose(f"The target {target['column']} is {target['text']}"
                         f"{_predicted(row.prediction)}.")  # fmt: skip
+    way = [node.symbol for node in told.nodes if node.shown and node.inputs]
+    inputs = [node.symbol for node in told.nodes if node.role == "input"]
+    if len(inputs) == 1 and 1 < len(way) <= _SHORT and told.error.unit == "example":
+        yield Lines((" → ".join([*inputs, *way]),))
     if any(node.value.shape for node in told.nodes):
         yield Prose(_places(told))
 
@@ -306,15 +312,20 @@ def _backward(told: Explanation, writer: Writer) -> Iterator[Part]:
     yield Heading("Step 3: backward")
     name = writer.plain.gradient("z")
     yield Prose(
-        f"How does the loss change when a number in the network changes? That is its gradient; "
-        f"of z it is written {name}. The chain rule says: the gradient that comes from behind, "
-        "times the slope of the operation in between, is what flows on. Where paths meet, add."
+        "How fast does the loss change when a number in the network changes? That is a derivative, "
+        f"called the gradient by that number; by z it is written {name}. We go from the loss back. "
+        "The chain rule, (f(g(x)))′ = f′(g(x)) · g′(x), says how: the gradient that is known "
+        "already, times the slope of the operation in between, is the gradient one step further "
+        "back. Where paths meet, add."
     )
     learning = _depending(told)
     used = {node.op for node in told.nodes if node.id in learning}
     for op, rule in _RULES.items():
         if op in used:
             yield Prose(f"• {rule}")
+    squares = (n for n in told.nodes if n.op == "multiply" and len(set(n.inputs)) == 1)
+    if any(node.id in learning for node in squares):
+        yield Prose("• The square e² has the slope 2 · e.")
     if _is_large(told):
         for chain in told.chains[:1]:
             for equation in chain.equations:
@@ -421,7 +432,8 @@ def _update(told: Explanation, writer: Writer) -> Iterator[Part]:
         f"{update.optimizer} is the rule, this is its step number {update.step}, and the learning "
         f"rate is {writer.plain.number(update.rate)}"
         + (f" (schedule {update.schedule})" if update.schedule else "")
-        + ". A new number is marked with a prime (′)."
+        + ". In the formula w is a weight, g its gradient and lr the rate; a new number is marked "
+        "with a prime (′)."
     )
     if update.formula:
         yield Lines(update.formula)

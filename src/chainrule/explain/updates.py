@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 #: Parameters up to this size have equations for all their elements, larger ones for some.
-_ALL_ELEMENTS = 12
+_ALL_ELEMENTS = 16
 _SOME_ELEMENTS = 2
 #: A number that all parameters share is written out if it is made of so many numbers at most.
 _LONGEST = 24
