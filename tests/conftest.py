@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+import chainrule.ops  # noqa: F401  registers its operations before the first test looks at them
 from chainrule.ir import operation
 
 # The same examples in every run; no test is timed.
