@@ -225,6 +225,15 @@ def test_data_that_do_not_fit():
         cr.explain(model, floats(2, 2), np.array([0, 3]), loss="cross_entropy")
     assert caught.value.expected == "from 0 to 2"
     assert caught.value.found == "3"
+    with pytest.raises(DataError, match="out of range"):
+        cr.explain(model, floats(2, 2), np.array([0, -1]), loss="cross_entropy")
+    with pytest.raises(ConfigError, match="needs a target"):
+        cr.explain(model, floats(2, 2), loss="cross_entropy")
+    with pytest.raises(ConfigError, match="depends on nothing that the optimizer changes"):
+        other = cr.optim.SGD(cr.nn.Linear(2, 3).initialize(0))
+        cr.explain(model, floats(2, 2), CLASSES, loss="cross_entropy", optimizer=other)
+    with pytest.raises(ConfigError, match="cannot be explained"):
+        cr.explain(3)
     with pytest.raises(DataError, match="not numbers"):
         cr.explain(line(), [["a", "b"]], [[1.0]], loss="mse")
     with pytest.raises(DataError, match="no examples"):

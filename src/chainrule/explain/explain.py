@@ -83,6 +83,12 @@ def explain(
     if notation not in NOTATIONS:
         raise ConfigError(f"Unknown notation {notation!r}.", expected=" or ".join(NOTATIONS))
     is_model = isinstance(model_or_loss, Module)
+    if not callable(model_or_loss):
+        raise ConfigError(
+            "This cannot be explained.",
+            expected="a model, or a function that returns a loss",
+            found=type(model_or_loss).__name__,
+        )
     names = variable_names(model_or_loss)
     dtype = _dtype(model_or_loss)
     function: Callable[..., Any]
@@ -155,6 +161,10 @@ def _of_model(
     inputs = {"x": as_arrays(x, dtype)}
     if y is not None:
         inputs["y"] = as_arrays(y, dtype)
+    elif _takes_target(error):
+        raise ConfigError(
+            "The loss needs a target.", hint="Give y: what the model should have said for x."
+        )
     number = optimizer.steps.item() if isinstance(optimizer, Optimizer) else 0
     draw = fold_in(key(seed), number) if train else None
 
@@ -211,6 +221,19 @@ def _loss_function(loss: Any, model: Module) -> Callable[..., Any]:
     if name not in LOSSES:
         raise nearest("loss", str(loss), LOSSES)
     return LOSSES[name]
+
+
+def _takes_target(loss: Callable[..., Any]) -> bool:
+    """Whether a loss cannot do without a second argument."""
+    try:
+        found = inspect.signature(loss).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [
+        p for p in found
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]  # fmt: skip
+    return len(needed) > 1
 
 
 def _losses(loss: Any, is_model: bool) -> tuple[str, str]:

@@ -438,11 +438,11 @@ class Explanation:
 
         return to_latex(self, digits)
 
-    def to_html(self) -> str:
+    def to_html(self, digits: int = 6) -> str:
         """The explanation as one self-contained page."""
         from .html import to_html
 
-        found: str = to_html(self)
+        found: str = to_html(self, digits)
         return found
 
     def _repr_html_(self) -> str:

@@ -145,6 +145,12 @@ def record(
             expected="a model with parameters that are not frozen",
             hint="Make weights with cr.parameter(...), or unfreeze them.",
         )
+    if not any(id(w) in by_variable for w in learned.values()):
+        raise ConfigError(
+            "The loss depends on nothing that the optimizer changes.",
+            expected="an optimizer of the parameters of this model",
+            found=", ".join(list(learned)[:6]),
+        )
     nodes = {path: by_variable.get(id(w)) or placeholder(w.type, path, TRACE_BIT)
              for path, w in learned.items()}  # fmt: skip
     for path, w in learned.items():
@@ -313,10 +319,12 @@ def evaluate(
                 continue
             assert node.op.compute is not None
             operands = [values[source] for source in node.inputs]
+            if node.op.name in ("take", "take_along_axis") and operands[1].min(initial=0) < 0:
+                raise _out_of_range(node, operands, "")
             try:
                 values[node] = as_value(node.op.compute(np, *operands, **node.attributes))
             except IndexError as error:
-                raise _out_of_range(node, operands, error) from None
+                raise _out_of_range(node, operands, str(error)) from None
             for source in set(node.inputs) if keep is not None else ():
                 uses[source] -= 1
                 done = not uses[source] and source in new and source.op is not CONSTANT
@@ -342,12 +350,11 @@ def _missing(wanted: Iterable[Node], values: dict[Node, Any]) -> list[Node]:
     return order
 
 
-def _out_of_range(node: Node, operands: list[Any], error: IndexError) -> ChainruleError:
+def _out_of_range(node: Node, operands: list[Any], found: str) -> ChainruleError:
     """An index that is too large: usually the number of a class in the target."""
     indices = next((x for x in operands[1:] if x.dtype.kind in "iu"), None)
     axis = node.attributes.get("axis", 0)
     extent = node.inputs[0].type.shape[axis]
-    found = str(error)
     if indices is not None and indices.size:
         wrong = indices[(indices < 0) | (indices >= extent)].ravel()
         found = ", ".join(str(i) for i in np.unique(wrong)[:5].tolist())
