@@ -94,6 +94,14 @@ def test_the_page_says_the_numbers_of_the_textbook(browser: Any, tmp_path: Path)
         assert number in everything
 
 
+def test_as_many_digits_as_wanted(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(to_html(demo("houses"), digits=9), encoding="utf-8")
+    browser.get(file.as_uri())
+    browser.execute_script("Player.go(3)")
+    assert "0.584190523" in text(browser, "#text")  # σ(0.34)
+
+
 #: What a renderer prints: left = names = numbers = result.
 PRINTED = """
 const found = [];
@@ -532,7 +540,7 @@ def test_the_data_in_the_page_are_the_explanation() -> None:
             contribution["value"]["data"] = None
             if contribution["local"]:
                 contribution["local"]["data"] = None
-    assert page == data
+    assert page == {**data, "digits": 6}
 
 
 def test_sizes() -> None:

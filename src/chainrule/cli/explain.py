@@ -34,13 +34,13 @@ def explain(
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[MODEL]", help="A run folder, or a model file of a table.", show_default=False
+            metavar="MODEL", help="A run folder, or a model file of a table.", show_default=False
         ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             help="A table with the columns of the training and the target; - for standard input.",
             show_default=False,
         ),
@@ -169,7 +169,7 @@ def _explanation(
 
 def _rendered(told: Explanation, kind: str, digits: int) -> str:
     if kind == "html":
-        return told.to_html()
+        return told.to_html(digits)
     if kind == "json":
         import json
 

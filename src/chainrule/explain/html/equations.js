@@ -3,18 +3,18 @@ const Equations = (() => {
   const { format, nameNode, nameText } = Numbers;
 
   /** left = names = numbers = result. */
-  function one({ left, right, note }, digits = 6) {
+  function one({ left, right, note }) {
     const numberOf = Live.within(left, right);
     const isLone = right.kind !== "call";
     const written = (q, alone) => {
-      const text = format(q.of === "number" ? Numbers.parse(q.value) : numberOf(q), digits);
+      const text = format(q.of === "number" ? Numbers.parse(q.value) : numberOf(q));
       return alone || !(text.startsWith(Numbers.MINUS) || text.includes("·")) ? text : `(${text})`;
     };
     const named = (q, alone) =>
       q.of === "number" ? written(q, alone) : q.of === "rest" ? element("i", { text: q.symbol }) : link(q);
     const lines = [line("=", Numbers.write(right, named), "names")];
     if (!isLone) lines.push(line("=", Numbers.write(right, written), "numbers"));
-    lines.push(line("=", [element("b", { text: format(Live.number(left), digits) })], "result"));
+    lines.push(line("=", [element("b", { text: format(Live.number(left)) })], "result"));
     const isLong = nameText(left).length > 14;
     return element(
       "div",

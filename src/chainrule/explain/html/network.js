@@ -255,7 +255,7 @@ const Network = (() => {
   function weightLabel(weight, x, y) {
     const q = Player.shownOfWeight(weight),
       value = Live.number(q);
-    const text = q.of === "gradient" ? `∂ ${Numbers.format(value, 2)}` : short(value);
+    const text = q.of === "gradient" ? `${Numbers.slopeSign()} ${Numbers.format(value, 2)}` : short(value);
     const width = text.length * 7.6 + 6;
     return element(
       "g",
@@ -318,7 +318,10 @@ const Network = (() => {
     if (neuron.biases.length) {
       const [bias] = neuron.biases,
         now = Player.shownOfWeight(bias);
-      const text = now.of === "gradient" ? `∂ ${short(Live.number(now))}` : signed(Live.number(now));
+      const text =
+        now.of === "gradient"
+          ? `${Numbers.slopeSign()} ${short(Live.number(now))}`
+          : signed(Live.number(now));
       inside
         ? write(text, "bias beside", x + radius + 4, y + 5, () => Chosen.weight(bias))
         : write(text, "bias", x, under, () => Chosen.weight(bias));
@@ -326,7 +329,7 @@ const Network = (() => {
     }
     if (slope !== null)
       write(
-        `∂ ${Numbers.format(slope, inside ? 2 : 3)}`,
+        `${Numbers.slopeSign()} ${Numbers.format(slope, inside ? 2 : 3)}`,
         inside ? "gradient within" : "gradient",
         x,
         inside ? y + 22 : under,
@@ -485,7 +488,9 @@ const Network = (() => {
     };
     const value = size("value"),
       slope = size("gradient");
-    return [value, slope === null ? null : `∂ ${slope}`].filter((one) => one !== null).join("\u2003");
+    return [value, slope === null ? null : `${Numbers.slopeSign()} ${slope}`]
+      .filter((one) => one !== null)
+      .join("\u2003");
   }
 
   function drawBox(unit, left, right, high) {

@@ -21,6 +21,7 @@ const show = (place, ...children) => place.replaceChildren(...children.flat(Infi
 
 const Numbers = (() => {
   const MINUS = "−";
+  let significant = 6; // digits of numbers
   const UP = "⁰¹²³⁴⁵⁶⁷⁸⁹";
   const raised = (whole) =>
     (whole < 0 ? "⁻" : "") + [...String(Math.abs(whole))].map((digit) => UP[digit]).join("");
@@ -31,7 +32,7 @@ const Numbers = (() => {
   }
 
   /** A number with so many significant digits, as people write it. */
-  function format(value, digits = 6) {
+  function format(value, digits = significant) {
     if (value === null || value === undefined) return "–";
     if (typeof value === "boolean") return value ? "true" : "false";
     if (Number.isNaN(value)) return "NaN";
@@ -39,7 +40,7 @@ const Numbers = (() => {
     const size = Math.abs(value),
       sign = value < 0 ? MINUS : "";
     if (size !== 0 && (size < 1e-4 || size >= 1e9)) {
-      const [mantissa, power] = size.toExponential(Math.max(0, digits - 2)).split("e");
+      const [mantissa, power] = size.toExponential(Math.max(0, digits - 1)).split("e");
       return `${sign}${Number(mantissa)} · 10${raised(Number(power))}`;
     }
     return (
@@ -180,11 +181,17 @@ const Numbers = (() => {
 
   let notation = "leibniz",
     placeOf = (q) => q.place || [];
-  /** How names are written: "leibniz" or "delta", and which place of an element is said. */
-  const setNames = (name, place) => {
-    notation = name;
+
+  /** How numbers and names are written: significant digits, "leibniz" or "delta", and which place of
+      an element is said. */
+  function configure({ digits, notation: chosen }, place) {
+    significant = digits;
+    notation = chosen;
     placeOf = place;
-  };
+  }
+
+  /** What stands before the slope of the loss by a number. */
+  const slopeSign = () => (notation === "delta" ? "δ" : "∂");
 
   /** The name of an element as text: z1[0,2], ∂L/∂z1[0,2], w′. */
   function nameText(q) {
@@ -269,7 +276,8 @@ const Numbers = (() => {
     nameText,
     nameNode,
     write,
-    setNames,
+    configure,
+    slopeSign,
     MINUS,
   };
 })();

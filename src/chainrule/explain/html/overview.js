@@ -162,5 +162,26 @@ const Overview = (() => {
     );
   }
 
-  return { losses, flow, layers, notes };
+  /** The weights whose chains were asked for. */
+  function chains(explanation) {
+    const buttons = explanation.chains.map(({ weight }) =>
+      element("button", {
+        type: "button",
+        text: Numbers.nameText(weight),
+        click: () => Chosen.weight(weight),
+      }),
+    );
+    if (!buttons.length) return;
+    show(
+      byId("chains"),
+      element("h2", { text: "From one weight to the loss" }),
+      element("p", {
+        class: "note",
+        text: "How the loss changes with a single weight: every way, factor by factor. Any weight can be clicked; these were asked for:",
+      }),
+      element("p", { class: "buttons" }, buttons),
+    );
+  }
+
+  return { losses, flow, layers, notes, chains };
 })();

@@ -64,6 +64,7 @@ const Player = (() => {
   }
 
   function draw() {
+    byId("story").hidden = current > 0; // it has been read, and the drawing needs the room
     phases();
     text();
     Network.draw();
@@ -192,7 +193,8 @@ const Theme = (() => {
   Chains.setup(explanation);
   Chosen.setup(explanation);
   Network.setup(explanation);
-  Numbers.setNames(explanation.notation, Network.drawnPlace);
+  Numbers.configure(explanation, Network.drawnPlace);
+  for (const sign of document.querySelectorAll(".slope-sign")) sign.textContent = Numbers.slopeSign();
   Words.setup(explanation);
   Player.setup(explanation);
   Pictures.setup(explanation);
@@ -212,6 +214,7 @@ const Theme = (() => {
     explanation.story.map((text) => element("p", { text })),
   );
   Overview.layers(explanation);
+  Overview.chains(explanation);
   Overview.notes(explanation);
   Sliders.showAll();
   Theme.listen(redraw);

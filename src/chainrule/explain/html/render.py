@@ -39,21 +39,23 @@ SCRIPTS = (
 )
 
 
-def to_html(explanation: Explanation) -> str:
+def to_html(explanation: Explanation, digits: int = 6) -> str:
     """The explanation as one HTML page.
 
     Args:
         explanation: what `chainrule.explain` found.
+        digits: how many significant digits equations are written with; the page has them all.
 
     Returns:
         A complete document, to be saved with the encoding UTF-8 or shown in a frame.
     """
-    return page(explanation.to_json())
+    return page(explanation.to_json(), digits)
 
 
-def page(data: dict[str, Any]) -> str:
+def page(data: dict[str, Any], digits: int = 6) -> str:
     """The page for an explanation that is JSON data already."""
     data = {**data, "nodes": [_without_shares(node) for node in data["nodes"]]}
+    data["digits"] = digits
     style, script = _asset("page.css"), _script()
     fields = {
         "policy": "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
