@@ -164,6 +164,17 @@ class TestData:
         assert any("'askew' is no class" in sentence for sentence in said)
 
 
+def test_it_begins_with_the_weights_of_another_model(bars, bars_model):
+    place, _ = bars_model
+    said = []
+    options = ImageOptions(
+        epochs=1, backend="numpy", lr=1e-6, from_model=str(place / "run"), freeze=("network.body",)
+    )
+    result = train_images(bars, options, progress=False, say=said.append)
+    assert result.report["metrics"]["accuracy"] >= 0.8  # after an epoch that changes nothing
+    assert said[0].startswith("taken over: network")
+
+
 class TestBadFiles:
     def test_they_are_named(self, bars):
         (bars / "lying" / "007.png").write_bytes(b"")

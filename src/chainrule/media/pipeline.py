@@ -268,7 +268,7 @@ def _readable(job: _Job, reader: Reader, rows: Array) -> Array:
     noun = job.medium.look.noun
     if not job.options.skip_bad:
         first = next(iter(bad.values()))
-        more = f", and {len(bad) - 1:,} more {noun} like it" if len(bad) > 1 else ""
+        more = f", and {len(bad) - 1:,} more like it" if len(bad) > 1 else ""
         raise DataError(
             first.what,
             where=first.where,
