@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from .conftest import QUICK, flats
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -97,3 +102,18 @@ def test_a_training_begins_with_another_model(invoke, trained, place):
     wrong = invoke(*arguments, *QUICK, "--freeze", "layers.0")
     assert wrong.exit_code == 2
     assert "--from" in wrong.stderr
+
+
+def test_the_commands_of_the_page_run(invoke, place, monkeypatch):
+    page = (ROOT / "docs" / "learning_on.md").read_text(encoding="utf-8")
+    houses = pl.read_parquet(ROOT / "examples" / "data" / "house_prices.parquet")
+    houses.gather_every(300).write_csv(place / "houses.csv")
+    houses.gather_every(700, 7).write_csv(place / "few_houses.csv")
+    monkeypatch.setattr("chainrule.tables.recipe._EPOCHS", 1)
+    monkeypatch.setattr("chainrule.tables.recipe._UPDATES", 1)
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) == 4
+    for line in lines:
+        result = invoke(*shlex.split(line.removeprefix("$ chainrule ")))
+        assert result.exit_code == 0, f"{line}\n{result.output}"
