@@ -16,6 +16,9 @@ const Network = (() => {
   const nodeOf = (id) => explanation.nodes[id];
   const isLearned = (id) => nodeOf(id).role === "parameter";
   const narrow = () => byId("drawing").clientWidth < 560;
+  /** How much larger the letters of the page are than those that the drawing is made for. */
+  const scale = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 17;
+  const roomOf = () => byId("drawing").clientWidth / scale();
   /** Whether names stand inside the neurons, because there is no room around them. */
   const isDense = () => narrow() || neurons.rows > 3;
 
@@ -175,7 +178,7 @@ const Network = (() => {
 
   function drawNeurons() {
     const down = narrow(),
-      room = byId("drawing").clientWidth || 600,
+      room = roomOf() || 600,
       radius = isDense() ? 34 : 27;
     const step = down ? 116 : Math.max(96, Math.min(190, (room - 20) / neurons.columns));
     const gap = down ? Math.max(70, Math.min(150, (room - 10) / neurons.rows)) : isDense() ? 86 : 112;
@@ -201,7 +204,7 @@ const Network = (() => {
     for (const edge of edges) drawEdge(edge, below, above, largest, radius, labels);
     for (const neuron of neurons.values()) drawNeuron(neuron, above, radius);
     svg.append(below, above);
-    svg.style.maxWidth = `${width * 1.1}px`;
+    svg.style.maxWidth = `${width * 1.1 * scale()}px`;
     show(byId("drawing"), svg);
   }
 
@@ -420,7 +423,7 @@ const Network = (() => {
 
   function drawBoxes() {
     const { made, links } = units();
-    const width = Math.max(300, Math.min(byId("drawing").clientWidth || 420, 460)),
+    const width = Math.max(300, Math.min(roomOf() || 420, 460)),
       high = 56,
       gap = 26;
     const left = 34,
@@ -438,7 +441,7 @@ const Network = (() => {
     for (const link of links) svg.append(drawLink(link, made, left, right, high));
     for (const unit of made) svg.append(drawBox(unit, left, right, high));
     svg.style.width = "100%";
-    svg.style.maxWidth = `${width}px`;
+    svg.style.maxWidth = `${width * scale()}px`;
     show(byId("drawing"), element("div", { class: "scroller", tabindex: -1 }, svg));
     const current = svg.querySelector(".current");
     if (current) {

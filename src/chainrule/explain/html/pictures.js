@@ -163,6 +163,15 @@ const Pictures = (() => {
     };
   }
 
+  /** The channel with the largest number. */
+  function liveliest(map) {
+    let best = 0;
+    map.data.forEach((value, place) => {
+      if (Math.abs(value) > Math.abs(map.data[best])) best = place;
+    });
+    return best % map.c;
+  }
+
   function windows(node) {
     const { view } = node,
       image = imageOf(view.image),
@@ -170,7 +179,7 @@ const Pictures = (() => {
     if (!image || !map) return null;
     const look = lookOf(node, {
       example: 0,
-      channel: 0,
+      channel: liveliest(map),
       row: Math.floor(map.h / 2),
       column: Math.floor(map.w / 2),
     });
