@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.backends.c import blueprint
-from chainrule.backends.c.kernels import convolution_weights, direct, matmul, panels, winograd
+from chainrule.backends.c.kernels import (
+    convolution_weights,
+    direct,
+    matmul,
+    panels,
+    winograd,
+    winograd_weights,
+)
 from chainrule.backends.c.kernels.direct import strips
 from chainrule.backends.c.kernels.sliding import backward, forward
 from chainrule.backends.c.program import CProgram
@@ -215,6 +222,7 @@ def test_layers_of_networks():
 QUICK_ONES = [
     two(2, 9, 3, 16, 32), two(3, 8, 3, 64, 48), two(2, 7, 5, 32, 16), two(5, 14, 5, 16, 32),
     two(1, 6, 3, 128, 128, margin=0), two(33, 8, 3, 16, 16), two(4, 10, 3, 32, 16, margin=2),
+    two(3, 5, 3, 256, 48),
 ]  # fmt: skip
 
 
@@ -251,7 +259,7 @@ def test_other_processors_give_the_same_bits(name, monkeypatch):
     own = CProgram(graph, flags=QUICK)(arrays)
     target = matmul.TARGETS[name]
     monkeypatch.setattr(blueprint, "_makers", lambda: name)
-    for module in (panels, direct, winograd, convolution_weights):
+    for module in (panels, direct, winograd, winograd_weights, convolution_weights):
         monkeypatch.setattr(module, "native_target", lambda: target)
     program = CProgram(graph, flags=(*QUICK, "-Wno-psabi"))
     assert (f"cr_f32x{target.vector // 4}" in program.source) == (target.vector > 0)

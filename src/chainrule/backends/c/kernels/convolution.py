@@ -53,7 +53,7 @@ def _sums(
         else:
             weights = Weights(dtype, groups, depth, columns, taps)
             functions.append(pack(weights, sources[1], where, packed, back))
-            if len(phases) == 1 and fits(weights, axes):
+            if len(phases) == 1 and fits(dtype, groups, depth, columns, axes):
                 quick = Winograd(node, sources[0], where, axes, weights, packed)
                 functions += [quick.transformed(), quick.function()]
                 packed += weights.size + quick.size

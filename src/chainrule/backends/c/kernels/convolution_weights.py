@@ -21,9 +21,21 @@ from ..function import Function, Where
 from ..views import View
 from .direct import PATCH, copy_patch
 from .matmul import native_target
-from .panels import MULTIPLICATIONS, UNITS, Lines, chain, is_depthwise, pointer, zeros
+from .panels import (
+    MULTIPLICATIONS,
+    UNITS,
+    Lines,
+    chain,
+    gradient_kernel,
+    is_depthwise,
+    pointer,
+    sum_of_blocks,
+    zeros,
+)
 from .sliding import Axis, Geometry, Taps, forward, join
-from .tiles import ELEMENTS, fused, pieces
+from .tiles import ELEMENTS
+from .winograd import fits
+from .winograd_weights import WinogradWeights
 
 #: An image of fewer channels than this takes a row of the window as its channels.
 _FEW_CHANNELS = 12
@@ -38,13 +50,17 @@ def weights(node: Node, sources: list[View], where: Where) -> Function | None:
         return None
     if x.size == 0 or g.size == 0:
         return zeros(node, where)
-    return _Weights(node, x, g, where).functions()
+    geometry = Geometry.of(node.attributes, x.shape[1:-1], g.shape[1:-1], node.type.shape[:-2])
+    axes = forward(*geometry.numbers)
+    if fits(node.type.dtype.name, node.attributes["groups"], x.shape[-1], g.shape[-1], axes):
+        return WinogradWeights(node, x, g, where, axes).functions()
+    return _Weights(node, x, g, where, geometry).functions()
 
 
 class _Weights:
     """Writes the loops, and the sum of the blocks."""
 
-    def __init__(self, node: Node, x: View, g: View, where: Where) -> None:
+    def __init__(self, node: Node, x: View, g: View, where: Where, geometry: Geometry) -> None:
         self.node, self.x, self.g = node, x, g
         self.run = Function(where)
         self.out = Lines(self.run)
@@ -53,9 +69,6 @@ class _Weights:
         self.groups = node.attributes["groups"]
         self.depthwise = is_depthwise(View(node, 0, node.type.shape, ()), self.groups)
         self.channels, self.outputs = x.shape[-1], g.shape[-1]
-        geometry = Geometry.of(
-            node.attributes, x.shape[1:-1], g.shape[1:-1], node.type.shape[:-2]
-        )  # fmt: skip
         self.axes = forward(*geometry.numbers)
         each = node.type.shape[-2]
         self.merged = self.groups == 1 and each < _FEW_CHANNELS and geometry.window[2] > 1
@@ -133,20 +146,7 @@ class _Weights:
         if self.blocks == 1:
             return run
         run.scratch = -(-self.blocks * size * self.item // 64) * 64
-        return chain([run, self._total(run)])
-
-    def _total(self, run: Function) -> Function:
-        """The sum of the blocks."""
-        size = self.node.type.size
-        total = Function(run.where, scratch=run.scratch, extent=size, unit=64, grain=self.blocks)
-        y = total.writes(self.node)
-        total.line(f"const {self.c_type} *restrict part = (const {self.c_type} *)scratch;")
-        total.line("for (idx i = begin; i < end; i++) {")
-        total.line(f"{self.c_type} sum = part[i];", 2)
-        total.line(f"for (idx b = 1; b < {self.blocks}; b++) sum += part[b * {size} + i];", 2)
-        total.line(f"{y}[i] = sum;", 2)
-        total.line("}")
-        return total
+        return chain([run, sum_of_blocks(self.node, run, self.blocks)])
 
     def _images(self, x: str, g: str) -> None:
         """Images, planes, bands of rows and parts of rows go by."""
@@ -258,7 +258,7 @@ class _Weights:
     def _micro(self, rows: int, width: int) -> str:
         name = f"@_{rows}x{width}"
         self._add(
-            microkernel(
+            gradient_kernel(
                 name, self.dtype, list(range(rows)), [r * self.outputs for r in range(rows)],
                 width, self.lanes, self._pixel_steps(), False,
             )
@@ -296,7 +296,7 @@ class _Weights:
                     name = f"@_{tile}_{width}"
                     outputs = [element * self.columns for element in elements]
                     self._add(
-                        microkernel(
+                        gradient_kernel(
                             name, self.dtype, places, outputs, width, self.lanes,
                             self._pixel_steps(), True,
                         )
@@ -315,67 +315,3 @@ def _range(shift: int, axis: Axis) -> tuple[int, int]:
     """The outputs whose input at this shift is inside of the image: from, to."""
     low = max(-(shift // axis.stride), 0)
     return low, max(min((axis.extent - 1 - shift) // axis.stride + 1, axis.count), low)
-
-
-def microkernel(
-    name: str,
-    dtype: str,
-    inputs: list[int],
-    outputs: list[int],
-    width: int,
-    lanes: int,
-    steps: tuple[int, int, int, int],
-    depthwise: bool,
-) -> str:
-    """A C function that adds to a tile of the gradient what some rows of pixels contribute.
-
-    Args:
-        name: of the function.
-        dtype: of the elements.
-        inputs: where the inputs of the rows of the tile are, from that of the first.
-        outputs: where the rows of the tile are, from the first.
-        width: columns.
-        lanes: elements of the longest vector.
-        steps: elements from pixel to pixel and from row to row, of x and of g.
-        depthwise: whether each column reads a channel of its own, instead of all the same one.
-    """
-    c_type, short, item = ELEMENTS[dtype]
-    x_step, x_row, g_step, g_row = steps
-    vectors = [
-        (v, first, c_type if size == 1 else f"cr_{short}x{size}")
-        for v, (first, size) in enumerate(pieces(width, lanes, item))
-    ]
-    cells = [
-        (f"c{i}_{v}", kind, place + first)
-        for i, place in enumerate(outputs)
-        for v, first, kind in vectors
-    ]
-    products: list[str] = []
-    for i, place in enumerate(inputs):
-        if not depthwise:
-            products.append(f"const {c_type} a{i} = a[{place}];")
-        for v, first, kind in vectors:
-            wide = f"*(const {kind} *)(a + {place + first})"
-            products.append(f"{fused(f'c{i}_{v}', wide if depthwise else f'a{i}', f'b{v}', kind)};")
-    return "\n".join(
-        [
-            f"/* {len(inputs)} x {width}: w[i, j] += sum over pixels p of x[p, i] g[p, j] */",
-            f"static void {name}(const {c_type} *restrict x, const {c_type} *restrict g,",
-            f"    {c_type} *restrict w, idx high, idx wide, _Bool more)",
-            "{",
-            *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
-            "  for (idx r = 0; r < high; r++) {",
-            f"    const {c_type} *restrict a = x + r * {x_row}, *restrict b = g + r * {g_row};",
-            f"    for (idx p = 0; p < wide; p++, a += {x_step}, b += {g_step}) {{",
-            *(f"      const {kind} b{v} = *(const {kind} *)(b + {first});"
-              for v, first, kind in vectors),
-            *(f"      {line}" for line in products),
-            "    }",
-            "  }",
-            "  if (more) { /* what earlier pixels left */",
-            *(f"    {cell} += *(const {kind} *)(w + {place});" for cell, kind, place in cells),
-            "  }",
-            *(f"  *({kind} *)(w + {place}) = {cell};" for cell, kind, place in cells),
-            "}",
-        ]
-    )  # fmt: skip

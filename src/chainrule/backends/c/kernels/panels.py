@@ -236,3 +236,87 @@ def _products(
         f"      const {c_type} a{i} = a[{place}];",
         *(f"      {fused(f'c{i}_{v}', f'a{i}', f'w{v}', kind)};" for v, _, kind in vectors),
     ]
+
+
+def gradient_kernel(
+    name: str,
+    dtype: str,
+    inputs: list[int],
+    outputs: list[int],
+    width: int,
+    lanes: int,
+    steps: tuple[int, int, int, int],
+    depthwise: bool,
+) -> str:
+    """A C function that adds to a tile of the gradient what some rows of pixels contribute.
+
+    Args:
+        name: of the function.
+        dtype: of the elements.
+        inputs: where the inputs of the rows of the tile are, from that of the first.
+        outputs: where the rows of the tile are, from the first.
+        width: columns.
+        lanes: elements of the longest vector.
+        steps: elements from pixel to pixel and from row to row, of x and of g.
+        depthwise: whether each column reads a channel of its own, instead of all the same one.
+    """
+    c_type, short, item = ELEMENTS[dtype]
+    x_step, x_row, g_step, g_row = steps
+    vectors = [
+        (v, first, c_type if size == 1 else f"cr_{short}x{size}")
+        for v, (first, size) in enumerate(pieces(width, lanes, item))
+    ]
+    cells = [
+        (f"c{i}_{v}", kind, place + first)
+        for i, place in enumerate(outputs)
+        for v, first, kind in vectors
+    ]
+    products: list[str] = []
+    for i, place in enumerate(inputs):
+        if not depthwise:
+            products.append(f"const {c_type} a{i} = a[{place}];")
+        for v, first, kind in vectors:
+            wide = f"*(const {kind} *)(a + {place + first})"
+            products.append(f"{fused(f'c{i}_{v}', wide if depthwise else f'a{i}', f'b{v}', kind)};")
+    return "\n".join(
+        [
+            f"/* {len(inputs)} x {width}: w[i, j] += sum over pixels p of x[p, i] g[p, j] */",
+            f"static void {name}(const {c_type} *restrict x, const {c_type} *restrict g,",
+            f"    {c_type} *restrict w, idx high, idx wide, _Bool more)",
+            "{",
+            *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
+            "  for (idx r = 0; r < high; r++) {",
+            f"    const {c_type} *restrict a = x + r * {x_row}, *restrict b = g + r * {g_row};",
+            f"    for (idx p = 0; p < wide; p++, a += {x_step}, b += {g_step}) {{",
+            *(f"      const {kind} b{v} = *(const {kind} *)(b + {first});"
+              for v, first, kind in vectors),
+            *(f"      {line}" for line in products),
+            "    }",
+            "  }",
+            "  if (more) { /* what earlier pixels left */",
+            *(f"    {cell} += *(const {kind} *)(w + {place});" for cell, kind, place in cells),
+            "  }",
+            *(f"  *({kind} *)(w + {place}) = {cell};" for cell, kind, place in cells),
+            "}",
+        ]
+    )  # fmt: skip
+
+
+def sum_of_blocks(node: Node, run: Function, blocks: int) -> Function:
+    """The function that adds up the blocks that another left in the working memory.
+
+    Args:
+        node: the result.
+        run: the function that computes the blocks.
+        blocks: how many there are.
+    """
+    size, kind = node.type.size, ELEMENTS[node.type.dtype.name][0]
+    total = Function(run.where, scratch=run.scratch, extent=size, unit=64, grain=blocks)
+    y = total.writes(node)
+    total.line(f"const {kind} *restrict part = (const {kind} *)scratch;")
+    total.line("for (idx i = begin; i < end; i++) {")
+    total.line(f"{kind} sum = part[i];", 2)
+    total.line(f"for (idx b = 1; b < {blocks}; b++) sum += part[b * {size} + i];", 2)
+    total.line(f"{y}[i] = sum;", 2)
+    total.line("}")
+    return total
