@@ -21,11 +21,14 @@ from chainrule.audio import AudioOptions, train_audio
 
 PROGRAMS = ("espeak-ng",)
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
+ACCENTS = ("en-us", "en-gb", "en-gb-scotland")
 TIMBRES = (
-    *("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5"),
-    *("klatt", "klatt2", "klatt3", "klatt4", "adam", "Alex", "Alicia", "Andrea", "Andy", "Annie"),
-    *("antonio", "belinda", "benjamin", "boris", "caleb", "david", "Denis", "Diogo", "ed"),
+    *("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt"),
+    *("klatt2", "klatt3", "klatt4", "adam", "Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio"),
+    *("belinda", "benjamin", "boris", "caleb", "david", "Denis", "Diogo", "ed", "Gene", "Henrique"),
+    *("Hugo", "iven", "Jacky", "john", "kaukovalta", "Lee", "linda", "marcelo", "Marco", "Mario"),
+    *("max", "Michael", "michel", "miguel", "Mike", "norbert", "pablo", "paul", "pedro", "quincy"),
+    *("rob", "robert", "sandro", "shelby", "steph", "travis", "victor", "zac", "grandma", "anika"),
 )
 #: Words a minute, and the pitch from 0 to 99.
 MANNERS = ((140, 40), (185, 60))

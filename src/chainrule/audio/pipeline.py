@@ -32,7 +32,7 @@ _RATE, _SECONDS = 16_000, 10.0
 #: So many sounds give the statistics of the bands.
 _SAMPLE = 200
 #: Training takes at least so many updates, and so many epochs.
-_UPDATES, _EPOCHS, _MOST_EPOCHS = 2000, 10, 40
+_UPDATES, _EPOCHS, _MOST_EPOCHS = 1500, 10, 40
 _BATCH = 32
 _FULL_SCALE = 32768.0
 
