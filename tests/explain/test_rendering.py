@@ -136,6 +136,7 @@ def test_latex_compiles(notation, tmp_path):
 @pytest.mark.parametrize("name", DEMOS)
 def test_latex_and_markdown_are_well_formed(name):
     latex = to_latex(demo(name))
+    assert "[U+" not in latex  # a character that LaTeX does not know
     assert latex.isascii() or all(ord(c) < 0x250 for c in latex)
     for opening, closing in (("{", "}"), (r"\left", r"\right"), (r"\[", r"\]")):
         assert latex.count(opening) - latex.count("\\" + opening) == (

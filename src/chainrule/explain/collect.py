@@ -260,7 +260,7 @@ class Collector:
             left = self.quantity(node, index)
             right = self.elements.formula(node, index) if node.inputs else None
             if left is not None and right is not None:
-                forward.append(Equation(left, right, self._note(node, index)))
+                forward.append(Equation(left, right))
                 self.budget.numbers -= leaves(right)
             if node is not self.step.loss and node in self.step.gradients:
                 back = self.elements.backward(node, index)
@@ -274,10 +274,6 @@ class Collector:
         if self.budget.numbers <= 0 or size > 2_000_000:
             return ()
         return range(min(size, _ALL_ELEMENTS if size <= _ALL_ELEMENTS else _SOME_ELEMENTS))
-
-    def _note(self, node: Node, index: int) -> str:
-        time = self.step.time.get(node)
-        return "" if time is None else f"time step {time}"
 
     def _c(self, node: Node) -> str:
         if not self._show_c or node not in self.names.named:

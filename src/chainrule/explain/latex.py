@@ -28,7 +28,8 @@ _FOOT = "\\end{document}\n"
 _CHARACTERS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&",
     "#": r"\#", "$": r"\$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "←": r"$\leftarrow$", "−": "$-$", "·": r"$\cdot$", "∂": r"$\partial$", "σ": r"$\sigma$",
+    "←": r"$\leftarrow$",
+    "→": r"$\to$", "−": "$-$", "·": r"$\cdot$", "∂": r"$\partial$", "σ": r"$\sigma$",
     "δ": r"$\delta$", "β": r"$\beta$", "√": r"$\surd$", "½": r"$\tfrac12$", "²": r"${}^2$",
     "³": r"${}^3$", "Σ": r"$\Sigma$", "∞": r"$\infty$", "×": r"$\times$", "′": r"$'$",
     "≥": r"$\ge$", "≤": r"$\le$", "≠": r"$\neq$", "ᵗ": r"${}^t$", "₁": r"${}_1$",
@@ -76,7 +77,7 @@ def _set(part: Part) -> Iterator[str]:
 
 
 #: A side of more characters than this is broken before a plus or a dot.
-_LONG = 150
+_LONG = 120
 
 
 def _fitted(part: Formula) -> str:
@@ -117,7 +118,7 @@ def _character(c: str) -> str:
     known = _CHARACTERS.get(c)
     if known is not None:
         return known
-    return c if ord(c) < 0x250 else "?"
+    return c if ord(c) < 0x250 else f"[U+{ord(c):04X}]"
 
 
 def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:

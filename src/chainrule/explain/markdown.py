@@ -48,8 +48,8 @@ def aligned(sides: tuple[str, ...], note: str = "") -> str:
     if len(sides) <= 2:
         return " = ".join(sides) + note
     first, *others = sides
-    lines = [f"{first} &= {others[0]}{note}", *(f"&= {side}" for side in others[1:])]
-    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+    lines = [f"{first} &= {others[0]}", *(f"&= {side}" for side in others[1:])]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + note + "\n\\end{aligned}"
 
 
 def _prose(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def place_of(weight: str, path: str, shape: tuple[int, ...]) -> int | None:
     return int(np.ravel_multi_index(place, shape)) if place else 0
 
 
-def _unknown(name: str, path: str, known: Iterable[str]) -> ConfigError:
+def _unknown(name: str, path: str, known: Mapping[str, tuple[int, ...]]) -> ConfigError:
     paths = list(known)
     near = (
         difflib.get_close_matches(path, paths, 3, 0.4)
@@ -74,6 +74,6 @@ def _unknown(name: str, path: str, known: Iterable[str]) -> ConfigError:
         "There is no such weight.",
         expected=shown,
         found=repr(name),
-        hint=f"Did you mean {' or '.join(near)}? Write {near[0]}[0] or [0,0] for one element."
+        hint=f"Did you mean {' or '.join(write(one, (0,) * len(known[one])) for one in near)}?"
         if near else None,
     )  # fmt: skip
