@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from .kernels import (
     rows,
     scan,
 )
-from .loops import emit_loop
+from .loops import emit_loop, tile_statements
 from .memory import Plan
 from .prelude import prelude
 from .schedule import Schedule
@@ -237,7 +238,11 @@ def _function(kernel: Kernel, schedule: Schedule, plan: Plan) -> Function | None
     where = plan.places.__getitem__
     if kernel.is_loop:
         return emit_loop(kernel, schedule.views, where)
-    (node,) = kernel.nodes
+    node = kernel.nodes[0]
+    if kernel.tail:
+        tail = functools.partial(tile_statements, kernel, schedule.views)
+        kept = node in kernel.stores
+        return product.matmul(node, operands(node, schedule.views), where, tail, kept)
     return EMITTERS[node.op.name](node, operands(node, schedule.views), where)
 
 

@@ -26,6 +26,7 @@ class Kernel:
         stores: those of the nodes that others read, or that are results.
         body: the kernels of a step, if it is a loop over time or a call.
         chunks: how many parts of the batch go through that loop by themselves.
+        tail: what is computed from the elements of a matrix product, tile by tile.
     """
 
     nodes: list[Node]
@@ -33,6 +34,7 @@ class Kernel:
     stores: list[Node] = field(default_factory=list)
     body: Schedule | None = None
     chunks: int = 1
+    tail: list[Node] = field(default_factory=list)
 
     @property
     def reductions(self) -> list[Node]:

@@ -8,6 +8,7 @@ the shape decides: see `prelude.LANES`, and `_outer_reduction`, where each colum
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +47,18 @@ class _Access:
 class _Loop:
     """The axes, accesses and statements of a loop."""
 
-    def __init__(self, kernel: Kernel, views: dict[Node, View], function: Function) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        views: dict[Node, View],
+        function: Function,
+        given: Sequence[int] | None = None,
+        known: dict[Node, str] | None = None,
+    ) -> None:
         self.kernel = kernel
         self.function = function
-        shapes = loop_shapes(kernel.nodes)
-        axes = common_axes(shapes)
+        self.known = known or {}
+        axes = common_axes(loop_shapes(kernel.nodes)) if given is None else tuple(given)
         assert axes is not None
         self.extents = list(axes)
         reductions = kernel.reductions
@@ -58,7 +66,7 @@ class _Loop:
         if reductions:
             self.reduced = list(reduced_axes(reductions[0], axes))
         self.accesses: dict[View, _Access] = {}
-        own: set[Node] = set()
+        own: set[Node] = set(self.known)
         for node in kernel.nodes:
             for view in operands(node, views):
                 inside = view.base in own
@@ -68,7 +76,8 @@ class _Loop:
                     self.accesses[view] = _Access(view, strides, f"x{len(self.accesses)}")
             own.add(node)
         self.views = views
-        self._join()
+        if given is None:
+            self._join()
 
     def _join(self) -> None:
         """Join neighbouring axes that every buffer steps through as through one."""
@@ -96,7 +105,7 @@ class _Loop:
             place = subscript(view.offset, access.strides, index)
             line(f"const {kind} {access.variable} = {function.reads(view.base)}[{place}];", depth)
             loaded[view] = access.variable
-        names: dict[Node, str] = {}
+        names = dict(self.known)
         place = subscript(0, contiguous_strides(self.extents), index)
         for number, node in enumerate(self.kernel.nodes):
             sources = [self._operand(view, names, loaded) for view in operands(node, self.views)]
@@ -131,6 +140,30 @@ def subscript(offset: int, strides: Any, index: list[str]) -> str:
         elif stride:
             terms.append(f"{name} * {stride}" if stride > 0 else f"{name} * ({stride})")
     return " + ".join(terms) or "0"
+
+
+def tile_statements(
+    kernel: Kernel, views: dict[Node, View], function: Function, extents: Sequence[int]
+) -> tuple[list[str], list[str]]:
+    """What the tail of a matrix product does with an element ``$``, by its place g, i and j.
+
+    Args:
+        kernel: the product and its tail.
+        views: of all nodes.
+        function: gets the parameters.
+        extents: of the product: matrices, rows and columns.
+
+    Returns:
+        The statements, and the names of the buffers that are read in the place of the element.
+    """
+    product, index = kernel.nodes[0], ["g" if extents[0] > 1 else "0", "i", "j"]
+    kind = LOCAL_TYPES[product.type.dtype.name]
+    tail = Kernel(kernel.tail, True, [node for node in kernel.stores if node is not product])
+    loop = _Loop(tail, views, function, extents, {product: "y"})
+    before, function.body = function.body, [f"const {kind} y = $;"]
+    loop.element(index, 0)
+    lines, function.body = function.body, before
+    return lines, [function.reads(view.base) for view in loop.accesses if view.whole]
 
 
 def emit_loop(kernel: Kernel, views: dict[Node, View], where: Where) -> Function | None:

@@ -132,7 +132,8 @@ def _blocks(
                 continue
             last = last_use.get(node, number)
             old = next((o for o in overwritable if _alike(o, node)), None)
-            if old is not None and node.op.name not in REDUCTIONS:
+            early = node.op.name in REDUCTIONS or (bool(kernel.tail) and node is kernel.nodes[0])
+            if old is not None and not early:
                 overwritable.remove(old)
                 block = block_of[old]
                 block.nodes.append(node)
@@ -145,15 +146,18 @@ def _blocks(
 
 def _overwritable(kernel: Kernel, schedule: Schedule) -> Iterable[Node]:
     """What the kernel reads element by element, each just before it writes there."""
-    if not kernel.is_loop:
+    if not kernel.is_loop and not kernel.tail:
         node = kernel.nodes[0]
         position = IN_PLACE.get(node.op.name)
         reads = [(i, view) for i, view in enumerate(operands(node, schedule.views))]
         aligned = {view.base for i, view in reads if i == position and view.whole}
         return aligned - {view.base for i, view in reads if i != position}
     own = set(kernel.nodes)
-    reads_of_loop = [v for node in kernel.nodes for v in operands(node, schedule.views)]
+    loop = kernel.tail or kernel.nodes
+    reads_of_loop = [v for node in loop for v in operands(node, schedule.views)]
     other = {view.base for view in reads_of_loop if not view.whole}
+    if kernel.tail:
+        other |= {view.base for view in operands(kernel.nodes[0], schedule.views)}
     return dict.fromkeys(
         view.base for view in reads_of_loop if view.base not in own and view.base not in other
     )

@@ -10,6 +10,7 @@ import math
 
 from ...ir.node import Node
 from .kernel import REDUCTIONS, Kernel, loop_shapes, operands, reduced_axes
+from .kernels.product import has_tail, product_of, rows_go_first
 from .views import View, common_axes
 
 #: Computed where they are read rather than stored, for they follow quickly from what is stored.
@@ -74,7 +75,38 @@ class _Merger:
         for nodes in same.values():
             for other in nodes[1:]:
                 self._try(self.kernel_of[nodes[0]], self.kernel_of[other])
+        for node in alone:
+            if node.op.name == "matmul":
+                self._join_tail(self.kernel_of[node])
         return list(self.before)
+
+    def _join_tail(self, product: Kernel) -> None:
+        """Compute a loop that reads the elements of a product where they are made."""
+        for loop in sorted(self.after[product], key=self.position.__getitem__):
+            if self._is_tail(product.nodes[0], loop) and not self._apart(product, loop):
+                tail = loop.nodes
+                self._merge(product, loop)
+                product.nodes, product.tail = [product.nodes[0], *tail], tail
+                return
+
+    def _is_tail(self, product: Node, loop: Kernel) -> bool:
+        size = product_of(product)
+        if not loop.is_loop or loop.reductions or not has_tail(size):
+            return False
+        if len({node in self.early for node in (product, *loop.nodes)}) > 1:
+            return False
+        extents = (size.batch, size.m, size.n)
+        shapes = [*loop_shapes(loop.nodes), extents]
+        if len({math.prod(shape) for shape in shapes}) > 1:
+            return False
+        if common_axes(shapes) != tuple(extent for extent in extents if extent != 1):
+            return False
+        own = {product, *loop.nodes}
+        views = [view for node in loop.nodes for view in operands(node, self.views)]
+        reads_more = any(view.whole and view.size > 1 for view in views if view.base not in own)
+        if reads_more and not rows_go_first(size):
+            return False
+        return all(view.whole for view in views if view.base is product)
 
     def _join_sources(self, node: Node) -> None:
         for view in operands(node, self.views):

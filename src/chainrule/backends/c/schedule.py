@@ -20,6 +20,7 @@ from .chunks import by_chunks
 from .expressions import rule
 from .kernel import REDUCTIONS, Kernel, operands
 from .kernels import SPECIAL, WITH_BODY, may_stop
+from .kernels.product import is_in_one, product_of
 from .merge import CHEAP, merge
 from .pointwise import as_product
 from .toolchain import UnsupportedError
@@ -224,7 +225,7 @@ def _order(
         for node in kernel.nodes:
             for view in operands(node, views):
                 readers.setdefault(view.base, set()).add(kernel)
-                if not (view.whole and kernel.is_loop):
+                if not (view.whole and (kernel.is_loop or node in kernel.tail)):
                     unaligned.add((kernel, view.base))
                 source = kernel_of.get(view.base)
                 if source is not None and source is not kernel:
@@ -287,5 +288,7 @@ def _mark_stores(kernels: list[Kernel], views: dict[Node, View], outputs: list[N
         own = set(kernel.nodes)
         for node in kernel.nodes:
             needed |= {view.base for view in operands(node, views) if view.base not in own}
+        if kernel.tail and not is_in_one(product_of(kernel.nodes[0])):
+            needed.add(kernel.nodes[0])
     for kernel in kernels:
         kernel.stores = [node for node in kernel.nodes if node in needed]

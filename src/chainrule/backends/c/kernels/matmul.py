@@ -37,6 +37,8 @@ _PACKED_B = 1 << 19
 _PACKED_A = 1 << 16
 #: A matrix B of at most this many bytes stays in the first-level cache: it is read where it is.
 _SMALL_B = 1 << 14
+#: The same where an epilogue reads rows of other matrices.
+_SMALL_WITH_READS = 1 << 16
 #: Up to this many rows it does not pay to copy B.
 _FEW_ROWS = 128
 #: From these extents on it pays to copy a transposed A.
@@ -198,6 +200,18 @@ def plan_in_panels(product: Product, columns: int) -> Plan:
     return replace(default, rows=rows, columns=columns, panels=product.n, pack_a=0, by_rows=True)
 
 
+def plan_with_reads(product: Product, target: Target) -> Plan:
+    """The plan of a product whose epilogue reads more for every element.
+
+    With a small B rows go before columns, so that what is read lies together.
+    """
+    default = plan(product, target)
+    size, row = product.k * product.n * product.item, product.n * product.item
+    if size > _SMALL_WITH_READS or row % 2048 == 0 or product.transpose_b:
+        return default
+    return replace(default, panels=0, pack_a=0, by_rows=True)
+
+
 # ---- the text ----------------------------------------------------------------------------------
 
 
@@ -233,6 +247,8 @@ def emit(
     target: Target | None = None,
     chosen: Plan | None = None,
     epilogue: Sequence[str] = (),
+    kept: bool = True,
+    fetched: Sequence[str] = (),
 ) -> Text:
     """A product as C.
 
@@ -241,8 +257,11 @@ def emit(
         pointers: to operands and result, which must not overlap.
         target: the processor; by default that of this machine.
         chosen: the plan; by default `plan`.
-        epilogue: statements that are run for every finished element, in which ``c[i * n + j]``
-            (n as a number) is the element of row i and column j of matrix g of the batch.
+        epilogue: statements that are run for every finished element while its tile is in the
+            first-level cache: ``$`` is the element of row i and column j of matrix g of the batch.
+        kept: whether C is needed in memory besides. Without it `Plan.depth` must not be below k.
+        fetched: pointers to what the epilogue reads in the place of an element: is fetched
+            into the cache while the tile is computed.
     """
     names = ("i", "j")
     if (product.n == 1 and product.transpose_a) or (product.m == 1 and product.transpose_b):
@@ -251,8 +270,10 @@ def emit(
     if product.k == 1:  # vectors, which are their own transposes
         product = replace(product, transpose_a=False, transpose_b=False)
     target = target or native_target()
-    writer = _Writer(product, pointers, target, chosen or plan(product, target))
-    writer.epilogue, writer.names = epilogue, names
+    chosen = chosen or (plan_with_reads if fetched else plan)(product, target)
+    writer = _Writer(product, pointers, target, chosen)
+    writer.epilogue, writer.names, writer.kept = epilogue, names, kept
+    writer.fetched = fetched
     return writer.text()
 
 
@@ -271,10 +292,14 @@ class _Writer:
     Attributes:
         epilogue: statements for a finished element.
         names: what these call the row and the column.
+        kept: whether C is stored.
+        fetched: pointers to what the epilogue reads.
     """
 
     epilogue: Sequence[str] = ()
     names = ("i", "j")
+    kept = True
+    fetched: Sequence[str] = ()
 
     def __init__(self, product: Product, pointers: Pointers, target: Target, plan: Plan) -> None:
         self.product, self.pointers, self.plan = product, pointers, plan
@@ -349,7 +374,8 @@ class _Writer:
     def _matrix(self, first: str, last: str) -> None:
         """Units of one matrix."""
         p, c_type = self.product, self.product.c_type
-        for name, extent in (("a", p.m * p.k), ("b", p.k * p.n), ("c", p.m * p.n)):
+        extents = {"a": p.m * p.k, "b": p.k * p.n} | ({"c": p.m * p.n} if self.kept else {})
+        for name, extent in extents.items():
             const = "const " if name != "c" else ""
             move = f" + g * {extent}" if p.batch > 1 else ""
             pointer = getattr(self.pointers, name)
@@ -420,21 +446,38 @@ class _Writer:
         else:
             self._line("const idx r = t0, f = t1;")
         if plan.pack_a:
-            self._open("for (idx t = r; t < f; t++)")
+            self._each_tile()
             self._each_height(self._pack_a)
             self._close(self.depth - 1)
-        self._each_panel(self._tiles)
+        if self.fetched and not plan.panels:
+            self._each_tile()
+            self._each_panel(self._tile)
+        else:
+            self._each_panel(self._tiles)
         self._close(depth)
 
+    def _each_tile(self) -> None:
+        """For every tile of rows: its number t, its first row i."""
+        self._open("for (idx t = r; t < f; t++)")
+        shift = f" + (t < {self.more} ? t : {self.more})" if self.more else ""
+        self._line(f"const idx i = t * {self.low}{shift};")
+
     def _each_height(self, call: Callable[[int], str]) -> None:
-        """A call for tile t, with its first row i, according to how many rows it has."""
+        """A call for tile t, according to how many rows it has."""
         if not self.more:
-            self._line(f"const idx i = t * {self.low};")
             self._line(call(self.low))
         else:
-            self._line(f"const idx i = t * {self.low} + (t < {self.more} ? t : {self.more});")
             self._line(f"if (t < {self.more}) {call(self.low + 1)}")
             self._line(f"else {call(self.low)}")
+
+    def _fetch(self, j: str) -> None:
+        """Ask for what the epilogue reads."""
+        p = self.product
+        if self.fetched:
+            g = f"g * {p.m * p.n} + " if p.batch > 1 else ""
+            place = f"{g}(i + z) * {p.n} + {j}"
+            calls = " ".join(f"__builtin_prefetch({name} + {place});" for name in self.fetched)
+            self._line(f"for (idx z = 0; z < {self.low}; z++) {{ {calls} }}")
 
     def _a_block(self) -> str:
         """Where the rows of tile t begin."""
@@ -452,20 +495,35 @@ class _Writer:
 
     def _tiles(self, j: str, width: int, packed: str) -> None:
         """The tiles of one panel."""
+        self._each_tile()
+        self._tile(j, width, packed, open_block=False)
+        self._close(self.depth - 1)
+
+    def _tile(self, j: str, width: int, packed: str, open_block: bool = True) -> None:
+        """A tile of one panel."""
+        depth = self.depth
+        if open_block:
+            self._open("/* a tile */")
         plan, p = self.plan, self.product
         b, b_step = (packed, width) if plan.panels else (f"b + l * {p.n} + {j}", p.n)
         if p.in_panels:
             b = f"b + l * {p.n} + {j} * d"
 
-        def call(rows: int) -> str:
-            name = self._micro((rows, width), (1, rows) if plan.pack_a else p.a_strides, b_step)
-            return f"{name}({self._a_block()}, {b}, c + i * {p.n} + {j}, d, l > 0);"
+        tile = f"c + i * {p.n} + {j}" if self.kept else "tile"
+        c_step = p.n if self.kept else width
 
-        self._open("for (idx t = r; t < f; t++)")
+        def call(rows: int) -> str:
+            a_steps = (1, rows) if plan.pack_a else p.a_strides
+            name = self._micro((rows, width), a_steps, b_step, c_step)
+            return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0);"
+
+        if not self.kept:
+            self._line(f"{p.c_type} tile[{(self.low + bool(self.more)) * width}] CR_ALIGNED;")
+        self._fetch(j)
         self._each_height(call)
         if self.epilogue:
             self._finish(j, width)
-        self._close(self.depth - 1)
+        self._close(depth)
 
     def _finish(self, j: str, width: int) -> None:
         """The epilogue of the tile whose rows begin at i."""
@@ -476,18 +534,25 @@ class _Writer:
         row, column = self.names
         self._line(f"const idx i0 = i, i1 = i + {rows}, j0 = {j}, j1 = j0 + {width};")
         self._open(f"for (idx {row} = i0; {row} < i1; {row}++)")
+        self._line("#pragma GCC unroll 1")  # otherwise no loop is left to be vectorised
         self._open(f"for (idx {column} = j0; {column} < j1; {column}++)")
+        n = self.product.n
+        element = f"c[{row} * {n} + {column}]"
+        if not self.kept:
+            element = f"tile[({row} - i0) * {width} + {column} - j0]"
         for line in self.epilogue:
-            self._line(line)
+            self._line(line.replace("$", element))
         self._close(depth)
 
     # ---- the functions -------------------------------------------------------------------------
 
-    def _micro(self, tile: tuple[int, int], a_steps: tuple[int, int], b_step: int) -> str:
+    def _micro(
+        self, tile: tuple[int, int], a_steps: tuple[int, int], b_step: int, c_step: int
+    ) -> str:
         """The name of a function that computes a tile."""
         name = f"@_{tile[0]}x{tile[1]}"
         p = self.product
-        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_step, p.n)
+        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_step, c_step)
         self.functions[name] = text
         return name
 

@@ -3,38 +3,92 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ....ir.node import Node
 from ..expressions import C_TYPES
 from ..function import Function, Where
 from ..views import View
-from .matmul import Pointers, Product, emit, emit_panels, plan_in_panels
+from .matmul import (
+    Pointers,
+    Product,
+    emit,
+    emit_panels,
+    native_target,
+    plan,
+    plan_in_panels,
+    plan_with_reads,
+)
+from .tiles import ELEMENTS
 
 #: How many multiplications of a product take as long as one operation of a loop.
 _MULTIPLICATIONS = 4
 
 
-def matmul(node: Node, sources: list[View], where: Where) -> Function | None:
-    """C = A·B for every matrix of the batch."""
-    a = sources[0]
-    if node.type.size == 0:
-        return None
+#: From a function and the extents of a product to what is done with its elements, and the
+#: pointers to what is read in their places.
+Tail = Callable[[Function, tuple[int, int, int]], tuple[list[str], list[str]]]
+
+
+def product_of(node: Node) -> Product:
+    """Sizes and flags of a product."""
     ta, tb = node.attributes["transpose_a"], node.attributes["transpose_b"]
     m, n = node.type.shape[-2:]
-    k = a.shape[-2] if ta else a.shape[-1]
-    batch = math.prod(node.type.shape[:-2])
-    product = Product(m, n, k, ta, tb, batch, node.type.dtype.name)
+    k = node.inputs[0].type.shape[-2 if ta else -1]
+    return Product(m, n, k, ta, tb, math.prod(node.type.shape[:-2]), node.type.dtype.name)
+
+
+#: Tiles of fewer columns are too narrow for vectors in a loop over their elements.
+_NARROW = 16
+
+
+def has_tail(product: Product) -> bool:
+    """Whether more can be computed from its elements while a tile of them is in the cache."""
+    return product.dtype in ELEMENTS and product.m > 1 and product.n >= _NARROW and product.k > 0
+
+
+def rows_go_first(product: Product) -> bool:
+    """Whether tiles can be computed in an order in which whole rows of C come together.
+
+    Then what is computed from an element may read others in its place: in any other order the
+    reads would wait for memory more often than a loop of its own does.
+    """
+    return not plan_with_reads(product, native_target()).panels
+
+
+def is_in_one(product: Product) -> bool:
+    """Whether its sums are made in one go, so that nothing of it need be in memory."""
+    return product.k <= plan(product, native_target()).depth
+
+
+def matmul(
+    node: Node, sources: list[View], where: Where, tail: Tail | None = None, kept: bool = True
+) -> Function | None:
+    """C = A·B for every matrix of the batch.
+
+    Args:
+        node: the product.
+        sources: A and B.
+        where: places of values.
+        tail: what is done with the elements of a tile.
+        kept: whether C itself is needed, too.
+    """
+    if node.type.size == 0:
+        return None
+    product = product_of(node)
+    m, n, k, batch = product.m, product.n, product.k, product.batch
     function = Function(where)
     if k == 0:
         function.serial()
         function.line(f"for (idx i = 0; i < {node.type.size}; i++) {function.writes(node)}[i] = 0;")
         return function
     x, y = (_pointer(function, view) for view in sources)
-    pointers = Pointers(x, y, function.writes(node))
+    pointers = Pointers(x, y, function.writes(node) if kept else "")
     if not node.type.is_float:
         _plain(function, product, pointers)
         return function
-    text = emit(product, pointers)
+    epilogue, fetched = ([], []) if tail is None else tail(function, (batch, m, n))
+    text = emit(product, pointers, epilogue=epilogue, kept=kept, fetched=fetched)
     function.before += text.functions
     for depth, line in text.body:
         function.line(line, depth)

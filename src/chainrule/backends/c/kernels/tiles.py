@@ -32,6 +32,15 @@ MATMUL_C = (
     + _vector_types()
     + """
 
+/* Once loaded a vector stays in a register, rather than being read from memory at every use. */
+#if defined __x86_64__
+#define CR_REGISTER(v) __asm__("" : "+x"(v))
+#elif defined __aarch64__
+#define CR_REGISTER(v) __asm__("" : "+w"(v))
+#else
+#define CR_REGISTER(v) (void)(v)
+#endif
+
 /* a pair of vectors, shuffled */
 #if defined __clang__ || __GNUC__ >= 12
 #define CR_SHUFFLE(a, b, whole, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -150,6 +159,9 @@ def microkernel(
         const = "" if pointer == "c" else "const "
         return f"*({const}{kind} *)({pointer} + {offset})"
 
+    def keep(kind: str, name: str) -> str:
+        return f" CR_REGISTER({name});" if kind != c_type and rows > 1 else ""
+
     return "\n".join(
         [
             f"/* {rows} x {columns}: c[i, j] += a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... */",
@@ -161,7 +173,10 @@ def microkernel(
             *(f"    {cell} = {at(kind, 'c', offset)};" for cell, kind, offset in cells),
             "  }",
             "  for (idx l = 0; l < depth; l++) {",
-            *(f"    const {kind} b{v} = {at(kind, 'b', first)};" for v, first, kind in vectors),
+            *(
+                f"    {kind} b{v} = {at(kind, 'b', first)};{keep(kind, f'b{v}')}"
+                for v, first, kind in vectors
+            ),
             *(
                 line
                 for i in range(rows)
