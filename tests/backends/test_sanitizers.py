@@ -13,6 +13,7 @@ import chainrule
 PROGRAM = """
 import numpy as np
 import chainrule as cr
+from chainrule.backends.c import chunks, packing
 from chainrule.backends.c.program import CProgram
 from chainrule.backends.numpy import Program
 
@@ -68,6 +69,30 @@ def quick(x, w):
     return cr.value_and_grad(lambda x: cr.mean(cr.conv2d(x, w, padding="same") ** 2))(x)
 
 check(quick, *(r.standard_normal(shape).astype("f4") for shape in ((2, 7, 9, 16), (3, 3, 16, 32))))
+
+def loops(x, w):
+    def body(carry, x):
+        h, n = carry
+        h = cr.tanh(h @ w + x) * cr.sigmoid(x)
+        return (h, n + 1), h
+
+    def total(w, x):
+        (h, n), ys = cr.scan(body, (x[0], cr.as_tensor(0)), x, reverse=True)
+        return cr.sum(ys * ys) + cr.sum(cr.remat(cr.tanh)(h))
+
+    return cr.grad(total, argnums=(0, 1))(w, x)
+
+chunks._WORTH_THREADS, packing._SMALLEST = 0, 0
+check(loops, r.standard_normal((5, 8, 11)).astype("f4"), r.standard_normal((11, 11)).astype("f4"))
+
+def attention(q, k, v):
+    def total(q, k, v):
+        return cr.sum(cr.sin(cr.scaled_dot_product_attention(q, k, v, causal=True)))
+
+    return cr.value_and_grad(total, argnums=(0, 1, 2))(q, k, v)
+
+for n, m in ((21, 37), (70, 70)):
+    check(attention, *(r.standard_normal((2, e, d)) for e, d in ((n, 7), (m, 7), (m, 5))))
 print("clean")
 """
 

@@ -30,6 +30,8 @@ from .tiles import ELEMENTS, microkernel
 _FEW, _SOME, _MANY = 16, 32, 64
 #: From so many keys on blocks of `_FEW` do not pay, and blocks of `_MANY` fill the cache.
 _SHORT, _LONG = 256, 512
+#: From so many heads (of all sequences) on, each is worked on by one thread.
+_MANY_HEADS = 16
 #: Rows of a tile in registers; of one of keys, which has to divide a panel.
 _ROWS, _KEYS = 6, 4
 #: Buffers up to this many bytes are on the stack, larger ones in the scratch memory.
@@ -253,34 +255,42 @@ def attention(
         return _zeros(function, parts)
     q, k, v = (_pointer(function, view) for view in sources)
     blocks = -(-s.n // s.block)
-    function.extent = s.batch * blocks
-    function.grain = s.block * s.m * (s.d + s.e + 32) // 4
+    # A unit is a head, whose keys are copied once; or a block, where there are few heads.
+    units = 1 if s.batch >= _MANY_HEADS else blocks
+    function.extent = s.batch * units
+    function.grain = s.n * s.m * (s.d + s.e + 32) // 4 // units
     line("for (idx u = begin; u < end; u++) {")
-    line(f"const idx g = u / {blocks}, r = u % {blocks} * {s.block};", 2)
-    text.block(2)
-    line(f"const {s.kind} *restrict q = {q} + (g * {s.n} + r) * {s.d};", 2)
+    line(f"const idx g = u / {units}, first = u % {units} * {s.block};", 2)
     line(f"const {s.kind} *restrict k = {k} + g * {s.m * s.d};", 2)
     line(f"const {s.kind} *restrict v = {v} + g * {s.m * s.e};", 2)
     line("(void)v;", 2)
-    text.buffers({"turned": s.keys * s.d, "p": s.block * s.keys}, function.extent, "u")
-    if 0 in parts:
-        target = f"{function.writes(parts[0])} + (g * {s.n} + r) * {s.e}"
-        line(f"{s.kind} *restrict y = {target};", 2)
-    text.panels("k", s.d, "turned", "last", 2)
-    text.scores("q", s.d, "turned", "p", 2)
-    line(f"{s.kind} factors[{s.block}];", 2)
-    line("for (idx i = 0; i < rows; i++) {", 2)
-    text.limit(3)
+    sizes = {"turned": s.keys * s.d, "p": s.block * s.keys, "factors": s.block}
+    text.buffers(sizes, function.extent, "u")
+    if units == 1:
+        text.panels("k", s.d, "turned", str(s.m), 2)
+    end = s.n if units == 1 else f"first + 1 < {s.n} ? first + 1 : {s.n}"
+    line(f"const idx until = {end};", 2)
+    line(f"for (idx r = first; r < until; r += {s.block}) {{", 2)
+    text.block(3)
+    line(f"const {s.kind} *restrict q = {q} + (g * {s.n} + r) * {s.d};", 3)
+    if units > 1:
+        text.panels("k", s.d, "turned", "last", 3)
+    text.scores("q", s.d, "turned", "p", 3)
+    line("for (idx i = 0; i < rows; i++) {", 3)
+    text.limit(4)
     _softmax(function, s)
     if 1 in parts:
         sums = function.writes(parts[1])
-        line(f"{sums}[g * {s.n} + r + i] = limit ? top + cr_log{s.f}(total) : 0;", 3)
-    line("factors[i] = limit ? 1 / total : 0;", 3)
-    line("}", 2)
+        line(f"{sums}[g * {s.n} + r + i] = limit ? top + cr_log{s.f}(total) : 0;", 4)
+    line("factors[i] = limit ? 1 / total : 0;", 4)
+    line("}", 3)
     if 0 in parts:
-        text.weighted("p", "v", s.e, "y", 2)
-        line("for (idx i = 0; i < rows; i++)", 2)
-        line(f"for (idx c = 0; c < {s.e}; c++) y[i * {s.e} + c] *= factors[i];", 3)
+        target = f"{function.writes(parts[0])} + (g * {s.n} + r) * {s.e}"
+        line(f"{s.kind} *restrict y = {target};", 3)
+        text.weighted("p", "v", s.e, "y", 3)
+        line("for (idx i = 0; i < rows; i++)", 3)
+        line(f"for (idx c = 0; c < {s.e}; c++) y[i * {s.e} + c] *= factors[i];", 4)
+    line("}", 2)
     line("}")
     return text.finished()
 
@@ -289,18 +299,20 @@ def _softmax(function: Function, s: _Shape) -> None:
     """The largest score of row i, and exp(score - that); 0 where it may not look."""
     line = function.line
     short = ELEMENTS[s.dtype][1]
-    scale = s.factor
-    line(f"{s.kind} *restrict x = p + i * {s.keys};", 3)
-    line(f"{s.kind} tops[16], lanes[16] = {{0}};", 3)
-    line("for (int l = 0; l < 16; l++) tops[l] = -INFINITY;", 3)
-    line(f"for (idx j = 0; j < last; j++) x[j] *= {scale};", 3)
-    line("for (idx j = limit; j < last; j++) x[j] = -INFINITY;", 3)
-    line(f"cr_lanes_max_{short}(tops, x, last);", 3)
-    line(f"const {s.kind} top = limit ? cr_lanes_total_max_{short}(tops) : 0;", 3)
-    line(f"for (idx j = 0; j < last; j++) x[j] = cr_exp{s.f}(x[j] - top);", 3)
-    line(f"cr_lanes_sum_{short}(lanes, x, last);", 3)
-    line(f"const {s.kind} total = cr_lanes_total_sum_{short}(lanes);", 3)
-    line("(void)total;", 3)
+    scaled = s.scale > 0  # then the largest product is that of the largest number
+    line(f"{s.kind} *restrict x = p + i * {s.keys};", 4)
+    line(f"{s.kind} tops[16], lanes[16] = {{0}};", 4)
+    line("for (int l = 0; l < 16; l++) tops[l] = -INFINITY;", 4)
+    if not scaled:
+        line(f"for (idx j = 0; j < last; j++) x[j] *= {s.factor};", 4)
+    line("for (idx j = limit; j < last; j++) x[j] = -INFINITY;", 4)
+    line(f"cr_lanes_max_{short}(tops, x, last);", 4)
+    factor = f" * {s.factor}" if scaled else ""
+    line(f"const {s.kind} top = limit ? cr_lanes_total_max_{short}(tops){factor} : 0;", 4)
+    line(f"for (idx j = 0; j < last; j++) x[j] = cr_exp{s.f}(x[j]{factor} - top);", 4)
+    line(f"cr_lanes_sum_{short}(lanes, x, last);", 4)
+    line(f"const {s.kind} total = cr_lanes_total_sum_{short}(lanes);", 4)
+    line("(void)total;", 4)
 
 
 def _zeros(function: Function, parts: dict[int, Node]) -> Function:
