@@ -87,3 +87,39 @@ def test_a_model_of_another_kind_is_an_error(tmp_path):
     begun = module.Options(target="y", time="day", from_model=str(tmp_path / "m"), epochs=1)
     with pytest.raises(ChainruleError, match="Nothing of the other model fits"):
         module.train(str(tmp_path / "s.csv"), begun, progress=False)
+
+
+def test_pictures_and_texts_to_label_next(tmp_path):
+    """All strategies, on a folder with a picture that cannot be read."""
+    from PIL import Image
+
+    from chainrule.kinds import load_predictor
+    from chainrule.kinds.labelling import next_rows
+
+    g = np.random.default_rng(0)
+    for name, level in (("dark", 40), ("light", 200)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = g.integers(level - 30, level + 30, (12, 12)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "train" / name / f"{i}.png")
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    for i in range(6):
+        Image.fromarray(np.full((12, 12), 40 * i, np.uint8)).save(pool / f"{i}.png")
+    (pool / "2a.png").write_bytes(b"no picture")
+    images = module_of("images")
+    chosen = images.Options(epochs=1, backend="numpy")
+    images.train(str(tmp_path / "train"), chosen, progress=False).save(tmp_path / "m")
+    predictor = load_predictor(tmp_path / "m")
+    for strategy in ("margin", "entropy", "coreset", "random"):
+        found = next_rows(predictor, str(pool), 3, strategy)
+        assert found.height == 3
+        assert not found["file"].str.contains("2a").any()
+        for row, file in found.select("row", "file").rows():
+            assert sorted(p.name for p in pool.iterdir())[row - 1] in file
+    text = module_of("text")
+    texts(["a", "b"], 0).write_csv(tmp_path / "t.csv")
+    chosen = text.Options(target="k", epochs=1, backend="numpy")
+    text.train(str(tmp_path / "t.csv"), chosen, progress=False).save(tmp_path / "t")
+    found = next_rows(load_predictor(tmp_path / "t"), ["good", "poor", "the of"], 2, "coreset")
+    assert found.height == 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..active import STRATEGIES, Choice, label_next
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,8 +63,14 @@ def next_rows(
     pool, labelled, places = _parts(predictor, pool, say)
     predicted = predictor.predict(pool, proba=True, say=say)
     names = [name for name in predicted.columns if name.startswith(_PROBABILITY)]
+    readable = predicted["prediction"].is_not_null().to_numpy()  # a file may be damaged
+    if not readable.all():
+        places = np.flatnonzero(readable) if places is None else places[readable]
+        predicted = predicted.filter(readable)
     probabilities = predicted.select(names).to_numpy() if names else None
     activations = None if chosen == "random" else _activations(predictor, pool)
+    if activations is not None:
+        activations = activations[readable]
     if chosen == "coreset" and activations is None:
         raise ConfigError(
             "This model has no hidden layer to compare rows by.", expected="entropy, margin, random"
@@ -117,8 +123,6 @@ def _parts(
 def _activations(predictor: Any, source: Any) -> Array | None:
     """The last hidden layer's, where the kind of data offers them."""
     found: Array | None = predictor.hidden(source) if hasattr(predictor, "hidden") else None
-    if found is not None and not np.isfinite(found).all():
-        raise DataError("The activations of the last hidden layer are not all finite.")
     return found
 
 

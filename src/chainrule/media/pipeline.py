@@ -544,8 +544,21 @@ class MediaPredictor:
         assert files.target is not None
         return judge(self.schema.target.task, files.target[good], found)
 
-    def _predicted(self, files: Files, say: Say) -> tuple[Array, Array]:
+    def hidden(self, source: Any) -> Array | None:
+        """What goes into the last layer: (files, features), NaN for files that cannot be read."""
+        files = find_files(source, self._medium.look)
+        if self.saved.last_layer is None:
+            return None
+        found, good = self._predicted(files, lambda sentence: None, self.saved.hidden)
+        result = np.full((len(files), found.shape[1]), np.nan, found.dtype)
+        result[good] = found
+        return result
+
+    def _predicted(
+        self, files: Files, say: Say, compute: Callable[[Array], Any] | None = None
+    ) -> tuple[Array, Array]:
         """Predictions for the files that can be read, and which these are."""
+        compute = compute or self.saved.predict
         medium, schema = self._medium, self.schema
         bad: list[DataError] = []
         parts: list[Array] = []
@@ -558,7 +571,7 @@ class MediaPredictor:
             bad += wrong.values()
             kept = [row for row in range(len(paths)) if row not in wrong]
             if kept:
-                parts.append(self.saved.predict(reader(kept)))
+                parts.append(compute(reader(kept)))
                 good += [start + row for row in kept]
         for error in bad[:_NAMED]:
             say(f"{error.where} cannot be used: {error.found}")

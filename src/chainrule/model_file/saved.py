@@ -90,6 +90,12 @@ class SavedModel:
         """
         return self.compute(self._take(inputs))
 
+    @functools.cached_property
+    def last_layer(self) -> int | None:
+        """The axis that counts the rows in what goes into the last layer; None without a layer."""
+        two, three = (last_hidden(self.graph(rows)) for rows in (2, 3))
+        return row_axis(two, three) if two is not None and three is not None else None
+
     def hidden(self, *inputs: Any) -> Array | None:
         """What goes into the last layer: the network's own picture of each row.
 
@@ -100,9 +106,7 @@ class SavedModel:
             (rows, features), or None if the model has no last layer that multiplies by weights.
         """
         arrays = self._take(inputs)
-        pair = [self.graph(rows) for rows in (2, 3)]
-        nodes = [last_hidden(graph) for graph in pair]
-        axis = row_axis(nodes[0], nodes[1]) if nodes[0] and nodes[1] else None
+        axis = self.last_layer
         if axis is None:
             return None
         parts = []

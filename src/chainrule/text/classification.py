@@ -447,6 +447,12 @@ class TextClassifier:
         column = text_column(frame, None, [self.schema.column or ""], source=source_name(source))
         return _texts(frame, column), []
 
+    def hidden(self, source: Any) -> Array | None:
+        """What goes into the last layer: (texts, features)."""
+        texts, _ = self._read(source)
+        inputs, _ = encode_texts(texts, self.schema.words, self.schema.shape.context)
+        return self.saved.hidden(inputs)
+
     def _probabilities(self, texts: list[str], say: Say) -> Array:
         inputs, longer = encode_texts(texts, self.schema.words, self.schema.shape.context)
         if longer:
