@@ -15,6 +15,8 @@ from .kernel import Kernel, operands
 from .kernels import (
     SPECIAL,
     WITH_BODY,
+    WITH_PARTS,
+    attention,
     bags,
     convolution,
     convolution_weights,
@@ -65,7 +67,13 @@ EMITTERS: dict[str, Emitter] = {
     "max_pool_scatter": pooling.max_pool_scatter,
     "max_pool_gather": pooling.max_pool_gather,
 }
-assert set(EMITTERS) == SPECIAL - WITH_BODY
+#: For operations with several results: given the parts that are stored, by number.
+WITH_PARTS_EMITTERS = {
+    "attention": attention.attention,
+    "attention_gradients": attention.gradients,
+}
+assert set(WITH_PARTS_EMITTERS) == WITH_PARTS
+assert set(EMITTERS) == SPECIAL - WITH_BODY - WITH_PARTS
 
 
 #: Operations on single elements, below which other threads are not woken: about 20 µs.
@@ -238,11 +246,14 @@ def _function(kernel: Kernel, schedule: Schedule, plan: Plan) -> Function | None
     where = plan.places.__getitem__
     if kernel.is_loop:
         return emit_loop(kernel, schedule.views, where)
-    node = kernel.nodes[0]
+    node, *results = kernel.nodes
     if kernel.tail:
         tail = functools.partial(tile_statements, kernel, schedule.views)
         kept = node in kernel.stores
         return product.matmul(node, operands(node, schedule.views), where, tail, kept)
+    if node.op.name in WITH_PARTS:
+        parts = {part.attributes["index"]: part for part in results if part in kernel.stores}
+        return WITH_PARTS_EMITTERS[node.op.name](node, parts, operands(node, schedule.views), where)
     return EMITTERS[node.op.name](node, operands(node, schedule.views), where)
 
 

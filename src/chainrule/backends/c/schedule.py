@@ -94,7 +94,7 @@ def schedule(
     if fuse:
         apart = _early(Graph(graph.inputs, outputs), guards) if donated else set()
         kernels = merge(kernels, views, apart)
-    kernels, overwritten = _order(kernels, views, nodes, wanted, watched)
+    kernels, overwritten = _order(kernels, views, nodes, wanted, watched, outputs)
     _mark_stores(kernels, views, outputs)
     return Schedule(kernels, views, graph.inputs, outputs, overwritten, watched)
 
@@ -107,8 +107,8 @@ def _add_bodies(kernels: list[Kernel], nodes: Sequence[Node], fuse: bool) -> Non
             parts.setdefault(node.inputs[0], []).append(node)
     for kernel in kernels:
         (node,) = kernel.nodes
+        kernel.nodes += parts.get(node, [])
         if node.op.name in WITH_BODY:
-            kernel.nodes += parts.get(node, [])
             body, kernel.chunks = by_chunks(node, toolchain.threads_wanted())
             kernel.body = schedule(body, {}, fuse=fuse)
 
@@ -210,6 +210,7 @@ def _order(
     nodes: Sequence[Node],
     donated: dict[Node, Node],
     guards: list[Node],
+    outputs: list[Node],
 ) -> tuple[list[Kernel], dict[Node, Node]]:
     """The kernels, sources first; and the donated inputs that can be overwritten in place.
 
@@ -242,7 +243,8 @@ def _order(
             before[writer] |= others
             overwritten[old] = new
     place = {node: number for number, node in enumerate(nodes)}
-    return _topological(kernels, before, place), overwritten
+    memory = _Memory(kernels, views, outputs)
+    return _topological(kernels, before, place, memory), overwritten
 
 
 def _depends(kernel: Kernel, on: Kernel, before: dict[Kernel, set[Kernel]]) -> bool:
@@ -258,9 +260,16 @@ def _depends(kernel: Kernel, on: Kernel, before: dict[Kernel, set[Kernel]]) -> b
 
 
 def _topological(
-    kernels: list[Kernel], before: dict[Kernel, set[Kernel]], place: dict[Node, int]
+    kernels: list[Kernel],
+    before: dict[Kernel, set[Kernel]],
+    place: dict[Node, int],
+    memory: _Memory,
 ) -> list[Kernel]:
-    """Sources first, otherwise in the order of the graph."""
+    """Sources first, otherwise in the order of the graph, but at once what frees memory.
+
+    So the gradient of a weight is computed as soon as it can be, and used up by the weight's
+    update, rather than that all of them, or what they are computed from, wait for the end.
+    """
     waiting = {kernel: len(sources) for kernel, sources in before.items()}
     after: dict[Kernel, list[Kernel]] = {kernel: [] for kernel in kernels}
     for kernel, sources in before.items():
@@ -270,16 +279,64 @@ def _topological(
     rank = {kernel: number for number, kernel in by_rank.items()}
     ready = [rank[kernel] for kernel in kernels if not waiting[kernel]]
     heapq.heapify(ready)
-    order = []
+    freeing: list[int] = []
+    order: list[Kernel] = []
+    done: set[Kernel] = set()
     while ready:
-        kernel = by_rank[heapq.heappop(ready)]
+        number = heapq.heappop(freeing) if freeing else heapq.heappop(ready)
+        kernel = by_rank[number]
+        if kernel in done:
+            continue
+        done.add(kernel)
         order.append(kernel)
+        changed = memory.run(kernel)
         for later in after[kernel]:
             waiting[later] -= 1
             if not waiting[later]:
                 heapq.heappush(ready, rank[later])
+                changed.append(later)
+        for other in changed:
+            if other not in done and not waiting[other] and memory.growth(other) <= 0:
+                heapq.heappush(freeing, rank[other])
     assert len(order) == len(kernels)
     return order
+
+
+class _Memory:
+    """What kernels take and free in the order in which they run."""
+
+    def __init__(
+        self, kernels: list[Kernel], views: dict[Node, View], outputs: Sequence[Node]
+    ) -> None:
+        self._reads: dict[Kernel, set[Node]] = {}
+        self._readers: dict[Node, set[Kernel]] = {}
+        made = {node for kernel in kernels for node in kernel.nodes}
+        for kernel in kernels:
+            bases = {view.base for node in kernel.nodes for view in operands(node, views)}
+            self._reads[kernel] = (bases & made) - set(kernel.nodes) - set(outputs)
+            for base in self._reads[kernel]:
+                self._readers.setdefault(base, set()).add(kernel)
+
+    def growth(self, kernel: Kernel) -> int:
+        """Bytes that are taken, less those that are free afterwards."""
+        taken = sum(_bytes(node) for node in kernel.nodes if node in self._readers)
+        return taken - sum(map(_bytes, self._last_read(kernel)))
+
+    def _last_read(self, kernel: Kernel) -> list[Node]:
+        return [node for node in self._reads[kernel] if self._readers[node] == {kernel}]
+
+    def run(self, kernel: Kernel) -> list[Kernel]:
+        """Take note that a kernel has run; those that now are the only readers of something."""
+        only: list[Kernel] = []
+        for node in self._reads[kernel]:
+            self._readers[node].discard(kernel)
+            if len(self._readers[node]) == 1:
+                only += self._readers[node]
+        return only
+
+
+def _bytes(node: Node) -> int:
+    return node.type.size * node.type.dtype.itemsize
 
 
 def _mark_stores(kernels: list[Kernel], views: dict[Node, View], outputs: list[Node]) -> None:

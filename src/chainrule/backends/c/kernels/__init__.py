@@ -14,12 +14,15 @@ SPECIAL = frozenset(
         "random_bits", "fold_in",
         "convolution", "transposed_convolution", "convolution_weights",
         "sum_pool", "sum_unpool", "max_pool", "max_pool_scatter", "max_pool_gather",
-        "scan", "call", "panels", "panel_product",
+        "scan", "call", "panels", "panel_product", "attention", "attention_gradients",
     }
 )  # fmt: skip
 
 #: Those that hold a graph and give several results.
 WITH_BODY = frozenset({"scan", "call"})
+
+#: Those that give several results.
+WITH_PARTS = frozenset({"attention", "attention_gradients"})
 
 #: Those that may write their result over an operand, with its position.
 IN_PLACE = {"scatter_add": 0, "add_along_axis": 0}
