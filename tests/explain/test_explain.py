@@ -8,6 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ChainruleError, ConfigError, DataError, DerivativeError, ModelFileError
 from chainrule.explain.checker import check
+from chainrule.explain.demos import demo
 from chainrule.explain.tables import explain_rows
 from chainrule.explain.text import to_text
 
@@ -86,10 +87,7 @@ def test_loops_are_told_step_by_step():
 
 
 def test_pictures_are_told_as_what_they_are():
-    told = cr.explain(
-        cr.models.lenet().initialize(0), floats(1, 28, 28, 1), CLASSES[:1], loss="cross_entropy"
-    )
-    kinds = {(node.view or {}).get("kind") for node in told.nodes}
+    kinds = {(node.view or {}).get("kind") for node in demo("cnn").nodes}
     assert {"convolution", "pooling"} <= kinds
     make, x, y, loss = MODELS["transformer"]
     seen = [
@@ -229,8 +227,8 @@ def test_data_that_do_not_fit():
         cr.explain(model, floats(2, 2), np.array([0, -1]), loss="cross_entropy")
     with pytest.raises(ConfigError, match="needs a target"):
         cr.explain(model, floats(2, 2), loss="cross_entropy")
+    other = cr.optim.SGD(cr.nn.Linear(2, 3).initialize(0))
     with pytest.raises(ConfigError, match="depends on nothing that the optimizer changes"):
-        other = cr.optim.SGD(cr.nn.Linear(2, 3).initialize(0))
         cr.explain(model, floats(2, 2), CLASSES, loss="cross_entropy", optimizer=other)
     with pytest.raises(ConfigError, match="cannot be explained"):
         cr.explain(3)
@@ -258,14 +256,18 @@ def table(rows=60):
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory):
     path = tmp_path_factory.mktemp("explain") / "model.safetensors"
-    options = cr.tables.TableOptions(target="price", epochs=2, hidden=(4,), members=2)
+    options = cr.tables.TableOptions(
+        target="price", epochs=2, hidden=(4,), members=2, backend="numpy"
+    )
     cr.tables.train_table(table(), options, progress=False).save(path)
     return path
 
 
 @pytest.mark.parametrize("target", ["price", "city"])
 def test_rows_of_a_table_start_with_their_raw_cells(target, tmp_path):
-    options = cr.tables.TableOptions(target=target, epochs=2, hidden=(4,), members=2)
+    options = cr.tables.TableOptions(
+        target=target, epochs=2, hidden=(4,), members=2, backend="numpy"
+    )
     path = tmp_path / "model.safetensors"
     cr.tables.train_table(table(), options, progress=False).save(path)
     told = explain_rows(path, table(), [17, 3])
