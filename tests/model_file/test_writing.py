@@ -463,3 +463,17 @@ def test_an_operation_of_a_user_needs_its_declaration(path: Path) -> None:
         del _operations["test_triple"]
     with pytest.raises(ModelFileError, match="Unknown operation 'test_triple'"):
         cr.load(path)
+
+
+def test_many_rows_are_computed_by_a_native_program(tmp_path, monkeypatch):
+    layers = cr.nn.Linear(3, 32), cr.nn.Tanh(), cr.nn.Linear(32, 2)
+    model = cr.nn.Sequential(*layers).initialize(0)
+    x = np.random.default_rng(0).normal(size=(10_000, 3)).astype(np.float32)
+    cr.save(tmp_path / "model.safetensors", model, x[:2])
+    saved = cr.load(tmp_path / "model.safetensors")
+    expected = saved.predict(x)
+    monkeypatch.setattr("chainrule.model_file.saved._WORTH_BUILDING", 1e6)
+    np.testing.assert_allclose(saved.predict(x), expected, rtol=1e-4, atol=1e-6)
+    assert saved._native is not None
+    monkeypatch.setenv("CHAINRULE_CC", "")
+    assert cr.load(tmp_path / "model.safetensors").predict(x).shape == (10_000, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,10 +12,13 @@ from ..any_rows import Template
 from ..backends.numpy import Program
 from ..errors import DataError, ModelFileError
 from ..ir.graph import Graph
-from ..ir.types import Type, type_of
+from ..ir.types import Record, Type, type_of
 from ..tensor import Array
 from .format import leaves_of, restore
 from .hidden import last_hidden, row_axis, rows_first
+
+if TYPE_CHECKING:
+    from ..backends.c.program import CProgram
 
 #: For one row no node may have more elements than this, or than the largest array of the file.
 MAX_ELEMENTS = 2**28
@@ -24,6 +27,8 @@ _MAX_ROWS = 4096
 _CHUNK_ELEMENTS = 2**22
 #: Programs that are kept, one for each number of rows.
 _PROGRAMS = 8
+#: From so many elements and multiplications on, some seconds, it pays to build a native program.
+_WORTH_BUILDING = 5e10
 
 
 class SavedModel:
@@ -138,16 +143,35 @@ class SavedModel:
         return arrays
 
     def compute(self, arrays: list[Array]) -> Array:
-        """The outputs for arrays that are of the right types, in the order of `inputs`."""
-        rows = len(arrays[0])
+        """The outputs for arrays that are of the right types, in the order of `inputs`.
+
+        Many rows are computed by a native program, if there is a compiler.
+        """
+        rows, most = len(arrays[0]), self._rows_at_once
         result = np.empty((rows, *self.output.shape[1:]), self.output.dtype)
-        for start in range(0, rows, self._rows_at_once):
-            part = [array[start : start + self._rows_at_once] for array in arrays]
-            result[start : start + len(part[0])] = self._compute_part(part)
+        worth = rows * _work(self._sample) > _WORTH_BUILDING
+        native = self._native if worth else None
+        for start in range(0, rows, most):
+            part = [array[start : start + most] for array in arrays]
+            count = len(part[0])
+            if native is not None:  # it takes as many rows as it was built for
+                part = [array.take(range(most), 0, mode="clip") for array in part]
+            found = self._compute_part(part, native or self._program(len(part[0])))
+            result[start : start + count] = found[:count]
         return result
 
-    def _compute_part(self, arrays: list[Array]) -> Array:
-        graph, run = self._program(len(arrays[0]))
+    @functools.cached_property
+    def _native(self) -> CProgram | None:
+        from ..backends.c.program import CProgram
+        from ..backends.c.toolchain import CompilerError, UnsupportedError
+
+        try:
+            return CProgram(self.graph(self._rows_at_once))
+        except (CompilerError, UnsupportedError):
+            return None
+
+    def _compute_part(self, arrays: list[Array], run: Program | CProgram) -> Array:
+        graph = run.graph
         try:
             (result,) = run(arrays)
             if type_of(result) != graph.outputs[0].type:
@@ -160,9 +184,8 @@ class SavedModel:
             ) from error
         return result
 
-    def _make_program(self, rows: int) -> tuple[Graph, Program]:
-        graph = self.graph(rows)
-        return graph, Program(graph)
+    def _make_program(self, rows: int) -> Program:
+        return Program(self.graph(rows))
 
     def graph(self, rows: int) -> Graph:
         """The forward pass as a graph, for this number of rows (at least 1)."""
@@ -209,3 +232,15 @@ def _convert(value: Any, kind: Type, name: str) -> Array:
         raise DataError("An input cannot be converted to what the model takes.", where=name,
                         expected=kind.dtype.name, found=given.dtype.name)  # fmt: skip
     return cast(Array, array)
+
+
+def _work(graph: Graph) -> int:
+    """Elements that are computed, and multiplications of products."""
+    work = 0
+    for node in graph.nodes:
+        if node.inputs and not isinstance(node.type, Record):
+            work += node.type.size
+            if node.op.name == "matmul":
+                axis = -2 if node.attributes["transpose_a"] else -1
+                work += node.type.size * node.inputs[0].type.shape[axis]
+    return work
