@@ -13,6 +13,8 @@ import pytest
 def browser() -> Iterator[Any]:
     """Chromium, driven by Selenium; without it the tests are skipped."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from selenium.common.exceptions import WebDriverException
+
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     program = program or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
@@ -24,7 +26,10 @@ def browser() -> Iterator[Any]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(driver)
-    chrome = webdriver.Chrome(options=options, service=service)
+    try:
+        chrome = webdriver.Chrome(options=options, service=service)
+    except WebDriverException as error:
+        pytest.skip(f"Chromium does not start here: {error.msg}")
     chrome.set_script_timeout(30)
     yield chrome
     chrome.quit()

@@ -118,12 +118,19 @@ def attention(q: cr.Tensor, k: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
     return cr.gelu(scores @ x).sum()
 
 
+def one_operation(q: cr.Tensor, k: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
+    """Attention with nothing that would have to be broadcast: one node, and its gradients one."""
+    y = cr.scaled_dot_product_attention(x @ q, x @ k, x, causal=True)
+    return (y**2).sum()
+
+
 @pytest.mark.parametrize(
     ("loss", "shapes"),
     [
         (recurrent, [(3, 3), (2, 3), (5, 2, 2)]),
         (image, [(3, 3, 2, 4), (36, 3), (2, 6, 6, 2)]),
         (attention, [(4, 4), (4, 4), (2, 5, 4)]),
+        (one_operation, [(4, 4), (4, 4), (2, 5, 4)]),
     ],
 )
 def test_networks_and_their_gradients(

@@ -370,6 +370,42 @@ def test_the_window_of_a_convolution_says_the_number_of_the_map(
     assert sum(terms) == pytest.approx(result, abs=2e-3 * max(map(abs, terms)) * len(terms))
 
 
+class Attends(cr.nn.Module):
+    def __init__(self) -> None:
+        self.attention = cr.nn.MultiHeadAttention(4, 2)
+        self.head = cr.nn.Linear(4, 1)
+
+    def forward(self, x: cr.Tensor) -> cr.Tensor:
+        y: cr.Tensor = self.head(self.attention(x).mean(1))
+        return y
+
+
+def test_a_row_of_an_attention_map_can_be_read(browser: Any, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(1, 5, 4))
+    page = shown(browser, tmp_path, explain(Attends().to("float64"), x, [[0.5]], loss="mse"))
+    page.execute_script(
+        "const canvas = document.querySelector('#pictures canvas');"
+        "const area = canvas.getBoundingClientRect();"
+        "canvas.dispatchEvent(new MouseEvent('click', {clientX: area.left + 2,"
+        " clientY: area.top + area.height / 2, bubbles: true}))"
+    )
+    assert "Place 2 looks" in text(page, "#pictures")
+    row = [float(part) for part in text(page, "#pictures .line").split(":")[1].split()]
+    assert len(row) == 5
+    assert sum(row) == pytest.approx(1, abs=3e-3)
+
+
+def test_time_steps_stand_side_by_side(browser: Any, tmp_path: Path) -> None:
+    told = demo("lstm")
+    steps = {node.step for node in told.nodes if node.step is not None}
+    page = shown(browser, tmp_path, told)
+    widths = page.execute_script(
+        "return [...document.querySelectorAll('#pictures canvas')].map((one) => one.width)"
+    )
+    assert len(widths) > 4
+    assert set(widths) == {len(steps)}
+
+
 # ---- how it looks --------------------------------------------------------------------------------
 
 

@@ -517,7 +517,7 @@ const Graphs = (() => {
   }
 
   /** As numpy.matmul: vectors lose their axis, leading axes are broadcast. */
-  function matmul(a, b, transposeA, transposeB) {
+  function matmul(a, b, transposeA = false, transposeB = false) {
     if (transposeA) a = swapLast(a);
     if (transposeB) b = swapLast(b);
     const row = a.shape.length === 1,
@@ -543,6 +543,44 @@ const Graphs = (() => {
           for (let j = 0; j < m; j++) y.data[to + j] += factor * b.data[from + j];
         }
     return reshape(y, [...lead, ...(row ? [] : [n]), ...(column ? [] : [m])]);
+  }
+
+  // ---- attention as one operation ------------------------------------------------------------
+
+  /** Scores q·kᵀ·scale; -∞ where a query may not look. */
+  function attentionScores(q, k, { causal, scale }) {
+    const products = matmul(q, swapLast(k));
+    const [n, m] = products.shape.slice(-2);
+    return map(products, (v, i) => {
+      const row = Math.floor(i / m) % n;
+      return causal && (i % m) - row > m - n ? -Infinity : v * scale;
+    });
+  }
+
+  /** The weights of an attention, whose rows add up to 1, and the logarithm of each row's sum. */
+  function attentionWeights(q, k, how) {
+    const scores = attentionScores(q, k, how),
+      last = scores.shape.length - 1;
+    const sums = reduce(scores, [last], (row) => {
+      const log = logsumexp(row);
+      return log === -Infinity ? 0 : log; // a query that may look nowhere
+    });
+    const m = scores.shape[last];
+    return [map(scores, (v, i) => Math.exp(v - sums.data[Math.floor(i / m)])), sums];
+  }
+
+  function attention([q, k, v], how) {
+    const [weights, sums] = attentionWeights(q, k, how);
+    return [matmul(weights, v), sums];
+  }
+
+  function attentionGradients([q, k, v, sums, delta, g], how) {
+    const scores = attentionScores(q, k, how),
+      m = scores.shape[scores.shape.length - 1];
+    const weights = map(scores, (s, i) => Math.exp(s - sums.data[Math.floor(i / m)]));
+    const arriving = matmul(g, swapLast(v));
+    const slopes = map(weights, (p, i) => p * (arriving.data[i] - delta.data[Math.floor(i / m)]) * how.scale);
+    return [matmul(slopes, k), matmul(swapLast(slopes), q), matmul(swapLast(weights), g)];
   }
 
   // ---- windows: convolution and pooling ------------------------------------------------------
@@ -811,6 +849,8 @@ const Graphs = (() => {
     max_pool: ([x], a) => maxPool(x, a),
     max_pool_scatter: ([x, g], a) => maxPoolScatter(x, g, a),
     max_pool_gather: ([x, v], a) => maxPoolGather(x, v, a),
+    attention: (arrays, a) => attention(arrays, a),
+    attention_gradients: (arrays, a) => attentionGradients(arrays, a),
     call: (arrays, a) => outputs(a.body, arrays),
     scan: (arrays, a) => scan(arrays, a),
   };
@@ -884,5 +924,5 @@ const Graphs = (() => {
       (op) => !OPERATIONS[op] && op !== "constant" && op !== "placeholder",
     );
 
-  return { make, read, run, outputs, missing, decode, functions: { ...UNARY, ...BINARY } };
+  return { make, read, run, outputs, missing, attentionWeights, decode, functions: { ...UNARY, ...BINARY } };
 })();

@@ -55,7 +55,8 @@ const Live = (() => {
       return Graphs.make(type, shape, inputs[i]);
     });
     values = Graphs.run(graph, given, forced);
-    roles.values.forEach((place, id) => store.value.set(id, values[place].data));
+    // A record, the value of an operation with several results, has no numbers of its own.
+    roles.values.forEach((place, id) => store.value.set(id, values[place].data ?? null));
     for (const [id, place] of Object.entries(roles.gradients))
       store.gradient.set(Number(id), values[place].data);
     for (const [path, place] of Object.entries(roles.new)) store.new.set(paths.get(path), values[place].data);

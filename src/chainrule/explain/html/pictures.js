@@ -344,10 +344,18 @@ const Pictures = (() => {
 
   // ---- attention -----------------------------------------------------------------------------
 
+  /** The weights of an attention: told as a node, or hidden in the operation that uses them. */
+  function weightsOf(node) {
+    if (node.op !== "attention") return { shape: node.value.shape, data: dataOf(node.id) };
+    const [q, k] = node.inputs.map((id) => {
+      const { shape, dtype } = nodeOf(id).value;
+      return Graphs.make(dtype, shape, dataOf(id));
+    });
+    return Graphs.attentionWeights(q, k, node.attributes)[0];
+  }
+
   function attention(node) {
-    const { shape } = node.value,
-      data = dataOf(node.id);
-    if (!data || shape.length < 2) return null;
+    const { shape, data } = weightsOf(node);
     const [q, k] = shape.slice(-2),
       maps = data.length / (q * k),
       look = lookOf(node, { row: null });
@@ -450,12 +458,18 @@ const Pictures = (() => {
     attention: [attention, "Attention: who looks at whom"],
   };
 
+  /** How a node is pictured, if it can be. */
+  function kindOf(node) {
+    if (node.op === "attention") return node.inputs.slice(0, 2).every(dataOf) ? KINDS.attention : undefined;
+    return node.view && dataOf(node.id) ? KINDS[node.view.kind] : undefined;
+  }
+
   function setup(data) {
     explanation = data;
     const boxes = [];
     for (const node of data.nodes) {
-      const kind = node.view && KINDS[node.view.kind];
-      if (!kind || !dataOf(node.id)) continue;
+      const kind = kindOf(node);
+      if (!kind) continue;
       boxes.push([
         `${kind[1]} (${node.symbol || node.title}${node.layer ? `, ${node.layer}` : ""})`,
         () => kind[0](node),
@@ -501,10 +515,10 @@ const Pictures = (() => {
   /** The picture of a node, or of what is written inside of it, for the text of a step. */
   function inStep(node) {
     const inside = (id) =>
-      nodeOf(id).view ? [nodeOf(id)] : nodeOf(id).shown ? [] : nodeOf(id).inputs.flatMap(inside);
-    const found = node.view ? node : node.inputs.flatMap(inside)[0],
-      kind = found && KINDS[found.view.kind];
-    if (!kind || !dataOf(found.id)) return null;
+      kindOf(nodeOf(id)) ? [nodeOf(id)] : nodeOf(id).shown ? [] : nodeOf(id).inputs.flatMap(inside);
+    const found = kindOf(node) ? node : node.inputs.flatMap(inside)[0],
+      kind = found && kindOf(found);
+    if (!kind) return null;
     passing = element("div", { class: "picture" });
     const make = () => kind[0](found);
     show(passing, make());
