@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -27,8 +28,8 @@ _MAX_ROWS = 4096
 _CHUNK_ELEMENTS = 2**22
 #: Programs that are kept, one for each number of rows.
 _PROGRAMS = 8
-#: From so many elements and multiplications on, some seconds, it pays to build a native program.
-_WORTH_BUILDING = 5e10
+#: From so many elements and multiplications on, about a second, it pays to build a native program.
+_WORTH_BUILDING = 1e10
 
 
 class SavedModel:
@@ -190,6 +191,11 @@ class SavedModel:
     def graph(self, rows: int) -> Graph:
         """The forward pass as a graph, for this number of rows (at least 1)."""
         return self._template.instantiate(rows)
+
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """The arrays that the graph holds, by name; no copies."""
+        return self._template.arrays
 
     def state(self) -> dict[str, Array]:
         """Copies of the variables by path, for `Module.load_state`: to go on with the training."""
