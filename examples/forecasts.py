@@ -72,19 +72,20 @@ TASKS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=("linear", "lstm", "tcn"))
-    parser.add_argument("--quick", action="store_true", help="one epoch each")
+    parser.add_argument("--quick", action="store_true", help="two of them, one epoch each")
     parser.add_argument("--write", metavar="FOLDER", type=Path, help="write the tables, and stop")
     arguments = parser.parse_args()
     if arguments.write:
         for read in (sunspots, carbon_dioxide, stock_market):
             read().write_csv(arguments.write / f"{read.__name__}.csv")
         return
-    for name, (read, target, horizon) in TASKS.items():
+    for name, (read, target, horizon) in list(TASKS.items())[:: 3 if arguments.quick else 1]:
         options = cr.series.SeriesOptions(
             target=target,
             horizon=horizon,
             model="linear" if arguments.quick else arguments.model,
             epochs=1 if arguments.quick else None,
+            backend="numpy" if arguments.quick else "auto",
         )
         report = cr.series.train(read(), options, progress=False).report
         errors = {"network": report["metrics"], **report["baselines"]}
