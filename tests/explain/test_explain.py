@@ -311,3 +311,21 @@ def test_rows_that_are_not_there(priced, tmp_path):
     cr.save(other, line(), floats(1, 2))
     with pytest.raises(ModelFileError):
         explain_rows(other, table(), [0])
+
+
+# ---- model files ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet", "transformer"])
+def test_a_model_from_a_file_is_explained_like_the_one_that_was_saved(name, tmp_path):
+    make, x, y, loss = MODELS[name]
+    model = make(cr.models).initialize(3)
+    cr.save(tmp_path / "model.safetensors", model, (x,))
+    told = cr.explain(cr.load(tmp_path / "model.safetensors"), x, y, loss=loss)
+    direct = cr.explain(model, x, y, loss=loss, train=False)
+    assert told.loss == pytest.approx(direct.loss, rel=1e-6)
+    expected = {update.path: update.gradient.norm for update in direct.update.parameters}
+    found = {update.path: update.gradient.norm for update in told.update.parameters}
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    learned = {layer.path for layer in direct.layers if layer.parameters}
+    assert {layer.path for layer in told.layers if layer.parameters} == learned

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError
 from ..losses import LOSSES
+from ..model_file import SavedModel
 from ..nn import Module
 from ..ops.random import fold_in, key
 from ..optim import OPTIMIZERS, SGD, Optimizer
@@ -19,6 +20,7 @@ from .collect import collect
 from .explanation import Explanation
 from .names import Names
 from .record import Step, as_arrays, flat, record, variable_names, variables_read
+from .stored import StoredNetwork
 from .weights import parse_weight, write
 
 NOTATIONS = ("leibniz", "delta")
@@ -26,7 +28,7 @@ _RATE = 0.1
 
 
 def explain(
-    model_or_loss: Module | Callable[..., Tensor],
+    model_or_loss: Module | SavedModel | Callable[..., Tensor],
     x: Any = None,
     y: Any = None,
     *,
@@ -48,8 +50,8 @@ def explain(
     the model nor the optimizer.
 
     Args:
-        model_or_loss: a model, or a function of ``x`` and ``y`` that returns the loss. A function
-            learns the parameters that it reads.
+        model_or_loss: a model, one that `chainrule.load` has read from a file, or a function of
+            ``x`` and ``y`` that returns the loss. A function learns the parameters that it reads.
         x: the inputs of some examples, with the examples on the first axis: an array, a tensor,
             a list, a dict of such, or a tuple for models that take several arguments.
         y: the targets.
@@ -82,6 +84,12 @@ def explain(
     """
     if notation not in NOTATIONS:
         raise ConfigError(f"Unknown notation {notation!r}.", expected=" or ".join(NOTATIONS))
+    names: dict[int, str] = {}
+    if isinstance(model_or_loss, SavedModel):
+        model_or_loss = StoredNetwork(model_or_loss)
+        names = model_or_loss.names()
+        train = False  # a file holds the network as it predicts
+        title = title or "a saved model"
     is_model = isinstance(model_or_loss, Module)
     if not callable(model_or_loss):
         raise ConfigError(
@@ -89,7 +97,7 @@ def explain(
             expected="a model, or a function that returns a loss",
             found=type(model_or_loss).__name__,
         )
-    names = variable_names(model_or_loss)
+    names = names or variable_names(model_or_loss)
     dtype = _dtype(model_or_loss)
     function: Callable[..., Any]
     if isinstance(model_or_loss, Module):

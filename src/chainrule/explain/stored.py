@@ -1,0 +1,89 @@
+"""A network from a model file, as a module that can be explained."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from ..errors import DataError
+from ..ir.node import CONSTANT, Node, constant
+from ..model_file import SavedModel
+from ..nn import Module
+from ..provenance import layer
+from ..tensor import Buffer, Parameter, Tensor, apply, as_tensor
+
+#: What layers call the statistics that they gather instead of learning.
+_GATHERED = re.compile(r"(^|\.)(running_\w+|num_batches\w*)$")
+
+
+class StoredNetwork(Module):
+    """The forward pass of a model file; its arrays are parameters, as far as that can be known.
+
+    A model file does not say which of its arrays were learned: taken are those of the element type
+    that most numbers have, without the running statistics of normalisations.
+
+    Args:
+        saved: the model.
+    """
+
+    def __init__(self, saved: SavedModel) -> None:
+        state = saved.arrays
+        self._saved = saved
+        sizes: Counter[Any] = Counter()
+        for array in state.values():
+            sizes[array.dtype] += array.size if array.dtype.kind == "f" else 0
+        ((kind, _),) = sizes.most_common(1)
+        self.arrays = {
+            path: (Parameter if array.dtype == kind and not _GATHERED.search(path) else Buffer)(
+                array
+            )
+            for path, array in state.items()
+        }
+
+    def names(self) -> dict[int, str]:
+        """The paths of the variables in the model that was saved, by their identity."""
+        return {id(variable): path for path, variable in self.arrays.items()}
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """What the saved model gives, made of operations again."""
+        given = [as_tensor(leaf) for leaf in _leaves(inputs)]
+        graph = self._saved.graph(given[0].shape[0])
+        kinds = [node.type for node in graph.inputs]
+        if [x.shape for x in given] != [kind.shape for kind in kinds]:
+            raise DataError(
+                "The inputs are others than the model takes.",
+                expected=", ".join(map(str, kinds)),
+                found=", ".join(str(x.type) for x in given),
+            )
+        owners = {id(a): self.arrays[path] for path, a in self._saved.arrays.items()}
+        paths = {id(variable): path for path, variable in self.arrays.items()}
+        tensors: dict[Node, Tensor] = {
+            node: x.astype(node.type.dtype) for node, x in zip(graph.inputs, given, strict=True)
+        }
+        layers: dict[Node, str] = {}
+        for node in graph.nodes:
+            if node in tensors:
+                continue
+            if node.op is CONSTANT:
+                assert node.value is not None
+                known = owners.get(id(node.value))
+                tensors[node] = Tensor(constant(node.value)) if known is None else known
+                path = paths.get(id(known), "")
+                layers[node] = path.rpartition(".")[0]
+                continue
+            place = next((layers[s] for s in reversed(node.inputs) if layers.get(s)), "")
+            layers[node] = place
+            with layer(lambda name=place: name):  # type: ignore[misc]
+                sources = [tensors[source] for source in node.inputs]
+                tensors[node] = apply(node.op, *sources, **node.attributes)
+        return tensors[graph.outputs[0]]
+
+
+def _leaves(inputs: Any) -> list[Any]:
+    """The arrays in the arguments, in the order in which a model file names them."""
+    if isinstance(inputs, dict):
+        return [leaf for item in inputs.values() for leaf in _leaves(item)]
+    if isinstance(inputs, list | tuple):
+        return [leaf for item in inputs for leaf in _leaves(item)]
+    return [inputs]
