@@ -8,6 +8,7 @@ import pytest
 
 from chainrule.data import scan
 from chainrule.errors import ConfigError, DataError
+from chainrule.kinds import load_predictor
 from chainrule.tables import TableOptions, streaming, train_table
 from chainrule.train import order
 
@@ -130,3 +131,21 @@ def test_mistakes(tmp_path):
         train_table(tmp_path / "t.csv", options("price", cv=3), in_memory=1_000)
     with pytest.raises(DataError, match="no column 'rent'"):
         train_table(tmp_path / "t.csv", TableOptions(target="rent"), in_memory=1_000)
+
+
+@pytest.mark.parametrize("target", ["price", "class"])
+def test_predictions_and_metrics_of_large_files_are_those_from_memory(
+    tmp_path, monkeypatch, target
+):
+    homes().write_csv(tmp_path / "t.csv")
+    train_table(tmp_path / "t.csv", options(target), progress=False).save(tmp_path / "m")
+    predictor = load_predictor(tmp_path / "m")
+    frame = homes(700, seed=2).with_columns(city=pl.lit("Bern"))
+    frame.write_csv(tmp_path / "new.csv")
+    said: list[str] = []
+    whole = predictor.predict(tmp_path / "new.csv", proba=True)
+    scores = predictor.evaluate(tmp_path / "new.csv")
+    monkeypatch.setattr(scan, "IN_MEMORY", 1_000)
+    assert predictor.predict(tmp_path / "new.csv", proba=True, say=said.append).equals(whole)
+    assert predictor.evaluate(tmp_path / "new.csv") == scores
+    assert len([s for s in said if "never seen in training" in s]) == 1

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import DataError
 from chainrule.ops.random import key
 from chainrule.train import Spool, order
 from chainrule.train.order import batches_in_order
@@ -56,12 +55,30 @@ def test_a_training_from_the_disk_is_that_from_memory_to_the_bit():
         np.testing.assert_array_equal(value, nets[1].state()[path])
 
 
-def test_the_file_goes_away():
-    spool = spooled(*rows(5))
-    path = Path(spool._file.name)
-    assert path.exists()
+def test_the_file_is_closed_with_the_object(tmp_path):
+    spool = Spool(str(tmp_path))
+    spool.append(*rows(5))
+    file = spool._file
+    assert spool.bytes > 0
     del spool
-    assert not path.exists()
+    assert file.closed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said(tmp_path):
+    spool = Spool(str(tmp_path))
+    spool.append(*rows(5))
+
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    real, spool._file = spool._file, Full()
+    with pytest.raises(DataError, match="cannot be kept on the disk") as caught:
+        spool.append(*rows(5))
+    spool._file = real
+    assert caught.value.where == str(tmp_path)
+    assert len(spool) == 5
 
 
 def test_many_rows_are_mixed_in_blocks_each_once(monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ..data import (
     source_name,
     split_indices,
 )
-from ..data.scan import is_larger_than_memory
+from ..data.scan import TableScan, is_larger_than_memory
 from ..errors import ConfigError, DataError, ModelFileError, TrainingError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
@@ -615,11 +615,8 @@ class TablePredictor:
         """
         import polars as pl
 
-        frame = read_table(source)
-        rows = self.schema.encode(frame, source=source_name(source))
-        for note in rows.notes:
-            say(note)
-        found = self.saved.predict(columns_by_kind(rows))
+        parts = self._encoded(source, say)
+        found = np.concatenate([self.saved.predict(columns_by_kind(rows)) for rows in parts])
         if not self.classes:
             return pl.DataFrame({"prediction": found})
         names = np.array(self.classes, dtype=object)[found.argmax(axis=1)]
@@ -636,8 +633,23 @@ class TablePredictor:
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics of the task on rows whose target is known."""
         assert self.schema.target is not None
-        rows = self.schema.encode(read_table(source), target=True, source=source_name(source))
-        for note in rows.notes:
-            say(note)
-        found = self.saved.predict(columns_by_kind(rows))
-        return judge(self.schema.target.task, rows.target, found)
+        parts = [
+            (rows.target, self.saved.predict(columns_by_kind(rows)))
+            for rows in self._encoded(source, say, target=True)
+        ]
+        target, found = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return judge(self.schema.target.task, target, found)
+
+    def _encoded(self, source: Any, say: Say, target: bool = False) -> Iterator[Encoded]:
+        """The rows, in parts if they are larger than memory; what is noted of a column, once."""
+        name = source_name(source)
+        large = is_larger_than_memory(source)
+        noted: set[str] = set()
+        for frame in TableScan(source).parts() if large else [read_table(source)]:
+            rows = self.schema.encode(frame, target=target, source=name)
+            for note in rows.notes:
+                column = note.partition(":")[0]
+                if column not in noted or not large:
+                    noted.add(column)
+                    say(f"{note} (in the first part of the file that has such)" if large else note)
+            yield rows

@@ -37,9 +37,9 @@ class Spool:
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - open as long as this object
-            prefix="chainrule-", suffix=".rows", dir=folder
-        )
+        self._folder = folder or tempfile.gettempdir()
+        # It has no name in the folder, so that nothing is left of it, whatever ends the program.
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as this
         weakref.finalize(self, self._file.close)
         self._types: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         self._record = np.dtype([])
@@ -75,7 +75,7 @@ class Spool:
         except OSError as error:
             raise DataError(
                 "The rows cannot be kept on the disk while they are learned from.",
-                where=os.path.dirname(self._file.name),
+                where=self._folder,
                 expected=f"room for {len(records):,} more rows of {self._record.itemsize:,} bytes",
                 found=error.strerror or str(error),
                 hint="Free some space, or name another folder with TMPDIR=….",
