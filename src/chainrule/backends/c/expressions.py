@@ -54,6 +54,8 @@ RULES: dict[str, dict[str, str]] = {
     "sqrt": {"f": "sqrt{f}({0})"},
     "rsqrt": {"f": "1 / sqrt{f}({0})"},
     **{name: {"f": f"cr_{name}{{f}}({{0}})"} for name in _LIBRARY},
+    "erfinv": {"f": "cr_erfinv{f}({0})"},
+    "polygamma": {"f": "cr_polygamma{f}({0}, {order})"},
     # A comparison with NaN is false: NaN stays.
     "relu": {"f": "({0} < 0 ? 0 : {0})"},
     "logical_not": {"*": "!{0}"},
@@ -107,6 +109,7 @@ def rule(node: Node) -> str | None:
         template.replace("{f}", _SUFFIX.get(operand.name, ""))
         .replace("{s}", SHORT[operand.name])
         .replace("{t}", C_TYPES[operand.name])
+        .replace("{order}", str(node.attributes.get("order", 0)))
     )
 
 

@@ -11,6 +11,7 @@ from .kernels.math import MATH_C
 from .kernels.matmul import MATMUL_C
 from .kernels.random import RANDOM_C
 from .kernels.rows import BEFORE_C, BEFORE_FLOAT_C, SORT_C
+from .kernels.special import POLYGAMMA_C, SPECIAL_C
 
 _HEADERS = """\
 #include <math.h>
@@ -285,6 +286,8 @@ def _paragraphs() -> list[tuple[frozenset[str], str]]:
     text = "\n".join(
         [
             _mathematics(),
+            _instances(SPECIAL_C, *_FLOATS),
+            POLYGAMMA_C,
             MATMUL_C,
             _instances(_FLOAT_DIVISION, *_FLOATS),
             _instances(_SIGNED_DIVISION, *_SIGNED),

@@ -1,0 +1,73 @@
+"""Special functions that the C library lacks, in double precision as in `ops.special`."""
+
+from __future__ import annotations
+
+#: ``T`` is the type of an element, ``F(`` the ending of the names of functions for it.
+SPECIAL_C = """
+/* The x with erf(x) = y: Winitzki's approximation, then three of Halley's steps. */
+static inline T cr_erfinvF(T y)
+{
+  const double z = fabs((double)y);
+  if (!(z < 1)) return z == 1 ? (T)copysign(INFINITY, (double)y) : (T)NAN;
+  const double log = cr_log1p(-z) + cr_log1p(z), a = 0.147;
+  const double t = 2 / (3.14159265358979323846 * a) + log / 2;
+  const double square = sqrt(t * t - log / a) - t;
+  double x = square > 0 ? sqrt(square) : 0;
+  for (int step = 0; step < 3; step++) {
+    const double error = z > 0.5 ? (1 - z) - cr_erfc(x) : cr_erf(x) - z;
+    const double move = error * 0.88622692545275801365 * cr_exp(x * x); /* sqrt(pi) / 2 */
+    x -= move / (1 + x * move);
+  }
+  return (T)copysign(x, (double)y);
+}
+"""
+
+#: Of both element types.
+POLYGAMMA_C = """
+static inline double cr_whole_power(double x, int n)
+{
+  double y = 1;
+  for (; n > 0; n--) y *= x;
+  return y;
+}
+
+/* low (low + 1) ... high */
+static inline double cr_rising(int low, int high)
+{
+  double y = 1;
+  for (int k = low; k <= high; k++) y *= k;
+  return y;
+}
+
+/* The derivative of this order of digamma above 0: recurrence, then the asymptotic series. */
+static inline double cr_polygamma_above(double x, int order)
+{
+  static const double bernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66,
+    -691.0 / 2730, 7.0 / 6, -3617.0 / 510, 43867.0 / 798};
+  const double sign = order % 2 ? 1 : -1, factorial = cr_rising(1, order);
+  if (!(x >= 0)) return NAN;
+  double total = 0, z = x;
+  for (; z < 15 + order; z++) total += sign * factorial / cr_whole_power(z, order + 1);
+  double tail = order == 0 ? -cr_log(z) : cr_rising(1, order - 1) / cr_whole_power(z, order);
+  tail += factorial / (2 * cr_whole_power(z, order + 1));
+  for (int k = 1; k <= 9; k++) {
+    const double rising = order > 0 ? cr_rising(2 * k + 1, 2 * k + order - 1) : 1.0 / (2 * k);
+    tail += bernoulli[k - 1] * rising / cr_whole_power(z, 2 * k + order);
+  }
+  return total + sign * tail;
+}
+
+/* Below 0 digamma is reflected; the others are not defined there. */
+static inline double cr_polygamma(double x, int order)
+{
+  if (order > 0 || !(x < 0)) return cr_polygamma_above(x, order);
+  if (x == floor(x)) return NAN;
+  const double pi = 3.14159265358979323846;
+  return cr_polygamma_above(1 - x, 0) - pi / tan(pi * x);
+}
+
+static inline float cr_polygammaf(float x, int order)
+{
+  return (float)cr_polygamma((double)x, order);
+}
+"""
