@@ -1,0 +1,28 @@
+"""docs/audio.md is true: its commands run."""
+
+import re
+import shlex
+from glob import glob
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from chainrule.cli.app import app
+
+from .conftest import make_tones
+
+PAGE = Path(__file__).parents[2] / "docs" / "audio.md"
+
+
+def test_the_commands_run(tmp_path, monkeypatch):
+    make_tones(tmp_path / "sounds", count=8)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("chainrule.audio.pipeline._MOST_EPOCHS", 1)
+    blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) == 5
+    for line in lines:
+        words = shlex.split(line.removeprefix("$ chainrule "))
+        words = [part for word in words for part in (sorted(glob(word)) if "*" in word else [word])]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, f"{line}\n{result.output}"
