@@ -79,8 +79,8 @@ def explain(
         >>> line = cr.nn.Linear(2, 1, bias=False).to("float64")
         >>> line.load_state({"weight": [[0.5], [-0.2]]})
         >>> told = cr.explain(line, [[1.0, 0.8]], [[0.6]], loss="mse", lr=0.05)
-        >>> round(told.nodes[2].value.data[0], 10)
-        0.34
+        >>> told.nodes[2].value.data.round(10).tolist()
+        [0.34]
     """
     if notation not in NOTATIONS:
         raise ConfigError(f"Unknown notation {notation!r}.", expected=" or ".join(NOTATIONS))
