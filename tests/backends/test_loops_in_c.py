@@ -40,8 +40,8 @@ def small_chunks(monkeypatch):
     """Even small loops go through time in parts of the batch."""
     monkeypatch.setattr(chunks, "_WORTH_THREADS", 0)
     monkeypatch.setattr(chunks, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(chunks, "_ENOUGH_ROWS", 3)
     monkeypatch.setattr(packing, "_SMALLEST", 0)
-    monkeypatch.setenv("CHAINRULE_THREADS", "2")
 
 
 LAYERS = {"rnn": cr.nn.RNN, "lstm": cr.nn.LSTM, "gru": cr.nn.GRU}
@@ -77,19 +77,31 @@ def test_the_batch_in_parts(name, masked, small_chunks):
         assert program.source.count(", 2, 1, threads);") == 2
 
 
-def test_same_bits_for_any_number_of_threads_and_parts(small_chunks, monkeypatch):
+def test_same_bits_for_any_number_of_threads(small_chunks, monkeypatch):
+    """Programs are the same for any number of threads, and so are their results."""
     layer = cr.nn.LSTM(3, 20)
     x, lengths = reals(12, 5, 3, dtype="float32"), np.full(12, 5)
     traced = cr.trace(network_step(layer), x, lengths)
     given = [x, lengths, *(v.numpy() for v in traced.variables)]
-    found = []
-    for parts in (1, 2, 3):
-        monkeypatch.setenv("CHAINRULE_THREADS", str(parts))
+    sources, found = set(), []
+    for wanted in ("1", "2", "3"):
+        monkeypatch.setenv("CHAINRULE_THREADS", wanted)
         program = CProgram(traced.graph)
+        sources.add(program.source)
         for threads in (1, 2, 4):
             program.threads = threads
             found.append([y.tobytes() for y in program(given)])
+    assert len(sources) == 1
     assert all(bits == found[0] for bits in found)
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(1, 6), (2, 3), (3, 2), (6, 2)])
+def test_parts_of_any_size(rows, parts, small_chunks, monkeypatch):
+    monkeypatch.setattr(chunks, "_ENOUGH_ROWS", rows)
+    layer = cr.nn.GRU(3, 5).to("float64")
+    steps = 3 + rows  # another program for each, for what is planned is kept
+    program, _ = compare(network_step(layer), reals(6, steps, 3), np.full(6, steps))
+    assert f", {parts}, 1, threads);" in program.source
 
 
 def test_whole_models_train():

@@ -15,8 +15,8 @@ from .expressions import rule
 from .kernel import REDUCTIONS
 from .kernels import may_stop
 
-#: Fewer rows than this make products slow.
-_FEWEST_ROWS = 4
+#: So many rows make products fast, fewer than these too slow.
+_ENOUGH_ROWS, _FEWEST_ROWS = 16, 4
 #: Less work than this, in multiplications or the like, is not worth other threads.
 _WORTH_THREADS = 1 << 20
 
@@ -25,10 +25,14 @@ class _RowsMeetError(Exception):
     """A row depends on another one."""
 
 
-def by_chunks(node: Node, threads: int) -> tuple[Graph, int]:
-    """The body of a scan for a part of the batch, and the number of parts; or as it is, and 1."""
+def by_chunks(node: Node) -> tuple[Graph, int]:
+    """The body of a scan for a part of the batch, and the number of parts; or as it is, and 1.
+
+    How many parts there are depends on the shapes only, so that programs are the same for any
+    number of threads.
+    """
     body: Graph = node.attributes["body"]
-    if node.op.name != "scan" or threads < 2 or may_stop(node):
+    if node.op.name != "scan" or may_stop(node):
         return body, 1
     attributes = node.attributes
     first = attributes["consts"]
@@ -39,13 +43,25 @@ def by_chunks(node: Node, threads: int) -> tuple[Graph, int]:
     if not given[0].type.shape or work_of(body) * attributes["length"] < _WORTH_THREADS:
         return body, 1
     batch = given[0].type.shape[0]
-    chunks = next((n for n in range(threads, batch // _FEWEST_ROWS + 1) if batch % n == 0), 1)
+    chunks = _count(batch)
     if chunks == 1:
         return body, 1
     try:
         return _Rows(body, first, batch, batch // chunks).graph(), chunks
     except _RowsMeetError:
         return body, 1
+
+
+def _count(batch: int) -> int:
+    """The most parts that have enough rows for fast products, otherwise the fewest that there are.
+
+    Example:
+        >>> [_count(batch) for batch in (64, 48, 32, 16, 9, 7)]
+        [4, 3, 2, 2, 1, 1]
+    """
+    counts = [n for n in range(2, batch // _FEWEST_ROWS + 1) if batch % n == 0]
+    good = [n for n in counts if batch // n >= _ENOUGH_ROWS]
+    return max(good) if good else min(counts, default=1)
 
 
 class _Rows:

@@ -15,7 +15,6 @@ from ...ir.node import Node, placeholder
 from ...ir.operation import Operation
 from ...ir.types import Type
 from ...passes.rewrite import rewrite
-from . import toolchain
 from .chunks import by_chunks
 from .kernels.matmul import Product, panel_columns
 
@@ -53,7 +52,7 @@ def _packed(scan: Node) -> Node:
     if attributes["length"] < _FEWEST_STEPS:
         return scan
     outside = dict(zip(body.inputs[: attributes["consts"]], scan.inputs, strict=False))
-    chunks = by_chunks(scan, toolchain.threads_wanted())[1]
+    chunks = by_chunks(scan)[1]
     packs: dict[Any, tuple[Node, Node]] = {}
 
     def rule(node: Node, before: Node) -> Node:

@@ -15,7 +15,6 @@ from ...ir.graph import Graph, topological_order
 from ...ir.node import PART, Node
 from ...ir.operation import OPERATIONS
 from ...passes.rewrite import copy, make, rewrite, with_inputs
-from . import toolchain
 from .chunks import by_chunks
 from .expressions import rule
 from .kernel import REDUCTIONS, Kernel, operands
@@ -109,7 +108,7 @@ def _add_bodies(kernels: list[Kernel], nodes: Sequence[Node], fuse: bool) -> Non
         (node,) = kernel.nodes
         kernel.nodes += parts.get(node, [])
         if node.op.name in WITH_BODY:
-            body, kernel.chunks = by_chunks(node, toolchain.threads_wanted())
+            body, kernel.chunks = by_chunks(node)
             kernel.body = schedule(body, {}, fuse=fuse)
 
 
