@@ -121,11 +121,16 @@ def _grid(part: Grid, width: int) -> Iterator[str]:
     while sum(extents) + 2 * len(extents) > width and max(extents) > 8:
         extents[extents.index(max(extents))] -= 1
     for row in rows:
-        cells = (
-            (cell if len(cell) <= n else cell[: n - 1] + "…").ljust(n)
-            for cell, n in zip(row, extents, strict=True)
-        )
+        cells = (_cut(cell, n).ljust(n) for cell, n in zip(row, extents, strict=True))
         yield ("  " + "  ".join(cells)).rstrip()
+
+
+def _cut(text: str, length: int) -> str:
+    """A text that is too long, shortened; of a path the end says more than the beginning."""
+    if len(text) <= length:
+        return text
+    is_path = "." in text and "(" not in text
+    return "…" + text[1 - length :] if is_path else text[: length - 1] + "…"
 
 
 def _bars(part: Bars, width: int) -> Iterator[str]:
@@ -139,7 +144,7 @@ def _bars(part: Bars, width: int) -> Iterator[str]:
     low, high = math.log10(min(sizes)), math.log10(max(sizes))
     low = min(math.floor(low), high - 3)
     for name, size in part.rows:
-        label = name if len(name) <= names else "…" + name[-names + 1 :]
+        label = _cut(name, names)
         bar = ""
         if size > 0 and math.isfinite(size):
             share = (math.log10(size) - low) / (high - low)
