@@ -1,4 +1,4 @@
-"""What a model must beat to be worth anything: a constant answer, and a linear model."""
+"""What a network on a table must beat to be worth anything: a linear model."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..compile import Compiled
 from ..data import Encoded, Schema
-from ..differentiate import value_and_grad
-from ..losses import cross_entropy
-from ..ops import softmax
-from ..optim import AdamW, make_schedule
-from ..tensor import Tensor, parameter
+from ..kinds.linear import linear_predictions
 from .features import CategoryVectors, TableFeatures, columns_by_kind, side_by_side
 
 Array = np.ndarray[Any, Any]
-
-_RIDGE = 1e-3
-_STEPS = 300
 
 
 def linear_baseline(schema: Schema, train: Encoded, test: Encoded, classes: int) -> Array:
@@ -28,29 +20,7 @@ def linear_baseline(schema: Schema, train: Encoded, test: Encoded, classes: int)
     vectors = CategoryVectors(features.learned, seed=0) if features.learned else None
 
     def encode(rows: Encoded) -> Array:
-        found = side_by_side(features(columns_by_kind(rows)), vectors).numpy()
-        return np.concatenate([found, np.ones((len(rows), 1))], axis=1, dtype=np.float64)
+        return side_by_side(features(columns_by_kind(rows)), vectors).numpy()
 
-    x, z = encode(train), encode(test)
     assert train.target is not None
-    if classes:
-        return _logistic(x, train.target, z, classes)
-    # (XᵀX + λnI) w = Xᵀy
-    gram = x.T @ x + _RIDGE * len(x) * np.eye(x.shape[1])
-    return np.asarray(z @ np.linalg.solve(gram, x.T @ train.target))
-
-
-def _logistic(x: Array, target: Array, z: Array, classes: int) -> Array:
-    """Softmax regression by full-batch AdamW: the loss is convex, so any start will do."""
-    w = {"weight": parameter(np.zeros((x.shape[1], classes)))}
-    optimizer = AdamW(w, lr=make_schedule("cosine", 0.1, _STEPS), weight_decay=1e-3)
-
-    def step(x: Tensor, target: Tensor) -> Tensor:
-        loss, gradients = value_and_grad(lambda p: cross_entropy(x @ p["weight"], target))(w)
-        optimizer.update(gradients)
-        return loss
-
-    run = Compiled(step)
-    for _ in range(_STEPS):
-        run(x, target)
-    return softmax(z @ w["weight"].numpy()).numpy()
+    return linear_predictions(encode(train), train.target, encode(test), classes)
