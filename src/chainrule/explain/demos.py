@@ -134,8 +134,8 @@ def _xor(**options: Any) -> Explanation:
             "The exclusive or of two bits is 1 if exactly one of them is. No single neuron can "
             "learn it; four hidden neurons can.",
             "The output z2 becomes a probability p = σ(z2). The loss of a case is -ln of the "
-            "probability of the right answer, -ln p or -ln(1 - p); it is computed from z2 itself, as "
-            "(1 - y) · z2 + ln(1 + exp(-z2)), which is the same number.",
+            "probability of the right answer, -ln p or -ln(1 - p); it is computed from z2 itself, "
+            "as (1 - y) · z2 + ln(1 + exp(-z2)), which is the same number.",
             "All four cases are used at once. Each has an error of its own, the loss is their "
             "mean, and each weight gets the mean of what the four cases say.",
         ),

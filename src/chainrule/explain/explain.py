@@ -251,7 +251,7 @@ def _losses(loss: Any, is_model: bool) -> tuple[str, str]:
     function = loss if callable(loss) else LOSSES[str(loss).replace("-", "_")]
     document = inspect.getdoc(function) or ""
     name = getattr(function, "__name__", type(function).__name__)
-    return name, document.splitlines()[0] if document and name != "<lambda>" else ""
+    return name, document.splitlines()[0].split(";")[0] if document else ""
 
 
 def _optimizer(

@@ -162,7 +162,7 @@ def _loss(previous: Previous, scale: ScaledTarget | None) -> Callable[..., Tenso
         y = log(target) if scale.log else target
         return of_members(z, ((y - scale.mean) / scale.std).astype("float32"))
 
-    document = (LOSSES[name].__doc__ or "").splitlines()[0].rstrip(".")
+    document = (LOSSES[name].__doc__ or "").splitlines()[0].split(";")[0].rstrip(".")
     loss.__name__ = name
     loss.__doc__ = document + _scaled(scale)
     return loss
@@ -172,7 +172,7 @@ def _scaled(scale: ScaledTarget | None) -> str:
     if scale is None:
         return ""
     of = "the logarithm of the target" if scale.log else "the target"
-    return f"; {of} is brought to mean 0 and deviation 1 first"
+    return f", where {of} is brought to mean 0 and deviation 1 first"
 
 
 def _optimizer(
