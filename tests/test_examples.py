@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,22 @@ def _imported(script: Path) -> set[str]:
     return names
 
 
+def _programs(script: Path) -> list[str]:
+    """The programs that a script runs: what it calls PROGRAMS."""
+    for node in ast.parse(script.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PROGRAMS":
+            return list(ast.literal_eval(node.value))
+    return []
+
+
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_it_runs(script: Path, tmp_path: Path) -> None:
     missing = [name for name in _imported(script) if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"without {', '.join(missing)}: pip install -e '.[examples]'")
+    missing = [name for name in _programs(script) if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"without the program {', '.join(missing)}")
     done = subprocess.run(
         [sys.executable, str(script), "--quick"],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
