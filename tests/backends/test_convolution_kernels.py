@@ -22,6 +22,7 @@ from chainrule.backends.c.kernels import (
 from chainrule.backends.c.kernels.direct import strips
 from chainrule.backends.c.kernels.sliding import backward, forward
 from chainrule.backends.c.program import CProgram
+from chainrule.backends.c.toolchain import UnsupportedError
 from chainrule.backends.numpy import Program
 from chainrule.errors import ShapeError
 from chainrule.ir.graph import Graph
@@ -247,6 +248,12 @@ def test_fewer_multiplications_give_the_same(window):
 def test_wide_images_do_not_need_much_stack():
     compare(convolutions, [two(1, 150, 3, 80, 2), Slide(1, (9000,), (5,), (1,), (2,), (2,), (1,), 1,
                                                         24, 3)])  # fmt: skip
+
+
+def test_a_huge_window_is_refused():
+    graph, _ = convolutions(Slide(1, (9000,), (5001,), (1,), (2500,), (2500,), (1,), 1, 300, 1))
+    with pytest.raises(UnsupportedError, match="so large a window"):
+        CProgram(graph)
 
 
 @pytest.mark.parametrize("name", ["avx512", "neon", "sse", "plain"])

@@ -26,6 +26,7 @@ from .panels import (
     UNITS,
     Lines,
     chain,
+    check_stack,
     gradient_kernel,
     is_depthwise,
     pointer,
@@ -101,6 +102,7 @@ class _Weights:
             self.band = -(-self.band // 2)
         while self.segment > 8 and self._patch_size() * self.item > PATCH:
             self.segment //= 2
+        check_stack(self.node, self._patch_size() * self.item)
         #: Blocks of images; how many must not depend on the processor.
         units = 1 if self.depthwise else self.groups * -(-self.columns // 16)
         wanted = -(-UNITS // units)
@@ -142,7 +144,8 @@ class _Weights:
             out.line(f"{self.c_type} *const to = {result}{move};")
             self._images(x, g)
         work = size * math.prod(self.g.shape[:-1]) * self.images // batch
-        run.extent, run.grain = self.blocks * units, max(work // units // MULTIPLICATIONS, 1)
+        heavy = 1 if self.depthwise else MULTIPLICATIONS
+        run.extent, run.grain = self.blocks * units, max(work // units // heavy, 1)
         if self.blocks == 1:
             return run
         run.scratch = -(-self.blocks * size * self.item // 64) * 64

@@ -22,7 +22,7 @@ from ....ir.node import Node
 from ..function import Function, Where
 from ..views import View
 from .matmul import native_target
-from .panels import MULTIPLICATIONS, UNITS, Lines, Weights, microkernel, pointer
+from .panels import MULTIPLICATIONS, UNITS, Lines, Weights, check_stack, microkernel, pointer
 from .sliding import Axis
 from .tiles import ELEMENTS
 
@@ -107,6 +107,7 @@ class Direct:
             if self._patch_bytes() <= PATCH:
                 break
         self.patch = self._patch()
+        check_stack(self.node, self._patch_bytes())
 
     def _share(self) -> None:
         """Strips and parts of a row into units."""
@@ -208,7 +209,7 @@ class Direct:
         pixels = math.prod(axis.count for axis in axes)
         run.extent = batch * planes * bands * segments
         work = batch * pixels * self.outputs * panels.rows // run.extent
-        run.grain = max(work // MULTIPLICATIONS, 1)
+        run.grain = max(work // (1 if panels.depthwise else MULTIPLICATIONS), 1)
         return run
 
     def _column(self, tile: str, height: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ....ir.node import Node
 from ..function import Function, Where
+from ..toolchain import UnsupportedError
 from ..views import View
 from .matmul import native_target
 from .sliding import Taps
@@ -18,6 +19,24 @@ from .tiles import ELEMENTS, fused, packer, pieces
 MULTIPLICATIONS = 4
 #: Units of work that there should be, for as many threads.
 UNITS = 16
+#: Bytes of the largest buffer on the stack.
+_STACK = 1 << 22
+
+
+def check_stack(node: Node, size: int) -> None:
+    """Check that a buffer of so many bytes fits on the stack of a thread.
+
+    Raises:
+        UnsupportedError: it does not; such windows and channels are out of the ordinary.
+    """
+    if size > _STACK:
+        raise UnsupportedError(
+            f"The C backend has no kernel for {node.op.name} with so large a window.",
+            where=str(node.origin) if node.origin else None,
+            expected=f"at most {_STACK} bytes of inputs for a few outputs",
+            found=f"{size} bytes",
+            hint="Compile with backend='numpy'.",
+        )
 
 
 def chain(functions: list[Function]) -> Function:

@@ -39,6 +39,8 @@ OUTPUTS = 2
 _POINTS = {3: (0, 1, -1), 5: (0, 1, -1, Fraction(1, 2), -2)}
 #: Channels come in multiples of this, so that all vectors are whole.
 _CHANNELS = 16
+#: Bytes of one transformed tile at most, for several of them are on the stack.
+_TILE = 1 << 16
 #: Bytes of the transformed tiles, and their products, that are at work.
 _WORK = 3 << 16
 
@@ -61,7 +63,9 @@ def fits(dtype: str, groups: int, depth: int, columns: int, axes: Sequence[Axis]
     dense = dense and all(axis.span == len(axis.taps) for axis in axes)
     channels = depth % _CHANNELS == columns % _CHANNELS == 0
     large = min(high.count, wide.count) > OUTPUTS
-    return square and dense and channels and dtype == "float32" and groups == 1 and large
+    small = (len(wide.taps) + OUTPUTS - 1) ** 2 * depth * ELEMENTS["float32"][2] <= _TILE
+    fit = dense and channels and large and small
+    return square and fit and dtype == "float32" and groups == 1
 
 
 @functools.cache
