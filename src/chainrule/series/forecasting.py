@@ -53,7 +53,7 @@ _HIDDEN = {"linear": (), "lstm": (32,), "tcn": (16, 16, 16, 16)}
 #: Fewer windows are nothing to learn from.
 _FEWEST = 8
 #: Below so many windows a network learns noise.
-_ENOUGH = 100
+_ENOUGH = 500
 
 
 @dataclass(frozen=True)
