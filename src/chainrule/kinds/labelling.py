@@ -110,7 +110,8 @@ def _parts(
     frame = read_table(pool)
     target = predictor.schema.target
     if target is None or target.name not in frame.columns:
-        return frame, None, None
+        # A file is read again by its name, for the sake of messages; a pipe cannot be.
+        return pool if isinstance(pool, str) and pool != "-" else frame, None, None
     empty = frame[target.name].is_null().to_numpy()
     if not empty.any():
         say(f"all rows have a {target.name}; it is not looked at")
