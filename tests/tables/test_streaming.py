@@ -10,7 +10,7 @@ from chainrule.data import scan
 from chainrule.errors import ConfigError, DataError
 from chainrule.kinds import load_predictor
 from chainrule.tables import TableOptions, streaming, train_table
-from chainrule.train import order
+from chainrule.train import Callback, order
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +149,19 @@ def test_predictions_and_metrics_of_large_files_are_those_from_memory(
     assert predictor.predict(tmp_path / "new.csv", proba=True, say=said.append).equals(whole)
     assert predictor.evaluate(tmp_path / "new.csv") == scores
     assert len([s for s in said if "never seen in training" in s]) == 1
+
+
+def test_an_interrupted_training_keeps_its_best_model(tmp_path):
+    class Impatient(Callback):
+        def on_step_end(self, trainer, step, loss):
+            if trainer.epoch == 2 and step == 3:
+                raise KeyboardInterrupt
+
+    homes().write_csv(tmp_path / "t.csv")
+    result = train_table(
+        tmp_path / "t.csv", options("price", epochs=9), progress=False, in_memory=1_000,
+        callbacks=(Impatient(),),
+    )  # fmt: skip
+    assert result.history.interrupted
+    assert result.report["epochs"] == 2
+    assert set(result.report["metrics"]) == {"r2", "rmse", "mae"}
