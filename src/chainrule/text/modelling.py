@@ -45,9 +45,10 @@ _VOCABULARY = {"character": 8192, "word": 10_000, "bpe": 1000}
 _HIDDEN = {"gpt": (128, 128, 128, 128), "lstm": (256,)}
 #: Found on plays; see docs/text.md.
 _RATES = {"gpt": 3e-3, "lstm": 5e-3}
-_BATCH = {"gpt": 16, "lstm": 16}
-#: So many tokens are learned from by default, a small text several times.
-_TOKENS = 10_000_000
+_BATCH = {"gpt": 8, "lstm": 16}
+#: So many tokens are learned from by default, a small text several times: less than ten minutes
+#: on two cores.
+_TOKENS = {"gpt": 5_000_000, "lstm": 10_000_000}
 _MOST_EPOCHS = 20
 #: Share of the text that chooses the best weights, and that is judged on.
 _HELD_OUT = 0.05
@@ -148,7 +149,7 @@ def train_language(
     begin(network, options, say=say)
     data, judges = (Arrays(*windows(part, shape.context)) for part in (train, validation))
     batch = min(options.batch_size or _BATCH[shape.model], len(data))
-    epochs = options.epochs or min(max(round(_TOKENS / len(train)), 1), _MOST_EPOCHS)
+    epochs = options.epochs or min(max(round(_TOKENS[shape.model] / len(train)), 1), _MOST_EPOCHS)
     optimizer = make_optimizer(
         options, network, epochs * math.ceil(len(data) / batch), lr=_RATES[shape.model],
         weight_decay=0.1, clip=1.0,
