@@ -49,7 +49,7 @@ def _chainrule(
         typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Train neural networks on your tables, and see how well they do.
+    """Train neural networks on your data, and see how well they do.
 
     Start with: chainrule train houses.csv --target price
     """
