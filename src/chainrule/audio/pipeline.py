@@ -32,7 +32,7 @@ _RATE, _SECONDS = 16_000, 10.0
 #: So many sounds give the statistics of the bands.
 _SAMPLE = 200
 #: Training takes at least so many updates, and so many epochs.
-_UPDATES, _EPOCHS, _MOST_EPOCHS = 1500, 10, 40
+_UPDATES, _EPOCHS, _MOST_EPOCHS = 1100, 10, 40
 _BATCH = 32
 _FULL_SCALE = 32768.0
 
@@ -146,7 +146,7 @@ class AudioNetwork(nn.Module):
         outputs = len(schema.target.classes) or 1
         stem = [nn.Conv2d(1, 16, 5, 2, padding="same"), nn.ReLU()]
         if name == "cnn":
-            network = models.vgg(outputs, 16, widths=(32, 64), depth=1)
+            network = models.vgg(outputs, 16, widths=(32, 64, 128), depth=1)
         else:
             network = models.resnet(outputs, 16, widths=(16, 32, 64), blocks=1)
         layers = [*stem, *network]
