@@ -146,7 +146,9 @@ class AudioNetwork(nn.Module):
         outputs = len(schema.target.classes) or 1
         stem = [nn.Conv2d(1, 16, 5, 2, padding="same"), nn.ReLU()]
         if name == "cnn":
-            network = models.vgg(outputs, 16, widths=(32, 64, 128), depth=1)
+            # Every stage halves the time, of which the first convolution leaves a half.
+            halves = (-(-self.mel.frames(schema.samples) // 2)).bit_length() - 1
+            network = models.vgg(outputs, 16, widths=(32, 64, 128)[:halves], depth=1)
         else:
             network = models.resnet(outputs, 16, widths=(16, 32, 64), blocks=1)
         layers = [*stem, *network]
