@@ -9,7 +9,7 @@ import chainrule as cr
 from chainrule.errors import ChainruleError, ConfigError, DataError, DerivativeError, ModelFileError
 from chainrule.explain.checker import check
 from chainrule.explain.demos import demo
-from chainrule.explain.tables import explain_rows
+from chainrule.explain.files import explain_rows
 from chainrule.explain.text import to_text
 
 RNG = np.random.default_rng(0)

@@ -33,22 +33,20 @@ _FORMATS = ("text", "markdown", "latex", "html", "json")
 def explain(
     model: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="MODEL", help="A run folder, or a model file of a table.", show_default=False
-        ),
+        typer.Argument(metavar="MODEL", help="A run folder, or a model file.", show_default=False),
     ] = None,
     data: Annotated[
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A table with the columns of the training and the target; - for standard input.",
+            help="Data as those of the training, with the target: a table, a file or a folder.",
             show_default=False,
         ),
     ] = None,
     row: Annotated[
         list[int] | None,
         typer.Option(
-            help="The row to explain, counted from 0; several times for several rows.",
+            help="The row, file or window to explain, from 0; several times for several.",
             metavar="N",
             show_default=False,
         ),
@@ -156,10 +154,10 @@ def _explanation(
     if model is None or data is None:
         raise ConfigError(
             "What is to be explained?",
-            expected="a model and a table, or --demo",
+            expected="a model and data for it, or --demo",
             hint="Try: chainrule explain --demo houses",
         )
-    from ..explain.tables import explain_rows
+    from ..explain.files import explain_rows
     from ..runs import model_file
 
     return explain_rows(

@@ -87,9 +87,10 @@ def explain(
     names: dict[int, str] = {}
     if isinstance(model_or_loss, SavedModel):
         model_or_loss = StoredNetwork(model_or_loss)
+        title = title or "a saved model"
+    if isinstance(model_or_loss, StoredNetwork):
         names = model_or_loss.names()
         train = False  # a file holds the network as it predicts
-        title = title or "a saved model"
     is_model = isinstance(model_or_loss, Module)
     if not callable(model_or_loss):
         raise ConfigError(

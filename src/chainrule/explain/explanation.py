@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds.examples import RawRow
+
 Array = np.ndarray[Any, Any]
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -354,23 +356,6 @@ class Update:
 
 
 @dataclass(frozen=True)
-class RawRow:
-    """One row of a table as it stands in the file, before any preprocessing.
-
-    Attributes:
-        number: of the row in the file, from 0.
-        cells: column, text as it stands there, what it is encoded as, and the input it goes into.
-        target: the cell of the target.
-        prediction: what the model says, as text in the target's unit.
-    """
-
-    number: int
-    cells: tuple[Mapping[str, Any], ...]
-    target: Mapping[str, Any] | None = None
-    prediction: str = ""
-
-
-@dataclass(frozen=True)
 class Explanation:
     """The four steps of backpropagation for one network and some examples, with every number.
 
@@ -386,7 +371,7 @@ class Explanation:
         update: the fourth step.
         chains: the whole chains of some weights.
         flow: paths of the layers where the gradient vanishes or explodes, with a sentence each.
-        rows: rows of a raw table, if the inputs come from one.
+        rows: the examples as they stand in the data, if they come from a file.
         labels: for inputs by symbol: names of the elements on the last axis, such as columns.
         graph: forward pass, backward pass and update as one graph in the JSON of
             `chainrule.ir.serialize`, with names: see `collect.recomputable`; None if too large.

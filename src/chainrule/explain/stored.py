@@ -7,14 +7,18 @@ from collections import Counter
 from typing import Any
 
 from ..errors import DataError
+from ..ir import Graph
 from ..ir.node import CONSTANT, Node, constant
+from ..ir.types import float64
 from ..model_file import SavedModel
 from ..nn import Module
+from ..ops.declare import CAST
+from ..ops.reduction import SOFTMAX
 from ..provenance import layer
 from ..tensor import Buffer, Parameter, Tensor, apply, as_tensor
 
-#: What layers call the statistics that they gather instead of learning.
-_GATHERED = re.compile(r"(^|\.)(running_\w+|num_batches\w*)$")
+#: What layers call the numbers that they gather, or have from a formula, instead of learning.
+_GATHERED = re.compile(r"(^|\.)(running_\w+|num_batches\w*|mean|std|cosine|sine|mel)$")
 
 
 class StoredNetwork(Module):
@@ -25,9 +29,12 @@ class StoredNetwork(Module):
 
     Args:
         saved: the model.
+        before_output: give what goes into the loss of a training, instead of what is predicted:
+            logits instead of probabilities, and a target on the scale of the training.
     """
 
-    def __init__(self, saved: SavedModel) -> None:
+    def __init__(self, saved: SavedModel, before_output: bool = False) -> None:
+        self._before_output = before_output
         state = saved.arrays
         self._saved = saved
         sizes: Counter[Any] = Counter()
@@ -77,7 +84,18 @@ class StoredNetwork(Module):
             with layer(lambda name=place: name):  # type: ignore[misc]
                 sources = [tensors[source] for source in node.inputs]
                 tensors[node] = apply(node.op, *sources, **node.attributes)
-        return tensors[graph.outputs[0]]
+        return tensors[_before_output(graph) if self._before_output else graph.outputs[0]]
+
+
+def _before_output(graph: Graph) -> Node:
+    """What softmax makes probabilities of, or float64, in the end, numbers in the target's unit."""
+    (output,) = graph.outputs
+    if output.op is SOFTMAX:
+        return output.inputs[0]
+    if output.type.dtype == float64:
+        casts = [n for n in graph.nodes if n.op is CAST and n.type.dtype == float64]
+        return casts[-1].inputs[0] if casts else output
+    return output
 
 
 def _leaves(inputs: Any) -> list[Any]:

@@ -118,7 +118,7 @@ def _opening(told: Explanation, writer: Writer) -> Iterator[Part]:
     for sentence in told.story:
         yield Prose(sentence)
     for row in told.rows:
-        yield Heading(f"Row {row.number} of the table", 2)
+        yield Heading(row.name or f"Row {row.number} of the table", 2)
         yield Grid(
             ("column", "in the file", "becomes", "input"),
             tuple(

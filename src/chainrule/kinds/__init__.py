@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..errors import TrainingError
     from ..model_file import SavedModel
     from ..train import History
+    from .examples import Examples
 
 __all__ = [
     "KINDS",
@@ -109,6 +110,9 @@ class Predictor(Protocol):
 
     def evaluate(self, source: Any, *, say: Any = ...) -> dict[str, float]:
         """Metrics on data whose target is known."""
+
+    def examples(self, source: Any, rows: Sequence[int], *, say: Any = ...) -> Examples:
+        """Some examples with their target, counted from 0, and how the network learns them."""
 
 
 def module_of(kind: str) -> Any:

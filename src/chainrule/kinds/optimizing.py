@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..nn import Module
@@ -50,3 +51,32 @@ def make_optimizer(
         decay=lambda path, parameter: path.endswith("weight") and parameter.ndim > 1,
         **extra,
     )
+
+
+def effective(optimizer: Optimizer) -> dict[str, Any]:
+    """What the program chose for an optimizer, as JSON data for the report of a training."""
+    return {"weight_decay": optimizer.weight_decay, "clip": optimizer.clip_norm}
+
+
+def optimizer_again(kind: type[TrainingOptions], record: Any, model: Any) -> Optimizer:
+    """The optimizer of a training that is over, with an empty memory.
+
+    Args:
+        kind: of the options of the training.
+        record: that of the model file, with report and history.
+        model: what learns.
+    """
+    report = record["report"]
+    options = kind.from_json(report.get("options") or {})
+    chosen: Mapping[str, Any] = report.get("optimizer") or {}
+    return make_optimizer(options, model, 1, lr=highest_rate(record), schedule="constant", **chosen)
+
+
+def highest_rate(record: Any) -> float:
+    """The highest learning rate at the end of an epoch of a training.
+
+    Example:
+        >>> highest_rate({"history": {"epochs": [{"rate": 0.1}, {"rate": 0.01}]}})
+        0.1
+    """
+    return max((float(epoch["rate"]) for epoch in record["history"]["epochs"]), default=1e-3)

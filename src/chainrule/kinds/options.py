@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ..compile import BACKENDS
 from ..errors import ConfigError
 from ..optim import OPTIMIZERS
 from ..optim.state import nearest
+
+#: What another training with the same options need not repeat.
+_NOT_AGAIN = {"from_model", "freeze", "test", "cv"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,22 @@ class TrainingOptions:
             for name, value in given.items()
             if name == "target" or (value != defaults[name] and value not in ({}, ()))
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The options that `to_json` told, without those that name other files or cost time.
+
+        Example:
+            >>> TrainingOptions.from_json({"target": "price", "epochs": 3, "test": 0.2}).epochs
+            3
+        """
+        known = {field.name for field in dataclasses.fields(cls)} - _NOT_AGAIN
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in content.items()
+            if name in known
+        }
+        return cls(**given)
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from ..errors import TrainingError
 from ..model_file import save
 from ..nn import Module
 from ..train import Trainer
+from .optimizing import effective
 from .options import TrainingOptions
 
 Array = np.ndarray[Any, Any]
@@ -55,6 +56,7 @@ class Trained:
             "epochs": len(self.history),
             "best_epoch": (self.history.best or {}).get("epoch"),
             "stop_reason": trainer.stop_reason,
+            "optimizer": effective(trainer.optimizer),
             "options": options.to_json(),
         }
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data import Schema, Target, infer_target, read_table, source_name
 from ..errors import ConfigError, DataError
+from ..kinds.examples import class_by_folder, no_target
 from ..kinds.recognition import files_in
 
 if TYPE_CHECKING:
@@ -151,6 +152,28 @@ def find_known(source: Any, look: Look, target: Target) -> Files:
             found=", ".join(notes) or "no folders",
         )
     return Files(paths, np.array(classes, dtype=np.int64), name, notes)
+
+
+def targets_of(files: Files, source: Any, look: Look, target: Target, rows: Sequence[int]) -> Array:
+    """The classes or numbers of some of the files of `find_files`: by a table, or by a folder.
+
+    Raises:
+        DataError: one is not known.
+    """
+    paths = [files.paths[row] for row in rows]
+    is_path = isinstance(source, str | Path)
+    if is_path and (Path(source).is_dir() or _belongs(str(source), look)):
+        if target.classes:
+            return np.array([class_by_folder(path, source, target.classes) for path in paths])
+        column = f"the column {target.name!r}"
+        raise no_target(files.source, f"a table with a column of paths and {column}")
+    frame = read_table(source)
+    if target.name not in frame.columns:
+        raise no_target(files.source, f"a column {target.name!r}", ", ".join(frame.columns[:20]))
+    values = Schema((), (), target).read_target(frame, files.source)[list(rows)]
+    if not (values >= 0 if target.classes else np.isfinite(values)).all():
+        raise no_target(files.source, f"a known {target.name!r} in each of the rows")
+    return values
 
 
 # ---- folders -------------------------------------------------------------------------------------

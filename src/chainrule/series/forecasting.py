@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from ..data import source_name
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin
+from ..kinds.examples import Examples, RawRow, check_rows, no_target, said, scaled
 from ..kinds.linear import linear_predictions
 from ..kinds.optimizing import make_optimizer
 from ..kinds.trained import Trained
@@ -374,17 +375,57 @@ class SeriesForecaster:
             times = self.schema.calendar.following(series.last, shape.horizon)
         return pl.DataFrame({self.schema.time or "row": times, "prediction": found})
 
-    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
-        """The metrics of the forecasts from every window of a series."""
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Windows of a series by the step that they begin at, with the steps that follow.
+
+        Raises:
+            DataError: there is no such window, or nothing is known of what follows it.
+        """
+        name, names = source_name(source), self.schema.names
+        past, future = self._windows(source, say)
+        check_rows(rows, len(past), name, "A window is called by its first step, from 0.")
+        past, future = past[list(rows)], future[list(rows)]
+        known = ~np.isnan(future)
+        if not known.any(axis=1).all():
+            raise no_target(name, f"a known {names[0]!r} in the steps after each window")
+        found = self.saved.predict(past)
+        raw = tuple(
+            RawRow(
+                row,
+                tuple(
+                    {"column": column,
+                     "text": f"{past[place, 0, i]:.6g} … {past[place, -1, i]:.6g}",
+                     "encoded": f"{past.shape[1]} steps", "input": f"x[{place},:,{i}]"}
+                    for i, column in enumerate(names)
+                ),
+                {"column": names[0], "text": said(future[place], ())},
+                said(found[place], ()),
+                f"The window from step {row}",
+            )
+            for place, row in enumerate(rows)
+        )  # fmt: skip
+        target, story = scaled(self.saved, future, "network.scale")
+        loss = "mse" if known.all() else known_mse
+        return Examples(past, target, loss, raw, labels={"x": names}, story=story)
+
+    def _windows(self, source: Any, say: Say) -> tuple[Array, Array]:
+        """All windows of a series, and what follows them, as far as it is known."""
         series = self.schema.read(source, say)
         shape = self.schema.shape
         past, future = windows(series.filled(), series.values, shape.window, shape.horizon)
-        known = ~np.isnan(future).all(axis=1)
-        if not known.any():
+        if np.isnan(future).all():
             raise DataError(
                 "The series is too short to judge forecasts.",
                 where=source_name(source),
                 expected=f"{shape.window + shape.horizon} steps at least",
                 found=f"{len(series.values)}",
             )
+        return past, future
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics of the forecasts from every window of a series."""
+        past, future = self._windows(source, say)
+        known = ~np.isnan(future).all(axis=1)
         return scores(future[known], self.saved.predict(past[known]), self.schema.naive)

@@ -17,6 +17,7 @@ from ..data.schema import check_present
 from ..errors import DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin
+from ..kinds.examples import Examples, RawRow, check_rows, no_target, said
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.linear import linear_predictions
 from ..kinds.optimizing import make_optimizer
@@ -363,9 +364,9 @@ def _split(classes: Array, options: SeriesOptions, group: str) -> tuple[Array, A
     return first[kept], first[validation], rest[0] if rest else np.array([], int)
 
 
-def _read_again(schema: SequenceSchema, source: Any) -> tuple[Sequences, Array]:
+def _read_again(schema: SequenceSchema, source: Any, name: str = "") -> tuple[Sequences, Array]:
     """Later sequences with their classes."""
-    name, frame = source_name(source), read_table(source)
+    name, frame = name or source_name(source), read_table(source)
     check_present([schema.group, *schema.names], frame.columns, name)
     found = read_sequences(frame, schema.names, schema.group, schema.time, name)
     return found, _targets(frame, found, Schema.from_json(schema.target), schema.group, name)
@@ -402,6 +403,39 @@ class SequencePredictor:
         if proba:
             columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
         return pl.DataFrame(columns)
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Sequences in the order of their first rows, with their classes.
+
+        Raises:
+            DataError: there is no such sequence, or its class is not known.
+        """
+        schema, name, frame = self.schema, source_name(source), read_table(source)
+        target = Schema.from_json(schema.target).target
+        assert target is not None
+        if target.name not in frame.columns:
+            raise no_target(name, f"a column {target.name!r}", ", ".join(frame.columns[:20]))
+        found, classes = _read_again(schema, frame, name)
+        check_rows(
+            rows, len(found.names), name, "Sequences are counted from 0, by their first row."
+        )
+        inputs = {key: x[list(rows)] for key, x in _inputs(found, schema.longest).items()}
+        predicted = self.saved.predict(inputs)
+        raw = tuple(
+            RawRow(
+                row,
+                ({"column": schema.group, "text": found.names[row],
+                  "encoded": f"{len(found.steps[row]):,} steps", "input": f"x.x[{place}]"},),
+                {"column": target.name, "text": schema.classes[classes[row]]},
+                said(predicted[place], schema.classes),
+                f"Sequence {row}",
+            )
+            for place, row in enumerate(rows)
+        )  # fmt: skip
+        goal = classes[list(rows)]
+        return Examples(inputs, goal, "cross_entropy", raw, labels={"x.x": schema.names})
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on sequences whose class is known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ from .recipe import Recipe, choose, make_optimizer
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from ..kinds.examples import Examples
 
 Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
@@ -596,6 +598,7 @@ class TablePredictor:
         self.saved = saved
         self.schema = Schema.from_json(saved.schema)
         self.record = saved.record
+        self._path = path
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -639,6 +642,14 @@ class TablePredictor:
         ]
         target, found = (np.concatenate(part) for part in zip(*parts, strict=True))
         return judge(self.schema.target.task, target, found)
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Rows with their target, counted from 0, and how the network is trained on them."""
+        from .examples import rows_of_table
+
+        return rows_of_table(self.saved, self._path, source, rows, say)
 
     def _encoded(self, source: Any, say: Say, target: bool = False) -> Iterator[Encoded]:
         """The rows, in parts if they are larger than memory; what is noted of a column, once."""

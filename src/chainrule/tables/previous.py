@@ -16,6 +16,7 @@ import numpy as np
 from ..data import Column, Schema
 from ..data.schema import Task
 from ..errors import ModelFileError
+from ..kinds.optimizing import highest_rate
 from ..model_file import SavedModel
 from .features import ONE_HOT_LIMIT, TableFeatures, code_names
 from .network import ScaledTarget, Shape, TableModel, TableNetwork
@@ -65,20 +66,12 @@ class Previous:
     @property
     def options(self) -> TableOptions:
         """The options of its training."""
-        known = {field.name for field in dataclasses.fields(TableOptions)}
-        stored = self.report.get("options") or {}
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in stored.items()
-            if name in known and name not in ("from_model", "freeze", "test", "cv")
-        }
-        return TableOptions(**given)
+        return TableOptions.from_json(self.report.get("options") or {})
 
     @property
     def highest_rate(self) -> float:
         """The highest learning rate of its training, at the end of an epoch."""
-        epochs = self.saved.record["history"]["epochs"]
-        return max((float(epoch["rate"]) for epoch in epochs), default=1e-3)
+        return highest_rate(self.saved.record)
 
     def shape_for(self, chosen: Shape, options: TableOptions) -> Shape:
         """The sizes of this network, where the user says nothing else."""

@@ -16,6 +16,15 @@ from ..data import Schema, infer_schema, read_table, source_name, split_indices
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
+from ..kinds.examples import (
+    Examples,
+    RawRow,
+    check_rows,
+    class_by_folder,
+    no_target,
+    said,
+    shortened,
+)
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.optimizing import make_optimizer
 from ..kinds.trained import Trained
@@ -446,6 +455,63 @@ class TextClassifier:
         frame = read_table(source, encoding=encoding)
         column = text_column(frame, None, [self.schema.column or ""], source=source_name(source))
         return _texts(frame, column), []
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Texts in the order of `predict`, with the class by their folder, or a table's target.
+
+        Raises:
+            DataError: there is no such text, or its class is not known.
+        """
+        name, schema = source_name(source), self.schema
+        is_path = isinstance(source, str | Path)
+        if schema.column is not None and is_path and is_text_file(Path(source)):
+            column = Schema.from_json(str(schema.target)).target
+            assert column is not None
+            expected = f"a table with the columns {schema.column!r} and {column.name!r}"
+            raise no_target(name, expected, "a text alone")
+        if isinstance(source, str) and source == "-":  # it cannot be read twice
+            source = read_table(source, encoding=schema.encoding)
+        texts, names = self._read(source)
+        check_rows(rows, len(texts), name, "Rows of a table and files are counted from 0.")
+        texts = [texts[row] for row in rows]
+        if names:
+            target = [class_by_folder(names[row], source, schema.classes) for row in rows]
+        else:
+            target = self._known(source, rows)
+        inputs, longer = encode_texts(texts, schema.words, schema.shape.context)
+        if longer:
+            say(f"{longer:,} of {len(texts):,} texts are longer than what is seen of them")
+        found = self.saved.predict(inputs)
+        count = np.count_nonzero(inputs["numbers"], axis=1)
+        raw = tuple(
+            RawRow(
+                row,
+                ({"column": schema.column or "text", "text": shortened(texts[place]),
+                  "encoded": f"{count[place]:,} numbers", "input": "x.numbers"},),
+                {"column": "class", "text": schema.classes[target[place]]},
+                said(found[place], schema.classes),
+                f"Text {row}",
+            )
+            for place, row in enumerate(rows)
+        )  # fmt: skip
+        return Examples(inputs, np.array(target), "cross_entropy", raw)
+
+    def _known(self, source: Any, rows: Sequence[int]) -> list[int]:
+        """The classes of rows of a table."""
+        name = source_name(source)
+        if self.schema.target is None or isinstance(source, list):
+            raise no_target(name, "a folder of class folders, or a text file in one")
+        schema = Schema.from_json(self.schema.target)
+        assert schema.target is not None
+        frame = read_table(source, encoding=self.schema.encoding)
+        if schema.target.name not in frame.columns:
+            raise no_target(name, f"a column {schema.target.name!r}", ", ".join(frame.columns[:20]))
+        found: list[int] = schema.read_target(frame, name)[list(rows)].tolist()
+        if min(found, default=0) < 0:
+            raise no_target(name, f"a known {schema.target.name!r} in each of the rows")
+        return found
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer: (texts, features)."""

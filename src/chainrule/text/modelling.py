@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from ..data import source_name
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
+from ..kinds.examples import Examples, RawRow, check_rows, shortened
 from ..kinds.optimizing import make_optimizer
 from ..kinds.trained import Trained
 from ..model_file import SavedModel
@@ -295,9 +296,38 @@ class LanguageModel:
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """How well it tells each next token of a text."""
+        return judge_language(self.network, self._numbers(source, say), self.schema)
+
+    def _numbers(self, source: Any, say: Say) -> Array:
         text = read_texts(Path(source), self.schema.encoding, say)
         numbers = self.schema.tokenizer.encode(text)
         if len(numbers) < 2:
             raise DataError("The text is too short.", where=str(source), expected="2 tokens",
                             found=str(len(numbers)))  # fmt: skip
-        return judge_language(self.network, numbers, self.schema)
+        return numbers
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Windows of a text, side by side; what is to be told is the token after each.
+
+        A text that is shorter than what the network sees is a window by itself.
+
+        Raises:
+            DataError: there is no such window.
+        """
+        tokenizer, numbers = self.schema.tokenizer, self._numbers(source, say)
+        given, following = windows(numbers, min(self.schema.shape.context, len(numbers) - 1))
+        check_rows(rows, len(given), str(source), "Windows of the text are counted from 0.")
+        given, following = given[list(rows)], following[list(rows)]
+        raw = tuple(
+            RawRow(
+                row,
+                ({"column": "text", "text": shortened(tokenizer.decode(given[place])),
+                  "encoded": f"{len(given[place]):,} tokens", "input": "x"},),
+                {"column": "following text", "text": shortened(tokenizer.decode(following[place]))},
+                name=f"Window {row} of the text",
+            )
+            for place, row in enumerate(rows)
+        )  # fmt: skip
+        return Examples(given, following, next_token_loss, raw, self.network)

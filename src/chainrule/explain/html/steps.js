@@ -47,12 +47,12 @@ const Steps = (() => {
     );
   }
 
-  /** A row of a table as it stands in the file, and what it is encoded as. */
+  /** An example as it stands in the data, and what is to be said of it. */
   function row(one) {
     return element(
       "table",
       {},
-      element("caption", { text: `Row ${one.number} of the file` }),
+      element("caption", { text: one.name || `Row ${one.number} of the file` }),
       element(
         "tbody",
         {},

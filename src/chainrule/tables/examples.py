@@ -1,41 +1,32 @@
-"""Rows of a table, explained with a trained model: raw cells in, preprocessing as first nodes."""
+"""Rows of a table as examples of a saved model: raw cells in, preprocessing as first nodes."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data import Column, Encoded, Schema, read_table, source_name
 from ..errors import DataError
+from ..kinds.examples import Examples, RawRow, check_rows, no_target, said
 from ..losses import LOSSES
-from ..model_file import load
+from ..model_file import SavedModel
 from ..nn import Module
 from ..ops import log
-from ..optim import OPTIMIZERS, Optimizer
-from ..optim.state import nearest
-from ..tables.features import columns_by_kind
-from ..tables.network import ScaledTarget, TableNetwork
-from ..tables.pipeline import LOSS_OF, Job, member_loss
-from ..tables.previous import Previous
-from ..tables.recipe import choose, make_optimizer
+from ..optim import Optimizer
 from ..tensor import Tensor
-from ..train.keeping import load_training
-from .explain import explain
-from .explanation import Explanation, RawRow
+from .features import columns_by_kind
+from .network import ScaledTarget, TableNetwork
+from .pipeline import LOSS_OF, Job, member_loss
+from .previous import Previous
+from .recipe import choose, make_optimizer
 
 if TYPE_CHECKING:
     import polars as pl
 
 Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
-
-#: Beside the model in a run folder: the memory of the optimizer.
-TRAINING = "training.safetensors"
 
 
 class _Training(Module):
@@ -56,59 +47,41 @@ class _Training(Module):
         return z
 
 
-def explain_rows(
-    model: str | os.PathLike[str],
-    source: Any,
-    rows: Sequence[int] = (0,),
-    *,
-    optimizer: str | None = None,
-    lr: float | None = None,
-    say: Say = lambda sentence: None,
-    **options: Any,
-) -> Explanation:
-    """The four steps for rows of a table, with a model that `chainrule train` has trained.
+def rows_of_table(
+    saved: SavedModel, where: str, source: Any, rows: Sequence[int], say: Say
+) -> Examples:
+    """Rows of a table with their target, for the model that was trained on such.
 
     Args:
-        model: a model file, or a run folder.
+        saved: the model.
+        where: its name in messages.
         source: a table with the columns of the training and the target.
         rows: which rows, counted from 0.
-        optimizer: a name; without one the optimizer of the training, with the memory that is in
-            the run folder.
-        lr: the learning rate; without one the highest of the training.
         say: takes notes, such as categories that were never seen.
-        options: of `explain`: ``weight``, ``notation``, ``train``, ``seed``, ``show_c``.
 
     Raises:
         DataError: there is no such row, or it has no target.
-        ModelFileError: the model is not one of a table.
+        ModelFileError: the file does not hold the sizes of the network.
     """
-    path = Path(model)
-    path = path / "model.safetensors" if path.is_dir() else path
-    previous = Previous(load(path), str(path))
+    previous = Previous(saved, where)
     frame, encoded = _picked(source, previous.schema, rows, say)
     trained = previous.model()
-    whole = _Training(trained.network, trained.scale)
-    learner, notes = _optimizer(previous, trained.network, optimizer, lr, path.parent)
     inputs = columns_by_kind(encoded)
-    told = explain(
-        whole,
+    predictions = saved.predict(inputs)
+    assert encoded.target is not None
+    return Examples(
         inputs,
         encoded.target,
-        loss=_loss(previous, trained.scale),
-        optimizer=learner,
-        title=f"{source_name(source)}, row {', '.join(map(str, rows))}",
-        story=_story(previous, trained.network),
-        labels=_labels(previous.schema),
-        **{"train": False, **options},
+        _loss(previous, trained.scale),
+        tuple(
+            _raw_row(number, place, previous, frame, encoded, predictions[place])
+            for place, number in enumerate(rows)
+        ),
+        _Training(trained.network, trained.scale),
+        lambda whole: _optimizer(previous, whole.network),
+        _labels(previous.schema),
+        _story(previous, trained.network),
     )
-    predictions = previous.saved.predict(inputs)
-    cells = [
-        _raw_row(number, place, previous, frame, encoded, predictions[place])
-        for place, number in enumerate(rows)
-    ]
-    if not options.get("train"):
-        notes.append("Dropout is off, as in predictions.")
-    return dataclasses.replace(told, rows=tuple(cells), notes=(*told.notes, *notes))
 
 
 def _picked(
@@ -117,23 +90,12 @@ def _picked(
     """The rows as they stand in the table, and encoded."""
     frame = read_table(source)
     name = source_name(source)
-    for row in rows:
-        if not 0 <= row < frame.height:
-            raise DataError(
-                f"There is no row {row}.",
-                where=name,
-                expected=f"from 0 to {frame.height - 1}",
-                hint="Rows are counted from 0, without the header.",
-            )
+    check_rows(rows, frame.height, name, "Rows are counted from 0, without the header.")
     picked = frame[list(rows)]
     assert schema.target is not None
     if schema.target.name not in frame.columns:
-        raise DataError(
-            "An explanation needs the target: the error is measured by it.",
-            where=name,
-            expected=f"a column {schema.target.name!r}",
-            found=", ".join(frame.columns[:20]),
-        )
+        found = ", ".join(frame.columns[:20])
+        raise no_target(name, f"a column {schema.target.name!r}", found)
     encoded = schema.encode(picked, target=True, source=name)
     for note in encoded.notes:
         say(note)
@@ -142,7 +104,7 @@ def _picked(
             "A row has no target: there is no error to explain.",
             where=name,
             expected=f"a known {schema.target.name!r}",
-            found=", ".join(map(str, set(range(len(rows))) - set(encoded.rows.tolist()))),
+            found=f"row {', '.join(str(n) for i, n in enumerate(rows) if i not in encoded.rows)}",
         )
     return picked, encoded
 
@@ -175,35 +137,10 @@ def _scaled(scale: ScaledTarget | None) -> str:
     return f", where {of} is brought to mean 0 and deviation 1 first"
 
 
-def _optimizer(
-    previous: Previous, network: TableNetwork, name: str | None, lr: float | None, folder: Path
-) -> tuple[Optimizer, list[str]]:
-    """The optimizer of the training, and what is to be said of it."""
-    rate = previous.highest_rate if lr is None else lr
-    if name is not None:
-        if name not in OPTIMIZERS:
-            raise nearest("optimizer", name, OPTIMIZERS)
-        return OPTIMIZERS[name](network, lr=rate), []
+def _optimizer(previous: Previous, network: TableNetwork) -> Optimizer:
     options = previous.options
     rows = int((previous.report.get("rows") or {}).get("train", 1)) or 1
-    like = make_optimizer(options, choose(options, rows), network, rows, rate)
-    given = {
-        one.name: getattr(like, one.name)
-        for one in dataclasses.fields(like)
-        if one.init and one.name not in ("model", "lr")
-    }
-    optimizer = type(like)(network, lr=rate, **given)
-    said = "The optimizer is that of the training; its rate is the highest of the training"
-    if lr is not None:
-        said = "The optimizer is that of the training, with another rate"
-    if not (folder / TRAINING).is_file():
-        return optimizer, [f"{said}, its memory is empty: the file does not hold it."]
-    start = "optimizer."
-    kept = load_training(folder / TRAINING)
-    state = {k.removeprefix(start): v for k, v in kept.items() if k.startswith(start)}
-    own = {k: v for k, v in state.items() if not k.startswith("schedule.")}
-    optimizer.load_state(optimizer.state() | own)
-    return optimizer, [f"{said}, its memory is that of the end of the training."]
+    return make_optimizer(options, choose(options, rows), network, rows, previous.highest_rate)
 
 
 # ---- words ---------------------------------------------------------------------------------------
@@ -211,18 +148,18 @@ def _optimizer(
 
 def _story(previous: Previous, network: TableNetwork) -> tuple[str, ...]:
     assert previous.schema.target is not None
-    said = [
+    told = [
         f"A model of {previous.schema.target.name}. The cells of the row become numbers; the first "
         "operations replace what is missing and bring all to a similar size; then comes the "
         "network."
     ]
     if network.members > 1:
-        said.append(
+        told.append(
             f"{network.members} networks work side by side, and each is trained as if it were "
             "alone: inside of them the first place of a number says which network it belongs to, "
             "the second one which row."
         )
-    return tuple(said)
+    return tuple(told)
 
 
 def _labels(schema: Schema) -> dict[str, tuple[str, ...]]:
@@ -254,14 +191,8 @@ def _raw_row(
             )
     target = previous.schema.target
     assert target is not None
-    classes = previous.saved.classes or []
-    if classes:
-        best = int(np.argmax(found))
-        said = f"{classes[best]} ({float(found[best]):.1%})"
-    else:
-        said = f"{float(found):.6g}"
     aim = {"column": target.name, "text": _cell(frame[target.name][place])}
-    return RawRow(number, tuple(cells), aim, said)
+    return RawRow(number, tuple(cells), aim, said(found, previous.saved.classes or ()))
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,109 @@
+"""Examples from files, explained with a model that was trained on such, whatever their kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data import source_name
+from ..kinds import kind_of, load_predictor, module_of
+from ..kinds.examples import Examples
+from ..kinds.optimizing import highest_rate, optimizer_again
+from ..optim import OPTIMIZERS, Optimizer
+from ..optim.state import nearest
+from ..train.keeping import load_training
+from .explain import explain
+from .explanation import Explanation
+from .stored import StoredNetwork
+
+Say = Callable[[str], None]
+
+#: Beside the model in a run folder: the memory of the optimizer.
+TRAINING = "training.safetensors"
+
+
+def explain_rows(
+    model: str | os.PathLike[str],
+    source: Any,
+    rows: Sequence[int] = (0,),
+    *,
+    optimizer: str | None = None,
+    lr: float | None = None,
+    say: Say = lambda sentence: None,
+    **options: Any,
+) -> Explanation:
+    """The four steps for examples from a file, with a model that `chainrule train` has trained.
+
+    Args:
+        model: a model file, or a run folder.
+        source: data as those of the training, with what is to be predicted.
+        rows: which examples, counted from 0: rows of a table, files in the order of their names,
+            windows of a series or of a text.
+        optimizer: a name; without one the optimizer of the training, with the memory that is in
+            the run folder.
+        lr: the learning rate; without one the highest of the training.
+        say: takes notes, such as categories that were never seen.
+        options: of `explain`: ``weight``, ``notation``, ``train``, ``seed``, ``show_c``.
+
+    Raises:
+        DataError: there is no such example, or it has no target.
+        ModelFileError: the model does not know what its inputs mean.
+        ConfigError: an optimizer that does not exist.
+    """
+    path = Path(model)
+    path = path / "model.safetensors" if path.is_dir() else path
+    predictor: Any = load_predictor(path)
+    examples = predictor.examples(source, rows, say=say)
+    network = examples.network or StoredNetwork(predictor.saved, before_output=True)
+    learner, notes = _optimizer(predictor, examples, network, optimizer, lr, path.parent)
+    told = explain(
+        network,
+        examples.inputs,
+        examples.target,
+        loss=examples.loss,
+        optimizer=learner,
+        title=f"{source_name(source)}, row {', '.join(map(str, rows))}",
+        story=examples.story,
+        labels=examples.labels,
+        **{"train": False, **options},
+    )
+    if examples.network is None or not options.get("train"):
+        notes.append("Dropout is off, as in predictions.")
+    return dataclasses.replace(told, rows=tuple(examples.raw), notes=(*told.notes, *notes))
+
+
+def _optimizer(
+    predictor: Any, examples: Examples, network: Any, name: str | None, lr: float | None,
+    folder: Path,
+) -> tuple[Optimizer, list[str]]:  # fmt: skip
+    """The optimizer of the training, and what is to be said of it."""
+    rate = highest_rate(predictor.record) if lr is None else lr
+    if examples.optimizer is None:
+        kind = kind_of(predictor.saved.schema, str(folder))
+        like = optimizer_again(module_of(kind).Options, predictor.record, network)
+    else:
+        like = examples.optimizer(network)
+    if name is not None:
+        if name not in OPTIMIZERS:
+            raise nearest("optimizer", name, OPTIMIZERS)
+        return OPTIMIZERS[name](like.model, lr=rate), []
+    given = {
+        one.name: getattr(like, one.name)
+        for one in dataclasses.fields(like)
+        if one.init and one.name not in ("model", "lr")
+    }
+    optimizer = type(like)(like.model, lr=rate, **given)
+    said = "The optimizer is that of the training; its rate is the highest of the training"
+    if lr is not None:
+        said = "The optimizer is that of the training, with another rate"
+    if not (folder / TRAINING).is_file():
+        return optimizer, [f"{said}, its memory is empty: the file does not hold it."]
+    start = "optimizer."
+    kept = load_training(folder / TRAINING)
+    state = {k.removeprefix(start): v for k, v in kept.items() if k.startswith(start)}
+    own = {k: v for k, v in state.items() if not k.startswith("schedule.")}
+    optimizer.load_state(optimizer.state() | own)
+    return optimizer, [f"{said}, its memory is that of the end of the training."]
