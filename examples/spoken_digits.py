@@ -43,11 +43,11 @@ def say(folder: Path, word: int, accent: str, timbre: str, speed: int, pitch: in
     subprocess.run(["espeak-ng", *voice, "-w", str(path), WORDS[word]], check=True)
 
 
-def make(folder: Path, accents: tuple[str, ...], timbres: tuple[str, ...]) -> int:
+def make(folder: Path, accents: tuple[str, ...], timbres: tuple[str, ...], quarter: int) -> int:
     """WAV files in FOLDER/train and FOLDER/test, a folder for each digit in both."""
     jobs = []
     for number, timbre in enumerate(timbres):
-        part = folder / ("test" if number % 4 == 3 else "train")
+        part = folder / ("test" if number % 4 == quarter else "train")
         for word, accent, manner in itertools.product(range(10), accents, MANNERS):
             jobs.append((part, word, accent, timbre, *manner))
     with ThreadPoolExecutor(4) as pool:
@@ -59,11 +59,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few voices and epochs")
     parser.add_argument("--data", type=Path, default=Path("spoken_digits"), help="folder to fill")
+    parser.add_argument("--quarter", type=int, default=3, help="of the timbres, for the test: 0-3")
     arguments = parser.parse_args()
     if shutil.which("espeak-ng") is None:
         parser.exit(1, "This needs the program espeak-ng: apt-get install espeak-ng\n")
     accents, timbres = (ACCENTS[:1], TIMBRES[:8]) if arguments.quick else (ACCENTS, TIMBRES)
-    count = make(arguments.data, accents, timbres)
+    count = make(arguments.data, accents, timbres, arguments.quarter)
     print(f"{count:,} synthetic sounds (espeak-ng) in {arguments.data}")
     options = AudioOptions(test=str(arguments.data / "test"), epochs=2 if arguments.quick else None)
     result = train_audio(arguments.data / "train", options, say=print)
