@@ -11,6 +11,7 @@ from chainrule.errors import ConfigError, ShapeError
 from chainrule.train import Step
 
 RNG = np.random.default_rng(0)
+BACKENDS = ["numpy", "c"]
 ROWS = RNG.normal(size=(64, 6)).astype(np.float32)
 IMAGES = RNG.normal(size=(64, 8, 8, 2)).astype(np.float32)
 CLASSES = RNG.integers(0, 4, 64)
@@ -21,13 +22,22 @@ WAVES = np.add.outer(np.sin(np.arange(8)), np.cos(np.arange(8)))[None, ..., None
 ).astype(np.float32)
 
 
-def fit(model: Any, inputs: Any, target: Any, loss: Any, steps: int, rate: float = 1e-2) -> float:
+def fit(
+    model: Any,
+    inputs: Any,
+    target: Any,
+    loss: Any,
+    steps: int,
+    rate: float = 1e-2,
+    backend: str = "numpy",
+) -> float:
     """The loss after so many steps on all examples at once."""
     model.initialize(0)
-    step = Step(model, loss, cr.optim.Adam(model, rate), backend="numpy")
+    step = Step(model, loss, cr.optim.Adam(model, rate), backend=backend)
     return min([step(inputs, target)[0] for _ in range(steps)][-5:])
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("model", "inputs", "steps"),
     [
@@ -39,12 +49,13 @@ def fit(model: Any, inputs: Any, target: Any, loss: Any, steps: int, rate: float
     ],
     ids=["mlp", "lenet", "vgg", "resnet", "mobilenet"],
 )
-def test_classifiers_learn_64_examples_by_heart(model, inputs, steps):
+def test_classifiers_learn_64_examples_by_heart(model, inputs, steps, backend):
     """Random labels: chance is ln 4 = 1.39."""
     rate = 3e-2 if inputs is ROWS else 1e-2
-    assert fit(model, inputs, CLASSES, cr.losses.cross_entropy, steps, rate) < 0.05
+    assert fit(model, inputs, CLASSES, cr.losses.cross_entropy, steps, rate, backend) < 0.05
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("model", "data", "steps", "error"),
     [
@@ -54,9 +65,10 @@ def test_classifiers_learn_64_examples_by_heart(model, inputs, steps):
     ],
     ids=["dense", "convolutional", "denoising"],
 )
-def test_autoencoders_give_back_what_they_get(model, data, steps, error):
+def test_autoencoders_give_back_what_they_get(model, data, steps, error, backend):
     """The mean square of the data is about 0.5 and 1."""
-    assert fit(model, data, data, cr.losses.mse, steps) < error * np.square(data).mean() / 0.5
+    found = fit(model, data, data, cr.losses.mse, steps, backend=backend)
+    assert found < error * np.square(data).mean() / 0.5
 
 
 def test_a_denoising_autoencoder_is_damaged_only_in_training():

@@ -10,18 +10,27 @@ from chainrule import errors, models
 from chainrule.train import Step
 
 RNG = np.random.default_rng(0)
+BACKENDS = ["numpy", "c"]
 SERIES = RNG.normal(size=(64, 6, 3)).astype(np.float32)
 WORDS = RNG.integers(0, 12, (64, 6))
 CLASSES = RNG.integers(0, 4, 64)
 
 
-def fit(model: Any, inputs: Any, target: Any, steps: int, rate: float = 1e-2) -> float:
+def fit(
+    model: Any,
+    inputs: Any,
+    target: Any,
+    steps: int,
+    rate: float = 1e-2,
+    backend: str = "numpy",
+) -> float:
     """The loss after so many steps on all examples at once."""
     model.initialize(0)
-    step = Step(model, cr.losses.cross_entropy, cr.optim.Adam(model, rate), backend="numpy")
+    step = Step(model, cr.losses.cross_entropy, cr.optim.Adam(model, rate), backend=backend)
     return min([step(inputs, target)[0] for _ in range(steps)][-5:])
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("model", "inputs", "steps"),
     [
@@ -34,19 +43,19 @@ def fit(model: Any, inputs: Any, target: Any, steps: int, rate: float = 1e-2) ->
     ],
     ids=["lstm", "lstm of words", "gru", "tcn", "transformer", "transformer of words"],
 )
-def test_classifiers_learn_64_examples_by_heart(model, inputs, steps):
+def test_classifiers_learn_64_examples_by_heart(model, inputs, steps, backend):
     """Random labels: chance is ln 4 = 1.39."""
-    assert fit(model, inputs, CLASSES, steps, 2e-2) < 0.05
+    assert fit(model, inputs, CLASSES, steps, 2e-2, backend) < 0.05
 
 
 TEXT = np.array([[ord(c) - ord("a") for c in "thequickbrownfoxjumpsoverthelazydog"]])
 
 
-@pytest.fixture(scope="module")
-def language_model() -> Any:
+@pytest.fixture(scope="module", params=BACKENDS)
+def language_model(request: pytest.FixtureRequest) -> Any:
     """A small GPT that knows one sentence by heart."""
     model = models.gpt(26, context=40, width=32, heads=2, layers=2)
-    assert fit(model, TEXT[:, :-1], TEXT[:, 1:], 60) < 0.02
+    assert fit(model, TEXT[:, :-1], TEXT[:, 1:], 60, backend=request.param) < 0.02
     return model
 
 
