@@ -98,6 +98,14 @@ def test_failing_compiler_leaves_nothing(tmp_path, monkeypatch, fresh_cache):
     assert list(fresh_cache.iterdir()) == []
 
 
+def test_ctrl_c_reaches_the_compiler_too(tmp_path, monkeypatch, fresh_cache):
+    """An interrupted build is no failure of the compiler, after which NumPy would go on."""
+    monkeypatch.setenv("CHAINRULE_CC", script(tmp_path / "cc", "kill -INT $$\nsleep 9\n"))
+    with pytest.raises(KeyboardInterrupt):
+        toolchain.build(SOURCE)
+    assert list(fresh_cache.iterdir()) == []
+
+
 def test_compiler_that_fails_half_way(tmp_path, monkeypatch, fresh_cache):
     """It writes a part of the library, then fails: nothing of it may be found later."""
     command = script(

@@ -43,8 +43,8 @@ def next_rows(
         say: takes plain sentences.
 
     Returns:
-        ``row`` (from 1, as in the pool), ``score``, ``reason``, and what is predicted; the most
-        valuable row first.
+        ``row`` (from 0, as for `chainrule explain --row`), ``score``, ``reason``, and what is
+        predicted; the most valuable row first.
 
     Raises:
         ConfigError: a strategy that does not fit the model.
@@ -92,7 +92,7 @@ def next_rows(
     rest = [name for name in predicted.columns if name not in names]
     return pl.DataFrame(
         {
-            "row": (choice.rows if places is None else places[choice.rows]) + 1,
+            "row": choice.rows if places is None else places[choice.rows],
             "score": choice.scores,
             "reason": _reasons(choice, probabilities, predictor.classes),
         }

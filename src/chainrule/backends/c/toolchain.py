@@ -15,6 +15,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -239,6 +240,8 @@ def _run(arguments: tuple[str, ...], folder: Path) -> str:
             f"The C compiler {arguments[0]!r} cannot be run.", found=str(error)
         ) from error
     output = (done.stdout + done.stderr).decode("utf-8", "replace")
+    if done.returncode == -signal.SIGINT:  # Ctrl-C reaches the compiler, too, and is not its fault
+        raise KeyboardInterrupt
     if done.returncode:
         lines = [line for line in output.splitlines() if "error" in line.lower()]
         first = (lines or output.splitlines() or ["nothing was said"])[0]
