@@ -116,7 +116,7 @@ def test_pictures_and_texts_to_label_next(tmp_path):
         assert found.height == 3
         assert not found["file"].str.contains("2a").any()
         for row, file in found.select("row", "file").rows():
-            assert sorted(p.name for p in pool.iterdir())[row - 1] in file
+            assert sorted(p.name for p in pool.iterdir())[row] in file
     text = module_of("text")
     texts(["a", "b"], 0).write_csv(tmp_path / "t.csv")
     chosen = text.Options(target="k", epochs=1, backend="numpy")
