@@ -8,6 +8,8 @@ not always see it there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 #: C types of elements, short names and bytes, by the name of the type.
 ELEMENTS = {"float32": ("float", "f32", 4), "float64": ("double", "f64", 8)}
 
@@ -155,13 +157,6 @@ def microkernel(
         (f"c{i}_{v}", kind, i * c_step + first) for i in range(rows) for v, first, kind in vectors
     ]
 
-    def at(kind: str, pointer: str, offset: int) -> str:
-        const = "" if pointer == "c" else "const "
-        return f"*({const}{kind} *)({pointer} + {offset})"
-
-    def keep(kind: str, name: str) -> str:
-        return f" CR_REGISTER({name});" if kind != c_type and rows > 1 else ""
-
     return "\n".join(
         [
             f"/* {rows} x {columns}: c[i, j] += a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... */",
@@ -170,31 +165,59 @@ def microkernel(
             "{",
             *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
             "  if (more) { /* what earlier blocks left */",
-            *(f"    {cell} = {at(kind, 'c', offset)};" for cell, kind, offset in cells),
+            *(f"    {cell} = {_at(kind, 'c', offset)};" for cell, kind, offset in cells),
             "  }",
             "  for (idx l = 0; l < depth; l++) {",
-            *(
-                f"    {kind} b{v} = {at(kind, 'b', first)};{keep(kind, f'b{v}')}"
-                for v, first, kind in vectors
-            ),
-            *(
-                line
-                for i in range(rows)
-                for line in (
-                    f"    const {c_type} a{i} = a[{i * a_steps[0]}];",
-                    *(
-                        f"    {fused(f'c{i}_{v}', f'a{i}', f'b{v}', kind)};"
-                        for v, _, kind in vectors
-                    ),
-                )
-            ),
+            *(f"    {line}" for line in _step(c_type, vectors, rows, a_steps[0])),
             f"    a += {a_steps[1]};",
             f"    b += {b_step};",
             "  }",
-            *(f"  {at(kind, 'c', offset)} = {cell};" for cell, kind, offset in cells),
+            *(f"  {_at(kind, 'c', offset)} = {cell};" for cell, kind, offset in cells),
             "}",
         ]
     )
+
+
+def _at(kind: str, pointer: str, offset: int) -> str:
+    """What is in memory at a place."""
+    const = "" if pointer == "c" else "const "
+    return f"*({const}{kind} *)({pointer} + {offset})"
+
+
+def _step(c_type: str, vectors: Sequence[tuple[int, int, str]], rows: int, step: int) -> list[str]:
+    """What one l adds to a tile.
+
+    The shorter side of the tile stays in registers while the longer one goes by, so that
+    rows·vectors + min(rows, vectors) + 1 registers are enough.
+    """
+
+    def load(v: int, first: int, kind: str) -> str:
+        keep = f" CR_REGISTER(b{v});" if kind != c_type and rows > 1 else ""
+        return f"{kind} b{v} = {_at(kind, 'b', first)};{keep}"
+
+    def broadcast(i: int) -> str:
+        return f"const {c_type} a{i} = a[{i * step}];"
+
+    def add(i: int, v: int, kind: str) -> str:
+        return f"{fused(f'c{i}_{v}', f'a{i}', f'b{v}', kind)};"
+
+    if rows < len(vectors):
+        return [
+            *map(broadcast, range(rows)),
+            *(
+                line
+                for v, first, kind in vectors
+                for line in (load(v, first, kind), *(add(i, v, kind) for i in range(rows)))
+            ),
+        ]
+    return [
+        *(load(*vector) for vector in vectors),
+        *(
+            line
+            for i in range(rows)
+            for line in (broadcast(i), *(add(i, v, kind) for v, _, kind in vectors))
+        ),
+    ]
 
 
 def fused(c: str, a: str, b: str, kind: str) -> str:
