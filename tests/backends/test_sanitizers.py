@@ -91,7 +91,16 @@ def attention(q, k, v):
 
     return cr.value_and_grad(total, argnums=(0, 1, 2))(q, k, v)
 
+def masked_attention(q, k, v):
+    mask, key = np.arange(k.shape[1]) < np.array([[[9]], [[k.shape[1]]]]), cr.random.key(1)
+    def total(q, k, v):
+        y = cr.scaled_dot_product_attention(q, k, v, mask, dropout=0.2, key=key)
+        return cr.sum(cr.sin(y))
+
+    return cr.value_and_grad(total, argnums=(0, 1, 2))(q, k, v)
+
 for n, m in ((21, 37), (70, 70)):
+    check(masked_attention, *(r.standard_normal((2, e, 5)).astype("f4") for e in (n, m, m)))
     check(attention, *(r.standard_normal((2, e, d)) for e, d in ((n, 7), (m, 7), (m, 5))))
 print("clean")
 """

@@ -124,6 +124,15 @@ def one_operation(q: cr.Tensor, k: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
     return (y**2).sum()
 
 
+def masked(q: cr.Tensor, k: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
+    """Hidden keys, one sequence without any, numbers that are added, and dropout."""
+    hidden = np.array([[[True, False, True, True, False]], [[False] * 5]])
+    y = cr.scaled_dot_product_attention(x @ q, x @ k, x, hidden, causal=True)
+    added = np.array([[0.0], [1.0], [-np.inf], [2.0], [3.0]])
+    z = cr.scaled_dot_product_attention(x @ q, x @ k, x, added, dropout=0.4, key=cr.random.key(2))
+    return (y**2 + z).sum()
+
+
 @pytest.mark.parametrize(
     ("loss", "shapes"),
     [
@@ -131,6 +140,7 @@ def one_operation(q: cr.Tensor, k: cr.Tensor, x: cr.Tensor) -> cr.Tensor:
         (image, [(3, 3, 2, 4), (36, 3), (2, 6, 6, 2)]),
         (attention, [(4, 4), (4, 4), (2, 5, 4)]),
         (one_operation, [(4, 4), (4, 4), (2, 5, 4)]),
+        (masked, [(4, 4), (4, 4), (2, 5, 4)]),
     ],
 )
 def test_networks_and_their_gradients(

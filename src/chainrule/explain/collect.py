@@ -292,6 +292,9 @@ class Collector:
                     **_attributes(node)}  # fmt: skip
         if name in ("max_pool", "sum_pool"):
             return {"kind": "pooling", "image": self.id[node.inputs[0]], **_attributes(node)}
+        if name == "attention":
+            return {"kind": "attention", "queries": node.inputs[0].type.shape[-2],
+                    "keys": node.inputs[1].type.shape[-2]}  # fmt: skip
         if name == "softmax" and len(node.type.shape) >= 3 and self.names.layer[node] != "loss":
             return {"kind": "attention", "queries": node.type.shape[-2],
                     "keys": node.type.shape[-1]}  # fmt: skip

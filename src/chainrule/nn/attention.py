@@ -16,7 +16,6 @@ from ..ops import (
     concatenate,
     cos,
     expand_dims,
-    matmul,
     reshape,
     scaled_dot_product_attention,
     sin,
@@ -25,7 +24,6 @@ from ..ops import (
     where,
     zeros,
 )
-from ..ops.attention import attention_weights
 from ..ops.declare import cast, floating
 from ..ops.shape import narrow
 from ..tensor import Tensor, TensorLike, as_tensor
@@ -120,7 +118,7 @@ class MultiHeadAttention(Module):
         self.v_proj = Linear(vdim, embed_dim, bias, init="xavier_uniform")
         self.out_proj = Linear(embed_dim, embed_dim, bias, init="xavier_uniform")
         rate = fraction("The probability dropout of dropping", dropout, include_one=False)
-        self.dropout = Dropout(rate) if rate else None
+        self.dropout = _WeightDropout(rate) if rate else None
         self.positions = RotaryPositions(embed_dim // num_heads) if rotary else None
 
     def forward(
@@ -171,10 +169,8 @@ class MultiHeadAttention(Module):
         return transpose(apart, (0, 2, 1, 3))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, causal: bool) -> Tensor:
-        if self.dropout is None:
-            y = scaled_dot_product_attention(q, k, v, mask, causal)
-        else:
-            y = matmul(self.dropout(attention_weights(q, k, mask, causal)), v)
+        attend = scaled_dot_product_attention if self.dropout is None else self.dropout
+        y = attend(q, k, v, mask, causal)
         rows, _, time, _ = y.shape
         joined: Tensor = self.out_proj(
             reshape(transpose(y, (0, 2, 1, 3)), (rows, time, self.embed_dim))
@@ -183,6 +179,26 @@ class MultiHeadAttention(Module):
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads}"
+
+
+class _WeightDropout(Dropout):
+    """Attention with dropout of its weights."""
+
+    def forward(  # type: ignore[override]
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: TensorLike | None,
+        causal: bool,
+        *,
+        train: bool = False,
+        key: Tensor | None = None,
+    ) -> Tensor:
+        if not train:
+            return scaled_dot_product_attention(q, k, v, mask, causal)
+        key = self._needed(key)
+        return scaled_dot_product_attention(q, k, v, mask, causal, dropout=self.p, key=key)
 
 
 def _extended(cache: AttentionCache, k: Tensor, v: Tensor) -> AttentionCache:

@@ -20,16 +20,19 @@ class _Dropout(Module):
         given = floating(x)
         if not train or self.p == 0:
             return given
+        drawn = random.uniform(self._needed(key), self._drawn(given.shape), dtype=given.dtype)
+        return self._drop(given, drawn >= self.p)
+
+    def _needed(self, key: Tensor | None) -> Tensor:
         if key is None:
             raise ConfigError(
-                f"{type(self).__name__} needs a random key to train.",
+                f"{type(self).__name__.lstrip('_')} needs a random key to train.",
                 expected="model(x, train=True, key=key)",
                 found="no key",
                 hint="Make a key with cr.random.key(seed), and for every step a new one with "
                 "cr.random.fold_in(key, step).",
             )
-        drawn = random.uniform(key, self._drawn(given.shape), dtype=given.dtype)
-        return self._drop(given, drawn >= self.p)
+        return key
 
     def _drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of what is drawn, which is broadcast to that of the input."""

@@ -547,19 +547,32 @@ const Graphs = (() => {
 
   // ---- attention as one operation ------------------------------------------------------------
 
-  /** Scores q·kᵀ·scale; -∞ where a query may not look. */
-  function attentionScores(q, k, { causal, scale }) {
+  /** Scores q·kᵀ·scale, and a mask of numbers; -∞ where a query may not look. */
+  function attentionScores(q, k, more, { causal, scale }) {
     const products = matmul(q, swapLast(k));
     const [n, m] = products.shape.slice(-2);
+    const given = more.find((x) => x.type !== "uint32"),
+      mask = given && broadcast(given, products.shape);
     return map(products, (v, i) => {
       const row = Math.floor(i / m) % n;
-      return causal && (i % m) - row > m - n ? -Infinity : v * scale;
+      if (causal && (i % m) - row > m - n) return -Infinity;
+      if (mask && mask.type === "bool") return mask.data[i] ? v * scale : -Infinity;
+      return v * scale + (mask ? mask.data[i] : 0);
     });
   }
 
+  /** 0 for a weight that is dropped, otherwise what it is multiplied with. */
+  function attentionDropout(shape, more, { dropout }) {
+    const key = more.find((x) => x.type === "uint32");
+    if (!key) return () => 1;
+    const words = randomBits(key, shape).data,
+      smallest = Math.ceil(Math.fround(dropout) * 2 ** 24);
+    return (i) => (words[i] >>> 8 >= smallest ? 1 / (1 - dropout) : 0);
+  }
+
   /** The weights of an attention, whose rows add up to 1, and the logarithm of each row's sum. */
-  function attentionWeights(q, k, how) {
-    const scores = attentionScores(q, k, how),
+  function attentionWeights(q, k, more, how) {
+    const scores = attentionScores(q, k, more, how),
       last = scores.shape.length - 1;
     const sums = reduce(scores, [last], (row) => {
       const log = logsumexp(row);
@@ -569,18 +582,30 @@ const Graphs = (() => {
     return [map(scores, (v, i) => Math.exp(v - sums.data[Math.floor(i / m)])), sums];
   }
 
-  function attention([q, k, v], how) {
-    const [weights, sums] = attentionWeights(q, k, how);
-    return [matmul(weights, v), sums];
+  function attention([q, k, v, ...more], how) {
+    const [weights, sums] = attentionWeights(q, k, more, how);
+    const kept = attentionDropout(weights.shape, more, how);
+    return [
+      matmul(
+        map(weights, (p, i) => p * kept(i)),
+        v,
+      ),
+      sums,
+    ];
   }
 
-  function attentionGradients([q, k, v, sums, delta, g], how) {
-    const scores = attentionScores(q, k, how),
+  function attentionGradients([q, k, v, sums, delta, g, ...more], how) {
+    const scores = attentionScores(q, k, more, how),
+      kept = attentionDropout(scores.shape, more, how),
       m = scores.shape[scores.shape.length - 1];
     const weights = map(scores, (s, i) => Math.exp(s - sums.data[Math.floor(i / m)]));
     const arriving = matmul(g, swapLast(v));
-    const slopes = map(weights, (p, i) => p * (arriving.data[i] - delta.data[Math.floor(i / m)]) * how.scale);
-    return [matmul(slopes, k), matmul(swapLast(slopes), q), matmul(swapLast(weights), g)];
+    const slopes = map(weights, (p, i) => {
+      const slope = arriving.data[i] * kept(i) - delta.data[Math.floor(i / m)];
+      return p * slope * how.scale;
+    });
+    const dropped = map(weights, (p, i) => p * kept(i));
+    return [matmul(slopes, k), matmul(swapLast(slopes), q), matmul(swapLast(dropped), g)];
   }
 
   // ---- windows: convolution and pooling ------------------------------------------------------

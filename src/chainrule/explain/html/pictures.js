@@ -347,11 +347,11 @@ const Pictures = (() => {
   /** The weights of an attention: told as a node, or hidden in the operation that uses them. */
   function weightsOf(node) {
     if (node.op !== "attention") return { shape: node.value.shape, data: dataOf(node.id) };
-    const [q, k] = node.inputs.map((id) => {
+    const [q, k, , ...more] = node.inputs.map((id) => {
       const { shape, dtype } = nodeOf(id).value;
       return Graphs.make(dtype, shape, dataOf(id));
     });
-    return Graphs.attentionWeights(q, k, node.attributes)[0];
+    return Graphs.attentionWeights(q, k, more, node.attributes)[0];
   }
 
   function attention(node) {

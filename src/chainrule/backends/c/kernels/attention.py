@@ -4,12 +4,13 @@ The scores of a block with all keys that it may see lie in a buffer of their own
 arena: memory grows with the length of the sequences, not with its square. The backward pass
 computes the weights again from the logarithms L of the rows' sums.
 
-    forward   S = Q·Kᵀ·scale    P = exp(S - max)   y = P·V / ΣP    L = max + log ΣP
-    backward  P = exp(S - L)    D = P·(Ȳ·Vᵀ - δ)·scale
-              Q̄ = D·K           K̄ += Dᵀ·Q          V̄ += Pᵀ·Ȳ
+    forward   S = Q·Kᵀ·scale + M   P = exp(S - max)   y = (P∘R)·V / ΣP   L = max + log ΣP
+    backward  P = exp(S - L)       D = P∘((Ȳ·Vᵀ)∘R - δ)·scale
+              Q̄ = D·K              K̄ += Dᵀ·Q           V̄ += (P∘R)ᵀ·Ȳ
 
 Keys and values that are read as columns are copied into panels, filled up with zeros. What a query
-must not see has the score -∞ and so the weight 0.
+must not see has the score -∞ and so the weight 0; panels of keys that no query of a block may see
+are left out. R, which drops weights, is drawn for a row at a time, in both passes.
 """
 
 from __future__ import annotations
@@ -20,20 +21,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....ir.node import Node
-from ..expressions import literal
+from ....ir.types import uint32
+from ....ops.attention import smallest_kept
+from ..expressions import C_TYPES, literal
 from ..function import Function, Where
 from ..views import View
 from .matmul import native_target
 from .tiles import ELEMENTS, microkernel
 
-#: Queries of a block: few where each block sees other keys; fewer where there are many keys.
-_FEW, _SOME, _MANY = 16, 32, 64
-#: From so many keys on blocks of `_FEW` do not pay, and blocks of `_MANY` fill the cache.
-_SHORT, _LONG = 256, 512
-#: From so many heads (of all sequences) on, each is worked on by one thread.
-_MANY_HEADS = 16
 #: Rows of a tile in registers; of one of keys, which has to divide a panel.
 _ROWS, _KEYS = 6, 4
+#: Queries of a block: a tile as long as all keys and values stay in the cache, then more.
+_FEW, _MANY = _ROWS, 5 * _ROWS
+#: Elements of keys and values from which they do not stay there.
+_LARGE = 1 << 16
+#: From so many heads (of all sequences) on, each is worked on by one thread; a thread takes at
+#: least so many queries otherwise.
+_MANY_HEADS, _QUERIES = 16, 10 * _ROWS
+#: Elements of weights that the backward pass keeps before they are summed up by keys.
+_KEPT = 1 << 14
 #: Buffers up to this many bytes are on the stack, larger ones in the scratch memory.
 _MOST_ON_STACK = 1 << 22
 
@@ -50,6 +56,10 @@ class _Shape:
     causal: bool
     scale: float
     dtype: str
+    dropout: float
+    #: The element type of a mask, its C expression for a sequence g, and its steps from query to
+    #: query and from key to key.
+    mask: tuple[str, str, int, int] | None
 
     @property
     def kind(self) -> str:
@@ -84,9 +94,17 @@ class _Shape:
     @property
     def block(self) -> int:
         """Queries of a block."""
-        if self.causal and self.m <= _SHORT:
-            return min(self.n, _FEW)
-        return min(self.n, _MANY if self.m <= _LONG else _SOME)
+        return min(self.n, _FEW if self.m * (self.d + self.e) < _LARGE else _MANY)
+
+    @property
+    def group(self) -> int:
+        """Queries whose weights the backward pass keeps, a multiple of a block or all."""
+        return min(self.n, max(_KEPT // self.keys // self.block, 1) * self.block)
+
+    @property
+    def hides_keys(self) -> bool:
+        """Whether keys are hidden, the same for all queries: padding, at the end as a rule."""
+        return self.mask is not None and self.mask[0] == "bool" and self.mask[2:] == (0, 1)
 
     @property
     def heights(self) -> list[int]:
@@ -152,20 +170,39 @@ class _Text:
         self.line("}", depth)
 
     def collected(self, a: str, b: str, columns: int, to: str, depth: int) -> None:
-        """to += aᵀ · b, for the keys up to ``last``, sums over ``rows`` rows."""
+        """to += aᵀ · b, for the keys up to ``last``, sums over the rows of a group."""
         s = self.shape
-        for first in range(0, columns, s.width):
-            width = min(s.width, columns - first)
-            call = f"{a} + j, {b} + {first}, {to} + j * {columns} + {first}, rows, 1"
-            self.line("{", depth)
-            self.line("idx j = 0;", depth + 1)
+        if columns == 0:
+            return
+        more = int(s.group < s.n)
+        self.line("{", depth)
+        self.line("idx j = 0;", depth + 1)
+        self.line(f"for (; j < last; j += {_KEYS}) {{", depth + 1)
+        if s.causal:  # those before it do not see key j
+            self.line(f"const idx before = j - {s.m - s.n} - first;", depth + 2)
+            self.line("const idx from = before > 0 ? before : 0;", depth + 2)
+        else:
+            self.line("const idx from = 0;", depth + 2)
+        calls = []
+        for column in range(0, columns, s.width):
+            width = min(s.width, columns - column)
+            calls.append((width, (
+                f"({a} + from * {s.keys} + j, {b} + (first + from) * {columns} + {column}, "
+                f"{to} + j * {columns} + {column}, until - first - from, {more});"
+            )))  # fmt: skip
+        for width, call in calls:
             whole = self.tile(_KEYS, width, (1, s.keys), columns, columns)
-            bound = f"j < last && j + {_KEYS} <= {s.m}"
-            self.line(f"for (; {bound}; j += {_KEYS}) {whole}({call});", depth + 1)
             if s.m % _KEYS:
                 part = self.tile(s.m % _KEYS, width, (1, s.keys), columns, columns)
-                self.line(f"if (j < last) {part}({call});", depth + 1)
-            self.line("}", depth)
+                self.line(f"if (j + {_KEYS} <= {s.m}) {whole}{call}", depth + 2)
+                self.line(f"else {part}{call}", depth + 2)
+            else:
+                self.line(f"{whole}{call}", depth + 2)
+        self.line("}", depth + 1)
+        if not more and (s.hides_keys or s.causal):
+            rest = f"({s.m} - j) * {columns} * sizeof *{to}"
+            self.line(f"if (j < {s.m}) memset({to} + j * {columns}, 0, {rest});", depth + 1)
+        self.line("}", depth)
 
     def panels(self, source: str, features: int, to: str, keys: str, depth: int) -> None:
         """Copy rows as columns of panels, the last one filled up with zeros."""
@@ -185,26 +222,61 @@ class _Text:
             self.line(f"to[l * {s.width} + c] = {value};", depth + 3)
         self.line("}", depth)
 
-    def block(self, depth: int) -> None:
-        """How many rows there are from r on, and which keys they may see, in whole panels."""
+    def sequence(self, depth: int) -> None:
+        """The mask of sequence g, and how many keys there are before padding."""
         s = self.shape
-        rest = f"{s.n} - r < {s.block} ? {s.n} - r : {s.block}"
-        self.line(f"const idx rows = {rest if s.n % s.block else s.block};", depth)
-        if s.causal:
-            self.line(f"idx last = r + rows + ({s.m - s.n});", depth)
-            self.line(f"last = last < 0 ? 0 : last > {s.m} ? {s.m} : last;", depth)
-            self.line(f"last = (last + {s.width - 1}) / {s.width} * {s.width};", depth)
-        else:
-            self.line(f"const idx last = {s.keys};", depth)
+        if s.mask is not None:
+            kind, pointer, _, _ = s.mask
+            self.line(f"const {C_TYPES[kind]} *restrict mask = {pointer};", depth)
+        if s.hides_keys:
+            self.line(f"idx seen = {s.m};", depth)
+            self.line("while (seen && !mask[seen - 1]) seen--;", depth)
 
-    def limit(self, depth: int) -> None:
-        """How many keys row i of the block may see."""
+    def block(self, depth: int, until: str) -> None:
+        """How many rows there are from r on, and which keys they may see, in whole panels."""
+        self.line(f"const idx rows = {_least(f'{until} - r', self.shape.block)};", depth)
+        self.keys("last", "r + rows - 1", depth)
         s = self.shape
-        if s.causal:
-            self.line(f"idx limit = r + i + 1 + ({s.m - s.n});", depth)
-            self.line(f"limit = limit < 0 ? 0 : limit > {s.m} ? {s.m} : limit;", depth)
-        else:
-            self.line(f"const idx limit = {s.m};", depth)
+        self.line(f"last = (last + {s.width - 1}) / {s.width} * {s.width};", depth)
+
+    def keys(self, name: str, row: str, depth: int) -> None:
+        """How many keys a row may see, but for what the mask hides among them."""
+        s = self.shape
+        most = "seen" if s.hides_keys else str(s.m)
+        if not s.causal:
+            self.line(f"idx {name} = {most};", depth)
+            return
+        self.line(f"idx {name} = {row} + {s.m - s.n + 1};", depth)
+        self.line(f"{name} = {name} < 0 ? 0 : {name} > {most} ? {most} : {name};", depth)
+
+    def masked(self, depth: int, scaled: bool = False) -> bool:
+        """Apply the mask to the products x of row i; whether they are scaled now."""
+        s = self.shape
+        if s.mask is None:
+            return scaled
+        kind, _, step, one = s.mask
+        bound = "last" if s.keys == s.m else "limit"
+        if step:
+            self.line(f"const {C_TYPES[kind]} *restrict own = mask + (r + i) * {step};", depth)
+        value = f"{'own' if step else 'mask'}[{'j' if one else 0}]"
+        score = "x[j]" if scaled else f"x[j] * {s.factor}"
+        new = f"{score} + {value}" if kind != "bool" else f"{value} ? x[j] : -INFINITY"
+        self.line(f"for (idx j = 0; j < {bound}; j++) x[j] = {new};", depth)
+        return scaled or kind != "bool"
+
+    def drawn(self, key: View | None, depth: int) -> None:
+        """R of row i, in ``drawn``."""
+        s = self.shape
+        if key is None:
+            return
+        name = self.function.reads(key.base)
+        words = f"{name}[{key.offset}], {name}[{key.offset + 1}]"
+        start = f"(uint64_t)(g * {s.n} + r + i) * {s.m}"
+        self.line(f"@_drawn(drawn, {start}, limit, {words});", depth)
+        self.line("for (idx j = limit; j < last; j++) drawn[j] = 0;", depth)
+        factor = literal(np.dtype(s.dtype).type(1 / (1 - s.dropout)))
+        text = _DRAWN.replace("KIND", s.kind).replace("FACTOR", factor)
+        self.tiles["@_drawn"] = text.replace("SMALLEST", str(smallest_kept(s.dropout)))
 
     def buffers(self, sizes: dict[str, int], units: int, unit: str) -> None:
         """Buffers by name, with their numbers of elements."""
@@ -228,13 +300,54 @@ class _Text:
         return self.function
 
 
-def _shape_of(node: Node, sources: list[View]) -> _Shape:
+#: A row of R, for the words of these numbers in the stream of a key.
+_DRAWN = """
+/* to[j]: whether the weight whose random word has number start + j is kept, and its factor */
+static void @_drawn(KIND *restrict to, uint64_t start, idx count, uint32_t k0, uint32_t k1)
+{
+  uint32_t words[64];
+  for (idx j = -(idx)(start % 4); j < count; j += 64) {
+    cr_philox(words, (start + (uint64_t)j) / 4, 0, k0, k1);
+    const idx from = j < 0 ? -j : 0, until = count - j < 64 ? count - j : 64;
+    for (idx l = from; l < until; l++)
+      to[j + l] = (int32_t)(words[l] >> 8) >= SMALLEST ? FACTOR : 0;
+  }
+}""".strip()
+
+
+def _least(a: str, b: int) -> str:
+    return f"({a} < {b} ? {a} : {b})"
+
+
+def _shape_of(function: Function, node: Node, sources: list[View], mask: View | None) -> _Shape:
     (*outer, n, d), (m, e) = sources[0].shape, sources[2].shape[-2:]
     attributes = node.attributes
     return _Shape(
         math.prod(outer), n, m, d, e, attributes["causal"], attributes["scale"],
-        sources[0].base.type.dtype.name,
+        sources[0].base.type.dtype.name, attributes.get("dropout", 0.0),
+        None if mask is None else _mask_of(function, mask, (*outer, n, m)),
     )  # fmt: skip
+
+
+def _mask_of(function: Function, mask: View, scores: tuple[int, ...]) -> tuple[str, str, int, int]:
+    """See `_Shape.mask`: along an axis where it is broadcast its step is 0."""
+    extents = (1,) * (len(scores) - len(mask.shape)) + tuple(mask.shape)
+    steps = [
+        0 if extent == 1 else math.prod(extents[axis + 1 :]) for axis, extent in enumerate(extents)
+    ]
+    place = _pointer(function, mask)
+    for axis, step in enumerate(steps[:-2]):
+        if step:
+            inner = math.prod(scores[axis + 1 : -2])
+            place += f" + g / {inner} % {scores[axis]} * {step}"
+    return mask.base.type.dtype.name, place, steps[-2], steps[-1]
+
+
+def _options(views: list[View]) -> tuple[View | None, View | None]:
+    """The mask and the key among the operands that may be missing."""
+    masks = [view for view in views if view.base.type.dtype != uint32]
+    keys = [view for view in views if view.base.type.dtype == uint32]
+    return masks[0] if masks else None, keys[0] if keys else None
 
 
 def _pointer(function: Function, view: View) -> str:
@@ -246,43 +359,45 @@ def attention(
     node: Node, parts: dict[int, Node], sources: list[View], where: Where
 ) -> Function | None:
     """The results of all queries, and L."""
-    s = _shape_of(node, sources)
+    function = Function(where)
+    mask, key = _options(sources[3:])
+    s = _shape_of(function, node, sources, mask)
     if s.batch * s.n == 0:
         return None
-    function = Function(where)
-    text, line = _Text(function, s), function.line
     if s.m == 0:
-        return _zeros(function, parts)
-    q, k, v = (_pointer(function, view) for view in sources)
-    blocks = -(-s.n // s.block)
-    # A unit is a head, whose keys are copied once; or a block, where there are few heads.
-    units = 1 if s.batch >= _MANY_HEADS else blocks
+        return _zeros(Function(where), parts)
+    text, line = _Text(function, s), function.line
+    q, k, v = (_pointer(function, view) for view in sources[:3])
+    # A unit is a head, whose keys are copied once; or some queries, where there are few heads.
+    queries = s.n if s.batch >= _MANY_HEADS else min(s.n, _QUERIES)
+    units = -(-s.n // queries)
     function.extent = s.batch * units
-    function.grain = s.n * s.m * (s.d + s.e + 32) // 4 // units
+    function.grain = s.n * s.m * (s.d + s.e + 32 + 16 * (key is not None)) // 4 // units
     line("for (idx u = begin; u < end; u++) {")
-    line(f"const idx g = u / {units}, first = u % {units} * {s.block};", 2)
+    line(f"const idx g = u / {units}, first = u % {units} * {queries};", 2)
+    line(f"const idx until = first + {_least(f'{s.n} - first', queries)};", 2)
     line(f"const {s.kind} *restrict k = {k} + g * {s.m * s.d};", 2)
     line(f"const {s.kind} *restrict v = {v} + g * {s.m * s.e};", 2)
     line("(void)v;", 2)
+    text.sequence(2)
     sizes = {"turned": s.keys * s.d, "p": s.block * s.keys, "factors": s.block}
-    text.buffers(sizes, function.extent, "u")
-    if units == 1:
-        text.panels("k", s.d, "turned", str(s.m), 2)
-    end = s.n if units == 1 else f"first + 1 < {s.n} ? first + 1 : {s.n}"
-    line(f"const idx until = {end};", 2)
+    text.buffers(sizes | {"drawn": s.keys} if key else sizes, function.extent, "u")
+    text.keys("most", "until - 1", 2)
+    text.panels("k", s.d, "turned", "most", 2)
     line(f"for (idx r = first; r < until; r += {s.block}) {{", 2)
-    text.block(3)
+    text.block(3, "until")
     line(f"const {s.kind} *restrict q = {q} + (g * {s.n} + r) * {s.d};", 3)
-    if units > 1:
-        text.panels("k", s.d, "turned", "last", 3)
     text.scores("q", s.d, "turned", "p", 3)
     line("for (idx i = 0; i < rows; i++) {", 3)
-    text.limit(4)
-    _softmax(function, s)
+    text.keys("limit", "r + i", 4)
+    _softmax(text, s)
     if 1 in parts:
         sums = function.writes(parts[1])
-        line(f"{sums}[g * {s.n} + r + i] = limit ? top + cr_log{s.f}(total) : 0;", 4)
-    line("factors[i] = limit ? 1 / total : 0;", 4)
+        line(f"{sums}[g * {s.n} + r + i] = total > 0 ? top + cr_log{s.f}(total) : total;", 4)
+    line("factors[i] = total == 0 ? 0 : 1 / total;", 4)
+    if key is not None:
+        text.drawn(key, 4)
+        line("for (idx j = 0; j < last; j++) x[j] *= drawn[j];", 4)
     line("}", 3)
     if 0 in parts:
         target = f"{function.writes(parts[0])} + (g * {s.n} + r) * {s.e}"
@@ -295,24 +410,25 @@ def attention(
     return text.finished()
 
 
-def _softmax(function: Function, s: _Shape) -> None:
+def _softmax(text: _Text, s: _Shape) -> None:
     """The largest score of row i, and exp(score - that); 0 where it may not look."""
-    line = function.line
+    line = text.line
     short = ELEMENTS[s.dtype][1]
-    scaled = s.scale > 0  # then the largest product is that of the largest number
     line(f"{s.kind} *restrict x = p + i * {s.keys};", 4)
     line(f"{s.kind} tops[16], lanes[16] = {{0}};", 4)
     line("for (int l = 0; l < 16; l++) tops[l] = -INFINITY;", 4)
-    if not scaled:
+    scaled = s.scale <= 0  # otherwise the largest score is that of the largest product
+    if scaled:
         line(f"for (idx j = 0; j < last; j++) x[j] *= {s.factor};", 4)
+    scaled = text.masked(4, scaled)
     line("for (idx j = limit; j < last; j++) x[j] = -INFINITY;", 4)
     line(f"cr_lanes_max_{short}(tops, x, last);", 4)
-    factor = f" * {s.factor}" if scaled else ""
-    line(f"const {s.kind} top = limit ? cr_lanes_total_max_{short}(tops){factor} : 0;", 4)
+    factor = "" if scaled else f" * {s.factor}"
+    line(f"{s.kind} top = cr_lanes_total_max_{short}(tops){factor};", 4)
+    line("if (top == -INFINITY) top = 0; /* it may look nowhere */", 4)
     line(f"for (idx j = 0; j < last; j++) x[j] = cr_exp{s.f}(x[j]{factor} - top);", 4)
     line(f"cr_lanes_sum_{short}(lanes, x, last);", 4)
     line(f"const {s.kind} total = cr_lanes_total_sum_{short}(lanes);", 4)
-    line("(void)total;", 4)
 
 
 def _zeros(function: Function, parts: dict[int, Node]) -> Function:
@@ -327,56 +443,75 @@ def gradients(
     node: Node, parts: dict[int, Node], sources: list[View], where: Where
 ) -> Function | None:
     """The gradients by queries, keys and values."""
-    s = _shape_of(node, sources)
     function = Function(where)
+    mask, key = _options(sources[6:])
+    s = _shape_of(function, node, sources, mask)
     if s.batch * s.n * s.m * s.e == 0:
-        return _zeros(function, parts) if any(p.type.size for p in parts.values()) else None
+        some = any(part.type.size for part in parts.values())
+        return _zeros(Function(where), parts) if some else None
     text, line = _Text(function, s), function.line
-    q, k, v, sums, delta, g = (_pointer(function, view) for view in sources)
+    pointers = [_pointer(function, view) for view in sources[:6]]
     function.extent = s.batch
-    function.grain = s.n * s.m * (3 * s.d + 2 * s.e + 32) // 4
-    line("for (idx b = begin; b < end; b++) {")
-    for name, pointer, size in (
-        ("q", q, s.n * s.d), ("k", k, s.m * s.d), ("v", v, s.m * s.e), ("sums", sums, s.n),
-        ("delta", delta, s.n), ("g", g, s.n * s.e),
-    ):  # fmt: skip
-        line(f"const {s.kind} *restrict {name} = {pointer} + b * {size};", 2)
-    for number, (name, size) in enumerate(
-        (("dq", s.n * s.d), ("dk", s.m * s.d), ("dv", s.m * s.e))
-    ):
+    function.grain = s.n * s.m * (3 * s.d + 2 * s.e + 32 + 16 * (key is not None)) // 4
+    line("for (idx g = begin; g < end; g++) {")
+    q, k, v, rows = s.n * s.d, s.m * s.d, s.m * s.e, s.n
+    names = {"q": q, "k": k, "v": v, "sums": rows, "delta": rows, "dy": s.n * s.e}
+    for (name, size), pointer in zip(names.items(), pointers, strict=True):
+        line(f"const {s.kind} *restrict {name} = {pointer} + g * {size};", 2)
+    for number, (name, size) in enumerate((("dq", q), ("dk", k), ("dv", v))):
         if number in parts:
             target = function.writes(parts[number])
-            line(f"{s.kind} *restrict {name} = {target} + b * {size};", 2)
+            line(f"{s.kind} *restrict {name} = {target} + g * {size};", 2)
             line(f"(void){name};", 2)
-            if number:
+            if number and s.group < s.n:
                 line(f"memset({name}, 0, {size} * sizeof *{name});", 2)
+    text.sequence(2)
     sizes = {"keys": s.keys * s.d, "values": s.keys * s.e,
-             "p": s.block * s.keys, "d": s.block * s.keys}  # fmt: skip
-    text.buffers(sizes, s.batch, "b")
-    text.panels("k", s.d, "keys", str(s.m), 2)
-    text.panels("v", s.e, "values", str(s.m), 2)
-    line(f"for (idx r = 0; r < {s.n}; r += {s.block}) {{", 2)
-    text.block(3)
-    text.scores(f"q + r * {s.d}", s.d, "keys", "p", 3)
-    text.scores(f"g + r * {s.e}", s.e, "values", "d", 3)
-    line("for (idx i = 0; i < rows; i++) {", 3)
-    text.limit(4)
-    line(f"{s.kind} *restrict x = p + i * {s.keys}, *restrict w = d + i * {s.keys};", 4)
-    line(f"const {s.kind} shift = sums[r + i], mean = delta[r + i];", 4)
-    scale = s.factor
-    line("for (idx j = 0; j < last; j++) {", 4)
-    line(f"const {s.kind} e = cr_exp{s.f}(x[j] * {scale} - shift);", 5)
-    line("x[j] = e;", 5)
-    line(f"w[j] = e * (w[j] - mean) * {scale};", 5)
+             "ps": s.group * s.keys, "ds": s.group * s.keys}  # fmt: skip
+    text.buffers(sizes | {"drawn": s.keys} if key else sizes, s.batch, "g")
+    text.keys("most", f"{s.n - 1}", 2)
+    text.panels("k", s.d, "keys", "most", 2)
+    text.panels("v", s.e, "values", "most", 2)
+    line(f"for (idx first = 0; first < {s.n}; first += {s.group}) {{", 2)
+    line(f"const idx until = first + {_least(f'{s.n} - first', s.group)};", 3)
+    line(f"for (idx r = first; r < until; r += {s.block}) {{", 3)
+    text.block(4, "until")
+    for name in "pd":
+        line(f"{s.kind} *restrict {name} = {name}s + (r - first) * {s.keys};", 4)
+    text.scores(f"q + r * {s.d}", s.d, "keys", "p", 4)
+    text.scores(f"dy + r * {s.e}", s.e, "values", "d", 4)
+    line("for (idx i = 0; i < rows; i++) {", 4)
+    _slopes(text, key)
     line("}", 4)
-    line("for (idx j = limit; j < last; j++) x[j] = w[j] = 0;", 4)
-    line("}", 3)
     if 0 in parts:
-        text.weighted("d", "k", s.d, f"dq + r * {s.d}", 3)
+        text.weighted("d", "k", s.d, f"dq + r * {s.d}", 4)
+    line("}", 3)
+    text.keys("last", "until - 1", 3)
+    line("(void)last;", 3)
     if 1 in parts:
-        text.collected("d", f"q + r * {s.d}", s.d, "dk", 3)
+        text.collected("ds", "q", s.d, "dk", 3)
     if 2 in parts:
-        text.collected("p", f"g + r * {s.e}", s.e, "dv", 3)
+        text.collected("ps", "dy", s.e, "dv", 3)
     line("}", 2)
     line("}")
     return text.finished()
+
+
+def _slopes(text: _Text, key: View | None) -> None:
+    """Row i of P∘R and of D, from those of Q·Kᵀ and of Ȳ·Vᵀ."""
+    s, line = text.shape, text.line
+    text.keys("limit", "r + i", 5)
+    line(f"{s.kind} *restrict x = p + i * {s.keys}, *restrict w = d + i * {s.keys};", 5)
+    line(f"const {s.kind} shift = sums[r + i], mean = delta[r + i];", 5)
+    scaled = text.masked(5)
+    text.drawn(key, 5)
+    line("for (idx j = 0; j < last; j++) {", 5)
+    score = "x[j]" if scaled else f"x[j] * {s.factor}"
+    hidden = s.mask is not None and not scaled
+    value = f"cr_exp{s.f}({score} - shift)"
+    line(f"const {s.kind} e = {f'x[j] == -INFINITY ? 0 : {value}' if hidden else value};", 6)
+    drawn = " * drawn[j]" if key is not None else ""
+    line(f"x[j] = e{drawn};", 6)
+    line(f"w[j] = e * (w[j]{drawn} - mean) * {s.factor};", 6)
+    line("}", 5)
+    line("for (idx j = limit; j < last; j++) x[j] = w[j] = 0;", 5)
