@@ -286,7 +286,7 @@ def test_what_stays_the_same_is_computed_before_the_loop():
 
 
 def test_remat_is_computed_again_and_takes_less_memory():
-    layers = [cr.nn.Linear(32, 32) for _ in range(24)]
+    layers = [cr.nn.Linear(32, 32).initialize(seed=n) for n in range(24)]
 
     def chain(x, part):
         for layer in layers[part : part + 6]:

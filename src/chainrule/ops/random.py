@@ -23,10 +23,12 @@ from .shape import narrow, reshape
 from .sorting import argsort
 
 _ROUNDS = 10
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)  # golden ratio and √3 - 1: they change the key every round
+_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], dtype=np.uint64)
+_WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], dtype=np.uint64)  # golden ratio and √3 - 1
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+#: Blocks that are enciphered at once, so that what is worked on stays in the cache.
+_AT_ONCE = 1 << 13
 
 
 def philox(counter: np.ndarray[Any, Any], key: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -39,22 +41,44 @@ def philox(counter: np.ndarray[Any, Any], key: np.ndarray[Any, Any]) -> np.ndarr
     Returns:
         (blocks, 4) uint32.
     """
-    c0, c1, c2, c3 = (counter[:, i].astype(np.uint64) for i in range(4))
-    k0, k1 = (int(k) for k in key)
+    words = np.empty(counter.shape, np.uint32)
+    for start in range(0, len(counter), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        _encipher(counter[part].astype(np.uint64), key, words[part])
+    return words
+
+
+def _bits_of(key: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """The first words of the stream of bits: counters 0, 1, …, enciphered."""
+    words = np.empty((-(-count // 4), 4), np.uint32)
+    for start in range(0, len(words), _AT_ONCE):
+        part = words[start : start + _AT_ONCE]
+        _encipher(_counters(start, len(part), _BITS), key, part)
+    return words.reshape(-1)[:count]
+
+
+def _encipher(
+    counter: np.ndarray[Any, Any], key: np.ndarray[Any, Any], words: np.ndarray[Any, Any]
+) -> None:
+    """One part of `philox`: counters as uint64, words as the place for the result.
+
+    A round is c₀, c₁, c₂, c₃ → hi(m₁c₂) ⊕ c₁ ⊕ k₀, lo(m₁c₂), hi(m₀c₀) ⊕ c₃ ⊕ k₁, lo(m₀c₀).
+    """
+    even, odd = counter[:, 0::2].T.copy(), counter[:, 1::2].T.copy()  # c₀ and c₂, c₁ and c₃
+    product, high = np.empty_like(even), np.empty_like(even)
+    k = key.astype(np.uint64).reshape(2, 1)
     for _ in range(_ROUNDS):
-        first, second = c0 * np.uint64(_MULTIPLIERS[0]), c2 * np.uint64(_MULTIPLIERS[1])
-        c0, c1, c2, c3 = (
-            (second >> _SHIFT) ^ c1 ^ np.uint64(k0),
-            second & _LOW,
-            (first >> _SHIFT) ^ c3 ^ np.uint64(k1),
-            first & _LOW,
-        )
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
+        np.multiply(even, _MULTIPLIERS, out=product)
+        np.right_shift(product, _SHIFT, out=high)
+        np.bitwise_xor(high[::-1], odd, out=even)
+        np.bitwise_xor(even, k, out=even)
+        np.bitwise_and(product[::-1], _LOW, out=odd)
+        k = (k + _WEYL) & _LOW  # they change the key every round
+    words[:, 0::2], words[:, 1::2] = even.T, odd.T
 
 
-def _counters(blocks: int, purpose: int) -> np.ndarray[Any, Any]:
-    numbers = np.arange(blocks, dtype=np.uint64)
+def _counters(first: int, blocks: int, purpose: int) -> np.ndarray[Any, Any]:
+    numbers = np.arange(first, first + blocks, dtype=np.uint64)
     counter = np.zeros((blocks, 4), dtype=np.uint64)
     counter[:, 0], counter[:, 1], counter[:, 3] = numbers & _LOW, numbers >> _SHIFT, purpose
     return counter
@@ -76,9 +100,7 @@ def _bits_type(key: Type, *, shape: tuple[int, ...]) -> Type:
 
 
 def _bits(xp: Any, key: Any, shape: tuple[int, ...]) -> Any:
-    count = math.prod(shape)
-    words = philox(_counters(-(-count // 4), _BITS), key)
-    return words.reshape(-1)[:count].reshape(shape)
+    return _bits_of(key, math.prod(shape)).reshape(shape)
 
 
 def _fold_type(key: Type, number: Type) -> Type:
@@ -89,7 +111,7 @@ def _fold_type(key: Type, number: Type) -> Type:
 
 
 def _fold(xp: Any, key: Any, number: Any) -> Any:
-    counter = _counters(1, _KEYS)
+    counter = _counters(0, 1, _KEYS)
     counter[0, 0], counter[0, 1] = int(number) & 0xFFFFFFFF, (int(number) >> 32) & 0xFFFFFFFF
     return philox(counter, key)[0, :2]
 

@@ -80,8 +80,9 @@ assert set(EMITTERS) == SPECIAL - WITH_BODY - WITH_PARTS
 _WORTH_A_THREAD = 1 << 18
 
 
-#: What is called in a loop must not become a part of it: gcc 12 at -O3 forgets that ``restrict``
-#: holds for one call only, and takes a carry that was just written for the one of the step before.
+#: A kernel must not become a part of what calls it. In a loop gcc 12 at -O3 forgets that
+#: ``restrict`` holds for one call only, and takes a carry that was just written for the one of the
+#: step before; and one function of all kernels would take compilers twice as long.
 _APART = "__attribute__((noinline))"
 
 
@@ -128,7 +129,6 @@ class _Writer:
     def __init__(self) -> None:
         self.stops: list[Node] = []
         self._functions: dict[str, tuple[str, str]] = {}  # the text, and its name and comment
-        self._repeated: set[str] = set()  # names of functions that are called in loops
         self._tasks: dict[str, str] = {}  # by the name of a function what runs a part of it
 
     def texts(self) -> list[str]:
@@ -136,8 +136,7 @@ class _Writer:
         found = []
         for text, (name, comment) in self._functions.items():
             text = text.replace("@", name)
-            if name in self._repeated:
-                text = text.replace(f"static void {name}(", f"{_APART} static void {name}(")
+            text = text.replace(f"static void {name}(", f"{_APART} static void {name}(")
             found.append("\n".join(filter(None, [comment, text])))
             if name in self._tasks:
                 found.append(self._tasks[name])
@@ -150,7 +149,6 @@ class _Writer:
         guards: Sequence[str] = (),
         *,
         alone: bool = False,
-        repeated: bool = False,
     ) -> tuple[list[str], int]:
         """The calls of kernels in order, and the bytes of scratch memory that they need.
 
@@ -159,7 +157,6 @@ class _Writer:
             plan: where their values are.
             guards: statements that come before anything is overwritten.
             alone: whether everything is done by one thread.
-            repeated: whether they are called in a loop.
         """
         calls: list[str] = []
         scratch = 0
@@ -174,8 +171,6 @@ class _Writer:
             note = _note(kernel)
             while function is not None:
                 name = self._named(function.text("@"), comment)
-                if repeated:
-                    self._repeated.add(name)
                 in_parts = _is_parallel(function) and not alone
                 if in_parts:
                     self._tasks[name] = _part(name, function)
@@ -205,9 +200,7 @@ class _Writer:
         calls: list[str] = []
         scratch = 0
         if layout.length:
-            calls, scratch = self.calls(
-                body, inside, alone=alone or kernel.chunks > 1, repeated=True
-            )
+            calls, scratch = self.calls(body, inside, alone=alone or kernel.chunks > 1)
         stops = len(self.stops) > first
         steps = f"{layout.length} steps{', backwards' * layout.reverse}" if layout.is_scan else ""
         name = self._named(scan.loop_text(layout, calls, stops), f"/* {steps or 'a part'} */")

@@ -18,6 +18,8 @@ CHEAP = frozenset(
     {"cast", "negative", "logical_not", "equal", "not_equal", "less", "less_equal", "greater",
      "greater_equal"}
 )  # fmt: skip
+#: Cheap, too, where all operands but one are single numbers, as in 1 - σ(x).
+_CHEAP_WITH_A_NUMBER = frozenset({"add", "subtract", "multiply"})
 #: A loop of more nodes or buffers than this strains compilers and registers.
 _MOST_NODES = 64
 _MOST_BUFFERS = 24
@@ -55,17 +57,16 @@ class _Merger:
     def merged(self) -> list[Kernel]:
         """Merge what can be merged; the order of trials depends on the graph only."""
         alone = [kernel.nodes[0] for kernel in self.before]
-        cheap = [node for node in alone if node.op.name in CHEAP]
+        cheap = [node for node in alone if self._is_cheap(node)]
         for node in alone:  # with what they read
-            if node.op.name not in CHEAP:
+            if not self._is_cheap(node):
                 self._join_sources(node)
         for node in reversed(cheap):  # with one that reads them, so that they need not be stored
             readers = self.after[self.kernel_of[node]]
             for kernel in sorted(readers, key=self.position.__getitem__):
                 self._try(self.kernel_of[node], kernel)
-        for node in cheap:
-            if len(self.kernel_of[node].nodes) == 1:
-                self._join_sources(node)
+        for node in alone:  # and all that those read
+            self._join_sources(node)
         same: dict[Node, list[Node]] = {}
         for kernel in self.before:  # with others that read the same
             for node in kernel.nodes:
@@ -79,6 +80,12 @@ class _Merger:
             if node.op.name == "matmul":
                 self._join_tail(self.kernel_of[node])
         return list(self.before)
+
+    def _is_cheap(self, node: Node) -> bool:
+        """Whether to compute it where it is read rather than to store it."""
+        if node.op.name not in _CHEAP_WITH_A_NUMBER:
+            return node.op.name in CHEAP
+        return sum(view.base.type.size > 1 for view in operands(node, self.views)) == 1
 
     def _join_tail(self, product: Kernel) -> None:
         """Compute a loop that reads the elements of a product where they are made."""
