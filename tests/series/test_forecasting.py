@@ -18,7 +18,7 @@ from chainrule.series.forecast import (
     seasonal,
     windows,
 )
-from chainrule.series.forecasting import ForecastSchema, _parts
+from chainrule.series.forecasting import ForecastSchema, parts_of
 from chainrule.series.reading import Series
 
 
@@ -45,7 +45,7 @@ def test_no_target_is_in_two_parts_and_the_past_is_before_it():
     values = np.arange(100.0)[:, None]
     series = Series(values, ("y",), None, None, 100.0)
     shape = ForecastShape("linear", 8, 3, 1, (), 0.0)
-    parts = _parts(series, (70, 80, 100), shape)
+    parts = parts_of(series, (70, 80, 100), shape)
     limits = [(8, 70), (70, 80), (80, 100)]
     for (past, future), (start, end) in zip(parts, limits, strict=True):
         assert future.min() == start
@@ -69,7 +69,7 @@ def test_the_scale_and_its_way_back():
     generator = np.random.default_rng(0)
     train = np.stack([np.exp(generator.normal(0, 1, 300)), generator.normal(5, 3, 300)], 1)
     scale = Scale(train)
-    assert scale._log == (True, False)
+    assert scale.log == (True, False)
     z = scale(train[None]).numpy()[0]
     np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(z.std(0), 1, rtol=1e-5)

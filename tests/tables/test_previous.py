@@ -9,7 +9,8 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ConfigError, DataError, ModelFileError
 from chainrule.kinds import load_predictor
-from chainrule.tables import TableOptions, train_table, update_table
+from chainrule.kinds.updating import update
+from chainrule.tables import TableOptions, train_table
 from chainrule.train import load_training
 
 EXTRA = {"Oslo": 50.0, "Rome": 20.0, "Bonn": 0.0, "Bern": 80.0}
@@ -126,7 +127,7 @@ def test_mistakes(prices, tmp_path):
 def test_an_update_adapts_to_new_rows_and_leaves_the_file_alone(prices):
     before = (prices / "model.safetensors").read_bytes()
     dearer = houses(300, seed=5, factor=1.5)
-    report = update_table(prices, dearer, progress=False).report
+    report = update(prices, dearer, progress=False).report
     old = report["baselines"]["before the update"]
     assert report["metrics"]["rmse"] < 0.7 * old["rmse"]
     assert report["rows"] == {"train": 240, "test": 60}
@@ -134,7 +135,7 @@ def test_an_update_adapts_to_new_rows_and_leaves_the_file_alone(prices):
 
 
 def test_an_update_goes_on_with_the_optimizer_and_the_statistics(prices):
-    result = update_table(prices, houses(100, seed=6), epochs=1, progress=False)
+    result = update(prices, houses(100, seed=6), epochs=1, progress=False)
     updated, saved = result._fitted.trainer.state(), load_training(prices / "training.safetensors")
     steps = -(-80 // result._fitted.recipe.batch_size)
     assert updated["optimizer.steps"] == saved["optimizer.steps"] + steps
@@ -144,9 +145,9 @@ def test_an_update_goes_on_with_the_optimizer_and_the_statistics(prices):
 def test_new_categories_are_unknown_unless_they_may_grow(prices):
     said = []
     frame = houses(300, seed=7, cities=("Bern", "Oslo"))
-    update_table(prices, frame, epochs=1, progress=False, say=said.append)
+    update(prices, frame, epochs=1, progress=False, say=said.append)
     assert any("never seen in training: 'Bern'" in s for s in said)
-    result = update_table(prices, frame, epochs=1, grow=True, progress=False, say=said.append)
+    result = update(prices, frame, epochs=1, grow=True, progress=False, say=said.append)
     assert "column city: new categories Bern" in said
     assert result.schema.category[0].vocabulary[-1] == "Bern"
 
@@ -156,7 +157,7 @@ def test_growing_changes_no_answer_for_what_was_known(prices, classes):
         (prices, houses(50, seed=8, cities=("Bern", "Oslo"))),
         (classes, with_classes(houses(50, seed=8, cities=("Bern", "Oslo")), (250, "fair"))),
     ):
-        result = update_table(folder, frame, epochs=1, lr=1e-12, grow=True, progress=False)
+        result = update(folder, frame, epochs=1, lr=1e-12, grow=True, progress=False)
         known = houses(30, seed=9).drop("price")
         ours = result._fitted.predict(result.schema.encode(known))
         saved = load_predictor(folder).predict(known, proba=True)
@@ -170,10 +171,10 @@ def test_growing_changes_no_answer_for_what_was_known(prices, classes):
 def test_new_classes_are_an_error_unless_they_may_grow(classes):
     frame = with_classes(houses(300, seed=10), (250, "fair"))
     with pytest.raises(DataError, match="classes that the model does not know") as caught:
-        update_table(classes, frame, progress=False)
+        update(classes, frame, progress=False)
     assert "fair" in caught.value.found
     assert "--grow" in caught.value.hint
-    report = update_table(classes, frame, grow=True, progress=False).report
+    report = update(classes, frame, grow=True, progress=False).report
     assert report["task"] == "multiclass"
     assert report["metrics"]["accuracy"] > report["baselines"]["before the update"]["accuracy"]
 
@@ -183,7 +184,7 @@ def test_updates_follow_each_other(prices, tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         start = prices if number == 1 else tmp_path / "1"
-        result = update_table(start, houses(100, seed=11), epochs=2, progress=False)
+        result = update(start, houses(100, seed=11), epochs=2, progress=False)
         result.save(folder / "model.safetensors")
         result.save_training(folder / "training.safetensors")
         assert result.report["updates"] == number
@@ -201,4 +202,4 @@ def test_updates_follow_each_other(prices, tmp_path):
 )
 def test_new_rows_that_do_not_fit(prices, change, says):
     with pytest.raises(DataError, match=says):
-        update_table(prices, change(houses(50)), progress=False)
+        update(prices, change(houses(50)), progress=False)

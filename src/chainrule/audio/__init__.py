@@ -8,10 +8,10 @@ Example:
 
 from .features import LogMel
 from .options import AudioOptions
-from .pipeline import predictor, train_audio
+from .pipeline import continuation, predictor, train_audio
 
 #: As a kind of data; see `chainrule.kinds`.
 Options, train = AudioOptions, train_audio
 NEW = "NEW_SOUNDS"
 
-__all__ = ["AudioOptions", "LogMel", "predictor", "train_audio"]
+__all__ = ["AudioOptions", "LogMel", "continuation", "predictor", "train_audio"]

@@ -13,7 +13,17 @@ from ..compile import Compiled
 from ..data import Target
 from ..errors import DataError, ModelFileError
 from ..kinds.recognition import ENDINGS
-from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, train_files
+from ..kinds.updating import Continuation, Old, UpdateOptions
+from ..media import (
+    Files,
+    Look,
+    MediaPredictor,
+    MediaResult,
+    Plan,
+    Reader,
+    continued,
+    train_files,
+)
 from ..model_file import SavedModel
 from ..ops import expand_dims, mean
 from ..tensor import Buffer, Tensor
@@ -54,6 +64,13 @@ def predictor(saved: SavedModel, path: str) -> MediaPredictor:
         return MediaPredictor(AudioMedium(), saved)
     except DataError as error:
         raise ModelFileError(error.what, where=path, found=error.found) from None
+
+
+def continuation(
+    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+) -> Continuation:
+    """New sounds as examples for a saved model of sounds; see `chainrule.kinds.updating`."""
+    return continued(AudioMedium(), old, source, wishes, say)
 
 
 class AudioMedium:

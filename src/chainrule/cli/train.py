@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ChainruleError, ConfigError
+from ..errors import ConfigError
 from . import present
 from .console import indented, note, say, show, show_json, warn
-from .failures import FAILED, INTERRUPTED, Debug, explain
+from .failures import Debug
+from .outcome import finish, keep, need_an_epoch, show_use
 
 if TYPE_CHECKING:
     from ..kinds import Result, TrainingOptions
@@ -257,14 +257,14 @@ def train(
         warn("With a learning rate of 0 nothing is learned; leave --lr away to have one chosen.")
     with reserved(Path(folder) if folder else default_folder(source), replace=force) as place:
         result = _trained(what, source, options, quiet)
-        run, problem = _kept(what, result, options, place)
+        run, problem = keep(what, result, options.to_json(), place)
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
         if show_c:
             show(result.source)
         _show_report(run)
-    _finish(result, problem)
+    finish(result, problem)
 
 
 def _given(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
@@ -328,59 +328,15 @@ def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> R
         result: Result = module_of(kind).train(source, options, progress=False)
     else:
         result = module_of(kind).train(source, options, say=note, on_schema=tell)
-    if result.history.interrupted and not len(result.history):
-        say("No epoch was finished: there is nothing to keep.")
-        raise KeyboardInterrupt
+    need_an_epoch(result)
     return result
 
 
-def _kept(
-    kind: str, result: Result, options: TrainingOptions, folder: Path
-) -> tuple[Run, ChainruleError | None]:
-    """Write the run; if that is not possible any more, then where temporary files go."""
-    from ..runs import write_run
-
-    record = {
-        "kind": kind,
-        "data": result.report["data"]["source"],
-        "target": result.report["target"],
-        "options": options.to_json(),
-        "report": result.report,
-        "history": result.history.to_json(),
-    }
-    training = getattr(result, "save_training", None)
-    try:
-        return write_run(folder, result.save, record, training), None
-    except ConfigError as problem:
-        elsewhere = Path(tempfile.mkdtemp(prefix="chainrule-"))
-        return write_run(elsewhere, result.save, record, training), problem
-
-
-def _finish(result: Result, problem: ChainruleError | None) -> None:
-    """Say what was not as it should be, and leave with an exit code that tells it, too."""
-    failures = [error for error in (result.failure, problem) if error is not None]
-    for error in failures:
-        say("", *explain(error))
-    if result.failure is not None:
-        say("The model of the best epoch before that is kept.")
-    if failures:
-        raise typer.Exit(FAILED)
-    if result.history.interrupted:
-        raise typer.Exit(INTERRUPTED)
-
-
 def _show_report(run: Run) -> None:
-    from ..kinds import module_of
-
     content = run.report
     show("", present.report_title(content), "", indented(present.report(content)), "")
     if content.get("verdict"):
         show(content["verdict"])
     show(present.training_line(content))
-    folder = shlex.quote(str(run.folder))
     show(f"The model is in {run.folder}. To use it:")
-    if content.get("task") == "language":
-        show(f"  chainrule generate {folder} --prompt 'Once upon a time'")
-    else:
-        new = module_of(run.record["kind"]).NEW
-        show(f"  chainrule predict {folder} {new} --out predictions.csv")
+    show_use(run)

@@ -11,18 +11,15 @@ from typing import Any
 from ..data import source_name
 from ..kinds import kind_of, load_predictor, module_of
 from ..kinds.examples import Examples
-from ..kinds.optimizing import highest_rate, optimizer_again
+from ..kinds.optimizing import highest_rate, optimizer_again, remember
 from ..optim import OPTIMIZERS, Optimizer
 from ..optim.state import nearest
-from ..train.keeping import load_training
+from ..train.keeping import TRAINING
 from .explain import explain
 from .explanation import Explanation
 from .stored import StoredNetwork
 
 Say = Callable[[str], None]
-
-#: Beside the model in a run folder: the memory of the optimizer.
-TRAINING = "training.safetensors"
 
 
 def explain_rows(
@@ -99,11 +96,6 @@ def _optimizer(
     said = "The optimizer is that of the training; its rate is the highest of the training"
     if lr is not None:
         said = "The optimizer is that of the training, with another rate"
-    if not (folder / TRAINING).is_file():
+    if not remember(optimizer, folder / TRAINING):
         return optimizer, [f"{said}, its memory is empty: the file does not hold it."]
-    start = "optimizer."
-    kept = load_training(folder / TRAINING)
-    state = {k.removeprefix(start): v for k, v in kept.items() if k.startswith(start)}
-    own = {k: v for k, v in state.items() if not k.startswith("schedule.")}
-    optimizer.load_state(optimizer.state() | own)
     return optimizer, [f"{said}, its memory is that of the end of the training."]

@@ -8,10 +8,10 @@ Example:
 
 from .augment import Augment
 from .options import ImageOptions
-from .pipeline import predictor, train_images
+from .pipeline import continuation, predictor, train_images
 
 #: As a kind of data; see `chainrule.kinds`.
 Options, train = ImageOptions, train_images
 NEW = "NEW_IMAGES"
 
-__all__ = ["Augment", "ImageOptions", "predictor", "train_images"]
+__all__ = ["Augment", "ImageOptions", "continuation", "predictor", "train_images"]

@@ -13,7 +13,17 @@ from .. import models, nn
 from ..data import Target
 from ..errors import DataError, ModelFileError
 from ..kinds.recognition import ENDINGS
-from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, train_files
+from ..kinds.updating import Continuation, Old, UpdateOptions
+from ..media import (
+    Files,
+    Look,
+    MediaPredictor,
+    MediaResult,
+    Plan,
+    Reader,
+    continued,
+    train_files,
+)
 from ..model_file import SavedModel
 from ..tensor import Buffer, Tensor
 from . import augment
@@ -56,6 +66,14 @@ def predictor(saved: SavedModel, path: str) -> MediaPredictor:
         return MediaPredictor(ImageMedium(), saved)
     except DataError as error:
         raise ModelFileError(error.what, where=path, found=error.found) from None
+
+
+def continuation(
+    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+) -> Continuation:
+    """New images as examples for a saved model of images; see `chainrule.kinds.updating`."""
+    pillow()
+    return continued(ImageMedium(), old, source, wishes, say)
 
 
 class ImageMedium:

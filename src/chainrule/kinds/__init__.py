@@ -2,10 +2,11 @@
 
 A kind is a module with these names:
 
-    Options     a frozen dataclass that derives from `TrainingOptions`
-    train       (source, options, *, progress, say, on_schema, callbacks) -> `Result`
-    predictor   (saved, path) -> `Predictor`
-    NEW         what new data are called in an example of a command, such as ``NEW_ROWS.csv``
+    Options         a frozen dataclass that derives from `TrainingOptions`
+    train           (source, options, *, progress, say, on_schema, callbacks) -> `Result`
+    predictor       (saved, path) -> `Predictor`
+    continuation    (old, source, wishes, say) -> `chainrule.kinds.updating.Continuation`
+    NEW             what new data are called in an example of a command, such as ``NEW_ROWS.csv``
 
 The schema in a model file says the kind: ``"kind": "images"``; without it, it is a table.
 """
@@ -75,6 +76,9 @@ class Result(Protocol):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file."""
+
+    def save_training(self, path: str | os.PathLike[str]) -> None:
+        """Write the optimizer's state, from which an update goes on."""
 
 
 class Described(Protocol):

@@ -76,11 +76,16 @@ def scaled(saved: SavedModel, target: Array, scale: str) -> tuple[Array, tuple[s
     """
     state = saved.state()
     mean, std = (float(np.ravel(state[f"{scale}.{name}"])[0]) for name in ("mean", "std"))
-    is_log = saved.graph(1).outputs[0].op.name == "exp"
+    is_log = has_log_target(saved)
     y = np.log(np.maximum(target, np.finfo(float).tiny)) if is_log else target
     of = "The logarithm of the target" if is_log else "The target"
     story = f"{of} is brought to mean 0 and deviation 1: y is ({of[4:]} - {mean:.6g}) / {std:.6g}."
     return ((y - mean) / std).astype(np.float32), (story,)
+
+
+def has_log_target(saved: SavedModel) -> bool:
+    """Whether a regression was trained on the logarithm of its target."""
+    return saved.graph(1).outputs[0].op.name == "exp"
 
 
 def check_rows(rows: Sequence[int], count: int, where: str, hint: str) -> None:

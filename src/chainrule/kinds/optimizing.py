@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..nn import Module
 from ..optim import OPTIMIZERS, Optimizer, make_schedule
+from ..train.keeping import load_training
+from .growing import enlarged
 from .options import TrainingOptions
+
+Array = np.ndarray[Any, Any]
 
 #: Share of the steps in which the rate rises, for schedules that have no such phase of their own.
 _WARMUP = 0.1
@@ -55,7 +61,18 @@ def make_optimizer(
 
 def effective(optimizer: Optimizer) -> dict[str, Any]:
     """What the program chose for an optimizer, as JSON data for the report of a training."""
-    return {"weight_decay": optimizer.weight_decay, "clip": optimizer.clip_norm}
+    return {
+        "weight_decay": optimizer.weight_decay,
+        "clip": optimizer.clip_norm,
+        "rate": _highest(optimizer.schedule.to_config()),
+    }
+
+
+def _highest(schedule: Any) -> float:
+    """The highest rate of a schedule that `make_schedule` made."""
+    if "schedule" in schedule:  # a warm-up and what follows it
+        return _highest(schedule["schedule"])
+    return float(schedule.get("max_lr") or schedule["lr"])
 
 
 def optimizer_again(kind: type[TrainingOptions], record: Any, model: Any) -> Optimizer:
@@ -68,15 +85,58 @@ def optimizer_again(kind: type[TrainingOptions], record: Any, model: Any) -> Opt
     """
     report = record["report"]
     options = kind.from_json(report.get("options") or {})
-    chosen: Mapping[str, Any] = report.get("optimizer") or {}
+    known = report.get("optimizer") or {}
+    chosen = {name: known[name] for name in ("weight_decay", "clip") if name in known}
     return make_optimizer(options, model, 1, lr=highest_rate(record), schedule="constant", **chosen)
 
 
 def highest_rate(record: Any) -> float:
-    """The highest learning rate at the end of an epoch of a training.
+    """The highest learning rate of a training; at the end of an epoch, if no more is known.
 
     Example:
         >>> highest_rate({"history": {"epochs": [{"rate": 0.1}, {"rate": 0.01}]}})
         0.1
     """
+    known = ((record.get("report") or {}).get("optimizer") or {}).get("rate")
+    if known is not None:
+        return float(known)
     return max((float(epoch["rate"]) for epoch in record["history"]["epochs"]), default=1e-3)
+
+
+def remember(optimizer: Optimizer, path: Path) -> bool:
+    """Give an optimizer the memory that a training has left in a file, as far as it fits.
+
+    What it keeps beside a parameter is found by the parameter's path, also if that is longer here,
+    as the network is a part of something else. Outputs that a head has besides begin without a
+    memory; so does the schedule.
+
+    Args:
+        optimizer: to go on with.
+        path: what `chainrule.train.save_training` wrote.
+
+    Returns:
+        Whether there is such a file.
+
+    Raises:
+        ModelFileError: it is damaged.
+    """
+    if not path.is_file():
+        return False
+    start = "optimizer."
+    kept = {k.removeprefix(start): a for k, a in load_training(path).items() if k.startswith(start)}
+    state = optimizer.state()
+    for name, array in state.items():
+        there = _by_path(name, kept)
+        fits = None if there is None else enlarged(there, array.shape)
+        if fits is not None and not name.startswith("schedule."):
+            state[name] = fits
+    optimizer.load_state(state)
+    return True
+
+
+def _by_path(name: str, kept: dict[str, Array]) -> Array | None:
+    """What was kept by this name, such as ``exp_avg.network.head.bias``, or by a shorter path."""
+    what, _, path = name.partition(".")
+    while path and f"{what}.{path}" not in kept:
+        path = path.partition(".")[2]
+    return kept.get(f"{what}.{path}" if path else name)

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import TrainingError
 from ..model_file import save
 from ..nn import Module
-from ..train import Trainer
+from ..train import Trainer, save_training
 from .optimizing import effective
 from .options import TrainingOptions
 
@@ -68,6 +68,10 @@ class Trained:
     def summary(self) -> str:
         """The layers of the network, their shapes and parameters."""
         return str(self._model.summary(self._example))
+
+    def save_training(self, path: str | os.PathLike[str]) -> None:
+        """Write what an update needs besides the model file: the optimizer's state."""
+        save_training(path, self._trainer.state())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file; it needs nothing else."""

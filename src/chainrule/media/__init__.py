@@ -8,6 +8,7 @@ from .files import Files, Look
 from .options import MediaOptions
 from .pipeline import MediaPredictor, MediaResult, Medium, Plan, train_files
 from .reading import Reader
+from .update import continued
 
 __all__ = [
     "Files",
@@ -18,6 +19,7 @@ __all__ = [
     "Medium",
     "Plan",
     "Reader",
+    "continued",
     "train_files",
     "uniform",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from ..data import Schema, Target, infer_target, read_table, source_name
 from ..errors import ConfigError, DataError
 from ..kinds.examples import class_by_folder, no_target
+from ..kinds.growing import new_classes
 from ..kinds.recognition import files_in
 
 if TYPE_CHECKING:
@@ -96,12 +97,7 @@ def find_labelled(source: Any, look: Look, column: str | None) -> tuple[Files, T
                 hint="Leave --target away, or name a table with a column of paths.",
             )
         return _by_folder(Path(source), look)
-    if isinstance(source, str | Path) and _belongs(str(source), look):
-        raise DataError(
-            f"One file is not enough to learn from {look.noun}.",
-            where=name,
-            expected="a folder with a folder for each class, or a table with a column of paths",
-        )
+    _refuse_one(source, look)
     frame = read_table(source)
     paths = _paths(frame, source, look)
     if column is None:
@@ -152,6 +148,32 @@ def find_known(source: Any, look: Look, target: Target) -> Files:
             found=", ".join(notes) or "no folders",
         )
     return Files(paths, np.array(classes, dtype=np.int64), name, notes)
+
+
+def unknown_classes(source: Any, look: Look, target: Target) -> list[str]:
+    """The classes of new files, to learn from, that a target does not know.
+
+    Raises:
+        DataError: one file, or folders that are no classes.
+    """
+    _refuse_one(source, look)
+    if not (isinstance(source, str | Path) and Path(source).is_dir()):
+        frame = read_table(source)
+        _paths(frame, source, look)
+        return new_classes(target, frame, source_name(source))
+    found = [label for label, paths in _class_folders(Path(source), look) if paths]
+    if {label.lower() for label in found} <= _PARTS - {name.lower() for name in target.classes}:
+        _refuse_parts(Path(source), found)
+    return _in_order([label for label in found if label not in target.classes])
+
+
+def _refuse_one(source: Any, look: Look) -> None:
+    if isinstance(source, str | Path) and _belongs(str(source), look):
+        raise DataError(
+            f"One file is not enough to learn from {look.noun}.",
+            where=str(source),
+            expected="a folder with a folder for each class, or a table with a column of paths",
+        )
 
 
 def targets_of(files: Files, source: Any, look: Look, target: Target, rows: Sequence[int]) -> Array:
@@ -208,12 +230,7 @@ def _by_folder(folder: Path, look: Look) -> tuple[Files, Target]:
         parts = {label.lower(): label for label in classes}
         train = next((parts[name] for name in ("train", "training") if name in parts), classes[0])
         test = next((parts[name] for name in ("test", "testing") if name in parts), classes[-1])
-        raise DataError(
-            "The folders are parts of the data, not classes.",
-            where=str(folder),
-            found=", ".join(classes),
-            hint=f"chainrule train {folder / train} --test {folder / test}",
-        )
+        _refuse_parts(folder, classes, f"chainrule train {folder / train} --test {folder / test}")
     notes = []
     if outside:
         notes.append(f"{outside:,} {look.noun} in no class folder are left out")
@@ -226,6 +243,16 @@ def _by_folder(folder: Path, look: Look) -> tuple[Files, Target]:
     return Files(paths, target, str(folder), notes), Target(
         "folder", task, reason, classes=tuple(classes)
     )
+
+
+def _refuse_parts(folder: Path, labels: Sequence[str], hint: str | None = None) -> None:
+    if labels:
+        raise DataError(
+            "The folders are parts of the data, not classes.",
+            where=str(folder),
+            found=", ".join(labels),
+            hint=hint or f"name one of them: {folder / labels[0]}",
+        )
 
 
 def _in_order(labels: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from ..ops import softmax
 from ..optim import Optimizer
 from ..tables.network import ScaledTarget
 from ..tensor import Tensor
-from ..train import Callback, Stream, Trainer, find_rate
+from ..train import Callback, Stream, Trainer, find_rate, save_training
 from .files import Files, Look, find_files, find_known, find_labelled, targets_of
 from .options import MediaOptions
 from .reading import Reader
@@ -50,7 +50,7 @@ _SMOOTHING = 0.05
 _NAMED = 10
 _CHUNK = 256
 
-#: What changes a batch at random: (batch, rows, epoch) -> (batch, share, partner), see `_examples`.
+#: What changes a batch at random: (batch, rows, epoch) -> (batch, share, partner), see `streamed`.
 Augment = Callable[[Array, Array, int], tuple[Array, Array | None, Array | None]]
 
 
@@ -187,7 +187,7 @@ def train_files(
     files, target = find_labelled(source, medium.look, options.target)
     schema = medium.understand(files, target, options, say)
     on_schema(Understood(schema.described(), files.notes))
-    job = _Job(medium, schema, target, options, say)
+    job = Job(medium, schema, target, options, say)
     with fitting.threads(options.threads):
         parts = _Parts.of(job, files)
         result = _trained(job, parts, progress, callbacks)
@@ -197,7 +197,9 @@ def train_files(
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
+    """What a training on files has throughout."""
+
     medium: Medium
     schema: Any
     target: Target
@@ -206,9 +208,11 @@ class _Job:
 
     @property
     def classes(self) -> int:
+        """How many classes there are; 0 for numbers."""
         return len(self.target.classes)
 
     def reader(self, files: Files) -> Reader:
+        """The files as arrays."""
         medium, schema = self.medium, self.schema
         read = functools.partial(medium.read, schema)
         return Reader(files.paths, read, schema.shape, medium.dtype)
@@ -227,7 +231,7 @@ class _Parts:
     test_reader: Reader
 
     @staticmethod
-    def of(job: _Job, files: Files) -> _Parts:
+    def of(job: Job, files: Files) -> _Parts:
         options = job.options
         reader = job.reader(files)
         rows = np.arange(len(files))
@@ -237,7 +241,7 @@ class _Parts:
             for note in other.notes:
                 job.say(note)
         if options.skip_bad or len(files) <= _FEW:
-            rows = _readable(job, reader, rows)
+            rows = readable(job, reader, rows)
         strata = files.target if job.classes else None
         test = rows[:0]
         if other is None:
@@ -246,11 +250,11 @@ class _Parts:
         share = 0.1 if options.validation is None else options.validation
         train, validation = _split(rows, share, options.seed + 1, strata)
         if len(files) > _FEW and not options.skip_bad:  # a bad file must not end a long training
-            _readable(job, reader, np.concatenate([validation, test]))
+            readable(job, reader, np.concatenate([validation, test]))
         if other is None:
             return _Parts(files, reader, train, validation, test, files, reader)
         other_reader = job.reader(other)
-        test = _readable(job, other_reader, np.arange(len(other)))
+        test = readable(job, other_reader, np.arange(len(other)))
         return _Parts(files, reader, train, validation, test, other, other_reader)
 
 
@@ -261,7 +265,7 @@ def _split(rows: Array, share: Any, seed: int, strata: Array | None) -> tuple[Ar
     return rows[first], rows[second]
 
 
-def _readable(job: _Job, reader: Reader, rows: Array) -> Array:
+def readable(job: Job, reader: Reader, rows: Array) -> Array:
     """These files without the bad ones, which are an error unless the user wants them skipped."""
     bad = reader.check(rows)
     if not bad:
@@ -290,7 +294,7 @@ def _readable(job: _Job, reader: Reader, rows: Array) -> Array:
 
 
 def _trained(
-    job: _Job, parts: _Parts, progress: bool, callbacks: tuple[Callback, ...]
+    job: Job, parts: _Parts, progress: bool, callbacks: tuple[Callback, ...]
 ) -> MediaResult:
     options, target = job.options, parts.files.target
     assert target is not None
@@ -303,9 +307,9 @@ def _trained(
     importance = class_weights(target, job.classes) if options.balance else None
     if importance is not None:
         importance = importance.astype(np.float32)
-    learned = _stream(parts.reader, goal, plan.augment, job.classes, importance).take(parts.train)
+    learned = streamed(parts.reader, goal, plan.augment, job.classes, importance).take(parts.train)
     learned.whole = True
-    judged = _stream(parts.reader, goal, None, job.classes, importance).take(parts.validation)
+    judged = streamed(parts.reader, goal, None, job.classes, importance).take(parts.validation)
     trainer = _trainer(job, plan, model, learned, len(judged), progress, callbacks)
     failure = fitting.fit(
         trainer,
@@ -316,11 +320,13 @@ def _trained(
         patience=options.patience,
         validate_every=max(plan.epochs // _VALIDATIONS, 1),
     )
-    result = MediaResult(job, parts, plan, model, trainer, failure)
+    result = MediaResult(job, plan, model, trainer, failure)
     known = parts.test_files.target
     assert known is not None
-    found = trainer.predict(_stream(parts.test_reader, known, None, 0, None).take(parts.test))
+    found = trainer.predict(streamed(parts.test_reader, known, None, 0, None).take(parts.test))
     task = job.target.task
+    rows = len(parts.train) + len(parts.validation)
+    result.report["rows"] = {"train": rows, "test": len(parts.test)}
     result.report["metrics"] = judge(task, known[parts.test], found)
     result.report["baselines"] = {
         name: judge(task, known[parts.test], predicted)
@@ -329,7 +335,7 @@ def _trained(
     return result
 
 
-def _stream(
+def streamed(
     reader: Reader, target: Array, augment: Augment | None, classes: int, weights: Array | None
 ) -> Stream:
     """All files as examples; epoch 0 is without changes.
@@ -355,7 +361,7 @@ def _stream(
 
 
 def _trainer(
-    job: _Job,
+    job: Job,
     plan: Plan,
     model: MediaModel,
     train: Stream,
@@ -372,7 +378,7 @@ def _trainer(
             options, plan.network, steps, lr=rate, weight_decay=plan.weight_decay,
             schedule="one-cycle",
         )  # fmt: skip
-        loss = smoothed_cross_entropy if job.classes else _squared
+        loss = smoothed_cross_entropy if job.classes else squared
         return Trainer(
             plan.network, loss, optimizer, seed=options.seed, backend=options.backend, **extra
         )
@@ -388,11 +394,11 @@ def _trainer(
         f"{plan.batch_size}, {plan.epochs} epochs, {plan.changes}; {choose}"
     )
     return trainer(
-        rate, output=model.output, average=_decay(steps), progress=progress, callbacks=callbacks
+        rate, output=model.output, average=average_of(steps), progress=progress, callbacks=callbacks
     )
 
 
-def _decay(steps: int) -> float:
+def average_of(steps: int) -> float:
     """Of the averaged weights: they remember a fiftieth of the training."""
     return min(1 - 50 / max(steps, 100), 0.999)
 
@@ -403,11 +409,12 @@ def smoothed_cross_entropy(z: Tensor, target: Tensor, **options: Any) -> Tensor:
     return cross_entropy(z, target, label_smoothing=_SMOOTHING, **options)
 
 
-def _squared(z: Tensor, target: Tensor, **options: Any) -> Tensor:
+def squared(z: Tensor, target: Tensor, **options: Any) -> Tensor:
+    """The mean of (z - target)² for a network of one output."""
     return mse(z[:, 0], target, **options)
 
 
-def _baselines(job: _Job, parts: _Parts, target: Array, size: int) -> dict[str, Array]:
+def _baselines(job: Job, parts: _Parts, target: Array, size: int) -> dict[str, Array]:
     """A constant answer, and a linear model on a few numbers of each file."""
     name, constant = constant_prediction(target[parts.train], len(parts.test), job.classes)
     rows = parts.train[:: -(-len(parts.train) // _LINEAR)]
@@ -419,19 +426,22 @@ def _baselines(job: _Job, parts: _Parts, target: Array, size: int) -> dict[str, 
     return {name: constant, "linear": np.concatenate(found)}
 
 
-def _features(job: _Job, reader: Reader, rows: Array) -> Iterator[Array]:
+def _features(job: Job, reader: Reader, rows: Array) -> Iterator[Array]:
+    return computed(lambda batch: job.medium.features(job.schema, batch), reader, rows)
+
+
+def computed(compute: Callable[[Array], Array], reader: Reader, rows: Array) -> Iterator[Array]:
     """Part by part, so that memory does not grow with the number of files."""
     for start in range(0, len(rows), _CHUNK):
-        yield job.medium.features(job.schema, reader(rows[start : start + _CHUNK]))
+        yield compute(reader(rows[start : start + _CHUNK]))
 
 
 class MediaResult:
     """A trained model and what is known of it; see `chainrule.kinds.Result`."""
 
     def __init__(
-        self, job: _Job, parts: _Parts, plan: Plan, model: MediaModel, trainer: Trainer,
-        failure: Any,
-    ) -> None:  # fmt: skip
+        self, job: Job, plan: Plan, model: MediaModel, trainer: Trainer, failure: Any
+    ) -> None:
         self.schema = job.schema
         self.history = trainer.history
         self.failure = failure
@@ -442,7 +452,7 @@ class MediaResult:
             "task": job.target.task,
             "target": job.target.name,
             "unit": job.medium.look.noun,
-            "rows": {"train": len(parts.train) + len(parts.validation), "test": len(parts.test)},
+            "rows": {},
             "metrics": {},
             "baselines": {},
             "cv": None,
@@ -467,6 +477,10 @@ class MediaResult:
 
     def _example(self) -> Array:
         return np.zeros((2, *self.schema.shape), np.float32)
+
+    def save_training(self, path: str | os.PathLike[str]) -> None:
+        """Write what an update needs besides the model file: the optimizer's state."""
+        save_training(path, self._trainer.state())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file: it takes decoded files, and its schema says how to decode."""

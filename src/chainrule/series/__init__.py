@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ModelFileError
 from ..kinds.trained import Trained
+from ..kinds.updating import Continuation, Old, UpdateOptions
 from ..model_file import SavedModel
 from ..train import Callback
 from .calendar import Calendar
@@ -15,6 +16,7 @@ from .forecasting import SeriesForecaster, train_forecast
 from .options import SeriesOptions
 from .reading import Series, read_series
 from .sequences import SequencePredictor, train_sequences
+from .update import continued_forecast, continued_sequences
 
 __all__ = [
     "NEW",
@@ -24,6 +26,7 @@ __all__ = [
     "Series",
     "SeriesForecaster",
     "SeriesOptions",
+    "continuation",
     "predictor",
     "read_series",
     "season_of",
@@ -80,3 +83,13 @@ def predictor(saved: SavedModel, path: str) -> SeriesForecaster | SequencePredic
         return SequencePredictor(saved, path)
     raise ModelFileError("The model is for series, but of no known task.", where=path,
                          expected="forecast or sequence", found=f"{task!r:.40}")  # fmt: skip
+
+
+def continuation(
+    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+) -> Continuation:
+    """New steps or sequences as examples for a saved model; see `chainrule.kinds.updating`."""
+    model = predictor(old.saved, old.where)
+    if isinstance(model, SeriesForecaster):
+        return continued_forecast(model.schema, old, source, wishes, say)
+    return continued_sequences(model.schema, old, source, wishes, say)

@@ -79,6 +79,44 @@ class Calendar:
             "as they come.",
         )
 
+    def check(self, times: Array, dates: bool, where: str) -> None:
+        """Refuse ascending times of another step.
+
+        Raises:
+            DataError: they are closer, between the places of the grid, or none is a step from the
+                next.
+
+        Example:
+            >>> Calendar("numbers", 1).check(np.array([1.0, 2.0, 4.0]), False, "a series")
+            >>> Calendar("numbers", 1).check(np.array([1.0, 1.5, 2.0]), False, "a series")
+            Traceback (most recent call last):
+            chainrule.errors.DataError: The times have another step than those of the training.
+              where: a series
+              expected: steps of 1
+              found: steps of 0.5 mostly
+              hint: Bring the series to the same steps first.
+        """
+        if len(times) < 2 or self._fits(times):
+            return
+        usual = _span(self.step, dates=True) if self.unit == "seconds" else f"{self.step:g}"
+        unit = "" if self.unit in ("seconds", "numbers") else f" {self.unit}"
+        raise DataError(
+            "The times have another step than those of the training.",
+            where=where,
+            expected=f"steps of {usual}{unit}",
+            found=f"steps of {_span(float(np.median(np.diff(times))), dates)} mostly",
+            hint="Bring the series to the same steps first.",
+        )
+
+    def _fits(self, times: Array) -> bool:
+        counted = _count(times, self.unit)
+        if counted is None:
+            return False
+        steps = np.diff(counted) / self.step
+        whole = np.round(steps)
+        off = (np.abs(steps - whole) > _TOLERANCE) | (whole < 1)
+        return bool(off.mean() <= _UNEVEN and (len(steps) == 1 or whole.min() <= 1))
+
     def places(self, times: Array) -> Array:
         """The place of each ascending time on the grid, from 0: whole numbers, (n,) int64."""
         counted = _count(times, self.unit)

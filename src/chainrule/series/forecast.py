@@ -52,11 +52,16 @@ class Scale(nn.Module):
 
     Args:
         train: (steps, columns), the training part, NaN where nothing is known.
+        log: of which columns to take the logarithm; None decides it.
+
+    Attributes:
+        log: of which columns the logarithm is taken.
+        floor: the smallest number of each column in the training part.
     """
 
-    def __init__(self, train: Array) -> None:
-        self._log = tuple(_log_is_better(column) for column in train.T)
-        columns = zip(train.T, self._log, strict=True)
+    def __init__(self, train: Array, log: tuple[bool, ...] | None = None) -> None:
+        self.log = tuple(_log_is_better(column) for column in train.T) if log is None else log
+        columns = zip(train.T, self.log, strict=True)
         usual = np.stack([np.log(column) if is_log else column for column, is_log in columns])
         self.mean = Buffer(np.nan_to_num(np.nanmean(usual, axis=1)), "float64")
         deviation = np.nan_to_num(np.nanstd(usual, axis=1))
@@ -64,12 +69,12 @@ class Scale(nn.Module):
         known = (usual[0][~np.isnan(usual[0])] - self.mean.numpy()[0]) / self.std.numpy()[0]
         self.low = Buffer(float(known.min()) - _MARGIN, "float64")
         self.high = Buffer(float(known.max()) + _MARGIN, "float64")
-        self._floor = tuple(float(np.nanmin(column)) for column in train.T)
+        self.floor = tuple(float(np.nan_to_num(np.nanmin(column))) for column in train.T)
 
     def forward(self, x: Tensor) -> Tensor:
         """Windows (rows, time, columns) float64 → the same, standardised, float32."""
         parts = []
-        for number, (is_log, floor) in enumerate(zip(self._log, self._floor, strict=True)):
+        for number, (is_log, floor) in enumerate(zip(self.log, self.floor, strict=True)):
             column = x[:, :, number : number + 1]
             # Below the smallest number of the training a logarithm would run away.
             parts.append(log(maximum(column, floor / 10)) if is_log else column)
@@ -77,8 +82,8 @@ class Scale(nn.Module):
 
     def encode(self, target: Array) -> Array:
         """Numbers of the target → what the network is trained on, float32; NaN stays NaN."""
-        if self._log[0]:
-            target = np.log(np.maximum(target, self._floor[0] / 10))
+        if self.log[0]:
+            target = np.log(np.maximum(target, self.floor[0] / 10))
         scaled = (target - self.mean.numpy()[0]) / self.std.numpy()[0]
         return np.asarray(scaled, np.float32)
 
@@ -86,7 +91,7 @@ class Scale(nn.Module):
         """What the network gives → numbers of the target, float64."""
         bounded = minimum(maximum(scaled.astype("float64"), self.low), self.high)
         y = bounded * self.std[0] + self.mean[0]
-        return exp(y) if self._log[0] else y
+        return exp(y) if self.log[0] else y
 
 
 def _log_is_better(column: Array) -> bool:

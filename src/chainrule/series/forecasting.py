@@ -48,7 +48,9 @@ Say = Callable[[str], None]
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 2000
 _EPOCHS = 10
-_BATCH = 32
+BATCH = 32
+#: Decay of the averaged weights.
+AVERAGE = 0.97
 _RATES = {"linear": 2e-3, "lstm": 2e-3, "tcn": 1e-3}
 _HIDDEN = {"linear": (), "lstm": (32,), "tcn": (16, 16, 16, 16)}
 #: Fewer windows are nothing to learn from.
@@ -68,6 +70,8 @@ class ForecastSchema:
         season: steps of a season; 1 for none.
         naive: the mean error of the seasonal naive forecast in the training part, for MASE.
         shape: of the network.
+        log: of which columns the network takes the logarithm.
+        floor: the smallest number of each column in the training part.
         notes: warnings.
     """
 
@@ -77,6 +81,8 @@ class ForecastSchema:
     season: int
     naive: float
     shape: ForecastShape
+    log: tuple[bool, ...] = ()
+    floor: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
     def described(self) -> list[tuple[str, str]]:
@@ -105,6 +111,8 @@ class ForecastSchema:
             "season": self.season,
             "naive": self.naive,
             "shape": dataclasses.asdict(self.shape),
+            "log": list(self.log),
+            "floor": list(self.floor),
         }
 
     @staticmethod
@@ -124,6 +132,8 @@ class ForecastSchema:
                 int(content["season"]),
                 float(content["naive"]),
                 ForecastShape(**shape),
+                tuple(map(bool, content.get("log", ()))),
+                tuple(map(float, content.get("floor", ()))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError("The description of the series is damaged.", where=where,
@@ -135,7 +145,7 @@ class ForecastSchema:
                            calendar=self.calendar, say=say)  # fmt: skip
 
 
-class _Model(Module):
+class ForecastModel(Module):
     """What is saved: windows in, forecasts in the unit of the target out."""
 
     def __init__(self, network: Forecaster) -> None:
@@ -169,21 +179,22 @@ def train_forecast(
     shape = _shape(options, ends, season, len(series.columns))
     _check(series, ends, shape, name)
     naive = naive_scale(series.target[: ends[0]], min(season, ends[0] - 1))
-    schema = ForecastSchema(series.columns, series.time, series.calendar, season, naive, shape)
-    on_schema(schema)
-    parts = _parts(series, ends, shape)
     scale = Scale(series.values[: ends[0]])
+    schema = ForecastSchema(series.columns, series.time, series.calendar, season, naive, shape,
+                            scale.log, scale.floor)  # fmt: skip
+    on_schema(schema)
+    parts = parts_of(series, ends, shape)
     network = shape.build(scale).initialize(options.seed)
-    model = _Model(network)
+    model = ForecastModel(network)
     begin(model, options, say=say, skip=("scale",))  # each series has a scale of its own
     train, validation = (Arrays(past, scale.encode(future)) for past, future in parts[:2])
-    batch = min(options.batch_size or _BATCH, len(train))
+    batch = min(options.batch_size or BATCH, len(train))
     updates = math.ceil(len(train) / batch)
     epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
     optimizer = make_optimizer(options, network, epochs * updates, lr=_RATES[shape.model],
                                weight_decay=0.05, clip=1.0)  # fmt: skip
     trainer = Trainer(
-        network, known_mse, optimizer, output=scale.decode, average=0.97, seed=options.seed,
+        network, known_mse, optimizer, output=scale.decode, average=AVERAGE, seed=options.seed,
         callbacks=callbacks, progress=progress, backend=options.backend,
     )  # fmt: skip
     say(
@@ -287,16 +298,16 @@ def _check(series: Series, ends: tuple[int, int, int], shape: ForecastShape, nam
         )
 
 
-def _parts(
-    series: Series, ends: tuple[int, int, int], shape: ForecastShape
+def parts_of(
+    series: Series, ends: Sequence[int], shape: ForecastShape
 ) -> list[tuple[Array, Array]]:
-    """Windows whose targets all lie in the training, in the validation and in the test part.
+    """Windows whose targets all lie in one part of a series, for each part, which end there.
 
     The past of a window may reach back into an earlier part: it is known when one forecasts.
     """
     filled = series.filled()
     parts = []
-    for start, end in zip((shape.window, *ends[:2]), ends, strict=True):
+    for start, end in zip((shape.window, *ends[:-1]), ends, strict=True):
         first = start - shape.window
         past, future = windows(filled[first:end], series.values[first:end], shape.window,
                                shape.horizon)  # fmt: skip

@@ -111,7 +111,10 @@ def read_series(
         return Series(_from_first(values, name, target), columns, None, None, float(len(values)))
     times, dates = times_of(frame, time, name)
     values, times = _sorted(values, times, frame, time, name, say)
-    calendar = calendar or Calendar.of(times, dates, f"{name}, column {time!r}")
+    if calendar is None:
+        calendar = Calendar.of(times, dates, f"{name}, column {time!r}")
+    else:
+        calendar.check(times, dates, f"{name}, column {time!r}")
     places = calendar.places(times)
     grid = np.full((int(places[-1]) + 1, len(columns)), np.nan)
     grid[places] = values

@@ -18,6 +18,7 @@ from ..errors import DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin
 from ..kinds.examples import Examples, RawRow, check_rows, no_target, said
+from ..kinds.growing import task_of
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.linear import linear_predictions
 from ..kinds.optimizing import make_optimizer
@@ -40,7 +41,9 @@ Say = Callable[[str], None]
 _LONGEST = 500
 _UPDATES = 1000
 _EPOCHS = 20
-_BATCH = 32
+BATCH = 32
+#: Decay of the averaged weights.
+AVERAGE = 0.97
 _RATES = {"linear": 1e-2, "lstm": 3e-3, "tcn": 2e-3}
 _HIDDEN = {"linear": (), "lstm": (64,), "tcn": (32, 32, 32, 32)}
 
@@ -77,6 +80,11 @@ class SequenceSchema:
         target = Schema.from_json(self.target).target
         assert target is not None
         return target.classes
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns of a table of such sequences, without that of the class."""
+        return [self.group, *([self.time] if self.time else []), *self.names]
 
     def described(self) -> list[tuple[str, str]]:
         """What there is to tell."""
@@ -293,17 +301,15 @@ def train_sequences(
     statistics = np.concatenate([found.steps[row] for row in parts[0]])
     network = SequenceClassifier(schema, statistics).initialize(options.seed)
     begin(network, options, classes=schema.classes, say=say)
-    inputs = _inputs(found, schema.longest)
-    weights = class_weights(classes, len(schema.classes)) if options.balance else None
-    data = Arrays(inputs, classes, None if weights is None else weights.astype(np.float32))
+    data = examples_of(found, classes, schema, options.balance)
     train, validation = data.take(parts[0]), data.take(parts[1])
-    batch = min(options.batch_size or _BATCH, len(train))
+    batch = min(options.batch_size or BATCH, len(train))
     updates = math.ceil(len(train) / batch)
     epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
     optimizer = make_optimizer(options, network, epochs * updates, lr=_RATES[model],
                                weight_decay=0.02, clip=1.0)  # fmt: skip
     trainer = Trainer(
-        network, "cross_entropy", optimizer, metrics=["accuracy"], average=0.97,
+        network, "cross_entropy", optimizer, metrics=["accuracy"], average=AVERAGE,
         seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
     )  # fmt: skip
     say(
@@ -316,12 +322,12 @@ def train_sequences(
             patience=options.patience, validate_every=max(epochs // 40, 1),
         )  # fmt: skip
         if isinstance(options.test, str):
-            judged, judged_classes = _read_again(schema, options.test)
+            judged, judged_classes = read_again(schema, options.test)
         else:
             judged = Sequences([], [found.steps[row] for row in parts[2]], parts[2])
             judged_classes = classes[parts[2]]
         predicted = trainer.predict(_inputs(judged, schema.longest))
-    task = "binary" if len(schema.classes) == 2 else "multiclass"
+    task = task_of(schema.classes)
     x = _summaries(Sequences([], [found.steps[row] for row in parts[0]], parts[0]))
     center, spread = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1.0)
     linear = linear_predictions((x - center) / spread, classes[parts[0]],
@@ -348,6 +354,14 @@ def train_sequences(
                    schema.classes)  # fmt: skip
 
 
+def examples_of(found: Sequences, classes: Array, schema: SequenceSchema, balance: bool) -> Arrays:
+    """Sequences as a network learns from them."""
+    weights = None
+    if balance:
+        weights = class_weights(classes, len(schema.classes)).astype(np.float32)
+    return Arrays(_inputs(found, schema.longest), classes, weights)
+
+
 def _split(classes: Array, options: SeriesOptions, group: str) -> tuple[Array, Array, Array]:
     if len(classes) < 6:
         raise DataError(
@@ -364,10 +378,10 @@ def _split(classes: Array, options: SeriesOptions, group: str) -> tuple[Array, A
     return first[kept], first[validation], rest[0] if rest else np.array([], int)
 
 
-def _read_again(schema: SequenceSchema, source: Any, name: str = "") -> tuple[Sequences, Array]:
+def read_again(schema: SequenceSchema, source: Any, name: str = "") -> tuple[Sequences, Array]:
     """Later sequences with their classes."""
     name, frame = name or source_name(source), read_table(source)
-    check_present([schema.group, *schema.names], frame.columns, name)
+    check_present(schema.needed, frame.columns, name)
     found = read_sequences(frame, schema.names, schema.group, schema.time, name)
     return found, _targets(frame, found, Schema.from_json(schema.target), schema.group, name)
 
@@ -395,7 +409,7 @@ class SequencePredictor:
         import polars as pl
 
         schema, name, frame = self.schema, source_name(source), read_table(source)
-        check_present([schema.group, *schema.names], frame.columns, name)
+        check_present(schema.needed, frame.columns, name)
         sequences = read_sequences(frame, schema.names, schema.group, schema.time, name)
         found = self.saved.predict(_inputs(sequences, schema.longest))
         best = [self.classes[i] for i in found.argmax(axis=1)]
@@ -417,7 +431,7 @@ class SequencePredictor:
         assert target is not None
         if target.name not in frame.columns:
             raise no_target(name, f"a column {target.name!r}", ", ".join(frame.columns[:20]))
-        found, classes = _read_again(schema, frame, name)
+        found, classes = read_again(schema, frame, name)
         check_rows(
             rows, len(found.names), name, "Sequences are counted from 0, by their first row."
         )
@@ -439,6 +453,7 @@ class SequencePredictor:
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on sequences whose class is known."""
-        found, classes = _read_again(self.schema, source)
-        task = "binary" if len(self.classes) == 2 else "multiclass"
-        return judge(task, classes, self.saved.predict(_inputs(found, self.schema.longest)))
+        found, classes = read_again(self.schema, source)
+        return judge(
+            task_of(self.classes), classes, self.saved.predict(_inputs(found, self.schema.longest))
+        )

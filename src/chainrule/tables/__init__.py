@@ -2,10 +2,10 @@
 
 from .options import TableOptions
 from .pipeline import TablePredictor, TableResult, train_table
-from .update import update_table
+from .update import continuation
 
 #: As a kind of data; see `chainrule.kinds`.
-Options, train, predictor, update = TableOptions, train_table, TablePredictor, update_table
+Options, train, predictor = TableOptions, train_table, TablePredictor
 NEW = "NEW_ROWS.csv"
 
-__all__ = ["TableOptions", "TablePredictor", "TableResult", "train_table", "update_table"]
+__all__ = ["TableOptions", "TablePredictor", "TableResult", "continuation", "train_table"]

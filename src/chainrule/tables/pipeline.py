@@ -25,6 +25,7 @@ from ..errors import ConfigError, DataError, ModelFileError, TrainingError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
 from ..kinds.judging import class_weights, constant_prediction, judge
+from ..kinds.optimizing import effective
 from ..losses import LOSSES
 from ..model_file import SavedModel, save
 from ..ops import broadcast_to, reshape, transpose
@@ -539,6 +540,7 @@ class TableResult:
             "epochs": len(self.history),
             "best_epoch": (self.history.best or {}).get("epoch"),
             "stop_reason": fitted.trainer.stop_reason,
+            "optimizer": effective(fitted.trainer.optimizer),
             "options": job.options.to_json(),
         }
 

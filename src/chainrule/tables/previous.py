@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..data import Column, Schema
-from ..data.schema import Task
 from ..errors import ModelFileError
+from ..kinds.growing import grown_target
 from ..kinds.optimizing import highest_rate
 from ..model_file import SavedModel
 from .features import ONE_HOT_LIMIT, TableFeatures, code_names
@@ -214,10 +214,7 @@ def grown(schema: Schema, more: Mapping[str, Sequence[str]], classes: Sequence[s
     )
     target = schema.target
     if target is not None and classes:
-        every = (*target.classes, *classes)
-        task: Task = "binary" if len(every) == 2 else "multiclass"
-        counts = (*target.class_counts, *(0 for _ in classes))
-        target = dataclasses.replace(target, task=task, classes=every, class_counts=counts)
+        target = grown_target(target, (*target.classes, *classes))
     return dataclasses.replace(schema, columns=columns, target=target)
 
 

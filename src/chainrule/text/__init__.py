@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import ModelFileError
 from ..kinds import load_predictor
 from ..kinds.trained import Trained
+from ..kinds.updating import Continuation, Old, UpdateOptions
 from ..model_file import SavedModel
 from ..train import Callback
 from .classification import TextClassifier, train_classifier
@@ -30,6 +31,7 @@ from .tokenizers import (
     normalize,
     tokenizer_from_json,
 )
+from .update import continued_classes, continued_language
 
 __all__ = [
     "NEW",
@@ -43,6 +45,7 @@ __all__ = [
     "TextOptions",
     "Tokenizer",
     "WordTokenizer",
+    "continuation",
     "generate",
     "load",
     "normalize",
@@ -122,3 +125,13 @@ def predictor(saved: SavedModel, path: str) -> TextClassifier | LanguageModel:
         return LanguageModel(saved, path)
     raise ModelFileError("The model is for text, but of no known task.", where=path,
                          expected="classification or language", found=f"{task!r:.40}")  # fmt: skip
+
+
+def continuation(
+    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+) -> Continuation:
+    """New texts as examples for a saved model of texts; see `chainrule.kinds.updating`."""
+    model = predictor(old.saved, old.where)
+    if isinstance(model, TextClassifier):
+        return continued_classes(model.schema, old, source, wishes, say)
+    return continued_language(model.schema, old, source, wishes, say)

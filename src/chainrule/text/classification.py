@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import Schema, infer_schema, read_table, source_name, split_indices
+from ..data.schema import check_present
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
@@ -25,6 +26,7 @@ from ..kinds.examples import (
     said,
     shortened,
 )
+from ..kinds.growing import task_of
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.optimizing import make_optimizer
 from ..kinds.trained import Trained
@@ -48,7 +50,7 @@ _VOCABULARY = {"bag": 50_000, "character": 2000, "word": 20_000, "bpe": 4000}
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 1500
 _EPOCHS = 10
-_BATCH = 32
+BATCH = 32
 _HIDDEN = {"bag": (32,), "lstm": (64,), "transformer": (64, 64), "tcn": (64,) * 4}
 _DROPOUT = {"bag": 0.3, "lstm": 0.1, "transformer": 0.1, "tcn": 0.1}
 #: Good rates by network, found on mails.
@@ -127,7 +129,7 @@ def _kind_of(words: Grams | Tokenizer) -> str:
 
 
 @dataclass(frozen=True)
-class _Labelled:
+class Labelled:
     """Texts with the numbers of their classes, and where both come from."""
 
     texts: list[str]
@@ -137,7 +139,7 @@ class _Labelled:
     schema: str | None = None
 
 
-def read_labelled(source: Any, options: TextOptions, say: Say) -> _Labelled:
+def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
     """The texts of a table or a folder of class folders.
 
     Raises:
@@ -148,7 +150,7 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> _Labelled:
         classes = tuple(sorted(set(found.labels)))
         numbers = {name: number for number, name in enumerate(classes)}
         target = np.array([numbers[label] for label in found.labels])
-        return _Labelled(found.texts, target, classes)
+        return Labelled(found.texts, target, classes)
     name = source_name(source)
     if options.target is None:
         raise ConfigError("Which column is to be predicted?", where=name, expected="--target",
@@ -164,7 +166,7 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> _Labelled:
         say(f"{int((target < 0).sum()):,} rows have no target and are left out")
         frame, target = frame.filter(target >= 0), target[target >= 0]
     kept = Schema((), (), schema.target).to_json()
-    return _Labelled(_texts(frame, column), target, schema.target.classes, column, kept)
+    return Labelled(_texts(frame, column), target, schema.target.classes, column, kept)
 
 
 def text_column(
@@ -179,8 +181,6 @@ def text_column(
     Raises:
         DataError: there is no column of text.
     """
-    from ..data.schema import check_present
-
     check_present([*(features or []), *drop], frame.columns, source)
     if features:
         return features[0]
@@ -229,18 +229,10 @@ def train_classifier(
         say(f"{empty:,} texts are empty; what the others have in common decides on them")
     network = schema.shape.build().initialize(options.seed)
     begin(network, options, classes=schema.classes, say=say)
-    weights = class_weights(found.target, len(found.classes)) if options.balance else None
-
-    def examples(rows: Array) -> Arrays:
-        inputs, longer = encode_texts(
-            [found.texts[row] for row in rows], schema.words, schema.shape.context
-        )
-        if longer:
-            say(f"{longer:,} of {len(rows):,} texts are longer than what is seen of them")
-        importance = None if weights is None else weights[rows].astype(np.float32)
-        return Arrays(inputs, found.target[rows], importance)
-
-    batch = min(options.batch_size or _BATCH, len(train))
+    data, judges = (
+        examples_of(found, rows, schema, options.balance, say) for rows in (train, validation)
+    )
+    batch = min(options.batch_size or BATCH, len(train))
     updates = math.ceil(len(train) / batch)
     epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
     optimizer = make_optimizer(
@@ -256,27 +248,41 @@ def train_classifier(
         f"a {schema.shape.model} with {count:,} parameters; {len(train):,} texts in batches of "
         f"{batch}, {epochs} epochs; {len(validation):,} others choose the best weights"
     )
-    data = examples(train)
     with fitting.threads(options.threads):
-        failure = fitting.fit(trainer, data, validation=examples(validation), epochs=epochs,
+        failure = fitting.fit(trainer, data, validation=judges, epochs=epochs,
                               batch_size=batch, patience=options.patience)  # fmt: skip
-        judged = _test_texts(found, test, schema, options, say)
-        inputs, _ = encode_texts(judged.texts, schema.words, schema.shape.context)
+        test_part = _test_texts(found, test, schema, options, say)
+        inputs, _ = encode_texts(test_part.texts, schema.words, schema.shape.context)
         predicted = trainer.predict(inputs)
-    task = "binary" if len(found.classes) == 2 else "multiclass"
+    task = task_of(found.classes)
     report = {
         "task": task,
         "target": options.target or "class",
         "unit": "texts",
-        "rows": {"train": len(train) + len(validation), "test": len(judged.texts)},
-        "metrics": judge(task, judged.target, predicted),
-        "baselines": _baselines(texts, found.target[train], judged, task, len(found.classes)),
+        "rows": {"train": len(train) + len(validation), "test": len(test_part.texts)},
+        "metrics": judge(task, test_part.target, predicted),
+        "baselines": _baselines(texts, found.target[train], test_part, task, len(found.classes)),
         "seconds": time.perf_counter() - begun,
         "data": {"kind": "text", "source": source_name(source), "rows": len(found.texts)},
     }
     example = {name: array[:2] for name, array in data.inputs.items()}
     return Trained(trainer, network, example, schema.to_json(), options, report, failure,
                    found.classes)  # fmt: skip
+
+
+def examples_of(
+    found: Labelled, rows: Array, schema: ClassSchema, balance: bool, say: Say
+) -> Arrays:
+    """These texts as a network learns from them."""
+    texts = [found.texts[row] for row in rows]
+    inputs, longer = encode_texts(texts, schema.words, schema.shape.context)
+    if longer:
+        say(f"{longer:,} of {len(rows):,} texts are longer than what is seen of them")
+    importance = None
+    if balance:
+        weights = class_weights(found.target, len(found.classes))
+        importance = weights[rows].astype(np.float32)
+    return Arrays(inputs, found.target[rows], importance)
 
 
 def _adopted(schema: ClassSchema, options: TextOptions) -> ClassSchema:
@@ -299,7 +305,7 @@ def _check(options: TextOptions) -> None:
                           found="bpe", hint="Choose another --model, such as lstm.")  # fmt: skip
 
 
-def _split(found: _Labelled, options: TextOptions) -> tuple[Array, Array, Array]:
+def _split(found: Labelled, options: TextOptions) -> tuple[Array, Array, Array]:
     """Rows that train, that choose the best weights, and that judge."""
     rows = len(found.texts)
     test = options.test if isinstance(options.test, float) else (0.2 if rows < 5000 else 0.1)
@@ -315,7 +321,7 @@ def _split(found: _Labelled, options: TextOptions) -> tuple[Array, Array, Array]
     return first[kept], first[validation], rest[0] if rest else np.array([], int)
 
 
-def _schema(texts: list[str], found: _Labelled, options: TextOptions) -> ClassSchema:
+def _schema(texts: list[str], found: Labelled, options: TextOptions) -> ClassSchema:
     """What suits these texts: the vocabulary and the sizes of the network."""
     model = options.model or "bag"
     sample = "".join(texts[:200])
@@ -345,15 +351,15 @@ def _schema(texts: list[str], found: _Labelled, options: TextOptions) -> ClassSc
 
 
 def _test_texts(
-    found: _Labelled, rows: Array, schema: ClassSchema, options: TextOptions, say: Say
-) -> _Labelled:
+    found: Labelled, rows: Array, schema: ClassSchema, options: TextOptions, say: Say
+) -> Labelled:
     """The texts that judge: rows that were held out, or those of another file or folder."""
     if isinstance(options.test, str):
         return labelled_by(schema, options.test, say)
-    return _Labelled([found.texts[row] for row in rows], found.target[rows], found.classes)
+    return Labelled([found.texts[row] for row in rows], found.target[rows], found.classes)
 
 
-def labelled_by(schema: ClassSchema, source: Any, say: Say) -> _Labelled:
+def labelled_by(schema: ClassSchema, source: Any, say: Say) -> Labelled:
     """Texts with classes as in the training.
 
     Raises:
@@ -369,12 +375,15 @@ def labelled_by(schema: ClassSchema, source: Any, say: Say) -> _Labelled:
                 expected=", ".join(schema.classes),
                 found=", ".join(strange),
             )
-        return _Labelled(found.texts, np.array([numbers[n] for n in found.labels]), schema.classes)
+        return Labelled(found.texts, np.array([numbers[n] for n in found.labels]), schema.classes)
     name = source_name(source)
     frame = read_table(source, encoding=schema.encoding)
+    check_present([schema.column], frame.columns, name)
     target = Schema.from_json(str(schema.target)).read_target(frame, name)
-    frame, target = frame.filter(target >= 0), target[target >= 0]
-    return _Labelled(_texts(frame, schema.column), target, schema.classes)
+    if (target < 0).any():
+        say(f"{int((target < 0).sum()):,} rows have no target and are left out")
+        frame, target = frame.filter(target >= 0), target[target >= 0]
+    return Labelled(_texts(frame, schema.column), target, schema.classes)
 
 
 def _from_folder(schema: ClassSchema, source: Any, say: Say) -> LabelledTexts:
@@ -384,11 +393,11 @@ def _from_folder(schema: ClassSchema, source: Any, say: Say) -> LabelledTexts:
             where=source_name(source),
             expected="a folder as in the training, with a folder for each class",
         )
-    return read_class_folders(Path(source), schema.encoding, say)
+    return read_class_folders(Path(source), schema.encoding, say, fewest=1)
 
 
 def _baselines(
-    texts: list[str], target: Array, judged: _Labelled, task: str, classes: int
+    texts: list[str], target: Array, judged: Labelled, task: str, classes: int
 ) -> dict[str, dict[str, float]]:
     words = WordTokenizer.fit(texts, 50_000)
     rows = [[words.encode(text) for text in part] for part in (texts, judged.texts)]
@@ -528,5 +537,5 @@ class TextClassifier:
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on texts whose class is known."""
         found = labelled_by(self.schema, source, say)
-        task = "binary" if len(self.classes) == 2 else "multiclass"
+        task = task_of(self.classes)
         return judge(task, found.target, self._probabilities(found.texts, say))

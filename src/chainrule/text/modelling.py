@@ -46,7 +46,7 @@ _VOCABULARY = {"character": 8192, "word": 10_000, "bpe": 1000}
 _HIDDEN = {"gpt": (128, 128, 128, 128), "lstm": (256,)}
 #: Found on plays; see docs/text.md.
 _RATES = {"gpt": 3e-3, "lstm": 5e-3}
-_BATCH = {"gpt": 8, "lstm": 16}
+BATCHES = {"gpt": 8, "lstm": 16}
 #: So many tokens are learned from by default, a small text several times: less than ten minutes
 #: on two cores.
 _TOKENS = {"gpt": 5_000_000, "lstm": 10_000_000}
@@ -55,7 +55,7 @@ _MOST_EPOCHS = 20
 _HELD_OUT = 0.05
 
 
-_UNITS = {
+UNITS = {
     "character": ("character", "characters"),
     "word": ("word", "words"),
     "bpe": ("piece", "pieces of words"),
@@ -80,7 +80,7 @@ class LanguageSchema:
 
     def described(self) -> list[tuple[str, str]]:
         """What there is to tell."""
-        one, all_of_them = _UNITS[self.tokenizer.kind]
+        one, all_of_them = UNITS[self.tokenizer.kind]
         shape = self.shape
         return [
             ("text", f"to be continued, {one} by {one}"),
@@ -149,7 +149,7 @@ def train_language(
     network = shape.build().initialize(options.seed)
     begin(network, options, say=say)
     data, judges = (Arrays(*windows(part, shape.context)) for part in (train, validation))
-    batch = min(options.batch_size or _BATCH[shape.model], len(data))
+    batch = min(options.batch_size or BATCHES[shape.model], len(data))
     epochs = options.epochs or min(max(round(_TOKENS[shape.model] / len(train)), 1), _MOST_EPOCHS)
     optimizer = make_optimizer(
         options, network, epochs * math.ceil(len(data) / batch), lr=_RATES[shape.model],
@@ -170,7 +170,7 @@ def train_language(
         metrics = judge_language(network, test, schema, options.backend)
     report = {
         "task": "language",
-        "target": f"the next {_UNITS[schema.tokenizer.kind][0]}",
+        "target": f"the next {UNITS[schema.tokenizer.kind][0]}",
         "unit": "characters",
         "rows": {"train": len(parts[0]) + len(parts[1]), "test": len(parts[2])},
         "metrics": metrics,

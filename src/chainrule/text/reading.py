@@ -128,12 +128,21 @@ class LabelledTexts:
 
 
 def read_class_folders(
-    folder: Path, encoding: str | None = None, say: Say = lambda sentence: None
+    folder: Path,
+    encoding: str | None = None,
+    say: Say = lambda sentence: None,
+    fewest: int = 2,
 ) -> LabelledTexts:
     """Texts in a folder of folders, each of which is a class.
 
+    Args:
+        folder: of the folders.
+        encoding: of the files; see `read_text`.
+        say: takes notes.
+        fewest: classes that there must be: to learn them anew two, otherwise one will do.
+
     Raises:
-        DataError: there are fewer than two classes with texts, or a text cannot be read.
+        DataError: there are fewer classes with texts, or a text cannot be read.
     """
     found = LabelledTexts([], [], [])
     others: Counter[str] = Counter()
@@ -150,11 +159,12 @@ def read_class_folders(
     if others:
         say(f"{others.total():,} files are no texts and left out: {', '.join(others)}")
     classes = sorted(set(found.labels))
-    if len(classes) < 2:
+    if len(classes) < fewest:
         raise DataError(
             "There is only one class." if classes else "There are no texts in the class folders.",
             where=str(folder),
-            expected=f"two folders at least, with files that end in {', '.join(ENDINGS)}",
+            expected=f"{'two folders' if fewest > 1 else 'a folder'} at least, with files that end "
+            f"in {', '.join(ENDINGS)}",
             found=", ".join(classes) or "none",
             hint="Each class is a folder of its own, with a file for each text.",
         )
