@@ -15,12 +15,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "audio.md"
 
 
 def test_the_commands_run(tmp_path, monkeypatch):
-    make_tones(tmp_path / "sounds", count=8)
+    for name in ("sounds", "new_sounds"):
+        make_tones(tmp_path / name, count=8)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("chainrule.audio.pipeline._MOST_EPOCHS", 1)
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         words = shlex.split(line.removeprefix("$ chainrule "))
         words = [part for word in words for part in (sorted(glob(word)) if "*" in word else [word])]

@@ -15,14 +15,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "images.md"
 
 
 def test_the_commands_run(tmp_path, monkeypatch):
-    make_bars(tmp_path / "x", count=8, side=16)
-    (tmp_path / "x").rename(tmp_path / "digits")
-    (tmp_path / "digits" / "lying").rename(tmp_path / "digits" / "7")
+    for name in ("digits", "new_digits"):
+        make_bars(tmp_path / name, count=8, side=16)
+        (tmp_path / name / "lying").rename(tmp_path / name / "7")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("chainrule.images.pipeline._MOST_EPOCHS", 1)
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         words = shlex.split(line.removeprefix("$ chainrule "))
         words = [part for word in words for part in (sorted(glob(word)) if "*" in word else [word])]

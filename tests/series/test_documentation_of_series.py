@@ -18,10 +18,12 @@ def test_the_commands_run(tmp_path, monkeypatch):
     years = np.arange(1700, 1900)
     spots = 50 + 50 * np.sin(2 * np.pi * years / 11)
     pl.DataFrame({"year": years, "sunspots": spots}).write_csv("sunspots.csv")
+    pl.DataFrame({"year": years + 100, "sunspots": spots}).write_csv("later_sunspots.csv")
     walks = [(n, step, step * (-1) ** n, ["up", "down"][n % 2]) for n in range(24)
              for step in range(4)]  # fmt: skip
     columns = ["id", "step", "height", "way"]
-    pl.DataFrame(walks, columns, orient="row").write_csv("walks.csv")
+    for name in ("walks.csv", "new_walks.csv"):
+        pl.DataFrame(walks, columns, orient="row").write_csv(name)
     # The commands are as a reader types them; only networks and trainings are smaller, and
     # nothing is compiled.
     for module in ("forecasting", "sequences"):
@@ -31,7 +33,7 @@ def test_the_commands_run(tmp_path, monkeypatch):
                             ["_HIDDEN"], "tcn", (4,))  # fmt: skip
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) == 5
+    assert len(lines) == 7
     for line in lines:
         words = shlex.split(line.removeprefix("$ chainrule "))
         quicker = ["--backend", "numpy"] if words[0] == "train" else []

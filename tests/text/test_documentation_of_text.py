@@ -17,10 +17,12 @@ def test_the_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [(name, f"{text} number {i}") for i in range(12) for name, text in MAILS.items()]
     for number, (name, text) in enumerate(rows):
-        Path("mails", name).mkdir(parents=True, exist_ok=True)
-        Path("mails", name, f"{number}.txt").write_text(text)
+        for folder in ("mails", "new_mails"):
+            Path(folder, name).mkdir(parents=True, exist_ok=True)
+            Path(folder, name, f"{number}.txt").write_text(text)
     pl.DataFrame(rows, ["class", "text"], orient="row").write_csv("mails.csv")
-    Path("plays.txt").write_text("ROMEO\nBut soft, what light!\n\nJULIET\nAy me!\n\n" * 60)
+    for play in ("plays.txt", "another_play.txt"):
+        Path(play).write_text("ROMEO\nBut soft, what light!\n\nJULIET\nAy me!\n\n" * 60)
     # The commands are as a reader types them; only networks and trainings are smaller, and
     # nothing is compiled.
     monkeypatch.setattr("chainrule.text.modelling._HIDDEN", {"gpt": (8,), "lstm": (8,)})
@@ -28,7 +30,7 @@ def test_the_commands_run(tmp_path, monkeypatch):
     monkeypatch.setattr("chainrule.text.classification._UPDATES", 1)
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) == 8
+    assert len(lines) == 10
     for line in lines:
         words = shlex.split(line.removeprefix("$ chainrule "))
         quicker = ["--backend", "numpy"] if words[0] == "train" else []
