@@ -153,6 +153,24 @@ class Old:
         """The optimizer of its training, with an empty memory."""
         return optimizer_again(type(self.training), self.saved.record, network)
 
+    def need_room(self, numbers: int) -> None:
+        """Refuse sizes that claim more numbers than the file holds, before all memory is taken.
+
+        Args:
+            numbers: that a network of these sizes has at least.
+
+        Raises:
+            ModelFileError: they are not in the file.
+        """
+        held = sum(array.size for array in self.saved.state().values())
+        if not 0 < numbers <= held:
+            raise ModelFileError(
+                "The description of the network is damaged.",
+                where=self.where,
+                expected=f"at most {held:,} numbers",
+                found=f"{numbers:,}",
+            )
+
     def split(self, rows: int, wishes: UpdateOptions, strata: Array | None) -> tuple[Array, Array]:
         """The numbers of the rows to learn from, and of those that judge, classes in proportion."""
         parts = (1 - wishes.share, wishes.share)
@@ -273,8 +291,9 @@ def _learn(old: Old, new: Continuation, wishes: UpdateOptions, progress: bool, s
         **new.training,
     )
     windows = f", {examples:,} windows" if examples != new.rows[0] else ""
+    times = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     say(
-        f"{new.rows[0]:,} new {new.unit}{windows} in batches of {batch}, {epochs} epochs, "
+        f"{new.rows[0]:,} new {new.unit}{windows} in batches of {batch}, {times}, "
         f"constant rate {rate:.3g}"
     )
     trainer.partial_fit(new.learned, epochs=epochs, batch_size=batch)

@@ -118,7 +118,10 @@ def _model(old: Old, job: Job, plan: Plan) -> MediaModel:
 def _examples(
     job: Job, plan: Plan, model: MediaModel, reader: Reader, target: Array, rows: Array
 ) -> Stream:
-    goal = target if model.scale is None else model.scale.encode(target)
+    goal = target
+    if model.scale is not None:
+        model.scale.widen(target[rows])
+        goal = model.scale.encode(target)
     importance = None
     if job.options.balance:
         importance = class_weights(target, job.classes).astype(np.float32)

@@ -87,6 +87,12 @@ class Scale(nn.Module):
         scaled = (target - self.mean.numpy()[0]) / self.std.numpy()[0]
         return np.asarray(scaled, np.float32)
 
+    def widen(self, target: Array) -> None:
+        """Let forecasts go as far as these targets, too."""
+        scaled = self.encode(target)
+        self.low.assign(min(self.low.item(), float(np.nanmin(scaled)) - _MARGIN))
+        self.high.assign(max(self.high.item(), float(np.nanmax(scaled)) + _MARGIN))
+
     def decode(self, scaled: Tensor) -> Tensor:
         """What the network gives → numbers of the target, float64."""
         bounded = minimum(maximum(scaled.astype("float64"), self.low), self.high)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ def continued_forecast(
     learned, judged, steps = _windows(schema, source, wishes, say)
     network, (past, future) = model.network, judged
     scale = network.scale
+    scale.widen(learned[1])
     data = Arrays(learned[0], scale.encode(learned[1]))
 
     def after(trainer: Trainer) -> dict[str, float]:
@@ -79,6 +81,9 @@ def _forecaster(schema: ForecastSchema, old: Old) -> ForecastModel:
             expected="the scale of each column",
             hint="Train it again with this version of chainrule.",
         )
+    shape = schema.shape
+    linear = shape.window * shape.columns * shape.horizon
+    old.need_room(max(linear, _least(shape.model, shape.columns, shape.hidden)))
     floor = np.array(schema.floor)
     scale = Scale(np.stack([floor, floor + 1]), schema.log)  # its statistics are those of the file
     model = ForecastModel(schema.shape.build(scale))
@@ -109,6 +114,13 @@ def _windows(
     )
 
 
+def _least(model: str, columns: int, hidden: Sequence[int]) -> int:
+    """How many numbers the layers of a network have at least."""
+    if model == "lstm":  # its layers are all as wide as the first one
+        return sum(hidden[0] ** 2 for _ in hidden)
+    return sum(a * b for a, b in pairwise((columns, *hidden))) if model == "tcn" else columns
+
+
 # ---- sequences -----------------------------------------------------------------------------------
 
 
@@ -135,6 +147,7 @@ def continued_sequences(
     task, count = task_of(schema.classes), len(schema.classes)
     everything = examples_of(found, classes, schema, options.balance)
     data, test = (everything.take(rows) for rows in old.split(len(classes), wishes, classes))
+    old.need_room(_least(schema.model, len(schema.names), schema.hidden))
     # Its statistics are overwritten by those of the file.
     network = SequenceClassifier(schema, np.zeros((2, len(schema.names))))
     restore(network, old.saved.state())

@@ -87,7 +87,10 @@ def _examples(job: Job, model: TableModel, frame: pl.DataFrame) -> tuple[Encoded
     """Encoded rows, and what the network learns of them."""
     rows = _encoded(job, frame)
     assert rows.target is not None
-    target = rows.target if model.scale is None else model.scale.encode(rows.target)
+    target = rows.target
+    if model.scale is not None:
+        model.scale.widen(target)
+        target = model.scale.encode(target)
     everything = np.arange(len(rows))
     train, _ = examples(job, model.network, rows, target, everything, everything[:1])
     return rows, train

@@ -49,7 +49,9 @@ def continued_classes(
     Raises:
         DataError: the texts do not fit, a class is not known, or there are too few of them.
     """
-    name = source_name(source)
+    name, shape = source_name(source), schema.shape
+    inner = 0 if shape.model == "bag" else shape.layers * shape.width**2
+    old.need_room(shape.vocabulary * shape.width + inner)
     if isinstance(source, str) and source == "-":  # it cannot be read twice
         source = read_table(source, encoding=schema.encoding)
     schema = _grown(schema, source, wishes, say)
