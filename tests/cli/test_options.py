@@ -1,5 +1,6 @@
 import dataclasses
 import inspect
+import json
 
 import pytest
 
@@ -59,3 +60,35 @@ class TestCache:
         assert (folder / "one.so").exists()
         assert invoke("cache", "--clear").stdout.startswith("removed: 1 files")
         assert list(folder.iterdir()) == []
+
+    def test_it_measures(self, invoke, tmp_path, monkeypatch):
+        from chainrule.backends.c import tuning
+
+        monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "programs"))
+        for name, value in (("_TYPICAL", ((64, 64, 32),)), ("_ROUNDS", 1)):
+            monkeypatch.setattr(tuning, name, value)
+        monkeypatch.setattr(tuning, "_FORMS", ((False, False),))
+        assert '"tuned": null' in invoke("cache", "--json").stdout
+        result = invoke("cache", "--tune")
+        assert result.exit_code == 0
+        assert "float32 A·B, sums of at most 256" in result.stdout
+        assert "float64 A·B, sums of at most 256" in result.stdout
+        assert "of 2 changed" in result.stderr
+        assert "tiles of 2 kinds and sizes of matrix products" in invoke("cache").stdout
+        document = json.loads(invoke("cache", "--tune", "--json").stdout)
+        assert [each["product"][:7] for each in document] == ["float32", "float64"]
+        assert all(each["chosen"] in each["gflops"] for each in document)
+        assert "removed: tiles of 2 kinds" in invoke("cache", "--clear").stdout
+        assert "tiles" not in invoke("cache").stdout
+
+    def test_what_it_cannot_measure(self, invoke, tmp_path, monkeypatch):
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "file"))
+        result = invoke("cache", "--tune")
+        assert result.exit_code == 2
+        assert "cannot be remembered" in result.stderr
+        monkeypatch.setenv("CHAINRULE_CC", "")
+        result = invoke("cache", "--tune")
+        assert result.exit_code == 2
+        assert "No C compiler was found" in result.stderr
+        assert invoke("cache", "--tune", "--clear").exit_code == 2

@@ -11,8 +11,9 @@ import base64
 import functools
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ...ir.node import Node
 from ...ir.types import Type
 from . import cache, toolchain
 from .kernels import MAY_STOP
-from .kernels.matmul import native_target
+from .kernels.matmul import Product, native_target
 
 Array = np.ndarray[Any, Any]
 
@@ -53,6 +54,7 @@ class Blueprint:
         unplanned: what these would take if no two shared a place.
         stops: what may stop it, by number.
         constants: arrays that it reads.
+        products: the matrix products in it, which may be measured.
     """
 
     source: str
@@ -61,6 +63,7 @@ class Blueprint:
     unplanned: int
     stops: tuple[Stop, ...]
     constants: tuple[Array, ...]
+    products: tuple[Product, ...]
 
 
 def blueprint(
@@ -95,14 +98,15 @@ def _plan(graph: Graph, donated: dict[int, int], guards: Sequence[int], fuse: bo
     from .schedule import require_kernels, schedule
 
     require_kernels(graph)
-    kernels = schedule(pack_weights(optimize(graph)), donated, guards, fuse)
+    optimized = pack_weights(optimize(graph))
+    kernels = schedule(optimized, donated, guards, fuse)
     wanted = {kernels.inputs[i]: kernels.outputs[j] for i, j in donated.items()}
     places = plan(kernels, wanted)
     text = emit(kernels, places)
     constants = tuple(node.value for node in places.constants if node.value is not None)
     return Blueprint(
         text.source, text.arena, places.arena, places.unplanned,
-        tuple(map(_stop, text.stops)), constants,
+        tuple(map(_stop, text.stops)), constants, tuple(dict.fromkeys(_products(optimized))),
     )  # fmt: skip
 
 
@@ -110,17 +114,29 @@ def _stop(node: Node) -> Stop:
     return Stop(node.op.name, str(node.origin or "") or None, str(node.inputs[0].type))
 
 
+def _products(graph: Graph) -> Iterator[Product]:
+    """The matrix products of floating-point numbers, those of loops included."""
+    from .kernels.product import product_of
+
+    for node in graph.nodes:
+        if node.op.name == "matmul" and node.type.is_float:
+            yield product_of(node)
+        for value in node.attributes.values():
+            if isinstance(value, Graph):
+                yield from _products(value)
+
+
 # ---- the fingerprint -----------------------------------------------------------------------------
 
 
 @functools.cache
 def _makers() -> str:
-    """What makes programs: this version of the package, to the file, and the processor's kind."""
+    """What makes programs: this version of the package, to the file."""
     package = Path(__file__).parents[2]
     folders = (package / "backends" / "c", package / "passes", package / "ir")
     files = sorted(file for folder in folders for file in folder.rglob("*.py"))
     stamps = [(str(file), (found := file.stat()).st_size, found.st_mtime_ns) for file in files]
-    return repr((__version__, native_target(), stamps))
+    return repr((__version__, stamps))
 
 
 class _UnknownError(Exception):
@@ -132,7 +148,8 @@ def _fingerprint(
 ) -> str | None:
     """The same for the same work, layers and places in the user's code included."""
     digest = hashlib.sha256(_makers().encode())
-    how = sorted(donated.items()), list(guards), fuse, toolchain.threads_wanted()
+    machine = native_target(), toolchain.threads_wanted()  # with the tiles measured on it
+    how = sorted(donated.items()), list(guards), fuse, machine
     digest.update(repr(how).encode())
     try:
         _describe(graph, digest)
@@ -196,7 +213,8 @@ def _read(name: str) -> Blueprint | None:
             for dtype, shape, text in data.pop("constants")
         )
         stops = tuple(Stop(**stop) for stop in data.pop("stops"))
-        return Blueprint(**data, stops=stops, constants=constants)
+        products = tuple(Product(**product) for product in data.pop("products"))
+        return Blueprint(**data, stops=stops, constants=constants, products=products)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -211,15 +229,15 @@ def _write(name: str, known: Blueprint) -> None:
             for array in known.constants
         ]
     }
-    try:
-        workshop = cache.workshop()
-    except OSError:
-        return
-    try:
-        path = workshop / name
-        path.write_text(json.dumps(data), encoding="utf-8")
-        cache.store(path, name)
-    except OSError:
-        pass
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    with suppress(OSError):
+        cache.keep(name, json.dumps(data))
+
+
+def products_kept() -> Counter[Product]:
+    """The matrix products of the programs in the cache, with the number of programs of each."""
+    found: Counter[Product] = Counter()
+    for path in cache.entries():
+        known = _read(path.name) if path.name.startswith("plan-") else None
+        if known is not None:
+            found.update(known.products)
+    return found

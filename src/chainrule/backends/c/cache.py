@@ -107,6 +107,20 @@ def store(source: Path, name: str) -> Path:
     return path
 
 
+def keep(name: str, text: str) -> Path:
+    """Write a text into the cache, all at once.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    made = workshop()
+    try:
+        (made / name).write_text(text, encoding="utf-8")
+        return store(made / name, name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def workshop() -> Path:
     """A fresh folder on the cache's file system to build in; those of dead processes are swept."""
     base = folder()

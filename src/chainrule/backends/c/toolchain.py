@@ -142,18 +142,8 @@ def _examine(command: tuple[str, ...]) -> Compiler:
             continue
         flags.append(flag)
     compiler = Compiler(command, version[0] if version else "", tuple(flags))
-    _remember(name, json.dumps({"version": compiler.version, "flags": flags}))
+    cache.keep(name, json.dumps({"version": compiler.version, "flags": flags}))
     return compiler
-
-
-def _remember(name: str, text: str) -> None:
-    workshop = cache.workshop()
-    try:
-        path = workshop / name
-        path.write_text(text, encoding="utf-8")
-        cache.store(path, name)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str) -> None:
@@ -188,15 +178,39 @@ def build(source: str, extra: tuple[str, ...] = ()) -> Path:
     except OSError as error:
         raise CompilerError("There is no folder to build programs in.", found=str(error)) from error
     try:
-        (workshop / "program.c").write_text(source, encoding="utf-8")
-        flags = (*compiler.flags, *extra)
-        _run((*compiler.command, *flags, "-o", "program.so", "program.c", "-lm"), workshop)
+        _make(compiler, source, extra, workshop)
         cache.store(workshop / "program.c", f"{key}.c")
         return cache.store(workshop / "program.so", f"{key}.so")
     except OSError as error:
         raise CompilerError("The built program cannot be stored.", found=str(error)) from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _make(compiler: Compiler, source: str, extra: tuple[str, ...], folder: Path) -> None:
+    """Make program.so of program.c in a folder."""
+    (folder / "program.c").write_text(source, encoding="utf-8")
+    flags = (*compiler.flags, *extra)
+    _run((*compiler.command, *flags, "-o", "program.so", "program.c", "-lm"), folder)
+
+
+def trial(source: str) -> ctypes.CDLL:
+    """Build a source that is not to be kept, and load it.
+
+    Raises:
+        CompilerError: it cannot be built, or what was built cannot be loaded.
+    """
+    compiler = find()
+    workshop: Path | None = None
+    try:
+        workshop = cache.workshop()
+        _make(compiler, source, (), workshop)
+        return ctypes.CDLL(str(workshop / "program.so"))
+    except OSError as error:
+        raise CompilerError("A program cannot be built for a trial.", found=str(error)) from error
+    finally:
+        if workshop is not None:
+            shutil.rmtree(workshop, ignore_errors=True)
 
 
 def load(source: str, extra: tuple[str, ...] = ()) -> ctypes.CDLL:

@@ -21,15 +21,17 @@ nothing is padded.
 
 from __future__ import annotations
 
-import functools
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from ..choices import Choice
+from .targets import TARGETS, Target, native_target
 from .tiles import ELEMENTS, MATMUL_C, microkernel, packer, pieces
 
-__all__ = ["MATMUL_C", "Plan", "Pointers", "Product", "Target", "Text", "emit", "plan"]
+__all__ = [
+    "MATMUL_C", "TARGETS", "Plan", "Pointers", "Product", "Target", "Text", "emit",
+    "native_target", "plan",
+]  # fmt: skip
 
 
 #: Bytes of the buffers, which are on the stack.
@@ -41,55 +43,12 @@ _SMALL_B = 1 << 14
 _SMALL_WITH_READS = 1 << 16
 #: Up to this many rows it does not pay to copy B.
 _FEW_ROWS = 128
-#: From these extents on it pays to copy a transposed A.
-_LONG = 128
+#: From such k and n on it pays to copy a transposed A.
+_LONG, _WIDE = 128, 256
+#: With so many panels what is left of the columns does not matter.
+_MANY = 8
 #: The range of l is cut into blocks of at most this length.
 _DEPTH = 256
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a processor offers.
-
-    Attributes:
-        name: for comments.
-        vector: bytes of a vector; 0 for plain C without vectors.
-        accumulators: vectors of C that fit into registers beside those of A and B.
-        panel: the best width of a panel in vectors, by measurement.
-    """
-
-    name: str
-    vector: int
-    accumulators: int
-    panel: int
-
-
-#: Tiles in single precision: 12 × 32, 6 × 16, 8 × 12, 4 × 8 and 4 × 4.
-TARGETS = {
-    "avx512": Target("avx512", 64, 24, 2),
-    "avx2": Target("avx2", 32, 12, 2),
-    "neon": Target("neon", 16, 24, 3),
-    "sse": Target("sse", 16, 8, 2),
-    "plain": Target("plain", 0, 8, 4),
-}
-
-
-@functools.cache
-def native_target() -> Target:
-    """The target for the processor that this runs on."""
-    machine = platform.machine().lower()
-    if machine in ("arm64", "aarch64"):
-        return TARGETS["neon"]
-    if machine not in ("x86_64", "amd64"):
-        return TARGETS["plain"]
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return TARGETS["sse"]
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
-    if "avx512f" in flags:
-        return TARGETS["avx512"]
-    return TARGETS["avx2"] if {"avx2", "fma"} <= set(flags) else TARGETS["sse"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +88,27 @@ class Product:
         """Elements from b[l, j] to b[l+1, j] and to b[l, j+1]."""
         return (1, self.k) if self.transpose_b else (self.n, 1)
 
+    @property
+    def kind(self) -> str:
+        """The products that are like it: type, transposes, whether sums are made in one go."""
+        length = "more than" if self.k > _DEPTH else "at most"
+        return f"{self._form}, sums of {length} {_DEPTH}"
+
+    @property
+    def name(self) -> str:
+        """The products that take as long, matrix by matrix.
+
+        Example:
+            >>> Product(784, 128, 64, transpose_a=True).name
+            'float32 Aᵀ·B, 784 × 128, sums of 64'
+        """
+        return f"{self._form}, {self.m} × {self.n}, sums of {self.k}"
+
+    @property
+    def _form(self) -> str:
+        a, b = "Aᵀ" if self.transpose_a else "A", "Bᵀ" if self.transpose_b else "B"
+        return f"{self.dtype} {a}·{b}"
+
     def swapped(self) -> Product:
         """Cᵀ = Bᵀ·Aᵀ, which is C itself in memory if C has one row or column."""
         return replace(
@@ -158,24 +138,27 @@ class Plan:
     by_rows: bool
 
 
-def plan(product: Product, target: Target) -> Plan:
-    """The default plan, from measurements."""
-    m, n, k, item = product.m, product.n, product.k, product.item
-    lanes = max(target.vector // item, 1)
-    vectors = min(target.panel, -(-n // lanes))
-    if m * vectors < target.accumulators:  # few rows: wider panels instead
-        vectors = min(target.accumulators // m, -(-n // lanes))
-    rows, columns = target.accumulators // vectors, vectors * lanes
-    depth = -(-k // -(-k // _DEPTH)) if k else 1
-    tiles, panels = -(-m // rows), -(-n // columns)
+def plan(product: Product, target: Target, measured_packing: bool = True) -> Plan:
+    """The plan by what was measured on this machine, otherwise by rules, from measurements on some.
 
-    few = m <= _FEW_ROWS and n * item % 2048 != 0  # rows far apart would share cache lines' places
-    in_place = tiles == 1 or few or k * n * item <= _SMALL_B
-    packed = product.transpose_b or not in_place
-    far = product.transpose_a and m * item >= 2048  # from a[i, l] to a[i, l + 1]
-    pack_a = packed and far and k >= _LONG and n >= _LONG
+    Args:
+        product: what to compute.
+        target: the processor.
+        measured_packing: whether it may be by measurement, too, what is packed.
+    """
+    n, k, item = product.n, product.k, product.item
+    lanes = max(target.vector // item, 1)
+    choice = _choice(product, target)
+    rows, vectors = (choice.rows, choice.vectors) if choice else _tile(product, target)
+    columns = vectors * lanes
+    depth = -(-k // -(-k // _DEPTH)) if k else 1
+    tiles, panels = -(-product.m // rows), -(-n // columns)
+    packed, pack_a = _packing(product, tiles)
+    if choice is not None and choice.pack_b is not None and measured_packing:
+        packed = product.transpose_b or choice.pack_b
+        pack_a = packed and bool(choice.pack_a)
     # With units of rows every thread packs B for itself, with panels A: rather the smaller one.
-    by_rows = panels < tiles if not packed else panels < 8 or (pack_a and n < m)
+    by_rows = panels < tiles if not packed else panels < 8 or (pack_a and n < product.m)
     return Plan(
         rows,
         columns,
@@ -184,6 +167,41 @@ def plan(product: Product, target: Target) -> Plan:
         pack_a=max(_PACKED_A // (depth * rows * item), 1) if pack_a else 0,
         by_rows=by_rows,
     )
+
+
+def _choice(product: Product, target: Target) -> Choice | None:
+    """What was measured for this product, or for its kind if such a tile fits it.
+
+    The columns after the last whole panel take longer, for narrow tiles multiply less at a time.
+    """
+    available = -(-product.n // max(target.vector // product.item, 1))
+    choice = target.choices.get(product.name)
+    if choice is None:
+        choice = target.choices.get(product.kind)
+        if choice and available % choice.vectors and available < _MANY * choice.vectors:
+            return None
+    if choice and choice.rows <= product.m and choice.vectors <= available:
+        return choice
+    return None
+
+
+def _tile(product: Product, target: Target) -> tuple[int, int]:
+    """Rows and vectors of a tile by rules."""
+    available = -(-product.n // max(target.vector // product.item, 1))
+    vectors = min(target.panel, available)
+    if product.m * vectors < target.accumulators:  # few rows: wider panels instead
+        vectors = min(target.accumulators // product.m, available)
+    return target.accumulators // vectors, vectors
+
+
+def _packing(product: Product, tiles: int) -> tuple[bool, bool]:
+    """Whether B, and A, are packed, by rules; with so many tiles of rows."""
+    m, n, k, item = product.m, product.n, product.k, product.item
+    few = m <= _FEW_ROWS and n * item % 2048 != 0  # rows far apart would share cache lines' places
+    in_place = tiles == 1 or few or k * n * item <= _SMALL_B
+    packed = product.transpose_b or not in_place
+    far = product.transpose_a and m * item >= 2048  # from a[i, l] to a[i, l + 1]
+    return packed, packed and far and k >= _LONG and n >= _WIDE
 
 
 def panel_columns(product: Product) -> int:
@@ -195,17 +213,19 @@ def plan_in_panels(product: Product, columns: int) -> Plan:
     """The plan of a product whose B is stored in panels."""
     target = native_target()
     vectors = max(columns // max(target.vector // product.item, 1), 1)
-    rows = max(target.accumulators // vectors, 1)
     default = plan(product, target)
+    same = default.columns == columns
+    rows = default.rows if same else max(target.accumulators // vectors, 1)
     return replace(default, rows=rows, columns=columns, panels=product.n, pack_a=0, by_rows=True)
 
 
 def plan_with_reads(product: Product, target: Target) -> Plan:
     """The plan of a product whose epilogue reads more for every element.
 
-    With a small B rows go before columns, so that what is read lies together.
+    With a small B rows go before columns, so that what is read lies together. What is packed
+    was measured without such reads, so it goes by rules here.
     """
-    default = plan(product, target)
+    default = plan(product, target, measured_packing=False)
     size, row = product.k * product.n * product.item, product.n * product.item
     if size > _SMALL_WITH_READS or row % 2048 == 0 or product.transpose_b:
         return default
