@@ -41,7 +41,9 @@ def test_an_update_replaces_a_run_only_when_asked(invoke, trained, january):
     refused = invoke(*arguments)
     assert refused.exit_code == 2
     assert "already holds a run" in refused.stderr
-    assert invoke(*arguments, "--force").exit_code == 0
+    assert "rent is as it was" in invoke(*arguments, "--force").stdout
+    over = invoke("update", "new", january, "--epochs", 1, "--out", "new", "--force")
+    assert "it replaces the old one" in over.stdout
 
 
 def test_a_model_file_alone_is_enough(invoke, trained, january, place):
@@ -57,6 +59,7 @@ def test_a_model_file_alone_is_enough(invoke, trained, january, place):
         (("--epochs", 0), "at least one epoch"),
         (("--lr", -1), "must be above 0"),
         (("--test", 2), "between 0 and 1"),
+        (("--skip-bad",), "no option --skip-bad"),
     ],
 )
 def test_wrong_options_of_an_update(invoke, trained, january, options, says):

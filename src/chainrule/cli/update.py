@@ -88,6 +88,7 @@ def update(
     from ..runs import MODEL, default_folder, model_file, reserved
 
     file = model_file(model)
+    replaces = out is not None and (Path(out) / MODEL).resolve() == file.resolve()
     with reserved(Path(out) if out else default_folder(data), replace=force) as place:
         result = _updated(file, data, wishes, quiet)
         given = {name: value for name, value in wishes.items() if value not in (None, False)}
@@ -96,7 +97,7 @@ def update(
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
-        _show_report(run, str(model))
+        _show_report(run, "it replaces the old one" if replaces else f"{model} is as it was")
     from ..kinds.updating import is_no_better
 
     if is_no_better(result.report):
@@ -114,10 +115,10 @@ def _updated(file: Path, data: str, wishes: dict[str, Any], quiet: bool) -> Resu
     return result
 
 
-def _show_report(run: Run, model: str) -> None:
+def _show_report(run: Run, fate: str) -> None:
     content = run.report
     held_out = f"{content['rows']['test']:,} new {content['unit']} that were held out"
     show("", f"On {held_out}; the target is {content['target']}", "")
     show(indented(present.report(content)), "", present.training_line(content))
-    show(f"The new model is in {run.folder}; {model} is as it was. To use it:")
+    show(f"The new model is in {run.folder}; {fate}. To use it:")
     show_use(run)

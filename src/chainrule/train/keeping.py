@@ -53,5 +53,8 @@ def load_training(path: str | os.PathLike[str]) -> dict[str, Array]:
             return {name: file.get_tensor(name) for name in names}
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelFileError(
-            "The state of the training cannot be read.", where=os.fspath(path), found=str(error)
+            "The state of the training cannot be read.",
+            where=os.fspath(path),
+            found=str(error),
+            hint="Without this file the optimizer's memory begins anew: move it away.",
         ) from None
