@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from chainrule.backends.c import toolchain
+from chainrule.backends.c.choices import Choice
 from chainrule.backends.c.kernels.math import FMA_C
 from chainrule.backends.c.kernels.matmul import (
     MATMUL_C,
@@ -273,12 +274,15 @@ def innermost_loops(listing):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("transposes", TRANSPOSES)
 @pytest.mark.parametrize("name", ["sse", "avx2", "avx512"])
-def test_tile_stays_in_registers(name, transposes, dtype, tmp_path):
-    """The loop over l of the main tile: its multiplications, and nothing that goes to the stack."""
+def test_tiles_stay_in_registers(name, transposes, dtype, tmp_path):
+    """The loop over l of every tile that may be chosen: multiplications, nothing on the stack."""
     target, product = TARGETS[name], Product(240, 1024, 256, *transposes, dtype=dtype)
-    chosen = plan(product, target)
-    code, _ = function("f", product, target)
-    (tmp_path / "program.c").write_text(HEAD + code)
+    tiles = target.tiles()
+    plans = [
+        plan(product, replace(target, choices={product.name: Choice(*tile)})) for tile in tiles
+    ]
+    parts = [function(f"f{i}", product, target, chosen)[0] for i, chosen in enumerate(plans)]
+    (tmp_path / "program.c").write_text(HEAD + "\n".join(parts))
     compiler = toolchain.find()
     flags = [f for f in compiler.flags if not f.startswith(("-march", "-mcpu", "-mprefer", "-sh"))]
     subprocess.run(
@@ -289,14 +293,15 @@ def test_tile_stays_in_registers(name, transposes, dtype, tmp_path):
         ["objdump", "-d", "--no-show-raw-insn", "program.o"],
         cwd=tmp_path, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    multiplies = chosen.rows * chosen.columns * product.item // target.vector
     arithmetic = re.compile("mulp|fmadd" if name == "sse" else "fmadd")
-    loops = [
-        body
-        for body in innermost_loops(listing)
-        if sum(bool(arithmetic.search(text)) for text in body) == multiplies
-    ]
-    assert loops
-    for body in loops:
-        spilled = [text for text in body if re.search(r"\(%r[sb]p", text) and "mm" in text]
-        assert not spilled
+    found = list(innermost_loops(listing))
+    for rows, vectors in tiles:
+        loops = [
+            body
+            for body in found
+            if sum(bool(arithmetic.search(text)) for text in body) == rows * vectors
+        ]
+        assert len(loops) >= sum(r * v == rows * vectors for r, v in tiles)
+        for body in loops:
+            spilled = [text for text in body if re.search(r"\(%r[sb]p", text) and "mm" in text]
+            assert not spilled, (rows, vectors)
