@@ -26,7 +26,7 @@ FLOORS = [
     {"nn"},
     {"losses", "metrics", "models", "active"},
     {"optim"},
-    {"any_rows", "data"},
+    {"any_rows", "apart", "data"},
     {"model_file"},
     {"train"},
     {"kinds"},

@@ -80,6 +80,30 @@ class Arrays:
             yield self.take(np.arange(start, min(start + size, len(self))))
 
 
+def filled_up(data: Arrays, order: Array, size: int) -> Arrays:
+    """Batches with rows of no weight behind their own.
+
+    Args:
+        data: the examples.
+        order: (batches, rows) whole numbers: the rows of each batch.
+        size: how many each is to have.
+
+    Returns:
+        (batches · size) rows, the filling a copy of the batch's first.
+
+    Example:
+        >>> import numpy as np
+        >>> filled_up(Arrays(np.arange(3), np.arange(3)), np.array([[2, 1]]), 4).weights.tolist()
+        [1.0, 1.0, 0.0, 0.0]
+    """
+    batches, rows = order.shape
+    full = np.concatenate([order, np.repeat(order[:, :1], size - rows, axis=1)], axis=1)
+    taken = data.take(full.reshape(-1))
+    weights = np.ones(len(taken), np.float32) if taken.weights is None else taken.weights
+    weights.reshape(batches, size, -1)[:, rows:] = 0
+    return Arrays(taken.inputs, taken.target, weights)
+
+
 def _numbers(inputs: Any) -> Any:
     """Nested lists of plain numbers are one array, of float32 if they have fractions."""
     leaves = tree.flatten(inputs)[0] if isinstance(inputs, list) else []

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..compile import Compiled
+from .. import tree
+from ..apart import rows_are_apart
+from ..compile import Compiled, trace
 from ..differentiate import value_and_grad
 from ..errors import TrainingError
+from ..ir.types import Type
 from ..nn import Module
 from ..numerics import first_bad_number
 from ..ops import zeros_like
 from ..ops.random import fold_in, key
 from ..optim import EMA, Optimizer, global_norm
 from ..tensor import Array, Buffer, Tensor
-from .arrays import Arrays
+from .arrays import Arrays, filled_up
 
 Loss = Callable[..., Tensor]
+
+#: A batch is filled up to the size of whole ones unless that is more than so many times its rows.
+_MOST_FILLING = 4
 
 
 class Step:
     """The four steps of backpropagation on one batch.
+
+    The first batch decides how many rows a whole batch has. Others are filled up with rows of no
+    weight, where the loss takes weights and the network keeps rows apart (batch normalisation does
+    not), so that the last batch of an epoch, or what comes day by day, needs no program for each
+    number of rows.
 
     Args:
         model: what is trained.
@@ -52,6 +64,8 @@ class Step:
         self._key = key(seed)
         self._sums = _zeros(model) if accumulate > 1 else {}
         self._program = Compiled(self._step, backend, guard=True)
+        self._whole = 0
+        self._can_fill: bool | None = None
         self.number = 0
 
     def __call__(self, inputs: Any, target: Any, weights: Any = None) -> tuple[float, float]:
@@ -73,6 +87,7 @@ class Step:
         Raises:
             TrainingError: one of them is not finite. The steps before count, this one does not.
         """
+        data, order = self._filled(data, order)
         if self.accumulate == 1:
             return self._run_steps(data, order, last=True)
         parts = []
@@ -82,10 +97,45 @@ class Step:
         losses, norms = zip(*parts, strict=True)
         return np.concatenate(losses), np.concatenate(norms)
 
-    def prepare(self, batch: Arrays) -> None:
-        """Have the program for a batch of this many rows built in the background."""
+    def prepare(self, batch: Arrays, whole: int) -> None:
+        """Have the program for a batch of this many rows built in the background.
+
+        Args:
+            batch: the rows.
+            whole: how many rows the batches have that will come first.
+        """
+        self._whole = self._whole or whole
+        batch, _ = self._filled(batch, np.arange(len(batch))[None])
         number = np.int64(self.number)
         self._program.prepare(batch.inputs, batch.target, batch.weights, number, True)
+
+    def _filled(self, data: Arrays, order: Array) -> tuple[Arrays, Array]:
+        """The batches as a program takes them that there is or may be used again."""
+        rows = order.shape[1]
+        self._whole = self._whole or rows
+        if rows == self._whole or not self._fills(data):
+            return data, order
+        size = filled_size(rows, self._whole)
+        if size == rows:
+            return data, order
+        return filled_up(data, order, size), np.arange(len(order) * size).reshape(-1, size)
+
+    def _fills(self, data: Arrays) -> bool:
+        """Whether rows that weigh nothing change nothing for the others."""
+        if self._can_fill is None:
+            self._can_fill = takes_weights(self.loss) and self._keeps_rows_apart(data)
+        return self._can_fill
+
+    def _keeps_rows_apart(self, data: Arrays) -> bool:
+        rows = 7  # any number would do
+
+        def predict(inputs: Any, number: Tensor) -> Any:
+            return self.model(inputs, train=True, key=fold_in(self._key, number))
+
+        batch = tree.map_leaves(lambda a: Type(a.dtype, (rows, *a.shape[1:])), data.inputs)
+        traced = trace(predict, batch, np.int64(0))
+        inputs = traced.graph.inputs[: len(tree.flatten(batch)[0])]
+        return not traced.assigned and rows_are_apart(traced.graph, dict.fromkeys(inputs, 0), rows)
 
     @property
     def source(self) -> str:
@@ -150,6 +200,23 @@ class Step:
             hint="Lower the learning rate, clip the gradient (clip_norm=1.0), or look for "
             "infinities in the data.",
         )
+
+
+def takes_weights(loss: Loss) -> bool:
+    """Whether a loss can be the mean Σ w·l / Σ w over the rows."""
+    return "sample_weights" in inspect.signature(loss).parameters
+
+
+def filled_size(rows: int, whole: int) -> int:
+    """How many rows a batch is filled up to: those of a whole one, or a power of two.
+
+    Example:
+        >>> filled_size(20, 64), filled_size(10, 64), filled_size(100, 64)
+        (64, 16, 128)
+    """
+    if rows <= whole <= _MOST_FILLING * rows:
+        return whole
+    return 1 << (rows - 1).bit_length()
 
 
 def _zeros(model: Module) -> dict[str, Buffer]:

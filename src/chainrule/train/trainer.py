@@ -20,12 +20,12 @@ from ..ops import sigmoid, softmax
 from ..ops.random import fold_in, key, permutation
 from ..optim import EMA, OPTIMIZERS, Optimizer
 from ..tensor import Tensor
-from .arrays import Arrays
+from .arrays import Arrays, filled_up
 from .callbacks import Callback
 from .history import History
 from .order import batches_in_order
 from .progress import progress_display
-from .step import Step
+from .step import Step, filled_size, takes_weights
 from .stream import Stream
 
 Array = np.ndarray[Any, Any]
@@ -49,7 +49,9 @@ class Trainer:
     Args:
         model: the network; its output goes into the loss.
         loss: a name from `chainrule.losses.LOSSES`, or a function of prediction and target that
-            returns one number.
+            returns one number. One that takes ``sample_weights``, too, is the mean Σ w·l / Σ w of
+            the rows: batches of odd sizes are then filled up with rows of no weight, rather than
+            compiled for each size, if the network keeps rows apart.
         optimizer: an optimizer of the model's parameters, or a name from
             `chainrule.optim.OPTIMIZERS` with its defaults.
         lr: the learning rate or schedule, if the optimizer is given by name.
@@ -290,12 +292,15 @@ class Trainer:
     ) -> None:
         """Have programs built in the background while that of the first steps is built."""
         if isinstance(train, Arrays) and len(train) % size and accumulate == 1:
-            self._step(accumulate).prepare(train.take(np.arange(len(train) % size)))
+            self._step(accumulate).prepare(train.take(np.arange(len(train) % size)), size)
         if isinstance(held_out, Arrays):
             most = _rows_at_once(held_out)
-            for rows in {min(len(held_out), most), len(held_out) % most} - {0}:
-                part = held_out.take(np.arange(rows))
-                self._error.prepare(part.inputs, part.target, part.weights)
+            size = 0
+            for rows in dict.fromkeys((min(len(held_out), most), len(held_out) % most)):
+                if rows:
+                    part = self._judged(held_out.take(np.arange(rows)), size)
+                    size = size or len(part)
+                    self._error.prepare(part.inputs, part.target, part.weights)
 
     def _step(self, accumulate: int) -> Step:
         if accumulate not in self._steps:
@@ -429,10 +434,16 @@ class Trainer:
 
     def _predicted(self, part: Arrays, size: int) -> Array:
         """Predictions for a part of the examples; the parts before it had ``size`` rows, or 0."""
-        # Rows are repeated to those of the part before or up to a power of two, so that few sizes
-        # need a program of their own.
-        whole = part.take(np.arange(size or 1 << (len(part) - 1).bit_length()) % len(part))
+        # Few sizes need a program of their own.
+        whole = part.take(np.arange(filled_size(len(part), size)) % len(part))
         return self._predict(whole.inputs).numpy()[: len(part)]
+
+    def _judged(self, part: Arrays, size: int) -> Arrays:
+        """What the loss of a part is computed from, as `_predicted` has it for predictions."""
+        size = filled_size(len(part), size)
+        if size == len(part) or not takes_weights(self.loss):
+            return part
+        return filled_up(part, np.arange(len(part))[None], size)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Loss and metrics on examples; with averaged weights, if they are kept."""
@@ -444,10 +455,13 @@ class Trainer:
 
     def _evaluate(self, examples: Examples) -> dict[str, float]:
         total = weight = 0.0
+        size = 0
         predicted: list[Array] = []
         for part in _in_parts(examples):
             rows = len(part) if part.weights is None else float(part.weights.sum())
-            loss = self._error(part.inputs, part.target, part.weights).item()
+            whole = self._judged(part, size)
+            size = size or len(whole)
+            loss = self._error(whole.inputs, whole.target, whole.weights).item()
             total, weight = total + loss * rows, weight + rows
             if self.metrics:
                 predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))

@@ -1,0 +1,76 @@
+"""Batches of other sizes, filled up: the same training with fewer programs."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+
+def data(rows, weighted=False, seed=0):
+    g = np.random.default_rng(seed)
+    x = g.normal(size=(rows, 3)).astype(np.float32)
+    y = np.sin(x.sum(1, keepdims=True)).astype(np.float32)
+    return (x, y, g.uniform(0.5, 2, rows).astype(np.float32)) if weighted else (x, y)
+
+
+def network(kind):
+    layers = {
+        "plain": [cr.nn.Tanh()],
+        "dropout": [cr.nn.Tanh(), cr.nn.Dropout(0.3)],
+        "batch norm": [cr.nn.BatchNorm(8), cr.nn.Tanh()],
+    }[kind]
+    return cr.nn.Sequential(cr.nn.Linear(3, 8), *layers, cr.nn.Linear(8, 1)).initialize(seed=1)
+
+
+def filled_or_not(fills, seen):
+    """Mean squares; without the argument ``sample_weights`` nothing can be filled up."""
+
+    def weighted(prediction, target, sample_weights=None):
+        seen.append(len(prediction))
+        return cr.losses.mse(prediction, target, sample_weights=sample_weights)
+
+    return weighted if fills else lambda p, t: weighted(p, t)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("kind", ["plain", "dropout", "batch norm"])
+def test_a_short_last_batch_trains_as_by_itself(kind, backend):
+    found = []
+    for fills in (True, False):
+        seen = []
+        trainer = cr.Trainer(
+            network(kind), filled_or_not(fills, seen), "adam", lr=0.01, progress=False,
+            backend=backend,
+        )  # fmt: skip
+        history = trainer.fit(data(19), epochs=3, batch_size=8, validation=data(21, seed=5))
+        found.append((trainer.model.state(), history["loss"], history["val_loss"]))
+        apart = fills and kind != "batch norm"
+        assert set(seen) == {8, 8 if apart else 3, 32 if fills else 21}
+    (first, *losses), (second, *others) = found
+    np.testing.assert_allclose(losses, others, rtol=1e-5)
+    for name, value in first.items():
+        np.testing.assert_allclose(value, second[name], rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_rows_go_on_counting():
+    states = []
+    for batch in ([*range(8)], [0, 1, 2, 3, 4]):
+        x, y, w = data(8, weighted=True)
+        w[5:] = 0
+        trainer = cr.Trainer(network("plain"), "mse", "sgd", lr=0.1, progress=False)
+        trainer.fit((x, y, w), epochs=1, batch_size=8)  # decides what a whole batch is
+        trainer.partial_fit((x[batch], y[batch], w[batch]))
+        states.append(trainer.model.state())
+    for name, value in states[0].items():
+        np.testing.assert_allclose(value, states[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_few_programs_for_what_comes_day_by_day():
+    seen = []
+    trainer = cr.Trainer(
+        network("plain"), filled_or_not(True, seen), "sgd", lr=0.1, progress=False, backend="numpy"
+    )
+    for day, rows in enumerate([32, 31, 5, 17, 9, 32, 30, 7, 3, 1, 2, 12, 50, 40]):
+        trainer.partial_fit(data(rows, seed=day), batch_size=64)
+    assert len(trainer.history) == 14
+    assert set(seen) == {32, 8, 4, 2, 1, 64}  # 9 and more in 32, 5 and 7 in 8, …
