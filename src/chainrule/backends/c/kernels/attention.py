@@ -27,6 +27,7 @@ from ..expressions import C_TYPES, literal
 from ..function import Function, Where
 from ..views import View
 from .matmul import native_target
+from .scores import STEP, row_functions
 from .tiles import ELEMENTS, microkernel
 
 #: Rows of a tile in registers; of one of keys, which has to divide a panel.
@@ -87,9 +88,14 @@ class _Shape:
         return max(2 * self.lanes, 4)
 
     @property
+    def whole(self) -> int:
+        """Scores of a row are worked on so many at a time."""
+        return max(self.width, STEP)
+
+    @property
     def keys(self) -> int:
-        """Keys, filled up to whole panels."""
-        return -(-self.m // self.width) * self.width
+        """Keys, filled up to whole panels, and to what rows of scores are worked on in."""
+        return -(-self.m // self.whole) * self.whole
 
     @property
     def block(self) -> int:
@@ -237,6 +243,7 @@ class _Text:
         self.line(f"const idx rows = {_least(f'{until} - r', self.shape.block)};", depth)
         self.keys("last", "r + rows - 1", depth)
         s = self.shape
+        self.line(f"const idx wide = (last + {s.whole - 1}) / {s.whole} * {s.whole};", depth)
         self.line(f"last = (last + {s.width - 1}) / {s.width} * {s.width};", depth)
 
     def keys(self, name: str, row: str, depth: int) -> None:
@@ -255,7 +262,7 @@ class _Text:
         if s.mask is None:
             return scaled
         kind, _, step, one = s.mask
-        bound = "last" if s.keys == s.m else "limit"
+        bound = "last" if s.m % s.width == 0 else "limit"
         if step:
             self.line(f"const {C_TYPES[kind]} *restrict own = mask + (r + i) * {step};", depth)
         value = f"{'own' if step else 'mask'}[{'j' if one else 0}]"
@@ -263,6 +270,10 @@ class _Text:
         new = f"{score} + {value}" if kind != "bool" else f"{value} ? x[j] : -INFINITY"
         self.line(f"for (idx j = 0; j < {bound}; j++) x[j] = {new};", depth)
         return scaled or kind != "bool"
+
+    def rows(self) -> None:
+        """The functions of rows of scores."""
+        self.tiles["@_rows"] = row_functions("@", self.shape.dtype, self.shape.lanes)
 
     def drawn(self, key: View | None, depth: int) -> None:
         """R of row i, in ``drawn``."""
@@ -273,7 +284,7 @@ class _Text:
         words = f"{name}[{key.offset}], {name}[{key.offset + 1}]"
         start = f"(uint64_t)(g * {s.n} + r + i) * {s.m}"
         self.line(f"@_drawn(drawn, {start}, limit, {words});", depth)
-        self.line("for (idx j = limit; j < last; j++) drawn[j] = 0;", depth)
+        self.line("for (idx j = limit; j < wide; j++) drawn[j] = 0;", depth)
         factor = literal(np.dtype(s.dtype).type(1 / (1 - s.dropout)))
         text = _DRAWN.replace("KIND", s.kind).replace("FACTOR", factor)
         self.tiles["@_drawn"] = text.replace("SMALLEST", str(smallest_kept(s.dropout)))
@@ -380,7 +391,8 @@ def attention(
     line(f"const {s.kind} *restrict v = {v} + g * {s.m * s.e};", 2)
     line("(void)v;", 2)
     text.sequence(2)
-    sizes = {"turned": s.keys * s.d, "p": s.block * s.keys, "factors": s.block}
+    sizes = {"turned": s.keys * s.d, "p": s.block * s.keys,
+             "tops": s.block, "totals": s.block, "factors": s.block}  # fmt: skip
     text.buffers(sizes | {"drawn": s.keys} if key else sizes, function.extent, "u")
     text.keys("most", "until - 1", 2)
     text.panels("k", s.d, "turned", "most", 2)
@@ -391,14 +403,16 @@ def attention(
     line("for (idx i = 0; i < rows; i++) {", 3)
     text.keys("limit", "r + i", 4)
     _softmax(text, s)
-    if 1 in parts:
-        sums = function.writes(parts[1])
-        line(f"{sums}[g * {s.n} + r + i] = total > 0 ? top + cr_log{s.f}(total) : total;", 4)
-    line("factors[i] = total == 0 ? 0 : 1 / total;", 4)
     if key is not None:
         text.drawn(key, 4)
-        line("for (idx j = 0; j < last; j++) x[j] *= drawn[j];", 4)
+        line("for (idx j = 0; j < wide; j++) x[j] *= drawn[j];", 4)
     line("}", 3)
+    line("for (idx i = 0; i < rows; i++) factors[i] = totals[i] == 0 ? 0 : 1 / totals[i];", 3)
+    if 1 in parts:
+        line(f"{s.kind} *restrict sums = {function.writes(parts[1])} + g * {s.n} + r;", 3)
+        logarithm = f"tops[i] + cr_log{s.f}(totals[i])"
+        line("for (idx i = 0; i < rows; i++)", 3)
+        line(f"sums[i] = totals[i] == 0 ? 0 : {logarithm};", 4)
     if 0 in parts:
         target = f"{function.writes(parts[0])} + (g * {s.n} + r) * {s.e}"
         line(f"{s.kind} *restrict y = {target};", 3)
@@ -411,24 +425,19 @@ def attention(
 
 
 def _softmax(text: _Text, s: _Shape) -> None:
-    """The largest score of row i, and exp(score - that); 0 where it may not look."""
+    """The largest score of row i, exp(score - that), 0 where it may not look, and their sum."""
     line = text.line
-    short = ELEMENTS[s.dtype][1]
     line(f"{s.kind} *restrict x = p + i * {s.keys};", 4)
-    line(f"{s.kind} tops[16], lanes[16] = {{0}};", 4)
-    line("for (int l = 0; l < 16; l++) tops[l] = -INFINITY;", 4)
     scaled = s.scale <= 0  # otherwise the largest score is that of the largest product
     if scaled:
         line(f"for (idx j = 0; j < last; j++) x[j] *= {s.factor};", 4)
     scaled = text.masked(4, scaled)
-    line("for (idx j = limit; j < last; j++) x[j] = -INFINITY;", 4)
-    line(f"cr_lanes_max_{short}(tops, x, last);", 4)
-    factor = "" if scaled else f" * {s.factor}"
-    line(f"{s.kind} top = cr_lanes_total_max_{short}(tops){factor};", 4)
-    line("if (top == -INFINITY) top = 0; /* it may look nowhere */", 4)
-    line(f"for (idx j = 0; j < last; j++) x[j] = cr_exp{s.f}(x[j]{factor} - top);", 4)
-    line(f"cr_lanes_sum_{short}(lanes, x, last);", 4)
-    line(f"const {s.kind} total = cr_lanes_total_sum_{short}(lanes);", 4)
+    text.rows()
+    factor = "1" if scaled else s.factor
+    line("@_hide(x, limit, wide, -INFINITY);", 4)
+    line(f"const {s.kind} top = @_largest(x, wide) * {factor};", 4)
+    line("tops[i] = top == -INFINITY ? 0 : top; /* it may look nowhere */", 4)
+    line(f"totals[i] = @_weigh(x, wide, {factor}, tops[i]);", 4)
 
 
 def _zeros(function: Function, parts: dict[int, Node]) -> Function:
@@ -505,13 +514,15 @@ def _slopes(text: _Text, key: View | None) -> None:
     line(f"const {s.kind} shift = sums[r + i], mean = delta[r + i];", 5)
     scaled = text.masked(5)
     text.drawn(key, 5)
-    line("for (idx j = 0; j < last; j++) {", 5)
+    text.rows()
+    line("for (idx j = 0; j < wide; j++) {", 5)
     score = "x[j]" if scaled else f"x[j] * {s.factor}"
     hidden = s.mask is not None and not scaled
-    value = f"cr_exp{s.f}({score} - shift)"
+    value = f"cr_exp_weight{s.f}({score} - shift)"
     line(f"const {s.kind} e = {f'x[j] == -INFINITY ? 0 : {value}' if hidden else value};", 6)
     drawn = " * drawn[j]" if key is not None else ""
     line(f"x[j] = e{drawn};", 6)
     line(f"w[j] = e * (w[j]{drawn} - mean) * {s.factor};", 6)
     line("}", 5)
-    line("for (idx j = limit; j < last; j++) x[j] = w[j] = 0;", 5)
+    line("@_hide(x, limit, wide, 0);", 5)
+    line("@_hide(w, limit, wide, 0);", 5)

@@ -47,7 +47,7 @@ _FLOAT = {
     "LN2_HIGH": "0x1.62ep-1f", "LN2_LOW": "0x1.0bfbe8p-15f",  # 11 bits: n·LN2_HIGH is exact
     "SMALLEST": "0x1p-126f", "UP": "0x1p24f", "UP_BITS": "24",
     "SQRT_HALF_BITS": "0x3F3504F3u",
-    "EXP_LOW": "-104", "EXP_HIGH": "89", "EXPM1_LOW": "-18", "TANH_HIGH": "10",
+    "EXP_LOW": "-104", "WEIGHT_LOW": "-88", "EXP_HIGH": "89", "EXPM1_LOW": "-18", "TANH_HIGH": "10",
     "ERF_SMALL": "0.92f", "ERF_HIGH": "4", "ERF_CENTRE": "0",
 }  # fmt: skip
 _DOUBLE = {
@@ -60,7 +60,8 @@ _DOUBLE = {
     "LN2_HIGH": "0x1.62e42feep-1", "LN2_LOW": "0x1.a39ef35793c76p-33",
     "SMALLEST": "0x1p-1022", "UP": "0x1p53", "UP_BITS": "53",
     "SQRT_HALF_BITS": "0x3FE6A09E667F3BCDu",
-    "EXP_LOW": "-746", "EXP_HIGH": "710", "EXPM1_LOW": "-40", "TANH_HIGH": "21",
+    "EXP_LOW": "-746", "WEIGHT_LOW": "-709", "EXP_HIGH": "710", "EXPM1_LOW": "-40",
+    "TANH_HIGH": "21",
     "ERF_SMALL": "1", "ERF_HIGH": "6", "ERF_CENTRE": "1",
 }  # fmt: skip
 
@@ -152,6 +153,15 @@ static inline T cr_expF(T x)
   const T e = 1 + cr_exp_reducedF(x, &w);
   const U half = w >> 1;
   return e * cr_of_bitsF(half << MANTISSA) * cr_of_bitsF((w - half) << MANTISSA);
+}
+
+/* exp(x) for x up to 88; 0 where 2^n is not a normal number, for processors are slow with these */
+static inline T cr_exp_weightF(T x)
+{
+  U w;
+  x = x < WEIGHT_LOW ? WEIGHT_LOW : x;
+  const T e = 1 + cr_exp_reducedF(x, &w);
+  return e * cr_of_bitsF((w - BIAS) << MANTISSA); /* bits 0 for n = -BIAS */
 }
 
 /* exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), computed at half the size, for 2^n may be too large */
