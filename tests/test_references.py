@@ -3,9 +3,7 @@
 tests/references/make_references.py says how the stored cases read.
 """
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
+import itertools
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,7 @@ import pytest
 
 import chainrule as cr
 
-FILES = [
-    Path(__file__).parent / "references" / name for name in ("operations.json", "convolution.json")
-]
+from .stored import Reference, check, check_in_one_program, decode, leaves, read, tensor
 
 # Where both are right but choose differently, or PyTorch is less exact.
 OTHER_CONVENTION = {
@@ -23,86 +19,68 @@ OTHER_CONVENTION = {
 }
 
 
-def function_of(case: dict[str, Any]) -> Any:
-    return getattr(getattr(cr, case["module"], None), case["name"], None)
+#: Losses that nothing can be compared with.
+LOSSES_WITHOUT_REFERENCE: set[str] = set()
 
 
 def label(case: dict[str, Any]) -> str:
     return f"{case['module']}.{case['name']}: {case['case']}"
 
 
+def stored(case: dict[str, Any]) -> Reference:
+    """The function of the arrays among its inputs; einsum's formula is none."""
+    parts, rebuild, _ = cr.tree.flatten(decode(case["inputs"]))
+    is_array = [isinstance(part, np.ndarray) for part in parts]
+    attrs = {key: tensor(constant(decode(value))) for key, value in case["attrs"].items()}
+    function = getattr(getattr(cr, case["module"]), case["name"])
+
+    def call(*arrays: Any) -> Any:
+        given = iter(arrays)
+        pairs = zip(parts, is_array, strict=True)
+        return function(
+            *rebuild([next(given) if array else part for part, array in pairs]), **attrs
+        )
+
+    return Reference(
+        label=label(case),
+        call=call,
+        arguments=list(itertools.compress(parts, is_array)),
+        outputs=leaves(decode(case["output"])),
+        weights=leaves(decode(case["weights"])),
+        gradients=list(itertools.compress(leaves(decode(case["grads"])), is_array)),
+        buffers={},
+    )
+
+
+def constant(value: Any) -> Any:
+    """Lists as tuples, as functions take them."""
+    return tuple(map(constant, value)) if isinstance(value, list) else value
+
+
 CASES = [
     case
-    for file in FILES
-    for case in json.loads(file.read_text(encoding="utf-8"))["cases"]
-    if function_of(case) and label(case) not in OTHER_CONVENTION
+    for name in ("operations.json", "convolution.json")
+    for case in read(name)["cases"]
+    if hasattr(getattr(cr, case["module"]), case["name"]) and label(case) not in OTHER_CONVENTION
 ]
+REFERENCES = [stored(case) for case in CASES]
 
 
-def decode(value: Any) -> Any:
-    """The stored form as arrays, slices and tuples."""
-    if isinstance(value, list):
-        return tuple(decode(part) for part in value)
-    if isinstance(value, dict) and "slice" in value:
-        return slice(*value["slice"])
-    if isinstance(value, dict):
-        return np.array(value["data"], value["dtype"]).reshape(value["shape"])
-    return ... if value == "..." else value
+@pytest.mark.parametrize("reference", REFERENCES, ids=str)
+def test_value_and_gradient(reference: Reference) -> None:
+    check(reference)
 
 
-def leaves(value: Any) -> list[Any]:
-    if isinstance(value, tuple | list):
-        return [leaf for part in value for leaf in leaves(part)]
-    return [value]
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_losses_compiled(backend: str) -> None:
+    """Values and gradients, all losses in one program."""
+    losses = [reference for reference in REFERENCES if reference.label.startswith("losses.")]
+    check_in_one_program(losses, backend)
 
 
-def is_float(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype == np.float64
-
-
-def tensor(value: Any) -> Any:
-    """An array as a tensor; anything else as it is."""
-    return cr.tensor(value, dtype=value.dtype.name) if isinstance(value, np.ndarray) else value
-
-
-def arguments(value: Any, floats: Iterator[Any]) -> Any:
-    """The inputs as tensors: the floating ones are taken from the iterator."""
-    if isinstance(value, tuple):
-        return [arguments(part, floats) for part in value]
-    return next(floats) if is_float(value) else tensor(value)
-
-
-def assert_equal(found: Any, expected: Any) -> None:
-    array = found.numpy()
-    assert array.shape == expected.shape
-    np.testing.assert_allclose(array, expected, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("case", CASES, ids=label)
-def test_value_and_gradient(case: dict[str, Any]) -> None:
-    inputs, outputs, grads = decode(case["inputs"]), decode(case["output"]), decode(case["grads"])
-    weights = leaves(decode(case["weights"]))
-    attrs = {key: tensor(decode(value)) for key, value in case["attrs"].items()}
-    floats = [tensor(leaf) for leaf in leaves(inputs) if is_float(leaf)]
-
-    def call(*given: Any) -> list[Any]:
-        return leaves(function_of(case)(*arguments(inputs, iter(given)), **attrs))
-
-    def weighted_sum(*given: Any) -> Any:
-        pairs = zip(call(*given), weights, strict=True)
-        return sum((part * cr.tensor(w)).sum() for part, w in pairs if w is not None)
-
-    for found, expected in zip(call(*floats), leaves(outputs), strict=True):
-        assert_equal(found, expected)
-
-    # One stored gradient for every float input; None where PyTorch gives none.
-    of_floats = zip(leaves(inputs), leaves(grads), strict=True)
-    expected_grads = [grad for leaf, grad in of_floats if is_float(leaf)]
-    if any(grad is not None for grad in expected_grads):
-        found_grads = cr.grad(weighted_sum, argnums=tuple(range(len(floats))))(*floats)
-        for found, expected in zip(leaves(found_grads), expected_grads, strict=True):
-            if expected is not None:
-                assert_equal(found, expected)
+def test_every_public_loss_has_a_reference() -> None:
+    compared = {case["name"] for case in CASES if case["module"] == "losses"}
+    assert set(cr.losses.__all__) - {"LOSSES"} - compared == LOSSES_WITHOUT_REFERENCE
 
 
 def test_150_functions_are_compared() -> None:

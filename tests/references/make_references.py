@@ -38,9 +38,11 @@ clipping, and their norm before. Lion, which PyTorch lacks, follows its paper, i
 `schedules.json`: `rates[t]` is the learning rate of update t, t = 0 ... 49, with the base rate
 `lr`; the schedule moves on after each update, ReduceLROnPlateau with `metrics[t]`.
 
-`sequences.json`: cases of recurrent layers and transformers, each
+`sequences.json`: cases of recurrent layers and transformers, `layers.json` of containers and of
+layers for images that are no single function, each
 
-    layer        chainrule's name of the layer; `options` make it, `sizes` first, by position
+    layer        chainrule's name of the layer; `options` make it, `sizes` first, by position; one
+                 that is inside of another is {"layer": its name, **its options}
     case         what sets it apart from the others of the layer
     state        the parameters by chainrule's path, in chainrule's layout
     inputs       the differentiable arguments: sequences, then the initial state
@@ -72,6 +74,7 @@ from sources import (
     layers,
     linear_algebra,
     losses,
+    modules,
     optimizers,
     reductions,
     schedules,
@@ -104,8 +107,8 @@ def dump(value: Any) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    modules = (elementwise, reductions, linear_algebra, shapes, layers, losses)
-    families = [*(module.ops for module in modules), losses.losses]
+    subjects = (elementwise, reductions, linear_algebra, shapes, layers, losses)
+    families = [*(subject.ops for subject in subjects), losses.losses]
     cases = [case for family in families for case in family.cases]
     labels = [(case["module"], case["name"], case["case"]) for case in cases]
     if twice := {label for label in labels if labels.count(label) > 1}:
@@ -121,6 +124,7 @@ def main() -> None:
     )
     write("schedules.json", made_with=MADE_WITH, sequences=list(schedules.sequences()))
     write("sequences.json", made_with=MADE_WITH, cases=list(sequences.cases()))
+    write("layers.json", made_with=MADE_WITH, cases=list(modules.cases()))
     write("explanations.json", made_with=MADE_WITH, steps=list(explanations.steps()))
     write(
         "initialisation.json",

@@ -39,6 +39,14 @@ for beta in (1.0, 0.6):
     regression("smooth_l1", F.smooth_l1_loss, real(2, 3), real(2, 3), beta=beta)
 
 
+def cosine(prediction, target, reduction):
+    """One loss for every row."""
+    return reduce(1 - F.cosine_similarity(prediction, target, dim=-1), reduction)
+
+
+regression("cosine", cosine, real(3, 4), real(3, 4))
+
+
 def weighted_mse(prediction, target, sample_weights, reduction):
     return reduce((prediction - target) ** 2, reduction, sample_weights)
 

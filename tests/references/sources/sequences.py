@@ -4,69 +4,19 @@ PyTorch's weights are (out, in); chainrule's are (in, out), and those of an atte
 linear layers.
 """
 
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from .cases import SEED, encode
+from .module_cases import ModuleCases, Tensors
 
-Tensors = dict[str, torch.Tensor]
+CASES = ModuleCases("sequences")
+run, real = CASES.run, CASES.real
 ROWS, STEPS, WIDTH, HIDDEN = 3, 4, 2, 3
 LENGTHS = [4, 1, 3]
-
-
-def real(*shape: int) -> torch.Tensor:
-    return torch.from_numpy(RNG.uniform(-1.5, 1.5, shape).round(3)).requires_grad_()
-
-
-def run(
-    layer: str,
-    case: str,
-    options: dict[str, Any],
-    module: nn.Module,
-    ours: Callable[[Tensors], Tensors],
-    call: Callable[..., list[torch.Tensor]],
-    inputs: list[torch.Tensor],
-    **constants: Any,
-) -> dict[str, Any]:
-    """One case: the gradients are those of Σ output · weights over all outputs.
-
-    Args:
-        layer: chainrule's name of the layer.
-        case: what sets it apart.
-        options: the arguments that make chainrule's layer.
-        module: PyTorch's.
-        ours: renames and transposes parameters, or their gradients.
-        call: runs the module.
-        inputs: the differentiable arguments.
-        constants: the other arguments of the call of chainrule's layer.
-    """
-    module.double()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(torch.from_numpy(RNG.uniform(-0.8, 0.8, parameter.shape).round(3)))
-    outputs = call(module, *inputs)
-    weights = [torch.from_numpy(RNG.uniform(-1, 1, y.shape).round(2)) for y in outputs]
-    total = sum((y * w).sum() for y, w in zip(outputs, weights, strict=True))
-    named = dict(module.named_parameters())
-    grads = torch.autograd.grad(total, [*inputs, *named.values()])
-    by_name = dict(zip(named, grads[len(inputs) :], strict=True))
-    return {
-        "layer": layer,
-        "case": case,
-        "options": options,
-        "state": {path: encode(value) for path, value in ours(named).items()},
-        "inputs": [encode(x) for x in inputs],
-        "constants": {name: encode(value) for name, value in constants.items()},
-        "outputs": [encode(y) for y in outputs],
-        "weights": [encode(w) for w in weights],
-        "input_grads": [encode(g) for g in grads[: len(inputs)]],
-        "state_grads": {path: encode(value) for path, value in ours(by_name).items()},
-    }
 
 
 # Recurrent layers.
@@ -188,7 +138,7 @@ def transformers() -> Iterator[dict[str, Any]]:
         [real(ROWS, 3, width), real(ROWS, 5, 3), real(ROWS, 5, 2)],
         mask=padding[:, None, None, :],
     )  # fmt: skip
-    scores = RNG.uniform(-2, 2, (STEPS, STEPS)).round(2)
+    scores = CASES.rng.uniform(-2, 2, (STEPS, STEPS)).round(2)
     yield run(
         "MultiHeadAttention", "numbers added to the scores, without bias",
         {"sizes": [width, heads], "bias": False},
@@ -231,6 +181,62 @@ def cases() -> Iterator[dict[str, Any]]:
         "RotaryPositions", "six features", {"sizes": [6]}, Rotary(), dict,
         lambda m, x: [m(x)], [real(2, 3, 6)],
     )  # fmt: skip
+    yield from stacks()
+    yield from added_positions()
 
 
-RNG = np.random.default_rng([SEED, zlib.crc32(b"sequences")])
+def stack_names(found: Tensors) -> Tensors:
+    """layers.1.self_attn.in_proj_bias is that of the three layers of layers.1.self_attn."""
+    renamed = {}
+    for name, value in found.items():
+        start, layer, rest = name.split(".", 2) if name.startswith("layers") else ("", "", name)
+        prefix = f"{start}.{layer}." if start else ""
+        renamed |= {prefix + path: kept for path, kept in block_names({rest: value}).items()}
+    return renamed
+
+
+def stacks() -> Iterator[dict[str, Any]]:
+    """Two layers, which PyTorch begins alike; each gets weights of its own before it is run."""
+    sizes, norm = [4, 2], {"layer": "LayerNorm", "sizes": [4]}
+    options = {"dim_feedforward": 3, "dropout": 0.0, "norm_first": True}
+    yield run(
+        "TransformerEncoder", "two layers and a norm, causal",
+        {"sizes": [{"layer": "TransformerEncoderLayer", "sizes": sizes, **options}, 2, norm]},
+        nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(*sizes, batch_first=True, **options), 2, nn.LayerNorm(4),
+            enable_nested_tensor=False,
+        ),
+        stack_names, lambda m, x: [m(x, mask=later(3))], [real(2, 3, 4)], causal=True,
+    )  # fmt: skip
+    yield run(
+        "TransformerDecoder", "two layers and a norm",
+        {"sizes": [{"layer": "TransformerDecoderLayer", "sizes": sizes, **options}, 2, norm]},
+        nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(*sizes, batch_first=True, **options), 2, nn.LayerNorm(4)
+        ),
+        stack_names, lambda m, x, memory: [m(x, memory, tgt_mask=later(3))],
+        [real(2, 3, 4), real(2, 2, 4)],
+    )  # fmt: skip
+
+
+class Waves(nn.Module):
+    """Sines and cosines in turn, as the parts of exp(i·φ)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps, features = x.shape[-2:]
+        rates = 10000.0 ** (-torch.arange(0, features, 2, dtype=torch.float64) / features)
+        angles = torch.arange(steps, dtype=torch.float64)[:, None] * rates
+        waves = torch.view_as_real(torch.exp(1j * angles))  # cosine first
+        return x + waves.flip(-1).reshape(steps, features)
+
+
+def added_positions() -> Iterator[dict[str, Any]]:
+    yield run(
+        "SinusoidalPositions", "six features", {"sizes": [6]}, Waves(), dict,
+        lambda m, x: [m(x)], [real(2, 3, 6)],
+    )  # fmt: skip
+    yield run(
+        "LearnedPositions", "fewer than there are, from the second on", {"sizes": [5, 4]},
+        nn.Embedding(5, 4), dict, lambda m, x: [x + m(torch.arange(1, 4))], [real(2, 3, 4)],
+        first=1,
+    )  # fmt: skip

@@ -1,0 +1,48 @@
+"""Every layer gives the values and gradients of another system, eagerly and on every backend."""
+
+from itertools import groupby
+
+import pytest
+
+from chainrule import nn
+
+from ..stored import check, check_in_one_program
+from .layers_as_stored import REFERENCES, layer_of
+
+#: Layers that nothing can be compared with.
+WITHOUT_REFERENCE = {
+    "Dropout": "which elements are dropped is drawn from bits of our own; test_layers.py",
+    "AlphaDropout": "as Dropout",
+    "SpatialDropout": "as Dropout; test_convolution_layers.py",
+}
+
+
+def module_of(reference):
+    return type(layer_of(reference)).__module__.rpartition(".")[2]
+
+
+MODULES = {
+    name: list(group) for name, group in groupby(sorted(REFERENCES, key=module_of), key=module_of)
+}
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=str)
+def test_eager(reference):
+    check(reference)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("module", MODULES)
+def test_compiled(module, backend):
+    """Values and gradients by inputs and parameters, all layers of one module in one program."""
+    check_in_one_program(MODULES[module], backend)
+
+
+def test_every_public_layer_has_a_reference():
+    public = {
+        name
+        for name in nn.__all__
+        if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)
+    } - {"Module", "Activation"}  # what the others are made from
+    compared = {type(layer_of(reference)).__name__ for reference in REFERENCES}
+    assert public - compared == set(WITHOUT_REFERENCE)

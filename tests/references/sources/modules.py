@@ -1,0 +1,113 @@
+"""Layers that are no single function: containers, and convolutions and pooling with one of them.
+
+Images are channels-last here and channels-first in PyTorch, matrices (in, out) and (out, in).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint_sequential
+
+from .module_cases import ModuleCases, Tensors
+
+CASES = ModuleCases("layers")
+run, real = CASES.run, CASES.real
+
+
+def turned(found: Tensors) -> Tensors:
+    """Matrices as (in, out), windows as (*window, in / groups, out)."""
+    return {
+        name: torch.movedim(value, (0, 1), (-1, -2)) if value.ndim > 1 else value
+        for name, value in found.items()
+    }
+
+
+def part(layer: str, *sizes: Any) -> dict[str, Any]:
+    """A layer inside of another, as `options` name it."""
+    return {"layer": layer, "sizes": list(sizes)}
+
+
+def on_images(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    return [torch.movedim(module(torch.movedim(x, -1, 1)), 1, -1)]
+
+
+def plain(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    return [module(x)]
+
+
+def convolutions() -> Iterator[dict[str, Any]]:
+    for multiplier in (1, 2):
+        channels, window, stride = 2, (3, 2), (2, 1)
+        yield run(
+            "DepthwiseConv2d", f"{multiplier} for each channel",
+            {"sizes": [channels, window, multiplier], "stride": stride, "padding": 1},
+            nn.Conv2d(channels, channels * multiplier, window, stride, 1, groups=channels),
+            turned, on_images, [real(2, 4, 3, channels)],
+        )  # fmt: skip
+
+    def two(found: Tensors) -> Tensors:
+        paths = {"0": "depthwise", "1": "pointwise"}
+        return {paths[name[0]] + name[1:]: value for name, value in turned(found).items()}
+
+    yield run(
+        "SeparableConv2d", "stride, padding", {"sizes": [2, 3, 3], "stride": 2, "padding": 1},
+        nn.Sequential(nn.Conv2d(2, 2, 3, 2, 1, groups=2, bias=False), nn.Conv2d(2, 3, 1)),
+        two, on_images, [real(2, 4, 3, 2)],
+    )  # fmt: skip
+
+
+def pooling() -> Iterator[dict[str, Any]]:
+    for name, kinds in (
+        ("GlobalAvgPool", (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)),
+        ("GlobalMaxPool", (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)),
+    ):
+        for rank, kind in enumerate(kinds, 1):
+            yield run(
+                name, f"{rank}-D", {"sizes": []}, nn.Sequential(kind(1), nn.Flatten()), dict,
+                lambda m, x: [m(torch.movedim(x, -1, 1))], [real(2, *(3, 2, 2)[:rank], 2)],
+            )  # fmt: skip
+
+
+def containers() -> Iterator[dict[str, Any]]:
+    yield run("Identity", "a matrix", {"sizes": []}, nn.Identity(), dict, plain, [real(2, 3)])
+    yield run(
+        "Flatten", "images", {"sizes": []}, nn.Flatten(), dict, plain, [real(2, 3, 2, 1)]
+    )  # fmt: skip
+    yield run(
+        "Unflatten", "to images", {"sizes": [[3, 2]]}, nn.Unflatten(-1, (3, 2)), dict, plain,
+        [real(2, 6)],
+    )  # fmt: skip
+
+    def layers() -> nn.Sequential:
+        return nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.SiLU(), nn.Linear(4, 3))
+
+    def inside(prefix: str) -> Any:
+        return lambda found: {prefix + name: value for name, value in turned(found).items()}
+
+    parts = [part("Linear", 3, 4), part("LayerNorm", 4), part("SiLU"), part("Linear", 4, 3)]
+    yield run(
+        "Sequential", "four layers", {"sizes": parts}, layers(), inside("layers."), plain,
+        [real(5, 3)],
+    )  # fmt: skip
+    yield run(
+        "Remat", "in two pieces", {"sizes": [part("Sequential", *parts), 2]}, layers(),
+        inside("network.layers."),
+        lambda m, x: [checkpoint_sequential(m, 2, x, use_reentrant=False)], [real(5, 3)],
+    )  # fmt: skip
+    yield run(
+        "Residual", "around four layers", {"sizes": [part("Sequential", *parts)]}, layers(),
+        inside("module.layers."), lambda m, x: [x + m(x)], [real(5, 3)],
+    )  # fmt: skip
+    pair = nn.ModuleDict({"module": nn.Linear(3, 2), "shortcut": nn.Linear(3, 2)})
+    yield run(
+        "Residual", "with a shortcut", {"sizes": [part("Linear", 3, 2), part("Linear", 3, 2)]},
+        pair, turned, lambda m, x: [m["shortcut"](x) + m["module"](x)], [real(4, 3)],
+    )  # fmt: skip
+
+
+def cases() -> Iterator[dict[str, Any]]:
+    yield from convolutions()
+    yield from pooling()
+    yield from containers()
