@@ -318,15 +318,15 @@ def test_without_a_folder(tmp_path, monkeypatch):
 
 
 def test_the_file_says_what_it_means(folder):
-    remember({"float32 A·B, 3 × 4, sums of 5": Choice(6, 2, True, False)})
+    remember({"float32 A·B 3×4×5": Choice(6, 2, True, False)})
     (file,) = folder.glob("tiles-*")
     assert json.loads(file.read_text()) == {
         "day": "2026-01-31",
         "choices": {
-            "float32 A·B, 3 × 4, sums of 5": {
+            "float32 A·B 3×4×5": {
                 "rows": 6, "vectors": 2, "pack_b": True, "pack_a": False,
             }
         },
     }  # fmt: skip
-    assert str(choices.read().choices["float32 A·B, 3 × 4, sums of 5"]) == "6×2, B packed"
+    assert str(choices.read().choices["float32 A·B 3×4×5"]) == "6×2, B packed"
     assert cache.entries() == sorted([file, *folder.glob("compiler-*")])

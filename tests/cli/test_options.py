@@ -71,9 +71,9 @@ class TestCache:
         assert '"tuned": null' in invoke("cache", "--json").stdout
         result = invoke("cache", "--tune")
         assert result.exit_code == 0
-        assert "float32 A·B, sums of at most 256" in result.stdout
-        assert "float64 A·B, sums of at most 256" in result.stdout
-        assert "of 2 changed" in result.stderr
+        assert "float32 A·B, k ≤ 256" in result.stdout
+        assert "float64 A·B, k ≤ 256" in result.stdout
+        assert "of 2 are" in result.stderr or "good for all 2" in result.stderr
         assert "tiles of 2 kinds and sizes of matrix products" in invoke("cache").stdout
         document = json.loads(invoke("cache", "--tune", "--json").stdout)
         assert [each["product"][:7] for each in document] == ["float32", "float64"]

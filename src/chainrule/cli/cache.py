@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     from ..backends.c.tuning import Rating
 
-#: So many of the candidates that were not chosen are shown.
-_OTHERS = 3
+#: So many of the candidates that were not chosen are shown; all are in the JSON document.
+_OTHERS = 2
+#: Columns of a terminal that has room for them.
+_WIDE = 100
 
 
 def cache(
@@ -66,28 +69,32 @@ def _tune(seconds: float, as_json: bool) -> None:
     from ..backends.c.tuning import tune
 
     ratings: list[Rating] = []
-    note(f"Measuring matrix products for {seconds:g} seconds or less …")
+    note(f"Measuring matrix products for at most {seconds:g} s …")
     tune(seconds, ratings.append)
     if as_json:
         show_json([_as_json(rating) for rating in ratings])
         return
     show(_table(ratings))
-    faster = [rating for rating in ratings if rating.gain > 0]
-    most = max((rating.gain for rating in faster), default=0.0)
-    verdict = f"up to {most:.0%} faster than the default" if faster else "the default is good"
-    note(f"{len(faster)} of {len(ratings)} changed: {verdict}. New programs will use it.")
+    faster = [rating.gain for rating in ratings if rating.chosen != rating.default]
+    if faster:
+        note(f"{len(faster)} of {len(ratings)} are up to {max(faster):.0%} faster than by default; "
+             "programs that are built from now on use it.")  # fmt: skip
+    else:
+        note(f"The default is good for all {len(ratings)}.")
 
 
 def _table(ratings: list[Rating]) -> Table:
     """Every product with what was chosen, the default, and the best of the others."""
-    grid = present.table("product", "tile", "#GFLOP/s", "default", "#gain", "others, of the best")
+    titles = ["product", "tile", "#GFLOP/s", "default", "#gain"]
+    wide = shutil.get_terminal_size().columns >= _WIDE
+    grid = present.table(*titles, *["others, of the best"] * wide)
     for rating in ratings:
         best = max(rating.rates.values())
         others = sorted(
             (choice for choice in rating.rates if choice not in (rating.chosen, rating.default)),
             key=lambda choice: -rating.rates[choice],
         )
-        shares = (f"{choice}: {rating.rates[choice] / best:.0%}" for choice in others[:_OTHERS])
+        shares = (f"{rating.rates[choice] / best:.0%} {choice}" for choice in others[:_OTHERS])
         changed = rating.chosen != rating.default
         grid.add_row(
             rating.name,
@@ -95,7 +102,7 @@ def _table(ratings: list[Rating]) -> Table:
             f"{rating.rates[rating.chosen]:.1f}",
             str(rating.default) if changed else "the same",
             f"{rating.gain:.1%}" if changed else "",
-            "; ".join(shares),
+            *["; ".join(shares)] * wide,
         )
     return grid
 

@@ -6,8 +6,10 @@ generator of products. Whatever else is in the folder is for others, and is not 
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from . import cache, toolchain
 
 _log = logging.getLogger("chainrule")
+_reading = threading.Lock()
 
 #: What a measurement holds for: with other text of these files it begins anew.
 _GENERATOR = ("matmul.py", "targets.py", "tiles.py")
@@ -39,7 +42,7 @@ class Choice:
     def __str__(self) -> str:
         """Such as ``6×2, B packed``."""
         packed = [name for name, flag in (("A", self.pack_a), ("B", self.pack_b)) if flag]
-        how = f", {' and '.join(packed)} packed" if packed else ", in place"
+        how = f", {''.join(packed)} packed" if packed else ", in place"
         return f"{self.rows}×{self.vectors}{'' if self.pack_b is None else how}"
 
 
@@ -78,10 +81,16 @@ def read() -> Remembered | None:
             str(data["day"]), {str(k): _choice(v) for k, v in data["choices"].items()}
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        _log.warning(
-            "The measured tiles in %s are damaged; measure again: chainrule cache --tune", path
-        )
+        with _reading:  # programs are built by several threads: say it once
+            _tell_damaged(path)
         return None
+
+
+@functools.cache
+def _tell_damaged(path: Path) -> None:
+    _log.warning(
+        "The measured tiles in %s are damaged; measure again: chainrule cache --tune", path
+    )
 
 
 def _choice(data: Mapping[str, object]) -> Choice:

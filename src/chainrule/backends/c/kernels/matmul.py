@@ -91,18 +91,17 @@ class Product:
     @property
     def kind(self) -> str:
         """The products that are like it: type, transposes, whether sums are made in one go."""
-        length = "more than" if self.k > _DEPTH else "at most"
-        return f"{self._form}, sums of {length} {_DEPTH}"
+        return f"{self._form}, k {'>' if self.k > _DEPTH else '≤'} {_DEPTH}"
 
     @property
     def name(self) -> str:
-        """The products that take as long, matrix by matrix.
+        """The products that take as long, matrix by matrix: m×n×k.
 
         Example:
             >>> Product(784, 128, 64, transpose_a=True).name
-            'float32 Aᵀ·B, 784 × 128, sums of 64'
+            'float32 Aᵀ·B 784×128×64'
         """
-        return f"{self._form}, {self.m} × {self.n}, sums of {self.k}"
+        return f"{self._form} {self.m}×{self.n}×{self.k}"
 
     @property
     def _form(self) -> str:
