@@ -274,7 +274,7 @@ def _check_call(op: Operation, inputs: tuple[Node, ...], attributes: dict[str, A
     assert op.compute is not None
     if not inputs:
         raise ValueError(f"{op.name} without inputs")
-    inspect.signature(op.compute).bind(np, *inputs, **attributes)
+    _signature(op).bind(np, *inputs, **attributes)
     examples = _examples(op)
     for key, value in attributes.items():
         if examples is not None and not _is_like(value, examples.get(key, [])):
@@ -283,6 +283,11 @@ def _check_call(op: Operation, inputs: tuple[Node, ...], attributes: dict[str, A
     axes = (*attributes.get("axes", ()), *[v for k, v in attributes.items() if k == "axis"])
     if not all(0 <= axis < len(inputs[0].type.shape) for axis in axes):
         raise ValueError(f"{op.name} of {inputs[0].type} along axis {axes}")
+
+
+@functools.cache
+def _signature(op: Operation) -> inspect.Signature:
+    return inspect.signature(op.compute)  # type: ignore[arg-type]
 
 
 @functools.cache
