@@ -266,7 +266,7 @@ static inline T cr_erfF(T x)
   T t = fabsF(x);
   t = t > ERF_HIGH ? ERF_HIGH : t;
   const T near = CR_FMAF(x, cr_erf_smallF(x * x), x);
-  const T far = 1 - cr_expF(-cr_erf_tailF(t - ERF_CENTRE));
+  const T far = 1 - cr_exp_weightF(-cr_erf_tailF(t - ERF_CENTRE)); /* never small */
   return t < ERF_SMALL ? near : copysignF(far, x);
 }
 """
