@@ -131,10 +131,13 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
     count = len(nodes)
     graph = Graph([*inputs, *lifted.inputs], lifted.outputs)
 
+    # The tensors themselves would keep the graph, and with it what the variables were, in memory.
+    rest = [(isinstance(x, Tensor), None if isinstance(x, Tensor) else x) for x in results]
+
     def put(arrays: list[Array]) -> Any:
         fresh = iter(arrays)
         return rebuild_result(
-            [Tensor(constant(next(fresh))) if isinstance(x, Tensor) else x for x in results]
+            [Tensor(constant(next(fresh))) if is_tensor else x for is_tensor, x in rest]
         )
 
     assert count + len(assigned) == len(graph.outputs)
