@@ -1,8 +1,9 @@
-"""The result of a training with one network: what it is, how it went, and how to keep it."""
+"""The result of a training, of any kind of data: what it is, how it went, and how to keep it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ..errors import TrainingError
 from ..model_file import save
 from ..nn import Module
+from ..tensor import Tensor
 from ..train import Trainer, save_training
 from .optimizing import effective
 from .options import TrainingOptions
@@ -24,11 +26,12 @@ class Trained:
         trainer: after the training.
         model: what is saved: raw numbers in, predictions out.
         example: two rows of what the model takes.
-        schema: JSON data that say what the inputs mean, with the ``kind``.
+        schema: JSON data or text that say what the inputs mean, with the ``kind``.
         options: that were given.
         report: of the kind's own: task, target, rows, metrics, baselines, data and so on.
         failure: what ended the training.
         classes: names of the classes.
+        output: makes predictions of what the model gives, where it does not do so by itself.
     """
 
     def __init__(
@@ -36,22 +39,24 @@ class Trained:
         trainer: Trainer,
         model: Module,
         example: Any,
-        schema: dict[str, Any],
+        schema: dict[str, Any] | str,
         options: TrainingOptions,
         report: dict[str, Any],
         failure: TrainingError | None,
         classes: tuple[str, ...] = (),
+        output: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self._trainer = trainer
         self._model = model
         self._example = example
-        self._schema = schema
+        self._described = schema
         self._classes = classes
+        self._output = output
         self.history = trainer.history
         self.failure = failure
         self.report: dict[str, Any] = {
-            "cv": None,
             **report,
+            "cv": None,
             "parameters": sum(p.size for p in model.parameters().values()),
             "epochs": len(self.history),
             "best_epoch": (self.history.best or {}).get("epoch"),
@@ -79,8 +84,8 @@ class Trained:
             path,
             self._model,
             (self._example,),
-            output=self._trainer.output,
-            schema=self._schema,
+            output=self._output,
+            schema=self._described,
             classes=list(self._classes) or None,
             record={"report": self.report, "history": self.history.to_json()},
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,16 @@ from ..kinds.beginning import begin
 from ..kinds.examples import Examples, RawRow, check_rows, said, scaled
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.linear import linear_model
-from ..kinds.optimizing import SCALED, effective, make_optimizer
+from ..kinds.optimizing import SCALED, make_optimizer
+from ..kinds.trained import Trained
 from ..losses import cross_entropy, mse
-from ..model_file import SavedModel, save
+from ..model_file import SavedModel
 from ..nn import Module
 from ..ops import softmax
 from ..optim import Optimizer
 from ..tables.network import ScaledTarget
 from ..tensor import Tensor
-from ..train import Callback, Stream, Trainer, find_rate, save_training
+from ..train import Callback, Stream, Trainer, find_rate
 from .files import Files, Look, find_files, find_known, find_labelled, targets_of
 from .options import MediaOptions
 from .reading import Reader
@@ -436,62 +436,33 @@ def computed(compute: Callable[[Array], Array], reader: Reader, rows: Array) -> 
         yield compute(reader(rows[start : start + _CHUNK]))
 
 
-class MediaResult:
+class MediaResult(Trained):
     """A trained model and what is known of it; see `chainrule.kinds.Result`."""
 
     def __init__(
         self, job: Job, plan: Plan, model: MediaModel, trainer: Trainer, failure: Any
     ) -> None:
         self.schema = job.schema
-        self.history = trainer.history
-        self.failure = failure
-        self._model, self._trainer, self._medium = model, trainer, job.medium
-        times = [(record["seconds"], record["waited"]) for record in self.history]
+        self._network = plan.network
+        times = [(record["seconds"], record["waited"]) for record in trainer.history]
         spent = sum(seconds for seconds, _ in times)
-        self.report: dict[str, Any] = {
+        report: dict[str, Any] = {
             "task": job.target.task,
             "target": job.target.name,
             "unit": job.medium.look.noun,
             "rows": {},
             "metrics": {},
             "baselines": {},
-            "cv": None,
             "network": plan.name,
-            "parameters": sum(p.size for p in plan.network.parameters().values()),
-            "epochs": len(self.history),
-            "best_epoch": (self.history.best or {}).get("epoch"),
-            "stop_reason": trainer.stop_reason,
-            "optimizer": effective(trainer.optimizer),
             "waited": sum(s * share for s, share in times) / spent if spent else None,
-            "options": job.options.to_json(),
         }
-
-    @property
-    def source(self) -> str:
-        """The program of a training step: C, or the graph where NumPy runs it."""
-        return self._trainer.source
+        example = np.zeros((2, *self.schema.shape), np.float32)
+        super().__init__(trainer, model, example, self.schema.to_json(), job.options, report,
+                         failure, job.target.classes)  # fmt: skip
 
     def summary(self) -> str:
-        """The layers of the network, their shapes and parameters."""
-        return str(self._model.network.summary(self._example()))
-
-    def _example(self) -> Array:
-        return np.zeros((2, *self.schema.shape), np.float32)
-
-    def save_training(self, path: str | os.PathLike[str]) -> None:
-        """Write what an update needs besides the model file: the optimizer's state."""
-        save_training(path, self._trainer.state())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file: it takes decoded files, and its schema says how to decode."""
-        save(
-            path,
-            self._model,
-            (self._example(),),
-            schema=self.schema.to_json(),
-            classes=list(self.schema.target.classes) or None,
-            record={"report": self.report, "history": self.history.to_json()},
-        )
+        """The layers of the network, without what makes predictions of its result."""
+        return str(self._network.summary(self._example))
 
 
 # ---- use -----------------------------------------------------------------------------------------

@@ -222,8 +222,6 @@ def train_forecast(
         "data": {"kind": "series", "source": name, "rows": len(series.values),
                  "columns": len(series.columns)},
     }  # fmt: skip
-    # The example is of the kind of what is saved: the model decodes by itself.
-    trainer.output = None
     return Trained(trainer, model, train.inputs[:2], schema.to_json(), options, report, failure)
 
 

@@ -351,7 +351,7 @@ def train_sequences(
     }  # fmt: skip
     example = {key: array[:2] for key, array in train.inputs.items()}
     return Trained(trainer, network, example, schema.to_json(), options, report, failure,
-                   schema.classes)  # fmt: skip
+                   schema.classes, trainer.output)  # fmt: skip
 
 
 def examples_of(found: Sequences, classes: Array, schema: SequenceSchema, balance: bool) -> Arrays:

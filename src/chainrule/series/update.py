@@ -52,7 +52,6 @@ def continued_forecast(
         return scores(future, trainer.predict(past), schema.naive)
 
     def result(trainer: Trainer) -> Trained:
-        trainer.output = None  # what is saved decodes by itself
         report = {"task": "forecast", "target": schema.names[0], "season": schema.season}
         example = data.inputs[:2]
         return Trained(trainer, model, example, schema.to_json(), options, report, None)
@@ -159,7 +158,7 @@ def continued_sequences(
         example = {key: array[:2] for key, array in data.inputs.items()}
         report = {"task": task, "target": target.name}
         return Trained(trainer, network, example, schema.to_json(), options, report, None,
-                       schema.classes)  # fmt: skip
+                       schema.classes, trainer.output)  # fmt: skip
 
     return Continuation(
         network=network,

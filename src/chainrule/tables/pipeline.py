@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from ..errors import ConfigError, DataError, ModelFileError, TrainingError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
 from ..kinds.judging import class_weights, constant_prediction, judge
-from ..kinds.optimizing import effective
+from ..kinds.trained import Trained
 from ..losses import LOSSES
-from ..model_file import SavedModel, save
+from ..model_file import SavedModel
 from ..ops import broadcast_to, reshape, transpose
 from ..tensor import Tensor
-from ..train import Arrays, Callback, History, Stream, Trainer, find_rate, save_training
+from ..train import Arrays, Callback, History, Stream, Trainer, find_rate
 from .baselines import linear_baseline
 from .features import columns_by_kind
 from .network import ScaledTarget, TableModel, TableNetwork
@@ -511,7 +510,17 @@ def _sizes(fitted: Fitted) -> dict[str, Any]:
     return {**sizes, "hidden": list(sizes["hidden"]), "log_target": scale and scale.log}
 
 
-class TableResult:
+def _raw_rows(fitted: Fitted) -> dict[str, Array]:
+    """Two rows of what the model takes."""
+    kinds = {
+        "numeric": np.zeros((2, len(fitted.schema.numeric))),
+        "category": np.zeros((2, len(fitted.schema.category)), dtype=np.int64),
+        "date": np.zeros((2, len(fitted.schema.date))),
+    }
+    return {kind: kinds[kind] for kind in fitted.model.network.features.kinds}
+
+
+class TableResult(Trained):
     """A trained model and what is known of it.
 
     Attributes:
@@ -523,60 +532,24 @@ class TableResult:
 
     def __init__(self, fitted: Fitted, job: Job) -> None:
         self._fitted = fitted
-        self._job = job
         self.schema = fitted.schema
-        self.history = fitted.history
-        self.failure = fitted.failure
-        network = fitted.model.network
-        self.report: dict[str, Any] = {
+        assert self.schema.target is not None
+        report = {
             "task": job.task,
             "target": job.options.target,
             "rows": {"train": len(fitted.rows), "test": 0},
             "metrics": {},
             "baselines": {},
-            "cv": None,
-            "parameters": sum(p.size for p in network.parameters().values()),
             "network": _sizes(fitted),
-            "epochs": len(self.history),
-            "best_epoch": (self.history.best or {}).get("epoch"),
-            "stop_reason": fitted.trainer.stop_reason,
-            "optimizer": effective(fitted.trainer.optimizer),
-            "options": job.options.to_json(),
         }
-
-    @property
-    def source(self) -> str:
-        """The program of a training step: C, or the graph where NumPy runs it."""
-        return self._fitted.trainer.source
+        super().__init__(fitted.trainer, fitted.model, _raw_rows(fitted), self.schema.to_json(),
+                         job.options, report, fitted.failure,
+                         self.schema.target.classes)  # fmt: skip
 
     def summary(self) -> str:
-        """The layers of the network, their shapes and parameters."""
+        """The layers of the network behind the preprocessing."""
         network = self._fitted.model.network
-        return str(network.summary(network.features(self._example())))
-
-    def _example(self) -> dict[str, Array]:
-        kinds = {
-            "numeric": np.zeros((2, len(self.schema.numeric))),
-            "category": np.zeros((2, len(self.schema.category)), dtype=np.int64),
-            "date": np.zeros((2, len(self.schema.date))),
-        }
-        return {kind: kinds[kind] for kind in self._fitted.model.network.features.kinds}
-
-    def save_training(self, path: str | os.PathLike[str]) -> None:
-        """Write what an update needs besides the model file: the optimizer's state."""
-        save_training(path, self._fitted.trainer.state())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file: it takes raw rows and needs nothing else."""
-        assert self.schema.target is not None
-        save(
-            path,
-            self._fitted.model,
-            (self._example(),),
-            schema=self.schema.to_json(),
-            classes=list(self.schema.target.classes) or None,
-            record={"report": self.report, "history": self.history.to_json()},
-        )
+        return str(network.summary(network.features(self._example)))
 
 
 # ---- use -----------------------------------------------------------------------------------------

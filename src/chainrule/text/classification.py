@@ -267,7 +267,7 @@ def train_classifier(
     }
     example = {name: array[:2] for name, array in data.inputs.items()}
     return Trained(trainer, network, example, schema.to_json(), options, report, failure,
-                   found.classes)  # fmt: skip
+                   found.classes, trainer.output)  # fmt: skip
 
 
 def examples_of(

@@ -72,7 +72,7 @@ def continued_classes(
         example = {key: array[:2] for key, array in data.inputs.items()}
         report = {"task": task, "target": old.report["target"]}
         return Trained(trainer, network, example, schema.to_json(), options, report, None,
-                       schema.classes)  # fmt: skip
+                       schema.classes, trainer.output)  # fmt: skip
 
     return Continuation(
         network=network,
