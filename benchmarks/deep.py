@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
-Weights = dict[str, Array]
+from .task import Array, Task, Weights
 
 #: Channels of the six convolutions.
 CHANNELS = (32, 32, 64, 64, 128, 128)
@@ -97,30 +95,7 @@ DEEP = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class DeepTask:
-    """A network and what it starts from.
-
-    Attributes:
-        network: what is trained.
-        x: images (rows, height, width, channels) float32, or words (rows, time) int64.
-        y: class numbers (rows,), or the next words (rows, time); int64.
-        weights: float32, by name.
-        order: (steps, batch) the rows of each step; later steps go through them again.
-    """
-
-    network: Deep
-    x: Array
-    y: Array
-    weights: Weights
-    order: Array
-
-    def steps(self, first: int, count: int) -> Array:
-        """The rows of ``count`` steps from ``first`` on."""
-        return self.order[np.arange(first, first + count) % len(self.order)]
-
-
-def make_deep_task(name: str) -> DeepTask:
+def make_deep_task(name: str) -> Task:
     """The same numbers for everybody: something that can be learned, with noise."""
     network = DEEP[name]
     random = np.random.default_rng(0)
@@ -134,7 +109,7 @@ def make_deep_task(name: str) -> DeepTask:
         words = _sentences(random, rows, *shape)
         x, y = words[:, :-1].copy(), words[:, 1:].copy()
     order = random.permutation(rows).reshape(network.steps, network.batch)
-    return DeepTask(network, x, y, weights, order)
+    return Task(network, x, y, weights, order)
 
 
 def _sentences(random: np.random.Generator, rows: int, time: int, vocabulary: int) -> Array:

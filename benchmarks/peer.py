@@ -41,23 +41,6 @@ class Peer:
     slow_start: bool = False
 
 
-_CHAINRULE = "from chainrule import compile, losses, nn, optim, value_and_grad"
-_SKLEARN = "import sklearn.neural_network"
-PEERS = (
-    Peer("chainrule", "chainrule_step", "loop", "chainrule", _CHAINRULE, keeps=True),
-    Peer("chainrule, a call a step", "chainrule_step", "call", "chainrule", _CHAINRULE, keeps=True),
-    Peer("PyTorch", "pytorch", "eager", "torch", "import torch"),
-    Peer("PyTorch, fused Adam", "pytorch", "fused", "torch", "import torch"),
-    Peer(
-        "torch.compile", "pytorch", "compile", "torch", "import torch", keeps=True, slow_start=True
-    ),
-    Peer("JAX, jit", "jax_step", "step", "jax", "import jax", keeps=True),
-    Peer("JAX, lax.scan", "jax_step", "scan", "jax", "import jax", keeps=True),
-    Peer("Keras, fit", "keras_fit", "fit", "keras tensorflow-cpu", "import keras", slow_start=True),
-    Peer("scikit-learn, partial_fit", "sklearn_mlp", "partial_fit", "scikit-learn", _SKLEARN),
-)
-
-
 class PeerError(Exception):
     """A worker failed; the message is the last thing that it said."""
 

@@ -11,14 +11,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from .machine import installed_bytes
 from .peer import ROOT, Peer, PeerError, Worker, environment
 from .report import Row
-from .task import Array
+from .task import Array, Network
 
 #: The largest allowed difference between a loss and the reference, as a share of the first loss.
 #: Peers add Adam's ε before or after correcting the bias, and a unit whose input is 0 but for
@@ -39,27 +38,8 @@ class Result:
     problem: str = ""
 
 
-class Trained(Protocol):
-    """A network of `benchmarks.task` or `benchmarks.deep`."""
-
-    @property
-    def name(self) -> str:
-        """As in the tables."""
-        ...
-
-    @property
-    def steps(self) -> int:
-        """The data are so many batches."""
-        ...
-
-    @property
-    def flops(self) -> int:
-        """Of the products of one step."""
-        ...
-
-
 def measure(
-    network: Trained, peers: list[Peer], options: argparse.Namespace, reference: Array
+    network: Network, peers: list[Peer], options: argparse.Namespace, reference: Array
 ) -> list[Result]:
     """Let all of them train in turns; the reference are the losses of the first steps."""
     results = [Result(peer) for peer in peers]
@@ -89,7 +69,7 @@ def measure(
     return results
 
 
-def _start(result: Result, network: Trained, options: argparse.Namespace, caches: str) -> Worker:
+def _start(result: Result, network: Network, options: argparse.Namespace, caches: str) -> Worker:
     """A worker that has its compiled programs from a process before, if it keeps any."""
     os.mkdir(caches, mode=0o700)
     again = result.peer.keeps and not options.quick
@@ -143,7 +123,7 @@ def import_seconds(peer: Peer, threads: int, trials: int) -> float:
     return statistics.median(differences)
 
 
-def step_rows(network: Trained, results: list[Result], sgemm: float) -> list[Row]:
+def step_rows(network: Network, results: list[Result], sgemm: float) -> list[Row]:
     """The table of one network."""
     mine = results[0].rounds
     rows: list[Row] = []
@@ -163,22 +143,15 @@ def step_rows(network: Trained, results: list[Result], sgemm: float) -> list[Row
     return rows
 
 
-def start_rows(
-    peers: list[Peer], imports: dict[str, float], found: list[list[Result]]
-) -> list[Row]:
-    """The table of what comes before the first step, and of sizes; networks side by side."""
+def start_rows(peers: list[Peer], imports: dict[str, float], results: list[Result]) -> list[Row]:
+    """The table of what comes before the first step, and of sizes."""
     rows: list[Row] = []
-    for number, peer in enumerate(peers):
-        results = [one[number] for one in found]
-
-        def each(values: list[float | None], digits: int = 2) -> str:
-            shown = ("–" if value is None else f"{value:.{digits}f}" for value in values)
-            return " / ".join(shown)
-
+    for peer, result in zip(peers, results, strict=True):
+        cold, warm = (
+            "–" if seconds is None else f"{seconds:.2f}" for seconds in (result.cold, result.warm)
+        )
         rows.append([
-            peer.title, f"{imports[peer.imported]:.2f}",
-            each([r.cold for r in results]), each([r.warm for r in results]),
-            each([r.peak / 2**20 for r in results], 0),
+            peer.title, f"{imports[peer.imported]:.2f}", cold, warm, f"{result.peak / 2**20:.0f}",
             f"{installed_bytes(peer.package) / 1e6:,.0f}",
         ])  # fmt: skip
     return rows

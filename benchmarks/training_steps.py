@@ -11,66 +11,35 @@ shown by the losses of the first steps, which are compared with a reference in f
 
 from __future__ import annotations
 
-import argparse
-import os
-import time
+from .command import arguments, run, wanted
+from .dense import DENSE, make_dense_task, reference_losses
+from .peer import Peer
 
-from .machine import description, versions
-from .peer import PEERS
-from .report import Row, table, today, write_section
-from .rounds import bind_processors, import_seconds, limits, measure, say, start_rows, step_rows
-from .task import NETWORKS, make_task, reference_losses
-
-PACKAGES = ["chainrule", "numpy", "torch", "jax", "keras", "tensorflow-cpu", "scikit-learn"]
+_CHAINRULE = "from chainrule import compile, losses, nn, optim, value_and_grad"
+_SKLEARN = "import sklearn.neural_network"
+PEERS = (
+    Peer("chainrule", "chainrule_step", "loop", "chainrule", _CHAINRULE, keeps=True),
+    Peer("chainrule, a call a step", "chainrule_step", "call", "chainrule", _CHAINRULE, keeps=True),
+    Peer("PyTorch", "pytorch", "eager", "torch", "import torch"),
+    Peer("PyTorch, fused Adam", "pytorch", "fused", "torch", "import torch"),
+    Peer(
+        "torch.compile", "pytorch", "compile", "torch", "import torch", keeps=True, slow_start=True
+    ),
+    Peer("JAX, jit", "jax_step", "step", "jax", "import jax", keeps=True),
+    Peer("JAX, lax.scan", "jax_step", "scan", "jax", "import jax", keeps=True),
+    Peer("Keras, fit", "keras_fit", "fit", "keras tensorflow-cpu", "import keras", slow_start=True),
+    Peer("scikit-learn, partial_fit", "sklearn_mlp", "partial_fit", "scikit-learn", _SKLEARN),
+)
 
 
 def main() -> None:
     """Measure, print, and write unless it was only a look."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="few, short rounds; nothing is kept")
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--network", action="append", choices=NETWORKS, help="only this one")
-    parser.add_argument("--peer", action="append", help="only those whose title starts like this")
-    options = parser.parse_args()
-    options.rounds, options.seconds = (3, 0.1) if options.quick else (5, 0.4)
-    bind_processors(options.threads)
-    wanted = tuple(options.peer or [""])
-    peers = [peer for peer in PEERS if peer.title.startswith(wanted) or peer is PEERS[0]]
-    if options.quick and not options.peer:
-        peers = [peer for peer in peers if not peer.slow_start]
-    networks = [NETWORKS[name] for name in options.network or NETWORKS]
-
-    begun = time.perf_counter()
-    before = limits(options.threads)
-    found = [
-        measure(network, peers, options, reference_losses(make_task(network)))
-        for network in networks
-    ]
-    after = limits(options.threads)
-    limit = {name: max(before[name], after[name]) for name in before}
-    names = {peer.imported: peer for peer in peers}
-    say("imports")
-    trials = 1 if options.quick else 3
-    imports = {name: import_seconds(peer, options.threads, trials) for name, peer in names.items()}
-    say("")
-
-    lines = [
-        f"{today()}. {description(options.threads)}. {versions(PACKAGES)}.", "",
-        f"Limits: {limit['fma'] / 1e9:.0f} GFLOP/s multiply-adds in registers, "
-        f"{limit['sgemm'] / 1e9:.0f} GFLOP/s large matrix products (the better of NumPy and "
-        f"PyTorch), {limit['copy'] / 1e9:.1f} GB/s copying (read and written).",
-    ]  # fmt: skip
-    for network, results in zip(networks, found, strict=True):
-        title = [f"{network.name}, batch {network.batch}", "µs a step", "× chainrule"]
-        columns: Row = [*title, "GFLOP/s", "of the products' limit", "loss curve"]
-        lines += ["", *table(columns, step_rows(network, results, limit["sgemm"]))]
-    shown = " / ".join(network.name for network in networks)
-    columns = ["", "import, s", "first step cold, s", "warm, s", "peak, MiB", "installed, MB"]
-    lines += ["", f"Before and around the steps, for {shown}:", ""]
-    lines += table(columns, start_rows(peers, imports, found))
-    print("\n".join(lines), f"\n\nThis took {time.perf_counter() - begun:.0f} s.")
-    if not (options.quick or options.network or options.peer):
-        write_section(f"Training steps, threads: {options.threads}", "\n".join(lines))
+    options = arguments(__doc__, DENSE, (0.1, 0.4))
+    peers = wanted(PEERS, options)
+    run(
+        "Training steps", DENSE, lambda name: peers,
+        lambda name: reference_losses(make_dense_task(name)), options,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

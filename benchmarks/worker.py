@@ -20,22 +20,20 @@ from typing import Any
 
 import numpy as np
 
-from .task import NETWORKS, Array, make_task
+from .deep import DEEP, make_deep_task
+from .dense import make_dense_task
+from .task import Array, Task
 
 #: Takes the rows of some steps; gives a function that does these steps and returns their losses.
 #: What it does before is not timed: it is what happens once in a training, such as a compilation.
 Prepare = Callable[[Array], Callable[[], Any]]
 
 
-def serve(
-    build: Callable[[Any, str], Prepare],
-    make: Callable[[str], Any] = lambda name: make_task(NETWORKS[name]),
-) -> None:
+def serve(build: Callable[[Task, str], Prepare]) -> None:
     """Answer the benchmark.
 
     Args:
         build: makes the network for a task in one of the peer's modes, ready for its first step.
-        make: makes the task from the name of the network.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes elsewhere
@@ -43,9 +41,10 @@ def serve(
     def answer(**found: Any) -> None:
         print(json.dumps(found), file=answers, flush=True)
 
-    task = make(sys.argv[1])
+    name, mode = sys.argv[1:3]
+    task = (make_deep_task if name in DEEP else make_dense_task)(name)
     begun = time.perf_counter()
-    prepare = build(task, sys.argv[2])
+    prepare = build(task, mode)
     losses = [_floats(prepare(task.steps(0, 1))())]
     first = time.perf_counter() - begun
     if "--first-step" not in sys.argv:

@@ -137,4 +137,5 @@ def check_in_one_program(references: Sequence[Reference], backend: str) -> None:
     arguments = [reference.inputs() for reference in references]
     found = cr.compile(everything, backend=backend)(arguments)
     for reference, results, given in zip(references, found, arguments, strict=True):
-        reference.compare(*results, given)
+        outputs, gradients = results
+        reference.compare(outputs, gradients, given)

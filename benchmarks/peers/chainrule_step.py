@@ -9,20 +9,22 @@ import chainrule as cr
 
 from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Task
 from ..worker import Prepare, serve
+from .chainrule_networks import network
 
 
 def build(task: Task, mode: str) -> Prepare:
     """Modes: ``loop``, ``call``."""
-    layers: list[cr.nn.Module] = []
-    for w, b in task.weights:
-        layers += [cr.nn.Linear(*w.shape), cr.nn.ReLU()]
-        layers[-2].load_state({"weight": w, "bias": b})
-    model = cr.nn.Sequential(*layers[:-1])
+    model = network(task)
     optimizer = cr.optim.Adam(model, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON)
-    loss_of = cr.losses.cross_entropy if task.network.classes else cr.losses.mse
+
+    def loss_of(model: cr.nn.Module, x: cr.Tensor, y: cr.Tensor) -> cr.Tensor:
+        z = model(x, train=True)
+        if task.is_regression:
+            return cr.losses.mse(z, y)
+        return cr.losses.cross_entropy(cr.reshape(z, (-1, z.shape[-1])), cr.reshape(y, (-1,)))
 
     def train(x: cr.Tensor, y: cr.Tensor) -> cr.Tensor:
-        loss, gradients = cr.value_and_grad(lambda model: loss_of(model(x), y))(model)
+        loss, gradients = cr.value_and_grad(lambda model: loss_of(model, x, y))(model)
         optimizer.update(gradients)
         return loss
 

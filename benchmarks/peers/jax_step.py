@@ -10,23 +10,22 @@ import jax.numpy as jnp
 
 from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Task
 from ..worker import Prepare, serve
+from .jax_networks import network
 
 
 def build(task: Task, mode: str) -> Prepare:
     """Modes: ``step``, ``scan``."""
+    forward = network(task)
     weights = jax.tree.map(jnp.asarray, task.weights)
     zeros = jax.tree.map(jnp.zeros_like, weights)
     state = [weights, zeros, jax.tree.map(jnp.zeros_like, weights), jnp.float32(0)]
     data = jnp.asarray(task.x), jnp.asarray(task.y)
 
     def loss_of(weights: Any, x: Any, y: Any) -> Any:
-        for w, b in weights[:-1]:
-            x = jax.nn.relu(x @ w + b)
-        z = x @ weights[-1][0] + weights[-1][1]
-        if not task.network.classes:
+        z = forward(weights, x)
+        if task.is_regression:
             return jnp.mean((z - y) ** 2)
-        chosen = jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1)
-        return -jnp.mean(chosen)
+        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(z), y[..., None], axis=-1))
 
     def train(state: Any, rows: Any, data: Any) -> Any:
         weights, m, v, t = state

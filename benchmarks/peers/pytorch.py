@@ -6,32 +6,41 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Task
 from ..worker import Prepare, serve
+from .pytorch_networks import network
+
+
+def _sequences_cross_entropy(z: Any, y: Any) -> Any:
+    return functional.cross_entropy(z.flatten(0, -2), y.flatten())
 
 
 def build(task: Task, mode: str) -> Prepare:
-    """Modes: ``eager``, ``fused``, ``compile``."""
-    layers: list[Any] = []
-    for w, b in task.weights:
-        linear = torch.nn.Linear(*w.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(w.T))
-            linear.bias.copy_(torch.from_numpy(b))
-        layers += [linear, torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
-    optimizer = torch.optim.Adam(
-        model.parameters(), LEARNING_RATE, (BETA1, BETA2), EPSILON, fused=mode == "fused"
-    )
-    loss_of = torch.nn.CrossEntropyLoss() if task.network.classes else torch.nn.MSELoss()
+    """Modes: ``eager``, or words of ``fused``, ``channels_last``, ``compile`` and ``float64``."""
+    words = mode.split()
+    model = network(task)
     x, y = torch.from_numpy(task.x), torch.from_numpy(task.y)
+    if x.ndim == 4:
+        x = x.permute(0, 3, 1, 2).contiguous()
+    if "float64" in words:
+        model, x = model.double(), x.double() if x.is_floating_point() else x
+    if "channels_last" in words:
+        kept = torch.channels_last
+        model, x = model.to(memory_format=kept), x.to(memory_format=kept)
+    optimizer = torch.optim.Adam(
+        model.parameters(), LEARNING_RATE, (BETA1, BETA2), EPSILON, fused="fused" in words
+    )
+    loss_of: Any = functional.cross_entropy if y.ndim == 1 else _sequences_cross_entropy
+    if task.is_regression:
+        loss_of = functional.mse_loss
 
     def forward(rows: Any) -> Any:
         return loss_of(model(x[rows]), y[rows])
 
     update = optimizer.step
-    if mode == "compile":
+    if "compile" in words:
         forward, update = torch.compile(forward), torch.compile(update)
 
     def prepare(order: Array) -> Callable[[], Any]:

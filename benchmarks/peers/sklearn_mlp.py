@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from ..dense import DENSE, layers
 from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Task
 from ..worker import Prepare, serve
 
 
 def build(task: Task, mode: str) -> Prepare:
     """Mode: ``partial_fit``."""
-    network = task.network
+    network = DENSE[task.network.name]
     options: dict[str, Any] = {
         "hidden_layer_sizes": network.sizes[1:-1], "batch_size": network.batch, "alpha": 0.0,
         "learning_rate_init": LEARNING_RATE, "beta_1": BETA1, "beta_2": BETA2, "epsilon": EPSILON,
@@ -28,8 +29,8 @@ def build(task: Task, mode: str) -> Prepare:
         warnings.simplefilter("ignore")  # a first batch that is smaller than the others
         known = {"classes": np.arange(network.classes)} if network.classes else {}
         model.partial_fit(task.x[rows], target[rows], **known)
-    model.coefs_ = [w.copy() for w, _ in task.weights]
-    model.intercepts_ = [b.copy() for _, b in task.weights]
+    model.coefs_ = [w.copy() for w, _ in layers(task.weights)]
+    model.intercepts_ = [b.copy() for _, b in layers(task.weights)]
     del model._optimizer  # its moving averages start again, and it takes the new weights
     # For numbers its loss, and so its gradient, is half the squared error; Adam does not mind.
     scale = 1 if network.classes else 2

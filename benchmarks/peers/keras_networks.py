@@ -1,24 +1,27 @@
-"""Keras's networks on TensorFlow: model.fit. The rows are put in order beforehand."""
+"""Keras's networks, with the weights of a task."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import Any
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 import numpy as np
 from keras import layers, ops
 
-from ..deep import CHANNELS, TRANSFORMERS, DeepTask, Weights, make_deep_task
-from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array
-from ..worker import Prepare, serve
-from .keras_losses import Losses
+from ..deep import CHANNELS, TRANSFORMERS
+from ..dense import Dense
+from ..task import Array, Task, Weights
 
 
 def _pair(weights: Weights, name: str) -> list[Array]:
     return [weights[f"{name}.weight"], weights[f"{name}.bias"]]
+
+
+def _dense(weights: Weights, sizes: tuple[int, ...]) -> Any:
+    hidden: list[Any] = [layers.Dense(n, activation="relu") for n in sizes[1:-1]]
+    model = keras.Sequential([keras.Input(sizes[:1]), *hidden, layers.Dense(sizes[-1])])
+    model.set_weights(list(weights.values()))
+    return model
 
 
 def _lenet(weights: Weights) -> Any:
@@ -121,29 +124,12 @@ class _GPT(keras.Model):  # type: ignore[misc]
         return self.ends.logits(self.norm(x))
 
 
-def build(task: DeepTask, mode: str) -> Prepare:
-    """Mode: ``fit``."""
+def network(task: Task) -> Any:
+    """The network with the task's weights."""
     name = task.network.name
+    if isinstance(task.network, Dense):
+        return _dense(task.weights, task.network.sizes)
     if name in TRANSFORMERS:
-        model = _GPT(task.weights, name)
-    else:
-        known = {"LeNet": _lenet, "6 convolutions": _six_convolutions, "LSTM": _lstm}
-        model = known[name](task.weights)
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(LEARNING_RATE, BETA1, BETA2, EPSILON), loss_of)
-
-    def prepare(order: Array) -> Callable[[], Any]:
-        x, y = task.x[order.ravel()], task.y[order.ravel()]
-
-        def run() -> Any:
-            losses = Losses()
-            told = [losses] if len(order) < len(task.order) else []  # those compared, not timed
-            model.fit(x, y, order.shape[1], verbose=0, shuffle=False, callbacks=told)
-            return losses.each()
-
-        return run
-
-    return prepare
-
-
-serve(build, make_deep_task)
+        return _GPT(task.weights, name)
+    known = {"LeNet": _lenet, "6 convolutions": _six_convolutions, "LSTM": _lstm}
+    return known[name](task.weights)

@@ -1,4 +1,4 @@
-"""JAX's networks: the step under jit."""
+"""JAX's networks, as functions of the weights of a task and the input."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..deep import CHANNELS, HIDDEN, TRANSFORMERS, DeepTask, make_deep_task
-from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array
-from ..worker import Prepare, serve
+from ..deep import CHANNELS, HIDDEN, TRANSFORMERS
+from ..dense import Dense
+from ..task import Task
 
 
 def _linear(w: Any, name: str, x: Any) -> Any:
     return x @ w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def _dense(w: Any, x: Any) -> Any:
+    last = len(w) // 2 - 1
+    for number in range(last):
+        x = jax.nn.relu(_linear(w, f"linear{number}", x))
+    return _linear(w, f"linear{last}", x)
 
 
 def _convolution(x: Any, kernel: Any) -> Any:
@@ -88,49 +95,10 @@ def _gpt(name: str) -> Callable[[Any, Any], Any]:
     return forward
 
 
-def build(task: DeepTask, mode: str) -> Prepare:
-    """Mode: ``step``."""
+def network(task: Task) -> Callable[[Any, Any], Any]:
+    """The function that computes the task's network."""
     name = task.network.name
+    if isinstance(task.network, Dense):
+        return _dense
     known = {"LeNet": _lenet, "6 convolutions": _six_convolutions, "LSTM": _lstm}
-    forward = known[name] if name in known else _gpt(name)
-    weights = jax.tree.map(jnp.asarray, task.weights)
-    zeros = jax.tree.map(jnp.zeros_like, weights)
-    state = [weights, zeros, jax.tree.map(jnp.zeros_like, weights), jnp.float32(0)]
-    data = jnp.asarray(task.x), jnp.asarray(task.y)
-
-    def loss_of(weights: Any, x: Any, y: Any) -> Any:
-        logarithms = jax.nn.log_softmax(forward(weights, x))
-        return -jnp.mean(jnp.take_along_axis(logarithms, y[..., None], axis=-1))
-
-    def train(state: Any, rows: Any, data: Any) -> Any:
-        weights, m, v, t = state
-        loss, g = jax.value_and_grad(loss_of)(weights, data[0][rows], data[1][rows])
-        t = t + 1
-        m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, g)
-        v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, g)
-        c1, c2 = 1 - BETA1**t, 1 - BETA2**t
-
-        def update(w: Any, m: Any, v: Any) -> Any:
-            return w - LEARNING_RATE * (m / c1) / (jnp.sqrt(v / c2) + EPSILON)
-
-        return [jax.tree.map(update, weights, m, v), m, v, t], loss
-
-    step = jax.jit(train, donate_argnums=0)
-
-    def prepare(order: Array) -> Callable[[], Any]:
-        batches = [jnp.asarray(rows) for rows in order]
-
-        def run() -> Any:
-            nonlocal state
-            losses = []
-            for rows in batches:
-                state, loss = step(state, rows, data)
-                losses.append(loss)
-            return jax.block_until_ready((losses, state))[0]
-
-        return run
-
-    return prepare
-
-
-serve(build, make_deep_task)
+    return known[name] if name in known else _gpt(name)

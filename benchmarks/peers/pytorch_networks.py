@@ -1,17 +1,16 @@
-"""PyTorch's networks: eager in both layouts of images, or with torch.compile; and the reference."""
+"""PyTorch's networks, with the weights of a task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ..deep import CHANNELS, TRANSFORMERS, DeepTask, Weights, make_deep_task
-from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array
-from ..worker import Prepare, serve
+from ..deep import CHANNELS, TRANSFORMERS
+from ..dense import Dense
+from ..task import Array, Task, Weights
 
 
 def _copy(target: Any, value: Array) -> None:
@@ -34,6 +33,13 @@ def _linear(weights: Weights, name: str) -> Any:
     _copy(layer.weight, weights[f"{name}.weight"].T)
     _copy(layer.bias, weights[f"{name}.bias"])
     return layer
+
+
+def _dense(weights: Weights) -> Any:
+    parts: list[Any] = []
+    for number in range(len(weights) // 2):
+        parts += [_linear(weights, f"linear{number}"), nn.ReLU()]
+    return nn.Sequential(*parts[:-1])
 
 
 class _ChannelsLast(nn.Flatten):  # type: ignore[misc]
@@ -115,54 +121,11 @@ class _GPT(nn.Module):  # type: ignore[misc]
         return self.norm(self.blocks(x)) @ self.tokens.T
 
 
-def network(task: DeepTask) -> Any:
-    """The network with the task's weights."""
+def network(task: Task) -> Any:
+    """The network with the task's weights; images are (rows, channels, height, width)."""
     name = task.network.name
+    if isinstance(task.network, Dense):
+        return _dense(task.weights)
     if name in TRANSFORMERS:
         return _GPT(task.weights, name)
     return {"LeNet": _lenet, "6 convolutions": _six_convolutions, "LSTM": _LSTM}[name](task.weights)
-
-
-def build(task: DeepTask, mode: str) -> Prepare:
-    """Modes: ``eager``, ``channels_last``, ``compile``, ``float64``."""
-    model = network(task)
-    x, y = torch.from_numpy(task.x), torch.from_numpy(task.y)
-    if x.is_floating_point():
-        x = x.permute(0, 3, 1, 2).contiguous()
-    if mode == "float64":
-        model, x = model.double(), x.double() if x.is_floating_point() else x
-    if mode == "channels_last":
-        model, x = (
-            model.to(memory_format=torch.channels_last),
-            x.to(memory_format=torch.channels_last),
-        )
-    optimizer = torch.optim.Adam(
-        model.parameters(), LEARNING_RATE, (BETA1, BETA2), EPSILON, fused=mode != "float64"
-    )
-
-    def forward(rows: Any) -> Any:
-        return functional.cross_entropy(model(x[rows]).flatten(0, -2), y[rows].flatten())
-
-    update = optimizer.step
-    if mode == "compile":
-        forward, update = torch.compile(forward), torch.compile(update)
-
-    def prepare(order: Array) -> Callable[[], Any]:
-        batches = torch.from_numpy(order)
-
-        def run() -> Any:
-            losses = []
-            for rows in batches:
-                optimizer.zero_grad()
-                loss = forward(rows)
-                loss.backward()
-                update()
-                losses.append(loss.detach())
-            return losses
-
-        return run
-
-    return prepare
-
-
-serve(build, make_deep_task)
