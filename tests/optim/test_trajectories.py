@@ -1,4 +1,4 @@
-"""Every optimizer takes the steps that PyTorch takes; Lion those of its paper."""
+"""Every optimizer takes the steps that PyTorch takes, Lion those that Keras takes."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Compute the stored references with PyTorch, a system independent of chainrule.
 
-    python -m venv /tmp/torch && /tmp/torch/bin/pip install torch numpy
+    python -m venv /tmp/torch && /tmp/torch/bin/pip install torch keras numpy
     /tmp/torch/bin/python tests/references/make_references.py
 
 All is computed in float64 on one thread from inputs that NumPy draws with a fixed seed: a second
@@ -33,7 +33,7 @@ central differences before it was stored.
 `optimizers.json`: `problem` holds the data `x`, `y` of sources/optimizers.py and its parameters
 `w`, `b` before the first step; `trajectories`, for each optimizer and choice of `attrs` (PyTorch's
 names), the parameters after steps 1, 2, 3, 10 and 100; `clippings`, gradients before and after
-clipping, and their norm before. Lion, which PyTorch lacks, follows its paper, in NumPy.
+clipping, and their norm before. Lion, which PyTorch lacks, is that of Keras.
 
 `schedules.json`: `rates[t]` is the learning rate of update t, t = 0 ... 49, with the base rate
 `lr`; the schedule moves on after each update, ReduceLROnPlateau with `metrics[t]`.
@@ -117,7 +117,7 @@ def main() -> None:
     write("convolution.json", made_with=MADE_WITH, cases=convolution.ops.cases)
     write(
         "optimizers.json",
-        made_with=MADE_WITH,
+        made_with=MADE_WITH | {"keras": optimizers.keras.__version__},
         problem={key: encode(value) for key, value in optimizers.problem().items()},
         trajectories=list(optimizers.trajectories()),
         clippings=list(optimizers.clippings()),

@@ -6,9 +6,12 @@ with x (5, 3), w (3, 2), b (2,) and y (5, 2). So with r = tanh(x w + b - y) / 10
 xᵀ r for w and the sum of the rows of r for b.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+os.environ["KERAS_BACKEND"] = "torch"
+import keras
 import numpy as np
 import torch
 
@@ -65,18 +68,17 @@ def of_pytorch(name: str, attrs: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_lion(lr: float, betas: tuple[float, float], weight_decay: float) -> dict[str, Any]:
-    """Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", Algorithm 2, in NumPy.
-
-    PyTorch has no Lion: this reference is the paper's formula and no second system.
-    """
-    beta1, beta2 = betas
-    momentum = {key: np.zeros_like(problem()[key]) for key in ("w", "b")}
+    """Keras's Lion, for PyTorch has none."""
+    keras.config.set_floatx("float64")
+    optimizer = keras.optimizers.Lion(lr, *betas, weight_decay=weight_decay or None)
+    variables = {key: keras.Variable(problem()[key], name=key) for key in ("w", "b")}
+    optimizer.build(list(variables.values()))
 
     def step(parameters: Parameters, grads: Parameters) -> None:
-        for key, grad in grads.items():
-            update = np.sign(beta1 * momentum[key] + (1 - beta1) * grad)
-            parameters[key] = parameters[key] - lr * (update + weight_decay * parameters[key])
-            momentum[key] = beta2 * momentum[key] + (1 - beta2) * grad
+        found = [torch.from_numpy(grads[key]) for key in variables]
+        optimizer.apply_gradients(list(zip(found, variables.values(), strict=True)))
+        for key, variable in variables.items():
+            parameters[key] = keras.ops.convert_to_numpy(variable)
 
     return trajectory(step)
 
