@@ -49,7 +49,7 @@ static inline void {name}_hide({kind} *restrict x, idx limit, idx end, {kind} ot
 {{
   const {name}_i hidden = ({name}_i)(({name}_v){{0}} + other);
   for (idx j = limit / {lanes} * {lanes}; j < end; j += {lanes}) {{
-    const {name}_i shown = ({name}_i){{{numbers}}} < ({number})(limit - j);
+    const {name}_i shown = ({name}_i){{{numbers}}} < ({name}_i){{0}} + ({number})(limit - j);
     *({name}_i *)(x + j) = (shown & *(const {name}_i *)(x + j)) | (~shown & hidden);
   }}
 }}
