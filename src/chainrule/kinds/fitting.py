@@ -1,14 +1,47 @@
-"""A training that keeps what was reached, whatever ends it."""
+"""How long a training is, on how many threads; it keeps what was reached, whatever ends it."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import TrainingError
 from ..train import Trainer
+from .options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a training goes through its examples.
+
+    Attributes:
+        batch_size: examples in a step.
+        epochs: how often it goes through all of them.
+        steps: of all epochs together.
+    """
+
+    batch_size: int
+    epochs: int
+    steps: int
+
+    @staticmethod
+    def of(
+        options: TrainingOptions, examples: int, *, batch_size: int, epochs: int, steps: int
+    ) -> Pace:
+        """As the options say; what they leave open is at least so many epochs and so many steps.
+
+        Example:
+            >>> Pace.of(TrainingOptions(), 320, batch_size=32, epochs=10, steps=150)
+            Pace(batch_size=32, epochs=15, steps=150)
+        """
+        batch = min(options.batch_size or batch_size, examples)
+        updates = math.ceil(examples / batch)
+        times = options.epochs or max(epochs, math.ceil(steps / updates))
+        return Pace(batch, times, times * updates)
 
 
 def fit(trainer: Trainer, data: Any, **options: Any) -> TrainingError | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..active import STRATEGIES, Choice, label_next
 from ..errors import ConfigError
+from .predictions import PROBABILITY
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from . import Predictor
 
 Array = np.ndarray[Any, Any]
-_PROBABILITY = "probability "
 
 
 def next_rows(
@@ -62,7 +62,7 @@ def next_rows(
         )
     pool, labelled, places = _parts(predictor, pool, say)
     predicted = predictor.predict(pool, proba=True, say=say)
-    names = [name for name in predicted.columns if name.startswith(_PROBABILITY)]
+    names = [name for name in predicted.columns if name.startswith(PROBABILITY)]
     readable = predicted["prediction"].is_not_null().to_numpy()  # a file may be damaged
     if not readable.all():
         places = np.flatnonzero(readable) if places is None else places[readable]

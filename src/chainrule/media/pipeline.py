@@ -18,6 +18,7 @@ from ..kinds.examples import Examples, RawRow, check_rows, said, scaled
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.linear import linear_model
 from ..kinds.optimizing import SCALED, make_optimizer
+from ..kinds.predictions import predictions
 from ..kinds.trained import Trained
 from ..losses import cross_entropy, mse
 from ..model_file import SavedModel
@@ -502,26 +503,10 @@ class MediaPredictor:
 
         files = find_files(source, self._medium.look)
         found, good = self._predicted(files, say)
-        columns: dict[str, Any] = {"file": list(files.paths)}
-        known = np.full(len(files), False)
-        known[good] = True
-        place = np.cumsum(known) - 1
-
-        def column(values: Sequence[Any], dtype: Any = None) -> pl.Series:
-            cells = [values[place[row]] if known[row] else None for row in range(len(files))]
-            return pl.Series(cells, dtype=dtype)
-
-        if not self.classes:
-            columns["prediction"] = column(found.tolist(), pl.Float64)
-            return pl.DataFrame(columns)
-        names = [self.classes[i] for i in found.argmax(axis=1)]
-        columns["prediction"] = column(names, pl.String)
-        if proba:
-            columns |= {
-                f"probability {c}": column(found[:, i].tolist(), pl.Float32)
-                for i, c in enumerate(self.classes)
-            }
-        return pl.DataFrame(columns)
+        places = dict(zip(good.tolist(), range(len(good)), strict=True))
+        rows = pl.Series([places.get(row) for row in range(len(files))], dtype=pl.UInt32)
+        told = predictions(found, self.classes, proba).select(pl.all().gather(rows))
+        return told.insert_column(0, pl.Series("file", list(files.paths)))
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics of the task on files whose class or number is known."""

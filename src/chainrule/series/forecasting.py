@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -188,23 +187,16 @@ def train_forecast(
     model = ForecastModel(network)
     begin(model, options, say=say, skip=("scale",))  # each series has a scale of its own
     train, validation = (Arrays(past, scale.encode(future)) for past, future in parts[:2])
-    batch = min(options.batch_size or BATCH, len(train))
-    updates = math.ceil(len(train) / batch)
-    epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
-    optimizer = make_optimizer(options, network, epochs * updates, lr=_RATES[shape.model],
-                               weight_decay=0.05, clip=1.0)  # fmt: skip
-    trainer = Trainer(
-        network, known_mse, optimizer, output=scale.decode, average=AVERAGE, seed=options.seed,
-        callbacks=callbacks, progress=progress, backend=options.backend,
-    )  # fmt: skip
+    pace = fitting.Pace.of(options, len(train), batch_size=BATCH, epochs=_EPOCHS, steps=_UPDATES)
+    trainer = _trainer(network, shape, pace, options, progress, callbacks)
     say(
-        f"{len(train):,} windows in batches of {batch}, {epochs} epochs; the next "
+        f"{len(train):,} windows in batches of {pace.batch_size}, {pace.epochs} epochs; the next "
         f"{len(validation):,} choose the best weights, the last {len(parts[2][0]):,} are judged"
     )
     with fitting.threads(options.threads):
         failure = fitting.fit(
-            trainer, train, validation=validation, epochs=epochs, batch_size=batch,
-            patience=options.patience, validate_every=max(epochs // 40, 1),
+            trainer, train, validation=validation, epochs=pace.epochs, batch_size=pace.batch_size,
+            patience=options.patience, validate_every=max(pace.epochs // 40, 1),
         )  # fmt: skip
         past, future = parts[2]
         metrics = scores(future, trainer.predict(past), naive)
@@ -223,6 +215,22 @@ def train_forecast(
                  "columns": len(series.columns)},
     }  # fmt: skip
     return Trained(trainer, model, train.inputs[:2], schema.to_json(), options, report, failure)
+
+
+def _trainer(
+    network: Forecaster,
+    shape: ForecastShape,
+    pace: fitting.Pace,
+    options: SeriesOptions,
+    progress: bool,
+    callbacks: tuple[Callback, ...],
+) -> Trainer:
+    optimizer = make_optimizer(options, network, pace.steps, lr=_RATES[shape.model],
+                               weight_decay=0.05, clip=1.0)  # fmt: skip
+    return Trainer(
+        network, known_mse, optimizer, output=network.scale.decode, average=AVERAGE,
+        seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
+    )  # fmt: skip
 
 
 def verdict(metrics: dict[str, float], baselines: dict[str, dict[str, float]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import models, nn
-from ..data import Schema, infer_schema, read_table, source_name, split_indices
+from ..data import Schema, Target, infer_schema, read_table, source_name
 from ..data.schema import check_present
 from ..errors import DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin
+from ..kinds.classifying import Classifier, three_parts
 from ..kinds.examples import Examples, RawRow, check_rows, no_target, said
 from ..kinds.growing import task_of
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.linear import linear_predictions
 from ..kinds.optimizing import make_optimizer
+from ..kinds.predictions import predictions
 from ..kinds.trained import Trained
 from ..model_file import SavedModel
 from ..ops import arange, concatenate, expand_dims, maximum, sum, where
@@ -135,6 +136,11 @@ class Sequences:
     names: list[str]
     steps: list[Array]
     rows: Array
+
+    def take(self, rows: Array) -> Sequences:
+        """Some of them, by their numbers."""
+        names, steps = [self.names[row] for row in rows], [self.steps[row] for row in rows]
+        return Sequences(names, steps, self.rows[rows])
 
 
 def read_sequences(
@@ -269,89 +275,110 @@ def train_sequences(
     """Train a network that tells the class of a sequence; arguments as of `series.train`."""
     begun = time.perf_counter()
     name = source_name(source)
-    frame = read_table(source)
-    group = options.group or ""
-    named = [group, options.target, *(options.features or []), *options.drop]
-    check_present([*named, *([options.time] if options.time else [])], frame.columns, name)
-    drop = (*options.drop, group)
-    names = tuple(
-        options.features or input_columns(frame, options.target, options.time, drop, name, say)
-    )
-    if not names:
-        raise DataError("There is no column of numbers to look at.", where=name,
-                        found=", ".join(frame.columns))  # fmt: skip
-    target = infer_schema(frame, options.target, features=[group], kinds={group: "category"},
-                          task="classification", source=name).target  # fmt: skip
-    found = read_sequences(frame, names, group, options.time, name)
-    classes = _targets(frame, found, Schema((), (), target), group, name)
-    parts = _split(classes, options, group)
-    lengths = [len(found.steps[row]) for row in parts[0]]
-    model = options.model or "tcn"
-    schema = SequenceSchema(
-        names,
-        group,
-        options.time,
-        Schema((), (), target).to_json(),
-        min(max(lengths), _LONGEST),
-        model,
-        _HIDDEN[model] if options.hidden is None else options.hidden,
-        0.1 if options.dropout is None else options.dropout,
-    )
+    found, classes, columns, target = _learned_from(source, options, name, say)
+    count = f"{len(classes)} different {options.group}"
+    train, validation, test = three_parts(classes, options, "sequences", found=count)
+    longest = max(len(found.steps[row]) for row in train)
+    schema = _schema(options, columns, target, longest)
     on_schema(schema)
-    statistics = np.concatenate([found.steps[row] for row in parts[0]])
+    statistics = np.concatenate(found.take(train).steps)
     network = SequenceClassifier(schema, statistics).initialize(options.seed)
     begin(network, options, classes=schema.classes, say=say)
     data = examples_of(found, classes, schema, options.balance)
-    train, validation = data.take(parts[0]), data.take(parts[1])
-    batch = min(options.batch_size or BATCH, len(train))
-    updates = math.ceil(len(train) / batch)
-    epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
-    optimizer = make_optimizer(options, network, epochs * updates, lr=_RATES[model],
-                               weight_decay=0.02, clip=1.0)  # fmt: skip
-    trainer = Trainer(
-        network, "cross_entropy", optimizer, metrics=["accuracy"], average=AVERAGE,
-        seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
-    )  # fmt: skip
+    pace = fitting.Pace.of(options, len(train), batch_size=BATCH, epochs=_EPOCHS, steps=_UPDATES)
+    trainer = _trainer(network, pace, options, progress, callbacks)
     say(
-        f"{len(train):,} sequences of up to {max(lengths):,} steps in batches of {batch}, "
-        f"{epochs} epochs; {len(validation):,} others choose the best weights"
+        f"{len(train):,} sequences of up to {longest:,} steps in batches of {pace.batch_size}, "
+        f"{pace.epochs} epochs; {len(validation):,} others choose the best weights"
     )
     with fitting.threads(options.threads):
         failure = fitting.fit(
-            trainer, train, validation=validation, epochs=epochs, batch_size=batch,
-            patience=options.patience, validate_every=max(epochs // 40, 1),
+            trainer, data.take(train), validation=data.take(validation), epochs=pace.epochs,
+            batch_size=pace.batch_size, patience=options.patience,
+            validate_every=max(pace.epochs // 40, 1),
         )  # fmt: skip
+        judged, known = found.take(test), classes[test]
         if isinstance(options.test, str):
-            judged, judged_classes = read_again(schema, options.test)
-        else:
-            judged = Sequences([], [found.steps[row] for row in parts[2]], parts[2])
-            judged_classes = classes[parts[2]]
+            judged, known = read_again(schema, options.test)
         predicted = trainer.predict(_inputs(judged, schema.longest))
     task = task_of(schema.classes)
-    x = _summaries(Sequences([], [found.steps[row] for row in parts[0]], parts[0]))
-    center, spread = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1.0)
-    linear = linear_predictions((x - center) / spread, classes[parts[0]],
-                                (_summaries(judged) - center) / spread,
-                                len(schema.classes))  # fmt: skip
-    constant, shares = constant_prediction(classes[parts[0]], len(judged_classes),
-                                           len(schema.classes))  # fmt: skip
+    answers = _baselines(found.take(train), classes[train], judged, len(schema.classes))
     report = {
         "task": task,
         "target": options.target,
         "unit": "sequences",
-        "rows": {"train": len(train) + len(validation), "test": len(judged_classes)},
-        "metrics": judge(task, judged_classes, predicted),
-        "baselines": {
-            constant: judge(task, judged_classes, shares),
-            "linear": judge(task, judged_classes, linear),
-        },
+        "rows": {"train": len(train) + len(validation), "test": len(known)},
+        "metrics": judge(task, known, predicted),
+        "baselines": {which: judge(task, known, answer) for which, answer in answers.items()},
         "seconds": time.perf_counter() - begun,
         "data": {"kind": "series", "source": name, "rows": len(found.steps),
-                 "columns": len(names)},
+                 "columns": len(columns)},
     }  # fmt: skip
-    example = {key: array[:2] for key, array in train.inputs.items()}
+    example = {key: array[train[:2]] for key, array in data.inputs.items()}
     return Trained(trainer, network, example, schema.to_json(), options, report, failure,
                    schema.classes, trainer.output)  # fmt: skip
+
+
+def _learned_from(
+    source: Any, options: SeriesOptions, name: str, say: Say
+) -> tuple[Sequences, Array, tuple[str, ...], Target]:
+    """The sequences, their classes, the columns that are looked at, and the target."""
+    frame, group = read_table(source), options.group or ""
+    named = [group, options.target, *(options.features or []), *options.drop]
+    check_present([*named, *([options.time] if options.time else [])], frame.columns, name)
+    drop = (*options.drop, group)
+    columns = tuple(
+        options.features or input_columns(frame, options.target, options.time, drop, name, say)
+    )
+    if not columns:
+        raise DataError("There is no column of numbers to look at.", where=name,
+                        found=", ".join(frame.columns))  # fmt: skip
+    schema = infer_schema(frame, options.target, features=[group], kinds={group: "category"},
+                          task="classification", source=name)  # fmt: skip
+    assert schema.target is not None
+    found = read_sequences(frame, columns, group, options.time, name)
+    return found, _targets(frame, found, schema, group, name), columns, schema.target
+
+
+def _schema(
+    options: SeriesOptions, columns: tuple[str, ...], target: Target, longest: int
+) -> SequenceSchema:
+    """What suits sequences of which the longest has so many steps."""
+    model = options.model or "tcn"
+    return SequenceSchema(
+        names=columns,
+        group=options.group or "",
+        time=options.time,
+        target=Schema((), (), target).to_json(),
+        longest=min(longest, _LONGEST),
+        model=model,
+        hidden=_HIDDEN[model] if options.hidden is None else options.hidden,
+        dropout=0.1 if options.dropout is None else options.dropout,
+    )
+
+
+def _trainer(
+    network: SequenceClassifier,
+    pace: fitting.Pace,
+    options: SeriesOptions,
+    progress: bool,
+    callbacks: tuple[Callback, ...],
+) -> Trainer:
+    optimizer = make_optimizer(options, network, pace.steps, lr=_RATES[network.model],
+                               weight_decay=0.02, clip=1.0)  # fmt: skip
+    return Trainer(
+        network, "cross_entropy", optimizer, metrics=["accuracy"], average=AVERAGE,
+        seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
+    )  # fmt: skip
+
+
+def _baselines(train: Sequences, classes: Array, judged: Sequences, count: int) -> dict[str, Array]:
+    """How frequent the classes are, and a linear model of a few numbers of each sequence."""
+    name, shares = constant_prediction(classes, len(judged.steps), count)
+    x = _summaries(train)
+    center, spread = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1.0)
+    z = (_summaries(judged) - center) / spread
+    return {name: shares, "linear": linear_predictions((x - center) / spread, classes, z, count)}
 
 
 def examples_of(found: Sequences, classes: Array, schema: SequenceSchema, balance: bool) -> Arrays:
@@ -360,22 +387,6 @@ def examples_of(found: Sequences, classes: Array, schema: SequenceSchema, balanc
     if balance:
         weights = class_weights(classes, len(schema.classes)).astype(np.float32)
     return Arrays(_inputs(found, schema.longest), classes, weights)
-
-
-def _split(classes: Array, options: SeriesOptions, group: str) -> tuple[Array, Array, Array]:
-    if len(classes) < 6:
-        raise DataError(
-            "There are too few sequences to train and to judge.",
-            expected="at least 6",
-            found=f"{len(classes)} different {group}",
-        )
-    test = options.test if isinstance(options.test, float) else 0.2
-    parts = (1.0,) if isinstance(options.test, str) else (1 - test, test)
-    first, *rest = split_indices(len(classes), parts, options.seed, stratify=classes)
-    held = options.validation or 0.1
-    kept, validation = split_indices(len(first), (1 - held, held), options.seed + 1,
-                                     stratify=classes[first])  # fmt: skip
-    return first[kept], first[validation], rest[0] if rest else np.array([], int)
 
 
 def read_again(schema: SequenceSchema, source: Any, name: str = "") -> tuple[Sequences, Array]:
@@ -389,18 +400,11 @@ def read_again(schema: SequenceSchema, source: Any, name: str = "") -> tuple[Seq
 # ---- use -----------------------------------------------------------------------------------------
 
 
-class SequencePredictor:
+class SequencePredictor(Classifier[SequenceSchema]):
     """A saved model that tells the class of a sequence: a `chainrule.kinds.Predictor`."""
 
     def __init__(self, saved: SavedModel, path: str) -> None:
-        self.saved = saved
-        self.schema = SequenceSchema.from_json(saved.schema, path)
-        self.record = saved.record
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self.schema.classes
+        super().__init__(saved, SequenceSchema.from_json(saved.schema, path))
 
     def predict(
         self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
@@ -410,13 +414,9 @@ class SequencePredictor:
 
         schema, name, frame = self.schema, source_name(source), read_table(source)
         check_present(schema.needed, frame.columns, name)
-        sequences = read_sequences(frame, schema.names, schema.group, schema.time, name)
-        found = self.saved.predict(_inputs(sequences, schema.longest))
-        best = [self.classes[i] for i in found.argmax(axis=1)]
-        columns: dict[str, Any] = {schema.group: sequences.names, "prediction": best}
-        if proba:
-            columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
-        return pl.DataFrame(columns)
+        found = read_sequences(frame, schema.names, schema.group, schema.time, name)
+        told = predictions(self.saved.predict(_inputs(found, schema.longest)), self.classes, proba)
+        return pl.DataFrame({schema.group: found.names}).with_columns(told.get_columns())
 
     def examples(
         self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None

@@ -12,8 +12,8 @@ import numpy as np
 from ..data import Schema, read_table, source_name
 from ..data.schema import check_present
 from ..errors import DataError, ModelFileError
-from ..kinds.growing import for_classes, grown_classes, grown_target, new_classes, restore, task_of
-from ..kinds.judging import judge
+from ..kinds.classifying import learn_on
+from ..kinds.growing import grown_classes, grown_target, new_classes, restore
 from ..kinds.trained import Trained
 from ..kinds.updating import Continuation, Old, UpdateOptions, check_enough, check_grows
 from ..train import Arrays, Trainer
@@ -131,7 +131,7 @@ def continued_sequences(
     Raises:
         DataError: columns are missing, a class is not known, or there are too few sequences.
     """
-    name, frame, options = source_name(source), read_table(source), old.options(wishes)
+    name, frame = source_name(source), read_table(source)
     target = Schema.from_json(schema.target).target
     assert target is not None
     check_present([*schema.needed, target.name], frame.columns, name)
@@ -143,33 +143,14 @@ def continued_sequences(
     schema = dataclasses.replace(schema, target=Schema((), (), target).to_json())
     found, classes = read_again(schema, frame, name)
     check_enough(len(found.steps), "sequences", name)
-    task, count = task_of(schema.classes), len(schema.classes)
+    options = old.options(wishes)
     everything = examples_of(found, classes, schema, options.balance)
-    data, test = (everything.take(rows) for rows in old.split(len(classes), wishes, classes))
+    learned, judged = (everything.take(rows) for rows in old.split(len(classes), wishes, classes))
     old.need_room(_least(schema.model, len(schema.names), schema.hidden))
     # Its statistics are overwritten by those of the file.
     network = SequenceClassifier(schema, np.zeros((2, len(schema.names))))
-    restore(network, old.saved.state())
-
-    def after(trainer: Trainer) -> dict[str, float]:
-        return judge(task, test.target, trainer.predict(test.inputs))
-
-    def result(trainer: Trainer) -> Trained:
-        example = {key: array[:2] for key, array in data.inputs.items()}
-        report = {"task": task, "target": target.name}
-        return Trained(trainer, network, example, schema.to_json(), options, report, None,
-                       schema.classes, trainer.output)  # fmt: skip
-
-    return Continuation(
-        network=network,
-        learned=data,
-        rows=(len(data), len(test)),
-        unit="sequences",
-        batch_size=options.batch_size or sequences.BATCH,
-        optimizer=old.optimizer(network),
-        training={"loss": "cross_entropy", "average": sequences.AVERAGE},
-        before=judge(task, test.target, for_classes(old.saved.predict(test.inputs), count)),
-        after=after,
-        result=result,
+    return learn_on(
+        old, network, schema, options, learned, judged, target=target.name, unit="sequences",
+        batch_size=options.batch_size or sequences.BATCH, average=sequences.AVERAGE,
         data={"rows": len(classes), "columns": len(schema.names)},
-    )
+    )  # fmt: skip

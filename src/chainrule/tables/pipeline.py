@@ -24,6 +24,7 @@ from ..errors import ConfigError, DataError, ModelFileError, TrainingError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
 from ..kinds.judging import class_weights, constant_prediction, judge
+from ..kinds.predictions import predictions
 from ..kinds.trained import Trained
 from ..losses import LOSSES
 from ..model_file import SavedModel
@@ -591,17 +592,9 @@ class TablePredictor:
             proba: the probability of each class, too.
             say: takes notes, such as categories that were never seen.
         """
-        import polars as pl
-
         parts = self._encoded(source, say)
         found = np.concatenate([self.saved.predict(columns_by_kind(rows)) for rows in parts])
-        if not self.classes:
-            return pl.DataFrame({"prediction": found})
-        names = np.array(self.classes, dtype=object)[found.argmax(axis=1)]
-        columns: dict[str, Any] = {"prediction": pl.Series(names.tolist(), dtype=pl.String)}
-        if proba:
-            columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
-        return pl.DataFrame(columns)
+        return predictions(found, self.classes, proba)
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer, for raw rows: (rows, features)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import Schema, infer_schema, read_table, source_name, split_indices
+from ..data import Schema, infer_schema, read_table, source_name
 from ..data.schema import check_present
 from ..errors import ConfigError, DataError, ModelFileError
 from ..kinds import fitting
 from ..kinds.beginning import begin, named_model
+from ..kinds.classifying import Classifier, three_parts
 from ..kinds.examples import (
     Examples,
     RawRow,
@@ -29,8 +29,10 @@ from ..kinds.examples import (
 from ..kinds.growing import task_of
 from ..kinds.judging import class_weights, constant_prediction, judge
 from ..kinds.optimizing import make_optimizer
+from ..kinds.predictions import predictions
 from ..kinds.trained import Trained
 from ..model_file import SavedModel
+from ..nn import Module
 from ..train import Arrays, Callback, Trainer
 from .classifier import ClassifierShape, encode_texts, naive_bayes
 from .grams import Grams
@@ -221,7 +223,8 @@ def train_classifier(
     begun = time.perf_counter()
     _check(options)
     found = read_labelled(source, options, say)
-    train, validation, test = _split(found, options)
+    few = 0.2 if len(found.texts) < 5000 else 0.1
+    train, validation, test = three_parts(found.target, options, "texts", test=few)
     texts = [found.texts[row] for row in train]
     schema = _adopted(_schema(texts, found, options), options)
     on_schema(schema)
@@ -232,42 +235,53 @@ def train_classifier(
     data, judges = (
         examples_of(found, rows, schema, options.balance, say) for rows in (train, validation)
     )
-    batch = min(options.batch_size or BATCH, len(train))
-    updates = math.ceil(len(train) / batch)
-    epochs = options.epochs or max(_EPOCHS, math.ceil(_UPDATES / updates))
-    optimizer = make_optimizer(
-        options, network, epochs * updates, lr=_RATES[schema.shape.model], weight_decay=0.01,
-        clip=None if schema.shape.model == "bag" else 1.0,
-    )  # fmt: skip
-    trainer = Trainer(
-        network, "cross_entropy", optimizer, metrics=["accuracy"], seed=options.seed,
-        callbacks=callbacks, progress=progress, backend=options.backend,
-    )  # fmt: skip
+    pace = fitting.Pace.of(options, len(train), batch_size=BATCH, epochs=_EPOCHS, steps=_UPDATES)
+    trainer = _trainer(network, schema.shape, pace, options, progress, callbacks)
     count = sum(p.size for p in network.parameters().values())
     say(
         f"a {schema.shape.model} with {count:,} parameters; {len(train):,} texts in batches of "
-        f"{batch}, {epochs} epochs; {len(validation):,} others choose the best weights"
+        f"{pace.batch_size}, {pace.epochs} epochs; {len(validation):,} others choose the best "
+        "weights"
     )
     with fitting.threads(options.threads):
-        failure = fitting.fit(trainer, data, validation=judges, epochs=epochs,
-                              batch_size=batch, patience=options.patience)  # fmt: skip
-        test_part = _test_texts(found, test, schema, options, say)
-        inputs, _ = encode_texts(test_part.texts, schema.words, schema.shape.context)
+        failure = fitting.fit(trainer, data, validation=judges, epochs=pace.epochs,
+                              batch_size=pace.batch_size,
+                              patience=options.patience)  # fmt: skip
+        judged = _test_texts(found, test, schema, options, say)
+        inputs, _ = encode_texts(judged.texts, schema.words, schema.shape.context)
         predicted = trainer.predict(inputs)
     task = task_of(found.classes)
     report = {
         "task": task,
         "target": options.target or "class",
         "unit": "texts",
-        "rows": {"train": len(train) + len(validation), "test": len(test_part.texts)},
-        "metrics": judge(task, test_part.target, predicted),
-        "baselines": _baselines(texts, found.target[train], test_part, task, len(found.classes)),
+        "rows": {"train": len(train) + len(validation), "test": len(judged.texts)},
+        "metrics": judge(task, judged.target, predicted),
+        "baselines": _baselines(texts, found.target[train], judged, task, len(found.classes)),
         "seconds": time.perf_counter() - begun,
         "data": {"kind": "text", "source": source_name(source), "rows": len(found.texts)},
     }
     example = {name: array[:2] for name, array in data.inputs.items()}
     return Trained(trainer, network, example, schema.to_json(), options, report, failure,
                    found.classes, trainer.output)  # fmt: skip
+
+
+def _trainer(
+    network: Module,
+    shape: ClassifierShape,
+    pace: fitting.Pace,
+    options: TextOptions,
+    progress: bool,
+    callbacks: tuple[Callback, ...],
+) -> Trainer:
+    optimizer = make_optimizer(
+        options, network, pace.steps, lr=_RATES[shape.model], weight_decay=0.01,
+        clip=None if shape.model == "bag" else 1.0,
+    )  # fmt: skip
+    return Trainer(
+        network, "cross_entropy", optimizer, metrics=["accuracy"], seed=options.seed,
+        callbacks=callbacks, progress=progress, backend=options.backend,
+    )  # fmt: skip
 
 
 def examples_of(
@@ -303,22 +317,6 @@ def _check(options: TextOptions) -> None:
         raise ConfigError("A bag is made of words or of characters.",
                           expected="--tokenizer word or character",
                           found="bpe", hint="Choose another --model, such as lstm.")  # fmt: skip
-
-
-def _split(found: Labelled, options: TextOptions) -> tuple[Array, Array, Array]:
-    """Rows that train, that choose the best weights, and that judge."""
-    rows = len(found.texts)
-    test = options.test if isinstance(options.test, float) else (0.2 if rows < 5000 else 0.1)
-    parts = (1.0,) if isinstance(options.test, str) else (1 - test, test)
-    if rows < 6:
-        raise DataError("There are too few texts to train and to judge.",
-                        expected="at least 6", found=str(rows))  # fmt: skip
-    first, *rest = split_indices(rows, parts, options.seed, stratify=found.target)
-    held = options.validation or 0.1
-    kept, validation = split_indices(
-        len(first), (1 - held, held), options.seed + 1, stratify=found.target[first]
-    )
-    return first[kept], first[validation], rest[0] if rest else np.array([], int)
 
 
 def _schema(texts: list[str], found: Labelled, options: TextOptions) -> ClassSchema:
@@ -412,18 +410,11 @@ def _baselines(
 # ---- use -----------------------------------------------------------------------------------------
 
 
-class TextClassifier:
+class TextClassifier(Classifier[ClassSchema]):
     """A saved model that tells the class of a text: a `chainrule.kinds.Predictor`."""
 
     def __init__(self, saved: SavedModel, path: str) -> None:
-        self.saved = saved
-        self.schema = ClassSchema.from_json(saved.schema, path)
-        self.record = saved.record
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self.schema.classes
+        super().__init__(saved, ClassSchema.from_json(saved.schema, path))
 
     def predict(
         self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
@@ -439,13 +430,8 @@ class TextClassifier:
         import polars as pl
 
         texts, names = self._read(source)
-        found = self._probabilities(texts, say)
-        best = [self.classes[i] for i in found.argmax(axis=1)]
-        columns: dict[str, Any] = {"file": names} if names else {}
-        columns["prediction"] = pl.Series(best, dtype=pl.String)
-        if proba:
-            columns |= {f"probability {c}": found[:, i] for i, c in enumerate(self.classes)}
-        return pl.DataFrame(columns)
+        told = predictions(self._probabilities(texts, say), self.classes, proba)
+        return told.insert_column(0, pl.Series("file", names)) if names else told
 
     def _read(self, source: Any) -> tuple[list[str], list[str]]:
         encoding = self.schema.encoding

@@ -12,15 +12,8 @@ import numpy as np
 from ..data import Schema, read_table, source_name
 from ..data.schema import check_present
 from ..errors import DataError
-from ..kinds.growing import (
-    for_classes,
-    grown_classes,
-    grown_target,
-    new_classes,
-    restore,
-    task_of,
-)
-from ..kinds.judging import judge
+from ..kinds.classifying import learn_on
+from ..kinds.growing import grown_classes, grown_target, new_classes
 from ..kinds.trained import Trained
 from ..kinds.updating import Continuation, Old, UpdateOptions, check_enough, check_grows
 from ..train import Arrays, Trainer
@@ -57,36 +50,15 @@ def continued_classes(
     schema = _grown(schema, source, wishes, say)
     found = labelled_by(schema, source, say)
     check_enough(len(found.texts), "texts", name)
-    options, task, count = old.options(wishes), task_of(schema.classes), len(schema.classes)
-    learned, judged = old.split(len(found.texts), wishes, found.target)
-    data, test = (
-        examples_of(found, rows, schema, options.balance, say) for rows in (learned, judged)
+    options = old.options(wishes)
+    learned, judged = (
+        examples_of(found, rows, schema, options.balance, say)
+        for rows in old.split(len(found.texts), wishes, found.target)
     )
-    network = schema.shape.build()
-    restore(network, old.saved.state())
-
-    def after(trainer: Trainer) -> dict[str, float]:
-        return judge(task, test.target, trainer.predict(test.inputs))
-
-    def result(trainer: Trainer) -> Trained:
-        example = {key: array[:2] for key, array in data.inputs.items()}
-        report = {"task": task, "target": old.report["target"]}
-        return Trained(trainer, network, example, schema.to_json(), options, report, None,
-                       schema.classes, trainer.output)  # fmt: skip
-
-    return Continuation(
-        network=network,
-        learned=data,
-        rows=(len(data), len(test)),
-        unit="texts",
-        batch_size=options.batch_size or BATCH,
-        optimizer=old.optimizer(network),
-        training={"loss": "cross_entropy"},
-        before=judge(task, test.target, for_classes(old.saved.predict(test.inputs), count)),
-        after=after,
-        result=result,
-        data={"rows": len(found.texts)},
-    )
+    return learn_on(
+        old, schema.shape.build(), schema, options, learned, judged, target=old.report["target"],
+        unit="texts", batch_size=options.batch_size or BATCH, data={"rows": len(found.texts)},
+    )  # fmt: skip
 
 
 def _grown(schema: ClassSchema, source: Any, wishes: UpdateOptions, say: Say) -> ClassSchema:
