@@ -71,6 +71,26 @@ SCHEDULES: list[tuple[str, str, dict[str, Any]]] = [
     ),
 ]
 
+#: Schedules of schedules: the parts as name and attributes.
+PARTS: list[tuple[str, str, list[tuple[str, dict[str, Any]]], dict[str, Any]]] = [
+    (
+        "SequentialLR",
+        "warm-up, cosine, decay",
+        [
+            ("LinearLR", {"start_factor": 0.1, "end_factor": 1.0, "total_iters": 8}),
+            ("CosineAnnealingLR", {"T_max": 20, "eta_min": 0.01}),
+            ("ExponentialLR", {"gamma": 0.9}),
+        ],
+        {"milestones": [8, 30]},
+    ),
+    (
+        "ChainedScheduler",
+        "a product of two",
+        [("StepLR", {"step_size": 12, "gamma": 0.3}), ("ExponentialLR", {"gamma": 0.97})],
+        {},
+    ),
+]
+
 PLATEAU: dict[str, dict[str, Any]] = {
     "basic": {
         "mode": "min",
@@ -110,12 +130,14 @@ def optimizer() -> torch.optim.Optimizer:
     return torch.optim.SGD([parameter], lr=LR)
 
 
-def rates(schedule: Any, metrics: list[float] | None = None) -> list[float]:
+def rates(
+    schedule: Any, given: torch.optim.Optimizer, metrics: list[float] | None = None
+) -> list[float]:
     """The rate of each update; the schedule moves on after it."""
     found = []
     for update in range(UPDATES):
-        found.append(schedule.optimizer.param_groups[0]["lr"])
-        schedule.optimizer.step()
+        found.append(given.param_groups[0]["lr"])
+        given.step()
         if update + 1 < UPDATES:  # OneCycleLR ends with its last update
             schedule.step(*([metrics[update]] if metrics else []))
     return found
@@ -131,15 +153,26 @@ def metric_sequence(mode: str) -> list[float]:
 def sequences() -> Iterator[dict[str, Any]]:
     for name, case, attrs in SCHEDULES:
         extra = {"cycle_momentum": False} if name in ("OneCycleLR", "CyclicLR") else {}
-        schedule = getattr(lr_scheduler, name)(optimizer(), **attrs, **extra)
-        yield {"name": name, "case": case, "lr": LR, "attrs": attrs, "rates": rates(schedule)}
+        given = optimizer()
+        schedule = getattr(lr_scheduler, name)(given, **attrs, **extra)
+        found = rates(schedule, given)
+        yield {"name": name, "case": case, "lr": LR, "attrs": attrs, "rates": found}
+    for name, case, parts, attrs in PARTS:
+        given = optimizer()
+        made = [getattr(lr_scheduler, part)(given, **options) for part, options in parts]
+        schedule = getattr(lr_scheduler, name)(
+            *((given, made) if name == "SequentialLR" else (made,)), **attrs
+        )
+        stored = [{"name": part, "attrs": options} for part, options in parts]
+        attrs, found = {"schedules": stored, **attrs}, rates(schedule, given)
+        yield {"name": name, "case": case, "lr": LR, "attrs": attrs, "rates": found}
     for case, attrs in PLATEAU.items():
-        metrics = metric_sequence(attrs["mode"])
+        metrics, given = metric_sequence(attrs["mode"]), optimizer()
         yield {
             "name": "ReduceLROnPlateau",
             "case": case,
             "lr": LR,
             "attrs": attrs,
             "metrics": metrics,
-            "rates": rates(lr_scheduler.ReduceLROnPlateau(optimizer(), **attrs), metrics),
+            "rates": rates(lr_scheduler.ReduceLROnPlateau(given, **attrs), given, metrics),
         }
