@@ -8,6 +8,7 @@ from ..ir.graph import Graph
 from ..ir.node import PLACEHOLDER, Node
 from ..ir.serialize import to_json
 from ..ir.types import Record
+from ..passes.rewrite import with_inputs
 from .explanation import numbers
 from .record import Step
 
@@ -87,9 +88,5 @@ def _with_new_parameters(step: Step) -> Node:
     for node in step.order:
         if node not in new:
             sources = tuple(new[source] for source in node.inputs)
-            new[node] = node
-            if sources != node.inputs:
-                new[node] = Node(
-                    node.op, sources, node.attributes, node.type, None, node.watched, node.origin
-                )
+            new[node] = with_inputs(node, sources)
     return new[step.loss]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..compile import trace
+from ..compile import Traced, trace
 from ..differentiate import pull_back
 from ..errors import ChainruleError, ConfigError, DataError, DerivativeError
 from ..ir.graph import Graph, topological_order
@@ -26,6 +26,7 @@ from ..nn import Module
 from ..ops import ones_like
 from ..optim import Optimizer
 from ..passes import eliminate_common_subexpressions
+from ..passes.rewrite import with_inputs
 from ..tensor import TRACE_BIT, Parameter, Tensor, Variable, as_tensor
 from .unroll import Unrolled
 
@@ -128,34 +129,12 @@ def record(
     _need_single_number(loss)
     leaves = _named_leaves(inputs)
     arguments = dict(zip([name for name, _ in leaves], graph.inputs, strict=False))
-    values: dict[Node, Any] = {
+    learned = _learned(optimizer, names)
+    read = dict(zip(graph.inputs[len(leaves) :], traced.variables, strict=True))
+    nodes, variables, values = _variables(read, learned, names)
+    values |= {
         node: as_tensor(leaf).numpy() for node, (_, leaf) in zip(graph.inputs, leaves, strict=False)
     }
-    by_variable: dict[int, Node] = {}
-    variables: dict[Node, str] = {}
-    rest = zip(graph.inputs[len(leaves) :], traced.variables, strict=True)
-    for number, (node, variable) in enumerate(rest):
-        by_variable[id(variable)] = node
-        variables[node] = names.get(id(variable)) or variable.name or f"w{number}"
-        values[node] = variable.numpy()
-    learned = _learned(optimizer, names)
-    if not learned:
-        raise ConfigError(
-            "There is nothing to learn.",
-            expected="a model with parameters that are not frozen",
-            hint="Make weights with cr.parameter(...), or unfreeze them.",
-        )
-    if not any(id(w) in by_variable for w in learned.values()):
-        raise ConfigError(
-            "The loss depends on nothing that the optimizer changes.",
-            expected="an optimizer of the parameters of this model",
-            found=", ".join(list(learned)[:6]),
-        )
-    nodes = {path: by_variable.get(id(w)) or placeholder(w.type, path, TRACE_BIT)
-             for path, w in learned.items()}  # fmt: skip
-    for path, w in learned.items():
-        values.setdefault(nodes[path], w.numpy())
-        variables.setdefault(nodes[path], path)
     targets = {n for n in arguments if any(_inside(n, one) for one in target)}
     given = [node for name, node in arguments.items() if name not in targets]
     floats = [node for node in given if node.type.is_float]
@@ -177,16 +156,48 @@ def record(
         kept_loops=unrolled.kept,
     )
     _update(step, optimizer, learned)
-    updated = step.update
-    sent = [contribution for _, _, contribution in flows]
-    evaluate([*step.order, *gradients.values(), *sent, *updated.given.values()], values)
-    # Of the update only results and shared numbers are kept: a large network has no room for more.
-    results = [*updated.new.values(), *updated.after.values()]
-    shared = [node for node in topological_order(results) if not node.type.shape]
-    keep = None if sum(w.size for w in learned.values()) <= _ALL_OF_UPDATE else {*results, *shared}
-    evaluate([*results, *shared], values, keep)
-    updated.loss = _loss_after(step)
+    _run(step)
     return step
+
+
+def _variables(
+    read: Mapping[Node, Variable], learned: Mapping[str, Parameter], names: Mapping[int, str]
+) -> tuple[dict[str, Node], dict[Node, str], dict[Node, Any]]:
+    """The nodes of what is learned, by path; of all variables the paths, and the values.
+
+    What the loss does not read gets a node, too: the optimizer may change it all the same.
+    """
+    of = {id(variable): node for node, variable in read.items()}
+    if not any(id(w) in of for w in learned.values()):
+        raise ConfigError(
+            "The loss depends on nothing that the optimizer changes.",
+            expected="an optimizer of the parameters of this model",
+            found=", ".join(list(learned)[:6]),
+        )
+    paths = {
+        node: names.get(id(variable)) or variable.name or f"w{number}"
+        for number, (node, variable) in enumerate(read.items())
+    }
+    values: dict[Node, Any] = {node: variable.numpy() for node, variable in read.items()}
+    nodes = {path: of.get(id(w)) or placeholder(w.type, path, TRACE_BIT)
+             for path, w in learned.items()}  # fmt: skip
+    for path, w in learned.items():
+        paths.setdefault(nodes[path], path)
+        values.setdefault(nodes[path], w.numpy())
+    return nodes, paths, values
+
+
+def _run(step: Step) -> None:
+    """Compute all that a step has, and the loss after it."""
+    update = step.update
+    sent = [contribution for _, _, contribution in step.flows]
+    evaluate([*step.order, *step.gradients.values(), *sent, *update.given.values()], step.values)
+    # Of the update only results and shared numbers are kept: a large network has no room for more.
+    results = [*update.new.values(), *update.after.values()]
+    shared = [node for node in topological_order(results) if not node.type.shape]
+    few = sum(node.type.size for node in step.parameters.values()) <= _ALL_OF_UPDATE
+    evaluate([*results, *shared], step.values, None if few else {*results, *shared})
+    update.loss = _loss_after(step)
 
 
 def _inside(name: str, prefix: str) -> bool:
@@ -226,8 +237,18 @@ def _named_leaves(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _learned(optimizer: Optimizer, names: Mapping[int, str]) -> dict[str, Parameter]:
-    """What the optimizer changes, by path."""
+    """What the optimizer changes, by path.
+
+    Raises:
+        ConfigError: there is no such thing.
+    """
     learned = {p: w for p, w in optimizer.parameters().items() if w.requires_grad}
+    if not learned:
+        raise ConfigError(
+            "There is nothing to learn.",
+            expected="a model with parameters that are not frozen",
+            hint="Make weights with cr.parameter(...), or unfreeze them.",
+        )
     return {names.get(id(w), p): w for p, w in learned.items()}
 
 
@@ -254,7 +275,6 @@ def _backward(
 def _update(step: Step, optimizer: Optimizer, learned: dict[str, Parameter]) -> None:
     """The fourth step, traced by itself and put behind the others."""
     own_paths = {id(w): path for path, w in optimizer.parameters().items()}
-
     step.update.own = {path: own_paths[id(w)] for path, w in learned.items()}
 
     def update(gradients: dict[str, Tensor], loss: Tensor) -> None:
@@ -262,41 +282,47 @@ def _update(step: Step, optimizer: Optimizer, learned: dict[str, Parameter]) -> 
 
     types = {own_paths[id(w)]: w.type for w in learned.values()}
     traced = trace(update, types, step.loss.type)
-    graph = traced.graph
+    names = {id(kept): name for name, kept in optimizer.buffers().items()}
+    new = _joined(step, traced, learned, names)
+    for node in traced.graph.nodes:
+        if node not in new:
+            new[node] = with_inputs(node, tuple(new[source] for source in node.inputs))
+    paths = {id(w): path for path, w in learned.items()}
+    outputs = traced.graph.outputs[len(traced.graph.outputs) - len(traced.assigned) :]
+    for variable, output in zip(traced.assigned, outputs, strict=True):
+        if id(variable) in paths:
+            step.update.new[paths[id(variable)]] = new[output]
+        else:
+            step.update.after[names.get(id(variable), variable.name or "state")] = new[output]
+
+
+def _joined(
+    step: Step, traced: Traced, learned: dict[str, Parameter], names: Mapping[int, str]
+) -> dict[Node, Node]:
+    """For each input of the traced update the node of the step that it gets.
+
+    Its inputs are the gradients, the loss if it is used, and the variables: parameters, and what
+    the optimizer remembers, which has no node in the step yet.
+    """
+    inputs = traced.graph.inputs
+    first = len(inputs) - len(traced.variables)
     new: dict[Node, Node] = {}
-    for node, (path, w) in zip(graph.inputs, learned.items(), strict=False):
+    for node, (path, w) in zip(inputs, learned.items(), strict=False):
         gradient = step.gradients.get(step.parameters[path])
         if gradient is None:  # the loss does not depend on it
             gradient = constant(np.broadcast_to(w.dtype.type(0), w.shape))
         new[node] = step.update.given[path] = gradient
-    count = len(learned)
-    if len(graph.inputs) - len(traced.variables) > count:
-        new[graph.inputs[count]] = step.loss
-    names = {id(kept): name for name, kept in optimizer.buffers().items()}
+    if first > len(learned):
+        new[inputs[len(learned)]] = step.loss
     places = {id(w): step.parameters[path] for path, w in learned.items()}
-    first = len(graph.inputs) - len(traced.variables)
-    for node, variable in zip(graph.inputs[first:], traced.variables, strict=True):
+    for node, variable in zip(inputs[first:], traced.variables, strict=True):
         if id(variable) in places:
             new[node] = places[id(variable)]
         else:
             name = names.get(id(variable), variable.name or "state")
             new[node] = step.update.before[name] = placeholder(node.type, name, TRACE_BIT)
             step.values[new[node]] = variable.numpy()
-    for node in graph.nodes:
-        if node not in new:
-            sources = tuple(new[source] for source in node.inputs)
-            new[node] = node
-            if sources != node.inputs:
-                new[node] = Node(
-                    node.op, sources, node.attributes, node.type, None, node.watched, node.origin
-                )
-    paths = {id(w): path for path, w in learned.items()}
-    outputs = graph.outputs[len(graph.outputs) - len(traced.assigned) :]
-    for variable, output in zip(traced.assigned, outputs, strict=True):
-        if id(variable) in paths:
-            step.update.new[paths[id(variable)]] = new[output]
-        else:
-            step.update.after[names.get(id(variable), variable.name or "state")] = new[output]
+    return new
 
 
 def evaluate(
@@ -309,7 +335,7 @@ def evaluate(
         values: what is known; it learns the others.
         keep: of what is new keep only these; everything without.
     """
-    order = _missing(wanted, values)
+    order = topological_order(wanted, values)
     uses = Counter(source for node in order for source in set(node.inputs))
     new = set(order)
     with np.errstate(all="ignore"):
@@ -330,24 +356,6 @@ def evaluate(
                 done = not uses[source] and source in new and source.op is not CONSTANT
                 if done and source not in (keep or ()):
                     del values[source]
-
-
-def _missing(wanted: Iterable[Node], values: dict[Node, Any]) -> list[Node]:
-    """The nodes without values that the wanted ones need, inputs first."""
-    order: list[Node] = []
-    done: set[Node] = set()
-    stack = [(node, False) for node in reversed(list(wanted))]
-    while stack:
-        node, inputs_are_done = stack.pop()
-        if node in done or node in values:
-            continue
-        if inputs_are_done or not node.inputs:
-            done.add(node)
-            order.append(node)
-            continue
-        stack.append((node, True))
-        stack.extend((source, False) for source in reversed(node.inputs))
-    return order
 
 
 def _out_of_range(node: Node, operands: list[Any], found: str) -> ChainruleError:

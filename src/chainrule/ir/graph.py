@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from ..errors import ChainruleError
 from .node import CONSTANT, PLACEHOLDER, Node
 
 
-def topological_order(outputs: Iterable[Node]) -> list[Node]:
+def topological_order(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
     """Every node that the outputs depend on, inputs before their users.
+
+    Nodes that are known, and what only they depend on, are left out.
 
     Iterative, so that a graph may be deeper than Python's stack.
     """
@@ -19,7 +21,7 @@ def topological_order(outputs: Iterable[Node]) -> list[Node]:
     stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
     while stack:
         node, inputs_are_done = stack.pop()
-        if node in done:
+        if node in done or node in known:
             continue
         if inputs_are_done or not node.inputs:
             done.add(node)

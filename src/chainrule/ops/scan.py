@@ -316,10 +316,6 @@ def _decay(carry: Any, x: Any) -> Any:
     return new, new * x
 
 
-def _pair(carry: Any, x: Any) -> Any:
-    return {"h": carry["h"] * x["a"] + x["b"], "n": carry["n"] + 1}, None
-
-
 @function(
     lambda: [
         Sample((_decay, reals(2), reals(3, 2, seed=1))),

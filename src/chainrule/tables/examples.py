@@ -12,12 +12,11 @@ from ..errors import DataError
 from ..kinds.examples import Examples, RawRow, check_rows, no_target, said
 from ..losses import LOSSES
 from ..model_file import SavedModel
-from ..nn import Module
 from ..ops import log
 from ..optim import Optimizer
 from ..tensor import Tensor
 from .features import columns_by_kind
-from .network import ScaledTarget, TableNetwork
+from .network import ScaledTarget, TableNetwork, TrainedNetwork
 from .pipeline import LOSS_OF, Job, member_loss
 from .previous import Previous
 from .recipe import choose, make_optimizer
@@ -27,24 +26,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
-
-
-class _Training(Module):
-    """The network of a table with its preprocessing, up to what the loss takes.
-
-    Args:
-        network: trained.
-        scale: of a regression's target; None for classes.
-    """
-
-    def __init__(self, network: TableNetwork, scale: ScaledTarget | None) -> None:
-        self.network = network
-        self.scale = scale
-
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Encoded columns by kind → (members, rows, outputs)."""
-        z: Tensor = self.network(self.network.features(inputs))
-        return z
 
 
 def rows_of_table(
@@ -77,7 +58,7 @@ def rows_of_table(
             _raw_row(number, place, previous, frame, encoded, predictions[place])
             for place, number in enumerate(rows)
         ),
-        _Training(trained.network, trained.scale),
+        TrainedNetwork(trained.network, trained.scale),
         lambda whole: _optimizer(previous, whole.network),
         _labels(previous.schema),
         _story(previous, trained.network),

@@ -294,8 +294,8 @@ def _skewness(y: Array) -> float:
     return float((((y - y.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
 
 
-class TableModel(Module):
-    """Raw encoded rows → predictions: numbers in the target's unit, or class probabilities.
+class TrainedNetwork(Module):
+    """Raw encoded rows → what the loss takes: the network with its preprocessing.
 
     Args:
         network: trained.
@@ -307,8 +307,17 @@ class TableModel(Module):
         self.scale = scale
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Encoded columns by kind → (members, rows, outputs)."""
+        z: Tensor = self.network(self.network.features(inputs))
+        return z
+
+
+class TableModel(TrainedNetwork):
+    """Raw encoded rows → predictions: numbers in the target's unit, or class probabilities."""
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Encoded columns by kind → (rows,) float64 numbers, or (rows, classes) probabilities."""
-        return self.output(self.network(self.network.features(inputs)))
+        return self.output(super().forward(inputs))
 
     def output(self, z: Tensor) -> Tensor:
         """The members' answers (members, rows, outputs) → the average of their predictions."""
