@@ -64,8 +64,8 @@ class MultiHeadAttention(Module):
     A call takes queries (rows, n, embed_dim), keys (rows, m, kdim) and values (rows, m, vdim);
     without them the queries stand for all three (self-attention). ``mask`` is broadcast to (rows,
     heads, n, m): truth values, true where a query may look, or numbers that are added to the
-    scores. To hide padding, give a mask (rows, 1, 1, m), which takes little memory and saves the work
-    for what is hidden at the end. A query that may look nowhere gets zeros from every head.
+    scores. To hide padding, give a mask (rows, 1, 1, m): it takes little memory and saves the
+    work for what is hidden at the end. A query that may look nowhere gets zeros from every head.
     ``causal`` hides what is after a query.
 
     With a ``cache`` (of `cache`) the queries are the positions that follow those in it; they look
