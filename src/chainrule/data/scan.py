@@ -17,6 +17,7 @@ import numpy as np
 
 from chainrule.errors import DataError
 
+from .delimited import sniff
 from .table import read_table, source_name
 
 if TYPE_CHECKING:
@@ -116,8 +117,6 @@ class TableScan:
 
     def _begin_text(self) -> None:
         """Find out how the text is written: encoding, header and separator."""
-        from .table import _sniff
-
         self._encoding = self._find_encoding()
         first = next(self._blocks(0), b"")
         mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
@@ -132,7 +131,7 @@ class TableScan:
         self._start = end
         self._lines_before = first.count(b"\n", 0, end)
         text = first[begin:].decode(self._encoding, errors="replace").replace("\r\n", "\n")
-        self._separator = _sniff(text) or "\x1f"
+        self._separator = sniff(text) or "\x1f"
 
     def _find_encoding(self) -> str:
         decoder = codecs.getincrementaldecoder("utf-8")()
