@@ -149,3 +149,43 @@ def test_other_uses_of_picked_rows(function):
     r = np.random.default_rng(1)
     arrays = [r.normal(size=(2, 2)), r.normal(size=(2, 3)), r.integers(0, 2, (4, 5))]
     names(function, *arrays)
+
+
+TABLE = np.arange(12.0).reshape(4, 3)
+PLACES = np.array([1, 3, 1])
+
+
+@pytest.mark.parametrize(
+    ("function", "left"),
+    [
+        (lambda x, u: x + cr.scatter_add(cr.zeros_like(x), PLACES, u), ["scatter_add"]),
+        (lambda x, u: cr.scatter_add(cr.zeros_like(x), PLACES, u) + x, ["scatter_add"]),
+        (
+            lambda x, u: x - cr.scatter_add(cr.zeros_like(x), PLACES, u),
+            ["negative", "scatter_add"],
+        ),
+        (
+            lambda x, u: cr.scatter_add(cr.zeros_like(x), PLACES, u) - x,
+            ["negative", "scatter_add"],
+        ),
+    ],
+)
+def test_what_is_added_to_zeros_first(function, left):
+    updates = np.random.default_rng(0).normal(size=(3, 3))
+    assert names(function, TABLE, updates) == left
+
+
+def test_zeros_that_others_read_stay():
+    def function(x, u):
+        rows = cr.scatter_add(cr.zeros_like(x), PLACES, u)
+        return x + rows, rows
+
+    updates = np.random.default_rng(0).normal(size=(3, 3))
+    assert {"add", "scatter_add"} <= set(names(function, TABLE, updates))
+
+
+def test_the_gradient_of_a_cross_entropy_has_no_zeros():
+    def function(z):
+        return cr.grad(lambda z: cr.losses.cross_entropy(z, np.array([2, 0, 1, 1])))(z)
+
+    assert names(function, TABLE)[-1] == "add_along_axis"

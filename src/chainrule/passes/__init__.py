@@ -10,6 +10,7 @@ from .loops import tidy_loops
 from .masks import reuse_results
 from .picks import pick_late
 from .simplify import simplify
+from .sums import add_at_once
 
 __all__ = ["eliminate_common_subexpressions", "optimize", "reuse_results", "simplify"]
 
@@ -34,7 +35,7 @@ def optimize(graph: Graph) -> Graph:
     if any(node.op is PART for node in graph.nodes):
         graph = _shared(tidy_loops(graph, optimize))
         graph = _shared(tidy_loops(keep_results(graph), optimize))
-    return eliminate_common_subexpressions(reuse_results(graph))
+    return eliminate_common_subexpressions(add_at_once(reuse_results(graph)))
 
 
 def _shared(graph: Graph) -> Graph:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...ir.graph import Graph, topological_order
 from ...ir.node import PART, Node
@@ -18,7 +19,7 @@ from ...passes.rewrite import copy, make, rewrite, with_inputs
 from .chunks import by_chunks
 from .expressions import rule
 from .kernel import REDUCTIONS, Kernel, operands
-from .kernels import SPECIAL, WITH_BODY, may_stop
+from .kernels import SPECIAL, WITH_BODY, may_stop, places_of
 from .kernels.product import is_in_one, product_of
 from .merge import CHEAP, merge
 from .pointwise import as_product
@@ -29,6 +30,9 @@ from .views import VIEWS, View, through, whole
 LEAVES = frozenset({"constant", "placeholder", "part"})
 #: Computed again rather than stored.
 _QUICK = CHEAP | {"add", "subtract", "multiply", "where"}
+
+#: So many bytes more are worth nothing.
+_LITTLE = 64
 
 
 @dataclass
@@ -230,8 +234,7 @@ def _order(
                 source = kernel_of.get(view.base)
                 if source is not None and source is not kernel:
                     before[kernel].add(source)
-    stops = {kernel_of[node] for node in guards}
-    stops |= {kernel for kernel in kernels if may_stop(kernel.nodes[0])}
+    stops = {kernel_of[node] for node in guards} | _may_stop(kernels, views)
     overwritten: dict[Node, Node] = {}
     for old, new in donated.items():
         writer = kernel_of[new]
@@ -244,6 +247,24 @@ def _order(
     place = {node: number for number, node in enumerate(nodes)}
     memory = _Memory(kernels, views, outputs)
     return _topological(kernels, before, place, memory), overwritten
+
+
+def _may_stop(kernels: list[Kernel], views: dict[Node, View]) -> set[Kernel]:
+    """The kernels that may stop the program; of those that look at the same numbers, the first.
+
+    So the gradient of an embedding, which comes last, need not be waited for.
+    """
+    found: dict[Any, Kernel] = {}
+    for kernel in kernels:
+        node = kernel.nodes[0]
+        if not may_stop(node):
+            continue
+        key: Any = kernel
+        if node.op.name not in WITH_BODY:
+            indices = operands(node, views)[1]
+            key = (indices.base if indices.whole else indices, places_of(node))
+        found.setdefault(key, kernel)
+    return set(found.values())
 
 
 def _depends(kernel: Kernel, on: Kernel, before: dict[Kernel, set[Kernel]]) -> bool:
@@ -267,7 +288,8 @@ def _topological(
     """Sources first, otherwise in the order of the graph, but at once what frees memory.
 
     So the gradient of a weight is computed as soon as it can be, and used up by the weight's
-    update, rather than that all of them, or what they are computed from, wait for the end.
+    update, rather than that all of them, or what they are computed from, wait for the end. What
+    takes next to nothing comes at once, too, for updates wait for single numbers.
     """
     waiting = {kernel: len(sources) for kernel, sources in before.items()}
     after: dict[Kernel, list[Kernel]] = {kernel: [] for kernel in kernels}
@@ -278,7 +300,8 @@ def _topological(
     rank = {kernel: number for number, kernel in by_rank.items()}
     ready = [rank[kernel] for kernel in kernels if not waiting[kernel]]
     heapq.heapify(ready)
-    freeing: list[int] = []
+    freeing = [number for number in ready if memory.growth(by_rank[number]) <= _LITTLE]
+    heapq.heapify(freeing)
     order: list[Kernel] = []
     done: set[Kernel] = set()
     while ready:
@@ -295,7 +318,7 @@ def _topological(
                 heapq.heappush(ready, rank[later])
                 changed.append(later)
         for other in changed:
-            if other not in done and not waiting[other] and memory.growth(other) <= 0:
+            if other not in done and not waiting[other] and memory.growth(other) <= _LITTLE:
                 heapq.heappush(freeing, rank[other])
     assert len(order) == len(kernels)
     return order

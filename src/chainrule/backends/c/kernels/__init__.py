@@ -38,3 +38,10 @@ def may_stop(node: Node) -> bool:
     if node.op.name in WITH_BODY:
         return any(map(may_stop, node.attributes["body"].nodes))
     return node.op.name in MAY_STOP
+
+
+def places_of(node: Node) -> int:
+    """How many places there are for the indices, the second operand, of a node that may stop."""
+    if node.op.name == "scatter_bag":
+        return int(node.attributes["rows"])
+    return int(node.inputs[0].type.shape[node.attributes.get("axis", 0)])
