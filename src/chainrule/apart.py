@@ -189,8 +189,9 @@ class _Rows:
             raise _MeetError
         for source, axis in zip(node.inputs, given, strict=True):
             shape = source.type.shape
+            own = axis == first and len(shape) == rank
             shared = axis is None and (len(shape) < rank or shape[0] == 1)
-            if axis != first and not shared:
+            if not (own or shared):
                 raise _MeetError
         return [first, first]
 
