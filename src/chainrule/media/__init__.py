@@ -6,7 +6,8 @@
 from .chance import uniform
 from .files import Files, Look
 from .options import MediaOptions
-from .pipeline import MediaPredictor, MediaResult, Medium, Plan, train_files
+from .pipeline import MediaResult, Medium, Plan, train_files
+from .predictor import MediaPredictor
 from .reading import Reader
 from .update import continued
 

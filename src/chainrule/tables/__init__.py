@@ -1,7 +1,8 @@
 """From a table of raw rows to a trained model that takes raw rows."""
 
 from .options import TableOptions
-from .pipeline import TablePredictor, TableResult, train_table
+from .pipeline import TableResult, train_table
+from .predictor import TablePredictor
 from .update import continuation
 
 #: As a kind of data; see `chainrule.kinds`.
