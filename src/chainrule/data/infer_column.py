@@ -1,0 +1,261 @@
+"""What a column means, by its values, by its name, and by how the other columns are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from . import cells
+from .cells import PLAIN, Notation
+from .schema import Column, Dropped, Kind
+from .seen import FEW_ROWS, Conventions, Seen, choose_notation, month_first, shown
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_IDENTIFIER = re.compile(
+    r"(?:^|_)(?:id|ids|uid|uuid|guid|key|pk|rowid|rownames|identifier)$"
+    r"|^(?:index|idx|nr|no|row|unnamed_0)$"
+    r"|^(?:customer|user|client|order|product|item|store|passenger|transaction|session|employee"
+    r"|patient|student|account|device|record|house|object)id$"
+)
+_CODE = re.compile(
+    r"(?:^|_)(?:zip|zipcode|postcode|postalcode|plz|code|fips|naics|sic|icd|cpt|sku|ean|upc|isbn"
+    r"|type|kind|category|region|district|segment|cluster|department|dept)$"
+)
+_DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when)(?:$|_)|date$")
+
+
+def decide(
+    column: Seen, conventions: Conventions, forced: str | None, max_categories: int, source: str
+) -> Column | Dropped:
+    """What a column is, or why it is left out.
+
+    Raises:
+        DataError: it cannot be read as what it was asked to be.
+    """
+    if column.values is None:
+        return Dropped(column.name, "nested", "holds lists or objects, not single values")
+    if not column.present:
+        return Dropped(column.name, "missing", "every value is missing")
+    if len(column.distinct) == 1 and not column.missing:
+        return Dropped(column.name, "constant", f"every row holds {column.distinct[0]!s:.40}")
+    if forced:
+        return _forced(column, conventions, forced, max_categories, source)
+    return _found(column, conventions, max_categories)
+
+
+def _found(column: Seen, conventions: Conventions, max_categories: int) -> Column | Dropped:
+    if cells.are_booleans(column.distinct):
+        both = " and ".join(sorted(map(shown, column.distinct.to_list())))
+        return Column(column.name, "boolean", _with_missing(f"two values, {both}", column))
+    if column.is_moments:
+        return Column(
+            column.name, "date", _with_missing(f"dates, {_span(column.distinct)}", column)
+        )
+    if not column.is_text:
+        return _found_numbers(column, None, "", max_categories)
+    if column.notations:
+        notation, how = choose_notation(column.notations, column, conventions)
+        return _found_numbers(column, notation, how, max_categories)
+    if column.date_formats:
+        return _found_dates(column, *_choose_format(column.date_formats, column, conventions))
+    return _found_text(column, max_categories)
+
+
+def _forced(
+    column: Seen, conventions: Conventions, kind: str, max_categories: int, source: str
+) -> Column:
+    reason, notation, date_format = f"{kind}, as asked", None, None
+    if kind == "category":
+        return _category(column, reason, max_categories)
+    if kind == "boolean":
+        read = cells.read_booleans(column.distinct)
+    elif kind == "numeric":
+        if column.is_text:
+            options = cells.fitting_notations(column.distinct, column.counts, 0.5) or [PLAIN]
+            notation, how = choose_notation(options, column, conventions)
+            reason += how
+        read = cells.read_numbers(column.distinct, notation or PLAIN)
+    else:
+        kind, _, given = kind.partition(":")
+        date_format = given or None
+        if not given and not column.is_moments:
+            text = cells.read_categories(column.distinct)
+            formats = cells.fitting_date_formats(text, column.counts, 0.5)
+            if formats:
+                date_format, how = _choose_format(formats, column, conventions)
+                reason += f", {how}"
+        read = cells.read_dates(column.distinct, date_format)
+    readable = int(column.counts.filter(read.is_not_null()).sum())
+    if readable * 2 < column.present:
+        unread = column.distinct.filter(read.is_null()).head(3).to_list()
+        raise DataError(
+            f"Column {column.name!r} cannot be read as {kind}.",
+            where=f"{source}, column {column.name!r}",
+            expected=f"values of kind {kind}"
+            + (f", written as {date_format}" if date_format else ""),
+            found=f"{', '.join(map(repr, unread))} "
+            f"({column.present - readable:,} of {column.present:,} values)",
+            hint="give it another kind, or let it be found",
+        )
+    return Column(column.name, cast(Kind, kind), reason, notation, date_format)
+
+
+def _with_missing(text: str, column: Seen) -> str:
+    return f"{text}; {column.missing:,} missing" if column.missing else text
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def _found_numbers(
+    column: Seen, notation: Notation | None, how: str, max_categories: int
+) -> Column | Dropped:
+    read = cells.read_numbers(column.distinct, notation or PLAIN)
+    finite = read.is_finite().fill_null(False)
+    values = np.unique(read.filter(finite).to_numpy())
+    if not len(values):
+        return Dropped(column.name, "missing", "every value is infinite or missing")
+    if len(values) == 1 and column.counts.filter(finite).sum() == column.present + column.missing:
+        return Dropped(column.name, "constant", f"every row holds {values[0]:g}")
+    if (values == np.floor(values)).all():
+        decided = _found_codes(column, values, max_categories)
+        if decided is not None:
+            return decided
+    reason = (
+        f"numbers, {len(values):,} distinct, "
+        f"{shown(float(values[0]))} to {shown(float(values[-1]))}{how}"
+    )
+    infinite = int(column.counts.filter(read.is_infinite().fill_null(False)).sum())
+    if infinite:
+        reason += f"; {infinite:,} infinite, taken as missing"
+    unread = column.tally.filter(read.is_null())
+    if unread.height:
+        samples = ", ".join(repr(value) for value in unread["value"].head(3).to_list())
+        reason += f"; {unread['rows'].sum():,} not numbers, taken as missing: {samples}"
+    return Column(column.name, "numeric", _with_missing(reason, column), notation)
+
+
+def _found_codes(
+    column: Seen, values: NDArray[np.float64], max_categories: int
+) -> Column | Dropped | None:
+    """Whole numbers that are no quantities: dates, codes, identifiers. None if nothing says so."""
+    distinct, rows = len(values), column.present
+    if values[0] >= 1900_01_01 and values[-1] <= 2100_12_31:
+        # One whole number in 27 of this range is a date: ten that all are do not come by chance.
+        moments = cells.read_dates(column.distinct, "%Y%m%d")
+        if moments.null_count() == 0 and (distinct >= 10 or _DATE.search(column.words)):
+            return _found_dates(column, "%Y%m%d", "dates written as %Y%m%d")
+    how_often = f"{distinct:,} distinct whole numbers in {rows:,} rows"
+    zeros = column.is_text and bool(column.distinct.str.contains(r"^0\d+$").any())
+    identifier = _IDENTIFIER.search(column.words)
+    if zeros or identifier or _CODE.search(column.words):
+        why = "written with leading zeros" if zeros else f"and called {column.name!r}"
+        if distinct * 2 > rows and (identifier or rows >= FEW_ROWS):
+            return Dropped(column.name, "identifier", f"{how_often}, {why}")
+        return _category(column, f"codes, no quantity: {how_often}, {why}", max_categories)
+    return None
+
+
+def counts_rows(column: Seen) -> bool:
+    """Is it 0, 1, 2, … or 1, 2, 3, … down the table?"""
+    if column.values is None or column.missing or column.is_moments:
+        return False
+    if len(column.values) < FEW_ROWS:
+        return False
+    for part in (column.values.head(3), column.values):
+        numbers = cells.read_numbers(part).to_numpy()
+        if numbers[0] not in (0, 1) or (numbers != np.arange(len(part)) + numbers[0]).any():
+            return False
+    return True
+
+
+# ---------------------------------------------------------------- dates
+
+
+def _choose_format(
+    formats: Sequence[str], column: Seen, conventions: Conventions
+) -> tuple[str, str]:
+    """One of the fitting formats, and words on how the dates are written."""
+    if month_first(formats) is not None or len(formats) == 1:
+        return formats[0], f"dates written as {formats[0]}"
+    why = "as in other columns"
+    day_first = conventions.day_first
+    if day_first is None:
+        # Rows are often in the order of time: the reading in which they are is the right one.
+        why = "in which the rows are in order"
+        ordered = {text for text in formats if _is_ordered(column, text)}
+        orders = {_is_day_first(text) for text in ordered}
+        day_first = orders.pop() if len(orders) == 1 else None
+    chosen = next((text for text in formats if _is_day_first(text) == day_first), formats[0])
+    if day_first is None:
+        settle = f"kinds={{{column.name!r}: 'date:FORMAT'}}"
+        why = f"day and month not settled by the data; {settle} settles it"
+    return chosen, f"dates written as {chosen} ({why})"
+
+
+def _is_day_first(date_format: str) -> bool:
+    return date_format.startswith("%d")
+
+
+def _is_ordered(column: Seen, date_format: str) -> bool:
+    assert column.values is not None
+    moments = cells.read_dates(column.values.drop_nulls(), date_format).drop_nulls()
+    return len(moments) > 2 and (moments.is_sorted() or moments.is_sorted(descending=True))
+
+
+def _found_dates(column: Seen, date_format: str, how: str) -> Column:
+    moments = cells.read_dates(column.distinct, date_format)
+    reason = f"{how}, {_span(moments)}"
+    unread = column.tally.filter(moments.is_null())
+    if unread.height:
+        samples = ", ".join(repr(value) for value in unread["value"].head(3).to_list())
+        reason += f"; {unread['rows'].sum():,} not dates, taken as missing: {samples}"
+    return Column(column.name, "date", _with_missing(reason, column), date_format=date_format)
+
+
+def _span(moments: pl.Series) -> str:
+    first, last = (cast(datetime, moment) for moment in (moments.min(), moments.max()))
+    whole_days = (moments.drop_nulls().cast(_int64()) % 86_400_000_000 == 0).all()
+    shape = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
+    return f"{first:{shape}} to {last:{shape}}"
+
+
+# ---------------------------------------------------------------- text
+
+
+def _found_text(column: Seen, max_categories: int) -> Column | Dropped:
+    distinct, rows = len(column.distinct), column.present
+    how_often = f"{distinct:,} distinct in {rows:,} rows"
+    words = cast(float, column.distinct.head(10_000).str.count_matches(r"\S+").mean())
+    if words >= 3 and distinct > 0.5 * rows and rows >= FEW_ROWS / 4:
+        return Dropped(column.name, "text", f"free text, {words:.0f} words on average, {how_often}")
+    if words >= 5 and distinct > max(0.1 * rows, 50):
+        return Dropped(column.name, "text", f"free text, {words:.0f} words on average, {how_often}")
+    named = _IDENTIFIER.search(column.words)
+    if distinct > 0.5 * rows and (rows >= FEW_ROWS or (named and distinct == rows)):
+        if named or distinct > 0.95 * rows:
+            return Dropped(column.name, "identifier", f"nearly every row has its own, {how_often}")
+        return Dropped(
+            column.name, "text", f"too many different values to be categories, {how_often}"
+        )
+    return _category(column, f"text, {distinct:,} distinct", max_categories)
+
+
+def _category(column: Seen, reason: str, max_categories: int) -> Column:
+    if len(column.distinct) > max_categories:
+        reason += f"; the {max_categories:,} most frequent are kept apart, the rest is 'other'"
+    return Column(column.name, "category", _with_missing(reason, column))
+
+
+def _int64() -> type[pl.Int64]:
+    import polars as pl
+
+    return pl.Int64

@@ -1,0 +1,174 @@
+"""What a column means as a target: numbers or classes, and whether it can be learned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from . import cells
+from .cells import PLAIN
+from .schema import Schema, Target
+from .seen import FEW_ROWS, Conventions, Seen, choose_notation, shown
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# An integer target with at most so many values, each in so many rows on average, is one of classes.
+MOST_CLASSES, ROWS_PER_CLASS = 20, 5
+
+
+def meaning_of(column: Seen, conventions: Conventions, task: str | None, where: str) -> Target:
+    """The target that a column is.
+
+    Raises:
+        DataError: it holds nothing that can be predicted.
+    """
+    if column.values is None:
+        raise DataError(
+            "The target holds lists or objects.",
+            where=where,
+            expected="one number or class a row",
+            found="several values in a cell",
+        )
+    if not column.present:
+        raise DataError(
+            "The target has no values.",
+            where=where,
+            expected="a number or class in at least 2 rows",
+            found=f"{column.missing:,} missing values",
+            hint="is it the right column?",
+        )
+    if _is_regression(column, task, where):
+        return _regression(column, conventions)
+    return _classes(column, where)
+
+
+def learnable_rows(
+    target: Target, frame: pl.DataFrame, source: str
+) -> tuple[pl.DataFrame, list[str]]:
+    """The rows that have a target, and notes.
+
+    Raises:
+        DataError: they are too few, or all alike.
+    """
+    values = Schema((), (), target).read_target(frame, source)
+    known = values >= 0 if target.classes else ~np.isnan(values)
+    _check_learnable(values[known], target, f"{source}, column {target.name!r}")
+    notes = []
+    lost = int((~known).sum())
+    if lost:
+        rows = "row has" if lost == 1 else "rows have"
+        notes.append(f"{lost:,} {rows} no usable target ({target.name}) and will not be used")
+    if target.classes:
+        counts = np.bincount(values[known])
+        rare = [label for label, count in zip(target.classes, counts, strict=True) if count == 1]
+        if rare:
+            of = f"class {rare[0]!r} has" if len(rare) == 1 else f"{len(rare)} classes have"
+            notes.append(f"{of} one row only; it is used for training, never for testing")
+    return frame.filter(known), notes
+
+
+def _is_regression(column: Seen, task: str | None, where: str) -> bool:
+    if task not in (None, "regression", "classification"):
+        raise DataError(
+            "This task is not known.", expected="regression or classification", found=str(task)
+        )
+    if task == "classification":
+        return False
+    if column.is_moments or (column.date_formats and task is None):
+        raise DataError(
+            "The target holds dates, which cannot be predicted yet.",
+            where=where,
+            expected="numbers or classes",
+            found=", ".join(f"{value!s}" for value in column.distinct.head(3).to_list()),
+            hint="turn it into a number, such as days from a fixed date",
+        )
+    is_number = bool(column.notations) if column.is_text else column.distinct.dtype != _boolean()
+    if task == "regression":
+        if not is_number:
+            raise DataError(
+                "A regression needs a target of numbers.",
+                where=where,
+                expected="numbers",
+                found=", ".join(map(shown, column.distinct.head(3).to_list())),
+                hint="leave the task out, or ask for a classification",
+            )
+        return True
+    return is_number and not _are_class_numbers(column)
+
+
+def _are_class_numbers(column: Seen) -> bool:
+    notation = column.notations[0] if column.is_text else PLAIN
+    read = cells.read_numbers(column.distinct, notation)
+    if read.null_count():  # words among the numbers: classes if few
+        return len(column.distinct) <= MOST_CLASSES and column.present >= ROWS_PER_CLASS * len(read)
+    values = np.unique(read.filter(read.is_finite()).to_numpy())
+    if (values != np.floor(values)).any():
+        return False
+    if tuple(values) in ((0, 1), (-1, 1), (1, 2)):
+        return True
+    return len(values) <= MOST_CLASSES and column.present >= ROWS_PER_CLASS * len(values)
+
+
+def _regression(column: Seen, conventions: Conventions) -> Target:
+    notation, how = None, ""
+    if column.is_text:
+        notation, how = choose_notation(column.notations, column, conventions)
+    reason = f"numbers, {len(column.distinct):,} distinct{how}: a regression"
+    return Target(column.name, "regression", reason, notation)
+
+
+def _classes(column: Seen, where: str) -> Target:
+    text = cells.read_categories(column.distinct).unique()
+    rows = column.present
+    if rows >= FEW_ROWS and len(text) * 2 > rows:
+        raise DataError(
+            "The target has nearly as many classes as rows.",
+            where=where,
+            expected="a few classes, each in several rows, or numbers",
+            found=f"{len(text):,} different values in {rows:,} rows, as {text.sort()[0]!r:.40}",
+            hint="is it the right column? Identifiers and free text cannot be predicted",
+        )
+    numbers = text.cast(_float64(), strict=False)
+    order = numbers if numbers.null_count() == 0 else text
+    classes = tuple(text.gather(order.arg_sort()).to_list())
+    names = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
+    what = "text" if column.is_text and numbers.null_count() else f"{len(classes)} values"
+    reason = f"{what} in {rows:,} rows: {len(classes)} classes ({names})"
+    return Target(
+        column.name, "binary" if len(classes) == 2 else "multiclass", reason, None, classes
+    )
+
+
+def _check_learnable(values: NDArray[Any], target: Target, where: str) -> None:
+    if len(values) < 2:
+        raise DataError(
+            "There are too few rows to learn from.",
+            where=where,
+            expected="at least 2 rows with a target",
+            found="1 row" if len(values) else "no row",
+        )
+    if len(np.unique(values)) == 1:
+        one = f"{target.classes[0]!r}" if target.classes else f"{values[0]:g}"
+        raise DataError(
+            "The target has one class only." if target.classes else "The target is constant.",
+            where=where,
+            expected="at least two different values",
+            found=f"{one} in all {len(values):,} rows",
+            hint="there is nothing to learn: is it the right column?",
+        )
+
+
+def _boolean() -> type[pl.Boolean]:
+    import polars as pl
+
+    return pl.Boolean
+
+
+def _float64() -> type[pl.Float64]:
+    import polars as pl
+
+    return pl.Float64
