@@ -19,7 +19,7 @@ FLOORS = [
     {"provenance", "background"},
     {"tensor", "tree", "capture"},
     {"ops"},
-    {"differentiate"},
+    {"differentiate", "gradient_check"},
     {"passes"},
     {"backends", "numerics"},
     {"compile"},

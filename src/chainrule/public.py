@@ -22,8 +22,9 @@ from . import (
     text,
 )
 from .compile import compile, trace
-from .differentiate import check_grad, grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .differentiate import grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .explain import Explanation, explain
+from .gradient_check import check_grad
 from .model_file import SavedModel, load, save
 from .tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
 from .train import AdversarialStep, Callback, History, Trainer, transfer

@@ -51,15 +51,7 @@ def next_rows(
     """
     import polars as pl
 
-    chosen = strategy or ("margin" if predictor.classes else "coreset")
-    if chosen not in STRATEGIES:
-        raise ConfigError(f"Unknown strategy {chosen!r}.", expected=", ".join(STRATEGIES))
-    if chosen in ("entropy", "margin") and not predictor.classes:
-        raise ConfigError(
-            f"The strategy {chosen} needs a model of classes.",
-            expected="coreset or random for numbers",
-            found="a model that predicts numbers",
-        )
+    chosen = _strategy(strategy, predictor)
     pool, labelled, places = _parts(predictor, pool, say)
     predicted = predictor.predict(pool, proba=True, say=say)
     names = [name for name in predicted.columns if name.startswith(PROBABILITY)]
@@ -97,6 +89,20 @@ def next_rows(
             "reason": _reasons(choice, probabilities, predictor.classes),
         }
     ).hstack(predicted.select(rest)[choice.rows])
+
+
+def _strategy(named: str | None, predictor: Predictor) -> str:
+    """The one that was named, or the one that suits the model."""
+    chosen = named or ("margin" if predictor.classes else "coreset")
+    if chosen not in STRATEGIES:
+        raise ConfigError(f"Unknown strategy {chosen!r}.", expected=", ".join(STRATEGIES))
+    if chosen in ("entropy", "margin") and not predictor.classes:
+        raise ConfigError(
+            f"The strategy {chosen} needs a model of classes.",
+            expected="coreset or random for numbers",
+            found="a model that predicts numbers",
+        )
+    return chosen
 
 
 def _parts(
