@@ -297,6 +297,7 @@ class _Text:
         if sum(aligned.values()) <= _MOST_ON_STACK:
             for name, size in aligned.items():
                 self.line(f"{s.kind} {name}[{size // item}] CR_ALIGNED;", 2)
+                self.line(f"CR_SOME({name});", 2)
             return
         offset = 0
         for name, size in aligned.items():
