@@ -10,6 +10,9 @@ from pathlib import Path
 
 from .errors import ChainruleError
 
+#: What a model is called in the folder of its run.
+MODEL = "model.safetensors"
+
 _REASONS = {
     errno.ENOSPC: ("There is no space left on the disk.", "Free some space, or save elsewhere."),
     errno.EDQUOT: ("Your disk quota is used up.", "Free some space, or save elsewhere."),
@@ -20,6 +23,17 @@ _REASONS = {
     errno.ENOTDIR: ("There is no such folder.", "A part of the path is a file."),
     errno.ENAMETOOLONG: ("The name of the file is too long.", "Choose a shorter name."),
 }
+
+
+def model_in(path: str | os.PathLike[str]) -> Path:
+    """The model of a run folder, or the file itself if it is no folder.
+
+    Example:
+        >>> model_in("prices.safetensors").name
+        'prices.safetensors'
+    """
+    found = Path(path)
+    return found / MODEL if found.is_dir() else found
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

@@ -22,9 +22,9 @@ from typing import Any
 
 from . import __version__
 from .errors import ChainruleError, ConfigError, DataError
-from .files import write_atomically
+from .files import MODEL, write_atomically
 
-MODEL, RECORD = "model.safetensors", "run.json"
+RECORD = "run.json"
 #: The state of the optimizer, for `chainrule update`; a run is whole without it.
 TRAINING = "training.safetensors"
 _FORMAT, _VERSION = "chainrule.run", 1

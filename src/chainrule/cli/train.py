@@ -250,7 +250,8 @@ def train(
             hint="chainrule train houses.csv --target price",
         )
 
-    from ..runs import MODEL, default_folder, reserved
+    from ..files import MODEL
+    from ..runs import default_folder, reserved
 
     what, options = _understood(source, given)
     if options.lr == 0:

@@ -85,7 +85,8 @@ def update(
     Example: chainrule update runs/houses-2026-01-31-1 sold_in_february.csv
     """
     wishes = {"epochs": epochs, "lr": lr, "test": test, "grow": grow, "skip_bad": skip_bad}
-    from ..runs import MODEL, default_folder, model_file, reserved
+    from ..files import MODEL
+    from ..runs import default_folder, model_file, reserved
 
     file = model_file(model)
     replaces = out is not None and (Path(out) / MODEL).resolve() == file.resolve()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import source_name
+from ..files import model_in
 from ..kinds import kind_of, load_predictor, module_of
 from ..kinds.examples import Examples
 from ..kinds.optimizing import highest_rate, optimizer_again, remember
@@ -50,8 +51,7 @@ def explain_rows(
         ModelFileError: the model does not know what its inputs mean.
         ConfigError: an optimizer that does not exist.
     """
-    path = Path(model)
-    path = path / "model.safetensors" if path.is_dir() else path
+    path = model_in(model)
     predictor: Any = load_predictor(path)
     examples = predictor.examples(source, rows, say=say)
     network = examples.network or StoredNetwork(predictor.saved, before_output=True)

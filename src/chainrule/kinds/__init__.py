@@ -17,10 +17,10 @@ import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConfigError, ModelFileError
+from ..files import model_in
 from .options import TrainingOptions
 from .recognition import recognise
 
@@ -163,9 +163,7 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     """
     from ..model_file import load
 
-    found = Path(path)
-    if found.is_dir():
-        found = found / "model.safetensors"
+    found = model_in(path)
     saved: SavedModel = load(found)
     predictor: Predictor = module_of(kind_of(saved.schema, str(found))).predictor(saved, str(found))
     return predictor

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from ..files import model_in
 from ..model_file import SavedModel, load
 from ..nn import Module
 from ..train import Transferred, transfer
@@ -16,8 +16,7 @@ def named_model(options: TrainingOptions) -> SavedModel | None:
     """The model to begin with, if the options name one: a file, or the one of a run folder."""
     if options.from_model is None:
         return None
-    path = Path(options.from_model)
-    return load(path / "model.safetensors" if path.is_dir() else path)
+    return load(model_in(options.from_model))
 
 
 def begin(

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..data import source_name, split_indices
 from ..errors import ConfigError, DataError, ModelFileError
+from ..files import model_in
 from ..metrics import METRICS
 from ..model_file import SavedModel, load
 from ..nn import Module
@@ -117,8 +118,7 @@ class Old:
         Raises:
             ModelFileError: it is damaged, or does not say how it was trained.
         """
-        path = Path(model)
-        path = path / "model.safetensors" if path.is_dir() else path
+        path = model_in(model)
         saved = load(path)
         record = saved.record if isinstance(saved.record, dict) else {}
         report = record.get("report")
