@@ -9,7 +9,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .explanation import Chain, Equation, Explanation, Layer, Node, ParameterUpdate, Values
+from .explanation import (
+    Chain,
+    Equation,
+    Explanation,
+    Layer,
+    Node,
+    ParameterUpdate,
+    Path,
+    Values,
+)
 from .writing import Writer
 
 #: Networks with more nodes are told by layer, with the equations of a few.
@@ -374,17 +383,9 @@ def _chain(chain: Chain, writer: Writer, unit: str) -> Iterator[Part]:
                 + ("." if chain.count == 1 else "; the ways add up."))  # fmt: skip
     shown = chain.paths[:8]
     for number, path in enumerate(shown, 1):
-        factors = list(reversed(path.factors))
-        symbols = writer.dot.join(
-            writer.partial(writer.name(f.upper), writer.name(f.lower))
-            if f.upper.place or f.upper.symbol != "L"
-            else writer.gradient(writer.name(f.lower))
-            for f in factors
-        )
-        values = writer.product([f.value for f in factors])
         note = "" if path.example is None or chain.count == 1 else f"{unit} {path.example}"
         left = writer.gradient_name(chain.gradient) if chain.count == 1 else writer.way(number)
-        sides = [left, symbols, values, writer.number(path.product)]
+        sides = [left, *_slopes(path, writer), writer.number(path.product)]
         yield Formula(tuple(dict.fromkeys(sides)), note)
     if chain.count > 1:
         rest = chain.rest + math.fsum(path.product for path in chain.paths[len(shown) :])
@@ -407,6 +408,18 @@ def _chain(chain: Chain, writer: Writer, unit: str) -> Iterator[Part]:
             ),
             f"the same by {unit}s",
         )
+
+
+def _slopes(path: Path, writer: Writer) -> tuple[str, str]:
+    """The slopes along a way, from the loss back to the weight: as symbols, and as numbers."""
+    factors = list(reversed(path.factors))
+    symbols = writer.dot.join(
+        writer.partial(writer.name(f.upper), writer.name(f.lower))
+        if f.upper.place or f.upper.symbol != "L"
+        else writer.gradient(writer.name(f.lower))
+        for f in factors
+    )
+    return symbols, writer.product([f.value for f in factors])
 
 
 def _ways(chain: Chain) -> str:

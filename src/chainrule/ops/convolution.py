@@ -341,6 +341,35 @@ def _conv(
     return y if offset is None else y + offset
 
 
+def _transposed_extents(
+    image: Tensor,
+    weights: Tensor,
+    strides: Extents,
+    gaps: Extents,
+    padding: Padding,
+    extra: Extents,
+) -> tuple[Extents, Extents, Extents]:
+    """The extents of a transposed convolution's result, and what is cut off before and after."""
+    window, inside = weights.shape[:-2], image.shape[1:-1]
+    if padding == "same":
+        extents = tuple(n * s for n, s in zip(inside, strides, strict=True))
+        return extents, *margins("same", extents, window, strides, gaps)
+    before, after = margins(padding, (0,) * len(inside), window, strides, gaps)
+    # The last window ends where the padded image does, but for what is added.
+    reach = spans(window, gaps)
+    counts = zip(inside, strides, reach, before, after, extra, strict=True)
+    extents = tuple(
+        (n - 1) * s + wide - low - high + more for n, s, wide, low, high, more in counts
+    )
+    if min(extents) < 1:
+        raise ShapeError(
+            "Nothing is left of a transposed convolution with so much padding.",
+            expected="extents of the output from 1",
+            found=f"{extents}, from {image.type} and weights {weights.shape}",
+        )
+    return extents, before, after
+
+
 def _conv_transpose(
     rank: int,
     x: TensorLike,
@@ -355,7 +384,6 @@ def _conv_transpose(
     image, weights, offset = _operands(rank, x, weight, bias)
     strides, gaps = per_axis("stride", stride, rank), per_axis("dilation", dilation, rank)
     extra = per_axis("output_padding", output_padding, rank, least=0)
-    window = weights.shape[:-2]
     if image.shape[-1] != weights.shape[-1]:
         raise ShapeError(
             "The channels of the image are not those of the weights.",
@@ -363,23 +391,7 @@ def _conv_transpose(
             found=f"{image.shape[-1]} ({image.type})",
             hint="The weights of a transposed convolution are (*window, out / groups, in).",
         )
-    if padding == "same":
-        extents = tuple(n * s for n, s in zip(image.shape[1:-1], strides, strict=True))
-        before, after = margins("same", extents, window, strides, gaps)
-    else:
-        before, after = margins(padding, (0,) * rank, window, strides, gaps)
-        # The last window ends where the padded image does, but for what is added.
-        reach = spans(window, gaps)
-        counts = zip(image.shape[1:-1], strides, reach, before, after, extra, strict=True)
-        extents = tuple(
-            (n - 1) * s + wide - low - high + more for n, s, wide, low, high, more in counts
-        )
-        if min(extents) < 1:
-            raise ShapeError(
-                "Nothing is left of a transposed convolution with so much padding.",
-                expected="extents of the output from 1",
-                found=f"{extents}, from {image.type} and weights {weights.shape}",
-            )
+    extents, before, after = _transposed_extents(image, weights, strides, gaps, padding, extra)
     if any(more >= step for more, step in zip(extra, strides, strict=True)) and any(extra):
         raise ConfigError(
             "output_padding chooses among the sizes that the stride makes alike.",
