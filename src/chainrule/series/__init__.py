@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 Options = SeriesOptions
-NEW = "THE_PAST.csv"
+NEW = "NEW_SERIES.csv"
 
 
 def train(

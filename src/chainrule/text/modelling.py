@@ -49,7 +49,7 @@ _RATES = {"gpt": 3e-3, "lstm": 5e-3}
 BATCHES = {"gpt": 8, "lstm": 16}
 #: So many tokens are learned from by default, a small text several times: less than ten minutes
 #: on two cores.
-_TOKENS = {"gpt": 5_000_000, "lstm": 10_000_000}
+_TOKENS = {"gpt": 8_000_000, "lstm": 10_000_000}
 _MOST_EPOCHS = 20
 #: Share of the text that chooses the best weights, and that is judged on.
 _HELD_OUT = 0.05
