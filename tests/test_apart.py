@@ -22,7 +22,9 @@ def mixed(predict, x):
     other[ROWS // 2 :] = x[ROWS // 2 :][::-1] + (1 if x.dtype.kind == "i" else 0.5)
     first = [np.asarray(predict(cr.tensor(rows)))[: ROWS // 2] for rows in (x, other)]
     fewer = np.asarray(predict(cr.tensor(x[: ROWS // 2])))
-    return any(not np.allclose(first[0], found, rtol=1e-4, atol=1e-5) for found in (first[1], fewer))
+    return any(
+        not np.allclose(first[0], found, rtol=1e-4, atol=1e-5) for found in (first[1], fewer)
+    )
 
 
 def reals(*shape):
