@@ -66,6 +66,12 @@ def rows_are_apart(graph: Graph, axes: Mapping[Node, int], rows: int) -> bool:
     return all(axis is not None for axis in found)
 
 
+def single_numbers(graph: Graph) -> list[float]:
+    """The constants that are one number everywhere: no number of rows may change them."""
+    values = [node.value for node in graph.nodes if node.value is not None and node.value.size]
+    return [float(v.flat[0]) for v in values if bool((v == v.flat[0]).all())]
+
+
 class _Rows:
     """The axis of the rows, node by node; None for a value that has none."""
 

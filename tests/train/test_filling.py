@@ -52,6 +52,23 @@ def test_a_short_last_batch_trains_as_by_itself(kind, backend):
         np.testing.assert_allclose(value, second[name], rtol=1e-4, atol=1e-6)
 
 
+class Shared(cr.nn.Module):
+    """What a row gets depends on how many there are, but not on the others."""
+
+    def __init__(self):
+        self.layer = cr.nn.Linear(3, 1).initialize(seed=0)
+
+    def forward(self, x, *, train=False):
+        return self.layer(x) / len(x)
+
+
+def test_a_network_that_counts_its_rows_is_not_filled_up():
+    seen = []
+    trainer = cr.Trainer(Shared(), filled_or_not(True, seen), "sgd", lr=0.1, progress=False)
+    trainer.fit(data(19), epochs=1, batch_size=8)
+    assert set(seen) == {8, 3}
+
+
 def test_weights_of_rows_go_on_counting():
     states = []
     for batch in ([*range(8)], [0, 1, 2, 3, 4]):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..apart import rows_are_apart
-from ..compile import Compiled, trace
+from ..apart import rows_are_apart, single_numbers
+from ..compile import Compiled, Traced, trace
 from ..differentiate import value_and_grad
 from ..errors import TrainingError
 from ..ir.types import Type
@@ -127,15 +127,19 @@ class Step:
         return self._can_fill
 
     def _keeps_rows_apart(self, data: Arrays) -> bool:
-        rows = 7  # any number would do
-
         def predict(inputs: Any, number: Tensor) -> Any:
             return self.model(inputs, train=True, key=fold_in(self._key, number))
 
-        batch = tree.map_leaves(lambda a: Type(a.dtype, (rows, *a.shape[1:])), data.inputs)
-        traced = trace(predict, batch, np.int64(0))
-        inputs = traced.graph.inputs[: len(tree.flatten(batch)[0])]
-        return not traced.assigned and rows_are_apart(traced.graph, dict.fromkeys(inputs, 0), rows)
+        def traced(rows: int) -> Traced:
+            batch = tree.map_leaves(lambda a: Type(a.dtype, (rows, *a.shape[1:])), data.inputs)
+            return trace(predict, batch, np.int64(0))
+
+        rows, fewer = 7, 5  # any numbers would do
+        found = traced(rows)
+        if found.assigned or single_numbers(found.graph) != single_numbers(traced(fewer).graph):
+            return False
+        inputs = found.graph.inputs[: len(tree.flatten(data.inputs)[0])]
+        return rows_are_apart(found.graph, dict.fromkeys(inputs, 0), rows)
 
     @property
     def source(self) -> str:
