@@ -12,6 +12,8 @@ from .errors import ChainruleError
 
 #: What a model is called in the folder of its run.
 MODEL = "model.safetensors"
+#: The state of the optimizer beside it, for `chainrule update`; a run is whole without it.
+TRAINING = "training.safetensors"
 
 _REASONS = {
     errno.ENOSPC: ("There is no space left on the disk.", "Free some space, or save elsewhere."),

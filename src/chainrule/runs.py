@@ -22,11 +22,9 @@ from typing import Any
 
 from . import __version__
 from .errors import ChainruleError, ConfigError, DataError
-from .files import MODEL, write_atomically
+from .files import MODEL, TRAINING, write_atomically
 
 RECORD = "run.json"
-#: The state of the optimizer, for `chainrule update`; a run is whole without it.
-TRAINING = "training.safetensors"
 _FORMAT, _VERSION = "chainrule.run", 1
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..data import source_name
-from ..files import model_in
+from ..files import TRAINING, model_in
 from ..kinds import kind_of, load_predictor, module_of
 from ..kinds.examples import Examples
 from ..kinds.optimizing import highest_rate, optimizer_again, remember
 from ..optim import OPTIMIZERS, Optimizer
 from ..optim.state import nearest
-from ..train.keeping import TRAINING
 from .explain import explain
 from .explanation import Explanation
 from .stored import StoredNetwork

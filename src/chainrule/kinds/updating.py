@@ -20,13 +20,12 @@ import numpy as np
 
 from ..data import source_name, split_indices
 from ..errors import ConfigError, DataError, ModelFileError
-from ..files import model_in
+from ..files import TRAINING, model_in
 from ..metrics import METRICS
 from ..model_file import SavedModel, load
 from ..nn import Module
 from ..optim import Optimizer
 from ..train import Arrays, Stream, Trainer
-from ..train.keeping import TRAINING
 from . import Result, fitting, kind_of, module_of
 from .optimizing import highest_rate, optimizer_again, remember
 from .options import TrainingOptions

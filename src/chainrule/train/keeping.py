@@ -15,8 +15,6 @@ from ..files import write_atomically
 Array = np.ndarray[Any, Any]
 
 _FORMAT, _VERSION = "chainrule.training", "1"
-#: What the file is called beside a model in a run folder.
-TRAINING = "training.safetensors"
 
 
 def save_training(path: str | os.PathLike[str], state: Mapping[str, Array]) -> None:
