@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.images import ImageOptions, train_images
-from chainrule.train import Callback, Trainer
+from chainrule.tasks.images import ImageOptions, train_images
+from chainrule.training import Callback, Trainer
 
 
 def make(folder: Path, count: int) -> Path:

@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from chainrule.data import infer_schema, k_folds, read_table, split_indices
-from chainrule.tables import TableOptions, train_table
+from chainrule.tasks.tabular import TableOptions, train_table
 
 HOUSES = Path(__file__).parents[1] / "examples/data/house_prices.parquet"
 

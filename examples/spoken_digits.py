@@ -17,7 +17,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from chainrule.audio import AudioOptions, train_audio
+from chainrule.tasks.audio import AudioOptions, train_audio
 
 PROGRAMS = ("espeak-ng",)
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-import chainrule.ops  # noqa: F401  registers its operations before the first test looks at them
-from chainrule.ir import operation
+import chainrule.engine.ops  # noqa: F401  registers its operations before the first test looks at them
+from chainrule.engine.ir import operation
 
 # The same examples in every run; no test is timed.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)

@@ -86,13 +86,13 @@ class Reference:
         """The outputs, and the gradients that there are to compare; of operations only."""
 
         def total(*given: Any) -> tuple[Any, list[Any]]:
-            outputs = cr.tree.flatten(self.call(*given))[0]
+            outputs = cr.engine.pytree.flatten(self.call(*given))[0]
             pairs = zip(outputs, self.weights, strict=True)
             return sum((y * tensor(w)).sum() for y, w in pairs if w is not None), outputs
 
         places = [i for i, gradient in enumerate(self.gradients) if gradient is not None]
         if not places:
-            return cr.tree.flatten(self.call(*arguments))[0], []
+            return cr.engine.pytree.flatten(self.call(*arguments))[0], []
         run = cr.value_and_grad(total, argnums=places, has_aux=True)
         (_, outputs), gradients = run(*arguments)
         return outputs, list(gradients)

@@ -1,81 +1,118 @@
-"""The house: who may import whom, and how light the entrance is."""
+"""The map of the package: who may import whom, no circles, and how light the entrance is."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import chainrule
 
 PACKAGE = Path(chainrule.__file__).parent
+ROOT = Path(__file__).parents[1]
 
-#: From the ground up: a part imports only from its own floor or from those before it.
-FLOORS = [
+#: From the ground up: a part imports only from its own layer or from those before it. A part is a
+#: file or a folder; the longest path counts.
+LAYERS = [
     {"errors"},
-    {"files"},
-    {"ir"},
-    {"provenance", "background"},
-    {"tensor", "tree", "capture"},
-    {"ops"},
-    {"differentiate", "gradient_check"},
-    {"passes"},
-    {"backends", "numerics"},
-    {"compile"},
+    {"utils"},
+    {"engine/ir"},
+    {"engine/source_info"},
+    {"engine", "engine/tensor", "engine/pytree", "engine/closure"},
+    {"engine/ops"},
+    {"engine/autodiff", "engine/gradcheck", "engine/batch_independence"},
+    {"engine/passes"},
+    {"engine/backends", "engine/nan_debug"},
+    {"engine/compile"},
     {"nn"},
-    {"losses", "metrics", "models", "active"},
+    {"losses", "metrics", "models"},
     {"optim"},
-    {"any_rows", "apart", "data"},
-    {"model_file"},
-    {"train"},
-    {"kinds"},
-    {"series", "tables", "text"},
-    {"media"},
-    {"images", "audio"},
+    {"data"},
+    {"serialization"},
+    {"training"},
+    {"tasks"},
+    {"tasks/tabular", "tasks/text", "tasks/timeseries"},
+    {"tasks/media"},
+    {"tasks/images", "tasks/audio"},
     {"explain"},
-    {"runs"},
     {"public"},
     {"cli"},
     {"__main__", "__init__"},
 ]
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def part_of(module: str) -> str:
+    """The part of the map that a module such as ``engine/ops/shape`` belongs to."""
+    names = module.split("/")
+    known = ("/".join(names[:count]) for count in range(len(names), 0, -1))
+    return next(part for part in known if part in LAYER)
 
 
-def imported_parts(path: Path) -> set[str]:
-    """The parts of the package that a file imports, those for type checkers included."""
-    package = ["chainrule", *path.relative_to(PACKAGE).parts[:-1]]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = [*base, *(node.module or "").split(".")] if node.module else base
-            if module[:1] == ["chainrule"]:
-                names = [module[1]] if len(module) > 1 else [alias.name for alias in node.names]
-                found |= {name for name in names if name in FLOOR}
-        elif isinstance(node, ast.Import):
-            parts = [alias.name.split(".") for alias in node.names]
-            found |= {part[1] for part in parts if part[0] == "chainrule" and len(part) > 1}
+def modules() -> dict[str, Path]:
+    """The files of the package by module; a folder stands for its ``__init__``."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+        found[name.removesuffix("/__init__")] = path
     return found
 
 
-def test_every_part_has_its_floor():
-    parts = {part_of(path) for path in PACKAGE.rglob("*.py")}
-    assert parts <= set(FLOOR)
+MODULES = modules()
+
+
+def imports_of(module: str) -> set[str]:
+    """The modules that a module imports, inside functions and for type checkers, too."""
+    path = MODULES[module]
+    package = ["chainrule", *path.relative_to(PACKAGE).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = [*base, *(node.module or "").split(".")] if node.module else base
+            if source[:1] == ["chainrule"]:
+                inside = [["/".join([*source[1:], alias.name])] for alias in node.names]
+                place = "/".join(source[1:]) or "__init__"
+                found |= {name if name in MODULES else place for (name,) in inside}
+        elif isinstance(node, ast.Import):
+            parts = [alias.name.split(".") for alias in node.names]
+            found |= {"/".join(part[1:]) for part in parts if part[0] == "chainrule" and part[1:]}
+    return found - {module, "__init__"}  # the package itself is imported before all others
+
+
+IMPORTS = {module: imports_of(module) for module in MODULES}
+
+
+def test_every_part_has_its_layer():
+    for module in MODULES:
+        assert part_of(module) in LAYER
+    empty = {part for part in LAYER if not any(part_of(module) == part for module in MODULES)}
+    assert not empty
 
 
 def test_imports_point_only_downwards():
     wrong = [
-        f"{path.relative_to(PACKAGE)} imports {name}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for name in imported_parts(path)
-        if FLOOR[name] > FLOOR[part_of(path)]
+        f"{module} imports {name}"
+        for module, names in IMPORTS.items()
+        for name in sorted(names)
+        if LAYER[part_of(name)] > LAYER[part_of(module)]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_there_are_no_circles():
+    """No file imports another one that needs it, not even inside a function."""
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def test_the_top_level_is_short():
+    entries = {path.name for path in PACKAGE.iterdir() if not path.name.startswith("__pycache__")}
+    assert len(entries) <= 20, sorted(entries)
 
 
 def modules_after(statement: str) -> set[str]:

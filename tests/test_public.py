@@ -21,7 +21,7 @@ def run(code: str) -> str:
 
 def test_nothing_heavy_is_imported_before_it_is_used():
     code = (
-        "import chainrule.cli, chainrule.runs\n"
+        "import chainrule.cli, chainrule.utils.runs\n"
         "print(sorted({'numpy', 'polars', 'safetensors'} & set(sys.modules)))"
     )
     assert run(code) == "[]\n"
@@ -29,7 +29,7 @@ def test_nothing_heavy_is_imported_before_it_is_used():
 
 
 @pytest.mark.parametrize(
-    "first", ["tensor", "compile", "ops", "model_file", "tables", "nn", "train"]
+    "first", ["engine.tensor", "engine.compile", "ops", "serialization", "tables", "nn", "explain"]
 )
 def test_any_module_may_be_imported_first(first):
     """A function outranks the module of its name, whichever comes first."""
@@ -37,20 +37,47 @@ def test_any_module_may_be_imported_first(first):
         f"import chainrule.{first}\nimport chainrule as cr\n"
         "print(cr.tensor(1.0).item(), callable(cr.compile), cr.nn.__name__, cr.trace.__module__)"
     )
-    assert run(code) == "1.0 True chainrule.nn chainrule.compile\n"
+    assert run(code) == "1.0 True chainrule.nn chainrule.engine.compile\n"
 
 
 def test_every_public_name_is_what_it_should_be():
     for name in chainrule.public.__all__:
         assert getattr(cr, name) is getattr(chainrule.public, name), name
-    assert set(chainrule.public.__all__) <= set(dir(cr))
     names: dict[str, object] = {}
     exec("from chainrule import *", names)
     assert set(chainrule.public.__all__) <= set(names)
 
 
 def test_modules_are_attributes():
-    assert cr.tables is importlib.import_module("chainrule.tables")
+    assert cr.tables is importlib.import_module("chainrule.tasks.tabular")
+
+
+@pytest.mark.parametrize(
+    ("alias", "place"),
+    [
+        ("active", "tasks.active_learning"),
+        ("audio", "tasks.audio"),
+        ("images", "tasks.images"),
+        ("ir", "engine.ir"),
+        ("ops", "engine.ops"),
+        ("series", "tasks.timeseries"),
+        ("tables", "tasks.tabular"),
+        ("text", "tasks.text"),
+    ],
+)
+def test_public_modules_are_imported_by_their_short_names(alias, place):
+    code = (
+        f"import chainrule.{alias}\n"
+        f"from chainrule import {alias} as found\n"
+        f"import chainrule.{place} as real\n"
+        "print(found is real, chainrule.%s is real, real.__name__)" % alias
+    )
+    assert run(code) == f"True True chainrule.{place}\n"
+
+
+def test_dir_shows_the_public_names_and_no_others():
+    assert dir(cr) == sorted(chainrule.public.__all__)
+    assert {"Any", "TYPE_CHECKING", "ModuleType", "public"}.isdisjoint(dir(cr))
 
 
 def test_a_name_that_is_not_there():

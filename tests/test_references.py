@@ -29,7 +29,7 @@ def label(case: dict[str, Any]) -> str:
 
 def stored(case: dict[str, Any]) -> Reference:
     """The function of the arrays among its inputs; einsum's formula is none."""
-    parts, rebuild, _ = cr.tree.flatten(decode(case["inputs"]))
+    parts, rebuild, _ = cr.engine.pytree.flatten(decode(case["inputs"]))
     is_array = [isinstance(part, np.ndarray) for part in parts]
     attrs = {key: tensor(constant(decode(value))) for key, value in case["attrs"].items()}
     function = getattr(getattr(cr, case["module"]), case["name"])

@@ -8,17 +8,46 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .ops import *  # noqa: F403  isort: skip - mypy does not see them through public
+    from .engine.ops import *  # noqa: F403  isort: skip - mypy does not see them through public
     from .public import *  # noqa: F403
 
-#: Public functions that are called as the modules they live in.
-_FUNCTIONS = ("compile", "explain", "tensor")
+#: Public modules with a shorter name than the place where they live: ``import chainrule.tables``.
+_ALIASES = {
+    f"{__name__}.{alias}": f"{__name__}.{path}"
+    for alias, path in {
+        "active": "tasks.active_learning",
+        "audio": "tasks.audio",
+        "images": "tasks.images",
+        "ir": "engine.ir",
+        "ops": "engine.ops",
+        "series": "tasks.timeseries",
+        "tables": "tasks.tabular",
+        "text": "tasks.text",
+    }.items()
+}
+
+
+class _Aliases:
+    """The importer of modules by their aliases; there is one module under both names."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in _ALIASES else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = importlib.import_module(_ALIASES[module.__name__])
 
 
 class _Package(ModuleType):
@@ -26,7 +55,7 @@ class _Package(ModuleType):
         if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
         path = f"{__name__}.{name}"
-        if name not in _FUNCTIONS:
+        if name != "explain":  # the function
             try:
                 return importlib.import_module(path)
             except ModuleNotFoundError as error:
@@ -41,13 +70,14 @@ class _Package(ModuleType):
         return self.__dict__[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # An import sets the module here, where users expect the function.
-        if name in _FUNCTIONS and isinstance(value, ModuleType):
-            value = getattr(value, name)
+        # An import sets the package chainrule.explain here, where users expect the function.
+        if name == "explain" and isinstance(value, ModuleType):
+            value = value.explain
         super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*self.__dict__, *self.__all__})
+        return sorted(self.__all__)
 
 
+sys.meta_path.append(_Aliases())
 sys.modules[__name__].__class__ = _Package

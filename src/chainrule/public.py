@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
-from .ops import *  # noqa: F403  isort: skip
-from . import (
-    active,
-    audio,
-    data,
-    errors,
-    images,
-    ir,
-    losses,
-    metrics,
-    models,
-    nn,
-    ops,
-    optim,
-    series,
-    tables,
-    text,
-)
-from .compile import compile, trace
-from .differentiate import grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .engine.ops import *  # noqa: F403  isort: skip
+from . import data, errors, losses, metrics, models, nn, optim
+from .engine import ir, ops
+from .engine.autodiff import grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .engine.compile import compile, trace
+from .engine.gradcheck import check_grad
+from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
 from .explain import Explanation, explain
-from .gradient_check import check_grad
-from .model_file import SavedModel, load, save
-from .tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
-from .train import AdversarialStep, Callback, History, Trainer, transfer
+from .serialization import SavedModel, load, save
+from .tasks import active_learning as active
+from .tasks import audio, images, text
+from .tasks import tabular as tables
+from .tasks import timeseries as series
+from .training import AdversarialStep, Callback, History, Trainer, transfer
 
 __all__ = [
     "AdversarialStep",

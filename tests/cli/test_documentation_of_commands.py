@@ -38,8 +38,8 @@ def test_the_commands_run(invoke, place, monkeypatch):
     (options,) = blocks("toml")
     (place / "small.toml").write_text(options)
     # The commands are as a reader types them; only their epochs are fewer.
-    monkeypatch.setattr("chainrule.tables.recipe._EPOCHS", 1)
-    monkeypatch.setattr("chainrule.tables.recipe._UPDATES", 1)
+    monkeypatch.setattr("chainrule.tasks.tabular.defaults._EPOCHS", 1)
+    monkeypatch.setattr("chainrule.tasks.tabular.defaults._UPDATES", 1)
     lines = [line for block in blocks("console") for line in block.splitlines()]
     assert len(lines) >= 8
     for line in lines:
@@ -68,6 +68,6 @@ def test_the_error_is_laid_out_as_it_is_shown(invoke):
 
 @pytest.mark.parametrize("kind", ChainruleError.__subclasses__())
 def test_every_error_has_an_exit_code_that_is_told(kind):
-    from chainrule.cli.failures import _code
+    from chainrule.cli.error_handling import _code
 
     assert f"| {_code(kind('It is wrong.'))} |" in PAGE

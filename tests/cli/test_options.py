@@ -7,7 +7,7 @@ import pytest
 from chainrule.cli.options import OPTIONS, read_options
 from chainrule.cli.train import train
 from chainrule.errors import ConfigError
-from chainrule.kinds import KINDS, module_of
+from chainrule.tasks import KINDS, module_of
 
 
 def test_command_line_file_and_training_have_the_same_options():
@@ -62,12 +62,12 @@ class TestCache:
         assert list(folder.iterdir()) == []
 
     def test_it_measures(self, invoke, tmp_path, monkeypatch):
-        from chainrule.backends.c import tuning
+        from chainrule.engine.backends.c import autotune
 
         monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "programs"))
         for name, value in (("_TYPICAL", ((64, 64, 32),)), ("_ROUNDS", 1)):
-            monkeypatch.setattr(tuning, name, value)
-        monkeypatch.setattr(tuning, "_FORMS", ((False, False),))
+            monkeypatch.setattr(autotune, name, value)
+        monkeypatch.setattr(autotune, "_FORMS", ((False, False),))
         assert '"tuned": null' in invoke("cache", "--json").stdout
         result = invoke("cache", "--tune")
         assert result.exit_code == 0

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chainrule.runs import Run, write_run
+from chainrule.utils.runs import Run, write_run
 
 
 def make(folder: Path, r2: float, **options: Any) -> Run:

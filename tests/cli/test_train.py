@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chainrule.errors import TrainingError
-from chainrule.train import Trainer
+from chainrule.training import Trainer
 
 QUICK = ("--target", "rent", "--epochs", "2", "--hidden", "8", "--members", "2")
 
@@ -305,7 +305,7 @@ class TestFailures:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("chainrule.tables.pipeline.linear_baseline", interrupted)
+        monkeypatch.setattr("chainrule.tasks.tabular.pipeline.linear_baseline", interrupted)
         result = invoke("train", "flats.csv", *QUICK, "--quiet")
         assert result.exit_code == 130
         assert result.stderr == "Interrupted.\n"

@@ -112,8 +112,8 @@ def test_the_commands_of_the_page_run(invoke, place, monkeypatch):
     houses = pl.read_parquet(ROOT / "examples" / "data" / "house_prices.parquet")
     houses.gather_every(300).write_csv(place / "houses.csv")
     houses.gather_every(700, 7).write_csv(place / "few_houses.csv")
-    monkeypatch.setattr("chainrule.tables.recipe._EPOCHS", 1)
-    monkeypatch.setattr("chainrule.tables.recipe._UPDATES", 1)
+    monkeypatch.setattr("chainrule.tasks.tabular.defaults._EPOCHS", 1)
+    monkeypatch.setattr("chainrule.tasks.tabular.defaults._UPDATES", 1)
     blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     assert len(lines) == 4

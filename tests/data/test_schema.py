@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from chainrule.data import Encoded, Schema, Statistics, infer_schema, read_table
-from chainrule.data.record import from_json
+from chainrule.data.json_dataclass import from_json
 from chainrule.errors import DataError
 
 TRAIN = read_table(

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-import chainrule.ops
-from chainrule.ir import OPERATIONS, Graph, Node
-from chainrule.ir.node import placeholder
-from chainrule.ir.program import Program
-from chainrule.ir.serialize import encode, to_json
-from chainrule.ir.types import type_of
+import chainrule.engine.ops
+from chainrule.engine.ir import OPERATIONS, Graph, Node
+from chainrule.engine.ir.node import placeholder
+from chainrule.engine.ir.program import Program
+from chainrule.engine.ir.serialize import encode, to_json
+from chainrule.engine.ir.types import type_of
 
 Array = np.ndarray[Any, Any]
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.engine.ir.program import Program
 from chainrule.explain.checker import check, equations, numbers
 from chainrule.explain.demos import DEMOS, demo
+from chainrule.explain.formatting import Writer
 from chainrule.explain.latex import to_latex
 from chainrule.explain.markdown import to_markdown
 from chainrule.explain.text import to_text
-from chainrule.explain.writing import Writer
-from chainrule.ir.program import Program
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex}
 

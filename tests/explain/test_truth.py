@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.engine.ir.node import Node as GraphNode
+from chainrule.engine.ir.node import placeholder
+from chainrule.engine.ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO
+from chainrule.engine.ir.types import type_of
+from chainrule.engine.tensor import TRACE_BIT
 from chainrule.explain.demos import DEMOS, demo
 from chainrule.explain.elements import Elements, value_of
 from chainrule.explain.explanation import Explanation, Node, Quantity
-from chainrule.ir.node import Node as GraphNode
-from chainrule.ir.node import placeholder
-from chainrule.ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO
-from chainrule.ir.types import type_of
-from chainrule.tensor import TRACE_BIT
-from chainrule.train import Step
+from chainrule.training import Step
 
 REFERENCES = Path(__file__).parents[1] / "references" / "explanations.json"
 STEPS = json.loads(REFERENCES.read_text(encoding="utf-8"))["steps"]

@@ -8,7 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule import models
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.train import Step
+from chainrule.training import Step
 
 RNG = np.random.default_rng(0)
 BACKENDS = ["numpy", "c"]

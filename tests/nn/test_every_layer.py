@@ -200,7 +200,7 @@ def test_compiled_is_eager(name, train):
     def step(x: Any, key: Any) -> Any:
         def loss(module: nn.Module) -> Any:
             y = module(*x, train=train, key=key)
-            return sum((part * part).sum() for part in cr.tree.flatten(y)[0]), y
+            return sum((part * part).sum() for part in cr.engine.pytree.flatten(y)[0]), y
 
         if layer.trainable_parameters():
             return cr.value_and_grad(loss, has_aux=True)(layer)
@@ -232,7 +232,7 @@ def test_float32_stays_float32(name):
     layer = make()
     given = [x.astype(np.float32) if x.dtype == np.float64 else x for x in inputs]
     result = layer(*given, train=True, key=KEY)
-    assert {part.dtype for part in cr.tree.flatten(result)[0]} == {np.dtype(np.float32)}
+    assert {part.dtype for part in cr.engine.pytree.flatten(result)[0]} == {np.dtype(np.float32)}
     assert {v.dtype for v in layer.variables().values()} <= {np.dtype(np.float32)}
 
 

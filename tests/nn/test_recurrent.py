@@ -20,7 +20,7 @@ def made(kind: Any, *sizes: Any, **options: Any) -> Any:
 
 
 def flat(tree: Any) -> list[Any]:
-    return [leaf.numpy() for leaf in cr.tree.flatten(tree)[0]]
+    return [leaf.numpy() for leaf in cr.engine.pytree.flatten(tree)[0]]
 
 
 @KINDS
@@ -91,7 +91,7 @@ def test_sequences_of_no_and_of_one_element(kind, steps):
     assert y.shape == (2, steps, 8)
     assert all(part.shape == (4, 2, 4) for part in flat(state))
     assert steps or not any(part.any() for part in flat(state))
-    gradients = cr.grad(lambda m: sum(p.sum() for p in cr.tree.flatten(m(x))[0]))(layer)
+    gradients = cr.grad(lambda m: sum(p.sum() for p in cr.engine.pytree.flatten(m(x))[0]))(layer)
     assert any(g.any() for g in flat(gradients)) == bool(steps)
 
 

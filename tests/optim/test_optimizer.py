@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.engine.ir.node import CONSTANT, PLACEHOLDER
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ir.node import CONSTANT, PLACEHOLDER
 from chainrule.optim import OPTIMIZERS, Optimizer
 
 NAMES = sorted(OPTIMIZERS)

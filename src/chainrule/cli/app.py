@@ -10,9 +10,9 @@ import typer
 from .. import __version__
 from .cache import cache
 from .console import prepare_streams
+from .error_handling import reported
 from .evaluate import evaluate
 from .explain import explain
-from .failures import reported
 from .generate import generate
 from .label_next import label_next
 from .predict import predict

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import present
+from . import display
 from .console import note, show, show_json
-from .failures import Debug
+from .error_handling import Debug
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..backends.c.tuning import Rating
+    from ..engine.backends.c.autotune import Rating
 
 #: So many of the candidates that were not chosen are shown; all are in the JSON document.
 _OTHERS = 2
@@ -43,12 +43,12 @@ def cache(
     if tune:
         _tune(seconds, as_json)
         return
-    from ..backends.c import cache as programs
-    from ..backends.c import choices
+    from ..engine.backends.c import autotune_cache
+    from ..engine.backends.c import cache as programs
 
     folder, files = programs.folder(), programs.entries()
     size = sum(path.stat().st_size for path in files)
-    measured = choices.read()
+    measured = autotune_cache.read()
     if clear:
         programs.clear()
     if as_json:
@@ -66,7 +66,7 @@ def cache(
 
 
 def _tune(seconds: float, as_json: bool) -> None:
-    from ..backends.c.tuning import tune
+    from ..engine.backends.c.autotune import tune
 
     ratings: list[Rating] = []
     note(f"Measuring matrix products for at most {seconds:g} s …")
@@ -87,7 +87,7 @@ def _table(ratings: list[Rating]) -> Table:
     """Every product with what was chosen, the default, and the best of the others."""
     titles = ["product", "tile", "#GFLOP/s", "default", "#gain"]
     wide = shutil.get_terminal_size().columns >= _WIDE
-    grid = present.table(*titles, *["others, of the best"] * wide)
+    grid = display.table(*titles, *["others, of the best"] * wide)
     for rating in ratings:
         best = max(rating.rates.values())
         others = sorted(

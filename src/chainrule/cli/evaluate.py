@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from . import present
+from . import display
 from .console import note, show, show_json
-from .failures import Debug
+from .error_handling import Debug
 from .predict import Model, Rows
 
 
@@ -22,8 +22,8 @@ def evaluate(
 
     Example: chainrule evaluate runs/houses-2026-01-31-1 sold_houses.csv
     """
-    from ..kinds import load_predictor
-    from ..runs import json_data, model_file
+    from ..tasks import load_predictor
+    from ..utils.runs import json_data, model_file
 
     predictor = load_predictor(model_file(model))
     metrics = json_data(predictor.evaluate(data, say=note))
@@ -31,4 +31,4 @@ def evaluate(
         show_json({"model": str(model), "data": data, "metrics": metrics})
         return
     in_training = ((predictor.record or {}).get("report") or {}).get("metrics") or {}
-    show(present.metrics(metrics, in_training))
+    show(display.metrics(metrics, in_training))

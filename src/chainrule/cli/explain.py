@@ -11,7 +11,7 @@ import typer
 
 from ..errors import ConfigError
 from .console import note, write_bytes
-from .failures import Debug
+from .error_handling import Debug
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -115,7 +115,7 @@ def explain(
     if out is None:
         write_bytes(content)
     else:
-        from ..files import write_atomically
+        from ..utils.files import write_atomically
 
         write_atomically(out, content)
         note(f"The explanation is in {out}")
@@ -158,7 +158,7 @@ def _explanation(
             hint="Try: chainrule explain --demo houses",
         )
     from ..explain.files import explain_rows
-    from ..runs import model_file
+    from ..utils.runs import model_file
 
     return explain_rows(
         model_file(model), data, row or [0], optimizer=optimizer, lr=lr, say=note, **options

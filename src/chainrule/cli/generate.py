@@ -9,7 +9,7 @@ import typer
 
 from ..errors import ConfigError
 from .console import note
-from .failures import Debug
+from .error_handling import Debug
 from .predict import Model
 
 
@@ -36,9 +36,9 @@ def generate(
 
     Example: chainrule generate runs/plays-2026-01-31-1 --prompt "JULIET"
     """  # fmt: skip
-    from ..kinds import load_predictor
-    from ..runs import model_file
-    from ..text import LanguageModel
+    from ..tasks import load_predictor
+    from ..tasks.text import LanguageModel
+    from ..utils.runs import model_file
 
     writer = load_predictor(model_file(model))
     if not isinstance(writer, LanguageModel):

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from . import present
+from . import display
 from .console import note, show, show_json
-from .failures import Debug
+from .error_handling import Debug
 from .predict import Model, check_output, encode
 
 Pool = Annotated[
@@ -52,10 +52,10 @@ def label_next(
     Example: chainrule label-next runs/mails-2026-01-31-1 unlabelled.csv --count 50
     """
     check_output(out)
-    from ..files import write_atomically
-    from ..kinds import load_predictor
-    from ..kinds.labelling import next_rows
-    from ..runs import json_data, model_file
+    from ..tasks import load_predictor
+    from ..tasks.label_next import next_rows
+    from ..utils.files import write_atomically
+    from ..utils.runs import json_data, model_file
 
     predictor = load_predictor(model_file(model))
     rows = next_rows(predictor, pool, count, strategy, seed=seed, say=note)
@@ -65,4 +65,4 @@ def label_next(
     if as_json:
         show_json(json_data({"model": str(model), "pool": pool, "rows": rows.to_dicts()}))
     elif out is None:
-        show(present.rows(rows))
+        show(display.rows(rows))

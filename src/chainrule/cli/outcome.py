@@ -11,11 +11,11 @@ import typer
 
 from ..errors import ChainruleError, ConfigError
 from .console import say, show
-from .failures import FAILED, INTERRUPTED, explain
+from .error_handling import FAILED, INTERRUPTED, explain
 
 if TYPE_CHECKING:
-    from ..kinds import Result
-    from ..runs import Run
+    from ..tasks import Result
+    from ..utils.runs import Run
 
 
 def need_an_epoch(result: Result) -> None:
@@ -29,7 +29,7 @@ def keep(
     kind: str, result: Result, options: dict[str, Any], folder: Path
 ) -> tuple[Run, ChainruleError | None]:
     """Write the run; if that is not possible any more, then where temporary files go."""
-    from ..runs import write_run
+    from ..utils.runs import write_run
 
     record = {
         "kind": kind,
@@ -48,7 +48,7 @@ def keep(
 
 def show_use(run: Run) -> None:
     """The command that takes the model."""
-    from ..kinds import module_of
+    from ..tasks import module_of
 
     folder = shlex.quote(str(run.folder))
     if run.report.get("task") == "language":

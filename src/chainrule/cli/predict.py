@@ -10,7 +10,7 @@ import typer
 
 from ..errors import ConfigError
 from .console import note, write_bytes
-from .failures import Debug
+from .error_handling import Debug
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,9 +52,9 @@ def predict(
     Example: chainrule predict runs/houses-2026-01-31-1 new_houses.csv --out prices.csv
     """
     check_output(out)
-    from ..files import write_atomically
-    from ..kinds import load_predictor
-    from ..runs import model_file
+    from ..tasks import load_predictor
+    from ..utils.files import write_atomically
+    from ..utils.runs import model_file
 
     predictor = load_predictor(model_file(model))
     predictions = predictor.predict(data, proba=proba, say=note)

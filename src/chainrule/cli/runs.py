@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import present
+from . import display
 from .console import note, show, show_json, warn
-from .failures import Debug
+from .error_handling import Debug
 
 if TYPE_CHECKING:
-    from ..runs import Run
+    from ..utils.runs import Run
 
 
 def runs(
@@ -31,12 +31,12 @@ def runs(
 
     Example: chainrule runs runs/houses-2026-01-31-1 runs/houses-2026-01-31-2
     """
-    from ..runs import RECORD, find_runs, read_run
+    from ..utils.runs import RECORD, find_runs, read_run
 
     given = folders or [Path("runs")]
     if len(given) > 1 or (given[0] / RECORD).exists():
         chosen = [read_run(_found(folder)) for folder in given]
-        table = present.comparison(chosen)
+        table = display.comparison(chosen)
     else:
         chosen, damaged = find_runs(given[0])
         for error in damaged:
@@ -44,7 +44,7 @@ def runs(
         if not chosen and not as_json:
             note(f"There are no runs in {given[0]}.")
             return
-        table = present.run_list(chosen)
+        table = display.run_list(chosen)
     if as_json:
         show_json([_as_json(run) for run in chosen])
     else:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from . import present
+from . import display
 from .console import indented, show, show_json
-from .failures import Debug
+from .error_handling import Debug
 from .predict import Model
 
 
@@ -22,9 +22,9 @@ def summary(
 
     Example: chainrule summary runs/houses-2026-01-31-1
     """
-    from ..kinds import kind_of, module_of
-    from ..model_file import load
-    from ..runs import json_data, model_file
+    from ..serialization import load
+    from ..tasks import kind_of, module_of
+    from ..utils.runs import json_data, model_file
 
     saved = load(model_file(model))
     content = saved.summary()
@@ -37,12 +37,12 @@ def summary(
         show_json(json_data({"model": str(model), **content, "schema": described, **record}))
         return
     show(f"A model of chainrule {content['version']}, {content['numbers']:,} numbers", "")
-    show(indented(present.layers(content["variables"])), "")
+    show(indented(display.layers(content["variables"])), "")
     if schema is None:
         show("It takes " + ", ".join(f"{name}: {kind}" for name, kind in content["inputs"].items()))
         show(f"and gives {content['output']}")
     else:
-        show(indented(present.understood(schema)))
+        show(indented(display.understood(schema)))
     if report := record.get("report"):
-        show("", present.report_title(report), "", indented(present.report(report)), "")
-        show(present.training_line(report))
+        show("", display.report_title(report), "", indented(display.report(report)), "")
+        show(display.training_line(report))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError
-from . import present
+from . import display
 from .console import indented, note, say, show, show_json, warn
-from .failures import Debug
+from .error_handling import Debug
 from .outcome import finish, keep, need_an_epoch, show_use
 
 if TYPE_CHECKING:
-    from ..kinds import Result, TrainingOptions
-    from ..runs import Run
+    from ..tasks import Result, TrainingOptions
+    from ..utils.runs import Run
 
 _DATA, _NETWORK, _TRAINING = "The data", "The network", "The training"
 _OUTPUT = "The output"
@@ -250,8 +250,8 @@ def train(
             hint="chainrule train houses.csv --target price",
         )
 
-    from ..files import MODEL
-    from ..runs import default_folder, reserved
+    from ..utils.files import MODEL
+    from ..utils.runs import default_folder, reserved
 
     what, options = _understood(source, given)
     if options.lr == 0:
@@ -285,7 +285,7 @@ def _given(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
 
 def _understood(source: str, given: dict[str, Any]) -> tuple[str, TrainingOptions]:
     """The kind of the data, and the options as that kind takes them."""
-    from ..kinds import module_of, recognise
+    from ..tasks import module_of, recognise
     from .options import DATA, foreign
 
     columns = dict(given.get("kinds", {}))
@@ -318,10 +318,10 @@ def _without_target(source: str) -> ConfigError:
 
 def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> Result:
     """Train, and tell what is going on unless the user wants quiet."""
-    from ..kinds import module_of
+    from ..tasks import module_of
 
     def tell(schema: Any) -> None:
-        say("", present.understood(schema), "")
+        say("", display.understood(schema), "")
         for sentence in schema.notes:
             warn(sentence)
 
@@ -335,9 +335,9 @@ def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> R
 
 def _show_report(run: Run) -> None:
     content = run.report
-    show("", present.report_title(content), "", indented(present.report(content)), "")
+    show("", display.report_title(content), "", indented(display.report(content)), "")
     if content.get("verdict"):
         show(content["verdict"])
-    show(present.training_line(content))
+    show(display.training_line(content))
     show(f"The model is in {run.folder}. To use it:")
     show_use(run)

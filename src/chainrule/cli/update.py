@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import present
+from . import display
 from .console import indented, note, show, show_json, warn
-from .failures import Debug
+from .error_handling import Debug
 from .outcome import finish, keep, need_an_epoch, show_use
 from .predict import Model
 
 if TYPE_CHECKING:
-    from ..kinds import Result
-    from ..runs import Run
+    from ..tasks import Result
+    from ..utils.runs import Run
 
 New = Annotated[
     str,
@@ -85,8 +85,8 @@ def update(
     Example: chainrule update runs/houses-2026-01-31-1 sold_in_february.csv
     """
     wishes = {"epochs": epochs, "lr": lr, "test": test, "grow": grow, "skip_bad": skip_bad}
-    from ..files import MODEL
-    from ..runs import default_folder, model_file, reserved
+    from ..utils.files import MODEL
+    from ..utils.runs import default_folder, model_file, reserved
 
     file = model_file(model)
     replaces = out is not None and (Path(out) / MODEL).resolve() == file.resolve()
@@ -99,7 +99,7 @@ def update(
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
         _show_report(run, "it replaces the old one" if replaces else f"{model} is as it was")
-    from ..kinds.updating import is_no_better
+    from ..tasks.update import is_no_better
 
     if is_no_better(result.report):
         warn("On what was held out of the new data the new model is no better than the old one.")
@@ -108,7 +108,7 @@ def update(
 
 def _updated(file: Path, data: str, wishes: dict[str, Any], quiet: bool) -> Result:
     """The model after the update, and what is done meanwhile, unless the user wants quiet."""
-    from ..kinds.updating import update as learn
+    from ..tasks.update import update as learn
 
     say: dict[str, Any] = {"progress": False} if quiet else {"say": note}
     result = learn(file, data, **say, **wishes)
@@ -120,6 +120,6 @@ def _show_report(run: Run, fate: str) -> None:
     content = run.report
     held_out = f"{content['rows']['test']:,} new {content['unit']} that were held out"
     show("", f"On {held_out}; the target is {content['target']}", "")
-    show(indented(present.report(content)), "", present.training_line(content))
+    show(indented(display.report(content)), "", display.training_line(content))
     show(f"The new model is in {run.folder}; {fate}. To use it:")
     show_use(run)

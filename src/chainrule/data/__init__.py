@@ -13,8 +13,8 @@ Example:
 
 from __future__ import annotations
 
-from .cells import Notation
 from .infer import infer_schema, infer_target
+from .parsing import Notation
 from .schema import Column, Dropped, Encoded, Schema, Statistics, Target
 from .split import k_folds, split_indices
 from .table import read_table, source_name

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .names import check_names, listed
+from .column_names import check_names, listed
 
 if TYPE_CHECKING:
     import polars as pl

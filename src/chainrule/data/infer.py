@@ -12,12 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import DataError
-from . import cells
+from . import parsing
+from .column_profile import Seen, conventions_of
 from .infer_column import counts_rows, decide
 from .infer_target import learnable_rows, meaning_of
-from .leak import leaks
 from .schema import Column, Dropped, Schema, Target, check_present
-from .seen import Seen, conventions_of
+from .target_leakage import leaks
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,19 +62,19 @@ def infer_schema(
     kinds = dict(kinds or {})
     _check_arguments(frame, target, features, drop, kinds, max_categories, source)
     requested, dropped = _requested(frame.columns, target, features, drop)
-    seen = [Seen(name, cells.tidy(frame[name])) for name in requested]
+    seen = [Seen(name, parsing.tidy(frame[name])) for name in requested]
     spec: Target | None = None
     notes: list[str] = []
     if target is None:
         conventions = conventions_of(seen)
     else:
-        aim = Seen(target, cells.tidy(frame[target]))
+        aim = Seen(target, parsing.tidy(frame[target]))
         conventions = conventions_of([*seen, aim])
         spec = meaning_of(aim, conventions, task, f"{source}, column {target!r}")
         labelled, notes = learnable_rows(spec, frame, source)
         if labelled.height < frame.height:
             frame = labelled
-            seen = [Seen(name, cells.tidy(frame[name])) for name in requested]
+            seen = [Seen(name, parsing.tidy(frame[name])) for name in requested]
     decided = [
         decide(column, conventions, kinds.get(column.name), max_categories, source)
         for column in seen
@@ -110,7 +110,7 @@ def infer_target(frame: pl.DataFrame, name: str, *, source: str = "the table") -
         ('cat', 'dog')
     """
     check_present([name], frame.columns, source)
-    column = Seen(name, cells.tidy(frame[name]))
+    column = Seen(name, parsing.tidy(frame[name]))
     target = meaning_of(column, conventions_of([column]), None, f"{source}, column {name!r}")
     learnable_rows(target, frame, source)  # for its errors
     return target

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from . import cells
-from .cells import PLAIN, Notation
+from . import parsing
+from .column_profile import FEW_ROWS, Conventions, Seen, choose_notation, month_first, shown
+from .parsing import PLAIN, Notation
 from .schema import Column, Dropped, Kind
-from .seen import FEW_ROWS, Conventions, Seen, choose_notation, month_first, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,7 +52,7 @@ def decide(
 
 
 def _found(column: Seen, conventions: Conventions, max_categories: int) -> Column | Dropped:
-    if cells.are_booleans(column.distinct):
+    if parsing.are_booleans(column.distinct):
         both = " and ".join(sorted(map(shown, column.distinct.to_list())))
         return Column(column.name, "boolean", _with_missing(f"two values, {both}", column))
     if column.is_moments:
@@ -76,23 +76,23 @@ def _forced(
     if kind == "category":
         return _category(column, reason, max_categories)
     if kind == "boolean":
-        read = cells.read_booleans(column.distinct)
+        read = parsing.read_booleans(column.distinct)
     elif kind == "numeric":
         if column.is_text:
-            options = cells.fitting_notations(column.distinct, column.counts, 0.5) or [PLAIN]
+            options = parsing.fitting_notations(column.distinct, column.counts, 0.5) or [PLAIN]
             notation, how = choose_notation(options, column, conventions)
             reason += how
-        read = cells.read_numbers(column.distinct, notation or PLAIN)
+        read = parsing.read_numbers(column.distinct, notation or PLAIN)
     else:
         kind, _, given = kind.partition(":")
         date_format = given or None
         if not given and not column.is_moments:
-            text = cells.read_categories(column.distinct)
-            formats = cells.fitting_date_formats(text, column.counts, 0.5)
+            text = parsing.read_categories(column.distinct)
+            formats = parsing.fitting_date_formats(text, column.counts, 0.5)
             if formats:
                 date_format, how = _choose_format(formats, column, conventions)
                 reason += f", {how}"
-        read = cells.read_dates(column.distinct, date_format)
+        read = parsing.read_dates(column.distinct, date_format)
     readable = int(column.counts.filter(read.is_not_null()).sum())
     if readable * 2 < column.present:
         unread = column.distinct.filter(read.is_null()).head(3).to_list()
@@ -118,7 +118,7 @@ def _with_missing(text: str, column: Seen) -> str:
 def _found_numbers(
     column: Seen, notation: Notation | None, how: str, max_categories: int
 ) -> Column | Dropped:
-    read = cells.read_numbers(column.distinct, notation or PLAIN)
+    read = parsing.read_numbers(column.distinct, notation or PLAIN)
     finite = read.is_finite().fill_null(False)
     values = np.unique(read.filter(finite).to_numpy())
     if not len(values):
@@ -150,7 +150,7 @@ def _found_codes(
     distinct, rows = len(values), column.present
     if values[0] >= 1900_01_01 and values[-1] <= 2100_12_31:
         # One whole number in 27 of this range is a date: ten that all are do not come by chance.
-        moments = cells.read_dates(column.distinct, "%Y%m%d")
+        moments = parsing.read_dates(column.distinct, "%Y%m%d")
         if moments.null_count() == 0 and (distinct >= 10 or _DATE.search(column.words)):
             return _found_dates(column, "%Y%m%d", "dates written as %Y%m%d")
     how_often = f"{distinct:,} distinct whole numbers in {rows:,} rows"
@@ -171,7 +171,7 @@ def counts_rows(column: Seen) -> bool:
     if len(column.values) < FEW_ROWS:
         return False
     for part in (column.values.head(3), column.values):
-        numbers = cells.read_numbers(part).to_numpy()
+        numbers = parsing.read_numbers(part).to_numpy()
         if numbers[0] not in (0, 1) or (numbers != np.arange(len(part)) + numbers[0]).any():
             return False
     return True
@@ -207,12 +207,12 @@ def _is_day_first(date_format: str) -> bool:
 
 def _is_ordered(column: Seen, date_format: str) -> bool:
     assert column.values is not None
-    moments = cells.read_dates(column.values.drop_nulls(), date_format).drop_nulls()
+    moments = parsing.read_dates(column.values.drop_nulls(), date_format).drop_nulls()
     return len(moments) > 2 and (moments.is_sorted() or moments.is_sorted(descending=True))
 
 
 def _found_dates(column: Seen, date_format: str, how: str) -> Column:
-    moments = cells.read_dates(column.distinct, date_format)
+    moments = parsing.read_dates(column.distinct, date_format)
     reason = f"{how}, {_span(moments)}"
     unread = column.tally.filter(moments.is_null())
     if unread.height:

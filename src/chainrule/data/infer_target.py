@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from . import cells
-from .cells import PLAIN
+from . import parsing
+from .column_profile import FEW_ROWS, Conventions, Seen, choose_notation, shown
+from .parsing import PLAIN
 from .schema import Schema, Target
-from .seen import FEW_ROWS, Conventions, Seen, choose_notation, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -102,7 +102,7 @@ def _is_regression(column: Seen, task: str | None, where: str) -> bool:
 
 def _are_class_numbers(column: Seen) -> bool:
     notation = column.notations[0] if column.is_text else PLAIN
-    read = cells.read_numbers(column.distinct, notation)
+    read = parsing.read_numbers(column.distinct, notation)
     if read.null_count():  # words among the numbers: classes if few
         return len(column.distinct) <= MOST_CLASSES and column.present >= ROWS_PER_CLASS * len(read)
     values = np.unique(read.filter(read.is_finite()).to_numpy())
@@ -122,7 +122,7 @@ def _regression(column: Seen, conventions: Conventions) -> Target:
 
 
 def _classes(column: Seen, where: str) -> Target:
-    text = cells.read_categories(column.distinct).unique()
+    text = parsing.read_categories(column.distinct).unique()
     rows = column.present
     if rows >= FEW_ROWS and len(text) * 2 > rows:
         raise DataError(

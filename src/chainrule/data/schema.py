@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from chainrule.errors import DataError
 
-from . import cells, record
-from .cells import PLAIN, Notation
+from . import json_dataclass, parsing
+from .parsing import PLAIN, Notation
 
 if TYPE_CHECKING:
     import polars as pl
@@ -262,7 +262,7 @@ class Schema:
         if column.kind != "category":
             values, _ = read_values(column, tidy, source)
             return dataclasses.replace(column, statistics=Statistics.of(values))
-        counts = cells.tally(cells.read_categories(tidy))
+        counts = parsing.tally(parsing.read_categories(tidy))
         fewest = counts["rows"].top_k(self.max_categories).min()
         # Ties in the order of the text, so that the codes do not depend on the order of the rows.
         kept = counts.filter(counts["rows"] >= (fewest or 0))
@@ -324,7 +324,7 @@ class Schema:
 
     def to_json(self) -> str:
         """As JSON text, with a format version."""
-        return record.to_json(self, _FORMAT, _VERSION)
+        return json_dataclass.to_json(self, _FORMAT, _VERSION)
 
     @staticmethod
     def from_json(text: str) -> Schema:
@@ -333,7 +333,7 @@ class Schema:
         Raises:
             DataError: no schema, one of another version, or a field that does not belong.
         """
-        schema = record.from_json(Schema, text, _FORMAT, _VERSION)
+        schema = json_dataclass.from_json(Schema, text, _FORMAT, _VERSION)
         schema._check_consistent()
         return schema
 
@@ -351,7 +351,7 @@ class Schema:
                 faults.append(f"categories in the {column.kind} column {column.name!r}")
         notations = [column.notation for column in self.columns]
         for notation in [*notations, target.notation if target else None]:
-            if notation not in (None, *cells.NOTATIONS):
+            if notation not in (None, *parsing.NOTATIONS):
                 faults.append(f"numbers written as {notation}")
         if target is not None:
             faults += [f"two classes {name!r}" for name in _repeated(target.classes)]
@@ -384,7 +384,7 @@ class Schema:
     ) -> Floats | Integers:
         tidy = tidy_column(frame, column.name, source)
         if column.kind == "category":
-            return _encode_category(column, cells.read_categories(tidy), notes)
+            return _encode_category(column, parsing.read_categories(tidy), notes)
         values, column_notes = read_values(column, tidy, source)
         notes += column_notes
         return values
@@ -399,7 +399,7 @@ class Schema:
             values, notes = read_values(column, tidy, source)
             missing = int(np.isnan(values).sum())
         else:
-            indices = _class_indices(target, cells.read_categories(tidy), source)
+            indices = _class_indices(target, parsing.read_categories(tidy), source)
             values, notes, missing = indices, [], int((indices < 0).sum())
         if missing:
             notes.append(f"column {target.name}: {_rows(missing)} without a target left out")
@@ -448,7 +448,7 @@ def _known(values: Any) -> NDArray[np.bool_]:
 
 def tidy_column(frame: pl.DataFrame, name: str, source: str = "the table") -> pl.Series:
     """The tidy cells of a column; an error if they are nested."""
-    tidy = cells.tidy(frame[name])
+    tidy = parsing.tidy(frame[name])
     if tidy is None:
         raise DataError(
             "A column holds lists or objects instead of single values.",
@@ -468,15 +468,15 @@ def read_values(
     if column.kind == "date":
         date_format = column.date_format
         if date_format is None and tidy.dtype == pl.String:
-            date_format = next(iter(_fitting(cells.fitting_date_formats, tidy)), None)
-        read = cells.epoch_seconds(cells.read_dates(tidy, date_format))
+            date_format = next(iter(_fitting(parsing.fitting_date_formats, tidy)), None)
+        read = parsing.epoch_seconds(parsing.read_dates(tidy, date_format))
     elif column.kind == "boolean":
-        read = cells.read_booleans(tidy).cast(pl.Float64)
+        read = parsing.read_booleans(tidy).cast(pl.Float64)
     else:
         notation = column.notation
         if notation is None and tidy.dtype == pl.String:
-            notation = next(iter(_fitting(cells.fitting_notations, tidy)), None)
-        read = cells.read_numbers(tidy, notation or PLAIN)
+            notation = next(iter(_fitting(parsing.fitting_notations, tidy)), None)
+        read = parsing.read_numbers(tidy, notation or PLAIN)
     unread = tidy.filter(read.is_null() & tidy.is_not_null())
     if len(unread) * 2 > tidy.count():
         raise _unreadable(column, tidy, unread, source)
@@ -500,7 +500,7 @@ _NOUN = {"numeric": "numbers", "boolean": "yes or no", "date": "dates"}
 
 
 def _fitting(find: Any, tidy: pl.Series) -> Any:
-    counts = cells.tally(tidy)
+    counts = parsing.tally(tidy)
     return find(counts["value"], counts["rows"], 0.5)
 
 

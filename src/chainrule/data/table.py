@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
-from .content import decode, not_a_table, read_bytes, unpack
+from .column_names import check_names, listed
 from .delimited import parse_delimited
-from .names import check_names, listed
+from .source import decode, not_a_table, read_bytes, unpack
 
 if TYPE_CHECKING:
     import polars as pl

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..differentiate import pull_back
-from ..ir.node import Node
-from ..tensor import TRACE_BIT, Tensor, symbol
+from ..engine.autodiff import pull_back
+from ..engine.ir.node import Node
+from ..engine.tensor import TRACE_BIT, Tensor, symbol
 from .elements import value_of
 from .explanation import Call, Chain, Equation, Expression, Factor, Path, Quantity, Update
 from .record import evaluate

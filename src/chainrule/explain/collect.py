@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.node import CONSTANT, PLACEHOLDER, Node
-from ..ir.serialize import encode
+from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
+from ..engine.ir.serialize import encode
 from ..nn import Module
 from ..optim import Optimizer
-from .bad import bad_numbers
 from .elements import Elements, cut, number
 from .explanation import (
     Call,
@@ -27,8 +26,9 @@ from .explanation import (
     Values,
 )
 from .explanation import Node as NodeView
-from .flow import flow_notes
-from .names import STRUCTURE, TITLES, Names
+from .gradient_flow import flow_notes
+from .node_names import STRUCTURE, TITLES, Names
+from .non_finite import bad_numbers
 from .record import Step
 from .updates import explain_update
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import losses, models, nn
-from ..differentiate import value_and_grad
+from ..engine.autodiff import value_and_grad
+from ..engine.ops import max_pool, relu, reshape, sigmoid, sum, tanh
+from ..engine.tensor import Buffer, Tensor, parameter
 from ..errors import ConfigError
-from ..ops import max_pool, relu, reshape, sigmoid, sum, tanh
 from ..optim import SGD, Adam, Optimizer
-from ..tensor import Buffer, Tensor, parameter
 from .explain import explain
 from .explanation import Explanation
 

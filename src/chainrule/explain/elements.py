@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..differentiate import pull_back
-from ..ir.node import CONSTANT, Node, constant
-from ..ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO
-from ..tensor import TRACE_BIT, Tensor, symbol
+from ..engine.autodiff import pull_back
+from ..engine.ir.node import CONSTANT, Node, constant
+from ..engine.ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO
+from ..engine.tensor import TRACE_BIT, Tensor, symbol
 from .explanation import Call, Equation, Expression, Quantity
-from .names import STRUCTURE
+from .node_names import STRUCTURE
 from .record import evaluate
 
 Array = np.ndarray[Any, Any]

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.ops.random import fold_in, key
+from ..engine.tensor import Parameter, Tensor
 from ..errors import ConfigError, DataError
 from ..losses import LOSSES
-from ..model_file import SavedModel
 from ..nn import Module
-from ..ops.random import fold_in, key
 from ..optim import OPTIMIZERS, SGD, Optimizer
 from ..optim.state import nearest
-from ..tensor import Parameter, Tensor
+from ..serialization import SavedModel
 from .collect import collect
 from .explanation import Explanation
-from .names import Names
+from .node_names import Names
 from .record import Step, as_arrays, flat, record, variable_names, variables_read
 from .stored import StoredNetwork
 from .weights import parse_weight, write
@@ -46,7 +46,7 @@ def explain(
 ) -> Explanation:
     """One training step with every number: forward pass, error, backward pass, update.
 
-    The step is traced and run as `chainrule.train.Step` does it, but nothing is changed: neither
+    The step is traced and run as `chainrule.training.Step` does it, but nothing is changed: neither
     the model nor the optimizer.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kinds.examples import RawRow
+from ..tasks.examples import RawRow
 
 Array = np.ndarray[Any, Any]
 
@@ -374,7 +374,7 @@ class Explanation:
         rows: the examples as they stand in the data, if they come from a file.
         labels: for inputs by symbol: names of the elements on the last axis, such as columns.
         graph: forward pass, backward pass and update as one graph in the JSON of
-            `chainrule.ir.serialize`, with names: see `collect.recomputable`; None if too large.
+            `chainrule.ir`, with names: see `collect.recomputable`; None if too large.
         notes: sentences about what is not told, and why.
         bad: sentences about the first NaN or infinity, forward and backward, if there is one.
     """

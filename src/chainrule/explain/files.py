@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..data import source_name
-from ..files import TRAINING, model_in
-from ..kinds import kind_of, load_predictor, module_of
-from ..kinds.examples import Examples
-from ..kinds.optimizing import highest_rate, optimizer_again, remember
 from ..optim import OPTIMIZERS, Optimizer
 from ..optim.state import nearest
+from ..tasks import kind_of, load_predictor, module_of
+from ..tasks.examples import Examples
+from ..tasks.optimizer import highest_rate, optimizer_again, remember
+from ..utils.files import TRAINING, model_in
 from .explain import explain
 from .explanation import Explanation
 from .stored import StoredNetwork

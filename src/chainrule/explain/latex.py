@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from .explanation import Explanation
+from .formatting import DIGITS, LatexWriter
 from .markdown import aligned
-from .story import Formula, Grid, Heading, Lines, Part, Prose, parts
-from .writing import DIGITS, LatexWriter
+from .sections import Formula, Grid, Heading, Lines, Part, Prose, parts
 
 _HEAD = r"""\documentclass[a4paper]{article}
 \usepackage[T1]{fontenc}

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from .explanation import Explanation
-from .story import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
-from .writing import DIGITS, LatexWriter
+from .formatting import DIGITS, LatexWriter
+from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
 
 #: What Markdown would take for something else in running text.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~])")

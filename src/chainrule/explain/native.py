@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..backends.c.blueprint import blueprint
-from ..backends.c.threads import TASK_C
-from ..backends.c.toolchain import UnsupportedError
-from ..ir.graph import Graph
-from ..ir.node import CONSTANT, PLACEHOLDER, Node, placeholder
-from ..tensor import TRACE_BIT
+from ..engine.backends.c.lower import blueprint
+from ..engine.backends.c.threads import TASK_C
+from ..engine.backends.c.toolchain import UnsupportedError
+from ..engine.ir.graph import Graph
+from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node, placeholder
+from ..engine.tensor import TRACE_BIT
 
 
 def c_of(node: Node, is_named: Callable[[Node], bool]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ir.graph import Graph
-from ..ir.node import PLACEHOLDER, Node
-from ..ir.serialize import to_json
-from ..ir.types import Record
-from ..passes.rewrite import with_inputs
+from ..engine.ir.graph import Graph
+from ..engine.ir.node import PLACEHOLDER, Node
+from ..engine.ir.serialize import to_json
+from ..engine.ir.types import Record
+from ..engine.passes.rewrite import with_inputs
 from .explanation import numbers
 from .record import Step
 

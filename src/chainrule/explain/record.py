@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import tree
-from ..compile import Traced, trace
-from ..differentiate import pull_back
+from ..engine import pytree
+from ..engine.autodiff import pull_back
+from ..engine.compile import Traced, trace
+from ..engine.ir.graph import Graph, topological_order
+from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node, constant, placeholder
+from ..engine.ir.types import Type, as_value
+from ..engine.ops import ones_like
+from ..engine.passes import eliminate_common_subexpressions
+from ..engine.passes.rewrite import with_inputs
+from ..engine.tensor import TRACE_BIT, Parameter, Tensor, Variable, as_tensor
 from ..errors import ChainruleError, ConfigError, DataError, DerivativeError
-from ..ir.graph import Graph, topological_order
-from ..ir.node import CONSTANT, PLACEHOLDER, Node, constant, placeholder
-from ..ir.types import Type, as_value
 from ..nn import Module
-from ..ops import ones_like
 from ..optim import Optimizer
-from ..passes import eliminate_common_subexpressions
-from ..passes.rewrite import with_inputs
-from ..tensor import TRACE_BIT, Parameter, Tensor, Variable, as_tensor
 from .unroll import Unrolled
 
 Array = np.ndarray[Any, Any]
@@ -449,5 +449,5 @@ def as_arrays(data: Any, dtype: Any = None) -> Any:
 
 def flat(data: Any) -> list[Any]:
     """The arrays in the data."""
-    leaves: list[Any] = tree.flatten(data)[0]
+    leaves: list[Any] = pytree.flatten(data)[0]
     return leaves

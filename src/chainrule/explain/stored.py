@@ -6,16 +6,16 @@ import re
 from collections import Counter
 from typing import Any
 
+from ..engine.ir import Graph
+from ..engine.ir.node import CONSTANT, Node, constant
+from ..engine.ir.types import float64
+from ..engine.ops.declare import CAST
+from ..engine.ops.reduction import SOFTMAX
+from ..engine.source_info import layer
+from ..engine.tensor import Buffer, Parameter, Tensor, apply, as_tensor
 from ..errors import DataError
-from ..ir import Graph
-from ..ir.node import CONSTANT, Node, constant
-from ..ir.types import float64
-from ..model_file import SavedModel
 from ..nn import Module
-from ..ops.declare import CAST
-from ..ops.reduction import SOFTMAX
-from ..provenance import layer
-from ..tensor import Buffer, Parameter, Tensor, apply, as_tensor
+from ..serialization import SavedModel
 
 #: What layers call the numbers that they gather, or have from a formula, instead of learning.
 _GATHERED = re.compile(r"(^|\.)(running_\w+|num_batches\w*|mean|std|cosine|sine|mel)$")

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Iterator
 
 from .explanation import Explanation
-from .story import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
-from .writing import DIGITS, Writer
+from .formatting import DIGITS, Writer
+from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
 
 _BAR = "▏▎▍▌▋▊▉█"
 

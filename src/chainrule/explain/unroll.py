@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir.graph import Graph
-from ..ir.node import CONSTANT, PART, PLACEHOLDER, Node
-from ..ir.types import Record
-from ..ops import stack
-from ..ops.scan import CALL, SCAN
-from ..tensor import TRACE_BIT, Tensor
+from ..engine.ir.graph import Graph
+from ..engine.ir.node import CONSTANT, PART, PLACEHOLDER, Node
+from ..engine.ir.types import Record
+from ..engine.ops import stack
+from ..engine.ops.scan import CALL, SCAN
+from ..engine.tensor import TRACE_BIT, Tensor
 
 #: Loops that would become more nodes than this stay one node.
 MAX_NODES = 20_000

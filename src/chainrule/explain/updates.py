@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engine.ir.graph import topological_order
+from ..engine.ir.node import CONSTANT, Node
 from ..errors import ConfigError
-from ..ir.graph import topological_order
-from ..ir.node import CONSTANT, Node
 from ..optim import SGD, Adam, Optimizer
 from ..optim.schedules import Constant
 from .elements import Elements, number

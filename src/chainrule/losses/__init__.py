@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import MappingProxyType
 
-from ..tensor import Tensor
+from ..engine.tensor import Tensor
 from .classification import (
     binary_cross_entropy,
     cross_entropy,

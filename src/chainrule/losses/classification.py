@@ -5,8 +5,7 @@ All take ``sample_weights`` and ``reduction``: see `chainrule.losses`.
 
 from __future__ import annotations
 
-from ..errors import ConfigError, ShapeError, TypeRuleError
-from ..ops import (
+from ..engine.ops import (
     cross_entropy_from_logits,
     exp,
     expand_dims,
@@ -23,8 +22,9 @@ from ..ops import (
     take_along_axis,
     where,
 )
-from ..ops.declare import cast, floating
-from ..tensor import Tensor, TensorLike, as_tensor
+from ..engine.ops.declare import cast, floating
+from ..engine.tensor import Tensor, TensorLike, as_tensor
+from ..errors import ConfigError, ShapeError, TypeRuleError
 from .common import check_values, pair, reduce
 
 # ---- two classes, or several that do not exclude each other --------------------------------------

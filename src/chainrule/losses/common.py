@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.ops import broadcast_to, reshape, sum, where
+from ..engine.ops.declare import cast, floating
+from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, DataError, ShapeError
-from ..ops import broadcast_to, reshape, sum, where
-from ..ops.declare import cast, floating
-from ..tensor import Tensor, TensorLike, as_tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 

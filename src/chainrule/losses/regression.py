@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 
+from ..engine.ops import abs, cosine_similarity, exp, log, log1p, maximum, softplus, where
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..ops import abs, cosine_similarity, exp, log, log1p, maximum, softplus, where
-from ..tensor import Tensor, TensorLike
 from .common import check_values, pair, reduce
 
 

@@ -6,8 +6,8 @@ is 0.
 
 from __future__ import annotations
 
-from ..ops import cosine_similarity, norm, relu, where
-from ..tensor import Tensor, TensorLike
+from ..engine.ops import cosine_similarity, norm, relu, where
+from ..engine.tensor import Tensor, TensorLike
 from .classification import signs
 from .common import pair, reduce
 

@@ -26,16 +26,7 @@ from .classification import (
 )
 from .common import column
 from .probability import average_precision, brier, log_loss, roc_auc, top_k_accuracy
-from .regression import (
-    explained_variance,
-    mae,
-    mape,
-    max_error,
-    median_ae,
-    mse,
-    r2,
-    rmse,
-)
+from .regression import explained_variance, mae, mape, max_error, median_ae, mse, r2, rmse
 
 
 class Metric(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import nn
+from ..engine.ops import random, where
+from ..engine.ops.declare import floating
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..ops import random, where
-from ..ops.declare import floating
-from ..tensor import Tensor, TensorLike
 from .mlp import mlp
 
 

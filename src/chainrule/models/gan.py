@@ -1,7 +1,7 @@
 """Generative adversarial networks (Goodfellow et al., NeurIPS 2014).
 
 A generator makes examples from random codes, a discriminator tells them from real ones. They learn
-each against the other: see `chainrule.train.AdversarialStep`.
+each against the other: see `chainrule.training.AdversarialStep`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import nn
+from ..engine.ops import random
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..ops import random
-from ..tensor import Tensor, TensorLike
 from .common import conv_block
 from .mlp import mlp
 

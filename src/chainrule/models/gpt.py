@@ -9,8 +9,7 @@ import functools
 from typing import Any
 
 from .. import nn
-from ..errors import ConfigError, ShapeError
-from ..ops import (
+from ..engine.ops import (
     arange,
     argmax,
     concatenate,
@@ -23,7 +22,8 @@ from ..ops import (
     transpose,
     where,
 )
-from ..tensor import Tensor, TensorLike, as_tensor
+from ..engine.tensor import Tensor, TensorLike, as_tensor
+from ..errors import ConfigError, ShapeError
 
 
 class GPT(nn.Module):

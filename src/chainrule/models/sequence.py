@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import nn
+from ..engine.ops import concatenate
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..ops import concatenate
-from ..tensor import Tensor, TensorLike
 
 
 class SequenceModel(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import nn
-from ..tensor import Tensor, TensorLike
+from ..engine.tensor import Tensor, TensorLike
 
 
 class TCN(nn.Module):

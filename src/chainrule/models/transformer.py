@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .. import nn
+from ..engine.ops import arange, clip, expand_dims, sum, where
+from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ShapeError
-from ..ops import arange, clip, expand_dims, sum, where
-from ..tensor import Tensor, TensorLike, as_tensor
 from .sequence import entrance
 
 

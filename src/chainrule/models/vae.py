@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import nn
+from ..engine.ops import exp, mean, random, reshape, sigmoid, split, sum
+from ..engine.ops.declare import floating
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError, ShapeError
 from ..losses import binary_cross_entropy
-from ..ops import exp, mean, random, reshape, sigmoid, split, sum
-from ..ops.declare import floating
-from ..tensor import Tensor, TensorLike
 from .mlp import mlp
 
 

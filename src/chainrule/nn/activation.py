@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .. import ops
+from ..engine import ops
+from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError
-from ..tensor import Tensor, TensorLike, as_tensor
 from .checks import features_last, whole_number
 from .initialization import parameter
 from .module import Module

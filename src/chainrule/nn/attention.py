@@ -9,8 +9,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ..errors import ConfigError, OutOfRangeError, ShapeError
-from ..ops import (
+from ..engine.ops import (
     arange,
     clip,
     concatenate,
@@ -24,9 +23,10 @@ from ..ops import (
     where,
     zeros,
 )
-from ..ops.declare import cast, floating
-from ..ops.shape import narrow
-from ..tensor import Tensor, TensorLike, as_tensor
+from ..engine.ops.declare import cast, floating
+from ..engine.ops.shape import narrow
+from ..engine.tensor import Tensor, TensorLike, as_tensor
+from ..errors import ConfigError, OutOfRangeError, ShapeError
 from .checks import features_last, fraction, whole_number
 from .dropout import Dropout
 from .initialization import normal, parameter

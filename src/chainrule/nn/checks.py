@@ -5,8 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError
-from ..tensor import Tensor, TensorLike, as_tensor
 
 
 def whole_number(name: str, value: Any) -> int:

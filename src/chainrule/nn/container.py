@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from .. import ops
+from ..engine import ops
+from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError
-from ..tensor import Tensor, TensorLike, as_tensor
 from .module import Module
 
 __all__ = ["Flatten", "Identity", "Remat", "Residual", "Sequential", "Unflatten"]

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .. import ops
+from ..engine import ops
+from ..engine.ops import reshape, swapaxes
+from ..engine.ops.sliding_window import LAYOUT, Padding, PerAxis, check_padding, per_axis
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..ops import reshape, swapaxes
-from ..ops.windows import LAYOUT, Padding, PerAxis, check_padding, per_axis
-from ..tensor import Tensor, TensorLike
 from .checks import image, whole_number
 from .initialization import Initializer, _find, parameter
 from .module import Module

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ..engine.ops import random, where
+from ..engine.ops.declare import floating
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..ops import random, where
-from ..ops.declare import floating
-from ..tensor import Tensor, TensorLike
 from .checks import fraction
 from .module import Module
 

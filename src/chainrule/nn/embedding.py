@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engine.ops import expand_dims, take, where
+from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, DataError, TypeRuleError
-from ..ops import expand_dims, take, where
-from ..tensor import Tensor, TensorLike, as_tensor
 from .checks import whole_number
 from .initialization import Initializer, parameter
 from .module import Module

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import ops
+from ..engine import ops
+from ..engine.ops import random
+from ..engine.ops.declare import cast
+from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor
 from ..errors import ConfigError
-from ..ops import random
-from ..ops.declare import cast
-from ..tensor import Buffer, Parameter, Tensor, as_tensor
 
 __all__ = [
     "INITIALIZERS",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..engine.ops import expand_dims, matmul, reshape
+from ..engine.tensor import Parameter, Tensor, TensorLike
 from ..errors import ShapeError
-from ..ops import expand_dims, matmul, reshape
-from ..tensor import Parameter, Tensor, TensorLike
 from .checks import features_last, whole_number
 from .initialization import Initializer, parameter
 from .module import Module

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ..engine.ops import random
+from ..engine.source_info import layer
+from ..engine.tensor import Parameter, Tensor, Variable
 from ..errors import ChainruleError, ConfigError, ShapeError
-from ..ops import random
-from ..provenance import layer
-from ..tensor import Parameter, Tensor, Variable
 
 if TYPE_CHECKING:
     from .summary import Summary

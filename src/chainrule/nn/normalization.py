@@ -6,10 +6,10 @@ import math
 import operator
 from collections.abc import Sequence
 
+from ..engine.ops import mean, reshape, rsqrt
+from ..engine.ops.declare import floating
+from ..engine.tensor import Buffer, Tensor, TensorLike
 from ..errors import ConfigError, ShapeError
-from ..ops import mean, reshape, rsqrt
-from ..ops.declare import floating
-from ..tensor import Buffer, Tensor, TensorLike
 from .checks import features_last, fraction, whole_number
 from .initialization import buffer, parameter
 from .module import Module

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .. import ops
+from ..engine import ops
+from ..engine.ops.declare import floating
+from ..engine.ops.sliding_window import LAYOUT, Padding, PerAxis, check_padding, per_axis
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..ops.declare import floating
-from ..ops.windows import LAYOUT, Padding, PerAxis, check_padding, per_axis
-from ..tensor import Tensor, TensorLike
 from .checks import image
 from .module import Module
 

@@ -11,9 +11,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from .. import tree
-from ..errors import ConfigError, ShapeError, TypeRuleError
-from ..ops import (
+from ..engine import pytree
+from ..engine.ops import (
     arange,
     concatenate,
     expand_dims,
@@ -26,10 +25,11 @@ from ..ops import (
     where,
     zeros,
 )
-from ..ops.declare import cast
-from ..ops.elementwise import relu, result_dtype
-from ..ops.shape import narrow
-from ..tensor import Tensor, TensorLike, as_tensor
+from ..engine.ops.declare import cast
+from ..engine.ops.elementwise import relu, result_dtype
+from ..engine.ops.shape import narrow
+from ..engine.tensor import Tensor, TensorLike, as_tensor
+from ..errors import ConfigError, ShapeError, TypeRuleError
 from .checks import features_last, fraction, whole_number
 from .dropout import Dropout
 from .initialization import parameter, uniform
@@ -70,7 +70,7 @@ class _Cell(Module):
         projected = self.project(x)
         if state is None:
             state = self.start(shape, projected.dtype)
-        state = tree.map_leaves(lambda part: _as_state(part, shape, projected.dtype), state)
+        state = pytree.map_leaves(lambda part: _as_state(part, shape, projected.dtype), state)
         return self.step(projected, state)
 
     def start(self, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -326,8 +326,8 @@ def _run(
         projected, here = given
         new = cell.step(projected, state)
         if here is not None:
-            pairs = zip(tree.flatten(new)[0], tree.flatten(state)[0], strict=True)
-            new = tree.flatten(state)[1]([where(here, a, b) for a, b in pairs])
+            pairs = zip(pytree.flatten(new)[0], pytree.flatten(state)[0], strict=True)
+            new = pytree.flatten(state)[1]([where(here, a, b) for a, b in pairs])
         h = new[0] if cell.states > 1 else new
         return new, h if here is None else where(here, h, 0.0)
 
@@ -444,7 +444,7 @@ def detach_state(state: Any) -> Any:
         ...     (y * y).mean().backward()
         ...     state = cr.nn.detach_state(state)
     """
-    return tree.map_leaves(lambda leaf: as_tensor(leaf).detach(), state)
+    return pytree.map_leaves(lambda leaf: as_tensor(leaf).detach(), state)
 
 
 def segments(x: TensorLike, length: int, axis: int = 1) -> Iterator[Tensor]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import tree
-from ..compile import trace
-from ..ir.types import Type, float32
-from ..tensor import Buffer, Parameter, Tensor, as_tensor
+from ..engine import pytree
+from ..engine.compile import trace
+from ..engine.ir.types import Type, float32
+from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor
 from .module import Module, observe
 
 __all__ = ["Row", "Summary", "summarize"]
@@ -124,7 +124,7 @@ def _owner(path: str, rows: dict[str, Row]) -> str:
 
 
 def _shapes(result: Any) -> str:
-    return ", ".join(str(x.shape) for x in tree.flatten(result)[0] if isinstance(x, Tensor))
+    return ", ".join(str(x.shape) for x in pytree.flatten(result)[0] if isinstance(x, Tensor))
 
 
 def _calls(outputs: list[str]) -> str:

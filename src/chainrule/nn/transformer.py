@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from ..tensor import Tensor, TensorLike
 from .activation import ACTIVATIONS
 from .attention import AttentionCache, MultiHeadAttention
 from .checks import whole_number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .averaging import EMA, SWA
 from .clipping import clip_by_norm, clip_by_value, global_norm
 from .optimizer import OPTIMIZERS, Optimizer, groups_by_path
-from .rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
+from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 from .schedules import (
     SCHEDULES,
     Average,

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ..engine.ir.types import float64
+from ..engine.ops import astype, minimum
+from ..engine.tensor import Buffer, Parameter, Tensor
 from ..errors import ConfigError
-from ..ir.types import float64
-from ..ops import astype, minimum
-from ..tensor import Buffer, Parameter, Tensor
 from .clipping import Shared
 from .state import Array, arrays, is_number, load, named_parameters
 

@@ -6,11 +6,11 @@ import functools
 import math
 from typing import Any
 
-from .. import tree
+from ..engine import pytree
+from ..engine.ir.types import DType, Type
+from ..engine.ops import abs, astype, broadcast_to, clip, max, maximum, minimum, sqrt, sum
+from ..engine.tensor import Tensor, as_tensor
 from ..errors import ConfigError
-from ..ir.types import DType, Type
-from ..ops import abs, astype, broadcast_to, clip, max, maximum, minimum, sqrt, sum
-from ..tensor import Tensor, as_tensor
 from .state import is_number
 
 
@@ -49,7 +49,7 @@ def global_norm(gradients: Any, order: float = 2.0) -> Tensor:
         >>> cr.optim.global_norm({"w": cr.tensor([3.0, 0.0]), "b": cr.tensor(4.0)}).item()
         5.0
     """
-    leaves = [as_tensor(leaf) for leaf in tree.flatten(gradients)[0] if as_tensor(leaf).size]
+    leaves = [as_tensor(leaf) for leaf in pytree.flatten(gradients)[0] if as_tensor(leaf).size]
     if order not in (2.0, math.inf):
         raise ConfigError("Unknown order of a norm.", expected="2 or infinity", found=repr(order))
     if not leaves:
@@ -80,7 +80,7 @@ def clip_by_norm(gradients: Any, max_norm: float, norm: Tensor | None = None) ->
     _need_positive("max_norm", max_norm)
     norm = global_norm(gradients) if norm is None else norm
     factor = Shared(minimum(max_norm / (norm + 1e-6), 1.0))
-    return tree.map_leaves(lambda g: as_tensor(g) * factor.like(as_tensor(g)), gradients)
+    return pytree.map_leaves(lambda g: as_tensor(g) * factor.like(as_tensor(g)), gradients)
 
 
 def clip_by_value(gradients: Any, limit: float) -> Any:
@@ -92,7 +92,7 @@ def clip_by_value(gradients: Any, limit: float) -> Any:
         [0.5, -1.0]
     """
     _need_positive("limit", limit)
-    return tree.map_leaves(lambda g: clip(g, -limit, limit), gradients)
+    return pytree.map_leaves(lambda g: clip(g, -limit, limit), gradients)
 
 
 def _need_positive(name: str, value: float) -> None:

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..engine.ir.types import float64
+from ..engine.ops import astype, sign
+from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor, tracing
 from ..errors import ConfigError, ShapeError
-from ..ir.types import float64
 from ..nn.module import Module
-from ..ops import astype, sign
-from ..tensor import Buffer, Parameter, Tensor, as_tensor, tracing
 from .clipping import Shared, clip_by_norm, clip_by_value
 from .schedules import Constant, Schedule
 from .state import Array, arrays, load, named_parameters, nearest, need, need_between

@@ -18,23 +18,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..engine.ir.types import float64
+from ..engine.ops import abs, astype, cos, exp, floor, isfinite, maximum, minimum, sqrt, tanh, where
+from ..engine.ops import log as ln
+from ..engine.tensor import Buffer, Tensor, as_tensor
 from ..errors import ConfigError
-from ..ir.types import float64
-from ..ops import (
-    abs,
-    astype,
-    cos,
-    exp,
-    floor,
-    isfinite,
-    maximum,
-    minimum,
-    sqrt,
-    tanh,
-    where,
-)
-from ..ops import log as ln
-from ..tensor import Buffer, Tensor, as_tensor
 from .state import Array, arrays, load, nearest, need, need_between
 
 _schedules: dict[str, type[Schedule]] = {}

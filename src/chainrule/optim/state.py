@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.tensor import Buffer, Parameter
 from ..errors import ConfigError
 from ..nn.module import Module
-from ..tensor import Buffer, Parameter
 
 Array = np.ndarray[Any, Any]
 

@@ -1,0 +1,292 @@
+"""What the commands show: the columns of a table, reports, runs, side by side and in line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import stdev
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ..data import Schema
+    from ..utils.runs import Run
+
+#: More columns than this are counted, not listed.
+_MOST_COLUMNS = 40
+_TITLES = {
+    "r2": "R²", "rmse": "RMSE", "mae": "MAE", "roc_auc": "ROC AUC", "f1": "F1",
+    "f1_macro": "F1 (macro)", "mase": "MASE",
+}  # fmt: skip
+
+
+def table(*titles: str) -> Table:
+    """An empty table in the style of the program; titles that begin with ``#`` are of numbers."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for title in titles:
+        right = title.startswith("#")
+        grid.add_column(title.lstrip("#"), justify="right" if right else "left", overflow="fold")
+    return grid
+
+
+def number(value: Any) -> str:
+    """A number as people read it.
+
+    Example:
+        >>> number(113412.7), number(0.89312), number(21.5), number(0.00012), number(None)
+        ('113,413', '0.8931', '21.50', '0.00012', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, str | bool | list | dict):
+        return str(value)
+    size = abs(value)
+    if isinstance(value, int) or size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if size >= 10 else f"{value:.4f}" if size >= 0.001 else f"{value:.4g}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span.
+
+    Example:
+        >>> duration(0.24), duration(41.2), duration(75), duration(4000)
+        ('0.2 s', '41 s', '1 min 15 s', '1 h 6 min')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def score(metric: str, value: float | None) -> str:
+    """The value of a metric.
+
+    Example:
+        >>> score("r2", -4e-6), score("rmse", 0.00012), score("rmse", 113412.7)
+        ('0.0000', '0.00012', '113,413')
+    """
+    if value is None or not _best_is_one(metric) or abs(value) >= 1000:
+        return number(value)
+    return f"{value:z.4f}"
+
+
+def title(metric: str) -> str:
+    """The name of a metric as people write it."""
+    return _TITLES.get(metric, metric.replace("_", " "))
+
+
+# ---------------------------------------------------------------- columns
+
+
+def understood(schema: Any) -> Table:
+    """What was understood of the data: of a table its columns, of others what there is to tell."""
+    if hasattr(schema, "columns"):
+        return columns(schema)
+    grid = Table.grid(padding=(0, 2))
+    for name, told in schema.described():
+        grid.add_row(Text(name, "bold"), Text(told))
+    return grid
+
+
+def columns(schema: Schema) -> Table:
+    """The columns of a table, what each was taken for and why; those that are left out, too."""
+    grid = table("column", "kind", "why")
+    if schema.target is not None:
+        reason = schema.target.reason
+        grid.add_row(Text(schema.target.name, "bold"), Text("target", "bold"), Text(reason))
+    for column in schema.columns[:_MOST_COLUMNS]:
+        grid.add_row(Text(column.name), column.kind, Text(column.reason))
+    _add_rest(grid, [column.kind for column in schema.columns[_MOST_COLUMNS:]])
+    for left_out in schema.dropped[:_MOST_COLUMNS]:
+        reason = f"{left_out.kind}: {left_out.reason}"
+        grid.add_row(Text(left_out.name), "left out", Text(reason), style="dim")
+    _add_rest(grid, ["left out"] * len(schema.dropped[_MOST_COLUMNS:]))
+    return grid
+
+
+def _add_rest(grid: Table, kinds: Sequence[str]) -> None:
+    for kind, count in Counter(kinds).items():
+        grid.add_row(f"… and {count:,} more", kind, "")
+
+
+def rows(frame: pl.DataFrame) -> Table:
+    """The rows of a table."""
+    numeric = [f"#{name}" if frame[name].dtype.is_numeric() else name for name in frame.columns]
+    grid = table(*numeric)
+    for row in frame.rows():
+        grid.add_row(*(Text(number(value)) for value in row))
+    return grid
+
+
+# ---------------------------------------------------------------- networks
+
+
+def layers(variables: Mapping[str, str]) -> Table:
+    """The layers of a network with the types of their variables, which come by path."""
+    grid = table("layer", "variables")
+    by_layer: dict[str, list[str]] = {}
+    for path, kind in sorted(variables.items(), key=lambda item: _natural(item[0])):
+        layer, _, name = path.rpartition(".")
+        by_layer.setdefault(layer, []).append(f"{name} {kind}")
+    for layer, found in by_layer.items():
+        grid.add_row(Text(layer or "(itself)"), Text("\n".join(found)))
+    return grid
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """A sort key by which ``layers.2`` is before ``layers.10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in path.split(".")]
+
+
+# ---------------------------------------------------------------- reports
+
+
+def metrics(values: Mapping[str, float | None], in_training: Mapping[str, Any]) -> Table:
+    """Metrics, a row each, beside those that the report of the training gives."""
+    grid = table("metric", "#these rows", "#test part of the training")
+    for name, value in values.items():
+        then = score(name, in_training.get(name))
+        grid.add_row(title(name), Text(score(name, value), "bold"), then)
+    return grid
+
+
+def report_title(content: Mapping[str, Any]) -> Text:
+    """What a report was measured on."""
+    folds, rows = (content.get("cv") or {}).get("folds"), content["rows"]["test"]
+    what = (
+        f"Cross-validation: the mean of {folds} parts, each held out once"
+        if folds
+        else f"The test part: {rows:,} {content.get('unit', 'rows')} that the network has not seen"
+    )
+    return Text(f"{what}; the target is {content['target']}", "bold")
+
+
+def report(content: Mapping[str, Any]) -> Table:
+    """The network beside the baselines, and how much smaller its error is."""
+    baselines = dict(content.get("baselines") or {})
+    rival = "linear" if "linear" in baselines else next(iter(baselines), None)
+    against = [f"#error vs. {rival}"] if rival else []
+    folds = (content.get("cv") or {}).get("metrics") or []
+    grid = table("metric", "#network", *(f"#{name}" for name in baselines), *against)
+    for name, value in content["metrics"].items():
+        others = [score(name, values.get(name)) for values in baselines.values()]
+        change = [smaller_error(name, value, baselines[rival].get(name))] if rival else []
+        ours = score(name, value) + _spread([fold.get(name) for fold in folds])
+        grid.add_row(title(name), Text(ours, "bold"), *others, *change)
+    return grid
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    """The standard deviation over the parts of a cross-validation."""
+    known = [value for value in values if value is not None]
+    return f" ± {number(stdev(known))}" if len(known) > 1 else ""
+
+
+def training_line(content: Mapping[str, Any]) -> str:
+    """How the training went, in a sentence."""
+    epochs = content["epochs"]
+    parts = [f"{epochs} epoch{'s' * (epochs != 1)} in {duration(content.get('seconds'))}"]
+    if content.get("best_epoch"):
+        parts.append(f"the weights of epoch {content['best_epoch']:.0f} are kept")
+    if content.get("stop_reason"):
+        parts.append(f"stopped: {content['stop_reason']}")
+    return "; ".join(parts)
+
+
+def smaller_error(metric: str, value: float | None, other: float | None) -> Text:
+    """The change of the error from another model to this one.
+
+    The error of a metric whose best value is 1 is what is missing to 1.
+
+    Example:
+        >>> smaller_error("rmse", 60.0, 100.0).plain, smaller_error("accuracy", 0.98, 0.96).plain
+        ('−40 %', '−50 %')
+    """
+    if value is None or other is None:
+        return Text("–")
+    ours, theirs = (1 - value, 1 - other) if _best_is_one(metric) else (value, other)
+    if theirs <= 0:
+        return Text("–")
+    change = round(100 * (ours / theirs - 1))
+    sign = "+" if change > 0 else "−" if change < 0 else "±"
+    return Text(f"{sign}{abs(change):,} %", "green" if change < 0 else "yellow" if change else "")
+
+
+def _best_is_one(metric: str) -> bool:
+    """Or 0, as that of an error."""
+    from ..metrics import METRICS
+
+    return metric in METRICS and METRICS[metric].higher_is_better
+
+
+# ---------------------------------------------------------------- runs
+
+
+def run_list(runs: Sequence[Run]) -> Table:
+    """Runs in line."""
+    grid = table("run", "data", "target", "#test", "#epochs", "#time")
+    for run in runs:
+        grid.add_row(
+            Text(run.name, "bold"),
+            Text(_short(run.record.get("data"))),
+            Text(_short(run.record.get("target"))),
+            Text(primary(run)),
+            number(run.report.get("epochs")),
+            duration(run.report.get("seconds")),
+        )
+    return grid
+
+
+def _short(value: Any) -> str:
+    return "–" if value is None else str(value).rpartition("/")[2]
+
+
+def primary(run: Run) -> str:
+    """The most telling metric of a run, with its name."""
+    return next((f"{title(name)} {score(name, value)}" for name, value in run.metrics.items()), "–")
+
+
+def comparison(runs: Sequence[Run]) -> Table:
+    """Options and metrics of runs side by side; what differs is bold."""
+    grid = table("", *(f"#{run.name}" for run in runs))
+    given = [{"data": run.record.get("data"), **run.options} for run in runs]
+    for name in dict.fromkeys(name for options in given for name in options):
+        cells = [_option(options.get(name)) for options in given]
+        style = "bold" if len(set(cells)) > 1 else ""
+        grid.add_row(name.replace("_", "-"), *(Text(cell, style) for cell in cells))
+    grid.add_section()
+    for name in dict.fromkeys(name for run in runs for name in run.metrics):
+        values = [run.metrics.get(name) for run in runs]
+        grid.add_row(title(name), *_best_marked(name, values))
+    grid.add_section()
+    for name in ("epochs", "parameters"):
+        grid.add_row(name, *(number(run.report.get(name)) for run in runs))
+    grid.add_row("time", *(duration(run.report.get("seconds")) for run in runs))
+    return grid
+
+
+def _option(value: Any) -> str:
+    """An option as it is typed."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ",".join(f"{key}={kind}" for key, kind in value.items())
+    return "" if value is None else str(value)
+
+
+def _best_marked(metric: str, values: Sequence[float | None]) -> list[Text]:
+    known = [value for value in values if value is not None]
+    best = (max if _best_is_one(metric) else min)(known, default=None)
+    several = len(set(known)) > 1
+    styles = ["bold green" if several and value == best else "" for value in values]
+    return [Text(score(metric, v), style) for v, style in zip(values, styles, strict=True)]

@@ -1,0 +1,161 @@
+"""A column as the rules of inference look at it, and what the columns of a table agree on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from . import parsing
+from .parsing import PLAIN, Notation
+
+if TYPE_CHECKING:
+    import polars as pl
+
+T = TypeVar("T", bool, str)
+
+# A column is of a kind if this share of its cells can be read so; the others count as missing.
+SHARE = 0.95
+# Below so many rows, unique values say nothing.
+FEW_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What the table's unambiguous columns say about how the others are written."""
+
+    decimal: str | None = None
+    day_first: bool | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A column with what the rules look at, each computed once."""
+
+    name: str
+    values: pl.Series | None  # tidy; None if the cells are nested
+
+    @cached_property
+    def tally(self) -> pl.DataFrame:
+        """Distinct values in the order of the table, and in how many rows each is."""
+        assert self.values is not None
+        return parsing.tally(self.values)
+
+    @property
+    def distinct(self) -> pl.Series:
+        """Its values, each once, in the order of the table."""
+        return self.tally["value"]
+
+    @property
+    def counts(self) -> pl.Series:
+        """In how many rows each of them is."""
+        return self.tally["rows"]
+
+    @cached_property
+    def present(self) -> int:
+        """Rows with a value."""
+        return int(self.counts.sum())
+
+    @property
+    def missing(self) -> int:
+        """Rows without one."""
+        assert self.values is not None
+        return len(self.values) - self.present
+
+    @property
+    def is_text(self) -> bool:
+        """Does it hold strings?"""
+        import polars as pl
+
+        return self.values is not None and self.values.dtype == pl.String
+
+    @property
+    def is_moments(self) -> bool:
+        """Does it hold dates and times?"""
+        import polars as pl
+
+        return self.values is not None and self.values.dtype == pl.Datetime
+
+    @cached_property
+    def notations(self) -> list[Notation]:
+        """The ways to write numbers that fit nearly all of its cells."""
+        if not self.is_text or not self.present:
+            return []
+        return parsing.fitting_notations(self.distinct, self.counts, SHARE)
+
+    @cached_property
+    def date_formats(self) -> list[str]:
+        """The formats of dates that fit nearly all of its cells, if no notation does."""
+        if not self.is_text or not self.present or self.notations:
+            return []
+        formats = parsing.fitting_date_formats(self.distinct, self.counts, SHARE)
+        mixed = None if formats else parsing.mixed_date_format(self.distinct, self.counts, SHARE)
+        return [mixed] if mixed else formats
+
+    @property
+    def words(self) -> str:
+        """The name in lower case with its words joined by _: ``StoreID`` is ``store_id``."""
+        parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", self.name)
+        return "_".join(part.lower() for part in parts)
+
+
+def conventions_of(seen: Sequence[Seen]) -> Conventions:
+    """What those columns say that can be read in one way only."""
+    decimals: list[str] = []
+    day_first: list[bool] = []
+    for column in seen:
+        if not column.is_text:
+            continue
+        found = {notation.decimal for notation in column.notations}
+        if len(found) == 1 and _has_marks(column):
+            decimals += found
+        if column.date_formats and month_first(column.date_formats) is not None:
+            day_first.append(not month_first(column.date_formats))
+    return Conventions(_majority(decimals), _majority(day_first))
+
+
+def _has_marks(column: Seen) -> bool:
+    return bool(column.distinct.head(1000).str.contains(r"\d[.,]\d").any())
+
+
+def _majority(votes: list[T]) -> T | None:
+    """The commonest, if no other is as common."""
+    common = sorted(set(votes), key=votes.count)
+    if not votes or (len(common) > 1 and votes.count(common[-1]) == votes.count(common[-2])):
+        return None
+    return common[-1]
+
+
+def month_first(formats: Sequence[str]) -> bool | None:
+    """None if the formats leave it open, or have no number of a month beside that of a day."""
+    orders = {
+        text.startswith("%m") for text in formats if text[:2] in ("%m", "%d") and "%B" not in text
+    }
+    return orders.pop() if len(orders) == 1 else None
+
+
+def choose_notation(
+    options: Sequence[Notation], column: Seen, conventions: Conventions
+) -> tuple[Notation, str]:
+    """One of the fitting notations, and words on how the numbers are written."""
+    agreeing = [option for option in options if option.decimal == conventions.decimal]
+    chosen = (agreeing or options)[0]
+    how = ""
+    if chosen != PLAIN and column.distinct.str.contains(r"\d[.,\x{27} \x{a0}\x{202f}]\d").any():
+        how = f", written as {chosen}"
+        if len({option.decimal for option in options}) > 1:
+            why = "as in other columns" if agreeing else "not settled by the data"
+            how += f" ({why})"
+    units = parsing.units(column.distinct)
+    return chosen, how + (f", {' '.join(units)} left out" if units else "")
+
+
+def shown(value: object) -> str:
+    """A value as a user would write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,g}"
+    return f"{value!s:.40}"

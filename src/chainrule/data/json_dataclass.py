@@ -1,0 +1,104 @@
+"""Frozen dataclasses to JSON and back, strictly: what does not fit is refused with its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, TypeVar
+
+from chainrule.errors import DataError
+
+T = TypeVar("T")
+
+
+def to_json(record: Any, format_name: str, version: int) -> str:
+    """A dataclass as JSON text that says its format and version.
+
+    Example:
+        >>> from chainrule.data.parsing import Notation
+        >>> to_json(Notation(",", "."), "notation", 1)
+        '{"format": "notation", "version": 1, "decimal": ",", "thousands": "."}'
+    """
+    content = {"format": format_name, "version": version, **dataclasses.asdict(record)}
+    return json.dumps(content, allow_nan=False, ensure_ascii=False)
+
+
+def from_json(kind: type[T], text: str, format_name: str, version: int) -> T:
+    """Read what `to_json` wrote.
+
+    Raises:
+        DataError: not JSON, of another format or version, or a field that is unknown, absent or of
+            the wrong type.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"This is not a {format_name}: it is not JSON.", where=format_name, found=str(error)
+        ) from None
+    if not isinstance(content, dict) or content.pop("format", None) != format_name:
+        raise DataError(
+            f"This is not a {format_name}.",
+            where=format_name,
+            expected=f'"format": "{format_name}"',
+        )
+    found = content.pop("version", None)
+    if found != version:
+        raise DataError(
+            f"The {format_name} is of another version.",
+            where=format_name,
+            expected=f"version {version}",
+            found=f"version {found!r:.40}",
+            hint="read it with the version of chainrule that wrote it",
+        )
+    return typing.cast(T, _decode(kind, content, format_name))
+
+
+def _decode(kind: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in typing.get_args(kind):
+            return None
+        (kind,) = (option for option in typing.get_args(kind) if option is not type(None))
+        return _decode(kind, value, where)
+    if origin is typing.Literal:
+        if value not in typing.get_args(kind):
+            raise _misfit(where, " or ".join(map(repr, typing.get_args(kind))), value)
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _misfit(where, "a list", value)
+        (element, _) = typing.get_args(kind)  # tuple[element, ...]
+        return tuple(_decode(element, item, f"{where}[{i}]") for i, item in enumerate(value))
+    if dataclasses.is_dataclass(kind):
+        return _decode_fields(kind, value, where)
+    # JSON writes 1.0 as 1.0, but other writers as 1; a bool is no number.
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise _misfit(where, kind.__name__, value)
+    return value
+
+
+def _decode_fields(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise _misfit(where, "an object", value)
+    types_of_fields = typing.get_type_hints(kind)
+    unknown = sorted(value.keys() - types_of_fields.keys())
+    absent = sorted(types_of_fields.keys() - value.keys())
+    if unknown or absent:
+        raise DataError(
+            f"A field is {'unknown' if unknown else 'absent'}.",
+            where=f"{where}.{(unknown or absent)[0]}",
+            expected=f"the fields {', '.join(types_of_fields)}",
+            found=f"{', '.join(map(str, value))}",
+        )
+    return kind(**{k: _decode(t, value[k], f"{where}.{k}") for k, t in types_of_fields.items()})
+
+
+def _misfit(where: str, expected: str, found: Any) -> DataError:
+    return DataError(
+        "A field has a wrong value.", where=where, expected=expected, found=f"{found!r:.60}"
+    )

@@ -1,0 +1,236 @@
+"""What a source holds: its bytes, unpacked, and the text that they are."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .column_names import listed
+
+_SUFFIXES = (
+    *(".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".json", ".jsonl", ".ndjson"),
+    *(".gz", ".zst", ".bz2", ".xz", ".zip"),
+)
+
+
+# ---------------------------------------------------------------- bytes
+
+
+def read_bytes(source: Any, name: str) -> bytes:
+    """The bytes of a file, of standard input, or of what can be read.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    if isinstance(source, bytes):
+        return source
+    try:
+        if isinstance(source, str | Path):
+            return sys.stdin.buffer.read() if str(source) == "-" else _read_file(Path(source), name)
+        content = source.read()
+        return content.encode() if isinstance(content, str) else bytes(content)
+    except FileNotFoundError:
+        raise DataError(
+            "There is no such file.", where=name, hint=_near_file(Path(source))
+        ) from None
+    except IsADirectoryError:
+        raise DataError(
+            "This is a folder, not a file.", where=name, hint=_files_inside(Path(source))
+        ) from None
+    except PermissionError:
+        raise DataError(
+            "The file may not be read.", where=name, hint="check its permissions with `ls -l`"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise DataError("The file cannot be read.", where=name, found=str(error)) from None
+
+
+def _read_file(path: Path, name: str) -> bytes:
+    """The content of a file that nobody writes to meanwhile."""
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        data = file.read()
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise DataError(
+            "The file changed while it was read.",
+            where=name,
+            expected="a file that nobody writes to",
+            found=f"{before.st_size:,} bytes, then {after.st_size:,}",
+            hint="wait until it is written to the end, or copy it first",
+        )
+    return data
+
+
+def _near_file(path: Path) -> str:
+    if "://" in str(path) or ":/" in str(path):
+        return "download it first: chainrule reads files, not addresses"
+    try:
+        inside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else None
+    except OSError:
+        inside = []
+    if inside is None:
+        return f"the folder {path.parent} does not exist either"
+    near = difflib.get_close_matches(path.name, inside, n=1)
+    return f"did you mean {path.parent / near[0]}?" if near else "check the spelling and the folder"
+
+
+def _files_inside(folder: Path) -> str:
+    files = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    return f"name one of the files in it: {listed(files)}" if files else "it holds no table either"
+
+
+def unpack(data: bytes, name: str) -> bytes:
+    """Decompress by the format's first bytes."""
+    import bz2
+    import gzip
+    import lzma
+    import zlib
+
+    formats: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
+        b"\x1f\x8b": ("gzip", gzip.decompress),
+        b"BZh": ("bzip2", bz2.decompress),
+        b"\xfd7zXZ\x00": ("xz", lzma.decompress),
+        b"\x28\xb5\x2f\xfd": ("zstd", _unpack_zstd),
+        b"PK\x03\x04": ("zip", lambda packed: _unpack_zip(packed, name)),
+        b"PK\x05\x06": ("zip", lambda packed: _unpack_zip(packed, name)),
+    }
+    for magic, (label, unpack) in formats.items():
+        if data.startswith(magic):
+            try:
+                return unpack(data)
+            except (
+                *(EOFError, OSError, ValueError, RuntimeError, NotImplementedError),
+                *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+            ) as error:
+                raise DataError(
+                    f"The {label} file is damaged or cut off.",
+                    where=name,
+                    found=str(error),
+                    hint="copy or download it again",
+                ) from None
+    return data
+
+
+def _unpack_zstd(packed: bytes) -> bytes:
+    """Python has no zstd before 3.14, but polars unpacks it on the way to lines of text."""
+    import polars as pl
+
+    try:
+        lines = pl.read_csv(
+            packed, has_header=False, separator="\x1f", quote_char=None, infer_schema=False
+        )
+    except pl.exceptions.NoDataError:
+        return b""
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{error}; only UTF-8 text is read from zstd") from None
+    return "\n".join(lines.to_series().fill_null("")).encode()
+
+
+def _unpack_zip(packed: bytes, name: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        members = [
+            member.filename
+            for member in archive.infolist()
+            if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+        ]
+        if "[Content_Types].xml" in members:
+            raise DataError(
+                "This is an Excel or Word file.", where=name, hint="save the sheet as CSV first"
+            )
+        if len(members) != 1:
+            raise DataError(
+                "The zip file must hold exactly one table.",
+                where=name,
+                expected="one member",
+                found=f"{len(members)} members: {listed(members)}" if members else "none",
+                hint="unpack it and name the file you want",
+            )
+        return archive.read(members[0])
+
+
+# ---------------------------------------------------------------- text
+
+
+# A byte-order mark says the encoding. UTF-32's starts with UTF-16's, so it comes first.
+_MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+
+def decode(data: bytes, name: str, encoding: str | None, notes: list[str]) -> str:
+    r"""Bytes to text with lines that end in ``\n``."""
+    if encoding is None:
+        encoding = next((code for mark, code in _MARKS.items() if data.startswith(mark)), None)
+        encoding = encoding or _guess_encoding(data, name, notes)
+    try:
+        text = data.decode(encoding)
+    except LookupError:
+        raise DataError(
+            "This encoding is not known.", where=name, found=encoding, hint="try utf-8 or cp1252"
+        ) from None
+    except UnicodeError as error:
+        raise DataError(
+            f"The file is not valid {encoding}.",
+            where=name,
+            found=str(error),
+            hint="name its encoding, or save it again as UTF-8",
+        ) from None
+    if "\0" in text:
+        raise not_a_table(name, "binary data (a zero byte)")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _guess_encoding(data: bytes, name: str, notes: list[str]) -> str:
+    head = data[:4096]
+    # Every other byte of Western text in UTF-16 is zero.
+    for code, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        if len(data) % 2 == 0 and zeros and zeros.count(0) > 0.7 * len(zeros):
+            if head.count(0) < 0.6 * len(head):
+                notes.append(f"{name}: read as UTF-16 without a byte-order mark")
+                return code
+            break
+    try:
+        data.decode("utf-8")
+        return "utf-8"
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+    control = sum(head.count(code) for code in range(32) if code not in b"\t\n\r\f\x1a")
+    if control > 0.02 * len(head):
+        raise not_a_table(name, "binary data")
+    repaired = data.decode("utf-8", errors="replace")
+    broken = repaired.count("\ufffd")
+    proper = sum(1 for character in repaired if character > "\x7f") - broken
+    if proper > 2 * broken:
+        raise DataError(
+            "The file is UTF-8, but for some broken bytes.",
+            where=f"{name}, line {line}",
+            found=f"{broken} bytes that are not UTF-8, beside {proper} proper characters",
+            hint="repair the line, or name the encoding (such as cp1252)",
+        )
+    code = "latin-1" if any(byte in data for byte in b"\x81\x8d\x8f\x90\x9d") else "cp1252"
+    called = "Windows-1252" if code == "cp1252" else "Latin-1"
+    notes.append(f"{name}: not UTF-8 (line {line}); read as {called}")
+    return code
+
+
+def not_a_table(name: str, found: str) -> DataError:
+    """The error of a file that holds something else."""
+    return DataError(
+        "This file is not a table that chainrule can read.",
+        where=name,
+        expected="CSV, TSV, Parquet, Arrow/Feather, JSON lines or JSON",
+        found=found,
+        hint="export it as CSV",
+    )

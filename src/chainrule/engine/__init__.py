@@ -1,0 +1,1 @@
+"""The computation: one graph, its operations, the chain rule, passes, and backends that run it."""

@@ -1,0 +1,112 @@
+"""The processors that kernels are written for: their vectors, their registers, the best tiles."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .. import autotune_cache
+from ..autotune_cache import Choice
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a processor offers.
+
+    Attributes:
+        name: for comments.
+        vector: bytes of a vector; 0 for plain C without vectors.
+        registers: vectors that it can hold.
+        accumulators: vectors of C in a tile, by measurement on some machines.
+        panel: width of a panel in vectors, likewise.
+        choices: what was measured on this very machine, by `Product.name` or `Product.kind`.
+    """
+
+    name: str
+    vector: int
+    registers: int
+    accumulators: int
+    panel: int
+    choices: Mapping[str, Choice] = field(default_factory=dict, hash=False)
+
+    def holds(self, rows: int, vectors: int) -> bool:
+        """Whether a tile stays in registers: C, the shorter side, and one of the longer side.
+
+        Example:
+            >>> avx2 = TARGETS["avx2"]
+            >>> avx2.holds(6, 2), avx2.holds(7, 2), avx2.holds(3, 4)
+            (True, False, True)
+        """
+        return rows * vectors + min(rows, vectors) + 1 <= self.registers
+
+    def tiles(self) -> list[tuple[int, int]]:
+        """The tiles worth a measurement, as (rows, vectors): the default, then by loads.
+
+        For rows·vectors multiplications a step loads rows + vectors values. Only the largest
+        tiles that `holds` counts, which cannot be made taller or wider. Those of one row or one
+        vector are left out, for they load more than they multiply.
+
+        Example:
+            >>> TARGETS["avx2"].tiles()
+            [(6, 2), (4, 3), (3, 4), (2, 6)]
+        """
+        default = self.accumulators // self.panel, self.panel
+        sides = range(2, self.registers)
+        largest = [
+            (rows, vectors)
+            for rows in sides
+            for vectors in sides
+            if self.holds(rows, vectors)
+            and not self.holds(rows + 1, vectors)
+            and not self.holds(rows, vectors + 1)
+        ]
+        largest.sort(key=lambda tile: (sum(tile) / (tile[0] * tile[1]), tile[1]))
+        return [default, *(tile for tile in largest if tile != default)][:_CANDIDATES]
+
+
+#: Tiles that are measured against one another.
+_CANDIDATES = 7
+
+#: Tiles in single precision: 12 × 32, 6 × 16, 8 × 12, 4 × 8 and 4 × 4. Without a fused
+#: multiply-add one register takes the products.
+TARGETS = {
+    "avx512": Target("avx512", 64, 32, 24, 2),
+    "avx2": Target("avx2", 32, 16, 12, 2),
+    "neon": Target("neon", 16, 32, 24, 3),
+    "sse": Target("sse", 16, 15, 8, 2),
+    "plain": Target("plain", 0, 15, 8, 4),
+}
+
+
+def native_kind() -> Target:
+    """The target for the kind of processor that this runs on."""
+    machine = platform.machine().lower()
+    if machine in ("arm64", "aarch64"):
+        return TARGETS["neon"]
+    if machine not in ("x86_64", "amd64"):
+        return TARGETS["plain"]
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return TARGETS["sse"]
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    if "avx512f" in flags:
+        return TARGETS["avx512"]
+    return TARGETS["avx2"] if {"avx2", "fma"} <= set(flags) else TARGETS["sse"]
+
+
+@functools.cache
+def native_target() -> Target:
+    """The target for the processor that this runs on, with what was measured on it."""
+    target, remembered = native_kind(), autotune_cache.read()
+    if remembered is None:
+        return target
+    legal = {
+        name: choice
+        for name, choice in sorted(remembered.choices.items())
+        if target.holds(choice.rows, choice.vectors)
+    }
+    return replace(target, choices=legal)

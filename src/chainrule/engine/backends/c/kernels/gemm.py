@@ -1,0 +1,587 @@
+"""A generator of matrix products C = A·B: one C text for one shape, one element type, one target.
+
+The innermost work is a *microkernel*: a tile of C, a few rows by a few vectors, held in registers
+while the common index l runs over a block of its range (Goto and van de Geijn, "Anatomy of
+high-performance matrix multiplication", 2008). Around it, outermost first:
+
+    unit     a panel of columns, or a tile of rows, of one matrix of the batch: what threads share
+    columns  as many panels of B as a buffer in the second-level cache takes
+    depth    the range of l in blocks, so that a packed panel stays in the first-level cache
+    rows     tiles of rows
+    panels   the microkernel
+
+Every element of C is one chain ``c = fma(a[i, l], b[l, j], c)`` with l = 0, 1, …: between blocks
+of depth it is stored and loaded again, which is exact. So neither tile, nor blocks, nor threads,
+nor width of vectors change a bit of the result.
+
+B is copied into panels, one row of a panel after the other, unless it is small or seldom used.
+Columns that do not fill a vector are computed in shorter vectors, the last few as single numbers:
+nothing is padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..autotune_cache import Choice
+from .cpu import TARGETS, Target, native_target
+from .gemm_tiles import ELEMENTS, MATMUL_C, microkernel, packer, pieces
+
+__all__ = [
+    "MATMUL_C", "TARGETS", "Plan", "Pointers", "Product", "Target", "Text", "emit",
+    "native_target", "plan",
+]  # fmt: skip
+
+
+#: Bytes of the buffers, which are on the stack.
+_PACKED_B = 1 << 19
+_PACKED_A = 1 << 16
+#: A matrix B of at most this many bytes stays in the first-level cache: it is read where it is.
+_SMALL_B = 1 << 14
+#: The same where an epilogue reads rows of other matrices.
+_SMALL_WITH_READS = 1 << 16
+#: Up to this many rows it does not pay to copy B.
+_FEW_ROWS = 128
+#: From such k and n on it pays to copy a transposed A.
+_LONG, _WIDE = 128, 256
+#: With so many panels what is left of the columns does not matter.
+_MANY = 8
+#: The range of l is cut into blocks of at most this length.
+_DEPTH = 256
+
+
+@dataclass(frozen=True)
+class Product:
+    """C[g] = A[g]·B[g] for g < batch; C is m × n, the common index l runs to k.
+
+    A is stored as m × k, or as k × m if ``transpose_a``; B as k × n, or n × k if ``transpose_b``,
+    or, ``in_panels``, as `emit_panels` leaves it.
+    """
+
+    m: int
+    n: int
+    k: int
+    transpose_a: bool = False
+    transpose_b: bool = False
+    batch: int = 1
+    dtype: str = "float32"
+    in_panels: bool = False
+
+    @property
+    def item(self) -> int:
+        """Bytes of an element."""
+        return ELEMENTS[self.dtype][2]
+
+    @property
+    def c_type(self) -> str:
+        """The C type of an element."""
+        return ELEMENTS[self.dtype][0]
+
+    @property
+    def a_strides(self) -> tuple[int, int]:
+        """Elements from a[i, l] to a[i+1, l] and to a[i, l+1]."""
+        return (1, self.m) if self.transpose_a else (self.k, 1)
+
+    @property
+    def b_strides(self) -> tuple[int, int]:
+        """Elements from b[l, j] to b[l+1, j] and to b[l, j+1]."""
+        return (1, self.k) if self.transpose_b else (self.n, 1)
+
+    @property
+    def kind(self) -> str:
+        """The products that are like it: type, transposes, whether sums are made in one go."""
+        return f"{self._form}, k {'>' if self.k > _DEPTH else '≤'} {_DEPTH}"
+
+    @property
+    def name(self) -> str:
+        """The products that take as long, matrix by matrix: m×n×k.
+
+        Example:
+            >>> Product(784, 128, 64, transpose_a=True).name
+            'float32 Aᵀ·B 784×128×64'
+        """
+        return f"{self._form} {self.m}×{self.n}×{self.k}"
+
+    @property
+    def _form(self) -> str:
+        a, b = "Aᵀ" if self.transpose_a else "A", "Bᵀ" if self.transpose_b else "B"
+        return f"{self.dtype} {a}·{b}"
+
+    def swapped(self) -> Product:
+        """Cᵀ = Bᵀ·Aᵀ, which is C itself in memory if C has one row or column."""
+        return replace(
+            self, m=self.n, n=self.m, transpose_a=not self.transpose_b,
+            transpose_b=not self.transpose_a,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a product is computed; every plan gives the same bits.
+
+    Attributes:
+        rows: of a tile at most.
+        columns: of a panel.
+        depth: of a block of l at most.
+        panels: that are packed at once; 0 if B is read where it is.
+        pack_a: tiles of rows of A that are packed at once; 0 if A is read where it is.
+        by_rows: whether the units are tiles of rows; otherwise they are panels.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    panels: int
+    pack_a: int
+    by_rows: bool
+
+
+def plan(product: Product, target: Target, measured_packing: bool = True) -> Plan:
+    """The plan by what was measured on this machine, otherwise by rules, from measurements on some.
+
+    Args:
+        product: what to compute.
+        target: the processor.
+        measured_packing: whether it may be by measurement, too, what is packed.
+    """
+    n, k, item = product.n, product.k, product.item
+    lanes = max(target.vector // item, 1)
+    choice = _choice(product, target)
+    rows, vectors = (choice.rows, choice.vectors) if choice else _tile(product, target)
+    columns = vectors * lanes
+    depth = -(-k // -(-k // _DEPTH)) if k else 1
+    tiles, panels = -(-product.m // rows), -(-n // columns)
+    packed, pack_a = _packing(product, tiles)
+    if choice is not None and choice.pack_b is not None and measured_packing:
+        packed = product.transpose_b or choice.pack_b
+        pack_a = packed and bool(choice.pack_a)
+    # With units of rows every thread packs B for itself, with panels A: rather the smaller one.
+    by_rows = panels < tiles if not packed else panels < 8 or (pack_a and n < product.m)
+    return Plan(
+        rows,
+        columns,
+        depth,
+        panels=max(_PACKED_B // (depth * columns * item), 1) if packed else 0,
+        pack_a=max(_PACKED_A // (depth * rows * item), 1) if pack_a else 0,
+        by_rows=by_rows,
+    )
+
+
+def _choice(product: Product, target: Target) -> Choice | None:
+    """What was measured for this product, or for its kind if such a tile fits it.
+
+    The columns after the last whole panel take longer, for narrow tiles multiply less at a time.
+    """
+    available = -(-product.n // max(target.vector // product.item, 1))
+    choice = target.choices.get(product.name)
+    if choice is None:
+        choice = target.choices.get(product.kind)
+        if choice and available % choice.vectors and available < _MANY * choice.vectors:
+            return None
+    if choice and choice.rows <= product.m and choice.vectors <= available:
+        return choice
+    return None
+
+
+def _tile(product: Product, target: Target) -> tuple[int, int]:
+    """Rows and vectors of a tile by rules."""
+    available = -(-product.n // max(target.vector // product.item, 1))
+    vectors = min(target.panel, available)
+    if product.m * vectors < target.accumulators:  # few rows: wider panels instead
+        vectors = min(target.accumulators // product.m, available)
+    return target.accumulators // vectors, vectors
+
+
+def _packing(product: Product, tiles: int) -> tuple[bool, bool]:
+    """Whether B, and A, are packed, by rules; with so many tiles of rows."""
+    m, n, k, item = product.m, product.n, product.k, product.item
+    few = m <= _FEW_ROWS and n * item % 2048 != 0  # rows far apart would share cache lines' places
+    in_place = tiles == 1 or few or k * n * item <= _SMALL_B
+    packed = product.transpose_b or not in_place
+    far = product.transpose_a and m * item >= 2048  # from a[i, l] to a[i, l + 1]
+    return packed, packed and far and k >= _LONG and n >= _WIDE
+
+
+def panel_columns(product: Product) -> int:
+    """How wide the panels are in which B is best stored, to be used many times."""
+    return plan(product, native_target()).columns
+
+
+def plan_in_panels(product: Product, columns: int) -> Plan:
+    """The plan of a product whose B is stored in panels."""
+    target = native_target()
+    vectors = max(columns // max(target.vector // product.item, 1), 1)
+    default = plan(product, target)
+    same = default.columns == columns
+    rows = default.rows if same else max(target.accumulators // vectors, 1)
+    return replace(default, rows=rows, columns=columns, panels=product.n, pack_a=0, by_rows=True)
+
+
+def plan_with_reads(product: Product, target: Target) -> Plan:
+    """The plan of a product whose epilogue reads more for every element.
+
+    With a small B rows go before columns, so that what is read lies together. What is packed
+    was measured without such reads, so it goes by rules here.
+    """
+    default = plan(product, target, measured_packing=False)
+    size, row = product.k * product.n * product.item, product.n * product.item
+    if size > _SMALL_WITH_READS or row % 2048 == 0 or product.transpose_b:
+        return default
+    return replace(default, panels=0, pack_a=0, by_rows=True)
+
+
+# ---- the text ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """C expressions: where A, B and C begin."""
+
+    a: str
+    b: str
+    c: str
+
+
+@dataclass
+class Text:
+    """A product in C.
+
+    Attributes:
+        functions: to be put before the function that the body belongs to; ``@`` is its name.
+        body: statements that compute the units from ``begin`` to ``end``, as (depth, line).
+        units: how many there are.
+        grain: multiplications that one unit takes.
+    """
+
+    functions: list[str]
+    body: list[tuple[int, str]]
+    units: int
+    grain: int
+
+
+def emit(
+    product: Product,
+    pointers: Pointers,
+    target: Target | None = None,
+    chosen: Plan | None = None,
+    epilogue: Sequence[str] = (),
+    kept: bool = True,
+    fetched: Sequence[str] = (),
+) -> Text:
+    """A product as C.
+
+    Args:
+        product: what to compute; nothing of it may be empty but k.
+        pointers: to operands and result, which must not overlap.
+        target: the processor; by default that of this machine.
+        chosen: the plan; by default `plan`.
+        epilogue: statements that are run for every finished element while its tile is in the
+            first-level cache: ``$`` is the element of row i and column j of matrix g of the batch.
+        kept: whether C is needed in memory besides. Without it `Plan.depth` must not be below k.
+        fetched: pointers to what the epilogue reads in the place of an element: is fetched
+            into the cache while the tile is computed.
+    """
+    names = ("i", "j")
+    if (product.n == 1 and product.transpose_a) or (product.m == 1 and product.transpose_b):
+        product, pointers = product.swapped(), Pointers(pointers.b, pointers.a, pointers.c)
+        names = ("j", "i")
+    if product.k == 1:  # vectors, which are their own transposes
+        product = replace(product, transpose_a=False, transpose_b=False)
+    target = target or native_target()
+    chosen = chosen or (plan_with_reads if fetched else plan)(product, target)
+    writer = _Writer(product, pointers, target, chosen)
+    writer.epilogue, writer.names, writer.kept = epilogue, names, kept
+    writer.fetched = fetched
+    return writer.text()
+
+
+def emit_panels(n: int, k: int, transposed: bool, dtype: str, columns: int) -> Text:
+    """Copy B, k × n or its transpose, into panels: column j of block l begins at l·n + j·d."""
+    product = Product(1, n, k, False, transposed, 1, dtype)
+    writer = _Writer(
+        product, Pointers("b", "b", "packed"), native_target(), plan_in_panels(product, columns)
+    )
+    return writer.panels_text()
+
+
+class _Writer:
+    """Writes one product.
+
+    Attributes:
+        epilogue: statements for a finished element.
+        names: what these call the row and the column.
+        kept: whether C is stored.
+        fetched: pointers to what the epilogue reads.
+    """
+
+    epilogue: Sequence[str] = ()
+    names = ("i", "j")
+    kept = True
+    fetched: Sequence[str] = ()
+
+    def __init__(self, product: Product, pointers: Pointers, target: Target, plan: Plan) -> None:
+        self.product, self.pointers, self.plan = product, pointers, plan
+        self.lanes = max(target.vector // product.item, 1)
+        self.tiles = -(-product.m // plan.rows)
+        #: The rows shared evenly: rows of a tile, and how many tiles have one more.
+        self.low, self.more = divmod(product.m, self.tiles)
+        self.whole = product.n // plan.columns
+        self.rest = self._rest()
+        self.panels = self.whole + bool(self.rest)
+        self.by_rows = plan.by_rows or self.panels == 1
+        self.functions: dict[str, str] = {}
+        self.lines: list[tuple[int, str]] = []
+        self.depth = 1
+
+    def _rest(self) -> list[tuple[int, int]]:
+        """The columns after the whole panels, (first, width) each, with no more vectors."""
+        start, most = self.whole * self.plan.columns, max(self.plan.columns // self.lanes, 1)
+        cut = pieces(self.product.n - start, self.lanes, self.product.item)
+        groups = [cut[i : i + most] for i in range(0, len(cut), most)]
+        return [(start + group[0][0], sum(width for _, width in group)) for group in groups]
+
+    def text(self) -> Text:
+        """The functions and the body."""
+        p = self.product
+        units = self.tiles if self.by_rows else self.panels
+        at, bt = "^T" * p.transpose_a, "^T" * p.transpose_b
+        count = f", {p.batch} of them" if p.batch > 1 else ""
+        self._line(f"/* C = A{at} B{bt}: {p.m} x {p.n}, sums of {p.k}{count} */")
+        if p.batch == 1:
+            self._matrix("begin", "end")
+        else:
+            self._open("for (idx u = begin, next; u < end; u = next)")
+            self._line(f"const idx g = u / {units};")
+            self._line(f"next = (g + 1) * {units} < end ? (g + 1) * {units} : end;")
+            self._matrix(f"u - g * {units}", f"next - g * {units}")
+            self._close(1)
+        grain = max(p.m * p.n * p.k // units, 1)
+        return Text(list(self.functions.values()), self.lines, units * p.batch, grain)
+
+    def panels_text(self) -> Text:
+        """The functions and statements that copy B into panels, block of depth by block."""
+        p, plan = self.product, self.plan
+        self._line(f"for (idx l = 0; l < {p.k}; l += {plan.depth}) {{")
+        self.depth += 1
+        self._line(f"const idx d = {p.k} - l < {plan.depth} ? {p.k} - l : {plan.depth};")
+        if self.whole:
+            self._line(f"const idx s = 0, e = {self.panels}, whole = {self.whole};")
+            self._line("(void)s, (void)e;")
+
+        def pack(j: str, width: int, packed: str) -> None:
+            self._pack_b(j, width, f"packed + l * {p.n} + {j} * d")
+
+        self._each_panel(pack)
+        self._close(1)
+        return Text(list(self.functions.values()), self.lines, 1, p.k * p.n)
+
+    def _line(self, text: str) -> None:
+        self.lines.append((self.depth, text))
+
+    def _open(self, text: str) -> None:
+        self._line(text + " {")
+        self.depth += 1
+
+    def _close(self, depth: int) -> None:
+        while self.depth > depth:
+            self.depth -= 1
+            self._line("}")
+
+    # ---- the loops, outermost first ------------------------------------------------------------
+
+    def _matrix(self, first: str, last: str) -> None:
+        """Units of one matrix."""
+        p, c_type = self.product, self.product.c_type
+        extents = {"a": p.m * p.k, "b": p.k * p.n} | ({"c": p.m * p.n} if self.kept else {})
+        for name, extent in extents.items():
+            const = "const " if name != "c" else ""
+            move = f" + g * {extent}" if p.batch > 1 else ""
+            pointer = getattr(self.pointers, name)
+            self._line(f"{const}{c_type} *restrict {name} = {pointer}{move};")
+        rows = (first, last) if self.by_rows else ("0", str(self.tiles))
+        panels = ("0", str(self.panels)) if self.by_rows else (first, last)
+        self._line(f"const idx t0 = {rows[0]}, t1 = {rows[1]}; /* tiles of rows */")
+        if self.whole:
+            self._line(f"const idx q0 = {panels[0]}, q1 = {panels[1]}; /* panels of columns */")
+        self._columns()
+
+    def _columns(self) -> None:
+        """As many panels from s to e as are packed at once, then blocks of depth."""
+        plan, p, depth = self.plan, self.product, self.depth
+        longest = min(plan.depth, p.k)
+        for name, most, width in (
+            ("packed_b", 0 if p.in_panels else min(plan.panels, self.panels), plan.columns),
+            ("packed_a", min(plan.pack_a, self.tiles), plan.rows),
+        ):
+            if most:
+                self._line(f"{p.c_type} {name}[{max(most * width * longest, 1)}] CR_ALIGNED;")
+        if self.whole:
+            if plan.panels and plan.panels < self.panels:
+                self._open(f"for (idx s = q0; s < q1; s += {plan.panels})")
+                self._line(f"const idx e = s + {plan.panels} < q1 ? s + {plan.panels} : q1;")
+            else:
+                self._line("const idx s = q0, e = q1;")
+            bound = f"e < {self.whole} ? e : {self.whole}" if self.rest else "e"
+            self._line(f"const idx whole = {bound};")
+        if p.k > plan.depth:
+            self._open(f"for (idx l = 0; l < {p.k}; l += {plan.depth})")
+            self._line(f"const idx d = {p.k} - l < {plan.depth} ? {p.k} - l : {plan.depth};")
+        else:
+            self._line(f"const idx l = 0, d = {p.k};")
+        if plan.panels and not p.in_panels:
+            self._each_panel(self._pack_b)
+        self._rows()
+        self._close(depth)
+
+    def _each_panel(self, inside: Callable[[str, int, str], None]) -> None:
+        """What is done for every panel: given its first column, its width, its packed copy."""
+        columns = self.plan.columns
+        if self.whole:
+            self._open("for (idx q = s; q < whole; q++)")
+            self._line(f"const idx j = q * {columns};")
+            inside("j", columns, f"packed_b + (q - s) * {columns} * d")
+            self._close(self.depth - 1)
+        if self.rest:
+            depth = self.depth
+            if self.whole:
+                self._open(f"if (e > {self.whole})")
+            for start, width in self.rest:
+                before = f"({start} - s * {columns})" if self.whole else str(start)
+                inside(str(start), width, f"packed_b + {before} * d")
+            self._close(depth)
+
+    def _pack_b(self, j: str, width: int, packed: str) -> None:
+        step_l, step_j = self.product.b_strides
+        pack = self._packer(self.product.transpose_b, width, max(step_l, step_j))
+        self._line(f"{pack}(b + {_times('l', step_l)} + {_times(j, step_j)}, {packed}, d);")
+
+    def _rows(self) -> None:
+        """As many tiles of rows from r to f as are packed at once."""
+        plan, depth = self.plan, self.depth
+        if plan.pack_a and plan.pack_a < self.tiles:
+            self._open(f"for (idx r = t0; r < t1; r += {plan.pack_a})")
+            self._line(f"const idx f = r + {plan.pack_a} < t1 ? r + {plan.pack_a} : t1;")
+        else:
+            self._line("const idx r = t0, f = t1;")
+        if plan.pack_a:
+            self._each_tile()
+            self._each_height(self._pack_a)
+            self._close(self.depth - 1)
+        if self.fetched and not plan.panels:
+            self._each_tile()
+            self._each_panel(self._tile)
+        else:
+            self._each_panel(self._tiles)
+        self._close(depth)
+
+    def _each_tile(self) -> None:
+        """For every tile of rows: its number t, its first row i."""
+        self._open("for (idx t = r; t < f; t++)")
+        shift = f" + (t < {self.more} ? t : {self.more})" if self.more else ""
+        self._line(f"const idx i = t * {self.low}{shift};")
+
+    def _each_height(self, call: Callable[[int], str]) -> None:
+        """A call for tile t, according to how many rows it has."""
+        if not self.more:
+            self._line(call(self.low))
+        else:
+            self._line(f"if (t < {self.more}) {call(self.low + 1)}")
+            self._line(f"else {call(self.low)}")
+
+    def _fetch(self, j: str) -> None:
+        """Ask for what the epilogue reads."""
+        p = self.product
+        if self.fetched:
+            g = f"g * {p.m * p.n} + " if p.batch > 1 else ""
+            place = f"{g}(i + z) * {p.n} + {j}"
+            calls = " ".join(f"__builtin_prefetch({name} + {place});" for name in self.fetched)
+            self._line(f"for (idx z = 0; z < {self.low}; z++) {{ {calls} }}")
+
+    def _a_block(self) -> str:
+        """Where the rows of tile t begin."""
+        if self.plan.pack_a:
+            return f"packed_a + (t - r) * {self.low + bool(self.more)} * d"
+        return self._a_in_place()
+
+    def _a_in_place(self) -> str:
+        step_i, step_l = self.product.a_strides
+        return f"a + {_times('i', step_i)} + {_times('l', step_l)}"
+
+    def _pack_a(self, rows: int) -> str:
+        pack = self._packer(not self.product.transpose_a, rows, max(self.product.a_strides))
+        return f"{pack}({self._a_in_place()}, {self._a_block()}, d);"
+
+    def _tiles(self, j: str, width: int, packed: str) -> None:
+        """The tiles of one panel."""
+        self._each_tile()
+        self._tile(j, width, packed, open_block=False)
+        self._close(self.depth - 1)
+
+    def _tile(self, j: str, width: int, packed: str, open_block: bool = True) -> None:
+        """A tile of one panel."""
+        depth = self.depth
+        if open_block:
+            self._open("/* a tile */")
+        plan, p = self.plan, self.product
+        b, b_step = (packed, width) if plan.panels else (f"b + l * {p.n} + {j}", p.n)
+        if p.in_panels:
+            b = f"b + l * {p.n} + {j} * d"
+
+        tile = f"c + i * {p.n} + {j}" if self.kept else "tile"
+        c_step = p.n if self.kept else width
+
+        def call(rows: int) -> str:
+            a_steps = (1, rows) if plan.pack_a else p.a_strides
+            name = self._micro((rows, width), a_steps, b_step, c_step)
+            return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0);"
+
+        if not self.kept:
+            self._line(f"{p.c_type} tile[{(self.low + bool(self.more)) * width}] CR_ALIGNED;")
+        self._fetch(j)
+        self._each_height(call)
+        if self.epilogue:
+            self._finish(j, width)
+        self._close(depth)
+
+    def _finish(self, j: str, width: int) -> None:
+        """The epilogue of the tile whose rows begin at i."""
+        depth = self.depth
+        if self.product.k > self.plan.depth:
+            self._open(f"if (l + d == {self.product.k})")
+        rows = f"{self.low} + (t < {self.more})" if self.more else str(self.low)
+        row, column = self.names
+        self._line(f"const idx i0 = i, i1 = i + {rows}, j0 = {j}, j1 = j0 + {width};")
+        self._open(f"for (idx {row} = i0; {row} < i1; {row}++)")
+        self._line("#pragma GCC unroll 1")  # otherwise no loop is left to be vectorised
+        self._open(f"for (idx {column} = j0; {column} < j1; {column}++)")
+        n = self.product.n
+        element = f"c[{row} * {n} + {column}]"
+        if not self.kept:
+            element = f"tile[({row} - i0) * {width} + {column} - j0]"
+        for line in self.epilogue:
+            self._line(line.replace("$", element))
+        self._close(depth)
+
+    # ---- the functions -------------------------------------------------------------------------
+
+    def _micro(
+        self, tile: tuple[int, int], a_steps: tuple[int, int], b_step: int, c_step: int
+    ) -> str:
+        """The name of a function that computes a tile."""
+        name = f"@_{tile[0]}x{tile[1]}"
+        p = self.product
+        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_step, c_step)
+        self.functions[name] = text
+        return name
+
+    def _packer(self, transposed: bool, width: int, step: int) -> str:
+        """The name of a function that copies a panel."""
+        name = f"@_{'turn' if transposed else 'pack'}_{width}_{step}"
+        self.functions[name] = packer(name, self.product.dtype, width, step, transposed)
+        return name
+
+
+def _times(index: str, step: int) -> str:
+    """A term of a subscript."""
+    return index if step == 1 else f"{index} * {step}"

@@ -1,0 +1,201 @@
+"""Kernels that pick by number, or add at numbered places; and that put arrays together.
+
+A number outside of its axis never reaches memory: it is reported, and the program stops.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ....ir.node import Node
+from ..expressions import literal
+from ..function import Function, Where
+from ..loops import subscript
+from ..views import View, contiguous_strides
+from .axis import subtotal
+
+#: Columns that a thread takes at least.
+_UNIT = 64
+
+INDEX_C = """
+/* A number from the front, or from the end if it is negative. */
+static inline idx cr_place(idx number, idx extent, int32_t *status)
+{
+  const idx place = number < 0 ? number + extent : number;
+  if (place >= 0 && place < extent) return place;
+  *status = 1;
+  return 0;
+}
+"""
+
+
+def _parts(view: View, axis: int) -> tuple[int, int, int]:
+    shape = view.shape
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
+def _guard(function: Function, extent: int) -> None:
+    function.needs_status = True
+    if extent == 0:
+        function.line("*status = 1;")
+
+
+def _pointer(function: Function, view: View) -> str:
+    name = function.reads(view.base)
+    return f"({name} + {view.offset})" if view.offset else name
+
+
+def take(node: Node, sources: list[View], where: Where) -> Function | None:
+    """Rows by number: y[o, k, :] = x[o, indices[k], :]."""
+    outer, extent, inner = _parts(sources[0], node.attributes["axis"])
+    count = sources[1].size
+    if node.type.size == 0:
+        return None
+    function = Function(where, extent=count, grain=outer * inner)
+    x, numbers = _pointer(function, sources[0]), _pointer(function, sources[1])
+    y = function.writes(node)
+    _guard(function, extent)
+    if not extent:
+        function.serial()
+    if extent:
+        function.line("for (idx k = begin; k < end; k++) {")
+        function.line(f"const idx place = cr_place({numbers}[k], {extent}, status);", 2)
+        function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
+        target, source = f"(o * {count} + k) * {inner}", f"(o * {extent} + place) * {inner}"
+        function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
+        function.line(f"{y}[{target} + j] = {x}[{source} + j];", 4)
+        function.line("}")
+    return function
+
+
+def _copied(function: Function, node: Node, view: View) -> str:
+    """The result, which begins as a copy of an operand, unless it is in its place."""
+    x, y = _pointer(function, view), function.writes(node)
+    if x != y:
+        function.line(f"memcpy({y}, {x}, {node.type.size} * sizeof *{y});")
+    return y
+
+
+def scatter_add(node: Node, sources: list[View], where: Where) -> Function | None:
+    """Rows added by number: y = x, then y[o, indices[k], :] += updates[o, k, :].
+
+    Threads share the columns, for rows may meet.
+    """
+    outer, extent, inner = _parts(sources[0], node.attributes["axis"])
+    count = sources[1].size
+    if node.type.size == 0 and sources[2].size == 0:
+        return None
+    function = Function(where, extent=max(inner, 1), grain=outer * (count + extent), unit=_UNIT)
+    x, y = _pointer(function, sources[0]), function.writes(node)
+    if x != y:
+        function.line(f"for (idx r = 0; r < {outer * extent}; r++)")
+        row = f"r * {inner} + begin"
+        function.line(f"memcpy({y} + {row}, {x} + {row}, (end - begin) * sizeof *{y});", 2)
+    numbers, updates = _pointer(function, sources[1]), _pointer(function, sources[2])
+    _guard(function, extent if count else 1)
+    if not extent or not inner:
+        function.serial()
+    if extent:
+        function.line(f"for (idx k = 0; k < {count}; k++) {{")
+        function.line(f"const idx place = cr_place({numbers}[k], {extent}, status);", 2)
+        target, source = f"(o * {extent} + place) * {inner}", f"(o * {count} + k) * {inner}"
+        if inner:
+            function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
+            function.line("for (idx j = begin; j < end; j++)", 3)
+            function.line(f"{y}[{target} + j] += {updates}[{source} + j];", 4)
+        else:
+            function.line("(void)place;", 2)
+        function.line("}")
+    return function
+
+
+def _along(node: Node, sources: list[View], function: Function, statement: str, array: str) -> None:
+    """The loops over places of an index array, one statement in each."""
+    axis = node.attributes["axis"]
+    shape, strides = sources[1].shape, list(contiguous_strides(sources[0].shape))
+    numbers = _pointer(function, sources[1])
+    _guard(function, sources[0].shape[axis])
+    if sources[0].shape[axis] == 0:
+        return
+    index = [f"i{k}" for k in range(len(shape))]
+    for depth, extent in enumerate(shape, 1):
+        name = index[depth - 1]
+        function.line(f"for (idx {name} = 0; {name} < {extent}; {name}++) {{", depth)
+    depth = len(shape) + 1
+    own = subscript(0, contiguous_strides(shape), index)
+    extent = sources[0].shape[axis]
+    function.line(f"const idx place = cr_place({numbers}[{own}], {extent}, status);", depth)
+    index[axis] = "place"
+    function.line(statement.format(array=array, place=subscript(0, strides, index), own=own), depth)
+    for depth in range(len(shape), 0, -1):
+        function.line("}", depth)
+
+
+def take_along_axis(node: Node, sources: list[View], where: Where) -> Function | None:
+    """Elements by number: y[i, j] = x[i, indices[i, j]]."""
+    if node.type.size == 0:
+        return None
+    function = Function(where)
+    function.serial()
+    x, y = _pointer(function, sources[0]), function.writes(node)
+    _along(node, sources, function, f"{y}[{{own}}] = {{array}}[{{place}}];", x)
+    return function
+
+
+def add_along_axis(node: Node, sources: list[View], where: Where) -> Function | None:
+    """Elements added by number: y = x, then y[i, indices[i, j]] += updates[i, j]."""
+    if node.type.size == 0 and sources[1].size == 0:
+        return None
+    function = Function(where)
+    function.serial()
+    y = _copied(function, node, sources[0])
+    if sources[1].size:
+        updates = _pointer(function, sources[2])
+        _along(node, sources, function, f"{{array}}[{{place}}] += {updates}[{{own}}];", y)
+    return function
+
+
+def concatenate(node: Node, sources: list[View], where: Where) -> Function | None:
+    """One after the other along an axis."""
+    axis = node.attributes["axis"]
+    shape = node.type.shape
+    outer, row = math.prod(shape[:axis]), math.prod(shape[axis:])
+    if node.type.size == 0:
+        return None
+    function = Function(where, extent=outer, grain=row)
+    y = function.writes(node)
+    function.line("for (idx o = begin; o < end; o++) {")
+    start = 0
+    for view in sources:
+        part = math.prod(view.shape[axis:])
+        if part:
+            x = f"{function.reads(view.base)} + {subtotal('o', part, view.offset)}"
+            function.line(f"memcpy({y} + o * {row} + {start}, {x}, {part} * sizeof *{y});", 2)
+        start += part
+    function.line("}")
+    return function
+
+
+def pad(node: Node, sources: list[View], where: Where) -> Function | None:
+    """A margin around the elements and gaps between them, filled with one value."""
+    if node.type.size == 0:
+        return None
+    function = Function(where)
+    function.serial()
+    dtype = node.type.dtype
+    y = function.writes(node)
+    value = literal(dtype.type(node.attributes["value"]))
+    function.line(f"for (idx i = 0; i < {node.type.size}; i++) {y}[i] = {value};")
+    view = sources[0]
+    if view.size == 0:
+        return function
+    own = contiguous_strides(node.type.shape)
+    offset = sum(b * s for b, s in zip(node.attributes["before"], own, strict=True))
+    steps = [(gap + 1) * s for gap, s in zip(node.attributes["between"], own, strict=True)]
+    index = [f"i{k}" for k in range(len(view.shape))]
+    for depth, (name, extent) in enumerate(zip(index, view.shape, strict=True), 1):
+        function.line(f"for (idx {name} = 0; {name} < {extent}; {name}++)", depth)
+    source = subscript(view.offset, contiguous_strides(view.shape), index)
+    target = subscript(offset, steps, index)
+    function.line(f"{y}[{target}] = {function.reads(view.base)}[{source}];", len(index) + 1)
+    return function

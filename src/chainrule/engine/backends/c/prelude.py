@@ -1,0 +1,327 @@
+"""What every program begins with: headers and the small functions that expressions name."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from .expressions import RULES
+from .kernels.axis import BEFORE_C, BEFORE_FLOAT_C, SORT_C
+from .kernels.gemm import MATMUL_C
+from .kernels.indexing import INDEX_C
+from .kernels.math import MATH_C
+from .kernels.random import RANDOM_C
+from .kernels.special import POLYGAMMA_C, SPECIAL_C
+
+_HEADERS = """\
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef int64_t idx; /* the number of an element */
+"""
+
+#: Division of NumPy and Python: rounded down; the remainder has the sign of the divisor.
+_FLOAT_DIVISION = """
+static inline T cr_remainder_S(T a, T b)
+{
+  T r = fmodF(a, b);
+  if (b == 0) return r;
+  if (r != 0) return (b < 0) != (r < 0) ? r + b : r;
+  return copysignF(0, b);
+}
+
+static inline T cr_floor_divide_S(T a, T b)
+{
+  if (b == 0) return a / b;
+  T r = fmodF(a, b);
+  T q = (a - r) / b;
+  if (r != 0 && (b < 0) != (r < 0)) q -= 1;
+  if (q == 0) return copysignF(0, a / b);
+  T down = floorF(q);
+  return q - down > (T)0.5 ? down + 1 : down;
+}
+
+/* ln(exp(a) + exp(b)) = max + ln(1 + exp(-|a - b|)) */
+static inline T cr_logaddexpF(T a, T b)
+{
+  if (a == b) return a + (T)0.693147180559945309417;
+  T d = a - b;
+  if (d > 0) return a + cr_log1pF(cr_expF(-d));
+  if (d <= 0) return b + cr_log1pF(cr_expF(d));
+  return d;
+}
+"""
+
+_SIGNED_DIVISION = """
+static inline T cr_floor_divide_S(T a, T b)
+{
+  if (b == 0) return 0;
+  if (b == -1) return -a; /* the least number has no counterpart: it wraps around */
+  T q = a / b;
+  return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+}
+
+static inline T cr_remainder_S(T a, T b)
+{
+  if (b == 0 || b == -1) return 0;
+  T r = a % b;
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+"""
+
+_UNSIGNED_DIVISION = """
+static inline T cr_floor_divide_S(T a, T b)
+{
+  return b == 0 ? 0 : a / b;
+}
+
+static inline T cr_remainder_S(T a, T b)
+{
+  return b == 0 ? 0 : a % b;
+}
+"""
+
+_INTEGER_POWER = """
+static inline T cr_power_S(T a, T b)
+{
+  T y = 1;
+  for (; b > 0; b >>= 1, a *= a)
+    if (b & 1) y *= a;
+  return y;
+}
+"""
+
+#: Whole numbers from floating-point numbers: the fraction is cut off; what does not fit, NaN
+#: among it, becomes the least number, as the processor's own instructions have it.
+_CASTS = """
+static inline int64_t cr_i64_of_f64(double x)
+{
+  return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN;
+}
+
+static inline int32_t cr_i32_of_f64(double x)
+{
+  return x > -0x1p31 - 1 && x < 0x1p31 ? (int32_t)x : INT32_MIN;
+}
+
+static inline uint32_t cr_u32_of_f64(double x)
+{
+  return (uint32_t)cr_i64_of_f64(x);
+}
+"""
+
+#: Sums of a row are made in 16 lanes and a tree: an order that no vector width, number of
+#: threads or compiler changes, that is quick, and that rounds less than one long chain.
+_LANE_TYPE = """
+/* sixteen chains side by side */
+typedef T cr_lanes_S __attribute__((vector_size(16 * sizeof(T)), aligned(sizeof(T)), may_alias));
+"""
+
+_LANES = """
+static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
+{
+  cr_lanes_S total;
+  memcpy(&total, lanes, sizeof total);
+  idx i = 0;
+  for (; i + 16 <= n; i += 16) total = total SIGN *(const cr_lanes_S *)(x + i);
+  memcpy(lanes, &total, sizeof total);
+  for (idx l = 0; i < n; i++, l++) lanes[l] = lanes[l] SIGN x[i];
+}
+
+static inline T cr_lanes_total_NAME_S(const T *lanes)
+{
+  T s[8];
+  for (int l = 0; l < 8; l++) s[l] = lanes[l] SIGN lanes[l + 8];
+  return ((s[0] SIGN s[4]) SIGN (s[2] SIGN s[6])) SIGN ((s[1] SIGN s[5]) SIGN (s[3] SIGN s[7]));
+}
+"""
+
+#: For floating-point numbers without branches, which data without order would make slow. Vectors
+#: of 16 bytes are compared in one instruction everywhere; longer ones gcc may take apart.
+_EXTREME_FLOAT_LANES = """
+#define CR_KEEP_NAME(a, b) (((a) SIGN (b)) | ((a) != (a)))
+
+/* where keep is true that of a, otherwise that of b */
+#define CR_BLEND_NAME(kind, a, b) \\
+  (kind)(((__typeof__((a) < (b)))(a) & CR_KEEP_NAME(a, b)) | \\
+         ((__typeof__((a) < (b)))(b) & ~CR_KEEP_NAME(a, b)))
+
+static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
+{
+  typedef T part __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+  enum { WIDTH = 16 / sizeof(T), PARTS = 16 / WIDTH };
+  part best[PARTS];
+  memcpy(best, lanes, sizeof best);
+  idx i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int p = 0; p < PARTS; p++) {
+      const part next = *(const part *)(x + i + p * WIDTH);
+      best[p] = CR_BLEND_NAME(part, best[p], next);
+    }
+  memcpy(lanes, best, sizeof best);
+  for (idx l = 0; l < 16 && i < n; i++, l++)
+    lanes[l] = CR_KEEP_NAME(lanes[l], x[i]) ? lanes[l] : x[i];
+}
+
+static inline T cr_lanes_total_NAME_S(const T *lanes)
+{
+  typedef T part __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+  enum { WIDTH = 16 / sizeof(T) };
+  T s[WIDTH];
+  part best = *(const part *)lanes;
+  for (int l = WIDTH; l < 16; l += WIDTH) {
+    const part next = *(const part *)(lanes + l);
+    best = CR_BLEND_NAME(part, best, next);
+  }
+  memcpy(s, &best, sizeof s);
+  T total = s[0];
+  for (int l = 1; l < WIDTH; l++) total = CR_KEEP_NAME(total, s[l]) ? total : s[l];
+  return total;
+}
+"""
+
+_EXTREME_LANES = """
+static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
+{
+  idx i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int l = 0; l < 16; l++) lanes[l] = CHOICE(lanes[l], x[i + l]);
+  for (idx l = 0; i < n; i++, l++) lanes[l] = CHOICE(lanes[l], x[i]);
+}
+
+static inline T cr_lanes_total_NAME_S(const T *lanes)
+{
+  T best = lanes[0];
+  for (int l = 1; l < 16; l++) best = CHOICE(best, lanes[l]);
+  return best;
+}
+"""
+
+_FLOATS = (("float", "f32", "f"), ("double", "f64", ""))
+_SIGNED = (("int32_t", "i32", ""), ("int64_t", "i64", ""))
+_UNSIGNED = (("uint32_t", "u32", ""),)
+_BOOLEAN = (("_Bool", "b8", ""),)
+_BYTES = (("unsigned char", "b8", ""),)
+
+#: Functions for which the C library's will do, by our name.
+_LIBRARY = {
+    "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2",
+    "log10": "log10", "log1p": "log1p", "sin": "sin", "cos": "cos", "tan": "tan",
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "sinh": "sinh", "cosh": "cosh",
+    "tanh": "tanh", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "erf": "erf",
+    "erfc": "erfc", "cbrt": "cbrt", "power": "pow",
+    "lgamma": "lgamma",
+}  # fmt: skip
+
+_COMPOSED = {
+    "sigmoid": """
+static inline T cr_sigmoidF(T x)
+{
+  T e = cr_expF(-fabsF(x)); /* at most 1 */
+  return (x >= 0 ? 1 : e) / (1 + e);
+}
+""",
+    "softplus": """
+static inline T cr_softplusF(T x)
+{
+  return (x < 0 ? 0 : x) + cr_log1pF(cr_expF(-fabsF(x)));
+}
+""",
+}
+
+
+def _instances(template: str, *types: tuple[str, str, str]) -> str:
+    """The template for each (C type, short name, ending of library functions)."""
+    made = []
+    for c_type, short, ending in types:
+        text = re.sub(r"\bT\b", c_type, template)
+        made.append(text.replace("_S", f"_{short}").replace("F(", f"{ending}("))
+    return "".join(made)
+
+
+def _mathematics() -> str:
+    """Our own functions, and the C library's where there is none of our own."""
+    parts = [MATH_C]
+    for types in _FLOATS:
+        for ours, library in _LIBRARY.items():
+            takes, gives = ("T a, T b", "a, b") if ours == "power" else ("T x", "x")
+            body = f"\nstatic inline T cr_{ours}F({takes})\n{{\n  return {library}F({gives});\n}}\n"
+            parts.append(_unless_own(ours, body, types))
+        for ours, body in _COMPOSED.items():
+            parts.append(_unless_own(ours, body, types))
+    return "\n".join(parts)
+
+
+def _unless_own(name: str, body: str, types: tuple[str, str, str]) -> str:
+    defined = re.search(rf"^static .*\bcr_{name}{types[2]}\(", MATH_C, re.MULTILINE)
+    return "" if defined else _instances(body, types)
+
+
+def _lanes() -> str:
+    parts = [_instances(_LANE_TYPE, *_FLOATS, *_SIGNED, *_UNSIGNED)]
+    for name, sign in (("sum", "+"), ("prod", "*")):
+        template = _LANES.replace("NAME", name).replace("SIGN", sign)
+        parts.append(_instances(template, *_FLOATS, *_SIGNED, *_UNSIGNED))
+    for name, operation in (("max", "maximum"), ("min", "minimum")):
+        sign = ">=" if name == "max" else "<="
+        macros, functions = _EXTREME_FLOAT_LANES.split("\n\nstatic", 1)
+        parts.append(macros.replace("NAME", name).replace("SIGN", sign) + "\n")
+        text = "\nstatic" + functions.replace("NAME", name)
+        parts.append(_instances(text, *_FLOATS))
+        rule = RULES[operation]["*"]
+        template = re.sub(
+            r"CHOICE\((.*), (.*?)\);",
+            lambda m, rule=rule: rule.format(m[1], m[2]) + ";",  # type: ignore[misc]
+            _EXTREME_LANES,
+        )
+        parts.append(_instances(template.replace("NAME", name), *_SIGNED, *_UNSIGNED, *_BOOLEAN))
+    return "".join(parts)
+
+
+@functools.cache
+def _paragraphs() -> list[tuple[frozenset[str], str]]:
+    """The pieces of all helpers, in order, with the names that each defines."""
+    text = "\n".join(
+        [
+            _mathematics(),
+            _instances(SPECIAL_C, *_FLOATS),
+            POLYGAMMA_C,
+            MATMUL_C,
+            _instances(_FLOAT_DIVISION, *_FLOATS),
+            _instances(_SIGNED_DIVISION, *_SIGNED),
+            _instances(_UNSIGNED_DIVISION, *_UNSIGNED),
+            _instances(_INTEGER_POWER, *_SIGNED, *_UNSIGNED),
+            _CASTS,
+            INDEX_C,
+            RANDOM_C,
+            _instances(BEFORE_FLOAT_C, *_FLOATS),
+            _instances(BEFORE_C, *_SIGNED, *_UNSIGNED, *_BYTES),
+            _instances(SORT_C, *_FLOATS, *_SIGNED, *_UNSIGNED, *_BYTES),
+            _lanes(),
+        ]
+    )
+    pieces: list[tuple[frozenset[str], str]] = []
+    pending = ""
+    for paragraph in text.split("\n\n"):
+        pending = f"{pending}\n\n{paragraph}" if pending else paragraph.strip("\n")
+        open_comment = pending.count("/*") > pending.count("*/")
+        if pending and pending.count("{") == pending.count("}") and not open_comment:
+            heads = [line for line in pending.splitlines() if line[:1] not in (" ", "\t")]
+            names = set(re.findall(r"\b(?:cr|CR)_\w+", "\n".join(heads)))
+            pieces.append((frozenset(names), pending))
+            pending = ""
+    assert not pending
+    return pieces
+
+
+def prelude(text: str) -> str:
+    """The beginning of a program: what this text uses, and what that uses."""
+    used = set(re.findall(r"\b(?:cr|CR)_\w+", text))
+    kept: list[str] = []
+    for names, piece in reversed(_paragraphs()):
+        if names & used or not names:
+            kept.append(piece)
+            used |= set(re.findall(r"\b(?:cr|CR)_\w+", piece))
+    return "\n\n".join([_HEADERS.rstrip(), *reversed(kept)]) + "\n"

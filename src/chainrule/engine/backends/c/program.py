@@ -1,0 +1,208 @@
+"""A graph as a native program."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....errors import DataError
+from ...ir.graph import Graph
+from ...ir.types import Type, type_of
+from . import threads, toolchain
+from .lower import blueprint
+from .run_steps import checked_order, feeds
+
+Array = np.ndarray[Any, Any]
+
+
+class CProgram:
+    """A graph made ready to run: compiled to native code, called through ctypes.
+
+    One call at a time: the program owns its working memory.
+
+    Args:
+        graph: what to compute.
+        donated: positions of inputs that the program may overwrite, each with the position of the
+            output that is its next value. Such an output is not returned: after a call the
+            input's array holds it.
+        guards: positions of outputs of one floating-point number. If one of them is not finite,
+            no input is overwritten.
+        fuse: whether element-by-element operations are computed in common loops.
+        flags: more flags for the compiler.
+
+    Raises:
+        CompilerError: there is no compiler, or it failed.
+        UnsupportedError: there is no kernel for an operation.
+
+    Attributes:
+        source: the C text.
+        arena_bytes: the size of its working memory.
+        unplanned_bytes: what that would be if no two values shared a place.
+        threads: how many threads large kernels are spread over; results don't depend on it.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([1.0, 2.0])
+        >>> program = CProgram(cr.trace(lambda x: x * x + 1.0, x).graph)
+        >>> program([x.numpy()])[0].tolist()
+        [2.0, 5.0]
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int] | None = None,
+        guards: Sequence[int] = (),
+        *,
+        fuse: bool = True,
+        flags: tuple[str, ...] = (),
+    ) -> None:
+        self.graph = graph
+        self.donated = dict(donated or {})
+        made = blueprint(graph, self.donated, guards, fuse)
+        self.source = made.source
+        self.arena_bytes, self.unplanned_bytes = made.planned, made.unplanned
+        self._stops = made.stops
+        library = toolchain.load(self.source, flags)
+        self._step, self._steps = library.cr_step, library.cr_steps
+        self._step.restype, self._steps.restype = ctypes.c_int32, ctypes.c_int64
+        self._parallel = threads.parallel()
+        self.threads = toolchain.threads_wanted()
+        taken = set(self.donated.values())
+        self._inputs = _Buffers([node.type for node in graph.inputs])
+        self._returned = [n.type for j, n in enumerate(graph.outputs) if j not in taken]
+        self._outputs = (ctypes.c_void_p * max(len(self._returned), 1))()
+        self._constants = _Buffers([type_of(array) for array in made.constants])
+        for number, array in enumerate(made.constants):
+            self._constants.put(number, array)
+        self._memory = np.empty(made.arena + 64, np.uint8)
+        self._arena = ctypes.c_void_p(-(-self._memory.ctypes.data // 64) * 64)
+        self._lock = threading.Lock()
+
+    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+        """The outputs for these inputs, in the graph's order, without those of donated inputs.
+
+        Args:
+            inputs: arrays of the types of the graph's inputs. Donated ones must be in order in
+                memory, writeable, and of no interest to anybody else.
+
+        Raises:
+            DataError: an index was out of range. Nothing was overwritten, unless that could not
+                be known before.
+        """
+        with self._lock:
+            for number, array in enumerate(inputs):
+                if not self._inputs.has(number, array):
+                    self._inputs.put(number, array, exactly=number in self.donated)
+            results = [np.empty(kind.shape, kind.dtype) for kind in self._returned]
+            for number, array in enumerate(results):
+                self._outputs[number] = array.__array_interface__["data"][0]
+            status = self._step(
+                self._inputs.table, self._constants.table, self._outputs, self._arena,
+                self._parallel, self.threads,
+            )  # fmt: skip
+            self._inputs.release()
+        if status > 0:
+            self._fail(status)
+        return results
+
+    def run_steps(
+        self,
+        inputs: Sequence[Array | None],
+        gathered: Mapping[int, Array],
+        order: Array,
+        counters: Sequence[int] = (),
+    ) -> tuple[int, list[Array]]:
+        """Run the program once for each row of ``order``, all in one call.
+
+        Args:
+            inputs: as for a call; None for those that are gathered.
+            gathered: whole data by the position of an input: each step gets the rows that its
+                row of ``order`` names.
+            order: (steps, batch) row numbers.
+            counters: positions of int64 inputs of one number that grows by one with each step.
+
+        Returns:
+            How many steps ended well, and the outputs of all steps, each with an axis of the
+            steps in front. A step that a guard stopped is the last that has outputs.
+        """
+        count, batch = order.shape
+        data = {
+            number: np.require(array, self._inputs.types[number].dtype, ["C", "A"])
+            for number, array in gathered.items()
+        }
+        for number, array in data.items():
+            expected = (batch, *array.shape[1:])
+            if expected != self._inputs.types[number].shape:
+                raise TypeError(f"input {number} is {self._inputs.types[number]}")
+        order = checked_order(order, data)
+        results = [np.empty((count, *kind.shape), kind.dtype) for kind in self._returned]
+        outputs = _Buffers([type_of(array) for array in results])
+        for number, array in enumerate(results):
+            outputs.put(number, array)
+        sizes = [kind.size * kind.dtype.itemsize for kind in self._returned]
+        bytes_of_outputs = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
+        status = ctypes.c_int32(0)
+        table = feeds(data, counters, batch)
+        with self._lock:
+            for number, given in enumerate(inputs):
+                if number in data or number in counters:
+                    kind = self._inputs.types[number]
+                    own = np.empty(kind.shape, kind.dtype) if given is None else given.copy()
+                    self._inputs.put(number, own)
+                elif given is not None and not self._inputs.has(number, given):
+                    self._inputs.put(number, given, exactly=number in self.donated)
+            done = self._steps(
+                self._inputs.table, self._constants.table, outputs.table, self._arena,
+                ctypes.c_int64(count), table, ctypes.c_int64(len(data) + len(counters)),
+                ctypes.c_void_p(order.ctypes.data), bytes_of_outputs,
+                ctypes.c_int64(len(sizes)), ctypes.byref(status), self._parallel, self.threads,
+            )  # fmt: skip
+            self._inputs.release()
+        if status.value > 0:
+            self._fail(status.value)
+        return done, [array[: done + (status.value != 0)] for array in results]
+
+    def _fail(self, number: int) -> None:
+        stop = self._stops[number - 1]
+        raise DataError(
+            f"An index of {stop.operation} is out of range.",
+            where=stop.where,
+            expected=f"whole numbers below the extent of the axis of {stop.type}",
+            hint="Class numbers start at 0; are there more classes in the data than outputs?",
+        )
+
+
+class _Buffers:
+    """A table of pointers to arrays of given types, as C takes it."""
+
+    def __init__(self, types: Sequence[Type]) -> None:
+        self.table = (ctypes.c_void_p * max(len(types), 1))()
+        self.types = types
+        self._kept: list[Array | None] = [None] * len(types)
+        self._known: list[Callable[[], Array | None]] = [lambda: None] * len(types)
+
+    def has(self, number: int, array: Array) -> bool:
+        """Whether the table points to this very array."""
+        return self._known[number]() is array
+
+    def release(self) -> None:
+        """Let go of the arrays; one that its owner keeps need not be put again."""
+        self._kept = [None] * len(self.types)
+
+    def put(self, number: int, array: Array, exactly: bool = False) -> None:
+        """Point to an array, or to a copy in order if it is not in order and need not be it."""
+        ordered = array if array.flags.c_contiguous and array.flags.aligned else None
+        if ordered is None and not exactly:
+            ordered = np.require(array, requirements=["C", "A"])
+        kind = self.types[number]
+        if ordered is None or ordered.dtype != kind.dtype or ordered.shape != kind.shape:
+            raise TypeError(f"input {number} is {kind}, in order; found {type_of(array)}")
+        self.table[number] = ordered.__array_interface__["data"][0]
+        self._kept[number] = None if exactly else ordered
+        self._known[number] = weakref.ref(array) if ordered is array else lambda: None

@@ -1,0 +1,98 @@
+"""Many steps in one call: the loop around a program, in C.
+
+Before each step the rows that it is to see are gathered from the whole data, and counters count;
+each step's outputs go behind those of the step before. So a small network pays for Python once in
+thousands of steps.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+STEPS_C = """
+/* An input that each step gets anew: rows of ``data``, or with ``data`` = 0 one more each time. */
+typedef struct {
+  int64_t input;     /* its number */
+  int64_t rows;      /* how many rows a step takes */
+  int64_t row_bytes;
+  const char *data;
+} cr_feed;
+
+/* Run the program ``count`` times; how often it ended well. What stopped it is in *status. */
+int64_t cr_steps(void *const *inputs, void *const *constants, char *const *outputs, char *arena,
+                 int64_t count, const cr_feed *feeds, int64_t feed_count, const int64_t *order,
+                 const int64_t *output_bytes, int64_t output_count, int32_t *status,
+                 cr_parallel_call parallel, int32_t threads);
+int64_t cr_steps(void *const *inputs, void *const *constants, char *const *outputs, char *arena,
+                 int64_t count, const cr_feed *feeds, int64_t feed_count, const int64_t *order,
+                 const int64_t *output_bytes, int64_t output_count, int32_t *status,
+                 cr_parallel_call parallel, int32_t threads)
+{
+  void *results[OUTPUTS];
+  for (int64_t step = 0; step < count; step++) {
+    int64_t taken = 0;
+    for (int64_t f = 0; f < feed_count; f++) {
+      const cr_feed feed = feeds[f];
+      if (!feed.data) {
+        if (step) ++*(int64_t *)inputs[feed.input];
+        continue;
+      }
+      taken = feed.rows;
+      char *to = inputs[feed.input];
+      for (int64_t r = 0; r < feed.rows; r++, to += feed.row_bytes)
+        memcpy(to, feed.data + order[r] * feed.row_bytes, (size_t)feed.row_bytes);
+    }
+    order += taken;
+    for (int64_t o = 0; o < output_count; o++) results[o] = outputs[o] + step * output_bytes[o];
+    *status = cr_step(inputs, constants, results, arena, parallel, threads);
+    if (*status) return step;
+  }
+  return count;
+}
+"""
+
+
+class Feed(ctypes.Structure):
+    """The C structure of the same name."""
+
+    _fields_ = (
+        ("input", ctypes.c_int64),
+        ("rows", ctypes.c_int64),
+        ("row_bytes", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+    )
+
+
+def feeds(gathered: Mapping[int, Array], counters: Sequence[int], batch: int) -> ctypes.Array[Feed]:
+    """The table of what each step gets anew."""
+    entries = [
+        Feed(number, batch, data.nbytes // max(len(data), 1), data.ctypes.data)
+        for number, data in gathered.items()
+    ]
+    entries += [Feed(number, 0, 0, None) for number in counters]
+    return (Feed * max(len(entries), 1))(*entries)
+
+
+def checked_order(order: Array, gathered: Mapping[int, Array]) -> Array:
+    """The row numbers, (steps, batch) int64, none of them outside of the data.
+
+    Raises:
+        DataError: a number is.
+    """
+    rows = min((len(data) for data in gathered.values()), default=0)
+    order = np.require(order, np.int64, ["C", "A"])
+    if order.size and gathered and (order.min() < 0 or order.max() >= rows):
+        raise DataError(
+            "A row number is outside of the data.",
+            expected=f"0 to {rows - 1}",
+            found=f"{order.min()} to {order.max()}",
+        )
+    return order

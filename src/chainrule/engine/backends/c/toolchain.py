@@ -1,0 +1,282 @@
+"""The machine's C compiler: which there is, what it understands, and how it is called.
+
+It is called directly, never through a shell. What cannot be built raises `CompilerError` with one
+plain sentence; the caller goes on with the NumPy backend.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ....errors import ChainruleError, ConfigError
+from . import cache
+
+#: Every program is built with these; -ffast-math never is: it breaks NaN and infinities.
+#: Whole numbers wrap around as NumPy's do.
+BASE_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fwrapv")
+#: Used when the compiler accepts them, in this order.
+OPTIONAL_FLAGS = (
+    "-fno-math-errno",  # a library function need not set errno, so that loops can be vectorised
+    "-fno-trapping-math",
+    "-ffp-contract=fast",  # a·b + c in one rounding
+    "--param=avoid-fma-max-bits=0",  # always: GCC tuned for AMD would not do so in chains
+    "-march=native",
+    "-mcpu=native",  # how Arm's compilers say it
+    "-mprefer-vector-width=512",
+)
+_TIMEOUT_SECONDS = 300.0
+
+
+class CompilerError(ChainruleError):
+    """There is no C compiler, or it cannot build a program."""
+
+
+class UnsupportedError(ChainruleError):
+    """The C backend has no kernel for an operation; the NumPy backend has."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler.
+
+    Attributes:
+        command: how it is called.
+        version: what it says of itself.
+        flags: those that it is called with.
+    """
+
+    command: tuple[str, ...]
+    version: str
+    flags: tuple[str, ...]
+
+    def key(self, source: str, extra: tuple[str, ...] = ()) -> str:
+        """A name for what this compiler makes of a source on this machine."""
+        parts = (source, self.version, *self.flags, *extra, processor())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+
+@functools.cache
+def processor() -> str:
+    """The kind of processor, with all that it can do: programs for one may fail on another."""
+    parts = [platform.system(), platform.machine(), platform.processor()]
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    wanted = ("model name", "flags", "Features", "CPU part", "CPU implementer")
+    parts += sorted({line for line in text.splitlines() if line.startswith(wanted)})
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def candidates() -> list[tuple[str, ...]]:
+    """The compilers to try: CHAINRULE_CC alone if it is set, otherwise the usual names."""
+    chosen = os.environ.get("CHAINRULE_CC")
+    if chosen is not None:
+        return [tuple(shlex.split(chosen))] if chosen.strip() else []
+    found = [(name,) for name in ("cc", "clang", "gcc") if shutil.which(name)]
+    if importlib.util.find_spec("ziglang") is not None:
+        found.append((sys.executable, "-m", "ziglang", "cc"))  # type: ignore[arg-type]
+    return list(found)
+
+
+def find() -> Compiler:
+    """The compiler to use.
+
+    Raises:
+        CompilerError: none was found, or none works.
+    """
+    commands = candidates()
+    if not commands:
+        raise CompilerError(
+            "No C compiler was found.",
+            hint="Install gcc or clang, or: pip install 'chainrule[cc]'.",
+        )
+    problems = []
+    for command in commands:
+        try:
+            return _examine(command)
+        except CompilerError as error:
+            problems.append(error)
+    raise problems[0]
+
+
+@functools.cache
+def _examine(command: tuple[str, ...]) -> Compiler:
+    """What the compiler understands; remembered in the cache, for each trial takes a while."""
+    path = shutil.which(command[0])
+    if path is None:
+        raise CompilerError(f"The C compiler {command[0]!r} was not found.")
+    status = Path(path).stat()
+    identity = f"{command}{path}{status.st_mtime_ns}{status.st_size}{processor()}{OPTIONAL_FLAGS}"
+    name = f"compiler-{hashlib.sha256(identity.encode()).hexdigest()[:40]}.json"
+    remembered = cache.find(name)
+    if remembered is not None:
+        try:
+            data = json.loads(remembered.read_text(encoding="utf-8"))
+            return Compiler(command, str(data["version"]), tuple(map(str, data["flags"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # damaged: examine it again
+    version = _run((*command, "--version"), Path.cwd()).splitlines()
+    flags = list(BASE_FLAGS)
+    trial = "double f(double x) { return x * x + 1.0; }\n"
+    _compile(command, tuple(flags), trial)
+    for flag in OPTIONAL_FLAGS:
+        if flag == "-mcpu=native" and "-march=native" in flags:
+            continue
+        try:
+            _compile(command, (*flags, "-Werror", flag), trial)
+        except CompilerError:
+            continue
+        flags.append(flag)
+    compiler = Compiler(command, version[0] if version else "", tuple(flags))
+    cache.keep(name, json.dumps({"version": compiler.version, "flags": flags}))
+    return compiler
+
+
+def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str) -> None:
+    """Compile for the sake of the error only."""
+    workshop = cache.workshop()
+    try:
+        (workshop / "program.c").write_text(source, encoding="utf-8")
+        _run((*command, *flags, "-o", "program.so", "program.c", "-lm"), workshop)
+        if not (workshop / "program.so").is_file():
+            raise CompilerError(f"The C compiler {command[0]!r} made nothing.")
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def build(source: str, extra: tuple[str, ...] = ()) -> Path:
+    """The shared library for a source; from the cache if it was built before.
+
+    Args:
+        source: one C translation unit.
+        extra: more flags.
+
+    Raises:
+        CompilerError: with the compiler's first error.
+    """
+    compiler = find()
+    key = compiler.key(source, extra)
+    built = cache.find(f"{key}.so")
+    if built is not None:
+        return built
+    try:
+        workshop = cache.workshop()
+    except OSError as error:
+        raise CompilerError("There is no folder to build programs in.", found=str(error)) from error
+    try:
+        _make(compiler, source, extra, workshop)
+        cache.store(workshop / "program.c", f"{key}.c")
+        return cache.store(workshop / "program.so", f"{key}.so")
+    except OSError as error:
+        raise CompilerError("The built program cannot be stored.", found=str(error)) from error
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _make(compiler: Compiler, source: str, extra: tuple[str, ...], folder: Path) -> None:
+    """Make program.so of program.c in a folder."""
+    (folder / "program.c").write_text(source, encoding="utf-8")
+    flags = (*compiler.flags, *extra)
+    _run((*compiler.command, *flags, "-o", "program.so", "program.c", "-lm"), folder)
+
+
+def trial(source: str) -> ctypes.CDLL:
+    """Build a source that is not to be kept, and load it.
+
+    Raises:
+        CompilerError: it cannot be built, or what was built cannot be loaded.
+    """
+    compiler = find()
+    workshop: Path | None = None
+    try:
+        workshop = cache.workshop()
+        _make(compiler, source, (), workshop)
+        return ctypes.CDLL(str(workshop / "program.so"))
+    except OSError as error:
+        raise CompilerError("A program cannot be built for a trial.", found=str(error)) from error
+    finally:
+        if workshop is not None:
+            shutil.rmtree(workshop, ignore_errors=True)
+
+
+def load(source: str, extra: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Build a source and load it.
+
+    Raises:
+        CompilerError: it cannot be built, or what was built cannot be loaded.
+    """
+    path = build(source, extra)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:
+        path.unlink(missing_ok=True)  # a damaged file, for example after a full disk
+    path = build(source, extra)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise CompilerError(
+            "The built program cannot be loaded.",
+            where=str(path),
+            found=str(error),
+            hint="If programs may not be run from this folder set CHAINRULE_CACHE to another.",
+        ) from error
+
+
+def _run(arguments: tuple[str, ...], folder: Path) -> str:
+    """Call the compiler; its output."""
+    environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
+    try:
+        done = subprocess.run(
+            arguments,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CompilerError(
+            f"The C compiler {arguments[0]!r} cannot be run.", found=str(error)
+        ) from error
+    output = (done.stdout + done.stderr).decode("utf-8", "replace")
+    if done.returncode == -signal.SIGINT:  # Ctrl-C reaches the compiler, too, and is not its fault
+        raise KeyboardInterrupt
+    if done.returncode:
+        lines = [line for line in output.splitlines() if "error" in line.lower()]
+        first = (lines or output.splitlines() or ["nothing was said"])[0]
+        raise CompilerError(
+            f"The C compiler {arguments[0]!r} failed (exit code {done.returncode}).", found=first
+        )
+    return output
+
+
+def threads_wanted() -> int:
+    """How many threads to use: CHAINRULE_THREADS, or the processors that this process may use."""
+    chosen = os.environ.get("CHAINRULE_THREADS")
+    if chosen:
+        try:
+            count = int(chosen)
+        except ValueError:
+            count = 0
+        if not 1 <= count <= 256:
+            raise ConfigError("CHAINRULE_THREADS makes no sense.",
+                              expected="a whole number from 1 to 256", found=chosen)  # fmt: skip
+        return count
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

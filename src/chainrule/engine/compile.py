@@ -1,0 +1,502 @@
+"""From Python code to a graph (trace), and from a graph to something that runs (a backend).
+
+A traced function is called once with tensors that have no values. What it does with them is the
+graph: a pure function (arguments, variables) → (results, new values of the variables it assigned).
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ConfigError, TraceError
+from ..utils.background import in_background
+from . import pytree
+from .autodiff import in_derivative
+from .backends.c.program import CProgram
+from .backends.c.toolchain import CompilerError, UnsupportedError
+from .backends.numpy import Program
+from .ir.graph import Graph, topological_order
+from .ir.node import Node, constant, placeholder
+from .ir.types import DTYPES, Type
+from .tensor import TRACE_BIT, Array, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
+
+__all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
+
+BACKENDS = ("numpy", "c", "auto")
+
+_log = logging.getLogger("chainrule")
+
+
+class Traced:
+    """A function as a graph.
+
+    Attributes:
+        graph: its inputs are the tensors of the arguments, then the values of ``variables``; its
+            outputs are the tensors of the result, then the new values of ``assigned``.
+        variables: the variables that it reads.
+        assigned: the variables that it gives new values.
+        donated: for variables that are both, the position of the old value among the graph's
+            inputs, and of the new one among its outputs.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        variables: list[Variable],
+        assigned: list[Variable],
+        rebuild: Callable[[list[Any]], Any],
+        asked: Iterable[Variable] = (),
+    ) -> None:
+        self.graph = graph
+        self.variables = variables
+        self.assigned = assigned
+        self.rebuild = rebuild
+        first = len(graph.inputs) - len(variables)
+        place = {id(variable): first + number for number, variable in enumerate(variables)}
+        count = len(graph.outputs) - len(assigned)
+        self.donated = {
+            place[id(variable)]: count + number
+            for number, variable in enumerate(assigned)
+            if id(variable) in place
+        }
+        self._asked = [*variables, *asked]
+        self._kinds = self._present_kinds()
+
+    def _present_kinds(self) -> list[tuple[Type, int]]:
+        return [(variable.type, variable.node.watched) for variable in self._asked]
+
+    def is_stale(self) -> bool:
+        """Whether a variable has been frozen, unfrozen or converted since the trace."""
+        for variable, (kind, watched) in zip(self._asked, self._kinds, strict=True):
+            node = variable.node
+            if node.watched != watched or (node.type is not kind and node.type != kind):
+                return True
+        return False
+
+
+@contextmanager
+def _recording() -> Iterator[TraceRecord]:
+    """Inside, variables have no values; afterwards they are as they were."""
+    if tracing.record is not None:
+        raise TraceError("A trace inside a trace.", hint="Call the inner function uncompiled.")
+    record = tracing.record = TraceRecord()
+    try:
+        yield record
+    finally:
+        tracing.record = None
+        for variable, node in record.assigned.items():
+            variable.node = node
+        for variable, gradient in record.gradients.items():
+            variable.grad = gradient
+
+
+def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Traced:
+    """Call the function with tensors without values, and keep the graph that it leaves.
+
+    Args:
+        function: takes and returns trees (lists, tuples, dicts) of tensors and other objects.
+        arguments: arrays and tensors, of which only the types matter, `Type` itself, and anything
+            else, which is passed on as it is.
+        options: keyword arguments, taken like the others.
+
+    Example:
+        >>> import chainrule as cr
+        >>> print(cr.trace(lambda x: x * 2.0, cr.tensor([1.0, 2.0])).graph)  # with the user's lines
+        %0: float32[2] = placeholder(name='0')
+        %1: float32[] = constant(2.0)
+        %2: float32[2] = broadcast_to(%1, shape=(2,))  # <doctest chainrule...trace[1]>:1
+        %3: float32[2] = multiply(%0, %2)  # <doctest chainrule...trace[1]>:1
+        return %3
+    """
+    leaves, rebuild, _ = pytree.flatten([list(arguments), options])
+    symbols = [_symbol(leaf, number) for number, leaf in enumerate(leaves)]
+    inputs = [s.node for s in symbols if isinstance(s, Tensor) and s.node.value is None]
+    with _recording() as record:
+        given, named = rebuild(symbols)
+        result = function(*given, **named)
+        results, rebuild_result, _ = pytree.flatten(result)
+        nodes = [x.node for x in results if isinstance(x, Tensor)]
+        assigned = list(record.assigned)
+        new_values = [variable.node for variable in assigned]
+    variables, lifted = _lift([*nodes, *new_values], assigned)
+    count = len(nodes)
+    graph = Graph([*inputs, *lifted.inputs], lifted.outputs)
+
+    # The tensors themselves would keep the graph, and with it what the variables were, in memory.
+    rest = [(isinstance(x, Tensor), None if isinstance(x, Tensor) else x) for x in results]
+
+    def put(arrays: list[Array]) -> Any:
+        fresh = iter(arrays)
+        return rebuild_result(
+            [Tensor(constant(next(fresh))) if is_tensor else x for is_tensor, x in rest]
+        )
+
+    assert count + len(assigned) == len(graph.outputs)
+    return Traced(graph, variables, assigned, put, record.asked)
+
+
+def _symbol(leaf: Any, number: int) -> Any:
+    kind = _dynamic(leaf)
+    return leaf if kind is None else symbol(kind, str(number))
+
+
+def _dynamic(leaf: Any) -> Type | None:
+    """The type of a leaf that the graph takes as an input; None for what is built in.
+
+    Numbers with a fraction are inputs, so that a learning rate may change; whole numbers, names
+    and flags steer the Python code and are built in. Variables and modules are passed on as they
+    are, and what the function reads of them becomes an input.
+    """
+    if type(leaf) is np.ndarray and leaf.dtype in DTYPES:  # no more than the usual, but quickly
+        return Type(leaf.dtype, leaf.shape)
+    if isinstance(leaf, Type):
+        return leaf
+    if isinstance(leaf, Variable):
+        return None
+    if isinstance(leaf, (Tensor, np.ndarray, np.generic, float)):
+        return as_tensor(leaf).type
+    return None
+
+
+def _lift(outputs: list[Node], assigned: list[Variable]) -> tuple[list[Variable], Graph]:
+    """Variables that the outputs depend on, and the graph with them as inputs.
+
+    What was computed before the trace is a constant, even if it was computed from a variable.
+    Variables that are assigned are inputs even if nothing reads them: a native program writes the
+    new value in the place of the old one.
+    """
+    variables: list[Variable] = []
+    inputs: list[Node] = []
+    new: dict[Node, Node] = {}
+    for node in topological_order(outputs):
+        owner = node.attributes["owner"]() if "owner" in node.attributes else None
+        if owner is not None and owner.node is node:
+            variables.append(owner)
+            name = owner.name or f"variable {len(inputs)}"
+            inputs.append(placeholder(node.type, name, TRACE_BIT))
+            new[node] = inputs[-1]
+        elif node.value is not None and (node.inputs or node.attributes):
+            new[node] = constant(node.value)
+        elif any(new[source] is not source for source in node.inputs):
+            sources = tuple(new[source] for source in node.inputs)
+            new[node] = Node(
+                node.op, sources, node.attributes, node.type, None, node.watched, node.origin
+            )
+        else:
+            new[node] = node
+    results = [new[node] for node in outputs]
+    needed = set(topological_order(results))
+    pairs = [(v, i) for v, i in zip(variables, inputs, strict=True) if i in needed]
+    read = {v for v, _ in pairs}
+    for variable in assigned:
+        if variable not in read:
+            name = variable.name or f"variable {len(pairs)}"
+            pairs.append((variable, placeholder(variable.type, name, TRACE_BIT)))
+    return [v for v, _ in pairs], Graph([i for _, i in pairs], results)
+
+
+class Compiled:
+    """A function that is traced once for each combination of argument types, and then runs."""
+
+    def __init__(
+        self, function: Callable[..., Any], backend: str = "numpy", guard: bool = False
+    ) -> None:
+        if backend not in BACKENDS:
+            raise ConfigError(f"Unknown backend {backend!r}.", expected=", ".join(BACKENDS))
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._backend = backend
+        self._guard = guard
+        #: The graph and inputs of the latest call, to look into what went wrong.
+        self.last_run: tuple[Traced, list[Array]] | None = None
+        self._programs: dict[Any, tuple[Traced, Program | CProgram]] = {}
+        self._prepared: dict[Any, tuple[Traced, Future[Program | CProgram]]] = {}
+
+    def traced(self, *arguments: Any, **options: Any) -> Traced:
+        """The graph for arguments of these types."""
+        return self._program(self._taken(arguments, options), arguments, options)[0]
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Run the program for arguments of these types; the first time, make it."""
+        if tracing.record is not None or in_derivative():
+            # A program has no history: here the function's own code is a part of what is recorded.
+            return self._function(*arguments, **options)
+        taken = self._taken(arguments, options)
+        traced, run = self._program(taken, arguments, options)
+        inputs = [_value(leaf) for leaf in taken.inputs]
+        self.last_run = None  # lets go of the arrays, which may now be overwritten
+        in_place = set(traced.donated) if isinstance(run, CProgram) else set()
+        for number, variable in enumerate(traced.variables, len(inputs)):
+            inputs.append(_own(variable) if number in in_place else variable._known())
+        self.last_run = traced, inputs
+        results = run(inputs)
+        count = len(traced.graph.outputs) - len(traced.assigned)
+        if not (self._guard and _stopped(results[:count])):
+            self._assign(traced, results[count:], in_place)
+        return traced.rebuild(results[:count])
+
+    def _assign(self, traced: Traced, results: list[Array], in_place: set[int]) -> None:
+        """Give the variables their new values, but for those that have them already."""
+        overwritten = {traced.donated[number] for number in in_place}
+        count = len(traced.graph.outputs) - len(traced.assigned)
+        new_values = iter(results)
+        for number, variable in enumerate(traced.assigned, count):
+            if number not in overwritten:
+                variable.assign(Tensor(constant(next(new_values))))
+
+    def run_steps(
+        self, order: Any, *arguments: Any, rows: Sequence[int], counter: int | None = None
+    ) -> tuple[int, Any]:
+        """Call the function once for each row of ``order``; a native program does it in one go.
+
+        Args:
+            order: (steps, batch) whole numbers: the rows of the data that each step gets.
+            arguments: those of the function. The ones named by ``rows`` are whole data sets, or
+                trees of such, with as many rows each; a step gets a batch of them.
+            rows: positions of the arguments that are data sets.
+            counter: the position of an int64 argument that grows by one with each step.
+
+        Returns:
+            How many steps were completed, and the results of all steps, with an axis of the steps
+            in front. With ``guard`` a step with a result that is not finite is the last; it is
+            not completed, and its results are the last ones.
+
+        Example:
+            >>> import chainrule as cr, numpy as np
+            >>> total = cr.Buffer(0.0)
+            >>> def step(x):
+            ...     total.assign(total + x.sum())
+            ...     return total
+            >>> data = np.array([1.0, 10.0, 100.0], np.float32)
+            >>> count, sums = compile(step).run_steps([[0, 1], [2, 2]], data, rows=[0])
+            >>> count, sums.tolist(), total.item()
+            (2, [11.0, 211.0], 211.0)
+        """
+        order = np.asarray(order, dtype=np.int64)
+        if order.ndim != 2 or not len(order):
+            raise ConfigError("run_steps needs at least one step.", found=str(order.shape),
+                              expected="order of shape (steps, batch)")  # fmt: skip
+        first = [
+            pytree.map_leaves(partial(_rows, batch=order[0]), argument)
+            if position in rows
+            else argument
+            for position, argument in enumerate(arguments)
+        ]
+        traced, run = self._program(self._taken(first, {}), first, {})
+        if not isinstance(run, CProgram) or len(traced.donated) < len(traced.assigned):
+            return self._run_slowly(order, arguments, rows, counter)
+        inputs: list[Array | None] = []
+        gathered: dict[int, Array] = {}
+        counters: list[int] = []
+        for position, argument in enumerate(arguments):
+            for leaf in pytree.flatten(argument)[0]:
+                if position in rows:
+                    gathered[len(inputs)] = _value(leaf)
+                    inputs.append(None)
+                elif _dynamic(leaf) is not None:
+                    counters += [len(inputs)] if position == counter else []
+                    inputs.append(_value(leaf))
+        self.last_run = None
+        for number, variable in enumerate(traced.variables, len(inputs)):
+            inputs.append(_own(variable) if number in traced.donated else variable._known())
+        done, results = run.run_steps(inputs, gathered, order, counters)
+        if done < len(order):
+            known = {i: x for i, x in enumerate(inputs) if x is not None}
+            known |= {i: _rows(data, order[done]) for i, data in gathered.items()}
+            known |= {i: np.asarray(known[i] + done) for i in counters}
+            self.last_run = traced, [known[i] for i in range(len(inputs))]
+        return done, traced.rebuild(results)
+
+    def _run_slowly(
+        self, order: Array, arguments: Sequence[Any], rows: Sequence[int], counter: int | None
+    ) -> tuple[int, Any]:
+        collected: list[list[Array]] = []
+        rebuild: Any = None
+        done = len(order)
+        for number, batch in enumerate(order):
+            given = list(arguments)
+            for position in rows:
+                given[position] = pytree.map_leaves(partial(_rows, batch=batch), given[position])
+            if counter is not None:
+                given[counter] = np.int64(int(as_tensor(given[counter]).item()) + number)
+            leaves, rebuild, _ = pytree.flatten(self(*given))
+            collected.append([leaf.numpy() for leaf in leaves if isinstance(leaf, Tensor)])
+            if self._guard and _stopped(collected[-1]):
+                done = number
+                break
+        stacked = iter([Tensor(constant(np.stack(one))) for one in zip(*collected, strict=True)])
+        return done, rebuild(
+            [next(stacked) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        )
+
+    @property
+    def source(self) -> str:
+        """The C text of the program that was made last; with NumPy its graph."""
+        if not self._programs:
+            raise TraceError("There is no program yet.", hint="Call the function first.")
+        traced, run = list(self._programs.values())[-1]
+        return run.source if isinstance(run, CProgram) else str(traced.graph)
+
+    def _make(self, traced: Traced) -> Program | CProgram:
+        if self._backend == "numpy":
+            return Program(traced.graph)
+        count = len(traced.graph.outputs) - len(traced.assigned)
+        numbers = [
+            position
+            for position, node in enumerate(traced.graph.outputs[:count])
+            if self._guard and node.type.is_float and not node.type.shape
+        ]
+        try:
+            return CProgram(traced.graph, traced.donated, numbers)
+        except (CompilerError, UnsupportedError) as error:
+            if self._backend == "c":
+                raise
+            _say_once(f"{error.what} The NumPy backend is used.")
+            return Program(traced.graph)
+
+    def prepare(self, *arguments: Any, **options: Any) -> None:
+        """Trace the function for arguments of these types, and build its program meanwhile."""
+        key = self._taken(arguments, options).key
+        if self._backend != "numpy" and key not in self._programs:
+            traced = trace(self._function, *arguments, **options)
+            self._prepared[key] = traced, in_background(partial(self._make, traced))
+
+    def _program(
+        self, taken: _Taken, arguments: Any, options: Any
+    ) -> tuple[Traced, Program | CProgram]:
+        key = taken.key
+        if key in self._prepared:
+            traced, building = self._prepared.pop(key)
+            self._programs[key] = traced, building.result()
+        found = self._programs.get(key)
+        if found is None or found[0].is_stale():
+            traced = trace(self._function, *arguments, **options)
+            found = self._programs[key] = (traced, self._make(traced))
+        return found
+
+    def _taken(self, arguments: Any, options: Any) -> _Taken:
+        """What the arguments of a call are to its program."""
+        leaves, _, structure = pytree.flatten([list(arguments), options])
+        kinds = [_dynamic(leaf) for leaf in leaves]
+        built_in = [
+            (type(leaf), leaf) if kind is None else (Type, kind)
+            for leaf, kind in zip(leaves, kinds, strict=True)
+        ]
+        key = (structure, *built_in)
+        try:
+            hash(key)
+        except TypeError as error:
+            raise TraceError(
+                "An argument of a compiled function can be neither traced nor compared.",
+                found=str(error),
+                hint="Pass tensors, arrays, numbers, strings, or lists, tuples and dicts of them.",
+            ) from None
+        given = [leaf for leaf, kind in zip(leaves, kinds, strict=True) if kind is not None]
+        return _Taken(key, given)
+
+
+class _Taken(NamedTuple):
+    """The arguments of a call.
+
+    Attributes:
+        key: the same for calls that can have the same program.
+        inputs: those that the graph takes as inputs.
+    """
+
+    key: Any
+    inputs: list[Any]
+
+
+def _stopped(results: list[Array]) -> bool:
+    """Whether a single floating-point number is not finite."""
+    return any(not np.isfinite(y) for y in results if y.dtype.kind == "f" and not y.shape)
+
+
+def _rows(data: Any, batch: Array) -> Array:
+    found: Array = _value(data)[batch]
+    return found
+
+
+def _value(leaf: Any) -> Array:
+    return leaf if type(leaf) is np.ndarray and leaf.dtype in DTYPES else as_tensor(leaf)._known()
+
+
+def _own(variable: Variable) -> Array:
+    """The array of a variable, which a program may overwrite: a copy if others can see it.
+
+    Besides the variable only its node knows the array; whoever else holds one of them, such as
+    a tensor or a view made from the variable, keeps the old numbers.
+    """
+    node = variable.node
+    array = node.value
+    alone = sys.getrefcount(node) <= _ALONE[0] and sys.getrefcount(array) <= _ALONE[1]
+    if alone and array is not None and array.base is None and array.flags.carray:
+        return array
+    array = variable._known()
+    variable._set(np.array(array, order="C"), variable.node.watched)
+    return variable._known()
+
+
+def _holders(variable: Variable) -> tuple[int, int]:
+    """How many hold the variable's node, and its array."""
+    node = variable.node
+    array = node.value
+    return sys.getrefcount(node), sys.getrefcount(array)
+
+
+#: The numbers of a variable that nobody shares; they differ between versions of Python.
+_ALONE = _holders(Variable([0.0]))
+
+
+@functools.cache
+def _say_once(sentence: str) -> None:
+    _log.warning(sentence)
+
+
+def compile(
+    function: Callable[..., Any], *, backend: str = "numpy", guard: bool = False
+) -> Compiled:
+    """Trace a function once for each combination of argument types, then run its graph.
+
+    Tensors, arrays and floats among the arguments are inputs of the graph; other arguments (flags,
+    whole numbers, names) are built in, and another value of them means another trace. Parameters
+    and other variables may be read and assigned as usual; one that is frozen or converted later
+    means another trace, too. Inside a derivative or another trace the function's own code runs.
+
+    Python floats become float32 inputs. What a call leaves in ``.grad`` is forgotten when it ends:
+    assign or return it. Python's ``if`` on the value of a tensor, and printing it, are errors:
+    there is no value while the function is traced.
+
+    Args:
+        function: takes and returns trees (lists, tuples, dicts) of tensors and other objects.
+        backend: "numpy"; "c", a native program built with the machine's C compiler, which
+            overwrites variables in place; or "auto", that if it can be built, otherwise "numpy".
+        guard: with a native program, leave all variables as they were when one of the single
+            floating-point numbers among the results is not finite.
+
+    Raises:
+        TraceError: the function looks at the value of a tensor, or an argument cannot be hashed.
+        CompilerError: backend "c", and there is no compiler, or it failed.
+        UnsupportedError: backend "c", and it has no kernel for an operation.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.parameter(2.0)
+        >>> @cr.compile
+        ... def step(x):
+        ...     loss, slope = cr.value_and_grad(lambda w: (w * x - 1.0) ** 2)(w)
+        ...     w.assign(w - 0.1 * slope)
+        ...     return loss
+        >>> [round(step(cr.tensor(1.0)).item(), 4) for _ in range(3)]
+        [1.0, 0.64, 0.4096]
+    """
+    return Compiled(function, backend, guard)

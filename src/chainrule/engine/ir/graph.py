@@ -1,0 +1,87 @@
+"""A graph: inputs, outputs and the nodes between; ordered, verified and printed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Container, Iterable, Sequence
+
+from ...errors import ChainruleError
+from .node import CONSTANT, PLACEHOLDER, Node
+
+
+def topological_order(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
+    """Every node that the outputs depend on, inputs before their users.
+
+    Nodes that are known, and what only they depend on, are left out.
+
+    Iterative, so that a graph may be deeper than Python's stack.
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, inputs_are_done = stack.pop()
+        if node in done or node in known:
+            continue
+        if inputs_are_done or not node.inputs:
+            done.add(node)
+            order.append(node)
+            continue
+        stack.append((node, True))
+        stack.extend((source, False) for source in reversed(node.inputs) if source not in done)
+    return order
+
+
+class Graph:
+    """A closed function: its value depends on its inputs and constants only.
+
+    Args:
+        inputs: placeholders, in the order of the arguments.
+        outputs: the nodes whose values are the results.
+    """
+
+    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.nodes = topological_order([*self.inputs, *self.outputs])
+
+    def verify(self) -> None:
+        """Check every node against its type rule, and that no placeholder is free."""
+        known = set(self.inputs)
+        for node in self.nodes:
+            if node.op is PLACEHOLDER and node not in known:
+                raise ChainruleError(f"Free placeholder {node.attributes['name']!r} in a graph.")
+            if node.op is CONSTANT and node.value is None:
+                raise ChainruleError("A constant without a value.")
+            for value in node.attributes.values():
+                if isinstance(value, Graph):
+                    value.verify()
+            if node.op not in (CONSTANT, PLACEHOLDER):
+                types = [source.type for source in node.inputs]
+                expected = node.op.type_rule(*types, **node.attributes)
+                if expected != node.type:
+                    raise ChainruleError(
+                        f"Wrong type of {node.op.name}.",
+                        expected=str(expected),
+                        found=str(node.type),
+                    )
+
+    def __str__(self) -> str:
+        names = {node: f"%{number}" for number, node in enumerate(self.nodes)}
+        lines = [_line(node, names) for node in self.nodes]
+        lines.append("return " + ", ".join(names[node] for node in self.outputs))
+        return "\n".join(lines)
+
+
+def _line(node: Node, names: dict[Node, str]) -> str:
+    attributes = [
+        f"{key}={{\n{textwrap.indent(str(value), '    ')}\n}}"
+        if isinstance(value, Graph)
+        else f"{key}={value!r}"
+        for key, value in node.attributes.items()
+    ]
+    if node.op is CONSTANT and node.value is not None and node.value.size == 1:
+        attributes.append(f"{node.value.item()!r}")
+    arguments = ", ".join([*(names[source] for source in node.inputs), *attributes])
+    origin = f"  # {node.origin}" if node.origin and str(node.origin) else ""
+    return f"{names[node]}: {node.type} = {node.op.name}({arguments}){origin}"

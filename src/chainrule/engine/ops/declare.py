@@ -1,0 +1,267 @@
+"""How operations and functions are declared.
+
+An *operation* is a node of the graph: strict (its inputs have the same shape and element type
+unless it says otherwise), with its own derivative rules. A *function* is what users call: it
+converts, casts and broadcasts its arguments explicitly and then applies operations. What can be
+said by other operations is only a function and needs no derivative rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ...errors import ShapeError, TypeRuleError
+from ..ir.operation import Operation, Sample, register
+from ..ir.types import Type, as_dtype, bool_, float32, int64, promote
+from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
+
+Samples = Callable[[], Iterable[Sample]]
+#: Examples of the functions, by name; the tests run them all.
+FUNCTION_SAMPLES: dict[str, Samples] = {}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def function(samples: Samples | None = None, name: str | None = None) -> Callable[[F], F]:
+    """Declare a user's function: by its name it is also a tensor's method."""
+
+    def declare(body: F) -> F:
+        key = name or body.__name__
+        FUNCTIONS[key] = body
+        if samples is not None:
+            FUNCTION_SAMPLES[key] = samples
+        return body
+
+    return declare
+
+
+# ---- type rules ------------------------------------------------------------------------------
+
+
+def same_type(name: str, *, floats: bool = False, result: Any = None) -> Callable[..., Type]:
+    """All inputs of one type, which is the result's, or of element type ``result``."""
+
+    def rule(*types: Type, **attributes: Any) -> Type:
+        first = types[0]
+        for other in types[1:]:
+            if other != first:
+                raise ShapeError(
+                    f"{name} takes inputs of one type.", expected=str(first), found=str(other)
+                )
+        if floats:
+            need_float(name, first)
+        return first if result is None else Type(result, first.shape)
+
+    return rule
+
+
+def need_float(name: str, type: Type) -> None:
+    """Refuse whole numbers and truth values."""
+    if not type.is_float:
+        raise TypeRuleError(
+            f"{name} takes floating-point numbers.",
+            expected="float32 or float64",
+            found=str(type),
+            hint="Convert with x.astype('float32').",
+        )
+
+
+# ---- operands --------------------------------------------------------------------------------
+
+
+def floating(x: TensorLike) -> Tensor:
+    """The operand as a floating-point tensor: integers and booleans become float32."""
+    x = as_tensor(x)
+    return x if x.type.is_float else cast(x, float32)
+
+
+def align(*operands: TensorLike, floats: bool = False) -> list[Tensor]:
+    """The operands with one element type and one shape, by explicit casts and broadcasts.
+
+    Python numbers take the element type of the tensors beside them.
+    """
+    tensors = [x if _is_scalar(x) else as_tensor(x) for x in operands]
+    known = [x for x in tensors if isinstance(x, Tensor)]
+    dtype = None
+    for x in known:
+        dtype = x.dtype if dtype is None else promote(dtype, x.dtype)
+    for x in tensors:
+        if not isinstance(x, Tensor):
+            own = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else float32
+            if dtype is None:
+                dtype = own
+            elif _CATEGORY[own.kind] > _CATEGORY[dtype.kind]:
+                dtype = promote(dtype, own)
+    assert dtype is not None
+    if floats and dtype.kind != "f":
+        dtype = float32
+    shape = _common_shape([x.shape for x in known])
+    return [broadcast_to(as_tensor(x, dtype), shape) for x in tensors]
+
+
+#: A Python number changes the element type beside it only to a higher category.
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def _is_scalar(x: Any) -> bool:
+    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
+
+
+def _common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    first = shapes[0] if shapes else ()
+    if all(shape == first for shape in shapes):
+        return first
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(
+            "These shapes cannot be broadcast together.",
+            expected="equal extents, or 1, from the last axis on",
+            found=" and ".join(map(str, shapes)),
+            hint="Look at the last axes first; expand_dims or reshape may be missing.",
+        ) from None
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """The axis as a number from 0."""
+    if not -rank <= axis < rank:
+        raise ShapeError(
+            "There is no such axis.",
+            expected=f"from {-rank} to {rank - 1}" if rank else "none: a single number has no axes",
+            found=str(axis),
+        )
+    return int(axis) % rank
+
+
+def normalize_axes(axis: int | Iterable[int] | None, rank: int) -> tuple[int, ...]:
+    """The axes as a sorted tuple of numbers from 0; None means all of them."""
+    if axis is None:
+        return tuple(range(rank))
+    if isinstance(axis, (int, np.integer)):
+        axis = (int(axis),)
+    axes = sorted(normalize_axis(one, rank) for one in axis)
+    if len(set(axes)) < len(axes):
+        raise ShapeError("An axis is named twice.", found=str(tuple(axes)))
+    return tuple(axes)
+
+
+# ---- the two conversions that everything else needs ------------------------------------------
+
+
+def _cast_type(x: Type, *, dtype: Any) -> Type:
+    return Type(dtype, x.shape)
+
+
+def _cast_rule(g: Tensor, y: Tensor, x: Tensor, **attributes: Any) -> Tensor:
+    return cast(g, x.dtype)
+
+
+CAST = register(
+    Operation(
+        "cast",
+        _cast_type,
+        lambda xp, x, dtype: x.astype(dtype),
+        derivatives=(_cast_rule,),
+        formula="{0}",
+        samples=lambda: [
+            Sample((np.array([1.5, -2.25]),), {"dtype": np.dtype("float64")}),
+            Sample((np.array([1.5, -2.25]),), {"dtype": np.dtype("int64")}, smooth=False),
+            Sample((np.array([True, False]),), {"dtype": np.dtype("float32")}),
+            Sample((np.array([[3, 4]]),), {"dtype": np.dtype("int32")}),
+        ],
+    )
+)
+
+
+def cast(x: Tensor, dtype: Any) -> Tensor:
+    """The tensor with another element type, by a node of its own if it differs."""
+    dtype = as_dtype(dtype)
+    return x if x.dtype == dtype else apply(CAST, x, dtype=dtype)
+
+
+@function()
+def astype(x: TensorLike, dtype: Any) -> Tensor:
+    """The tensor with another element type; conversion to integers cuts off the fraction."""
+    return cast(as_tensor(x), dtype)
+
+
+def _broadcast_type(x: Type, *, shape: tuple[int, ...]) -> Type:
+    lead = len(shape) - len(x.shape)
+    fits = lead >= 0 and all(
+        own in (1, wide) for own, wide in zip(x.shape, shape[lead:], strict=True)
+    )
+    if not fits:
+        raise ShapeError(
+            "This shape cannot be broadcast.", expected=f"to {shape}", found=f"from {x.shape}"
+        )
+    return Type(x.dtype, tuple(shape))
+
+
+def _broadcast_rule(g: Tensor, y: Tensor, x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
+    """A value used in many places receives the sum of the gradients of all places."""
+    lead = len(shape) - x.ndim
+    stretched = [lead + i for i, extent in enumerate(x.shape) if extent != shape[lead + i]]
+    total = FUNCTIONS["sum"](g, axis=(*range(lead), *stretched))
+    reshaped: Tensor = FUNCTIONS["reshape"](total, x.shape)
+    return reshaped
+
+
+def _broadcast(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
+    """A view that repeats by strides of 0; made by hand, since NumPy's way takes microseconds."""
+    if xp is not np or not x.flags.c_contiguous:
+        return xp.broadcast_to(x, shape)
+    lead = len(shape) - x.ndim
+    strides = (0,) * lead + tuple(
+        0 if own != wide else step
+        for own, wide, step in zip(x.shape, shape[lead:], x.strides, strict=True)
+    )
+    return np.ndarray(shape, x.dtype, x, 0, strides)
+
+
+BROADCAST = register(
+    Operation(
+        "broadcast_to",
+        _broadcast_type,
+        _broadcast,
+        derivatives=(_broadcast_rule,),
+        formula="{0}",
+        samples=lambda: [
+            Sample((np.array(1.5),), {"shape": (2, 3)}),
+            Sample((np.array([[1.0], [2.0]]),), {"shape": (4, 2, 3)}),
+            Sample((np.array([[1.0, 3.0]]),), {"shape": (0, 2)}),
+            Sample((np.array([2.0]),), {"shape": (1,)}),
+        ],
+    )
+)
+
+
+@function()
+def broadcast_to(x: TensorLike, shape: Iterable[int]) -> Tensor:
+    """The tensor repeated along new or single axes to the given shape, as NumPy does it."""
+    x = as_tensor(x)
+    shape = tuple(int(extent) for extent in shape)
+    return x if x.shape == shape else apply(BROADCAST, x, shape=shape)
+
+
+def boolean(x: TensorLike) -> Tensor:
+    """The operand as truth values: what is not 0 is true."""
+    return cast(as_tensor(x), bool_)
+
+
+# ---- samples ---------------------------------------------------------------------------------
+
+
+def reals(
+    *shape: int, low: float = -2.0, high: float = 2.0, gap: float = 0.0, seed: int = 0
+) -> np.ndarray[Any, Any]:
+    """Repeatable random float64 numbers between low and high, at least ``gap`` away from 0."""
+    x = np.random.default_rng([seed, len(shape), *shape]).uniform(low, high, shape)
+    return np.where(np.abs(x) < gap, np.where(x < 0, -gap - 0.1, gap + 0.1), x)
+
+
+def integers(*shape: int, low: int = 0, high: int = 3, seed: int = 0) -> np.ndarray[Any, Any]:
+    """Repeatable random integers from low to high - 1."""
+    return np.random.default_rng([seed, len(shape), *shape]).integers(low, high, shape)

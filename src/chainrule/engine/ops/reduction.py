@@ -1,0 +1,445 @@
+"""Operations that sum up an axis: sums, extremes, products, softmax and kin.
+
+Operations drop the reduced axes; functions take ``keepdims``. Equal largest or smallest elements
+share the gradient in equal parts, so that the derivative does not depend on their order.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ...errors import ShapeError
+from ..ir.operation import ZERO, Operation, Sample, register
+from ..ir.types import Type, bool_, int64
+from ..tensor import Tensor, TensorLike, apply, as_tensor
+from .declare import (
+    boolean,
+    broadcast_to,
+    cast,
+    floating,
+    function,
+    need_float,
+    normalize_axes,
+    normalize_axis,
+    reals,
+)
+from .elementwise import abs, exp, sqrt, where
+from .shape import expand_dims, reshape, swapaxes
+
+Axis = int | Iterable[int] | None
+
+
+def _reduced(x: Type, axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(extent for i, extent in enumerate(x.shape) if i not in axes)
+
+
+def _reduce_type(name: str, *, floats: bool = False, nonempty: bool = False) -> Callable[..., Type]:
+    def rule(x: Type, *, axes: tuple[int, ...]) -> Type:
+        if floats:
+            need_float(name, x)
+        if nonempty and builtins.any(x.shape[axis] == 0 for axis in axes):
+            raise ShapeError(f"{name} of no elements is not defined.", found=str(x))
+        return Type(x.dtype, _reduced(x, axes))
+
+    return rule
+
+
+def spread(reduced: Tensor, like: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """A reduced tensor, back on the shape before the reduction."""
+    kept = [1 if i in axes else extent for i, extent in enumerate(like.shape)]
+    return broadcast_to(reshape(reduced, kept), like.shape)
+
+
+def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+    winners = cast(x == spread(y, x, axes), g.dtype)
+    share = winners / spread(sum(winners, axes), x, axes)
+    return spread(g, x, axes) * share
+
+
+def _prod_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+    """∂(∏ xⱼ)/∂xᵢ = ∏ of the others: no division, so it holds for zeros and to every order."""
+    kept = [i for i in range(x.ndim) if i not in axes]
+    order = (*kept, *axes)
+    moved = x.transpose(order)
+    count = int(np.prod([x.shape[axis] for axis in axes], dtype=int))
+    rows = reshape(moved, (*(x.shape[i] for i in kept), 1, count))
+    square = broadcast_to(rows, (*rows.shape[:-2], count, count))
+    others = prod(where(np.eye(count, dtype=bool), 1, square), -1)
+    back = [order.index(i) for i in range(x.ndim)]
+    return spread(g, x, axes) * reshape(others, moved.shape).transpose(back)
+
+
+def _axes_samples(*, full_only: bool = False) -> Callable[[], Iterable[Sample]]:
+    cases: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+        ((2, 3), (1,)),
+        ((2, 3, 2), (0, 2)),
+        ((1, 3), (0,)),
+        ((2, 3), (0, 1)),
+    ]
+    if not full_only:
+        cases += [((0, 3), (0,)), ((2, 0), (0,)), ((), ())]
+    return lambda: [Sample((reals(*shape),), {"axes": axes}) for shape, axes in cases]
+
+
+SUM = register(
+    Operation(
+        "sum",
+        _reduce_type("sum"),
+        lambda xp, x, axes: xp.sum(x, axis=axes, dtype=x.dtype),
+        (lambda g, y, x, axes: spread(g, x, axes),),
+        "Σ {0}",
+        _axes_samples(),
+    )
+)
+MAX = register(
+    Operation(
+        "max",
+        _reduce_type("max", nonempty=True),
+        lambda xp, x, axes: xp.max(x, axis=axes),
+        (_extreme_rule,),
+        "max {0}",
+        _axes_samples(full_only=True),
+    )
+)
+MIN = register(
+    Operation(
+        "min",
+        _reduce_type("min", nonempty=True),
+        lambda xp, x, axes: xp.min(x, axis=axes),
+        (_extreme_rule,),
+        "min {0}",
+        _axes_samples(full_only=True),
+    )
+)
+PROD = register(
+    Operation(
+        "prod",
+        _reduce_type("prod"),
+        lambda xp, x, axes: xp.prod(x, axis=axes, dtype=x.dtype),
+        (_prod_rule,),
+        "∏ {0}",
+        _axes_samples(),
+    )
+)
+
+
+def _logsumexp(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """m + ln Σ exp(x - m) with m the largest: nothing overflows; all -∞ stays -∞."""
+    top = xp.max(x, axis=axes, keepdims=True)
+    safe = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    total = xp.sum(xp.exp(x - safe), axis=axes)
+    return xp.squeeze(safe, axis=axes) + xp.log(total)
+
+
+def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+    """∂y/∂xᵢ = exp(xᵢ - y), the softmax; 0 where all x are -∞, whose difference would be NaN."""
+    safe = where(y == -math.inf, 0.0, y)
+    return spread(g, x, axes) * exp(x - spread(safe, x, axes))
+
+
+LOGSUMEXP = register(
+    Operation(
+        "logsumexp",
+        _reduce_type("logsumexp", floats=True, nonempty=True),
+        _logsumexp,
+        (_logsumexp_rule,),
+        "ln Σ exp({0})",
+        _axes_samples(full_only=True),
+    )
+)
+
+
+def _float_type(name: str) -> Callable[..., Type]:
+    def rule(x: Type, *, axis: int) -> Type:
+        need_float(name, x)
+        return x
+
+    return rule
+
+
+def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
+    if not x.shape[axis]:
+        return x
+    centred = x - xp.max(x, axis=axis, keepdims=True)
+    return centred - xp.log(xp.sum(xp.exp(centred), axis=axis, keepdims=True))
+
+
+def _softmax(xp: Any, x: Any, axis: int) -> Any:
+    if not x.shape[axis]:
+        return x
+    e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    return e / xp.sum(e, axis=axis, keepdims=True)
+
+
+def _axis_samples() -> Iterable[Sample]:
+    return [
+        Sample((reals(2, 3),), {"axis": 1}),
+        Sample((reals(2, 3),), {"axis": 0}),
+        Sample((reals(0, 3),), {"axis": 0}),
+        Sample((reals(1, 1),), {"axis": 1}),
+    ]
+
+
+SOFTMAX = register(
+    Operation(
+        "softmax",
+        _float_type("softmax"),
+        _softmax,
+        (lambda g, y, x, axis: y * (g - sum(g * y, axis, keepdims=True)),),
+        "softmax({0})",
+        _axis_samples,
+    )
+)
+LOG_SOFTMAX = register(
+    Operation(
+        "log_softmax",
+        _float_type("log_softmax"),
+        _log_softmax,
+        (lambda g, y, x, axis: g - exp(y) * sum(g, axis, keepdims=True),),
+        "ln softmax({0})",
+        _axis_samples,
+    )
+)
+CUMSUM = register(
+    Operation(
+        "cumsum",
+        lambda x, axis, reverse: x,
+        lambda xp, x, axis, reverse: (
+            xp.flip(xp.cumsum(xp.flip(x, axis), axis, dtype=x.dtype), axis)
+            if reverse
+            else xp.cumsum(x, axis, dtype=x.dtype)
+        ),
+        (lambda g, y, x, axis, reverse: apply(CUMSUM, g, axis=axis, reverse=not reverse),),
+        "cumsum({0})",
+        lambda: [
+            Sample((reals(2, 3),), {"axis": 1, "reverse": False}),
+            Sample((reals(4),), {"axis": 0, "reverse": True}),
+            Sample((reals(0, 2),), {"axis": 0, "reverse": False}),
+        ],
+    )
+)
+
+
+def _arg_type(x: Type, *, axis: int) -> Type:
+    if x.shape[axis] == 0:
+        raise ShapeError("The place of the largest of no elements is not defined.", found=str(x))
+    return Type(int64, _reduced(x, (axis,)))
+
+
+ARGMAX = register(
+    Operation(
+        "argmax",
+        _arg_type,
+        lambda xp, x, axis: xp.argmax(x, axis=axis),
+        (ZERO,),
+        "argmax {0}",
+        lambda: [Sample((reals(2, 3),), {"axis": 1}), Sample((reals(1),), {"axis": 0})],
+    )
+)
+
+
+# ---- functions -------------------------------------------------------------------------------
+
+
+def _reduce(op: Operation, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
+    axes = normalize_axes(axis, x.ndim)
+    y = apply(op, x, axes=axes) if axes or x.ndim == 0 else x
+    if not keepdims:
+        return y
+    return reshape(y, [1 if i in axes else extent for i, extent in enumerate(x.shape)])
+
+
+def _function_samples() -> Iterable[Sample]:
+    return [
+        Sample((reals(2, 3),)),
+        Sample((reals(2, 3), 0)),
+        Sample((reals(2, 3, 2), (0, -1)), {"keepdims": True}),
+        Sample((reals(1, 3), 0)),
+    ]
+
+
+@function(_function_samples)
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes; booleans are counted."""
+    x = as_tensor(x)
+    return _reduce(SUM, cast(x, int64) if x.dtype == bool_ else x, axis, keepdims)
+
+
+@function(_function_samples)
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Arithmetic mean over axes."""
+    x = floating(x)
+    count = int(np.prod([x.shape[i] for i in normalize_axes(axis, x.ndim)], dtype=int))
+    return sum(x, axis, keepdims) / count
+
+
+@function(lambda: [*_function_samples(), Sample((reals(4, 3), 0), {"correction": 1})])
+def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+    """Variance over axes: Σ(x - mean)² / (n - correction)."""
+    x = floating(x)
+    centred = x - mean(x, axis, keepdims=True)
+    count = int(np.prod([x.shape[i] for i in normalize_axes(axis, x.ndim)], dtype=int))
+    return sum(centred * centred, axis, keepdims) / builtins.max(count - correction, 0)
+
+
+@function(lambda: [Sample((reals(4, 3), 0)), Sample((reals(2, 3),), {"correction": 1})])
+def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+    """Standard deviation, the root of `var`."""
+    return sqrt(var(x, axis, keepdims, correction))
+
+
+@function(_function_samples)
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element; equal ones share the gradient."""
+    return _reduce(MAX, as_tensor(x), axis, keepdims)
+
+
+@function(_function_samples)
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element; equal ones share the gradient."""
+    return _reduce(MIN, as_tensor(x), axis, keepdims)
+
+
+@function(_function_samples)
+def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Product over axes. The derivative takes n² memory for n factors, and is right at zeros."""
+    return _reduce(PROD, as_tensor(x), axis, keepdims)
+
+
+@function(lambda: [Sample((reals(2, 3) > 0, 1))])
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether at least one element is true."""
+    return sum(boolean(x), axis, keepdims) > 0
+
+
+@function(lambda: [Sample((reals(2, 3) > 0, 1))])
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether every element is true."""
+    return sum(~boolean(x), axis, keepdims) == 0
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3),))])
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the largest element, the first of equals; without axis: of the flat tensor."""
+    x = as_tensor(x)
+    if axis is None:
+        flat = apply(ARGMAX, reshape(x, (-1,) if x.size else (0,)), axis=0)
+        return reshape(flat, (1,) * x.ndim) if keepdims else flat
+    y = apply(ARGMAX, x, axis=normalize_axis(axis, x.ndim))
+    return expand_dims(y, normalize_axis(axis, x.ndim)) if keepdims else y
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3),))])
+def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the smallest element, the first of equals."""
+    x = as_tensor(x)
+    # -1 - x turns the order of whole numbers round without overflow.
+    return argmax(-x if x.type.is_float else -1 - cast(x, int64), axis, keepdims)
+
+
+@function(lambda: [Sample((np.array([[0.0, 1.5, -2.0], [0.0, 0.0, 1.0]]), 1), smooth=False)])
+def count_nonzero(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements are not 0."""
+    return sum(as_tensor(x) != 0, axis, keepdims)
+
+
+@function(_function_samples)
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """ln Σ exp(x): a smooth maximum that never overflows."""
+    return _reduce(LOGSUMEXP, floating(x), axis, keepdims)
+
+
+@function(lambda: [Sample((reals(2, 3),)), Sample((reals(2, 3), 0))])
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """exp(xᵢ) / Σⱼ exp(xⱼ): positive numbers along the axis that sum to 1."""
+    x = floating(x)
+    return apply(SOFTMAX, x, axis=normalize_axis(axis, x.ndim))
+
+
+@function(lambda: [Sample((reals(2, 3),)), Sample((reals(2, 3), 0))])
+def softmin(x: TensorLike, axis: int = -1) -> Tensor:
+    """The softmax of -x: the smallest element gets the largest share."""
+    return softmax(-floating(x), axis)
+
+
+@function(lambda: [Sample((reals(2, 3),)), Sample((reals(2, 3), 0))])
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """The logarithm of softmax, without its rounding to 0."""
+    x = floating(x)
+    return apply(LOG_SOFTMAX, x, axis=normalize_axis(axis, x.ndim))
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3),)), Sample((reals(3), 0, True))])
+def cumsum(x: TensorLike, axis: int | None = None, reverse: bool = False) -> Tensor:
+    """Running sum along an axis (of the flat tensor without one), or from the end."""
+    x = as_tensor(x)
+    x = cast(x, int64) if x.dtype == bool_ else x
+    if axis is None:
+        x, axis = reshape(x, (x.size,)), 0
+    return apply(CUMSUM, x, axis=normalize_axis(axis, x.ndim), reverse=reverse)
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
+def cumprod(x: TensorLike, axis: int | None = None) -> Tensor:
+    """Running product along an axis; takes n² memory for n factors, and is right at zeros."""
+    return _running(prod, x, axis, 1)
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),)), Sample((reals(0),))])
+def logcumsumexp(x: TensorLike, axis: int | None = None) -> Tensor:
+    """Running logsumexp along an axis; takes n² memory."""
+    return _running(logsumexp, floating(x), axis, -math.inf)
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
+def cummax(x: TensorLike, axis: int | None = None) -> Tensor:
+    """The largest element so far along an axis; equal ones share the gradient. Takes n² memory."""
+    return _running(max, floating(x), axis, -math.inf)
+
+
+@function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
+def cummin(x: TensorLike, axis: int | None = None) -> Tensor:
+    """The smallest element so far along an axis; equal ones share the gradient. Takes n² memory."""
+    return _running(min, floating(x), axis, math.inf)
+
+
+def _running(
+    reduce: Callable[..., Tensor], x: TensorLike, axis: int | None, neutral: float
+) -> Tensor:
+    """A reduction of every beginning of an axis; ``neutral`` stands for what is still to come."""
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = reshape(x, (x.size,)), 0
+    axis = normalize_axis(axis, x.ndim)
+    n = x.shape[axis]
+    if n == 0:
+        return x
+    last = swapaxes(x, axis, -1)
+    square = broadcast_to(expand_dims(last, -2), (*last.shape[:-1], n, n))
+    return swapaxes(reduce(where(np.tri(n, dtype=bool), square, neutral), -1), axis, -1)
+
+
+@function(
+    lambda: [
+        Sample((reals(2, 3),)),
+        Sample((reals(2, 3),), {"axis": 1, "order": 1}),
+        Sample((reals(2, 3),), {"axis": 1, "keepdims": True, "order": 3}),
+    ]
+)
+def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, order: float = 2) -> Tensor:
+    """(Σ |x|ᵖ)^(1/p); the derivative at 0 is 0, for the norm has no slope there."""
+    x = floating(x)
+    if order == 1:
+        return sum(abs(x), axis, keepdims)
+    if order == float("inf"):
+        return max(abs(x), axis, keepdims)
+    total = sum(x * x if order == 2 else abs(x) ** order, axis, keepdims)
+    flat = total == 0
+    safe = where(flat, 1.0, total)
+    root = sqrt(safe) if order == 2 else safe ** (1 / order)
+    return where(flat, 0.0, root)

@@ -1,0 +1,72 @@
+"""Where a node comes from: the user's line, and the layer that is being called.
+
+Kept outside a node's identity: it serves messages and explanations, never results.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from .ir.node import Origin
+
+_PACKAGE = str(Path(__file__).parents[1])
+_COMMAND_LINE = str(Path(_PACKAGE) / "cli")
+
+
+class _Calls(threading.local):
+    def __init__(self) -> None:
+        self.names: list[Callable[[], str]] = []
+        self.backward: Origin | None = None
+
+
+_calls = _Calls()
+
+
+@contextmanager
+def layer(name: Callable[[], str]) -> Iterator[None]:
+    """Inside, nodes belong to the layer of this name. It is asked for when needed, and once."""
+    _calls.names.append(functools.cache(name))
+    try:
+        yield
+    finally:
+        _calls.names.pop()
+
+
+def current_layer() -> str:
+    """The path of the innermost layer that is being called, such as ``layers.2``."""
+    return ".".join(filter(None, (name() for name in _calls.names)))
+
+
+def user_line() -> tuple[str, int]:
+    """The nearest file and line on the stack outside of chainrule; none under its command line."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not frame.f_code.co_filename.startswith(_COMMAND_LINE):
+        if not frame.f_code.co_filename.startswith(_PACKAGE):
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return "", 0
+
+
+@contextmanager
+def backward_through(origin: Origin | None) -> Iterator[None]:
+    """Inside, nodes are made on the way back through a node with this origin."""
+    before = _calls.backward
+    if origin is not None:
+        _calls.backward = origin._replace(backward=True)
+    try:
+        yield
+    finally:
+        _calls.backward = before
+
+
+def here() -> Origin:
+    """The origin of a node that is made now."""
+    if _calls.backward is not None:
+        return _calls.backward
+    return Origin(*user_line(), current_layer())

@@ -1,0 +1,446 @@
+"""The user's handle on a node.
+
+Outside of a trace a tensor has its value at once (NumPy computes it), so that prints, errors and
+debuggers work line by line. Inside a trace the same code leaves a graph of nodes without values.
+
+**Who is watching.** A node keeps its inputs only if somebody may ask for a derivative by
+something that it depends on; otherwise a long computation would keep all of its past alive.
+``Node.watched`` is a set of bits: bit 0 for parameters (``requires_grad=True``), bit k for the
+k-th nested call of `chainrule.grad`, the highest bit for nodes of a trace, which keep everything.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+
+from ..errors import DerivativeError, ShapeError, TraceError
+from .ir.node import Node, constant, placeholder
+from .ir.operation import Operation
+from .ir.types import DType, Type, as_dtype, as_value, bool_, float32, int64
+from .source_info import here, user_line
+
+Array = np.ndarray[Any, DType]
+#: What functions accept where a tensor is expected.
+TensorLike = Any
+
+PARAMETER_BIT = 1
+TRACE_BIT = 1 << 62
+
+#: Functions by name, filled in by `chainrule.ops` and `chainrule.engine.autodiff`:
+#: the methods and operators of a tensor are these functions.
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+def _method(name: str) -> Callable[..., Tensor]:
+    def method(*arguments: Any, **options: Any) -> Tensor:
+        return cast("Tensor", FUNCTIONS[name](*arguments, **options))
+
+    method.__name__ = name
+    method.__doc__ = f"The function `chainrule.ops.{name}` with this tensor as first argument."
+    return method
+
+
+def _reflected(name: str) -> Callable[..., Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return cast("Tensor", FUNCTIONS[name](other, self))
+
+    return method
+
+
+class Tensor:
+    """An array of numbers that remembers how it was computed.
+
+    Made by `tensor`, `parameter` and by every operation. Supports NumPy's operators,
+    broadcasting and indexing. Immutable: what changes is a `Variable`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([1.0, 2.0])
+        >>> (x * 2 + 1).tolist()
+        [3.0, 5.0]
+    """
+
+    __slots__ = ("__weakref__", "grad", "name", "node")
+    __array_priority__ = 100.0  # so that array * tensor is a tensor
+    __array_ufunc__ = None
+
+    def __init__(self, node: Node, name: str | None = None) -> None:
+        self.node = node
+        self.name = name
+        self.grad: Tensor | None = None
+
+    # ---- type and value --------------------------------------------------------------------
+
+    @property
+    def type(self) -> Type:
+        """Element type and shape."""
+        return self.node.type
+
+    @property
+    def dtype(self) -> DType:
+        """Element type."""
+        return self.node.type.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extent of every axis."""
+        return self.node.type.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.node.type.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.node.type.size
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
+        """The tensor with its axes in reverse order."""
+        return cast("Tensor", FUNCTIONS["transpose"](self))
+
+    def _known(self) -> Array:
+        if not has_value(self.node):
+            file, line = user_line()
+            raise TraceError(
+                "This tensor has no value yet: it belongs to a function that is being traced.",
+                where=f"{file}:{line}",
+                hint="Inside cr.compile use cr.where instead of `if`, and return the tensors "
+                "that you want to see; or leave cr.compile away to run line by line.",
+            )
+        assert self.node.value is not None
+        return self.node.value
+
+    def numpy(self) -> Array:
+        """The value as a read-only NumPy array; no copy."""
+        view = self._known().view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self._known(), dtype=dtype)
+
+    def item(self) -> Any:
+        """The value of a tensor with one element, as a Python number."""
+        if self.size != 1:
+            raise ShapeError("item() needs one element.", found=str(self.type))
+        return self._known().item()
+
+    def tolist(self) -> Any:
+        """The value as nested lists of Python numbers."""
+        return self._known().tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError("only integer tensors can be used as an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a tensor without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[position] for position in range(len(self)))
+
+    def __repr__(self) -> str:
+        if self.node.value is None:
+            return f"Tensor({self.type}, traced)"
+        text = np.array2string(self.node.value, separator=", ", prefix="Tensor(")
+        extra = "" if self.dtype in (float32, int64, bool_) else f", dtype={self.dtype.name}"
+        return f"Tensor({text}{extra})"
+
+    __hash__ = object.__hash__
+
+    def detach(self) -> Tensor:
+        """The same value without its history; inside a trace: `stop_gradient`."""
+        if not has_value(self.node):
+            return cast("Tensor", FUNCTIONS["stop_gradient"](self))
+        return Tensor(constant(self._known()))
+
+    # ---- methods and operators: the functions of chainrule.ops and chainrule.engine.autodiff --
+
+    backward = _method("backward")
+
+    __add__ = _method("add")
+    __radd__ = _reflected("add")
+    __sub__ = _method("subtract")
+    __rsub__ = _reflected("subtract")
+    __mul__ = _method("multiply")
+    __rmul__ = _reflected("multiply")
+    __truediv__ = _method("divide")
+    __rtruediv__ = _reflected("divide")
+    __floordiv__ = _method("floor_divide")
+    __rfloordiv__ = _reflected("floor_divide")
+    __mod__ = _method("remainder")
+    __rmod__ = _reflected("remainder")
+    __pow__ = _method("power")
+    __rpow__ = _reflected("power")
+    __matmul__ = _method("matmul")
+    __rmatmul__ = _reflected("matmul")
+    __neg__ = _method("negative")
+    __abs__ = _method("abs")
+    __invert__ = _method("logical_not")
+    __and__ = _method("logical_and")
+    __rand__ = _reflected("logical_and")
+    __or__ = _method("logical_or")
+    __ror__ = _reflected("logical_or")
+    __xor__ = _method("logical_xor")
+    __rxor__ = _reflected("logical_xor")
+    __eq__ = _method("equal")  # type: ignore[assignment]
+    __ne__ = _method("not_equal")  # type: ignore[assignment]
+    __lt__ = _method("less")
+    __le__ = _method("less_equal")
+    __gt__ = _method("greater")
+    __ge__ = _method("greater_equal")
+    __getitem__ = _method("getitem")
+
+    astype = _method("astype")
+    sum = _method("sum")
+    mean = _method("mean")
+    var = _method("var")
+    std = _method("std")
+    max = _method("max")
+    min = _method("min")
+    argmax = _method("argmax")
+    argmin = _method("argmin")
+    prod = _method("prod")
+    all = _method("all")
+    any = _method("any")
+    cumsum = _method("cumsum")
+    clip = _method("clip")
+    exp = _method("exp")
+    log = _method("log")
+    sqrt = _method("sqrt")
+    tanh = _method("tanh")
+    sigmoid = _method("sigmoid")
+    relu = _method("relu")
+    softmax = _method("softmax")
+    flatten = _method("flatten")
+    squeeze = _method("squeeze")
+    expand_dims = _method("expand_dims")
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """`chainrule.ops.reshape`; the shape as one tuple or as several numbers."""
+        return cast("Tensor", FUNCTIONS["reshape"](self, _axes(shape)))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """`chainrule.ops.transpose`; the axes as one tuple, as several numbers, or none."""
+        return cast("Tensor", FUNCTIONS["transpose"](self, _axes(axes) if axes else None))
+
+
+def _axes(numbers: tuple[Any, ...]) -> Any:
+    if len(numbers) == 1 and not isinstance(numbers[0], int):
+        return numbers[0]
+    return numbers
+
+
+class Variable(Tensor):
+    """A tensor that can be given new values: a parameter or the state of a layer or optimizer.
+
+    A trace takes variables as inputs, and those that it assigns as outputs, so that a compiled
+    function reads and changes them like the same code without `chainrule.compile`.
+
+    ``initial(key, shape, dtype)`` draws its first value, if it was drawn: see `chainrule.nn.init`.
+    """
+
+    __slots__ = ("initial",)
+
+    def __init__(self, value: TensorLike, dtype: Any = None, name: str | None = None) -> None:
+        super().__init__(tensor(value, dtype).node, name)
+        self.initial: Callable[[Tensor, tuple[int, ...], Any], Tensor] | None = None
+        self._set(self._known(), watched=0)
+
+    def _set(self, value: Array, watched: int) -> None:
+        self.node = constant(value, watched)
+        self.node.attributes["owner"] = weakref.ref(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        """A variable of its own: a copied network must not share its weights with the original."""
+        twin = type(self).__new__(type(self))
+        Tensor.__init__(twin, self.node, self.name)
+        twin.initial = self.initial
+        twin._set(self._known().copy(), self.node.watched)
+        memo[id(self)] = twin
+        return twin
+
+    def assign(self, value: TensorLike) -> None:
+        """Give it a new value of the same type; how the value was computed is forgotten.
+
+        An array is copied, so that changes of it later on do not reach the variable.
+        """
+        new = tensor(value, self.dtype)
+        if new.shape != self.shape:
+            raise ShapeError(
+                "A variable keeps its shape.", expected=str(self.type), found=str(new.type)
+            )
+        if tracing.record is not None:
+            tracing.record.assigned.setdefault(self, self.node)
+            self.node = new.node
+        else:
+            self._set(new._known(), self.node.watched)
+
+
+class Buffer(Variable):
+    """A variable that is not learned, such as the running mean of a normalisation."""
+
+    __slots__ = ()
+
+
+class Parameter(Variable):
+    """A variable that is learned: `backward` leaves its gradient in ``.grad``."""
+
+    __slots__ = ()
+
+    def __init__(self, value: TensorLike, dtype: Any = None, name: str | None = None) -> None:
+        super().__init__(value, dtype, name)
+        if not self.type.is_float:
+            raise DerivativeError(
+                "A parameter must be of a floating-point type.",
+                expected="float32 or float64",
+                found=self.dtype.name,
+                hint="Write 1.0 instead of 1, or pass dtype='float32'.",
+            )
+        self.requires_grad = True
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether it is learned; False freezes it."""
+        if tracing.record is not None:
+            tracing.record.asked[self] = None
+        return bool(self.node.watched & PARAMETER_BIT)
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self._set(self._known(), PARAMETER_BIT if wanted else 0)
+
+
+class TraceRecord:
+    """What a trace changes outside of its graph, to be undone when it ends."""
+
+    def __init__(self) -> None:
+        self.assigned: dict[Variable, Node] = {}  # and the node from before
+        self.gradients: dict[Variable, Tensor | None] = {}
+        self.asked: dict[Variable, None] = {}  # whether they are learned
+
+
+class _Tracing(threading.local):
+    record: TraceRecord | None = None
+
+
+#: Inside `chainrule.compile` variables have no value, so that none is built in as a constant.
+tracing = _Tracing()
+
+
+def has_value(node: Node) -> bool:
+    """Whether the value is known; inside a trace that of a variable is not, for it may change."""
+    return node.value is not None and (tracing.record is None or "owner" not in node.attributes)
+
+
+def _to_array(data: Any, dtype: DType | None) -> Array:
+    """Data as an array of a known element type; numbers in Python lists become float32/int64."""
+    if isinstance(data, (np.ndarray, np.generic)):
+        array = np.asarray(data)
+        if dtype is None and array.dtype == np.float16:
+            dtype = float32
+        if dtype is None and array.dtype.kind in "iu" and array.dtype.itemsize < 4:
+            dtype = int64
+    else:
+        array = np.asarray(data)
+        if dtype is None and array.dtype.kind == "f":
+            dtype = float32
+    return np.asarray(array, dtype=dtype or as_dtype(array.dtype))
+
+
+def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
+    """A tensor from numbers, nested lists, a NumPy array or another tensor (copied).
+
+    Args:
+        data: the values. Python floats become float32; NumPy arrays keep their element type.
+        dtype: element type to convert to: a name, a NumPy type, ``float``, ``int`` or ``bool``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.tensor([[1, 2], [3, 4]]).type
+        Type(dtype=dtype('int64'), shape=(2, 2))
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, Variable):
+        data = Tensor(data.node)  # keeps its value when the variable gets another
+    if isinstance(data, Tensor):
+        return as_tensor(data, dtype)
+    if isinstance(data, (list, tuple)) and any(isinstance(item, Tensor) for item in data):
+        return as_tensor(FUNCTIONS["stack"](data), dtype)
+    return Tensor(constant(_to_array(data, wanted).copy()))
+
+
+def parameter(data: TensorLike, dtype: Any = None, name: str | None = None) -> Parameter:
+    """A tensor to be learned: `backward` leaves its gradient in ``.grad``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.parameter([1.0, 2.0])
+        >>> (w * w).sum().backward()
+        >>> w.grad.tolist()
+        [2.0, 4.0]
+    """
+    return Parameter(data, dtype, name)
+
+
+def as_tensor(data: TensorLike, dtype: Any = None) -> Tensor:
+    """The data as a tensor; tensors pass through, arrays are not copied."""
+    if isinstance(data, Tensor):
+        if dtype is None or data.dtype == as_dtype(dtype):
+            return data
+        return cast("Tensor", FUNCTIONS["astype"](data, dtype))
+    return Tensor(constant(_to_array(data, None if dtype is None else as_dtype(dtype))))
+
+
+def symbol(type: Type, name: str) -> Tensor:
+    """A tensor without a value: the input of a trace."""
+    return Tensor(placeholder(type, name, TRACE_BIT))
+
+
+def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
+    """Apply an operation: check the types, compute the value if the inputs have one, record.
+
+    In a trace constants that grow, by broadcasting for example, are left to the graph, so that no
+    large arrays are built into it.
+    """
+    nodes = tuple([source.node for source in inputs])
+    result_type = op.type_rule(*[node.type for node in nodes], **attributes)
+    watched = 0
+    arrays: list[Array] | None = []
+    in_trace = tracing.record is not None
+    for node in nodes:
+        watched |= node.watched
+        if node.value is None or (in_trace and "owner" in node.attributes):
+            arrays = None
+        elif arrays is not None:
+            arrays.append(node.value)
+    if in_trace and result_type.size > max(node.type.size for node in nodes):
+        arrays = None
+    if arrays is None:
+        return Tensor(Node(op, nodes, attributes, result_type, None, watched | TRACE_BIT, here()))
+    assert op.compute is not None
+    with np.errstate(all="ignore"):  # infinities and NaN follow IEEE 754; nothing to warn of
+        value = as_value(op.compute(np, *arrays, **attributes))
+    if not watched:
+        return Tensor(constant(value))
+    return Tensor(Node(op, nodes, attributes, result_type, value, watched))

@@ -1,0 +1,169 @@
+"""The kinds of data that the program learns from, and what finds out which kind something is.
+
+A kind is a module with these names:
+
+    Options         a frozen dataclass that derives from `TrainingOptions`
+    train           (source, options, *, progress, say, on_schema, callbacks) -> `Result`
+    predictor       (saved, path) -> `Predictor`
+    continuation    (old, source, wishes, say) -> `chainrule.tasks.update.Continuation`
+    NEW             what new data are called in an example of a command, such as ``NEW_ROWS.csv``
+
+The schema in a model file says the kind: ``"kind": "images"``; without it, it is a table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import ConfigError, ModelFileError
+from ..utils.files import model_in
+from .detection import recognise
+from .options import TrainingOptions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ..errors import TrainingError
+    from ..serialization import SavedModel
+    from ..training import History
+    from .examples import Examples
+
+__all__ = [
+    "KINDS",
+    "Predictor",
+    "Result",
+    "TrainingOptions",
+    "kind_of",
+    "load_predictor",
+    "module_of",
+    "recognise",
+]
+
+#: Names of kinds and of the modules that know them, which are imported when they are needed.
+KINDS: Mapping[str, str] = {
+    "table": "chainrule.tasks.tabular",
+    "text": "chainrule.tasks.text",
+    "series": "chainrule.tasks.timeseries",
+    "images": "chainrule.tasks.images",
+    "audio": "chainrule.tasks.audio",
+}
+
+
+class Result(Protocol):
+    """A trained model and what is known of it.
+
+    Attributes:
+        history: of the training.
+        report: task, target, rows, metrics, baselines, cv, parameters, epochs, best_epoch,
+            stop_reason, options, data (with the kind), seconds; JSON data.
+        failure: what ended the training after some epochs; the model is the best one of them.
+    """
+
+    history: History
+    report: dict[str, Any]
+    failure: TrainingError | None
+
+    @property
+    def source(self) -> str:
+        """The program of a training step: C, or the graph where NumPy runs it."""
+
+    def summary(self) -> str:
+        """The layers of the network."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file."""
+
+    def save_training(self, path: str | os.PathLike[str]) -> None:
+        """Write the optimizer's state, from which an update goes on."""
+
+
+class Described(Protocol):
+    """A schema of data other than tables: what was understood of them.
+
+    Attributes:
+        notes: warnings.
+    """
+
+    notes: Sequence[str]
+
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell: names and texts."""
+
+
+class Predictor(Protocol):
+    """A saved model: raw data in, predictions out.
+
+    Attributes:
+        schema: what was understood of the training data: a `Described`, or a table's `Schema`.
+        record: report and history of the training.
+    """
+
+    schema: Any
+    record: Any
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+
+    def predict(self, source: Any, *, proba: bool = False, say: Any = ...) -> pl.DataFrame:
+        """Predictions, a row for each example."""
+
+    def evaluate(self, source: Any, *, say: Any = ...) -> dict[str, float]:
+        """Metrics on data whose target is known."""
+
+    def examples(self, source: Any, rows: Sequence[int], *, say: Any = ...) -> Examples:
+        """Some examples with their target, counted from 0, and how the network learns them."""
+
+
+def module_of(kind: str) -> Any:
+    """The module that knows a kind of data.
+
+    Raises:
+        ConfigError: there is no such kind.
+
+    Example:
+        >>> module_of("table").Options(target="price").epochs is None
+        True
+    """
+    if kind not in KINDS:
+        raise ConfigError(
+            f"There is no kind of data {kind!r}.",
+            expected=", ".join(KINDS),
+            hint="The kind of a column is said as column=kind, such as zip=category.",
+        )
+    return importlib.import_module(KINDS[kind])
+
+
+def kind_of(schema: Any, where: str) -> str:
+    """The kind of data that a model file's schema is of.
+
+    Raises:
+        ModelFileError: this version knows no such kind.
+    """
+    try:
+        content = json.loads(schema) if isinstance(schema, str) else schema
+    except (ValueError, RecursionError):
+        content = None
+    kind = content.get("kind", "table") if isinstance(content, dict) else "table"
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelFileError("The model is for data of a kind that is not known.", where=where,
+                             expected=", ".join(KINDS), found=f"{kind!r:.40}")  # fmt: skip
+    return kind
+
+
+def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+    """The model in a file, or in a run folder, ready for raw data of its kind.
+
+    Raises:
+        ModelFileError: it is damaged, or was saved without the meaning of its inputs.
+    """
+    from ..serialization import load
+
+    found = model_in(path)
+    saved: SavedModel = load(found)
+    predictor: Predictor = module_of(kind_of(saved.schema, str(found))).predictor(saved, str(found))
+    return predictor

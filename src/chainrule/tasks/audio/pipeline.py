@@ -1,0 +1,192 @@
+"""What is special to sounds on the way of files to a model: see `chainrule.tasks.media`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ... import models, nn
+from ...data import Target
+from ...engine.compile import Compiled
+from ...engine.ops import expand_dims, mean
+from ...engine.tensor import Buffer, Tensor
+from ...errors import DataError, ModelFileError
+from ...serialization import SavedModel
+from ..detection import ENDINGS
+from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, continued, train_files
+from ..update import Continuation, Old, UpdateOptions
+from . import augment
+from .decode import Header, read_header, read_sound
+from .features import LogMel
+from .options import AudioOptions
+from .schema import AudioSchema
+
+Array = np.ndarray[Any, Any]
+
+#: So many headers tell what all are like.
+_HEADERS = 500
+#: Sounds are brought to at most this rate and length unless the user says another.
+_RATE, _SECONDS = 16_000, 10.0
+#: So many sounds give the statistics of the bands.
+_SAMPLE = 200
+#: Training takes at least so many updates, and so many epochs.
+_UPDATES, _EPOCHS, _MOST_EPOCHS = 1100, 10, 40
+_BATCH = 32
+_FULL_SCALE = 32768.0
+
+
+def train_audio(source: Any, options: AudioOptions | None = None, **more: Any) -> MediaResult:
+    """Train on sounds: see `chainrule.tasks.media.train_files` for the other arguments.
+
+    Args:
+        source: a folder with a folder for each class, or a table with a column of paths.
+        options: what the user says; the rest is chosen by rules.
+        more: progress, say, on_schema, callbacks.
+    """
+    return train_files(AudioMedium(), source, options or AudioOptions(), **more)
+
+
+def predictor(saved: SavedModel, path: str) -> MediaPredictor:
+    """A saved model of sounds, ready for files."""
+    try:
+        return MediaPredictor(AudioMedium(), saved)
+    except DataError as error:
+        raise ModelFileError(error.what, where=path, found=error.found) from None
+
+
+def continuation(
+    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+) -> Continuation:
+    """New sounds as examples for a saved model of sounds; see `chainrule.tasks.update`."""
+    return continued(AudioMedium(), old, source, wishes, say)
+
+
+class AudioMedium:
+    """Sounds; see `chainrule.tasks.media.Medium`."""
+
+    kind = "audio"
+    look = Look("sounds", ENDINGS["audio"])
+    dtype = np.int16
+
+    def understand(
+        self, files: Files, target: Target, options: AudioOptions, say: Callable[[str], None]
+    ) -> AudioSchema:
+        """Rate and length for all, from a sample; what is done with others is said once."""
+        headers = _sample(files)
+        rates = Counter(header.rate for header in headers)
+        rate = options.sample_rate or min(rates.most_common(1)[0][0], _RATE)
+        lengths = np.array([header.length / header.rate for header in headers])
+        seconds = options.seconds or min(float(np.quantile(lengths, 0.95)), _SECONDS)
+        mel = LogMel(rate)
+        samples = mel.samples(mel.frames(round(seconds * rate) + 2 * mel.part))
+        if set(rates) != {rate}:
+            others = ", ".join(f"{other:,}" for other in sorted(set(rates) - {rate}))
+            say(f"sounds at {others} Hz are resampled to {rate:,} Hz")
+        if any(header.channels > 1 for header in headers):
+            say("of sounds with several channels the mean is taken")
+        if (lengths * rate > samples).any():
+            say(f"of sounds above {samples / rate:.2f} s the middle is taken")
+        found = (
+            f"{len(files):,}, of {lengths.min():.2f} to {lengths.max():.2f} s, at "
+            f"{', '.join(f'{r:,}' for r in sorted(rates))} Hz"
+        )
+        return AudioSchema(target, rate, samples, found)
+
+    def schema(self, text: str) -> AudioSchema:
+        """The schema in a model file."""
+        return AudioSchema.from_json(text)
+
+    def read(self, schema: AudioSchema, path: str) -> Array:
+        """One file as (samples,) int16."""
+        return read_sound(path, schema.rate, schema.samples)
+
+    def plan(self, schema: AudioSchema, options: AudioOptions, reader: Reader, rows: Array) -> Plan:
+        """A convolutional network on log-mel features."""
+        sample = reader(rows[:: max(len(rows) // _SAMPLE, 1)])
+        name = options.model or "cnn"
+        network = AudioNetwork(name, schema, sample, options.dropout)
+        changes = augment.parse(options.augment or "light")
+        assert changes is not None, "checked by the options"
+        if not schema.target.classes:
+            changes = tuple(change for change in changes if change != "mixup")
+        batch = min(options.batch_size or _BATCH, len(rows))
+        updates = -(-len(rows) // batch)
+        return Plan(
+            network=network,
+            name=name,
+            augment=augment.Augment(changes, options.seed) if changes else None,
+            changes=f"changed at random by {', '.join(changes)}" if changes else "not changed",
+            epochs=options.epochs or min(max(_EPOCHS, -(-_UPDATES // updates)), _MOST_EPOCHS),
+            batch_size=batch,
+            lr=3e-3,
+            weight_decay=0.02,
+        )
+
+    def features(self, schema: AudioSchema, batch: Array) -> Array:
+        """Mean and deviation over time of each band."""
+        bands = _bands(schema.rate, batch)
+        return np.concatenate([bands.mean(axis=1), bands.std(axis=1)], axis=1)
+
+
+class AudioNetwork(nn.Module):
+    """Sound in 16 bits → log-mel features, standardised → a convolutional network.
+
+    The mean over the whole sound is taken off: how loud it is does not matter.
+
+    Args:
+        name: cnn or resnet.
+        schema: of the sounds.
+        sample: (n, samples) sounds that the statistics are taken from.
+        dropout: before the last layer.
+    """
+
+    def __init__(
+        self, name: str, schema: AudioSchema, sample: Array, dropout: float | None
+    ) -> None:
+        self.mel = LogMel(schema.rate)
+        bands = _bands(schema.rate, sample)
+        bands = bands - bands.mean(axis=(1, 2), keepdims=True)
+        self.mean = Buffer(bands.mean(axis=(0, 1)).astype(np.float32))
+        self.std = Buffer(np.maximum(bands.std(axis=(0, 1)), 1e-3).astype(np.float32))
+        outputs = len(schema.target.classes) or 1
+        stem = [nn.Conv2d(1, 16, 5, 2, padding="same"), nn.ReLU()]
+        if name == "cnn":
+            # Every stage halves the time, of which the first convolution leaves a half.
+            halves = (-(-self.mel.frames(schema.samples) // 2)).bit_length() - 1
+            network = models.vgg(outputs, 16, widths=(32, 64, 128)[:halves], depth=1)
+        else:
+            network = models.resnet(outputs, 16, widths=(16, 32, 64), blocks=1)
+        layers = [*stem, *network]
+        dropped = nn.Dropout(0.1 if dropout is None else dropout)
+        self.body = nn.Sequential(*layers[:-1], dropped)
+        self.head = layers[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(rows, samples) from -32768 to 32767 → (rows, outputs)."""
+        bands = self.mel(x / _FULL_SCALE)
+        bands = bands - mean(bands, axis=(1, 2), keepdims=True)
+        result: Tensor = self.head(self.body(expand_dims((bands - self.mean) / self.std, 3)))
+        return result
+
+
+def _bands(rate: int, batch: Array) -> Array:
+    mel = Compiled(LogMel(rate).forward)
+    parts = [batch[i : i + 64].astype(np.float32) / _FULL_SCALE for i in range(0, len(batch), 64)]
+    return np.concatenate([mel(part.astype(np.float32)).numpy() for part in parts])
+
+
+def _sample(files: Files) -> list[Header]:
+    """Headers of some of the files, evenly chosen; bad files are for later."""
+    headers = []
+    first: DataError | None = None
+    for path in files.paths[:: max(len(files) // _HEADERS, 1)]:
+        try:
+            headers.append(read_header(path))
+        except DataError as error:
+            first = first or error
+    if first is not None and not headers:
+        raise first
+    return headers

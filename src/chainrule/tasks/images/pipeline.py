@@ -1,0 +1,228 @@
+"""What is special to images on the way of files to a model: see `chainrule.tasks.media`."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ... import models, nn
+from ...data import Target
+from ...engine.tensor import Buffer, Tensor
+from ...errors import DataError, ModelFileError
+from ...serialization import SavedModel
+from ..detection import ENDINGS
+from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, continued, train_files
+from ..update import Continuation, Old, UpdateOptions
+from . import augment
+from .decode import Header, pillow, read_header, read_image
+from .options import ImageOptions
+from .schema import ImageSchema
+
+Array = np.ndarray[Any, Any]
+
+#: So many headers and images tell what all are like.
+_HEADERS, _SAMPLE = 200, 50
+#: Images are brought to at most this size unless the user says another.
+_SIDE = 64
+#: The small network is for images up to this size; larger ones lose what it would flatten.
+_SMALL_SIDE = 32
+#: Images above this size are halved by the first convolution.
+_HALVED = 40
+#: Training takes at least so many updates, and so many epochs.
+_UPDATES, _EPOCHS, _MOST_EPOCHS = 1400, 10, 60
+#: The linear model sees images of this size at most.
+_COARSE = 16
+
+
+def train_images(source: Any, options: ImageOptions | None = None, **more: Any) -> MediaResult:
+    """Train on images: see `chainrule.tasks.media.train_files` for the other arguments.
+
+    Args:
+        source: a folder with a folder for each class, or a table with a column of paths.
+        options: what the user says; the rest is chosen by rules.
+        more: progress, say, on_schema, callbacks.
+    """
+    pillow()
+    return train_files(ImageMedium(), source, options or ImageOptions(), **more)
+
+
+def predictor(saved: SavedModel, path: str) -> MediaPredictor:
+    """A saved model of images, ready for files."""
+    pillow()
+    try:
+        return MediaPredictor(ImageMedium(), saved)
+    except DataError as error:
+        raise ModelFileError(error.what, where=path, found=error.found) from None
+
+
+def continuation(
+    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+) -> Continuation:
+    """New images as examples for a saved model of images; see `chainrule.tasks.update`."""
+    pillow()
+    return continued(ImageMedium(), old, source, wishes, say)
+
+
+class ImageMedium:
+    """Images; see `chainrule.tasks.media.Medium`."""
+
+    kind = "images"
+    look = Look("images", ENDINGS["images"])
+    dtype = np.uint8
+
+    def understand(
+        self, files: Files, target: Target, options: ImageOptions, say: Callable[[str], None]
+    ) -> ImageSchema:
+        """Size and colours for all, from a sample."""
+        headers, paths = _sample(files)
+        sizes = Counter((header.height, header.width) for header in headers)
+        height, width = options.size or _common_size(headers)
+        grey = all(header.grey for header in headers)
+        if not grey:
+            grey = _all_grey(paths[:_SAMPLE], height, width)
+        found = _told(len(files), sizes, headers)
+        return ImageSchema(target, height, width, 1 if grey else 3, found)
+
+    def schema(self, text: str) -> ImageSchema:
+        """The schema in a model file."""
+        return ImageSchema.from_json(text)
+
+    def read(self, schema: ImageSchema, path: str) -> Array:
+        """One file as (height, width, channels) uint8."""
+        return read_image(path, *schema.shape)
+
+    def plan(self, schema: ImageSchema, options: ImageOptions, reader: Reader, rows: Array) -> Plan:
+        """A small network for small images, a residual one for larger ones."""
+        sample = reader(rows[:: max(len(rows) // 500, 1)]).astype(np.float64)
+        mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2))
+        small = max(schema.height, schema.width) <= _SMALL_SIDE
+        name = options.model or ("lenet" if small else "resnet")
+        network = ImageNetwork(name, schema, mean, std, options.dropout)
+        changes = augment.choose(options.augment, schema.channels == 1, schema.target.classes)
+        if not schema.target.classes:
+            changes = tuple(change for change in changes if change != "mixup")
+        fill = np.rint(np.median(sample[:, [0, -1]], axis=(0, 1, 2)))
+        batch = 32 if len(rows) < 1_000 else 64 if len(rows) < 20_000 else 128
+        batch = min(options.batch_size or batch, len(rows))
+        updates = -(-len(rows) // batch)
+        epochs = options.epochs or min(max(_EPOCHS, -(-_UPDATES // updates)), _MOST_EPOCHS)
+        return Plan(
+            network=network,
+            name=name,
+            augment=augment.Augment(changes, options.seed, fill) if changes else None,
+            changes=f"changed at random by {', '.join(changes)}" if changes else "not changed",
+            epochs=epochs,
+            batch_size=batch,
+            lr=3e-3,
+            weight_decay=0.02,
+        )
+
+    def features(self, schema: ImageSchema, batch: Array) -> Array:
+        """The pixels, of larger images the means of neighbours."""
+        count, height, width, channels = batch.shape
+        down, right = -(-height // _COARSE), -(-width // _COARSE)
+        whole = batch[:, : height // down * down, : width // right * right].astype(np.float64)
+        blocks = whole.reshape(count, height // down, down, width // right, right, channels)
+        return np.asarray(blocks.mean(axis=(2, 4)).reshape(count, -1))
+
+
+class ImageNetwork(nn.Module):
+    """Pixels from 0 to 255, standardised by channel, and a network of `chainrule.models`."""
+
+    def __init__(
+        self, name: str, schema: ImageSchema, mean: Array, std: Array, dropout: float | None
+    ) -> None:
+        self.mean = Buffer(mean.astype(np.float32))
+        self.std = Buffer(np.where(std > 0, std, 1.0).astype(np.float32))
+        layers = _layers(name, schema, dropout)
+        self.body = nn.Sequential(*layers[:-1])
+        self.head = layers[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(rows, height, width, channels) from 0 to 255 → (rows, outputs)."""
+        result: Tensor = self.head(self.body((x - self.mean) / self.std))
+        return result
+
+
+def _layers(name: str, schema: ImageSchema, dropout: float | None) -> list[nn.Module]:
+    outputs = len(schema.target.classes) or 1
+    height, width, channels = schema.shape
+    if name == "lenet":
+        widths, hidden = (16, 32), 128
+        layers = [*models.lenet(outputs, channels, min(height, width), widths, hidden)]
+        features = (height // 4) * (width // 4) * widths[1]
+        layers[7] = nn.Linear(features, hidden)  # images need not be square
+    else:
+        halved = max(height, width) > _HALVED
+        stem = [nn.Conv2d(channels, 16, 5, 2, padding="same"), nn.ReLU()] if halved else []
+        inputs = 16 if halved else channels
+        network = {
+            "resnet": lambda: models.resnet(outputs, inputs, blocks=1),
+            "mobilenet": lambda: models.mobilenet(outputs, inputs, widths=(32, 64, 128, 128)[:4],
+                                                  strides=(1, 2, 1, 2)),
+            "vgg": lambda: models.vgg(outputs, inputs),
+        }[name]()  # fmt: skip
+        layers = [*stem, *network]
+    if dropout:
+        layers.insert(-1, nn.Dropout(dropout))
+    return layers
+
+
+# ---- what images are like ------------------------------------------------------------------------
+
+
+def _sample(files: Files) -> tuple[list[Header], list[str]]:
+    """Headers of some of the files, evenly chosen; bad files are for later."""
+    step = max(len(files) // _HEADERS, 1)
+    headers, paths = [], []
+    first: DataError | None = None
+    for path in files.paths[::step]:
+        try:
+            headers.append(read_header(path))
+            paths.append(path)
+        except DataError as error:
+            first = first or error
+    if first is not None and not headers:
+        raise first
+    return headers, paths
+
+
+def _common_size(headers: list[Header]) -> tuple[int, int]:
+    """The size of all, or a square about as large as most, up to 64 pixels."""
+    sizes = {(header.height, header.width) for header in headers}
+    if len(sizes) == 1:
+        ((height, width),) = sizes
+        if min(height, width) >= 8 and max(height, width) <= _SIDE:
+            return height, width
+    side = statistics.median(max(header.height, header.width) for header in headers)
+    side = min(max(int(side) // 4 * 4, 8), _SIDE)
+    return side, side
+
+
+def _all_grey(paths: list[str], height: int, width: int) -> bool:
+    """Whether images of three channels have the same in each."""
+    for path in paths[:: max(len(paths) // 20, 1)]:
+        try:
+            image = read_image(path, height, width, 3)
+        except DataError:
+            continue
+        if (image != image[..., :1]).any():
+            return False
+    return True
+
+
+def _told(count: int, sizes: Counter[tuple[int, int]], headers: list[Header]) -> str:
+    colours = sum(not header.grey for header in headers)
+    kinds = "grey" if not colours else "in colours" if colours == len(headers) else "grey and not"
+    if len(sizes) == 1:
+        ((height, width),) = sizes
+        return f"{count:,} of {height}×{width} pixels, {kinds}"
+    smallest, largest = min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1])
+    return (
+        f"{count:,} of different sizes, {smallest[0]}×{smallest[1]} to {largest[0]}×{largest[1]} "
+        f"pixels, {kinds}; they are stretched to one size"
+    )

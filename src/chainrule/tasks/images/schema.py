@@ -1,0 +1,65 @@
+"""What is known of images: how they are decoded, and what is predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...data import Target, json_dataclass
+
+_FORMAT, _VERSION = "chainrule.tasks.images", 1
+
+
+@dataclass(frozen=True)
+class ImageSchema:
+    """How image files become arrays, and what is predicted of them.
+
+    Attributes:
+        target: the classes, or the number to predict.
+        height: of every image after it was read.
+        width: of every image after it was read.
+        channels: 1 for grey, 3 for red, green and blue.
+        found: what the images of the training were like, in words.
+        kind: of the data.
+    """
+
+    target: Target
+    height: int
+    width: int
+    channels: int
+    found: str = ""
+    kind: Literal["images"] = "images"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image."""
+        return self.height, self.width, self.channels
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings: none."""
+        return ()
+
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell, for the user."""
+        colours = "grey" if self.channels == 1 else "colours"
+        taken = f"{self.height}×{self.width} pixels, {colours}"
+        return [
+            ("target", f"{self.target.name}: {self.target.reason}"),
+            *([("classes", ", ".join(self.target.classes))] if self.target.classes else []),
+            ("images", self.found),
+            ("taken as", taken),
+        ]
+
+    def to_json(self) -> str:
+        """As JSON text, with a format version."""
+        return json_dataclass.to_json(self, _FORMAT, _VERSION)
+
+    @staticmethod
+    def from_json(text: str) -> ImageSchema:
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: no such schema, or one of another version.
+        """
+        return json_dataclass.from_json(ImageSchema, text, _FORMAT, _VERSION)

@@ -1,0 +1,79 @@
+"""Files as arrays of one shape, kept in memory where they fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes of decoded files that are kept in memory at most.
+KEPT = 2**27
+
+
+class Reader:
+    """Decoded files by number: from memory if they all fit there and were read before.
+
+    Args:
+        paths: the files.
+        read: one file as an array; raises a `DataError` that names the file if it cannot.
+        shape: of each array.
+        dtype: of each array.
+
+    Example:
+        >>> reader = Reader(["a", "bb"], lambda path: np.full(2, len(path)), (2,), np.uint8)
+        >>> reader([1, 0, 1]).tolist()
+        [[2, 2], [1, 1], [2, 2]]
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        read: Callable[[str], Array],
+        shape: tuple[int, ...],
+        dtype: Any,
+    ) -> None:
+        self.paths = paths
+        self._read = read
+        self._shape, self._dtype = shape, np.dtype(dtype)
+        size = len(paths) * int(np.prod(shape)) * self._dtype.itemsize
+        self._kept = np.empty((len(paths), *shape), dtype) if size <= KEPT else None
+        self._known = np.zeros(len(paths), dtype=bool)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what was read stays in memory."""
+        return self._kept is not None
+
+    def __call__(self, rows: Any) -> Array:
+        """The arrays of these files; safe to be called from several threads."""
+        if self._kept is None:
+            result = np.empty((len(rows), *self._shape), self._dtype)
+            for place, row in enumerate(rows):
+                result[place] = self._read(self.paths[row])
+            return result
+        for row in rows:
+            if not self._known[row]:
+                self._kept[row] = self._read(self.paths[row])
+                self._known[row] = True  # last: another thread may look at it
+        return self._kept[rows]
+
+    def check(self, rows: Any) -> dict[int, DataError]:
+        """Read these files; those that cannot be read, with the reason."""
+
+        def tried(row: int) -> DataError | None:
+            try:
+                self([row])
+            except DataError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+            found = zip(rows, pool.map(tried, rows, chunksize=64), strict=True)
+            return {int(row): error for row, error in found if error is not None}

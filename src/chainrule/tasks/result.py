@@ -1,0 +1,91 @@
+"""The result of a training, of any kind of data: what it is, how it went, and how to keep it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine.tensor import Tensor
+from ..errors import TrainingError
+from ..nn import Module
+from ..serialization import save
+from ..training import Trainer, save_training
+from .optimizer import effective
+from .options import TrainingOptions
+
+Array = np.ndarray[Any, Any]
+
+
+class Trained:
+    """A `chainrule.tasks.Result`.
+
+    Args:
+        trainer: after the training.
+        model: what is saved: raw numbers in, predictions out.
+        example: two rows of what the model takes.
+        schema: JSON data or text that say what the inputs mean, with the ``kind``.
+        options: that were given.
+        report: of the kind's own: task, target, rows, metrics, baselines, data and so on.
+        failure: what ended the training.
+        classes: names of the classes.
+        output: makes predictions of what the model gives, where it does not do so by itself.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        model: Module,
+        example: Any,
+        schema: dict[str, Any] | str,
+        options: TrainingOptions,
+        report: dict[str, Any],
+        failure: TrainingError | None,
+        classes: tuple[str, ...] = (),
+        output: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self._trainer = trainer
+        self._model = model
+        self._example = example
+        self._described = schema
+        self._classes = classes
+        self._output = output
+        self.history = trainer.history
+        self.failure = failure
+        self.report: dict[str, Any] = {
+            **report,
+            "cv": None,
+            "parameters": sum(p.size for p in model.parameters().values()),
+            "epochs": len(self.history),
+            "best_epoch": (self.history.best or {}).get("epoch"),
+            "stop_reason": trainer.stop_reason,
+            "optimizer": effective(trainer.optimizer),
+            "options": options.to_json(),
+        }
+
+    @property
+    def source(self) -> str:
+        """The program of a training step: C, or the graph where NumPy runs it."""
+        return self._trainer.source
+
+    def summary(self) -> str:
+        """The layers of the network, their shapes and parameters."""
+        return str(self._model.summary(self._example))
+
+    def save_training(self, path: str | os.PathLike[str]) -> None:
+        """Write what an update needs besides the model file: the optimizer's state."""
+        save_training(path, self._trainer.state())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file; it needs nothing else."""
+        save(
+            path,
+            self._model,
+            (self._example,),
+            output=self._output,
+            schema=self._described,
+            classes=list(self._classes) or None,
+            record={"report": self.report, "history": self.history.to_json()},
+        )

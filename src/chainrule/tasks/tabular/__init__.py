@@ -1,0 +1,12 @@
+"""From a table of raw rows to a trained model that takes raw rows."""
+
+from .options import TableOptions
+from .pipeline import TableResult, train_table
+from .predictor import TablePredictor
+from .update import continuation
+
+#: As a kind of data; see `chainrule.tasks`.
+Options, train, predictor = TableOptions, train_table, TablePredictor
+NEW = "NEW_ROWS.csv"
+
+__all__ = ["TableOptions", "TablePredictor", "TableResult", "continuation", "train_table"]

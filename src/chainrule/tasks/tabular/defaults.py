@@ -1,0 +1,126 @@
+"""What the program chooses where the user says nothing: sizes that follow from the data.
+
+The rules were found on house prices and on small tables of flowers, wines, tumours, digits and
+diabetes: few rows want many members with much dropout, many rows one wide network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ...optim import OPTIMIZERS, Optimizer, make_schedule
+from .network import Shape, TableNetwork
+from .options import TableOptions
+
+#: Below this many rows every row is too precious to be held out for good.
+SMALL = 5_000
+#: Below this many rows a piecewise encoding of numbers learns noise.
+_ENOUGH_FOR_PIECES = 2_000
+#: Training takes at least so many updates: fewer leave the network unfinished.
+_UPDATES = 800
+_EPOCHS = 20
+#: And no more than so many, where so many rows would go through it 20 times, but 3 times at least.
+_MOST_UPDATES = 20_000
+_FEWEST_EPOCHS = 3
+#: So many rows are enough to judge.
+_JUDGES = 100_000
+_WARMUP = 0.1
+#: Rates that are good for all tables. Only methods that scale their steps have such a rate.
+_RATES = {"adamw": 3e-3, "adam": 3e-3, "nadam": 3e-3, "radam": 3e-3}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained on a table; made by `choose`.
+
+    Attributes:
+        shape: of the network.
+        epochs: at most.
+        batch_size: rows in a step.
+        lr: the highest rate; None has it found by a trial.
+        schedule: how it changes.
+        weight_decay: of the weights, decoupled.
+        average: decay of the averaged weights.
+        folds: members hold out different rows instead of all the same ones.
+        held_out: share of the rows that decides which weights are the best.
+        test: share of the rows for the report.
+    """
+
+    shape: Shape
+    epochs: int
+    batch_size: int
+    lr: float | None
+    schedule: str
+    weight_decay: float
+    average: float
+    folds: bool
+    held_out: float
+    test: float
+
+
+def choose(options: TableOptions, rows: int) -> Recipe:
+    """The user's options, completed by rules for this many training rows."""
+    small = rows < SMALL
+    batch = options.batch_size or _power_of_two(4 * math.sqrt(rows), 16, 4096)
+    batch = min(batch, rows)
+    updates = max(rows // batch, 1)
+    members = options.members or (8 if small else 1)
+    members = min(members, max(rows // 2, 1))
+    shape = Shape(
+        hidden=((128, 128) if small else (256, 256)) if options.hidden is None else options.hidden,
+        activation=options.activation or "silu",
+        dropout=_given(options.dropout, 0.3 if small else 0.1),
+        input_dropout=0.1 if small and options.dropout is None else 0.0,
+        norm=options.norm or "none",
+        members=members,
+        bins=0 if rows < _ENOUGH_FOR_PIECES else 64,
+    )
+    most = max(_MOST_UPDATES // updates, _FEWEST_EPOCHS)
+    return Recipe(
+        shape=shape,
+        epochs=options.epochs or max(min(_EPOCHS, most), math.ceil(_UPDATES / updates)),
+        batch_size=batch,
+        lr=_RATES.get(options.optimizer) if options.lr is None else options.lr,
+        schedule=options.schedule or "cosine",
+        weight_decay=_given(options.weight_decay, 0.02),
+        average=0.97,
+        folds=small and options.validation is None and members > 1,
+        held_out=_given(options.validation, min(0.1, _JUDGES / rows)),
+        test=options.test
+        if isinstance(options.test, float)
+        else (0.2 if small else min(0.1, _JUDGES / rows)),
+    )
+
+
+def _given(value: float | None, chosen: float) -> float:
+    return chosen if value is None else value
+
+
+def _power_of_two(x: float, low: int, high: int) -> int:
+    return int(min(max(2 ** round(math.log2(x)), low), high))
+
+
+def make_optimizer(
+    options: TableOptions, recipe: Recipe, network: TableNetwork, rows: int, lr: float
+) -> Optimizer:
+    """The optimizer with its schedule over the whole training on this many rows."""
+    steps = recipe.epochs * math.ceil(rows / recipe.batch_size)
+    schedule = make_schedule(recipe.schedule, lr, steps, **_warmup(recipe.schedule, steps))
+    extra: dict[str, Any] = {"betas": (0.9, 0.99)} if options.optimizer.startswith("adamw") else {}
+    return OPTIMIZERS[options.optimizer](
+        network,
+        lr=schedule,
+        weight_decay=recipe.weight_decay,
+        l1=options.l1,
+        l2=options.l2,
+        clip_norm=options.clip,
+        decay=lambda path, parameter: path.endswith("weight"),
+        **extra,
+    )
+
+
+def _warmup(schedule: str, steps: int) -> dict[str, int]:
+    """One-cycle and the schedules that react to the loss begin in their own way."""
+    return {"warmup": max(int(_WARMUP * steps), 1)} if schedule in ("cosine", "constant") else {}

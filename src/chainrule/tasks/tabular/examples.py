@@ -1,0 +1,180 @@
+"""Rows of a table as examples of a saved model: raw cells in, preprocessing as first nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data import Column, Encoded, Schema, read_table, source_name
+from ...engine.ops import log
+from ...engine.tensor import Tensor
+from ...errors import DataError
+from ...losses import LOSSES
+from ...optim import Optimizer
+from ...serialization import SavedModel
+from ..examples import Examples, RawRow, check_rows, no_target, said
+from .defaults import choose, make_optimizer
+from .features import columns_by_kind
+from .network import ScaledTarget, TableNetwork, TrainedNetwork
+from .pipeline import LOSS_OF, Job, member_loss
+from .warm_start import Previous
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+
+def rows_of_table(
+    saved: SavedModel, where: str, source: Any, rows: Sequence[int], say: Say
+) -> Examples:
+    """Rows of a table with their target, for the model that was trained on such.
+
+    Args:
+        saved: the model.
+        where: its name in messages.
+        source: a table with the columns of the training and the target.
+        rows: which rows, counted from 0.
+        say: takes notes, such as categories that were never seen.
+
+    Raises:
+        DataError: there is no such row, or it has no target.
+        ModelFileError: the file does not hold the sizes of the network.
+    """
+    previous = Previous(saved, where)
+    frame, encoded = _picked(source, previous.schema, rows, say)
+    trained = previous.model()
+    inputs = columns_by_kind(encoded)
+    predictions = saved.predict(inputs)
+    assert encoded.target is not None
+    return Examples(
+        inputs,
+        encoded.target,
+        _loss(previous, trained.scale),
+        tuple(
+            _raw_row(number, place, previous, frame, encoded, predictions[place])
+            for place, number in enumerate(rows)
+        ),
+        TrainedNetwork(trained.network, trained.scale),
+        lambda whole: _optimizer(previous, whole.network),
+        _labels(previous.schema),
+        _story(previous, trained.network),
+    )
+
+
+def _picked(
+    source: Any, schema: Schema, rows: Sequence[int], say: Say
+) -> tuple[pl.DataFrame, Encoded]:
+    """The rows as they stand in the table, and encoded."""
+    frame = read_table(source)
+    name = source_name(source)
+    check_rows(rows, frame.height, name, "Rows are counted from 0, without the header.")
+    picked = frame[list(rows)]
+    assert schema.target is not None
+    if schema.target.name not in frame.columns:
+        found = ", ".join(frame.columns[:20])
+        raise no_target(name, f"a column {schema.target.name!r}", found)
+    encoded = schema.encode(picked, target=True, source=name)
+    for note in encoded.notes:
+        say(note)
+    if len(encoded) != len(rows):
+        raise DataError(
+            "A row has no target: there is no error to explain.",
+            where=name,
+            expected=f"a known {schema.target.name!r}",
+            found=f"row {', '.join(str(n) for i, n in enumerate(rows) if i not in encoded.rows)}",
+        )
+    return picked, encoded
+
+
+# ---- the loss and the optimizer of the training --------------------------------------------------
+
+
+def _loss(previous: Previous, scale: ScaledTarget | None) -> Callable[..., Tensor]:
+    options, schema = previous.options, previous.schema
+    job = Job(options, schema, "", False, lambda sentence: None, ())
+    name = options.loss or LOSS_OF[job.task]
+    of_members = member_loss(name, job)
+
+    def loss(z: Tensor, target: Tensor) -> Tensor:
+        if scale is None:
+            return of_members(z, target)
+        y = log(target) if scale.log else target
+        return of_members(z, ((y - scale.mean) / scale.std).astype("float32"))
+
+    document = (LOSSES[name].__doc__ or "").splitlines()[0].split(";")[0].rstrip(".")
+    loss.__name__ = name
+    loss.__doc__ = document + _scaled(scale)
+    return loss
+
+
+def _scaled(scale: ScaledTarget | None) -> str:
+    if scale is None:
+        return ""
+    of = "the logarithm of the target" if scale.log else "the target"
+    return f", where {of} is brought to mean 0 and deviation 1 first"
+
+
+def _optimizer(previous: Previous, network: TableNetwork) -> Optimizer:
+    options = previous.options
+    rows = int((previous.report.get("rows") or {}).get("train", 1)) or 1
+    return make_optimizer(options, choose(options, rows), network, rows, previous.highest_rate)
+
+
+# ---- words ---------------------------------------------------------------------------------------
+
+
+def _story(previous: Previous, network: TableNetwork) -> tuple[str, ...]:
+    assert previous.schema.target is not None
+    told = [
+        f"A model of {previous.schema.target.name}. The cells of the row become numbers; the first "
+        "operations replace what is missing and bring all to a similar size; then comes the "
+        "network."
+    ]
+    if network.members > 1:
+        told.append(
+            f"{network.members} networks work side by side, and each is trained as if it were "
+            "alone: inside of them the first place of a number says which network it belongs to, "
+            "the second one which row."
+        )
+    return tuple(told)
+
+
+def _labels(schema: Schema) -> dict[str, tuple[str, ...]]:
+    return {
+        f"x.{kind}": tuple(column.name for column in columns)
+        for kind, columns in _groups(schema).items()
+    }
+
+
+def _groups(schema: Schema) -> Mapping[str, Sequence[Column]]:
+    return {"numeric": schema.numeric, "category": schema.category, "date": schema.date}
+
+
+def _raw_row(
+    number: int, place: int, previous: Previous, frame: pl.DataFrame, encoded: Encoded, found: Any
+) -> RawRow:
+    arrays = columns_by_kind(encoded)
+    cells = []
+    for kind, columns in _groups(previous.schema).items():
+        for position, column in enumerate(columns):
+            value = arrays[kind][place, position]
+            cells.append(
+                {
+                    "column": column.name,
+                    "text": _cell(frame[column.name][place]),
+                    "encoded": f"{value:.10g}" if kind != "category" else f"number {value}",
+                    "input": f"x.{kind}[{place},{position}]",
+                }
+            )
+    target = previous.schema.target
+    assert target is not None
+    aim = {"column": target.name, "text": _cell(frame[target.name][place])}
+    return RawRow(number, tuple(cells), aim, said(found, previous.saved.classes or ()))
+
+
+def _cell(value: Any) -> str:
+    return "(missing)" if value is None or value == "" else str(value)

@@ -1,0 +1,312 @@
+"""Preprocessing as part of the graph: from encoded raw rows to the numbers that a network takes.
+
+All statistics come from the training rows (`Schema.fit`) and are kept as buffers, so that a saved
+model takes raw rows and cannot be fed with wrongly scaled ones. The arithmetic is done in
+float64, as raw numbers may be large (times, prices); the result is float32.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...data import Column, Encoded, Schema, Statistics
+from ...engine.ops import (
+    clip,
+    concatenate,
+    cos,
+    floor,
+    isnan,
+    maximum,
+    minimum,
+    one_hot,
+    searchsorted,
+    sin,
+    stack,
+    take,
+    where,
+)
+from ...engine.tensor import Buffer, Tensor, parameter
+from ...nn import Module
+
+#: A feature: the column, and what it tells of it.
+Label = tuple[Any, ...]
+#: Most categories that are one-hot encoded; columns with more get learned vectors.
+ONE_HOT_LIMIT = 128
+#: Standardised numbers are cut off here: what lies further out says no more.
+_FAR = 10.0
+_DAY = 86_400.0
+_YEAR = 365.2425
+
+
+class NumericFeatures(Module):
+    """Numbers: missing ones get the median and a sign of it; standardised; encoded piecewise.
+
+    z = (x - mean) / std, and the piecewise-linear encoding of Gorishniy et al. (2022), "On
+    embeddings for numerical features in tabular deep learning": for the quantiles b₀ < b₁ < … of
+    the column eₜ = clip((x - bₜ₋₁) / (bₜ - bₜ₋₁), 0, 1), so that a linear layer on top is any
+    piecewise-linear function of x.
+
+    Args:
+        columns: the columns, with statistics.
+        bins: how many pieces at most; 0 leaves the encoding out.
+    """
+
+    def __init__(self, columns: Sequence[Column], bins: int) -> None:
+        statistics = [_statistics(column) for column in columns]
+        self._names = [column.name for column in columns]
+        self.median = Buffer([s.median for s in statistics], "float64")
+        self.mean = Buffer([s.mean for s in statistics], "float64")
+        self.scale = Buffer([s.std or 1.0 for s in statistics], "float64")
+        self._with_missing = [i for i, s in enumerate(statistics) if s.missing]
+        edges = [_edges(s, bins) for s in statistics]
+        # One piece only would repeat the standardised number.
+        self._edges = {i: np.array(found) for i, found in enumerate(edges) if len(found) > 2}
+        pieces = [len(found) - 1 for found in self._edges.values()]
+        #: The number of each column's first piece among all pieces, and how many there are.
+        self.starts = [sum(pieces[:i]) for i in range(len(pieces))]
+        self.pieces = sum(pieces)
+        if self.pieces:
+            self.column = Buffer(np.repeat(list(self._edges), pieces), "int64")
+            lower = np.concatenate([found[:-1] for found in self._edges.values()])
+            width = np.concatenate([np.diff(found) for found in self._edges.values()])
+            self.lower, self.width = Buffer(lower, "float64"), Buffer(width, "float64")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Columns (rows, n) float64 with NaN for missing → features (rows, f) float64."""
+        parts = [self.plain(x)]
+        if self.pieces:
+            # Each piece reads its own column, so that no column pays for another's many pieces.
+            steps = (take(self._known(x), self.column, 1) - self.lower) / self.width
+            parts.append(_between(steps, 0.0, 1.0))
+        return concatenate(parts, axis=1)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The features without the pieces."""
+        parts = [_between((self._known(x) - self.mean) / self.scale, -_FAR, _FAR)]
+        if self._with_missing:
+            parts.append(take(isnan(x), self._with_missing, 1).astype("float64"))
+        return concatenate(parts, axis=1)
+
+    def places(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoding in short: the piece t that each number is in, and how far, 0 to 1.
+
+        All pieces of the column before t are 1, all after it 0. Both (rows, columns with pieces).
+        """
+        x = self._known(x)
+        found = []
+        for start, (column, edges) in zip(self.starts, self._edges.items(), strict=True):
+            piece = searchsorted(edges, x[:, column], "right") - 1
+            found.append(start + clip(piece, 0, len(edges) - 2))
+        piece = stack(found, 1)
+        x = take(x, list(self._edges), 1)
+        share = (x - take(self.lower, piece)) / take(self.width, piece)
+        return piece, _between(share, 0.0, 1.0)
+
+    def _known(self, x: Tensor) -> Tensor:
+        return where(isnan(x), self.median, x)
+
+    def plain_labels(self) -> list[Label]:
+        """What each feature without the pieces is."""
+        standardised = [(name, "standardised") for name in self._names]
+        return [*standardised, *((self._names[i], "missing") for i in self._with_missing)]
+
+    def piece_labels(self) -> list[Label]:
+        """What each piece is: the column, and from where to where."""
+        return [
+            (self._names[i], "piece", *ends)
+            for i, edges in self._edges.items()
+            for ends in itertools.pairwise(edges.tolist())
+        ]
+
+
+def _statistics(column: Column) -> Statistics:
+    assert column.statistics is not None, "the schema is fitted"
+    return column.statistics
+
+
+def _between(x: Tensor, low: float, high: float) -> Tensor:
+    return minimum(maximum(x, low), high)
+
+
+def _edges(s: Statistics, bins: int) -> list[float]:
+    """At most bins + 1 of the column's quantiles, evenly chosen."""
+    if bins == 0 or not s.quantiles:
+        return []
+    places = np.linspace(0, len(s.quantiles) - 1, min(bins + 1, len(s.quantiles)))
+    return [s.quantiles[i] for i in np.unique(places.round().astype(int))]
+
+
+class CategoryVectors(Module):
+    """Learned vectors of categories by number.
+
+    Args:
+        codes: for each column how many numbers there are.
+        seed: the vectors start from it.
+    """
+
+    def __init__(self, codes: Sequence[int], seed: int) -> None:
+        generator = np.random.default_rng([seed, 7])
+        self.vectors = [
+            parameter(generator.normal(0, 0.1, (n, embedding_width(n))), "float32") for n in codes
+        ]
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes (rows, m) int64 → features (rows, f) float32."""
+        parts = [take(vectors, codes[:, i]) for i, vectors in enumerate(self.vectors)]
+        return concatenate(parts, axis=1)
+
+
+def embedding_width(codes: int) -> int:
+    """Length of the learned vector of a category: grows slowly with their number.
+
+    Example:
+        >>> embedding_width(200), embedding_width(1001)
+        (17, 32)
+    """
+    return min(round(2 * codes**0.4), 64)
+
+
+class DateFeatures(Module):
+    """Times: the trend, and the place in the year, in the week and in the day.
+
+    The trend is standardised as a number; a cycle of length P is sin(2πt/P) and cos(2πt/P), so
+    that its end meets its beginning.
+
+    Args:
+        columns: the columns, with statistics.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        statistics = [_statistics(column) for column in columns]
+        self._names = [column.name for column in columns]
+        self.median = Buffer([s.median for s in statistics], "float64")
+        self.mean = Buffer([s.mean for s in statistics], "float64")
+        self.scale = Buffer([s.std or 1.0 for s in statistics], "float64")
+
+    def forward(self, seconds: Tensor) -> Tensor:
+        """Seconds since 1970 (rows, d) float64 → features (rows, f) float64."""
+        missing = isnan(seconds)
+        seconds = where(missing, self.median, seconds)
+        days = seconds / _DAY
+        parts = [(seconds - self.mean) / self.scale, missing.astype("float64")]
+        for position in (days / _YEAR, floor(days) / 7.0, days - floor(days)):
+            angle = 2 * math.pi * (position - floor(position))
+            parts += [sin(angle), cos(angle)]
+        return concatenate(parts, axis=1)
+
+    def labels(self) -> list[Label]:
+        """What each feature is."""
+        waves = [f"{wave} of the {t}" for t in ("year", "week", "day") for wave in ("sin", "cos")]
+        return [(name, what) for what in ("trend", "missing", *waves) for name in self._names]
+
+
+class TableFeatures(Module):
+    """All columns of a schema as numbers for a network; nothing in it is learned.
+
+    Args:
+        schema: fitted on the training rows.
+        bins: pieces of the piecewise-linear encoding of numbers.
+        short: give pieces and categories by their numbers, without their many zeros and ones.
+    """
+
+    def __init__(self, schema: Schema, bins: int, short: bool = False) -> None:
+        self.numeric = NumericFeatures(schema.numeric, bins) if schema.numeric else None
+        self.date = DateFeatures(schema.date) if schema.date else None
+        #: The kinds of columns that there are.
+        self.kinds = [kind for kind in ("numeric", "category", "date") if getattr(schema, kind)]
+        self._category = schema.category
+        counts = [column.codes for column in schema.category]
+        self._one_hot = {i: n for i, n in enumerate(counts) if n <= ONE_HOT_LIMIT}
+        self._learned = {i: n for i, n in enumerate(counts) if n > ONE_HOT_LIMIT}
+        self.short = short and self.numeric is not None and self.numeric.pieces > 0
+
+    @property
+    def learned(self) -> list[int]:
+        """For each column that needs learned vectors how many categories it has."""
+        return list(self._learned.values())
+
+    @property
+    def categories(self) -> int:
+        """How many categories are encoded by a one at their place."""
+        return sum(n - 1 for n in self._one_hot.values())
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Encoded columns by kind (see `columns_by_kind`) → what a network takes.
+
+        Returns:
+            ``numbers``: (rows, f) float32; ``codes``: (rows, m) int64 of the columns that need
+            learned vectors; if short, with k the columns with pieces and c the other categories,
+            ``pieces`` and ``shares``: (rows, k), see `NumericFeatures.places`; ``categories``:
+            (rows, c) int64, all columns' categories counted through, and ``known``: (rows, c) 1, or
+            0 for one that was never seen. What there is none of is left out.
+        """
+        found: dict[str, Tensor] = {}
+        parts = []
+        if self.numeric is not None:
+            x = inputs["numeric"]
+            parts.append(self.numeric.plain(x) if self.short else self.numeric(x))
+            if self.short:
+                found["pieces"], share = self.numeric.places(x)
+                found["shares"] = share.astype("float32")
+        if self._one_hot:
+            codes = take(inputs["category"], list(self._one_hot), 1) - 1
+            if self.short:
+                ends = np.cumsum([n - 1 for n in self._one_hot.values()])
+                firsts = [0, *map(int, ends[:-1])]
+                found["categories"] = maximum(codes, 0) + np.array(firsts)
+                found["known"] = (codes >= 0).astype("float32")
+            else:
+                # Code 0 is the zero vector: nothing is known of a category that was never seen.
+                for i, n in enumerate(self._one_hot.values()):
+                    parts.append(one_hot(codes[:, i], n - 1))
+        if self._learned:
+            found["codes"] = take(inputs["category"], list(self._learned), 1)
+        if self.date is not None:
+            parts.append(self.date(inputs["date"]))
+        if parts:
+            numbers = [part.astype("float32") for part in parts]
+            found["numbers"] = concatenate(numbers, axis=1)
+        return found
+
+    def labels(self) -> dict[str, list[Label]]:
+        """What each feature is, by what `forward` gives; learned vectors are among the numbers."""
+        categories = [
+            (self._category[i].name, "is", name)
+            for i in self._one_hot
+            for name in code_names(self._category[i])[1:]
+        ]
+        numbers = [] if self.numeric is None else self.numeric.plain_labels()
+        pieces = [] if self.numeric is None else self.numeric.piece_labels()
+        numbers += [] if self.short else [*pieces, *categories]
+        numbers += [] if self.date is None else self.date.labels()
+        numbers += [
+            (self._category[i].name, "vector", place)
+            for i, codes in self._learned.items()
+            for place in range(embedding_width(codes))
+        ]
+        return {"numbers": numbers} | (
+            {"pieces": pieces, "categories": categories} if self.short else {}
+        )
+
+
+def code_names(column: Column) -> list[str | None]:
+    """The category of each code of a column: None if missing or not seen, "" for all others."""
+    return [None, *column.vocabulary, *([""] if column.has_other else [])]
+
+
+def side_by_side(given: dict[str, Tensor], vectors: CategoryVectors | None) -> Tensor:
+    """The numbers that `TableFeatures` gives, and the learned vectors: (rows, f) float32."""
+    parts = [given["numbers"]] if "numbers" in given else []
+    parts += [] if vectors is None else [vectors(given["codes"])]
+    return concatenate(parts, axis=1)
+
+
+def columns_by_kind(rows: Encoded) -> dict[str, np.ndarray[Any, Any]]:
+    """The encoded columns of each kind that there is: what the network takes."""
+    groups = {"numeric": rows.numeric, "category": rows.category, "date": rows.date}
+    return {kind: columns for kind, columns in groups.items() if columns.shape[1]}

@@ -1,0 +1,542 @@
+"""From a file to a trained model and an honest report."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data import Encoded, Schema, infer_schema, k_folds, read_table, source_name, split_indices
+from ...data.table_scan import is_larger_than_memory
+from ...engine.ops import broadcast_to, reshape, transpose
+from ...engine.tensor import Tensor
+from ...errors import ConfigError, DataError, TrainingError
+from ...losses import LOSSES
+from ...training import Arrays, Callback, History, Stream, Trainer, find_rate
+from .. import fit
+from ..evaluation import class_weights, constant_prediction, judge
+from ..result import Trained
+from ..warm_start import begin, named_model
+from .baselines import linear_baseline
+from .defaults import Recipe, choose, make_optimizer
+from .features import columns_by_kind
+from .network import ScaledTarget, TableModel, TableNetwork
+from .options import TableOptions
+from .warm_start import Previous
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+#: How often the weights are judged in a training, where it has enough epochs.
+_VALIDATIONS = 40
+LOSS_OF = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
+
+
+def train_table(
+    source: Any,
+    options: TableOptions,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    on_schema: Callable[[Schema], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+    in_memory: int | None = None,
+) -> TableResult:
+    """Train on a table: understand it, split it, train, judge on rows that were held out.
+
+    A file of more than 50 MB is read in parts, so that memory does not grow with it; see
+    `chainrule.tasks.tabular.streaming`.
+
+    Args:
+        source: a file, a data frame, or a dict of columns; see `chainrule.data.read_table`.
+        options: what the user says; the rest is chosen by `chainrule.tasks.tabular.defaults`.
+        progress: show the training.
+        say: takes plain sentences about what is done and why.
+        on_schema: takes what was understood of the columns, before the training.
+        callbacks: for the `Trainer`.
+        in_memory: files of more bytes than this are read in parts.
+
+    Raises:
+        DataError: the table cannot be read or learned from.
+        TrainingError: the loss became NaN or infinite in the first epoch; later, it is the
+            ``failure`` of the result.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> x = np.linspace(0, 4, 60)
+        >>> options = cr.tables.TableOptions(target="y", epochs=60)
+        >>> result = cr.tables.train_table({"x": x, "y": 3 * x + 1}, options, progress=False)
+        >>> result.report["metrics"]["r2"] > 0.9
+        True
+    """
+    if is_larger_than_memory(source, in_memory):
+        from .streaming import train_in_parts
+
+        return train_in_parts(
+            source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
+        )
+    begun = time.perf_counter()
+    name = source_name(source)
+    notes: list[str] = []
+    frame = read_table(source, notes=notes)
+    for sentence in notes:
+        say(sentence)
+    schema = infer_schema(
+        frame,
+        options.target,
+        features=options.features,
+        drop=options.drop or None,
+        kinds=options.kinds,
+        source=name,
+    )
+    on_schema(schema)
+    frame = with_target(frame, schema, name, say)
+    job = Job(options, schema, name, progress, say, callbacks)
+    with fit.threads(options.threads):
+        result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
+    result.report["seconds"] = time.perf_counter() - begun
+    result.report["data"] = {
+        "kind": "table",
+        "source": name,
+        "rows": frame.height,
+        "columns": len(schema.columns),
+    }
+    return result
+
+
+@dataclass(frozen=True)
+class Job:
+    """What stays the same for all folds."""
+
+    options: TableOptions
+    schema: Schema
+    source: str
+    progress: bool
+    say: Say
+    callbacks: tuple[Callback, ...]
+
+    @property
+    def task(self) -> str:
+        """Regression, binary or multiclass."""
+        assert self.schema.target is not None
+        return self.schema.target.task
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; 0 for numbers."""
+        assert self.schema.target is not None
+        return len(self.schema.target.classes)
+
+    def strata(self, frame: pl.DataFrame) -> Array | None:
+        """The class of each row, to split in proportion; None for numbers."""
+        return self.schema.read_target(frame, self.source) if self.classes else None
+
+
+def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.DataFrame:
+    """The rows that have a target."""
+    target = schema.read_target(frame, name)
+    known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
+    if not known.all():
+        say(f"{int((~known).sum()):,} rows have no target and are left out")
+        frame = frame.filter(known)
+    if frame.height < 4:
+        raise DataError(
+            "There are too few rows to train and to judge.",
+            where=name,
+            expected="at least 4 rows with a target",
+            found=str(frame.height),
+        )
+    return frame
+
+
+# ---- one model -----------------------------------------------------------------------------------
+
+
+def _held_out(job: Job, frame: pl.DataFrame) -> TableResult:
+    """Hold out a test part, train on the rest, report."""
+    options = job.options
+    if isinstance(options.test, str):
+        test_frame = read_table(options.test)
+        train_frame = frame
+    else:
+        share = choose(options, frame.height).test
+        strata = job.strata(frame)
+        train, test = split_indices(frame.height, (1 - share, share), options.seed, strata)
+        train_frame, test_frame = frame[train], frame[test]
+    fitted = _fit(job, train_frame)
+    rows = fitted.schema.encode(test_frame, target=True, source=str(options.test or job.source))
+    for note in rows.notes:
+        job.say(note)
+    result = TableResult(fitted, job)
+    result.report["rows"]["test"] = len(rows)
+    result.report["metrics"] = judge(job.task, rows.target, fitted.predict(rows))
+    result.report["baselines"] = baseline_scores(job, fitted, rows)
+    return result
+
+
+def _cross_validated(job: Job, frame: pl.DataFrame) -> TableResult:
+    """Train and judge on each fold, then train the model that is kept on all rows."""
+    options = job.options
+    assert options.cv is not None
+    scores: list[dict[str, float]] = []
+    baselines: list[dict[str, dict[str, float]]] = []
+    folds = k_folds(frame.height, options.cv, options.seed, stratify=job.strata(frame))
+    for number, (train, test) in enumerate(folds, 1):
+        job.say(f"fold {number} of {options.cv}")
+        fitted = _fit(job, frame[train])
+        rows = fitted.schema.encode(frame[test], target=True, source=job.source)
+        scores.append(judge(job.task, rows.target, fitted.predict(rows)))
+        baselines.append(baseline_scores(job, fitted, rows))
+        if not fitted.complete:
+            break
+    if fitted.complete:
+        job.say("all rows, for the model that is kept")
+        fitted = _fit(job, frame)
+    result = TableResult(fitted, job)
+    result.report["metrics"] = _averaged(scores)
+    result.report["baselines"] = {
+        kind: _averaged([one[kind] for one in baselines]) for kind in baselines[0]
+    }
+    result.report["cv"] = {"folds": len(scores), "metrics": scores}
+    return result
+
+
+def _averaged(scores: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+
+
+class Fitted:
+    """A trained model with all that belongs to it.
+
+    Args:
+        schema: with the statistics of the training rows.
+        recipe: how it was trained.
+        model: raw encoded rows → predictions.
+        trainer: after the training.
+        rows: those of the training.
+        failure: what ended the training.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        recipe: Recipe,
+        model: TableModel,
+        trainer: Trainer,
+        rows: Encoded,
+        failure: TrainingError | None,
+    ) -> None:
+        self.schema = schema
+        self.recipe = recipe
+        self.model = model
+        self.trainer = trainer
+        self.history: History = trainer.history
+        self.rows = rows
+        self.failure = failure
+
+    @property
+    def complete(self) -> bool:
+        """Was neither interrupted nor failed?"""
+        return not self.history.interrupted and self.failure is None
+
+    def predict(self, rows: Encoded) -> Array:
+        """Numbers, or probabilities of classes."""
+        return self.trainer.predict(given(self.model.network, rows))
+
+
+def _fit(job: Job, frame: pl.DataFrame) -> Fitted:
+    """Train on these rows, some of which decide when the weights are the best."""
+    recipe, previous = plan(job, frame.height)
+    schema, rows, kept, judges = _rows(job, frame, recipe, previous)
+    assert rows.target is not None
+    model = make_model(job, recipe, previous, schema, rows.target[kept])
+    target = rows.target if model.scale is None else model.scale.encode(rows.target)
+    train, validation = examples(job, model.network, rows, target, kept, judges)
+    trainer, failure = learn(job, recipe, model, train, validation)
+    return Fitted(schema, recipe, model, trainer, rows, failure)
+
+
+def plan(job: Job, rows: int) -> tuple[Recipe, Previous | None]:
+    """How to train on so many rows, and the model to begin with."""
+    recipe = choose(job.options, rows)
+    previous = _previous(job.options)
+    if previous is not None:
+        shape = previous.shape_for(recipe.shape, job.options)
+        recipe = dataclasses.replace(recipe, shape=shape, folds=recipe.folds and shape.members > 1)
+    return recipe, previous
+
+
+def make_model(
+    job: Job, recipe: Recipe, previous: Previous | None, schema: Schema, target: Array
+) -> TableModel:
+    """The model before its training; the scale of a regression's target is that of these rows."""
+    scale = None if job.classes else _scale(previous, schema, target)
+    network = TableNetwork(schema, job.classes or 1, recipe.shape, job.options.seed)
+    model = TableModel(network, scale)
+    if previous is not None:
+        _begin(job, previous, model, schema)
+    return model
+
+
+def learn(
+    job: Job, recipe: Recipe, model: TableModel, train: Arrays | Stream, validation: Arrays
+) -> tuple[Trainer, TrainingError | None]:
+    """Train; what ended the training after some epochs, if something did."""
+    trainer = _trainer(job, recipe, model, train, validation)
+    failure = fit.fit(
+        trainer,
+        train,
+        validation=validation,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        patience=job.options.patience,
+        validate_every=max(recipe.epochs // _VALIDATIONS, 1),
+    )
+    return trainer, failure
+
+
+def _previous(options: TableOptions) -> Previous | None:
+    saved = named_model(options)
+    return None if saved is None else Previous(saved, str(options.from_model))
+
+
+def _scale(previous: Previous | None, schema: Schema, target: Array) -> ScaledTarget:
+    """The scale of a target: the one that the model to begin with has for it, or a new one."""
+    scale = previous.scale() if previous is not None and previous.same_target(schema) else None
+    if scale is None:
+        return ScaledTarget(target)
+    scale.widen(target)
+    return scale
+
+
+def _begin(job: Job, previous: Previous, model: TableModel, schema: Schema) -> None:
+    """The weights of another model for the features that both have."""
+    assert schema.target is not None
+    state = previous.aligned(model, schema)
+    if model.scale is not None:  # `_scale` has seen to it
+        state |= {f"scale.{path}": array for path, array in model.scale.state().items()}
+    begin(
+        model,
+        job.options,
+        classes=schema.target.classes,
+        say=job.say,
+        state=state,
+        skip=() if previous.same_target(schema) else ("head",),
+    )
+
+
+def _rows(
+    job: Job, frame: pl.DataFrame, recipe: Recipe, previous: Previous | None
+) -> tuple[Schema, Encoded, Array, Array]:
+    """The encoded rows; which of them train, and which judge.
+
+    With folds all rows train, and a matrix says which members each row judges instead.
+    """
+    strata = job.strata(frame)
+    if recipe.folds:
+        kept = np.arange(frame.height)
+        judges = _member_folds(frame.height, recipe.shape.members, job.options.seed, strata)
+    else:
+        parts = (1 - recipe.held_out, recipe.held_out)
+        kept, judges = split_indices(frame.height, parts, job.options.seed + 1, stratify=strata)
+    schema = job.schema.fit(frame[kept], source=job.source)
+    schema = adopted(job, schema, previous)
+    rows = schema.encode(frame, target=True, source=job.source)
+    for note in rows.notes:
+        job.say(note)
+    return schema, rows, kept, judges
+
+
+def adopted(job: Job, schema: Schema, previous: Previous | None) -> Schema:
+    """With the statistics of the model to begin with, if there is one."""
+    if previous is None:
+        return schema
+    schema, shared = previous.adopt(schema)
+    columns = ", ".join(shared) or "none"
+    job.say(f"columns that the model to begin with has, too, keep its statistics: {columns}")
+    return schema
+
+
+def given(network: TableNetwork, rows: Encoded) -> dict[str, Array]:
+    """What the network takes: nothing in its features is learned, so they are computed once."""
+    return {name: part.numpy() for name, part in network.features(columns_by_kind(rows)).items()}
+
+
+def examples(
+    job: Job, network: TableNetwork, rows: Encoded, target: Array, kept: Array, judges: Array
+) -> tuple[Arrays, Arrays]:
+    """Training and validation examples, with their weights."""
+    assert rows.target is not None
+    inputs = given(network, rows)
+    importance = class_weights(rows.target, job.classes) if job.options.balance else None
+    if judges.ndim == 2:  # folds
+        weigh = np.ones((len(rows), 1)) if importance is None else importance[:, None]
+        return (
+            Arrays(inputs, target, _float32((1 - judges) * weigh)),
+            Arrays(inputs, target, _float32(judges * weigh)),
+        )
+    data = Arrays(inputs, target, None if importance is None else _float32(importance))
+    return data.take(kept), data.take(judges)
+
+
+def _trainer(
+    job: Job, recipe: Recipe, model: TableModel, train: Arrays | Stream, validation: Arrays
+) -> Trainer:
+    """The trainer of a network, with a learning rate from the rules or from a trial."""
+    options, network = job.options, model.network
+    loss = member_loss(options.loss or LOSS_OF[job.task], job)
+
+    def trainer(rate: float, **extra: Any) -> Trainer:
+        optimizer = make_optimizer(options, recipe, network, len(train), rate)
+        return Trainer(
+            network, loss, optimizer, seed=options.seed, backend=options.backend, **extra
+        )
+
+    rate = recipe.lr
+    if rate is None:
+        trial = trainer(1e-3, progress=False)
+        rate = find_rate(trial, train, batch_size=recipe.batch_size).suggestion
+    job.say(_plan(recipe, network, train, validation, rate))
+    return trainer(
+        rate,
+        output=model.output,
+        average=recipe.average,
+        progress=job.progress,
+        callbacks=job.callbacks,
+    )
+
+
+def _float32(x: Array) -> Array:
+    return x.astype(np.float32)
+
+
+def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> Array:
+    """(rows, members): 1 where the row does not train the member but judges it.
+
+    Every row judges one member, so all rows are used for both, and never for both in one member.
+    """
+    held = np.zeros((rows, members))
+    for member, (_, judged) in enumerate(k_folds(rows, members, seed, stratify=strata)):
+        held[judged, member] = 1.0
+    return held
+
+
+def member_loss(name: str, job: Job) -> Callable[..., Tensor]:
+    """A loss over all members: each is trained as if it were alone."""
+    fits = name in LOSSES and (name == "cross_entropy" or name == "focal") == bool(job.classes)
+    if not fits:
+        kind = "classes" if job.classes else "numbers"
+        suited = (
+            ["cross_entropy"] if job.classes else ["mse", "mae", "huber", "smooth_l1", "log_cosh"]
+        )
+        raise ConfigError(f"The loss {name!r} does not fit a target of {kind}.",
+                          expected=" or ".join(n for n in suited if n in LOSSES))  # fmt: skip
+    loss = LOSSES[name]
+
+    def of_members(z: Tensor, target: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+        members, rows, outputs = z.shape
+        flat = reshape(z, (members * rows, outputs) if job.classes else (members * rows,))
+        if sample_weights is None:
+            return loss(flat, _for_each_member(target, members))
+        by_member = transpose(sample_weights) if sample_weights.ndim == 2 else sample_weights
+        weights = _for_each_member(by_member, members)
+        return loss(flat, _for_each_member(target, members), sample_weights=weights)
+
+    return of_members
+
+
+def _for_each_member(x: Tensor, members: int) -> Tensor:
+    """(rows,) or (members, rows) → (members · rows,)."""
+    return reshape(broadcast_to(x, (members, x.shape[-1])), (members * x.shape[-1],))
+
+
+def _plan(
+    recipe: Recipe,
+    network: TableNetwork,
+    train: Arrays | Stream,
+    validation: Arrays,
+    rate: float,
+) -> str:
+    shape = recipe.shape
+    count = sum(p.size for p in network.parameters().values())
+    widths = "-".join(map(str, shape.hidden)) or "none"
+    networks = f"{shape.members} networks" if shape.members > 1 else "a network"
+    judged = f"{len(validation):,} others choose the best weights"
+    if recipe.folds:
+        judged = "each row is held out from one of them to choose its best weights"
+    return (
+        f"{networks} with hidden layers {widths} ({shape.activation}), {count:,} parameters; "
+        f"{len(train):,} rows in batches of {recipe.batch_size}, {recipe.epochs} epochs, "
+        f"rate {rate:.3g} ({recipe.schedule}); {judged}"
+    )
+
+
+# ---- the report ----------------------------------------------------------------------------------
+
+
+def baseline_scores(job: Job, fitted: Fitted, test: Encoded) -> dict[str, dict[str, float]]:
+    """The metrics of a constant answer and of a linear model."""
+    assert fitted.rows.target is not None
+    name, constant = constant_prediction(fitted.rows.target, len(test), job.classes)
+    linear = linear_baseline(fitted.schema, fitted.rows, test, job.classes)
+    return {
+        name: judge(job.task, test.target, constant),
+        "linear": judge(job.task, test.target, linear),
+    }
+
+
+def _sizes(fitted: Fitted) -> dict[str, Any]:
+    """What the network must be built from again, as JSON data."""
+    scale = fitted.model.scale
+    sizes = dataclasses.asdict(fitted.recipe.shape)
+    return {**sizes, "hidden": list(sizes["hidden"]), "log_target": scale and scale.log}
+
+
+def _raw_rows(fitted: Fitted) -> dict[str, Array]:
+    """Two rows of what the model takes."""
+    kinds = {
+        "numeric": np.zeros((2, len(fitted.schema.numeric))),
+        "category": np.zeros((2, len(fitted.schema.category)), dtype=np.int64),
+        "date": np.zeros((2, len(fitted.schema.date))),
+    }
+    return {kind: kinds[kind] for kind in fitted.model.network.features.kinds}
+
+
+class TableResult(Trained):
+    """A trained model and what is known of it.
+
+    Attributes:
+        schema: what the columns mean.
+        history: of the training.
+        report: task, rows, metrics on the test part beside those of the baselines, time; JSON data.
+        failure: what ended the training after some epochs; the model is the best one of them.
+    """
+
+    def __init__(self, fitted: Fitted, job: Job) -> None:
+        self._fitted = fitted
+        self.schema = fitted.schema
+        assert self.schema.target is not None
+        report = {
+            "task": job.task,
+            "target": job.options.target,
+            "rows": {"train": len(fitted.rows), "test": 0},
+            "metrics": {},
+            "baselines": {},
+            "network": _sizes(fitted),
+        }
+        super().__init__(fitted.trainer, fitted.model, _raw_rows(fitted), self.schema.to_json(),
+                         job.options, report, fitted.failure,
+                         self.schema.target.classes)  # fmt: skip
+
+    def summary(self) -> str:
+        """The layers of the network behind the preprocessing."""
+        network = self._fitted.model.network
+        return str(network.summary(network.features(self._example)))

@@ -1,0 +1,102 @@
+"""A saved model of a table, ready for raw rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data import Encoded, Schema, read_table, source_name
+from ...data.table_scan import TableScan, is_larger_than_memory
+from ...errors import ModelFileError
+from ...serialization import SavedModel
+from ..evaluation import judge
+from ..predictions import predictions
+from .features import columns_by_kind
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ..examples import Examples
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+
+class TablePredictor:
+    """A saved model of a table: raw rows in, predictions out.
+
+    Attributes:
+        schema: what the columns mean.
+        record: report and history of the training.
+    """
+
+    def __init__(self, saved: SavedModel, path: str) -> None:
+        if saved.schema is None:
+            raise ModelFileError(
+                "This model was not trained on a table.",
+                where=path,
+                hint="Use cr.load(path).predict(array).",
+            )
+        self.saved = saved
+        self.schema = Schema.from_json(saved.schema)
+        self.record = saved.record
+        self._path = path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+        assert self.schema.target is not None
+        return self.schema.target.classes
+
+    def predict(
+        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
+    ) -> pl.DataFrame:
+        """Predictions for raw rows, in their order.
+
+        Args:
+            source: a file, data frame or dict with the columns of the training data.
+            proba: the probability of each class, too.
+            say: takes notes, such as categories that were never seen.
+        """
+        parts = self._encoded(source, say)
+        found = np.concatenate([self.saved.predict(columns_by_kind(rows)) for rows in parts])
+        return predictions(found, self.classes, proba)
+
+    def hidden(self, source: Any) -> Array | None:
+        """What goes into the last layer, for raw rows: (rows, features)."""
+        rows = self.schema.encode(read_table(source), source=source_name(source))
+        return self.saved.hidden(columns_by_kind(rows))
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics of the task on rows whose target is known."""
+        assert self.schema.target is not None
+        parts = [
+            (rows.target, self.saved.predict(columns_by_kind(rows)))
+            for rows in self._encoded(source, say, target=True)
+        ]
+        target, found = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return judge(self.schema.target.task, target, found)
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Rows with their target, counted from 0, and how the network is trained on them."""
+        from .examples import rows_of_table
+
+        return rows_of_table(self.saved, self._path, source, rows, say)
+
+    def _encoded(self, source: Any, say: Say, target: bool = False) -> Iterator[Encoded]:
+        """The rows, in parts if they are larger than memory; what is noted of a column, once."""
+        name = source_name(source)
+        large = is_larger_than_memory(source)
+        noted: set[str] = set()
+        for frame in TableScan(source).parts() if large else [read_table(source)]:
+            rows = self.schema.encode(frame, target=target, source=name)
+            for note in rows.notes:
+                column = note.partition(":")[0]
+                if column not in noted or not large:
+                    noted.add(column)
+                    say(f"{note} (in the first part of the file that has such)" if large else note)
+            yield rows

@@ -1,0 +1,170 @@
+"""Networks that tell the class of a text, and the naive Bayes rule that they must beat."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ... import models, nn
+from ...engine.ops import arange, concatenate, embedding_bag, expand_dims, maximum, sqrt, sum, where
+from ...engine.ops import max as largest
+from ...engine.tensor import Tensor
+from .ngrams import Grams, padded
+from .tokenizers import PADDING, UNKNOWN, Tokenizer
+
+Array = np.ndarray[Any, Any]
+
+
+class BagClassifier(nn.Module):
+    """The sum of learned vectors of the parts that a text has, and a linear map of it.
+
+    h = Σₖ v(partₖ) / √n for the n parts, logits = W·h + b: the model of fastText (Joulin et al.,
+    "Bag of tricks for efficient text classification", 2017), with √n instead of n, so that the
+    many parts of a long text are more certain than the few of a short one.
+
+    Args:
+        vocabulary: how many parts there are.
+        width: features of a part.
+        classes: how many logits.
+        dropout: the share of the parts that are left out of a text, in training.
+    """
+
+    def __init__(self, vocabulary: int, width: int, classes: int, dropout: float) -> None:
+        small = functools.partial(nn.init.normal, std=0.1)
+        self.parts = nn.Embedding(vocabulary, width, init=small)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes, init="xavier_uniform")
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """{"numbers": (rows, most)}, padded with 0 → logits (rows, classes)."""
+        numbers = inputs["numbers"]
+        present = (numbers != PADDING).astype("float32")
+        count = maximum(sum(present, 1, keepdims=True), 1.0)
+        weights = self.dropout(present / sqrt(count))
+        result: Tensor = self.head(embedding_bag(self.parts.weight, numbers, weights))
+        return result
+
+
+class SequenceClassifier(nn.Module):
+    """A network that reads the words in their order.
+
+    Args:
+        network: takes (rows, time) and ``lengths``, gives logits.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """{"numbers": (rows, time), "lengths": (rows,)} → logits (rows, classes)."""
+        result: Tensor = self.network(inputs["numbers"], lengths=inputs["lengths"])
+        return result
+
+
+class _Convolutions(nn.Module):
+    """Embedding, temporal convolutions, mean and largest over the words, linear map."""
+
+    def __init__(
+        self, vocabulary: int, width: int, layers: int, classes: int, dropout: float
+    ) -> None:
+        self.entrance = nn.Embedding(vocabulary, width)
+        self.core = models.tcn(
+            width, width, widths=[width] * layers, dropout=dropout, every_step=True
+        )
+        self.head = nn.Linear(2 * width, classes, init="xavier_uniform")
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        y = self.core(self.entrance(x))
+        lengths = maximum(lengths, 1)
+        present = expand_dims(arange(y.shape[1]) < expand_dims(lengths, 1), 2)
+        total = sum(where(present, y, 0.0), 1) / expand_dims(lengths, 1).astype(y.dtype)
+        best = largest(where(present, y, -1e9), 1)
+        result: Tensor = self.head(concatenate([total, best], 1))
+        return result
+
+
+@dataclass(frozen=True)
+class ClassifierShape:
+    """Sizes of a classifier.
+
+    Attributes:
+        model: bag, lstm, transformer or tcn.
+        vocabulary: how many numbers there are.
+        context: how many numbers of a text are seen.
+        classes: how many logits.
+        width: features of a number, and of the layers.
+        layers: how many there are; a bag has none.
+        dropout: share of the parts of a text, or of the hidden numbers, that is left out.
+    """
+
+    model: str
+    vocabulary: int
+    context: int
+    classes: int
+    width: int
+    layers: int
+    dropout: float
+
+    def build(self) -> nn.Module:
+        """A new network."""
+        if self.model == "bag":
+            return BagClassifier(self.vocabulary, self.width, self.classes, self.dropout)
+        if self.model == "tcn":
+            return SequenceClassifier(
+                _Convolutions(self.vocabulary, self.width, self.layers, self.classes, self.dropout)
+            )
+        options: dict[str, Any] = {"layers": self.layers, "dropout": self.dropout}
+        if self.model == "lstm":
+            network: nn.Module = models.lstm(
+                self.classes, vocabulary=self.vocabulary, embedding=self.width, hidden=self.width,
+                bidirectional=True, **options,
+            )  # fmt: skip
+        else:
+            network = models.transformer_classifier(
+                self.classes, vocabulary=self.vocabulary, width=self.width,
+                heads=next(n for n in (4, 3, 2, 1) if self.width % n == 0), **options,
+            )  # fmt: skip
+        return SequenceClassifier(network)
+
+
+def encode_texts(
+    texts: Sequence[str], words: Grams | Tokenizer, context: int
+) -> tuple[dict[str, Array], int]:
+    """What the networks take, and how many texts are longer than what they see.
+
+    A text without any known part has no numbers in a bag, and is one unknown word in a sequence.
+    """
+    rows = [words.encode(text) for text in texts]
+    longer = int(np.sum([len(row) > context for row in rows]))
+    if isinstance(words, Grams):
+        return {"numbers": padded(rows, context)}, longer
+    rows = [row if len(row) else np.array([UNKNOWN]) for row in rows]
+    lengths = np.array([min(len(row), context) for row in rows], np.int64)
+    return {"numbers": padded(rows, context), "lengths": lengths}, longer
+
+
+def naive_bayes(train: Sequence[Array], target: Array, test: Sequence[Array], size: int) -> Array:
+    """Probabilities of the classes by the multinomial naive Bayes rule, (rows, classes).
+
+    ln p(c | text) = ln(n_c / n) + Σₖ ln((n(k, c) + 1) / (n(c) + V)) + constant, for the words k of
+    the text (Manning et al., "Introduction to information retrieval", 2008, 13.2).
+
+    Args:
+        train: numbers of the words of each text.
+        target: its class.
+        test: the same of texts to be told.
+        size: V, how many words there are.
+    """
+    classes = int(target.max()) + 1
+    counts = np.ones((classes, size))
+    for row, c in zip(train, target, strict=True):
+        np.add.at(counts[c], row, 1)
+    weights = np.log(counts / counts.sum(1, keepdims=True))
+    prior = np.log(np.bincount(target, minlength=classes) / len(target))
+    z = np.array([prior + weights[:, row].sum(1) for row in test]).reshape(len(test), classes)
+    p = np.exp(z - z.max(1, keepdims=True))
+    return np.asarray(p / p.sum(1, keepdims=True))

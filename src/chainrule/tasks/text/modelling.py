@@ -1,0 +1,333 @@
+"""From a text to a language model, and from a language model to a text."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data import source_name
+from ...errors import ConfigError, DataError, ModelFileError
+from ...nn import Module
+from ...serialization import SavedModel
+from ...training import Arrays, Callback, Trainer
+from .. import fit
+from ..examples import Examples, RawRow, check_rows, shortened
+from ..optimizer import make_optimizer
+from ..result import Trained
+from ..warm_start import begin, named_model
+from .generate import generate
+from .language import (
+    LanguageShape,
+    characters_of,
+    counting_baselines,
+    next_token_loss,
+    scores,
+    surprises,
+    windows,
+)
+from .options import LANGUAGE_MODELS, TextOptions
+from .reading import read_texts
+from .tokenizers import Tokenizer, fit_tokenizer, tokenizer_from_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+_CONTEXT = 128
+_VOCABULARY = {"character": 8192, "word": 10_000, "bpe": 1000}
+_HIDDEN = {"gpt": (128, 128, 128, 128), "lstm": (256,)}
+#: Found on plays; see docs/text.md.
+_RATES = {"gpt": 3e-3, "lstm": 5e-3}
+BATCHES = {"gpt": 8, "lstm": 16}
+#: So many tokens are learned from by default, a small text several times: less than ten minutes
+#: on two cores.
+_TOKENS = {"gpt": 8_000_000, "lstm": 10_000_000}
+_MOST_EPOCHS = 20
+#: Share of the text that chooses the best weights, and that is judged on.
+_HELD_OUT = 0.05
+
+
+UNITS = {
+    "character": ("character", "characters"),
+    "word": ("word", "words"),
+    "bpe": ("piece", "pieces of words"),
+}
+
+
+@dataclass(frozen=True)
+class LanguageSchema:
+    """What was understood of a text to be continued; it goes into the model file.
+
+    Attributes:
+        tokenizer: what makes numbers of the text.
+        shape: of the network.
+        encoding: how the files are written.
+        notes: warnings.
+    """
+
+    tokenizer: Tokenizer
+    shape: LanguageShape
+    encoding: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell."""
+        one, all_of_them = UNITS[self.tokenizer.kind]
+        shape = self.shape
+        return [
+            ("text", f"to be continued, {one} by {one}"),
+            ("vocabulary", f"{len(self.tokenizer):,} {all_of_them}"),
+            ("network", f"{shape.model} with {shape.layers} layers of width {shape.width}, "
+             f"context {shape.context}"),
+        ]  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data for the model file."""
+        return {"kind": "text", "task": "language", "tokenizer": self.tokenizer.to_json(),
+                "shape": vars(self.shape), "encoding": self.encoding}  # fmt: skip
+
+    @staticmethod
+    def from_json(content: Any, where: str) -> LanguageSchema:
+        """What `to_json` gave.
+
+        Raises:
+            ModelFileError: it is damaged.
+        """
+        try:
+            tokenizer = tokenizer_from_json(content["tokenizer"])
+            shape = LanguageShape(**content["shape"])
+        except (KeyError, TypeError) as error:
+            raise ModelFileError("The description of the language model is damaged.", where=where,
+                                 found=f"{type(error).__name__}: {error}") from None  # fmt: skip
+        if len(tokenizer) != shape.vocabulary:
+            raise ModelFileError("The tokenizer does not fit the network.", where=where,
+                                 expected=f"{shape.vocabulary} numbers",
+                                 found=str(len(tokenizer)))  # fmt: skip
+        return LanguageSchema(tokenizer, shape, content.get("encoding"))
+
+
+def train_language(
+    source: Any,
+    options: TextOptions,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    on_schema: Callable[[LanguageSchema], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> Trained:
+    """Train a language model; arguments as of `chainrule.tasks.text.train`.
+
+    The text is cut in three parts, in its order: the first trains, the second chooses the best
+    weights, and the report is on the last. The vocabulary is that of the first.
+    """
+    begun = time.perf_counter()
+    _check(options)
+    name = source_name(source)
+    if not isinstance(source, str | Path):
+        raise DataError("A language model learns from a file or a folder of texts.", where=name)
+    text = read_texts(Path(source), options.encoding, say)
+    parts = _parts(text, options, say)
+    saved = named_model(options)
+    # The numbers of the tokens must mean the same to the weights that are taken over.
+    schema = (
+        _schema(parts[0], options)
+        if saved is None
+        else LanguageSchema.from_json(saved.schema, str(options.from_model))
+    )
+    on_schema(schema)
+    train, validation, test = (schema.tokenizer.encode(part) for part in parts)
+    shape = schema.shape
+    _check_length(train, validation, test, shape.context, name)
+    network = shape.build().initialize(options.seed)
+    begin(network, options, say=say)
+    data, judges = (Arrays(*windows(part, shape.context)) for part in (train, validation))
+    batch = min(options.batch_size or BATCHES[shape.model], len(data))
+    epochs = options.epochs or min(max(round(_TOKENS[shape.model] / len(train)), 1), _MOST_EPOCHS)
+    optimizer = make_optimizer(
+        options, network, epochs * math.ceil(len(data) / batch), lr=_RATES[shape.model],
+        weight_decay=0.1, clip=1.0,
+    )  # fmt: skip
+    trainer = Trainer(
+        network, next_token_loss, optimizer, seed=options.seed, callbacks=callbacks,
+        progress=progress, backend=options.backend,
+    )  # fmt: skip
+    say(
+        f"a {shape.model} with {sum(p.size for p in network.parameters().values()):,} parameters; "
+        f"{len(train):,} tokens in batches of {batch} × {shape.context}, {epochs} epochs; "
+        f"the next {len(validation):,} choose the best weights, the last {len(test):,} are judged"
+    )
+    with fit.threads(options.threads):
+        failure = fit.fit(trainer, data, validation=judges, epochs=epochs, batch_size=batch,
+                              patience=options.patience)  # fmt: skip
+        metrics = judge_language(network, test, schema, options.backend)
+    report = {
+        "task": "language",
+        "target": f"the next {UNITS[schema.tokenizer.kind][0]}",
+        "unit": "characters",
+        "rows": {"train": len(parts[0]) + len(parts[1]), "test": len(parts[2])},
+        "metrics": metrics,
+        "baselines": {
+            which: scores(nats, len(test) - 1, characters_of(test[1:], schema.tokenizer))
+            for which, nats in counting_baselines(train, test, len(schema.tokenizer)).items()
+        },
+        "seconds": time.perf_counter() - begun,
+        "data": {"kind": "text", "source": name, "rows": len(text)},
+    }
+    return Trained(trainer, network, data.inputs[:2], schema.to_json(), options, report, failure)
+
+
+def judge_language(
+    network: Module, numbers: Array, schema: LanguageSchema, backend: str = "auto"
+) -> dict[str, float]:
+    """The metrics of a language model on a text."""
+    nats = float(surprises(network, numbers, schema.shape.context, backend).sum())
+    return scores(nats, len(numbers) - 1, characters_of(numbers[1:], schema.tokenizer))
+
+
+def _check(options: TextOptions) -> None:
+    if options.model is not None and options.model not in LANGUAGE_MODELS:
+        raise ConfigError(f"The model {options.model!r} does not continue texts.",
+                          expected=", ".join(LANGUAGE_MODELS),
+                          hint="To tell classes, give a table and --target, or a folder of class "
+                          "folders.")  # fmt: skip
+    if options.balance:
+        raise ConfigError("Only classes can be balanced.", hint="Leave balance away.")
+
+
+def _parts(text: str, options: TextOptions, say: Say) -> tuple[str, str, str]:
+    """The text in three parts; the last may be a file of its own."""
+    held = options.validation or _HELD_OUT
+    if isinstance(options.test, str):
+        cut = int(len(text) * (1 - held))
+        return text[:cut], text[cut:], read_texts(Path(options.test), options.encoding, say)
+    last = options.test or _HELD_OUT
+    if held + last >= 1:
+        raise ConfigError("Nothing is left to train on.", expected="less than 1 in all",
+                          found=f"validation={held}, test={last}")  # fmt: skip
+    first, second = int(len(text) * (1 - held - last)), int(len(text) * (1 - last))
+    return text[:first], text[first:second], text[second:]
+
+
+def _schema(text: str, options: TextOptions) -> LanguageSchema:
+    """The vocabulary of the training part, and the sizes of the network."""
+    kind = options.tokenizer or "character"
+    most = options.vocabulary or _VOCABULARY[kind]
+    tokenizer = fit_tokenizer(kind, [text], most, exact=True)
+    model = options.model or "gpt"
+    hidden = options.hidden or _HIDDEN[model]
+    context = options.context or min(_CONTEXT, max(len(text) // 200, 8))
+    shape = LanguageShape(
+        model, len(tokenizer), context, hidden[0], len(hidden), options.dropout or 0.0
+    )
+    return LanguageSchema(tokenizer, shape, options.encoding)
+
+
+def _check_length(train: Array, validation: Array, test: Array, context: int, name: str) -> None:
+    parts = {"training": train, "validation": validation, "test": test}
+    for part, numbers in parts.items():
+        needed = 2 if part == "test" else context + 1
+        if len(numbers) < needed:
+            raise DataError(
+                "The text is shorter than the context."
+                if part == "training"
+                else f"The {part} part of the text is too short.",
+                where=name,
+                expected=f"{needed:,} tokens at least in the {part} part",
+                found=f"{len(numbers):,}; the whole text has {sum(map(len, parts.values())):,}",
+                hint="Give more text, or a smaller --context.",
+            )
+
+
+# ---- use -----------------------------------------------------------------------------------------
+
+
+class LanguageModel:
+    """A saved language model: a `chainrule.tasks.Predictor` that writes."""
+
+    def __init__(self, saved: SavedModel, path: str) -> None:
+        self.saved = saved
+        self.schema = LanguageSchema.from_json(saved.schema, path)
+        self.record = saved.record
+        self.network = self.schema.shape.rebuild(saved.state())
+        self._path = path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """There are none."""
+        return ()
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+        say: Say = lambda sentence: None,
+    ) -> Iterator[str]:
+        """What follows a prompt; see `chainrule.tasks.text.generate`."""
+        return generate(
+            self.network, self.schema.tokenizer, self.schema.shape.context, prompt, length,
+            temperature=temperature, top_k=top_k, seed=seed, say=say,
+        )  # fmt: skip
+
+    def predict(
+        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
+    ) -> pl.DataFrame:
+        """A language model has no target.
+
+        Raises:
+            ConfigError: always; it says what to do instead.
+        """
+        raise ConfigError(
+            "A language model continues texts.",
+            where=self._path,
+            hint=f"chainrule generate {self._path} --prompt 'Once upon'",
+        )
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """How well it tells each next token of a text."""
+        return judge_language(self.network, self._numbers(source, say), self.schema)
+
+    def _numbers(self, source: Any, say: Say) -> Array:
+        text = read_texts(Path(source), self.schema.encoding, say)
+        numbers = self.schema.tokenizer.encode(text)
+        if len(numbers) < 2:
+            raise DataError("The text is too short.", where=str(source), expected="2 tokens",
+                            found=str(len(numbers)))  # fmt: skip
+        return numbers
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Windows of a text, side by side; what is to be told is the token after each.
+
+        A text that is shorter than what the network sees is a window by itself.
+
+        Raises:
+            DataError: there is no such window.
+        """
+        tokenizer, numbers = self.schema.tokenizer, self._numbers(source, say)
+        given, following = windows(numbers, min(self.schema.shape.context, len(numbers) - 1))
+        check_rows(rows, len(given), str(source), "Windows of the text are counted from 0.")
+        given, following = given[list(rows)], following[list(rows)]
+        raw = tuple(
+            RawRow(
+                row,
+                ({"column": "text", "text": shortened(tokenizer.decode(given[place])),
+                  "encoded": f"{len(given[place]):,} tokens", "input": "x"},),
+                {"column": "following text", "text": shortened(tokenizer.decode(following[place]))},
+                name=f"Window {row} of the text",
+            )
+            for place, row in enumerate(rows)
+        )  # fmt: skip
+        return Examples(given, following, next_token_loss, raw, self.network)

@@ -1,0 +1,121 @@
+"""Bags of words: which words, and which words side by side, a text has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError, ModelFileError
+from .tokenizers import PADDING, SPECIAL, WordTokenizer, frequent, normalize
+
+Array = np.ndarray[Any, Any]
+
+UNITS = ("word", "character")
+
+
+class Grams:
+    """The parts of up to n neighbouring words (or characters) that texts have, as numbers.
+
+    Args:
+        grams: the vocabulary; the words of a part have spaces between them.
+        unit: "word" or "character".
+        longest: n.
+
+    Example:
+        >>> grams = Grams.fit(["not good", "not bad", "good"], least=1, longest=2)
+        >>> grams.grams
+        ('good', 'not', 'bad', 'not bad', 'not good')
+        >>> grams.encode("not good at all").tolist()
+        [3, 6, 2]
+    """
+
+    def __init__(self, grams: Sequence[str], unit: str, longest: int) -> None:
+        self.grams = tuple(grams)
+        self.unit = unit
+        self.longest = longest
+        self._words = WordTokenizer(())
+        self._numbers = {gram: number for number, gram in enumerate(self.grams, SPECIAL)}
+        if len(self._numbers) < len(self.grams):
+            raise DataError("A part of a text is in the vocabulary twice.")
+
+    @classmethod
+    def fit(
+        cls,
+        texts: Iterable[str],
+        unit: str = "word",
+        longest: int = 2,
+        most: int = 50_000,
+        least: int = 2,
+    ) -> Grams:
+        """The vocabulary of texts: the parts that most of them have.
+
+        Args:
+            texts: to be learned from.
+            unit: "word" or "character".
+            longest: how many neighbours a part has at most.
+            most: parts at most; ties in the order of Unicode.
+            least: in how many texts a part must be.
+        """
+        empty = cls((), unit, longest)
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(set(empty.parts(text)))
+        return cls(frequent(counts, most, least), unit, longest)
+
+    def __len__(self) -> int:
+        return SPECIAL + len(self.grams)
+
+    def parts(self, text: str) -> Iterator[str]:
+        """All parts of a text, known or not: at each place the short ones first."""
+        if self.unit == "character":
+            units: Sequence[str] = " ".join(normalize(text).lower().split())
+            between = ""
+        else:
+            units, between = self._words.split(text), " "
+        for start in range(len(units)):
+            for count in range(1, min(self.longest, len(units) - start) + 1):
+                yield between.join(units[start : start + count])
+
+    def encode(self, text: str) -> Array:
+        """The numbers of the known parts of a text, each once, as they come: (n,) int32."""
+        known = self._numbers
+        found = dict.fromkeys(known[part] for part in self.parts(text) if part in known)
+        return np.array(list(found), np.int32)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` takes."""
+        return {"kind": "grams", "grams": list(self.grams), "unit": self.unit,
+                "longest": self.longest}  # fmt: skip
+
+    @staticmethod
+    def from_json(content: Any) -> Grams:
+        """The vocabulary that `to_json` describes.
+
+        Raises:
+            ModelFileError: the description is damaged.
+        """
+        try:
+            grams, unit, longest = content["grams"], content["unit"], content["longest"]
+            if unit in UNITS and type(longest) is int and 0 < longest < 100:
+                return Grams([str(gram) for gram in grams], unit, longest)
+        except (KeyError, TypeError, DataError) as error:
+            found = f"{type(error).__name__}: {error}"
+            raise ModelFileError("The vocabulary of the model is damaged.", found=found) from None
+        raise ModelFileError("The vocabulary of the model is damaged.", found=f"{unit!r:.40}")
+
+
+def padded(rows: Sequence[Array], length: int) -> Array:
+    """Rows of numbers cut or filled up with padding, (rows, length) int32.
+
+    Example:
+        >>> padded([np.array([7, 8, 9]), np.array([5])], 2)
+        array([[7, 8],
+               [5, 0]], dtype=int32)
+    """
+    full = np.full((len(rows), length), PADDING, np.int32)
+    for place, row in zip(full, rows, strict=True):
+        place[: len(row)] = row[:length]
+    return full

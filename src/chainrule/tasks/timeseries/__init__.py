@@ -1,0 +1,95 @@
+"""Series as a kind of data: forecasts, and the classes of whole sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import ModelFileError
+from ...serialization import SavedModel
+from ...training import Callback
+from ..result import Trained
+from ..update import Continuation, Old, UpdateOptions
+from .calendar import Calendar
+from .forecast import season_of
+from .forecasting import SeriesForecaster, train_forecast
+from .options import SeriesOptions
+from .reading import Series, read_series
+from .sequences import SequencePredictor, train_sequences
+from .update import continued_forecast, continued_sequences
+
+__all__ = [
+    "NEW",
+    "Calendar",
+    "Options",
+    "SequencePredictor",
+    "Series",
+    "SeriesForecaster",
+    "SeriesOptions",
+    "continuation",
+    "predictor",
+    "read_series",
+    "season_of",
+    "train",
+]
+
+Options = SeriesOptions
+NEW = "NEW_SERIES.csv"
+
+
+def train(
+    source: Any,
+    options: SeriesOptions,
+    *,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda sentence: None,
+    on_schema: Callable[[Any], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> Trained:
+    """Learn to forecast the target, or, with ``options.group``, the class of whole sequences.
+
+    Args:
+        source: a table; see `chainrule.data.read_table`.
+        options: what the user says; the rest follows from the data.
+        progress: show the training.
+        say: takes plain sentences about what is done and why.
+        on_schema: takes what was understood of the data, before the training.
+        callbacks: for the `Trainer`.
+
+    Raises:
+        DataError: the series cannot be read or learned from.
+        ConfigError: an option does not fit.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> sold = np.sin(np.arange(200) * 2 * np.pi / 12)
+        >>> options = cr.series.SeriesOptions(target="sold", epochs=20)
+        >>> report = cr.series.train({"sold": sold}, options, progress=False).report
+        >>> report["season"], report["metrics"]["mae"] < report["baselines"]["persistence"]["mae"]
+        (12, True)
+    """
+    learn = train_forecast if options.group is None else train_sequences
+    return learn(
+        source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
+    )
+
+
+def predictor(saved: SavedModel, path: str) -> SeriesForecaster | SequencePredictor:
+    """A saved model of this kind, ready for use."""
+    task = saved.schema.get("task") if isinstance(saved.schema, dict) else None
+    if task == "forecast":
+        return SeriesForecaster(saved, path)
+    if task == "sequence":
+        return SequencePredictor(saved, path)
+    raise ModelFileError("The model is for series, but of no known task.", where=path,
+                         expected="forecast or sequence", found=f"{task!r:.40}")  # fmt: skip
+
+
+def continuation(
+    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+) -> Continuation:
+    """New steps or sequences as examples for a saved model; see `chainrule.tasks.update`."""
+    model = predictor(old.saved, old.where)
+    if isinstance(model, SeriesForecaster):
+        return continued_forecast(model.schema, old, source, wishes, say)
+    return continued_sequences(model.schema, old, source, wishes, say)

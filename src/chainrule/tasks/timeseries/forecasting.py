@@ -1,0 +1,448 @@
+"""From a series to a model that forecasts it, beside what costs nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data import source_name
+from ...engine.tensor import Tensor, as_tensor
+from ...errors import ConfigError, DataError, ModelFileError
+from ...nn import Module
+from ...serialization import SavedModel
+from ...training import Arrays, Callback, Trainer
+from .. import fit
+from ..examples import Examples, RawRow, check_rows, no_target, said, scaled
+from ..linear_baseline import linear_predictions
+from ..optimizer import make_optimizer
+from ..result import Trained
+from ..warm_start import begin
+from .calendar import Calendar
+from .forecast import (
+    Forecaster,
+    ForecastShape,
+    Scale,
+    known_mse,
+    naive_scale,
+    persistence,
+    scores,
+    season_of,
+    seasonal,
+    windows,
+)
+from .options import SeriesOptions
+from .reading import Series, read_series
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+#: Training takes at least so many updates: fewer leave the network unfinished.
+_UPDATES = 2000
+_EPOCHS = 10
+BATCH = 32
+#: Decay of the averaged weights.
+AVERAGE = 0.97
+_RATES = {"linear": 2e-3, "lstm": 2e-3, "tcn": 1e-3}
+_HIDDEN = {"linear": (), "lstm": (32,), "tcn": (16, 16, 16, 16)}
+#: Fewer windows are nothing to learn from.
+_FEWEST = 8
+#: Below so many windows a network learns noise.
+_ENOUGH = 500
+
+
+@dataclass(frozen=True)
+class ForecastSchema:
+    """What was understood of a series; it goes into the model file.
+
+    Attributes:
+        names: of the columns, the target first.
+        time: the column of the times; None for the order of the rows.
+        calendar: of the times.
+        season: steps of a season; 1 for none.
+        naive: the mean error of the seasonal naive forecast in the training part, for MASE.
+        shape: of the network.
+        log: of which columns the network takes the logarithm.
+        floor: the smallest number of each column in the training part.
+        notes: warnings.
+    """
+
+    names: tuple[str, ...]
+    time: str | None
+    calendar: Calendar | None
+    season: int
+    naive: float
+    shape: ForecastShape
+    log: tuple[bool, ...] = ()
+    floor: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell."""
+        others = ", ".join(self.names[1:]) or "nothing else"
+        steps = "each row" if self.calendar is None else (
+            f"{self.calendar.step:g} {self.calendar.unit}, by {self.time}"
+        )  # fmt: skip
+        shape = self.shape
+        return [
+            ("target", f"{self.names[0]}, forecast from itself and {others}"),
+            ("step", steps),
+            ("season", f"{self.season} steps" if self.season > 1 else "none"),
+            ("network", f"{shape.model}, looks at {shape.window} steps and forecasts the next "
+             f"{shape.horizon}"),
+        ]  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data for the model file."""
+        return {
+            "kind": "series",
+            "task": "forecast",
+            "columns": list(self.names),
+            "time": self.time,
+            "calendar": None if self.calendar is None else dataclasses.asdict(self.calendar),
+            "season": self.season,
+            "naive": self.naive,
+            "shape": dataclasses.asdict(self.shape),
+            "log": list(self.log),
+            "floor": list(self.floor),
+        }
+
+    @staticmethod
+    def from_json(content: Any, where: str) -> ForecastSchema:
+        """What `to_json` gave.
+
+        Raises:
+            ModelFileError: it is damaged.
+        """
+        try:
+            shape = {**content["shape"], "hidden": tuple(content["shape"]["hidden"])}
+            calendar = content["calendar"]
+            return ForecastSchema(
+                tuple(map(str, content["columns"])),
+                content["time"],
+                None if calendar is None else Calendar(**calendar),
+                int(content["season"]),
+                float(content["naive"]),
+                ForecastShape(**shape),
+                tuple(map(bool, content.get("log", ()))),
+                tuple(map(float, content.get("floor", ()))),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError("The description of the series is damaged.", where=where,
+                                 found=f"{type(error).__name__}: {error}") from None  # fmt: skip
+
+    def read(self, source: Any, say: Say) -> Series:
+        """A series as in the training."""
+        return read_series(source, self.names[0], time=self.time, features=self.names[1:],
+                           calendar=self.calendar, say=say)  # fmt: skip
+
+
+class ForecastModel(Module):
+    """What is saved: windows in, forecasts in the unit of the target out."""
+
+    def __init__(self, network: Forecaster) -> None:
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Windows (rows, window, columns) float64 → (rows, horizon) float64."""
+        return self.network.scale.decode(self.network(x))
+
+
+def train_forecast(
+    source: Any,
+    options: SeriesOptions,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    on_schema: Callable[[ForecastSchema], None] = lambda schema: None,
+    callbacks: tuple[Callback, ...] = (),
+) -> Trained:
+    """Train a network that forecasts; arguments as of `chainrule.tasks.timeseries.train`.
+
+    The series is cut in its order: the first part trains, the second chooses the best weights, the
+    report is on the last. No target of a part, and no statistic, comes from a later one.
+    """
+    begun = time.perf_counter()
+    name = source_name(source)
+    series = read_series(source, options.target, time=options.time, features=options.features,
+                         drop=options.drop, say=say)  # fmt: skip
+    series, ends = _with_test(series, options, say)
+    season = options.season or season_of(series.target[: ends[0]])
+    shape = _shape(options, ends, season, len(series.columns))
+    _check(series, ends, shape, name)
+    naive = naive_scale(series.target[: ends[0]], min(season, ends[0] - 1))
+    scale = Scale(series.values[: ends[0]])
+    schema = ForecastSchema(series.columns, series.time, series.calendar, season, naive, shape,
+                            scale.log, scale.floor)  # fmt: skip
+    on_schema(schema)
+    parts = parts_of(series, ends, shape)
+    network = shape.build(scale).initialize(options.seed)
+    model = ForecastModel(network)
+    begin(model, options, say=say, skip=("scale",))  # each series has a scale of its own
+    train, validation = (Arrays(past, scale.encode(future)) for past, future in parts[:2])
+    pace = fit.Pace.of(options, len(train), batch_size=BATCH, epochs=_EPOCHS, steps=_UPDATES)
+    trainer = _trainer(network, shape, pace, options, progress, callbacks)
+    say(
+        f"{len(train):,} windows in batches of {pace.batch_size}, {pace.epochs} epochs; the next "
+        f"{len(validation):,} choose the best weights, the last {len(parts[2][0]):,} are judged"
+    )
+    with fit.threads(options.threads):
+        failure = fit.fit(
+            trainer, train, validation=validation, epochs=pace.epochs, batch_size=pace.batch_size,
+            patience=options.patience, validate_every=max(pace.epochs // 40, 1),
+        )  # fmt: skip
+        past, future = parts[2]
+        metrics = scores(future, trainer.predict(past), naive)
+    baselines = _baselines(parts, scale, season, naive)
+    report = {
+        "task": "forecast",
+        "target": options.target,
+        "unit": "windows",
+        "rows": {"train": len(train) + len(validation), "test": len(past)},
+        "metrics": metrics,
+        "baselines": baselines,
+        "verdict": verdict(metrics, baselines),
+        "season": season,
+        "seconds": time.perf_counter() - begun,
+        "data": {"kind": "series", "source": name, "rows": len(series.values),
+                 "columns": len(series.columns)},
+    }  # fmt: skip
+    return Trained(trainer, model, train.inputs[:2], schema.to_json(), options, report, failure)
+
+
+def _trainer(
+    network: Forecaster,
+    shape: ForecastShape,
+    pace: fit.Pace,
+    options: SeriesOptions,
+    progress: bool,
+    callbacks: tuple[Callback, ...],
+) -> Trainer:
+    optimizer = make_optimizer(options, network, pace.steps, lr=_RATES[shape.model],
+                               weight_decay=0.05, clip=1.0)  # fmt: skip
+    return Trainer(
+        network, known_mse, optimizer, output=network.scale.decode, average=AVERAGE,
+        seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
+    )  # fmt: skip
+
+
+def verdict(metrics: dict[str, float], baselines: dict[str, dict[str, float]]) -> str:
+    """Whether the network is worth anything, in a sentence.
+
+    Example:
+        >>> verdict({"mae": 2.0}, {"persistence": {"mae": 1.0}})
+        'The network is no better than persistence, which needs no network: use that.'
+    """
+    best = min(baselines, key=lambda name: baselines[name]["mae"])
+    if metrics["mae"] < baselines[best]["mae"]:
+        return f"The network errs less than every baseline, the best of which is {best}."
+    return f"The network is no better than {best}, which needs no network: use that."
+
+
+def _with_test(
+    series: Series, options: SeriesOptions, say: Say
+) -> tuple[Series, tuple[int, int, int]]:
+    """The series, with that of a test file at its end, and where its three parts end."""
+    held = options.validation or 0.1
+    if not isinstance(options.test, str):
+        last = options.test or 0.2
+        if held + last >= 1:
+            raise ConfigError("Nothing is left to train on.", expected="less than 1 in all",
+                              found=f"validation={held}, test={last}")  # fmt: skip
+        count = len(series.values)
+        ends = (int(count * (1 - held - last)), int(count * (1 - last)), count)
+        return series, ends
+    later = read_series(options.test, options.target, time=series.time,
+                        features=series.columns[1:], calendar=series.calendar, say=say)  # fmt: skip
+    count = len(series.values)
+    both = dataclasses.replace(series, values=np.concatenate([series.values, later.values]))
+    return both, (int(count * (1 - held)), count, len(both.values))
+
+
+def _shape(
+    options: SeriesOptions, ends: tuple[int, int, int], season: int, columns: int
+) -> ForecastShape:
+    """What suits the length of the series."""
+    horizon = options.horizon or 1
+    usual = max(2 * season, 2 * horizon, 24)
+    window = options.window or max(min(usual, ends[0] // 4), season, 2)
+    model = options.model or ("linear" if ends[0] < _ENOUGH else "tcn")
+    hidden = _HIDDEN[model] if options.hidden is None else options.hidden
+    dropout = 0.1 if options.dropout is None else options.dropout
+    return ForecastShape(model, window, horizon, columns, hidden, dropout)
+
+
+def _check(series: Series, ends: tuple[int, int, int], shape: ForecastShape, name: str) -> None:
+    train = series.target[: ends[0]]
+    needed = shape.window + shape.horizon
+    shortest = min(ends[0] - needed, ends[1] - ends[0] - shape.horizon,
+                   ends[2] - ends[1] - shape.horizon) + 1  # fmt: skip
+    if shortest < 1 or ends[0] - needed + 1 < _FEWEST:
+        raise DataError(
+            "The series is too short.",
+            where=name,
+            expected=f"enough steps to train on windows of {shape.window} and the {shape.horizon} "
+            "that follow, and as many to choose the weights and to judge",
+            found=f"{ends[2]:,} steps: {ends[0]:,} train, {ends[1] - ends[0]:,} choose, "
+            f"{ends[2] - ends[1]:,} judge",
+            hint="Give more steps, or a smaller --window or --horizon.",
+        )
+    if np.nanmax(train) == np.nanmin(train):
+        raise DataError(
+            "The series is constant in the training part.",
+            where=f"{name}, column {series.columns[0]!r}",
+            expected="numbers that change",
+            found=f"{np.nanmax(train):g} in all {len(train):,} steps",
+            hint="There is nothing to learn: the forecast is the last value.",
+        )
+
+
+def parts_of(
+    series: Series, ends: Sequence[int], shape: ForecastShape
+) -> list[tuple[Array, Array]]:
+    """Windows whose targets all lie in one part of a series, for each part, which end there.
+
+    The past of a window may reach back into an earlier part: it is known when one forecasts.
+    """
+    filled = series.filled()
+    parts = []
+    for start, end in zip((shape.window, *ends[:-1]), ends, strict=True):
+        first = start - shape.window
+        past, future = windows(filled[first:end], series.values[first:end], shape.window,
+                               shape.horizon)  # fmt: skip
+        known = ~np.isnan(future).all(axis=1)
+        parts.append((past[known], future[known]))
+    return parts
+
+
+def _baselines(
+    parts: list[tuple[Array, Array]], scale: Scale, season: int, naive: float
+) -> dict[str, dict[str, float]]:
+    """What a forecast of no cost, and a linear one, reach on the test part."""
+    past, future = parts[2]
+    horizon = future.shape[1]
+    found = {"persistence": scores(future, persistence(past, horizon), naive)}
+    if 1 < season <= past.shape[1]:
+        found["seasonal naive"] = scores(future, seasonal(past, horizon, season), naive)
+    found["linear"] = scores(future, _autoregression(parts, scale), naive)
+    return found
+
+
+def _autoregression(parts: list[tuple[Array, Array]], scale: Scale) -> Array:
+    """Ridge regression of each step of the horizon on the standardised window."""
+    columns = []
+    (past, future), (later, _) = parts[0], parts[2]
+    x, z = (scale(part).numpy().reshape(len(part), -1).astype(float) for part in (past, later))
+    target = scale.encode(future).astype(float)
+    for step in range(future.shape[1]):
+        known = ~np.isnan(target[:, step])
+        columns.append(linear_predictions(x[known], target[known, step], z, 0))
+    return scale.decode(as_tensor(np.stack(columns, axis=1))).numpy()
+
+
+# ---- use -----------------------------------------------------------------------------------------
+
+
+class SeriesForecaster:
+    """A saved model that forecasts: a `chainrule.tasks.Predictor`."""
+
+    def __init__(self, saved: SavedModel, path: str) -> None:
+        self.saved = saved
+        self.schema = ForecastSchema.from_json(saved.schema, path)
+        self.record = saved.record
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """There are none."""
+        return ()
+
+    def predict(
+        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
+    ) -> pl.DataFrame:
+        """The steps that follow the end of a series.
+
+        Args:
+            source: a table with the columns of the training: the past, as long as a window at
+                least.
+            proba: has no meaning here.
+            say: takes notes.
+
+        Returns:
+            A row for each step of the horizon: its time and the forecast.
+        """
+        import polars as pl
+
+        series = self.schema.read(source, say)
+        shape = self.schema.shape
+        if len(series.values) < shape.window:
+            raise DataError("The series is too short for a forecast.", where=source_name(source),
+                            expected=f"{shape.window} steps at least",
+                            found=f"{len(series.values)}")  # fmt: skip
+        found = self.saved.predict(series.filled()[None, -shape.window :])[0]
+        if self.schema.calendar is None:
+            times: Any = [str(int(series.last) + 1 + step) for step in range(shape.horizon)]
+        else:
+            times = self.schema.calendar.following(series.last, shape.horizon)
+        return pl.DataFrame({self.schema.time or "row": times, "prediction": found})
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Windows of a series by the step that they begin at, with the steps that follow.
+
+        Raises:
+            DataError: there is no such window, or nothing is known of what follows it.
+        """
+        name, names = source_name(source), self.schema.names
+        past, future = self._windows(source, say)
+        check_rows(rows, len(past), name, "A window is called by its first step, from 0.")
+        past, future = past[list(rows)], future[list(rows)]
+        known = ~np.isnan(future)
+        if not known.any(axis=1).all():
+            raise no_target(name, f"a known {names[0]!r} in the steps after each window")
+        found = self.saved.predict(past)
+        raw = tuple(
+            RawRow(
+                row,
+                tuple(
+                    {"column": column,
+                     "text": f"{past[place, 0, i]:.6g} … {past[place, -1, i]:.6g}",
+                     "encoded": f"{past.shape[1]} steps", "input": f"x[{place},:,{i}]"}
+                    for i, column in enumerate(names)
+                ),
+                {"column": names[0], "text": said(future[place], ())},
+                said(found[place], ()),
+                f"The window from step {row}",
+            )
+            for place, row in enumerate(rows)
+        )  # fmt: skip
+        target, story = scaled(self.saved, future, "network.scale")
+        loss = "mse" if known.all() else known_mse
+        return Examples(past, target, loss, raw, labels={"x": names}, story=story)
+
+    def _windows(self, source: Any, say: Say) -> tuple[Array, Array]:
+        """All windows of a series, and what follows them, as far as it is known."""
+        series = self.schema.read(source, say)
+        shape = self.schema.shape
+        past, future = windows(series.filled(), series.values, shape.window, shape.horizon)
+        if np.isnan(future).all():
+            raise DataError(
+                "The series is too short to judge forecasts.",
+                where=source_name(source),
+                expected=f"{shape.window + shape.horizon} steps at least",
+                found=f"{len(series.values)}",
+            )
+        return past, future
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics of the forecasts from every window of a series."""
+        past, future = self._windows(source, say)
+        known = ~np.isnan(future).all(axis=1)
+        return scores(future[known], self.saved.predict(past[known]), self.schema.naive)

@@ -1,0 +1,376 @@
+"""Learning on from new data, without the old ones, whatever their kind: `update`.
+
+A kind gives ``continuation``, which makes examples of new data as the saved model understands them;
+all else is the same for every kind: the optimizer's memory, epochs and rate, what is held out, old
+beside new, the report.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import source_name, split_indices
+from ..errors import ConfigError, DataError, ModelFileError
+from ..metrics import METRICS
+from ..nn import Module
+from ..optim import Optimizer
+from ..serialization import SavedModel, load
+from ..training import Arrays, Stream, Trainer
+from ..utils.files import TRAINING, model_in
+from . import Result, fit, kind_of, module_of
+from .detection import ENDINGS, recognise
+from .optimizer import highest_rate, optimizer_again, remember
+from .options import TrainingOptions
+
+Array = np.ndarray[Any, Any]
+Say = Callable[[str], None]
+
+#: The rate of an update, as a share of the highest one of the training.
+_RATE = 0.3
+#: An update takes at least so many steps, in no more than so many epochs.
+_STEPS, _MOST_EPOCHS = 100, 20
+#: Share of the new data that judges the old model and the new one.
+_TEST = 0.2
+#: The fewest new examples: some to learn from, and some to judge.
+_FEWEST = 5
+#: What the report calls the saved model.
+BEFORE = "before the update"
+
+
+@dataclass(frozen=True)
+class UpdateOptions:
+    """What a user can say about an update; None means that the program decides.
+
+    Attributes:
+        epochs: how often to go through the new data; enough for 100 steps, at most 20, without it.
+        lr: the learning rate; 0.3 of the training's highest one without it.
+        test: share of the new data that judges the old model and the new one; 0.2 without it.
+        grow: give new categories and new classes a place of their own. Otherwise categories that
+            were never seen count as unknown, and unknown classes are an error.
+        skip_bad: leave out files that cannot be read, and list them, instead of an error.
+
+    Raises:
+        ConfigError: an option that makes no sense.
+    """
+
+    epochs: int | None = None
+    lr: float | None = None
+    test: float | None = None
+    grow: bool = False
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 1:
+            raise ConfigError("There must be at least one epoch.", found=f"epochs {self.epochs}")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise ConfigError("The learning rate must be above 0.", found=f"lr {self.lr}")
+        if self.test is not None and not 0 < self.test < 1:
+            raise ConfigError(
+                "The share of test rows is between 0 and 1.", found=f"test {self.test}"
+            )
+
+    @property
+    def share(self) -> float:
+        """Of the new data that are held out."""
+        return _TEST if self.test is None else self.test
+
+    def epochs_for(self, examples: int, batch_size: int) -> int:
+        """How often to go through so many examples.
+
+        Example:
+            >>> UpdateOptions().epochs_for(320, 32), UpdateOptions(epochs=2).epochs_for(320, 32)
+            (10, 2)
+        """
+        steps = math.ceil(examples / batch_size)
+        return self.epochs or min(math.ceil(_STEPS / steps), _MOST_EPOCHS)
+
+
+@dataclass(frozen=True, eq=False)
+class Old:
+    """The saved model that an update begins with.
+
+    Attributes:
+        saved: as it was loaded.
+        where: its file, for messages.
+        kind: of its data.
+        report: of its training.
+    """
+
+    saved: SavedModel
+    where: str
+    kind: str
+    report: dict[str, Any]
+
+    @staticmethod
+    def of(model: str | os.PathLike[str]) -> Old:
+        """The model in a file or run folder.
+
+        Raises:
+            ModelFileError: it is damaged, or does not say how it was trained.
+        """
+        path = model_in(model)
+        saved = load(path)
+        record = saved.record if isinstance(saved.record, dict) else {}
+        report = record.get("report")
+        if not isinstance(report, dict) or not isinstance(report.get("options"), dict):
+            raise ModelFileError(
+                "This model cannot be trained on.",
+                where=str(path),
+                expected="a model that chainrule train has made",
+                hint="Train it again with this version of chainrule.",
+            )
+        return Old(saved, str(path), kind_of(saved.schema, str(path)), report)
+
+    @property
+    def updates(self) -> int:
+        """How many updates there were before."""
+        return int(self.report.get("updates", 0))
+
+    @property
+    def training(self) -> Any:
+        """The options of its training, as the kind of its data takes them."""
+        options: TrainingOptions = module_of(self.kind).Options.from_json(self.report["options"])
+        return options
+
+    def options(self, wishes: UpdateOptions) -> Any:
+        """The options of its training, with what is said about the update."""
+        said: dict[str, Any] = {"epochs": wishes.epochs, "test": wishes.test}
+        if wishes.skip_bad:
+            said["skip_bad"] = True
+        return dataclasses.replace(self.training, **said)
+
+    def optimizer(self, network: Module) -> Optimizer:
+        """The optimizer of its training, with an empty memory."""
+        return optimizer_again(type(self.training), self.saved.record, network)
+
+    def need_room(self, numbers: int) -> None:
+        """Refuse sizes that claim more numbers than the file holds, before all memory is taken.
+
+        Args:
+            numbers: that a network of these sizes has at least.
+
+        Raises:
+            ModelFileError: they are not in the file.
+        """
+        held = sum(array.size for array in self.saved.state().values())
+        if not 0 < numbers <= held:
+            raise ModelFileError(
+                "The description of the network is damaged.",
+                where=self.where,
+                expected=f"at most {held:,} numbers",
+                found=f"{numbers:,}",
+            )
+
+    def split(self, rows: int, wishes: UpdateOptions, strata: Array | None) -> tuple[Array, Array]:
+        """The numbers of the rows to learn from, and of those that judge, classes in proportion."""
+        parts = (1 - wishes.share, wishes.share)
+        learned, judged = split_indices(rows, parts, self.training.seed + self.updates, strata)
+        return learned, judged
+
+
+@dataclass(frozen=True, eq=False)
+class Continuation:
+    """New data as examples for a saved model, in which all that is new has its place.
+
+    Attributes:
+        network: what learns; it has the saved weights.
+        learned: the examples to learn from.
+        rows: how much that is, and how much else is held out.
+        unit: of these numbers, such as images.
+        batch_size: examples in a step, at most.
+        optimizer: of the training, with an empty memory.
+        training: further arguments of the `Trainer`: the loss and so on.
+        before: the metrics of the saved model on what is held out.
+        after: the metrics of a trainer's model there.
+        result: the trained model with the report of its kind.
+        data: the new data, for the report.
+    """
+
+    network: Module
+    learned: Arrays | Stream
+    rows: tuple[int, int]
+    unit: str
+    batch_size: int
+    optimizer: Optimizer
+    training: Mapping[str, Any]
+    before: dict[str, float]
+    after: Callable[[Trainer], dict[str, float]]
+    result: Callable[[Trainer], Result]
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def update(
+    model: str | os.PathLike[str],
+    source: Any,
+    *,
+    progress: bool = True,
+    say: Say = lambda sentence: None,
+    **wishes: Any,
+) -> Result:
+    """Go on with the training of a saved model on new data only. Nothing is written.
+
+    The optimizer goes on from the state that lies beside the model in its run folder, at a
+    constant rate. What was understood of the data (statistics of columns, vocabularies, sizes)
+    stays as it is, for the weights belong to it; running statistics of normalisations go on.
+
+    Args:
+        model: a model file or run folder, of any kind of data.
+        source: data as those of the training, with their target.
+        progress: show the training.
+        say: takes plain sentences about what is done.
+        wishes: the fields of `UpdateOptions`.
+
+    Returns:
+        The result; its report has the metrics of the old model on the same held-out data as the
+        baseline ``before the update``.
+
+    Raises:
+        DataError: the data do not fit, a class is not known, or there are too few of them.
+        ConfigError: an option that makes no sense, or none for this kind of data.
+        TrainingError: the loss became NaN or infinite.
+
+    Example:
+        >>> import tempfile, chainrule as cr
+        >>> words = ["good film", "bad film", "good", "bad"] * 10
+        >>> texts = {"text": words, "mood": ["glad", "sad"] * 20}
+        >>> options = cr.text.TextOptions(target="mood", epochs=20)
+        >>> file = tempfile.mkdtemp() + "/model.safetensors"
+        >>> cr.text.train(texts, options, progress=False).save(file)
+        >>> new = {"text": ["poor film", "fine film"] * 10, "mood": ["sad", "glad"] * 10}
+        >>> update(file, new, progress=False).report["rows"]
+        {'train': 16, 'test': 4}
+    """
+    begun = time.perf_counter()
+    asked = UpdateOptions(**wishes)
+    old = Old.of(model)
+    _check(old, source, asked)
+    with fit.threads(old.training.threads):
+        new = module_of(old.kind).continuation(old, source, asked, say)
+        trainer = _learn(old, new, asked, progress, say)
+        metrics = new.after(trainer)
+    result: Result = new.result(trainer)
+    chosen = {**(old.report.get("optimizer") or {}), "rate": highest_rate(old.saved.record)}
+    result.report |= {
+        "updates": old.updates + 1,
+        "unit": new.unit,
+        "rows": dict(zip(("train", "test"), new.rows, strict=True)),
+        "metrics": metrics,
+        "baselines": {BEFORE: new.before},
+        "optimizer": chosen,
+        "seconds": time.perf_counter() - begun,
+        "data": {"kind": old.kind, "source": source_name(source), **new.data},
+    }
+    return result
+
+
+def _learn(old: Old, new: Continuation, wishes: UpdateOptions, progress: bool, say: Say) -> Trainer:
+    """The trainer, after the update."""
+    examples = len(new.learned)
+    batch = min(new.batch_size, examples)
+    epochs = wishes.epochs_for(examples, batch)
+    rate = _RATE * highest_rate(old.saved.record) if wishes.lr is None else wishes.lr
+    new.optimizer.set_rate(rate)
+    if not remember(new.optimizer, Path(old.where).parent / TRAINING):
+        say("the state of the optimizer was not kept with the model: it starts anew")
+    trainer = Trainer(
+        new.network,
+        optimizer=new.optimizer,
+        seed=old.training.seed + 1 + old.updates,
+        backend=old.training.backend,
+        progress=progress,
+        **new.training,
+    )
+    windows = f", {examples:,} windows" if examples != new.rows[0] else ""
+    times = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    say(
+        f"{new.rows[0]:,} new {new.unit}{windows} in batches of {batch}, {times}, "
+        f"constant rate {rate:.3g}"
+    )
+    trainer.partial_fit(new.learned, epochs=epochs, batch_size=batch)
+    return trainer
+
+
+# ---- checks --------------------------------------------------------------------------------------
+
+
+def _check(old: Old, source: Any, wishes: UpdateOptions) -> None:
+    """Refuse what is of another kind by its name, and options that the kind does not have."""
+    names = {field.name for field in dataclasses.fields(old.training)}
+    if wishes.skip_bad and "skip_bad" not in names:
+        raise ConfigError(
+            f"An update of a model of {_DATA[old.kind]} has no option --skip-bad.",
+            expected="epochs, lr, test, grow",
+            hint="It is for images and sounds, which are files that may be damaged.",
+        )
+    if not isinstance(source, str | Path):
+        return
+    path = Path(source)
+    endings = {ending for known in ENDINGS.values() for ending in known}
+    if not path.is_dir() and path.suffix.lower() not in endings:
+        return  # a table may be a table, texts, series, or names of files
+    found = recognise(path)
+    if found != old.kind:
+        raise DataError(
+            "The new data are of another kind than those that the model was trained on.",
+            where=str(source),
+            expected=_DATA[old.kind],
+            found=_DATA[found],
+        )
+
+
+_DATA = {"table": "tables", "text": "texts", "series": "series", "images": "images",
+         "audio": "sounds"}  # fmt: skip
+
+
+def check_grows(wishes: UpdateOptions, what: str) -> None:
+    """Refuse ``grow`` where nothing can.
+
+    Raises:
+        ConfigError: it was asked for; ``what`` says of which model.
+    """
+    if wishes.grow:
+        raise ConfigError(
+            f"Nothing can grow in a model {what}.",
+            expected="a model of classes, or of a table with categories",
+            found="--grow",
+            hint="Leave --grow away.",
+        )
+
+
+def check_enough(count: int, unit: str, where: str) -> None:
+    """Refuse an update on too few examples.
+
+    Raises:
+        DataError: there are fewer than 5.
+    """
+    if count < _FEWEST:
+        raise DataError(
+            f"There are too few new {unit} to learn from and to judge.",
+            where=where,
+            expected=f"at least {_FEWEST} {unit}",
+            found=str(count),
+        )
+
+
+def is_no_better(report: Mapping[str, Any]) -> bool:
+    """Whether an update was of no use, by the most telling metric that differs.
+
+    Example:
+        >>> is_no_better({"metrics": {"mae": 2.0}, "baselines": {BEFORE: {"mae": 3.0}}})
+        False
+    """
+    for name, value in report["metrics"].items():
+        gain = value - report["baselines"][BEFORE][name]
+        if gain and not math.isnan(gain):
+            higher_is_better = name in METRICS and METRICS[name].higher_is_better
+            return bool(gain < 0 if higher_is_better else gain > 0)
+    return True

@@ -1,0 +1,31 @@
+"""Training: the step, the loop around it, what is recorded and shown."""
+
+from .adversarial import AdversarialStep
+from .callbacks import Callback
+from .checkpoint import load_training, save_training
+from .data_loader import Stream
+from .dataset import Arrays
+from .disk_dataset import Spool
+from .history import History
+from .lr_finder import RateSearch, find_rate
+from .step import Step
+from .trainer import Trainer
+from .transfer import Transferred, freeze_parts, transfer
+
+__all__ = [
+    "AdversarialStep",
+    "Arrays",
+    "Callback",
+    "History",
+    "RateSearch",
+    "Spool",
+    "Step",
+    "Stream",
+    "Trainer",
+    "Transferred",
+    "find_rate",
+    "freeze_parts",
+    "load_training",
+    "save_training",
+    "transfer",
+]

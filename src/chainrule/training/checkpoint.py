@@ -1,0 +1,58 @@
+"""The state of a training in a file, so that another process goes on from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from ..errors import ModelFileError
+from ..utils.files import write_atomically
+
+Array = np.ndarray[Any, Any]
+
+_FORMAT, _VERSION = "chainrule.training", "1"
+
+
+def save_training(path: str | os.PathLike[str], state: Mapping[str, Array]) -> None:
+    """Write what `Trainer.state` gave: the optimizer's memory and the counts of steps and epochs.
+
+    Example:
+        >>> import tempfile, chainrule as cr
+        >>> path = tempfile.mkdtemp() + "/training.safetensors"
+        >>> trainer = cr.Trainer(cr.nn.Linear(1, 1), "mse", "adam", progress=False)
+        >>> save_training(path, trainer.state())
+        >>> trainer.load_state(load_training(path))
+    """
+    arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in state.items()}
+    metadata = {"format": _FORMAT, "version": _VERSION}
+    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+
+
+def load_training(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Read what `save_training` wrote.
+
+    Raises:
+        ModelFileError: no such file, or it is damaged.
+    """
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            found = file.metadata() or {}
+            if found.get("format") != _FORMAT or found.get("version") != _VERSION:
+                raise ModelFileError(
+                    "This is not the state of a training.",
+                    where=os.fspath(path),
+                    expected=f"format {_FORMAT}, version {_VERSION}",
+                )
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelFileError(
+            "The state of the training cannot be read.",
+            where=os.fspath(path),
+            found=str(error),
+            hint="Without this file the optimizer's memory begins anew: move it away.",
+        ) from None

@@ -1,0 +1,121 @@
+"""Examples that are not all in memory: made when they are needed, by workers, a little ahead."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from .dataset import Arrays
+
+Array = np.ndarray[Any, Any]
+
+#: Batches that are made ahead, for each worker.
+_AHEAD = 4
+
+
+class Stream:
+    """Examples by number, from whatever makes them: files that are decoded, rows that are read.
+
+    While one batch is learned from, workers make the next ones. They are threads: reading,
+    decoding and NumPy's work on arrays do not hold Python's lock.
+
+    Args:
+        load: makes the examples of some rows: ``load(rows, epoch)`` gives `Arrays`, or a tuple as
+            for `Arrays.of`. It is called from several threads, and its result follows from the
+            arguments alone: whatever is random in it is a function of the epoch and the row, so
+            that neither the number of workers nor chance matter. Epoch 0 is a plain look, with
+            nothing random, for validation and prediction.
+        target: (n, …) the targets of all rows; None if they are not in memory either.
+        weights: (n,) how much each row counts, if not all the same.
+        workers: threads; one for each processor, but 8 at most, by default.
+        rows: how many there are, where no target says it.
+        whole: the trainer leaves out of an epoch the rows that fill no whole batch; in another
+            epoch it is other ones. That saves a program for batches of another size.
+
+    Attributes:
+        waited: seconds in which the training had to wait for a batch.
+
+    Example:
+        >>> import numpy as np
+        >>> squares = Stream(lambda rows, epoch: (rows[:, None] ** 2, rows), np.arange(5))
+        >>> [batch.inputs[:, 0].tolist() for batch in squares.batches(np.array([4, 3, 0]), 2)]
+        [[16, 9], [0]]
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Array, int], Any],
+        target: Any = None,
+        *,
+        weights: Any = None,
+        workers: int | None = None,
+        rows: int = 0,
+        whole: bool = False,
+    ) -> None:
+        self._load = load
+        self.target: Array | None = None if target is None else np.asarray(target)
+        self._rows = rows if self.target is None else len(self.target)
+        self.weights: Array | None = None if weights is None else np.asarray(weights)
+        self.workers = workers or min(os.cpu_count() or 1, 8)
+        self.whole = whole
+        self.waited = 0.0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def take(self, rows: Any) -> Stream:
+        """These rows, in this order."""
+        picked = np.asarray(rows, dtype=np.int64)
+        return Stream(
+            lambda inner, epoch: self._load(picked[inner], epoch),
+            None if self.target is None else self.target[picked],
+            weights=None if self.weights is None else self.weights[picked],
+            workers=self.workers,
+            rows=len(picked),
+            whole=self.whole,
+        )
+
+    def read(self, rows: Any, epoch: int = 0) -> Arrays:
+        """The examples of these rows, at once and in this thread."""
+        return Arrays.of(self._load(np.asarray(rows, dtype=np.int64), epoch))
+
+    def batches(self, order: Any, size: int, epoch: int = 0) -> Iterator[Arrays]:
+        """The examples of these rows in this order, in batches; the last one perhaps shorter.
+
+        Args:
+            order: (n,) numbers of rows.
+            size: rows in a batch.
+            epoch: what is random in the examples follows from it; 0 for nothing random.
+        """
+        rows = np.asarray(order, dtype=np.int64)
+        parts = (rows[start : start + size] for start in range(0, len(rows), size))
+        yield from self.each(parts, epoch)
+
+    def each(self, batches: Iterable[Array], epoch: int = 0) -> Iterator[Arrays]:
+        """The examples of each batch of row numbers, made ahead."""
+        numbers = iter(batches)
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="chainrule-stream")
+        made: deque[Future[Arrays]] = deque()
+
+        def ask() -> None:
+            for rows in numbers:
+                made.append(pool.submit(self.read, rows, epoch))
+                return
+
+        try:
+            for _ in range(_AHEAD * self.workers):
+                ask()
+            while made:
+                begun = time.perf_counter()
+                batch = made.popleft().result()
+                self.waited += time.perf_counter() - begun
+                ask()
+                yield batch
+        finally:
+            pool.shutdown(cancel_futures=True)

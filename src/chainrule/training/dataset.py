@@ -1,0 +1,123 @@
+"""Examples as arrays: inputs, targets and weights with one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..engine import pytree
+from ..engine.tensor import as_tensor
+from ..errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+
+class Arrays:
+    """Examples in memory.
+
+    Args:
+        inputs: one array, or a list, tuple or dict of arrays; the first axis counts the rows.
+        target: an array with as many rows, or None.
+        weights: (rows,) how much each row counts in the loss, or None.
+
+    Raises:
+        DataError: the numbers of rows differ, or there are none.
+
+    Example:
+        >>> import numpy as np
+        >>> data = Arrays(np.zeros((10, 3)), np.arange(10))
+        >>> len(data), data.take([1, 2]).target.tolist()
+        (10, [1, 2])
+    """
+
+    def __init__(self, inputs: Any, target: Any = None, weights: Any = None) -> None:
+        self.inputs = pytree.map_leaves(_as_array, _numbers(inputs))
+        self.target = None if target is None else _as_array(target)
+        self.weights = None if weights is None else _as_array(weights)
+        parts = {"inputs": self.inputs, "target": self.target, "weights": self.weights}
+        counts = {
+            name: [leaf.shape[0] if leaf.ndim else -1 for leaf in pytree.flatten(part)[0]]
+            for name, part in parts.items()
+        }
+        sizes = {size for found in counts.values() for size in found}
+        if len(sizes) != 1 or -1 in sizes:
+            raise DataError(
+                "Inputs, targets and weights need the same number of rows.",
+                found=", ".join(f"{name}: {found}" for name, found in counts.items() if found),
+            )
+        self._rows = sizes.pop()
+
+    @staticmethod
+    def of(data: Any) -> Arrays:
+        """The examples in ``(inputs, target)`` or ``(inputs, target, weights)``."""
+        if isinstance(data, Arrays):
+            return data
+        if isinstance(data, tuple) and 2 <= len(data) <= 3:
+            return Arrays(*data)
+        raise DataError(
+            "This is not a set of examples.",
+            expected="(inputs, target) or (inputs, target, weights)",
+            found=type(data).__name__,
+        )
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def take(self, rows: Any) -> Arrays:
+        """These rows, in this order."""
+        picked = np.asarray(rows, dtype=np.int64)
+        return Arrays(
+            pytree.map_leaves(lambda leaf: leaf[picked], self.inputs),
+            None if self.target is None else self.target[picked],
+            None if self.weights is None else self.weights[picked],
+        )
+
+    def batches(self, size: int) -> Iterator[Arrays]:
+        """Consecutive batches, the last one perhaps shorter."""
+        for start in range(0, len(self), size):
+            yield self.take(np.arange(start, min(start + size, len(self))))
+
+
+def filled_up(data: Arrays, order: Array, size: int) -> Arrays:
+    """Batches with rows of no weight behind their own.
+
+    Args:
+        data: the examples.
+        order: (batches, rows) whole numbers: the rows of each batch.
+        size: how many each is to have.
+
+    Returns:
+        (batches · size) rows, the filling a copy of the batch's first.
+
+    Example:
+        >>> import numpy as np
+        >>> filled_up(Arrays(np.arange(3), np.arange(3)), np.array([[2, 1]]), 4).weights.tolist()
+        [1.0, 1.0, 0.0, 0.0]
+    """
+    batches, rows = order.shape
+    full = np.concatenate([order, np.repeat(order[:, :1], size - rows, axis=1)], axis=1)
+    taken = data.take(full.reshape(-1))
+    weights = np.ones(len(taken), np.float32) if taken.weights is None else taken.weights
+    weights.reshape(batches, size, -1)[:, rows:] = 0
+    return Arrays(taken.inputs, taken.target, weights)
+
+
+def _numbers(inputs: Any) -> Any:
+    """Nested lists of plain numbers are one array, of float32 if they have fractions."""
+    leaves = pytree.flatten(inputs)[0] if isinstance(inputs, list) else []
+    if leaves and all(isinstance(leaf, (int, float)) for leaf in leaves):
+        return as_tensor(inputs).numpy()
+    return inputs
+
+
+def _as_array(leaf: Any) -> Array:
+    array = np.asarray(leaf)
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            "Examples are made of numbers.",
+            found=f"an array of {array.dtype}",
+            hint="Text and dates in tables: use `chainrule train`, or cr.data.infer_schema.",
+        )
+    return array

@@ -1,0 +1,107 @@
+"""Examples on the disk, one record a row, to be learned from as a stream."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .data_loader import Stream
+from .dataset import Arrays
+
+Array = np.ndarray[Any, Any]
+
+_TARGET, _WEIGHTS = "(target)", "(weights)"
+
+
+class Spool:
+    """A file of examples that grows part by part; it goes away with this object.
+
+    All arrays of a row lie side by side, so that a row is read at once. Whole numbers of 64 bits
+    take 32 on the disk.
+
+    Args:
+        folder: where the file lies; the one for temporary files by default.
+
+    Example:
+        >>> spool = Spool()
+        >>> for start in (0, 3):
+        ...     x = np.arange(start, start + 3.0)
+        ...     spool.append({"x": x[:, None]}, 2 * x)
+        >>> len(spool), spool.read(np.array([4, 1])).target.tolist()
+        (6, [8.0, 2.0])
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._folder = folder or tempfile.gettempdir()
+        # It has no name in the folder, so that nothing is left of it, whatever ends the program.
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as this
+        weakref.finalize(self, self._file.close)
+        self._types: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        self._record = np.dtype([])
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def bytes(self) -> int:
+        """The size on the disk."""
+        return self._rows * self._record.itemsize
+
+    def append(self, inputs: dict[str, Array], target: Array, weights: Array | None = None) -> None:
+        """Write further rows; all parts have the same arrays of the same types.
+
+        Raises:
+            DataError: the disk is full.
+        """
+        parts = {**inputs, _TARGET: target}
+        if weights is not None:
+            parts[_WEIGHTS] = weights
+        if not self._types:
+            self._types = {name: (a.dtype, a.shape[1:]) for name, a in parts.items()}
+            fields = [(name, _stored(kind), shape) for name, (kind, shape) in self._types.items()]
+            self._record = np.dtype(fields)
+        records = np.empty(len(target), self._record)
+        for name, array in parts.items():
+            records[name] = array
+        try:
+            self._file.write(records.tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise DataError(
+                "The rows cannot be kept on the disk while they are learned from.",
+                where=self._folder,
+                expected=f"room for {len(records):,} more rows of {self._record.itemsize:,} bytes",
+                found=error.strerror or str(error),
+                hint="Free some space, or name another folder with TMPDIR=….",
+            ) from None
+        self._rows += len(target)
+
+    def read(self, rows: Array) -> Arrays:
+        """Some rows, in this order."""
+        # Not by a mapping: the system would count the pages around each row as memory in use.
+        descriptor, size = self._file.fileno(), self._record.itemsize
+        if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+            data = os.pread(descriptor, size * len(rows), int(rows[0]) * size)
+        else:
+            data = b"".join([os.pread(descriptor, size, place) for place in (rows * size).tolist()])
+        records = np.frombuffer(data, self._record)
+        found = {
+            name: np.ascontiguousarray(records[name]).astype(kind, copy=False)
+            for name, (kind, _) in self._types.items()
+        }
+        target, weights = found.pop(_TARGET), found.pop(_WEIGHTS, None)
+        return Arrays(found, target, weights)
+
+    def stream(self, workers: int | None = None) -> Stream:
+        """The rows as examples for a `Trainer`."""
+        return Stream(lambda rows, epoch: self.read(rows), rows=self._rows, workers=workers)
+
+
+def _stored(kind: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.int32) if kind == np.int64 else kind

@@ -1,0 +1,62 @@
+"""In which order the rows are learned from: a function of a key only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..engine.ops.random import fold_in, permutation
+from ..engine.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+#: So many rows are mixed at once; more of them in blocks, so that rows on a disk are read in runs
+#: and the order itself takes no memory.
+_AT_ONCE = 2**20
+_BLOCK = 2**14
+
+
+def batches_in_order(rows: int, size: int, key: Tensor | None) -> Iterator[Array]:
+    """The numbers of the rows of each batch; the last one is perhaps shorter.
+
+    Up to a million rows are permuted as a whole. Of more, blocks of 16,384 rows are permuted, and
+    the rows of each 64 blocks that follow each other are mixed.
+
+    Args:
+        rows: how many there are.
+        size: rows in a batch.
+        key: random key, or None for the rows one after another.
+
+    Example:
+        >>> from chainrule.ops.random import key
+        >>> [batch.tolist() for batch in batches_in_order(5, 2, None)]
+        [[0, 1], [2, 3], [4]]
+        >>> sorted(row for batch in batches_in_order(5, 2, key(0)) for row in batch.tolist())
+        [0, 1, 2, 3, 4]
+    """
+    rest = np.empty(0, np.int64)
+    for part in _parts(rows, key):
+        part = np.concatenate([rest, part]) if len(rest) else part
+        whole = len(part) - len(part) % size
+        yield from part[:whole].reshape(-1, size)
+        rest = part[whole:]
+    if len(rest):
+        yield rest
+
+
+def _parts(rows: int, key: Tensor | None) -> Iterator[Array]:
+    if key is None:
+        for start in range(0, rows, _AT_ONCE):
+            yield np.arange(start, min(start + _AT_ONCE, rows))
+    elif rows <= _AT_ONCE:
+        yield permutation(key, rows).numpy()
+    else:
+        blocks = permutation(fold_in(key, -1), -(-rows // _BLOCK)).numpy()
+        together = _AT_ONCE // _BLOCK
+        for number, start in enumerate(range(0, len(blocks), together)):
+            first = blocks[start : start + together] * _BLOCK
+            part = (first[:, None] + np.arange(_BLOCK)).reshape(-1)
+            part = part[part < rows]
+            yield part[permutation(fold_in(key, number), len(part)).numpy()]

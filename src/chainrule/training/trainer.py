@@ -1,0 +1,514 @@
+"""The training loop: epochs of steps, validation, early stopping, the best weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import metrics as metric_functions
+from ..data.split import split_indices
+from ..engine import pytree
+from ..engine.compile import Compiled
+from ..engine.ops import sigmoid, softmax
+from ..engine.ops.random import fold_in, key, permutation
+from ..engine.tensor import Tensor
+from ..errors import ConfigError
+from ..losses import LOSSES
+from ..metrics import METRICS
+from ..nn import Module
+from ..optim import EMA, OPTIMIZERS, Optimizer
+from .callbacks import Callback
+from .data_loader import Stream
+from .dataset import Arrays, filled_up
+from .history import History
+from .progress import progress_display
+from .sampler import batches_in_order
+from .step import Step, filled_size, takes_weights
+
+Array = np.ndarray[Any, Any]
+Examples = Arrays | Stream
+
+#: What turns the output of the network into a prediction, by the loss that it is trained with.
+_OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "cross_entropy": softmax,
+    "binary_cross_entropy": sigmoid,
+}
+#: Rows that are evaluated at once; small enough for the cache, large enough to be quick.
+_CHUNK = 2048
+_CHUNK_NUMBERS = 2**20
+#: Steps that are run in one go take about so long: short enough for a live display.
+_CHUNK_SECONDS = 0.1
+
+
+class Trainer:
+    """Trains a model on examples.
+
+    Args:
+        model: the network; its output goes into the loss.
+        loss: a name from `chainrule.losses.LOSSES`, or a function of prediction and target that
+            returns one number. One that takes ``sample_weights``, too, is the mean Σ w·l / Σ w of
+            the rows: batches of odd sizes are then filled up with rows of no weight, rather than
+            compiled for each size, if the network keeps rows apart.
+        optimizer: an optimizer of the model's parameters, or a name from
+            `chainrule.optim.OPTIMIZERS` with its defaults.
+        lr: the learning rate or schedule, if the optimizer is given by name.
+        metrics: names from `chainrule.metrics.METRICS`, computed on validation data.
+        output: turns the network's output into predictions; softmax or sigmoid for the
+            cross-entropies, otherwise nothing.
+        average: the decay of an exponential moving average of the weights (EMA), which is then
+            validated and kept in place of the last weights.
+        seed: order of the rows, dropout and the split follow from it, to the bit.
+        callbacks: called at the moments that `Callback` names.
+        progress: a live line on a terminal, one line an epoch elsewhere; False for nothing.
+        backend: what runs the network: "c" compiles it to native code, "numpy" needs no compiler,
+            "auto" takes native code where it can.
+
+    Example:
+        >>> import chainrule as cr, numpy as np
+        >>> x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(-1, 1)
+        >>> layers = cr.nn.Linear(1, 16), cr.nn.Tanh(), cr.nn.Linear(16, 1)
+        >>> model = cr.nn.Sequential(*layers).initialize(seed=0)
+        >>> trainer = cr.Trainer(model, "mse", "adam", lr=0.01, progress=False)
+        >>> history = trainer.fit((x, x**2), epochs=200, batch_size=16)
+        >>> history["loss"][-1] < 0.003
+        True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: str | Callable[..., Tensor],
+        optimizer: str | Optimizer = "adamw",
+        *,
+        lr: Any = None,
+        metrics: Sequence[str] = (),
+        output: Callable[[Tensor], Tensor] | None = None,
+        average: float | None = None,
+        seed: int = 0,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = True,
+        backend: str = "auto",
+    ) -> None:
+        self.model = model
+        self.loss = _by_name(loss, LOSSES, "loss") if isinstance(loss, str) else loss
+        self.output = output or (_OUTPUTS.get(loss) if isinstance(loss, str) else None)
+        self.optimizer = _optimizer(optimizer, model, lr)
+        self.metrics = {name: _by_name(name, METRICS, "metric") for name in metrics}
+        self.average = None if average is None else EMA(model, decay=average)
+        self.seed = seed
+        self.callbacks = list(callbacks)
+        self.progress = progress
+        self.backend = backend
+        self.history = History()
+        self.epoch = 0
+        self._steps: dict[int, Step] = {}
+        self._first_step = 0
+        self._steps_at_once = 1
+        self._predict = Compiled(self._output_of, backend)
+        self._error = Compiled(self._error_of, backend)
+        self._stop_reason: str | None = None
+        self._best: dict[str, Array] | None = None
+        self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
+
+    # ---- fit -----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        validation: Any = None,
+        epochs: int = 100,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        accumulate: int = 1,
+        patience: int | None = None,
+        monitor: str = "val_loss",
+        validate_every: int = 1,
+    ) -> History:
+        """Train, and leave the model with its best weights.
+
+        Args:
+            data: ``(inputs, target)`` or ``(inputs, target, weights)``, or a `Stream`.
+            validation: the same, or the fraction of the data to hold out.
+            epochs: how often to go through the data.
+            batch_size: rows in a step; None takes all of them (batch gradient descent), 1 is
+                stochastic gradient descent.
+            shuffle: another order in each epoch, a function of the seed and the epoch.
+            accumulate: batches whose averaged gradients make one update.
+            patience: stop after this many validations without a better ``monitor``.
+            monitor: the number in the history that decides which weights are the best.
+            validate_every: epochs from one validation to the next; the last one is validated.
+
+        Returns:
+            The history, over all calls of `fit`.
+
+        Raises:
+            TrainingError: the loss is not finite; the model then has its best weights so far.
+        """
+        train, held_out = self._split(_examples(data), validation)
+        size = len(train) if batch_size is None else min(batch_size, len(train))
+        if min(size, epochs, accumulate, validate_every) < 1:
+            raise ConfigError("Training needs positive numbers.", found=f"batch_size={batch_size}, "
+                              f"epochs={epochs}, accumulate={accumulate}")  # fmt: skip
+        self._stop_reason, self._best, self.history.interrupted = None, None, False
+        self._fitting = True
+        listeners = [*self.callbacks, *progress_display(self.progress)]
+        for listener in listeners:
+            listener.on_start(self, epochs, -(-len(train) // size))
+        try:
+            waited = 0
+            self._prepare(train, held_out, size, accumulate)
+            for number in range(1, epochs + 1):
+                due = held_out is not None and (number % validate_every == 0 or number == epochs)
+                judges = held_out if due else None
+                record = self._epoch(train, judges, size, shuffle, accumulate, listeners)
+                if judges is not None:
+                    waited = 0 if self._is_best(record, monitor) else waited + 1
+                for listener in listeners:
+                    listener.on_epoch_end(self, record)
+                if patience is not None and waited >= patience:
+                    self.stop(f"no better {monitor} in {patience} validations")
+                if self._stop_reason:
+                    break
+        except KeyboardInterrupt:
+            self.history.interrupted = True
+        finally:
+            self._fitting = False
+            self._restore_best()
+            for listener in listeners:
+                listener.on_end(self)
+        return self.history
+
+    def partial_fit(
+        self,
+        data: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        lr: float | None = None,
+    ) -> History:
+        """Go on learning from new rows, without the old ones (online learning).
+
+        Weights, running statistics and the optimizer's state go on from where they are; no rows
+        are held out, and the last weights are kept. Averaged weights begin anew from the present
+        ones, so that few rows are not lost in the average.
+
+        Args:
+            data: ``(inputs, target)`` or ``(inputs, target, weights)``.
+            epochs: how often to go through these rows.
+            batch_size: rows in a step; None takes all of them.
+            shuffle: another order in each epoch.
+            lr: the learning rate from now on; without it the schedule goes on, which may have come
+                to its end.
+
+        Returns:
+            The history, over all calls of `fit` and `partial_fit`.
+
+        Example:
+            >>> import chainrule as cr, numpy as np
+            >>> model = cr.nn.Linear(1, 1).initialize(seed=0)
+            >>> trainer = cr.Trainer(model, "mse", "sgd", lr=0.2, progress=False)
+            >>> x = np.linspace(-1, 1, 16, dtype=np.float32).reshape(-1, 1)
+            >>> for day in range(20):
+            ...     history = trainer.partial_fit((x, 3 * x), batch_size=4)
+            >>> len(history), round(model.weight.item(), 2)
+            (20, 3.0)
+        """
+        if lr is not None:
+            self.optimizer.set_rate(lr)
+            self._first_step = self._steps_done
+            self._steps.clear()  # their programs hold the old schedule
+        if self.average is not None:
+            self.average.restart()
+        return self.fit(data, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
+
+    def stop(self, reason: str) -> None:
+        """End the training after the current epoch."""
+        self._stop_reason = reason
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the training ended before its last epoch, if it did."""
+        return "interrupted" if self.history.interrupted else self._stop_reason
+
+    def _split(self, data: Examples, validation: Any) -> tuple[Examples, Examples | None]:
+        if not isinstance(validation, (int, float)) or validation is None:
+            return data, None if validation is None else _examples(validation)
+        classes = (
+            data.target if data.target is not None and data.target.dtype.kind in "biu" else None
+        )
+        kept, held_out = split_indices(
+            len(data), [1 - validation, validation], self.seed, stratify=classes
+        )
+        return data.take(kept), data.take(held_out)
+
+    def _epoch(
+        self,
+        train: Examples,
+        held_out: Examples | None,
+        size: int,
+        shuffle: bool,
+        accumulate: int,
+        listeners: list[Callback],
+    ) -> dict[str, float]:
+        start = time.perf_counter()
+        waited = train.waited if isinstance(train, Stream) else 0.0
+        step = self._step(accumulate)
+        total = weight = norm = 0.0
+        number = 0
+        for part, batches in self._parts(train, size, shuffle):
+            losses, norms = step.run(part, batches)
+            rows = _weights(part, batches)
+            total += float(losses @ rows)
+            weight += float(rows.sum())
+            norm = float(norms[-1])
+            for loss in losses:
+                number += 1
+                for listener in listeners:
+                    listener.on_step_end(self, number, float(loss))
+        seconds = time.perf_counter() - start
+        self.epoch += 1
+        record = {
+            "epoch": self.epoch,
+            "loss": total / weight,
+            "rate": float(self.optimizer.rate.numpy()),
+            "gradient_norm": norm,
+        }
+        if isinstance(train, Stream):
+            record["waited"] = (train.waited - waited) / seconds
+        if held_out is not None:
+            record |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
+            self.optimizer.observe(record["val_loss"])
+        record["seconds"] = time.perf_counter() - start
+        self.history.records.append(record)
+        return record
+
+    def _prepare(
+        self, train: Examples, held_out: Examples | None, size: int, accumulate: int
+    ) -> None:
+        """Have programs built in the background while that of the first steps is built."""
+        if isinstance(train, Arrays) and len(train) % size and accumulate == 1:
+            self._step(accumulate).prepare(train.take(np.arange(len(train) % size)), size)
+        if isinstance(held_out, Arrays):
+            most = _rows_at_once(held_out)
+            size = 0
+            for rows in dict.fromkeys((min(len(held_out), most), len(held_out) % most)):
+                if rows:
+                    part = self._judged(held_out.take(np.arange(rows)), size)
+                    size = size or len(part)
+                    self._error.prepare(part.inputs, part.target, part.weights)
+
+    def _step(self, accumulate: int) -> Step:
+        if accumulate not in self._steps:
+            self._steps[accumulate] = Step(
+                self.model,
+                self.loss,
+                self.optimizer,
+                self.seed,
+                self.average,
+                accumulate,
+                self.backend,
+            )
+            self._steps[accumulate].number = self._first_step
+        return self._steps[accumulate]
+
+    def _parts(self, data: Examples, size: int, shuffle: bool) -> Iterator[tuple[Arrays, Array]]:
+        """The examples of an epoch: in memory, and which of their rows make up each batch.
+
+        Their order is a function of the seed and the epoch only.
+        """
+        draw = fold_in(key(self.seed), -1 - self.epoch) if shuffle else None
+        if isinstance(data, Arrays):
+            order = np.arange(len(data)) if draw is None else permutation(draw, len(data)).numpy()
+            for batches in self._chunks(order, size):
+                yield data, batches
+        else:
+            numbers = batches_in_order(len(data), size, draw)
+            if data.whole:
+                numbers = (rows for rows in numbers if len(rows) == size)
+            for batch in data.each(numbers, self.epoch + 1):
+                yield batch, np.arange(len(batch))[None]
+
+    def _chunks(self, order: Array, size: int) -> Iterator[Array]:
+        """The rows in groups of batches: (steps, size), a shorter batch by itself.
+
+        A group takes about a tenth of a second, so that small networks need not come back to
+        Python after each step.
+        """
+        rows = len(order)
+        batches = order[: rows - rows % size].reshape(-1, size)
+        done = 0
+        while done < len(batches):
+            begun = time.perf_counter()
+            yield batches[done : done + self._steps_at_once]
+            done += self._steps_at_once
+            if time.perf_counter() - begun < _CHUNK_SECONDS / 2:
+                self._steps_at_once *= 2
+            elif time.perf_counter() - begun > _CHUNK_SECONDS:
+                self._steps_at_once = max(self._steps_at_once // 2, 1)
+        if rows % size:
+            yield order[rows - rows % size :][None]
+
+    def _is_best(self, record: dict[str, float], monitor: str) -> bool:
+        if monitor not in record:
+            raise ConfigError(f"Nothing named {monitor!r} is recorded.",
+                              expected=", ".join(record))  # fmt: skip
+        metric = METRICS.get(monitor.removeprefix("val_"))
+        sign = -1.0 if metric is not None and metric.higher_is_better else 1.0
+        best = self.history.best if self._best is not None else None
+        better = best is None or sign * record[monitor] < sign * best[monitor]
+        if better:
+            self.history.best = record
+            self._best = self._weights()
+        return better
+
+    def _weights(self) -> dict[str, Array]:
+        if self.average is None:
+            return self.model.state()
+        with self.average.applied():
+            return self.model.state()
+
+    def _restore_best(self) -> None:
+        if self._best is not None:
+            self.model.load_state(self._best)
+        elif self.average is not None and self.epoch:
+            self.model.load_state(self._weights())
+
+    # ---- state ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Array]:
+        """All that a training needs to go on besides the model: arrays by name.
+
+        The optimizer's state (``optimizer.``), the numbers of the epoch and of the step.
+        """
+        kept = {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
+        counts = {"epoch": np.asarray(self.epoch), "step": np.asarray(self._steps_done)}
+        return kept | counts
+
+    @property
+    def _steps_done(self) -> int:
+        return max((step.number for step in self._steps.values()), default=self._first_step)
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; give the model its own state before.
+
+        Raises:
+            ConfigError: it belongs to another optimizer or network. Nothing is changed then.
+        """
+        start = "optimizer."
+        kept = {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}
+        self.optimizer.load_state(kept)
+        self.epoch, self._first_step = int(state["epoch"]), int(state["step"])
+        self._steps.clear()
+
+    # ---- use -----------------------------------------------------------------------------------
+
+    def _output_of(self, inputs: Any) -> Tensor:
+        result: Tensor = self.model(inputs)
+        return result if self.output is None else self.output(result)
+
+    def _error_of(self, inputs: Any, target: Any, weights: Any) -> Tensor:
+        options = {} if weights is None else {"sample_weights": weights}
+        return self.loss(self.model(inputs), target, **options)
+
+    @property
+    def source(self) -> str:
+        """The program of the training step: C, or the graph where NumPy runs it."""
+        if not self._steps:
+            raise ConfigError("There is no program yet.", hint="Call fit first.")
+        return next(iter(self._steps.values())).source
+
+    def predict(self, inputs: Any) -> Array:
+        """Predictions for any number of rows, or a `Stream`; probabilities for cross-entropies."""
+        examples = inputs if isinstance(inputs, Stream) else Arrays(inputs)
+        if not len(examples):
+            return self._output_of(inputs).numpy()
+        predicted: list[Array] = []
+        for part in _in_parts(examples):
+            predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
+        return np.concatenate(predicted)
+
+    def _predicted(self, part: Arrays, size: int) -> Array:
+        """Predictions for a part of the examples; the parts before it had ``size`` rows, or 0."""
+        # Few sizes need a program of their own.
+        whole = part.take(np.arange(filled_size(len(part), size)) % len(part))
+        return self._predict(whole.inputs).numpy()[: len(part)]
+
+    def _judged(self, part: Arrays, size: int) -> Arrays:
+        """What the loss of a part is computed from, as `_predicted` has it for predictions."""
+        size = filled_size(len(part), size)
+        if size == len(part) or not takes_weights(self.loss):
+            return part
+        return filled_up(part, np.arange(len(part))[None], size)
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """Loss and metrics on examples; with averaged weights, if they are kept."""
+        examples = _examples(data)
+        if self.average is None or not self._fitting:
+            return self._evaluate(examples)
+        with self.average.applied():
+            return self._evaluate(examples)
+
+    def _evaluate(self, examples: Examples) -> dict[str, float]:
+        total = weight = 0.0
+        size = 0
+        predicted: list[Array] = []
+        for part in _in_parts(examples):
+            rows = len(part) if part.weights is None else float(part.weights.sum())
+            whole = self._judged(part, size)
+            size = size or len(whole)
+            loss = self._error(whole.inputs, whole.target, whole.weights).item()
+            total, weight = total + loss * rows, weight + rows
+            if self.metrics:
+                predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
+        results = {"loss": total / weight}
+        for name in self.metrics:
+            together = np.concatenate(predicted)
+            results[name] = metric_functions.compute(name, examples.target, together)
+        return results
+
+
+def _examples(data: Any) -> Examples:
+    return data if isinstance(data, Stream) else Arrays.of(data)
+
+
+def _in_parts(examples: Examples) -> Iterator[Arrays]:
+    """Parts that are evaluated at once; fewer rows where a row has many numbers."""
+    if isinstance(examples, Arrays):
+        yield from examples.batches(_rows_at_once(examples))
+    else:
+        size = _rows_at_once(examples.read([0]))
+        yield from examples.batches(np.arange(len(examples)), size)
+
+
+def _rows_at_once(examples: Arrays) -> int:
+    numbers = sum(leaf.size for leaf in pytree.flatten(examples.inputs)[0]) // len(examples)
+    return 1 << (max(min(_CHUNK, _CHUNK_NUMBERS // max(numbers, 1)), 1).bit_length() - 1)
+
+
+def _by_name(name: str, known: Any, what: str) -> Any:
+    if name not in known:
+        raise ConfigError(f"Unknown {what} {name!r}.", expected=", ".join(sorted(known)))
+    return known[name]
+
+
+def _weights(data: Arrays, batches: Array) -> Array:
+    """What each batch counts for in the mean loss of an epoch: its rows, or their weights."""
+    if data.weights is None:
+        return np.full(len(batches), float(batches.shape[1]))
+    weights = data.weights.reshape(len(data), -1).sum(axis=1, dtype=float)
+    return np.asarray(weights[batches].sum(axis=1))
+
+
+def _optimizer(optimizer: str | Optimizer, model: Module, lr: Any) -> Optimizer:
+    if isinstance(optimizer, str):
+        options = {} if lr is None else {"lr": lr}
+        made: Optimizer = _by_name(optimizer, OPTIMIZERS, "optimizer")(model, **options)
+        return made
+    if lr is not None:
+        raise ConfigError("The optimizer has its learning rate already.", found=f"lr={lr}")
+    return optimizer

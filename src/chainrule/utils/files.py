@@ -1,0 +1,97 @@
+"""Files written so that nothing is lost, and read so that nothing surprises."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from ..errors import ChainruleError
+
+#: What a model is called in the folder of its run.
+MODEL = "model.safetensors"
+#: The state of the optimizer beside it, for `chainrule update`; a run is whole without it.
+TRAINING = "training.safetensors"
+
+_REASONS = {
+    errno.ENOSPC: ("There is no space left on the disk.", "Free some space, or save elsewhere."),
+    errno.EDQUOT: ("Your disk quota is used up.", "Free some space, or save elsewhere."),
+    errno.EACCES: ("The folder cannot be written to.", "Save to a folder of your own."),
+    errno.EPERM: ("The folder cannot be written to.", "Save to a folder of your own."),
+    errno.EROFS: ("The folder cannot be written to.", "Save to a folder of your own."),
+    errno.ENOENT: ("There is no such folder.", "Make the folder first."),
+    errno.ENOTDIR: ("There is no such folder.", "A part of the path is a file."),
+    errno.ENAMETOOLONG: ("The name of the file is too long.", "Choose a shorter name."),
+}
+
+
+def model_in(path: str | os.PathLike[str]) -> Path:
+    """The model of a run folder, or the file itself if it is no folder.
+
+    Example:
+        >>> model_in("prices.safetensors").name
+        'prices.safetensors'
+    """
+    found = Path(path)
+    return found / MODEL if found.is_dir() else found
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that at any moment there is the old content or the new one, whole.
+
+    The data go to a file beside it, to the disk, and only then get the name. After an error or an
+    interrupt the old file is as it was, and nothing else is left.
+
+    Raises:
+        ChainruleError: it cannot be written: no space, no folder, no permission.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "model"
+        >>> write_atomically(path, b"abc")
+        >>> path.read_bytes()
+        b'abc'
+    """
+    target = os.path.realpath(path)  # a link stays a link
+    temporary = os.path.join(os.path.dirname(target), f".chainrule-{secrets.token_hex(8)}.tmp")
+    try:
+        if os.path.lexists(target) and not stat.S_ISREG(os.stat(target).st_mode):
+            kind = "a folder" if os.path.isdir(target) else "a device, pipe or the like"
+            raise ChainruleError(f"This is {kind}, not a file.", where=os.fspath(path),
+                                 hint="Name a file.")  # fmt: skip
+        try:
+            _write(temporary, data)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(os.path.dirname(target))
+    except OSError as error:
+        what, hint = _REASONS.get(error.errno or 0, ("The file cannot be written.", None))
+        raise ChainruleError(
+            what, where=os.fspath(path), found=error.strerror or str(error), hint=hint
+        ) from error
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: str) -> None:
+    """Bring the new name to the disk, where the file system can do that."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

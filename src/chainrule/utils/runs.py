@@ -1,0 +1,296 @@
+"""Run folders: one folder a training, with the model and what was recorded about it.
+
+A run folder holds ``model.safetensors`` and ``run.json``, and ``training.safetensors`` where the
+training can be gone on with. They are written beside their places and renamed when all are whole,
+so that neither a full disk nor an interruption leaves half a run or harms an older one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import math
+import platform
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import ChainruleError, ConfigError, DataError
+from .files import MODEL, TRAINING, write_atomically
+
+RECORD = "run.json"
+_FORMAT, _VERSION = "chainrule.run", 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that is over.
+
+    Attributes:
+        folder: where it is.
+        record: the content of ``run.json``: ``created``, ``data``, ``target``, ``options``,
+            ``report``, ``history``, ``versions``.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that were given."""
+        return _mapping(self.record.get("options"))
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What was measured: ``metrics``, ``baselines``, ``rows``, ``seconds`` and so on."""
+        return _mapping(self.record.get("report"))
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The metrics of the held-out part, the most telling first."""
+        return _mapping(self.report.get("metrics"))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Anybody may have edited the record: what is no mapping counts as empty."""
+    return value if isinstance(value, dict) else {}
+
+
+# ---------------------------------------------------------------- before a training
+
+
+def default_folder(source: str, root: Path = Path("runs")) -> Path:
+    """A free folder for a training on this data: ``runs/<data>-<date>-<n>``.
+
+    Example:
+        >>> default_folder("data/house prices.csv.gz", Path("my runs")).as_posix()
+        'my runs/house-prices-...-1'
+    """
+    stem = Path(source).name.split(".")[0] if source != "-" else "stdin"
+    stem = re.sub(r"[^\w-]+", "-", stem).strip("-") or "data"
+    start = f"{stem}-{datetime.date.today():%Y-%m-%d}"
+    number = 1
+    while (root / f"{start}-{number}").exists():
+        number += 1
+    return root / f"{start}-{number}"
+
+
+@contextmanager
+def reserved(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Make sure, before a long training, that its run can be written to this folder.
+
+    Folders that were made for it are removed again if nothing has been written in the end.
+
+    Args:
+        folder: made if it does not exist.
+        replace: allow that the folder holds a run already.
+
+    Raises:
+        ConfigError: the folder holds a run, or cannot be made or written to.
+    """
+    if not replace and (found := [name for name in (MODEL, RECORD) if (folder / name).exists()]):
+        raise ConfigError(
+            "The folder already holds a run.",
+            where=str(folder),
+            expected="a new or empty folder",
+            found=" and ".join(found),
+            hint="name another folder with --out, or replace the run with --force",
+        )
+    made: list[Path] = []
+    try:
+        with _explained(folder):
+            _make(folder, made)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"chainrule")
+        yield folder
+    finally:
+        for part in reversed(made):
+            with suppress(OSError):
+                part.rmdir()  # only does so if it is empty
+
+
+def _make(folder: Path, made: list[Path]) -> None:
+    for part in reversed([folder, *folder.parents]):
+        if not part.is_dir():
+            if part.exists():
+                raise NotADirectoryError(f"{part} is a file, not a folder")
+            part.mkdir()
+            made.append(part)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What the system says about a folder, as an error that names it."""
+    try:
+        yield
+    except (ChainruleError, OSError, ValueError) as error:  # ValueError: a null byte in the path
+        found = str(getattr(error, "found", None) or getattr(error, "strerror", None) or error)
+        raise ConfigError(
+            "The run cannot be written.",
+            where=str(folder),
+            expected="a folder that can be written to, and space on its disk",
+            found=found,
+            hint="name another folder with --out",
+        ) from error
+
+
+# ---------------------------------------------------------------- after a training
+
+
+def write_run(
+    folder: Path,
+    save: Callable[[Path], object],
+    record: Mapping[str, Any],
+    save_training: Callable[[Path], object] | None = None,
+) -> Run:
+    """Write the model and the record of a training, all or nothing.
+
+    Args:
+        folder: made if it does not exist; a run that it holds is replaced.
+        save: writes the model to the path that it is given.
+        record: JSON data; the time and the versions of the programs are added.
+        save_training: writes the state of the optimizer to the path that it is given.
+
+    Raises:
+        ConfigError: the folder cannot be written to, or the disk is full.
+    """
+    content = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        **json_data(record),
+        "versions": _versions(),
+    }
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
+            model, described = Path(unfinished, MODEL), Path(unfinished, RECORD)
+            training = Path(unfinished, TRAINING)
+            save(model)
+            write_atomically(described, text.encode())
+            if save_training is None:  # that of a replaced run is of another model
+                (folder / TRAINING).unlink(missing_ok=True)
+            else:
+                save_training(training)
+                training.replace(folder / TRAINING)
+            for path in (model, described):
+                path.replace(folder / path.name)
+    return Run(folder, content)
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: importlib.metadata.version(name) for name in ("numpy", "polars")}
+    return {"chainrule": __version__, "python": platform.python_version(), **packages}
+
+
+def json_data(value: Any) -> Any:
+    """Anything as JSON data: what JSON has no word for, such as NaN, is null.
+
+    Example:
+        >>> json_data({"widths": (8, 8), "r2": float("nan")})
+        {'widths': [8, 8], 'r2': None}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_data(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_data(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+        return json_data(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        DataError: there is no run, or its record is damaged or of a later version.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(
+            "There is no run here.",
+            where=str(folder),
+            expected=f"a folder with {MODEL} and {RECORD}",
+            hint="`chainrule runs` lists the runs that there are",
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            "The record of the run cannot be read.", where=str(path), found=str(error)
+        ) from None
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+        raise DataError(
+            "This is not the record of a run.",
+            where=str(path),
+            expected=f'"format": "{_FORMAT}"',
+        )
+    if record.get("version") != _VERSION:
+        raise DataError(
+            "The record of the run is of another version.",
+            where=str(path),
+            expected=f"version {_VERSION}",
+            found=f"version {record.get('version')!r:.40}",
+            hint="read it with the version of chainrule that wrote it",
+        )
+    return Run(folder, record)
+
+
+def find_runs(root: Path) -> tuple[list[Run], list[DataError]]:
+    """The runs in the folders of this folder, newest first, and why others could not be read.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise DataError(
+            "There is no such folder.",
+            where=str(root),
+            hint="`chainrule train` makes the folder runs in the current folder",
+        )
+    runs, damaged = [], []
+    for record in root.glob(f"*/{RECORD}"):
+        try:
+            runs.append(read_run(record.parent))
+        except DataError as error:
+            damaged.append(error)
+    runs.sort(key=lambda run: (str(run.record.get("created")), run.name), reverse=True)
+    return runs, damaged
+
+
+def model_file(path: Path) -> Path:
+    """The model file that a user means: the file itself, or the one of a run folder.
+
+    Raises:
+        DataError: a folder without a model.
+    """
+    if not path.is_dir():
+        return path
+    if (path / MODEL).is_file():
+        return path / MODEL
+    inside = sorted(record.parent.name for record in path.glob(f"*/{MODEL}"))
+    raise DataError(
+        "This folder holds no model.",
+        where=str(path),
+        expected=f"a run folder, with {MODEL}",
+        hint=f"name a run in it, such as {path / inside[-1]}"
+        if inside
+        else "`chainrule runs` lists the runs that there are",
+    )

@@ -1,0 +1,276 @@
+"""The compiler and its cache: what goes wrong on real machines, one test each."""
+
+import ctypes
+import os
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import chainrule
+from chainrule.engine.backends.c import cache, toolchain
+from chainrule.engine.backends.c.toolchain import CompilerError
+
+SOURCE = "int answer(void) { return 42; }\n"
+PACKAGE = str(Path(chainrule.__file__).parents[1])
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CHAINRULE_CACHE", str(folder))
+    monkeypatch.delenv("CHAINRULE_CC", raising=False)
+    toolchain._examine.cache_clear()
+    cache._usable.cache_clear()
+    yield folder
+    toolchain._examine.cache_clear()
+    cache._usable.cache_clear()
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return str(path)
+
+
+def python(code: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": PACKAGE, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_build_and_load(fresh_cache):
+    assert toolchain.load(SOURCE).answer() == 42
+    assert stat.S_IMODE(fresh_cache.stat().st_mode) == 0o700
+    suffixes = sorted(path.suffix for path in cache.entries())
+    assert suffixes == [".c", ".json", ".so"]
+    assert not list(fresh_cache.glob("build-*"))
+
+
+def test_second_build_takes_the_first_ones_file():
+    first = toolchain.build(SOURCE)
+    before = first.stat().st_mtime_ns
+    assert toolchain.build(SOURCE) == first
+    assert first.stat().st_mtime_ns == before
+
+
+def test_flags_are_part_of_the_key():
+    assert toolchain.build(SOURCE) != toolchain.build(SOURCE, ("-O1",))
+
+
+def test_no_unsafe_floating_point():
+    flags = toolchain.find().flags
+    assert "-O3" in flags
+    assert not {"-ffast-math", "-Ofast", "-ffinite-math-only"} & set(flags)
+
+
+def test_chosen_compiler(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    command = script(tmp_path / "my cc", f'echo x >> {log}\nexec cc "$@"\n')
+    monkeypatch.setenv("CHAINRULE_CC", shlex.quote(command))
+    assert toolchain.load(SOURCE).answer() == 42
+    assert log.exists()
+
+
+@pytest.mark.parametrize("chosen", ["", "/nowhere/cc"])
+def test_no_compiler(monkeypatch, chosen):
+    monkeypatch.setenv("CHAINRULE_CC", chosen)
+    with pytest.raises(CompilerError, match="found"):
+        toolchain.build(SOURCE)
+
+
+def test_failing_compiler_leaves_nothing(tmp_path, monkeypatch, fresh_cache):
+    command = script(tmp_path / "cc", "echo 'x.c:1: error: broken' >&2\nexit 3\n")
+    monkeypatch.setenv("CHAINRULE_CC", command)
+    with pytest.raises(CompilerError, match=r"exit code 3") as caught:
+        toolchain.build(SOURCE)
+    assert caught.value.found == "x.c:1: error: broken"
+    assert list(fresh_cache.iterdir()) == []
+
+
+def test_ctrl_c_reaches_the_compiler_too(tmp_path, monkeypatch, fresh_cache):
+    """An interrupted build is no failure of the compiler, after which NumPy would go on."""
+    monkeypatch.setenv("CHAINRULE_CC", script(tmp_path / "cc", "kill -INT $$\nsleep 9\n"))
+    with pytest.raises(KeyboardInterrupt):
+        toolchain.build(SOURCE)
+    assert list(fresh_cache.iterdir()) == []
+
+
+def test_compiler_that_fails_half_way(tmp_path, monkeypatch, fresh_cache):
+    """It writes a part of the library, then fails: nothing of it may be found later."""
+    command = script(
+        tmp_path / "cc",
+        'case "$*" in *answer*|*"-o program.so program.c"*)\n'
+        '  if grep -q answer program.c 2>/dev/null; then echo half > program.so; exit 1; fi;;\n'
+        'esac\nexec cc "$@"\n',
+    )  # fmt: skip
+    monkeypatch.setenv("CHAINRULE_CC", command)
+    with pytest.raises(CompilerError, match="failed"):
+        toolchain.build(SOURCE)
+    assert not list(fresh_cache.glob("*.so"))
+    assert not list(fresh_cache.glob("build-*"))
+
+
+def test_syntax_error_is_one_sentence():
+    with pytest.raises(CompilerError) as caught:
+        toolchain.build("int f( {")
+    assert "error" in caught.value.found
+    assert "\n" not in caught.value.found
+
+
+def test_damaged_library_is_built_again():
+    path = toolchain.build(SOURCE)
+    path.write_bytes(b"\x7fELF damaged")
+    assert toolchain.load(SOURCE).answer() == 42
+
+
+def test_damaged_memory_of_flags(fresh_cache):
+    before = toolchain.find()
+    (file,) = fresh_cache.glob("compiler-*.json")
+    file.write_text("{")
+    toolchain._examine.cache_clear()
+    assert toolchain.find() == before
+
+
+def test_planted_symlink_is_not_followed(tmp_path, fresh_cache, caplog):
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    fresh_cache.symlink_to(target)
+    assert toolchain.load(SOURCE).answer() == 42
+    assert list(target.iterdir()) == []
+    assert "not a plain folder" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_folder_of_another_owner(fresh_cache, caplog):
+    fresh_cache.mkdir()
+    os.chown(fresh_cache, 12345, 12345)
+    fresh_cache.chmod(0o777)
+    assert toolchain.load(SOURCE).answer() == 42
+    assert list(fresh_cache.iterdir()) == []
+    assert caplog.text.count("belongs to another user") == 1
+
+
+def test_folder_below_one_that_others_write_to(tmp_path, monkeypatch, caplog):
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    open_folder.chmod(0o777)
+    monkeypatch.setenv("CHAINRULE_CACHE", str(open_folder / "cache"))
+    assert toolchain.load(SOURCE).answer() == 42
+    assert "other users may write" in caplog.text
+
+
+def test_planted_file_is_not_loaded(tmp_path, fresh_cache):
+    """A link in the place of a library is not ours, whatever it points to."""
+    path = toolchain.build(SOURCE)
+    other = tmp_path / "other.so"
+    other.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(other)
+    assert cache.find(path.name) is None
+    assert toolchain.load(SOURCE).answer() == 42
+    assert not path.is_symlink()
+
+
+def test_read_only_home(tmp_path):
+    """Without a place to write to, programs are built in a temporary folder that is removed."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".cache").write_text("a file where the folder should be")
+    code = """
+    import os
+    os.environ.pop("CHAINRULE_CACHE"); os.environ.pop("XDG_CACHE_HOME", None)
+    from chainrule.engine.backends.c import cache, toolchain
+    print(toolchain.load("int answer(void) { return 42; }").answer(), cache.folder())
+    """
+    process = python(code, HOME=str(home), TMPDIR=str(tmp_path))
+    output, errors = process.communicate(timeout=60)
+    answer, folder = output.split()
+    assert answer == "42"
+    assert "is not used because" in errors
+    assert not Path(folder).exists()
+
+
+def test_two_processes_build_at_once(fresh_cache):
+    code = """
+    from chainrule.engine.backends.c import toolchain
+    for number in range(4):
+        library = toolchain.load(f"int answer(void) {{ return {number}; }}")
+        assert library.answer() == number
+    """
+    processes = [python(code) for _ in range(3)]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert len(list(fresh_cache.glob("*.so"))) == 4
+    assert not list(fresh_cache.glob("build-*"))
+
+
+def test_killed_while_building(tmp_path, fresh_cache, monkeypatch):
+    """After kill -9 in the middle of a build the next process builds at once, and sweeps later."""
+    toolchain.find()  # remembered, so that the slow compiler is only called to build
+    started = tmp_path / "started"
+    slow = script(
+        tmp_path / "cc",
+        f'if grep -q answer program.c 2>/dev/null; then touch {started}; exec sleep 5; fi\n'
+        'exec cc "$@"\n',
+    )  # fmt: skip
+    process = python(
+        f"""
+        from chainrule.engine.backends.c import toolchain
+        toolchain.load({SOURCE!r})
+        """,
+        CHAINRULE_CC=slow,
+    )
+    while not started.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdout, process.stderr):
+        stream.close()
+    (left,) = fresh_cache.glob("build-*")
+    assert toolchain.load(SOURCE).answer() == 42
+    assert left.exists()  # it may belong to a living process
+    os.utime(left, (1.0, 1.0))
+    cache.workshop().rmdir()
+    assert not left.exists()
+
+
+def test_clear(fresh_cache):
+    toolchain.build(SOURCE)
+    (fresh_cache / "build-old").mkdir()
+    assert cache.clear() == 3
+    assert list(fresh_cache.iterdir()) == []
+
+
+def test_source_may_name_anything():
+    """The text is data: only the compiler reads it, no shell ever does."""
+    text = 'const char *name(void) { return "$(touch /tmp/never) `x` ; *"; }\n'
+    name = toolchain.load(text).name
+    name.restype = ctypes.c_char_p
+    assert name() == b"$(touch /tmp/never) `x` ; *"
+
+
+@pytest.mark.parametrize("value", ["0", "many", "-3", "100000"])
+def test_threads_must_make_sense(monkeypatch, value):
+    monkeypatch.setenv("CHAINRULE_THREADS", value)
+    with pytest.raises(chainrule.errors.ConfigError, match="CHAINRULE_THREADS"):
+        toolchain.threads_wanted()
+
+
+def test_threads_by_default(monkeypatch):
+    monkeypatch.delenv("CHAINRULE_THREADS", raising=False)
+    assert toolchain.threads_wanted() >= 1
+    monkeypatch.setenv("CHAINRULE_THREADS", "3")
+    assert toolchain.threads_wanted() == 3

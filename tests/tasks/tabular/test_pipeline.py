@@ -1,0 +1,178 @@
+"""From a table to a model that takes raw rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from chainrule.errors import ConfigError, DataError, ModelFileError
+from chainrule.tasks import load_predictor
+from chainrule.tasks.tabular import TableOptions, train_table
+from chainrule.tasks.tabular.defaults import choose
+
+
+def houses(rows=200, seed=0):
+    g = np.random.default_rng(seed)
+    area = g.uniform(30, 200, rows)
+    city = g.choice(["Oslo", "Rome", "Bonn"], rows)
+    extra = {"Oslo": 50.0, "Rome": 20.0, "Bonn": 0.0}
+    price = 3 * area + np.array([extra[c] for c in city]) + g.normal(0, 5, rows)
+    return pl.DataFrame({"area": area, "city": city, "price": price})
+
+
+def flowers(rows=150, seed=0):
+    g = np.random.default_rng(seed)
+    kind = g.choice(["iris", "rose", "lily"], rows, p=[0.45, 0.45, 0.1])
+    middle = {"iris": 0.0, "rose": 2.0, "lily": 4.0}
+    return pl.DataFrame(
+        {"petal": [middle[k] + g.normal(0, 0.3) for k in kind], "leaf": g.normal(size=rows),
+         "kind": kind}
+    )  # fmt: skip
+
+
+def train(frame, target, **options):
+    options = {"epochs": 30, "members": 2, "hidden": (16,), **options}
+    return train_table(frame, TableOptions(target=target, **options), progress=False)
+
+
+def test_regression_beats_the_mean_and_the_line_is_there_to_compare():
+    report = train(houses(), "price", epochs=150).report
+    assert report["task"] == "regression"
+    assert report["metrics"]["r2"] > 0.95
+    assert report["baselines"]["linear"]["r2"] > 0.98  # the data are linear
+    assert abs(report["baselines"]["mean"]["r2"]) < 0.2
+    assert report["rows"] == {"train": 160, "test": 40}
+
+
+def test_classes_and_their_probabilities(tmp_path):
+    result = train(flowers(), "kind", epochs=80)
+    assert result.report["metrics"]["accuracy"] > 0.9
+    assert result.report["baselines"]["majority"]["accuracy"] < 0.6
+    result.save(tmp_path / "m.safetensors")
+    found = load_predictor(tmp_path / "m.safetensors").predict(flowers(20, seed=1), proba=True)
+    names = ["probability iris", "probability lily", "probability rose"]
+    assert sorted(found.columns[1:]) == names
+    np.testing.assert_allclose(found.select(names).to_numpy().sum(1), 1, rtol=1e-5)
+    best = found.select(found.columns[1:]).to_numpy().argmax(1)
+    assert [found.columns[1 + i].split()[1] for i in best] == found["prediction"].to_list()
+
+
+def test_the_saved_model_takes_raw_rows_and_says_the_same(tmp_path):
+    result = train(houses(), "price")
+    result.save(tmp_path / "model.safetensors")
+    predictor = load_predictor(tmp_path)
+    frame = houses(37, seed=5)
+    rows = result.schema.encode(frame)
+    expected = result._fitted.predict(rows)
+    assert predictor.predict(frame)["prediction"].to_list() == pytest.approx(expected.tolist())
+    one = predictor.predict({"city": ["Rome"], "area": ["100"]})["prediction"].to_list()
+    assert 200 < one[0] < 450
+    notes: list[str] = []
+    predictor.predict({"city": ["Paris", None], "area": [100, None]}, say=notes.append)
+    assert any("city" in note for note in notes)
+    assert predictor.evaluate(frame)["r2"] > 0.5
+
+
+def test_same_seed_same_model():
+    def predictions(seed):
+        result = train(houses(), "price", epochs=3, seed=seed)
+        return result._fitted.predict(result.schema.encode(houses(10, seed=1)))
+
+    assert np.array_equal(predictions(3), predictions(3))
+    assert not np.array_equal(predictions(3), predictions(4))
+
+
+def test_cross_validation_judges_every_row_once():
+    report = train(flowers(60), "kind", cv=3).report
+    folds = report["cv"]["metrics"]
+    assert len(folds) == 3
+    mean = np.mean([fold["accuracy"] for fold in folds])
+    assert report["metrics"]["accuracy"] == pytest.approx(mean)
+
+
+def test_a_test_part_from_a_file(tmp_path):
+    houses(50, seed=9).write_csv(tmp_path / "test.csv")
+    report = train(houses(), "price", test=str(tmp_path / "test.csv")).report
+    assert report["rows"] == {"train": 200, "test": 50}
+
+
+def test_balancing_finds_the_rare_class_more_often():
+    g = np.random.default_rng(0)
+    ill = g.random(1000) < 0.08
+    frame = pl.DataFrame({"x": g.normal(ill * 1.2, 1.0), "ill": np.where(ill, "yes", "no")})
+
+    def found(balance):
+        result = train(frame, "ill", epochs=40, balance=balance, test=0.3)
+        test = result._fitted.predict(result.schema.encode(frame))
+        return (test[ill, 1] > 0.5).mean()
+
+    assert found(True) > found(False) + 0.2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"norm": "batch"}, {"norm": "layer"}, {"dropout": 0.0, "activation": "relu"},
+        {"optimizer": "sgd", "lr": 0.01, "schedule": "one-cycle"}, {"loss": "huber"},
+        {"l1": 1e-4, "l2": 1e-4, "clip": 1.0, "weight_decay": 0.0}, {"schedule": "plateau"},
+        {"members": 1, "validation": 0.2, "patience": 3}, {"hidden": ()}, {"batch_size": 7},
+    ],
+)  # fmt: skip
+def test_every_option_trains(options):
+    options = {"hidden": (16,), **options}
+    metrics = train(houses(120), "price", **options).report["metrics"]
+    assert math.isfinite(metrics["rmse"])
+
+
+def test_rules_follow_the_number_of_rows():
+    small, large = (choose(TableOptions(target="y"), rows) for rows in (150, 20_000))
+    assert (small.shape.members, small.folds, small.shape.bins) == (8, True, 0)
+    assert (large.shape.members, large.folds, large.shape.bins) == (1, False, 64)
+    assert (small.batch_size, large.batch_size) == (64, 512)
+    assert small.epochs * (150 // 64) >= 800
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ({"x": [1.0], "y": [2.0]}, "no two|too few|one|constant|same"),
+        ({"x": [1.0, 2.0, 3.0], "y": [2.0, 3.0, 4.0]}, "too few rows"),
+        ({"x": [1, 2, 3, 4, 5, 6], "y": ["a"] * 6}, "class"),
+        ({"x": [1.0, 2.0, 3.0, 4.0], "z": [1, 2, 3, 4]}, "'y'"),
+    ],
+)
+def test_tables_that_nothing_can_be_learned_from(frame, message):
+    with pytest.raises(DataError, match=message):
+        train(frame, "y")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": -1.0}, "lr"), ({"epochs": 0}, "epochs"), ({"dropout": 1.0}, "dropout"),
+        ({"validation": 1.5}, "validation"), ({"cv": 1}, "cv"), ({"norm": "group"}, "norm"),
+        ({"activation": "rlu"}, "rlu"), ({"optimizer": "adamm"}, "adamm"),
+        ({"hidden": (0,)}, "hidden"), ({"cv": 3, "test": "t.csv"}, "Cross-validation"),
+    ],
+)  # fmt: skip
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(ConfigError, match=message):
+        TableOptions(target="y", **options)
+
+
+def test_losses_and_balance_must_fit_the_target():
+    with pytest.raises(ConfigError, match="does not fit"):
+        train(houses(), "price", loss="cross_entropy")
+    with pytest.raises(ConfigError, match="Only classes"):
+        train(houses(), "price", balance=True)
+
+
+def test_a_model_that_was_not_trained_on_a_table(tmp_path):
+    import chainrule as cr
+
+    cr.save(tmp_path / "m.safetensors", cr.nn.Linear(1, 1), np.zeros((2, 1), np.float32))
+    with pytest.raises(ModelFileError, match="not trained on a table"):
+        load_predictor(tmp_path / "m.safetensors")

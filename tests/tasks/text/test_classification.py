@@ -1,0 +1,210 @@
+"""Classes of texts: from tables and folders, by each network, with what can go wrong."""
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.naive_bayes import MultinomialNB
+
+import chainrule as cr
+from chainrule.errors import ConfigError, DataError, ModelFileError
+from chainrule.tasks import load_predictor, recognise
+from chainrule.tasks.text import TextOptions
+from chainrule.tasks.text.classifier import ClassifierShape, encode_texts, naive_bayes
+from chainrule.tasks.text.ngrams import Grams
+from chainrule.tasks.text.tokenizers import WordTokenizer
+
+SUBJECTS = {"food": "soup bread cheese apple rice", "sport": "ball goal race team coach"}
+
+
+def texts(rows=120, seed=0):
+    """Sentences of words that both classes have, and of a few that tell them apart."""
+    generator = np.random.default_rng(seed)
+    usual = ["the", "a", "one", "of", "and", "we", "they", "saw", "had", "very"]
+    found = {"text": [], "subject": []}
+    for number in range(rows):
+        subject = list(SUBJECTS)[number % 2]
+        words = [*generator.choice(usual, 8), *generator.choice(SUBJECTS[subject].split(), 2)]
+        found["text"].append(" ".join(generator.permutation(words)))
+        found["subject"].append(subject)
+    return found
+
+
+def write_folders(folder, found):
+    for number, (text, subject) in enumerate(zip(found["text"], found["subject"], strict=True)):
+        (folder / subject).mkdir(parents=True, exist_ok=True)
+        (folder / subject / f"{number:03}.txt").write_text(text)
+    return folder
+
+
+def trained(source, **options):
+    options = {"epochs": 12, "backend": "numpy", **options}
+    return cr.text.train(source, TextOptions(**options), progress=False)
+
+
+def test_naive_bayes_is_that_of_another_system():
+    generator = np.random.default_rng(0)
+    counts = generator.poisson(0.4, (40, 12))
+    target = generator.integers(0, 3, 40)
+    rows = [np.repeat(np.arange(12), row) for row in counts]
+    found = naive_bayes(rows[:30], target[:30], rows[30:], 12)
+    expected = MultinomialNB().fit(counts[:30], target[:30]).predict_proba(counts[30:])
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("model", ["bag", "lstm", "transformer", "tcn"])
+def test_what_is_behind_the_end_of_a_text_does_not_count(model):
+    shape = ClassifierShape(model, 30, 6, 3, 8, 1, 0.0)
+    network = shape.build().initialize(2)
+    numbers = np.array([[5, 9, 3, 0, 0, 0]], np.int32)
+    short = {"numbers": numbers[:, :4], "lengths": np.array([3])}
+    long = {"numbers": numbers, "lengths": np.array([3])}
+    if model == "bag":
+        short, long = ({"numbers": part["numbers"]} for part in (short, long))
+    np.testing.assert_allclose(network(short).numpy(), network(long).numpy(), atol=1e-5)
+
+
+def test_a_bag_is_the_sum_over_the_root_of_the_count():
+    network = ClassifierShape("bag", 10, 4, 2, 3, 0, 0.0).build().initialize(0)
+    vectors, weight = network.parts.weight.numpy(), network.head.weight.numpy()
+    found = network({"numbers": np.array([[4, 7, 9, 0], [0, 0, 0, 0]], np.int32)}).numpy()
+    hidden = vectors[[4, 7, 9]].sum(0) / np.sqrt(3)
+    np.testing.assert_allclose(found[0], hidden @ weight + network.head.bias.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(found[1], network.head.bias.numpy(), atol=1e-7)
+
+
+def test_texts_of_length_0_are_known_by_it():
+    inputs, longer = encode_texts(["", "a b c"], WordTokenizer.fit(["a b"]), 2)
+    assert inputs["numbers"].tolist() == [[1, 0], [2, 3]]
+    assert inputs["lengths"].tolist() == [1, 2]
+    assert longer == 1
+    inputs, _ = encode_texts(["", "b"], Grams.fit(["a b"], least=1), 2)
+    assert inputs["numbers"].tolist() == [[0, 0], [4, 0]]
+
+
+@pytest.mark.parametrize("model", ["bag", "lstm", "transformer", "tcn"])
+def test_each_network_learns(model):
+    report = trained(texts(), target="subject", model=model, lr=0.02, hidden=(16,)).report
+    assert report["metrics"]["accuracy"] >= 0.9
+    assert report["baselines"]["majority"]["accuracy"] == 0.5
+    assert report["rows"] == {"train": 96, "test": 24}
+
+
+def test_a_model_is_used_from_its_file(tmp_path):
+    found = texts()
+    result = trained(found, target="subject", balance=True)
+    result.save(tmp_path / "model.safetensors")
+    model = load_predictor(tmp_path / "model.safetensors")
+    table = model.predict({"text": ["we saw a goal", "rice and bread", ""]}, proba=True)
+    assert table["prediction"].to_list()[:2] == ["sport", "food"]
+    total = table["probability food"] + table["probability sport"]
+    np.testing.assert_allclose(total, 1.0, rtol=1e-5)
+    assert model.evaluate(found)["accuracy"] >= 0.95
+    assert model.predict(["the coach"])["prediction"].to_list() == ["sport"]
+    with pytest.raises(DataError, match="no column 'text'"):
+        model.predict({"words": ["a"]})
+
+
+def test_the_same_seed_gives_the_same_model():
+    first, second = (trained(texts(), target="subject", epochs=2) for _ in range(2))
+    assert first.history["loss"] == second.history["loss"]
+
+
+def test_folders_of_classes(tmp_path):
+    folder = write_folders(tmp_path / "texts", texts())
+    (folder / "food" / "notes.doc").write_text("left out")
+    notes = []
+    result = cr.text.train(folder, TextOptions(epochs=8, backend="numpy"), progress=False,
+                           say=notes.append)  # fmt: skip
+    assert result.report["metrics"]["accuracy"] >= 0.9
+    assert "1 files are no texts and left out: .doc" in notes
+    result.save(tmp_path / "model.safetensors")
+    model = cr.text.load(tmp_path / "model.safetensors")
+    found = model.predict(folder / "sport")
+    assert found.columns == ["file", "prediction"]
+    assert found["prediction"].to_list().count("sport") >= 50
+    assert model.predict(folder / "food" / "000.txt").height == 1
+    assert model.evaluate(folder)["accuracy"] >= 0.9
+    (folder / "music").mkdir()
+    (folder / "music" / "1.txt").write_text("a song")
+    with pytest.raises(DataError, match="classes that are not known"):
+        model.evaluate(folder)
+
+
+def test_a_test_file_of_its_own(tmp_path):
+    pl.DataFrame(texts(40, seed=5)).write_csv(tmp_path / "later.csv")
+    report = trained(texts(), target="subject", test=str(tmp_path / "later.csv")).report
+    assert report["rows"] == {"train": 120, "test": 40}
+
+
+def test_writing_without_spaces_is_a_bag_of_characters():
+    words = {"猫が好きです": "cat", "犬が好きです": "dog"}
+    rows = [(text + "。" * (i % 3), kind) for i in range(20) for text, kind in words.items()]
+    seen = []
+    cr.text.train(
+        {"text": [text for text, _ in rows], "animal": [kind for _, kind in rows]},
+        TextOptions(target="animal", epochs=5, backend="numpy"),
+        progress=False,
+        on_schema=seen.append,
+    )
+    assert seen[0].words.unit == "character"
+
+
+def test_a_table_of_text_is_recognised(tmp_path):
+    pl.DataFrame(texts()).write_csv(tmp_path / "texts.csv")
+    pl.DataFrame(texts()).write_parquet(tmp_path / "texts.parquet")
+    pl.DataFrame({"m2": ["1", "2"], "rent": ["3", "4"]}).write_csv(tmp_path / "flats.csv")
+    (tmp_path / "play.txt").write_text("To be")
+    assert recognise(tmp_path / "texts.csv", "subject") == "text"
+    assert recognise(tmp_path / "texts.parquet", "subject") == "text"
+    assert recognise(tmp_path / "flats.csv", "rent") == "table"
+    assert recognise(tmp_path / "play.txt") == "text"
+    assert recognise(write_folders(tmp_path / "folders", texts(8))) == "text"
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"model": "gpt"}, "tells no classes"),
+        ({"tokenizer": "bpe"}, "bag is made of words"),
+        ({"features": ("nothing",)}, "no column 'nothing'"),
+        ({"target": "mood"}, "no column 'mood'"),
+        ({"hidden": (8, 16)}, "hidden"),
+        ({"vocabulary": 1}, "vocabulary"),
+        ({"context": 0}, "context"),
+        ({"model": "forest"}, "model"),
+    ],
+)
+def test_options_that_make_no_sense(options, what):
+    with pytest.raises((ConfigError, DataError), match=what):
+        trained(texts(), **{"target": "subject", **options})
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ({"text": ["a b c"] * 8, "kind": ["one"] * 8}, "one class"),
+        ({"text": ["a b c", "b c d"], "kind": ["one", "two"]}, "too few"),
+        ({"number": [1, 2, 3], "kind": ["one", "two", "one"]}, "no column of text"),
+    ],
+)
+def test_tables_that_cannot_be_learned(table, what):
+    with pytest.raises(DataError, match=what):
+        trained(table, target="kind")
+
+
+def test_folders_that_cannot_be_learned(tmp_path):
+    found = texts(8)
+    write_folders(tmp_path / "one", {name: values[::2] for name, values in found.items()})
+    with pytest.raises(DataError, match="only one class") as caught:
+        trained(tmp_path / "one")
+    assert caught.value.found == "food"
+    folder = write_folders(tmp_path / "two", found)
+    (folder / "sport" / "bad.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(DataError, match="UTF-8") as caught:
+        trained(folder)
+    assert "bad.txt, line 1, byte 4" in caught.value.where
+
+
+def test_a_damaged_description_is_refused():
+    with pytest.raises(ModelFileError):
+        cr.text.classification.ClassSchema.from_json({"kind": "text", "task": "x"}, "file")

@@ -1,0 +1,103 @@
+"""Examples on the disk, and the order in which rows are learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.engine.ops.random import key
+from chainrule.errors import DataError
+from chainrule.training import Spool, sampler
+from chainrule.training.sampler import batches_in_order
+
+
+def rows(count, seed=0):
+    g = np.random.default_rng(seed)
+    inputs = {"x": g.normal(size=(count, 3)).astype(np.float32), "k": g.integers(0, 5, (count, 2))}
+    return inputs, g.integers(0, 2, count)
+
+
+class Net(cr.nn.Module):
+    def __init__(self):
+        self.first, self.second = cr.nn.Linear(3, 8), cr.nn.Linear(8, 2)
+
+    def forward(self, given):
+        return self.second(cr.tanh(self.first(given["x"])))
+
+
+def spooled(inputs, target, part=7):
+    spool = Spool()
+    for start in range(0, len(target), part):
+        chosen = slice(start, start + part)
+        spool.append({name: a[chosen] for name, a in inputs.items()}, target[chosen])
+    return spool
+
+
+def test_what_is_read_is_what_was_written_to_the_bit_and_the_type():
+    inputs, target = rows(50)
+    picked = np.array([49, 0, 7, 7, 20])
+    found = spooled(inputs, target).read(picked)
+    for name, array in inputs.items():
+        assert found.inputs[name].dtype == array.dtype
+        np.testing.assert_array_equal(found.inputs[name], array[picked])
+    assert found.target.dtype == target.dtype
+    np.testing.assert_array_equal(found.target, target[picked])
+
+
+def test_a_training_from_the_disk_is_that_from_memory_to_the_bit():
+    inputs, target = rows(100)
+    nets = [Net().initialize(0) for _ in range(2)]
+    for net, data in zip(nets, ((inputs, target), spooled(inputs, target).stream()), strict=True):
+        trainer = cr.Trainer(net, "cross_entropy", "adam", lr=0.01, seed=4, progress=False)
+        trainer.fit(data, epochs=3, batch_size=16)
+    for path, value in nets[0].state().items():
+        np.testing.assert_array_equal(value, nets[1].state()[path])
+
+
+def test_the_file_is_closed_with_the_object(tmp_path):
+    spool = Spool(str(tmp_path))
+    spool.append(*rows(5))
+    file = spool._file
+    assert spool.bytes > 0
+    del spool
+    assert file.closed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said(tmp_path):
+    spool = Spool(str(tmp_path))
+    spool.append(*rows(5))
+
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    real, spool._file = spool._file, Full()
+    with pytest.raises(DataError, match="cannot be kept on the disk") as caught:
+        spool.append(*rows(5))
+    spool._file = real
+    assert caught.value.where == str(tmp_path)
+    assert len(spool) == 5
+
+
+def test_many_rows_are_mixed_in_blocks_each_once(monkeypatch):
+    monkeypatch.setattr(sampler, "_AT_ONCE", 64)
+    monkeypatch.setattr(sampler, "_BLOCK", 16)
+    found = list(batches_in_order(1000, 30, key(1)))
+    assert [len(batch) for batch in found] == [30] * 33 + [10]
+    every = np.concatenate(found)
+    np.testing.assert_array_equal(np.sort(every), np.arange(1000))
+    # Within 64 rows that are learned one after another there are few blocks of the file.
+    assert len(set(every[:64] // 16)) <= 5
+    again = np.concatenate(list(batches_in_order(1000, 30, key(1))))
+    other = np.concatenate(list(batches_in_order(1000, 30, key(2))))
+    np.testing.assert_array_equal(every, again)
+    assert not np.array_equal(every, other)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 1000])
+def test_without_a_key_the_rows_follow_each_other(monkeypatch, count):
+    monkeypatch.setattr(sampler, "_AT_ONCE", 64)
+    every = np.concatenate(list(batches_in_order(count, 30, None)))
+    np.testing.assert_array_equal(every, np.arange(count))

@@ -1,0 +1,281 @@
+"""The training loop against what textbooks and arithmetic say it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import ConfigError, DataError, TrainingError
+from chainrule.training import Arrays, Step
+
+
+def line(rows=64, noise=0.0, seed=0):
+    generator = np.random.default_rng(seed)
+    x = generator.uniform(-1, 1, (rows, 2)).astype(np.float32)
+    y = x @ np.array([2.0, -3.0], np.float32) + 0.5 + noise * generator.normal(size=rows)
+    return x, y.astype(np.float32)[:, None]
+
+
+def network(seed=0):
+    return cr.nn.Sequential(
+        cr.nn.Linear(2, 16), cr.nn.Tanh(), cr.nn.Dropout(0.1), cr.nn.Linear(16, 1)
+    ).initialize(seed)
+
+
+def quiet(model, optimizer="adam", **options):
+    return cr.Trainer(model, "mse", optimizer, progress=False, **options)
+
+
+def test_batch_gradient_descent_is_the_formula():
+    """One full batch of SGD: w ← w − η·∂L/∂w with L the mean squared error, computed by hand."""
+    x, y = line()
+    model = cr.nn.Linear(2, 1).initialize(3)
+    w, b = model.weight.numpy().astype(float), model.bias.numpy().astype(float)
+    quiet(model, cr.optim.SGD(model, lr=0.1)).fit((x, y), epochs=1, batch_size=None)
+    error = x @ w + b - y
+    np.testing.assert_allclose(model.weight.numpy(), w - 0.2 * x.T @ error / len(x), rtol=1e-5)
+    np.testing.assert_allclose(model.bias.numpy(), b - 0.2 * error.mean(0), rtol=1e-5)
+
+
+def test_it_finds_the_least_squares_solution():
+    x, y = line(noise=0.1)
+    model = cr.nn.Linear(2, 1).initialize(0)
+    quiet(model, lr=0.05).fit((x, y), epochs=300, batch_size=None)
+    design = np.c_[x, np.ones(len(x))].astype(float)
+    expected, *_ = np.linalg.lstsq(design, y.astype(float), rcond=None)
+    np.testing.assert_allclose(model.weight.numpy(), expected[:2], atol=1e-3)
+    np.testing.assert_allclose(model.bias.numpy(), expected[2], atol=1e-3)
+
+
+def test_same_seed_same_bits_other_seed_other_bits():
+    def train(seed):
+        model = network()
+        quiet(model, seed=seed).fit(line(), epochs=3, validation=0.2)
+        return np.concatenate([v.ravel() for v in model.state().values()])
+
+    assert np.array_equal(train(1), train(1))
+    assert not np.array_equal(train(1), train(2))
+
+
+def test_eager_steps_are_the_compiled_ones():
+    x, y = line()
+    compiled, eager = cr.nn.Linear(2, 1).initialize(0), cr.nn.Linear(2, 1).initialize(0)
+    step = Step(compiled, cr.losses.mse, cr.optim.Adam(compiled, lr=0.1))
+    optimizer = cr.optim.Adam(eager, lr=0.1)
+    for _ in range(5):
+        step(x, y)
+        loss = cr.losses.mse(eager(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert np.array_equal(compiled.weight.numpy(), eager.weight.numpy())
+
+
+def test_accumulated_batches_are_one_large_batch():
+    x, y = line(rows=32)
+    whole, parts = cr.nn.Linear(2, 1).initialize(0), cr.nn.Linear(2, 1).initialize(0)
+    quiet(whole, cr.optim.SGD(whole, lr=0.1)).fit((x, y), epochs=2, batch_size=32, shuffle=False)
+    trainer = quiet(parts, cr.optim.SGD(parts, lr=0.1))
+    trainer.fit((x, y), epochs=2, batch_size=8, accumulate=4, shuffle=False)
+    np.testing.assert_allclose(parts.weight.numpy(), whole.weight.numpy(), rtol=1e-5)
+
+
+def test_best_weights_are_restored():
+    """A rate that explodes later: the kept weights are those of the best validation."""
+    x, y = line(noise=0.3)
+    model = network()
+    trainer = quiet(model, cr.optim.SGD(model, lr=0.05), metrics=["r2"])
+    history = trainer.fit((x, y), validation=(x[:20], y[:20]), epochs=8)
+    model_loss = trainer.evaluate((x[:20], y[:20]))["loss"]
+    assert model_loss == pytest.approx(min(history["val_loss"]), rel=1e-6)
+    assert history.best["val_loss"] == min(history["val_loss"])
+
+
+def test_patience_stops_and_says_so():
+    x, y = line()
+    model = cr.nn.Linear(2, 1).initialize(0)
+    trainer = quiet(model, cr.optim.SGD(model, lr=0.0))
+    history = trainer.fit((x, y), validation=0.25, epochs=50, patience=3)
+    assert len(history) == 4
+    assert trainer.stop_reason == "no better val_loss in 3 validations"
+
+
+def test_monitoring_a_metric_that_should_rise():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 2)).astype(np.float32)
+    target = (x[:, 0] > 0).astype(np.int64)
+    model = cr.nn.Linear(2, 2).initialize(0)
+    trainer = cr.Trainer(model, "cross_entropy", "adam", lr=0.05, metrics=["accuracy"],
+                         progress=False)  # fmt: skip
+    history = trainer.fit((x, target), validation=0.3, epochs=20, monitor="val_accuracy")
+    assert history.best["val_accuracy"] == max(history["val_accuracy"]) > 0.9
+    probabilities = trainer.predict(x)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+
+
+def test_validation_now_and_then():
+    history = quiet(network()).fit(line(), validation=0.2, epochs=7, validate_every=3)
+    assert [r["epoch"] for r in history if "val_loss" in r] == [3, 6, 7]
+
+
+def test_averaged_weights_are_validated_and_kept():
+    x, y = line()
+    model = cr.nn.Linear(2, 1).initialize(0)
+    trainer = quiet(model, cr.optim.SGD(model, lr=0.1), average=0.9)
+    trainer.fit((x, y), epochs=5)
+    average = trainer.average.averages["weight"].numpy()
+    assert np.array_equal(model.weight.numpy(), average)
+
+
+def test_sample_weights_of_zero_do_not_count():
+    x, y = line()
+    spoiled = y.copy()
+    spoiled[::2] = 100.0
+    weights = np.ones(len(x), np.float32)
+    weights[::2] = 0.0
+    model = cr.nn.Linear(2, 1).initialize(0)
+    trainer = quiet(model, lr=0.05)
+    trainer.fit((x, spoiled, weights), epochs=400, batch_size=None)
+    assert np.abs(model(x[1::2]).numpy() - y[1::2]).max() < 0.01
+
+
+class Counter(cr.Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_start(self, trainer, epochs, steps):
+        self.calls.append(("start", epochs, steps))
+
+    def on_step_end(self, trainer, step, loss):
+        self.calls.append("step")
+
+    def on_epoch_end(self, trainer, record):
+        if trainer.epoch == 2:
+            trainer.stop("enough")
+
+    def on_end(self, trainer):
+        self.calls.append("end")
+
+
+def test_callbacks_and_stopping():
+    counter = Counter()
+    trainer = quiet(network(), callbacks=[counter])
+    history = trainer.fit(line(rows=10), epochs=9, batch_size=4)
+    assert counter.calls == [("start", 9, 3), *["step"] * 6, "end"]
+    assert (len(history), trainer.stop_reason) == (2, "enough")
+
+
+class Interrupt(cr.Callback):
+    def on_step_end(self, trainer, step, loss):
+        if trainer.epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_an_interruption_keeps_the_best_model():
+    x, y = line()
+    model = network()
+    trainer = quiet(model, callbacks=[Interrupt()])
+    history = trainer.fit((x, y), validation=(x, y), epochs=9)
+    assert history.interrupted
+    assert len(history) == 2
+    assert trainer.stop_reason == "interrupted"
+    assert trainer.evaluate((x, y))["loss"] == pytest.approx(min(history["val_loss"]), rel=1e-6)
+
+
+def test_going_on_is_the_same_as_never_having_stopped():
+    once, twice = network(), network()
+    quiet(once).fit(line(), epochs=4)
+    trainer = quiet(twice)
+    trainer.fit(line(), epochs=2)
+    history = trainer.fit(line(), epochs=2)
+    assert [r["epoch"] for r in history] == [1, 2, 3, 4]
+    for a, b in zip(once.state().values(), twice.state().values(), strict=True):
+        assert np.array_equal(a, b)
+
+
+class Logarithm(cr.nn.Module):
+    def __init__(self):
+        self.layers = [cr.nn.Linear(2, 1)]
+
+    def forward(self, x):
+        return cr.log(self.layers[0](x) * 0.0 - 1.0)
+
+
+def test_a_loss_that_is_not_a_number_names_the_operation_the_layer_and_the_line():
+    with pytest.raises(TrainingError) as caught:
+        quiet(Logarithm()).fit(line(), epochs=1)
+    assert "log" in caught.value.found
+    assert "made the first NaN" in caught.value.found
+    assert "test_trainer.py" in caught.value.found
+
+
+def test_an_infinite_gradient_is_found_too():
+    model = cr.nn.Linear(2, 1).initialize(0)
+    trainer = cr.Trainer(model, lambda z, t: cr.sqrt((z * 0.0).sum()), "sgd", progress=False)
+    with pytest.raises(TrainingError, match="gradient is not a finite number"):
+        trainer.fit(line(), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "positive numbers"),
+        ({"batch_size": 0}, "positive numbers"),
+        ({"validation": 0.2, "monitor": "val_speed"}, "Nothing named 'val_speed'"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ConfigError, match=message):
+        quiet(network()).fit(line(), **options)
+
+
+def test_wrong_data_and_names():
+    with pytest.raises(DataError, match="same number of rows"):
+        Arrays(np.zeros((3, 2)), np.zeros(4))
+    with pytest.raises(DataError, match="made of numbers"):
+        Arrays(np.array(["a"]), np.zeros(1))
+    with pytest.raises(DataError, match="not a set of examples"):
+        quiet(network()).fit(np.zeros((3, 2)))
+    with pytest.raises(ConfigError, match="Unknown loss 'mean'"):
+        cr.Trainer(network(), "mean")
+    model = network()
+    with pytest.raises(ConfigError, match="learning rate already"):
+        cr.Trainer(model, "mse", cr.optim.SGD(model, lr=1.0), lr=0.1)
+
+
+def test_plain_lines_without_a_terminal(capsys):
+    cr.Trainer(network(), "mse").fit(line(), epochs=2, validation=0.25)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2  loss ")
+    assert "val_loss" in lines[1]
+    assert lines[1].endswith("0:00 left")
+
+
+def test_rate_finder_leaves_the_model_alone_and_finds_a_rate_that_trains():
+    x, y = line()
+    model = network()
+    before = model.state()
+    trainer = quiet(model, "sgd")
+    search = cr.training.find_rate(trainer, (x, y), steps=60)
+    for a, b in zip(before.values(), model.state().values(), strict=True):
+        assert np.array_equal(a, b)
+    assert 1e-4 < search.suggestion < 1.0
+    assert list(search.rates) == sorted(search.rates)
+    history = quiet(model, cr.optim.SGD(model, lr=search.suggestion)).fit((x, y), epochs=30)
+    assert history["loss"][-1] < 0.3 * history["loss"][0]
+
+
+def test_inputs_may_be_dicts_of_arrays():
+    class Two(cr.nn.Module):
+        def __init__(self):
+            self.a, self.b = cr.nn.Linear(2, 1), cr.nn.Linear(1, 1)
+
+        def forward(self, inputs):
+            return self.a(inputs["left"]) + self.b(inputs["right"])
+
+    x, y = line()
+    trainer = quiet(Two())
+    trainer.fit(({"left": x, "right": x[:, :1]}, y), epochs=2)
+    assert trainer.predict({"left": x, "right": x[:, :1]}).shape == (64, 1)
