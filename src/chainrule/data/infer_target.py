@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..utils.typing import Array
 from . import parsing
 from .column_profile import FEW_ROWS, Conventions, Seen, choose_notation, shown
 from .parsing import PLAIN
@@ -143,7 +143,7 @@ def _classes(column: Seen, where: str) -> Target:
     )
 
 
-def _check_learnable(values: NDArray[Any], target: Target, where: str) -> None:
+def _check_learnable(values: Array, target: Target, where: str) -> None:
     if len(values) < 2:
         raise DataError(
             "There are too few rows to learn from.",

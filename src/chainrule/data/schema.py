@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from chainrule.errors import DataError
 
+from ..utils.typing import Array
 from . import json_dataclass, parsing
 from .parsing import PLAIN, Notation
 
@@ -176,7 +177,7 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, indices: NDArray[Any] | Sequence[int]) -> Encoded:
+    def take(self, indices: Array | Sequence[int]) -> Encoded:
         """These rows only, in this order; positions within the encoded rows, or a boolean mask."""
         picked = np.asarray(indices)
         if not picked.size:
@@ -566,7 +567,7 @@ def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:
 
 
 def _stack(columns: Sequence[Any], rows: int, dtype: type) -> Any:
-    stacked: NDArray[Any] = np.empty((rows, len(columns)), dtype=dtype)
+    stacked: Array = np.empty((rows, len(columns)), dtype=dtype)
     for index, values in enumerate(columns):
         stacked[:, index] = values
     return stacked

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..utils.typing import Array
 from . import parsing
 from .schema import Column, Floats, Schema, read_values, tidy_column
 
@@ -44,7 +44,7 @@ def leaks(schema: Schema, frame: pl.DataFrame) -> list[str]:
     return found
 
 
-def _leak(column: Column, tidy: pl.Series, target: NDArray[Any], classes: int) -> str | None:
+def _leak(column: Column, tidy: pl.Series, target: Array, classes: int) -> str | None:
     if column.kind == "category":
         values = parsing.read_categories(tidy).rank("dense").cast(_float64()).to_numpy()
     else:
@@ -68,7 +68,7 @@ def _leak(column: Column, tidy: pl.Series, target: NDArray[Any], classes: int) -
     return f"correlation {correlation:.4f}" if abs(correlation) >= CORRELATION else None
 
 
-def _purity(groups: NDArray[Any], target: NDArray[Any]) -> float:
+def _purity(groups: Array, target: Array) -> float:
     """The share of rows that hold the commonest class of their group."""
     table = np.zeros((groups.max() + 1, target.max() + 1))
     np.add.at(table, (groups, target), 1)
@@ -76,7 +76,7 @@ def _purity(groups: NDArray[Any], target: NDArray[Any]) -> float:
     return float(table.max(axis=1).sum() / len(groups)) if len(table) > 1 else 0.0
 
 
-def _explained(groups: NDArray[Any], target: Floats) -> float:
+def _explained(groups: Array, target: Floats) -> float:
     """The share of the target's variance that lies between groups."""
     means = np.bincount(groups, target) / np.bincount(groups)
     total = target.var()

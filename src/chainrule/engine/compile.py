@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import ConfigError, TraceError
 from ..utils.background import in_background
+from ..utils.typing import Array
 from . import pytree
 from .autodiff import in_derivative
 from .backends.c.program import CProgram
@@ -27,7 +28,7 @@ from .backends.numpy import Program
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
 from .ir.types import DTYPES, Type
-from .tensor import TRACE_BIT, Array, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
+from .tensor import TRACE_BIT, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
 
 __all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
 

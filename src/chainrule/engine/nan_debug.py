@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ..utils.typing import Array
 from .ir.graph import Graph, topological_order
 from .ir.node import CONSTANT, PLACEHOLDER, Node
 from .ir.program import Program
 from .ir.types import as_value
-
-Array = np.ndarray[Any, Any]
 
 
 class BadNumber(NamedTuple):

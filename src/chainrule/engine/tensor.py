@@ -19,12 +19,12 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import DerivativeError, ShapeError, TraceError
+from ..utils.typing import Array
 from .ir.node import Node, constant, placeholder
 from .ir.operation import Operation
 from .ir.types import DType, Type, as_dtype, as_value, bool_, float32, int64
 from .source_info import here, user_line
 
-Array = np.ndarray[Any, DType]
 #: What functions accept where a tensor is expected.
 TensorLike = Any
 

@@ -13,6 +13,7 @@ from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
 from ..engine.ir.serialize import encode
 from ..nn import Module
 from ..optim import Optimizer
+from ..utils.typing import Array
 from .elements import Elements, cut, number
 from .explanation import (
     Call,
@@ -31,8 +32,6 @@ from .node_names import STRUCTURE, TITLES, Names
 from .non_finite import bad_numbers
 from .record import Step
 from .updates import explain_update
-
-Array = np.ndarray[Any, Any]
 
 #: Arrays up to this size are told whole, until all of them together are too large.
 _WHOLE = 20_000

@@ -18,11 +18,11 @@ from ..engine.autodiff import pull_back
 from ..engine.ir.node import CONSTANT, Node, constant
 from ..engine.ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO
 from ..engine.tensor import TRACE_BIT, Tensor, symbol
+from ..utils.typing import Array
 from .explanation import Call, Equation, Expression, Quantity
 from .node_names import STRUCTURE
 from .record import evaluate
 
-Array = np.ndarray[Any, Any]
 #: A sum of more terms than this is cut: the first ones, and the sum of the others as one number.
 TERMS = 10
 _SHOWN_TERMS = 6

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..tasks.examples import RawRow
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 # ---- numbers -------------------------------------------------------------------------------------
 

@@ -30,9 +30,6 @@ from ..nn import Module
 from ..optim import Optimizer
 from .unroll import Unrolled
 
-Array = np.ndarray[Any, Any]
-
-
 #: Up to so many parameters every number of the update is kept.
 _ALL_OF_UPDATE = 200_000
 

@@ -22,7 +22,6 @@ from .weights import place_of
 if TYPE_CHECKING:
     from .collect import Collector
 
-Array = np.ndarray[Any, Any]
 
 #: Parameters up to this size have equations for all their elements, larger ones for some.
 _ALL_ELEMENTS = 16

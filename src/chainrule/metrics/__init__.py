@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError
+from ..utils.typing import Array
 from .classification import (
     accuracy,
     balanced_accuracy,
@@ -108,7 +109,7 @@ def compute(name: str, target: Any, prediction: Any, sample_weights: Any = None)
     return metric.function(target, prediction, **options)
 
 
-def classes_of(probabilities: Any) -> np.ndarray[Any, Any]:
+def classes_of(probabilities: Any) -> Array:
     """The most probable class numbers: (n) probabilities of class 1, or (n, classes)."""
     p = column(probabilities)
     if p.dtype.kind != "f":

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from .common import Array, mean_of, paired, ratio, sample_weights_or_ones
+from ..utils.typing import Array
+from .common import mean_of, paired, ratio, sample_weights_or_ones
 
 AVERAGES = ("auto", "binary", "macro", "micro", "weighted")
 

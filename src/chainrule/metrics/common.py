@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, ShapeError
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 
 def column(x: Any) -> Array:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError, ShapeError
-from .common import Array, column, mean_of, need_rows, sample_weights_or_ones
+from ..utils.typing import Array
+from .common import column, mean_of, need_rows, sample_weights_or_ones
 
 
 def _class_numbers(target: Any, prediction: Any) -> tuple[Array, Array]:

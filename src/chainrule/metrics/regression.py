@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .common import Array, mean_of, paired, sample_weights_or_ones
+from ..utils.typing import Array
+from .common import mean_of, paired, sample_weights_or_ones
 
 
 def _floats(target: Any, prediction: Any) -> tuple[Array, Array]:

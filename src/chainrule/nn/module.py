@@ -17,6 +17,7 @@ from ..engine.ops import random
 from ..engine.source_info import layer
 from ..engine.tensor import Parameter, Tensor, Variable
 from ..errors import ChainruleError, ConfigError, ShapeError
+from ..utils.typing import Array
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -205,7 +206,7 @@ class Module:
 
     # ---- state ---------------------------------------------------------------------------------
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state(self) -> dict[str, Array]:
         """Copies of the values of all variables, by path."""
         return {path: variable.numpy().copy() for path, variable in self.variables().items()}
 

@@ -10,8 +10,9 @@ from ..engine.ir.types import float64
 from ..engine.ops import astype, minimum
 from ..engine.tensor import Buffer, Parameter, Tensor
 from ..errors import ConfigError
+from ..utils.typing import Array
 from .clipping import Shared
-from .state import Array, arrays, is_number, load, named_parameters
+from .state import arrays, is_number, load, named_parameters
 
 
 class EMA:

@@ -15,9 +15,10 @@ from ..engine.ops import astype, sign
 from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor, tracing
 from ..errors import ConfigError, ShapeError
 from ..nn.module import Module
+from ..utils.typing import Array
 from .clipping import Shared, clip_by_norm, clip_by_value
 from .schedules import Constant, Schedule
-from .state import Array, arrays, load, named_parameters, nearest, need, need_between
+from .state import arrays, load, named_parameters, nearest, need, need_between
 
 #: State or numbers by name, as the formulas name them.
 Named = dict[str, Tensor]

@@ -23,7 +23,8 @@ from ..engine.ops import abs, astype, cos, exp, floor, isfinite, maximum, minimu
 from ..engine.ops import log as ln
 from ..engine.tensor import Buffer, Tensor, as_tensor
 from ..errors import ConfigError
-from .state import Array, arrays, load, nearest, need, need_between
+from ..utils.typing import Array
+from .state import arrays, load, nearest, need, need_between
 
 _schedules: dict[str, type[Schedule]] = {}
 #: Every schedule by its name on the command line, such as ``one-cycle``.

@@ -14,8 +14,7 @@ import numpy as np
 from ..engine.tensor import Buffer, Parameter
 from ..errors import ConfigError
 from ..nn.module import Module
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 
 def named_parameters(found: Any, start: int = 0) -> dict[str, Parameter]:

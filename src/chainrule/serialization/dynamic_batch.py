@@ -18,8 +18,7 @@ from ..engine.ir.graph import Graph
 from ..engine.ir.node import CONSTANT, Node
 from ..engine.ir.serialize import from_json, to_json
 from ..errors import ModelFileError, ShapeError
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 #: Two numbers of rows to compare, and one to try the result on. Any other numbers would do, but
 #: small ones hit shortcuts in the user's code, such as an extent of 1 that is not broadcast.

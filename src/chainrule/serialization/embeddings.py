@@ -6,7 +6,7 @@ import numpy as np
 
 from ..engine.ir.graph import Graph
 from ..engine.ir.node import Node
-from ..engine.tensor import Array
+from ..utils.typing import Array
 
 
 def last_hidden(graph: Graph) -> Node | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tensor import Array
 from ..errors import ConfigError
+from ..utils.typing import Array
 
 FORMAT = "chainrule"
 VERSION = 1

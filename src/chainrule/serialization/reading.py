@@ -14,8 +14,8 @@ import numpy as np
 import safetensors
 
 from ..engine import ops  # noqa: F401  graphs are made of the operations that it registers
-from ..engine.tensor import Array
 from ..errors import ModelFileError
+from ..utils.typing import Array
 from .dynamic_batch import Template
 from .format import CONSTANT, FORMAT, VERSION, digest_of
 from .saved import SavedModel

@@ -12,8 +12,8 @@ import numpy as np
 from ..engine.backends.numpy import Program
 from ..engine.ir.graph import Graph
 from ..engine.ir.types import Record, Type, type_of
-from ..engine.tensor import Array
 from ..errors import DataError, ModelFileError
+from ..utils.typing import Array
 from .dynamic_batch import Template
 from .embeddings import last_hidden, row_axis, rows_first
 from .format import leaves_of, restore

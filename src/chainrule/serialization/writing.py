@@ -17,10 +17,11 @@ from ..engine import pytree
 from ..engine.compile import trace
 from ..engine.ir.graph import Graph
 from ..engine.ir.types import DTYPES
-from ..engine.tensor import Array, Tensor
+from ..engine.tensor import Tensor
 from ..errors import ConfigError, ShapeError
 from ..nn.module import Module
 from ..utils.files import write_atomically
+from ..utils.typing import Array
 from .dynamic_batch import Sample, generalize
 from .format import CONSTANT, FORMAT, VERSION, digest_of, leaves_of, plain
 from .reading import parse

@@ -7,13 +7,11 @@ learning for convolutional neural networks: a core-set approach", ICLR 2018, for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError, DataError
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 STRATEGIES = ("margin", "entropy", "coreset", "random")
 #: Uncertain rows are often alike: out of so many times the wanted number a varied choice is made.

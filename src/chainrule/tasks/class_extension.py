@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +12,10 @@ from ..data import Target, parsing
 from ..data.schema import Task, check_present, tidy_column
 from ..errors import DataError
 from ..nn import Module
+from ..utils.typing import Array
 
 if TYPE_CHECKING:
     import polars as pl
-
-Array = np.ndarray[Any, Any]
 
 
 def new_words(known: Collection[str], tidy: pl.Series) -> list[str]:

@@ -11,13 +11,12 @@ from ..errors import DataError
 from ..nn import Module
 from ..serialization import SavedModel
 from ..training import Arrays, Trainer
+from ..utils.typing import Array
 from .class_extension import for_classes, restore, task_of
 from .evaluation import judge
 from .options import TrainingOptions
 from .result import Trained
 from .update import Continuation, Old
-
-Array = np.ndarray[Any, Any]
 
 #: Fewer examples can not be split into those that train, that choose and that judge.
 _FEWEST = 6

@@ -8,8 +8,7 @@ import numpy as np
 
 from .. import metrics
 from ..errors import ConfigError, DataError
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 #: The metrics of a task, the most telling first.
 METRICS = {

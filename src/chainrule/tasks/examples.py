@@ -14,8 +14,7 @@ from ..errors import DataError
 from ..nn import Module
 from ..optim import Optimizer
 from ..serialization import SavedModel
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 _SHOWN = 60
 

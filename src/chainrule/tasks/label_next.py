@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..utils.typing import Array
 from .active_learning import STRATEGIES, Choice, label_next
 from .predictions import PROBABILITY
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from . import Predictor
-
-Array = np.ndarray[Any, Any]
 
 
 def next_rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from ..engine.ops import softmax
 from ..engine.tensor import Tensor, parameter
 from ..losses import cross_entropy
 from ..optim import AdamW, make_schedule
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 _RIDGE = 1e-3
 _STEPS = 300

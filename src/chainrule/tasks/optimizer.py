@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..nn import Module
 from ..optim import OPTIMIZERS, Optimizer, make_schedule
 from ..training.checkpoint import load_training
+from ..utils.typing import Array
 from .class_extension import enlarged
 from .options import TrainingOptions
-
-Array = np.ndarray[Any, Any]
 
 #: Share of the steps in which the rate rises, for schedules that have no such phase of their own.
 _WARMUP = 0.1

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from ..utils.typing import Array
 
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 #: What the column of a class's probability is called, before the class.
 PROBABILITY = "probability "
 

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..engine.tensor import Tensor
 from ..errors import TrainingError
 from ..nn import Module
@@ -15,8 +13,6 @@ from ..serialization import save
 from ..training import Trainer, save_training
 from .optimizer import effective
 from .options import TrainingOptions
-
-Array = np.ndarray[Any, Any]
 
 
 class Trained:

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..data import source_name, split_indices
 from ..errors import ConfigError, DataError, ModelFileError
 from ..metrics import METRICS
@@ -26,12 +24,12 @@ from ..optim import Optimizer
 from ..serialization import SavedModel, load
 from ..training import Arrays, Stream, Trainer
 from ..utils.files import TRAINING, model_in
+from ..utils.typing import Array
 from . import Result, fit, kind_of, module_of
 from .detection import ENDINGS, recognise
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: The rate of an update, as a share of the highest one of the training.

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import safetensors.numpy
 
 from ..errors import ModelFileError
 from ..utils.files import write_atomically
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 _FORMAT, _VERSION = "chainrule.training", "1"
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.typing import Array
 from .dataset import Arrays
-
-Array = np.ndarray[Any, Any]
 
 #: Batches that are made ahead, for each worker.
 _AHEAD = 4

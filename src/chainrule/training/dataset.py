@@ -10,8 +10,7 @@ import numpy as np
 from ..engine import pytree
 from ..engine.tensor import as_tensor
 from ..errors import DataError
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 
 class Arrays:

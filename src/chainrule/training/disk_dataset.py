@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..utils.typing import Array
 from .data_loader import Stream
 from .dataset import Arrays
-
-Array = np.ndarray[Any, Any]
 
 _TARGET, _WEIGHTS = "(target)", "(weights)"
 

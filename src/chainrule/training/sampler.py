@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from ..engine.ops.random import fold_in, permutation
 from ..engine.tensor import Tensor
-
-Array = np.ndarray[Any, Any]
+from ..utils.typing import Array
 
 #: So many rows are mixed at once; more of them in blocks, so that rows on a disk are read in runs
 #: and the order itself takes no memory.

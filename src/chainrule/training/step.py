@@ -16,10 +16,11 @@ from ..engine.ir.types import Type
 from ..engine.nan_debug import first_bad_number
 from ..engine.ops import zeros_like
 from ..engine.ops.random import fold_in, key
-from ..engine.tensor import Array, Buffer, Tensor
+from ..engine.tensor import Buffer, Tensor
 from ..errors import TrainingError
 from ..nn import Module
 from ..optim import EMA, Optimizer, global_norm
+from ..utils.typing import Array
 from .dataset import Arrays, filled_up
 
 Loss = Callable[..., Tensor]

@@ -20,6 +20,7 @@ from ..losses import LOSSES
 from ..metrics import METRICS
 from ..nn import Module
 from ..optim import EMA, OPTIMIZERS, Optimizer
+from ..utils.typing import Array
 from .callbacks import Callback
 from .data_loader import Stream
 from .dataset import Arrays, filled_up
@@ -28,7 +29,6 @@ from .progress import progress_display
 from .sampler import batches_in_order
 from .step import Step, filled_size, takes_weights
 
-Array = np.ndarray[Any, Any]
 Examples = Arrays | Stream
 
 #: What turns the output of the network into a prediction, by the loss that it is trained with.

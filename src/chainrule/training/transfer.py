@@ -17,7 +17,6 @@ from ..errors import ConfigError
 from ..nn import Module
 from ..serialization import SavedModel, load
 
-Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 
 

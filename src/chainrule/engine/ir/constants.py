@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ...utils.typing import Array
 from .node import Node, constant
 from .operation import OPERATIONS
-
-Array = np.ndarray[Any, Any]
 
 
 def bits(array: Array) -> Array:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ...errors import TypeRuleError
+from ...utils.typing import Array
 from .operation import Operation, register
 from .types import Record, Type, type_of
 
@@ -45,7 +44,7 @@ class Node:
         inputs: tuple[Node, ...],
         attributes: dict[str, Any],
         type: Type,
-        value: np.ndarray[Any, Any] | None = None,
+        value: Array | None = None,
         watched: int = 0,
         origin: Origin | None = None,
     ) -> None:
@@ -84,7 +83,7 @@ PART = register(
 )
 
 
-def constant(value: np.ndarray[Any, Any], watched: int = 0) -> Node:
+def constant(value: Array, watched: int = 0) -> Node:
     """A leaf with a value."""
     return Node(CONSTANT, (), {}, type_of(value), value, watched)
 

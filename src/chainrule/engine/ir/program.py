@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from ...utils.typing import Array
 from .graph import Graph
 from .node import CONSTANT, PLACEHOLDER
 from .types import as_value
-
-Array = np.ndarray[Any, Any]
 
 
 class Program:

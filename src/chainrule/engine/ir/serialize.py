@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import ModelFileError
+from ...utils.typing import Array
 from .graph import Graph
 from .node import CONSTANT, PLACEHOLDER, Node, constant, placeholder
 from .operation import OPERATIONS, Operation
 from .types import DTYPES, Record, Type, as_dtype, type_of
 
-Arrays = Mapping[str, np.ndarray[Any, Any]]
+Arrays = Mapping[str, Array]
 
 _MAX_RANK = 32  # of arrays in every NumPy
 _MAX_EXTENT = 2**40
@@ -179,7 +180,7 @@ def _read_node(entry: Any, earlier: list[Node], arrays: Arrays, max_elements: in
     return Node(op, inputs, attributes, node_type)
 
 
-def _read_value(entry: dict[str, Any], node_type: Type, arrays: Arrays) -> np.ndarray[Any, Any]:
+def _read_value(entry: dict[str, Any], node_type: Type, arrays: Arrays) -> Array:
     if "array" in entry:
         _need_keys(entry, {"op", "type", "array"})
         if entry["array"] not in arrays:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...errors import ShapeError, TypeRuleError
+from ...utils.typing import Array
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type, as_dtype, bool_, float32, int64, promote
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
@@ -256,12 +257,12 @@ def boolean(x: TensorLike) -> Tensor:
 
 def reals(
     *shape: int, low: float = -2.0, high: float = 2.0, gap: float = 0.0, seed: int = 0
-) -> np.ndarray[Any, Any]:
+) -> Array:
     """Repeatable random float64 numbers between low and high, at least ``gap`` away from 0."""
     x = np.random.default_rng([seed, len(shape), *shape]).uniform(low, high, shape)
     return np.where(np.abs(x) < gap, np.where(x < 0, -gap - 0.1, gap + 0.1), x)
 
 
-def integers(*shape: int, low: int = 0, high: int = 3, seed: int = 0) -> np.ndarray[Any, Any]:
+def integers(*shape: int, low: int = 0, high: int = 3, seed: int = 0) -> Array:
     """Repeatable random integers from low to high - 1."""
     return np.random.default_rng([seed, len(shape), *shape]).integers(low, high, shape)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, ShapeError
+from ...utils.typing import Array
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -336,7 +337,7 @@ def avg_pool(
 # ---- resizing: a matrix for each axis --------------------------------------------------------
 
 
-def _along(x: Tensor, axis: int, matrix: np.ndarray[Any, Any]) -> Tensor:
+def _along(x: Tensor, axis: int, matrix: Array) -> Tensor:
     """Every line of the image along an axis times the matrix (new extent, old extent)."""
     outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
     lines = reshape(x, (outer, x.shape[axis], inner))
@@ -450,7 +451,7 @@ def _repeated(x: Tensor, axis: int, n: int) -> Tensor:
     )
 
 
-def _between(extent: int, n: int, align_corners: bool) -> np.ndarray[Any, Any]:
+def _between(extent: int, n: int, align_corners: bool) -> Array:
     """The matrix (n, extent) of linear interpolation."""
     number = np.arange(n)
     if align_corners:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ...utils.typing import Array
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type, float32, float64, int64, uint32
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -31,7 +32,7 @@ _SHIFT = np.uint64(32)
 _AT_ONCE = 1 << 13
 
 
-def philox(counter: np.ndarray[Any, Any], key: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def philox(counter: Array, key: Array) -> Array:
     """Philox4x32-10: blocks of four 32-bit words, enciphered.
 
     Args:
@@ -48,7 +49,7 @@ def philox(counter: np.ndarray[Any, Any], key: np.ndarray[Any, Any]) -> np.ndarr
     return words
 
 
-def _bits_of(key: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+def _bits_of(key: Array, count: int) -> Array:
     """The first words of the stream of bits: counters 0, 1, …, enciphered."""
     words = np.empty((-(-count // 4), 4), np.uint32)
     for start in range(0, len(words), _AT_ONCE):
@@ -57,9 +58,7 @@ def _bits_of(key: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
     return words.reshape(-1)[:count]
 
 
-def _encipher(
-    counter: np.ndarray[Any, Any], key: np.ndarray[Any, Any], words: np.ndarray[Any, Any]
-) -> None:
+def _encipher(counter: Array, key: Array, words: Array) -> None:
     """One part of `philox`: counters as uint64, words as the place for the result.
 
     A round is c₀, c₁, c₂, c₃ → hi(m₁c₂) ⊕ c₁ ⊕ k₀, lo(m₁c₂), hi(m₀c₀) ⊕ c₃ ⊕ k₁, lo(m₀c₀).
@@ -77,7 +76,7 @@ def _encipher(
     words[:, 0::2], words[:, 1::2] = even.T, odd.T
 
 
-def _counters(first: int, blocks: int, purpose: int) -> np.ndarray[Any, Any]:
+def _counters(first: int, blocks: int, purpose: int) -> Array:
     numbers = np.arange(first, first + blocks, dtype=np.uint64)
     counter = np.zeros((blocks, 4), dtype=np.uint64)
     counter[:, 0], counter[:, 1], counter[:, 3] = numbers & _LOW, numbers >> _SHIFT, purpose

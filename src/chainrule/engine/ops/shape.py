@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ...utils.typing import Array
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
@@ -499,7 +500,7 @@ def eye(rows: int, columns: int | None = None, dtype: Any = float) -> Tensor:
     return as_tensor(np.eye(rows, columns), dtype)
 
 
-def _triangle(x: Tensor, diagonal: int) -> np.ndarray[Any, Any]:
+def _triangle(x: Tensor, diagonal: int) -> Array:
     """Where the last two axes are on or below a diagonal."""
     rows, columns = x.shape[-2:]
     return np.tri(rows, columns, diagonal, dtype=bool)

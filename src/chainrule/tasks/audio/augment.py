@@ -6,13 +6,11 @@ Each is a function of (seed, epoch, row): the same for any number of workers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ...utils.typing import Array
 from ..media.chance import uniform
-
-Array = np.ndarray[Any, Any]
 
 CHANGES = ("shift", "speed", "noise", "mask", "mixup")
 _LIGHT = ("shift", "speed", "noise")

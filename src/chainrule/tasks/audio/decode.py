@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, DataError
-
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 #: Zero crossings of the sinc on each side, and the shape of the Kaiser window over them.
 _CROSSINGS, _BETA = 16, 8.0

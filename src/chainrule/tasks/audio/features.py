@@ -14,8 +14,7 @@ import numpy as np
 from ... import nn
 from ...engine.ops import concatenate, log, matmul, reshape
 from ...engine.tensor import Buffer, Tensor
-
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 #: A frame is so many parts long, and begins so many parts after the one before: 25 ms and 10 ms.
 PARTS, STEP = 5, 2

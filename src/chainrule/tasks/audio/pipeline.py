@@ -15,6 +15,7 @@ from ...engine.ops import expand_dims, mean
 from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
+from ...utils.typing import Array
 from ..detection import ENDINGS
 from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, continued, train_files
 from ..update import Continuation, Old, UpdateOptions
@@ -23,8 +24,6 @@ from .decode import Header, read_header, read_sound
 from .features import LogMel
 from .options import AudioOptions
 from .schema import AudioSchema
-
-Array = np.ndarray[Any, Any]
 
 #: So many headers tell what all are like.
 _HEADERS = 500

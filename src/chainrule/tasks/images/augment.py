@@ -6,13 +6,11 @@ Each is a function of (seed, epoch, row): the same for any number of workers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ...utils.typing import Array
 from ..media.chance import uniform
-
-Array = np.ndarray[Any, Any]
 
 CHANGES = ("flip", "shift", "rotate", "zoom", "colour", "cutout", "mixup")
 _LIGHT = ("flip", "shift", "rotate", "zoom", "colour")

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, DataError
-
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 #: Images of more pixels than this are taken for an attack on the memory.
 MOST_PIXELS = 100_000_000

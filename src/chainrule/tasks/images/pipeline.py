@@ -14,6 +14,7 @@ from ...data import Target
 from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
+from ...utils.typing import Array
 from ..detection import ENDINGS
 from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, continued, train_files
 from ..update import Continuation, Old, UpdateOptions
@@ -21,8 +22,6 @@ from . import augment
 from .decode import Header, pillow, read_header, read_image
 from .options import ImageOptions
 from .schema import ImageSchema
-
-Array = np.ndarray[Any, Any]
 
 #: So many headers and images tell what all are like.
 _HEADERS, _SAMPLE = 200, 50

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

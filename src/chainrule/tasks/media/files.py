@@ -12,6 +12,7 @@ import numpy as np
 
 from ...data import Schema, Target, infer_target, read_table, source_name
 from ...errors import ConfigError, DataError
+from ...utils.typing import Array
 from ..class_extension import new_classes
 from ..detection import files_in
 from ..examples import class_by_folder, no_target
@@ -19,7 +20,6 @@ from ..examples import class_by_folder, no_target
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 
 _PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 

@@ -18,6 +18,7 @@ from ...losses import cross_entropy, mse
 from ...nn import Module
 from ...optim import Optimizer
 from ...training import Callback, Stream, Trainer, find_rate
+from ...utils.typing import Array
 from .. import fit
 from ..evaluation import class_weights, constant_prediction, judge
 from ..linear_baseline import linear_model
@@ -32,7 +33,6 @@ from .reading import Reader
 if TYPE_CHECKING:
     pass
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: Up to so many files are read once before the training, so that a bad one is found at once.

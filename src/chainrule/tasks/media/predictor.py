@@ -11,6 +11,7 @@ import numpy as np
 from ...data import read_table
 from ...errors import DataError
 from ...serialization import SavedModel
+from ...utils.typing import Array
 from ..evaluation import judge
 from ..examples import Examples, RawRow, check_rows, said, scaled
 from ..predictions import predictions
@@ -21,7 +22,6 @@ from .reading import Reader
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 

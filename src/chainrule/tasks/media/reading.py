@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 #: Bytes of decoded files that are kept in memory at most.
 KEPT = 2**27

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...data import read_table
 from ...training import Stream, Trainer
+from ...utils.typing import Array
 from ..class_extension import for_classes, grown_classes, grown_target, restore
 from ..evaluation import class_weights, judge
 from ..examples import has_log_target
@@ -31,7 +32,6 @@ from .pipeline import (
 )
 from .reading import Reader
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from ...data import Encoded, Schema
+from ...utils.typing import Array
 from ..linear_baseline import linear_predictions
 from .features import CategoryVectors, TableFeatures, columns_by_kind, side_by_side
-
-Array = np.ndarray[Any, Any]
 
 
 def linear_baseline(schema: Schema, train: Encoded, test: Encoded, classes: int) -> Array:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...data import Column, Encoded, Schema, read_table, source_name
 from ...engine.ops import log
 from ...engine.tensor import Tensor
@@ -24,7 +22,6 @@ from .warm_start import Previous
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 

@@ -32,6 +32,7 @@ from ...engine.ops import (
 )
 from ...engine.tensor import Buffer, Tensor, parameter
 from ...nn import Module
+from ...utils.typing import Array
 
 #: A feature: the column, and what it tells of it.
 Label = tuple[Any, ...]
@@ -306,7 +307,7 @@ def side_by_side(given: dict[str, Tensor], vectors: CategoryVectors | None) -> T
     return concatenate(parts, axis=1)
 
 
-def columns_by_kind(rows: Encoded) -> dict[str, np.ndarray[Any, Any]]:
+def columns_by_kind(rows: Encoded) -> dict[str, Array]:
     """The encoded columns of each kind that there is: what the network takes."""
     groups = {"numeric": rows.numeric, "category": rows.category, "date": rows.date}
     return {kind: columns for kind, columns in groups.items() if columns.shape[1]}

@@ -29,9 +29,8 @@ from ...engine.ops.random import normal
 from ...engine.tensor import Buffer, Tensor
 from ...nn import BatchNorm, Dropout, LayerNorm, Module
 from ...nn.initialization import parameter
+from ...utils.typing import Array
 from .features import CategoryVectors, Label, TableFeatures, embedding_width, side_by_side
-
-Array = np.ndarray[Any, Any]
 
 #: A small gain of the last layer: the first predictions are near the mean.
 _HEAD = 0.5

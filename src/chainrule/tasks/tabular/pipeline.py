@@ -17,6 +17,7 @@ from ...engine.tensor import Tensor
 from ...errors import ConfigError, DataError, TrainingError
 from ...losses import LOSSES
 from ...training import Arrays, Callback, History, Stream, Trainer, find_rate
+from ...utils.typing import Array
 from .. import fit
 from ..evaluation import class_weights, constant_prediction, judge
 from ..result import Trained
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: How often the weights are judged in a training, where it has enough epochs.

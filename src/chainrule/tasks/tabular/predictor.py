@@ -11,6 +11,7 @@ from ...data import Encoded, Schema, read_table, source_name
 from ...data.table_scan import TableScan, is_larger_than_memory
 from ...errors import ModelFileError
 from ...serialization import SavedModel
+from ...utils.typing import Array
 from ..evaluation import judge
 from ..predictions import predictions
 from .features import columns_by_kind
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from ..examples import Examples
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 

@@ -24,6 +24,7 @@ from ...data.schema import check_present
 from ...data.table_scan import TableScan
 from ...errors import ConfigError, DataError
 from ...training import Arrays, Callback, Spool
+from ...utils.typing import Array
 from .. import fit
 from ..evaluation import class_weights, judge
 from .defaults import choose
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from .network import TableModel
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: The sample has at most so many rows, and at least half as many.

@@ -23,7 +23,6 @@ from .warm_start import Previous, grown
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 

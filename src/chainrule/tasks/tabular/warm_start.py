@@ -16,13 +16,12 @@ import numpy as np
 from ...data import Column, Schema
 from ...errors import ModelFileError
 from ...serialization import SavedModel
+from ...utils.typing import Array
 from ..class_extension import grown_target
 from ..optimizer import highest_rate
 from .features import ONE_HOT_LIMIT, TableFeatures, code_names
 from .network import ScaledTarget, Shape, TableModel, TableNetwork
 from .options import TableOptions
-
-Array = np.ndarray[Any, Any]
 
 _VECTORS = "network.vectors.vectors"
 

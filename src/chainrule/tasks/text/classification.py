@@ -17,6 +17,7 @@ from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
 from ...training import Arrays, Callback, Trainer
+from ...utils.typing import Array
 from .. import fit
 from ..class_extension import task_of
 from ..classification import Classifier, three_parts
@@ -35,7 +36,6 @@ from .tokenizers import Tokenizer, WordTokenizer, fit_tokenizer, normalize, toke
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: Numbers of a text that are seen at most.

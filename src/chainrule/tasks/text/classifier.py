@@ -13,10 +13,9 @@ from ... import models, nn
 from ...engine.ops import arange, concatenate, embedding_bag, expand_dims, maximum, sqrt, sum, where
 from ...engine.ops import max as largest
 from ...engine.tensor import Tensor
+from ...utils.typing import Array
 from .ngrams import Grams, padded
 from .tokenizers import PADDING, UNKNOWN, Tokenizer
-
-Array = np.ndarray[Any, Any]
 
 
 class BagClassifier(nn.Module):

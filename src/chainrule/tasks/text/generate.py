@@ -12,9 +12,8 @@ from ...engine.tensor import Tensor
 from ...errors import ConfigError
 from ...models.gpt import GPT
 from ...nn import Module
+from ...utils.typing import Array
 from .tokenizers import SPECIAL, UNKNOWN, Tokenizer
-
-Array = np.ndarray[Any, Any]
 
 
 class Reader:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,9 +15,8 @@ from ...engine.tensor import Tensor
 from ...errors import ModelFileError
 from ...losses import cross_entropy
 from ...nn import Module
+from ...utils.typing import Array
 from .tokenizers import Tokenizer
-
-Array = np.ndarray[Any, Any]
 
 #: Windows that are judged at once.
 _AT_ONCE = 32

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...data import source_name
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
 from ...training import Arrays, Callback, Trainer
+from ...utils.typing import Array
 from .. import fit
 from ..examples import Examples, RawRow, check_rows, shortened
 from ..optimizer import make_optimizer
@@ -38,7 +37,6 @@ from .tokenizers import Tokenizer, fit_tokenizer, tokenizer_from_json
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 _CONTEXT = 128

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, ModelFileError
+from ...utils.typing import Array
 from .tokenizers import PADDING, SPECIAL, WordTokenizer, frequent, normalize
-
-Array = np.ndarray[Any, Any]
 
 UNITS = ("word", "character")
 

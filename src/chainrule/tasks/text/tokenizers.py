@@ -20,8 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...errors import ConfigError, DataError, ModelFileError
-
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 PADDING, UNKNOWN = 0, 1
 #: How many numbers stand for no piece of text.

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 _DAY = 86_400.0
 #: A step is even if it is a whole number of steps, give or take so much of one.

@@ -10,8 +10,7 @@ import numpy as np
 from ... import models, nn
 from ...engine.ops import concatenate, exp, isnan, log, maximum, minimum, reshape, sum, where
 from ...engine.tensor import Buffer, Tensor
-
-Array = np.ndarray[Any, Any]
+from ...utils.typing import Array
 
 #: How far outside of the training range a forecast may be, in standard deviations.
 _MARGIN = 4.0

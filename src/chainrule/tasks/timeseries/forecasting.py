@@ -16,6 +16,7 @@ from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
 from ...training import Arrays, Callback, Trainer
+from ...utils.typing import Array
 from .. import fit
 from ..examples import Examples, RawRow, check_rows, no_target, said, scaled
 from ..linear_baseline import linear_predictions
@@ -41,7 +42,6 @@ from .reading import Series, read_series
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: Training takes at least so many updates: fewer leave the network unfinished.

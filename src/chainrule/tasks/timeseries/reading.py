@@ -11,12 +11,12 @@ import numpy as np
 from ...data import Column, infer_schema, read_table, source_name
 from ...data.schema import check_present, read_values, tidy_column
 from ...errors import DataError
+from ...utils.typing import Array
 from .calendar import Calendar
 
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: Names of columns of times, where they are numbers.

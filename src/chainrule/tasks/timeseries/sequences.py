@@ -19,6 +19,7 @@ from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
 from ...training import Arrays, Callback, Trainer
+from ...utils.typing import Array
 from .. import fit
 from ..class_extension import task_of
 from ..classification import Classifier, three_parts
@@ -35,7 +36,6 @@ from .reading import column_of_numbers, fill_forward, input_columns, times_of
 if TYPE_CHECKING:
     import polars as pl
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 #: More steps of a sequence are not looked at, but for the last ones.

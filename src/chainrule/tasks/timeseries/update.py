@@ -13,6 +13,7 @@ from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError, ModelFileError
 from ...training import Arrays, Trainer
+from ...utils.typing import Array
 from ..class_extension import grown_classes, grown_target, new_classes, restore
 from ..classification import learn_on
 from ..result import Trained
@@ -22,7 +23,6 @@ from .forecast import Scale, known_mse, scores
 from .forecasting import ForecastModel, ForecastSchema, parts_of
 from .sequences import SequenceClassifier, SequenceSchema, examples_of, read_again
 
-Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 
 

@@ -17,19 +17,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ....errors import ChainruleError
+from ....utils.typing import Array
 from . import autotune_cache, cache, toolchain
 from .autotune_cache import Choice, Remembered
 from .kernels.cpu import native_kind
 from .kernels.gemm import Plan, Pointers, Product, Target, emit, native_target, plan
 from .lower import products_kept
 from .prelude import prelude
-
-Array = np.ndarray[Any, Any]
 
 #: What must be gained for another choice than the default.
 _WORTH = 1.02

@@ -21,14 +21,13 @@ from typing import Any
 import numpy as np
 
 from .... import __version__
+from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.node import Node
 from ...ir.types import Type
 from . import cache, toolchain
 from .kernels import MAY_STOP
 from .kernels.gemm import Product, native_target
-
-Array = np.ndarray[Any, Any]
 
 #: Graphs with more bytes of constants are not worth keeping.
 _MOST_CONSTANTS = 1 << 20

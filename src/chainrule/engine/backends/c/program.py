@@ -6,18 +6,16 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ....errors import DataError
+from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.types import Type, type_of
 from . import threads, toolchain
 from .lower import blueprint
 from .run_steps import checked_order, feeds
-
-Array = np.ndarray[Any, Any]
 
 
 class CProgram:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ....errors import DataError
-
-Array = np.ndarray[Any, Any]
+from ....utils.typing import Array
 
 STEPS_C = """
 /* An input that each step gets anew: rows of ``data``, or with ``data`` = 0 one more each time. */
