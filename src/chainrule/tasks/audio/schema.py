@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...data import Target, json_dataclass
 
-_FORMAT, _VERSION = "chainrule.tasks.audio", 1
+_FORMAT, _VERSION = "chainrule.audio", 1
 
 
 @dataclass(frozen=True)

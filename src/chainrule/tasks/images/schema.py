@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...data import Target, json_dataclass
 
-_FORMAT, _VERSION = "chainrule.tasks.images", 1
+_FORMAT, _VERSION = "chainrule.images", 1
 
 
 @dataclass(frozen=True)
