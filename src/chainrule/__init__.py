@@ -21,17 +21,15 @@ if TYPE_CHECKING:
 
 #: Public modules with a shorter name than the place where they live: ``import chainrule.tables``.
 _ALIASES = {
-    f"{__name__}.{alias}": f"{__name__}.{path}"
-    for alias, path in {
-        "active": "tasks.active_learning",
-        "audio": "tasks.audio",
-        "images": "tasks.images",
-        "ir": "engine.ir",
-        "ops": "engine.ops",
-        "series": "tasks.timeseries",
-        "tables": "tasks.tabular",
-        "text": "tasks.text",
-    }.items()
+    "active": "tasks.active_learning",
+    "audio": "tasks.audio",
+    "images": "tasks.images",
+    "ir": "engine.ir",
+    "ops": "engine.ops",
+    "series": "tasks.timeseries",
+    "tables": "tasks.tabular",
+    "text": "tasks.text",
+    "train": "training",
 }
 
 
@@ -41,13 +39,22 @@ class _Aliases:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(name, self) if name in _ALIASES else None  # type: ignore[arg-type]
+        return ModuleSpec(name, self) if _real(name) else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        sys.modules[module.__name__] = importlib.import_module(_ALIASES[module.__name__])
+        sys.modules[module.__name__] = importlib.import_module(_real(module.__name__))
+
+
+def _real(name: str) -> str:
+    """The name of a module that is imported by an alias, or as part of one; otherwise empty."""
+    package, _, path = name.partition(".")
+    alias, _, inside = path.partition(".")
+    if package != __name__ or alias not in _ALIASES:
+        return ""
+    return f"{package}.{_ALIASES[alias]}" + (f".{inside}" if inside else "")
 
 
 class _Package(ModuleType):
@@ -79,5 +86,5 @@ class _Package(ModuleType):
         return sorted(self.__all__)
 
 
-sys.meta_path.append(_Aliases())
+sys.meta_path.insert(0, _Aliases())  # before modules are looked for in the folders
 sys.modules[__name__].__class__ = _Package

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .engine.ops import *  # noqa: F403  isort: skip
-from . import data, errors, losses, metrics, models, nn, optim
+from . import data, errors, losses, metrics, models, nn, optim, training
 from .engine import ir, ops
 from .engine.autodiff import grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .engine.compile import compile, trace
@@ -57,6 +57,7 @@ __all__ = [
     "text",
     "tensor",
     "trace",
+    "training",
     "transfer",
     "value_and_grad",
     "vjp",

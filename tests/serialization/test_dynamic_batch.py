@@ -103,7 +103,7 @@ def test_what_depends_on_the_number_of_rows_is_named_with_its_line(function: Any
         generalize(sample_of(function))
     line = function.__code__.co_firstlineno
     assert caught.value.where is not None
-    assert f"test_any_rows.py:{line}" in caught.value.where
+    assert f"test_dynamic_batch.py:{line}" in caught.value.where
 
 
 def test_products_of_the_number_of_rows_are_refused() -> None:
