@@ -1,8 +1,9 @@
 """From a table of raw rows to a trained model that takes raw rows."""
 
 from .options import TableOptions
-from .pipeline import TableResult, train_table
+from .pipeline import TableResult
 from .predictor import TablePredictor
+from .train import train_table
 from .update import continuation
 
 #: As a kind of data; see `chainrule.tasks`.

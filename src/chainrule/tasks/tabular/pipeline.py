@@ -1,20 +1,18 @@
-"""From a file to a trained model and an honest report."""
+"""One network on a table: its rows, its training, and what it must beat."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data import Encoded, Schema, infer_schema, k_folds, read_table, source_name, split_indices
-from ...data.table_scan import is_larger_than_memory
+from ...data import Encoded, Schema, k_folds, split_indices
 from ...engine.ops import broadcast_to, reshape, transpose
 from ...engine.tensor import Tensor
-from ...errors import ConfigError, DataError, TrainingError
+from ...errors import ConfigError, TrainingError
 from ...losses import LOSSES
 from ...training import Arrays, Callback, History, Stream, Trainer, find_rate
 from ...utils.typing import Array
@@ -38,78 +36,6 @@ Say = Callable[[str], None]
 #: How often the weights are judged in a training, where it has enough epochs.
 _VALIDATIONS = 40
 LOSS_OF = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
-
-
-def train_table(
-    source: Any,
-    options: TableOptions,
-    *,
-    progress: bool = True,
-    say: Say = lambda sentence: None,
-    on_schema: Callable[[Schema], None] = lambda schema: None,
-    callbacks: tuple[Callback, ...] = (),
-    in_memory: int | None = None,
-) -> TableResult:
-    """Train on a table: understand it, split it, train, judge on rows that were held out.
-
-    A file of more than 50 MB is read in parts, so that memory does not grow with it; see
-    `chainrule.tasks.tabular.streaming`.
-
-    Args:
-        source: a file, a data frame, or a dict of columns; see `chainrule.data.read_table`.
-        options: what the user says; the rest is chosen by `chainrule.tasks.tabular.defaults`.
-        progress: show the training.
-        say: takes plain sentences about what is done and why.
-        on_schema: takes what was understood of the columns, before the training.
-        callbacks: for the `Trainer`.
-        in_memory: files of more bytes than this are read in parts.
-
-    Raises:
-        DataError: the table cannot be read or learned from.
-        TrainingError: the loss became NaN or infinite in the first epoch; later, it is the
-            ``failure`` of the result.
-
-    Example:
-        >>> import numpy as np, chainrule as cr
-        >>> x = np.linspace(0, 4, 60)
-        >>> options = cr.tables.TableOptions(target="y", epochs=60)
-        >>> result = cr.tables.train_table({"x": x, "y": 3 * x + 1}, options, progress=False)
-        >>> result.report["metrics"]["r2"] > 0.9
-        True
-    """
-    if is_larger_than_memory(source, in_memory):
-        from .streaming import train_in_parts
-
-        return train_in_parts(
-            source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
-        )
-    begun = time.perf_counter()
-    name = source_name(source)
-    notes: list[str] = []
-    frame = read_table(source, notes=notes)
-    for sentence in notes:
-        say(sentence)
-    schema = infer_schema(
-        frame,
-        options.target,
-        features=options.features,
-        drop=options.drop or None,
-        kinds=options.kinds,
-        source=name,
-    )
-    on_schema(schema)
-    frame = with_target(frame, schema, name, say)
-    job = Job(options, schema, name, progress, say, callbacks)
-    with fit.threads(options.threads):
-        result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
-    result.report["seconds"] = time.perf_counter() - begun
-    result.report["data"] = {
-        "kind": "table",
-        "source": name,
-        "rows": frame.height,
-        "columns": len(schema.columns),
-    }
-    return result
 
 
 @dataclass(frozen=True)
@@ -140,77 +66,7 @@ class Job:
         return self.schema.read_target(frame, self.source) if self.classes else None
 
 
-def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.DataFrame:
-    """The rows that have a target."""
-    target = schema.read_target(frame, name)
-    known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
-    if not known.all():
-        say(f"{int((~known).sum()):,} rows have no target and are left out")
-        frame = frame.filter(known)
-    if frame.height < 4:
-        raise DataError(
-            "There are too few rows to train and to judge.",
-            where=name,
-            expected="at least 4 rows with a target",
-            found=str(frame.height),
-        )
-    return frame
-
-
 # ---- one model -----------------------------------------------------------------------------------
-
-
-def _held_out(job: Job, frame: pl.DataFrame) -> TableResult:
-    """Hold out a test part, train on the rest, report."""
-    options = job.options
-    if isinstance(options.test, str):
-        test_frame = read_table(options.test)
-        train_frame = frame
-    else:
-        share = choose(options, frame.height).test
-        strata = job.strata(frame)
-        train, test = split_indices(frame.height, (1 - share, share), options.seed, strata)
-        train_frame, test_frame = frame[train], frame[test]
-    fitted = _fit(job, train_frame)
-    rows = fitted.schema.encode(test_frame, target=True, source=str(options.test or job.source))
-    for note in rows.notes:
-        job.say(note)
-    result = TableResult(fitted, job)
-    result.report["rows"]["test"] = len(rows)
-    result.report["metrics"] = judge(job.task, rows.target, fitted.predict(rows))
-    result.report["baselines"] = baseline_scores(job, fitted, rows)
-    return result
-
-
-def _cross_validated(job: Job, frame: pl.DataFrame) -> TableResult:
-    """Train and judge on each fold, then train the model that is kept on all rows."""
-    options = job.options
-    assert options.cv is not None
-    scores: list[dict[str, float]] = []
-    baselines: list[dict[str, dict[str, float]]] = []
-    folds = k_folds(frame.height, options.cv, options.seed, stratify=job.strata(frame))
-    for number, (train, test) in enumerate(folds, 1):
-        job.say(f"fold {number} of {options.cv}")
-        fitted = _fit(job, frame[train])
-        rows = fitted.schema.encode(frame[test], target=True, source=job.source)
-        scores.append(judge(job.task, rows.target, fitted.predict(rows)))
-        baselines.append(baseline_scores(job, fitted, rows))
-        if not fitted.complete:
-            break
-    if fitted.complete:
-        job.say("all rows, for the model that is kept")
-        fitted = _fit(job, frame)
-    result = TableResult(fitted, job)
-    result.report["metrics"] = _averaged(scores)
-    result.report["baselines"] = {
-        kind: _averaged([one[kind] for one in baselines]) for kind in baselines[0]
-    }
-    result.report["cv"] = {"folds": len(scores), "metrics": scores}
-    return result
-
-
-def _averaged(scores: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
 class Fitted:
@@ -252,7 +108,7 @@ class Fitted:
         return self.trainer.predict(given(self.model.network, rows))
 
 
-def _fit(job: Job, frame: pl.DataFrame) -> Fitted:
+def fit_rows(job: Job, frame: pl.DataFrame) -> Fitted:
     """Train on these rows, some of which decide when the weights are the best."""
     recipe, previous = plan(job, frame.height)
     schema, rows, kept, judges = _rows(job, frame, recipe, previous)

@@ -17,7 +17,8 @@ from ..update import Continuation, Old, UpdateOptions, check_enough
 from .defaults import Recipe, choose, make_optimizer
 from .features import columns_by_kind
 from .network import TableModel, TableNetwork
-from .pipeline import LOSS_OF, Fitted, Job, TableResult, examples, given, member_loss, with_target
+from .pipeline import LOSS_OF, Fitted, Job, TableResult, examples, given, member_loss
+from .train import with_target
 from .warm_start import Previous, grown
 
 if TYPE_CHECKING:
