@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.tasks.images import ImageOptions, train_images
-from chainrule.training import Callback, Trainer
+from chainrule.training import Callback, Training
 
 
 def make(folder: Path, count: int) -> Path:
@@ -48,7 +48,7 @@ class FirstStep(Callback):
     def __init__(self) -> None:
         self.begun = time.perf_counter()
 
-    def on_step_end(self, trainer: Trainer, step: int, loss: float) -> None:
+    def on_step_end(self, trainer: Training, step: int, loss: float) -> None:
         """Remember the time of the first."""
         self.seconds = self.seconds or time.perf_counter() - self.begun
 
@@ -62,7 +62,7 @@ def measure(place: str) -> dict[str, Any]:
         "images": sum(report["rows"].values()),
         "seconds to the first step": round(first.seconds, 1),
         "seconds": round(report["seconds"], 1),
-        "share of waiting": round(report["waited"], 4),
+        "fraction waiting": round(report["waited"], 4),
         "peak memory, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "accuracy": report["metrics"]["accuracy"],
     }

@@ -52,8 +52,9 @@ from .convolution import (
 )
 from .dropout import AlphaDropout, Dropout, SpatialDropout
 from .embedding import Embedding
+from .hooks import observe
 from .linear import Bilinear, Linear
-from .module import Module, observe
+from .module import Module
 from .normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from .pooling import (
     AdaptiveAvgPool1d,

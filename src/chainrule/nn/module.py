@@ -7,9 +7,8 @@ import hashlib
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,12 +17,8 @@ from ..engine.source_info import layer
 from ..engine.tensor import Parameter, Tensor, Variable
 from ..errors import ChainruleError, ConfigError, ShapeError
 from ..utils.typing import Array
-
-if TYPE_CHECKING:
-    from .summary import Summary
-
-#: ``(path, module, inputs, result)`` of a call.
-Observer = Callable[[str, "Module", tuple[Any, ...], Any], None]
+from .hooks import active_observers
+from .summary import Summary, summarize
 
 
 class _Call:
@@ -41,20 +36,9 @@ class _Call:
 class _Calls(threading.local):
     def __init__(self) -> None:
         self.stack: list[_Call] = []
-        self.observers: list[Observer] = []
 
 
 _calls = _Calls()
-
-
-@contextmanager
-def observe(observer: Observer) -> Iterator[None]:
-    """Inside, every call of a module is reported when it ends: path, module, inputs, result."""
-    _calls.observers.append(observer)
-    try:
-        yield
-    finally:
-        _calls.observers.remove(observer)
 
 
 class Module:
@@ -98,7 +82,7 @@ class Module:
         try:
             with layer(functools.partial(_name_in, outer.module if outer else None, self)):
                 result = self._located(inputs, options)
-            for observer in _calls.observers:
+            for observer in active_observers():
                 observer(_path([one.module for one in _calls.stack]), self, inputs, result)
         finally:
             _calls.stack.pop()
@@ -200,8 +184,6 @@ class Module:
             layers.1  ReLU()        (8, 4)           0
             layers.2  Linear(4, 1)  (8, 1)           5
         """
-        from .summary import summarize
-
         return summarize(self, *examples)
 
     # ---- state ---------------------------------------------------------------------------------

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..engine import pytree
 from ..engine.compile import trace
 from ..engine.ir.types import Type, float32
-from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor
-from .module import Module, observe
+from ..engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor
+from .hooks import observe
 
 __all__ = ["Row", "Summary", "summarize"]
+
+
+class Network(Protocol):
+    """What is needed of a `Module`."""
+
+    def __call__(self, *inputs: Any) -> Any: ...
+    def named_modules(self) -> Iterator[tuple[str, Network]]: ...
+    def variables(self) -> dict[str, Variable]: ...
+    def title(self) -> str: ...
 
 
 @dataclass
@@ -73,13 +82,13 @@ class Summary:
         return [row.path, row.layer, *[_calls(row.outputs)] * self.traced, count]
 
 
-def summarize(module: Module, *examples: Any) -> Summary:
+def summarize(module: Network, *examples: Any) -> Summary:
     """The summary of a module; see `Module.summary`."""
     rows = {path: Row(path or "(itself)", one.title()) for path, one in module.named_modules()}
     if examples:
         paths = {id(one): path for path, one in module.named_modules()}
 
-        def note(path: str, one: Module, inputs: Any, result: Any) -> None:
+        def note(path: str, one: Network, inputs: Any, result: Any) -> None:
             if id(one) in paths:
                 rows[paths[id(one)]].outputs.append(_shapes(result))
 
@@ -108,7 +117,7 @@ def summarize(module: Module, *examples: Any) -> Summary:
 
 
 def _example(given: Any) -> Any:
-    """An input, of which only the type counts; a tuple of whole numbers is a shape."""
+    """An input, of which only the type counts; a tuple of integers is a shape."""
     if isinstance(given, Type):
         return given
     if isinstance(given, tuple) and all(isinstance(extent, int) for extent in given):

@@ -1,7 +1,7 @@
 """Training: the step, the loop around it, what is recorded and shown."""
 
 from .adversarial import AdversarialStep
-from .callbacks import Callback
+from .callbacks import Callback, Training
 from .checkpoint import load_training, save_training
 from .data_loader import Stream
 from .dataset import Arrays
@@ -22,6 +22,7 @@ __all__ = [
     "Step",
     "Stream",
     "Trainer",
+    "Training",
     "Transferred",
     "find_rate",
     "freeze_parts",

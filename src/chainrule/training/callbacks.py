@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from ..nn import Module
+from ..optim import Optimizer
+from .history import History
+
+
+class Training(Protocol):
+    """What callbacks may rely on in the `Trainer` that calls them."""
+
+    model: Module
+    optimizer: Optimizer
+    history: History
+    epoch: int  # how many are done
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it ends before its last epoch."""
+
+    def stop(self, reason: str) -> None:
+        """End it after the current epoch."""
 
 
 class Callback:
@@ -19,14 +36,14 @@ class Callback:
         ...             trainer.stop("the loss is small enough")
     """
 
-    def on_start(self, trainer: Trainer, epochs: int, steps: int) -> None:
+    def on_start(self, trainer: Training, epochs: int, steps: int) -> None:
         """Training begins: at most this many epochs, this many steps in each."""
 
-    def on_step_end(self, trainer: Trainer, step: int, loss: float) -> None:
+    def on_step_end(self, trainer: Training, step: int, loss: float) -> None:
         """A step is done; ``step`` counts from 1 within the epoch."""
 
-    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+    def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
         """An epoch is done, its validation too; ``record`` is its line in the history."""
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, trainer: Training) -> None:
         """Training is over, also after an interruption or an error."""

@@ -7,7 +7,7 @@ last explodes. A tenth of the rate at which it was least is safe and fast (Howar
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from ..optim import Constant
 from .data_loader import Stream
 from .dataset import Arrays
 from .step import Step
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .trainer import Trainer
 
 _SMOOTHING = 0.9
 _EXPLODED = 4.0

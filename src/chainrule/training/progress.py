@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .callbacks import Callback
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .callbacks import Callback, Training
 
 #: Seconds from one picture of the live line to the next.
 _REFRESH = 0.1
@@ -49,7 +46,7 @@ def _clock(seconds: float) -> str:
 class _Clocked(Callback):
     """Knows how far the training is, and when it will end."""
 
-    def on_start(self, trainer: Trainer, epochs: int, steps: int) -> None:
+    def on_start(self, trainer: Training, epochs: int, steps: int) -> None:
         self.epochs, self.steps = epochs, steps
         self.first = trainer.epoch
         self.begun = time.perf_counter()
@@ -64,7 +61,7 @@ class _Clocked(Callback):
 class PlainLines(_Clocked):
     """One line an epoch, for logs and pipes."""
 
-    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+    def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
         number = trainer.epoch - self.first
         left = self.left(number / self.epochs)
         print(
@@ -73,7 +70,7 @@ class PlainLines(_Clocked):
             flush=True,
         )
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, trainer: Training) -> None:
         if trainer.stop_reason:
             print(f"stopped: {trainer.stop_reason}", file=sys.stderr, flush=True)
 
@@ -81,7 +78,7 @@ class PlainLines(_Clocked):
 class LiveLine(_Clocked):
     """One line that changes in place, on terminals and in notebooks."""
 
-    def on_start(self, trainer: Trainer, epochs: int, steps: int) -> None:
+    def on_start(self, trainer: Training, epochs: int, steps: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -101,7 +98,7 @@ class LiveLine(_Clocked):
         )
         self.display.start()
 
-    def on_step_end(self, trainer: Trainer, step: int, loss: float) -> None:
+    def on_step_end(self, trainer: Training, step: int, loss: float) -> None:
         now = time.perf_counter()
         if now - self.shown < _REFRESH:  # a step may take less time than showing it
             return
@@ -116,7 +113,7 @@ class LiveLine(_Clocked):
             left=self.left(done / (self.epochs * self.steps)),
         )
 
-    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+    def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
         self.numbers = describe(record)
         number = trainer.epoch - self.first
         self.display.update(
@@ -127,7 +124,7 @@ class LiveLine(_Clocked):
             left=self.left(number / self.epochs),
         )
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, trainer: Training) -> None:
         self.display.stop()
         if trainer.stop_reason:
             self.display.console.print(f"stopped: {trainer.stop_reason}", style="dim")
