@@ -27,7 +27,7 @@ _ENDINGS = {
     ".htm": "html",
     ".json": "json",
 }
-_FORMATS = ("text", "markdown", "latex", "html", "json")
+_FORMATS = tuple(dict.fromkeys(_ENDINGS.values()))
 
 
 def explain(
@@ -166,19 +166,14 @@ def _explanation(
 
 
 def _rendered(told: Explanation, kind: str, digits: int) -> str:
-    if kind == "html":
-        return told.to_html(digits)
     if kind == "json":
         import json
 
         return json.dumps(told.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
-    from ..explain.latex import to_latex
-    from ..explain.markdown import to_markdown
-    from ..explain.text import to_text
-
     if kind == "text":
-        return to_text(told, 100, digits)
-    return to_markdown(told, digits) if kind == "markdown" else to_latex(told, digits)
+        return told.to_text(100, digits)
+    write = {"html": told.to_html, "latex": told.to_latex, "markdown": told.to_markdown}[kind]
+    return write(digits)
 
 
 # ---- on a terminal -------------------------------------------------------------------------------
@@ -191,11 +186,9 @@ def _show_text(told: Explanation, digits: int) -> None:
     """Text in the width of the terminal, coloured by sign and size; plain in pipes."""
     from rich.console import Console
 
-    from ..explain.text import to_text
-
     console = Console(highlight=False)
     width = min(max(console.width, _NARROW), _WIDE) if console.is_terminal else 80
-    text = to_text(told, width, digits)
+    text = told.to_text(width, digits)
     if not console.is_terminal:
         sys.stdout.write(text)
         return

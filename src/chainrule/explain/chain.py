@@ -13,20 +13,18 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..engine.autodiff import pull_back
 from ..engine.ir.node import Node
 from ..engine.tensor import TRACE_BIT, Tensor, symbol
+from .collect import Collector
 from .elements import value_of
-from .explanation import Call, Chain, Equation, Expression, Factor, Path, Quantity, Update
+from .explanation import Call, Chain, Equation, Expression, Factor, Path, Quantity
 from .record import evaluate
 from .weights import place_of
-
-if TYPE_CHECKING:
-    from .collect import Collector
 
 #: So many ways are told.
 _PATHS = 16
@@ -39,7 +37,7 @@ _LARGEST = 500_000
 Element = tuple[Node, int]
 
 
-def chain_of(collector: Collector, update: Update, weight: str) -> Chain:
+def chain_of(collector: Collector, weight: str) -> Chain:
     """The chain of one weight, such as ``layers.0.weight[3,7]``."""
     step = collector.step
     path = weight.partition("[")[0]

@@ -1,4 +1,4 @@
-"""From a recorded step to an `Explanation`: what is told, and how much of it."""
+"""The parts of an explanation, made from a recorded step: what is shown, and how much of it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ import numpy as np
 from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
 from ..engine.ir.serialize import encode
 from ..nn import Module
-from ..optim import Optimizer
 from ..utils.typing import Array
-from .elements import Elements, cut, number
+from .elements import Elements, cut, leaves, number
 from .explanation import (
     Call,
     Contribution,
     Equation,
     Error,
-    Explanation,
     Expression,
     Layer,
     Quantity,
     Values,
 )
 from .explanation import Node as NodeView
-from .gradient_flow import flow_notes
+from .native import c_of
 from .node_names import STRUCTURE, TITLES, Names
-from .non_finite import bad_numbers
 from .record import Step
-from .updates import explain_update
 
 #: Arrays up to this size are told whole, until all of them together are too large.
 _WHOLE = 20_000
@@ -277,8 +273,6 @@ class Collector:
     def _c(self, node: Node) -> str:
         if not self._show_c or node not in self.names.named:
             return ""
-        from .native import c_of
-
         return c_of(node, lambda one: one in self.names.named)
 
     # ---- what can be pictured -------------------------------------------------------------------
@@ -382,13 +376,6 @@ class Collector:
         return found
 
 
-def leaves(expression: Expression) -> int:
-    """How many numbers an expression holds."""
-    if isinstance(expression, Quantity):
-        return 1
-    return sum(map(leaves, expression.arguments))
-
-
 def _rms(arrays: list[Any]) -> float:
     parts = [part for a in arrays for part in (a if isinstance(a, tuple) else (a,))]
     size = sum(part.size for part in parts)
@@ -433,51 +420,3 @@ def _kind_of_rule(user: Node, position: int, names: Names) -> tuple[str, str]:
     if same and not user.attributes:
         return "elementwise", f"∂{y}/∂{x}"
     return "general", f"∂{y}/∂{x}"
-
-
-def collect(
-    step: Step,
-    names: Names,
-    optimizer: Optimizer,
-    model: Module | None,
-    *,
-    weights: Iterable[str] = (),
-    loss_name: str,
-    loss_formula: str,
-    title: str,
-    notation: str,
-    story: Iterable[str] = (),
-    notes: Iterable[str] = (),
-    show_c: bool = False,
-    **more: Any,
-) -> Explanation:
-    """Everything that is told of a recorded step."""
-    from .chain import chain_of
-    from .page_graph import page_graph
-
-    budget = Budget()
-    collector = Collector(step, names, budget, show_c)
-    nodes = collector.nodes()
-    update, changes = explain_update(step, collector, optimizer, list(weights))
-    layers = collector.layers(model, changes)
-    chains = [chain_of(collector, update, weight) for weight in weights]
-    told = [*notes]
-    if step.kept_loops:
-        told.append("A loop over time is too long to be written out: it is told as one node.")
-    return Explanation(
-        title=title,
-        notation=notation,
-        dtype=step.loss.type.dtype.name,
-        loss=float(step.values[step.loss].item()),
-        layers=tuple(layers),
-        nodes=tuple(nodes),
-        error=collector.error(loss_name, loss_formula),
-        update=update,
-        chains=tuple(chains),
-        flow=flow_notes(layers),
-        graph=page_graph(step, collector.id),
-        story=tuple(story),
-        notes=tuple(told),
-        bad=bad_numbers(step),
-        **more,
-    )

@@ -53,6 +53,13 @@ def number(value: float) -> Quantity:
     return Quantity("", (), float(value), "number")
 
 
+def leaves(expression: Expression) -> int:
+    """How many numbers an expression holds."""
+    if isinstance(expression, Quantity):
+        return 1
+    return sum(map(leaves, expression.arguments))
+
+
 def value_of(expression: Expression) -> float:
     """What an expression is worth, in float64."""
     if isinstance(expression, Quantity):
@@ -419,7 +426,7 @@ class Elements:
     def _term(self, node: Node, index: int) -> Expression:
         """An operand for a product: its name or number, long formulas as their value."""
         found = self.operand(node, index)
-        return found if _size(found) <= 3 else number(value_of(found))
+        return found if leaves(found) <= 3 else number(value_of(found))
 
     def _column_of_product(
         self, node: Node, position: int, index: int
@@ -596,12 +603,6 @@ def _cuts_off(node: Node) -> bool:
     """Whether it is a conversion of fractions to whole numbers."""
     is_float = bool(node.inputs) and node.inputs[0].type.is_float
     return node.op.name == "cast" and is_float and not node.type.is_float
-
-
-def _size(expression: Expression) -> int:
-    if isinstance(expression, Quantity):
-        return 1
-    return sum(map(_size, expression.arguments))
 
 
 def _flat(node: Node, place: tuple[int, ...]) -> int:

@@ -16,7 +16,7 @@ from ..nn import Module
 from ..optim import OPTIMIZERS, SGD, Optimizer
 from ..optim.state import nearest
 from ..serialization import SavedModel
-from .collect import collect
+from .build import build
 from .explanation import Explanation
 from .node_names import Names
 from .record import Step, as_arrays, flat, record, variable_names, variables_read
@@ -114,7 +114,7 @@ def explain(
     wanted = [weight] if isinstance(weight, str) else list(weight or [])
     weights = [parse_weight(one, shapes) for one in wanted] or _first_weight(step)
     told = _losses(loss, is_model)
-    return collect(
+    return build(
         step,
         Names(step, is_model),
         learner,

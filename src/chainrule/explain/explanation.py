@@ -1,14 +1,15 @@
 """What an explanation says: the four steps of backpropagation as data.
 
-Everything in here was computed by `chainrule.explain.collect`; whoever renders it (as text,
-Markdown, LaTeX or a page) only lays it out. All of it is plain data: `Explanation.to_json`.
+Everything in here was computed by `chainrule.explain.build`; the renderers (text, Markdown, LaTeX,
+HTML) only lay it out. All of it is plain data: `Explanation.to_json`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import html
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,9 @@ import numpy as np
 
 from ..tasks.examples import RawRow
 from ..utils.typing import Array
+
+#: The functions that write an explanation, by format; filled by the `__init__` of the package.
+RENDERERS: dict[str, Callable[..., str]] = {}
 
 # ---- numbers -------------------------------------------------------------------------------------
 
@@ -406,32 +410,21 @@ class Explanation:
 
     def to_text(self, width: int = 80, digits: int = 6) -> str:
         """The explanation as text of so many columns and significant digits, without colours."""
-        from .text import to_text
-
-        return to_text(self, width, digits)
+        return RENDERERS["text"](self, width=width, digits=digits)
 
     def to_markdown(self, digits: int = 6) -> str:
         """The explanation as Markdown, with formulas that GitHub and notebooks set."""
-        from .markdown import to_markdown
-
-        return to_markdown(self, digits)
+        return RENDERERS["markdown"](self, digits=digits)
 
     def to_latex(self, digits: int = 6) -> str:
         """The explanation as a LaTeX document that compiles as it is."""
-        from .latex import to_latex
-
-        return to_latex(self, digits)
+        return RENDERERS["latex"](self, digits=digits)
 
     def to_html(self, digits: int = 6) -> str:
         """The explanation as one self-contained page."""
-        from .html import to_html
-
-        found: str = to_html(self, digits)
-        return found
+        return RENDERERS["html"](self, digits=digits)
 
     def _repr_html_(self) -> str:
-        import html
-
         page = html.escape(self.to_html(), quote=True)
         return f'<iframe srcdoc="{page}" style="width:100%;height:44em;border:0"></iframe>'
 

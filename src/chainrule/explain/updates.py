@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +14,11 @@ from ..engine.ir.node import CONSTANT, Node
 from ..errors import ConfigError
 from ..optim import SGD, Adam, Optimizer
 from ..optim.schedules import Constant
-from .elements import Elements, number
+from .collect import Collector
+from .elements import Elements, leaves, number
 from .explanation import Call, Equation, Expression, ParameterUpdate, Quantity, Update
 from .record import Step
 from .weights import place_of
-
-if TYPE_CHECKING:
-    from .collect import Collector
-
 
 #: Parameters up to this size have equations for all their elements, larger ones for some.
 _ALL_ELEMENTS = 16
@@ -205,8 +202,6 @@ class _Names:
 
     def shared(self, used: set[str]) -> list[Equation]:
         """How the numbers that all parameters share come about, as far as they are used."""
-        from .collect import leaves
-
         found = []
         for node in self._shared:
             if self._named[node][0] not in used:
@@ -220,8 +215,6 @@ class _Names:
         self, path: str, optimizer: Optimizer, picked: list[int | None]
     ) -> list[Equation]:
         """The update of some elements of a parameter."""
-        from .collect import leaves
-
         size = self._step.parameters[path].type.size
         count = size if size <= _ALL_ELEMENTS else _SOME_ELEMENTS
         budget = self._collector.budget

@@ -1,5 +1,5 @@
 """An explanation as one page that needs nothing but a browser."""
 
-from .render import to_html
+from .page import to_html
 
 __all__ = ["to_html"]

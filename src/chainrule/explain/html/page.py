@@ -15,10 +15,9 @@ import html
 import importlib.resources
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..explanation import Explanation
+from ..explanation import Explanation
 
 #: The viewer's parts in the order in which they need each other.
 SCRIPTS = (
