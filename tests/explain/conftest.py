@@ -1,25 +1,35 @@
-"""A headless browser for the tests of pages."""
+"""A headless browser and Node for the tests of pages."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 
+def unavailable(reason: str) -> NoReturn:
+    """Skip; where CI has installed the browser and Node, fail."""
+    if os.environ.get("CHAINRULE_REQUIRE_BROWSER"):
+        pytest.fail(f"CHAINRULE_REQUIRE_BROWSER is set, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium, driven by Selenium; without it the tests are skipped."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.common.exceptions import WebDriverException
-
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    program = program or shutil.which("google-chrome")
+    """Chromium, driven by Selenium."""
+    try:
+        from selenium import webdriver
+        from selenium.common.exceptions import WebDriverException
+    except ImportError:
+        unavailable("selenium is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
-        pytest.skip("there is no Chromium with chromedriver on this machine")
+        unavailable("there is no Chromium with chromedriver on this machine")
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
@@ -29,7 +39,16 @@ def browser() -> Iterator[Any]:
     try:
         chrome = webdriver.Chrome(options=options, service=service)
     except WebDriverException as error:
-        pytest.skip(f"Chromium does not start here: {error.msg}")
+        unavailable(f"Chromium does not start here: {error.msg}")
     chrome.set_script_timeout(30)
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def nodejs() -> str:
+    """The path of Node.js, which runs the page's arithmetic without a browser."""
+    program = shutil.which("node") or shutil.which("nodejs")
+    if program is None:
+        unavailable("there is no Node.js (node) on this machine")
+    return program
