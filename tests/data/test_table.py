@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chainrule.data import read_table
@@ -198,6 +198,43 @@ def test_a_quote_that_never_closes_is_found(end: str) -> None:
     assert "line 2" in refused(('a,b\n1,"' + "long " * 40_000 + "\n").encode())
 
 
+def test_a_quoted_cell_may_be_longer_than_python_reads_at_once() -> None:
+    cell = "word, " * 40_000
+    limit = csv.field_size_limit()
+    for quotes in ("", 'a "word" '):  # quotes inside that are not doubled, too
+        frame = read_table(f'a,b\n{quotes}1,"{cell}"\n2,x\n'.encode())
+        assert frame["b"].to_list() == [cell, "x"]
+    assert csv.field_size_limit() == limit
+
+
+def test_many_quoted_rows_are_the_rows_of_pythons_reader() -> None:
+    """So many that polars reads them in parts, with line breaks that end no row."""
+    cells = ["x", "two\nlines", 'say "no"', "a, b", "", "\n\n", '"']
+    rows = [[str(i), cells[i % 7], cells[i // 7 % 7] * (i % 50)] for i in range(40_000)]
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([["i", "s", "t"], *rows])
+    found = read_table(file.getvalue().encode())
+    assert found.fill_null("").rows() == list(map(tuple, rows))
+
+
+@given(st.text(st.sampled_from('a, "\n'), max_size=30))
+@settings(max_examples=400, deadline=None)
+def test_quotes_anywhere_mean_what_they_mean_to_python(text: str) -> None:
+    text = f"a,b\n{text}\n"
+    *rows, last = csv.reader([*io.StringIO(text), "end"])
+    rows = [row for row in rows[1:] if row]
+    assume(not any(len(row) == 1 and not row[0].strip(" ") for row in rows))  # empty or ragged?
+    if last != ["end"]:
+        assert "does not end" in refused(text.encode(), separator=",")
+    elif not rows:
+        assert "no rows" in refused(text.encode(), separator=",")
+    elif any(len(row) != 2 for row in rows):
+        assert "number of fields" in refused(text.encode(), separator=",")
+    else:
+        found = read_table(text.encode(), separator=",")
+        assert found.fill_null("").rows() == list(map(tuple, rows))
+
+
 def test_duplicate_columns_are_named() -> None:
     message = refused(b"a,b, a\n1,2,3\n")
     assert "Two columns are called 'a'" in message
@@ -371,7 +408,8 @@ def test_bad_objects_are_refused() -> None:
 
 def test_a_separator_must_be_one_character() -> None:
     assert read_table(b"a b\n1 2\n", separator=" ").columns == ["a", "b"]
-    assert "one character" in refused(b"a::b\n1::2\n", separator="::")
+    for wrong in ("::", "", '"', "\n", "§"):
+        assert "one character" in refused(b"a::b\n1::2\n", separator=wrong)
 
 
 # ---------------------------------------------------------------- properties

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _SEPARATORS = ",;\t|"
+#: The separator of a table of one column: no text holds the unit separator.
+_NONE = "\x1f"
 
 
 def parse_delimited(text: str, name: str, separator: str | None, notes: list[str]) -> pl.DataFrame:
@@ -26,24 +29,72 @@ def parse_delimited(text: str, name: str, separator: str | None, notes: list[str
     Raises:
         DataError: a row has another number of fields than the header, or a quote does not end.
     """
-    if separator is not None and len(separator) != 1:
-        raise DataError("The separator must be one character.", where=name, found=repr(separator))
-    # A header of one field means a table of one column: "\x1f" (unit separator) splits nothing.
-    separator = separator or sniff(text) or "\x1f"
-    if '"' in text:
-        return _parse_quoted(text, name, separator, notes)
-    return _parse_unquoted(text, name, separator, notes)
+    if separator is not None and (
+        len(separator) != 1 or separator in '"\n\r' or separator > "\x7f"
+    ):
+        raise DataError(
+            "The separator must be one character.",
+            where=name,
+            expected="an ASCII character other than a quote or a line break",
+            found=repr(separator),
+        )
+    separator = separator or sniff(text) or _NONE
+    data = text.encode()
+    if not _quotes_are_regular(data, separator):
+        data = _regular(text, name, separator).encode()
+    data, first_line = _from_header(data)
+    ends, widths = _rows(data, separator)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    names = _header(_fields(data[: ends[0]], separator), name, first_line, notes)
+    empty = []
+    for row in np.flatnonzero(widths != len(names)):
+        line = data[starts[row] : ends[row]]
+        if line.strip(b" "):
+            at = first_line + data.count(b"\n", 0, starts[row])
+            raise _ragged(names, _fields(line, separator), name, at)
+        empty.append(slice(starts[row], ends[row] + 1))
+    rows = len(ends) - 1 - len(empty)
+    data = _without(data, empty)[ends[0] + 1 :]
+    if len(names) == 1:  # an empty line is a row without a value, but not at the end
+        last = len(data.rstrip(b"\n"))
+        rows -= data.count(b"\n", last) - (last > 0)
+        data = data[:last]
+    return _split(data, names, rows, name, separator)
 
 
+def _from_header(data: bytes) -> tuple[bytes, int]:
+    """The text from the first line on that is not empty, and the number of that line."""
+    blank = re.match(rb"(?: *\n)*", data)
+    begin = blank.end() if blank else 0
+    return data[begin:].removesuffix(b"\n") + b"\n", data.count(b"\n", 0, begin) + 1
+
+
+def _without(data: bytes, parts: list[slice]) -> bytes:
+    if not parts:
+        return data
+    kept = np.ones(len(data), dtype=bool)
+    for part in parts:
+        kept[part] = False
+    return np.frombuffer(data, np.uint8)[kept].tobytes()
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Python's reader refuses fields of more than 131,072 characters if it is not told."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+@_long_fields()
 def sniff(text: str) -> str | None:
     """The separator whose fields are most alike in number over the first lines."""
     lines = [line for line in text.split("\n", 200)[:200] if line.strip(" ")]
     best: tuple[tuple[bool, float, int], str] | None = None
     for separator in _SEPARATORS:
-        try:
-            widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
-        except csv.Error:  # a field without end; reading the file will say so
-            widths = [line.count(separator) + 1 for line in lines]
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
         common = max(set(widths), key=lambda width: (widths.count(width), width))
         alike = widths.count(common) / len(widths)
         # Without the separator in the header, nearly all rows must agree: text has commas, too.
@@ -54,64 +105,98 @@ def sniff(text: str) -> str | None:
     return best[1] if best else None
 
 
-def _parse_unquoted(text: str, name: str, separator: str, notes: list[str]) -> pl.DataFrame:
-    """Without quotes a line is a row: count the separators, then let polars split."""
+# ---------------------------------------------------------------- quotes
+
+
+def _quotes_are_regular(data: bytes, separator: str) -> bool:
+    """Is every quote at an edge of a field, or one of two inside a quoted field?
+
+    Then a quote opens or closes by its position among the quotes: even ones open.
+    """
+    content = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    quotes = np.flatnonzero(content == ord('"'))
+    edges = np.frombuffer(f'{separator}\n"'.encode(), np.uint8)
+    return (
+        len(quotes) % 2 == 0
+        and bool(np.isin(content[quotes[::2] - 1], edges).all())
+        and bool(np.isin(content[quotes[1::2] + 1], edges).all())
+    )
+
+
+@_long_fields()
+def _regular(text: str, name: str, separator: str) -> str:
+    """The same rows on the same lines, as Python understands their quotes, with regular ones.
+
+    Raises:
+        DataError: a quoted field does not end.
+    """
+    end = "\0"  # cannot be in the text, and is swallowed by a quote that never closes
+    lines = [*io.StringIO(text if text.endswith("\n") else text + "\n"), end]
+    written = io.StringIO()
+    rewrite = csv.writer(written, delimiter=separator, lineterminator="\n")
+    rewrite.writerows(csv.reader(lines, delimiter=separator))
+    regular = written.getvalue()
+    if regular.endswith(f"\n{end}\n"):
+        return regular[: -len(end) - 1]
+    reader = csv.reader(lines, delimiter=separator)
+    line = 1
+    for fields in reader:
+        if fields and fields[-1].endswith(end):
+            break
+        line = reader.line_num + 1
+    raise DataError(
+        "A quoted field does not end.",
+        where=f"{name}, line {line}",
+        expected='a closing "',
+        found="the end of the file inside a quoted field",
+        hint='a quote inside a quoted field is written twice: ""',
+    )
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _rows(data: bytes, separator: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each row ends, and how many fields it has; of text whose quotes are regular."""
+    content = np.frombuffer(data, np.uint8)
+    ends, separators = (np.flatnonzero(content == ord(mark)) for mark in ("\n", separator))
+    if b'"' in data:
+        quotes = np.flatnonzero(content == ord('"'))
+        ends, separators = (
+            places[np.searchsorted(quotes, places) % 2 == 0] for places in (ends, separators)
+        )
+    return ends, np.diff(np.searchsorted(separators, ends), prepend=0) + 1
+
+
+@_long_fields()
+def _fields(row: bytes, separator: str) -> list[str]:
+    return next(csv.reader(io.StringIO(row.decode()), delimiter=separator), [""])
+
+
+def _split(data: bytes, names: list[str], rows: int, name: str, separator: str) -> pl.DataFrame:
+    """Rows of as many fields as there are names, split by polars."""
     import polars as pl
 
-    body = re.sub(r"\A(?: *\n)+", "", text)
-    first_line = text.count("\n") - body.count("\n") + 1
-    fields = body.split("\n", 1)[0].split(separator)
-    names = _header(fields, name, first_line, notes)
-    data = body.encode()
-    blank = _check_widths(data, separator.encode(), names, name, first_line)
-    if len(names) == 1:  # an empty line is a row without a value, but not at the end
-        data = data.rstrip(b"\n")
-    elif blank:
-        data = b"\n".join(line for line in data.split(b"\n") if line.strip(b" "))
+    header = separator.join(map(str, range(len(names)))).encode()
+    quoted = b'"' in data
     try:
         frame = pl.read_csv(
-            data,
+            header + b"\n" + data,
             separator=separator,
-            quote_char=None,
-            has_header=False,
-            skip_rows=1,
+            quote_char='"' if quoted else None,
             infer_schema=False,
-            raise_if_empty=False,
         )
     except pl.exceptions.PolarsError as error:
         raise DataError("The file cannot be read as CSV.", where=name, found=str(error)) from None
-    if frame.width == 0:
-        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    if frame.height != rows:
+        raise DataError(
+            "The file cannot be read as CSV.",
+            where=name,
+            expected=f"{rows:,} rows",
+            found=f"{frame.height:,} rows",
+        )
     frame.columns = names
-    return frame
-
-
-def _check_widths(
-    data: bytes, separator: bytes, names: list[str], name: str, first_line: int
-) -> bool:
-    """Every line has as many fields as the header, or is empty. Are there empty ones?"""
-    content = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", dtype=np.uint8)
-    ends = np.flatnonzero(content == ord("\n"))
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    before = np.searchsorted(np.flatnonzero(_marks(content, separator)), ends)
-    widths = np.diff(before, prepend=0) + 1
-    odd = np.flatnonzero(widths != len(names))
-    blank = 0
-    for index in odd:
-        line = content[starts[index] : ends[index]].tobytes()
-        if line.strip(b" "):
-            fields = line.decode().split(separator.decode())
-            raise _ragged(names, fields, name, int(index) + first_line)
-        blank += 1
-    return blank > 0
-
-
-def _marks(content: NDArray[np.uint8], separator: bytes) -> NDArray[np.bool_]:
-    """Where the separator, one character of one or more bytes, begins."""
-    found: NDArray[np.bool_] = content == separator[0]
-    for offset, byte in enumerate(separator[1:], 1):
-        found[:-offset] &= content[offset:] == byte
-    return found
+    return frame.with_columns(pl.all().replace("", None)) if quoted else frame
 
 
 def _ragged(names: list[str], fields: list[str], name: str, line: int) -> DataError:
@@ -126,71 +211,6 @@ def _ragged(names: list[str], fields: list[str], name: str, line: int) -> DataEr
         found=f"{len(fields)} {_plural('field', len(fields))}: {listed(fields)}",
         hint=hint,
     )
-
-
-def _parse_quoted(text: str, name: str, separator: str, notes: list[str]) -> pl.DataFrame:
-    """With quotes, a field may hold separators and line breaks: Python's reader knows the rules."""
-    import polars as pl
-
-    rows = _quoted_rows(text, name, separator)
-    line, fields = next(rows)
-    names = _header(fields, name, line, notes)
-    schema = dict.fromkeys(names, pl.String)
-    parts = [pl.DataFrame(schema=schema)]
-    pending: list[list[str]] = []
-    for line, fields in rows:
-        if len(fields) != len(names):
-            if not fields and len(names) > 1:
-                continue
-            if fields:
-                raise _ragged(names, fields, name, line)
-            fields = [""]
-        pending.append(fields)
-        if len(pending) == 65536:
-            parts.append(_strings(pending, names))
-            pending = []
-    while pending and len(names) == 1 and pending[-1] == [""]:
-        pending.pop()
-    return pl.concat([*parts, _strings(pending, names)])
-
-
-def _quoted_rows(text: str, name: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line it starts on."""
-    end = "\0"  # cannot be in the text, and is swallowed by a quote that never closes
-    reader = csv.reader([*io.StringIO(text.strip("\n") + "\n"), end], delimiter=separator)
-    before = len(text) - len(text.lstrip("\n"))
-    line = 0
-    try:
-        for fields in reader:
-            start, line = line + 1 + before, reader.line_num
-            if fields == [end]:
-                return
-            if any(end in field for field in fields):
-                break
-            if fields or line > 1:
-                yield start, fields
-    except csv.Error as error:
-        found = str(error)
-        start = line + 1 + before
-    else:
-        found = "the end of the file inside a quoted field"
-    raise DataError(
-        "A quoted field does not end.",
-        where=f"{name}, line {start}",
-        expected='a closing "',
-        found=found,
-        hint='a quote inside a quoted field is written twice: ""',
-    )
-
-
-def _strings(rows: list[list[str]], names: list[str]) -> pl.DataFrame:
-    import polars as pl
-
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    frame = pl.DataFrame(
-        [pl.Series(label, cells, pl.String) for label, cells in zip(names, columns, strict=True)]
-    )
-    return frame.with_columns(pl.all().replace("", None))
 
 
 def _header(fields: list[str], name: str, line: int, notes: list[str]) -> list[str]:

@@ -99,12 +99,13 @@ def _named_in(path: Path) -> str | None:
     except OSError:
         return None
     for kind in ("images", "audio"):
-        names = b"|".join(re.escape(ending[1:].encode()) for ending in ENDINGS[kind])
-        cells = rb'[^,;\t"\r\n]+\.(?:' + names + rb')(?=["\s,;\t]|$)'
-        for found in re.finditer(cells, head, re.IGNORECASE):
-            name = found.group().strip().decode("utf-8", "replace")
-            if (path.parent / name).is_file() or Path(name).is_file():
-                return kind
+        endings = b"|".join(re.escape(ending.encode()) for ending in ENDINGS[kind])
+        file_name = re.compile(rb".+(?:" + endings + rb")(?=\s|$)", re.IGNORECASE)
+        for cell in re.split(rb'[,;\t"\r\n]+', head):
+            if found := file_name.match(cell):
+                name = found.group().strip().decode("utf-8", "replace")
+                if (path.parent / name).is_file() or Path(name).is_file():
+                    return kind
     return None
 
 
