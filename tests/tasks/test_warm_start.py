@@ -52,8 +52,8 @@ def test_the_weights_are_taken_over_and_the_rest_is_said(tmp_path, kind):
         frame.write_csv(tmp_path / f"{name}.csv")
     source = str(tmp_path / "first.csv")
     module.train(source, module.Options(**chosen), progress=False).save(tmp_path / "old")
-    begun = module.Options(**chosen, from_model=str(tmp_path / "old"), lr=1e-12)
-    result = module.train(str(tmp_path / "second.csv"), begun, progress=False, say=said.append)
+    started = module.Options(**chosen, from_model=str(tmp_path / "old"), lr=1e-12)
+    result = module.train(str(tmp_path / "second.csv"), started, progress=False, say=said.append)
     result.save(tmp_path / "new")
     old, new = (cr.load(tmp_path / name).state() for name in ("old", "new"))
     for path in paths:
@@ -69,10 +69,10 @@ def test_a_language_model_goes_on_with_its_own_tokens(tmp_path):
     module.train(str(tmp_path / "a.txt"), module.Options(**small), progress=False).save(
         tmp_path / "old"
     )
-    begun = module.Options(
+    started = module.Options(
         epochs=1, backend="numpy", lr=0.0, from_model=str(tmp_path / "old"), freeze=("tokens",)
     )
-    module.train(str(tmp_path / "b.txt"), begun, progress=False, say=said.append).save(
+    module.train(str(tmp_path / "b.txt"), started, progress=False, say=said.append).save(
         tmp_path / "new"
     )
     old, new = (cr.load(tmp_path / name).state() for name in ("old", "new"))
@@ -84,9 +84,9 @@ def test_a_model_of_another_kind_is_an_error(tmp_path):
     module = module_of("series")
     waves(0.0).write_csv(tmp_path / "s.csv")
     cr.save(tmp_path / "m", cr.nn.Tanh(), np.zeros((2, 3), np.float32))
-    begun = module.Options(target="y", time="day", from_model=str(tmp_path / "m"), epochs=1)
+    started = module.Options(target="y", time="day", from_model=str(tmp_path / "m"), epochs=1)
     with pytest.raises(ChainruleError, match="Nothing of the other model fits"):
-        module.train(str(tmp_path / "s.csv"), begun, progress=False)
+        module.train(str(tmp_path / "s.csv"), started, progress=False)
 
 
 def test_pictures_and_texts_to_label_next(tmp_path):

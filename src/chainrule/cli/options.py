@@ -59,11 +59,11 @@ def kinds(value: Any) -> dict[str, str]:
     return {name.strip(): kind.strip() for name, kind in pairs}
 
 
-def widths(value: Any) -> tuple[int, ...]:
-    """Widths of hidden layers: ``128,64``, a list of numbers, or ``none`` for no hidden layer.
+def layer_sizes(value: Any) -> tuple[int, ...]:
+    """Sizes of hidden layers: ``128,64``, a list of numbers, or ``none`` for no hidden layer.
 
     Example:
-        >>> widths("128,64"), widths([32]), widths("none")
+        >>> layer_sizes("128,64"), layer_sizes([32]), layer_sizes("none")
         ((128, 64), (32,), ())
     """
     if isinstance(value, str):
@@ -75,7 +75,7 @@ def widths(value: Any) -> tuple[int, ...]:
             raise TypeError
         return tuple(int(width) for width in value)
     except (TypeError, ValueError):
-        raise _MisfitError("widths of layers, such as 128,64, or none") from None
+        raise _MisfitError("sizes of layers, such as 128,64, or none") from None
 
 
 def words(value: Any) -> str:
@@ -108,18 +108,18 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def whole(value: Any) -> int:
-    """A whole number."""
+def integer(value: Any) -> int:
+    """An integer."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _MisfitError("a whole number")
+        raise _MisfitError("an integer")
     return value
 
 
-def share_or_file(value: Any) -> float | str:
-    """A share of the rows, or the path of a file.
+def fraction_or_file(value: Any) -> float | str:
+    """A fraction of the rows, or the path of a file.
 
     Example:
-        >>> share_or_file("0.2"), share_or_file("test.csv")
+        >>> fraction_or_file("0.2"), fraction_or_file("test.csv")
         (0.2, 'test.csv')
     """
     if isinstance(value, str):
@@ -161,25 +161,25 @@ OPTIONS = {
     "encoding": Option("encoding", text),
     "time": Option("time", text),
     "group": Option("group", text),
-    "horizon": Option("horizon", whole),
-    "window": Option("window", whole),
-    "season": Option("season", whole),
+    "horizon": Option("horizon", integer),
+    "window": Option("window", integer),
+    "season": Option("season", integer),
     "model": Option("model", text),
     "augment": Option("augment", words),
     "size": Option("size", height_and_width),
     "skip-bad": Option("skip_bad", flag),
-    "sample-rate": Option("sample_rate", whole),
+    "sample-rate": Option("sample_rate", integer),
     "seconds": Option("seconds", number),
     "tokenizer": Option("tokenizer", text),
-    "vocabulary": Option("vocabulary", whole),
-    "context": Option("context", whole),
-    "hidden": Option("hidden", widths),
+    "vocabulary": Option("vocabulary", integer),
+    "context": Option("context", integer),
+    "hidden": Option("hidden", layer_sizes),
     "activation": Option("activation", text),
     "dropout": Option("dropout", number),
     "norm": Option("norm", text),
-    "members": Option("members", whole),
-    "epochs": Option("epochs", whole),
-    "batch-size": Option("batch_size", whole),
+    "members": Option("members", integer),
+    "epochs": Option("epochs", integer),
+    "batch-size": Option("batch_size", integer),
     "optimizer": Option("optimizer", text),
     "lr": Option("lr", number),
     "schedule": Option("schedule", text),
@@ -189,13 +189,13 @@ OPTIONS = {
     "weight-decay": Option("weight_decay", number),
     "clip": Option("clip", number),
     "validation": Option("validation", number),
-    "test": Option("test", share_or_file),
-    "cv": Option("cv", whole),
-    "patience": Option("patience", whole),
+    "test": Option("test", fraction_or_file),
+    "cv": Option("cv", integer),
+    "patience": Option("patience", integer),
     "balance": Option("balance", flag),
-    "seed": Option("seed", whole),
+    "seed": Option("seed", integer),
     "backend": Option("backend", text),
-    "threads": Option("threads", whole),
+    "threads": Option("threads", integer),
     "from": Option("from_model", text),
     "freeze": Option("freeze", names),
 }
@@ -260,7 +260,7 @@ def foreign(fields: Iterable[str], kind: str, known: Iterable[str]) -> ConfigErr
         f"Data of the kind {kind} have no {' and no '.join(wrong)}.",
         expected=f"some of {', '.join(having)}",
         found=", ".join(wrong),
-        hint=f"Leave it away, or say with --kind what the data are if {kind} is wrong.",
+        hint=f"Omit it, or say with --kind what the data are if {kind} is wrong.",
     )
 
 

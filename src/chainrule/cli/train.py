@@ -62,19 +62,22 @@ def train(
         str | None,
         _option(
             _DATA,
-            "What the report is measured on: a share of the rows, or a file or folder.",
-            metavar="SHARE|FILE",
+            "The test set: a fraction of the rows, or a file or folder.",
+            metavar="FRACTION|FILE",
         ),
     ] = None,
     validation: Annotated[
         float | None,
-        _option(_DATA, "Share of the rows that decides when to stop.", metavar="SHARE"),
+        _option(
+            _DATA,
+            "Fraction of the rows in the validation set.",
+            metavar="FRACTION",
+        ),
     ] = None,
-    cv: Annotated[
-        int | None, _option(_DATA, "Cross-validation with K parts, beside the report.", metavar="K")
-    ] = None,
+    cv: Annotated[int | None, _option(_DATA, "Cross-validation with K folds.", metavar="K")] = None,
     balance: Annotated[
-        bool | None, _option(_DATA, "Let every class count the same, however rare.", "--balance")
+        bool | None,
+        _option(_DATA, "Weight classes so that all count the same, however rare.", "--balance"),
     ] = None,
     time: Annotated[
         str | None, _option(_DATA, "The column of the times of a series.", metavar="COLUMN")
@@ -88,24 +91,24 @@ def train(
         ),
     ] = None,
     horizon: Annotated[
-        int | None, _option(_DATA, "Steps of a series that are forecast.", metavar="H")
+        int | None, _option(_DATA, "Number of steps to forecast.", metavar="H")
     ] = None,
     window: Annotated[
-        int | None, _option(_DATA, "Steps of a series that are looked at for it.", metavar="W")
+        int | None, _option(_DATA, "Number of past steps that a forecast sees.", metavar="W")
     ] = None,
     season: Annotated[
-        int | None, _option(_DATA, "Steps of a season; found by default.", metavar="N")
+        int | None, _option(_DATA, "Number of steps in a season; detected by default.", metavar="N")
     ] = None,
     encoding: Annotated[
         str | None,
-        _option(_DATA, "How texts are written; UTF-8 by default.", metavar="NAME"),
+        _option(_DATA, "Encoding of text files; UTF-8 by default.", metavar="NAME"),
     ] = None,
     model: Annotated[
         str | None,
         _option(
             _NETWORK,
-            "Of texts: bag, lstm, transformer, tcn or gpt; of images: lenet, resnet, mobilenet or "
-            "vgg; of sounds: cnn or resnet.",
+            "For texts: bag, lstm, transformer, tcn or gpt; for series: linear, lstm or tcn; for "
+            "images: lenet, resnet, mobilenet or vgg; for sounds: cnn or resnet.",
             metavar="NAME",
         ),
     ] = None,
@@ -113,42 +116,45 @@ def train(
         str | None,
         _option(
             _DATA,
-            "Random changes of training images or sounds: none, light, full, or names.",
+            "Augmentation of training images or sounds: none, light, full, or names.",
             metavar="NAME,…",
         ),
     ] = None,
     size: Annotated[
-        str | None, _option(_DATA, "Pixels that images are brought to.", metavar="N|HxW")
+        str | None, _option(_DATA, "Pixels that images are resized to.", metavar="N|HxW")
     ] = None,
     sample_rate: Annotated[
-        int | None, _option(_DATA, "Numbers a second that sounds are brought to.", metavar="N")
+        int | None, _option(_DATA, "Sample rate that sounds are resampled to.", metavar="N")
     ] = None,
     seconds: Annotated[
-        float | None, _option(_DATA, "Length that sounds are brought to.", metavar="X")
+        float | None, _option(_DATA, "Length that sounds are padded or cropped to.", metavar="X")
     ] = None,
     skip_bad: Annotated[
         bool | None,
         _option(_DATA, "Leave out files that cannot be read, and list them.", "--skip-bad"),
     ] = None,
     tokenizer: Annotated[
-        str | None, _option(_NETWORK, "Of texts: character, word or bpe.", metavar="NAME")
+        str | None, _option(_NETWORK, "For texts: character, word or bpe.", metavar="NAME")
     ] = None,
     vocabulary: Annotated[
-        int | None, _option(_NETWORK, "Words, or the like, that are known.", metavar="N")
+        int | None, _option(_NETWORK, "Size of the vocabulary.", metavar="N")
     ] = None,
     context: Annotated[
-        int | None, _option(_NETWORK, "Words, or the like, that are seen at once.", metavar="N")
+        int | None,
+        _option(_NETWORK, "Number of tokens that the network sees at once.", metavar="N"),
     ] = None,
     hidden: Annotated[
         str | None,
-        _option(_NETWORK, "Widths of the hidden layers, or none.", metavar="128,64"),
+        _option(_NETWORK, "Sizes of the hidden layers, or none.", metavar="128,64"),
     ] = None,
     activation: Annotated[
         str | None, _option(_NETWORK, "relu, gelu, silu, tanh, …", metavar="NAME")
     ] = None,
     dropout: Annotated[
         float | None,
-        _option(_NETWORK, "Share of the hidden numbers set to 0 in a step.", metavar="SHARE"),
+        _option(
+            _NETWORK, "Fraction of hidden units set to 0 in a training step.", metavar="FRACTION"
+        ),
     ] = None,
     norm: Annotated[
         str | None,
@@ -156,12 +162,16 @@ def train(
     ] = None,
     members: Annotated[
         int | None,
-        _option(_NETWORK, "Networks that are trained side by side and averaged.", metavar="N"),
+        _option(
+            _NETWORK,
+            "Size of the ensemble: networks that are trained together and averaged.",
+            metavar="N",
+        ),
     ] = None,
     epochs: Annotated[
-        int | None, _option(_TRAINING, "How often to go through the rows at most.", metavar="N")
+        int | None, _option(_TRAINING, "Number of epochs, at most.", metavar="N")
     ] = None,
-    batch_size: Annotated[int | None, _option(_TRAINING, "Rows in a step.", metavar="N")] = None,
+    batch_size: Annotated[int | None, _option(_TRAINING, "Rows in a batch.", metavar="N")] = None,
     optimizer: Annotated[
         str | None, _option(_TRAINING, "adamw, adam, sgd, lion, …", metavar="NAME")
     ] = None,
@@ -170,50 +180,54 @@ def train(
     ] = None,
     schedule: Annotated[
         str | None,
-        _option(_TRAINING, "How the rate changes: constant, cosine, one-cycle, …", metavar="NAME"),
+        _option(
+            _TRAINING, "Learning rate schedule: constant, cosine, one-cycle, …", metavar="NAME"
+        ),
     ] = None,
     loss: Annotated[
         str | None,
         _option(_TRAINING, "mse, mae, huber, cross_entropy, …", metavar="NAME"),
     ] = None,
     l1: Annotated[
-        float | None, _option(_TRAINING, "Weight of Σ|w| in the loss.", metavar="X")
+        float | None, _option(_TRAINING, "L1 penalty: weight of Σ|w| in the loss.", metavar="X")
     ] = None,
     l2: Annotated[
-        float | None, _option(_TRAINING, "Weight of Σw² in the loss.", metavar="X")
+        float | None, _option(_TRAINING, "L2 penalty: weight of Σw² in the loss.", metavar="X")
     ] = None,
     weight_decay: Annotated[
         float | None,
-        _option(_TRAINING, "Decay of the weights, apart from the loss.", metavar="X"),
+        _option(_TRAINING, "Decoupled weight decay.", metavar="X"),
     ] = None,
     clip: Annotated[
-        float | None, _option(_TRAINING, "Largest norm of the gradient.", metavar="X")
+        float | None, _option(_TRAINING, "Clip the gradient to this norm.", metavar="X")
     ] = None,
     patience: Annotated[
-        int | None, _option(_TRAINING, "Epochs without progress before it stops.", metavar="N")
+        int | None,
+        _option(_TRAINING, "Epochs without improvement before early stopping.", metavar="N"),
     ] = None,
     seed: Annotated[
         int | None, _option(_TRAINING, "The same seed gives the same model.", metavar="N")
     ] = None,
     backend: Annotated[
         str | None,
-        _option(_TRAINING, "What runs the network: auto, c or numpy.", metavar="NAME"),
+        _option(_TRAINING, "Backend: auto, c or numpy.", metavar="NAME"),
     ] = None,
     threads: Annotated[
-        int | None, _option(_TRAINING, "Threads of the native code; all by default.", metavar="N")
+        int | None,
+        _option(_TRAINING, "Number of threads of the native code; all by default.", metavar="N"),
     ] = None,
     from_: Annotated[
         str | None,
         _option(
             _TRAINING,
-            "Begin with the weights of this model, where they fit (transfer).",
+            "Initialise from the weights of this model where they fit (transfer learning).",
             "--from",
             metavar="MODEL",
         ),
     ] = None,
     freeze: Annotated[
         list[str] | None,
-        _option(_TRAINING, "Layers that keep the weights of --from.", metavar="LAYER,…"),
+        _option(_TRAINING, "Layers of --from whose weights stay fixed.", metavar="LAYER,…"),
     ] = None,
     config: Annotated[
         Path | None,
@@ -221,7 +235,7 @@ def train(
     ] = None,
     out: Annotated[
         str | None,
-        _option(_OUTPUT, "The run folder; runs/DATA-DATE-N by default.", metavar="FOLDER"),
+        _option(_OUTPUT, "Run folder; runs/DATA-DATE-N by default.", metavar="FOLDER"),
     ] = None,
     force: Annotated[
         bool, _option(_OUTPUT, "Replace the run that is in the folder.", "--force")
@@ -255,7 +269,7 @@ def train(
 
     what, options = _understood(source, given)
     if options.lr == 0:
-        warn("With a learning rate of 0 nothing is learned; leave --lr away to have one chosen.")
+        warn("With a learning rate of 0 nothing is learned; omit --lr to have one chosen.")
     with reserved(Path(folder) if folder else default_folder(source), replace=force) as place:
         result = _trained(what, source, options, quiet)
         run, problem = keep(what, result, options.to_json(), place)

@@ -34,7 +34,7 @@ def update(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="How often to go through the new data; enough for 100 steps by default.",
+            help="Epochs over the new data; enough for 100 steps by default.",
             metavar="N",
             show_default=False,
         ),
@@ -42,7 +42,7 @@ def update(
     lr: Annotated[
         float | None,
         typer.Option(
-            help="The learning rate; 0.3 of the training's highest one by default.",
+            help="Learning rate; 0.3 of the training's highest one by default.",
             metavar="RATE",
             show_default=False,
         ),
@@ -50,14 +50,14 @@ def update(
     test: Annotated[
         float | None,
         typer.Option(
-            help="Share of the new data that judges the old model and the new one; 0.2 by default.",
-            metavar="SHARE",
+            help="Fraction of the new data held out to compare both models; 0.2 by default.",
+            metavar="FRACTION",
             show_default=False,
         ),
     ] = None,
     grow: Annotated[
         bool,
-        typer.Option("--grow", help="Give new categories and classes a place in the network."),
+        typer.Option("--grow", help="Extend the network for new categories and classes."),
     ] = False,
     skip_bad: Annotated[
         bool,
@@ -77,22 +77,24 @@ def update(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only the report, no progress and notes.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The report as one JSON document.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Go on with a training on new data only, into a new run; the old model stays as it is.
 
     Example: chainrule update runs/houses-2026-01-31-1 sold_in_february.csv
     """
-    wishes = {"epochs": epochs, "lr": lr, "test": test, "grow": grow, "skip_bad": skip_bad}
+    requested = {"epochs": epochs, "lr": lr, "test": test, "grow": grow, "skip_bad": skip_bad}
     from ..utils.files import MODEL
     from ..utils.runs import default_folder, model_file, reserved
 
     file = model_file(model)
     replaces = out is not None and (Path(out) / MODEL).resolve() == file.resolve()
     with reserved(Path(out) if out else default_folder(data), replace=force) as place:
-        result = _updated(file, data, wishes, quiet)
-        given = {name: value for name, value in wishes.items() if value not in (None, False)}
+        result = _updated(file, data, requested, quiet)
+        given = {name: value for name, value in requested.items() if value not in (None, False)}
         options = {"from_model": str(model), **given}
         run, problem = keep(result.report["data"]["kind"], result, options, place)
     if as_json:
@@ -106,12 +108,12 @@ def update(
     finish(result, problem)
 
 
-def _updated(file: Path, data: str, wishes: dict[str, Any], quiet: bool) -> Result:
+def _updated(file: Path, data: str, requested: dict[str, Any], quiet: bool) -> Result:
     """The model after the update, and what is done meanwhile, unless the user wants quiet."""
     from ..tasks.update import update as learn
 
     say: dict[str, Any] = {"progress": False} if quiet else {"say": note}
-    result = learn(file, data, **say, **wishes)
+    result = learn(file, data, **say, **requested)
     need_an_epoch(result)
     return result
 

@@ -5,7 +5,7 @@ A kind is a module with these names:
     Options         a frozen dataclass that derives from `TrainingOptions`
     train           (source, options, *, progress, say, on_schema, callbacks) -> `Result`
     predictor       (saved, path) -> `Predictor`
-    continuation    (old, source, wishes, say) -> `chainrule.tasks.update.Continuation`
+    continuation    (old, source, requested, say) -> `chainrule.tasks.update.Continuation`
     NEW             what new data are called in an example of a command, such as ``NEW_ROWS.csv``
 
 The schema in a model file says the kind: ``"kind": "images"``; without it, it is a table.

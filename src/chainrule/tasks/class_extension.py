@@ -44,7 +44,7 @@ def new_classes(target: Target | None, frame: pl.DataFrame, source: str) -> list
     return [word for word in words if word.lower() not in known]
 
 
-def grown_classes(
+def extended_classes(
     classes: Sequence[str],
     new: Sequence[str],
     *,
@@ -70,12 +70,12 @@ def grown_classes(
     return (*classes, *new)
 
 
-def grown_target(target: Target, classes: Sequence[str]) -> Target:
+def extended_target(target: Target, classes: Sequence[str]) -> Target:
     """A target with these classes, the first of which are its own.
 
     Example:
         >>> pets = Target("pet", "binary", "", classes=("cat", "dog"))
-        >>> grown_target(pets, ("cat", "dog", "emu")).task
+        >>> extended_target(pets, ("cat", "dog", "emu")).task
         'multiclass'
     """
     if tuple(classes) == target.classes:

@@ -13,9 +13,9 @@ from ..serialization import SavedModel
 from ..training import Arrays, Trainer
 from ..utils.typing import Array
 from .class_extension import for_classes, restore, task_of
-from .evaluation import judge
+from .evaluation import evaluate
 from .options import TrainingOptions
-from .result import Trained
+from .result import TrainingResult
 from .update import Continuation, Old
 
 #: Fewer examples can not be split into those that train, that choose and that judge.
@@ -65,7 +65,7 @@ def three_parts(
     """
     count = len(target)
     if count < _FEWEST:
-        raise DataError(f"There are too few {unit} to train and to judge.",
+        raise DataError(f"There are too few {unit} to train and to evaluate.",
                         expected=f"at least {_FEWEST}", found=found or str(count))  # fmt: skip
     share = options.test if isinstance(options.test, float) else test
     shares = (1.0,) if isinstance(options.test, str) else (1 - share, share)
@@ -112,12 +112,12 @@ def learn_on(
     before = for_classes(old.saved.predict(judged.inputs), count)
 
     def after(trainer: Trainer) -> dict[str, float]:
-        return judge(task, judged.target, trainer.predict(judged.inputs))
+        return evaluate(task, judged.target, trainer.predict(judged.inputs))
 
-    def result(trainer: Trainer) -> Trained:
+    def result(trainer: Trainer) -> TrainingResult:
         example = {name: array[:2] for name, array in learned.inputs.items()}
         report = {"task": task, "target": target}
-        return Trained(trainer, network, example, schema.to_json(), options, report, None,
+        return TrainingResult(trainer, network, example, schema.to_json(), options, report, None,
                        schema.classes, trainer.output)  # fmt: skip
 
     return Continuation(
@@ -128,7 +128,7 @@ def learn_on(
         batch_size=batch_size,
         optimizer=old.optimizer(network),
         training={"loss": "cross_entropy", "average": average},
-        before=judge(task, judged.target, before),
+        before=evaluate(task, judged.target, before),
         after=after,
         result=result,
         data=data,

@@ -18,16 +18,16 @@ METRICS = {
 }
 
 
-def judge(task: str, target: Any, predicted: Array) -> dict[str, float]:
+def evaluate(task: str, target: Any, predicted: Array) -> dict[str, float]:
     """The metrics of a task; NaN where one is not defined on these rows.
 
     Args:
         task: a name in `METRICS`.
-        target: (rows,) numbers, or numbers of classes.
+        target: (rows,) numbers, or class indices.
         predicted: (rows,) numbers, or (rows, classes) probabilities.
 
     Example:
-        >>> judge("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mae"]
+        >>> evaluate("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mae"]
         0.5
     """
     results = {}
@@ -54,6 +54,6 @@ def class_weights(target: Array, classes: int) -> Array:
         [0.67, 0.67, 0.67, 2.0]
     """
     if not classes:
-        raise ConfigError("Only classes can be balanced.", hint="Leave balance away.")
+        raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
     counts = np.bincount(target, minlength=classes)
     return np.asarray(len(target) / (np.count_nonzero(counts) * counts[target]))

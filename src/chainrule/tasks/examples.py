@@ -78,7 +78,8 @@ def scaled(saved: SavedModel, target: Array, scale: str) -> tuple[Array, tuple[s
     is_log = has_log_target(saved)
     y = np.log(np.maximum(target, np.finfo(float).tiny)) if is_log else target
     of = "The logarithm of the target" if is_log else "The target"
-    story = f"{of} is brought to mean 0 and deviation 1: y is ({of[4:]} - {mean:.6g}) / {std:.6g}."
+    formula = f"y is ({of[4:]} - {mean:.6g}) / {std:.6g}"
+    story = f"{of} is standardised to mean 0 and standard deviation 1: {formula}."
     return ((y - mean) / std).astype(np.float32), (story,)
 
 
@@ -114,7 +115,7 @@ def no_target(where: str, expected: str, found: str | None = None) -> DataError:
 
 
 def class_by_folder(path: str, source: Any, classes: Sequence[str]) -> int:
-    """The number of the class by the nearest folder that has its name; an error without one.
+    """The class index by the nearest folder that has its name; an error without one.
 
     Args:
         path: a file.

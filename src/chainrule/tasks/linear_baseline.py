@@ -23,7 +23,7 @@ def linear_predictions(x: Array, target: Array, z: Array, classes: int) -> Array
 
     Args:
         x: (rows, features), standardised.
-        target: (rows,) numbers, or numbers of classes.
+        target: (rows,) numbers, or class indices.
         z: (others, features).
         classes: how many; 0 for a regression.
 

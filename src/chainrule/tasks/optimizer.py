@@ -12,7 +12,7 @@ from ..utils.typing import Array
 from .class_extension import enlarged
 from .options import TrainingOptions
 
-#: Share of the steps in which the rate rises, for schedules that have no such phase of their own.
+#: Fraction of the steps that warm up, for schedules that have no such phase of their own.
 _WARMUP = 0.1
 #: Methods that scale their steps, so that a rate that is good for one is good for all of them.
 SCALED = ("adamw", "adam", "nadam", "radam", "adamax", "lion", "rmsprop")

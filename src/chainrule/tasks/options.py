@@ -31,9 +31,9 @@ class TrainingOptions:
         l2: weight of Σw².
         weight_decay: decoupled decay of the weights.
         clip: largest norm of the gradient.
-        dropout: share of the hidden numbers that are set to 0 in training.
-        validation: share of the rows that decides when to stop.
-        test: share of the rows that is held out for the report, or a file or folder.
+        dropout: fraction of the hidden units that are set to 0 in training.
+        validation: fraction of the rows for validation, which decides when to stop.
+        test: fraction of the rows that is held out as the test set, or a file or folder.
         patience: epochs without progress before training stops.
         balance: weigh rows so that every class counts the same.
         seed: splits, initial weights and everything random follow from it.
@@ -43,7 +43,7 @@ class TrainingOptions:
         freeze: layers that keep these weights.
 
     Raises:
-        ConfigError: an option that makes no sense.
+        ConfigError: an option has an invalid value.
 
     Example:
         >>> TrainingOptions(epochs=3, test=0.2).to_json()
@@ -80,7 +80,7 @@ class TrainingOptions:
         for name in ("validation", "test"):
             value = getattr(self, name)
             if isinstance(value, float) and not 0 < value < 1:
-                raise wrong(name, "a share between 0 and 1, such as 0.1", value)
+                raise wrong(name, "a fraction between 0 and 1, such as 0.1", value)
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise wrong("dropout", "from 0 up to but without 1", self.dropout)
         self._check_known(backend=BACKENDS, optimizer=tuple(OPTIMIZERS))
@@ -138,5 +138,5 @@ def _plain(value: Any) -> Any:
 
 
 def wrong(name: str, expected: str, found: Any) -> ConfigError:
-    """The error of an option with a value that makes no sense."""
-    return ConfigError(f"The option {name} makes no sense.", expected=expected, found=str(found))
+    """The error of an option with an invalid value."""
+    return ConfigError(f"Invalid value for {name}.", expected=expected, found=str(found))

@@ -15,7 +15,7 @@ from .optimizer import effective
 from .options import TrainingOptions
 
 
-class Trained:
+class TrainingResult:
     """A `chainrule.tasks.Result`.
 
     Args:

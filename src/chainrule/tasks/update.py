@@ -32,11 +32,11 @@ from .options import TrainingOptions
 
 Say = Callable[[str], None]
 
-#: The rate of an update, as a share of the highest one of the training.
+#: The rate of an update, as a fraction of the highest one of the training.
 _RATE = 0.3
 #: An update takes at least so many steps, in no more than so many epochs.
 _STEPS, _MOST_EPOCHS = 100, 20
-#: Share of the new data that judges the old model and the new one.
+#: Fraction of the new data that is held out to compare the old model and the new one.
 _TEST = 0.2
 #: The fewest new examples: some to learn from, and some to judge.
 _FEWEST = 5
@@ -51,13 +51,13 @@ class UpdateOptions:
     Attributes:
         epochs: how often to go through the new data; enough for 100 steps, at most 20, without it.
         lr: the learning rate; 0.3 of the training's highest one without it.
-        test: share of the new data that judges the old model and the new one; 0.2 without it.
+        test: fraction of the new data that is held out to compare both models; 0.2 without it.
         grow: give new categories and new classes a place of their own. Otherwise categories that
             were never seen count as unknown, and unknown classes are an error.
         skip_bad: leave out files that cannot be read, and list them, instead of an error.
 
     Raises:
-        ConfigError: an option that makes no sense.
+        ConfigError: an option has an invalid value.
     """
 
     epochs: int | None = None
@@ -73,12 +73,12 @@ class UpdateOptions:
             raise ConfigError("The learning rate must be above 0.", found=f"lr {self.lr}")
         if self.test is not None and not 0 < self.test < 1:
             raise ConfigError(
-                "The share of test rows is between 0 and 1.", found=f"test {self.test}"
+                "The fraction of test rows is between 0 and 1.", found=f"test {self.test}"
             )
 
     @property
-    def share(self) -> float:
-        """Of the new data that are held out."""
+    def test_fraction(self) -> float:
+        """Fraction of the new data that is held out."""
         return _TEST if self.test is None else self.test
 
     def epochs_for(self, examples: int, batch_size: int) -> int:
@@ -139,10 +139,10 @@ class Old:
         options: TrainingOptions = module_of(self.kind).Options.from_json(self.report["options"])
         return options
 
-    def options(self, wishes: UpdateOptions) -> Any:
+    def options(self, requested: UpdateOptions) -> Any:
         """The options of its training, with what is said about the update."""
-        said: dict[str, Any] = {"epochs": wishes.epochs, "test": wishes.test}
-        if wishes.skip_bad:
+        said: dict[str, Any] = {"epochs": requested.epochs, "test": requested.test}
+        if requested.skip_bad:
             said["skip_bad"] = True
         return dataclasses.replace(self.training, **said)
 
@@ -168,9 +168,11 @@ class Old:
                 found=f"{numbers:,}",
             )
 
-    def split(self, rows: int, wishes: UpdateOptions, strata: Array | None) -> tuple[Array, Array]:
+    def split(
+        self, rows: int, requested: UpdateOptions, strata: Array | None
+    ) -> tuple[Array, Array]:
         """The numbers of the rows to learn from, and of those that judge, classes in proportion."""
-        parts = (1 - wishes.share, wishes.share)
+        parts = (1 - requested.test_fraction, requested.test_fraction)
         learned, judged = split_indices(rows, parts, self.training.seed + self.updates, strata)
         return learned, judged
 
@@ -212,7 +214,7 @@ def update(
     *,
     progress: bool = True,
     say: Say = lambda sentence: None,
-    **wishes: Any,
+    **requested: Any,
 ) -> Result:
     """Go on with the training of a saved model on new data only. Nothing is written.
 
@@ -225,7 +227,7 @@ def update(
         source: data as those of the training, with their target.
         progress: show the training.
         say: takes plain sentences about what is done.
-        wishes: the fields of `UpdateOptions`.
+        requested: the fields of `UpdateOptions`.
 
     Returns:
         The result; its report has the metrics of the old model on the same held-out data as the
@@ -233,7 +235,7 @@ def update(
 
     Raises:
         DataError: the data do not fit, a class is not known, or there are too few of them.
-        ConfigError: an option that makes no sense, or none for this kind of data.
+        ConfigError: an option has an invalid value, or this kind of data does not have it.
         TrainingError: the loss became NaN or infinite.
 
     Example:
@@ -247,8 +249,8 @@ def update(
         >>> update(file, new, progress=False).report["rows"]
         {'train': 16, 'test': 4}
     """
-    begun = time.perf_counter()
-    asked = UpdateOptions(**wishes)
+    started = time.perf_counter()
+    asked = UpdateOptions(**requested)
     old = Old.of(model)
     _check(old, source, asked)
     with fit.threads(old.training.threads):
@@ -264,18 +266,20 @@ def update(
         "metrics": metrics,
         "baselines": {BEFORE: new.before},
         "optimizer": chosen,
-        "seconds": time.perf_counter() - begun,
+        "seconds": time.perf_counter() - started,
         "data": {"kind": old.kind, "source": source_name(source), **new.data},
     }
     return result
 
 
-def _learn(old: Old, new: Continuation, wishes: UpdateOptions, progress: bool, say: Say) -> Trainer:
+def _learn(
+    old: Old, new: Continuation, requested: UpdateOptions, progress: bool, say: Say
+) -> Trainer:
     """The trainer, after the update."""
     examples = len(new.learned)
     batch = min(new.batch_size, examples)
-    epochs = wishes.epochs_for(examples, batch)
-    rate = _RATE * highest_rate(old.saved.record) if wishes.lr is None else wishes.lr
+    epochs = requested.epochs_for(examples, batch)
+    rate = _RATE * highest_rate(old.saved.record) if requested.lr is None else requested.lr
     new.optimizer.set_rate(rate)
     if not remember(new.optimizer, Path(old.where).parent / TRAINING):
         say("the state of the optimizer was not kept with the model: it starts anew")
@@ -300,10 +304,10 @@ def _learn(old: Old, new: Continuation, wishes: UpdateOptions, progress: bool, s
 # ---- checks --------------------------------------------------------------------------------------
 
 
-def _check(old: Old, source: Any, wishes: UpdateOptions) -> None:
+def _check(old: Old, source: Any, requested: UpdateOptions) -> None:
     """Refuse what is of another kind by its name, and options that the kind does not have."""
     names = {field.name for field in dataclasses.fields(old.training)}
-    if wishes.skip_bad and "skip_bad" not in names:
+    if requested.skip_bad and "skip_bad" not in names:
         raise ConfigError(
             f"An update of a model of {_DATA[old.kind]} has no option --skip-bad.",
             expected="epochs, lr, test, grow",
@@ -329,18 +333,18 @@ _DATA = {"table": "tables", "text": "texts", "series": "series", "images": "imag
          "audio": "sounds"}  # fmt: skip
 
 
-def check_grows(wishes: UpdateOptions, what: str) -> None:
+def check_grows(requested: UpdateOptions, what: str) -> None:
     """Refuse ``grow`` where nothing can.
 
     Raises:
         ConfigError: it was asked for; ``what`` says of which model.
     """
-    if wishes.grow:
+    if requested.grow:
         raise ConfigError(
             f"Nothing can grow in a model {what}.",
             expected="a model of classes, or of a table with categories",
             found="--grow",
-            hint="Leave --grow away.",
+            hint="Omit --grow.",
         )
 
 
@@ -352,7 +356,7 @@ def check_enough(count: int, unit: str, where: str) -> None:
     """
     if count < _FEWEST:
         raise DataError(
-            f"There are too few new {unit} to learn from and to judge.",
+            f"There are too few new {unit} to learn from and to evaluate.",
             where=where,
             expected=f"at least {_FEWEST} {unit}",
             found=str(count),

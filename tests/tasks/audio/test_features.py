@@ -32,7 +32,7 @@ def reference(x, rate, bands):
 def test_log_mel_is_what_the_formula_says(rate, bands):
     layer = LogMel(rate, bands)
     if rate == 44_100:
-        rate = layer.part * 200  # frames are whole numbers of parts; 0.1 % from the exact length
+        rate = layer.part * 200  # frames are integers of parts; 0.1 % from the exact length
         layer = LogMel(rate, bands)
     generator = np.random.default_rng(0)
     time = np.arange(int(0.3 * rate)) / rate

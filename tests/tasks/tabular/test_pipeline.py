@@ -85,7 +85,7 @@ def test_same_seed_same_model():
     assert not np.array_equal(predictions(3), predictions(4))
 
 
-def test_cross_validation_judges_every_row_once():
+def test_cross_validation_evaluates_every_row_once():
     report = train(flowers(60), "kind", cv=3).report
     folds = report["cv"]["metrics"]
     assert len(folds) == 3

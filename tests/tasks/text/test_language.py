@@ -43,7 +43,7 @@ def test_a_window_is_followed_by_the_next_tokens():
 
 
 @pytest.mark.parametrize("count", [3, 8, 20])
-def test_every_token_is_judged_once_from_half_a_context_at_least(network, count):
+def test_every_token_is_evaluated_once_from_half_a_context_at_least(network, count):
     numbers = np.random.default_rng(count).integers(2, 12, count).astype(np.int32)
     found = surprises(network, numbers, 6, "numpy")
     assert found.shape == (count - 1,)

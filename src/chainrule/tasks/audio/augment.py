@@ -14,7 +14,7 @@ from ..media.chance import uniform
 
 CHANGES = ("shift", "speed", "noise", "mask", "mixup")
 _LIGHT = ("shift", "speed", "noise")
-#: Largest shift and silent stretch as shares of the length; factor of the speed.
+#: Largest shift and silent stretch as fractions of the length; factor of the speed.
 _SHIFT, _MASK, _SPEED = 0.1, 0.15, 0.25
 #: The noise is so many times softer than the sound: 10 to 50 dB.
 _SOFTER = (10.0, 50.0)

@@ -71,7 +71,7 @@ def read_sound(path: str, rate: int, samples: int) -> Array:
 
     Args:
         path: a file.
-        rate: numbers a second of the result.
+        rate: sample rate of the result.
         samples: length of the result.
 
     Returns:
@@ -190,7 +190,7 @@ def _read(path: str) -> Array:
 
 
 def _pcm(data: bytes, width: int) -> Array:
-    """Whole numbers of 1 to 4 bytes as fractions; those of one byte have no sign."""
+    """Integers of 1 to 4 bytes as fractions; those of one byte have no sign."""
     raw = np.frombuffer(data, np.uint8)
     if width == 1:
         return (raw.astype(np.float32) - 128) / 128

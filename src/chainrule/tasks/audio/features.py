@@ -37,7 +37,7 @@ class LogMel(nn.Module):
         yₘ = ln(Σₖ Mₖₘ (aₖ² + bₖ²) + 10⁻⁶).
 
     Args:
-        rate: numbers a second.
+        rate: sample rate.
         bands: how many.
 
     Example:
@@ -85,7 +85,7 @@ def mel_bands(rate: int, points: int, bands: int) -> Array:
     """How much each frequency counts in each band: triangles that meet their neighbours' middles.
 
     Args:
-        rate: numbers a second.
+        rate: sample rate.
         points: of the Fourier transform.
         bands: how many, evenly spaced on the mel scale from 20 Hz to half the rate.
 

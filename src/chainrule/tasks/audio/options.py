@@ -18,13 +18,13 @@ class AudioOptions(MediaOptions):
 
     Attributes:
         model: the network on the log-mel features: cnn or resnet.
-        sample_rate: numbers a second that all sounds are brought to.
-        seconds: length that all sounds are brought to.
+        sample_rate: sample rate that all sounds are resampled to.
+        seconds: length in seconds that all sounds are padded or cropped to.
         augment: random changes of the training sounds: none, light, full, or some of shift, speed,
             noise, mask and mixup, with commas between.
 
     Raises:
-        ConfigError: an option that makes no sense.
+        ConfigError: an option has an invalid value.
     """
 
     model: str | None = None

@@ -27,7 +27,7 @@ from .schema import AudioSchema
 
 #: So many headers tell what all are like.
 _HEADERS = 500
-#: Sounds are brought to at most this rate and length unless the user says another.
+#: Sounds are resampled and cropped to at most this rate and length unless the user says another.
 _RATE, _SECONDS = 16_000, 10.0
 #: So many sounds give the statistics of the bands.
 _SAMPLE = 200
@@ -57,10 +57,10 @@ def predictor(saved: SavedModel, path: str) -> MediaPredictor:
 
 
 def continuation(
-    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+    old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
 ) -> Continuation:
     """New sounds as examples for a saved model of sounds; see `chainrule.tasks.update`."""
-    return continued(AudioMedium(), old, source, wishes, say)
+    return continued(AudioMedium(), old, source, requested, say)
 
 
 class AudioMedium:

@@ -16,7 +16,7 @@ class AudioSchema:
 
     Attributes:
         target: the classes, or the number to predict.
-        rate: numbers a second of every sound after it was read.
+        rate: sample rate of every sound after it was read.
         samples: numbers of every sound after it was read.
         found: what the sounds of the training were like, in words.
         kind: of the data.

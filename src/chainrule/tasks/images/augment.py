@@ -14,9 +14,9 @@ from ..media.chance import uniform
 
 CHANGES = ("flip", "shift", "rotate", "zoom", "colour", "cutout", "mixup")
 _LIGHT = ("flip", "shift", "rotate", "zoom", "colour")
-#: Largest shift as a share of the extent, turn in degrees, change of the size, of the colours.
+#: Largest shift as a fraction of the extent, turn in degrees, change of the size, of the colours.
 _SHIFT, _TURN, _ZOOM, _COLOUR = 0.08, 10.0, 0.1, 0.2
-#: Side of the square that is cut out, as a share of the shorter extent (DeVries and Taylor, 2017).
+#: Side of the square that is cut out, as a fraction of the shorter side (DeVries and Taylor, 2017).
 _CUT = 0.35
 #: λ of mixup is of Beta(α, α) (Zhang et al., 2018); its two shares are alike only seldom.
 _ALPHA = 0.2

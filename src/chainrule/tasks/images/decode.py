@@ -142,7 +142,7 @@ def _opaque(image: Any) -> Any:
 
 
 def _eight_bits(x: Array) -> Array:
-    """Whole numbers beyond 8 bits are of 16; numbers with a fraction are from 0 to 1."""
+    """Integers beyond 8 bits are of 16; numbers with a fraction are from 0 to 1."""
     top = x.max(initial=0)
     if x.dtype.kind == "f":
         x = x * 255 if top <= 1 else x

@@ -18,12 +18,12 @@ class ImageOptions(MediaOptions):
 
     Attributes:
         model: the network: lenet, resnet, mobilenet or vgg.
-        size: height and width that all images are brought to.
+        size: height and width that all images are resized to.
         augment: random changes of the training images: none, light, full, or some of flip, shift,
             rotate, zoom, colour, cutout and mixup, with commas between.
 
     Raises:
-        ConfigError: an option that makes no sense.
+        ConfigError: an option has an invalid value.
     """
 
     model: str | None = None

@@ -25,7 +25,7 @@ from .schema import ImageSchema
 
 #: So many headers and images tell what all are like.
 _HEADERS, _SAMPLE = 200, 50
-#: Images are brought to at most this size unless the user says another.
+#: Images are resized to at most this size unless the user says another.
 _SIDE = 64
 #: The small network is for images up to this size; larger ones lose what it would flatten.
 _SMALL_SIDE = 32
@@ -59,11 +59,11 @@ def predictor(saved: SavedModel, path: str) -> MediaPredictor:
 
 
 def continuation(
-    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+    old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
 ) -> Continuation:
     """New images as examples for a saved model of images; see `chainrule.tasks.update`."""
     pillow()
-    return continued(ImageMedium(), old, source, wishes, say)
+    return continued(ImageMedium(), old, source, requested, say)
 
 
 class ImageMedium:

@@ -38,7 +38,7 @@ class Files:
 
     Attributes:
         paths: where they are.
-        target: (n,) numbers of classes from 0, or numbers to predict; None if not known.
+        target: (n,) class indices from 0, or numbers to predict; None if not known.
         source: where they come from, for messages.
         notes: what was left out.
     """
@@ -94,7 +94,7 @@ def find_labelled(source: Any, look: Look, column: str | None) -> tuple[Files, T
                 "In a folder the class is the name of the folder that a file is in.",
                 where=name,
                 found=f"--target {column}",
-                hint="Leave --target away, or name a table with a column of paths.",
+                hint="Omit --target, or name a table with a column of paths.",
             )
         return _by_folder(Path(source), look)
     _refuse_one(source, look)

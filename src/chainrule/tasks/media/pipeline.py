@@ -20,10 +20,10 @@ from ...optim import Optimizer
 from ...training import Callback, Stream, Trainer, find_rate
 from ...utils.typing import Array
 from .. import fit
-from ..evaluation import class_weights, constant_prediction, judge
+from ..evaluation import class_weights, constant_prediction, evaluate
 from ..linear_baseline import linear_model
 from ..optimizer import SCALED, make_optimizer
-from ..result import Trained
+from ..result import TrainingResult
 from ..tabular.network import ScaledTarget
 from ..warm_start import begin
 from .files import Files, Look, find_known, find_labelled
@@ -183,7 +183,7 @@ def train_files(
         TrainingError: the loss became NaN or infinite in the first epoch; later, it is the
             ``failure`` of the result.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     files, target = find_labelled(source, medium.look, options.target)
     schema = medium.understand(files, target, options, say)
     on_schema(Understood(schema.described(), files.notes))
@@ -191,7 +191,7 @@ def train_files(
     with fit.threads(options.threads):
         parts = _Parts.of(job, files)
         result = _trained(job, parts, progress, callbacks)
-    result.report["seconds"] = time.perf_counter() - begun
+    result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {"kind": medium.kind, "source": files.source, "rows": len(files)}
     return result
 
@@ -327,9 +327,9 @@ def _trained(
     task = job.target.task
     rows = len(parts.train) + len(parts.validation)
     result.report["rows"] = {"train": rows, "test": len(parts.test)}
-    result.report["metrics"] = judge(task, known[parts.test], found)
+    result.report["metrics"] = evaluate(task, known[parts.test], found)
     result.report["baselines"] = {
-        name: judge(task, known[parts.test], predicted)
+        name: evaluate(task, known[parts.test], predicted)
         for name, predicted in _baselines(job, parts, target, plan.batch_size).items()
     }
     return result
@@ -436,7 +436,7 @@ def computed(compute: Callable[[Array], Array], reader: Reader, rows: Array) -> 
         yield compute(reader(rows[start : start + CHUNK]))
 
 
-class MediaResult(Trained):
+class MediaResult(TrainingResult):
     """A trained model and what is known of it; see `chainrule.tasks.Result`."""
 
     def __init__(

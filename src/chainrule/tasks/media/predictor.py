@@ -12,7 +12,7 @@ from ...data import read_table
 from ...errors import DataError
 from ...serialization import SavedModel
 from ...utils.typing import Array
-from ..evaluation import judge
+from ..evaluation import evaluate
 from ..examples import Examples, RawRow, check_rows, said, scaled
 from ..predictions import predictions
 from .files import Files, find_files, find_known, targets_of
@@ -71,7 +71,7 @@ class MediaPredictor:
             say(note)
         found, good = self._predicted(files, say)
         assert files.target is not None
-        return judge(self.schema.target.task, files.target[good], found)
+        return evaluate(self.schema.target.task, files.target[good], found)
 
     def examples(
         self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None

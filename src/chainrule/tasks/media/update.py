@@ -11,8 +11,8 @@ import numpy as np
 from ...data import read_table
 from ...training import Stream, Trainer
 from ...utils.typing import Array
-from ..class_extension import for_classes, grown_classes, grown_target, restore
-from ..evaluation import class_weights, judge
+from ..class_extension import extended_classes, extended_target, for_classes, restore
+from ..evaluation import class_weights, evaluate
 from ..examples import has_log_target
 from ..tabular.network import ScaledTarget
 from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 
 def continued(
-    medium: Medium, old: Old, source: Any, wishes: UpdateOptions, say: Say
+    medium: Medium, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> Continuation:
     """New files as examples for the saved model of such files.
 
@@ -46,17 +46,18 @@ def continued(
     """
     if isinstance(source, str) and source == "-":  # it cannot be read twice
         source = read_table(source)
-    job, files = _job(medium, old, source, wishes, say)
+    job, files = _job(medium, old, source, requested, say)
     reader, target = job.reader(files), files.target
     assert target is not None
     rows = readable(job, reader, np.arange(len(files)))
     check_enough(len(rows), medium.look.noun, files.source)
     learned, judged = (
-        rows[part] for part in old.split(len(rows), wishes, target[rows] if job.classes else None)
+        rows[part]
+        for part in old.split(len(rows), requested, target[rows] if job.classes else None)
     )
     plan = medium.plan(job.schema, job.options, reader, learned)
     model = _model(old, job, plan)
-    steps = wishes.epochs_for(len(learned), plan.batch_size) * max(
+    steps = requested.epochs_for(len(learned), plan.batch_size) * max(
         len(learned) // plan.batch_size, 1
     )
     known, task = target[judged], job.target.task
@@ -64,7 +65,7 @@ def continued(
 
     def after(trainer: Trainer) -> dict[str, float]:
         test = streamed(reader, target, None, 0, None).take(judged)
-        return judge(task, known, trainer.predict(test))
+        return evaluate(task, known, trainer.predict(test))
 
     return Continuation(
         network=plan.network,
@@ -78,7 +79,7 @@ def continued(
             "output": model.output,
             "average": average_of(steps),
         },
-        before=judge(task, known, for_classes(before, job.classes)),
+        before=evaluate(task, known, for_classes(before, job.classes)),
         after=after,
         result=lambda trainer: MediaResult(job, plan, model, trainer, None),
         data={"rows": len(rows)},
@@ -86,22 +87,24 @@ def continued(
 
 
 def _job(
-    medium: Medium, old: Old, source: Any, wishes: UpdateOptions, say: Say
+    medium: Medium, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> tuple[Job, Files]:
     """What is known of the files by the saved model, with places for new classes."""
     schema = medium.schema(old.saved.schema)
     target = schema.target
     if not target.classes:
-        check_grows(wishes, "that predicts numbers")
+        check_grows(requested, "that predicts numbers")
     new = unknown_classes(source, medium.look, target)
     if target.classes:
-        classes = grown_classes(target.classes, new, grow=wishes.grow, where=str(source), say=say)
-        target = grown_target(target, classes)
+        classes = extended_classes(
+            target.classes, new, grow=requested.grow, where=str(source), say=say
+        )
+        target = extended_target(target, classes)
         schema = dataclasses.replace(schema, target=target)
     files = find_known(source, medium.look, target)
     for note in files.notes:
         say(note)
-    return Job(medium, schema, target, old.options(wishes), say), files
+    return Job(medium, schema, target, old.options(requested), say), files
 
 
 def _model(old: Old, job: Job, plan: Plan) -> MediaModel:

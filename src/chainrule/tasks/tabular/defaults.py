@@ -44,8 +44,8 @@ class Recipe:
         weight_decay: of the weights, decoupled.
         average: decay of the averaged weights.
         folds: members hold out different rows instead of all the same ones.
-        held_out: share of the rows that decides which weights are the best.
-        test: share of the rows for the report.
+        held_out: fraction of the rows for validation, which decides which weights are the best.
+        test: fraction of the rows for the test set.
     """
 
     shape: Shape

@@ -112,7 +112,7 @@ def _scaled(scale: ScaledTarget | None) -> str:
     if scale is None:
         return ""
     of = "the logarithm of the target" if scale.log else "the target"
-    return f", where {of} is brought to mean 0 and deviation 1 first"
+    return f", where {of} is standardised to mean 0 and standard deviation 1 first"
 
 
 def _optimizer(previous: Previous, network: TableNetwork) -> Optimizer:

@@ -26,7 +26,7 @@ class TableOptions(TrainingOptions):
         drop: columns to leave out.
         kinds: kinds of columns where the program would guess wrong, such as
             ``{"zipcode": "category"}``.
-        hidden: widths of the hidden layers.
+        hidden: sizes of the hidden layers.
         activation: name of a function in `HIDDEN_ACTIVATIONS`.
         norm: normalisation of the hidden layers: none, batch or layer.
         members: networks that are trained side by side and averaged.
@@ -34,7 +34,7 @@ class TableOptions(TrainingOptions):
         cv: number of folds for cross-validation.
 
     Raises:
-        ConfigError: an option that makes no sense.
+        ConfigError: an option has an invalid value.
     """
 
     target: str = field()
@@ -52,13 +52,13 @@ class TableOptions(TrainingOptions):
         super().__post_init__()
         self._check_positive("members")
         if self.hidden is not None and any(width < 1 for width in self.hidden):
-            raise wrong("hidden", "widths above 0, such as 128,64", self.hidden)
+            raise wrong("hidden", "sizes above 0, such as 128,64", self.hidden)
         if self.cv is not None and self.cv < 2:
             raise wrong("cv", "at least 2 folds", self.cv)
         if self.cv is not None and isinstance(self.test, str):
             raise ConfigError(
                 "Cross-validation makes its own test parts.",
                 found=f"cv={self.cv} and test={self.test}",
-                hint="Leave one of the two away.",
+                hint="Omit one of the two.",
             )
         self._check_known(norm=NORMS, activation=HIDDEN_ACTIVATIONS)

@@ -17,8 +17,8 @@ from ...losses import LOSSES
 from ...training import Arrays, Callback, History, Stream, Trainer, find_rate
 from ...utils.typing import Array
 from .. import fit
-from ..evaluation import class_weights, constant_prediction, judge
-from ..result import Trained
+from ..evaluation import class_weights, constant_prediction, evaluate
+from ..result import TrainingResult
 from ..warm_start import begin, named_model
 from .baselines import linear_baseline
 from .defaults import Recipe, choose, make_optimizer
@@ -344,8 +344,8 @@ def baseline_scores(job: Job, fitted: Fitted, test: Encoded) -> dict[str, dict[s
     name, constant = constant_prediction(fitted.rows.target, len(test), job.classes)
     linear = linear_baseline(fitted.schema, fitted.rows, test, job.classes)
     return {
-        name: judge(job.task, test.target, constant),
-        "linear": judge(job.task, test.target, linear),
+        name: evaluate(job.task, test.target, constant),
+        "linear": evaluate(job.task, test.target, linear),
     }
 
 
@@ -366,7 +366,7 @@ def _raw_rows(fitted: Fitted) -> dict[str, Array]:
     return {kind: kinds[kind] for kind in fitted.model.network.features.kinds}
 
 
-class TableResult(Trained):
+class TableResult(TrainingResult):
     """A trained model and what is known of it.
 
     Attributes:

@@ -12,7 +12,7 @@ from ...data.table_scan import TableScan, is_larger_than_memory
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
-from ..evaluation import judge
+from ..evaluation import evaluate
 from ..predictions import predictions
 from .features import columns_by_kind
 
@@ -77,7 +77,7 @@ class TablePredictor:
             for rows in self._encoded(source, say, target=True)
         ]
         target, found = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return judge(self.schema.target.task, target, found)
+        return evaluate(self.schema.target.task, target, found)
 
     def examples(
         self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None

@@ -26,7 +26,7 @@ from ...errors import ConfigError, DataError
 from ...training import Arrays, Callback, Spool
 from ...utils.typing import Array
 from .. import fit
-from ..evaluation import class_weights, judge
+from ..evaluation import class_weights, evaluate
 from .defaults import choose
 from .options import TableOptions
 from .pipeline import (
@@ -75,9 +75,9 @@ def train_in_parts(
             "Cross-validation needs the whole table in memory.",
             where=str(source),
             found=f"cv={options.cv}",
-            hint="Leave it away: so many rows give a reliable report without it.",
+            hint="Omit it: so many rows give a reliable report without it.",
         )
-    begun = time.perf_counter()
+    started = time.perf_counter()
     scan = TableScan(source)
     for sentence in scan.notes:
         say(sentence)
@@ -98,7 +98,7 @@ def train_in_parts(
     job = Job(options, schema, scan.name, progress, say, callbacks)
     with fit.threads(options.threads):
         result = _trained(job, scan, sample)
-    result.report["seconds"] = time.perf_counter() - begun
+    result.report["seconds"] = time.perf_counter() - started
     waited = result.history["waited"]
     result.report["data"] = {
         "kind": "table",
@@ -261,7 +261,7 @@ def _deal(job: Job, scan: TableScan, sample: _Sample) -> _Roles:
 def _check_enough(rows: int, source: str) -> None:
     if rows < 4:
         raise DataError(
-            "There are too few rows to train and to judge.",
+            "There are too few rows to train and to evaluate.",
             where=source,
             expected="at least 4 rows with a target",
             found=str(rows),
@@ -316,7 +316,7 @@ def _trained(job: Job, scan: TableScan, sample: _Sample) -> TableResult:
     result = TableResult(fitted, job)
     test = kept.test()
     result.report["rows"] = {"train": len(kept.spool) + kept.judges, "test": len(test)}
-    result.report["metrics"] = judge(job.task, test.target, _predicted(fitted, test))
+    result.report["metrics"] = evaluate(job.task, test.target, _predicted(fitted, test))
     result.report["baselines"] = baseline_scores(job, fitted, test)
     return result
 

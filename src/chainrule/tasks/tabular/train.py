@@ -13,7 +13,7 @@ from ...data.table_scan import is_larger_than_memory
 from ...errors import DataError
 from ...training import Callback
 from .. import fit
-from ..evaluation import judge
+from ..evaluation import evaluate
 from .defaults import choose
 from .options import TableOptions
 from .pipeline import Job, TableResult, baseline_scores, fit_rows
@@ -66,7 +66,7 @@ def train_table(
         return train_in_parts(
             source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
         )
-    begun = time.perf_counter()
+    started = time.perf_counter()
     name = source_name(source)
     notes: list[str] = []
     frame = read_table(source, notes=notes)
@@ -85,7 +85,7 @@ def train_table(
     job = Job(options, schema, name, progress, say, callbacks)
     with fit.threads(options.threads):
         result = _cross_validated(job, frame) if options.cv else _held_out(job, frame)
-    result.report["seconds"] = time.perf_counter() - begun
+    result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {
         "kind": "table",
         "source": name,
@@ -104,7 +104,7 @@ def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.
         frame = frame.filter(known)
     if frame.height < 4:
         raise DataError(
-            "There are too few rows to train and to judge.",
+            "There are too few rows to train and to evaluate.",
             where=name,
             expected="at least 4 rows with a target",
             found=str(frame.height),
@@ -129,7 +129,7 @@ def _held_out(job: Job, frame: pl.DataFrame) -> TableResult:
         job.say(note)
     result = TableResult(fitted, job)
     result.report["rows"]["test"] = len(rows)
-    result.report["metrics"] = judge(job.task, rows.target, fitted.predict(rows))
+    result.report["metrics"] = evaluate(job.task, rows.target, fitted.predict(rows))
     result.report["baselines"] = baseline_scores(job, fitted, rows)
     return result
 
@@ -145,7 +145,7 @@ def _cross_validated(job: Job, frame: pl.DataFrame) -> TableResult:
         job.say(f"fold {number} of {options.cv}")
         fitted = fit_rows(job, frame[train])
         rows = fitted.schema.encode(frame[test], target=True, source=job.source)
-        scores.append(judge(job.task, rows.target, fitted.predict(rows)))
+        scores.append(evaluate(job.task, rows.target, fitted.predict(rows)))
         baselines.append(baseline_scores(job, fitted, rows))
         if not fitted.complete:
             break

@@ -11,8 +11,8 @@ import numpy as np
 from ...data import Encoded, Schema, read_table, source_name
 from ...data.schema import check_present, tidy_column
 from ...training import Arrays, Trainer, transfer
-from ..class_extension import for_classes, grown_classes, new_classes, new_words
-from ..evaluation import judge
+from ..class_extension import extended_classes, for_classes, new_classes, new_words
+from ..evaluation import evaluate
 from ..update import Continuation, Old, UpdateOptions, check_enough
 from .defaults import Recipe, choose, make_optimizer
 from .features import columns_by_kind
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def continuation(old: Old, source: Any, wishes: UpdateOptions, say: Say) -> Continuation:
+def continuation(old: Old, source: Any, requested: UpdateOptions, say: Say) -> Continuation:
     """New rows as examples for the saved model of a table.
 
     Raises:
@@ -38,11 +38,11 @@ def continuation(old: Old, source: Any, wishes: UpdateOptions, say: Say) -> Cont
     frame = read_table(source)
     columns = [column.name for column in previous.schema.columns]
     check_present([*columns, str(previous.report.get("target"))], frame.columns, name)
-    schema = _grown(previous.schema, frame, wishes, name, say)
-    job = Job(old.options(wishes), schema, name, False, say, ())
+    schema = _grown(previous.schema, frame, requested, name, say)
+    job = Job(old.options(requested), schema, name, False, say, ())
     frame = with_target(frame, schema, name, say)
     check_enough(frame.height, "rows", name)
-    learned, judged = old.split(frame.height, wishes, job.strata(frame))
+    learned, judged = old.split(frame.height, requested, job.strata(frame))
     recipe = choose(job.options, len(learned))
     recipe = dataclasses.replace(recipe, shape=previous.shape)
     model = _model(previous, schema, say)
@@ -51,7 +51,7 @@ def continuation(old: Old, source: Any, wishes: UpdateOptions, say: Say) -> Cont
     before = old.saved.predict(columns_by_kind(previous.schema.encode(frame[judged])))
 
     def after(trainer: Trainer) -> dict[str, float]:
-        return judge(job.task, test.target, trainer.predict(given(model.network, test)))
+        return evaluate(job.task, test.target, trainer.predict(given(model.network, test)))
 
     def result(trainer: Trainer) -> TableResult:
         return TableResult(Fitted(schema, recipe, model, trainer, rows, None), job)
@@ -64,7 +64,7 @@ def continuation(old: Old, source: Any, wishes: UpdateOptions, say: Say) -> Cont
         batch_size=recipe.batch_size,
         optimizer=make_optimizer(job.options, recipe, model.network, len(train), lr=1.0),
         training=_training(job, recipe, model),
-        before=judge(job.task, test.target, for_classes(before, job.classes)),
+        before=evaluate(job.task, test.target, for_classes(before, job.classes)),
         after=after,
         result=result,
         data={"rows": frame.height, "columns": len(schema.columns)},
@@ -110,7 +110,7 @@ def _model(previous: Previous, schema: Schema, say: Say) -> TableModel:
 
 
 def _grown(
-    schema: Schema, frame: pl.DataFrame, wishes: UpdateOptions, source: str, say: Say
+    schema: Schema, frame: pl.DataFrame, requested: UpdateOptions, source: str, say: Say
 ) -> Schema:
     """The schema with the categories and classes that are new in these rows, if it may grow."""
     target = schema.target
@@ -118,8 +118,8 @@ def _grown(
     if target is not None:
         classes = new_classes(target, frame, source)
         where = f"{source}, column {target.name!r}"
-        grown_classes(target.classes, classes, grow=wishes.grow, where=where, say=say)
-    if not wishes.grow:
+        extended_classes(target.classes, classes, grow=requested.grow, where=where, say=say)
+    if not requested.grow:
         return schema
     found = {
         column.name: new_words(column.vocabulary, tidy_column(frame, column.name, source))

@@ -17,7 +17,7 @@ from ...data import Column, Schema
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
-from ..class_extension import grown_target
+from ..class_extension import extended_target
 from ..optimizer import highest_rate
 from .features import ONE_HOT_LIMIT, TableFeatures, code_names
 from .network import ScaledTarget, Shape, TableModel, TableNetwork
@@ -213,7 +213,7 @@ def grown(schema: Schema, more: Mapping[str, Sequence[str]], classes: Sequence[s
     )
     target = schema.target
     if target is not None and classes:
-        target = grown_target(target, (*target.classes, *classes))
+        target = extended_target(target, (*target.classes, *classes))
     return dataclasses.replace(schema, columns=columns, target=target)
 
 

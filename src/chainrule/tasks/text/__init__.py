@@ -15,7 +15,7 @@ from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
 from .. import load_predictor
-from ..result import Trained
+from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .classification import TextClassifier, train_classifier
 from .generate import Reader, generate
@@ -67,7 +67,7 @@ def train(
     say: Callable[[str], None] = lambda sentence: None,
     on_schema: Callable[[Any], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
-) -> Trained:
+) -> TrainingResult:
     """Learn from text: its classes if there are any, otherwise its language.
 
     Args:
@@ -128,10 +128,10 @@ def predictor(saved: SavedModel, path: str) -> TextClassifier | LanguageModel:
 
 
 def continuation(
-    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+    old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
 ) -> Continuation:
     """New texts as examples for a saved model of texts; see `chainrule.tasks.update`."""
     model = predictor(old.saved, old.where)
     if isinstance(model, TextClassifier):
-        return continued_classes(model.schema, old, source, wishes, say)
-    return continued_language(model.schema, old, source, wishes, say)
+        return continued_classes(model.schema, old, source, requested, say)
+    return continued_language(model.schema, old, source, requested, say)

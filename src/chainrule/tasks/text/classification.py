@@ -21,11 +21,11 @@ from ...utils.typing import Array
 from .. import fit
 from ..class_extension import task_of
 from ..classification import Classifier, three_parts
-from ..evaluation import class_weights, constant_prediction, judge
+from ..evaluation import class_weights, constant_prediction, evaluate
 from ..examples import Examples, RawRow, check_rows, class_by_folder, no_target, said, shortened
 from ..optimizer import make_optimizer
 from ..predictions import predictions
-from ..result import Trained
+from ..result import TrainingResult
 from ..warm_start import begin, named_model
 from .classifier import ClassifierShape, encode_texts, naive_bayes
 from .ngrams import Grams
@@ -49,7 +49,7 @@ _HIDDEN = {"bag": (32,), "lstm": (64,), "transformer": (64, 64), "tcn": (64,) * 
 _DROPOUT = {"bag": 0.3, "lstm": 0.1, "transformer": 0.1, "tcn": 0.1}
 #: Good rates by network, found on mails.
 _RATES = {"bag": 5e-3, "lstm": 2e-3, "transformer": 1e-3, "tcn": 2e-3}
-#: Below this share of spaces the words of a text are not written apart.
+#: Below this fraction of spaces the words of a text are not written apart.
 _FEW_SPACES = 0.02
 
 
@@ -116,7 +116,7 @@ class ClassSchema:
 def _kind_of(words: Grams | Tokenizer) -> str:
     if isinstance(words, Grams):
         return f"{words.unit}s, and up to {words.longest} side by side"
-    return {"character": "characters", "word": "words", "bpe": "pieces of words"}[words.kind]
+    return {"character": "characters", "word": "words", "bpe": "subword tokens"}[words.kind]
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -210,9 +210,9 @@ def train_classifier(
     say: Say = lambda sentence: None,
     on_schema: Callable[[ClassSchema], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
-) -> Trained:
+) -> TrainingResult:
     """Train a network that tells the class of a text; arguments as of `chainrule.text.train`."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     _check(options)
     found = read_labelled(source, options, say)
     few = 0.2 if len(found.texts) < 5000 else 0.1
@@ -248,13 +248,13 @@ def train_classifier(
         "target": options.target or "class",
         "unit": "texts",
         "rows": {"train": len(train) + len(validation), "test": len(judged.texts)},
-        "metrics": judge(task, judged.target, predicted),
+        "metrics": evaluate(task, judged.target, predicted),
         "baselines": _baselines(texts, found.target[train], judged, task, len(found.classes)),
-        "seconds": time.perf_counter() - begun,
+        "seconds": time.perf_counter() - started,
         "data": {"kind": "text", "source": source_name(source), "rows": len(found.texts)},
     }
     example = {name: array[:2] for name, array in data.inputs.items()}
-    return Trained(trainer, network, example, schema.to_json(), options, report, failure,
+    return TrainingResult(trainer, network, example, schema.to_json(), options, report, failure,
                    found.classes, trainer.output)  # fmt: skip
 
 
@@ -394,8 +394,8 @@ def _baselines(
     rule = naive_bayes(rows[0], target, rows[1], len(words))
     name, constant = constant_prediction(target, len(judged.texts), classes)
     return {
-        "naive Bayes": judge(task, judged.target, rule),
-        name: judge(task, judged.target, constant),
+        "naive Bayes": evaluate(task, judged.target, rule),
+        name: evaluate(task, judged.target, constant),
     }
 
 
@@ -516,4 +516,4 @@ class TextClassifier(Classifier[ClassSchema]):
         """The metrics on texts whose class is known."""
         found = labelled_by(self.schema, source, say)
         task = task_of(self.classes)
-        return judge(task, found.target, self._probabilities(found.texts, say))
+        return evaluate(task, found.target, self._probabilities(found.texts, say))

@@ -29,7 +29,7 @@ class BagClassifier(nn.Module):
         vocabulary: how many parts there are.
         width: features of a part.
         classes: how many logits.
-        dropout: the share of the parts that are left out of a text, in training.
+        dropout: the fraction of the parts of a text that are left out, in training.
     """
 
     def __init__(self, vocabulary: int, width: int, classes: int, dropout: float) -> None:
@@ -97,7 +97,7 @@ class ClassifierShape:
         classes: how many logits.
         width: features of a number, and of the layers.
         layers: how many there are; a bag has none.
-        dropout: share of the parts of a text, or of the hidden numbers, that is left out.
+        dropout: fraction of the parts of a text, or of the hidden units, that is left out.
     """
 
     model: str

@@ -32,7 +32,7 @@ class LanguageShape:
         context: how many tokens are seen at once in training; a gpt never sees more.
         width: features of a token, or of the state.
         layers: how many there are.
-        dropout: share of the hidden numbers that are set to 0 in training.
+        dropout: fraction of the hidden units that are set to 0 in training.
     """
 
     model: str

@@ -18,7 +18,7 @@ from ...utils.typing import Array
 from .. import fit
 from ..examples import Examples, RawRow, check_rows, shortened
 from ..optimizer import make_optimizer
-from ..result import Trained
+from ..result import TrainingResult
 from ..warm_start import begin, named_model
 from .generate import generate
 from .language import (
@@ -49,14 +49,14 @@ BATCHES = {"gpt": 8, "lstm": 16}
 #: on two cores.
 _TOKENS = {"gpt": 8_000_000, "lstm": 10_000_000}
 _MOST_EPOCHS = 20
-#: Share of the text that chooses the best weights, and that is judged on.
+#: Fraction of the text that chooses the best weights, and that is judged on.
 _HELD_OUT = 0.05
 
 
 UNITS = {
     "character": ("character", "characters"),
     "word": ("word", "words"),
-    "bpe": ("piece", "pieces of words"),
+    "bpe": ("piece", "subword tokens"),
 }
 
 
@@ -120,13 +120,13 @@ def train_language(
     say: Say = lambda sentence: None,
     on_schema: Callable[[LanguageSchema], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
-) -> Trained:
+) -> TrainingResult:
     """Train a language model; arguments as of `chainrule.tasks.text.train`.
 
     The text is cut in three parts, in its order: the first trains, the second chooses the best
     weights, and the report is on the last. The vocabulary is that of the first.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     _check(options)
     name = source_name(source)
     if not isinstance(source, str | Path):
@@ -165,7 +165,7 @@ def train_language(
     with fit.threads(options.threads):
         failure = fit.fit(trainer, data, validation=judges, epochs=epochs, batch_size=batch,
                               patience=options.patience)  # fmt: skip
-        metrics = judge_language(network, test, schema, options.backend)
+        metrics = evaluate_language(network, test, schema, options.backend)
     report = {
         "task": "language",
         "target": f"the next {UNITS[schema.tokenizer.kind][0]}",
@@ -176,13 +176,15 @@ def train_language(
             which: scores(nats, len(test) - 1, characters_of(test[1:], schema.tokenizer))
             for which, nats in counting_baselines(train, test, len(schema.tokenizer)).items()
         },
-        "seconds": time.perf_counter() - begun,
+        "seconds": time.perf_counter() - started,
         "data": {"kind": "text", "source": name, "rows": len(text)},
     }
-    return Trained(trainer, network, data.inputs[:2], schema.to_json(), options, report, failure)
+    return TrainingResult(
+        trainer, network, data.inputs[:2], schema.to_json(), options, report, failure
+    )
 
 
-def judge_language(
+def evaluate_language(
     network: Module, numbers: Array, schema: LanguageSchema, backend: str = "auto"
 ) -> dict[str, float]:
     """The metrics of a language model on a text."""
@@ -197,7 +199,7 @@ def _check(options: TextOptions) -> None:
                           hint="To tell classes, give a table and --target, or a folder of class "
                           "folders.")  # fmt: skip
     if options.balance:
-        raise ConfigError("Only classes can be balanced.", hint="Leave balance away.")
+        raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
 
 
 def _parts(text: str, options: TextOptions, say: Say) -> tuple[str, str, str]:
@@ -294,7 +296,7 @@ class LanguageModel:
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """How well it tells each next token of a text."""
-        return judge_language(self.network, self._numbers(source, say), self.schema)
+        return evaluate_language(self.network, self._numbers(source, say), self.schema)
 
     def _numbers(self, source: Any, say: Say) -> Array:
         text = read_texts(Path(source), self.schema.encoding, say)

@@ -25,11 +25,11 @@ class TextOptions(TrainingOptions):
         vocabulary: how many numbers the tokenizer has at most.
         context: how many tokens are seen at once: of what is written before in a language model,
             of a text that is classified.
-        hidden: widths of the layers.
+        hidden: sizes of the layers.
         encoding: how the files are written; UTF-8 without it.
 
     Raises:
-        ConfigError: an option that makes no sense.
+        ConfigError: an option has an invalid value.
     """
 
     features: tuple[str, ...] | None = None
@@ -48,9 +48,9 @@ class TextOptions(TrainingOptions):
         if self.vocabulary is not None and self.vocabulary < 4:
             raise wrong("vocabulary", "4 or more", self.vocabulary)
         if self.hidden is not None and (not self.hidden or min(self.hidden) < 1):
-            raise wrong("hidden", "widths above 0, such as 128,128", self.hidden)
+            raise wrong("hidden", "sizes above 0, such as 128,128", self.hidden)
         if self.hidden is not None and len(set(self.hidden)) > 1:
-            raise wrong("hidden", "layers of the same width, such as 128,128", self.hidden)
+            raise wrong("hidden", "layers of the same size, such as 128,128", self.hidden)
         if self.features is not None and len(self.features) != 1:
             raise ConfigError("Text is learned from one column.", expected="one name",
                               found=", ".join(self.features))  # fmt: skip

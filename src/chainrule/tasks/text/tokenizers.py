@@ -1,4 +1,4 @@
-"""Text to whole numbers and back: by characters, by words, or by pieces of words (BPE).
+"""Text to integers and back: by characters, by words, or by subword tokens (BPE).
 
 A tokenizer is data: its vocabulary is fixed by the training text, goes into the model file as JSON,
 and the same text gives the same vocabulary on every machine. Number 0 is padding, number 1 whatever
@@ -46,7 +46,7 @@ def normalize(text: str) -> str:
 
 
 class Tokenizer(ABC):
-    """Texts ↔ whole numbers from 0 to ``len(tokenizer) - 1``."""
+    """Texts ↔ integers from 0 to ``len(tokenizer) - 1``."""
 
     kind: ClassVar[str]
 
@@ -261,7 +261,7 @@ class PieceTokenizer(Tokenizer):
             )
         except RuntimeError as error:
             raise DataError(
-                "The pieces of words cannot be learned from this text.",
+                "The subword tokens cannot be learned from this text.",
                 expected=f"enough text for {vocabulary:,} pieces",
                 found=str(error).splitlines()[0][:300],
                 hint="Choose a smaller --vocabulary.",

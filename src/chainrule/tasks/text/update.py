@@ -13,19 +13,19 @@ from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError
 from ...training import Arrays, Trainer
-from ..class_extension import grown_classes, grown_target, new_classes
+from ..class_extension import extended_classes, extended_target, new_classes
 from ..classification import learn_on
-from ..result import Trained
+from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
 from .classification import BATCH, ClassSchema, examples_of, labelled_by
 from .language import next_token_loss, windows
-from .modelling import BATCHES, UNITS, LanguageSchema, judge_language
+from .modelling import BATCHES, UNITS, LanguageSchema, evaluate_language
 from .reading import class_folders, is_text_file, read_texts
 from .tokenizers import UNKNOWN
 
 Say = Callable[[str], None]
 
-#: A text of which more than this share of the tokens is unknown is of another language.
+#: A text of which more than this fraction of the tokens is unknown is of another language.
 _MOST_UNKNOWN = 0.5
 #: What these files hold is no text to be continued, unless the model was trained on such.
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".feather", ".ipc")
@@ -35,7 +35,7 @@ _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".feather", 
 
 
 def continued_classes(
-    schema: ClassSchema, old: Old, source: Any, wishes: UpdateOptions, say: Say
+    schema: ClassSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> Continuation:
     """New texts with their classes as examples for a saved model that tells them apart.
 
@@ -47,13 +47,13 @@ def continued_classes(
     old.need_room(shape.vocabulary * shape.width + inner)
     if isinstance(source, str) and source == "-":  # it cannot be read twice
         source = read_table(source, encoding=schema.encoding)
-    schema = _grown(schema, source, wishes, say)
+    schema = _grown(schema, source, requested, say)
     found = labelled_by(schema, source, say)
     check_enough(len(found.texts), "texts", name)
-    options = old.options(wishes)
+    options = old.options(requested)
     learned, judged = (
         examples_of(found, rows, schema, options.balance, say)
-        for rows in old.split(len(found.texts), wishes, found.target)
+        for rows in old.split(len(found.texts), requested, found.target)
     )
     return learn_on(
         old, schema.shape.build(), schema, options, learned, judged, target=old.report["target"],
@@ -61,7 +61,7 @@ def continued_classes(
     )  # fmt: skip
 
 
-def _grown(schema: ClassSchema, source: Any, wishes: UpdateOptions, say: Say) -> ClassSchema:
+def _grown(schema: ClassSchema, source: Any, requested: UpdateOptions, say: Say) -> ClassSchema:
     """The schema with the classes that are new, if it may grow."""
     name, target = source_name(source), None
     if schema.target is not None:
@@ -71,9 +71,9 @@ def _grown(schema: ClassSchema, source: Any, wishes: UpdateOptions, say: Say) ->
         name = f"{name}, column {target.name!r}"
     else:
         new = _new_folders(schema, source)
-    classes = grown_classes(schema.classes, new, grow=wishes.grow, where=name, say=say)
+    classes = extended_classes(schema.classes, new, grow=requested.grow, where=name, say=say)
     if target is not None:
-        target = grown_target(target, classes)
+        target = extended_target(target, classes)
     return dataclasses.replace(
         schema,
         classes=classes,
@@ -113,7 +113,7 @@ def _new_folders(schema: ClassSchema, source: Any) -> list[str]:
 
 
 def continued_language(
-    schema: LanguageSchema, old: Old, source: Any, wishes: UpdateOptions, say: Say
+    schema: LanguageSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> Continuation:
     """A new text as examples for a saved language model.
 
@@ -123,10 +123,10 @@ def continued_language(
         DataError: it is too short, or most of it is unknown to the model.
         ConfigError: something is to grow.
     """
-    check_grows(wishes, "of language: the tokens that it knows stay the same")
-    name, options, context = source_name(source), old.options(wishes), schema.shape.context
+    check_grows(requested, "of language: the tokens that it knows stay the same")
+    name, options, context = source_name(source), old.options(requested), schema.shape.context
     text = _text(old, source, schema, say)
-    cut = int(len(text) * (1 - wishes.share))
+    cut = int(len(text) * (1 - requested.test_fraction))
     learned, judged = (schema.tokenizer.encode(part) for part in (text[:cut], text[cut:]))
     if len(learned) <= context or len(judged) < 2:
         raise DataError(
@@ -141,12 +141,12 @@ def continued_language(
     data = Arrays(*windows(learned, context))
 
     def judged_by(trainer: Trainer | None = None) -> dict[str, float]:
-        return judge_language(network, judged, schema, options.backend)
+        return evaluate_language(network, judged, schema, options.backend)
 
-    def result(trainer: Trainer) -> Trained:
+    def result(trainer: Trainer) -> TrainingResult:
         report = {"task": "language", "target": f"the next {UNITS[schema.tokenizer.kind][0]}"}
         example, described = data.inputs[:2], schema.to_json()
-        return Trained(trainer, network, example, described, options, report, None)
+        return TrainingResult(trainer, network, example, described, options, report, None)
 
     return Continuation(
         network=network,

@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
-from ..result import Trained
+from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .calendar import Calendar
 from .forecast import season_of
@@ -45,7 +45,7 @@ def train(
     say: Callable[[str], None] = lambda sentence: None,
     on_schema: Callable[[Any], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
-) -> Trained:
+) -> TrainingResult:
     """Learn to forecast the target, or, with ``options.group``, the class of whole sequences.
 
     Args:
@@ -86,10 +86,10 @@ def predictor(saved: SavedModel, path: str) -> SeriesForecaster | SequencePredic
 
 
 def continuation(
-    old: Old, source: Any, wishes: UpdateOptions, say: Callable[[str], None]
+    old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
 ) -> Continuation:
     """New steps or sequences as examples for a saved model; see `chainrule.tasks.update`."""
     model = predictor(old.saved, old.where)
     if isinstance(model, SeriesForecaster):
-        return continued_forecast(model.schema, old, source, wishes, say)
-    return continued_sequences(model.schema, old, source, wishes, say)
+        return continued_forecast(model.schema, old, source, requested, say)
+    return continued_sequences(model.schema, old, source, requested, say)

@@ -15,7 +15,7 @@ from ...errors import DataError
 from ...utils.typing import Array
 
 _DAY = 86_400.0
-#: A step is even if it is a whole number of steps, give or take so much of one.
+#: A step is even if it is a multiple of the usual one, give or take so much of it.
 _TOLERANCE = 0.3
 #: So many of the steps may be uneven: a clock that was set, say.
 _UNEVEN = 0.02
@@ -117,7 +117,7 @@ class Calendar:
         return bool(off.mean() <= _UNEVEN and (len(steps) == 1 or whole.min() <= 1))
 
     def places(self, times: Array) -> Array:
-        """The place of each ascending time on the grid, from 0: whole numbers, (n,) int64."""
+        """The place of each ascending time on the grid, from 0: integers, (n,) int64."""
         counted = _count(times, self.unit)
         if counted is None:
             raise DataError("These times are on another grid than those of the training.",

@@ -156,8 +156,8 @@ class ForecastShape:
         window: steps that are looked at.
         horizon: steps that are forecast.
         columns: how many columns there are.
-        hidden: widths of the layers.
-        dropout: share of the hidden numbers that are set to 0 in training.
+        hidden: sizes of the layers.
+        dropout: fraction of the hidden units that are set to 0 in training.
     """
 
     model: str

@@ -21,7 +21,7 @@ from .. import fit
 from ..examples import Examples, RawRow, check_rows, no_target, said, scaled
 from ..linear_baseline import linear_predictions
 from ..optimizer import make_optimizer
-from ..result import Trained
+from ..result import TrainingResult
 from ..warm_start import begin
 from .calendar import Calendar
 from .forecast import (
@@ -163,13 +163,13 @@ def train_forecast(
     say: Say = lambda sentence: None,
     on_schema: Callable[[ForecastSchema], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
-) -> Trained:
+) -> TrainingResult:
     """Train a network that forecasts; arguments as of `chainrule.tasks.timeseries.train`.
 
     The series is cut in its order: the first part trains, the second chooses the best weights, the
     report is on the last. No target of a part, and no statistic, comes from a later one.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     name = source_name(source)
     series = read_series(source, options.target, time=options.time, features=options.features,
                          drop=options.drop, say=say)  # fmt: skip
@@ -210,11 +210,13 @@ def train_forecast(
         "baselines": baselines,
         "verdict": verdict(metrics, baselines),
         "season": season,
-        "seconds": time.perf_counter() - begun,
+        "seconds": time.perf_counter() - started,
         "data": {"kind": "series", "source": name, "rows": len(series.values),
                  "columns": len(series.columns)},
     }  # fmt: skip
-    return Trained(trainer, model, train.inputs[:2], schema.to_json(), options, report, failure)
+    return TrainingResult(
+        trainer, model, train.inputs[:2], schema.to_json(), options, report, failure
+    )
 
 
 def _trainer(
@@ -434,7 +436,7 @@ class SeriesForecaster:
         past, future = windows(series.filled(), series.values, shape.window, shape.horizon)
         if np.isnan(future).all():
             raise DataError(
-                "The series is too short to judge forecasts.",
+                "The series is too short to evaluate forecasts.",
                 where=source_name(source),
                 expected=f"{shape.window + shape.horizon} steps at least",
                 found=f"{len(series.values)}",

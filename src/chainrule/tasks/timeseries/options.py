@@ -24,10 +24,10 @@ class SeriesOptions(TrainingOptions):
         window: how many steps are looked at for it.
         season: how many steps a season has; found without it, 1 for none.
         model: linear, lstm or tcn.
-        hidden: widths of the layers.
+        hidden: sizes of the layers.
 
     Raises:
-        ConfigError: an option that makes no sense.
+        ConfigError: an option has an invalid value.
     """
 
     target: str = field()
@@ -46,9 +46,9 @@ class SeriesOptions(TrainingOptions):
         self._check_known(model=MODELS)
         self._check_positive("horizon", "window", "season")
         if self.hidden is not None and (not self.hidden or min(self.hidden) < 1):
-            raise wrong("hidden", "widths above 0, such as 32,32", self.hidden)
+            raise wrong("hidden", "sizes above 0, such as 32,32", self.hidden)
         if self.group is None and self.balance:
-            raise ConfigError("Only classes can be balanced.", hint="Leave balance away.")
+            raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
         if self.group is not None and any((self.horizon, self.window, self.season)):
             raise ConfigError("Sequences that are classified have no horizon, window or season.",
-                              hint="Leave them away, or leave group away to forecast.")  # fmt: skip
+                              hint="Omit them, or omit --group to forecast.")  # fmt: skip

@@ -141,7 +141,7 @@ def _time_column(frame: pl.DataFrame, target: str, drop: Sequence[str]) -> str |
 def input_columns(
     frame: pl.DataFrame, target: str, time: str | None, drop: Sequence[str], name: str, say: Say
 ) -> list[str]:
-    """The other columns that are numbers or truth values."""
+    """The other columns that are numbers or booleans."""
     rest = [c for c in frame.columns if c not in (target, time, *drop)]
     if not rest:
         return []
@@ -156,7 +156,7 @@ def input_columns(
 
 
 def column_of_numbers(frame: pl.DataFrame, column: str, name: str) -> Array:
-    """A column as float64, NaN where nothing is known; truth values are 0 and 1."""
+    """A column as float64, NaN where nothing is known; booleans are 0 and 1."""
     tidy = tidy_column(frame, column, name)
     from ...data.parsing import are_booleans
 

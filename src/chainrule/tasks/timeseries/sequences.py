@@ -23,12 +23,12 @@ from ...utils.typing import Array
 from .. import fit
 from ..class_extension import task_of
 from ..classification import Classifier, three_parts
-from ..evaluation import class_weights, constant_prediction, judge
+from ..evaluation import class_weights, constant_prediction, evaluate
 from ..examples import Examples, RawRow, check_rows, no_target, said
 from ..linear_baseline import linear_predictions
 from ..optimizer import make_optimizer
 from ..predictions import predictions
-from ..result import Trained
+from ..result import TrainingResult
 from ..warm_start import begin
 from .options import SeriesOptions
 from .reading import column_of_numbers, fill_forward, input_columns, times_of
@@ -60,8 +60,8 @@ class SequenceSchema:
         target: the column of the class, as the JSON of a `Schema`.
         longest: steps of a sequence that are looked at, from its end.
         model: linear, lstm or tcn.
-        hidden: widths of the layers.
-        dropout: share of the hidden numbers that are set to 0 in training.
+        hidden: sizes of the layers.
+        dropout: fraction of the hidden units that are set to 0 in training.
         notes: warnings.
     """
 
@@ -271,9 +271,9 @@ def train_sequences(
     say: Say = lambda sentence: None,
     on_schema: Callable[[SequenceSchema], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
-) -> Trained:
+) -> TrainingResult:
     """Train a network that tells the class of a sequence; arguments as of `series.train`."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     name = source_name(source)
     found, classes, columns, target = _learned_from(source, options, name, say)
     count = f"{len(classes)} different {options.group}"
@@ -308,14 +308,14 @@ def train_sequences(
         "target": options.target,
         "unit": "sequences",
         "rows": {"train": len(train) + len(validation), "test": len(known)},
-        "metrics": judge(task, known, predicted),
-        "baselines": {which: judge(task, known, answer) for which, answer in answers.items()},
-        "seconds": time.perf_counter() - begun,
+        "metrics": evaluate(task, known, predicted),
+        "baselines": {which: evaluate(task, known, answer) for which, answer in answers.items()},
+        "seconds": time.perf_counter() - started,
         "data": {"kind": "series", "source": name, "rows": len(found.steps),
                  "columns": len(columns)},
     }  # fmt: skip
     example = {key: array[train[:2]] for key, array in data.inputs.items()}
-    return Trained(trainer, network, example, schema.to_json(), options, report, failure,
+    return TrainingResult(trainer, network, example, schema.to_json(), options, report, failure,
                    schema.classes, trainer.output)  # fmt: skip
 
 
@@ -454,6 +454,6 @@ class SequencePredictor(Classifier[SequenceSchema]):
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on sequences whose class is known."""
         found, classes = read_again(self.schema, source)
-        return judge(
+        return evaluate(
             task_of(self.classes), classes, self.saved.predict(_inputs(found, self.schema.longest))
         )

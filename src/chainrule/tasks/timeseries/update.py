@@ -14,9 +14,9 @@ from ...data.schema import check_present
 from ...errors import DataError, ModelFileError
 from ...training import Arrays, Trainer
 from ...utils.typing import Array
-from ..class_extension import grown_classes, grown_target, new_classes, restore
+from ..class_extension import extended_classes, extended_target, new_classes, restore
 from ..classification import learn_on
-from ..result import Trained
+from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
 from . import forecasting, sequences
 from .forecast import Scale, known_mse, scores
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 def continued_forecast(
-    schema: ForecastSchema, old: Old, source: Any, wishes: UpdateOptions, say: Say
+    schema: ForecastSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> Continuation:
     """The windows of a later part of a series as examples for a saved model that forecasts it.
 
@@ -40,9 +40,9 @@ def continued_forecast(
         DataError: columns are missing, the step of time is another, or there are too few steps.
         ConfigError: something is to grow.
     """
-    check_grows(wishes, "that forecasts numbers")
-    options, model = old.options(wishes), _forecaster(schema, old)
-    learned, judged, steps = _windows(schema, source, wishes, say)
+    check_grows(requested, "that forecasts numbers")
+    options, model = old.options(requested), _forecaster(schema, old)
+    learned, judged, steps = _windows(schema, source, requested, say)
     network, (past, future) = model.network, judged
     scale = network.scale
     scale.widen(learned[1])
@@ -51,10 +51,10 @@ def continued_forecast(
     def after(trainer: Trainer) -> dict[str, float]:
         return scores(future, trainer.predict(past), schema.naive)
 
-    def result(trainer: Trainer) -> Trained:
+    def result(trainer: Trainer) -> TrainingResult:
         report = {"task": "forecast", "target": schema.names[0], "season": schema.season}
         example = data.inputs[:2]
-        return Trained(trainer, model, example, schema.to_json(), options, report, None)
+        return TrainingResult(trainer, model, example, schema.to_json(), options, report, None)
 
     return Continuation(
         network=network,
@@ -91,20 +91,20 @@ def _forecaster(schema: ForecastSchema, old: Old) -> ForecastModel:
 
 
 def _windows(
-    schema: ForecastSchema, source: Any, wishes: UpdateOptions, say: Say
+    schema: ForecastSchema, source: Any, requested: UpdateOptions, say: Say
 ) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
     """Windows to learn from, windows that judge, and the number of steps."""
     name, shape = source_name(source), schema.shape
     series = schema.read(source, say)
     count = len(series.values)
-    cut = int(count * (1 - wishes.share))
+    cut = int(count * (1 - requested.test_fraction))
     if cut >= shape.window + shape.horizon and count - cut >= shape.horizon:
         learned, judged = parts_of(series, (cut, count), shape)
         if len(learned[0]) and len(judged[0]):
             check_enough(len(learned[0]) + len(judged[0]), "windows", name)
             return learned, judged, count
     raise DataError(
-        "There are too few new steps to learn from and to judge.",
+        "There are too few new steps to learn from and to evaluate.",
         where=name,
         expected=f"{shape.window} steps to look at and {shape.horizon} that follow, to learn from; "
         f"and {shape.horizon} more at least to judge",
@@ -124,7 +124,7 @@ def _least(model: str, columns: int, hidden: Sequence[int]) -> int:
 
 
 def continued_sequences(
-    schema: SequenceSchema, old: Old, source: Any, wishes: UpdateOptions, say: Say
+    schema: SequenceSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> Continuation:
     """New sequences as examples for a saved model that tells their classes.
 
@@ -137,15 +137,17 @@ def continued_sequences(
     check_present([*schema.needed, target.name], frame.columns, name)
     new = new_classes(target, frame, name)
     where = f"{name}, column {target.name!r}"
-    target = grown_target(
-        target, grown_classes(target.classes, new, grow=wishes.grow, where=where, say=say)
+    target = extended_target(
+        target, extended_classes(target.classes, new, grow=requested.grow, where=where, say=say)
     )
     schema = dataclasses.replace(schema, target=Schema((), (), target).to_json())
     found, classes = read_again(schema, frame, name)
     check_enough(len(found.steps), "sequences", name)
-    options = old.options(wishes)
+    options = old.options(requested)
     everything = examples_of(found, classes, schema, options.balance)
-    learned, judged = (everything.take(rows) for rows in old.split(len(classes), wishes, classes))
+    learned, judged = (
+        everything.take(rows) for rows in old.split(len(classes), requested, classes)
+    )
     old.need_room(_least(schema.model, len(schema.names), schema.hidden))
     # Its statistics are overwritten by those of the file.
     network = SequenceClassifier(schema, np.zeros((2, len(schema.names))))
