@@ -1,12 +1,11 @@
-"""Sound files as arrays of one rate, one channel and one length.
+"""Sound files as arrays of one sample rate, one channel and one length.
 
-The package soundfile reads WAV, FLAC, OGG and more; plain WAV files need only Python itself.
+The package soundfile reads WAV, FLAC, OGG and more, and soxr resamples; plain WAV files of the
+right sample rate need only Python itself.
 """
 
 from __future__ import annotations
 
-import functools
-import math
 import os
 import wave
 from dataclasses import dataclass
@@ -17,12 +16,8 @@ import numpy as np
 from ...errors import ConfigError, DataError
 from ...utils.typing import Array
 
-#: Zero crossings of the sinc on each side, and the shape of the Kaiser window over them.
-_CROSSINGS, _BETA = 16, 8.0
-#: Values that are resampled at once.
-_AT_ONCE = 16_384
-#: Sounds of more numbers than this are taken for an attack on the memory.
-MOST_NUMBERS = 500_000_000
+#: Sounds of more samples than this are taken for decompression bombs.
+MAX_SAMPLES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class Header:
 
 
 def read_header(path: str) -> Header:
-    """Rate, channels and length in numbers a channel.
+    """Sample rate, channels and length in samples per channel.
 
     Raises:
         DataError: the file cannot be read, or has no sound in it; names it.
@@ -53,25 +48,25 @@ def read_header(path: str) -> Header:
         raise _damaged(path, error) from None
     if header.length <= 0:
         raise DataError("A sound cannot be read.", where=path, found="a length of 0")
-    if header.length * header.channels > MOST_NUMBERS:
+    if header.length * header.channels > MAX_SAMPLES:
         raise DataError(
             "A sound claims a length that the memory cannot hold.",
             where=path,
-            expected=f"at most {MOST_NUMBERS:,} numbers",
+            expected=f"at most {MAX_SAMPLES:,} samples",
             found=f"{header.length:,} in {header.channels} channels",
         )
     return header
 
 
 def read_sound(path: str, rate: int, samples: int) -> Array:
-    """A sound with one channel, one rate and one length.
+    """A sound with one channel, one sample rate and one length.
 
-    Channels are averaged; other rates are resampled (see `resample`); shorter sounds get silence on
-    both sides, of longer ones the middle is taken.
+    Channels are averaged; other rates are resampled; shorter sounds are padded with silence on both
+    sides, longer ones are cropped to their middle.
 
     Args:
         path: a file.
-        rate: sample rate of the result.
+        rate: sample rate of the result, in Hz.
         samples: length of the result.
 
     Returns:
@@ -79,6 +74,7 @@ def read_sound(path: str, rate: int, samples: int) -> Array:
 
     Raises:
         DataError: the file cannot be read; names it.
+        ConfigError: it has another sample rate, and soxr is not installed.
     """
     header = read_header(path)
     try:
@@ -88,60 +84,29 @@ def read_sound(path: str, rate: int, samples: int) -> Array:
     if not len(x):
         raise DataError("A sound cannot be read.", where=path, found="a length of 0")
     if not np.isfinite(x).all():
-        raise DataError("A sound cannot be read.", where=path, found="numbers that are not finite")
+        raise DataError("A sound cannot be read.", where=path, found="samples that are not finite")
     # Before it is resampled, what is not needed of a long sound goes.
     x = _middle(x.mean(axis=1), -(-samples * header.rate // rate) + 2 * header.rate // 100)
-    x = _middle(resample(x, header.rate, rate), samples)
+    x = _middle(_resampled(x, header.rate, rate, path), samples)
     short = samples - len(x)
     x = np.pad(x, (short // 2, short - short // 2))
     return np.clip(np.rint(x * 32767), -32768, 32767).astype(np.int16)
 
 
-def resample(x: Array, rate: int, new_rate: int) -> Array:
-    """The same sound with another number of values a second.
-
-    y(m) = Σₖ x(k) · c·sinc(c·(t - k)) · w(t - k) at t = m·rate/new_rate, with the cutoff
-    c = min(1, new_rate/rate), so that nothing above half the lower rate is left, and a Kaiser
-    window w over 16 zero crossings on each side (J. O. Smith, "Digital audio resampling", 2002).
-
-    Args:
-        x: (n,) numbers.
-        rate: of x.
-        new_rate: of the result.
-
-    Returns:
-        (⌈n·new_rate/rate⌉,) float64.
-
-    Example:
-        >>> resample(np.ones(1000), 44_100, 16_000)[180:183].round(3).tolist()
-        [1.0, 1.0, 1.0]
-    """
+def _resampled(x: Array, rate: int, new_rate: int, path: str) -> Array:
     if rate == new_rate:
-        return np.asarray(x, dtype=np.float64)
-    weights = _weights(rate, new_rate)
-    reach = weights.shape[1] // 2
-    count = -(-len(x) * new_rate // rate)
-    padded = np.pad(np.asarray(x, dtype=np.float64), (reach - 1, reach + 1))
-    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach)
-    result = np.empty(count)
-    for start in range(0, count, _AT_ONCE):
-        m = np.arange(start, min(start + _AT_ONCE, count), dtype=np.int64)
-        part = around[m * rate // new_rate]
-        result[m] = np.einsum("mk,mk->m", part, weights[m % len(weights)])
-    return result
-
-
-@functools.lru_cache(8)
-def _weights(rate: int, new_rate: int) -> Array:
-    """(phases, neighbours): m and m + phases lie alike among their neighbours."""
-    cutoff = min(1.0, new_rate / rate)
-    reach = math.ceil(_CROSSINGS / cutoff)
-    phases = new_rate // math.gcd(rate, new_rate)
-    place = (np.arange(phases) * rate % new_rate) / new_rate
-    distance = place[:, None] - np.arange(-reach + 1, reach + 1)
-    inside = np.sqrt(np.maximum(1 - (distance / reach) ** 2, 0))
-    weights = np.sinc(cutoff * distance) * np.i0(_BETA * inside)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))  # a constant stays one
+        return x
+    try:
+        import soxr
+    except ImportError:
+        raise ConfigError(
+            "Resampling sounds needs soxr.",
+            where=path,
+            expected=f"a sample rate of {new_rate:,} Hz, or the extra audio",
+            found=f"{rate:,} Hz",
+            hint="pip install 'chainrule[audio]'",
+        ) from None
+    return np.asarray(soxr.resample(x, rate, new_rate))
 
 
 def _middle(x: Array, samples: int) -> Array:
@@ -190,7 +155,7 @@ def _read(path: str) -> Array:
 
 
 def _pcm(data: bytes, width: int) -> Array:
-    """Integers of 1 to 4 bytes as fractions; those of one byte have no sign."""
+    """Integers of 1 to 4 bytes as fractions; those of one byte are unsigned."""
     raw = np.frombuffer(data, np.uint8)
     if width == 1:
         return (raw.astype(np.float32) - 128) / 128
