@@ -242,8 +242,8 @@ def test_steps_taken_in_the_page_are_those_of_training(
     learner = kind(model, lr=0.05)
     x, y = cr.tensor(np.array(X)), cr.tensor(np.array(Y))
     for _ in range(10):
-        _, slopes = cr.value_and_grad(lambda m: cr.losses.mse(m(x), y))(model)
-        learner.update(slopes)
+        _, gradients = cr.value_and_grad(lambda m: cr.losses.mse(m(x), y))(model)
+        learner.update(gradients)
     expected = cr.losses.mse(model(x), y).item()
     found = page.execute_script("return [Live.losses().loss, Live.history().length]")
     assert found[0] == pytest.approx(expected, rel=1e-11)
@@ -268,7 +268,7 @@ def test_larger_demos_are_computed_again_as_python_has_them(
 # ---- clicking ------------------------------------------------------------------------------------
 
 
-def test_a_weight_shows_its_chain_and_the_sum_of_its_ways(browser: Any, tmp_path: Path) -> None:
+def test_a_weight_shows_its_chain_and_the_sum_of_its_paths(browser: Any, tmp_path: Path) -> None:
     told = explain(two_layers(), X, Y, loss="mse", lr=0.1)
     node = next(n for n in told.nodes if n.symbol == "layers.0.weight")
     page = shown(browser, tmp_path, told)
@@ -280,13 +280,13 @@ def test_a_weight_shows_its_chain_and_the_sum_of_its_ways(browser: Any, tmp_path
     assert node.gradient is not None
     assert node.gradient.data is not None
     assert sum(products) == pytest.approx(node.gradient.data.flat[0], rel=TOLERANCE)
-    assert "2 ways" in text(page, "#chosen")
+    assert "2 paths" in text(page, "#chosen")
     factors = text(page, "#chosen .paths li .numbers").lstrip("= ")
     assert evaluated(factors) == pytest.approx(products[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["neuron", "houses", "xor"])
-def test_the_drawing_knows_every_neuron_and_every_way_to_the_loss(
+def test_the_drawing_knows_every_neuron_and_every_path_to_the_loss(
     browser: Any, tmp_path: Path, name: str
 ) -> None:
     """Python tells equations of some elements only; the others are read off the graph."""
@@ -294,12 +294,12 @@ def test_the_drawing_knows_every_neuron_and_every_way_to_the_loss(
     page = shown(browser, tmp_path, told)
     assert page.execute_script("return Network.isSmall()")
     wanted = [[n.id, n.value.size] for n in told.nodes if n.shown and n.gradient is not None]
-    slopes = page.execute_script(
+    found_all = page.execute_script(
         "return arguments[0].map(([id, size]) => Array.from({length: size},"
-        " (_, index) => Chains.toLoss(`${id}:${index}`).slope))",
+        " (_, index) => Chains.toLoss(`${id}:${index}`).derivative))",
         wanted,
     )
-    for (node, _), found in zip(wanted, slopes, strict=True):
+    for (node, _), found in zip(wanted, found_all, strict=True):
         gradient = told.nodes[node].gradient
         assert gradient is not None
         close(found, gradient.data)
@@ -389,7 +389,7 @@ def test_a_row_of_an_attention_map_can_be_read(browser: Any, tmp_path: Path) -> 
         "canvas.dispatchEvent(new MouseEvent('click', {clientX: area.left + 2,"
         " clientY: area.top + area.height / 2, bubbles: true}))"
     )
-    assert "Place 2 looks" in text(page, "#pictures")
+    assert "Attention weights of query 2" in text(page, "#pictures")
     row = [float(part) for part in text(page, "#pictures .line").split(":")[1].split()]
     assert len(row) == 5
     assert sum(row) == pytest.approx(1, abs=3e-3)
@@ -571,7 +571,7 @@ def test_the_data_in_the_page_are_the_explanation() -> None:
     )
     assert found is not None
     page, data = json.loads(found[1]), told.to_json()
-    for one in data["nodes"]:  # shares of gradients are told by their sizes only
+    for one in data["nodes"]:  # contributions to gradients are summarised only
         for contribution in one["contributions"]:
             contribution["value"]["data"] = None
             if contribution["local"]:

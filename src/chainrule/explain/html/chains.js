@@ -1,5 +1,5 @@
-/* The chain rule along the equations of the page: what depends on an element, with which slope, and
-   every way from it to the loss. */
+/* The chain rule along the equations of the page: what depends on an element, with which derivative,
+   and every path from it to the loss. */
 const Chains = (() => {
   const keyOf = (q) => `${q.node}:${q.index}`;
   let equations, uses, goal, memory;
@@ -24,26 +24,26 @@ const Chains = (() => {
 
   /** ∂left/∂element of one equation. */
   function factor(equation, key) {
-    return Numbers.slope(equation.right, (q) => isElement(q) && keyOf(q) === key, Live.number);
+    return Numbers.derivative(equation.right, (q) => isElement(q) && keyOf(q) === key, Live.number);
   }
 
-  /** ∂L/∂element: the sum over all ways, and how many there are. */
+  /** ∂L/∂element: the sum over all paths, and how many there are. */
   function toLoss(key) {
-    if (key === goal) return { slope: 1, count: 1 };
+    if (key === goal) return { derivative: 1, count: 1 };
     if (!memory.has(key)) {
-      let slope = 0,
+      let derivative = 0,
         count = 0;
       for (const equation of uses.get(key) || []) {
         const onward = toLoss(keyOf(equation.left));
-        slope += onward.slope * factor(equation, key);
+        derivative += onward.derivative * factor(equation, key);
         count += onward.count;
       }
-      memory.set(key, { slope, count });
+      memory.set(key, { derivative, count });
     }
     return memory.get(key);
   }
 
-  /** The ways from an element to the loss with the largest shares. */
+  /** The paths from an element to the loss with the largest contributions. */
   function paths(key, limit = 24) {
     let found = [{ at: key, links: [], product: 1 }],
       done = [];
@@ -65,7 +65,7 @@ const Chains = (() => {
             });
         }
       }
-      const weight = (path) => Math.abs(path.product * toLoss(path.at).slope);
+      const weight = (path) => Math.abs(path.product * toLoss(path.at).derivative);
       found = next.sort((a, b) => weight(b) - weight(a)).slice(0, limit);
     }
     return done.sort((a, b) => Math.abs(b.product) - Math.abs(a.product)).slice(0, limit);

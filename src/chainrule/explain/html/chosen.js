@@ -1,4 +1,4 @@
-/* What was clicked: its arithmetic, its factors, its chain. */
+/* The panel of what was clicked: its arithmetic, its local derivatives, its chain. */
 const Chosen = (() => {
   const { format, nameText } = Numbers;
   const MAX_USERS = 12;
@@ -40,7 +40,7 @@ const Chosen = (() => {
     else if (q.of === "value" || q.of === "gradient") element_({ ...q, of: "value" });
   }
 
-  /** One number of the network: how it came about, what flows back to it. */
+  /** One number of the network: how it is computed, and its gradient. */
   function element_(q, neuron) {
     const parts = neuron && neuron.pre ? [neuron.pre.q, q] : [q];
     present(
@@ -69,14 +69,14 @@ const Chosen = (() => {
         ? [element("h3", { text: "Backward: how the loss changes with it" }), Equations.all(backward)]
         : null,
       users.length
-        ? [element("h3", { text: "Where it goes, and with which factor" }), factors(key, users)]
+        ? [element("h3", { text: "What uses it, and the local derivatives" }), factors(key, users)]
         : null,
       node.c ? Equations.later("The same in C", () => element("pre", { text: node.c })) : null,
     ];
   }
 
   /** The last row of the table: where paths meet, gradients add. */
-  function sumOfShares(key, count) {
+  function sumOfContributions(key, count) {
     const [node, index] = key.split(":").map(Number);
     const sum = Live.number({ ...Live.quantity(node, index), of: "gradient" });
     const text = count > MAX_USERS ? `sum of all ${count}` : "sum";
@@ -103,7 +103,7 @@ const Chosen = (() => {
         element(
           "tr",
           {},
-          ["into", "factor (local slope)", "× what arrives there", "= its share"].map((text) =>
+          ["into", "local derivative", "× gradient there", "= contribution"].map((text) =>
             element("th", { scope: "col", text }),
           ),
         ),
@@ -112,19 +112,19 @@ const Chosen = (() => {
         "tbody",
         {},
         users.slice(0, MAX_USERS).map((equation) => {
-          const slope = Chains.factor(equation, key),
+          const derivative = Chains.factor(equation, key),
             upstream = Live.number({ ...equation.left, of: "gradient" });
           return element(
             "tr",
             {},
             element("td", {}, Equations.link(equation.left)),
-            element("td", { text: format(slope) }),
+            element("td", { text: format(derivative) }),
             element("td", { text: format(upstream) }),
-            element("td", { text: format(upstream === null ? null : slope * upstream) }),
+            element("td", { text: format(upstream === null ? null : derivative * upstream) }),
           );
         }),
       ),
-      users.length > 1 ? sumOfShares(key, users.length) : null,
+      users.length > 1 ? sumOfContributions(key, users.length) : null,
     );
   }
 
@@ -159,7 +159,7 @@ const Chosen = (() => {
       return [
         title("Edge: from ", Network.labelOf(one.q), " to ", nameText(equation.left)),
         said(
-          "The factor of an edge is the slope of what comes out by what goes in: by how much the result changes when the input changes by 1.",
+          "The factor of an edge is the local derivative: of the sum at its end, with respect to what enters at its beginning.",
         ),
         Equations.one(equation),
         factors(one.from, [equation]),
@@ -178,7 +178,7 @@ const Chosen = (() => {
     });
   }
 
-  // ---- a weight: the whole chain -------------------------------------------------------------
+  // ---- a weight: its chain -------------------------------------------------------------------
 
   function weight(quantity_) {
     const q = { ...quantity_, of: "value" };
@@ -191,11 +191,11 @@ const Chosen = (() => {
         title("Weight ", nameText(q)),
         Equations.facts([
           ["value", format(Live.number(q))],
-          ["slope ∂L/∂w", format(gradient)],
+          ["gradient", format(gradient)],
           update ? ["after the step", format(Live.number({ ...q, of: "new" }))] : null,
         ]),
         chain(q, gradient),
-        Equations.later("As training computes it", () => Equations.all(node.backward.filter(at))),
+        Equations.later("As backpropagation computes it", () => Equations.all(node.backward.filter(at))),
         update ? [element("h3", { text: "Update" }), Equations.all(update.equations.filter(at))] : null,
       ];
     }, knob(q));
@@ -207,7 +207,7 @@ const Chosen = (() => {
       own = Chains.toLoss(key);
     if (
       own.count &&
-      (gradient === null || Math.abs(own.slope - gradient) <= 1e-9 * Math.max(1e-9, Math.abs(gradient)))
+      (gradient === null || Math.abs(own.derivative - gradient) <= 1e-9 * Math.max(1e-9, Math.abs(gradient)))
     )
       return pathList(
         q,
@@ -223,13 +223,13 @@ const Chosen = (() => {
         })),
       );
     if (told && !Live.isChanged()) return pathList(q, told.count, gradient, told.paths, told.rest);
-    return said("The whole chain of this weight is not in the page; chainrule explain --weight writes it.");
+    return said("The chain of this weight is not in the page; chainrule explain --weight writes it.");
   }
 
   const lowerOf = (link) =>
     Numbers.quantities(link.equation.right).find((one) => Chains.keyOf(one) === link.from);
 
-  /** Every way from the weight to the loss: the product of its factors; then the sum. */
+  /** Every path from the weight to the loss: the product of its factors; then the sum. */
   function pathList(q, count, gradient, paths, rest) {
     const shown = paths.slice(0, 8),
       others = paths.slice(8).reduce((sum, path) => sum + path.product, rest || 0);
@@ -248,13 +248,13 @@ const Chosen = (() => {
       element("h3", {
         text:
           count > 1
-            ? `The chain: ${Numbers.count(count)} ways from this weight to the loss`
+            ? `The chain: ${Numbers.count(count)} paths from this weight to the loss`
             : "The chain from this weight to the loss",
       }),
       said(
         count > 1
-          ? "Along each way the slopes multiply; the ways add up."
-          : "Along the way the slopes multiply.",
+          ? "Along each path the derivatives multiply; the products are added."
+          : "Along the path the derivatives multiply.",
       ),
       element(
         "ol",
@@ -279,11 +279,11 @@ const Chosen = (() => {
           ),
         ),
       ),
-      all && others ? said(`All other ways together: ${format(others)}`) : null,
+      all && others ? said(`All other paths together: ${format(others)}`) : null,
       element(
         "p",
         { class: "sum" },
-        count > 1 ? "Sum of all ways: " : "So ",
+        count > 1 ? "Sum over all paths: " : "So ",
         Numbers.nameNode({ ...q, of: "gradient" }),
         " = ",
         element("b", { id: "chain-sum", text: format(gradient) }),
@@ -309,13 +309,13 @@ const Chosen = (() => {
     ]);
   }
 
-  /** What each consumer sends back to a node. */
+  /** What each consumer contributes to the gradient of a node. */
   function contributions(one, only = null) {
     const list = one.contributions.filter((part) => only === null || part.consumer === only);
     if (!list.length) return null;
     return [
       element("h3", {
-        text: list.length > 1 ? "Paths meet here: their gradients add" : "What flows back to it",
+        text: list.length > 1 ? "Paths meet here: their gradients add" : "Its gradient",
       }),
       list.map((part) =>
         element(
@@ -326,29 +326,29 @@ const Chosen = (() => {
             {},
             "from ",
             element("b", { text: nodeOf(part.consumer).symbol }),
-            ": gradient arriving there × local derivative ",
+            ": gradient there × local derivative ",
             element("code", { text: part.rule }),
           ),
           part.local ? Equations.statistics("local", part.local) : null,
-          Equations.statistics("flows on", part.value),
+          Equations.statistics("contribution", part.value),
         ),
       ),
     ];
   }
 
   function link({ source, consumer }) {
-    // Nodes that are not drawn lie between: the contribution is that of the first on the way.
+    // Nodes that are not drawn lie between: the contribution is that of the first on the path.
     const one = nodeOf(source),
       direct = one.contributions.filter((part) => reaches(part.consumer, consumer));
     present(() => [
       title("Edge: from ", one.symbol, " to ", nodeOf(consumer).symbol),
       said(
-        "Forward the value goes along this edge; backward the gradient that arrives, times the local derivative.",
+        "Forward, the value goes along this edge; backward, the gradient times the local derivative.",
       ),
       Equations.statistics("value", one.value),
       direct.length
         ? direct.flatMap((part) => contributions(one, part.consumer))
-        : said("Nothing flows back here."),
+        : said("No gradient flows back here."),
     ]);
   }
 
@@ -364,11 +364,11 @@ const Chosen = (() => {
       title("Layer ", one.path),
       said(one.title),
       Equations.facts([
-        ["learned numbers", Numbers.count(one.parameters)],
-        ["typical output", format(one.activation, 3)],
-        ["typical gradient", format(one.gradient, 3)],
-        ["typical weight", format(one.weight, 3)],
-        ["typical change", format(one.update, 3)],
+        ["parameters", Numbers.count(one.parameters)],
+        ["RMS of the output", format(one.activation, 3)],
+        ["RMS of the gradient", format(one.gradient, 3)],
+        ["RMS of the weights", format(one.weight, 3)],
+        ["RMS of the update", format(one.update, 3)],
       ]),
       element(
         "p",

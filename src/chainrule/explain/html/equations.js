@@ -80,9 +80,9 @@ const Equations = (() => {
   function statistics(name, values) {
     const shape = values.shape.length ? values.shape.join(" × ") : "one number";
     const text = values.shape.length
-      ? `${shape}: size ${format(Numbers.parse(values.rms), 3)}, mean ${format(Numbers.parse(values.mean), 3)}, from ${format(Numbers.parse(values.low), 3)} to ${format(Numbers.parse(values.high), 3)}` +
+      ? `${shape}: RMS ${format(Numbers.parse(values.rms), 3)}, mean ${format(Numbers.parse(values.mean), 3)}, from ${format(Numbers.parse(values.low), 3)} to ${format(Numbers.parse(values.high), 3)}` +
         (values.zeros ? `, ${format(100 * values.zeros, 3)} % zeros` : "") +
-        (values.bad ? `, ${values.bad} not a number or infinite` : "")
+        (values.bad ? `, ${values.bad} NaN or infinite` : "")
       : format(values.data ? Numbers.parse(values.data[0]) : Numbers.parse(values.mean));
     return element(
       "div",

@@ -6,7 +6,7 @@ const Live = (() => {
   let followers = [];
   const RATE = "rate.0"; // of the first group of parameters, as the optimizer calls it
 
-  /** The numbers of an array of the explanation; null if it was too large to be told. */
+  /** The numbers of an array of the explanation; null if it was too large to be stored. */
   const told = (array) => (array && array.data ? Float64Array.from(array.data, Numbers.parse) : null);
 
   function setup(data) {
@@ -61,20 +61,20 @@ const Live = (() => {
       store.gradient.set(Number(id), values[place].data);
     for (const [path, place] of Object.entries(roles.new)) store.new.set(paths.get(path), values[place].data);
     const loss = values[roles.loss].data[0];
-    store.losses = { loss, after: values[roles.loss_after].data[0], predicted: loss + promised() };
+    store.losses = { loss, after: values[roles.loss_after].data[0], predicted: loss + predictedChange() };
     Chains.forget();
   }
 
   /** Σ ∂L/∂w · (new − old). */
-  function promised() {
+  function predictedChange() {
     let sum = 0;
     for (const node of paths.values()) {
-      const slope = store.gradient.get(node),
+      const gradient = store.gradient.get(node),
         old = store.value.get(node),
         next = store.new.get(node);
-      if (slope && old && next)
+      if (gradient && old && next)
         next.forEach((value, i) => {
-          sum += slope[i] * (value - old[i]);
+          sum += gradient[i] * (value - old[i]);
         });
     }
     return sum;
@@ -154,7 +154,7 @@ const Live = (() => {
     return Math.sqrt(sum / Math.max(1, data.length));
   }
 
-  /** How large a typical number of a layer's output, gradient and update is now. */
+  /** The root mean square of a layer's output, gradient and update now. */
   function sizes(layer) {
     const own = { activation: layer.activation, gradient: layer.gradient, update: layer.update };
     for (const key of Object.keys(own)) own[key] = Numbers.parse(own[key]);

@@ -11,7 +11,7 @@ const Network = (() => {
     example = 0,
     examples = 1;
 
-  const TITLES = { input: "input", target: "target: what should come out", loss: "the loss" };
+  const TITLES = { input: "input", target: "target", loss: "the loss" };
 
   const nodeOf = (id) => explanation.nodes[id];
   const isLearned = (id) => nodeOf(id).role === "parameter";
@@ -152,7 +152,7 @@ const Network = (() => {
     }
   }
 
-  /** Columns: as far from the inputs as the longest way. Targets stand beside what they are compared with. */
+  /** Columns: as far from the inputs as the longest path. Targets stand beside what they are compared with. */
   function place(made) {
     const order = [...made.values()].sort((a, b) => a.q.node - b.q.node || a.q.index - b.q.index);
     for (const neuron of order)
@@ -208,7 +208,7 @@ const Network = (() => {
     show(byId("drawing"), svg);
   }
 
-  /** The local derivative of the sum in a neuron by what comes in along an edge. */
+  /** The local derivative of the sum in a neuron with respect to what comes in along an edge. */
   function factorOf(edge) {
     const neuron = neurons.get(edge.into),
       equation = (neuron.pre || neuron).equation;
@@ -258,7 +258,7 @@ const Network = (() => {
   function weightLabel(weight, x, y) {
     const q = Player.shownOfWeight(weight),
       value = Live.number(q);
-    const text = q.of === "gradient" ? `${Numbers.slopeSign()} ${Numbers.format(value, 2)}` : short(value);
+    const text = q.of === "gradient" ? `${Numbers.gradientSign()} ${Numbers.format(value, 2)}` : short(value);
     const width = text.length * 7.6 + 6;
     return element(
       "g",
@@ -293,7 +293,7 @@ const Network = (() => {
     );
     const number = known ? short(value) : "?",
       isLong = number.length > 5;
-    const slope = Player.isKnown("gradient", q.node) ? Live.number({ ...q, of: "gradient" }) : null;
+    const gradient = Player.isKnown("gradient", q.node) ? Live.number({ ...q, of: "gradient" }) : null;
     const write = (text, kind, left, top, act) =>
       group.append(
         element("text", {
@@ -323,16 +323,16 @@ const Network = (() => {
         now = Player.shownOfWeight(bias);
       const text =
         now.of === "gradient"
-          ? `${Numbers.slopeSign()} ${short(Live.number(now))}`
+          ? `${Numbers.gradientSign()} ${short(Live.number(now))}`
           : signed(Live.number(now));
       inside
         ? write(text, "bias beside", x + radius + 4, y + 5, () => Chosen.weight(bias))
         : write(text, "bias", x, under, () => Chosen.weight(bias));
       under += 15;
     }
-    if (slope !== null)
+    if (gradient !== null)
       write(
-        `${Numbers.slopeSign()} ${Numbers.format(slope, inside ? 2 : 3)}`,
+        `${Numbers.gradientSign()} ${Numbers.format(gradient, inside ? 2 : 3)}`,
         inside ? "gradient within" : "gradient",
         x,
         inside ? y + 22 : under,
@@ -490,8 +490,8 @@ const Network = (() => {
       return Numbers.format(Live.sizeOf(kind, node.id) ?? Numbers.parse(values.rms), 2);
     };
     const value = size("value"),
-      slope = size("gradient");
-    return [value, slope === null ? null : `${Numbers.slopeSign()} ${slope}`]
+      gradient = size("gradient");
+    return [value, gradient === null ? null : `${Numbers.gradientSign()} ${gradient}`]
       .filter((one) => one !== null)
       .join("\u2003");
   }

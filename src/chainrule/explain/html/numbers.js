@@ -52,7 +52,7 @@ const Numbers = (() => {
   }
 
   const sizeOf = (shape) => shape.reduce((total, extent) => total * extent, 1);
-  /** A whole number, in groups of three digits. */
+  /** An integer, in groups of three digits. */
   const count = (value) =>
     Number.isFinite(Number(value)) ? Number(value).toLocaleString("en-US").replaceAll(",", "\u202f") : "∞";
   const signClass = (value) => (value > 0 ? "positive" : value < 0 ? "negative" : "");
@@ -60,7 +60,7 @@ const Numbers = (() => {
   // ---- expressions ---------------------------------------------------------------------------
 
   const { sigmoid } = Graphs.functions;
-  /** Functions of one number: how they are written, and their slope from x and y. */
+  /** Functions of one number: how they are written, and their derivative from x and y = f(x). */
   const FUNCTIONS = {
     exp: ["exp", (x, y) => y],
     log: ["ln", (x) => 1 / x],
@@ -134,11 +134,11 @@ const Numbers = (() => {
     return Graphs.functions[e.op] ? Graphs.functions[e.op](...v) : NaN;
   }
 
-  /** The derivative of an expression by the quantities that `is` picks: school's rules. */
-  function slope(e, is, numberOf) {
+  /** The derivative of an expression with respect to the quantities that `is` picks. */
+  function derivative(e, is, numberOf) {
     if (e.kind !== "call") return is(e) ? 1 : 0;
     const parts = e.arguments;
-    const d = parts.map((argument) => slope(argument, is, numberOf));
+    const d = parts.map((argument) => derivative(argument, is, numberOf));
     if (d.every((one) => one === 0)) return 0;
     const v = parts.map((argument) => value(argument, numberOf));
     const best = (pick) => d[v.indexOf(pick(...v))];
@@ -190,8 +190,8 @@ const Numbers = (() => {
     placeOf = place;
   }
 
-  /** What stands before the slope of the loss by a number. */
-  const slopeSign = () => (notation === "delta" ? "δ" : "∂");
+  /** What stands before the gradient of a number. */
+  const gradientSign = () => (notation === "delta" ? "δ" : "∂");
 
   /** The name of an element as text: z1[0,2], ∂L/∂z1[0,2], w′. */
   function nameText(q) {
@@ -271,13 +271,13 @@ const Numbers = (() => {
     signClass,
     functionName,
     value,
-    slope,
+    derivative,
     quantities,
     nameText,
     nameNode,
     write,
     configure,
-    slopeSign,
+    gradientSign,
     MINUS,
   };
 })();

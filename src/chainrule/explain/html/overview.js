@@ -1,4 +1,4 @@
-/* What is true of the whole network: losses before and after, the flow of the gradient, all layers. */
+/* The whole network: losses before and after, the flow of the gradient, all layers. */
 const Overview = (() => {
   const { format } = Numbers;
 
@@ -20,25 +20,25 @@ const Overview = (() => {
     const fall = (loss - after) / Math.abs(loss);
     const words =
       finite.length < 3
-        ? "A number is not finite: step through to find where it begins."
+        ? "A number is not finite: step through to find the first one."
         : !Number.isFinite(fall)
           ? ""
           : fall > 0
             ? `One step lowers the loss by ${format(100 * fall, 3)} %.`
             : fall < 0
-              ? "This step makes the loss larger: the learning rate is too high for it."
+              ? "This step raises the loss: the learning rate is too high for it."
               : "This step changes nothing.";
     show(
       byId("losses"),
       element("h2", { text: "Does the step help?" }),
-      row("Loss before the step", loss, "before", "the loss with the present weights"),
-      row("What the slopes promise", predicted, "promised", "L + Σ slope · change: right for tiny steps"),
+      row("Loss before the step", loss, "before", "the loss with the current weights"),
+      row("Predicted by the gradient", predicted, "predicted", "L + Σ gradient · change: right for small steps"),
       row("Loss after the step", after, "after", "the loss of the same examples with the new weights"),
       element("p", { class: "note", role: "status", text: words }),
       predicted < 0 && loss >= 0 && after >= 0
         ? element("p", {
             class: "note",
-            text: "The slopes promise less than 0, which cannot be: the step is so long that the slopes change on the way.",
+            text: "A predicted loss below 0 is impossible: the step is so long that the gradient changes along the way.",
           })
         : null,
     );
@@ -71,17 +71,17 @@ const Overview = (() => {
     const said = new Set(explanation.flow.map(([path]) => path));
     show(
       byId("flow"),
-      element("h2", { text: "How strongly the gradient flows" }),
+      element("h2", { text: "Gradient flow" }),
       element("p", {
         class: "note",
         text:
-          "For each layer, from the input to the loss, the size of a typical number. The bars are logarithmic: equal lengths are equal ratios. " +
-          "If the gradient shrinks a lot towards the input (it vanishes), the first layers hardly learn; if it grows (it explodes), they are thrown about.",
+          "For each layer, from the input to the loss, the root mean square (RMS) of its numbers. The bars are logarithmic: equal lengths are equal ratios. " +
+          "If the gradient shrinks towards the input (it vanishes), the first layers hardly learn; if it grows (it explodes), their updates are far too large.",
       }),
       element(
         "div",
         { class: "flow-table" },
-        ["Layer", "Output", "Gradient", "Change of the weights"].map((text) =>
+        ["Layer", "Output", "Gradient", "Update of the weights"].map((text) =>
           element("div", { class: "head", text }),
         ),
         rows.map(([layer, sizes]) => [
@@ -93,8 +93,8 @@ const Overview = (() => {
             element("small", { text: layer.title }),
           ),
           bar("activation", "output", sizes.activation),
-          bar("slope", "gradient", sizes.gradient),
-          bar("update", "change", sizes.update),
+          bar("gradient", "gradient", sizes.gradient),
+          bar("update", "update", sizes.update),
         ]),
       ),
       explanation.flow.length
@@ -112,7 +112,7 @@ const Overview = (() => {
   function layers(explanation) {
     const boxes = explanation.layers.map((layer, i) =>
       Equations.later(
-        `${layer.path || "outside of layers"}  ${layer.title}  ${layer.parameters ? `${Numbers.count(layer.parameters)} weights` : ""}`,
+        `${layer.path || "outside the layers"}  ${layer.title}  ${layer.parameters ? `${Numbers.count(layer.parameters)} weights` : ""}`,
         () => layerTable(explanation, i),
       ),
     );
@@ -141,7 +141,7 @@ const Overview = (() => {
           ),
           Equations.statistics("value", node.value),
           node.gradient ? Equations.statistics("gradient", node.gradient) : null,
-          updates.has(node.id) ? Equations.statistics("change", updates.get(node.id).change) : null,
+          updates.has(node.id) ? Equations.statistics("update", updates.get(node.id).change) : null,
         ),
       );
   }
@@ -177,7 +177,7 @@ const Overview = (() => {
       element("h2", { text: "From one weight to the loss" }),
       element("p", {
         class: "note",
-        text: "How the loss changes with a single weight: every way, factor by factor. Any weight can be clicked; these were asked for:",
+        text: "How the loss changes with a single weight: every path, factor by factor. Any weight can be clicked; these were asked for:",
       }),
       element("p", { class: "buttons" }, buttons),
     );

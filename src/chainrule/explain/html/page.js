@@ -1,12 +1,12 @@
-/* Where we are in the steps, and what joins the parts of the page. */
+/* The current step, and what connects the parts of the page. */
 const Player = (() => {
   const PHASES = [
-    ["forward", "Forward", "Put the inputs in and compute, operation by operation, up to the output."],
+    ["forward", "Forward", "Compute the output from the inputs, operation by operation."],
     ["error", "Error", "Measure how far the output is from the target: one number, the loss L."],
     [
       "backward",
       "Backward",
-      "Go back with the chain rule: how does the loss change when this number changes?",
+      "Go back by the chain rule: how does the loss change when this number changes?",
     ],
     ["update", "Update", "Change every weight a little, in the direction in which the loss falls."],
   ];
@@ -22,14 +22,14 @@ const Player = (() => {
     });
   }
 
-  // ---- where we are --------------------------------------------------------------------------
+  // ---- the current step -----------------------------------------------------------------------
 
   const step = () => steps[current];
   const isKnown = (kind, node) =>
     !known[kind].has(node) ? kind === "value" : known[kind].get(node) <= current;
   const isFocus = (id) => (step().focus || step().nodes).includes(id);
 
-  /** Which number of a weight the drawing shows: its value, its slope or its new value. */
+  /** Which number of a weight the drawing shows: its value, its gradient or its new value. */
   function shownOfWeight(q) {
     if (step().phase === "backward" && isFocus(q.node)) return { ...q, of: "gradient" };
     if (step().phase === "update" && known.new.get(q.node) <= current) return { ...q, of: "new" };
@@ -194,7 +194,7 @@ const Theme = (() => {
   Chosen.setup(explanation);
   Network.setup(explanation);
   Numbers.configure(explanation, Network.drawnPlace);
-  for (const sign of document.querySelectorAll(".slope-sign")) sign.textContent = Numbers.slopeSign();
+  for (const sign of document.querySelectorAll(".gradient-sign")) sign.textContent = Numbers.gradientSign();
   Words.setup(explanation);
   Player.setup(explanation);
   Pictures.setup(explanation);

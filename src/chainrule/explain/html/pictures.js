@@ -40,7 +40,7 @@ const Pictures = (() => {
       height: rows,
       role: "img",
       class: "heat",
-      "aria-label": `${label}: ${rows} × ${columns} numbers as colours, largest size ${format(scale, 3)}`,
+      "aria-label": `${label}: ${rows} × ${columns} numbers as colours, largest magnitude ${format(scale, 3)}`,
     });
     const context = canvas.getContext("2d"),
       image = context.createImageData(columns, rows);
@@ -207,7 +207,7 @@ const Pictures = (() => {
           },
           (i) => String(i + 1),
         ),
-        chooser("output map", map.c, look.channel, (i) => {
+        chooser("output channel", map.c, look.channel, (i) => {
           look.channel = i;
         }),
         element("button", { type: "button", text: "◀ window", click: () => slide(look, map, -1) }),
@@ -219,29 +219,29 @@ const Pictures = (() => {
         channels.map((c) =>
           captioned(
             heatmap(image.h, image.w, (r, x) => image.at(look.example, r, x, c), {
-              label: `input map ${c}`,
+              label: `input channel ${c}`,
               scale: scaleIn,
               mark,
             }),
-            `input, map ${c}`,
+            `input, channel ${c}`,
           ),
         ),
         kernel
           ? channels.map((c, i) =>
               captioned(
                 heatmap(kernel.h, kernel.w, (r, x) => kernel.at(r, x, i, look.channel), {
-                  label: `weights for map ${c}`,
+                  label: `weights for channel ${c}`,
                   scale: kernel.scale,
                   side: 110,
                 }),
-                `weights for map ${c}`,
+                `weights for channel ${c}`,
               ),
             )
           : null,
         maps.map((c) =>
           captioned(
             heatmap(map.h, map.w, (r, x) => map.at(look.example, r, x, c), {
-              label: `output map ${c}`,
+              label: `output channel ${c}`,
               scale: scaleOut,
               mark: c === look.channel ? { row: look.row, column: look.column, rows: 1, columns: 1 } : null,
               pick: (row, column) => {
@@ -249,15 +249,15 @@ const Pictures = (() => {
                 draw();
               },
             }),
-            `output, map ${c}`,
+            `output, channel ${c}`,
           ),
         ),
       ),
       element("p", {
         class: "note",
         text: kernel
-          ? "The frame is the window. Each number in it times the weight at the same place, all added, is the one framed number of the output. Click another place of the output."
-          : "The frame is the window; its numbers become the one framed number of the output. Click another place of the output.",
+          ? "The frame is the window. Each number in it times the weight at the same position, all added (before the bias), is the one framed number of the output. Click another position of the output."
+          : "The frame is the window; its numbers become the one framed number of the output. Click another position of the output.",
       }),
       arithmetic(node, image, kernel, map, place, look, channels),
     ];
@@ -336,7 +336,7 @@ const Pictures = (() => {
         `${word}: `,
         element("b", { class: "window-result", text: format(result) }),
         all.length < rows * columns * channels.length
-          ? " (dots lie outside of the image and count as nothing)"
+          ? " (dots are padding and count as 0)"
           : "",
       ),
     ];
@@ -344,7 +344,7 @@ const Pictures = (() => {
 
   // ---- attention -----------------------------------------------------------------------------
 
-  /** The weights of an attention: told as a node, or hidden in the operation that uses them. */
+  /** The attention weights: a node of their own, or inside the operation that uses them. */
   function weightsOf(node) {
     if (node.op !== "attention") return { shape: node.value.shape, data: dataOf(node.id) };
     const [q, k, , ...more] = node.inputs.map((id) => {
@@ -362,7 +362,7 @@ const Pictures = (() => {
     return [
       element("p", {
         class: "note",
-        text: "Row: the place that looks; column: the place that it looks at. Each row adds up to 1.",
+        text: "Row: the query position; column: the key position that it attends to. Each row adds up to 1.",
       }),
       element(
         "div",
@@ -374,8 +374,8 @@ const Pictures = (() => {
               heatmap(q, k, at, {
                 label: `attention ${m}`,
                 scale: 1,
-                rowWord: "from place",
-                columnWord: "to place",
+                rowWord: "query",
+                columnWord: "key",
                 mark: look.row === null ? null : { row: look.row, column: 0, rows: 1, columns: k },
                 pick: (row) => {
                   look.row = row;
@@ -392,7 +392,7 @@ const Pictures = (() => {
         : element(
             "p",
             {},
-            `Place ${look.row} looks at the others with: `,
+            `Attention weights of query ${look.row}: `,
             Array.from({ length: Math.min(maps, MAX_MAPS) }, (_, m) =>
               element(
                 "span",
@@ -439,12 +439,12 @@ const Pictures = (() => {
         heatmap(size, arrays.length, (r, t) => arrays[t][r], {
           label: `${word} over time`,
           scale,
-          rowWord: "number",
+          rowWord: "unit",
           columnWord: "time step",
           pick: (r, t) => Chosen.node(ordered[t].id),
           side: 360,
         }),
-        `${word} (largest size ${format(scale, 3)})`,
+        `${word} (largest magnitude ${format(scale, 3)})`,
       );
     };
     return element("div", { class: "gallery" }, picture("value", "values"), picture("gradient", "gradients"));
@@ -453,9 +453,9 @@ const Pictures = (() => {
   // ---- the section ---------------------------------------------------------------------------
 
   const KINDS = {
-    convolution: [windows, "Convolution: a window of weights slides over the image"],
-    pooling: [windows, "Pooling: what each window becomes"],
-    attention: [attention, "Attention: who looks at whom"],
+    convolution: [windows, "Convolution: a kernel of weights slides over the image"],
+    pooling: [windows, "Pooling: one number for each window"],
+    attention: [attention, "Attention: which position attends to which"],
   };
 
   /** How a node is pictured, if it can be. */
@@ -478,7 +478,7 @@ const Pictures = (() => {
     const lines = timelines();
     if (lines.length)
       boxes.push([
-        "Time: left the first step, right the last",
+        "Time steps, from left to right",
         () =>
           lines
             .slice(0, 12)
@@ -542,7 +542,7 @@ const Pictures = (() => {
               scale: largest(data),
               side: 300,
             }),
-            `${word}, last axis to the right`,
+            `${word}, last axis horizontal`,
           )
         : null;
     };

@@ -12,7 +12,7 @@ const Sliders = (() => {
         element("h2", { id: "try-title", text: "Try it yourself" }),
         element("p", {
           class: "note",
-          text: "This network is too large to be computed again in the page, so it has no sliders.",
+          text: "This network is too large to be recomputed in the page, so there are no sliders.",
         }),
       );
       return;
@@ -41,11 +41,11 @@ const Sliders = (() => {
       element("h2", { id: "try-title", text: "Try it yourself" }),
       element("p", {
         class: "note",
-        text: "Move a slider: every number on this page is computed again, here, with all digits.",
+        text: "Move a slider: every number on this page is computed again, here in the page, in full precision.",
       }),
       Live.hasRate() ? element("div", { class: "sliders" }, rateSlider()) : null,
       box("Inputs", inputs <= 12, "input"),
-      box("Targets: what should come out", inputs <= 12, "target"),
+      box("Targets", inputs <= 12, "target"),
       box("Weights", groups.parameter.length <= 12, "parameter"),
       element(
         "div",
@@ -54,14 +54,14 @@ const Sliders = (() => {
           element("button", {
             type: "button",
             class: "step-button",
-            text: times === 1 ? "Take the step" : `${times} steps`,
+            text: times === 1 ? "Take this step" : `${times} steps`,
             click: () => Live.takeSteps(times),
           }),
         ),
         element("button", {
           type: "button",
           id: "reset",
-          text: "Back to the start",
+          text: "Reset",
           click: () => Live.reset(),
         }),
       ),
@@ -135,7 +135,7 @@ const Sliders = (() => {
     return role === "parameter" || Network.examples() > 1 ? nameText(q) : Network.labelOf(q);
   }
 
-  /** The falling loss of the steps that were taken. */
+  /** The loss over the steps that were taken. */
   function curve() {
     const place = byId("curve"),
       history = Live.history();

@@ -1,4 +1,4 @@
-/* The four steps as a list of small ones, each with a title and what it says. */
+/* The four steps as a list of small ones, each with a title and its content. */
 const Steps = (() => {
   const MAX_STEPS = 24;
   let explanation;
@@ -10,7 +10,7 @@ const Steps = (() => {
     return [
       {
         phase: "forward",
-        title: "What is given",
+        title: "Inputs and targets",
         nodes: [],
         makes: "value",
         focus: leaves.map((node) => node.id),
@@ -18,10 +18,10 @@ const Steps = (() => {
           element("p", {
             class: "note",
             text:
-              "These numbers are given: the inputs, and for the error later what should come out. " +
+              "These numbers are given: the inputs, and the targets that the loss compares the output with. " +
               (Network.isSmall()
-                ? "The weights stand on the lines of the drawing; they are what is learned."
-                : "The weights inside of the layers are what is learned."),
+                ? "The weights stand on the edges of the drawing; they are what is learned."
+                : "The weights inside the layers are what is learned."),
           }),
           given(leaves),
           explanation.rows.map(row),
@@ -41,13 +41,13 @@ const Steps = (() => {
             label = Network.labelOf(q),
             name = Numbers.nameText(q);
           const shown = label === name ? name : `${label} (${name})`;
-          return [node.role === "target" ? `${shown}, what should come out` : shown, Numbers.format(value)];
+          return [node.role === "target" ? `${shown}, target` : shown, Numbers.format(value)];
         });
       }),
     );
   }
 
-  /** An example as it stands in the data, and what is to be said of it. */
+  /** An example as it stands in the data, with its target and the prediction. */
   function row(one) {
     return element(
       "table",
@@ -56,7 +56,7 @@ const Steps = (() => {
       element(
         "tbody",
         {},
-        [...one.cells, one.target, one.prediction ? { column: "the model says", text: one.prediction } : null]
+        [...one.cells, one.target, one.prediction ? { column: "prediction", text: one.prediction } : null]
           .filter(Boolean)
           .map((cell) =>
             element(
@@ -158,7 +158,7 @@ const Steps = (() => {
         body: () => [
           element("p", {
             class: "note",
-            text: "The loss is small when the output is close to what should come out. Learning makes it smaller.",
+            text: "The loss is small when the output is close to the target. Training makes it smaller.",
           }),
           element("p", { class: "formula", text: told.formula }),
           before.flatMap((node) => computed(node)),
@@ -196,9 +196,9 @@ const Steps = (() => {
     }
     const title = (members) =>
       members[0].role === "parameter"
-        ? `Slopes of the weights into ${explanation.nodes[users.get(members[0].id)]?.symbol ?? "the network"}`
+        ? `Gradients of the weights of ${explanation.nodes[users.get(members[0].id)]?.symbol ?? "the network"}`
         : members.length === 1
-          ? `How the loss changes with ${members[0].symbol}`
+          ? `Gradient of ${members[0].symbol}: how the loss changes with it`
           : titleOf(members, members[0].symbol);
     const step = (members) => ({
       phase: "backward",
@@ -244,12 +244,12 @@ const Steps = (() => {
       makes: "new",
       body: () => [
         element("p", {
-          text: "The slope says in which direction the loss rises. So every weight is moved the other way; how far, the learning rate says.",
+          text: "The gradient points in the direction in which the loss rises. So every weight is moved against its gradient; how far, the learning rate says.",
         }),
         told.formula.map((text) => element("p", { class: "formula", text: text.replaceAll("`", "") })),
         element("p", {
           class: "note",
-          text: "Here w is a weight, g its slope ∂L/∂w, and lr the learning rate.",
+          text: "Here w is a weight, g its gradient, and lr the learning rate.",
         }),
         Equations.facts([
           ["learning rate", Numbers.format(Live.rate())],
@@ -267,7 +267,7 @@ const Steps = (() => {
       title: `New ${name}`,
       body: () =>
         parameters.flatMap(({ one: { equations, change } }) =>
-          equations.length ? Equations.all(equations, 4) : Equations.statistics("change", change),
+          equations.length ? Equations.all(equations, 4) : Equations.statistics("update", change),
         ),
     });
     const steps =
@@ -282,12 +282,12 @@ const Steps = (() => {
         return [
           Equations.facts([
             ["loss before", Numbers.format(loss)],
-            ["the slopes promised", Numbers.format(predicted)],
+            ["predicted by the gradient", Numbers.format(predicted)],
             ["loss after", element("b", { text: Numbers.format(after) })],
           ]),
           element("p", {
             class: "note",
-            text: "The promise holds for tiny steps, because slopes change on the way. Repeating the four steps is all there is to learning.",
+            text: "The prediction is the tangent at the old weights, L + Σ gradient · change; it holds for small steps, since gradients change along the way. Repeating the four steps is all there is to training.",
           }),
         ];
       },

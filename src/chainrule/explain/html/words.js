@@ -1,10 +1,10 @@
-/* What is said of a node and of a step in plain words. */
+/* Sentences about a node and a step. */
 const Words = (() => {
   let explanation;
 
   /** What a node is, in a word. */
   function wordOf(node) {
-    const words = { input: "an input", target: "what should come out", parameter: "weights" };
+    const words = { input: "input", target: "target", parameter: "weights" };
     return words[node.role] || (isWeightedSum(node) ? "weighted sum" : node.title);
   }
   const isBad = (node) => node.value.bad > 0;
@@ -25,20 +25,20 @@ const Words = (() => {
       class: "warning",
       text: from.length
         ? `⚠ ${node.symbol} is not finite, because ${from.join(" and ")} is not.`
-        : `⚠ Here a NaN or infinity begins: what goes into ${node.symbol} is finite${node.line ? ` (${node.line})` : ""}.`,
+        : `⚠ The first NaN or infinity: the inputs of ${node.symbol} are finite, the result is not${node.line ? ` (${node.line})` : ""}.`,
     });
   }
 
   const WORDS = {
-    sigmoid: "The sigmoid σ(z) = 1 / (1 + e⁻ᶻ) bends any number into the range from 0 to 1.",
-    tanh: "The function tanh bends any number into the range from −1 to 1.",
-    relu: "ReLU keeps positive numbers and replaces negative ones by 0.",
-    softmax: "Softmax turns numbers into shares that are positive and add up to 1.",
-    log_softmax: "The logarithm of the shares that softmax gives.",
-    convolution: "A small window of weights slides over the image; at each place the products are added.",
-    max_pool: "From each window only the largest number goes on.",
-    sum_pool: "The numbers of each window are added.",
-    take: "Rows are looked up in a table of numbers.",
+    sigmoid: "The sigmoid σ(z) = 1 / (1 + e⁻ᶻ) squashes any number into the range from 0 to 1.",
+    tanh: "The hyperbolic tangent tanh squashes any number into the range from −1 to 1.",
+    relu: "ReLU keeps positive numbers and sets negative ones to 0.",
+    softmax: "Softmax turns numbers (logits) into probabilities: positive, and with the sum 1.",
+    log_softmax: "The logarithms of the probabilities that softmax gives.",
+    convolution: "A small kernel of weights slides over the image; at each position the products are added.",
+    max_pool: "Max pooling: of each window only the largest number is kept.",
+    sum_pool: "Sum pooling: the numbers of each window are added.",
+    take: "Rows are gathered from a table by index, as an embedding does.",
   };
 
   function isWeightedSum(node) {
@@ -56,7 +56,7 @@ const Words = (() => {
     );
   }
 
-  /** Operations that are written inside of a node. */
+  /** Operations that are written inside a node. */
   const insideOf = (node) =>
     node.inputs
       .map((id) => explanation.nodes[id])
@@ -67,7 +67,7 @@ const Words = (() => {
     if (insideOf(node).includes("convolution"))
       return element("p", {
         class: "note",
-        text: "A convolution: a small window of weights slides over the image. At each place the numbers under it are multiplied with the weights and added, plus the bias.",
+        text: "A convolution: a small kernel of weights slides over the image. At each position the numbers under it are multiplied by the weights and added, plus the bias.",
       });
     const hasBias = node.forward[0]?.right.arguments?.some(
       (one) => one.kind !== "call" && one.of === "value",
@@ -90,50 +90,50 @@ const Words = (() => {
     ((e.op === "power" && e.arguments[0].kind !== "call" && e.arguments[1].value === 2) ||
       e.arguments.some(hasSquare));
 
-  const SLOPES = {
-    sigmoid: (x, y) => `${x} goes through the sigmoid, whose slope is ${y} · (1 − ${y}).`,
-    tanh: (x, y) => `${x} goes through tanh, whose slope is 1 − ${y}².`,
-    relu: (x) => `ReLU lets the gradient through where ${x} is positive and stops it elsewhere.`,
+  const DERIVATIVES = {
+    sigmoid: (x, y) => `${x} goes through the sigmoid, whose derivative is ${y} · (1 − ${y}).`,
+    tanh: (x, y) => `${x} goes through tanh, whose derivative is 1 − ${y}².`,
+    relu: (x) => `ReLU passes the gradient where ${x} is positive and blocks it elsewhere: its derivative is 1 or 0.`,
     max_pool: (x, y) =>
-      `Only the largest number of each window reached ${y}, so only it gets the gradient (equals share it).`,
-    softplus: (x) => `${x} goes through softplus, whose slope is σ.`,
+      `Only the largest number of each window reached ${y}, so only that one gets the gradient (ties split it).`,
+    softplus: (x) => `${x} goes through softplus, whose derivative is σ(${x}).`,
   };
 
   function backward(node) {
     const note = (text) => element("p", { class: "note", text });
     if (node.role === "parameter")
       return note(
-        "A weight moves the sum as strongly as the number that it multiplies. So its slope is: what arrives at the sum, times that number. " +
-          (node.value.shape.length < 2 ? "A bias counts as it is: times 1. " : "") +
-          (Network.examples() > 1 ? "Every example has its share; the shares are added." : ""),
+        "A weight is multiplied by an input, so the derivative of the sum with respect to the weight is that input. The gradient of a weight is the gradient at the sum, times its input. " +
+          (node.value.shape.length < 2 ? "For a bias the factor is 1. " : "") +
+          (Network.examples() > 1 ? "Every example contributes; the contributions are added." : ""),
       );
     const users = [...usersOf(node.id)],
       x = node.symbol;
     if (users.length !== 1)
       return note(
-        `${x} goes into ${users.map((one) => one.symbol).join(" and ")}. The loss feels ${x} along each of these ways, so their shares are added.`,
+        `${x} is used by ${users.map((one) => one.symbol).join(" and ")}. The loss depends on ${x} along each of these paths, so their contributions are added.`,
       );
     const [user] = users,
       y = user.symbol;
     if (isWeightedSum(user))
       return note(
-        `${x} goes into ${y}, multiplied by a weight. So what arrives at ${y} comes back multiplied by the same weight` +
+        `${x} goes into ${y}, multiplied by a weight. So the gradient at ${y} comes back multiplied by the same weight` +
           (Numbers.sizeOf(user.value.shape) > Numbers.sizeOf(user.value.shape.slice(0, -1))
-            ? "; where it goes into several neurons, their shares are added."
+            ? "; where it goes into several neurons, their contributions are added."
             : "."),
       );
-    if (SLOPES[user.op])
-      return note(`${SLOPES[user.op](x, y)} What arrives at ${y} is multiplied by that: the chain rule.`);
+    if (DERIVATIVES[user.op])
+      return note(`${DERIVATIVES[user.op](x, y)} The gradient at ${y} is multiplied by that: the chain rule.`);
     const right = user.forward[0]?.right,
       first = right?.arguments?.[0];
     if (user.op === "add" || (user.op === "subtract" && first?.node === node.id))
-      return note(`${y} grows exactly as fast as ${x}: its slope is 1, and what arrives goes on as it is.`);
+      return note(`The derivative of ${y} with respect to ${x} is 1: the gradient passes unchanged.`);
     if (user.op === "subtract")
       return note(
-        `${x} is subtracted in ${y}: the slope is −1, and what arrives goes on with the opposite sign.`,
+        `${x} is subtracted in ${y}: the derivative is −1, and the gradient passes with the opposite sign.`,
       );
     return note(
-      `${x} goes into ${y}. ${right && hasSquare(right) ? `The slope of a square ${x}² is 2 · ${x}. ` : ""}What arrives at ${y}, times the slope of ${y} by ${x}: the chain rule.`,
+      `${x} goes into ${y}. ${right && hasSquare(right) ? `The derivative of the square ${x}² is 2 · ${x}. ` : ""}The gradient at ${y}, times the derivative of ${y} with respect to ${x}: the chain rule.`,
     );
   }
 
