@@ -49,7 +49,7 @@ def test_options_of_a_demo(invoke):
         "--optimizer", "adam", "--lr", "0.01", "--digits", "9",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "The whole chain of one weight: output.weight[1,0]" in result.stdout
+    assert "The chain of one weight: output.weight[1,0]" in result.stdout
     assert "δ(z1[0,0])" in result.stdout
     assert "∂L" not in result.stdout
     assert "v̂" in result.stdout
@@ -65,13 +65,13 @@ def test_the_c_of_each_node(invoke):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "What is to be explained?"),
+        ((), "nothing to explain"),
         (("--demo", "nerve"), "neuron, houses, xor, cnn, lstm"),
         (("--demo", "xor", "--format", "word"), "text, markdown, latex, html, json"),
         (("--demo", "xor", "--out", "told.docx"), ".tex"),
         (("--demo", "xor", "--out", "no/folder/told.md"), "There is no such folder"),
         (("--demo", "xor", "--weight", "hiden.weight[0,0]"), "Did you mean hidden.weight"),
-        (("--demo", "xor", "--row", "3"), "needs no model"),
+        (("--demo", "xor", "--row", "3"), "takes no model"),
         (("nothing.safetensors", "flats.csv"), "nothing.safetensors"),
         (("--demo", "xor", "--notation", "newton"), "leibniz or delta"),
     ],

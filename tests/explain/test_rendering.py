@@ -66,7 +66,7 @@ def test_the_numbers_of_two_outputs():
         "0.149780716", "0.199561432", "0.249751144", "0.299502287",
     ):  # fmt: skip
         assert f" = {number}" in text
-    assert "There are 2 ways from this weight" in text
+    assert "There are 2 paths from this weight" in text
     assert "from 0.298371109 to 0.291027774" in text
 
 

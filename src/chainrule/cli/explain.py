@@ -39,14 +39,14 @@ def explain(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="Data as those of the training, with the target: a table, a file or a folder.",
+            help="Data like those of the training, with the target: a table, a file or a folder.",
             show_default=False,
         ),
     ] = None,
     row: Annotated[
         list[int] | None,
         typer.Option(
-            help="The row, file or window to explain, from 0; several times for several.",
+            help="The row, file or window to explain, from 0; repeat for several.",
             metavar="N",
             show_default=False,
         ),
@@ -54,7 +54,7 @@ def explain(
     demo: Annotated[
         str | None,
         typer.Option(
-            help="An example without any file: neuron, houses, xor, cnn or lstm.",
+            help="A built-in example: neuron, houses, xor, cnn or lstm.",
             metavar="NAME",
             show_default=False,
         ),
@@ -62,7 +62,7 @@ def explain(
     weight: Annotated[
         list[str] | None,
         typer.Option(
-            help="The weight whose whole chain is told, such as hidden.weight[0,1].",
+            help="The weight whose chain is shown, such as hidden.weight[0,1].",
             metavar="NAME",
             show_default=False,
         ),
@@ -70,7 +70,7 @@ def explain(
     format: Annotated[
         str | None,
         typer.Option(
-            help="text, markdown, latex, html or json; by the name of the file, otherwise text.",
+            help="text, markdown, latex, html or json; default: by the file name, otherwise text.",
             metavar="FORMAT",
             show_default=False,
         ),
@@ -97,7 +97,7 @@ def explain(
         typer.Option(help="Another learning rate.", metavar="RATE", show_default=False),
     ] = None,
     digits: Annotated[int, typer.Option(help="Significant digits.", min=3, max=17)] = 6,
-    show_c: Annotated[bool, typer.Option("--show-c", help="The C of each node, too.")] = False,
+    show_c: Annotated[bool, typer.Option("--show-c", help="Show the C code of each node.")] = False,
     debug: Debug = False,
 ) -> None:
     """Show one training step with every number: forward, error, backward, update.
@@ -107,11 +107,11 @@ def explain(
     kind = _kind(format, out)
     options: dict[str, Any] = {"notation": notation, "show_c": show_c}
     options |= {"weight": weight} if weight else {}
-    told = _explanation(model, data, row, demo, optimizer, lr, options)
+    explanation = _explanation(model, data, row, demo, optimizer, lr, options)
     if out is None and kind == "text":
-        _show_text(told, digits)
+        _show_text(explanation, digits)
         return
-    content = _rendered(told, kind, digits).encode()
+    content = _rendered(explanation, kind, digits).encode()
     if out is None:
         write_bytes(content)
     else:
@@ -122,7 +122,7 @@ def explain(
 
 
 def _kind(format: str | None, out: Path | None) -> str:
-    """The format, by its name or by the end of the file's name."""
+    """The format, by its name or by the extension of the file."""
     if format is not None:
         if format not in _FORMATS:
             raise ConfigError(f"Unknown format {format!r}.", expected=", ".join(_FORMATS))
@@ -132,10 +132,10 @@ def _kind(format: str | None, out: Path | None) -> str:
     ending = out.suffix.lower()
     if ending not in _ENDINGS:
         raise ConfigError(
-            "The format of the output is not known.",
+            "Unknown output format.",
             where=str(out),
             expected=f"a file name that ends in {', '.join(_ENDINGS)}, or --format",
-            found=ending or "no ending",
+            found=ending or "no extension",
         )
     return _ENDINGS[ending]
 
@@ -146,14 +146,14 @@ def _explanation(
 ) -> Explanation:  # fmt: skip
     if demo is not None:
         if model is not None or row:
-            raise ConfigError("A demo needs no model, data or row.", hint="Leave them away.")
+            raise ConfigError("A demo takes no model, data or row.", hint="Omit them.")
         from ..explain.demos import demo as make
 
         given = {"optimizer": optimizer, "lr": lr}
         return make(demo, **options, **{k: v for k, v in given.items() if v is not None})
     if model is None or data is None:
         raise ConfigError(
-            "What is to be explained?",
+            "There is nothing to explain.",
             expected="a model and data for it, or --demo",
             hint="Try: chainrule explain --demo houses",
         )
@@ -165,14 +165,18 @@ def _explanation(
     )
 
 
-def _rendered(told: Explanation, kind: str, digits: int) -> str:
+def _rendered(explanation: Explanation, kind: str, digits: int) -> str:
     if kind == "json":
         import json
 
-        return json.dumps(told.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(explanation.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
     if kind == "text":
-        return told.to_text(100, digits)
-    write = {"html": told.to_html, "latex": told.to_latex, "markdown": told.to_markdown}[kind]
+        return explanation.to_text(100, digits)
+    write = {
+        "html": explanation.to_html,
+        "latex": explanation.to_latex,
+        "markdown": explanation.to_markdown,
+    }[kind]
     return write(digits)
 
 
@@ -182,13 +186,13 @@ _NARROW, _WIDE = 60, 120
 _NUMBER = re.compile(r"(?<![\w.\[,])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w\]])")
 
 
-def _show_text(told: Explanation, digits: int) -> None:
-    """Text in the width of the terminal, coloured by sign and size; plain in pipes."""
+def _show_text(explanation: Explanation, digits: int) -> None:
+    """Text in the width of the terminal, coloured by sign and magnitude; plain in pipes."""
     from rich.console import Console
 
     console = Console(highlight=False)
     width = min(max(console.width, _NARROW), _WIDE) if console.is_terminal else 80
-    text = told.to_text(width, digits)
+    text = explanation.to_text(width, digits)
     if not console.is_terminal:
         sys.stdout.write(text)
         return
@@ -197,7 +201,7 @@ def _show_text(told: Explanation, digits: int) -> None:
 
 
 def coloured(line: str) -> Text:
-    """A line with its numbers coloured: red below 0, green above; small ones faint."""
+    """A line with its numbers coloured: red below 0, green above; small ones dim."""
     from rich.text import Text
 
     if line.startswith("──"):

@@ -1,11 +1,11 @@
-"""The whole chain ∂L/∂w of one weight: every way from the weight to the loss.
+"""The chain ∂L/∂w of one weight: every path from the weight to the loss.
 
-Along a way the derivatives multiply; the ways add up (the chain rule of several variables):
+Along a path the derivatives multiply; the products are added (the multivariable chain rule):
 
-    ∂L/∂w = Σ over the ways w → u₁ → … → L of  ∂u₁/∂w · ∂u₂/∂u₁ · … · ∂L/∂uₙ
+    ∂L/∂w = Σ over the paths w → u₁ → … → L of  ∂u₁/∂w · ∂u₂/∂u₁ · … · ∂L/∂uₙ
 
-There may be very many. Those with the largest shares are found first: what a way is worth at most
-is known before it is walked, since ∂L/∂u is the sum over all ways from u on.
+There may be very many. Those with the largest contributions are found first: how much a path may
+contribute is estimated before it is walked, since ∂L/∂u is the sum over all paths from u on.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .explanation import Call, Chain, Equation, Expression, Factor, Path, Quanti
 from .record import evaluate
 from .weights import place_of
 
-#: So many ways are told.
+#: So many paths are shown.
 _PATHS = 16
-#: So many links are looked at to find them, and so many more to count all ways.
+#: So many links are followed to find them, and as many again to count all paths.
 _LINKS = 4_000
-#: Shares of the examples are computed for so many.
+#: Contributions of single examples are computed for batches up to this size.
 _EXAMPLES = 64
 _LARGEST = 500_000
 
@@ -58,7 +58,7 @@ def chain_of(collector: Collector, weight: str) -> Chain:
         paths=tuple(found),
         count=walk.count((node, index)),
         rest=rest,
-        examples=tuple(_shares(collector, node, index)),
+        examples=tuple(_contributions(collector, node, index)),
         equations=tuple(walk.equations((node, index), found)),
         forward=tuple(walk.forward((node, index), found)),
         new=Quantity(quantity.symbol, quantity.place, new, "new", quantity.node, index),
@@ -66,6 +66,8 @@ def chain_of(collector: Collector, weight: str) -> Chain:
 
 
 class _Walk:
+    """The paths from elements to the loss."""
+
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self._loss = collector.step.loss
@@ -74,7 +76,7 @@ class _Walk:
         self._edges: dict[Element, list[tuple[Element, Factor]]] = {}
 
     def edges(self, element: Element) -> list[tuple[Element, Factor]]:
-        """The elements that use this one, with the derivative by it."""
+        """The elements that use this one, with the derivative with respect to it."""
         if element not in self._edges:
             lower = self._collector.quantity(*element)
             found = []
@@ -91,16 +93,16 @@ class _Walk:
             self._seen += len(found) + 1
         return self._edges[element]
 
-    def _promise(self, element: Element) -> float:
-        """∂L by this element: the sum over all ways from it."""
+    def _onward(self, element: Element) -> float:
+        """∂L/∂element: the sum over all paths from it."""
         if element == (self._loss, 0):
             return 1.0
         found = self._collector.gradient(*element)
         return 0.0 if found is None else found.value
 
     def best(self, start: Element) -> list[Path]:
-        """The ways with the largest shares, largest first."""
-        order = itertools.count()  # decides between equals: first found, first told
+        """The paths with the largest contributions, largest first."""
+        order = itertools.count()  # breaks ties: first found, first shown
         heap: list[tuple[float, int, Element, tuple[Factor, ...], float]] = [
             (-math.inf, next(order), start, (), 1.0)
         ]
@@ -113,7 +115,7 @@ class _Walk:
             for further, factor in self.edges(element):
                 if factor.value == 0.0 and len(heap) > 64:
                     continue
-                worth = abs(product * factor.value * self._promise(further))
+                worth = abs(product * factor.value * self._onward(further))
                 if math.isnan(worth):
                     continue
                 step = (-worth, next(order), further, (*factors, factor), product * factor.value)
@@ -121,7 +123,7 @@ class _Walk:
         return sorted(found, key=lambda one: -abs(one.product))
 
     def _example(self, factors: tuple[Factor, ...]) -> int | None:
-        """The row of the batch that the way goes through."""
+        """The example of the batch that the path goes through."""
         examples = self._collector.names.examples
         if examples is None:
             return None
@@ -132,7 +134,7 @@ class _Walk:
         return None
 
     def count(self, start: Element) -> float:
-        """How many ways there are; infinity if that is too much to count."""
+        """How many paths there are; infinity if there are too many to count."""
         counts: dict[Element, float] = {(self._loss, 0): 1.0}
         stack = [start]
         while stack:
@@ -152,7 +154,7 @@ class _Walk:
         return counts[start]
 
     def _links(self, start: Element, paths: list[Path]) -> list[Element]:
-        """The elements on the largest way, from the weight to the loss."""
+        """The elements on the largest path, from the weight to the loss."""
         links = [start]
         nodes = {number: node for node, number in self._collector.id.items()}
         for factor in paths[0].factors if paths else ():
@@ -161,7 +163,7 @@ class _Walk:
         return links
 
     def forward(self, start: Element, paths: list[Path]) -> list[Equation]:
-        """The forward pass along the largest way."""
+        """The forward pass along the largest path."""
         collector = self._collector
         found = []
         for node, index in self._links(start, paths)[1:]:
@@ -171,7 +173,7 @@ class _Walk:
         return found
 
     def equations(self, start: Element, paths: list[Path]) -> list[Equation]:
-        """Link by link, from the loss back to the weight: the gradients on the largest way."""
+        """Link by link, from the loss back to the weight: the gradients on the largest path."""
         collector = self._collector
         found = []
         for node, index in reversed(self._links(start, paths)):
@@ -182,8 +184,8 @@ class _Walk:
         return found
 
 
-def _shares(collector: Collector, node: Node, index: int) -> list[float]:
-    """What each example has to say of ∂L/∂w: the same walk back, from one example at a time."""
+def _contributions(collector: Collector, node: Node, index: int) -> list[float]:
+    """What each example contributes to ∂L/∂w: the backward pass from one example at a time."""
     step, examples = collector.step, collector.names.examples
     if examples is None or examples not in step.gradients or not examples.type.shape:
         return []
@@ -196,12 +198,12 @@ def _shares(collector: Collector, node: Node, index: int) -> list[float]:
     if found is None:
         return []
     whole: Any = step.values[step.gradients[examples]]
-    shares = []
+    contributions = []
     for row in range(rows):
         part = np.zeros_like(whole)
         part[row] = whole[row]
         known = {one: step.values[one] for one in step.order}
         known[upstream.node] = part
         evaluate([found.node], known)
-        shares.append(float(known[found.node].reshape(-1)[index]))
-    return shares
+        contributions.append(float(known[found.node].reshape(-1)[index]))
+    return contributions

@@ -1,4 +1,4 @@
-"""The parts of an explanation, made from a recorded step: what is shown, and how much of it."""
+"""The parts of an explanation, from a recorded step: what is shown, and how much of it."""
 
 from __future__ import annotations
 
@@ -29,30 +29,29 @@ from .native import c_of
 from .node_names import STRUCTURE, TITLES, Names
 from .record import Step
 
-#: Arrays up to this size are told whole, until all of them together are too large.
+#: Arrays up to this size are kept in full, until all of them together are too large.
 _WHOLE = 20_000
 _WHOLE_TOGETHER = 250_000
-#: Histograms of larger arrays are those of a sample.
+#: Histograms of larger arrays are those of a subsample.
 _SAMPLE = 20_000
 _BINS = 24
 #: Nodes up to this size have equations for all their elements, larger ones for some.
 _ALL_ELEMENTS = 16
 _SOME_ELEMENTS = 2
-#: Equations are told until they hold so many numbers.
+#: Equations are written until they hold this many numbers.
 _NUMBERS = 4_000
-#: Networks of more nodes tell the equations of their ends only.
 _LINEAR = frozenset({"matmul", "convolution", "transposed_convolution", "sum_pool"})
 
 
 class Budget:
-    """How many numbers may still be told."""
+    """How many numbers may still be shown."""
 
     def __init__(self, whole: int = _WHOLE_TOGETHER, numbers: int = _NUMBERS) -> None:
         self.whole = whole
         self.numbers = numbers
 
     def take(self, size: int) -> bool:
-        """Whether an array of this size may be told whole; it then counts."""
+        """Whether an array of this size may be kept in full; it then counts."""
         if size > _WHOLE or size > self.whole:
             return False
         self.whole -= size
@@ -60,10 +59,10 @@ class Budget:
 
 
 def values_of(array: Array, budget: Budget, whole: bool = True) -> Values:
-    """An array as far as it is told."""
+    """The summary of an array, with its numbers if the budget allows."""
     size = array.size
     flat = array.reshape(-1)
-    if size > _SAMPLE:  # norms of all, the rest of a sample
+    if size > _SAMPLE:  # norms of all, the rest of a subsample
         sample = flat[:: size // _SAMPLE + 1].astype(np.float64)
     else:
         sample = flat.astype(np.float64)
@@ -104,13 +103,13 @@ def _sum_of_squares(flat: Array) -> float:
 
 
 class Collector:
-    """Makes the parts of an explanation from a recorded step.
+    """Builds the parts of an explanation from a recorded step.
 
     Args:
         step: what was recorded.
         names: of its nodes.
-        budget: how much may be told.
-        show_c: whether to tell the C of the nodes, too.
+        budget: how much may be shown.
+        show_c: whether to add the C code of the nodes.
     """
 
     def __init__(self, step: Step, names: Names, budget: Budget, show_c: bool = False) -> None:
@@ -126,18 +125,18 @@ class Collector:
             names.consumers.__getitem__,
             self._upstream,
         )
-        self._whole = self._told_whole()
+        self._whole = self._shown_in_full()
 
     # ---- names of elements ----------------------------------------------------------------------
 
     def quantity(self, node: Node, index: int) -> Quantity | None:
-        """An element of a node that is told by itself."""
+        """An element of a node that has equations of its own."""
         if node not in self.names.named:
             return None
         return self._quantity(node, index, "value", self.step.values[node])
 
     def gradient(self, node: Node, index: int) -> Quantity | None:
-        """The gradient of an element; of the node that it is written inside of, if it is equal."""
+        """The gradient of an element."""
         found = self.step.gradients.get(node)
         if found is None or node not in self.names.symbol:
             return None
@@ -154,24 +153,24 @@ class Collector:
 
     # ---- nodes ----------------------------------------------------------------------------------
 
-    def _told_whole(self) -> set[Node]:
-        """Small arrays first: whose value and gradient are told whole."""
-        told = set()
+    def _shown_in_full(self) -> set[Node]:
+        """The nodes whose value and gradient are kept in full: small arrays first."""
+        found = set()
         for node in sorted(self.step.order, key=lambda one: one.type.size):
             if node.type.size * 3 <= self.budget.whole and node.type.size <= _WHOLE:
                 self.budget.whole -= node.type.size * 3
-                told.add(node)
+                found.add(node)
         self.budget.whole = max(self.budget.whole, 0)
-        return told
+        return found
 
     def values(self, array: Any, node: Node) -> Values:
-        """The values of a node, or what has its shape."""
-        if isinstance(array, tuple):  # of a loop that stayed one node
+        """The values of a node, or of what has its shape."""
+        if isinstance(array, tuple):  # of a loop that was not unrolled
             array = np.concatenate([np.asarray(part, float).reshape(-1) for part in array])
         return values_of(array, Budget(whole=_WHOLE if node in self._whole else 0))
 
     def nodes(self) -> list[NodeView]:
-        """The forward pass, with what flows back."""
+        """The forward pass, with the gradients."""
         sent: dict[Node, list[tuple[Node, int, Node]]] = defaultdict(list)
         for user, position, contribution in self.step.flows:
             sent[user.inputs[position]].append((user, position, contribution))
@@ -213,8 +212,8 @@ class Collector:
         source = user.inputs[position]
         local = None
         if kind == "elementwise" and source in self._whole:
-            slope = self.elements.local(user, position)
-            local = None if slope is None else self.values(slope, source)
+            derivative = self.elements.local(user, position)
+            local = None if derivative is None else self.values(derivative, source)
         value = self.values(self.step.values[found], source)
         if is_all:  # it is the gradient itself
             value = values_of(self.step.values[found], Budget(whole=0))
@@ -251,7 +250,7 @@ class Collector:
             return (), ()
         forward: list[Equation] = []
         backward: list[Equation] = []
-        for index in self._told_elements(node):
+        for index in self._shown_elements(node):
             left = self.quantity(node, index)
             right = self.elements.formula(node, index) if node.inputs else None
             if left is not None and right is not None:
@@ -264,7 +263,7 @@ class Collector:
                     self.budget.numbers -= leaves(back.right)
         return tuple(forward), tuple(backward)
 
-    def _told_elements(self, node: Node) -> Iterable[int]:
+    def _shown_elements(self, node: Node) -> Iterable[int]:
         size = node.type.size
         if self.budget.numbers <= 0 or size > 2_000_000:
             return ()
@@ -275,7 +274,7 @@ class Collector:
             return ""
         return c_of(node, lambda one: one in self.names.named)
 
-    # ---- what can be pictured -------------------------------------------------------------------
+    # ---- pictures ------------------------------------------------------------------------------
 
     def _view(self, node: Node) -> dict[str, Any] | None:
         name = node.op.name
@@ -303,7 +302,7 @@ class Collector:
         groups: dict[str, list[Node]] = {}
         inputs = [node for node in self.step.order if self.names.role[node] == "input"]
         computed = [node for node in self.step.order if node.inputs]
-        for node in [*inputs, *computed, *self.step.order]:  # a layer's place is where it computes
+        for node in [*inputs, *computed, *self.step.order]:  # a layer stands where it computes
             groups.setdefault(self.names.layer[node], [])
         for node in self.step.order:
             groups[self.names.layer[node]].append(node)
@@ -324,7 +323,7 @@ class Collector:
         learned = [node for node in group if self.names.role[node] == "parameter"]
         paths = [self.step.variables[node] for node in learned]
         count = sum(node.type.size for node in learned)
-        slopes = [self.step.gradients[n] for n in learned if n in self.step.gradients]
+        gradients = [self.step.gradients[n] for n in learned if n in self.step.gradients]
         return Layer(
             path=path,
             title=title,
@@ -334,7 +333,9 @@ class Collector:
             activation=_rms([self.step.values[result]]),
             gradient=None if gradient is None else _rms([self.step.values[gradient]]),
             weight=_rms([self.step.values[node] for node in learned]) if learned else None,
-            weight_gradient=_rms([self.step.values[node] for node in slopes]) if slopes else None,
+            weight_gradient=_rms([self.step.values[node] for node in gradients])
+            if gradients
+            else None,
             update=math.sqrt(sum(changes[p] ** 2 for p in paths) / count) if count else None,
         )
 
@@ -343,17 +344,17 @@ class Collector:
     def error(self, name: str, formula: str) -> Error:
         """The second step."""
         step, examples = self.step, self.names.examples
-        told: list[Equation] = []
+        single: list[Equation] = []
         batch: list[Equation] = []
         right = self.elements.formula(step.loss, 0)
         left = self.quantity(step.loss, 0)
         assert left is not None
         if examples is not None and examples is not step.loss:
-            told = self._losses_of_examples(examples)
+            single = self._losses_of_examples(examples)
         if right is not None:
             batch.append(Equation(left, right))
         unit = self.names.unit
-        return Error(name, formula, tuple(told), tuple(batch), self.id[step.loss], unit)
+        return Error(name, formula, tuple(single), tuple(batch), self.id[step.loss], unit)
 
     def _losses_of_examples(self, node: Node) -> list[Equation]:
         rows = node.type.shape[0]
@@ -397,7 +398,7 @@ def _attributes(node: Node) -> dict[str, Any]:
 
 
 def _kind_of_rule(user: Node, position: int, names: Names) -> tuple[str, str]:
-    """What the local derivative is, and how it is written."""
+    """The kind of the local derivative, and its formula."""
     name = user.op.name
     if name in STRUCTURE or name in ("sum", "part"):
         return "structure", "1"

@@ -1,5 +1,5 @@
-# ruff: noqa: D102 - what the networks compute is said at the class
-"""Examples that need no file: `demo`."""
+# ruff: noqa: D102 - the docstring of the class says what the network computes
+"""Built-in examples: `demo`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Xor(nn.Module):
 
 
 class Bars(nn.Module):
-    """Says whether a small picture shows an upright or a lying bar."""
+    """Classifies small images: a vertical or a horizontal bar."""
 
     def __init__(self) -> None:
         self.filter = nn.Conv2d(1, 2, 3).to("float64")
@@ -85,10 +85,10 @@ def _neuron(**options: Any) -> Explanation:
         title="One neuron",
         story=(
             "The smallest network: two inputs, two weights, one output. The output is the sum of "
-            "the inputs, each multiplied by its weight. It should be 0.6, and is not yet.",
-            "Learning is to change the weights a little, so that the output comes closer.",
-            "The names: x is what comes in, weight the two weights, z1 the output, y what it "
-            "should be, e by how much it misses, and L the loss, half the square of e.",
+            "the inputs, each multiplied by its weight. The target is 0.6; the output is not yet.",
+            "To learn is to change the weights a little, so that the output comes closer.",
+            "The symbols: x is the input, weight the two weights, z1 the output, y the target, e "
+            "the error, output minus target, and L the loss, half the square of e.",
         ),
     )
 
@@ -107,16 +107,14 @@ def _houses(**options: Any) -> Explanation:
             "its square feet. It has two hidden neurons and one output neuron. This house has 3 "
             "bedrooms and 2,000 square feet, and was sold for $ 500,000, which is 0.5 million.",
             "Bedrooms are divided by 10 and square feet by 10,000 first, so that both inputs are "
-            "of a similar size. Each hidden neuron then forms a weighted sum z of the two, adds a "
-            "number of its own (the bias), and bends the result with the sigmoid function "
-            "σ(z) = 1 / (1 + e^(-z)), which runs smoothly from 0 to 1. The output neuron is a "
-            "weighted sum of the two hidden neurons, again with a bias. It says millions of "
-            "dollars: 0.32 means $ 320,000.",
-            "The names: x is what comes in, h1 the same on the small scale, z1 the weighted sums "
-            "of the two hidden neurons, a1 what the sigmoid makes of them, z2 the output, y what "
-            "it should be, e by how much it misses, and L the loss, half the square of e. All "
-            "weights and biases start with numbers that somebody chose; how to change them is "
-            "what we are after.",
+            "of a similar scale. Each hidden neuron then computes a weighted sum z of the two, "
+            "adds its bias, and applies the sigmoid function σ(z) = 1 / (1 + e^(-z)), which rises "
+            "smoothly from 0 to 1. The output neuron is a weighted sum of the two hidden neurons, "
+            "again with a bias. Its unit is millions of dollars: 0.32 means $ 320,000.",
+            "The symbols: x is the input, h1 the scaled input, z1 the weighted sums of the two "
+            "hidden neurons, a1 their activations σ(z1), z2 the output, y the target, e the error, "
+            "output minus target, and L the loss, half the square of e. All weights and biases "
+            "start at arbitrary values; how to change them is the question.",
         ),
     )
 
@@ -136,18 +134,18 @@ def _xor(**options: Any) -> Explanation:
             "The output z2 becomes a probability p = σ(z2). The loss of a case is -ln of the "
             "probability of the right answer, -ln p or -ln(1 - p); it is computed from z2 itself, "
             "as (1 - y) · z2 + ln(1 + exp(-z2)), which is the same number.",
-            "All four cases are used at once. Each has an error of its own, the loss is their "
-            "mean, and each weight gets the mean of what the four cases say.",
+            "All four cases form one batch. Each has a loss of its own, L is their mean, and the "
+            "gradient of each weight is the mean of the gradients of the four cases.",
         ),
     )
 
 
 def _cnn(**options: Any) -> Explanation:
     model = Bars().initialize(seed=3)
-    upright, lying = np.zeros((2, 6, 6, 1))
-    upright[:, 2] = 1.0
-    lying[3] = 1.0
-    x, y = np.stack([upright, lying]), np.array([0, 1])
+    vertical, horizontal = np.zeros((2, 6, 6, 1))
+    vertical[:, 2] = 1.0
+    horizontal[3] = 1.0
+    x, y = np.stack([vertical, horizontal]), np.array([0, 1])
     given = {"optimizer": Adam(model, lr=0.01), **options}
     if isinstance(given["optimizer"], Optimizer):
         _train(model, x, y, losses.cross_entropy, given["optimizer"], 3)
@@ -159,11 +157,11 @@ def _cnn(**options: Any) -> Explanation:
         **given,
         title="A convolutional network",
         story=(
-            "Two pictures of 6 by 6 pixels: an upright bar (class 0) and a lying one (class 1). "
-            "Two filters of 3 by 3 weights slide over each picture; what they find is cut off "
-            "below 0, of each 2 by 2 places the largest is kept, and a last layer weighs the rest.",
+            "Two images of 6 × 6 pixels: a vertical bar (class 0) and a horizontal one (class 1). "
+            "Two 3 × 3 filters slide over each image; ReLU sets negative results to 0, max pooling "
+            "keeps the largest of each 2 × 2 window, and a linear layer computes the logits.",
             "The optimizer is Adam, and it has made three steps already: this is the fourth. So "
-            "it remembers means of earlier gradients.",
+            "its state holds moving averages of earlier gradients and of their squares.",
         ),
     )
 
@@ -181,12 +179,13 @@ def _lstm(**options: Any) -> Explanation:
         y,
         loss="mse",
         **given,
-        title="A memory for sequences (LSTM)",
+        title="A recurrent network (LSTM)",
         story=(
-            "A sequence of three numbers goes through the same cell, one after the other. The cell "
-            "has two numbers of memory c and two of output h, which go from step to step.",
-            "The weights are the same in all three steps. So the way back goes through time, and "
-            "each weight gets the sum of what the three steps say.",
+            "A sequence of three numbers goes through the same cell, one time step after the "
+            "other. The cell state c and the hidden state h have two units each and are passed "
+            "from step to step.",
+            "The weights are shared by all three time steps. So backpropagation goes through time, "
+            "and the gradient of each weight is the sum over the three steps.",
         ),
     )
 

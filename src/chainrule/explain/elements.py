@@ -1,9 +1,9 @@
-"""Single neurons: how one element of a node follows from elements of others, and back.
+"""Single elements: how one element of a node follows from elements of others, and back.
 
 Forward, an element is a formula of elements: of a matrix product a sum of products, of a
 convolution the sum over its window. Backward, the gradient of an element is a sum over those that
 use it: their gradient times the local derivative, which comes from the rule that the operation
-declares. Where a formula is known here it is written down; it is never believed: tests compare.
+declares. Formulas that are written down here are tested against that rule.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .explanation import Call, Equation, Expression, Quantity
 from .node_names import STRUCTURE
 from .record import evaluate
 
-#: A sum of more terms than this is cut: the first ones, and the sum of the others as one number.
+#: A sum of more terms than this is shortened to the first ones and the sum of the others.
 TERMS = 10
 _SHOWN_TERMS = 6
-#: Of an element that more others use only the most important users are looked at.
+#: Of an element with more consumers than this only the most important ones are followed.
 WIDEST = 64
 
 _FUNCTIONS = frozenset(
@@ -61,7 +61,7 @@ def leaves(expression: Expression) -> int:
 
 
 def value_of(expression: Expression) -> float:
-    """What an expression is worth, in float64."""
+    """The value of an expression, in float64."""
     if isinstance(expression, Quantity):
         return expression.value
     arguments = [value_of(one) for one in expression.arguments]
@@ -77,7 +77,7 @@ def _sigmoid(x: float) -> float:
 
 
 def _safe(function: Callable[..., float]) -> Callable[..., float]:
-    """The function with the meaning of IEEE 754 where Python raises."""
+    """The function with NaN where Python raises."""
 
     def careful(*arguments: float) -> float:
         try:
@@ -88,7 +88,7 @@ def _safe(function: Callable[..., float]) -> Callable[..., float]:
     return careful
 
 
-#: What the operations of expressions mean, on numbers.
+#: The operations of expressions, on numbers.
 MEANING: dict[str, Callable[..., float]] = {
     name: _safe(function)
     for name, function in {
@@ -137,13 +137,13 @@ class Elements:
 
     Args:
         values: of all nodes.
-        quantity: the name of an element, for nodes that are told by themselves; None for others.
-        gradient: the name of an element's gradient; None where nothing flows.
-        consumers: who uses a node, and at which position.
-        upstream: the array of a node's gradient; None where nothing flows.
+        quantity: the name of an element, for nodes with equations of their own; None for others.
+        gradient: the name of an element's gradient; None where there is none.
+        consumers: the consumers of a node, and at which position they use it.
+        upstream: the array of a node's gradient; None where there is none.
 
     Attributes:
-        was_cut: whether an element has so many users that some of them were left out.
+        was_cut: whether an element has so many consumers that some of them were left out.
     """
 
     def __init__(
@@ -171,13 +171,13 @@ class Elements:
     # ---- forward -------------------------------------------------------------------------------
 
     def operand(self, node: Node, index: int) -> Expression:
-        """An element as others write it: by its name, or by the formula it has inside theirs."""
+        """An element inside the formula of another: its name, or its own formula."""
         named = self._quantity(node, index)
         if named is not None:
             return named
         if node.op is CONSTANT:
             return number(self.value(node, index))
-        if node.op.name in STRUCTURE and not _cuts_off(node):
+        if node.op.name in STRUCTURE and not _truncates(node):
             position, place = self.source(node, index)
             if place < 0:
                 return number(self.value(node, index))
@@ -186,9 +186,9 @@ class Elements:
         return number(self.value(node, index)) if inside is None else inside
 
     def formula(self, node: Node, index: int) -> Expression | None:
-        """How an element is computed; None where that cannot be written on a line."""
+        """How an element is computed; None where there is no short formula."""
         name = node.op.name
-        if _cuts_off(node):
+        if _truncates(node):
             return Call("trunc", (self.operand(node.inputs[0], index),))
         if name in _FUNCTIONS:
             return Call(name, (self.operand(node.inputs[0], index),))
@@ -227,7 +227,7 @@ class Elements:
         return Call(name, (a, b))
 
     def _many(self, op: str, terms: list[tuple[Node, int]], node: Node, index: int) -> Expression:
-        """A sum, product or extreme of many elements; sums are cut."""
+        """A sum, product or extreme of many elements; long sums are shortened."""
         if op != "add" or len(terms) <= TERMS:
             if op != "add" and len(terms) > 4 * TERMS:
                 return self._cut_extreme(op, terms, node, index)
@@ -272,9 +272,10 @@ class Elements:
         return pairs
 
     def _window(self, node: Node, index: int) -> list[tuple[tuple[Node, int], tuple[Node, int]]]:
-        """The pairs of a convolution: which input meets which weight, found with numbered inputs.
+        """The pairs of a convolution: which input is multiplied by which weight.
 
-        ∂y/∂w is the input that meets w; for an input that holds its own places, it is the place.
+        ∂y/∂w is the input that is multiplied by w; for an input that holds its own indices, it is
+        the index.
         """
         x, w = node.inputs
         places = np.arange(1.0, x.type.size + 1).reshape(x.type.shape)
@@ -333,12 +334,12 @@ class Elements:
         return Call("subtract", (own, Call("log", (whole,))))
 
     def source(self, node: Node, index: int) -> tuple[int, int]:
-        """Which element of which input is moved here; the element is -1 for padding."""
+        """Which element of which input is moved here; its index is -1 for padding."""
         positions, places = self._moved(node)
         return int(positions[index]), int(places[index])
 
     def _moved(self, node: Node) -> tuple[Array, Array]:
-        """The operation itself says where elements go, when its input holds their places."""
+        """Where elements go: the operation itself, applied to an input that holds indices."""
         if node in self._moves:
             return self._moves[node]
         name = node.op.name
@@ -367,7 +368,7 @@ class Elements:
     def column(
         self, node: Node, position: int, index: int
     ) -> Iterator[tuple[int, Expression | None]]:
-        """∂y/∂x of one element x of an input: the elements y that use it, and by how much.
+        """∂y/∂x of one element x of an input: the elements y that use it, with the derivative.
 
         None as derivative stands for 1.
         """
@@ -392,12 +393,12 @@ class Elements:
             if position == 0:  # both factors at once: (x²)' = 2x
                 yield index, Call("multiply", (number(2), self._term(node.inputs[0], index)))
         elif node.type == node.inputs[position].type and name in _ELEMENTWISE:
-            yield index, self._slope(node, position, index)
+            yield index, self._derivative(node, position, index)
         else:
-            for out, slope in self._general_column(node, position, index):
-                yield out, number(slope)
+            for out, derivative in self._general_column(node, position, index):
+                yield out, number(derivative)
 
-    def _slope(self, node: Node, position: int, index: int) -> Expression | None:
+    def _derivative(self, node: Node, position: int, index: int) -> Expression | None:
         """The local derivative of an elementwise operation, written out where that is short."""
         name = node.op.name
         if name == "add" or (name == "subtract" and position == 0):
@@ -441,11 +442,11 @@ class Elements:
         places = np.arange(node.type.size).reshape(node.type.shape)[tuple(batch)]
         if position == 0:  # aᵢₖ meets bₖⱼ in yᵢⱼ, for every j
             users = places[first]
-            slopes = right[:, second] if flips[1] else right[second]
+            derivatives = right[:, second] if flips[1] else right[second]
         else:  # bₖⱼ meets aᵢₖ in yᵢⱼ, for every i
             users = places[:, second]
-            slopes = left[first] if flips[0] else left[:, first]
-        for out in self._most(node, users, slopes):
+            derivatives = left[first] if flips[0] else left[:, first]
+        for out in self._most(node, users, derivatives):
             if position == 0:
                 j = out % node.type.shape[-1]
                 other = (j, second) if flips[1] else (second, j)
@@ -458,10 +459,10 @@ class Elements:
     def _column_of_convolution(
         self, node: Node, position: int, index: int
     ) -> Iterator[tuple[int, Expression]]:
-        """Which places of the other operand an element meets, and in which outputs.
+        """Which elements of the other operand an element is multiplied by, and in which outputs.
 
         A convolution is linear in each operand: one of them with a single 1, the other holding
-        its own places, gives for each output the place that the 1 meets.
+        its own indices, gives for each output the index that the 1 is multiplied by.
         """
         other = node.inputs[1 - position]
         operands = [np.empty(0), np.empty(0)]
@@ -471,17 +472,17 @@ class Elements:
         met = np.asarray(node.op.compute(np, *operands, **node.attributes)).ravel()
         met = np.rint(met).astype(int)
         users = np.flatnonzero(met)
-        slopes = self._values[other].reshape(-1)[met[users] - 1]
-        for out in self._most(node, users, slopes):
+        derivatives = self._values[other].reshape(-1)[met[users] - 1]
+        for out in self._most(node, users, derivatives):
             yield out, self._term(other, int(met[out]) - 1)
 
-    def _most(self, node: Node, users: Array, slopes: Any) -> list[int]:
-        """The users of an element; of very many those through which the most flows back."""
+    def _most(self, node: Node, users: Array, derivatives: Any) -> list[int]:
+        """The consumers of an element; of very many those with the largest contributions."""
         if len(users) > WIDEST:
             upstream = self._upstream(node)
             flows = 1.0 if upstream is None else upstream.reshape(-1)[users]
-            share = np.abs(np.broadcast_to(slopes * flows, users.shape))
-            best = np.argpartition(np.nan_to_num(share), -WIDEST)[-WIDEST:]
+            size = np.abs(np.broadcast_to(derivatives * flows, users.shape))
+            best = np.argpartition(np.nan_to_num(size), -WIDEST)[-WIDEST:]
             users = users[np.sort(best)]
             self.was_cut = True
         found: list[int] = users.tolist()
@@ -492,10 +493,10 @@ class Elements:
         for out in _along(node, index, node.attributes["axis"]):
             own = self._quantity(node, index) or number(self.value(node, index))
             if node.op.name == "log_softmax":
-                share: Expression = Call("exp", (own,))
+                probability: Expression = Call("exp", (own,))
                 yield out, (
-                    Call("subtract", (number(1.0), share)) if out == index
-                    else Call("negative", (share,))
+                    Call("subtract", (number(1.0), probability)) if out == index
+                    else Call("negative", (probability,))
                 )  # fmt: skip
             else:
                 other = self._quantity(node, out) or number(self.value(node, out))
@@ -517,7 +518,7 @@ class Elements:
         return self._locals[key]
 
     def _general_column(self, node: Node, position: int, index: int) -> Iterator[tuple[int, float]]:
-        """A rule is linear in the upstream gradient; its derivative by that is ∂y/∂x."""
+        """A rule is linear in the upstream gradient, with ∂y/∂x as the coefficient."""
         key = (node, position)
         if key not in self._columns:
             upstream = symbol(node.type, "upstream")
@@ -535,20 +536,20 @@ class Elements:
             upstream_node: np.zeros(node.type.shape, node.type.dtype),
         }
         evaluate([result], known)
-        slopes = known[result].reshape(-1)
-        for out in np.flatnonzero(slopes):
-            yield int(out), float(slopes[out])
+        derivatives = known[result].reshape(-1)
+        for out in np.flatnonzero(derivatives):
+            yield int(out), float(derivatives[out])
 
     def edges(
         self, node: Node, index: int, depth: int = 0
     ) -> Iterator[tuple[Node, int, tuple[Expression, ...]]]:
-        """Who uses an element: nodes told by themselves, their element, the derivative's factors.
+        """The named nodes that use an element, at which element, and the derivative's factors.
 
-        What is written inside of others is passed through.
+        Nodes that are written inside others are looked through.
         """
         for user, position in self._consumers(node):
-            for out, slope in self.column(user, position, index):
-                factors = () if slope is None else (slope,)
+            for out, derivative in self.column(user, position, index):
+                factors = () if derivative is None else (derivative,)
                 if self._quantity(user, out) is not None:
                     if self._gradient(user, out) is not None:
                         yield user, out, factors
@@ -557,7 +558,7 @@ class Elements:
                         yield far, place, (*factors, *more)
 
     def backward(self, node: Node, index: int, note: str = "") -> Equation | None:
-        """The gradient of an element as the sum of what comes back from all who use it."""
+        """The gradient of an element as the sum of the contributions of all its consumers."""
         left = self._gradient(node, index)
         if left is None:
             return None
@@ -568,11 +569,11 @@ class Elements:
             upstream = self._gradient(user, out)
             assert upstream is not None
             if upstream.value == 0 and user.op.name == "log_softmax":
-                continue  # of another class than the one that is right: it leads nowhere
+                continue  # of another class than the target: no gradient comes back
             count += 1
             if count <= TERMS:
                 terms.append(_product(upstream, factors))
-            elif count > 4 * TERMS:  # nobody needs to know how many there are
+            elif count > 4 * TERMS:  # how many there are does not matter
                 break
         if not terms:
             return None
@@ -587,20 +588,20 @@ class Elements:
 def cut(shown: tuple[Expression, ...], count: int, total: float) -> Expression:
     """A sum of many terms: some of them, and one number for all others (``count`` 0: unknown)."""
     rest = total - math.fsum(value_of(one) for one in shown)
-    said = f"{count - len(shown)} more terms" if count else "all other terms"
-    others = Quantity(said, (), rest, "rest")
+    name = f"{count - len(shown)} more terms" if count else "all other terms"
+    others = Quantity(name, (), rest, "rest")
     return Call("add", (*shown, others))
 
 
 def _product(upstream: Quantity, factors: tuple[Expression, ...]) -> Expression:
-    """Upstream gradient times local derivative; ∂L/∂L = 1, with which all begins, goes unsaid."""
+    """Upstream gradient times local derivative; ∂L/∂L = 1 is omitted."""
     if upstream.symbol == "L" and factors:
         return Call("multiply", factors) if len(factors) > 1 else factors[0]
     return Call("multiply", (upstream, *factors)) if factors else upstream
 
 
-def _cuts_off(node: Node) -> bool:
-    """Whether it is a conversion of fractions to whole numbers."""
+def _truncates(node: Node) -> bool:
+    """Whether it is a conversion of floats to integers."""
     is_float = bool(node.inputs) and node.inputs[0].type.is_float
     return node.op.name == "cast" and is_float and not node.type.is_float
 

@@ -46,8 +46,8 @@ def explain(
 ) -> Explanation:
     """One training step with every number: forward pass, error, backward pass, update.
 
-    The step is traced and run as `chainrule.training.Step` does it, but nothing is changed: neither
-    the model nor the optimizer.
+    The step is traced and run as `chainrule.training.Step` does it, but neither the model nor the
+    optimizer is changed.
 
     Args:
         model_or_loss: a model, one that `chainrule.load` has read from a file, or a function of
@@ -58,28 +58,28 @@ def explain(
         loss: for a model the loss that it is trained with: a name from
             `chainrule.losses.LOSSES`, or a function of prediction and target.
         optimizer: an optimizer of the model's parameters, with the state that it has; or a name.
-            Without one it is plain gradient descent with a rate of 0.1.
+            Without one it is plain gradient descent with the learning rate 0.1.
         lr: the learning rate, if the optimizer is given by name.
-        weight: whose whole chain is told, such as ``"layers.0.weight[3,7]"``, or several.
+        weight: the weight whose chain is shown, such as ``"layers.0.weight[3,7]"``, or several.
         notation: "leibniz" for ∂L/∂z, "delta" for δ.
         train: explain the model as it is in training, with dropout and batch statistics.
         seed: of dropout and other randomness.
-        title: what it is called.
+        title: the title.
         story: sentences that introduce it.
-        labels: for inputs by name (``"x"``): what the elements on the last axis mean.
-        show_c: tell the C of each node, too, as the native backend writes it.
+        labels: for inputs by name (``"x"``): names of the features on the last axis.
+        show_c: show the C code of each node, too, as the native backend writes it.
 
     Raises:
         ConfigError: the model has no loss, or a weight, optimizer or notation is not known.
         DerivativeError: the function returns no single number.
-        DataError: the data do not fit the model, such as a class number out of range.
+        DataError: the data do not fit the model, such as a class index out of range.
 
     Example:
         >>> import chainrule as cr
         >>> line = cr.nn.Linear(2, 1, bias=False).to("float64")
         >>> line.load_state({"weight": [[0.5], [-0.2]]})
-        >>> told = cr.explain(line, [[1.0, 0.8]], [[0.6]], loss="mse", lr=0.05)
-        >>> told.nodes[2].value.data.round(10).tolist()
+        >>> explanation = cr.explain(line, [[1.0, 0.8]], [[0.6]], loss="mse", lr=0.05)
+        >>> explanation.nodes[2].value.data.round(10).tolist()
         [0.34]
     """
     if notation not in NOTATIONS:
@@ -113,15 +113,15 @@ def explain(
     shapes = {path: node.type.shape for path, node in step.parameters.items()}
     wanted = [weight] if isinstance(weight, str) else list(weight or [])
     weights = [parse_weight(one, shapes) for one in wanted] or _first_weight(step)
-    told = _losses(loss, is_model)
+    loss_name, loss_formula = _losses(loss, is_model)
     return build(
         step,
         Names(step, is_model),
         learner,
         model_or_loss if isinstance(model_or_loss, Module) else None,
         weights=weights,
-        loss_name=told[0],
-        loss_formula=told[1],
+        loss_name=loss_name,
+        loss_formula=loss_formula,
         title=title or _title(model_or_loss),
         notation=notation,
         story=story,
@@ -142,7 +142,9 @@ def _notes(optimizer: Any, lr: Any, learner: Optimizer) -> list[str]:
     if optimizer is not None or lr is not None:
         return []
     rate = learner.schedule.sequence(1)[0]
-    return [f"No optimizer was given: plain gradient descent with a rate of {rate:g} is shown."]
+    return [
+        f"No optimizer was given: plain gradient descent with a learning rate of {rate:g} is shown."
+    ]
 
 
 def _dtype(model: Any) -> Any:
@@ -171,9 +173,7 @@ def _of_model(
     if y is not None:
         inputs["y"] = as_arrays(y, dtype)
     elif _takes_target(error):
-        raise ConfigError(
-            "The loss needs a target.", hint="Give y: what the model should have said for x."
-        )
+        raise ConfigError("The loss needs a target.", hint="Give y: the targets for x.")
     number = optimizer.steps.item() if isinstance(optimizer, Optimizer) else 0
     draw = fold_in(key(seed), number) if train else None
 
@@ -207,7 +207,7 @@ def _of_function(
 
 
 def _targets(inputs: Mapping[str, Any]) -> list[str]:
-    """The second argument of a function, if there are two, is what it should have given."""
+    """The second argument of a function, if there are two, is the target."""
     return list(inputs)[1:2]
 
 
@@ -218,10 +218,10 @@ def _tensors(result: Any) -> list[Tensor]:
 def _loss_function(loss: Any, model: Module) -> Callable[..., Any]:
     if loss is None:
         raise ConfigError(
-            "A model alone has no error: which loss is it trained with?",
+            "A model has no loss of its own: which loss is it trained with?",
             where=type(model).__name__,
             expected=f"loss=…, one of {', '.join(LOSSES)}, or a function",
-            hint="mse suits numbers, cross_entropy classes.",
+            hint="mse suits regression, cross_entropy classification.",
         )
     if callable(loss):
         found: Callable[..., Any] = loss
@@ -233,7 +233,7 @@ def _loss_function(loss: Any, model: Module) -> Callable[..., Any]:
 
 
 def _takes_target(loss: Callable[..., Any]) -> bool:
-    """Whether a loss cannot do without a second argument."""
+    """Whether a loss needs a second argument."""
     try:
         found = inspect.signature(loss).parameters.values()
     except (TypeError, ValueError):
@@ -269,7 +269,7 @@ def _optimizer(
         raise ConfigError(
             "There is nothing to learn.",
             expected="a model or function with parameters",
-            hint="Make weights with cr.parameter(...).",
+            hint="Create weights with cr.parameter(...).",
         )
     if optimizer is None:
         return SGD(learned, lr=_RATE if lr is None else lr)
@@ -279,7 +279,7 @@ def _optimizer(
 
 
 def _first_weight(step: Step) -> list[str]:
-    """A weight to tell the chain of: the first one, or where nothing flows, the most moved."""
+    """The weight whose chain is shown: the first, or if its gradient is 0, the largest."""
     for node in step.order:
         for path, parameter in step.parameters.items():
             if parameter is not node or node not in step.gradients:

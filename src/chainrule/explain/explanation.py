@@ -1,4 +1,4 @@
-"""What an explanation says: the four steps of backpropagation as data.
+"""The four steps of backpropagation as data.
 
 Everything in here was computed by `chainrule.explain.build`; the renderers (text, Markdown, LaTeX,
 HTML) only lay it out. All of it is plain data: `Explanation.to_json`.
@@ -26,21 +26,21 @@ RENDERERS: dict[str, Callable[..., str]] = {}
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """An array as far as it is told: small ones whole, of large ones what is typical.
+    """A summary of an array, with all numbers if they are few.
 
     Attributes:
         shape: extents of the axes.
         dtype: name of the element type.
-        data: all numbers in row-major order; None if there are too many to tell.
+        data: all numbers in row-major order; None if there are too many.
         norm: √Σx².
-        rms: √(Σx²/n), the size of a typical element.
+        rms: √(Σx²/n), the root mean square.
         mean: of the elements.
         low: the smallest finite element.
         high: the largest finite element.
-        zeros: the share of elements that are exactly 0.
+        zeros: the fraction of elements that are exactly 0.
         bad: how many elements are NaN or infinite.
-        histogram: how many (sampled) elements lie between `low` and `high`, in bins of one width;
-            empty for single numbers.
+        histogram: how many (sampled) elements lie between `low` and `high`, in bins of equal width;
+            empty for scalars.
     """
 
     shape: tuple[int, ...]
@@ -67,12 +67,12 @@ class Quantity:
 
     Attributes:
         symbol: the name of the whole array, such as ``z1`` or ``hidden.weight``.
-        place: the element, counted from 0 on each axis; empty for single numbers.
+        place: the index of the element on each axis, from 0; empty for scalars.
         value: the number.
         of: what of it: ``value``, ``gradient``, ``new`` (after the update), ``state``,
             ``number`` (a constant: it has no name), or ``rest`` (the sum of terms that are not
             shown; the symbol says how many).
-        node: the number of the node, if it is one.
+        node: the id of the node, if it is one.
         index: the element in row-major order.
     """
 
@@ -108,7 +108,7 @@ class Equation:
     Attributes:
         left: what is computed.
         right: how, from which numbers.
-        note: what is to be said of it, for example which neuron it is.
+        note: a remark, for example which example it belongs to.
     """
 
     left: Quantity
@@ -121,7 +121,7 @@ class Equation:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one consumer of a node sends back to it: upstream gradient times local derivative.
+    """A term of a gradient, from one consumer of the node: upstream gradient · local derivative.
 
     Attributes:
         consumer: the node that uses this one; its gradient is the upstream gradient.
@@ -129,9 +129,9 @@ class Contribution:
         kind: what the local derivative is: ``elementwise`` (one number for each element, in
             `local`), ``linear`` (a matrix product or convolution with the other operand),
             ``structure`` (elements are only moved, repeated or summed) or ``general``.
-        rule: the local derivative in words of mathematics, such as ``a · (1 − a)``.
-        local: the local derivative of each element, if it is elementwise and told.
-        value: what flows on to this node.
+        rule: the local derivative as a formula, such as ``a · (1 − a)``.
+        local: the local derivative of each element, if it is elementwise and not too large.
+        value: the contribution.
     """
 
     consumer: int
@@ -147,28 +147,28 @@ class Node:
     """One operation of the network with its numbers.
 
     Attributes:
-        id: its number; inputs have smaller ones.
+        id: its number; the inputs of a node have smaller ones.
         op: name of the operation.
         role: ``input``, ``target``, ``parameter``, ``buffer``, ``constant``, ``hidden``,
             ``output`` (of the network), ``example_loss`` or ``loss``.
         symbol: its name in equations.
-        title: what the operation is called in plain words.
+        title: the name of the operation in plain words.
         attributes: of the operation, as JSON data.
         inputs: the numbers of its inputs.
         layer: the path of the layer that it belongs to; empty outside of layers.
         line: ``file:line`` of the user, or empty.
         formula: how it is computed, with the symbols of its inputs.
         value: its value.
-        gradient: ∂L by it; None if nothing flows back to it.
+        gradient: of the loss with respect to it; None if the loss does not depend on it.
         contributions: the terms whose sum the gradient is, one for each use.
         shown: whether it has equations of its own; other nodes (broadcasts, reshapes, the product
             in a sum of products) are written inside the equations of those that use them.
         forward: equations of some elements, all of them in small networks.
         backward: equations of the gradients of these elements.
-        step: the time step, if the node is a part of a loop over time.
-        view: what kind of picture it is, with what that needs: ``{"kind": "convolution", …}``,
+        step: the time step, if the node is part of a loop over time.
+        view: how it can be pictured, with what that needs: ``{"kind": "convolution", …}``,
             ``{"kind": "attention", …}``; or None.
-        c: the C of the node, if that was asked for.
+        c: the C code of the node, if requested.
     """
 
     id: int
@@ -201,12 +201,12 @@ class Layer:
         title: the class with sizes, such as ``Linear(2, 3)``.
         nodes: numbers of its nodes in the order of the forward pass.
         result: the last of them that is used outside of the layer.
-        parameters: how many numbers it learns.
-        activation: size of a typical element of its result (root of the mean square).
-        gradient: the same of the gradient by its result; None if nothing flows back.
+        parameters: the number of learned elements.
+        activation: root mean square of its result.
+        gradient: the same of the gradient of its result; None if there is none.
         weight: the same of its parameters, if it has any.
-        weight_gradient: the same of the gradients by its parameters.
-        update: the same of the changes of its parameters.
+        weight_gradient: the same of the gradients of its parameters.
+        update: the same of the updates of its parameters.
     """
 
     path: str
@@ -230,10 +230,10 @@ class Error:
 
     Attributes:
         name: of the loss.
-        formula: in words of mathematics.
-        examples: the loss of each example, as far as they are told, as equations.
+        formula: its formula.
+        examples: the loss of each example as equations; of large batches of some.
         batch: from the losses of the examples to the loss of the batch.
-        node: the number of the node that is the loss.
+        node: the id of the node that is the loss.
         unit: what the loss is a sum of: ``example``, or ``term`` if that is not known.
     """
 
@@ -247,13 +247,13 @@ class Error:
 
 @dataclass(frozen=True)
 class Factor:
-    """One link of a chain: the derivative of one element by the one before it.
+    """One link of a chain: the derivative of one element with respect to the one before it.
 
     Attributes:
         upper: what is differentiated.
-        lower: by what.
+        lower: with respect to what.
         value: the derivative.
-        expression: how it is computed, if that can be said.
+        expression: how it is computed, if there is a formula.
     """
 
     upper: Quantity
@@ -264,7 +264,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Path:
-    """One way from the weight to the loss; its share of the gradient is the product."""
+    """One path from the weight to the loss; its contribution to the gradient is the product."""
 
     factors: tuple[Factor, ...]
     product: float
@@ -273,18 +273,18 @@ class Path:
 
 @dataclass(frozen=True)
 class Chain:
-    """The whole chain ∂L/∂w of one weight.
+    """The chain ∂L/∂w of one weight.
 
     Attributes:
         weight: the weight, with its value.
         gradient: ∂L/∂w as the training uses it.
-        paths: the ways from the weight to the loss with the largest shares, largest first.
-        count: how many ways there are (a float, for there may be very many).
-        rest: the sum of the shares of the ways that are not told.
-        examples: for each example its share of the gradient, if the loss is a sum over examples.
+        paths: the paths from the weight to the loss with the largest contributions, largest first.
+        count: how many paths there are (a float, for there may be very many).
+        rest: the sum of the contributions of all other paths.
+        examples: the contribution of each example, if the loss is a sum over examples.
         equations: ∂L/∂w as upstream gradients times local derivatives, link by link, along the
-            largest way from the loss back to the weight.
-        forward: the forward pass along that way.
+            largest path from the loss back to the weight.
+        forward: the forward pass along that path.
         new: the weight after the update.
     """
 
@@ -305,11 +305,11 @@ class ParameterUpdate:
 
     Attributes:
         path: of the parameter.
-        node: its number.
+        node: its id.
         gradient: what the optimizer was given: after clipping, before penalties.
         new: its new value.
         change: new − old.
-        before: what the optimizer remembered of it, by name (``m``, ``v``, …).
+        before: its optimizer state by name (``m``, ``v``, …).
         after: the same after the update.
         equations: the formula of the optimizer with the numbers of some elements, all of them in
             small networks; an element has one equation or several, in order.
@@ -331,16 +331,16 @@ class Update:
 
     Attributes:
         optimizer: its class, such as ``Adam``.
-        options: the options that shape the step, as JSON data.
+        options: the hyperparameters, as JSON data.
         formula: its formula, one line each, as documented.
         step: the number t of this update, from 1.
-        rate: the learning rate of this update (of the first group).
-        schedule: the class of the schedule of the rate; empty if the rate is constant.
-        gradient_norm: of all gradients together, before clipping.
+        rate: the learning rate of this update (of the first parameter group).
+        schedule: the class of the learning rate schedule; empty if the rate is constant.
+        gradient_norm: the norm of all gradients together, before clipping.
         clip_factor: what clipping by norm multiplied them by; 1 without.
         equations: numbers that all parameters share, such as bias corrections and clipping.
         parameters: each parameter.
-        predicted: the loss after the step as the gradient promises: L + Σ ∂L/∂w · Δw.
+        predicted: the loss after the step as the gradient predicts it: L + Σ ∂L/∂w · Δw.
         loss: the loss of the same examples after the step.
     """
 
@@ -364,21 +364,21 @@ class Explanation:
 
     Attributes:
         title: what is explained.
-        story: sentences that introduce it, for those who see such a thing for the first time.
+        story: sentences of introduction for beginners.
         notation: ``leibniz`` (∂L/∂z) or ``delta`` (δ).
         dtype: element type of the computation.
         loss: the loss before the step.
         layers: groups of nodes in forward order.
-        nodes: the forward pass, inputs first; `Node.id` is the place in this tuple.
+        nodes: the forward pass, inputs first; `Node.id` is the index in this tuple.
         error: the second step.
         update: the fourth step.
-        chains: the whole chains of some weights.
+        chains: the chains of some weights.
         flow: paths of the layers where the gradient vanishes or explodes, with a sentence each.
         rows: the examples as they stand in the data, if they come from a file.
-        labels: for inputs by symbol: names of the elements on the last axis, such as columns.
+        labels: for inputs by symbol: names of the features on the last axis, such as columns.
         graph: forward pass, backward pass and update as one graph in the JSON of
-            `chainrule.ir`, with names: see `collect.recomputable`; None if too large.
-        notes: sentences about what is not told, and why.
+            `chainrule.ir`, with names: see `page_graph.page_graph`; None if too large.
+        notes: sentences about what was omitted or assumed, and why.
         bad: sentences about the first NaN or infinity, forward and backward, if there is one.
     """
 
@@ -402,18 +402,18 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON data.
 
-        Numbers are in full precision. What JSON has no number for is the text ``NaN``,
+        Numbers are in full precision. What JSON has no number for is the string ``NaN``,
         ``Infinity`` or ``-Infinity``.
         """
         found: dict[str, Any] = _plain(self)
         return {"format": "chainrule.explanation", "version": 1, **found}
 
     def to_text(self, width: int = 80, digits: int = 6) -> str:
-        """The explanation as text of so many columns and significant digits, without colours."""
+        """The explanation as plain text, ``width`` columns wide."""
         return RENDERERS["text"](self, width=width, digits=digits)
 
     def to_markdown(self, digits: int = 6) -> str:
-        """The explanation as Markdown, with formulas that GitHub and notebooks set."""
+        """The explanation as Markdown, with formulas that GitHub and notebooks render."""
         return RENDERERS["markdown"](self, digits=digits)
 
     def to_latex(self, digits: int = 6) -> str:
@@ -459,7 +459,7 @@ def _special(value: float) -> str:
 
 
 def numbers(array: Array) -> list[Any]:
-    """The elements in row-major order: as few digits as give the same numbers back."""
+    """The elements in row-major order, with the fewest digits that give the same numbers back."""
     flat = array.ravel()
     if flat.dtype == np.float32:
         flat = flat.astype("U24").astype(np.float64)

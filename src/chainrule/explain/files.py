@@ -1,4 +1,4 @@
-"""Examples from files, explained with a model that was trained on such, whatever their kind."""
+"""Examples from files, explained with a model that was trained on such data, of any task."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def explain_rows(
 
     Args:
         model: a model file, or a run folder.
-        source: data as those of the training, with what is to be predicted.
+        source: data as those of the training, with the target.
         rows: which examples, counted from 0: rows of a table, files in the order of their names,
             windows of a series or of a text.
-        optimizer: a name; without one the optimizer of the training, with the memory that is in
+        optimizer: a name; without one the optimizer of the training, with the state that is in
             the run folder.
         lr: the learning rate; without one the highest of the training.
-        say: takes notes, such as categories that were never seen.
+        say: takes notes, such as unknown categories.
         options: of `explain`: ``weight``, ``notation``, ``train``, ``seed``, ``show_c``.
 
     Raises:
@@ -55,7 +55,7 @@ def explain_rows(
     examples = predictor.examples(source, rows, say=say)
     network = examples.network or StoredNetwork(predictor.saved, before_output=True)
     learner, notes = _optimizer(predictor, examples, network, optimizer, lr, path.parent)
-    told = explain(
+    explanation = explain(
         network,
         examples.inputs,
         examples.target,
@@ -68,14 +68,16 @@ def explain_rows(
     )
     if examples.network is None or not options.get("train"):
         notes.append("Dropout is off, as in predictions.")
-    return dataclasses.replace(told, rows=tuple(examples.raw), notes=(*told.notes, *notes))
+    return dataclasses.replace(
+        explanation, rows=tuple(examples.raw), notes=(*explanation.notes, *notes)
+    )
 
 
 def _optimizer(
     predictor: Any, examples: Examples, network: Any, name: str | None, lr: float | None,
     folder: Path,
 ) -> tuple[Optimizer, list[str]]:  # fmt: skip
-    """The optimizer of the training, and what is to be said of it."""
+    """The optimizer of the training, and notes about it."""
     rate = highest_rate(predictor.record) if lr is None else lr
     if examples.optimizer is None:
         kind = kind_of(predictor.saved.schema, str(folder))
@@ -92,9 +94,9 @@ def _optimizer(
         if one.init and one.name not in ("model", "lr")
     }
     optimizer = type(like)(like.model, lr=rate, **given)
-    said = "The optimizer is that of the training; its rate is the highest of the training"
+    said = "The optimizer is that of the training, with the highest learning rate of the training"
     if lr is not None:
-        said = "The optimizer is that of the training, with another rate"
+        said = "The optimizer is that of the training, with another learning rate"
     if not remember(optimizer, folder / TRAINING):
-        return optimizer, [f"{said}, its memory is empty: the file does not hold it."]
-    return optimizer, [f"{said}, its memory is that of the end of the training."]
+        return optimizer, [f"{said}, its state is empty: the run folder has not kept it."]
+    return optimizer, [f"{said}, its state is that of the end of the training."]

@@ -1,7 +1,7 @@
 # ruff: noqa: D102 - methods are described at the base
-"""Numbers, names and expressions as characters: in plain text, and in LaTeX.
+"""Numbers, names and expressions as text: plain, and LaTeX.
 
-Both write the same expression with the same digits, so that all formats say the same numbers.
+Both write the same expression with the same digits, so that all formats show the same numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Writer:
     """Writes expressions as plain text.
 
     Args:
-        notation: ``leibniz`` or ``delta``: how gradients are called.
+        notation: ``leibniz`` or ``delta``: how gradients are written.
         digits: significant digits of numbers.
     """
 
@@ -54,7 +54,7 @@ class Writer:
     # ---- numbers and names -----------------------------------------------------------------------
 
     def number(self, value: float) -> str:
-        """A number with so many significant digits, and none that say nothing."""
+        """A number with so many significant digits, without trailing zeros."""
         if math.isnan(value):
             return "NaN"
         if math.isinf(value):
@@ -76,7 +76,7 @@ class Writer:
         return f"{quantity.symbol}{prime}{place}"
 
     def gradient(self, name: str) -> str:
-        """The gradient by what has this name."""
+        """The gradient of what has this name."""
         return f"∂L/∂{name}" if self.notation == "leibniz" else f"δ({name})"
 
     def gradient_name(self, quantity: Quantity) -> str:
@@ -87,16 +87,16 @@ class Writer:
         """One link of a chain."""
         return f"∂{upper}/∂{lower}"
 
-    def way(self, number: int) -> str:
-        """What one of several ways is called."""
-        return f"way {number}"
+    def path(self, number: int) -> str:
+        """What one of several paths is called."""
+        return f"path {number}"
 
     def product(self, values: list[float]) -> str:
         """The product of numbers."""
         return self.numbers(_call("multiply", values))
 
     def total(self, values: list[float], rest: float, others: str) -> str:
-        """The sum of numbers, and of others that are not told one by one."""
+        """The sum of numbers, and of others that are not shown one by one."""
         terms = [Quantity("", (), value, "number") for value in values]
         if others:
             terms.append(Quantity(others, (), rest, "rest"))
@@ -261,8 +261,8 @@ class LatexWriter(Writer):
     def partial(self, upper: str, lower: str) -> str:
         return rf"\frac{{\partial {upper}}}{{\partial {lower}}}"
 
-    def way(self, number: int) -> str:
-        return rf"\text{{way {number}}}"
+    def path(self, number: int) -> str:
+        return rf"\text{{path {number}}}"
 
     def _rest(self, text: str, quantity: Quantity) -> str:
         return rf"\underbrace{{{text}}}_{{\text{{{quantity.symbol}}}}}"

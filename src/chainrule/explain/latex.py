@@ -43,16 +43,16 @@ _CHARACTERS = {
 }  # fmt: skip
 
 
-def to_latex(told: Explanation, digits: int = DIGITS) -> str:
+def to_latex(explanation: Explanation, digits: int = DIGITS) -> str:
     """The explanation as a document for pdfLaTeX with the usual packages.
 
     Args:
-        told: what to tell.
+        explanation: what to write.
         digits: significant digits.
     """
-    writer = LatexWriter(told.notation, digits)
+    writer = LatexWriter(explanation.notation, digits)
     lines = [_HEAD]
-    for part in parts(told, writer):
+    for part in parts(explanation, writer):
         lines += _set(part)
     return "\n".join(lines) + "\n" + _FOOT
 
@@ -73,7 +73,7 @@ def _set(part: Part) -> Iterator[str]:
         yield _table(part.header, part.rows)
     else:
         rows = tuple((name, f"{size:.3g}") for name, size in part.rows)
-        yield _table((part.title, "typical size"), rows)
+        yield _table((part.title, "RMS"), rows)
 
 
 #: A side of more characters than this is broken before a plus or a dot.

@@ -13,16 +13,16 @@ from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~])")
 
 
-def to_markdown(told: Explanation, digits: int = DIGITS) -> str:
+def to_markdown(explanation: Explanation, digits: int = DIGITS) -> str:
     """The explanation as Markdown, as GitHub, GitLab, Jupyter and Pandoc set it.
 
     Args:
-        told: what to tell.
+        explanation: what to write.
         digits: significant digits.
     """
-    writer = LatexWriter(told.notation, digits)
+    writer = LatexWriter(explanation.notation, digits)
     blocks: list[str] = []
-    for part in parts(told, writer):
+    for part in parts(explanation, writer):
         blocks += _set(part)
     return "\n\n".join(blocks) + "\n"
 
@@ -75,4 +75,4 @@ def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
 
 def _bars(part: Bars) -> str:
     rows = tuple((name, f"{size:.3g}") for name, size in part.rows)
-    return _table((part.title, "typical size"), rows)
+    return _table((part.title, "RMS"), rows)

@@ -1,4 +1,4 @@
-"""The C of single nodes, as the backend writes it."""
+"""The C code of single nodes, as the backend writes it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..engine.tensor import TRACE_BIT
 
 
 def c_of(node: Node, is_named: Callable[[Node], bool]) -> str:
-    """The C that computes a node from those that are told by themselves.
+    """The C code that computes a node from those with equations of their own.
 
     In the program of a whole step the same code may be fused with that of its neighbours.
 
     Args:
         node: of the forward pass.
-        is_named: whether a node is told by itself; others are computed inside.
+        is_named: whether a node has equations of its own; others are computed inside.
 
     Returns:
         The kernels, each headed by its formula; empty where NumPy runs the operation.
@@ -47,6 +47,6 @@ def c_of(node: Node, is_named: Callable[[Node], bool]) -> str:
 
 
 def _kernels(source: str) -> str:
-    """The functions of the program, without what all programs have in common."""
+    """The functions of the program, without the common part of all programs."""
     body = source.partition(TASK_C)[2]
     return body.partition("int32_t cr_step(")[0].strip()

@@ -1,4 +1,4 @@
-"""What the nodes are called, which are told by themselves, and which layer they belong to."""
+"""The names of the nodes, which of them have equations of their own, and their layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
 from .record import Step
 
-#: Operations that only move or repeat elements: they are never told by themselves.
+#: Operations that only move or repeat elements: they have no equations of their own.
 STRUCTURE = frozenset(
     {
         "broadcast_to",
@@ -28,7 +28,7 @@ STRUCTURE = frozenset(
         "transpose",
     }
 )
-#: Which operations are written inside of which, where nothing else uses their result.
+#: Which operations are written inside which, where nothing else uses their result.
 _INSIDE = {
     "matmul": {"add", "subtract"},
     "convolution": {"add", "subtract"},
@@ -51,16 +51,16 @@ TITLES = {
     "add": "sum",
     "convolution": "convolution",
     "divide": "quotient",
-    "log_softmax": "logarithm of the softmax",
+    "log_softmax": "log-softmax",
     "matmul": "weighted sums (matrix product)",
-    "max_pool": "largest of each window",
+    "max_pool": "max pooling",
     "multiply": "product",
-    "negative": "negative",
+    "negative": "negation",
     "sigmoid": "sigmoid",
     "softmax": "softmax",
     "subtract": "difference",
-    "sum": "sum of elements",
-    "sum_pool": "sum of each window",
+    "sum": "sum over elements",
+    "sum_pool": "sum pooling",
 }
 
 
@@ -69,12 +69,12 @@ class Names:
 
     Attributes:
         consumers: for each node those that use it, with the position, in order.
-        named: the nodes that are told by themselves.
-        symbol: what a node is called.
+        named: the nodes that have equations of their own.
+        symbol: the name of a node.
         role: see `chainrule.explain.explanation.Node`.
         layer: the path of its layer.
         examples: the node with the losses of the examples, if the loss is a sum of such.
-        unit: what each of them is called: a function may sum over something else.
+        unit: what each of these losses belongs to: ``example``, or ``term`` if that is not known.
     """
 
     def __init__(self, step: Step, is_model: bool) -> None:
@@ -110,7 +110,7 @@ class Names:
         return "example_loss" if node is self.examples else "hidden"
 
     def _losses_of_examples(self) -> Node | None:
-        """What the loss is a sum of, if it has a row for each example."""
+        """What the loss is a sum over, if it has a row for each example."""
         rows = {n.type.shape[0] for n in self._step.inputs.values() if n.type.shape}
         node = self._step.loss
         for _ in range(12):
@@ -164,10 +164,10 @@ class Names:
                     layer[node] = places.pop()
         return layer
 
-    # ---- what is told by itself ----------------------------------------------------------------
+    # ---- which nodes have equations of their own -----------------------------------------------
 
     def uses(self, node: Node) -> list[Node]:
-        """Who computes with it: broadcasts and the like are looked through."""
+        """The consumers of a node: broadcasts and the like are looked through."""
         found = []
         for user, _ in self.consumers[node]:
             found += self.uses(user) if user.op.name in STRUCTURE else [user]
@@ -186,7 +186,7 @@ class Names:
         uses = self.uses(node)
         if inside is None or not uses or len(set(uses)) > 1:
             return True
-        if len(uses) > 1:  # e · e: told once
+        if len(uses) > 1:  # e · e: written once
             return True
         user = uses[0]
         if user.op.name not in inside:
@@ -271,7 +271,7 @@ class Names:
         return None
 
     def _names_by_line(self) -> dict[Node, str]:
-        """What the user calls a result: ``h = cr.tanh(z)`` names the last node of its line."""
+        """The user's name of a result: ``h = cr.tanh(z)`` names the last node of its line."""
         last: dict[tuple[str, int], Node] = {}
         for node in self._step.order:
             if node.origin and node.origin.file and not node.origin.layer and node.inputs:
@@ -285,7 +285,7 @@ class Names:
 
 
 def _is_part(path: str, of: str) -> bool:
-    """Whether a layer lies inside of another one; all lie inside of the network itself."""
+    """Whether a layer is part of another one; all are parts of the network itself."""
     return path != "loss" and path.startswith(of + "." if of else "") and path != of
 
 

@@ -11,7 +11,7 @@ from .record import Step
 
 
 def bad_numbers(step: Step) -> tuple[str, ...]:
-    """Who made the first NaN or infinity: of the loss, and if that is fine, of the gradients."""
+    """The origin of the first NaN or infinity in the loss; if it is finite, in the gradients."""
     leaves = [*step.inputs.values(), *step.variables]
     inputs = [step.values[node] for node in leaves]
     if not np.isfinite(step.values[step.loss]).all():

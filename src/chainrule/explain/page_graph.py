@@ -1,4 +1,4 @@
-"""The step as one graph in JSON, for pages that compute it again when a slider moves."""
+"""The step as one graph in JSON, for pages that recompute it when a slider moves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..engine.passes.rewrite import with_inputs
 from .explanation import numbers
 from .record import Step
 
-#: Larger steps are not computed again in a page.
+#: Larger steps are not recomputed in a page.
 MAX_NODES = 3_000
 MAX_NUMBERS = 60_000
 

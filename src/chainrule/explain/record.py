@@ -2,7 +2,7 @@
 
 The graph is the one that a training step traces: the forward pass, the chain rule's own walk back
 through it, and the optimizer's update, before any pass has simplified it. Only loops over time are
-written out, and what is computed twice is computed once.
+unrolled, and common subexpressions are merged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..nn import Module
 from ..optim import Optimizer
 from .unroll import Unrolled
 
-#: Up to so many parameters every number of the update is kept.
+#: Up to this many parameters every number of the update is kept.
 _ALL_OF_UPDATE = 200_000
 
 
@@ -40,20 +40,20 @@ class Step:
 
     Attributes:
         loss: the node of the loss.
-        outputs: what the network gave, in the order in which it gave it.
+        outputs: the outputs of the network, in order.
         order: all nodes of the forward pass, inputs first.
         inputs: the nodes of the arguments by name.
-        target: the names of those that are no input of the network.
+        target: the names of the targets among them.
         variables: paths of the variables by node.
-        parameters: nodes of what is learned, by path.
+        parameters: nodes of the parameters, by path.
         gradients: for each node that the loss depends on through something learned, or for an
             input, the node of its gradient.
         flows: (consumer, position, contribution) for each input of a node on the way back.
         update: the nodes of the fourth step.
         values: the value of every node.
-        time: for nodes out of a loop over time their step.
-        twin: for such nodes the one of the loop's body, which all steps share.
-        kept_loops: loops that were too long to be written out.
+        time: for nodes of a loop over time their time step.
+        twin: for such nodes the one of the loop's body, which all time steps share.
+        kept_loops: loops that were too long to be unrolled.
     """
 
     loss: Node
@@ -79,8 +79,8 @@ class Updated:
     Attributes:
         given: by path the gradient that the optimizer got.
         new: by path the new value of the parameter.
-        own: by path what the optimizer calls the parameter.
-        before: what the optimizer remembers, by its own names: the node of the old value.
+        own: by path the name of the parameter in the optimizer.
+        before: the optimizer state by its own names: the node of the old value.
         after: the same for the new value.
         loss: the loss with the new parameters.
     """
@@ -103,11 +103,11 @@ def record(
     """Trace a step, run it, keep all values.
 
     Args:
-        function: takes the inputs by name; returns the loss, and what the network gave.
-        inputs: arrays by name, or trees of arrays.
+        function: takes the inputs by name; returns the loss and the outputs of the network.
+        inputs: arrays by name, or pytrees of arrays.
         target: which of the inputs are targets.
         names: paths of variables by their identity.
-        optimizer: makes the update; it is left as it is.
+        optimizer: computes the update; it is not changed.
 
     Raises:
         DerivativeError: the loss is not a single number.
@@ -160,7 +160,7 @@ def record(
 def _variables(
     read: Mapping[Node, Variable], learned: Mapping[str, Parameter], names: Mapping[int, str]
 ) -> tuple[dict[str, Node], dict[Node, str], dict[Node, Any]]:
-    """The nodes of what is learned, by path; of all variables the paths, and the values.
+    """The nodes of the parameters, by path; of all variables the paths, and the values.
 
     What the loss does not read gets a node, too: the optimizer may change it all the same.
     """
@@ -204,7 +204,7 @@ def _inside(name: str, prefix: str) -> bool:
 def _need_single_number(loss: Node) -> None:
     if loss.type.size != 1 or not loss.type.is_float:
         raise DerivativeError(
-            "What is explained is not a loss: a loss is a single number.",
+            "This function is not a loss: a loss is a single number.",
             expected="one floating-point number",
             found=str(loss.type),
             hint="Average it: loss.mean(). For a model, say which loss it is trained with: "
@@ -244,7 +244,7 @@ def _learned(optimizer: Optimizer, names: Mapping[int, str]) -> dict[str, Parame
         raise ConfigError(
             "There is nothing to learn.",
             expected="a model with parameters that are not frozen",
-            hint="Make weights with cr.parameter(...), or unfreeze them.",
+            hint="Create weights with cr.parameter(...), or unfreeze them.",
         )
     return {names.get(id(w), p): w for p, w in learned.items()}
 
@@ -252,7 +252,7 @@ def _learned(optimizer: Optimizer, names: Mapping[int, str]) -> dict[str, Parame
 def _backward(
     loss: Node, targets: list[Node]
 ) -> tuple[dict[Node, Node], list[tuple[Node, int, Node]]]:
-    """The third step, by the walk that every gradient of chainrule takes."""
+    """The third step, as every gradient of chainrule is computed."""
     gradients: dict[Node, Node] = {}
     flows: list[tuple[Node, int, Node]] = []
 
@@ -270,7 +270,7 @@ def _backward(
 
 
 def _update(step: Step, optimizer: Optimizer, learned: dict[str, Parameter]) -> None:
-    """The fourth step, traced by itself and put behind the others."""
+    """The fourth step, traced on its own and appended to the others."""
     own_paths = {id(w): path for path, w in optimizer.parameters().items()}
     step.update.own = {path: own_paths[id(w)] for path, w in learned.items()}
 
@@ -298,8 +298,8 @@ def _joined(
 ) -> dict[Node, Node]:
     """For each input of the traced update the node of the step that it gets.
 
-    Its inputs are the gradients, the loss if it is used, and the variables: parameters, and what
-    the optimizer remembers, which has no node in the step yet.
+    Its inputs are the gradients, the loss if it is used, and the variables: parameters, and the
+    optimizer state, which has no node in the step yet.
     """
     inputs = traced.graph.inputs
     first = len(inputs) - len(traced.variables)
@@ -325,7 +325,7 @@ def _joined(
 def evaluate(
     wanted: Iterable[Node], values: dict[Node, Any], keep: set[Node] | None = None
 ) -> None:
-    """Compute the nodes with NumPy, by the meaning of each operation.
+    """Compute the nodes with NumPy, as each operation is defined.
 
     Args:
         wanted: the nodes.
@@ -356,7 +356,7 @@ def evaluate(
 
 
 def _out_of_range(node: Node, operands: list[Any], found: str) -> ChainruleError:
-    """An index that is too large: usually the number of a class in the target."""
+    """An index that is out of range: usually a class index in the target."""
     indices = next((x for x in operands[1:] if x.dtype.kind in "iu"), None)
     axis = node.attributes.get("axis", 0)
     extent = node.inputs[0].type.shape[axis]
@@ -364,11 +364,11 @@ def _out_of_range(node: Node, operands: list[Any], found: str) -> ChainruleError
         wrong = indices[(indices < 0) | (indices >= extent)].ravel()
         found = ", ".join(str(i) for i in np.unique(wrong)[:5].tolist())
     return DataError(
-        "A whole number in the data is out of range: there is no such class or word.",
+        "An integer in the data is out of range: there is no such class or token.",
         where=str(node.origin) if node.origin and str(node.origin) else None,
         expected=f"from 0 to {extent - 1}",
         found=found,
-        hint="Classes are counted from 0; a network with k outputs knows 0 to k - 1.",
+        hint="Class indices start at 0; a network with k outputs knows 0 to k - 1.",
     )
 
 
@@ -381,11 +381,11 @@ def _loss_after(step: Step) -> float:
     return float(values[step.loss].item())
 
 
-# ---- what the user gave ----------------------------------------------------------------------
+# ---- the user's arguments ----------------------------------------------------------------------
 
 
 def variable_names(function: Any) -> dict[int, str]:
-    """Paths of the variables that a model has, or that a function finds around it."""
+    """Paths of the variables of a model, or of those in the closure of a function."""
     if isinstance(function, Module):
         return {id(v): path for path, v in function.variables().items()}
     names: dict[int, str] = {}

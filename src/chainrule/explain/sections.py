@@ -1,6 +1,6 @@
-"""The sections of an explanation, in the order in which every renderer tells them.
+"""The sections of an explanation, in the order in which every renderer writes them.
 
-What is told, and in which words, is decided here once; text, Markdown and LaTeX only set it.
+What is shown, and in which words, is decided here once; text, Markdown and LaTeX only format it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from .explanation import Chain, Equation, Explanation, Layer, Node, ParameterUpdate, Path, Values
 from .formatting import Writer
 
-#: Networks with more nodes are told by layer, with the equations of a few.
+#: Networks with more nodes are summarised by layer, with the equations along one path.
 _NODES = 40
 _PARAMETERS = 12
 #: So short a computation is shown as a row of names.
 _SHORT = 9
-#: A parameter's update is told in so many equations at most.
+#: A parameter's update is written with about so many equations at most.
 _UPDATES = 24
 
 
@@ -62,7 +62,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Bars:
-    """Numbers of very different sizes by name, as bars."""
+    """Numbers of very different magnitudes by name, as bars on a logarithmic scale."""
 
     title: str
     rows: tuple[tuple[str, float], ...]
@@ -70,54 +70,55 @@ class Bars:
 
 Part = Heading | Prose | Formula | Lines | Grid | Bars
 
-#: How a gradient gets through an operation, said once.
+#: How a gradient passes through an operation.
 _RULES = {
     "add": "A sum passes the gradient on unchanged, to each of its terms.",
-    "subtract": "A difference passes it on unchanged, with the other sign to what is subtracted.",
+    "subtract": "A difference passes it on unchanged, with the opposite sign to its second term.",
     "multiply": "A product passes it on to each factor, times the other factor.",
     "matmul": "A weighted sum passes it on to each input times its weight, and to each weight "
     "times its input.",
-    "convolution": "A convolution is a weighted sum at each place of its window: it passes the "
+    "convolution": "A convolution is a weighted sum at each position of its kernel: it passes the "
     "gradient on to each input times its weight, and to each weight times its input, summed over "
-    "all places.",
+    "all positions.",
     "divide": "A quotient passes it on divided by the denominator.",
-    "sigmoid": "The sigmoid a = σ(z) has the slope a · (1 - a).",
-    "tanh": "The hyperbolic tangent a = tanh(z) has the slope 1 - a².",
-    "relu": "max(0, z) has the slope 1 where z is above 0, and 0 elsewhere.",
-    "max_pool": "The largest of a window gets the gradient, the others get nothing.",
-    "exp": "The exponential is its own slope.",
-    "log": "The logarithm of x has the slope 1 / x.",
-    "softplus": "ln(1 + exp(z)) has the slope σ(z).",
-    "log_softmax": "The logarithm of the softmax, y, has the slope 1 - exp(y) by its own input, "
-    "and -exp(y) by each other one.",
-    "softmax": "The softmax y has the slope y · (1 - y) by its own input, and -y times the other's "
-    "y by each other one.",
-    "take": "Of a table only the rows that were looked up get a gradient.",
+    "sigmoid": "The sigmoid a = σ(z) has the derivative a · (1 - a).",
+    "tanh": "The hyperbolic tangent a = tanh(z) has the derivative 1 - a².",
+    "relu": "ReLU, max(0, z), has the derivative 1 where z is above 0, and 0 elsewhere.",
+    "max_pool": "Max pooling passes the gradient on to the largest element of each window; the "
+    "others get 0.",
+    "exp": "The exponential is its own derivative.",
+    "log": "The logarithm of x has the derivative 1 / x.",
+    "softplus": "Softplus, ln(1 + exp(z)), has the derivative σ(z).",
+    "log_softmax": "The logarithm of the softmax, y, has the derivative 1 - exp(y) with respect to "
+    "its own input, and -exp(y) with respect to each other input, with the y of that input.",
+    "softmax": "The softmax y has the derivative y · (1 - y) with respect to its own input, and "
+    "-y times the other's y with respect to each other input.",
+    "take": "Of a table only the rows that were gathered get a gradient.",
 }
 
 
-def parts(told: Explanation, writer: Writer) -> Iterator[Part]:
-    """All that is told, in order."""
-    yield from _opening(told, writer)
-    for sentence in told.bad:
+def parts(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+    """Everything that is shown, in order."""
+    yield from _opening(explanation, writer)
+    for sentence in explanation.bad:
         yield Prose(f"! {sentence}")
-    yield from _forward(told, writer)
-    yield from _error(told, writer)
-    yield from _backward(told, writer)
-    yield from _chains(told, writer)
-    yield from _update(told, writer)
-    yield from _flow(told, writer)
-    if told.notes:
+    yield from _forward(explanation, writer)
+    yield from _error(explanation, writer)
+    yield from _backward(explanation, writer)
+    yield from _chains(explanation, writer)
+    yield from _update(explanation, writer)
+    yield from _flow(explanation, writer)
+    if explanation.notes:
         yield Heading("Notes", 2)
-        for note in told.notes:
+        for note in explanation.notes:
             yield Prose(note)
 
 
-def _opening(told: Explanation, writer: Writer) -> Iterator[Part]:
-    yield Heading(told.title, 0)
-    for sentence in told.story:
+def _opening(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+    yield Heading(explanation.title, 0)
+    for sentence in explanation.story:
         yield Prose(sentence)
-    for row in told.rows:
+    for row in explanation.rows:
         yield Heading(row.name or f"Row {row.number} of the table", 2)
         yield Grid(
             ("column", "in the file", "becomes", "input"),
@@ -130,85 +131,82 @@ def _opening(told: Explanation, writer: Writer) -> Iterator[Part]:
             target = row.target
             yield Prose(f"The target {target['column']} is {target['text']}"
                         f"{_predicted(row.prediction)}.")  # fmt: skip
-    way = [node.symbol for node in told.nodes if node.shown and node.inputs]
-    inputs = [node.symbol for node in told.nodes if node.role == "input"]
-    if len(inputs) == 1 and 1 < len(way) <= _SHORT and told.error.unit == "example":
-        yield Lines((" → ".join([*inputs, *way]),))
-    if any(node.value.shape for node in told.nodes):
-        yield Prose(_places(told))
+    path = [node.symbol for node in explanation.nodes if node.shown and node.inputs]
+    inputs = [node.symbol for node in explanation.nodes if node.role == "input"]
+    if len(inputs) == 1 and 1 < len(path) <= _SHORT and explanation.error.unit == "example":
+        yield Lines((" → ".join([*inputs, *path]),))
+    if any(node.value.shape for node in explanation.nodes):
+        yield Prose(_indices(explanation))
 
 
-def _places(told: Explanation) -> str:
-    said = "Places are counted from 0."
-    if told.error.unit == "example":
-        said = (
-            "Places are counted from 0, and the first one is the example: z1[0,0] is example 0, "
-            "neuron 0."
-        )
-        return said + _weight_place(told)
-    return said
+def _indices(explanation: Explanation) -> str:
+    if explanation.error.unit != "example":
+        return "Indices start at 0."
+    first = "the first one is the example: z1[0,0] is example 0, neuron 0."
+    return f"Indices start at 0, and {first}{_weight_indices(explanation)}"
 
 
-def _weight_place(told: Explanation) -> str:
-    for node in told.nodes:
+def _weight_indices(explanation: Explanation) -> str:
+    for node in explanation.nodes:
         if node.role == "parameter" and len(node.value.shape) == 2:
             i, j = (extent - 1 for extent in node.value.shape)
-            return f" The weight {node.symbol}[{i},{j}] leads from input {i} to neuron {j}."
+            return f" The weight {node.symbol}[{i},{j}] connects input {i} to neuron {j}."
     return ""
 
 
-def _depending(told: Explanation) -> set[int]:
+def _depending(explanation: Explanation) -> set[int]:
     """Numbers of the nodes that depend on something that is learned."""
     found: set[int] = set()
-    for node in told.nodes:
+    for node in explanation.nodes:
         if node.role == "parameter" or found.intersection(node.inputs):
             found.add(node.id)
     return found
 
 
 def _predicted(prediction: str) -> str:
-    return f"; the model says {prediction}" if prediction else ""
+    return f"; the model predicts {prediction}" if prediction else ""
 
 
 # ---- forward -------------------------------------------------------------------------------------
 
 
-def _forward(told: Explanation, writer: Writer) -> Iterator[Part]:
+def _forward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     yield Heading("Step 1: forward")
     yield Prose("The inputs go through the network, operation by operation, up to the output.")
-    if _is_large(told):
-        yield _layer_grid(told, writer)
-        if told.rows:
-            yield from _preprocessing(told, writer)
-        yield Prose("Of so large a network the arithmetic of one way through it is told.")
-        for chain in told.chains[:1]:
+    if _is_large(explanation):
+        yield _layer_grid(explanation, writer)
+        if explanation.rows:
+            yield from _preprocessing(explanation, writer)
+        yield Prose("The network is large: the arithmetic of one path through it is shown.")
+        for chain in explanation.chains[:1]:
             for equation in chain.forward:
                 yield formula(equation, writer)
         return
-    for layer in told.layers:
+    for layer in explanation.layers:
         if layer.path == "loss":
             continue
-        body = list(_layer(told, layer, writer))
+        body = list(_layer(explanation, layer, writer))
         if body:
             yield Heading(_layer_title(layer), 2)
             yield from body
 
 
-def _preprocessing(told: Explanation, writer: Writer) -> Iterator[Part]:
+def _preprocessing(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     """What happens to the cells of a row before the network."""
-    learning = _depending(told)
-    for layer in told.layers:
+    learning = _depending(explanation)
+    for layer in explanation.layers:
         if layer.path != "loss" and not learning.intersection(layer.nodes):
             yield Heading(_layer_title(layer), 2)
-            yield from _layer(told, layer, writer)
+            yield from _layer(explanation, layer, writer)
 
 
-def _is_large(told: Explanation) -> bool:
-    """Whether there is too much to be told node by node: what preprocesses does not count."""
-    if len(told.update.parameters) > _PARAMETERS:
+def _is_large(explanation: Explanation) -> bool:
+    """Whether there is too much to show node by node; preprocessing does not count."""
+    if len(explanation.update.parameters) > _PARAMETERS:
         return True
-    learning = _depending(told)
-    return sum(told.nodes[i].shown and bool(told.nodes[i].inputs) for i in learning) > _NODES
+    learning = _depending(explanation)
+    nodes = [explanation.nodes[number] for number in learning]
+    return sum(node.shown and bool(node.inputs) for node in nodes) > _NODES
 
 
 def _layer_title(layer: Layer) -> str:
@@ -217,13 +215,13 @@ def _layer_title(layer: Layer) -> str:
     return f"{layer.path}: {layer.title}" if layer.title else layer.path
 
 
-def _layer(told: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
+def _layer(explanation: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
     for number in layer.nodes:
-        node = told.nodes[number]
+        node = explanation.nodes[number]
         if not node.shown or node.role in ("constant", "target", "example_loss", "loss"):
             continue
         if not node.inputs:
-            yield from _leaf(told, node, writer)
+            yield from _leaf(explanation, node, writer)
             continue
         if not (node.forward and node.value.size <= len(node.forward)):
             yield Prose(_what(node, writer))
@@ -233,112 +231,112 @@ def _layer(told: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
             yield Lines(tuple(node.c.splitlines()), is_code=True)
 
 
-def _leaf(told: Explanation, node: Node, writer: Writer) -> Iterator[Part]:
+def _leaf(explanation: Explanation, node: Node, writer: Writer) -> Iterator[Part]:
     values = node.value
     if node.role == "input" and values.data is not None and values.size <= 24:
-        names = told.labels.get(node.symbol, ())
+        names = explanation.labels.get(node.symbol, ())
         rows = values.data.reshape(-1, values.shape[-1] if values.shape else 1)
         for number, row in enumerate(rows.tolist()):
-            said = ", ".join(
+            listed = ", ".join(
                 f"{names[i]} {writer.plain.number(x)}" if i < len(names) else writer.plain.number(x)
                 for i, x in enumerate(row)
             )
             place = f"[{number}]" if len(rows) > 1 or len(values.shape) > 1 else ""
-            yield Prose(f"{node.symbol}{place}: {said}")
+            yield Prose(f"{node.symbol}{place}: {listed}")
     elif node.role == "input":
         yield Prose(f"{node.symbol}: {_summary(values, writer)}")
 
 
 def _what(node: Node, writer: Writer) -> str:
-    """What a node is, for those that are not told element by element."""
-    told = f"; {len(node.forward)} of them:" if 0 < len(node.forward) < node.value.size else ""
+    """What a node is, for those that are not shown element by element."""
+    some = f"; {len(node.forward)} of them:" if 0 < len(node.forward) < node.value.size else ""
     return (f"{node.symbol} = {node.formula}: {node.title}, "
-            f"{_summary(node.value, writer)}{told}")  # fmt: skip
+            f"{_summary(node.value, writer)}{some}")  # fmt: skip
 
 
 def _summary(values: Values, writer: Writer) -> str:
     if values.size == 1:
         return f"value {writer.plain.number(values.mean)}"
-    extents = " by ".join(map(str, values.shape))
+    extents = " × ".join(map(str, values.shape))
     bad = f", {values.bad} of them not finite" if values.bad else ""
     return (f"{extents} numbers from {_short(values.low)} to {_short(values.high)}, "
-            f"typical size {_short(values.rms)}{bad}")  # fmt: skip
+            f"RMS {_short(values.rms)}{bad}")  # fmt: skip
 
 
 def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _layer_grid(told: Explanation, writer: Writer) -> Grid:
+def _layer_grid(explanation: Explanation, writer: Writer) -> Grid:
     rows = []
-    for layer in told.layers:
-        result = told.nodes[layer.result]
+    for layer in explanation.layers:
+        result = explanation.nodes[layer.result]
         rows.append((layer.path or "(input)", layer.title, " × ".join(map(str, result.value.shape)),
                      f"{layer.parameters:,}", _short(layer.activation)))  # fmt: skip
-    return Grid(("layer", "what", "result", "parameters", "typical size"), tuple(rows))
+    return Grid(("layer", "type", "output", "parameters", "RMS"), tuple(rows))
 
 
 # ---- the error -----------------------------------------------------------------------------------
 
 
-def _error(told: Explanation, writer: Writer) -> Iterator[Part]:
+def _error(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     yield Heading("Step 2: error")
-    of = f" ({told.error.name})" if told.error.name not in ("L", "") else ""
-    meaning = f": {told.error.formula.rstrip('.')}" if told.error.formula else ""
-    yield Prose(f"The loss L{of} says by how much the output misses the target{meaning}.")
-    covered = {id(equation) for equation in told.error.examples}
-    for layer in told.layers:
+    of = f" ({explanation.error.name})" if explanation.error.name not in ("L", "") else ""
+    meaning = f": {explanation.error.formula.rstrip('.')}" if explanation.error.formula else ""
+    yield Prose(f"The loss L{of} measures how far the output is from the target{meaning}.")
+    covered = {id(equation) for equation in explanation.error.examples}
+    for layer in explanation.layers:
         for number in layer.nodes if layer.path == "loss" else ():
-            node = told.nodes[number]
+            node = explanation.nodes[number]
             if node.role == "target" and node.value.data is not None and node.value.size <= 24:
                 listed = ", ".join(writer.plain.number(x) for x in node.value.data.tolist())
                 yield Prose(f"{node.symbol}, the target: {listed}")
             elif node.shown and node.role == "hidden":
                 for equation in node.forward:
                     yield formula(equation, writer)
-    for equation in told.error.examples:
+    for equation in explanation.error.examples:
         yield formula(equation, writer)
-    for equation in told.error.batch:
+    for equation in explanation.error.batch:
         if id(equation) not in covered:
             yield formula(equation, writer)
-    if not told.error.batch:
-        yield Formula(("L", writer.number(told.loss)))
+    if not explanation.error.batch:
+        yield Formula(("L", writer.number(explanation.loss)))
 
 
 # ---- backward ------------------------------------------------------------------------------------
 
 
-def _backward(told: Explanation, writer: Writer) -> Iterator[Part]:
+def _backward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     yield Heading("Step 3: backward")
     name = writer.plain.gradient("z")
     yield Prose(
-        "How fast does the loss change when a number in the network changes? That is a derivative, "
-        f"called the gradient by that number; by z it is written {name}. We go from the loss back. "
-        "The chain rule, (f(g(x)))′ = f′(g(x)) · g′(x), says how: the gradient that is known "
-        "already, times the slope of the operation in between, is the gradient one step further "
-        "back. Where paths meet, add."
+        "How does the loss change when a number in the network changes? That is the derivative of "
+        f"the loss with respect to this number, its gradient; for a number z it is written {name}. "
+        "We go back from the loss. The chain rule, (f(g(x)))′ = f′(g(x)) · g′(x), says how: the "
+        "gradient that is known already, times the derivative of the operation in between, is the "
+        "gradient one step further back. Where paths meet, gradients add."
     )
-    learning = _depending(told)
-    used = {node.op for node in told.nodes if node.id in learning}
+    learning = _depending(explanation)
+    used = {node.op for node in explanation.nodes if node.id in learning}
     for op, rule in _RULES.items():
         if op in used:
             yield Prose(f"• {rule}")
-    squares = (n for n in told.nodes if n.op == "multiply" and len(set(n.inputs)) == 1)
+    squares = (n for n in explanation.nodes if n.op == "multiply" and len(set(n.inputs)) == 1)
     if any(node.id in learning for node in squares):
-        yield Prose("• The square e² has the slope 2 · e.")
-    if _is_large(told):
-        for chain in told.chains[:1]:
+        yield Prose("• The square e² has the derivative 2 · e.")
+    if _is_large(explanation):
+        for chain in explanation.chains[:1]:
             for equation in chain.equations:
                 yield formula(equation, writer)
         return
-    for node in reversed(told.nodes):
+    for node in reversed(explanation.nodes):
         if not node.backward or node.role == "parameter" or node.id not in learning:
             continue
         if node.value.size > len(node.backward):
             yield Prose(_some(node, writer))
         for equation in node.backward:
             yield formula(equation, writer)
-    learned = [node for node in told.nodes if node.role == "parameter" and node.backward]
+    learned = [node for node in explanation.nodes if node.role == "parameter" and node.backward]
     if learned:
         yield Heading("The gradients of the weights", 2)
     for node in reversed(learned):
@@ -358,25 +356,24 @@ def _some(node: Node, writer: Writer) -> str:
 # ---- one weight ----------------------------------------------------------------------------------
 
 
-def _chains(told: Explanation, writer: Writer) -> Iterator[Part]:
-    for chain in told.chains:
-        yield from _chain(chain, writer, told.error.unit)
+def _chains(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+    for chain in explanation.chains:
+        yield from _chain(chain, writer, explanation.error.unit)
 
 
 def _chain(chain: Chain, writer: Writer, unit: str) -> Iterator[Part]:
     name = writer.plain.name(chain.weight)
-    yield Heading(f"The whole chain of one weight: {name}", 2)
+    yield Heading(f"The chain of one weight: {name}", 2)
     if not chain.paths:
-        yield Prose(f"Nothing flows back to {name}: its gradient is 0.")
+        yield Prose(f"No path leads from {name} to the loss: its gradient is 0.")
         return
-    ways = _ways(chain)
-    yield Prose(f"{ways} Along a way the slopes multiply, from the loss back to the weight"
-                + ("." if chain.count == 1 else "; the ways add up."))  # fmt: skip
+    yield Prose(f"{_paths(chain)} Along a path the derivatives multiply, from the loss back to the "
+                "weight" + ("." if chain.count == 1 else "; the products are added."))  # fmt: skip
     shown = chain.paths[:8]
     for number, path in enumerate(shown, 1):
         note = "" if path.example is None or chain.count == 1 else f"{unit} {path.example}"
-        left = writer.gradient_name(chain.gradient) if chain.count == 1 else writer.way(number)
-        sides = [left, *_slopes(path, writer), writer.number(path.product)]
+        left = writer.gradient_name(chain.gradient) if chain.count == 1 else writer.path(number)
+        sides = [left, *_derivatives(path, writer), writer.number(path.product)]
         yield Formula(tuple(dict.fromkeys(sides)), note)
     if chain.count > 1:
         rest = chain.rest + math.fsum(path.product for path in chain.paths[len(shown) :])
@@ -388,7 +385,7 @@ def _chain(chain: Chain, writer: Writer, unit: str) -> Iterator[Part]:
                 writer.total(products, rest, others),
                 writer.number(chain.gradient.value),
             ),
-            "the sum of all ways",
+            "sum over all paths",
         )
     if chain.examples and chain.count > 1:
         yield Formula(
@@ -397,12 +394,12 @@ def _chain(chain: Chain, writer: Writer, unit: str) -> Iterator[Part]:
                 writer.total(list(chain.examples), 0.0, ""),
                 writer.number(chain.gradient.value),
             ),
-            f"the same by {unit}s",
+            f"the same, by {unit}",
         )
 
 
-def _slopes(path: Path, writer: Writer) -> tuple[str, str]:
-    """The slopes along a way, from the loss back to the weight: as symbols, and as numbers."""
+def _derivatives(path: Path, writer: Writer) -> tuple[str, str]:
+    """The derivatives along a path, from the loss back to the weight: as symbols and as numbers."""
     factors = list(reversed(path.factors))
     symbols = writer.dot.join(
         writer.partial(writer.name(f.upper), writer.name(f.lower))
@@ -413,108 +410,115 @@ def _slopes(path: Path, writer: Writer) -> tuple[str, str]:
     return symbols, writer.product([f.value for f in factors])
 
 
-def _ways(chain: Chain) -> str:
+def _paths(chain: Chain) -> str:
     if chain.count == 1:
-        return "There is one way from this weight to the loss."
+        return "There is one path from this weight to the loss."
     if math.isinf(chain.count):
-        return "There are very many ways from this weight to the loss; these matter most."
-    return f"There are {chain.count:,.0f} ways from this weight to the loss."
+        return "There are very many paths from this weight to the loss; these contribute most."
+    return f"There are {chain.count:,.0f} paths from this weight to the loss."
 
 
-def _others(chain: Chain, told: int) -> str:
-    return "all other ways" if math.isinf(chain.count) else f"{chain.count - told:,.0f} other ways"
+def _others(chain: Chain, shown: int) -> str:
+    count = "all" if math.isinf(chain.count) else f"{chain.count - shown:,.0f}"
+    return f"{count} other paths"
 
 
 # ---- update --------------------------------------------------------------------------------------
 
 
-def _update(told: Explanation, writer: Writer) -> Iterator[Part]:
-    update = told.update
+def _update(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+    update = explanation.update
     yield Heading("Step 4: update")
     yield Prose(
-        f"Every weight takes a step against its gradient, for there the loss falls. "
-        f"{update.optimizer} is the rule, this is its step number {update.step}, and the learning "
+        "Every weight takes a step against its gradient, for in that direction the loss falls. "
+        f"The optimizer is {update.optimizer}, this is its step {update.step}, and the learning "
         f"rate is {writer.plain.number(update.rate)}"
         + (f" (schedule {update.schedule})" if update.schedule else "")
-        + ". In the formula w is a weight, g its gradient and lr the rate; a new number is marked "
-        "with a prime (′)."
+        + ". In the formula w is a weight, g its gradient and lr the learning rate; new values are "
+        "marked with a prime (′)."
     )
     if update.formula:
         yield Lines(update.formula)
     if update.clip_factor < 1:
         yield Prose(
-            f"All gradients together have the length {writer.plain.number(update.gradient_norm)}; "
+            f"The norm of all gradients together is {writer.plain.number(update.gradient_norm)}; "
             f"clipping multiplies them by {writer.plain.number(update.clip_factor)}."
         )
     for equation in update.equations:
         yield formula(equation, writer)
-    if _is_large(told):
-        yield _parameter_grid(told)
+    if _is_large(explanation):
+        yield _parameter_grid(explanation)
         for parameter in update.parameters:
-            picked = [q for q in parameter.equations if _is_told(q, told)]
-            for equation in picked:
+            chosen = [one for one in parameter.equations if _has_chain(one, explanation)]
+            for equation in chosen:
                 yield formula(equation, writer)
     else:
         for parameter in update.parameters:
-            yield from _parameter(parameter, told, writer)
+            yield from _parameter(parameter, explanation, writer)
     yield Heading("The loss after the step", 2)
-    yield Prose(_after(told, writer))
+    yield Prose(_after(explanation, writer))
 
 
-def _is_told(equation: Equation, told: Explanation) -> bool:
-    """Whether it is of a weight whose chain is told."""
-    left = equation.left
-    return any((c.weight.node, c.weight.index) == (left.node, left.index) for c in told.chains)
+def _has_chain(equation: Equation, explanation: Explanation) -> bool:
+    """Whether it is of a weight whose chain is shown."""
+    weights = {(chain.weight.node, chain.weight.index) for chain in explanation.chains}
+    return (equation.left.node, equation.left.index) in weights
 
 
-def _parameter_grid(told: Explanation) -> Grid:
+def _parameter_grid(explanation: Explanation) -> Grid:
     rows = tuple(
         (p.path, f"{p.new.size:,}", _short(p.gradient.rms), _short(p.change.rms), _short(p.new.rms))
-        for p in told.update.parameters
+        for p in explanation.update.parameters
     )
-    return Grid(("parameter", "numbers", "gradient", "change", "typical size"), rows)
+    return Grid(("parameter", "elements", "RMS of gradient", "of update", "of new value"), rows)
 
 
-def _parameter(parameter: ParameterUpdate, told: Explanation, writer: Writer) -> Iterator[Part]:
-    elements = {equation.left.place for equation in parameter.equations}
+def _parameter(
+    parameter: ParameterUpdate, explanation: Explanation, writer: Writer
+) -> Iterator[Part]:
+    """The equations of the first elements, and of those whose chain is shown."""
+    equations = parameter.equations
+    elements = list(dict.fromkeys(one.left.index for one in equations))
+    shown = set(elements[: max(_UPDATES * len(elements) // max(len(equations), 1), 1)])
+    shown |= {one.left.index for one in equations if _has_chain(one, explanation)}
     size = parameter.new.size
-    if size > len(elements):
-        some = f"; {len(elements)} of them:" if elements else "."
-        yield Prose(
-            f"{parameter.path}: {size:,} numbers change by {_short(parameter.change.rms)} "
-            f"in the mean (root of the mean square){some}"
-        )
-    for equation in parameter.equations[:_UPDATES]:
-        yield formula(equation, writer)
+    if size > len(shown):
+        some = f"; {len(shown)} of them:" if shown else "."
+        yield Prose(f"{parameter.path}: {size:,} elements, RMS of the update "
+                    f"{_short(parameter.change.rms)}{some}")  # fmt: skip
+    for equation in equations:
+        if equation.left.index in shown:
+            yield formula(equation, writer)
 
 
-def _after(told: Explanation, writer: Writer) -> str:
-    update = told.update
-    fallen = update.loss < told.loss
+def _after(explanation: Explanation, writer: Writer) -> str:
+    update = explanation.update
+    fallen = update.loss < explanation.loss
     verb = "fallen" if fallen else "risen"
-    before, after, promise = map(writer.plain.number, (told.loss, update.loss, update.predicted))
+    numbers = (explanation.loss, update.loss, update.predicted)
+    before, after, predicted = map(writer.plain.number, numbers)
     first = (
-        f"The loss has {verb} from {before} to {after}. The gradient had promised {promise}: it is "
-        "the slope at the old weights, and promises a straight line"
+        f"The loss has {verb} from {before} to {after}. The gradient predicted {predicted}: it "
+        "extends the tangent at the old weights"
     )
-    promised, real = told.loss - update.predicted, told.loss - update.loss
-    if promised > 0 and real < 0:
-        return f"{first}. The step was too long: a smaller rate keeps the promise."
-    if promised > 0 and abs(real - promised) <= 0.1 * promised:
-        return f"{first}. For a step of this length the line is a good guide."
+    expected, actual = explanation.loss - update.predicted, explanation.loss - update.loss
+    if expected > 0 and actual < 0:
+        return f"{first}. The step was too long for that: try a smaller learning rate."
+    if expected > 0 and abs(actual - expected) <= 0.1 * expected:
+        return f"{first}. For a step of this length the tangent is a good approximation."
     return f"{first}, but the loss is curved."
 
 
 # ---- flow ----------------------------------------------------------------------------------------
 
 
-def _flow(told: Explanation, writer: Writer) -> Iterator[Part]:
-    layers = [layer for layer in told.layers if layer.path != "loss" and layer.title != ""]
+def _flow(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+    layers = [layer for layer in explanation.layers if layer.path != "loss" and layer.title != ""]
     learned = [layer for layer in layers if layer.weight_gradient is not None]
-    if len(learned) < 2 and not told.flow:
+    if len(learned) < 2 and not explanation.flow:
         return
     yield Heading("Gradient flow", 2)
-    yield Prose("The size of a typical number (root of the mean square), layer by layer.")
+    yield Prose("The root mean square (RMS) of the numbers of each layer.")
     yield Bars(
         "activation",
         tuple((layer.path or "input", layer.activation) for layer in layers),
@@ -531,7 +535,7 @@ def _flow(told: Explanation, writer: Writer) -> Iterator[Part]:
         tuple((layer.path, layer.weight_gradient or 0.0) for layer in learned),
     )
     yield Bars("update of the weights", tuple((x.path, x.update or 0.0) for x in learned))
-    for path, sentence in told.flow:
+    for path, sentence in explanation.flow:
         yield Prose(f"! {path}: {sentence}")
 
 

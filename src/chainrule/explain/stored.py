@@ -17,19 +17,19 @@ from ..errors import DataError
 from ..nn import Module
 from ..serialization import SavedModel
 
-#: What layers call the numbers that they gather, or have from a formula, instead of learning.
+#: The names of arrays that layers accumulate, or have from a formula, instead of learning them.
 _GATHERED = re.compile(r"(^|\.)(running_\w+|num_batches\w*|mean|std|cosine|sine|mel)$")
 
 
 class StoredNetwork(Module):
-    """The forward pass of a model file; its arrays are parameters, as far as that can be known.
+    """The forward pass of a model file; its arrays are parameters, as far as can be known.
 
     A model file does not say which of its arrays were learned: taken are those of the element type
     that most numbers have, without the running statistics of normalisations.
 
     Args:
         saved: the model.
-        before_output: give what goes into the loss of a training, instead of what is predicted:
+        before_output: return what the loss of the training takes, instead of the prediction:
             logits instead of probabilities, and a target on the scale of the training.
     """
 
@@ -53,13 +53,13 @@ class StoredNetwork(Module):
         return {id(variable): path for path, variable in self.arrays.items()}
 
     def forward(self, *inputs: Any) -> Tensor:
-        """What the saved model gives, made of operations again."""
+        """The output of the saved model, built from operations again."""
         given = [as_tensor(leaf) for leaf in _leaves(inputs)]
         graph = self._saved.graph(given[0].shape[0])
         kinds = [node.type for node in graph.inputs]
         if [x.shape for x in given] != [kind.shape for kind in kinds]:
             raise DataError(
-                "The inputs are others than the model takes.",
+                "The inputs do not fit the model.",
                 expected=", ".join(map(str, kinds)),
                 found=", ".join(str(x.type) for x in given),
             )
@@ -88,7 +88,7 @@ class StoredNetwork(Module):
 
 
 def _before_output(graph: Graph) -> Node:
-    """What softmax makes probabilities of, or float64, in the end, numbers in the target's unit."""
+    """The logits before the softmax, or the value before the cast to the target's unit."""
     (output,) = graph.outputs
     if output.op is SOFTMAX:
         return output.inputs[0]

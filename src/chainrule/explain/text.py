@@ -13,26 +13,26 @@ from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
 _BAR = "▏▎▍▌▋▊▉█"
 
 
-def to_text(told: Explanation, width: int = 80, digits: int = DIGITS) -> str:
+def to_text(explanation: Explanation, width: int = 80, digits: int = DIGITS) -> str:
     """The explanation as text without colours.
 
     Args:
-        told: what to tell.
+        explanation: what to write.
         width: columns.
         digits: significant digits.
     """
-    writer = Writer(told.notation, digits)
+    writer = Writer(explanation.notation, digits)
     lines: list[str] = []
     before: Part | None = None
-    for part in parts(told, writer):
-        if before is not None and _apart(before, part):
+    for part in parts(explanation, writer):
+        if before is not None and _is_separated(before, part):
             lines.append("")
         lines += _set(part, width)
         before = part
     return "\n".join(lines) + "\n"
 
 
-def _apart(before: Part, part: Part) -> bool:
+def _is_separated(before: Part, part: Part) -> bool:
     """Whether a blank line belongs between two parts."""
     if isinstance(before, Formula) and isinstance(part, Formula):
         return len(before.sides) > 2 or len(part.sides) > 2
@@ -134,7 +134,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _bars(part: Bars, width: int) -> Iterator[str]:
-    """Bars on a logarithmic scale: a step of one column's tenth is a factor."""
+    """Bars on a logarithmic scale: equal lengths are equal ratios."""
     yield f"  {part.title}"
     sizes = [size for _, size in part.rows if size > 0 and math.isfinite(size)]
     if not sizes:
@@ -147,7 +147,7 @@ def _bars(part: Bars, width: int) -> Iterator[str]:
         label = _cut(name, names)
         bar = ""
         if size > 0 and math.isfinite(size):
-            share = (math.log10(size) - low) / (high - low)
-            eighths = max(round(share * room * 8), 1)
+            fraction = (math.log10(size) - low) / (high - low)
+            eighths = max(round(fraction * room * 8), 1)
             bar = "█" * (eighths // 8) + (_BAR[eighths % 8 - 1] if eighths % 8 else "")
         yield f"    {label.ljust(names)}  {size:8.2g}  {bar}".rstrip()

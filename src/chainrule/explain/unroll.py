@@ -1,4 +1,4 @@
-"""Loops over time and calls written out, so that every step has nodes of its own."""
+"""Loops over time and calls, unrolled, so that every time step has nodes of its own."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MAX_NODES = 20_000
 
 
 class Unrolled:
-    """A graph whose loops are written out.
+    """A graph whose loops are unrolled.
 
     Attributes:
         graph: the same function, without scans and calls unless they are too long.
-        step: for nodes that came out of a loop the number of their step.
-        twin: for nodes that came out of a loop the node of its body that they are a copy of.
-        kept: the loops that stayed one node.
+        step: for nodes of a loop their time step.
+        twin: for nodes of a loop the node of its body that they are a copy of.
+        kept: the loops that were not unrolled.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -44,8 +44,8 @@ class Unrolled:
                 continue
             if node.op in (SCAN, CALL) and self._fits(node):
                 sources = [new[source] for source in node.inputs]
-                write_out = self._scan if node.op is SCAN else self._call
-                parts[node] = write_out(node, sources, needed.get(node, set()), step)
+                unroll = self._scan if node.op is SCAN else self._call
+                parts[node] = unroll(node, sources, needed.get(node, set()), step)
                 continue
             if node.op in (SCAN, CALL):
                 self.kept.append(node)
@@ -59,7 +59,7 @@ class Unrolled:
         return new
 
     def _stays(self, node: Node, new: dict[Node, Node], step: int | None) -> bool:
-        """Whether a node needs no copy: it is a leaf, or outside of loops with its own inputs."""
+        """Whether a node needs no copy: it is a leaf, or outside loops with its own inputs."""
         if node.op in (CONSTANT, PLACEHOLDER):
             return True
         return step is None and all(new[source] is source for source in node.inputs)

@@ -31,7 +31,7 @@ def explain_update(
     step: Step, collector: Collector, optimizer: Optimizer, weights: Sequence[str]
 ) -> tuple[Update, dict[str, float]]:
     """The fourth step, and by path the norm of each parameter's change."""
-    names = _Names(step, collector)
+    names = _UpdateNames(step, collector)
     predicted = float(step.values[step.loss].item())
     parameters, changes = [], {}
     for path, node in step.parameters.items():
@@ -40,7 +40,7 @@ def explain_update(
         change = new - old
         predicted += float(np.vdot(gradient, change))
         changes[path] = float(np.linalg.norm(change))
-        picked = [place_of(w, path, node.type.shape) for w in weights]
+        chosen = [place_of(w, path, node.type.shape) for w in weights]
         parameters.append(
             ParameterUpdate(
                 path=path,
@@ -50,7 +50,7 @@ def explain_update(
                 change=collector.values(change, node),
                 before=_states(step, collector, path, step.update.before),
                 after=_states(step, collector, path, step.update.after),
-                equations=tuple(names.equations(path, optimizer, picked)),
+                equations=tuple(names.equations(path, optimizer, chosen)),
             )
         )
     norm = math.sqrt(
@@ -75,7 +75,7 @@ def explain_update(
 
 
 def _symbols(parameters: Sequence[ParameterUpdate]) -> set[str]:
-    """What occurs in the equations of the parameters."""
+    """The symbols in the equations of the parameters."""
     found: set[str] = set()
     pending: list[Expression] = [one.right for p in parameters for one in p.equations]
     while pending:
@@ -88,7 +88,7 @@ def _symbols(parameters: Sequence[ParameterUpdate]) -> set[str]:
 
 
 def _states(step: Step, collector: Collector, path: str, nodes: dict[str, Node]) -> dict[str, Any]:
-    """What the optimizer keeps beside one parameter, by its name in the formula."""
+    """The optimizer state of one parameter, by its names in the formula."""
     own = step.update.own[path]
     found = {}
     for name, node in nodes.items():
@@ -114,7 +114,7 @@ def _options(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _formula(optimizer: Optimizer) -> tuple[str, ...]:
-    """The lines of the formula in the documentation of the class and of those that it refines."""
+    """The lines of the formula in the docstrings of the class and of its bases."""
     if isinstance(optimizer, SGD):
         return _formula_of_sgd(optimizer)
     lines: list[str] = []
@@ -126,12 +126,12 @@ def _formula(optimizer: Optimizer) -> tuple[str, ...]:
 
 
 def _one_line(line: str) -> str:
-    """A line of a documentation without its columns and marks."""
+    """A line of a docstring without its columns and marks."""
     return re.sub(r"\s{2,}", "   ", line.strip()).replace("``", "")
 
 
 def _formula_of_sgd(optimizer: SGD) -> tuple[str, ...]:
-    """Only what is used of it: most people's SGD has no momentum."""
+    """Only the terms in use: most people's SGD has no momentum."""
     if not optimizer.momentum:
         return ("w ← w − lr · g",)
     new = (
@@ -140,8 +140,8 @@ def _formula_of_sgd(optimizer: SGD) -> tuple[str, ...]:
     return (new, "w ← w − lr · (g + momentum · v)" if optimizer.nesterov else "w ← w − lr · v")
 
 
-class _Names:
-    """What the nodes of the update are called in equations."""
+class _UpdateNames:
+    """The symbols of the nodes of the update in equations."""
 
     def __init__(self, step: Step, collector: Collector) -> None:
         self._step = step
@@ -169,7 +169,7 @@ class _Names:
                     self._named.setdefault(node, (own.partition(".")[2], "shared", None))
 
     def _name_shared(self) -> list[Node]:
-        """Numbers without axes that are broadcast to parameters: rates and corrections."""
+        """Scalars that are broadcast to parameters: learning rates and corrections."""
         update = self._step.update
         rate = update.after.get("rate.0")
         found: list[Node] = []
@@ -183,12 +183,12 @@ class _Names:
                 continue
             if source in set(self._step.gradients.values()) or source is self._step.loss:
                 continue
-            name = "rate" if source is rate else f"s{len(found) + 1}"
+            name = "lr" if source is rate else f"s{len(found) + 1}"
             self._named[source] = (name, "shared", None)
             if source is not rate:
                 found.append(source)
         if rate is not None:
-            self._named.setdefault(rate, ("rate", "shared", None))
+            self._named.setdefault(rate, ("lr", "shared", None))
         return found
 
     def _quantity(self, node: Node, index: int) -> Quantity | None:
@@ -201,7 +201,7 @@ class _Names:
         return Quantity(symbol, place, value, of, owner, index)
 
     def shared(self, used: set[str]) -> list[Equation]:
-        """How the numbers that all parameters share come about, as far as they are used."""
+        """How the numbers that all parameters share are computed, as far as they are used."""
         found = []
         for node in self._shared:
             if self._named[node][0] not in used:
@@ -212,13 +212,13 @@ class _Names:
         return found
 
     def equations(
-        self, path: str, optimizer: Optimizer, picked: list[int | None]
+        self, path: str, optimizer: Optimizer, chosen: list[int | None]
     ) -> list[Equation]:
         """The update of some elements of a parameter."""
         size = self._step.parameters[path].type.size
         count = size if size <= _ALL_ELEMENTS else _SOME_ELEMENTS
         budget = self._collector.budget
-        wanted = dict.fromkeys([i for i in picked if i is not None])
+        wanted = dict.fromkeys([i for i in chosen if i is not None])
         if budget.numbers > 0:
             wanted |= dict.fromkeys(range(min(count, size)))
         found = []
@@ -245,7 +245,7 @@ class _Names:
         return None if left is None or right is None else Equation(left, right)
 
     def _adam(self, path: str, optimizer: Optimizer, index: int) -> list[Equation]:
-        """The bias corrections as the paper writes them; the graph computes the same in one."""
+        """The bias corrections as the paper writes them; the graph has the same in one formula."""
         update, own = self._step.update, self._step.update.own[path]
         options = next(g.options for g in optimizer.groups if own in g.parameters)
         assert isinstance(options, Adam)
@@ -265,7 +265,7 @@ class _Names:
         old = self._quantity(self._step.parameters[path], index)
         new = self._quantity(update.new[path], index)
         rate_node = update.after[f"rate.{_group(optimizer, own)}"]
-        rate = Quantity("rate", (), float(self._step.values[rate_node]), "shared")
+        rate = Quantity("lr", (), float(self._step.values[rate_node]), "shared")
         assert old is not None
         assert new is not None
         kept: Expression = old

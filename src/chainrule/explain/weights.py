@@ -14,15 +14,15 @@ _NAME = re.compile(r"(?P<path>[^\[\]]+?)\s*(?:\[\s*(?P<place>-?\d+(?:\s*,\s*-?\d
 
 
 def parse_weight(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """The weight as it is written everywhere: path and place, counted from 0.
+    """The weight in its canonical form: path and indices, from 0.
 
     Args:
-        name: such as ``layers.0.weight[3,7]``; negative numbers count from the end, and without
-            a place the first element is meant.
+        name: such as ``layers.0.weight[3,7]``; negative indices count from the end, and without
+            indices the first element is meant.
         shapes: of the parameters by path.
 
     Raises:
-        ConfigError: there is no such parameter or element; near names are suggested.
+        ConfigError: there is no such parameter or element; similar names are suggested.
 
     Example:
         >>> parse_weight("w[-1, 0]", {"w": (2, 3)})
@@ -41,16 +41,16 @@ def parse_weight(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
         raise ConfigError(
             f"{path} has no such element.",
             where=f"weight {name!r}",
-            expected=f"a place from [{','.join('0' for _ in shape)}] to [{last}]" if shape
-            else "no place: it is a single number",
+            expected=f"an index from [{','.join('0' for _ in shape)}] to [{last}]" if shape
+            else "no index: it is a scalar",
             found=f"[{text}]",
-            hint=f"The shape of {path} is {shape}; counting starts at 0.",
+            hint=f"The shape of {path} is {shape}; indices start at 0.",
         )  # fmt: skip
     return write(path, tuple(k % n for k, n in zip(place, shape, strict=True)))
 
 
 def write(path: str, place: tuple[int, ...]) -> str:
-    """Path and place as one name."""
+    """Path and indices as one name."""
     return f"{path}[{','.join(map(str, place))}]" if place else path
 
 

@@ -202,7 +202,7 @@ const Chosen = (() => {
   }
 
   function chain(q, gradient) {
-    const told = explanation.chains.find((one) => one.weight.node === q.node && one.weight.index === q.index);
+    const given = explanation.chains.find((one) => one.weight.node === q.node && one.weight.index === q.index);
     const key = Chains.keyOf(q),
       own = Chains.toLoss(key);
     if (
@@ -222,7 +222,7 @@ const Chosen = (() => {
           })),
         })),
       );
-    if (told && !Live.isChanged()) return pathList(q, told.count, gradient, told.paths, told.rest);
+    if (given && !Live.isChanged()) return pathList(q, given.count, gradient, given.paths, given.rest);
     return said("The chain of this weight is not in the page; chainrule explain --weight writes it.");
   }
 

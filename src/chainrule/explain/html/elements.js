@@ -1,4 +1,4 @@
-/* How one element of a node follows from elements of shown nodes, as an equation. Python tells such
+/* How one element of a node follows from elements of shown nodes, as an equation. Python gives such
    equations for some elements of each node; the drawing and the chains of small networks need all. */
 const Elements = (() => {
   const MAX_TERMS = 64,
@@ -162,8 +162,8 @@ const Elements = (() => {
       one.left.of === "value" &&
       one.left.node !== null &&
       !Numbers.quantities(one.right).some((q) => q.of === "rest");
-    const told = [...data.nodes.flatMap((node) => node.forward), ...data.error.examples, ...data.error.batch];
-    for (const one of told) if (one.left.of === "value" && !found.has(key(one))) found.set(key(one), one);
+    const given = [...data.nodes.flatMap((node) => node.forward), ...data.error.examples, ...data.error.batch];
+    for (const one of given) if (one.left.of === "value" && !found.has(key(one))) found.set(key(one), one);
     let room = MAX_QUANTITIES;
     for (const node of data.nodes.filter((one) => one.shown && one.inputs.length)) {
       const size = Numbers.sizeOf(node.value.shape),

@@ -7,7 +7,7 @@ const Live = (() => {
   const RATE = "rate.0"; // of the first group of parameters, as the optimizer calls it
 
   /** The numbers of an array of the explanation; null if it was too large to be stored. */
-  const told = (array) => (array && array.data ? Float64Array.from(array.data, Numbers.parse) : null);
+  const numbersOf = (array) => (array && array.data ? Float64Array.from(array.data, Numbers.parse) : null);
 
   function setup(data) {
     explanation = data;
@@ -32,10 +32,10 @@ const Live = (() => {
     forced = new Map();
     store = { value: new Map(), gradient: new Map(), new: new Map() };
     for (const node of explanation.nodes) {
-      store.value.set(node.id, told(node.value));
-      store.gradient.set(node.id, told(node.gradient));
+      store.value.set(node.id, numbersOf(node.value));
+      store.gradient.set(node.id, numbersOf(node.gradient));
     }
-    for (const one of explanation.update.parameters) store.new.set(one.node, told(one.new));
+    for (const one of explanation.update.parameters) store.new.set(one.node, numbersOf(one.new));
     const { loss, predicted } = explanation.update;
     store.losses = {
       loss: Numbers.parse(explanation.loss),
@@ -122,7 +122,7 @@ const Live = (() => {
     const found = store[q.of] && store[q.of].get(q.node);
     if (found) return found[q.index];
     if (!changed || q.of === "number") return Numbers.parse(q.value ?? null);
-    if (q.symbol === "rate") return rate();
+    if (q.symbol === "lr") return rate();
     if (q.of === "state" || q.of === "shared") {
       const path = explanation.update.parameters.find((one) => one.node === q.node)?.path;
       const place = roles.before[path === undefined ? q.symbol : `${q.symbol}.${path}`];

@@ -43,7 +43,7 @@ def to_html(explanation: Explanation, digits: int = 6) -> str:
 
     Args:
         explanation: what `chainrule.explain` found.
-        digits: how many significant digits equations are written with; the page has them all.
+        digits: significant digits of the equations; the data in the page have all digits.
 
     Returns:
         A complete document, to be saved with the encoding UTF-8 or shown in a frame.
@@ -53,7 +53,7 @@ def to_html(explanation: Explanation, digits: int = 6) -> str:
 
 def page(data: dict[str, Any], digits: int = 6) -> str:
     """The page for an explanation that is JSON data already."""
-    data = {**data, "nodes": [_without_shares(node) for node in data["nodes"]]}
+    data = {**data, "nodes": [_without_contributions(node) for node in data["nodes"]]}
     data["digits"] = digits
     style, script = _asset("page.css"), _script()
     fields = {
@@ -85,13 +85,13 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _without_shares(node: dict[str, Any]) -> dict[str, Any]:
-    """A node whose contributions are told by size and histogram only, as the page shows them.
+def _without_contributions(node: dict[str, Any]) -> dict[str, Any]:
+    """A node whose contributions are summarised by RMS and histogram, as the page shows them.
 
-    Where there is but one contribution it is the gradient; to tell all of them in full would double
-    the page of a recurrent network.
+    A single contribution is the gradient itself; all of them in full would double the page of a
+    recurrent network.
     """
-    told = [
+    contributions = [
         {
             **one,
             "value": {**one["value"], "data": None},
@@ -99,7 +99,7 @@ def _without_shares(node: dict[str, Any]) -> dict[str, Any]:
         }
         for one in node["contributions"]
     ]
-    return {**node, "contributions": told}
+    return {**node, "contributions": contributions}
 
 
 def _embedded(data: dict[str, Any]) -> str:

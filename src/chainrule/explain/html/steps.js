@@ -145,14 +145,14 @@ const Steps = (() => {
   function error() {
     const late = ofTheError(),
       nodes = explanation.nodes.filter((node) => late.has(node.id) && !isLeaf(node));
-    const { error: told } = explanation,
+    const { error: loss } = explanation,
       before = nodes.filter(
         (node) => node.shown && !["loss", "example_loss"].includes(node.role) && node.forward.length,
       );
     return [
       {
         phase: "error",
-        title: told.name.replaceAll("_", " "),
+        title: loss.name.replaceAll("_", " "),
         nodes: ids(nodes),
         makes: "value",
         body: () => [
@@ -160,13 +160,13 @@ const Steps = (() => {
             class: "note",
             text: "The loss is small when the output is close to the target. Training makes it smaller.",
           }),
-          element("p", { class: "formula", text: told.formula }),
+          element("p", { class: "formula", text: loss.formula }),
           before.flatMap((node) => computed(node)),
-          Equations.all(told.examples, 4),
-          told.batch.length && told.examples.length
+          Equations.all(loss.examples, 4),
+          loss.batch.length && loss.examples.length
             ? element("p", { class: "note", text: "All examples together:" })
             : null,
-          Equations.all(told.batch, 4),
+          Equations.all(loss.batch, 4),
         ],
       },
     ];
@@ -236,30 +236,30 @@ const Steps = (() => {
   }
 
   function update() {
-    const { update: told } = explanation;
+    const { update: step } = explanation;
     const general = {
       phase: "update",
-      title: told.optimizer === "SGD" ? "Gradient descent (SGD)" : told.optimizer,
+      title: step.optimizer === "SGD" ? "Gradient descent (SGD)" : step.optimizer,
       nodes: [],
       makes: "new",
       body: () => [
         element("p", {
           text: "The gradient points in the direction in which the loss rises. So every weight is moved against its gradient; how far, the learning rate says.",
         }),
-        told.formula.map((text) => element("p", { class: "formula", text: text.replaceAll("`", "") })),
+        step.formula.map((text) => element("p", { class: "formula", text: text.replaceAll("`", "") })),
         element("p", {
           class: "note",
           text: "Here w is a weight, g its gradient, and lr the learning rate.",
         }),
         Equations.facts([
           ["learning rate", Numbers.format(Live.rate())],
-          told.schedule ? ["schedule", told.schedule] : null,
-          told.step > 1 ? ["step", String(told.step)] : null,
+          step.schedule ? ["schedule", step.schedule] : null,
+          step.step > 1 ? ["step", String(step.step)] : null,
         ]),
-        Equations.all(told.equations),
+        Equations.all(step.equations),
       ],
     };
-    const members = told.parameters.map((one) => ({ ...explanation.nodes[one.node], one }));
+    const members = step.parameters.map((one) => ({ ...explanation.nodes[one.node], one }));
     const one = (parameters, name) => ({
       phase: "update",
       nodes: ids(parameters),
