@@ -184,7 +184,7 @@ def test_weights_of_rows_and_of_numbers():
 # ---- targets -------------------------------------------------------------------------------------
 
 
-def test_class_numbers_outside_are_named():
+def test_class_indices_out_of_range_are_named():
     with pytest.raises(DataError) as caught:
         losses.cross_entropy(NUMBERS, np.array([0, 1, 3, 2]))
     assert caught.value.found == "3 at [2]"
@@ -193,8 +193,8 @@ def test_class_numbers_outside_are_named():
         losses.cross_entropy(NUMBERS, np.array([0, 1, -1, 2]))
 
 
-def test_class_numbers_are_whole_numbers():
-    with pytest.raises(TypeRuleError, match="whole numbers"):
+def test_class_indices_are_integers():
+    with pytest.raises(TypeRuleError, match="must be integers"):
         losses.cross_entropy(NUMBERS, CLASSES.astype(float))
 
 
@@ -204,7 +204,7 @@ def test_one_hot_integers_are_refused_with_a_hint():
     assert "floating-point" in str(caught.value)
 
 
-def test_one_hot_numbers_are_class_numbers():
+def test_one_hot_targets_are_class_indices():
     one_hot = np.eye(3)[CLASSES]
     for smoothing in (0.0, 0.2):
         a, b = (losses.cross_entropy(NUMBERS, t, label_smoothing=smoothing).item()
@@ -212,7 +212,7 @@ def test_one_hot_numbers_are_class_numbers():
         assert a == pytest.approx(b)
 
 
-def test_a_column_of_class_numbers():
+def test_a_column_of_class_indices():
     expected = losses.cross_entropy(NUMBERS, CLASSES).item()
     assert losses.cross_entropy(NUMBERS, CLASSES[:, None]).item() == expected
 

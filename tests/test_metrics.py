@@ -50,7 +50,7 @@ def labels(draw, classes=4):
 
 @st.composite
 def scores(draw, classes):
-    """Class numbers, and probabilities with many ties."""
+    """Class indices, and probabilities with many ties."""
     n = draw(st.integers(2, 15))
     target = np.array(draw(st.lists(st.integers(0, classes - 1), min_size=n, max_size=n)))
     raw = draw(st.lists(st.integers(0, 4), min_size=n * classes, max_size=n * classes))
@@ -263,8 +263,8 @@ def test_scores_that_are_not_numbers():
 
 
 @pytest.mark.parametrize("wrong", [[0, 2], [0.5, 1], ["a", "b"], [-1, 0]])
-def test_targets_must_be_class_numbers(wrong):
-    with pytest.raises(DataError, match="class numbers"):
+def test_targets_must_be_class_indices(wrong):
+    with pytest.raises(DataError, match="class indices"):
         metrics.roc_auc(wrong, [0.1, 0.2])
 
 
@@ -342,5 +342,5 @@ def test_tensors_are_taken():
 def test_unknown_average():
     with pytest.raises(ConfigError, match="average"):
         metrics.f1([0], [0], average="mean")
-    with pytest.raises(ConfigError, match="k is"):
+    with pytest.raises(ConfigError, match="k must"):
         metrics.top_k_accuracy([0], [[1.0, 0.0]], k=0)

@@ -170,7 +170,7 @@ def test_they_are_saved_and_loaded(tmp_path):
 @pytest.mark.parametrize("options", [{}, {"features": 3, "vocabulary": 5}])
 def test_it_must_be_said_what_a_sequence_is_made_of(options):
     for kind in (models.lstm, models.gru, models.transformer_classifier):
-        with pytest.raises(errors.ConfigError, match="made of"):
+        with pytest.raises(errors.ConfigError, match="of features or of tokens"):
             kind(4, **options)
 
 

@@ -16,8 +16,8 @@ KEY = cr.random.key(5)
 
 
 @pytest.mark.parametrize("sizes", [(0, 2), (2, -1), (2.5, 2), ("3", 2), (True, 2), (None, 2)])
-def test_sizes_are_whole_numbers(sizes):
-    with pytest.raises(ConfigError, match="whole number"):
+def test_sizes_are_positive_integers(sizes):
+    with pytest.raises(ConfigError, match="positive integer"):
         nn.Linear(*sizes)
 
 
@@ -55,8 +55,8 @@ def test_embedding_names_layer_and_place_of_a_wrong_number(numbers, found):
     assert (caught.value.expected, caught.value.found) == ("0 to 3", found)
 
 
-def test_embedding_takes_whole_numbers():
-    with pytest.raises(TypeRuleError, match="whole numbers"):
+def test_embedding_takes_integers():
+    with pytest.raises(TypeRuleError, match="integer indices"):
         nn.Embedding(4, 2)(cr.tensor([1.0]))
 
 

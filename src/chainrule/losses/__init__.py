@@ -1,4 +1,4 @@
-"""Losses: functions of prediction and target that give one number to make small.
+"""Losses: functions of prediction and target that give one number, to be minimised.
 
 Every loss takes two more options:
 

@@ -1,4 +1,4 @@
-"""Losses of classes, from logits: scores of any size, before softmax or sigmoid.
+"""Losses for classification, from logits: scores of any size, before softmax or sigmoid.
 
 All take ``sample_weights`` and ``reduction``: see `chainrule.losses`.
 """
@@ -42,7 +42,7 @@ def binary_cross_entropy(
     """-t·ln σ(z) - (1-t)·ln(1-σ(z)) of every logit z; never overflows.
 
     Args:
-        logits: scores of "yes", of any size.
+        logits: scores of the positive class, of any size.
         target: 0, 1 or probabilities between, of the same shape.
         pos_weight: what the first term is multiplied by: a number, or one for each on the last
             axis.
@@ -79,14 +79,14 @@ def focal(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """-αₜ·(1-pₜ)^γ·ln pₜ: what is easy counts for little (Lin et al., 2017).
+    """-αₜ·(1-pₜ)^γ·ln pₜ: easy examples count for little (Lin et al., 2017).
 
     pₜ is the probability of the true class, αₜ is α for 1 and 1-α for 0.
 
     Args:
-        logits: scores of "yes".
+        logits: scores of the positive class.
         target: 0 or 1, of the same shape.
-        gamma: 0 is cross-entropy; the larger, the less the easy ones count.
+        gamma: 0 is cross-entropy; the larger, the less easy examples count.
         alpha: weight of the target 1.
         sample_weights: one for each row.
         reduction: "mean", "sum" or "none".
@@ -128,8 +128,8 @@ def cross_entropy(
 
     Args:
         logits: (…, classes) scores of any size.
-        target: (…) class numbers from 0, or (…, classes) probabilities as floating-point numbers.
-        class_weights: (classes) what the loss of each class is multiplied by; with class numbers
+        target: (…) class indices from 0, or (…, classes) probabilities as floating-point numbers.
+        class_weights: (classes) what the loss of each class is multiplied by; with class indices
             the mean is then Σ w·l / Σ w, with probabilities Σ w·l / n, both as in PyTorch.
         label_smoothing: ε: the target becomes (1-ε)·target + ε/classes (Szegedy et al., 2016).
         sample_weights: one for each row; the mean is weighted by them.
@@ -137,8 +137,8 @@ def cross_entropy(
 
     Raises:
         ShapeError: the target has neither of the two shapes.
-        TypeRuleError: class numbers are not integers.
-        DataError: a class number is outside (where its value is known: not inside a trace).
+        TypeRuleError: class indices are not integers.
+        DataError: a class index is out of range (where its value is known: not inside a trace).
 
     Example:
         >>> import chainrule as cr
@@ -154,7 +154,7 @@ def cross_entropy(
         expected = _smooth(cast(t, z.dtype), label_smoothing, z.shape[-1])
         expected = expected if weights is None else expected * weights
         return reduce(-sum(expected * log_softmax(z), -1), reduction, sample_weights)
-    t = class_numbers(z, t)
+    t = class_indices(z, t)
     mass = None if weights is None else take(weights, t)
     loss = cross_entropy_from_logits(z, t)
     loss = loss if mass is None else loss * mass
@@ -173,9 +173,9 @@ def nll(
 ) -> Tensor:
     """-ln p[class] of every row, from logarithms of probabilities (…, classes)."""
     z = floating(log_probabilities)
-    t = class_numbers(z, as_tensor(target))
-    picked = take_along_axis(z, expand_dims(t, -1), -1)
-    return reduce(-reshape(picked, t.shape), reduction, sample_weights)
+    t = class_indices(z, as_tensor(target))
+    chosen = take_along_axis(z, expand_dims(t, -1), -1)
+    return reduce(-reshape(chosen, t.shape), reduction, sample_weights)
 
 
 def kl_div(
@@ -187,7 +187,7 @@ def kl_div(
 ) -> Tensor:
     """Kullback and Leibler's divergence Σ t·(ln t - ln p): one loss for every row (last axis).
 
-    0·ln 0 is 0, and the derivative by a target of 0 is 0.
+    0·ln 0 is 0, and the derivative with respect to a target of 0 is 0.
 
     Args:
         log_probabilities: (…, classes) ln p, as from `chainrule.ops.log_softmax`.
@@ -210,12 +210,12 @@ def multi_margin(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Σ max(0, margin - score of the class + score of another) / classes, over all other classes.
+    """Σ max(0, margin - score of the class + score of another) / classes, over the other classes.
 
     At the margin the derivative is 0.
     """
     z = floating(scores)
-    t = class_numbers(z, as_tensor(target))
+    t = class_indices(z, as_tensor(target))
     own = take_along_axis(z, expand_dims(t, -1), -1)
     others = 1.0 - one_hot(t, z.shape[-1], z.dtype)
     return reduce(mean(others * relu(margin - own + z), -1), reduction, sample_weights)
@@ -256,7 +256,7 @@ def soft_margin(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """ln(1 + exp(-t·y)) for targets t of -1 and 1: binary cross-entropy in other words."""
+    """ln(1 + exp(-t·y)) for targets t of -1 and 1: binary cross-entropy with other labels."""
     y, t = _signed(prediction, target)
     return reduce(softplus(-t * y), reduction, sample_weights)
 
@@ -264,8 +264,8 @@ def soft_margin(
 # ---- targets -------------------------------------------------------------------------------------
 
 
-def class_numbers(scores: Tensor, target: Tensor) -> Tensor:
-    """The target as class numbers, one for every row of scores; checked."""
+def class_indices(scores: Tensor, target: Tensor) -> Tensor:
+    """The target as class indices, one for every row of scores; checked."""
     if scores.ndim == 0 or scores.shape[-1] < 2:
         raise ShapeError(
             "The scores are of one class only.",
@@ -279,21 +279,21 @@ def class_numbers(scores: Tensor, target: Tensor) -> Tensor:
         one_hot_hint = "Targets that are one-hot or probabilities must be floating-point numbers."
         raise ShapeError(
             "The targets do not fit the scores.",
-            expected=f"class numbers of shape {scores.shape[:-1]}, or probabilities of shape "
+            expected=f"class indices of shape {scores.shape[:-1]}, or probabilities of shape "
             f"{scores.shape}",
             found=str(target.type),
             hint=one_hot_hint if target.shape == scores.shape else None,
         )
     if target.type.is_float:
         raise TypeRuleError(
-            "Class numbers are whole numbers.",
+            "Class indices must be integers.",
             expected="an integer type",
             found=str(target.type),
             hint="Convert with target.astype('int64').",
         )
     classes = scores.shape[-1]
     check_values(
-        "A class number is outside of the classes.",
+        "A class index is out of range.",
         target,
         f"0 to {classes - 1}, for there are scores of {classes} classes",
         lambda x: (x >= 0) & (x < classes),
@@ -324,7 +324,7 @@ def _check_probabilities(target: Tensor) -> None:
 
 def _check_smoothing(amount: float) -> None:
     if not 0 <= amount < 1:
-        raise ConfigError("label_smoothing is a fraction.", expected="from 0 to below 1",
+        raise ConfigError("label_smoothing is out of range.", expected="from 0 to below 1",
                           found=str(amount))  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What all losses share: equal shapes, weights of samples, and how many numbers become one."""
+"""What all losses share: equal shapes, sample weights, and the reduction to one number."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pair(prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
             "Prediction and target differ in shape.",
             expected=f"a target of shape {prediction.shape}, like the prediction",
             found=str(target.type),
-            hint="Class numbers go with cross_entropy; otherwise there is one target for every "
+            hint="Class indices go with cross_entropy; otherwise there is one target for every "
             "number that is predicted.",
         )
     return prediction, cast(target, prediction.dtype)
@@ -89,9 +89,9 @@ def _weights(sample_weights: TensorLike, loss: Tensor) -> Tensor:
             expected=f"one for each row of {loss.shape}",
             found=str(weights.type),
         )
-    check_values("Sample weights are not negative.", weights, "at least 0", lambda w: w >= 0)
-    spread = reshape(weights, (*weights.shape, *(1,) * (loss.ndim - weights.ndim)))
-    return broadcast_to(spread, loss.shape)
+    check_values("A sample weight is negative.", weights, "at least 0", lambda w: w >= 0)
+    columns = reshape(weights, (*weights.shape, *(1,) * (loss.ndim - weights.ndim)))
+    return broadcast_to(columns, loss.shape)
 
 
 def check_values(what: str, x: Tensor, expected: str, fits: Any, hint: str | None = None) -> None:
@@ -99,5 +99,5 @@ def check_values(what: str, x: Tensor, expected: str, fits: Any, hint: str | Non
     known = x.node.value
     if known is None or np.all(fits(known)):
         return
-    place = tuple(np.argwhere(~fits(known))[0].tolist())
-    raise DataError(what, expected=expected, found=f"{known[place]} at {list(place)}", hint=hint)
+    index = tuple(np.argwhere(~fits(known))[0].tolist())
+    raise DataError(what, expected=expected, found=f"{known[index]} at {list(index)}", hint=hint)

@@ -1,4 +1,4 @@
-"""Losses of numbers: ``(prediction, target)`` of equal shapes, one loss for every number.
+"""Losses for regression: ``(prediction, target)`` of equal shapes, one loss for every number.
 
 All take ``sample_weights`` and ``reduction``: see `chainrule.losses`.
 """
@@ -51,7 +51,7 @@ def huber(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """e²/2 for |e| ≤ δ, otherwise δ·(|e| - δ/2): outliers pull with a bounded force (Huber, 1964).
+    """e²/2 for |e| ≤ δ, otherwise δ·(|e| - δ/2): outliers have a bounded gradient (Huber, 1964).
 
     Args:
         prediction: numbers.
@@ -104,7 +104,7 @@ def msle(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Squared error of ln(1 + x): for numbers over several orders of size, above -1."""
+    """Squared error of ln(1 + x): for numbers over several orders of magnitude, above -1."""
     p, t = pair(prediction, target)
     check_values("msle takes numbers above -1.", t, "above -1", lambda x: x > -1)
     error = log1p(p) - log1p(t)
@@ -134,11 +134,11 @@ def quantile(
 ) -> Tensor:
     """Pinball loss max(q·d, (q-1)·d) with d = target - prediction (Koenker and Bassett, 1978).
 
-    The prediction that makes it least is the q-quantile; q = 0.5 is half of `mae`. At d = 0 the
+    The prediction that minimises it is the q-quantile; q = 0.5 is half of `mae`. At d = 0 the
     derivative is the mean of both sides, as of `chainrule.ops.maximum`.
     """
     if not 0 < q < 1:
-        raise ConfigError("A quantile lies between 0 and 1.", expected="0 < q < 1", found=f"q={q}")
+        raise ConfigError("q must be between 0 and 1.", expected="0 < q < 1", found=f"q={q}")
     p, t = pair(prediction, target)
     return reduce(maximum(q * (t - p), (q - 1) * (t - p)), reduction, sample_weights)
 
@@ -165,7 +165,7 @@ def poisson_nll(
         reduction: "mean", "sum" or "none".
     """
     p, t = pair(prediction, target)
-    check_values("Counts are not negative.", t, "at least 0", lambda x: x >= 0)
+    check_values("A count is negative.", t, "at least 0", lambda x: x >= 0)
     loss = exp(p) - t * p if log_input else p - t * log(p + eps)
     if full:
         many = where(t > 1, t, 2.0)  # any number above 1: these are left out below
@@ -191,13 +191,13 @@ def gaussian_nll(
         target: numbers of the same shape.
         variance: v, positive, of the same shape (softplus or exp of an output of the network).
         full: whether the constant ln(2π)/2 is added.
-        eps: the least variance; below, the derivative by v is 0.
+        eps: the least variance; below it the derivative with respect to v is 0.
         sample_weights: one for each row.
         reduction: "mean", "sum" or "none".
     """
     p, t = pair(prediction, target)
     v, _ = pair(variance, t)
-    check_values("A variance is not negative.", v, "at least 0", lambda x: x >= 0)
+    check_values("A variance is negative.", v, "at least 0", lambda x: x >= 0)
     v = _at_least(v, eps)
     loss = 0.5 * (log(v) + (p - t) * (p - t) / v)
     return reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction, sample_weights)
@@ -221,4 +221,4 @@ def _at_least(x: Tensor, low: float) -> Tensor:
 
 def _need_positive(name: str, value: float) -> None:
     if not value > 0:
-        raise ConfigError(f"{name} is positive.", expected="above 0", found=f"{name}={value}")
+        raise ConfigError(f"{name} must be positive.", expected="above 0", found=f"{name}={value}")

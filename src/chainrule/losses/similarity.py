@@ -1,4 +1,4 @@
-"""Losses of how alike things are: of three inputs, or of a distance.
+"""Losses for embeddings and similarity: of pairs, triplets or distances.
 
 All take ``sample_weights`` and ``reduction``: see `chainrule.losses`. At a margin the derivative
 is 0.
@@ -20,7 +20,7 @@ def hinge_embedding(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The distance for a target of 1 (alike), max(0, margin - distance) for -1."""
+    """The distance for a target of 1 (similar), max(0, margin - distance) for -1."""
     d, t = pair(distance, target)
     signs(t)
     return reduce(where(t > 0, d, relu(margin - d)), reduction, sample_weights)
@@ -35,7 +35,7 @@ def cosine_embedding(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """1 - cos for a target of 1 (alike), max(0, cos - margin) for -1; cos over the last axis."""
+    """1 - cos for a target of 1 (similar), max(0, cos - margin) for -1; cos over the last axis."""
     a, b = pair(first, second)
     cos, t = pair(cosine_similarity(a, b), target)
     signs(t)
@@ -51,7 +51,7 @@ def margin_ranking(
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """max(0, margin - t·(a - b)): for t = 1 the first should be the larger, for -1 the second."""
+    """max(0, margin - t·(a - b)): for t = 1 the first should rank higher, for -1 the second."""
     a, b = pair(first, second)
     a, t = pair(a, target)
     signs(t)

@@ -1,4 +1,4 @@
-"""Metrics: how good predictions are, as a number to read. NumPy in, float out; no derivatives.
+"""Metrics: how good predictions are. NumPy in, float out; no derivatives.
 
 Arguments are ``(target, prediction)``, in scikit-learn's order. Metrics of *values* take numbers,
 those of *classes* take predicted classes, those of *probabilities* one for each class; `compute`
@@ -86,7 +86,7 @@ def compute(name: str, target: Any, prediction: Any, sample_weights: Any = None)
 
     Args:
         name: a name from `METRICS`.
-        target: values, or class numbers from 0.
+        target: values, or class indices from 0.
         prediction: values, or probabilities: (n) of class 1 or (n, classes). For metrics of
             classes the most probable class is taken; predictions of integers are classes already.
         sample_weights: one for each row.
@@ -110,7 +110,7 @@ def compute(name: str, target: Any, prediction: Any, sample_weights: Any = None)
 
 
 def classes_of(probabilities: Any) -> Array:
-    """The most probable class numbers: (n) probabilities of class 1, or (n, classes)."""
+    """The most probable class indices: from (n) probabilities of class 1, or (n, classes)."""
     p = column(probabilities)
     if p.dtype.kind != "f":
         return p

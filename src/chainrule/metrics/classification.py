@@ -14,7 +14,7 @@ AVERAGES = ("auto", "binary", "macro", "micro", "weighted")
 
 
 def accuracy(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
-    """The part of the rows whose class is right.
+    """The fraction of the rows whose class is right.
 
     Example:
         >>> import chainrule as cr
@@ -28,7 +28,7 @@ def accuracy(target: Any, prediction: Any, *, sample_weights: Any = None) -> flo
 def confusion_matrix(
     target: Any, prediction: Any, *, labels: Any = None, sample_weights: Any = None
 ) -> Array:
-    """How often each class (row) was taken for each class (column).
+    """How often each class (row) was predicted as each class (column).
 
     Args:
         target: true classes.
@@ -56,8 +56,8 @@ def confusion_matrix(
 
 def _positions(x: Array, known: Array, order: Array) -> Array:
     """The position of each label among the known ones, -1 if it is not there."""
-    place = np.clip(np.searchsorted(known, x, sorter=order), 0, len(known) - 1)
-    found = order[place]
+    position = np.clip(np.searchsorted(known, x, sorter=order), 0, len(known) - 1)
+    found = order[position]
     return np.where(known[found] == x, found, -1)
 
 
@@ -79,7 +79,7 @@ def precision(
     positive: Any = 1,
     sample_weights: Any = None,
 ) -> float:
-    """The part of the rows predicted as a class that are of it; 0 if none is predicted.
+    """The fraction of the rows predicted as a class that are of it; 0 if none is predicted.
 
     Args:
         target: true classes.
@@ -109,7 +109,7 @@ def recall(
     positive: Any = 1,
     sample_weights: Any = None,
 ) -> float:
-    """The part of the rows of a class that are predicted as it; 0 if there are none.
+    """The fraction of the rows of a class that are predicted as it; 0 if there are none.
 
     Arguments as in `precision`.
     """
@@ -153,11 +153,8 @@ def _averaged(
         return float(score(hits[chosen].sum(), predicted[chosen].sum(), true[chosen].sum()))
     if average == "micro":
         return float(score(hits.sum(), predicted.sum(), true.sum()))
-    return float(np.average(score(hits, predicted, true), weights=_or_none(true, average)))
-
-
-def _or_none(true: Array, average: str) -> Array | None:
-    return true if average == "weighted" else None
+    weights = true if average == "weighted" else None
+    return float(np.average(score(hits, predicted, true), weights=weights))
 
 
 def matthews(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:

@@ -1,4 +1,4 @@
-"""What all metrics share: arrays of equal length, and weights of samples."""
+"""What all metrics share: arrays of equal length, and sample weights."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sample_weights_or_ones(sample_weights: Any, rows: int) -> Array:
             found=str(weights.shape),
         )
     if not np.all(weights >= 0) or not np.any(weights > 0):
-        raise DataError("Sample weights are at least 0, and one of them more.")
+        raise DataError("Sample weights must be at least 0, and not all 0.")
     return weights
 
 

@@ -1,7 +1,7 @@
 """Metrics of predicted probabilities, or of scores that order the rows.
 
 Two classes: (n) or (n, 1) probabilities of class 1, or (n, 2). Several: (n, classes). The target
-holds class numbers from 0.
+holds class indices from 0.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from ..utils.typing import Array
 from .common import column, mean_of, need_rows, sample_weights_or_ones
 
 
-def _class_numbers(target: Any, prediction: Any) -> tuple[Array, Array]:
-    """Class numbers (n), and scores (n) of class 1 or (n, classes)."""
+def _class_indices(target: Any, prediction: Any) -> tuple[Array, Array]:
+    """Class indices (n), and scores (n) of class 1 or (n, classes)."""
     t, scores = column(target), column(prediction).astype(np.float64)
     need_rows(t)
     if t.ndim != 1 or scores.ndim not in (1, 2) or len(scores) != len(t):
         raise ShapeError(
             "Target and prediction do not fit.",
-            expected="class numbers (n), and probabilities (n) or (n, classes)",
+            expected="class indices (n), and probabilities (n) or (n, classes)",
             found=f"{t.shape} and {scores.shape}",
         )
     classes = 2 if scores.ndim == 1 else scores.shape[1]
-    numbers = t.astype(np.int64) if t.dtype.kind in "bfiu" else None
-    if numbers is None or np.any(numbers != t) or numbers.min() < 0 or numbers.max() >= classes:
+    indices = t.astype(np.int64) if t.dtype.kind in "bfiu" else None
+    if indices is None or np.any(indices != t) or indices.min() < 0 or indices.max() >= classes:
         raise DataError(
-            "The target does not hold class numbers.",
+            "The target does not hold class indices.",
             expected=f"0 to {classes - 1}, for there are probabilities of {classes} classes",
             found=", ".join(map(str, np.unique(t)[:5].tolist())),
         )
-    return numbers, scores
+    return indices, scores
 
 
 def _one_against_rest(
@@ -44,27 +44,27 @@ def _one_against_rest(
     sample_weights: Any,
 ) -> float:
     """Of two classes that of class 1, of several the mean over the classes that have a value."""
-    numbers, scores = _class_numbers(target, prediction)
-    weights = sample_weights_or_ones(sample_weights, len(numbers))
+    indices, scores = _class_indices(target, prediction)
+    weights = sample_weights_or_ones(sample_weights, len(indices))
     if scores.ndim == 2 and scores.shape[1] == 2:
         scores = scores[:, 1]
     if np.isnan(scores).any():
         return float("nan")
     if scores.ndim == 1:
-        return curve(numbers == 1, scores, weights)
-    each = [curve(numbers == k, scores[:, k], weights) for k in range(scores.shape[1])]
+        return curve(indices == 1, scores, weights)
+    each = [curve(indices == k, scores[:, k], weights) for k in range(scores.shape[1])]
     defined = [value for value in each if not np.isnan(value)]
     return float(np.mean(defined)) if defined else float("nan")
 
 
 def _steps(positive: Array, scores: Array, weights: Array) -> tuple[Array, Array]:
     """Weight of the positive and of the negative rows at each distinct score, highest first."""
-    distinct, place = np.unique(-scores, return_inverse=True)
-    place = place.ravel()
+    distinct, index = np.unique(-scores, return_inverse=True)
+    index = index.ravel()
     count = len(distinct)
     return (
-        np.bincount(place, weights * positive, count),
-        np.bincount(place, weights * ~positive, count),
+        np.bincount(index, weights * positive, count),
+        np.bincount(index, weights * ~positive, count),
     )
 
 
@@ -120,8 +120,8 @@ def log_loss(target: Any, prediction: Any, *, sample_weights: Any = None) -> flo
     """
     given = np.asarray(prediction)
     eps = np.finfo(given.dtype if given.dtype.kind == "f" else np.float64).eps
-    numbers, p = _probabilities(target, prediction)
-    own = np.clip(p, eps, 1 - eps)[np.arange(len(numbers)), numbers]
+    indices, p = _probabilities(target, prediction)
+    own = np.clip(p, eps, 1 - eps)[np.arange(len(indices)), indices]
     return mean_of(-np.log(own), sample_weights)
 
 
@@ -130,29 +130,29 @@ def brier(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
 
     Of two classes (p₁ - t)², from 0 to 1; of several Σₖ (pₖ - tₖ)², from 0 to 2.
     """
-    numbers, p = _probabilities(target, prediction)
-    squares = ((p - np.eye(p.shape[1])[numbers]) ** 2).sum(axis=1)
+    indices, p = _probabilities(target, prediction)
+    squares = ((p - np.eye(p.shape[1])[indices]) ** 2).sum(axis=1)
     return mean_of(squares / 2 if p.shape[1] == 2 else squares, sample_weights)
 
 
 def top_k_accuracy(
     target: Any, prediction: Any, *, k: int = 5, sample_weights: Any = None
 ) -> float:
-    """The part of the rows whose class is among the k with the highest scores.
+    """The fraction of the rows whose class is among the k with the highest scores.
 
-    Of equal scores those of the higher class numbers come first.
+    Of equal scores those of the higher class indices come first.
     """
-    numbers, p = _class_numbers(target, prediction)
+    indices, p = _class_indices(target, prediction)
     p = np.stack([-p, p], axis=1) if p.ndim == 1 else p
     if k < 1:
-        raise ConfigError("k is at least 1.", found=f"k={k}")
+        raise ConfigError("k must be at least 1.", found=f"k={k}")
     order = np.argsort(p, axis=1, kind="stable")[:, ::-1][:, :k]
-    return mean_of((order == numbers[:, None]).any(axis=1).astype(np.float64), sample_weights)
+    return mean_of((order == indices[:, None]).any(axis=1).astype(np.float64), sample_weights)
 
 
 def _probabilities(target: Any, prediction: Any) -> tuple[Array, Array]:
-    """Class numbers (n) and probabilities (n, classes), also of two classes."""
-    numbers, p = _class_numbers(target, prediction)
+    """Class indices (n) and probabilities (n, classes), also of two classes."""
+    indices, p = _class_indices(target, prediction)
     if np.any((p < 0) | (p > 1 + 1e-6)):
         raise DataError(
             "The prediction does not hold probabilities.",
@@ -160,4 +160,4 @@ def _probabilities(target: Any, prediction: Any) -> tuple[Array, Array]:
             found=f"{p.min():.4g} to {p.max():.4g}",
             hint="Apply sigmoid or softmax to logits first.",
         )
-    return numbers, (np.stack([1 - p, p], axis=1) if p.ndim == 1 else p)
+    return indices, (np.stack([1 - p, p], axis=1) if p.ndim == 1 else p)

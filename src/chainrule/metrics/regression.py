@@ -61,7 +61,7 @@ def max_error(target: Any, prediction: Any) -> float:
 def r2(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
     """R² = 1 - Σ(t - p)² / Σ(t - mean)²: 1 is perfect, 0 as good as the mean, no lower bound.
 
-    Of a target that never changes it is 1 if the prediction is exact, otherwise 0.
+    Of a constant target it is 1 if the prediction is exact, otherwise 0.
 
     Example:
         >>> import chainrule as cr
@@ -82,8 +82,8 @@ def explained_variance(target: Any, prediction: Any, *, sample_weights: Any = No
 
 
 def _explained(squares: Array, target: Array, weights: Array) -> float:
-    spread = (target - np.average(target, axis=0, weights=weights)) ** 2
+    deviations = (target - np.average(target, axis=0, weights=weights)) ** 2
     rest = np.average(squares, axis=0, weights=weights)
-    total = np.average(spread, axis=0, weights=weights)
+    total = np.average(deviations, axis=0, weights=weights)
     known = np.where(total > 0, total, 1.0)
     return float(np.where(total > 0, 1 - rest / known, np.where(rest > 0, 0.0, 1.0)).mean())

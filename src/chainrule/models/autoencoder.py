@@ -1,4 +1,4 @@
-"""Autoencoders: networks that give back what they get, through a narrow place."""
+"""Autoencoders: networks that reproduce their input, through a bottleneck."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .mlp import mlp
 
 
 class Autoencoder(nn.Module):
-    """decoder(encoder(x)); while training the encoder may get a damaged x.
+    """decoder(encoder(x)); while training the encoder may get a corrupted x.
 
     Args:
         encoder: from examples to codes.
         decoder: from codes to examples.
-        noise: while training, the deviation of normal noise added to x.
+        noise: while training, the standard deviation of normal noise added to x.
         drop: while training, the probability that a number of x becomes 0. With noise or drop this
-            is a denoising autoencoder (Vincent et al., ICML 2008): the target stays the whole x.
+            is a denoising autoencoder (Vincent et al., ICML 2008): the target stays the clean x.
 
     Raises:
         ConfigError: when training with noise or drop without a random key.
@@ -37,11 +37,11 @@ class Autoencoder(nn.Module):
     def forward(self, x: TensorLike, *, train: bool = False, key: Tensor | None = None) -> Tensor:
         given = floating(x)
         if train and (self.noise or self.drop):
-            given = self._damaged(given, key)
+            given = self._corrupted(given, key)
         y: Tensor = self.decoder(self.encoder(given))
         return y
 
-    def _damaged(self, x: Tensor, key: Tensor | None) -> Tensor:
+    def _corrupted(self, x: Tensor, key: Tensor | None) -> Tensor:
         if key is None:
             raise ConfigError(
                 "A denoising autoencoder needs a random key to train.",
@@ -70,8 +70,8 @@ def autoencoder(
 
     Args:
         inputs: extent of the last axis.
-        code: width of the narrow place.
-        hidden: widths from the input to the code; the decoder has them in reverse order.
+        code: size of the bottleneck.
+        hidden: hidden units of each layer of the encoder; the decoder has them in reverse order.
         noise: see `Autoencoder`.
         drop: see `Autoencoder`.
 

@@ -1,7 +1,7 @@
 """Generative adversarial networks (Goodfellow et al., NeurIPS 2014).
 
-A generator makes examples from random codes, a discriminator tells them from real ones. They learn
-each against the other: see `chainrule.training.AdversarialStep`.
+A generator makes examples from random codes, a discriminator tells them from real ones. They are
+trained against each other: see `chainrule.training.AdversarialStep`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class GAN(nn.Module):
     """A generator and a discriminator.
 
     Args:
-        generator: from codes, (batch, code), to examples.
+        generator: from latent codes, (batch, code), to examples.
         discriminator: from examples to one score each, (batch, 1), high for real ones.
         code: how many random numbers an example is made of.
 
@@ -60,7 +60,8 @@ def gan(outputs: int, code: int = 8, hidden: Sequence[int] = (64, 64)) -> GAN:
     Args:
         outputs: extent of the last axis of the examples.
         code: how many random numbers an example is made of.
-        hidden: widths of the generator; the discriminator has them in reverse order.
+        hidden: hidden units of each layer of the generator; the discriminator has them in reverse
+            order.
 
     Example:
         >>> import chainrule as cr
@@ -84,8 +85,8 @@ def dcgan(
         channels: of the images.
         code: how many random numbers an image is made of.
         width: channels next to the image; there are twice as many further inside.
-        normalize: whether the discriminator has a batch normalisation. With a penalty of gradients
-            it must not: there each image's slope counts on its own.
+        normalize: whether the discriminator has a batch normalisation. With a gradient penalty
+            it must not: that takes the gradient of each image on its own.
 
     Raises:
         ConfigError: 4 does not divide the size.

@@ -32,18 +32,18 @@ class GPT(nn.Module):
     The logits are products with the vectors of the embedding: one weight, used twice (Press and
     Wolf, 2017).
 
-    A call takes the numbers of words (rows, time) and gives logits (rows, time, vocabulary) of
-    each next word; with a ``cache`` (of `cache`) the numbers follow those in it, and the result
+    A call takes token indices (rows, time) and gives logits (rows, time, vocabulary) of
+    each next token; with a ``cache`` (of `cache`) the tokens follow those in it, and the result
     is the pair (logits, new cache).
 
     Args:
-        vocabulary: how many words there are.
+        vocabulary: how many tokens there are.
         context: the longest sequence.
-        width: features of a word.
+        width: features of a token.
         heads: of the attention; must divide the width.
         layers: how many blocks.
         dropout: the probability of dropping.
-        rotary: turn queries and keys by their positions (Su et al., 2021) instead of learning a
+        rotary: rotate queries and keys by their positions (Su et al., 2021) instead of learning a
             vector for each position.
     """
 
@@ -80,7 +80,7 @@ class GPT(nn.Module):
         return matmul(x, transpose(self.tokens.weight))
 
     def cache(self, rows: int, room: int) -> list[nn.AttentionCache]:
-        """Empty caches of the blocks: so many rows, with room for so many words."""
+        """Empty caches of the blocks: so many rows, with room for so many tokens."""
         return self.blocks.cache(rows, room, self.tokens.weight.dtype)
 
     def generate(
@@ -91,22 +91,22 @@ class GPT(nn.Module):
         temperature: float = 1.0,
         top: int | None = None,
     ) -> Tensor:
-        """The prompt and the words that follow it, each drawn by the probabilities of the model.
+        """The prompt and the tokens that follow it, each sampled from the model's distribution.
 
-        Every word is computed once: keys and values of the earlier ones are kept.
+        Every token is computed once: keys and values of the earlier ones are cached.
 
         Args:
-            prompt: (rows, time), whole numbers.
-            count: how many words to add.
-            key: random key; without one the most likely word is taken.
-            temperature: what logits are divided by: the lower, the surer.
-            top: draw from so many of the most likely words only.
+            prompt: (rows, time), integers.
+            count: how many tokens to add.
+            key: random key; without one the most likely token is taken (greedy decoding).
+            temperature: what logits are divided by; low values favour likely tokens.
+            top: sample from so many of the most likely tokens only (top-k).
 
         Returns:
             (rows, time + count), int64.
 
         Raises:
-            ShapeError: there is no word to start from, or no room for all of them.
+            ShapeError: there is no token to start from, or no room for all of them.
         """
         numbers = as_tensor(prompt, "int64")
         room = self.context
@@ -119,7 +119,7 @@ class GPT(nn.Module):
         if count < 1:
             return numbers
         if temperature <= 0 or (top is not None and not 1 <= top <= self.tokens.num_embeddings):
-            raise ConfigError("This cannot be drawn from.",
+            raise ConfigError("Invalid options for sampling.",
                               expected="temperature > 0, top from 1 to the vocabulary",
                               found=f"temperature={temperature}, top={top}")  # fmt: skip
 
@@ -130,19 +130,19 @@ class GPT(nn.Module):
             if top is not None:
                 least = top_k(scaled, top)[0][:, -1:]
                 scaled = where(scaled >= least, scaled, -float("inf"))
-            # The largest of logit + noise of Gumbel is drawn with the softmax's probabilities.
+            # Gumbel-max: the argmax of logit + noise has the distribution of the softmax.
             u = random.uniform(random.fold_in(key, step), scaled.shape)
             return argmax(scaled - log(-log(u)), -1)
 
         def body(carry: Any, step: Tensor) -> tuple[Any, Tensor]:
-            word, cache = carry
-            logits, cache = self(expand_dims(word, 1), cache=cache)
-            return (draw(logits[:, -1], step), cache), word
+            token, cache = carry
+            logits, cache = self(expand_dims(token, 1), cache=cache)
+            return (draw(logits[:, -1], step), cache), token
 
         logits, cache = self(numbers, cache=self.cache(numbers.shape[0], room))
         start = (draw(logits[:, -1], 0), cache)
-        (last, _), words = scan(body, start, arange(1, count), differentiable=False)
-        return concatenate([numbers, transpose(words), expand_dims(last, 1)], 1)
+        (last, _), tokens = scan(body, start, arange(1, count), differentiable=False)
+        return concatenate([numbers, transpose(tokens), expand_dims(last, 1)], 1)
 
 
 def gpt(
@@ -154,16 +154,16 @@ def gpt(
     dropout: float = 0.0,
     rotary: bool = False,
 ) -> GPT:
-    """A language model that gives the logits of each next word, and continues texts.
+    """A language model that gives the logits of each next token, and continues texts.
 
     Args:
-        vocabulary: how many words (or letters) there are.
+        vocabulary: how many tokens there are.
         context: the longest sequence.
-        width: features of a word.
+        width: features of a token.
         heads: of the attention; must divide the width.
         layers: how many blocks.
         dropout: the probability of dropping.
-        rotary: turn queries and keys by their positions instead of learning a vector for each:
+        rotary: rotate queries and keys by their positions instead of learning a vector for each:
             small models then learn from far fewer texts.
 
     Example:

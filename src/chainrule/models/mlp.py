@@ -19,7 +19,7 @@ def mlp(
     Args:
         inputs: extent of the last axis of the input.
         outputs: that of the output; for classes these are logits.
-        hidden: how wide the layers between are.
+        hidden: hidden units of each layer.
         activation: the class of the activations.
         dropout: the probability of dropping after each of them.
 

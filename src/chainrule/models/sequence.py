@@ -48,12 +48,12 @@ class SequenceModel(nn.Module):
 def entrance(
     features: int | None, vocabulary: int | None, width: int
 ) -> tuple[nn.Module | None, int]:
-    """An embedding, if the input is of whole numbers, and how many features come out of it."""
+    """An embedding, if the input is of indices, and how many features come out of it."""
     if (features is None) == (vocabulary is None):
         raise ConfigError(
-            "What is the sequence made of?",
-            expected="features=… for numbers (rows, time, features), or vocabulary=… for whole "
-            "numbers (rows, time)",
+            "The sequence is either of features or of tokens.",
+            expected="features=… for numbers (rows, time, features), or vocabulary=… for token "
+            "indices (rows, time)",
             found="both" if features else "neither",
         )
     if features is not None:
@@ -74,17 +74,17 @@ def lstm(
     bidirectional: bool = False,
     every_step: bool = False,
 ) -> SequenceModel:
-    """Long short-term memory for sequences of numbers, or of words and the like.
+    """Long short-term memory for sequences of numbers or of tokens.
 
     Args:
         outputs: features of the result; for classes these are logits.
         features: of the elements of a sequence (rows, time, features).
-        vocabulary: how many words there are, if the input is their numbers (rows, time).
-        embedding: features of a word.
+        vocabulary: how many tokens there are, if the input is their indices (rows, time).
+        embedding: features of a token.
         hidden: features of the state.
         layers: how many there are, one on the other.
         dropout: the probability of dropping between them.
-        bidirectional: whether to read both ways.
+        bidirectional: whether to read in both directions.
         every_step: a result for every element instead of one for the sequence.
 
     Raises:

@@ -71,7 +71,7 @@ def tcn(
 
 
 def _block(inputs: int, width: int, size: int, dilation: int, dropout: float) -> nn.Module:
-    before = (size - 1) * dilation  # all of the padding is in front: the window ends at its place
+    before = (size - 1) * dilation  # all padding is in front: the window ends at its position
     layers: list[nn.Module] = []
     for channels in (inputs, width):
         causal = nn.Conv1d(channels, width, size, padding=((before, 0),), dilation=dilation)

@@ -1,4 +1,4 @@
-"""A transformer that tells the class of a sequence (Vaswani et al., 2017)."""
+"""A transformer that classifies sequences (Vaswani et al., 2017)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TransformerClassifier(nn.Module):
     """Embedding, positions, encoder, mean over the elements, linear map.
 
     A call takes x and the ``lengths`` of the rows, if they differ: what is behind the end of a
-    row is neither looked at nor counted.
+    row is masked.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class TransformerClassifier(nn.Module):
             return result
         known = as_tensor(lengths)
         if known.shape != y.shape[:1]:
-            raise ShapeError("The lengths are a whole number for every row.",
+            raise ShapeError("lengths must be one integer for every row.",
                              expected=f"int64[{y.shape[0]}]", found=str(known.type))  # fmt: skip
         present = arange(y.shape[1]) < expand_dims(known, 1)
         y = self.encoder(y, mask=expand_dims(present, (1, 2)))
@@ -55,12 +55,12 @@ def transformer_classifier(
     layers: int = 2,
     dropout: float = 0.1,
 ) -> TransformerClassifier:
-    """An encoder for sequences of numbers, or of words and the like, that gives logits.
+    """An encoder for sequences of numbers or of tokens that gives logits.
 
     Args:
         classes: how many logits.
         features: of the elements of a sequence (rows, time, features).
-        vocabulary: how many words there are, if the input is their numbers (rows, time).
+        vocabulary: how many tokens there are, if the input is their indices (rows, time).
         width: features inside.
         heads: of the attention; must divide the width.
         layers: how many there are.

@@ -72,7 +72,7 @@ class VAE(nn.Module):
 
 
 def vae_loss(encoded: Encoded, x: TensorLike, beta: float = 1.0) -> Tensor:
-    """-ELBO: the error of the reconstruction and the distance of the codes from N(0, 1).
+    """-ELBO: the error of the reconstruction and the KL divergence of the codes from N(0, 1).
 
     Σ cross-entropy(x̂, x) + beta · ½ Σ (μ² + σ² - ln σ² - 1), the mean over the batch (eq. 10; with
     beta other than 1: Higgins et al., 2017).
@@ -80,12 +80,12 @@ def vae_loss(encoded: Encoded, x: TensorLike, beta: float = 1.0) -> Tensor:
     Args:
         encoded: what a `VAE` gave for x.
         x: the examples, numbers from 0 to 1.
-        beta: how much the distance counts.
+        beta: the weight of the divergence.
     """
     logits, center, log_variance = encoded
     errors = binary_cross_entropy(logits, floating(x), reduction="none")
-    distance = 0.5 * sum(center**2 + exp(log_variance) - log_variance - 1.0, -1)
-    total: Tensor = sum(errors) / x.shape[0] + beta * mean(distance)
+    divergence = 0.5 * sum(center**2 + exp(log_variance) - log_variance - 1.0, -1)
+    total: Tensor = sum(errors) / x.shape[0] + beta * mean(divergence)
     return total
 
 
@@ -95,7 +95,7 @@ def vae(inputs: int, code: int = 2, hidden: Sequence[int] = (256, 64)) -> VAE:
     Args:
         inputs: extent of the last axis.
         code: how many numbers a code has.
-        hidden: widths from the input to the code; the decoder has them in reverse order.
+        hidden: hidden units of each layer of the encoder; the decoder has them in reverse order.
 
     Example:
         >>> import chainrule as cr

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..engine import ops
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError
-from .checks import features_last, whole_number
+from .checks import features_last, positive_integer
 from .initialization import parameter
 from .module import Module
 
@@ -165,7 +165,7 @@ class PReLU(Module):
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
-        self.num_parameters = whole_number("num_parameters", num_parameters)
+        self.num_parameters = positive_integer("num_parameters", num_parameters)
         self.weight = parameter(
             (self.num_parameters,), lambda key, shape, dtype: ops.full(shape, init, dtype)
         )

@@ -27,7 +27,7 @@ from ..engine.ops.declare import cast, floating
 from ..engine.ops.shape import narrow
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, OutOfRangeError, ShapeError
-from .checks import features_last, fraction, whole_number
+from .checks import features_last, fraction, positive_integer
 from .dropout import Dropout
 from .initialization import normal, parameter
 from .linear import Linear
@@ -63,13 +63,13 @@ class MultiHeadAttention(Module):
 
     A call takes queries (rows, n, embed_dim), keys (rows, m, kdim) and values (rows, m, vdim);
     without them the queries stand for all three (self-attention). ``mask`` is broadcast to (rows,
-    heads, n, m): truth values, true where a query may look, or numbers that are added to the
+    heads, n, m): boolean, true where a query may attend, or numbers that are added to the
     scores. To hide padding, give a mask (rows, 1, 1, m): it takes little memory and saves the
-    work for what is hidden at the end. A query that may look nowhere gets zeros from every head.
-    ``causal`` hides what is after a query.
+    work for what is hidden at the end. A query that may attend to nothing gets zeros from every
+    head. ``causal`` hides what is after a query.
 
-    With a ``cache`` (of `cache`) the queries are the positions that follow those in it; they look
-    at all positions up to their own, and the result is the pair (y, new cache).
+    With a ``cache`` (of `cache`) the queries are the positions that follow those in it; they
+    attend to all positions up to their own, and the result is the pair (y, new cache).
 
     Args:
         embed_dim: extent of the last axis of the queries and of the result.
@@ -78,7 +78,7 @@ class MultiHeadAttention(Module):
         bias: whether the four linear maps have one.
         kdim: extent of the last axis of the keys; embed_dim without it.
         vdim: that of the values.
-        rotary: turn queries and keys by their positions: see `RotaryPositions`.
+        rotary: rotate queries and keys by their positions: see `RotaryPositions`.
 
     Raises:
         ConfigError: num_heads does not divide embed_dim.
@@ -106,11 +106,11 @@ class MultiHeadAttention(Module):
         *,
         rotary: bool = False,
     ) -> None:
-        self.embed_dim = whole_number("embed_dim", embed_dim)
-        self.num_heads = whole_number("num_heads", num_heads)
+        self.embed_dim = positive_integer("embed_dim", embed_dim)
+        self.num_heads = positive_integer("num_heads", num_heads)
         if embed_dim % num_heads:
             raise ConfigError(
-                "The heads of an attention share its features equally.",
+                "The number of heads must divide the features.",
                 expected=f"num_heads that divides embed_dim = {embed_dim}",
                 found=f"num_heads = {num_heads}",
             )
@@ -167,17 +167,17 @@ class MultiHeadAttention(Module):
     def _heads(self, x: Tensor) -> Tensor:
         """(rows, time, features) as (rows, heads, time, features of a head)."""
         rows, time, width = x.shape
-        apart = reshape(x, (rows, time, self.num_heads, width // self.num_heads))
-        return transpose(apart, (0, 2, 1, 3))
+        split = reshape(x, (rows, time, self.num_heads, width // self.num_heads))
+        return transpose(split, (0, 2, 1, 3))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, causal: bool) -> Tensor:
         attend = scaled_dot_product_attention if self.dropout is None else self.dropout
         y = attend(q, k, v, mask, causal)
         rows, _, time, _ = y.shape
-        joined: Tensor = self.out_proj(
+        projected: Tensor = self.out_proj(
             reshape(transpose(y, (0, 2, 1, 3)), (rows, time, self.embed_dim))
         )
-        return joined
+        return projected
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads}"
@@ -216,14 +216,14 @@ def _extended(cache: AttentionCache, k: Tensor, v: Tensor) -> AttentionCache:
             "The cache of the attention is full.",
             expected=f"at most {room} positions",
             found=f"{count} more after {'some' if filled is None else int(filled)}",
-            hint="Make it with more room.",
+            hint="Make a larger one: attention.cache(rows, room).",
         )
-    place = arange(room) - position
-    here = expand_dims((place >= 0) & (place < count), 1)
-    source = clip(place, 0, count - 1)
+    index = arange(room) - position
+    is_new = expand_dims((index >= 0) & (index < count), 1)
+    source = clip(index, 0, count - 1)
     return {
-        "keys": where(here, take(k, source, 2), cache["keys"]),
-        "values": where(here, take(v, source, 2), cache["values"]),
+        "keys": where(is_new, take(k, source, 2), cache["keys"]),
+        "values": where(is_new, take(v, source, 2), cache["values"]),
         "position": position + count,
     }
 
@@ -240,14 +240,14 @@ def _angles(steps: int, first: Any, features: int, base: float) -> Tensor:
 
 
 def _even(features: int) -> int:
-    if whole_number("features", features) % 2:
-        raise ConfigError("Positions are turned in pairs of features.",
+    if positive_integer("features", features) % 2:
+        raise ConfigError("Positions are encoded in pairs of features.",
                           expected="an even number of features", found=str(features))  # fmt: skip
     return features
 
 
 class SinusoidalPositions(Module):
-    """x + P with fixed waves for positions (Vaswani et al., 2017); nothing is learned.
+    """x + P with fixed sine waves for positions (Vaswani et al., 2017); nothing is learned.
 
         P[t, 2i] = sin(t·base^(-2i/features)),  P[t, 2i+1] = cos(the same)
 
@@ -288,8 +288,8 @@ class LearnedPositions(Module):
     """
 
     def __init__(self, max_length: int, features: int) -> None:
-        self.max_length = whole_number("max_length", max_length)
-        self.features = whole_number("features", features)
+        self.max_length = positive_integer("max_length", max_length)
+        self.features = positive_integer("features", features)
         self.weight = parameter((self.max_length, self.features), _small)
 
     def forward(self, x: TensorLike, first: TensorLike = 0) -> Tensor:
@@ -316,10 +316,10 @@ def _small(key: Tensor, shape: tuple[int, ...], dtype: Any) -> Tensor:
 
 
 class RotaryPositions(Module):
-    """Vectors turned by angles that grow with the position (Su et al., "RoFormer", 2021).
+    """Vectors rotated by angles that grow with the position (Su et al., "RoFormer", 2021).
 
     The products of a query and a key then depend on their distance only. Features i and
-    i + features/2 are a pair, turned by φ = t·base^(-2i/features):
+    i + features/2 are a pair, rotated by φ = t·base^(-2i/features):
 
         (a, b) ↦ (a·cos φ - b·sin φ, a·sin φ + b·cos φ)
 

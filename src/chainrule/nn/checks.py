@@ -9,24 +9,26 @@ from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError
 
 
-def whole_number(name: str, value: Any) -> int:
-    """The option as a whole number, at least 1."""
+def positive_integer(name: str, value: Any) -> int:
+    """The option as an integer, at least 1."""
     try:
         number = operator.index(value)
     except TypeError:
         number = 0
     if number < 1 or isinstance(value, bool):
         raise ConfigError(
-            f"{name} is a number of things.", expected="a whole number from 1", found=repr(value)
+            f"{name} must be a positive integer.",
+            expected="an integer, at least 1",
+            found=repr(value),
         )
     return number
 
 
 def fraction(name: str, value: float, *, include_one: bool) -> float:
-    """The option as a number from 0 to 1."""
+    """The option as a fraction, from 0 to 1."""
     if not (0 <= value < 1 or (include_one and value == 1)):
         raise ConfigError(
-            f"{name} is a fraction.",
+            f"{name} is out of range.",
             expected="from 0 to 1" if include_one else "from 0 to below 1",
             found=repr(value),
         )
@@ -44,7 +46,7 @@ def features_last(x: TensorLike, *extents: int) -> Tensor:
             "The input does not fit the layer.",
             expected=f"{wanted} features on the last ax{'is' if len(extents) == 1 else 'es'}",
             found=f"{found} ({given.type})",
-            hint="What a layer gives must be what the next one takes.",
+            hint="A layer must take as many features as the layer before it gives.",
         )
     return given
 
@@ -64,7 +66,7 @@ def image(x: TensorLike, layout: str, channels: int | None = None) -> Tensor:
             "The input does not fit the layer.",
             expected=f"{channels} channels on the last axis",
             found=f"{given.shape[-1]} ({given.type})",
-            hint=f"Images are channels-last: {layout}. What a layer gives must be what the next "
-            "one takes.",
+            hint=f"Images are channels-last: {layout}. A layer must take as many "
+            "channels as the layer before it gives.",
         )
     return given

@@ -42,8 +42,8 @@ class Sequential(Module):
             for name in named:
                 if not name or "." in name:
                     raise ConfigError(
-                        "A layer's name is a part of its path.",
-                        expected="letters without a dot",
+                        "Invalid name of a layer: it is a part of its path.",
+                        expected="a string without a dot",
                         found=repr(name),
                     )
             self.layers = {name: _need_module(one, name) for name, one in named.items()}
@@ -95,16 +95,17 @@ def _need_module(found: Any, name: int | str) -> Module:
 class Remat(Module):
     """The same layers with less memory in training: most results are computed twice.
 
-    The layers are cut into pieces; only what goes from piece to piece is kept for the backward
-    pass, which computes the inside of each piece again. With n layers in √n pieces O(√n) results
-    are in memory at a time, for one more forward pass (Chen et al., 2016); see `cr.remat`.
+    The layers are split into segments; only what goes from one to the next is kept for the backward
+    pass, which recomputes the inside of each (gradient checkpointing). With n layers in √n segments
+    O(√n) results are in memory at a time, for one more forward pass (Chen et al., 2016); see
+    `cr.remat`.
 
     Args:
         network: the layers.
-        pieces: how many pieces; √n without it.
+        pieces: how many segments; √n without it.
 
     Raises:
-        ConfigError: there are fewer layers than pieces.
+        ConfigError: there are fewer layers than segments.
 
     Example:
         >>> import chainrule as cr
@@ -117,7 +118,7 @@ class Remat(Module):
         count = len(network)
         self.pieces = max(1, round(math.sqrt(count))) if pieces is None else pieces
         if not 1 <= self.pieces <= max(count, 1):
-            raise ConfigError("The layers cannot be cut into so many pieces.",
+            raise ConfigError("The layers cannot be split into so many segments.",
                               expected=f"from 1 to {count}", found=repr(pieces))  # fmt: skip
         self.network = network
 
@@ -159,15 +160,15 @@ class Residual(Module):
     def forward(self, x: TensorLike) -> Tensor:
         x = as_tensor(x)
         change = self.module(x)
-        kept = x if self.shortcut is None else self.shortcut(x)
-        if change.shape != kept.shape:
+        skipped = x if self.shortcut is None else self.shortcut(x)
+        if change.shape != skipped.shape:
             raise ShapeError(
-                "A residual adds up two equal shapes.",
-                expected=f"{kept.type}, as goes around module {self.module.title()}",
+                "The module and the shortcut of a Residual must give one shape.",
+                expected=f"{skipped.type}, as goes around module {self.module.title()}",
                 found=f"{change.type}, as it gives",
                 hint="Give a shortcut that changes the shape alike, such as a Linear.",
             )
-        total: Tensor = kept + change
+        total: Tensor = skipped + change
         return total
 
 
@@ -211,7 +212,7 @@ class Unflatten(Module):
 
 
 class Identity(Module):
-    """x, unchanged: where a layer is wanted and nothing should happen.
+    """x, unchanged: a layer that does nothing.
 
     Example:
         >>> import chainrule as cr

@@ -11,7 +11,7 @@ from ..engine.ops import reshape, swapaxes
 from ..engine.ops.sliding_window import LAYOUT, Padding, PerAxis, check_padding, per_axis
 from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from .checks import image, whole_number
+from .checks import image, positive_integer
 from .initialization import Initializer, _find, parameter
 from .module import Module
 
@@ -42,17 +42,17 @@ class _Convolution(Module):
         bias: bool,
         init: str | Initializer,
     ) -> None:
-        self.in_channels = whole_number("in_channels", in_channels)
-        self.out_channels = whole_number("out_channels", out_channels)
+        self.in_channels = positive_integer("in_channels", in_channels)
+        self.out_channels = positive_integer("out_channels", out_channels)
         self.kernel_size = per_axis("kernel_size", kernel_size, self.rank)
         self.options = options
         for name in ("stride", "dilation"):
             per_axis(name, options[name], self.rank)
         check_padding(options["padding"], self.rank)
-        groups = whole_number("groups", options["groups"])
+        groups = positive_integer("groups", options["groups"])
         if in_channels % groups or out_channels % groups:
             raise ConfigError(
-                "The channels of a convolution are divided among its groups.",
+                "The number of groups must divide the channels of a convolution.",
                 where=f"layer {type(self).__name__}",
                 expected=f"in_channels and out_channels that {groups} divides",
                 found=f"{in_channels} and {out_channels}",
@@ -132,7 +132,7 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """A weighted sum of every window of an image: `chainrule.ops.conv2d` with learned weights.
 
-    Takes (batch, height, width, in), gives (batch, places, places, out).
+    Takes (batch, height, width, in), gives (batch, new height, new width, out).
 
     ``weight`` is (window height, window width, in / groups, out), ``bias`` (out); PyTorch's weights
     are (out, in / groups, height, width). For the initialisation see `Linear`: a fan is the number
@@ -151,7 +151,7 @@ class Conv2d(_Conv):
         init: a name from `chainrule.nn.init.INITIALIZERS` or a function (key, shape, dtype).
 
     Raises:
-        ConfigError: the groups do not divide the channels, or an option makes no sense.
+        ConfigError: the groups do not divide the channels, or an option is invalid.
         ShapeError: when called with other channels or a window larger than the padded image; it
             names the layer.
 
@@ -166,7 +166,7 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """Convolution of volumes or films, (batch, depth, height, width, channels); as `Conv2d`.
+    """Convolution of volumes or videos, (batch, depth, height, width, channels); as `Conv2d`.
 
     Example:
         >>> import chainrule as cr
@@ -209,8 +209,8 @@ class DepthwiseConv2d(Conv2d):
         *,
         init: str | Initializer = "kaiming_uniform",
     ) -> None:
-        self.multiplier = whole_number("multiplier", multiplier)
-        outputs = whole_number("channels", channels) * multiplier
+        self.multiplier = positive_integer("multiplier", multiplier)
+        outputs = positive_integer("channels", channels) * multiplier
         super().__init__(
             channels, outputs, kernel_size, stride, padding, dilation, channels, bias, init=init
         )
@@ -221,7 +221,7 @@ class DepthwiseConv2d(Conv2d):
 
 
 class SeparableConv2d(Module):
-    """A depthwise convolution, then a mixture of the channels at each place (1×1).
+    """A depthwise convolution, then one that mixes the channels at each position (1×1).
 
     window·in + in·out weights instead of window·in·out (Chollet, "Xception", CVPR 2017).
 
@@ -232,7 +232,7 @@ class SeparableConv2d(Module):
         stride: of the depthwise convolution.
         padding: of the depthwise convolution.
         dilation: of the depthwise convolution.
-        bias: whether a bias is added to the mixture.
+        bias: whether the second one adds a bias.
         init: see `Conv2d`.
 
     Example:
@@ -292,7 +292,7 @@ class _ConvTranspose(_Convolution):
     def _weights(
         self, inputs: int, outputs: int, groups: int, init: str | Initializer
     ) -> tuple[tuple[int, ...], str | Initializer]:
-        """The initialiser gets (…, in / groups, out), from which it tells the terms of a sum."""
+        """The initialiser gets (…, in / groups, out), from which it computes the fans."""
         drawn = _find(init)
 
         def swapped(key: Tensor, shape: tuple[int, ...], dtype: Any) -> Tensor:
@@ -319,7 +319,7 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """The way back of a convolution, which enlarges: `chainrule.ops.conv_transpose2d`.
+    """The transpose of a convolution, which enlarges: `chainrule.ops.conv_transpose2d`.
 
     ``weight`` is (window height, window width, out / groups, in), ``bias`` (out); PyTorch's weights
     are (in, out / groups, height, width).

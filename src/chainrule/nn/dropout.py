@@ -1,4 +1,4 @@
-"""Layers that leave out a random part of their input while training."""
+"""Layers that drop a random part of their input while training."""
 
 from __future__ import annotations
 

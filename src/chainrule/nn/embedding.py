@@ -1,4 +1,4 @@
-"""Vectors for numbers of things: words, categories, places."""
+"""Learned vectors for indices: of words, categories, positions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from ..engine.ops import expand_dims, take, where
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, DataError, TypeRuleError
-from .checks import whole_number
+from .checks import positive_integer
 from .initialization import Initializer, parameter
 from .module import Module
 
@@ -15,20 +15,20 @@ __all__ = ["Embedding"]
 
 
 class Embedding(Module):
-    """The row of a table for every whole number of the input.
+    """A learned vector for every index of the input: a row of a table.
 
     ``weight`` is (count, features). The default initialisation is N(0, 1), so that the vectors
     are of the size of standardised features.
 
     Args:
-        num_embeddings: how many things there are, numbered from 0.
-        embedding_dim: how many features each gets.
-        padding_idx: a number that stands for nothing: its vector is always 0 and is not learned.
+        num_embeddings: size of the table: indices go from 0 to one less.
+        embedding_dim: size of each vector.
+        padding_idx: the index of padding: its vector is always 0 and is not learned.
         init: a name from `chainrule.nn.init.INITIALIZERS` or a function (key, shape, dtype).
 
     Raises:
-        DataError: a number outside of the table (where its value is known: not inside a trace).
-        TypeRuleError: the input is not of whole numbers.
+        DataError: an index outside of the table (where its value is known: not inside a trace).
+        TypeRuleError: the input is not of an integer type.
 
     Example:
         >>> import chainrule as cr
@@ -44,43 +44,43 @@ class Embedding(Module):
         *,
         init: str | Initializer = "normal",
     ) -> None:
-        self.num_embeddings = whole_number("num_embeddings", num_embeddings)
-        self.embedding_dim = whole_number("embedding_dim", embedding_dim)
+        self.num_embeddings = positive_integer("num_embeddings", num_embeddings)
+        self.embedding_dim = positive_integer("embedding_dim", embedding_dim)
         if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
             raise ConfigError(
-                "padding_idx is one of the numbers of the table.",
+                "padding_idx must be an index of the table.",
                 expected=f"0 to {num_embeddings - 1}",
                 found=str(padding_idx),
             )
         self.padding_idx = padding_idx
         self.weight = parameter((self.num_embeddings, self.embedding_dim), init)
 
-    def forward(self, numbers: TensorLike) -> Tensor:
-        numbers = as_tensor(numbers)
-        self._check(numbers)
-        vectors = take(self.weight, numbers, 0)
+    def forward(self, indices: TensorLike) -> Tensor:
+        indices = as_tensor(indices)
+        self._check(indices)
+        vectors = take(self.weight, indices, 0)
         if self.padding_idx is None:
             return vectors
-        return where(expand_dims(numbers == self.padding_idx, -1), 0.0, vectors)
+        return where(expand_dims(indices == self.padding_idx, -1), 0.0, vectors)
 
-    def _check(self, numbers: Tensor) -> None:
-        if numbers.dtype.kind not in "iu":
+    def _check(self, indices: Tensor) -> None:
+        if indices.dtype.kind not in "iu":
             raise TypeRuleError(
-                "An embedding takes whole numbers.",
-                found=str(numbers.type),
+                "An embedding takes integer indices.",
+                found=str(indices.type),
                 hint="Convert with x.astype('int64').",
             )
-        known = numbers.node.value
+        known = indices.node.value
         if known is None:
             return
         outside = np.argwhere((known < 0) | (known >= self.num_embeddings))
         if len(outside):
             first = tuple(outside[0].tolist())
             raise DataError(
-                "A number is outside of the table of the embedding.",
+                "An index is outside of the table of the embedding.",
                 expected=f"0 to {self.num_embeddings - 1}",
                 found=f"{known[first]} at {list(first)}",
-                hint="Count the things again, or keep one number for those never seen.",
+                hint="Raise num_embeddings, or keep one index for what was never seen.",
             )
 
     def extra_repr(self) -> str:

@@ -110,7 +110,7 @@ def _fan(shape: Shape, mode: str) -> float:
     return max(modes[mode], 1.0)
 
 
-def _spread(key: Tensor, shape: Shape, dtype: Any, std: float) -> Tensor:
+def _uniform_of_std(key: Tensor, shape: Shape, dtype: Any, std: float) -> Tensor:
     """Uniform numbers of mean 0: the standard deviation of U(-b, b) is b/√3."""
     bound = math.sqrt(3) * std
     return random.uniform(key, shape, -bound, bound, dtype)
@@ -161,7 +161,7 @@ def truncated_normal(
     std: float = 1.0,
     limit: float = 2.0,
 ) -> Tensor:
-    """N(mean, std²) without what lies more than ``limit`` deviations off: that is drawn again.
+    """N(mean, std²) without what lies more than ``limit`` standard deviations off: that is redrawn.
 
     As in PyTorch, ``std`` is that of the distribution before it is cut off.
     """
@@ -181,8 +181,8 @@ def truncated_normal(
 
 
 def xavier_uniform(key: Tensor, shape: Shape, dtype: Any = float, *, gain: float = 1.0) -> Tensor:
-    """U(-b, b), b = gain·√(6 / (fan_in + fan_out)): for tanh and kin (Glorot and Bengio, 2010)."""
-    return _spread(key, shape, dtype, gain / math.sqrt(_fan(shape, "fan_avg")))
+    """U(-b, b), b = gain·√(6 / (fan_in + fan_out)): for tanh (Glorot and Bengio, 2010)."""
+    return _uniform_of_std(key, shape, dtype, gain / math.sqrt(_fan(shape, "fan_avg")))
 
 
 def xavier_normal(key: Tensor, shape: Shape, dtype: Any = float, *, gain: float = 1.0) -> Tensor:
@@ -198,17 +198,17 @@ def kaiming_uniform(
     mode: str = "fan_in",
     gain: float = math.sqrt(2),
 ) -> Tensor:
-    """U(-b, b), b = gain·√(3 / fan): for relu and kin (He et al., 2015).
+    """U(-b, b), b = gain·√(3 / fan): for relu and the like (He et al., 2015).
 
     Args:
         key: random key.
         shape: (…, in, out).
         dtype: element type.
-        mode: "fan_in" keeps the variance on the way forward, "fan_out" on the way back, "fan_avg"
-            is between.
+        mode: "fan_in" keeps the variance in the forward pass, "fan_out" in the backward pass,
+            "fan_avg" is between.
         gain: see `gain`; √2 is that of relu.
     """
-    return _spread(key, shape, dtype, gain / math.sqrt(_fan(shape, mode)))
+    return _uniform_of_std(key, shape, dtype, gain / math.sqrt(_fan(shape, mode)))
 
 
 def kaiming_normal(
@@ -292,7 +292,7 @@ def _draw(shape: Shape, initial: Initializer) -> Tensor:
 
 
 def parameter(shape: Shape, initial: str | Initializer) -> Parameter:
-    """A parameter that knows how it is drawn, so that `Module.initialize` can draw it anew.
+    """A parameter that knows how it is drawn, so that `Module.initialize` can redraw it.
 
     Until then its numbers follow from how many such variables the process has made before.
 
@@ -323,7 +323,7 @@ M = TypeVar("M")
 
 
 def redraw(module: M) -> M:
-    """The module with its variables drawn anew, so that a copy differs from its original."""
+    """The module with its variables redrawn, so that a copy differs from its original."""
     for variable in module.variables().values():  # type: ignore[attr-defined]
         if variable.initial is not None:
             variable.assign(cast(_draw(variable.shape, variable.initial), variable.dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..engine.ops import expand_dims, matmul, reshape
 from ..engine.tensor import Parameter, Tensor, TensorLike
 from ..errors import ShapeError
-from .checks import features_last, whole_number
+from .checks import features_last, positive_integer
 from .initialization import Initializer, parameter
 from .module import Module
 
@@ -17,7 +17,7 @@ class Linear(Module):
 
     ``weight`` is (in, out), ``bias`` (out).
 
-    The default initialisation is He's, which keeps the variance through relu and its kin; for
+    The default initialisation is He's, which keeps the variance through relu and similar ones; for
     tanh, sigmoid and the last layer "xavier_uniform" is the classic choice. Biases start at 0.
 
     Args:
@@ -43,8 +43,8 @@ class Linear(Module):
         *,
         init: str | Initializer = "kaiming_uniform",
     ) -> None:
-        self.in_features = whole_number("in_features", in_features)
-        self.out_features = whole_number("out_features", out_features)
+        self.in_features = positive_integer("in_features", in_features)
+        self.out_features = positive_integer("out_features", out_features)
         self.weight = parameter((self.in_features, self.out_features), init)
         self.bias = parameter((self.out_features,), "zeros") if bias else None
 
@@ -83,9 +83,9 @@ class Bilinear(Module):
         *,
         init: str | Initializer = "lecun_uniform",
     ) -> None:
-        self.in1_features = whole_number("in1_features", in1_features)
-        self.in2_features = whole_number("in2_features", in2_features)
-        self.out_features = whole_number("out_features", out_features)
+        self.in1_features = positive_integer("in1_features", in1_features)
+        self.in2_features = positive_integer("in2_features", in2_features)
+        self.out_features = positive_integer("out_features", out_features)
         self.weight = parameter((self.in1_features, self.in2_features, self.out_features), init)
         self.bias = parameter((self.out_features,), "zeros") if bias else None
 

@@ -145,9 +145,9 @@ class Module:
     # ---- initial values --------------------------------------------------------------------------
 
     def initialize(self, seed: int) -> Self:
-        """Draw all variables of the layers anew, as a function of the seed and their paths only.
+        """Redraw all variables of the layers, as a function of the seed and their paths only.
 
-        The order in which the layers were made plays no part. Parameters made with `cr.parameter`
+        The order in which the layers were made does not matter. Parameters made with `cr.parameter`
         from given numbers keep their values; running statistics start again.
 
         Returns:
@@ -168,7 +168,7 @@ class Module:
         return self
 
     def summary(self, *examples: Any) -> Summary:
-        """A table of the layers: paths, output shapes and numbers of parameters.
+        """A table of the layers: paths, output shapes and parameter counts.
 
         Args:
             examples: the inputs of a call, or their shapes as tuples (of float32), the batch axis
@@ -225,7 +225,7 @@ class Module:
         return self
 
     def extra_repr(self) -> str:
-        """What a representation tells besides the class: sizes and options."""
+        """What `repr` shows besides the class: sizes and options."""
         return ""
 
     def children(self) -> Iterator[tuple[str, Module]]:

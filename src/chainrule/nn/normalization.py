@@ -1,4 +1,4 @@
-"""Layers that bring features to mean 0 and variance 1, or to length 1."""
+"""Layers that normalise features: to mean 0 and variance 1, or to a mean square of 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..engine.ops import mean, reshape, rsqrt
 from ..engine.ops.declare import floating
 from ..engine.tensor import Buffer, Tensor, TensorLike
 from ..errors import ConfigError, ShapeError
-from .checks import features_last, fraction, whole_number
+from .checks import features_last, fraction, positive_integer
 from .initialization import buffer, parameter
 from .module import Module
 
@@ -49,7 +49,7 @@ class BatchNorm(Module):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
     ) -> None:
-        self.num_features = whole_number("num_features", num_features)
+        self.num_features = positive_integer("num_features", num_features)
         self.eps = eps
         self.momentum = fraction("momentum", momentum, include_one=True)
         self.weight = parameter((num_features,), "ones") if affine else None
@@ -168,7 +168,7 @@ class GroupNorm(Module):
     """y = (x - mean) / √(var + eps) · weight + bias, for every image over each group of channels.
 
     Mean and variance (divided by n) are over all extents and the channels of a group, so that the
-    other images of the batch play no part (Wu and He, ECCV 2018).
+    other images of the batch do not matter (Wu and He, ECCV 2018).
 
     ``weight``, ``bias``: parameters (channels).
 
@@ -191,11 +191,11 @@ class GroupNorm(Module):
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
     ) -> None:
-        self.num_groups = whole_number("num_groups", num_groups)
-        self.num_channels = whole_number("num_channels", num_channels)
+        self.num_groups = positive_integer("num_groups", num_groups)
+        self.num_channels = positive_integer("num_channels", num_channels)
         if num_channels % num_groups:
             raise ConfigError(
-                "The channels are divided among the groups.",
+                "The number of groups must divide the channels.",
                 where=f"layer {type(self).__name__}",
                 expected=f"num_channels that {num_groups} divides",
                 found=str(num_channels),
@@ -207,14 +207,14 @@ class GroupNorm(Module):
     def forward(self, x: TensorLike) -> Tensor:
         x = features_last(floating(x), self.num_channels)
         size = self.num_channels // self.num_groups
-        places = math.prod(x.shape[1:-1])
-        if x.ndim < 2 or places * size == 1:
+        positions = math.prod(x.shape[1:-1])
+        if x.ndim < 2 or positions * size == 1:
             raise ShapeError(
                 f"{type(self).__name__} cannot normalise single numbers: their variance is 0.",
                 expected=f"(batch, *extents, {self.num_channels}) with several numbers in a group",
                 found=str(x.type),
             )
-        grouped = reshape(x, (x.shape[0], places, self.num_groups, size))
+        grouped = reshape(x, (x.shape[0], positions, self.num_groups, size))
         centred = grouped - mean(grouped, (1, 3), keepdims=True)
         variance = mean(centred * centred, (1, 3), keepdims=True)
         y = reshape(centred * rsqrt(variance + self.eps), x.shape)
@@ -261,7 +261,7 @@ def _without_affine(weight: Tensor | None) -> str:
 
 def _extents(shape: int | Sequence[int]) -> tuple[int, ...]:
     extents = tuple(shape) if isinstance(shape, Sequence) else (operator.index(shape),)
-    return tuple(whole_number("normalized_shape", extent) for extent in extents)
+    return tuple(positive_integer("normalized_shape", extent) for extent in extents)
 
 
 def _brief(shape: tuple[int, ...]) -> str:

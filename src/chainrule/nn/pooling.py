@@ -160,13 +160,13 @@ class _AdaptiveAvgPool(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """Means of as many parts of a series as wanted: `chainrule.ops.adaptive_avg_pool`."""
+    """Means of the given number of parts of a series: `chainrule.ops.adaptive_avg_pool`."""
 
     rank = 1
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
-    """Means of as many parts of an image as wanted: `chainrule.ops.adaptive_avg_pool`.
+    """Means of the given number of parts of an image: `chainrule.ops.adaptive_avg_pool`.
 
     Args:
         output_size: extents of the result; one number, or one for each axis.
@@ -181,7 +181,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """Means of as many parts of a volume as wanted: `chainrule.ops.adaptive_avg_pool`."""
+    """Means of the given number of parts of a volume: `chainrule.ops.adaptive_avg_pool`."""
 
     rank = 3
 
@@ -226,9 +226,9 @@ class Upsample(Module):
 
     Args:
         size: the new extents.
-        scale_factor: instead of the size: how many times as large, whole numbers.
+        scale_factor: instead of the size: how many times as large, integers.
         mode: "nearest", or "linear", "bilinear", "trilinear" for one, two and three axes.
-        align_corners: of linear modes: whether first and last elements keep their places.
+        align_corners: of linear modes: whether first and last elements keep their positions.
 
     Example:
         >>> import chainrule as cr

@@ -30,7 +30,7 @@ from ..engine.ops.elementwise import relu, result_dtype
 from ..engine.ops.shape import narrow
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError, TypeRuleError
-from .checks import features_last, fraction, whole_number
+from .checks import features_last, fraction, positive_integer
 from .dropout import Dropout
 from .initialization import parameter, uniform
 from .module import Module
@@ -52,8 +52,8 @@ class _Cell(Module):
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, *, layer_norm: bool = False
     ) -> None:
-        self.input_size = whole_number("input_size", input_size)
-        self.hidden_size = whole_number("hidden_size", hidden_size)
+        self.input_size = positive_integer("input_size", input_size)
+        self.hidden_size = positive_integer("hidden_size", hidden_size)
         width = self.gates * self.hidden_size
         bound = 1 / math.sqrt(self.hidden_size)
         initial = functools.partial(uniform, low=-bound, high=bound)
@@ -126,7 +126,7 @@ class RNNCell(_Cell):
         hidden_size: that of h.
         bias: whether there are b_ih and b_hh.
         nonlinearity: "tanh" or "relu".
-        layer_norm: normalise W_ih·x and W_hh·h for themselves (Ba et al., 2016).
+        layer_norm: normalise W_ih·x and W_hh·h separately (Ba et al., 2016).
 
     Example:
         >>> import chainrule as cr
@@ -232,7 +232,7 @@ def _gates(x: Tensor, count: int) -> list[Tensor]:
 
 
 class _Recurrent(Module):
-    """Layers of cells, one or two (there and back) in each."""
+    """Layers of cells, one or two (forward and backward) in each."""
 
     cell: ClassVar[type[_Cell]]
 
@@ -246,7 +246,7 @@ class _Recurrent(Module):
         bidirectional: bool = False,
         **options: Any,
     ) -> None:
-        self.num_layers = whole_number("num_layers", num_layers)
+        self.num_layers = positive_integer("num_layers", num_layers)
         self.bidirectional = bidirectional
         directions = 2 if bidirectional else 1
         widths = [input_size] + [directions * hidden_size] * (num_layers - 1)
@@ -346,7 +346,7 @@ def _present(
     if mask is None:
         known = as_tensor(lengths)
         if known.shape != (rows,) or known.dtype.kind not in "iu":
-            raise ShapeError("The lengths are a whole number for every row.",
+            raise ShapeError("lengths must be one integer for every row.",
                              expected=f"int64[{rows}]", found=str(known.type))  # fmt: skip
         mask = arange(steps) < expand_dims(known, 1)
     mask = as_tensor(mask)
@@ -355,7 +355,7 @@ def _present(
                          expected=f"bool[{rows}, {steps}], for (rows, time)",
                          found=str(mask.type))  # fmt: skip
     if mask.dtype.kind != "b":
-        raise TypeRuleError("A mask is of truth values.", expected="bool", found=str(mask.type),
+        raise TypeRuleError("The mask must be boolean.", expected="bool", found=str(mask.type),
                             hint="Write mask > 0.")  # fmt: skip
     return expand_dims(transpose(mask), 2)
 
@@ -366,12 +366,12 @@ class RNN(_Recurrent):
     Called with x (rows, time, in), it gives the states h of the last layer at all times,
     (rows, time, hidden), and the last state of every layer, (layers, rows, hidden). With
     ``bidirectional`` every layer has a second cell that starts at the end; the last axis of the
-    output is then 2·hidden, and the states are in the order layer 0 there, layer 0 back, layer 1…
+    output is then 2·hidden, and the states are ordered: layer 0 forward, layer 0 backward, layer 1…
 
     A call takes, besides x, an initial ``state`` of the form that it gives, and ``lengths``
     (rows,) or a ``mask`` (rows, time), which is true where there is an element: elsewhere the
     state stays as it is, and the output is 0. So the last state is that after a sequence's own
-    last element, and the way back starts there.
+    last element, and the backward direction starts there.
 
     Args:
         input_size: extent of the last axis of x.
@@ -379,7 +379,7 @@ class RNN(_Recurrent):
         num_layers: each takes the output of the one below.
         bias: whether there are b_ih and b_hh.
         dropout: probability of dropping between layers, while training.
-        bidirectional: whether to go through the sequence both ways.
+        bidirectional: whether to go through the sequence in both directions.
         nonlinearity: "tanh" or "relu".
         layer_norm: as in the cell.
 
@@ -455,6 +455,6 @@ def segments(x: TensorLike, length: int, axis: int = 1) -> Iterator[Tensor]:
         >>> [part.shape for part in cr.nn.segments(cr.ones((2, 10, 1)), 4)]
         [(2, 4, 1), (2, 4, 1), (2, 2, 1)]
     """
-    x, length = as_tensor(x), whole_number("length", length)
+    x, length = as_tensor(x), positive_integer("length", length)
     for start in range(0, x.shape[axis], length):
         yield narrow(x, axis % x.ndim, start, min(start + length, x.shape[axis]))

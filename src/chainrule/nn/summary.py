@@ -1,4 +1,4 @@
-"""The table of a network's layers: paths, output shapes, numbers of parameters."""
+"""The table of a network's layers: paths, output shapes, parameter counts."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _shapes(result: Any) -> str:
 
 
 def _calls(outputs: list[str]) -> str:
-    """The output of each call, equal ones told once."""
+    """The output of each call, equal ones named once."""
     different = list(dict.fromkeys(outputs))
     times = f" ×{len(outputs)}" if len(outputs) > len(different) == 1 else ""
     return "; ".join(different) + times if outputs else "not called"

@@ -9,7 +9,7 @@ from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
 from .activation import ACTIVATIONS
 from .attention import AttentionCache, MultiHeadAttention
-from .checks import whole_number
+from .checks import positive_integer
 from .dropout import Dropout
 from .initialization import redraw
 from .linear import Linear
@@ -83,7 +83,7 @@ class TransformerEncoderLayer(_Block):
         activation: a name from `chainrule.nn.ACTIVATIONS`.
         norm_first: whether each part normalises its input, which trains more easily, or the sum.
         bias: whether linear maps and norms have one.
-        rotary: whether queries and keys are turned by their positions.
+        rotary: whether queries and keys are rotated by their positions.
 
     Example:
         >>> import chainrule as cr
@@ -119,8 +119,8 @@ class TransformerDecoderLayer(_Block):
     """As `TransformerEncoderLayer`, and between the two parts attention to another sequence.
 
     A call takes x (rows, time, d_model), the other sequence ``memory`` (rows, other time,
-    d_model), ``mask`` for x and ``memory_mask`` for the memory. A position of x does not look
-    at those after it, unless ``causal=False``.
+    d_model), ``mask`` for x and ``memory_mask`` for the memory. A position of x does not
+    attend to those after it, unless ``causal=False``.
 
     Example:
         >>> import chainrule as cr
@@ -170,7 +170,7 @@ class _Stack(Module):
     """A layer several times, each time with weights of its own, and a norm at the end."""
 
     def __init__(self, layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        count = whole_number("num_layers", num_layers)
+        count = positive_integer("num_layers", num_layers)
         self.layers = [layer, *(redraw(copy.deepcopy(layer)) for _ in range(count - 1))]
         self.norm = norm
 

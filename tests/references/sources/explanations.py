@@ -3,7 +3,7 @@
 Two networks, written out in PyTorch with the layouts of chainrule (weights (in, out), images
 channels-last, kernels (height, width, in, out)):
 
-`dense`: x (4, 3) → tanh(x w1 + b1) (5) → w2, b2 (3) → cross-entropy with class numbers;
+`dense`: x (4, 3) → tanh(x w1 + b1) (5) → w2, b2 (3) → cross-entropy with class indices;
 `convolutional`: x (2, 6, 6, 1) → convolution 3 by 3 with 2 filters → tanh → largest of 2 by 2 →
 weights (8, 2) → cross-entropy.
 

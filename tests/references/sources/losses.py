@@ -240,7 +240,7 @@ for margin in (1.0, 0.4):
         reduction="mean",
     )
 
-# Several classes: logits of shape (row, class), targets as class numbers or as probabilities.
+# Several classes: logits of shape (row, class), targets as class indices or as probabilities.
 
 
 def cross_entropy(
