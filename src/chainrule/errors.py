@@ -1,7 +1,7 @@
 """Every error that chainrule raises on purpose.
 
 An error says what went wrong, where, what was expected and what was found, and gives one hint.
-The parts are kept apart so that the command line can lay them out and tests can look at them.
+The parts are separate so that the command line can lay them out and tests can look at them.
 """
 
 from __future__ import annotations
@@ -84,4 +84,4 @@ class TrainingError(ChainruleError):
 
 
 class ConfigError(ChainruleError, ValueError):
-    """An option or argument that makes no sense."""
+    """An invalid value for an option or argument."""

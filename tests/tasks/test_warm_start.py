@@ -31,14 +31,14 @@ CASES = {
         texts(["a", "b", "c"], 1),
         {"target": "k"},
         ("parts.weight",),
-        "starts anew: head",
+        "newly initialised: head",
     ),
     "series": (
         waves(0.0),
         waves(50.0),
         {"target": "y", "time": "day"},
         ("network.linear.weight",),
-        "starts anew: network.scale",
+        "newly initialised: network.scale",
     ),
 }
 
@@ -85,7 +85,7 @@ def test_a_model_of_another_kind_is_an_error(tmp_path):
     waves(0.0).write_csv(tmp_path / "s.csv")
     cr.save(tmp_path / "m", cr.nn.Tanh(), np.zeros((2, 3), np.float32))
     started = module.Options(target="y", time="day", from_model=str(tmp_path / "m"), epochs=1)
-    with pytest.raises(ChainruleError, match="Nothing of the other model fits"):
+    with pytest.raises(ChainruleError, match="No variable of the other model fits"):
         module.train(str(tmp_path / "s.csv"), started, progress=False)
 
 

@@ -8,7 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule.engine.ops.random import key
 from chainrule.errors import DataError
-from chainrule.training import Spool, sampler
+from chainrule.training import DiskDataset, sampler
 from chainrule.training.sampler import batches_in_order
 
 
@@ -26,18 +26,18 @@ class Net(cr.nn.Module):
         return self.second(cr.tanh(self.first(given["x"])))
 
 
-def spooled(inputs, target, part=7):
-    spool = Spool()
+def dataseted(inputs, target, part=7):
+    dataset = DiskDataset()
     for start in range(0, len(target), part):
         chosen = slice(start, start + part)
-        spool.append({name: a[chosen] for name, a in inputs.items()}, target[chosen])
-    return spool
+        dataset.append({name: a[chosen] for name, a in inputs.items()}, target[chosen])
+    return dataset
 
 
 def test_what_is_read_is_what_was_written_to_the_bit_and_the_type():
     inputs, target = rows(50)
     picked = np.array([49, 0, 7, 7, 20])
-    found = spooled(inputs, target).read(picked)
+    found = dataseted(inputs, target).read(picked)
     for name, array in inputs.items():
         assert found.inputs[name].dtype == array.dtype
         np.testing.assert_array_equal(found.inputs[name], array[picked])
@@ -48,7 +48,7 @@ def test_what_is_read_is_what_was_written_to_the_bit_and_the_type():
 def test_a_training_from_the_disk_is_that_from_memory_to_the_bit():
     inputs, target = rows(100)
     nets = [Net().initialize(0) for _ in range(2)]
-    for net, data in zip(nets, ((inputs, target), spooled(inputs, target).stream()), strict=True):
+    for net, data in zip(nets, ((inputs, target), dataseted(inputs, target).stream()), strict=True):
         trainer = cr.Trainer(net, "cross_entropy", "adam", lr=0.01, seed=4, progress=False)
         trainer.fit(data, epochs=3, batch_size=16)
     for path, value in nets[0].state().items():
@@ -56,29 +56,29 @@ def test_a_training_from_the_disk_is_that_from_memory_to_the_bit():
 
 
 def test_the_file_is_closed_with_the_object(tmp_path):
-    spool = Spool(str(tmp_path))
-    spool.append(*rows(5))
-    file = spool._file
-    assert spool.bytes > 0
-    del spool
+    dataset = DiskDataset(str(tmp_path))
+    dataset.append(*rows(5))
+    file = dataset._file
+    assert dataset.bytes > 0
+    del dataset
     assert file.closed
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_said(tmp_path):
-    spool = Spool(str(tmp_path))
-    spool.append(*rows(5))
+    dataset = DiskDataset(str(tmp_path))
+    dataset.append(*rows(5))
 
     class Full:
         def write(self, data):
             raise OSError(28, "No space left on device")
 
-    real, spool._file = spool._file, Full()
+    real, dataset._file = dataset._file, Full()
     with pytest.raises(DataError, match="cannot be kept on the disk") as caught:
-        spool.append(*rows(5))
-    spool._file = real
+        dataset.append(*rows(5))
+    dataset._file = real
     assert caught.value.where == str(tmp_path)
-    assert len(spool) == 5
+    assert len(dataset) == 5
 
 
 def test_many_rows_are_mixed_in_blocks_each_once(monkeypatch):

@@ -62,7 +62,7 @@ class Shared(cr.nn.Module):
         return self.layer(x) / len(x)
 
 
-def test_a_network_that_counts_its_rows_is_not_filled_up():
+def test_a_network_that_counts_its_rows_is_not_padded():
     seen = []
     trainer = cr.Trainer(Shared(), filled_or_not(True, seen), "sgd", lr=0.1, progress=False)
     trainer.fit(data(19), epochs=1, batch_size=8)

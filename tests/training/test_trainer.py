@@ -220,9 +220,9 @@ def test_an_infinite_gradient_is_found_too():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "positive numbers"),
-        ({"batch_size": 0}, "positive numbers"),
-        ({"validation": 0.2, "monitor": "val_speed"}, "Nothing named 'val_speed'"),
+        ({"epochs": 0}, "must be positive"),
+        ({"batch_size": 0}, "must be positive"),
+        ({"validation": 0.2, "monitor": "val_speed"}, "Unknown monitor 'val_speed'"),
     ],
 )
 def test_wrong_options(options, message):
@@ -233,7 +233,7 @@ def test_wrong_options(options, message):
 def test_wrong_data_and_names():
     with pytest.raises(DataError, match="same number of rows"):
         Arrays(np.zeros((3, 2)), np.zeros(4))
-    with pytest.raises(DataError, match="made of numbers"):
+    with pytest.raises(DataError, match="must be numeric"):
         Arrays(np.array(["a"]), np.zeros(1))
     with pytest.raises(DataError, match="not a set of examples"):
         quiet(network()).fit(np.zeros((3, 2)))

@@ -66,7 +66,7 @@ def test_a_layer_is_named_by_any_run_of_names_in_its_path():
 def test_mistakes_change_nothing():
     model = Net(3).initialize(0)
     before = model.state()
-    with pytest.raises(ConfigError, match="Nothing of the other model fits"):
+    with pytest.raises(ConfigError, match="No variable of the other model fits"):
         cr.transfer(model, {"other": np.zeros(3)})
     with pytest.raises(ConfigError, match="no layer 'tail'"):
         cr.transfer(model, Net(3).initialize(1), freeze=["tail"])

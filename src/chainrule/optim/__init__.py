@@ -1,4 +1,4 @@
-"""Optimizers, learning rates that change, limits for gradients, averages of weights."""
+"""Optimizers, learning-rate schedules, gradient clipping, averages of weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Averages of the weights over the updates, which often predict better than the last weights."""
+"""Averages of the weights over the updates, which often generalise better than the last weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EMA:
     has when the average is made; the warm-up (``warmup=True``) makes it forget these soon.
 
     Args:
-        model: a module, or a dict or list of parameters. Those that are frozen are left out.
+        model: a module, or a dict or list of parameters. Frozen ones are left out.
             Buffers such as running statistics are not averaged.
         decay: at least 0, below 1; the average remembers about 1 / (1 − decay) updates.
         warmup: begin with a shorter memory.
@@ -48,7 +48,7 @@ class EMA:
     def __init__(self, model: Any, decay: float = 0.999, warmup: bool = True) -> None:
         if not (is_number(decay) and 0 <= decay < 1):
             raise ConfigError(
-                "decay of an EMA is out of range.",
+                "Invalid value for decay of an EMA.",
                 expected="a number, at least 0 and below 1",
                 found=repr(decay),
                 hint="0.999 remembers about 1000 updates; the mean of all is cr.optim.SWA.",
@@ -72,7 +72,7 @@ class EMA:
         return 1 - minimum((1 + t) / (10 + t), self.decay)
 
     def update(self) -> None:
-        """Take in the present weights; call it after each update of the optimizer."""
+        """Average in the current weights; call it after each update of the optimizer."""
         part = Shared(self._new_part(astype(self.steps, float64)))
         for path, w in self.parameters.items():
             average = self.averages[path]
@@ -80,7 +80,7 @@ class EMA:
         self.steps.assign(self.steps + 1)
 
     def restart(self) -> None:
-        """Begin anew at the weights that the model has now."""
+        """Restart at the weights that the model has now."""
         for path, w in self.parameters.items():
             self.averages[path].assign(w.numpy())
         self.steps.assign(0)

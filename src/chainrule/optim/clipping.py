@@ -1,4 +1,4 @@
-"""Limits for gradients: of each number, or of the length of all of them as one vector."""
+"""Gradient clipping: of each element, or of the norm of all gradients as one vector."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ class Shared:
     """A number that is the same for all parameters.
 
     It is computed once, in float64; ``like`` rounds it once for each element type and broadcasts
-    it once for each shape, so that a network of many layers carries no node for each use.
+    it once for each shape, so that a network of many layers has no node for each use.
     """
 
     def __init__(self, number: Tensor) -> None:
         self.number = number
         self._rounded: dict[DType, Tensor] = {}
-        self._spread: dict[Type, Tensor] = {}
+        self._broadcast: dict[Type, Tensor] = {}
 
     def like(self, x: Tensor) -> Tensor:
         """The number, of the type of x."""
         if x.dtype not in self._rounded:
             self._rounded[x.dtype] = astype(self.number, x.dtype)
-        if x.type not in self._spread:
-            self._spread[x.type] = broadcast_to(self._rounded[x.dtype], x.shape)
-        return self._spread[x.type]
+        if x.type not in self._broadcast:
+            self._broadcast[x.type] = broadcast_to(self._rounded[x.dtype], x.shape)
+        return self._broadcast[x.type]
 
 
 def global_norm(gradients: Any, order: float = 2.0) -> Tensor:
-    """The length of all gradients together, taken as one vector.
+    """The norm of all gradients together, taken as one vector.
 
         ‖g‖₂ = √(Σᵢ gᵢ²)        ‖g‖_∞ = maxᵢ |gᵢ|
 
@@ -60,7 +60,7 @@ def global_norm(gradients: Any, order: float = 2.0) -> Tensor:
 
 
 def clip_by_norm(gradients: Any, max_norm: float, norm: Tensor | None = None) -> Any:
-    """The gradients, all shortened by one factor so that their global norm is at most ``max_norm``.
+    """The gradients, all scaled by one factor so that their global norm is at most ``max_norm``.
 
         g · min(1, max_norm / (‖g‖ + 10⁻⁶))
 
@@ -84,7 +84,7 @@ def clip_by_norm(gradients: Any, max_norm: float, norm: Tensor | None = None) ->
 
 
 def clip_by_value(gradients: Any, limit: float) -> Any:
-    """The gradients with every number limited to [-limit, limit]; the direction may change.
+    """The gradients with every element clipped to [-limit, limit]; the direction may change.
 
     Example:
         >>> import chainrule as cr
@@ -98,8 +98,8 @@ def clip_by_value(gradients: Any, limit: float) -> Any:
 def _need_positive(name: str, value: float) -> None:
     if not (is_number(value) and value > 0):
         raise ConfigError(
-            f"{name} is out of range.",
+            f"Invalid value for {name}.",
             expected="a number above 0",
             found=repr(value),
-            hint="Leave clipping away to have no limit; 1.0 is a common one.",
+            hint="1.0 is a common limit; without clipping there is none.",
         )

@@ -1,4 +1,4 @@
-"""What all optimizers have in common: parameters, their groups, penalties, limits and state."""
+"""What all optimizers have in common: parameter groups, penalties, clipping and state."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ class Optimizer:
     """Base of all optimizers.
 
     An update is made of operations only, so it is the same eagerly and inside `chainrule.compile`.
-    All parameters get it in this order, with t = 1, 2, … the number of the update:
+    All parameters get it in this order, at update t = 1, 2, …:
 
         g ← ∂L/∂w                                                (−∂L/∂w with ``maximize``)
-        g ← g limited to ±clip_value, then ‖g‖ to clip_norm      (if given)
+        g ← g clipped to ±clip_value, then ‖g‖ to clip_norm      (if given)
         g ← g + l2 · w + l1 · sign(w)                            penalties ½ l2 Σw² + l1 Σ|w|
         g ← g + weight_decay · w                                 (an L2 penalty too), or
         w ← w − rate · weight_decay · w                          (``decoupled_weight_decay``)
         w ← `apply_single`                                       the formula of the class
 
     Args:
-        model: what learns: a module, a dict or list of parameters, or a list of groups
+        model: what is trained: a module, a dict or list of parameters, or a list of groups
             ``{"params": …, option: …}`` with options of their own (see `groups_by_path`). Frozen
             parameters are left untouched. A parameter may belong to two optimizers: each changes
             it when it is updated, from the value that it finds.
         lr: the learning rate, a number or a `Schedule`.
         weight_decay: λ above.
-        decoupled_weight_decay: take the decay off the weights instead of adding it to the
+        decoupled_weight_decay: subtract the decay from the weights instead of adding it to the
             gradient (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019).
         l1: sparsity: the subgradient of the absolute values, 0 at 0.
-        l2: like a weight decay that is not decoupled.
-        decay: which parameters the decay and both penalties are for: "all", "matrices" (two
+        l2: the same as a weight decay that is not decoupled.
+        decay: which parameters the decay and both penalties apply to: "all", "matrices" (two
             axes or more, so no biases and no scales of normalisations), or a function
             ``(path, parameter) -> bool``.
         clip_norm: the largest norm of all gradients together; see `clip_by_norm`.
         clip_value: the largest absolute value in a gradient.
-        maximize: climb instead of descend.
+        maximize: gradient ascent instead of descent.
 
     Attributes:
         steps: how many updates were done (a buffer).
@@ -66,7 +66,7 @@ class Optimizer:
         groups: the groups of parameters, each with its options.
 
     Raises:
-        ConfigError: an option is out of range, or a parameter is in two groups.
+        ConfigError: an option has an invalid value, or a parameter is in two groups.
 
     Example:
         >>> import chainrule as cr
@@ -106,7 +106,7 @@ class Optimizer:
     # ---- what a class of optimizers defines --------------------------------------------------
 
     def check(self) -> None:
-        """Refuse options that make no sense; called once for each group."""
+        """Raise ConfigError for invalid options; called once for each group."""
         if not isinstance(self.lr, Schedule):
             need_between(self, "lr")
         for option in ("weight_decay", "l1", "l2"):
@@ -115,20 +115,20 @@ class Optimizer:
         need(known, self, "decay", "all, matrices, or a function of path and parameter")
 
     def initial_state(self) -> dict[str, float]:
-        """For each array that is kept beside a parameter its name and first value."""
+        """The state of each parameter: for each array its name and first value."""
         return {}
 
     def initial_memory(self) -> dict[str, float]:
-        """The same for numbers that are kept once for all parameters; see `numbers`."""
+        """The state that all parameters share: numbers by name; see `numbers`."""
         return {}
 
     def numbers(self, t: Tensor, rate: Tensor, memory: Mapping[str, Buffer]) -> Named:
         """Numbers that are the same for all parameters, computed once an update in float64.
 
         Args:
-            t: the number of this update, from 1.
+            t: the count of this update, from 1.
             rate: its learning rate.
-            memory: the numbers of `initial_memory`, to be read and assigned.
+            memory: the state of `initial_memory`, to be read and assigned.
         """
         return {"rate": rate}
 
@@ -167,7 +167,7 @@ class Optimizer:
         t = astype(self.steps + 1, float64)
         rates: dict[Schedule, Tensor] = {}
         for group in self.groups:
-            if group.schedule not in rates:  # a schedule with a memory moves on once
+            if group.schedule not in rates:  # a schedule with state moves on once
                 rates[group.schedule] = group.schedule(self.steps, loss)
             group.update(given, t, rates[group.schedule])
         self.steps.assign(self.steps + 1)
@@ -191,14 +191,14 @@ class Optimizer:
         self.update(found, loss)
 
     def zero_grad(self) -> None:
-        """Forget the gradients in ``.grad``, so that the next `backward` starts anew."""
+        """Drop the gradients in ``.grad``, so that the next `backward` starts from zero."""
         for w in self.parameters().values():
             if tracing.record is not None:
                 tracing.record.gradients.setdefault(w, w.grad)
             w.grad = None
 
     def observe(self, value: float) -> None:
-        """Tell the schedules the validation metric; once an epoch, outside of compiled code."""
+        """Pass the validation metric to the schedules; once an epoch, outside of compiled code."""
         for schedule in self.schedules():
             schedule.observe(value)
 
@@ -233,16 +233,16 @@ class Optimizer:
     # ---- state -------------------------------------------------------------------------------
 
     def buffers(self) -> dict[str, Buffer]:
-        """All that changes besides the parameters, by name."""
+        """The optimizer state, by name: all that changes besides the parameters."""
         found = {"steps": self.steps}
         for number, group in enumerate(self.groups):
             found[f"rate.{number}"] = group.rate
-            found |= {f"memory.{number}.{key}": kept for key, kept in group.memory.items()}
+            found |= {f"memory.{number}.{key}": buffer for key, buffer in group.memory.items()}
             for path, state in group.state.items():
-                found |= {f"{key}.{path}": kept for key, kept in state.items()}
+                found |= {f"{key}.{path}": buffer for key, buffer in state.items()}
         for number, schedule in enumerate(self.schedules()):
-            for key, kept in schedule.buffers().items():
-                found[f"schedule.{number}.{key}"] = kept
+            for key, buffer in schedule.buffers().items():
+                found[f"schedule.{number}.{key}"] = buffer
         return found
 
     def state(self) -> dict[str, Array]:
@@ -265,7 +265,7 @@ class Optimizer:
         """The name, rate and options as JSON data, without the groups.
 
         Raises:
-            ConfigError: ``decay`` is a function, which cannot be written down.
+            ConfigError: ``decay`` is a function, which has no JSON form.
         """
         need(not callable(self.decay), self, "decay", "all or matrices")
         options = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
@@ -322,7 +322,7 @@ class Optimizer:
             g = as_tensor(gradients[path], w.dtype)
             if g.shape != w.shape:
                 raise ShapeError(
-                    "A gradient has the shape of its parameter.",
+                    "A gradient must have the shape of its parameter.",
                     where=f"parameter {path!r}",
                     expected=str(w.shape),
                     found=str(g.shape),
@@ -348,8 +348,8 @@ class Group:
         parameters: by path.
         schedule: gives the learning rate.
         rate: the learning rate of the last update.
-        state: for each parameter what is kept beside it, from when it first learns.
-        memory: numbers that are kept for all parameters together.
+        state: the arrays of each parameter, from its first update.
+        memory: the numbers that all parameters share.
     """
 
     def __init__(
@@ -368,7 +368,7 @@ class Group:
                 self.state_of(path)
 
     def state_of(self, path: str) -> dict[str, Buffer]:
-        """The arrays that are kept beside a parameter."""
+        """The optimizer state of a parameter."""
         if path not in self.state:
             w = self.parameters[path]
             self.state[path] = {
@@ -404,11 +404,11 @@ class Group:
                     g = g + o.l1 * sign(w)
                 if decoupled:
                     w = w * n["keep"]
-            kept = self.state_of(path)
-            value, state = o.apply_single(w, g, dict(kept), n)
+            state = self.state_of(path)
+            value, new_state = o.apply_single(w, g, dict(state), n)
             parameter.assign(value)
-            for key, new in state.items():
-                kept[key].assign(new)
+            for key, new in new_state.items():
+                state[key].assign(new)
 
 
 def _need_new(

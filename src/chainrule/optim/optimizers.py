@@ -1,8 +1,8 @@
 # ruff: noqa: D102 - methods are described at the base
 """The optimizers: for each the formula by which one parameter is changed.
 
-In the formulas w is the parameter, g its gradient, t = 1, 2, … the number of the update; all
-arithmetic is by element. Options that all optimizers have, such as ``weight_decay`` and
+In the formulas w is the parameter, g its gradient, t = 1, 2, … counts the updates; all
+arithmetic is elementwise. Options that all optimizers have, such as ``weight_decay`` and
 ``clip_norm``, are described at `chainrule.optim.Optimizer`. Where PyTorch has the optimizer, both
 take the same steps.
 """
@@ -27,7 +27,7 @@ def _ema(mean: Tensor, new: Tensor, decay: float) -> Tensor:
 
 @dataclass(eq=False)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wanted.
+    """Stochastic gradient descent, optionally with momentum.
 
         v ← momentum · v + (1 − dampening) · g         (v ← g at the first update)
         w ← w − lr · v                                 or, with ``nesterov``:
@@ -122,7 +122,7 @@ class RMSprop(Optimizer):
 
 @dataclass(eq=False)
 class Adagrad(Optimizer):
-    """Smaller steps where the gradients so far were large.
+    """Smaller steps where past gradients were large.
 
         s ← s + g²                                     s = initial_accumulator_value at first
         w ← w − lr / (1 + (t − 1) · lr_decay) · g / (√s + eps)
@@ -155,7 +155,7 @@ class Adagrad(Optimizer):
 
 @dataclass(eq=False)
 class Adadelta(Optimizer):
-    """Steps in the unit of the weights, so that hardly a learning rate is needed.
+    """Steps in the unit of the weights, which hardly need a learning rate.
 
         v ← rho · v + (1 − rho) · g²
         d = √(u + eps) / √(v + eps) · g
@@ -186,7 +186,7 @@ class Adadelta(Optimizer):
 
 @dataclass(eq=False)
 class Adam(Optimizer):
-    """Moving averages of the gradient and of its square, freed from their bias towards 0.
+    """Moving averages of the gradient and of its square, corrected for their bias towards 0.
 
         m ← β₁ · m + (1 − β₁) · g
         v ← β₂ · v + (1 − β₂) · g²                     with ``amsgrad`` the largest v so far
@@ -390,8 +390,8 @@ class Lion(Optimizer):
         w ← w − lr · sign(β₁ · m + (1 − β₁) · g)
         m ← β₂ · m + (1 − β₂) · g
 
-    It wants a rate 3 to 10 times smaller than Adam's, and a weight decay as much larger. Source:
-    Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023, algorithm 2.
+    It needs a learning rate 3 to 10 times smaller than Adam's, and a weight decay as much larger.
+    Source: Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023, algorithm 2.
     """
 
     lr: float | Schedule = 1e-4

@@ -2,8 +2,8 @@
 """Learning rates that change while the network learns.
 
 A schedule is a function *in the graph* of the number of updates done so far, t = 0, 1, 2, …, and
-for some of the loss, so that a compiled training step needs no Python between two updates. What
-it must remember it keeps in buffers. One step of a schedule is one update, not one epoch.
+for some of the loss, so that a compiled training step needs no Python between two updates. Its
+state is kept in buffers. One step of a schedule is one update, not one epoch.
 
 Names and arguments are PyTorch's where PyTorch has the schedule.
 """
@@ -70,7 +70,7 @@ class Schedule:
         return as_tensor(self.rate(astype(step, float64), loss), float64)
 
     def observe(self, value: float) -> None:
-        """Tell the value of the validation metric, once an epoch, outside of compiled code."""
+        """Pass on the value of the validation metric, once an epoch, outside of compiled code."""
         for _, child in self._children():
             child.observe(value)
 
@@ -100,14 +100,14 @@ class Schedule:
                         yield f"{key}.{number}", item
 
     def buffers(self) -> dict[str, Buffer]:
-        """What the schedule remembers, by name; the schedules inside it included."""
+        """The state of the schedule, by name; that of the schedules inside it included."""
         found = {key: value for key, value in vars(self).items() if isinstance(value, Buffer)}
         for path, child in self._children():
             found |= {f"{path}.{key}": buffer for key, buffer in child.buffers().items()}
         return found
 
     def state(self) -> dict[str, Array]:
-        """Copies of what the schedule remembers."""
+        """A copy of the state."""
         return arrays(self.buffers())
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -293,7 +293,7 @@ class ExponentialLR(Schedule):
 
 @dataclass(eq=False)
 class PolynomialLR(Schedule):
-    """Down to zero along a power of the part of the updates that are left.
+    """Down to zero along a power of the fraction of the updates that are left.
 
     rate(t) = lr · (1 − min(t, total_iters) / total_iters)^power
     """
@@ -318,7 +318,7 @@ class PolynomialLR(Schedule):
 
 @dataclass(eq=False)
 class LinearLR(Schedule):
-    """Along a straight line from one part of the rate to another, then on with the latter.
+    """Along a straight line from one fraction of the rate to another, which then stays.
 
     rate(t) = lr · (start_factor + (end_factor − start_factor) · min(t / total_iters, 1))
     """
@@ -372,9 +372,9 @@ class CosineAnnealingLR(Schedule):
         return {"lr": lr, "T_max": steps}
 
 
-def _half_wave(start: float, end: float, part: Tensor) -> Tensor:
-    """From start (part = 0) to end (part = 1) along half a cosine wave."""
-    return end + (start - end) / 2 * (1 + cos(math.pi * part))
+def _half_wave(start: float, end: float, fraction: Tensor) -> Tensor:
+    """From start (fraction = 0) to end (fraction = 1) along half a cosine wave."""
+    return end + (start - end) / 2 * (1 + cos(math.pi * fraction))
 
 
 @dataclass(eq=False)
@@ -534,7 +534,7 @@ def _need_schedules(owner: Schedule, option: str) -> None:
 
 @dataclass(eq=False)
 class Warmup(Schedule):
-    """Any schedule, begun gently: the rate first rises along a straight line to its start.
+    """Any schedule with a warm-up: the rate first rises linearly to its start.
 
         rate(t) = schedule(max(t − steps, 0)) · (start + (1 − start) · min(t / steps, 1))
 
@@ -617,7 +617,7 @@ class ChainedScheduler(Schedule):
 
 @dataclass(eq=False)
 class Average(Schedule):
-    """The exponential moving average of another schedule's rate: its corners become round.
+    """The exponential moving average of another schedule's rate, which smooths its corners.
 
         a(t) = a(t−1) + αₜ · (schedule(t) − a(t−1)),    αₜ = (1 − decay) / (1 − decay^(t+1))
 
@@ -662,8 +662,8 @@ class ReduceLROnPlateau(Schedule):
     Args:
         lr: the first rate.
         mode: "min" if a smaller metric is better, "max" if a larger one is.
-        threshold: the least improvement: a part of the best value (``threshold_mode="rel"``) or a
-            difference (``"abs"``).
+        threshold: the least improvement: a fraction of the best value (``threshold_mode="rel"``)
+            or a difference (``"abs"``).
         eps: a reduction that would be smaller than this is left out.
     """
 

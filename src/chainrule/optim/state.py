@@ -18,7 +18,7 @@ from ..utils.typing import Array
 
 
 def named_parameters(found: Any, start: int = 0) -> dict[str, Parameter]:
-    """The parameters of a module, dict, list or of one parameter, by path; in a list by number."""
+    """The parameters of a module, dict or list, or one parameter, by path; in a list by index."""
     if isinstance(found, Module):
         return found.parameters()
     if isinstance(found, Parameter):
@@ -76,15 +76,15 @@ def load(buffers: Mapping[str, Buffer], state: Mapping[str, Any], what: str) -> 
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number; True and False are none."""
+    """Whether it is a number; True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def need(holds: bool, owner: Any, option: str, expected: str) -> None:
-    """Refuse an option of a dataclass unless the condition holds."""
+    """ConfigError for an option of a dataclass unless the condition holds."""
     if not holds:
         raise ConfigError(
-            f"{option} of {type(owner).__name__} is out of range.",
+            f"Invalid value for {option} of {type(owner).__name__}.",
             expected=expected,
             found=repr(getattr(owner, option)),
             hint=_default(owner, option),

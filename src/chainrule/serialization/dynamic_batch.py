@@ -1,7 +1,7 @@
 """One graph for any number of rows.
 
 The types of a graph are static, and the number of rows is a part of them. A network computes the
-same for every row, so its graphs for different numbers of rows differ in a few whole numbers only:
+same for every row, so its graphs for different numbers of rows differ in a few integers only:
 extents and bounds, each of the form a·rows + b. Two graphs give a and b, a third one is the proof.
 """
 
@@ -119,10 +119,10 @@ def _merge_nodes(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any
 
 
 def _merge(first: Any, second: Any) -> Any:
-    """The line through two whole numbers; what differs otherwise is left for `_compare`."""
+    """The line through two integers; what differs otherwise is left for `_compare`."""
     if type(first) is int and type(second) is int and first != second:
-        slope = (second - first) // (ROWS[1] - ROWS[0])
-        return {"rows": [slope, first - slope * ROWS[0]]}
+        a = (second - first) // (ROWS[1] - ROWS[0])
+        return {"rows": [a, first - a * ROWS[0]]}
     if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         return [_merge(a, b) for a, b in zip(first, second, strict=True)]
     if _is_graph(first) and _is_graph(second):
@@ -150,39 +150,39 @@ def _fill(template: Any, rows: int) -> Any:
     if isinstance(template, list):
         return [_fill(item, rows) for item in template]
     if isinstance(template, dict) and template.keys() == {"rows"}:
-        slope, start = template["rows"]
-        if type(slope) is not int or type(start) is not int:
+        a, b = template["rows"]
+        if type(a) is not int or type(b) is not int:
             raise TypeError(f"not a number of rows: {template!r:.80}")
-        return slope * rows + start
+        return a * rows + b
     if _is_graph(template):
         return {"graph": _fill_graph(template["graph"], rows)}
     return template
 
 
 def _compare(template: Template, rows: int, sample: Sample, graph: dict[str, Any]) -> None:
-    """See that the template gives exactly this graph."""
-    filled = _fill_graph(template.graph, rows)
-    pairs = zip(filled["nodes"], graph["nodes"], strict=False)
+    """An error unless the template gives exactly this graph."""
+    instance = _fill_graph(template.graph, rows)
+    pairs = zip(instance["nodes"], graph["nodes"], strict=False)
     for position, (expected, found) in enumerate(pairs):
         name = found.get("array")
         if expected != found or (name and not _same(template.arrays[name], sample.arrays[name])):
             raise _dependence(sample.graph, position)
-    if filled != graph:
-        raise _dependence(sample.graph, min(len(filled["nodes"]), len(graph["nodes"])) - 1)
+    if instance != graph:
+        raise _dependence(sample.graph, min(len(instance["nodes"]), len(graph["nodes"])) - 1)
 
 
 def _dependence(graph: Graph, position: int) -> ShapeError:
-    """The error, with the place of the node or of the first known place that it leads to."""
+    """The error, with the line of the node or the first known line that it leads to."""
     reached = {graph.nodes[position]}
-    place = graph.nodes[position].origin
+    origin = graph.nodes[position].origin
     for node in graph.nodes[position:]:
-        if place is None and reached & set(node.inputs):
+        if origin is None and reached & set(node.inputs):
             reached.add(node)
-            place = node.origin
+            origin = node.origin
     kind = "a number" if graph.nodes[position].op is CONSTANT else graph.nodes[position].op.name
     return ShapeError(
         "The output for one row depends on how many rows come with it.",
-        where=str(place) if place else None,
+        where=str(origin) if origin else None,
         expected="the same computation for every row, for a model that takes any number of them",
         found=f"{kind} that changes with the number of rows",
         hint="Sum or average over other axes than the first, and make no arrays from the number "

@@ -1,4 +1,4 @@
-"""What goes into the last layer of a saved model: its picture of each row."""
+"""The embeddings of a saved model: what goes into its last layer."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class SavedModel:
         return row_axis(two, three) if two is not None and three is not None else None
 
     def hidden(self, *inputs: Any) -> Array | None:
-        """What goes into the last layer: the network's own picture of each row.
+        """The embedding of each row: what goes into the last layer.
 
         Args:
             inputs: as for `predict`.
@@ -181,7 +181,7 @@ class SavedModel:
             raise DataError(
                 "The model cannot be computed with these inputs.",
                 found=f"{type(error).__name__}: {error}"[:500],
-                hint="An index, such as the number of a category, may be larger than in training.",
+                hint="An index, such as that of a category, may be larger than in training.",
             ) from error
         return result
 
@@ -202,7 +202,7 @@ class SavedModel:
         return {path: array.copy() for path, array in self._state.items()}
 
     def summary(self) -> dict[str, Any]:
-        """What there is to tell of the model, as plain data."""
+        """A description of the model, as plain data."""
         computed = [node.op.name for node in self._sample.nodes if node.inputs]
         return {
             "version": self.version,

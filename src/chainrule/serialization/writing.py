@@ -92,7 +92,7 @@ def save(
     }
     arrays = {name: variable.numpy() for name, variable in variables.items()}
     data = _pack(document, {**arrays, **template.arrays})
-    _check_rows_apart(parse(data), values)
+    _check_rows_are_independent(parse(data), values)
     write_atomically(path, data)
 
 
@@ -112,7 +112,7 @@ def _trace(
                 where=type(model).__name__,
                 expected=f"the first extent {rows} for {rows} rows",
                 found=str(found),
-                hint="Say with output=… what to make of the result of the model.",
+                hint="Pass output=…, a function of the result of the model.",
             )
         return result
 
@@ -162,7 +162,7 @@ def _example_array(name: str, leaf: Any) -> Array:
     return cast(Array, array)
 
 
-def _check_rows_apart(saved: SavedModel, values: list[Array]) -> None:
+def _check_rows_are_independent(saved: SavedModel, values: list[Array]) -> None:
     """The first row must come out the same, whatever other rows come with it."""
     rows = min(8, *map(len, values))
     if rows < 2:
@@ -177,7 +177,7 @@ def _check_rows_apart(saved: SavedModel, values: list[Array]) -> None:
     if not np.allclose(together, alone, rtol=0, atol=tolerance, equal_nan=True):
         raise ShapeError(
             "The output for one row depends on the other rows that come with it.",
-            expected="every row for itself, for a model that takes any number of them",
+            expected="independent rows, for a model that takes any number of them",
             hint="Something runs along the first axis: a softmax, sort, norm or cumulative sum.",
         )
 

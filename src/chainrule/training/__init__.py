@@ -5,7 +5,7 @@ from .callbacks import Callback, Training
 from .checkpoint import load_training, save_training
 from .data_loader import Stream
 from .dataset import Arrays
-from .disk_dataset import Spool
+from .disk_dataset import DiskDataset
 from .history import History
 from .lr_finder import RateSearch, find_rate
 from .step import Step
@@ -16,9 +16,9 @@ __all__ = [
     "AdversarialStep",
     "Arrays",
     "Callback",
+    "DiskDataset",
     "History",
     "RateSearch",
-    "Spool",
     "Step",
     "Stream",
     "Trainer",

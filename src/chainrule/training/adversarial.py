@@ -23,7 +23,7 @@ def _logistic(scores_real: Tensor, scores_fake: Tensor) -> Tensor:
     return total
 
 
-#: What the discriminator and the generator make small, from the scores.
+#: What the discriminator and the generator minimise, from the scores.
 _LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     # The generator's is the one that does not saturate: -ln σ(D(G(z))).
     "logistic": (_logistic, lambda fake: mean(softplus(-fake))),
@@ -35,8 +35,8 @@ class AdversarialStep:
     """One step of both networks on one batch, compiled.
 
     First the discriminator learns, ``discriminator_updates`` times with new codes, then the
-    generator against the discriminator as it is now. Each derivative is by the parameters of one
-    network only; the other is passed through.
+    generator against the discriminator as it is now. Each gradient is with respect to the
+    parameters of one network only.
 
     Args:
         model: the two networks.
@@ -47,7 +47,7 @@ class AdversarialStep:
             to the discriminator's loss (Gulrajani et al., "Improved training of Wasserstein GANs",
             2017, with λ = 10). Its derivative is of second order.
         discriminator_updates: how many times the discriminator learns in a step.
-        seed: the codes follow from it and the number of the step.
+        seed: the latent codes follow from it and the step.
         backend: what runs the step; see `chainrule.compile`.
 
     Raises:
@@ -107,20 +107,20 @@ class AdversarialStep:
     def _step(self, real: Tensor, number: Tensor) -> dict[str, Tensor]:
         key = random.fold_in(self._key, number)
         real = floating(real)
-        for turn in range(self.discriminator_updates):
-            discriminator = self._learn_to_tell(real, random.fold_in(key, turn + 1))
-        generator, slopes = value_and_grad(self._generator_loss)(
+        for update in range(self.discriminator_updates):
+            discriminator = self._train_discriminator(real, random.fold_in(key, update + 1))
+        generator, gradients = value_and_grad(self._generator_loss)(
             self.model.generator, real.shape[0], random.fold_in(key, 0)
         )
-        self.generator_optimizer.update(slopes, loss=generator)
+        self.generator_optimizer.update(gradients, loss=generator)
         return {"discriminator": discriminator, "generator": generator}
 
-    def _learn_to_tell(self, real: Tensor, key: Tensor) -> Tensor:
+    def _train_discriminator(self, real: Tensor, key: Tensor) -> Tensor:
         fake = stop_gradient(self._generated(self.model.generator, real.shape[0], key))
-        loss, slopes = value_and_grad(self._discriminator_loss)(
+        loss, gradients = value_and_grad(self._discriminator_loss)(
             self.model.discriminator, real, fake, key
         )
-        self.discriminator_optimizer.update(slopes, loss=loss)
+        self.discriminator_optimizer.update(gradients, loss=loss)
         return loss
 
     def _generated(self, generator: Module, count: int, key: Tensor) -> Tensor:
@@ -144,18 +144,16 @@ class AdversarialStep:
         loss = _LOSSES[self.loss][0](*scores)
         if not self.penalty:
             return loss
-        place = random.uniform(
-            draws[2], (len(real), *(1 for _ in real.shape[1:])), dtype=real.dtype
-        )
-        between = real + place * (fake - real)
-        slope = grad(lambda x: sum(discriminator(x, train=True, key=draws[3])))(between)
-        norm = sqrt(sum(slope * slope, range(1, slope.ndim)) + 1e-12)
+        t = random.uniform(draws[2], (len(real), *(1 for _ in real.shape[1:])), dtype=real.dtype)
+        between = real + t * (fake - real)
+        gradient = grad(lambda x: sum(discriminator(x, train=True, key=draws[3])))(between)
+        norm = sqrt(sum(gradient * gradient, range(1, gradient.ndim)) + 1e-12)
         total: Tensor = loss + self.penalty * mean((norm - 1.0) ** 2)
         return total
 
 
 def _check_owner(name: str, network: Module, optimizer: Optimizer) -> None:
-    """Whether an optimizer has the parameters of this network, all of them and no others."""
+    """An error unless an optimizer has the parameters of this network, all and no others."""
     own = network.trainable_parameters()
     given = {path: w for path, w in optimizer.parameters().items() if w.requires_grad}
     missing = [path for path, w in own.items() if not any(w is other for other in given.values())]

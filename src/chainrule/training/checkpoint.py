@@ -16,7 +16,7 @@ _FORMAT, _VERSION = "chainrule.training", "1"
 
 
 def save_training(path: str | os.PathLike[str], state: Mapping[str, Array]) -> None:
-    """Write what `Trainer.state` gave: the optimizer's memory and the counts of steps and epochs.
+    """Write what `Trainer.state` gave: the optimizer state and the counts of steps and epochs.
 
     Example:
         >>> import tempfile, chainrule as cr
@@ -52,5 +52,5 @@ def load_training(path: str | os.PathLike[str]) -> dict[str, Array]:
             "The state of the training cannot be read.",
             where=os.fspath(path),
             found=str(error),
-            hint="Without this file the optimizer's memory begins anew: move it away.",
+            hint="Without this file the optimizer state starts from zero: move it away.",
         ) from None

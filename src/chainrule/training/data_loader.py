@@ -1,4 +1,4 @@
-"""Examples that are not all in memory: made when they are needed, by workers, a little ahead."""
+"""Examples that are not all in memory: loaded when needed, by workers, a little ahead."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ import numpy as np
 from ..utils.typing import Array
 from .dataset import Arrays
 
-#: Batches that are made ahead, for each worker.
+#: Batches that are loaded ahead, for each worker.
 _AHEAD = 4
 
 
 class Stream:
-    """Examples by number, from whatever makes them: files that are decoded, rows that are read.
+    """Examples by index, from any source: files that are decoded, rows that are read.
 
-    While one batch is learned from, workers make the next ones. They are threads: reading,
+    While one batch is trained on, workers load the next ones. They are threads: reading,
     decoding and NumPy's work on arrays do not hold Python's lock.
 
     Args:
-        load: makes the examples of some rows: ``load(rows, epoch)`` gives `Arrays`, or a tuple as
+        load: the examples of some rows: ``load(rows, epoch)`` gives `Arrays`, or a tuple as
             for `Arrays.of`. It is called from several threads, and its result follows from the
             arguments alone: whatever is random in it is a function of the epoch and the row, so
-            that neither the number of workers nor chance matter. Epoch 0 is a plain look, with
-            nothing random, for validation and prediction.
+            that neither the number of workers nor chance matter. Epoch 0 is without
+            anything random, for validation and prediction.
         target: (n, …) the targets of all rows; None if they are not in memory either.
         weights: (n,) how much each row counts, if not all the same.
         workers: threads; one for each processor, but 8 at most, by default.
         rows: how many there are, where no target says it.
-        whole: the trainer leaves out of an epoch the rows that fill no whole batch; in another
-            epoch it is other ones. That saves a program for batches of another size.
+        whole: drop the last batch of an epoch if it is smaller; in another epoch it has other
+            rows. That saves a program for batches of another size.
 
     Attributes:
         waited: seconds in which the training had to wait for a batch.
@@ -70,13 +70,13 @@ class Stream:
 
     def take(self, rows: Any) -> Stream:
         """These rows, in this order."""
-        picked = np.asarray(rows, dtype=np.int64)
+        indices = np.asarray(rows, dtype=np.int64)
         return Stream(
-            lambda inner, epoch: self._load(picked[inner], epoch),
-            None if self.target is None else self.target[picked],
-            weights=None if self.weights is None else self.weights[picked],
+            lambda inner, epoch: self._load(indices[inner], epoch),
+            None if self.target is None else self.target[indices],
+            weights=None if self.weights is None else self.weights[indices],
             workers=self.workers,
-            rows=len(picked),
+            rows=len(indices),
             whole=self.whole,
         )
 
@@ -88,7 +88,7 @@ class Stream:
         """The examples of these rows in this order, in batches; the last one perhaps shorter.
 
         Args:
-            order: (n,) numbers of rows.
+            order: (n,) indices of rows.
             size: rows in a batch.
             epoch: what is random in the examples follows from it; 0 for nothing random.
         """
@@ -97,7 +97,7 @@ class Stream:
         yield from self.each(parts, epoch)
 
     def each(self, batches: Iterable[Array], epoch: int = 0) -> Iterator[Arrays]:
-        """The examples of each batch of row numbers, made ahead."""
+        """The examples of each batch of row indices, loaded ahead."""
         numbers = iter(batches)
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="chainrule-stream")
         made: deque[Future[Arrays]] = deque()

@@ -66,11 +66,11 @@ class Arrays:
 
     def take(self, rows: Any) -> Arrays:
         """These rows, in this order."""
-        picked = np.asarray(rows, dtype=np.int64)
+        indices = np.asarray(rows, dtype=np.int64)
         return Arrays(
-            pytree.map_leaves(lambda leaf: leaf[picked], self.inputs),
-            None if self.target is None else self.target[picked],
-            None if self.weights is None else self.weights[picked],
+            pytree.map_leaves(lambda leaf: leaf[indices], self.inputs),
+            None if self.target is None else self.target[indices],
+            None if self.weights is None else self.weights[indices],
         )
 
     def batches(self, size: int) -> Iterator[Arrays]:
@@ -79,25 +79,26 @@ class Arrays:
             yield self.take(np.arange(start, min(start + size, len(self))))
 
 
-def filled_up(data: Arrays, order: Array, size: int) -> Arrays:
-    """Batches with rows of no weight behind their own.
+def padded_batches(data: Arrays, order: Array, size: int) -> Arrays:
+    """Batches padded with zero-weight rows.
 
     Args:
         data: the examples.
-        order: (batches, rows) whole numbers: the rows of each batch.
+        order: (batches, rows) integers: the rows of each batch.
         size: how many each is to have.
 
     Returns:
-        (batches · size) rows, the filling a copy of the batch's first.
+        (batches · size) rows; the padding repeats the first of each batch.
 
     Example:
         >>> import numpy as np
-        >>> filled_up(Arrays(np.arange(3), np.arange(3)), np.array([[2, 1]]), 4).weights.tolist()
+        >>> data = Arrays(np.arange(3), np.arange(3))
+        >>> padded_batches(data, np.array([[2, 1]]), 4).weights.tolist()
         [1.0, 1.0, 0.0, 0.0]
     """
     batches, rows = order.shape
-    full = np.concatenate([order, np.repeat(order[:, :1], size - rows, axis=1)], axis=1)
-    taken = data.take(full.reshape(-1))
+    padded = np.concatenate([order, np.repeat(order[:, :1], size - rows, axis=1)], axis=1)
+    taken = data.take(padded.reshape(-1))
     weights = np.ones(len(taken), np.float32) if taken.weights is None else taken.weights
     weights.reshape(batches, size, -1)[:, rows:] = 0
     return Arrays(taken.inputs, taken.target, weights)
@@ -115,7 +116,7 @@ def _as_array(leaf: Any) -> Array:
     array = np.asarray(leaf)
     if array.dtype.kind not in "biuf":
         raise DataError(
-            "Examples are made of numbers.",
+            "Examples must be numeric arrays.",
             found=f"an array of {array.dtype}",
             hint="Text and dates in tables: use `chainrule train`, or cr.data.infer_schema.",
         )

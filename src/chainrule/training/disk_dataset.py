@@ -1,4 +1,4 @@
-"""Examples on the disk, one record a row, to be learned from as a stream."""
+"""Examples on the disk, one record a row, to be trained on as a stream."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .dataset import Arrays
 _TARGET, _WEIGHTS = "(target)", "(weights)"
 
 
-class Spool:
+class DiskDataset:
     """A file of examples that grows part by part; it goes away with this object.
 
-    All arrays of a row lie side by side, so that a row is read at once. Whole numbers of 64 bits
+    All arrays of a row are contiguous, so that a row is read at once. Integers of 64 bits
     take 32 on the disk.
 
     Args:
         folder: where the file lies; the one for temporary files by default.
 
     Example:
-        >>> spool = Spool()
+        >>> dataset = DiskDataset()
         >>> for start in (0, 3):
         ...     x = np.arange(start, start + 3.0)
-        ...     spool.append({"x": x[:, None]}, 2 * x)
-        >>> len(spool), spool.read(np.array([4, 1])).target.tolist()
+        ...     dataset.append({"x": x[:, None]}, 2 * x)
+        >>> len(dataset), dataset.read(np.array([4, 1])).target.tolist()
         (6, [8.0, 2.0])
     """
 
@@ -73,7 +73,7 @@ class Spool:
             self._file.flush()
         except OSError as error:
             raise DataError(
-                "The rows cannot be kept on the disk while they are learned from.",
+                "The rows cannot be kept on the disk during training.",
                 where=self._folder,
                 expected=f"room for {len(records):,} more rows of {self._record.itemsize:,} bytes",
                 found=error.strerror or str(error),
@@ -88,7 +88,7 @@ class Spool:
         if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
             data = os.pread(descriptor, size * len(rows), int(rows[0]) * size)
         else:
-            data = b"".join([os.pread(descriptor, size, place) for place in (rows * size).tolist()])
+            data = b"".join([os.pread(descriptor, size, at) for at in (rows * size).tolist()])
         records = np.frombuffer(data, self._record)
         found = {
             name: np.ascontiguousarray(records[name]).astype(kind, copy=False)

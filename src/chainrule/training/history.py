@@ -12,7 +12,7 @@ class History:
     Names: ``epoch`` (from 1), ``loss`` (mean over the training rows, while the weights changed),
     ``rate``, ``gradient_norm`` (of the last step), ``seconds``; with validation data also
     ``val_loss`` and ``val_`` and the name of each metric; with a `Stream` also ``waited``, the
-    share of the time of the training steps in which they had to wait for data.
+    fraction of the time of the training steps that they had to wait for data.
 
     Attributes:
         records: the records.

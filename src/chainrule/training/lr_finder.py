@@ -1,7 +1,7 @@
-"""A learning rate from a short trial: the range test of Smith (2017).
+"""The learning-rate range test of Smith (2017).
 
-The rate grows exponentially from step to step. The loss first stands still, then falls, and at
-last explodes. A tenth of the rate at which it was least is safe and fast (Howard and Gugger, 2020).
+The rate grows exponentially from step to step. The loss is first flat, then falls, and at last
+diverges. A tenth of the rate at which it was least is safe and fast (Howard and Gugger, 2020).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .step import Step
 from .trainer import Trainer
 
 _SMOOTHING = 0.9
-_EXPLODED = 4.0
+_DIVERGED = 4.0
 #: Of a stream so many examples are enough.
 _SAMPLE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class RateSearch:
-    """The result of a trial.
+    """The result of a range test.
 
     Attributes:
-        rates: the rates that were tried, rising.
+        rates: the learning rates that were tried, rising.
         losses: the smoothed loss at each.
         suggestion: a tenth of the rate at which the loss was least.
     """
@@ -54,7 +54,7 @@ def find_rate(
         trainer: its model, loss and optimizer; a copy of the optimizer is used.
         data: ``(inputs, target)`` or ``(inputs, target, weights)``, or a `Stream`.
         low: the first rate.
-        high: the last rate, unless the loss explodes before.
+        high: the last rate, unless the loss diverges before.
         steps: how many rates.
         batch_size: rows in a step.
 
@@ -83,14 +83,14 @@ def find_rate(
                 break
             smooth = _SMOOTHING * smooth + (1 - _SMOOTHING) * loss
             rates.append(float(rate))
-            losses.append(smooth / (1 - _SMOOTHING**number))  # without the pull of the first 0
-            if losses[-1] > _EXPLODED * min(losses):
+            losses.append(smooth / (1 - _SMOOTHING**number))  # without the bias towards 0
+            if losses[-1] > _DIVERGED * min(losses):
                 break
     finally:
         trainer.model.load_state(before)
     if len(rates) < 3:
         raise TrainingError(
-            "The loss exploded at once, so no learning rate was found.",
+            "The loss diverged at once, so no learning rate was found.",
             found=f"{len(rates)} steps from a rate of {low:g}",
             hint="Begin lower, or look for infinities in the data.",
         )

@@ -52,7 +52,7 @@ class _Clocked(Callback):
         self.begun = time.perf_counter()
 
     def left(self, done: float) -> str:
-        """The time that is left after this share of all steps."""
+        """The time that is left after this fraction of all steps."""
         if done <= 0:
             return "?"
         return _clock((time.perf_counter() - self.begun) * (1 - done) / done)

@@ -1,4 +1,4 @@
-"""In which order the rows are learned from: a function of a key only."""
+"""The order of the rows in an epoch (shuffling): a function of a key only."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ..engine.ops.random import fold_in, permutation
 from ..engine.tensor import Tensor
 from ..utils.typing import Array
 
-#: So many rows are mixed at once; more of them in blocks, so that rows on a disk are read in runs
-#: and the order itself takes no memory.
+#: So many rows are shuffled at once; more of them in blocks, so that rows on a disk are read in
+#: runs and the order itself takes no memory.
 _AT_ONCE = 2**20
 _BLOCK = 2**14
 
 
 def batches_in_order(rows: int, size: int, key: Tensor | None) -> Iterator[Array]:
-    """The numbers of the rows of each batch; the last one is perhaps shorter.
+    """The row indices of each batch; the last one is perhaps smaller.
 
     Up to a million rows are permuted as a whole. Of more, blocks of 16,384 rows are permuted, and
-    the rows of each 64 blocks that follow each other are mixed.
+    the rows of each 64 consecutive blocks are shuffled.
 
     Args:
         rows: how many there are.

@@ -21,19 +21,19 @@ from ..errors import TrainingError
 from ..nn import Module
 from ..optim import EMA, Optimizer, global_norm
 from ..utils.typing import Array
-from .dataset import Arrays, filled_up
+from .dataset import Arrays, padded_batches
 
 Loss = Callable[..., Tensor]
 
-#: A batch is filled up to the size of whole ones unless that is more than so many times its rows.
-_MOST_FILLING = 4
+#: A batch is padded to the size of full ones unless that is more than so many times its rows.
+_MOST_PADDING = 4
 
 
 class Step:
     """The four steps of backpropagation on one batch.
 
-    The first batch decides how many rows a whole batch has. Others are filled up with rows of no
-    weight, where the loss takes weights and the network keeps rows apart (batch normalisation does
+    The first batch decides how many rows a full batch has. Others are padded with zero-weight rows,
+    where the loss takes weights and the network treats rows independently (batch normalisation does
     not), so that the last batch of an epoch, or what comes day by day, needs no program for each
     number of rows.
 
@@ -41,7 +41,7 @@ class Step:
         model: what is trained.
         loss: ``(prediction, target)``, and ``sample_weights=`` if there are any.
         optimizer: changes the parameters.
-        seed: dropout and other randomness follow from it and the number of the step.
+        seed: dropout and other randomness follow from it and the count of the step.
         average: averaged weights to keep, if any.
         accumulate: how many batches make up one update: their gradients are averaged.
         backend: what runs the step; see `chainrule.compile`.
@@ -65,8 +65,8 @@ class Step:
         self._key = key(seed)
         self._sums = _zeros(model) if accumulate > 1 else {}
         self._program = Compiled(self._step, backend, guard=True)
-        self._whole = 0
-        self._can_fill: bool | None = None
+        self._full_size = 0
+        self._pads: bool | None = None
         self.number = 0
 
     def __call__(self, inputs: Any, target: Any, weights: Any = None) -> tuple[float, float]:
@@ -80,7 +80,7 @@ class Step:
 
         Args:
             data: the examples.
-            order: (steps, batch) whole numbers: the rows that each step gets.
+            order: (steps, batch) integers: the rows that each step gets.
 
         Returns:
             For each step the loss and the norm of its gradient, before the update.
@@ -88,7 +88,7 @@ class Step:
         Raises:
             TrainingError: one of them is not finite. The steps before count, this one does not.
         """
-        data, order = self._filled(data, order)
+        data, order = self._padded(data, order)
         if self.accumulate == 1:
             return self._run_steps(data, order, last=True)
         parts = []
@@ -98,36 +98,36 @@ class Step:
         losses, norms = zip(*parts, strict=True)
         return np.concatenate(losses), np.concatenate(norms)
 
-    def prepare(self, batch: Arrays, whole: int) -> None:
+    def prepare(self, batch: Arrays, full: int) -> None:
         """Have the program for a batch of this many rows built in the background.
 
         Args:
             batch: the rows.
-            whole: how many rows the batches have that will come first.
+            full: how many rows the batches have that will come first.
         """
-        self._whole = self._whole or whole
-        batch, _ = self._filled(batch, np.arange(len(batch))[None])
+        self._full_size = self._full_size or full
+        batch, _ = self._padded(batch, np.arange(len(batch))[None])
         number = np.int64(self.number)
         self._program.prepare(batch.inputs, batch.target, batch.weights, number, True)
 
-    def _filled(self, data: Arrays, order: Array) -> tuple[Arrays, Array]:
-        """The batches as a program takes them that there is or may be used again."""
+    def _padded(self, data: Arrays, order: Array) -> tuple[Arrays, Array]:
+        """The batches at a size for which there is a program, or one that will be used again."""
         rows = order.shape[1]
-        self._whole = self._whole or rows
-        if rows == self._whole or not self._fills(data):
+        self._full_size = self._full_size or rows
+        if rows == self._full_size or not self._can_pad(data):
             return data, order
-        size = filled_size(rows, self._whole)
+        size = padded_size(rows, self._full_size)
         if size == rows:
             return data, order
-        return filled_up(data, order, size), np.arange(len(order) * size).reshape(-1, size)
+        return padded_batches(data, order, size), np.arange(len(order) * size).reshape(-1, size)
 
-    def _fills(self, data: Arrays) -> bool:
-        """Whether rows that weigh nothing change nothing for the others."""
-        if self._can_fill is None:
-            self._can_fill = takes_weights(self.loss) and self._keeps_rows_apart(data)
-        return self._can_fill
+    def _can_pad(self, data: Arrays) -> bool:
+        """Whether zero-weight rows change nothing for the others."""
+        if self._pads is None:
+            self._pads = takes_weights(self.loss) and self._rows_are_independent(data)
+        return self._pads
 
-    def _keeps_rows_apart(self, data: Arrays) -> bool:
+    def _rows_are_independent(self, data: Arrays) -> bool:
         def predict(inputs: Any, number: Tensor) -> Any:
             return self.model(inputs, train=True, key=fold_in(self._key, number))
 
@@ -212,15 +212,15 @@ def takes_weights(loss: Loss) -> bool:
     return "sample_weights" in inspect.signature(loss).parameters
 
 
-def filled_size(rows: int, whole: int) -> int:
-    """How many rows a batch is filled up to: those of a whole one, or a power of two.
+def padded_size(rows: int, full: int) -> int:
+    """How many rows a batch is padded to: those of a full one, or a power of two.
 
     Example:
-        >>> filled_size(20, 64), filled_size(10, 64), filled_size(100, 64)
+        >>> padded_size(20, 64), padded_size(10, 64), padded_size(100, 64)
         (64, 16, 128)
     """
-    if rows <= whole <= _MOST_FILLING * rows:
-        return whole
+    if rows <= full <= _MOST_PADDING * rows:
+        return full
     return 1 << (rows - 1).bit_length()
 
 

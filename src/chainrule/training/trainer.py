@@ -23,15 +23,15 @@ from ..optim import EMA, OPTIMIZERS, Optimizer
 from ..utils.typing import Array
 from .callbacks import Callback
 from .data_loader import Stream
-from .dataset import Arrays, filled_up
+from .dataset import Arrays, padded_batches
 from .history import History
 from .progress import progress_display
 from .sampler import batches_in_order
-from .step import Step, filled_size, takes_weights
+from .step import Step, padded_size, takes_weights
 
 Examples = Arrays | Stream
 
-#: What turns the output of the network into a prediction, by the loss that it is trained with.
+#: From the output of the network to a prediction, by the loss that it is trained with.
 _OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "cross_entropy": softmax,
     "binary_cross_entropy": sigmoid,
@@ -50,18 +50,18 @@ class Trainer:
         model: the network; its output goes into the loss.
         loss: a name from `chainrule.losses.LOSSES`, or a function of prediction and target that
             returns one number. One that takes ``sample_weights``, too, is the mean Σ w·l / Σ w of
-            the rows: batches of odd sizes are then filled up with rows of no weight, rather than
-            compiled for each size, if the network keeps rows apart.
+            the rows: batches of odd sizes are then padded with zero-weight rows, rather than
+            compiled for each size, if the network treats rows independently.
         optimizer: an optimizer of the model's parameters, or a name from
             `chainrule.optim.OPTIMIZERS` with its defaults.
         lr: the learning rate or schedule, if the optimizer is given by name.
         metrics: names from `chainrule.metrics.METRICS`, computed on validation data.
-        output: turns the network's output into predictions; softmax or sigmoid for the
-            cross-entropies, otherwise nothing.
+        output: from the network's output to predictions; softmax or sigmoid for the
+            cross-entropies, otherwise the identity.
         average: the decay of an exponential moving average of the weights (EMA), which is then
-            validated and kept in place of the last weights.
+            validated, and kept instead of the last weights.
         seed: order of the rows, dropout and the split follow from it, to the bit.
-        callbacks: called at the moments that `Callback` names.
+        callbacks: see `Callback`.
         progress: a live line on a terminal, one line an epoch elsewhere; False for nothing.
         backend: what runs the network: "c" compiles it to native code, "numpy" needs no compiler,
             "auto" takes native code where it can.
@@ -151,8 +151,11 @@ class Trainer:
         train, held_out = self._split(_examples(data), validation)
         size = len(train) if batch_size is None else min(batch_size, len(train))
         if min(size, epochs, accumulate, validate_every) < 1:
-            raise ConfigError("Training needs positive numbers.", found=f"batch_size={batch_size}, "
-                              f"epochs={epochs}, accumulate={accumulate}")  # fmt: skip
+            raise ConfigError(
+                "batch_size, epochs, accumulate and validate_every must be positive.",
+                found=f"batch_size={batch_size}, epochs={epochs}, accumulate={accumulate}, "
+                f"validate_every={validate_every}",
+            )
         self._stop_reason, self._best, self.history.interrupted = None, None, False
         self._fitting = True
         listeners = [*self.callbacks, *progress_display(self.progress)]
@@ -163,9 +166,9 @@ class Trainer:
             self._prepare(train, held_out, size, accumulate)
             for number in range(1, epochs + 1):
                 due = held_out is not None and (number % validate_every == 0 or number == epochs)
-                judges = held_out if due else None
-                record = self._epoch(train, judges, size, shuffle, accumulate, listeners)
-                if judges is not None:
+                validating = held_out if due else None
+                record = self._epoch(train, validating, size, shuffle, accumulate, listeners)
+                if validating is not None:
                     waited = 0 if self._is_best(record, monitor) else waited + 1
                 for listener in listeners:
                     listener.on_epoch_end(self, record)
@@ -194,7 +197,7 @@ class Trainer:
         """Go on learning from new rows, without the old ones (online learning).
 
         Weights, running statistics and the optimizer's state go on from where they are; no rows
-        are held out, and the last weights are kept. Averaged weights begin anew from the present
+        are held out, and the last weights are kept. Averaged weights restart at the present
         ones, so that few rows are not lost in the average.
 
         Args:
@@ -241,10 +244,10 @@ class Trainer:
         classes = (
             data.target if data.target is not None and data.target.dtype.kind in "biu" else None
         )
-        kept, held_out = split_indices(
+        train, held_out = split_indices(
             len(data), [1 - validation, validation], self.seed, stratify=classes
         )
-        return data.take(kept), data.take(held_out)
+        return data.take(train), data.take(held_out)
 
     def _epoch(
         self,
@@ -298,7 +301,7 @@ class Trainer:
             size = 0
             for rows in dict.fromkeys((min(len(held_out), most), len(held_out) % most)):
                 if rows:
-                    part = self._judged(held_out.take(np.arange(rows)), size)
+                    part = self._padded(held_out.take(np.arange(rows)), size)
                     size = size or len(part)
                     self._error.prepare(part.inputs, part.target, part.weights)
 
@@ -355,7 +358,7 @@ class Trainer:
 
     def _is_best(self, record: dict[str, float], monitor: str) -> bool:
         if monitor not in record:
-            raise ConfigError(f"Nothing named {monitor!r} is recorded.",
+            raise ConfigError(f"Unknown monitor {monitor!r}.",
                               expected=", ".join(record))  # fmt: skip
         metric = METRICS.get(monitor.removeprefix("val_"))
         sign = -1.0 if metric is not None and metric.higher_is_better else 1.0
@@ -383,11 +386,11 @@ class Trainer:
     def state(self) -> dict[str, Array]:
         """All that a training needs to go on besides the model: arrays by name.
 
-        The optimizer's state (``optimizer.``), the numbers of the epoch and of the step.
+        The optimizer state (``optimizer.``), the counts of epochs and steps.
         """
-        kept = {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
+        found = {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
         counts = {"epoch": np.asarray(self.epoch), "step": np.asarray(self._steps_done)}
-        return kept | counts
+        return found | counts
 
     @property
     def _steps_done(self) -> int:
@@ -400,8 +403,8 @@ class Trainer:
             ConfigError: it belongs to another optimizer or network. Nothing is changed then.
         """
         start = "optimizer."
-        kept = {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}
-        self.optimizer.load_state(kept)
+        own = {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}
+        self.optimizer.load_state(own)
         self.epoch, self._first_step = int(state["epoch"]), int(state["step"])
         self._steps.clear()
 
@@ -435,15 +438,15 @@ class Trainer:
     def _predicted(self, part: Arrays, size: int) -> Array:
         """Predictions for a part of the examples; the parts before it had ``size`` rows, or 0."""
         # Few sizes need a program of their own.
-        whole = part.take(np.arange(filled_size(len(part), size)) % len(part))
+        whole = part.take(np.arange(padded_size(len(part), size)) % len(part))
         return self._predict(whole.inputs).numpy()[: len(part)]
 
-    def _judged(self, part: Arrays, size: int) -> Arrays:
-        """What the loss of a part is computed from, as `_predicted` has it for predictions."""
-        size = filled_size(len(part), size)
+    def _padded(self, part: Arrays, size: int) -> Arrays:
+        """The part with zero-weight rows for its loss, to the size that `_predicted` takes."""
+        size = padded_size(len(part), size)
         if size == len(part) or not takes_weights(self.loss):
             return part
-        return filled_up(part, np.arange(len(part))[None], size)
+        return padded_batches(part, np.arange(len(part))[None], size)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Loss and metrics on examples; with averaged weights, if they are kept."""
@@ -459,7 +462,7 @@ class Trainer:
         predicted: list[Array] = []
         for part in _in_parts(examples):
             rows = len(part) if part.weights is None else float(part.weights.sum())
-            whole = self._judged(part, size)
+            whole = self._padded(part, size)
             size = size or len(whole)
             loss = self._error(whole.inputs, whole.target, whole.weights).item()
             total, weight = total + loss * rows, weight + rows

@@ -1,7 +1,7 @@
-"""Transfer learning: a network begins with what another one has learned.
+"""Transfer learning: a network is initialised from one that is trained.
 
 Yosinski et al., "How transferable are features in deep neural networks?", NeurIPS 2014: the first
-layers serve other tasks of the same kind, the last layer is made anew.
+layers serve other tasks of the same kind, the last layer is replaced.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Transferred:
             were.
         new: are in the model only, or were to be left out; they stay as they were.
         unused: are in the source only.
-        frozen: are not learned from now on.
-        numbers: how many single numbers were taken.
+        frozen: are not trained from now on.
+        numbers: how many elements were taken.
     """
 
     taken: tuple[str, ...]
@@ -45,9 +45,9 @@ class Transferred:
         """The same in words, layer by layer."""
         said = [f"taken over: {_layers(self.taken)} ({self.numbers:,} numbers)"]
         if self.new:
-            said.append(f"starts anew: {_layers(self.new)}")
+            said.append(f"newly initialised: {_layers(self.new)}")
         for path, (here, there) in self.different.items():
-            said.append(f"starts anew: {path}, as its shape is {here} here and {there} there")
+            said.append(f"newly initialised: {path}, as its shape is {here} here and {there} there")
         if self.unused:
             said.append(f"not used of the other model: {_layers(self.unused)}")
         if self.frozen:
@@ -65,15 +65,15 @@ def transfer(
     skip: Sequence[str] = (),
     freeze: Sequence[str] = (),
 ) -> Transferred:
-    """Take over the variables of another model wherever path and shape fit.
+    """Copy the variables of another model wherever path and shape match.
 
-    What the model has besides, such as the head for new classes, keeps its first values.
+    All others, such as the head for new classes, keep their initial values.
 
     Args:
         model: the network to give values to, in place.
         source: a model file, what `chainrule.load` gave, a module, or arrays by path.
-        skip: parts that start anew even where they fit, such as ``("head",)``.
-        freeze: parts that are not to be learned; see `freeze_parts`.
+        skip: parts that are newly initialised even where they fit, such as ``("head",)``.
+        freeze: parts that are not to be trained; see `freeze_parts`.
 
     Returns:
         What was taken over and what was not.
@@ -90,8 +90,8 @@ def transfer(
         >>> old, new = Net(10).initialize(0), Net(3).initialize(1)
         >>> print(cr.transfer(new, old, freeze=["body"]))
         taken over: body (40 numbers)
-        starts anew: head.weight, as its shape is (8, 3) here and (8, 10) there
-        starts anew: head.bias, as its shape is (3,) here and (10,) there
+        newly initialised: head.weight, as its shape is (8, 3) here and (8, 10) there
+        newly initialised: head.bias, as its shape is (3,) here and (10,) there
         frozen: body
         >>> sorted(new.trainable_parameters())
         ['head.bias', 'head.weight']
@@ -109,7 +109,7 @@ def transfer(
     taken = [path for path in shared if path not in different]
     if not any(variables[path].size for path in taken):
         raise ConfigError(
-            "Nothing of the other model fits into this one.",
+            "No variable of the other model fits this one.",
             expected=f"variables such as {_some(variables)}",
             found=f"{_some(values)}",
             hint="Both need the same layers with the same names and sizes.",
@@ -129,7 +129,7 @@ def transfer(
 
 
 def freeze_parts(model: Module, parts: Iterable[str]) -> None:
-    """Stop learning parts of a model, which prunes the backward pass.
+    """Freeze parts of a model, which prunes the backward pass.
 
     Args:
         model: whose parameters are frozen.
@@ -159,7 +159,7 @@ def _values(source: Any) -> Mapping[str, Any]:
 
 
 def _inside(variables: Mapping[str, Any], part: str) -> list[str]:
-    """The paths in which the part occurs as a run of whole names."""
+    """The paths in which the part occurs as a run of complete names."""
     found = [path for path in variables if f".{part.strip('.')}." in f".{path}."]
     if not found:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Files written so that nothing is lost, and read so that nothing surprises."""
+"""Writing files atomically; what the files of a run are called."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ TRAINING = "training.safetensors"
 _REASONS = {
     errno.ENOSPC: ("There is no space left on the disk.", "Free some space, or save elsewhere."),
     errno.EDQUOT: ("Your disk quota is used up.", "Free some space, or save elsewhere."),
-    errno.EACCES: ("The folder cannot be written to.", "Save to a folder of your own."),
-    errno.EPERM: ("The folder cannot be written to.", "Save to a folder of your own."),
-    errno.EROFS: ("The folder cannot be written to.", "Save to a folder of your own."),
+    errno.EACCES: ("Permission denied.", "Save to a folder of your own."),
+    errno.EPERM: ("Permission denied.", "Save to a folder of your own."),
+    errno.EROFS: ("The file system is read-only.", "Save to a folder of your own."),
     errno.ENOENT: ("There is no such folder.", "Make the folder first."),
     errno.ENOTDIR: ("There is no such folder.", "A part of the path is a file."),
     errno.ENAMETOOLONG: ("The name of the file is too long.", "Choose a shorter name."),

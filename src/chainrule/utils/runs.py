@@ -1,7 +1,7 @@
 """Run folders: one folder a training, with the model and what was recorded about it.
 
 A run folder holds ``model.safetensors`` and ``run.json``, and ``training.safetensors`` where the
-training can be gone on with. They are written beside their places and renamed when all are whole,
+training can be continued. They are written beside their places and renamed when all are whole,
 so that neither a full disk nor an interruption leaves half a run or harms an older one.
 """
 
@@ -58,12 +58,12 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """The metrics of the held-out part, the most telling first."""
+        """The metrics on the held-out rows, the most important first."""
         return _mapping(self.report.get("metrics"))
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    """Anybody may have edited the record: what is no mapping counts as empty."""
+    """The record may have been edited by hand: what is no mapping counts as empty."""
     return value if isinstance(value, dict) else {}
 
 

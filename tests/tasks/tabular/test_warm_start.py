@@ -88,7 +88,7 @@ def test_other_classes_get_a_head_of_their_own_and_frozen_layers_stay(prices, tm
     frame = with_classes(houses(80, seed=3))
     chosen = options("class", from_model=str(prices), freeze=("layers.0",))
     result = train_table(frame, chosen, progress=False, say=said.append)
-    assert "starts anew: network.head" in said
+    assert "newly initialised: network.head" in said
     assert "frozen: network.layers.0" in said
     result.save(tmp_path / "new.safetensors")
     old, new = (cr.load(p).state() for p in (prices / "model.safetensors",

@@ -23,7 +23,7 @@ from ...data import Encoded, Schema, infer_schema, read_table, split_indices
 from ...data.schema import check_present
 from ...data.table_scan import TableScan
 from ...errors import ConfigError, DataError
-from ...training import Arrays, Callback, Spool
+from ...training import Arrays, Callback, DiskDataset
 from ...utils.typing import Array
 from .. import fit
 from ..evaluation import class_weights, evaluate
@@ -343,7 +343,7 @@ class _Kept:
         self, job: Job, schema: Schema, model: TableModel, roles: _Roles, columns: list[str]
     ) -> None:
         self.job, self.schema, self.model, self.roles = job, schema, model, roles
-        self.spool = Spool()
+        self.spool = DiskDataset()
         self.judges = 0
         self._columns = columns
         self._validation: list[tuple[dict[str, Array], Array, Array | None]] = []

@@ -105,7 +105,7 @@ def _model(previous: Previous, schema: Schema, say: Say) -> TableModel:
     model = TableModel(network, previous.scale())
     done = transfer(model, previous.aligned(model, schema, zero=True))
     for path, (here, there) in done.different.items():
-        say(f"starts anew: {path}, as its shape is {here} here and {there} there")
+        say(f"newly initialised: {path}, as its shape is {here} here and {there} there")
     return model
 
 
