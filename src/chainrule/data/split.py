@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.errors import DataError
+from ..errors import DataError
+from ..utils.random import generator
 
 Indices = NDArray[np.int64]
 
@@ -135,10 +136,10 @@ def _shares(n: int, fractions: Sequence[float]) -> Indices:
 def _shuffled_by_class(classes: Indices, seed: int) -> Indices:
     """Row numbers, class after class, in random order within each.
 
-    Sorting the raw bits of Philox, rather than calling NumPy's shuffle, keeps the order the same in
-    every version of NumPy.
+    Sorting the raw bits, rather than calling NumPy's shuffle, keeps the order the same in every
+    version of NumPy.
     """
-    keys = np.random.Philox(key=seed % 2**64).random_raw(len(classes))
+    keys = generator(seed).bit_generator.random_raw(len(classes))
     return np.lexsort((keys, classes)).astype(np.int64)
 
 

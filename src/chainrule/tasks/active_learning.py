@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from ..utils.random import generator
 from ..utils.typing import Array
 
 STRATEGIES = ("margin", "entropy", "coreset", "random")
@@ -141,12 +142,12 @@ def label_next(
     """
     rows = _pool_size(count, strategy, probabilities, features)
     count = min(count, rows)
-    generator = np.random.default_rng(seed)
+    rng = generator(seed, "label next")
     if strategy == "random":
-        return Choice(generator.permutation(rows)[:count], np.full(count, np.nan), strategy)
+        return Choice(rng.permutation(rows)[:count], np.full(count, np.nan), strategy)
     if strategy == "coreset":
         assert features is not None
-        looked_at = np.sort(generator.permutation(rows)[:_MOST])
+        looked_at = np.sort(rng.permutation(rows)[:_MOST])
         covered = labelled if labelled is None else labelled[:_MOST]
         picked, distances = k_center(features[looked_at], count, covered)
         return Choice(looked_at[picked], distances, strategy)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import TrainingError
 from ..optim import Constant
+from ..utils.random import generator
 from .data_loader import Stream
 from .dataset import Arrays
 from .step import Step
@@ -72,11 +73,11 @@ def find_rate(
     step = Step(trainer.model, trainer.loss, optimizer, trainer.seed)
     rates, losses = [], []
     smooth = 0.0
-    order = np.random.default_rng(trainer.seed)
+    rng = generator(trainer.seed, "learning rates")
     try:
         for number, rate in enumerate(np.geomspace(low, high, steps), 1):
             schedule.set(float(rate))
-            batch = examples.take(order.integers(0, len(examples), batch_size))
+            batch = examples.take(rng.integers(0, len(examples), batch_size))
             try:
                 loss, _ = step(batch.inputs, batch.target, batch.weights)
             except TrainingError:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...utils.random import generator, uniform
 from ...utils.typing import Array
-from ..media.chance import uniform
 
 CHANGES = ("shift", "speed", "noise", "mask", "mixup")
 _LIGHT = ("shift", "speed", "noise")
@@ -58,31 +58,31 @@ class Augment:
             rows: (n,) the number of each sound.
             epoch: from 1.
         """
-        chance = uniform(self.seed, epoch, rows, 8)
+        draws = uniform(self.seed, "augment", epoch, rows, 8)
         x = batch.astype(np.float32)
         if {"shift", "speed"} & set(self.changes):
-            x = self._moved(x, chance)
+            x = self._moved(x, draws)
         if "mask" in self.changes:
-            x = _masked(x, chance[:, 2:4])
+            x = _masked(x, draws[:, 2:4])
         if "noise" in self.changes:
-            x = self._noisy(x, chance[:, 4], rows, epoch)
+            x = self._noisy(x, draws[:, 4], rows, epoch)
         share = partner = None
         if "mixup" in self.changes:
-            generator = np.random.default_rng([self.seed, epoch, *rows[:1]])
-            share = generator.beta(_ALPHA, _ALPHA, len(x))
-            partner = generator.permutation(len(x))
+            rng = generator(self.seed, "mixup", epoch, *rows[:1])
+            share = rng.beta(_ALPHA, _ALPHA, len(x))
+            partner = rng.permutation(len(x))
             own = share.astype(np.float32)[:, None]
             x = own * x + (1 - own) * x[partner]
         return np.clip(np.rint(x), -32768, 32767).astype(np.int16), share, partner
 
-    def _moved(self, x: Array, chance: Array) -> Array:
+    def _moved(self, x: Array, draws: Array) -> Array:
         """Faster or slower, which is higher or lower too, and earlier or later.
 
         The value at t of the result is taken at f·(t - c) + c + d of the sound, between its two
         neighbours (linear).
         """
         count, samples = x.shape
-        either = 2 * chance - 1  # from -1 to 1
+        either = 2 * draws - 1  # from -1 to 1
         factor = np.exp(_SPEED * ("speed" in self.changes) * either[:, :1])
         offset = np.rint(_SHIFT * ("shift" in self.changes) * samples * either[:, 1:2])
         middle = (samples - 1) / 2
@@ -94,21 +94,21 @@ class Augment:
         row = np.arange(count)[:, None]
         return np.asarray(padded[row, before] * (1 - after) + padded[row, before + 1] * after)
 
-    def _noisy(self, x: Array, chance: Array, rows: Array, epoch: int) -> Array:
+    def _noisy(self, x: Array, draws: Array, rows: Array, epoch: int) -> Array:
         """White noise, by its share of the sound's energy."""
-        softer = _SOFTER[0] + (_SOFTER[1] - _SOFTER[0]) * chance
+        softer = _SOFTER[0] + (_SOFTER[1] - _SOFTER[0]) * draws
         level = np.sqrt((x**2).mean(axis=1)) * 10 ** (-softer / 20)
         noise = np.stack([
-            np.random.default_rng([self.seed, epoch, row]).standard_normal(x.shape[1], np.float32)
+            generator(self.seed, "noise", epoch, row).standard_normal(x.shape[1], np.float32)
             for row in rows
         ])  # fmt: skip
         return np.asarray(x + level.astype(np.float32)[:, None] * noise)
 
 
-def _masked(x: Array, chance: Array) -> Array:
+def _masked(x: Array, draws: Array) -> Array:
     """Silence for a stretch somewhere (time masking: Park et al., SpecAugment, 2019)."""
     samples = x.shape[1]
-    length = _MASK * samples * chance[:, :1]
-    start = chance[:, 1:] * (samples - length)
+    length = _MASK * samples * draws[:, :1]
+    start = draws[:, 1:] * (samples - length)
     time = np.arange(samples)
     return np.where((time >= start) & (time < start + length), np.float32(0), x)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...utils.random import generator, uniform
 from ...utils.typing import Array
-from ..media.chance import uniform
 
 CHANGES = ("flip", "shift", "rotate", "zoom", "colour", "cutout", "mixup")
 _LIGHT = ("flip", "shift", "rotate", "zoom", "colour")
@@ -80,18 +80,18 @@ class Augment:
             rows: (n,) the number of each image.
             epoch: from 1.
         """
-        chance = uniform(self.seed, epoch, rows, 12)
+        draws = uniform(self.seed, "augment", epoch, rows, 12)
         if {"flip", "shift", "rotate", "zoom"} & set(self.changes):
-            batch = self._moved(batch, chance)
+            batch = self._moved(batch, draws)
         if "colour" in self.changes:
-            batch = _coloured(batch, chance[:, 5:8])
+            batch = _coloured(batch, draws[:, 5:8])
         if "cutout" in self.changes:
-            batch = self._cut(batch, chance[:, 8:10])
+            batch = self._cut(batch, draws[:, 8:10])
         if "mixup" not in self.changes:
             return batch, None, None
-        return _mixed(batch, np.random.default_rng([self.seed, epoch, *rows[:1]]))
+        return _mixed(batch, generator(self.seed, "mixup", epoch, *rows[:1]))
 
-    def _moved(self, batch: Array, chance: Array) -> Array:
+    def _moved(self, batch: Array, draws: Array) -> Array:
         """Turned, stretched, shifted and flipped about the middle, all in one.
 
         The pixel at p of the result is taken at A·(p - c) + c + d of the image, between its four
@@ -99,10 +99,10 @@ class Augment:
         """
         _, height, width, _ = batch.shape
         amount = {name: float(name in self.changes) for name in CHANGES}
-        either = 2 * chance - 1  # from -1 to 1
+        either = 2 * draws - 1  # from -1 to 1
         angle = np.deg2rad(_TURN) * amount["rotate"] * either[:, 0]
         scale = np.exp(_ZOOM * amount["zoom"] * either[:, 1])
-        mirror = np.where((chance[:, 2] < 0.5) & ("flip" in self.changes), -1.0, 1.0)
+        mirror = np.where((draws[:, 2] < 0.5) & ("flip" in self.changes), -1.0, 1.0)
         down = _SHIFT * amount["shift"] * height * either[:, 3]
         right = _SHIFT * amount["shift"] * width * either[:, 4]
         if not amount["rotate"] and not amount["zoom"]:
@@ -115,11 +115,11 @@ class Augment:
         columns = sine * y + cosine * x + (right + (width - 1) / 2)[:, None, None]
         return _sampled(batch, rows.astype(np.float32), columns.astype(np.float32), self.fill)
 
-    def _cut(self, batch: Array, chance: Array) -> Array:
+    def _cut(self, batch: Array, draws: Array) -> Array:
         """A square somewhere is filled, half of it perhaps outside of the image."""
         _, height, width, _ = batch.shape
         reach = max(round(_CUT * min(height, width) / 2), 1)
-        y, x = chance[:, :1] * height, chance[:, 1:] * width
+        y, x = draws[:, :1] * height, draws[:, 1:] * width
         inside = (np.abs(np.arange(height) - y) < reach)[:, :, None] & (
             np.abs(np.arange(width) - x) < reach
         )[:, None, :]
@@ -143,10 +143,10 @@ def _sampled(batch: Array, y: Array, x: Array, fill: Array) -> Array:
     return np.rint(upper * (1 - dy) + lower * dy).astype(np.uint8)
 
 
-def _coloured(batch: Array, chance: Array) -> Array:
+def _coloured(batch: Array, draws: Array) -> Array:
     """Brightness, contrast and saturation a little different: affine in the pixels."""
     brightness, contrast, saturation = (
-        (1 + _COLOUR * (2 * c - 1)).astype(np.float32)[:, None, None, None] for c in chance.T
+        (1 + _COLOUR * (2 * c - 1)).astype(np.float32)[:, None, None, None] for c in draws.T
     )
     x = batch.astype(np.float32) * brightness
     grey = x.mean(axis=3, keepdims=True)
@@ -155,10 +155,10 @@ def _coloured(batch: Array, chance: Array) -> Array:
     return np.clip(np.rint(middle + contrast * (x - middle)), 0, 255).astype(np.uint8)
 
 
-def _mixed(batch: Array, generator: np.random.Generator) -> tuple[Array, Array, Array]:
+def _mixed(batch: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """x̃ = λ·x + (1 - λ)·x′ for a random partner x′ in the batch."""
-    share = generator.beta(_ALPHA, _ALPHA, len(batch))
-    partner = generator.permutation(len(batch))
+    share = rng.beta(_ALPHA, _ALPHA, len(batch))
+    partner = rng.permutation(len(batch))
     own = share.astype(np.float32)[:, None, None, None]
     mixture = own * batch + (1 - own) * batch[partner]
     return np.rint(mixture).astype(np.uint8), share, partner

@@ -3,7 +3,6 @@
 `train_files` is the way from such files to a model; what is special to a medium is a `Medium`.
 """
 
-from .chance import uniform
 from .files import Files, Look
 from .options import MediaOptions
 from .pipeline import MediaResult, Medium, Plan, train_files
@@ -22,5 +21,4 @@ __all__ = [
     "Reader",
     "continued",
     "train_files",
-    "uniform",
 ]

@@ -32,6 +32,7 @@ from ...engine.ops import (
 )
 from ...engine.tensor import Buffer, Tensor, parameter
 from ...nn import Module
+from ...utils.random import generator
 from ...utils.typing import Array
 
 #: A feature: the column, and what it tells of it.
@@ -151,9 +152,9 @@ class CategoryVectors(Module):
     """
 
     def __init__(self, codes: Sequence[int], seed: int) -> None:
-        generator = np.random.default_rng([seed, 7])
+        rng = generator(seed, "category vectors")
         self.vectors = [
-            parameter(generator.normal(0, 0.1, (n, embedding_width(n))), "float32") for n in codes
+            parameter(rng.normal(0, 0.1, (n, embedding_width(n))), "float32") for n in codes
         ]
 
     def forward(self, codes: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from ...data.schema import check_present
 from ...data.table_scan import TableScan
 from ...errors import ConfigError, DataError
 from ...training import Arrays, Callback, DiskDataset
+from ...utils.random import generator
 from ...utils.typing import Array
 from .. import fit
 from ..evaluation import class_weights, evaluate
@@ -56,6 +57,8 @@ _AT_ONCE = 2**20
 _MOST_CLASSES = 1_000
 #: Rows that are encoded at once.
 _CHUNK = 16_384
+#: Rows whose roles are drawn at once.
+_BLOCK = 16_384
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
 
@@ -212,16 +215,13 @@ class _Roles:
 
 
 def _uniform(numbers: Array, seed: int) -> Array:
-    """For each number one from 0 to 1, which follows from it and the seed: SplitMix64.
-
-    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-    """
-    golden = 0x9E3779B97F4A7C15
-    with np.errstate(over="ignore"):
-        z = numbers.astype(np.uint64) * np.uint64(golden) + np.uint64((seed + 1) * golden % 2**64)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 2.0**53
+    """For each number one from 0 to 1, which follows from it and the seed."""
+    found = np.empty(len(numbers))
+    blocks, places = np.divmod(numbers, _BLOCK)
+    for block in np.unique(blocks):
+        inside = blocks == block
+        found[inside] = generator(seed, "roles", block).random(_BLOCK)[places[inside]]
+    return found
 
 
 def _deal(job: Job, scan: TableScan, sample: _Sample) -> _Roles:

@@ -12,6 +12,7 @@ from ...engine.tensor import Tensor
 from ...errors import ConfigError
 from ...models.gpt import GPT
 from ...nn import Module
+from ...utils.random import generator
 from ...utils.typing import Array
 from .tokenizers import SPECIAL, UNKNOWN, Tokenizer
 
@@ -108,12 +109,12 @@ def _drawn(
     reader: Reader, tokenizer: Tokenizer, prompt: Array, length: int, temperature: float,
     top_k: int | None, seed: int,
 ) -> Iterator[str]:  # fmt: skip
-    generator = np.random.Generator(np.random.Philox(seed))
+    rng = generator(seed, "text")
     for number in prompt:
         logits = reader.read(int(number))
     written = 0
     while written < length:
-        number = draw(logits, generator.random(), temperature, top_k)
+        number = draw(logits, rng.random(), temperature, top_k)
         piece = tokenizer.piece(number)
         written += max(len(piece), 1)
         yield piece
