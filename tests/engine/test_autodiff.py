@@ -200,7 +200,7 @@ def test_no_derivative_by_an_index() -> None:
     with pytest.raises(ConfigError, match="takes 2 inputs"):
         gamma(1.0)
     assert cr.grad(lambda x: gamma(x, 3.0))(2.0).item() == 4.0
-    with pytest.raises(DerivativeError, match="gamma has no derivative by its input 2"):
+    with pytest.raises(DerivativeError, match="gamma has no derivative with respect to"):
         cr.grad(lambda n: gamma(2.0, n))(3.0)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.engine.batch_independence import rows_are_apart
+from chainrule.engine.batch_independence import rows_are_independent
 
 ROWS = 6
 IMAGE = (8, 8, 2)
@@ -13,7 +13,7 @@ IMAGE = (8, 8, 2)
 def analysed(predict, *inputs):
     traced = cr.trace(predict, *inputs)
     graph = traced.graph
-    return rows_are_apart(graph, dict.fromkeys(graph.inputs[: len(inputs)], 0), ROWS)
+    return rows_are_independent(graph, dict.fromkeys(graph.inputs[: len(inputs)], 0), ROWS)
 
 
 def mixed(predict, x):

@@ -40,7 +40,7 @@ def pull_back(
     keep: int,
     on_flow: OnFlow | None = None,
 ) -> list[Tensor | None]:
-    """The gradients of ``Σ output · upstream`` by the targets; None where there is no path.
+    """The gradients of ``Σ output · upstream`` with respect to the targets; None without a path.
 
     ``keep`` are the watchers (bits of `Node.watched`) that may differentiate the gradients again;
     nodes that only others watch are taken as constants, so that no history piles up. ``on_flow``
@@ -53,7 +53,7 @@ def pull_back(
         if any(source in on_path for source in node.inputs):
             on_path.add(node)
     gradients: dict[Node, Tensor] = {}
-    of_parts: dict[Node, dict[int, Tensor]] = {}  # the gradients by the parts of records
+    of_parts: dict[Node, dict[int, Tensor]] = {}  # the gradients of the parts of records
     for output, upstream in zip(outputs, upstreams, strict=True):
         _add(gradients, output.node, upstream)
     for node in reversed(order):
@@ -117,7 +117,7 @@ def _contribution(
         return None
     if rule is NON_DIFFERENTIABLE:
         raise DerivativeError(
-            f"{node.op.name} has no derivative by its input {position + 1}.",
+            f"{node.op.name} has no derivative with respect to its input {position + 1}.",
             where=str(node.origin) if node.origin else None,
             hint="Use cr.stop_gradient on it if it is meant as a constant.",
         )
@@ -141,11 +141,11 @@ def _need_type(gradient: Tensor, node: Node, position: int) -> None:
 
 
 def backward(output: Tensor, upstream: Tensor | None = None) -> None:
-    """Add the gradient of this tensor by every parameter that it depends on to their ``.grad``.
+    """Add the gradient of this tensor to the ``.grad`` of every parameter that it depends on.
 
     Args:
         output: a single number, unless ``upstream`` is given.
-        upstream: the gradient of something by ``output``, of the same shape.
+        upstream: the gradient of something with respect to ``output``, of the same shape.
 
     Example:
         >>> import chainrule as cr
@@ -220,7 +220,7 @@ _depth = _Depth()
 
 
 def in_derivative() -> bool:
-    """Whether a function is being differentiated now, by `grad` or one of its kin."""
+    """Whether a function is being differentiated now, by `grad` or a similar function."""
     return _depth.level > 0
 
 
@@ -236,7 +236,7 @@ def _watching() -> Iterator[tuple[int, int]]:
 
 
 def _watched(x: Tensor, bit: int) -> Tensor:
-    """The tensor as a node of its own, so that nested derivatives by it are not mixed up."""
+    """The tensor as a node of its own, so that nested derivatives are not mixed up."""
     node = x.node
     if not has_value(node):
         return identity(x)
@@ -286,7 +286,7 @@ def _leaves(argument: Any, who: str) -> tuple[list[Tensor], Callable[[list[Any]]
     for leaf in leaves:
         if not leaf.type.is_float:
             raise DerivativeError(
-                f"{who} takes derivatives by floating-point numbers only.",
+                f"{who} differentiates with respect to floating-point numbers only.",
                 found=str(leaf.type),
                 hint="Convert with x.astype('float32'), or choose another argument with argnums.",
             )
@@ -301,7 +301,7 @@ def value_and_grad(
     Args:
         function: returns a single number (a tensor with one element), or with ``has_aux`` a pair
             of that number and anything else.
-        argnums: the position of the argument, or arguments, to differentiate by. An argument is
+        argnums: position(s) of the argument(s) to differentiate with respect to. An argument is
             a tensor, a number, a list, tuple or dict of such, or a module: then the gradient is
             a dict by parameter path.
         has_aux: whether ``function`` returns such a pair.
@@ -425,7 +425,7 @@ def jvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Tensor:
 
 
 def jacobian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
-    """All derivatives of a tensor by a tensor: shape (…output, …input).
+    """All derivatives of a tensor with respect to a tensor: shape (…output, …input).
 
     Example:
         >>> import chainrule as cr

@@ -1,6 +1,6 @@
-"""Whether the rows of a batch know of one another.
+"""Whether the rows of a batch are independent of one another.
 
-Where they don't, a batch may be filled up with rows that nobody looks at: a program for many rows
+Where they are, a batch may be padded with rows that nobody looks at: a program for many rows
 then serves fewer. The axis of the rows is followed from the inputs through a graph; wherever an
 operation mixes rows, or is not known to keep them apart, the answer is no.
 """
@@ -38,11 +38,11 @@ _OF_IMAGES = frozenset({"convolution", "transposed_convolution", "sum_pool", "ma
 _SAME = frozenset({"identity", "stop_gradient"})
 
 
-class _MeetError(Exception):
+class _RowsDependError(Exception):
     """A row depends on another one, or may do so."""
 
 
-def rows_are_apart(graph: Graph, axes: Mapping[Node, int], rows: int) -> bool:
+def rows_are_independent(graph: Graph, axes: Mapping[Node, int], rows: int) -> bool:
     """Whether row i of every output depends on row i of the inputs only.
 
     Args:
@@ -54,14 +54,14 @@ def rows_are_apart(graph: Graph, axes: Mapping[Node, int], rows: int) -> bool:
         >>> import chainrule as cr
         >>> def apart(function):
         ...     graph = cr.trace(function, np.zeros((4, 3))).graph
-        ...     return rows_are_apart(graph, {graph.inputs[0]: 0}, 4)
+        ...     return rows_are_independent(graph, {graph.inputs[0]: 0}, 4)
         >>> apart(lambda x: cr.softmax(x @ np.ones((3, 2)))), apart(lambda x: x - cr.mean(x, 0))
         (True, False)
     """
     try:
         places = {node: Axis(place) for node, place in axes.items()}
-        found = _Rows(rows).outputs(graph, places)
-    except _MeetError:
+        found = _BatchAxis(rows).outputs(graph, places)
+    except _RowsDependError:
         return False
     return all(axis is not None for axis in found)
 
@@ -72,7 +72,7 @@ def single_numbers(graph: Graph) -> list[float]:
     return [float(v.flat[0]) for v in values if bool((v == v.flat[0]).all())]
 
 
-class _Rows:
+class _BatchAxis:
     """The axis of the rows, node by node; None for a value that has none."""
 
     def __init__(self, rows: int) -> None:
@@ -147,13 +147,13 @@ class _Rows:
             sides = [how[side][place] for side in ("before", "after", "between")]
             if not any(sides):
                 return axis
-        raise _MeetError
+        raise _RowsDependError
 
     def _together(self, sources: Sequence[Node], given: list[Axis | None], axis: Axis) -> Axis:
         """Operands of one shape: rows on one axis, or the same for any number of rows."""
         for source, own in zip(sources, given, strict=True):
             if own != axis and not (own is None and self._is_stable(source, axis)):
-                raise _MeetError
+                raise _RowsDependError
         return axis
 
     def _reshaped(self, old: tuple[int, ...], new: tuple[int, ...], axis: Axis) -> Axis:
@@ -164,7 +164,7 @@ class _Rows:
             inner = stride // max(after, 1)
             if inner and stride % after == 0 and extent % (inner * self.rows) == 0:
                 return Axis(place, inner)
-        raise _MeetError
+        raise _RowsDependError
 
     def _product(self, node: Node, given: list[Axis | None]) -> Axis:
         a, b = given
@@ -177,7 +177,7 @@ class _Rows:
             return axis.at(matrix)
         if a is None and axis.place == matrix + 1 - how["transpose_b"]:
             return axis.at(matrix + 1)
-        raise _MeetError
+        raise _RowsDependError
 
     def _taken(self, along: int, given: list[Axis | None], places: int) -> Axis:
         table, indices = given
@@ -185,20 +185,20 @@ class _Rows:
             return indices.at(along + indices.place)
         if table is not None and indices is None and table.place != along:
             return table if table.place < along else table.at(table.place + places - 1)
-        raise _MeetError
+        raise _RowsDependError
 
     def _attention(self, node: Node, given: list[Axis | None]) -> list[Axis | None]:
         """The rows come first; a mask may be the same for all of them."""
         rank = len(node.inputs[0].type.shape)
         first = given[0]
         if first is None or first.place != 0 or rank < 3 or given[1:3] != [first, first]:
-            raise _MeetError
+            raise _RowsDependError
         for source, axis in zip(node.inputs, given, strict=True):
             shape = source.type.shape
             own = axis == first and len(shape) == rank
             shared = axis is None and (len(shape) < rank or shape[0] == 1)
             if not (own or shared):
-                raise _MeetError
+                raise _RowsDependError
         return [first, first]
 
     def _scan(self, node: Node, given: list[Axis | None]) -> list[Axis | None]:
@@ -207,7 +207,7 @@ class _Rows:
         body: Graph = how["body"]
         first, last = how["consts"], how["consts"] + how["carries"]
         if any(axis is not None and axis.place == 0 for axis in given[last:]):
-            raise _MeetError
+            raise _RowsDependError
         slices = [axis and axis.at(axis.place - 1) for axis in given[last:]]
         carries = [
             axis or self._start(start)
@@ -216,7 +216,7 @@ class _Rows:
         axes = [*given[:first], *carries, *slices]
         found = self.outputs(body, dict(zip(body.inputs, axes, strict=True)))
         if found[: len(carries)] != carries:
-            raise _MeetError
+            raise _RowsDependError
         whole = len(carries) + how["sums"]
         return [*found[:whole], *(axis and axis.at(axis.place + 1) for axis in found[whole:])]
 
@@ -246,7 +246,7 @@ class _Rows:
         if name == "reshape":
             try:
                 before = self._reshaped(shape, node.inputs[0].type.shape, axis)
-            except _MeetError:
+            except _RowsDependError:
                 return False
             return self._is_stable(node.inputs[0], before)
         return False

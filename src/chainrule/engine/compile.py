@@ -153,7 +153,7 @@ def _symbol(leaf: Any, number: int) -> Any:
 def _dynamic(leaf: Any) -> Type | None:
     """The type of a leaf that the graph takes as an input; None for what is built in.
 
-    Numbers with a fraction are inputs, so that a learning rate may change; whole numbers, names
+    Numbers with a fraction are inputs, so that a learning rate may change; integers, names
     and flags steer the Python code and are built in. Variables and modules are passed on as they
     are, and what the function reads of them becomes an input.
     """
@@ -224,20 +224,20 @@ class Compiled:
 
     def traced(self, *arguments: Any, **options: Any) -> Traced:
         """The graph for arguments of these types."""
-        return self._program(self._taken(arguments, options), arguments, options)[0]
+        return self._program(self._described(arguments, options), arguments, options)[0]
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Run the program for arguments of these types; the first time, make it."""
         if tracing.record is not None or in_derivative():
             # A program has no history: here the function's own code is a part of what is recorded.
             return self._function(*arguments, **options)
-        taken = self._taken(arguments, options)
+        taken = self._described(arguments, options)
         traced, run = self._program(taken, arguments, options)
         inputs = [_value(leaf) for leaf in taken.inputs]
         self.last_run = None  # lets go of the arrays, which may now be overwritten
         in_place = set(traced.donated) if isinstance(run, CProgram) else set()
         for number, variable in enumerate(traced.variables, len(inputs)):
-            inputs.append(_own(variable) if number in in_place else variable._known())
+            inputs.append(_exclusive(variable) if number in in_place else variable._known())
         self.last_run = traced, inputs
         results = run(inputs)
         count = len(traced.graph.outputs) - len(traced.assigned)
@@ -260,7 +260,7 @@ class Compiled:
         """Call the function once for each row of ``order``; a native program does it in one go.
 
         Args:
-            order: (steps, batch) whole numbers: the rows of the data that each step gets.
+            order: (steps, batch) integers: the rows of the data that each step gets.
             arguments: those of the function. The ones named by ``rows`` are whole data sets, or
                 trees of such, with as many rows each; a step gets a batch of them.
             rows: positions of the arguments that are data sets.
@@ -292,9 +292,9 @@ class Compiled:
             else argument
             for position, argument in enumerate(arguments)
         ]
-        traced, run = self._program(self._taken(first, {}), first, {})
+        traced, run = self._program(self._described(first, {}), first, {})
         if not isinstance(run, CProgram) or len(traced.donated) < len(traced.assigned):
-            return self._run_slowly(order, arguments, rows, counter)
+            return self._run_one_by_one(order, arguments, rows, counter)
         inputs: list[Array | None] = []
         gathered: dict[int, Array] = {}
         counters: list[int] = []
@@ -308,7 +308,7 @@ class Compiled:
                     inputs.append(_value(leaf))
         self.last_run = None
         for number, variable in enumerate(traced.variables, len(inputs)):
-            inputs.append(_own(variable) if number in traced.donated else variable._known())
+            inputs.append(_exclusive(variable) if number in traced.donated else variable._known())
         done, results = run.run_steps(inputs, gathered, order, counters)
         if done < len(order):
             known = {i: x for i, x in enumerate(inputs) if x is not None}
@@ -317,7 +317,7 @@ class Compiled:
             self.last_run = traced, [known[i] for i in range(len(inputs))]
         return done, traced.rebuild(results)
 
-    def _run_slowly(
+    def _run_one_by_one(
         self, order: Array, arguments: Sequence[Any], rows: Sequence[int], counter: int | None
     ) -> tuple[int, Any]:
         collected: list[list[Array]] = []
@@ -361,18 +361,18 @@ class Compiled:
         except (CompilerError, UnsupportedError) as error:
             if self._backend == "c":
                 raise
-            _say_once(f"{error.what} The NumPy backend is used.")
+            _warn_once(f"{error.what} The NumPy backend is used.")
             return Program(traced.graph)
 
     def prepare(self, *arguments: Any, **options: Any) -> None:
         """Trace the function for arguments of these types, and build its program meanwhile."""
-        key = self._taken(arguments, options).key
+        key = self._described(arguments, options).key
         if self._backend != "numpy" and key not in self._programs:
             traced = trace(self._function, *arguments, **options)
             self._prepared[key] = traced, in_background(partial(self._make, traced))
 
     def _program(
-        self, taken: _Taken, arguments: Any, options: Any
+        self, taken: _Call, arguments: Any, options: Any
     ) -> tuple[Traced, Program | CProgram]:
         key = taken.key
         if key in self._prepared:
@@ -384,7 +384,7 @@ class Compiled:
             found = self._programs[key] = (traced, self._make(traced))
         return found
 
-    def _taken(self, arguments: Any, options: Any) -> _Taken:
+    def _described(self, arguments: Any, options: Any) -> _Call:
         """What the arguments of a call are to its program."""
         leaves, _, structure = pytree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
@@ -402,10 +402,10 @@ class Compiled:
                 hint="Pass tensors, arrays, numbers, strings, or lists, tuples and dicts of them.",
             ) from None
         given = [leaf for leaf, kind in zip(leaves, kinds, strict=True) if kind is not None]
-        return _Taken(key, given)
+        return _Call(key, given)
 
 
-class _Taken(NamedTuple):
+class _Call(NamedTuple):
     """The arguments of a call.
 
     Attributes:
@@ -431,7 +431,7 @@ def _value(leaf: Any) -> Array:
     return leaf if type(leaf) is np.ndarray and leaf.dtype in DTYPES else as_tensor(leaf)._known()
 
 
-def _own(variable: Variable) -> Array:
+def _exclusive(variable: Variable) -> Array:
     """The array of a variable, which a program may overwrite: a copy if others can see it.
 
     Besides the variable only its node knows the array; whoever else holds one of them, such as
@@ -459,7 +459,7 @@ _ALONE = _holders(Variable([0.0]))
 
 
 @functools.cache
-def _say_once(sentence: str) -> None:
+def _warn_once(sentence: str) -> None:
     _log.warning(sentence)
 
 
@@ -469,7 +469,7 @@ def compile(
     """Trace a function once for each combination of argument types, then run its graph.
 
     Tensors, arrays and floats among the arguments are inputs of the graph; other arguments (flags,
-    whole numbers, names) are built in, and another value of them means another trace. Parameters
+    integers, names) are built in, and another value of them means another trace. Parameters
     and other variables may be read and assigned as usual; one that is frozen or converted later
     means another trace, too. Inside a derivative or another trace the function's own code runs.
 

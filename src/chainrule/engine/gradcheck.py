@@ -70,7 +70,7 @@ def check_grad(
             filled[position][number] = x
         with ExitStack() as stack:
             pairs = zip(arguments, filled, strict=True)
-            return _weigh(function(*[stack.enter_context(in_place_of(*pair)) for pair in pairs]))
+            return _weighted(function(*[stack.enter_context(in_place_of(*pair)) for pair in pairs]))
 
     names = [
         f"argument {position + 1}" + (f", leaf {number + 1}" if len(wide[position]) > 1 else "")
@@ -82,14 +82,14 @@ def check_grad(
         what = "gradient" + " of the gradient" * level
         for number, name in enumerate(names):
             worst = max(worst, _check_leaf(checked, floats, number, name, what, step, tolerance))
-        checked = _slope(checked, len(floats))
+        checked = _gradient_function(checked, len(floats))
     return worst
 
 
-def _slope(function: Callable[..., Tensor], count: int) -> Callable[..., Tensor]:
+def _gradient_function(function: Callable[..., Tensor], count: int) -> Callable[..., Tensor]:
     """One number from all derivatives of a function of ``count`` tensors."""
     gradient = grad(function, argnums=range(count))
-    return lambda *floats: _weigh_all(list(gradient(*floats)))
+    return lambda *floats: _weighted_sum(list(gradient(*floats)))
 
 
 def _numbers(argument: Any) -> Any:
@@ -109,12 +109,12 @@ def _as_float64(leaf: Any) -> Any:
     return as_tensor(x.numpy(), float64) if x.type.is_float else x
 
 
-def _weigh(result: Any) -> Tensor:
+def _weighted(result: Any) -> Tensor:
     """One number from a result: Σ wᵢ·yᵢ with weights that no symmetry can cancel."""
-    return _weigh_all([y for y in pytree.flatten(result)[0] if as_tensor(y).type.is_float])
+    return _weighted_sum([y for y in pytree.flatten(result)[0] if as_tensor(y).type.is_float])
 
 
-def _weigh_all(results: list[Any]) -> Tensor:
+def _weighted_sum(results: list[Any]) -> Tensor:
     total = as_tensor(0.0, float64)
     for number, result in enumerate(results):
         y = as_tensor(result)
@@ -132,7 +132,7 @@ def _check_leaf(
     step: float,
     tolerance: float,
 ) -> float:
-    """The largest relative error of the derivatives by one of the arguments."""
+    """The largest relative error of the derivatives with respect to one of the arguments."""
 
     def of_one(x: Tensor) -> Tensor:
         return function(*floats[:number], x, *floats[number + 1 :])

@@ -55,7 +55,7 @@ def user_line() -> tuple[str, int]:
 
 @contextmanager
 def backward_through(origin: Origin | None) -> Iterator[None]:
-    """Inside, nodes are made on the way back through a node with this origin."""
+    """Inside, nodes are made in the backward pass through a node with this origin."""
     before = _calls.backward
     if origin is not None:
         _calls.backward = origin._replace(backward=True)

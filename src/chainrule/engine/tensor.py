@@ -113,7 +113,7 @@ class Tensor:
                 "This tensor has no value yet: it belongs to a function that is being traced.",
                 where=f"{file}:{line}",
                 hint="Inside cr.compile use cr.where instead of `if`, and return the tensors "
-                "that you want to see; or leave cr.compile away to run line by line.",
+                "that you want to see; or omit cr.compile to run line by line.",
             )
         assert self.node.value is not None
         return self.node.value

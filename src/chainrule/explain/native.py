@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..engine.backends.c.lower import blueprint
+from ..engine.backends.c.lowering_cache import lowered
 from ..engine.backends.c.threads import TASK_C
 from ..engine.backends.c.toolchain import UnsupportedError
 from ..engine.ir.graph import Graph
@@ -40,7 +40,7 @@ def c_of(node: Node, is_named: Callable[[Node], bool]) -> str:
         return ""
     result = copied(node, True)
     try:
-        source = blueprint(Graph(list(inputs.values()), [result]), {}, (), True).source
+        source = lowered(Graph(list(inputs.values()), [result]), {}, (), True).source
     except UnsupportedError:
         return ""
     return _kernels(source)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import pytree
 from ..engine.autodiff import value_and_grad
-from ..engine.batch_independence import rows_are_apart, single_numbers
+from ..engine.batch_independence import rows_are_independent, single_numbers
 from ..engine.compile import Compiled, Traced, trace
 from ..engine.ir.types import Type
 from ..engine.nan_debug import first_bad_number
@@ -140,7 +140,7 @@ class Step:
         if found.assigned or single_numbers(found.graph) != single_numbers(traced(fewer).graph):
             return False
         inputs = found.graph.inputs[: len(pytree.flatten(data.inputs)[0])]
-        return rows_are_apart(found.graph, dict.fromkeys(inputs, 0), rows)
+        return rows_are_independent(found.graph, dict.fromkeys(inputs, 0), rows)
 
     @property
     def source(self) -> str:

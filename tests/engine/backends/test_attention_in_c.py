@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.engine.backends.c.lower import blueprint
+from chainrule.engine.backends.c.lowering_cache import lowered
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
 
@@ -142,7 +142,7 @@ def test_memory_grows_with_the_length_and_not_with_its_square(kind):
         if kind == "both":
             given += [np.ones((2, 1, 1, length), bool), np.array([1, 2], "uint32")]
             how = {"dropout": 0.1}
-        return blueprint(cr.trace(value_and_slopes(fused, **how), *given).graph, {}, (), True).arena
+        return lowered(cr.trace(value_and_slopes(fused, **how), *given).graph, {}, (), True).arena
 
     assert arena(2048) < 2.1 * arena(1024)
     assert arena(2048) < 2048 * 2048 * 4  # less than the scores of one head
@@ -158,7 +158,7 @@ def test_a_layer_with_lengths_and_dropout_trains_in_memory_that_grows_with_the_l
             return y(layer)
 
         given = [np.zeros((2, length, 16), "float32"), np.array([5, 7]), np.array([1, 2], "uint32")]
-        return blueprint(cr.trace(loss, *given).graph, {}, (), True).arena
+        return lowered(cr.trace(loss, *given).graph, {}, (), True).arena
 
     assert arena(2048) < 2.1 * arena(1024)
     assert arena(2048) < 2048 * 2048 * 4

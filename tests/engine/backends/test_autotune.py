@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import chainrule as cr
-from chainrule.engine.backends.c import autotune, autotune_cache, cache, lower, toolchain
-from chainrule.engine.backends.c.autotune_cache import Choice, Remembered
+from chainrule.engine.backends.c import autotune, autotune_cache, cache, lowering_cache, toolchain
+from chainrule.engine.backends.c.autotune_cache import TileChoice, TunedTiles
 from chainrule.engine.backends.c.kernels.cpu import TARGETS, native_kind
 from chainrule.engine.backends.c.kernels.gemm import Product, native_target, plan, plan_with_reads
 from chainrule.errors import ChainruleError
@@ -40,7 +40,7 @@ def quick(monkeypatch):
 
 def remember(found):
     """As a measurement that chose this."""
-    autotune_cache.write(Remembered("2026-01-31", found))
+    autotune_cache.write(TunedTiles("2026-01-31", found))
     native_target.cache_clear()
 
 
@@ -72,9 +72,9 @@ def test_rules_choose_what_fits(m, name, n):
 def test_candidates_of_a_product():
     target = TARGETS["avx2"]
     tall = autotune.candidates(Product(784, 128, 128, transpose_a=True), target)
-    assert tall[0] == Choice(6, 2, True, False)  # the default
-    assert Choice(3, 4, False, False) in tall
-    assert Choice(3, 4, True, True) in tall
+    assert tall[0] == TileChoice(6, 2, True, False)  # the default
+    assert TileChoice(3, 4, False, False) in tall
+    assert TileChoice(3, 4, True, True) in tall
     assert len(set(tall)) == len(tall)
     assert all(c.pack_b for c in autotune.candidates(Product(99, 64, 64, transpose_b=True), target))
     assert {c.vectors for c in autotune.candidates(Product(99, 10, 64), target)} == {2}
@@ -142,8 +142,8 @@ def test_programs_give_the_same_bits_and_do_not_mix(folder):
     untuned = cr.compile(work, backend="c")
     expected = [x.numpy() for x in untuned(*arrays)]
     usual = plan(Product(45, 130, 61), native_target())
-    other = Choice(3, 1, True, False)
-    names = [p.name for p in lower.products_kept()]
+    other = TileChoice(3, 1, True, False)
+    names = [p.name for p in lowering_cache.cached_products()]
     assert Product(45, 130, 61).name in names
     before = set(folder.iterdir())
 
@@ -168,7 +168,7 @@ def test_programs_give_the_same_bits_and_do_not_mix(folder):
 def test_a_name_goes_before_a_kind_and_both_must_fit():
     usual = TARGETS["avx2"]
     product = Product(100, 128, 64)
-    kind, own = Choice(3, 4), Choice(4, 3, False, False)
+    kind, own = TileChoice(3, 4), TileChoice(4, 3, False, False)
     of_kind = replace(usual, choices={product.kind: kind})
     assert plan(product, of_kind).rows == 3
     both = replace(usual, choices={product.kind: kind, product.name: own})
@@ -186,7 +186,7 @@ def test_a_name_goes_before_a_kind_and_both_must_fit():
 def test_packing_goes_by_rules_where_more_is_read():
     usual = TARGETS["avx2"]
     product = Product(1000, 64, 64)
-    tuned = replace(usual, choices={product.name: Choice(4, 2, True, False)})
+    tuned = replace(usual, choices={product.name: TileChoice(4, 2, True, False)})
     assert plan(product, tuned).panels
     assert not plan_with_reads(product, tuned).panels
     assert plan_with_reads(product, tuned).rows == 4
@@ -196,7 +196,7 @@ def test_packing_goes_by_rules_where_more_is_read():
 
 
 def test_a_tie_keeps_the_default():
-    default, other = Choice(6, 2), Choice(3, 4)
+    default, other = TileChoice(6, 2), TileChoice(3, 4)
     for rate, chosen in ((99.0, default), (101.9, default), (102.1, other)):
         rating = autotune.Rating("a product", {default: 100.0, other: rate}, default)
         assert rating.chosen == chosen
@@ -270,8 +270,8 @@ def test_a_damaged_file_is_as_good_as_none(text, folder, caplog):
 
 def test_tiles_too_large_for_the_registers_are_not_used(folder):
     kind = Product(64, 64, 32).kind
-    remember({kind: Choice(40, 40), "more": Choice(2, 2)})
-    assert native_target().choices == {"more": Choice(2, 2)}
+    remember({kind: TileChoice(40, 40), "more": TileChoice(2, 2)})
+    assert native_target().choices == {"more": TileChoice(2, 2)}
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_tiles_too_large_for_the_registers_are_not_used(folder):
     ids=["processor", "compiler", "generator"],
 )
 def test_what_holds_elsewhere_is_not_read(module, name, value, monkeypatch, caplog):
-    remember({Product(64, 64, 32).kind: Choice(3, 3)})
+    remember({Product(64, 64, 32).kind: TileChoice(3, 3)})
     assert native_target().choices
     native_target.cache_clear()
     monkeypatch.setattr(module, name, value)
@@ -293,7 +293,7 @@ def test_what_holds_elsewhere_is_not_read(module, name, value, monkeypatch, capl
 
 
 def test_a_link_is_not_read(folder):
-    remember({Product(64, 64, 32).kind: Choice(3, 3)})
+    remember({Product(64, 64, 32).kind: TileChoice(3, 3)})
     (file,) = folder.glob("tiles-*")
     elsewhere = folder / "elsewhere.json"
     file.rename(elsewhere)
@@ -302,7 +302,7 @@ def test_a_link_is_not_read(folder):
 
 
 def test_without_a_compiler(monkeypatch):
-    remember({Product(64, 64, 32).kind: Choice(3, 3)})
+    remember({Product(64, 64, 32).kind: TileChoice(3, 3)})
     monkeypatch.setenv("CHAINRULE_CC", "")
     assert native_target() == native_kind()
     with pytest.raises(toolchain.CompilerError, match="No C compiler was found"):
@@ -318,7 +318,7 @@ def test_without_a_folder(tmp_path, monkeypatch):
 
 
 def test_the_file_says_what_it_means(folder):
-    remember({"float32 A·B 3×4×5": Choice(6, 2, True, False)})
+    remember({"float32 A·B 3×4×5": TileChoice(6, 2, True, False)})
     (file,) = folder.glob("tiles-*")
     assert json.loads(file.read_text()) == {
         "day": "2026-01-31",

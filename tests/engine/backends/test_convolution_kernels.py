@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
-from chainrule.engine.backends.c import lower
+from chainrule.engine.backends.c import lowering_cache
 from chainrule.engine.backends.c.kernels import (
     convolution_panels,
     convolution_weight_gradient,
@@ -265,7 +265,7 @@ def test_other_processors_give_the_same_bits(name, monkeypatch):
     graph, arrays = together([convolutions(slide) for slide in drawn])
     own = CProgram(graph, flags=QUICK)(arrays)
     target = gemm.TARGETS[name]
-    monkeypatch.setattr(lower, "_makers", lambda: name)
+    monkeypatch.setattr(lowering_cache, "_generator", lambda: name)
     for module in (
         convolution_panels,
         direct_convolution,

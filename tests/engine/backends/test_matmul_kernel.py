@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from chainrule.engine.backends.c import toolchain
-from chainrule.engine.backends.c.autotune_cache import Choice
+from chainrule.engine.backends.c.autotune_cache import TileChoice
 from chainrule.engine.backends.c.kernels.gemm import (
     MATMUL_C,
     TARGETS,
@@ -279,7 +279,7 @@ def test_tiles_stay_in_registers(name, transposes, dtype, tmp_path):
     target, product = TARGETS[name], Product(240, 1024, 256, *transposes, dtype=dtype)
     tiles = target.tiles()
     plans = [
-        plan(product, replace(target, choices={product.name: Choice(*tile)})) for tile in tiles
+        plan(product, replace(target, choices={product.name: TileChoice(*tile)})) for tile in tiles
     ]
     parts = [function(f"f{i}", product, target, chosen)[0] for i, chosen in enumerate(plans)]
     (tmp_path / "program.c").write_text(HEAD + "\n".join(parts))

@@ -10,7 +10,7 @@ from .operation import OPERATIONS
 
 
 def bits(array: Array) -> Array:
-    """The numbers as whole numbers, so that NaN is equal to itself and 0 is not -0."""
+    """The numbers as integers, so that NaN is equal to itself and 0 is not -0."""
     return array.view(f"u{array.dtype.itemsize}")
 
 

@@ -13,7 +13,7 @@ from .types import Record, Type, type_of
 class Origin(NamedTuple):
     """Where a node comes from: the user's line and the path of the layer, for messages only.
 
-    A node that was made on the way back through another one has the place of that one.
+    A node that was made in the backward pass through another one has the place of that one.
     """
 
     file: str
@@ -32,7 +32,7 @@ class Node:
     """An operation applied to inputs. Never changed after it is made.
 
     ``value`` is the array if it is known (eager computation, constants) and None inside a trace.
-    ``watched`` is a set of bits that says who may ask for a derivative by something that this
+    ``watched`` is a set of bits that says who may differentiate with respect to something that this
     node depends on: see `chainrule.engine.tensor`.
     """
 

@@ -22,8 +22,10 @@ class _Marker:
 
 #: The derivative is zero wherever it exists (round, sign, stop_gradient, integer results).
 ZERO = _Marker("ZERO", "The derivative is zero wherever it exists.")
-#: There is no derivative by this input, for example by an index; to ask for it is an error.
-NON_DIFFERENTIABLE = _Marker("NON_DIFFERENTIABLE", "There is no derivative by this input.")
+#: There is no derivative with respect to this input, such as an index; to ask for it is an error.
+NON_DIFFERENTIABLE = _Marker(
+    "NON_DIFFERENTIABLE", "There is no derivative with respect to this input."
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,11 @@ class Operation:
             ``xp``, so that NumPy and compatible libraries share it. Exact meaning: with NumPy.
         derivatives: one rule for each input, or a function from the position of an input to
             its rule, for operations with any number of inputs. ``rule(g, y, *inputs,
-            **attributes)`` gives the gradient by that input: the upstream gradient ``g`` times
-            the local derivative, written with operations, so that it can be differentiated again.
+            **attributes)`` gives the gradient with respect to that input: the upstream gradient
+            ``g`` times the local derivative, written with operations, so that it can be
+            differentiated again.
         formula: how the operation is written, with ``{0}``, ``{1}`` for its inputs.
-        pull_back: instead of ``derivatives``, where the gradients by all inputs share their work:
+        pull_back: instead of ``derivatives``, where the gradients of all inputs share their work:
             ``pull_back(walk, upstream, wanted, y, *inputs, **attributes)`` gives a dict from the
             wanted positions to gradients; what is missing is zero. ``upstream`` is a dict from the
             number of a part of the record ``y`` to the upstream gradient. ``walk`` is the chain

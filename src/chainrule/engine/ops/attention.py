@@ -58,7 +58,7 @@ def scaled_dot_product_attention(
         query: (…, n, d).
         keys: (…, m, d).
         values: (…, m, e).
-        mask: broadcast to (…, n, m). Truth values: true where a query may look. Numbers: added
+        mask: broadcast to (…, n, m). Boolean: true where a query may look. Floats: added
             to the scores; -∞ hides. A query that may look nowhere gets zeros.
         causal: a query may look only at keys that are not after it; the last query is at the
             place of the last key.
@@ -72,7 +72,7 @@ def scaled_dot_product_attention(
 
     Raises:
         ShapeError: the shapes do not fit together; it names both.
-        TypeRuleError: dropout without a key, or a mask of whole numbers.
+        TypeRuleError: dropout without a key, or a mask of integers.
 
     Example:
         >>> import chainrule as cr
@@ -114,7 +114,7 @@ def scaled_dot_product_attention(
 
 def _fitting(mask: Tensor, scores: tuple[int, ...]) -> Tensor:
     if mask.dtype.kind not in "bf":
-        raise TypeRuleError("A mask is of truth values, or of numbers that are added to scores.",
+        raise TypeRuleError("A mask is boolean, or of floats that are added to the scores.",
                             expected="bool or floating-point", found=str(mask.type),
                             hint="Write mask > 0.")  # fmt: skip
     if not _fits(mask.shape, scores):
@@ -150,7 +150,7 @@ def _need_attention(q: Type, k: Type, v: Type, more: tuple[Type, ...], how: dict
     fits = type(how["causal"]) is bool and all(type(x) is float for x in numbers)
     if not (fits and math.isfinite(numbers[0]) and 0 <= numbers[1] < 1):
         raise TypeRuleError("Wrong attributes of an attention.",
-                            expected="a truth value, a number and a probability below 1",
+                            expected="a boolean, a number and a probability below 1",
                             found=", ".join(f"{k} = {v!r}" for k, v in how.items()))  # fmt: skip
     need_float("attention", q)
     fits = len({q.dtype, k.dtype, v.dtype}) == 1 and min(len(x.shape) for x in (q, k, v)) >= 2
@@ -241,8 +241,8 @@ def _attention_pull_back(
     operands = [*inputs[:3], sums, delta, g, *inputs[3:]]
     gradients = parts_of(apply(ATTENTION_GRADIENTS, *operands, **how))
     found = {position: gradients[position] for position in wanted if position < 3}
-    if 3 in wanted:  # the slopes of n·m scores, as there are n·m numbers in a mask that is learned
-        found[3] = _to_shape(_weights_and_slopes(operands, **how)[1], inputs[3].shape)
+    if 3 in wanted:  # gradients of n·m scores, as a learned mask has n·m elements
+        found[3] = _to_shape(_weights_and_gradients(operands, **how)[1], inputs[3].shape)
     return found
 
 
@@ -295,7 +295,7 @@ def _gradients(
     )
 
 
-def _weights_and_slopes(
+def _weights_and_gradients(
     inputs: list[Tensor], causal: bool, scale: float, dropout: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """P∘R and S̄ in other operations."""
@@ -323,7 +323,7 @@ def _weights_and_slopes(
 def _written_out(inputs: list[Tensor], **how: Any) -> list[Tensor]:
     """The gradients in other operations, for derivatives of them."""
     q, k, g = inputs[0], inputs[1], inputs[5]
-    weights, slopes = _weights_and_slopes(inputs, **how)
+    weights, slopes = _weights_and_gradients(inputs, **how)
     slopes = slopes * how["scale"]
     turned = swapaxes(slopes, -1, -2)
     return [matmul(slopes, k), matmul(turned, q), matmul(swapaxes(weights, -1, -2), g)]
@@ -339,7 +339,7 @@ def _gradients_pull_back(
     return call_pull_back(walk, upstream, wanted, y, *inputs, body=body)
 
 
-#: ``attention_gradients(q, k, v, L, δ, ȳ[, mask][, key], …)``: the gradients by q, k and v.
+#: ``attention_gradients(q, k, v, L, δ, ȳ[, mask][, key], …)``: those of q, k and v.
 ATTENTION_GRADIENTS: Operation = register(
     Operation(
         "attention_gradients", _gradients_type, _gradients,

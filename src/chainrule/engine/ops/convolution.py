@@ -10,8 +10,9 @@ and outside of the image x is 0. With groups the channels are split into as many
 weights of its own: w is (*window, in / groups, out), and output channels belong to the group of
 their place. As many groups as channels is a depthwise convolution.
 
-The sum over all three, Σ x·w·g, is linear in each of x, w and g. Its derivatives by g, x and w are
-the three operations here, so the derivatives of each are the other two, to any order.
+The sum over all three, Σ x·w·g, is linear in each of x, w and g. Its derivatives with respect to
+g, x and w are the three operations here, so the derivatives of each are the other two, to any
+order.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def _convolution(xp: Any, x: Any, w: Any, groups: int, **slide: Any) -> Any:
 def _transposed(xp: Any, g: Any, w: Any, extents: Extents, groups: int, **slide: Any) -> Any:
     """For each element of the window outputs times weights, added to the inputs they come from.
 
-    Measured, this beats the way back through a matrix of windows: it needs no memory for that.
+    Measured, this beats a backward pass through a matrix of windows: it needs no memory for that.
     """
     window, places = w.shape[:-2], g.shape[1:-1]
     x = np.zeros((g.shape[0], *extents, w.shape[-2] * groups), g.dtype)
@@ -255,7 +256,7 @@ CONVOLUTION: Operation = register(
         lambda: [Sample((reals(*x), reals(*w, seed=1)), a) for x, w, a in _CASES],
     )
 )
-#: The gradient of a convolution by its image, which has these extents.
+#: The gradient of a convolution with respect to its image, which has these extents.
 TRANSPOSED_CONVOLUTION: Operation = register(
     Operation(
         "transposed_convolution",
@@ -271,7 +272,7 @@ TRANSPOSED_CONVOLUTION: Operation = register(
         _transposed_samples,
     )
 )
-#: The gradient of a convolution by its weights, of this window.
+#: The gradient of a convolution with respect to its weights, of this window.
 CONVOLUTION_WEIGHTS: Operation = register(
     Operation(
         "convolution_weights",
@@ -537,12 +538,12 @@ def conv_transpose2d(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Tensor:
-    """The way back of a convolution: from an image of its output's shape to one of its input's.
+    """A transposed convolution: from an image of its output's shape to one of its input's.
 
     Every input element adds its multiple of the weights to the output; with a stride it enlarges
-    the image. It is the gradient of `conv2d` by its input, so it takes the weights of a convolution
-    that goes from its output to its input: PyTorch's, with the axes (in, out / groups, …) moved to
-    (…, out / groups, in).
+    the image. It is the gradient of `conv2d` with respect to its input, so it takes the weights of
+    a convolution that goes from its output to its input: PyTorch's, with the axes
+    (in, out / groups, …) moved to (…, out / groups, in).
 
     Args:
         x: (batch, height, width, in).

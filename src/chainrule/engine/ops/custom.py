@@ -32,9 +32,9 @@ def operation(
 
     Args:
         derivatives: one rule for each input: ``rule(g, y, *inputs, **attributes)`` gives the
-            gradient by that input, of its type: the upstream gradient ``g`` times the local
-            derivative, written with tensors, so that it can be differentiated again. ``y`` is the
-            result. Or `ir.ZERO` (no slope anywhere) or `ir.NON_DIFFERENTIABLE` (asking is an
+            gradient with respect to that input, of its type: the upstream gradient ``g`` times the
+            local derivative, written with tensors, so that it can be differentiated again. ``y`` is
+            the result. Or `ir.ZERO` (zero everywhere) or `ir.NON_DIFFERENTIABLE` (asking is an
             error).
         name: without it the function's name. A second declaration of a name replaces the first.
         type_rule: ``(*types, **attributes) -> Type`` of the result. Without it the inputs are cast

@@ -60,7 +60,7 @@ def same_type(name: str, *, floats: bool = False, result: Any = None) -> Callabl
 
 
 def need_float(name: str, type: Type) -> None:
-    """Refuse whole numbers and truth values."""
+    """Refuse integers and booleans."""
     if not type.is_float:
         raise TypeRuleError(
             f"{name} takes floating-point numbers.",
@@ -248,7 +248,7 @@ def broadcast_to(x: TensorLike, shape: Iterable[int]) -> Tensor:
 
 
 def boolean(x: TensorLike) -> Tensor:
-    """The operand as truth values: what is not 0 is true."""
+    """The operand as booleans: what is not 0 is true."""
     return cast(as_tensor(x), bool_)
 
 

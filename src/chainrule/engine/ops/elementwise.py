@@ -279,7 +279,7 @@ lgamma = _unary(
     lambda xp, x: special.lgamma(x),
     lambda g, y, x: g * digamma(x),
     "ln|Γ({0})|",
-    "ln |Γ(x)|, the logarithm of the gamma function; for whole numbers Γ(n) = (n-1)!",
+    "ln |Γ(x)|, the logarithm of the gamma function; for integers Γ(n) = (n-1)!",
     low=0.2,
 )
 sigmoid = _unary(
@@ -387,7 +387,7 @@ def _winner(g: Tensor, y: Tensor, own: Tensor, other: Tensor) -> Tensor:
 
 
 def _share(g: Tensor, y: Tensor, leg: Tensor) -> Tensor:
-    """∂√(a² + b²)/∂a = a/y, and 0 at the origin, where there is no slope."""
+    """∂√(a² + b²)/∂a = a/y, and 0 at the origin, where there is no derivative."""
     return g * leg / where(y == 0, 1.0, y)
 
 
@@ -547,13 +547,13 @@ logical_xor = _binary(
 
 @function()
 def power(a: TensorLike, b: TensorLike) -> Tensor:
-    """aᵇ. A whole number as exponent keeps the sign right for negative bases."""
+    """aᵇ. An integer as exponent keeps the sign right for negative bases."""
     if isinstance(b, (int, float)):
         if b == 2:
             base = as_tensor(a)
             return base * base  # one multiplication instead of a power, and exact
         if b < 0:
-            a = floating(a)  # whole numbers have no whole reciprocals
+            a = floating(a)  # integers have no integer reciprocals
     return _power(a, b)
 
 
@@ -608,7 +608,7 @@ def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
 STOP_GRADIENT = register(
     Operation("stop_gradient", same_type("stop_gradient"), lambda xp, x: x, (ZERO,), "{0}")
 )
-#: The same value as a node of its own: what a derivative is taken by.
+#: The same value as a node of its own: with respect to which a derivative is taken.
 IDENTITY = register(
     Operation(
         "identity",

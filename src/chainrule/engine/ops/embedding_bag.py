@@ -1,4 +1,4 @@
-"""Weighted sums of rows that are picked by number: products with matrices of few numbers ≠ 0."""
+"""Weighted sums of gathered rows: products with sparse matrices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .shape import expand_dims
 
 def _check(name: str, matrix: Type, indices: Type, weights: Type) -> None:
     if indices.dtype.kind not in "iu" or not matrix.is_float:
-        raise TypeRuleError(f"{name} takes a matrix of floats and whole numbers as indices.",
+        raise TypeRuleError(f"{name} takes a matrix of floats and integer indices.",
                             found=f"{matrix}, {indices}")  # fmt: skip
     fits = len(matrix.shape) == 2 == len(indices.shape)
     if not fits or weights != Type(matrix.dtype, indices.shape):
@@ -63,7 +63,7 @@ def _scatter(xp: Any, y: Any, indices: Any, weights: Any, rows: int) -> Any:
 
 
 def _products(table: Tensor, indices: Tensor, y: Tensor) -> Tensor:
-    """Σⱼ table[indices[b, k], j] · y[b, j]: the derivative by the weights."""
+    """Σⱼ table[indices[b, k], j] · y[b, j]: the derivative with respect to the weights."""
     return total(take(table, indices) * expand_dims(y, 1), -1)
 
 
@@ -119,7 +119,7 @@ def embedding_bag(table: TensorLike, indices: TensorLike, weights: TensorLike) -
 
     Args:
         table: (rows, columns).
-        indices: (bags, k) whole numbers; negative ones count from the end.
+        indices: (bags, k) integers; negative ones count from the end.
         weights: (bags, k).
 
     Returns:

@@ -1,4 +1,4 @@
-"""Operations that pick elements by number, and their counterparts that add at these places."""
+"""Operations that gather elements by index, and their transposes, which scatter-add."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .shape import expand_dims, flip, narrow, reshape, transpose, zeros
 
 def _need_integers(name: str, indices: Type) -> None:
     if indices.dtype.kind not in "iu":
-        raise TypeRuleError(f"{name} takes whole numbers as indices.", found=str(indices))
+        raise TypeRuleError(f"{name} takes integer indices.", found=str(indices))
 
 
-# ---- take: whole slices by number, as an embedding does --------------------------------------
+# ---- take: whole slices by index, as an embedding does --------------------------------------
 
 
 def _take_type(x: Type, indices: Type, *, axis: int) -> Type:
@@ -238,7 +238,7 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
 def _as_part(part: Any) -> Any:
     """Lists, arrays and NumPy's numbers as tensors; an empty list has no numbers, so no type."""
     if isinstance(part, (bool, np.bool_)):
-        raise TypeRuleError("A single truth value is not an index.", found=repr(part),
+        raise TypeRuleError("A single boolean is not an index.", found=repr(part),
                             hint="Use x[None] for a new axis.")  # fmt: skip
     if isinstance(part, list) and not part:
         return as_tensor(np.zeros(0, dtype=np.int64))
@@ -292,7 +292,7 @@ def _slice(x: Tensor, parts: list[Any]) -> tuple[Tensor, list[tuple[int, Tensor]
 
 def _true_places(mask: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
     if mask.shape != shape:
-        raise ShapeError("A mask has the shape of what it picks from.", expected=str(shape),
+        raise ShapeError("A mask has the shape of what it selects from.", expected=str(shape),
                          found=str(mask.shape))  # fmt: skip
     return [as_tensor(places) for places in np.nonzero(mask.numpy())]
 
@@ -309,7 +309,7 @@ def _one_number(part: Any, extent: int, axis: int) -> int:
     except (AttributeError, TypeError):
         raise TypeRuleError(
             "This is not an index.",
-            expected="whole numbers, slices, None, ..., lists or masks",
+            expected="integers, slices, None, ..., lists or masks",
             found=repr(part),
         ) from None
     if not -extent <= number < extent:
@@ -319,7 +319,7 @@ def _one_number(part: Any, extent: int, axis: int) -> int:
 
 
 def _gather(x: Tensor, lists: list[tuple[int, Tensor]]) -> Tensor:
-    """Several lists of numbers go together: they pick from their axes as from one flat axis."""
+    """Several lists of indices go together: they gather from their axes as from one flat axis."""
     if not lists:
         return x
     axes = [axis for axis, _ in lists]

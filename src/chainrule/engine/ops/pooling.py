@@ -398,7 +398,7 @@ def interpolate(
     Args:
         x: (batch, *extents, channels).
         size: the new extents; one number, or one for each axis.
-        scale_factor: instead of ``size``: how many times as large, a whole number, or one for each
+        scale_factor: instead of ``size``: how many times as large, an integer, or one for each
             axis.
         mode: "nearest" repeats elements: output o is input ⌊o·old / new⌋. "linear", "bilinear" or
             "trilinear", by the number of axes, lies between the two nearest on each axis.

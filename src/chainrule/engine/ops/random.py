@@ -105,7 +105,7 @@ def _bits(xp: Any, key: Any, shape: tuple[int, ...]) -> Any:
 def _fold_type(key: Type, number: Type) -> Type:
     _need_key(key)
     if number != Type(int64, ()):
-        raise ShapeError("fold_in takes one whole number.", found=str(number))
+        raise ShapeError("fold_in takes one integer.", found=str(number))
     return key
 
 
@@ -139,13 +139,13 @@ FOLD_IN = register(
 
 
 def key(seed: int) -> Tensor:
-    """A random key from a seed, any whole number."""
+    """A random key from a seed, any integer."""
     words = [int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF]
     return as_tensor(np.array(words, dtype=np.uint32))
 
 
 def fold_in(key: Tensor, number: TensorLike) -> Tensor:
-    """A new key from a key and a whole number, such as that of a step or a layer."""
+    """A new key from a key and an integer, such as that of a step or a layer."""
     return apply(FOLD_IN, key, as_tensor(number, "int64"))
 
 
@@ -197,7 +197,7 @@ def permutation(key: Tensor, count: int) -> Tensor:
 
 
 def randint(key: Tensor, shape: Iterable[int], low: int, high: int) -> Tensor:
-    """Whole numbers from low to high - 1, equally likely but for 1 in 2⁵³."""
+    """Integers from low to high - 1, equally likely but for 1 in 2⁵³."""
     spread = cast(uniform(key, shape, dtype=float64) * float(high - low), int64)
     return spread + low
 

@@ -1,4 +1,4 @@
-"""Operations that sum up an axis: sums, extremes, products, softmax and kin.
+"""Operations that sum up an axis: sums, extremes, products, softmax and similar.
 
 Operations drop the reduced axes; functions take ``keepdims``. Equal largest or smallest elements
 share the gradient in equal parts, so that the derivative does not depend on their order.
@@ -338,7 +338,7 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
 def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The place of the smallest element, the first of equals."""
     x = as_tensor(x)
-    # -1 - x turns the order of whole numbers round without overflow.
+    # -1 - x reverses the order of integers without overflow.
     return argmax(-x if x.type.is_float else -1 - cast(x, int64), axis, keepdims)
 
 
@@ -432,7 +432,7 @@ def _running(
     ]
 )
 def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, order: float = 2) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p); the derivative at 0 is 0, for the norm has no slope there."""
+    """(Σ |x|ᵖ)^(1/p); the derivative at 0 is 0, for the norm has no derivative there."""
     x = floating(x)
     if order == 1:
         return sum(abs(x), axis, keepdims)

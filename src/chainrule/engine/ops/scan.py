@@ -98,7 +98,7 @@ def call_pull_back(
 def _walk(
     walk: Any, body: Graph, upstream: dict[int, Tensor], targets: list[Node]
 ) -> list[Tensor | None]:
-    """The chain rule through a body: from upstream gradients by output to those by the targets."""
+    """The chain rule through a body: from gradients of its outputs to those of the targets."""
     outputs = [Tensor(body.outputs[number]) for number in upstream]
     found: list[Tensor | None] = walk(outputs, list(upstream.values()), targets, TRACE_BIT)
     return found
@@ -118,7 +118,7 @@ def _scan_type(
 ) -> Type:
     numbers = (consts, carries, sums, length)
     if any(type(n) is not int or n < 0 for n in numbers) or type(reverse) is not bool:
-        raise TypeRuleError("scan counts with whole numbers.", found=f"{numbers}, {reverse!r}")
+        raise TypeRuleError("scan counts with integers.", found=f"{numbers}, {reverse!r}")
     fixed, slices = types[: consts + carries], types[consts + carries :]
     if len(fixed) < consts + carries or len(body.outputs) < carries + sums:
         raise TypeRuleError("scan has fewer inputs or results than it counts.")

@@ -442,7 +442,7 @@ def repeat(x: TensorLike, times: int, axis: int | None = None) -> Tensor:
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3), -2))])
 def rot90(x: TensorLike, k: int = 1) -> Tensor:
-    """The first two axes turned by 90° k times, from the first axis to the second."""
+    """The first two axes rotated by 90° k times, from the first axis to the second."""
     x = as_tensor(x)
     for _ in range(k % 4):
         x = flip(swapaxes(x, 0, 1), 0)
@@ -483,7 +483,7 @@ def ones_like(x: TensorLike) -> Tensor:
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
     """Numbers from ``start`` (0 if only one is given) up to but without ``stop``.
 
-    Whole numbers are int64, others float32, unless ``dtype`` says otherwise.
+    Integers are int64, others float32, unless ``dtype`` says otherwise.
     """
     start, stop = (0, start) if stop is None else (start, stop)
     numbers: Any = np.arange(start, stop, step)

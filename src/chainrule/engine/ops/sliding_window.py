@@ -55,7 +55,7 @@ def sliding(
     """How many places there are for the window on each axis.
 
     Raises:
-        ShapeError: there is none, or the numbers make no sense.
+        ShapeError: there is none, or a number is invalid.
     """
     rank = len(extents)
     parts = (window, stride, before, after, dilation)
@@ -136,7 +136,7 @@ def padded(x: Any, before: Extents, after: Extents) -> Any:
 
 
 def per_axis(name: str, value: PerAxis, rank: int, least: int = 1) -> Extents:
-    """The option as one whole number for each axis."""
+    """The option as one integer for each axis."""
     try:
         many = isinstance(value, Sequence) and not isinstance(value, str)
         found = tuple(map(operator.index, value)) if many else (operator.index(value),) * rank  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ def per_axis(name: str, value: PerAxis, rank: int, least: int = 1) -> Extents:
         found = ()
     if len(found) != rank or min(found) < least or isinstance(value, bool):
         raise ConfigError(
-            f"{name} is a whole number, or {rank} of them, one for each axis.",
+            f"{name} is an integer, or {rank} of them, one for each axis.",
             expected=f"from {least}",
             found=repr(value),
         )

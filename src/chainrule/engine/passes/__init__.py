@@ -5,20 +5,20 @@ from __future__ import annotations
 from ..ir.graph import Graph
 from ..ir.node import PART
 from .cse import eliminate_common_subexpressions
-from .gather import pick_late
-from .loops import tidy_loops
-from .relu_mask import reuse_results
-from .scan_residuals import keep_results
-from .scatter import add_at_once
+from .gather import postpone_gathers
+from .loops import optimize_scans
+from .relu_mask import reuse_relu_results
+from .scan_residuals import save_residuals
+from .scatter import fuse_scatter_adds
 from .simplify import simplify
 
-__all__ = ["eliminate_common_subexpressions", "optimize", "reuse_results", "simplify"]
+__all__ = ["eliminate_common_subexpressions", "optimize", "reuse_relu_results", "simplify"]
 
 
 def optimize(graph: Graph) -> Graph:
     """Simplify and share until nothing changes.
 
-    Nodes that no output depends on are gone as soon as a graph is made anew.
+    Nodes that no output depends on are gone as soon as a graph is rebuilt.
 
     Example:
         >>> import chainrule as cr
@@ -31,11 +31,11 @@ def optimize(graph: Graph) -> Graph:
     """
     graph = _shared(graph)
     if any(node.op.name == "take" for node in graph.nodes):
-        graph = _shared(pick_late(graph))
+        graph = _shared(postpone_gathers(graph))
     if any(node.op is PART for node in graph.nodes):
-        graph = _shared(tidy_loops(graph, optimize))
-        graph = _shared(tidy_loops(keep_results(graph), optimize))
-    return eliminate_common_subexpressions(add_at_once(reuse_results(graph)))
+        graph = _shared(optimize_scans(graph, optimize))
+        graph = _shared(optimize_scans(save_residuals(graph), optimize))
+    return eliminate_common_subexpressions(fuse_scatter_adds(reuse_relu_results(graph)))
 
 
 def _shared(graph: Graph) -> Graph:

@@ -16,8 +16,8 @@ _CUT_BEFORE = frozenset({"add", "subtract", "multiply"})
 _MOST_TERMS = 16
 
 
-def joined(node: Node) -> Node | None:
-    """A sum of arrays padded with zeros to lie side by side is their concatenation."""
+def as_concatenation(node: Node) -> Node | None:
+    """A sum of arrays padded with zeros to be adjacent is their concatenation."""
     terms: list[Node] = []
     stack = [node]
     while stack:
@@ -52,7 +52,7 @@ def _padded(pad: Node) -> list[int]:
     return [axis for axis, (low, high) in enumerate(sides) if low or high]
 
 
-def cut_before(node: Node) -> Node:
+def slice_operands(node: Node) -> Node:
     """slice(a + b) = slice(a) + slice(b), for a sum that is only read in slices."""
     (source,) = node.inputs
     if source.op.name not in _CUT_BEFORE or 2 * node.type.size > source.type.size:

@@ -97,7 +97,7 @@ class Loop:
         return node, self.known | parts
 
 
-def tidy_loops(graph: Graph, optimizer: Optimizer) -> Graph:
+def optimize_scans(graph: Graph, optimizer: Optimizer) -> Graph:
     """Every scan and call with an optimized body, and without what nobody needs."""
     return rebuild_loops(graph, lambda loop, read: _tidy(loop, read, optimizer))
 
@@ -111,7 +111,7 @@ def rebuild_loops(
 
     Args:
         graph: with loops or without.
-        change: changes a loop in place; it is told the parts that somebody reads.
+        change: changes a loop in place; it is given the parts that are read.
         parts: filled with the new parts of every old loop, by their old number.
     """
     parts = {} if parts is None else parts

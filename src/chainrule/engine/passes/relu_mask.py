@@ -1,4 +1,4 @@
-"""What can be told from a value that is kept anyway need not be kept, too."""
+"""What follows from a value that is kept anyway need not be kept, too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .rewrite import make, rewrite
 from .simplify import single_value
 
 
-def reuse_results(graph: Graph) -> Graph:
+def reuse_relu_results(graph: Graph) -> Graph:
     """x > 0 becomes relu(x) > 0 where relu(x) is computed: so x itself need not be kept.
 
     Both are false for NaN and for numbers up to 0. The gradient of relu asks for it, when relu(x)

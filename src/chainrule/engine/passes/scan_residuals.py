@@ -1,6 +1,6 @@
 """What a loop computes again can be kept by the loop that computed it first.
 
-The derivative of a scan is a scan that computes every step anew (see `ops.scan`). Where memory
+The derivative of a scan is a scan that computes every step again (see `ops.scan`). Where memory
 allows it, what is expensive in a step, products and transcendental functions, is stacked by the
 forward loop, and the backward loop reads it. Nodes of the two bodies are the same when they are
 the same operation of the same sources; slices and constants are, when they are the same outside.
@@ -29,7 +29,7 @@ _MOST_KEPT = 8
 
 
 @dataclass
-class _Plan:
+class _Residuals:
     """What the loops of a graph keep and read.
 
     Attributes:
@@ -41,9 +41,9 @@ class _Plan:
     reads: dict[Node, dict[Node, tuple[Node, int]]] = field(default_factory=dict)
 
 
-def keep_results(graph: Graph) -> Graph:
+def save_residuals(graph: Graph) -> Graph:
     """The graph whose backward loops read what the forward loops computed."""
-    plan = _Plan()
+    plan = _Residuals()
     loops = [node for node in graph.nodes if node.op.name == "scan"]
     for number, later in enumerate(loops):
         for earlier in loops[:number]:
@@ -66,7 +66,7 @@ def keep_results(graph: Graph) -> Graph:
     return rebuild_loops(graph, change, new_parts)
 
 
-def _match(earlier: Node, later: Node, plan: _Plan) -> None:
+def _match(earlier: Node, later: Node, plan: _Residuals) -> None:
     """Find what the later loop computes that the earlier one has computed, and plan for it."""
     first, second = earlier.attributes["body"], later.attributes["body"]
     same = _same_inputs(earlier, later)

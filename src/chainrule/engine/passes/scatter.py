@@ -1,4 +1,4 @@
-"""What is added to zeros and then to something else is added to that at once."""
+"""A scatter-add into zeros that is then added to something scatters into that instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .simplify import single_value
 _ADDING = frozenset({"scatter_add", "add_along_axis"})
 
 
-def add_at_once(graph: Graph) -> Graph:
+def fuse_scatter_adds(graph: Graph) -> Graph:
     """a + scatter(0, i, u) becomes scatter(a, i, u); likewise with a difference, and its negative.
 
     And Σ scatter(0, i, u) along the axis becomes Σ u, as the gradient of a log-softmax asks for.

@@ -16,7 +16,7 @@ import numpy as np
 from ..ir.graph import Graph
 from ..ir.node import CONSTANT, Node, constant
 from ..ir.types import Record, Type
-from .concatenate import cut_before, joined
+from .concatenate import as_concatenation, slice_operands
 from .rewrite import make, rewrite
 
 #: Constants are computed beforehand up to this many elements.
@@ -46,7 +46,7 @@ def simplify(graph: Graph) -> Graph:
         if node.op.name == "transpose" and users[before.inputs[0]] == 1:
             node = _transposed_product(node)
         if node.op.name == "slice" and users[before.inputs[0]] == cuts[before.inputs[0]]:
-            node = cut_before(node)
+            node = slice_operands(node)
         return _simplified(node)
 
     return rewrite(graph, rule)
@@ -118,7 +118,7 @@ def _add(node: Node) -> Node | None:
         return make(node, "subtract", first, second.inputs[0])
     if first.op.name == "negative":
         return make(node, "subtract", second, first.inputs[0])
-    return joined(node)
+    return as_concatenation(node)
 
 
 def _subtract(node: Node) -> Node | None:

@@ -23,10 +23,10 @@ import numpy as np
 from ....errors import ChainruleError
 from ....utils.typing import Array
 from . import autotune_cache, cache, toolchain
-from .autotune_cache import Choice, Remembered
+from .autotune_cache import TileChoice, TunedTiles
 from .kernels.cpu import native_kind
-from .kernels.gemm import Plan, Pointers, Product, Target, emit, native_target, plan
-from .lower import products_kept
+from .kernels.gemm import GemmPlan, Pointers, Product, Target, emit, native_target, plan
+from .lowering_cache import cached_products
 from .prelude import prelude
 
 #: What must be gained for another choice than the default.
@@ -54,11 +54,11 @@ class Rating:
     """
 
     name: str
-    rates: dict[Choice, float]
-    default: Choice
+    rates: dict[TileChoice, float]
+    default: TileChoice
 
     @property
-    def chosen(self) -> Choice:
+    def chosen(self) -> TileChoice:
         """The fastest; the default unless something is faster by more than noise."""
         best = max(self.rates, key=self.rates.__getitem__)
         clear = self.rates[best] > _WORTH * self.rates[self.default]
@@ -70,7 +70,7 @@ class Rating:
         return self.rates[self.chosen] / self.rates[self.default] - 1
 
 
-def tune(seconds: float = 30.0, on_rating: Callable[[Rating], None] | None = None) -> Remembered:
+def tune(seconds: float = 30.0, on_rating: Callable[[Rating], None] | None = None) -> TunedTiles:
     """Measure products on this machine and remember the best choices in the cache.
 
     Programs that are built from now on use them; those that exist stay as they are. What there
@@ -78,7 +78,7 @@ def tune(seconds: float = 30.0, on_rating: Callable[[Rating], None] | None = Non
 
     Args:
         seconds: how long it may take.
-        on_rating: is told every result when it is there.
+        on_rating: is called with every result.
 
     Returns:
         What is remembered.
@@ -100,7 +100,7 @@ def tune(seconds: float = 30.0, on_rating: Callable[[Rating], None] | None = Non
             hint="Set CHAINRULE_CACHE to a folder of your own.",
         )
     target = native_kind()
-    found: dict[str, Choice] = {}
+    found: dict[str, TileChoice] = {}
     longest, last = 0.0, time.monotonic()
     for rating in _ratings(target):
         found[rating.name] = rating.chosen
@@ -109,7 +109,7 @@ def tune(seconds: float = 30.0, on_rating: Callable[[Rating], None] | None = Non
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
         if last + longest > end:  # as long as one took the next may take
             break
-    remembered = Remembered(datetime.date.today().isoformat(), found)
+    remembered = TunedTiles(datetime.date.today().isoformat(), found)
     try:
         autotune_cache.write(remembered)
     except OSError as error:
@@ -127,7 +127,7 @@ class _Group:
 
     name: str
     products: tuple[Product, ...]
-    candidates: tuple[Choice, ...]
+    candidates: tuple[TileChoice, ...]
 
 
 def _groups(target: Target) -> Iterator[_Group]:
@@ -138,9 +138,9 @@ def _groups(target: Target) -> Iterator[_Group]:
             product = Product(*sizes, ta, tb, dtype=dtype)
             kinds.setdefault(product.kind, []).append(product)
         for kind, products in kinds.items():
-            tiles = tuple(Choice(*tile) for tile in target.tiles())
+            tiles = tuple(TileChoice(*tile) for tile in target.tiles())
             yield _Group(kind, tuple(products), tiles)
-    kept = {replace(p, batch=1): p.batch * count for p, count in products_kept().items()}
+    kept = {replace(p, batch=1): p.batch * count for p, count in cached_products().items()}
     by_work = sorted(kept, key=lambda p: (-p.m * p.n * p.k * kept[p], p.name))
     for product in by_work:
         if (
@@ -149,7 +149,7 @@ def _groups(target: Target) -> Iterator[_Group]:
             yield _Group(product.name, (product,), options)
 
 
-def candidates(product: Product, target: Target) -> tuple[Choice, ...]:
+def candidates(product: Product, target: Target) -> tuple[TileChoice, ...]:
     """The tiles that fit a product, with and without copies of A and B; the default is the first.
 
     Empty if there is nothing to choose: for vectors, and where a tile has more rows than C.
@@ -165,18 +165,18 @@ def candidates(product: Product, target: Target) -> tuple[Choice, ...]:
         packing.insert(0, (False, False))
     if product.transpose_a:  # otherwise A is read along its rows anyway
         packing.append((True, True))
-    found = (Choice(*tile, b, a) for tile in fitting for b, a in packing)
+    found = (TileChoice(*tile, b, a) for tile in fitting for b, a in packing)
     return tuple(dict.fromkeys((default, *found)))
 
 
-def default_choice(product: Product, target: Target) -> Choice:
+def default_choice(product: Product, target: Target) -> TileChoice:
     """What the rules choose."""
     usual = plan(product, replace(target, choices={}))
     vectors = usual.columns // max(target.vector // product.item, 1)
-    return Choice(usual.rows, vectors, usual.panels > 0, usual.pack_a > 0)
+    return TileChoice(usual.rows, vectors, usual.panels > 0, usual.pack_a > 0)
 
 
-def planned(product: Product, choice: Choice, target: Target) -> Plan:
+def planned(product: Product, choice: TileChoice, target: Target) -> GemmPlan:
     """The plan of a product with a choice, by the way that programs go."""
     return plan(product, replace(target, choices={product.name: choice}))
 
@@ -204,7 +204,7 @@ def _libraries(group: _Group, target: Target) -> list[ctypes.CDLL]:
     return list(map(toolchain.trial, sources))
 
 
-def _plans(product: Product, options: Sequence[Choice], target: Target) -> list[Plan]:
+def _plans(product: Product, options: Sequence[TileChoice], target: Target) -> list[GemmPlan]:
     """The plans of the candidates, each once."""
     return list(dict.fromkeys(planned(product, choice, target) for choice in options))
 
@@ -223,8 +223,8 @@ def _rate(group: _Group, libraries: Sequence[ctypes.CDLL], target: Target) -> Ra
 
 
 def _rates(
-    product: Product, options: Sequence[Choice], library: ctypes.CDLL, target: Target
-) -> dict[Choice, float]:
+    product: Product, options: Sequence[TileChoice], library: ctypes.CDLL, target: Target
+) -> dict[TileChoice, float]:
     """10⁹ operations a second of one thread, by candidate."""
     plans = _plans(product, options, target)
     operands = _operands(product)
@@ -247,7 +247,7 @@ def _seconds(call: Callable[[int], None], times: int) -> float:
     return time.thread_time() - begin
 
 
-def source(product: Product, plans: Sequence[Plan], target: Target) -> str:
+def source(product: Product, plans: Sequence[GemmPlan], target: Target) -> str:
     """C functions f0, f1, … (a, b, c, times): the same product, according to one plan each."""
     t = product.c_type
     parameters = f"const {t} *restrict pa, const {t} *restrict pb, {t} *restrict pc"

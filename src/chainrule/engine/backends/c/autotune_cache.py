@@ -19,12 +19,12 @@ from . import cache, toolchain
 _log = logging.getLogger("chainrule")
 _reading = threading.Lock()
 
-#: What a measurement holds for: with other text of these files it begins anew.
+#: What a measurement holds for: if the text of these files changes, it is void.
 _GENERATOR = ("cpu.py", "gemm.py", "gemm_tiles.py")
 
 
 @dataclass(frozen=True)
-class Choice:
+class TileChoice:
     """How a product is best computed.
 
     Attributes:
@@ -47,11 +47,11 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Remembered:
+class TunedTiles:
     """A measurement: the day of it, and the choices by the names of products and their kinds."""
 
     day: str
-    choices: Mapping[str, Choice]
+    choices: Mapping[str, TileChoice]
 
 
 def file_name() -> str:
@@ -65,7 +65,7 @@ def file_name() -> str:
     return f"tiles-{toolchain.find().key(generator)}.json"
 
 
-def read() -> Remembered | None:
+def read() -> TunedTiles | None:
     """What was measured; None if nothing was, or the file is damaged, which is said."""
     if not any(cache.folder().glob("tiles-*.json")):  # the usual case, and soon known
         return None
@@ -77,7 +77,7 @@ def read() -> Remembered | None:
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return Remembered(
+        return TunedTiles(
             str(data["day"]), {str(k): _choice(v) for k, v in data["choices"].items()}
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -93,8 +93,8 @@ def _tell_damaged(path: Path) -> None:
     )
 
 
-def _choice(data: Mapping[str, object]) -> Choice:
-    choice = Choice(**data)  # type: ignore[arg-type]
+def _choice(data: Mapping[str, object]) -> TileChoice:
+    choice = TileChoice(**data)  # type: ignore[arg-type]
     sizes, flags = (choice.rows, choice.vectors), (choice.pack_b, choice.pack_a)
     if not all(type(size) is int and size > 0 for size in sizes):
         raise ValueError(choice)
@@ -103,7 +103,7 @@ def _choice(data: Mapping[str, object]) -> Choice:
     return choice
 
 
-def write(remembered: Remembered) -> Path:
+def write(remembered: TunedTiles) -> Path:
     """Remember a measurement in place of the last one, all at once.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Loops over time whose rows do not know of one another: parts of the batch go through alone.
+"""Loops over time whose rows are independent: parts of the batch go through by themselves.
 
 A thread that takes some rows through all steps meets the others only at the end. So the body is
 written for fewer rows, wherever its nodes let every row of the batch depend on the same row only.
@@ -21,11 +21,11 @@ _ENOUGH_ROWS, _FEWEST_ROWS = 16, 4
 _WORTH_THREADS = 1 << 20
 
 
-class _RowsMeetError(Exception):
+class _RowsDependError(Exception):
     """A row depends on another one."""
 
 
-def by_chunks(node: Node) -> tuple[Graph, int]:
+def split_batch(node: Node) -> tuple[Graph, int]:
     """The body of a scan for a part of the batch, and the number of parts; or as it is, and 1.
 
     How many parts there are depends on the shapes only, so that programs are the same for any
@@ -47,8 +47,8 @@ def by_chunks(node: Node) -> tuple[Graph, int]:
     if chunks == 1:
         return body, 1
     try:
-        return _Rows(body, first, batch, batch // chunks).graph(), chunks
-    except _RowsMeetError:
+        return _FewerRows(body, first, batch, batch // chunks).graph(), chunks
+    except _RowsDependError:
         return body, 1
 
 
@@ -64,7 +64,7 @@ def _count(batch: int) -> int:
     return max(good) if good else min(counts, default=1)
 
 
-class _Rows:
+class _FewerRows:
     """A body, node by node, for ``rows`` rows instead of ``batch``.
 
     Every node either has its rows on the first axis, or is the same for all rows.
@@ -86,7 +86,7 @@ class _Rows:
             elif node.op is CONSTANT:
                 self.new[node] = node
         if not all(node in self.split for node in self.body.outputs):
-            raise _RowsMeetError
+            raise _RowsDependError
         inputs = [self.new[p] for p in self.body.inputs]
         return Graph(inputs, [self.new[node] for node in self.body.outputs])
 
@@ -104,7 +104,7 @@ class _Rows:
                 self.new[node] = node
                 return
         elif shape[:1] != (self.batch,) or not self._keeps_rows(node, are_split):
-            raise _RowsMeetError
+            raise _RowsDependError
         if name in ("broadcast_to", "reshape"):
             attributes["shape"] = (self.rows, *shape[1:])
         elif name == "slice":
@@ -112,7 +112,7 @@ class _Rows:
         sources = tuple(self.new[source] for source in node.inputs)
         found = node.op.type_rule(*(source.type for source in sources), **attributes)
         if found != self._fewer(node):
-            raise _RowsMeetError
+            raise _RowsDependError
         self.new[node] = Node(node.op, sources, attributes, found, None, 0, node.origin)
         self.split.add(node)
 

@@ -63,7 +63,7 @@ def _usable(wanted: Path, process: int) -> Path:
     if reason is None:
         return wanted
     _log.warning(
-        "The cache folder %s is not used because %s; programs are built anew in each process. "
+        "The cache folder %s is not used because %s; programs are rebuilt in each process. "
         "Set CHAINRULE_CACHE to a folder of your own.",
         wanted,
         reason,

@@ -11,7 +11,7 @@ from ...ir.node import Node
 from .expressions import C_TYPES
 from .formulas import formulas
 from .function import Function, Where, address
-from .kernel import Kernel, operands
+from .kernel import Kernel, KernelSchedule, operands
 from .kernels import (
     SPECIAL,
     WITH_BODY,
@@ -28,10 +28,9 @@ from .kernels import (
     scan,
 )
 from .loops import emit_loop, tile_statements
-from .memory import Plan
+from .memory import MemoryPlan
 from .prelude import prelude
 from .run_steps import STEPS_C
-from .schedule import Schedule
 from .threads import TASK_C
 from .views import View
 
@@ -103,7 +102,7 @@ class Emitted:
     stops: list[Node]
 
 
-def emit(schedule: Schedule, plan: Plan) -> Emitted:
+def emit(schedule: KernelSchedule, plan: MemoryPlan) -> Emitted:
     """The C text of a program."""
     writer = _Writer()
     guards = [_guard(node, plan) for node in schedule.guards]
@@ -144,8 +143,8 @@ class _Writer:
 
     def calls(
         self,
-        schedule: Schedule,
-        plan: Plan,
+        schedule: KernelSchedule,
+        plan: MemoryPlan,
         guards: Sequence[str] = (),
         *,
         alone: bool = False,
@@ -191,7 +190,12 @@ class _Writer:
         return self._functions.setdefault(text, (f"k{len(self._functions)}", comment))[0]
 
     def _loop(
-        self, kernel: Kernel, body: Schedule, schedule: Schedule, plan: Plan, alone: bool
+        self,
+        kernel: Kernel,
+        body: KernelSchedule,
+        schedule: KernelSchedule,
+        plan: MemoryPlan,
+        alone: bool,
     ) -> tuple[list[str], int]:
         """The call of a loop over time, or of a call; and the scratch memory that it needs."""
         node, inside = kernel.nodes[0], plan.bodies[kernel]
@@ -228,14 +232,14 @@ class _Writer:
         return [f"{call};{note}"], scratch
 
 
-def _address(view: View, plan: Plan) -> str:
+def _address(view: View, plan: MemoryPlan) -> str:
     """Where the first element of a view is."""
     place = address(plan.places[view.base])
     offset = view.offset * view.base.type.dtype.itemsize
     return f"(const char *)({place}) + {offset}" if offset else place
 
 
-def _function(kernel: Kernel, schedule: Schedule, plan: Plan) -> Function | None:
+def _function(kernel: Kernel, schedule: KernelSchedule, plan: MemoryPlan) -> Function | None:
     where = plan.places.__getitem__
     if kernel.is_loop:
         return emit_loop(kernel, schedule.views, where)
@@ -250,13 +254,13 @@ def _function(kernel: Kernel, schedule: Schedule, plan: Plan) -> Function | None
     return EMITTERS[node.op.name](node, operands(node, schedule.views), where)
 
 
-def _guard(node: Node, plan: Plan) -> str:
+def _guard(node: Node, plan: MemoryPlan) -> str:
     """Stop before anything is overwritten unless this number is finite."""
     kind = C_TYPES[node.type.dtype.name]
     return f"if (!(fabs((double)*({kind} *)({address(plan.places[node])})) < INFINITY)) return -1;"
 
 
-def _step(calls: list[str], scratch: int, plan: Plan) -> str:
+def _step(calls: list[str], scratch: int, plan: MemoryPlan) -> str:
     body = "\n".join(f"  {call}" for call in calls)
     names = ("inputs", "constants", "outputs", "arena", "parallel", "threads")
     lines = [f"  (void){name};" for name in names if not re.search(rf"\b{name}\b", body)]

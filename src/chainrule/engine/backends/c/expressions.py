@@ -3,7 +3,7 @@
 A rule is a template with ``{0}``, ``{1}`` for the operands and ``{f}`` for the ending of the names
 of functions: ``cr_exp{f}`` is cr_expf for float32 and cr_exp for float64. Operands are names of
 variables or literals. Rules are looked up by the operation and the kind of its first operand that
-is not a condition: "f" floating point, "i" whole numbers, "b" truth values; "*" is any of them.
+is not a condition: "f" floating point, "i" integers, "b" booleans; "*" is any of them.
 
 The functions named ``cr_…`` are in `kernels/math.py` and `prelude.py`.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from ...ir.node import Node
 from ...ir.types import DType
 
-#: The C type of an element in memory; truth values are one byte.
+#: The C type of an element in memory; booleans are one byte.
 C_TYPES = {
     "bool": "unsigned char",
     "int32": "int32_t",

@@ -30,7 +30,7 @@ class Function:
     Attributes:
         body: lines between the braces; ``begin`` and ``end`` bound what one call computes.
         extent: what ``end`` is when one call computes everything.
-        grain: elements that one unit of the extent takes, to judge what is worth a thread.
+        grain: elements that one unit of the extent takes, to decide what is worth a thread.
         unit: parts of the extent begin at multiples of it.
         needs_status: whether it reports indices out of range through ``status``.
         scratch: bytes of working memory, through ``scratch``.

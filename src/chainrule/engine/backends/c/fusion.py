@@ -25,18 +25,18 @@ _MOST_NODES = 64
 _MOST_BUFFERS = 24
 
 
-def merge(kernels: list[Kernel], views: dict[Node, View], early: set[Node]) -> list[Kernel]:
-    """The kernels with loops merged as long as each remains one pass, and no cycle appears.
+def fuse_loops(kernels: list[Kernel], views: dict[Node, View], early: set[Node]) -> list[Kernel]:
+    """The kernels with loops fused as long as each remains one pass, and no cycle appears.
 
     Args:
         kernels: sources before their readers.
         views: of every node.
         early: what must be known before anything else is stored, and so is kept apart.
     """
-    return _Merger(kernels, views, early).merged()
+    return _Fuser(kernels, views, early).fused()
 
 
-class _Merger:
+class _Fuser:
     """Kernels and what comes before and after each of them."""
 
     def __init__(self, kernels: list[Kernel], views: dict[Node, View], early: set[Node]) -> None:
@@ -54,8 +54,8 @@ class _Merger:
                         self.before[kernel].add(source)
                         self.after[source].add(kernel)
 
-    def merged(self) -> list[Kernel]:
-        """Merge what can be merged; the order of trials depends on the graph only."""
+    def fused(self) -> list[Kernel]:
+        """Merge what can be fused; the order of trials depends on the graph only."""
         alone = [kernel.nodes[0] for kernel in self.before]
         cheap = [node for node in alone if self._is_cheap(node)]
         for node in alone:  # with what they read
@@ -90,7 +90,7 @@ class _Merger:
     def _join_tail(self, product: Kernel) -> None:
         """Compute a loop that reads the elements of a product where they are made."""
         for loop in sorted(self.after[product], key=self.position.__getitem__):
-            if self._is_tail(product.nodes[0], loop) and not self._apart(product, loop):
+            if self._is_tail(product.nodes[0], loop) and not self._path_between(product, loop):
                 tail = loop.nodes
                 self._merge(product, loop)
                 product.nodes, product.tail = [product.nodes[0], *tail], tail
@@ -124,7 +124,7 @@ class _Merger:
             return
         if self.position[first] > self.position[second]:
             first, second = second, first
-        if self._apart(first, second):
+        if self._path_between(first, second):
             return
         self._merge(first, second)
 
@@ -163,7 +163,7 @@ class _Merger:
                         return False
         return True
 
-    def _apart(self, first: Kernel, second: Kernel) -> bool:
+    def _path_between(self, first: Kernel, second: Kernel) -> bool:
         """Whether something has to be computed between them: a path around."""
         return self._path(first, second) or self._path(second, first)
 

@@ -1,16 +1,12 @@
-"""A kernel: nodes that are computed together, and what they read."""
+"""Kernels: nodes that are computed together, what they read, and their order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ...ir.node import Node
 from .views import VIEWS, View, through
-
-if TYPE_CHECKING:
-    from .schedule import Schedule
 
 #: Operations that reduce axes and can end a loop.
 REDUCTIONS = frozenset({"sum", "prod", "max", "min"})
@@ -32,7 +28,7 @@ class Kernel:
     nodes: list[Node]
     is_loop: bool
     stores: list[Node] = field(default_factory=list)
-    body: Schedule | None = None
+    body: KernelSchedule | None = None
     chunks: int = 1
     tail: list[Node] = field(default_factory=list)
 
@@ -40,6 +36,20 @@ class Kernel:
     def reductions(self) -> list[Node]:
         """The reductions at the end of a loop."""
         return [node for node in self.nodes if node.op.name in REDUCTIONS] if self.is_loop else []
+
+
+@dataclass
+class KernelSchedule:
+    """Kernels in order, and the view of a buffer that every node is."""
+
+    kernels: list[Kernel]
+    views: dict[Node, View]
+    inputs: tuple[Node, ...]
+    outputs: list[Node]
+    #: Donated inputs, each with the output that may overwrite it, by node.
+    donated: dict[Node, Node]
+    #: Outputs that must be finite, or else nothing is overwritten.
+    guards: list[Node]
 
 
 def operands(node: Node, views: dict[Node, View]) -> list[View]:

@@ -228,7 +228,7 @@ def _plain(loop: _Loop) -> None:
 
 
 def _outer_reduction(loop: _Loop) -> None:
-    """The innermost axis stays: columns side by side, each added up from top to bottom."""
+    """The innermost axis stays: adjacent columns, each added up from top to bottom."""
     function, line = loop.function, loop.function.line
     last = len(loop.extents) - 1
     kept = [axis for axis in range(last) if not loop.reduced[axis]]

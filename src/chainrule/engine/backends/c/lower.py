@@ -1,109 +1,34 @@
-"""What a native program is made of, from a graph or from the cache.
-
-Passes, schedule and C text depend on the graph alone, so what they gave is kept beside the built
-programs, under a fingerprint of the traced graph: a later process goes from the trace straight to
-the library.
-"""
+"""The pipeline from a graph to a program: each of its stages is a module of its own."""
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from .... import __version__
-from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.node import Node
-from ...ir.types import Type
-from . import cache, toolchain
-from .kernels import MAY_STOP
-from .kernels.gemm import Product, native_target
-
-#: Graphs with more bytes of constants are not worth keeping.
-_MOST_CONSTANTS = 1 << 20
-
-
-@dataclass(frozen=True)
-class Stop:
-    """A kernel that may stop the program: its operation, where it comes from, what it reads."""
-
-    operation: str
-    where: str | None
-    type: str
+from ...passes import optimize
+from .emit import emit
+from .kernels.gemm import Product
+from .kernels.matmul import product_of
+from .lowered import Lowered, Stop
+from .memory import plan_memory
+from .packing import pack_weights
+from .schedule import check_support, schedule
 
 
-@dataclass(frozen=True)
-class Blueprint:
-    """All that is needed to build and to run a program.
+def lower(graph: Graph, donated: dict[int, int], guards: Sequence[int], fuse: bool) -> Lowered:
+    """Passes, packing of weights, schedule of kernels, places in memory, C text: in this order.
 
-    Attributes:
-        source: the C text.
-        arena: bytes of working memory, scratch included.
-        planned: bytes of its stored values.
-        unplanned: what these would take if no two shared a place.
-        stops: what may stop it, by number.
-        constants: arrays that it reads.
-        products: the matrix products in it, which may be measured.
+    Args and errors are those of `lowering_cache.lowered`, which asks the cache first.
     """
-
-    source: str
-    arena: int
-    planned: int
-    unplanned: int
-    stops: tuple[Stop, ...]
-    constants: tuple[Array, ...]
-    products: tuple[Product, ...]
-
-
-def blueprint(
-    graph: Graph, donated: Mapping[int, int], guards: Sequence[int], fuse: bool
-) -> Blueprint:
-    """Plan a program, or find what was planned for the same graph before.
-
-    Args:
-        graph: what to compute.
-        donated: positions of inputs that may be overwritten, with those of their next values.
-        guards: positions of outputs that must be finite.
-        fuse: whether loops are merged.
-
-    Raises:
-        UnsupportedError: there is no kernel for an operation.
-    """
-    key = _fingerprint(graph, donated, guards, fuse)
-    known = None if key is None else _read(key)
-    if known is None:
-        known = _plan(graph, dict(donated), guards, fuse)
-        if key is not None:
-            _write(key, known)
-    return known
-
-
-def _plan(graph: Graph, donated: dict[int, int], guards: Sequence[int], fuse: bool) -> Blueprint:
-    # Imported when needed: most processes find their programs made.
-    from ...passes import optimize
-    from .emit import emit
-    from .memory import plan
-    from .packing import pack_weights
-    from .schedule import require_kernels, schedule
-
-    require_kernels(graph)
+    check_support(graph)
     optimized = pack_weights(optimize(graph))
     kernels = schedule(optimized, donated, guards, fuse)
     wanted = {kernels.inputs[i]: kernels.outputs[j] for i, j in donated.items()}
-    places = plan(kernels, wanted)
+    places = plan_memory(kernels, wanted)
     text = emit(kernels, places)
     constants = tuple(node.value for node in places.constants if node.value is not None)
-    return Blueprint(
+    return Lowered(
         text.source, text.arena, places.arena, places.unplanned,
         tuple(map(_stop, text.stops)), constants, tuple(dict.fromkeys(_products(optimized))),
     )  # fmt: skip
@@ -115,128 +40,9 @@ def _stop(node: Node) -> Stop:
 
 def _products(graph: Graph) -> Iterator[Product]:
     """The matrix products of floating-point numbers, those of loops included."""
-    from .kernels.matmul import product_of
-
     for node in graph.nodes:
         if node.op.name == "matmul" and node.type.is_float:
             yield product_of(node)
         for value in node.attributes.values():
             if isinstance(value, Graph):
                 yield from _products(value)
-
-
-# ---- the fingerprint -----------------------------------------------------------------------------
-
-
-@functools.cache
-def _makers() -> str:
-    """What makes programs: this version of the package, to the file."""
-    package = Path(__file__).parents[2]
-    folders = (package / "backends" / "c", package / "passes", package / "ir")
-    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
-    stamps = [(str(file), (found := file.stat()).st_size, found.st_mtime_ns) for file in files]
-    return repr((__version__, stamps))
-
-
-class _UnknownError(Exception):
-    """Something in a graph that no two processes would name alike."""
-
-
-def _fingerprint(
-    graph: Graph, donated: Mapping[int, int], guards: Sequence[int], fuse: bool
-) -> str | None:
-    """The same for the same work, layers and places in the user's code included."""
-    digest = hashlib.sha256(_makers().encode())
-    machine = native_target(), toolchain.threads_wanted()  # with the tiles measured on it
-    how = sorted(donated.items()), list(guards), fuse, machine
-    digest.update(repr(how).encode())
-    try:
-        _describe(graph, digest)
-    except _UnknownError:
-        return None
-    return f"plan-{digest.hexdigest()[:40]}.json"
-
-
-def _describe(graph: Graph, digest: Any) -> None:
-    number = {node: position for position, node in enumerate(graph.nodes)}
-    lines = []
-    constants = 0
-    for node in graph.nodes:
-        name, kind, origin = node.op.name, node.type, node.origin
-        where: Any = "" if origin is None else origin if name in MAY_STOP else origin.layer
-        shape = (kind.dtype.name, kind.shape) if type(kind) is Type else str(kind)
-        sources = [number[source] for source in node.inputs]
-        attributes = _attributes(node, digest) if node.attributes else ""
-        lines.append(f"{name} {shape} {sources} {attributes} {where}")
-        if node.value is not None:
-            constants += node.value.nbytes
-            if constants > _MOST_CONSTANTS:
-                raise _UnknownError
-            digest.update(node.value.tobytes())
-    outputs = [number[node] for node in (*graph.inputs, *graph.outputs)]
-    digest.update("\n".join([*lines, str(outputs)]).encode())
-
-
-def _attributes(node: Node, digest: Any) -> list[Any]:
-    found = []
-    for name, value in node.attributes.items():
-        if isinstance(value, Graph):
-            _describe(value, digest)
-            value = "graph"
-        found.append((name, _plain(value)))
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (np.dtype, np.generic, Type)):
-        return repr(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise _UnknownError
-
-
-# ---- the file ------------------------------------------------------------------------------------
-
-
-def _read(name: str) -> Blueprint | None:
-    """A blueprint from the cache; None if it is not there, or damaged."""
-    path = cache.find(name)
-    if path is None:
-        return None
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        constants = tuple(
-            np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
-            for dtype, shape, text in data.pop("constants")
-        )
-        stops = tuple(Stop(**stop) for stop in data.pop("stops"))
-        products = tuple(Product(**product) for product in data.pop("products"))
-        return Blueprint(**data, stops=stops, constants=constants, products=products)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write(name: str, known: Blueprint) -> None:
-    """Keep a blueprint; without a folder for it, or room, it is made anew next time."""
-    if sum(array.nbytes for array in known.constants) > _MOST_CONSTANTS:
-        return
-    data = asdict(known) | {
-        "constants": [
-            (array.dtype.str, array.shape, base64.b64encode(array.tobytes()).decode())
-            for array in known.constants
-        ]
-    }
-    with suppress(OSError):
-        cache.keep(name, json.dumps(data))
-
-
-def products_kept() -> Counter[Product]:
-    """The matrix products of the programs in the cache, with the number of programs of each."""
-    found: Counter[Product] = Counter()
-    for path in cache.entries():
-        known = _read(path.name) if path.name.startswith("plan-") else None
-        if known is not None:
-            found.update(known.products)
-    return found

@@ -13,17 +13,16 @@ from dataclasses import dataclass
 
 from ...ir.node import CONSTANT, Node
 from .function import Place
-from .kernel import REDUCTIONS, Kernel, operands
+from .kernel import REDUCTIONS, Kernel, KernelSchedule, operands
 from .kernels import IN_PLACE
 from .kernels.scan import Layout
-from .schedule import Schedule
 
 #: Values begin at cache lines, so that no two threads write to one.
 _ALIGNMENT = 64
 
 
 @dataclass
-class Plan:
+class MemoryPlan:
     """The place of every stored value.
 
     Attributes:
@@ -40,7 +39,7 @@ class Plan:
     unplanned: int
     constants: list[Node]
     copied_back: list[tuple[Node, Node]]
-    bodies: dict[Kernel, Plan]
+    bodies: dict[Kernel, MemoryPlan]
 
 
 @dataclass(eq=False)
@@ -54,9 +53,9 @@ class _Block:
     offset: int = 0
 
 
-def plan(
-    schedule: Schedule, donated: dict[Node, Node], constants: dict[Node, Place] | None = None
-) -> Plan:
+def plan_memory(
+    schedule: KernelSchedule, donated: dict[Node, Node], constants: dict[Node, Place] | None = None
+) -> MemoryPlan:
     """Give every stored value its place.
 
     Args:
@@ -74,7 +73,7 @@ def plan(
         constants.setdefault(node, Place("constant", len(constants)))
     places |= constants
     bodies = {
-        kernel: plan(kernel.body, {}, constants)
+        kernel: plan_memory(kernel.body, {}, constants)
         for kernel in schedule.kernels
         if kernel.body is not None
     }
@@ -87,10 +86,10 @@ def plan(
         places |= {node: Place("arena", block.offset) for node in block.nodes}
     unplanned = sum(_bytes(node) for block in blocks for node in block.nodes)
     unplanned += sum(kernel.chunks * body.unplanned for kernel, body in bodies.items())
-    return Plan(places, arena, unplanned, list(constants), copied_back, bodies)
+    return MemoryPlan(places, arena, unplanned, list(constants), copied_back, bodies)
 
 
-def _constants(schedule: Schedule) -> list[Node]:
+def _constants(schedule: KernelSchedule) -> list[Node]:
     """Constants that kernels read from memory; single numbers in loops are written into the C."""
     found: dict[Node, None] = {}
     for kernel in schedule.kernels:
@@ -101,7 +100,7 @@ def _constants(schedule: Schedule) -> list[Node]:
     return list(found)
 
 
-def _last_uses(schedule: Schedule) -> dict[Node, int]:
+def _last_uses(schedule: KernelSchedule) -> dict[Node, int]:
     last: dict[Node, int] = {}
     for number, kernel in enumerate(schedule.kernels):
         for node in kernel.nodes:
@@ -111,10 +110,10 @@ def _last_uses(schedule: Schedule) -> dict[Node, int]:
 
 
 def _blocks(
-    schedule: Schedule,
+    schedule: KernelSchedule,
     places: dict[Node, Place],
     last_use: dict[Node, int],
-    bodies: dict[Kernel, Plan],
+    bodies: dict[Kernel, MemoryPlan],
 ) -> list[_Block]:
     """The values to be placed in the arena; those that one can overwrite share a block."""
     block_of: dict[Node, _Block] = {}
@@ -144,7 +143,7 @@ def _blocks(
     return list(dict.fromkeys(block_of.values()))
 
 
-def _overwritable(kernel: Kernel, schedule: Schedule) -> Iterable[Node]:
+def _overwritable(kernel: Kernel, schedule: KernelSchedule) -> Iterable[Node]:
     """What the kernel reads element by element, each just before it writes there."""
     if not kernel.is_loop and not kernel.tail:
         node = kernel.nodes[0]

@@ -15,7 +15,7 @@ from ...ir.node import Node, placeholder
 from ...ir.operation import Operation
 from ...ir.types import Type
 from ...passes.rewrite import rewrite
-from .batch_split import by_chunks
+from .batch_split import split_batch
 from .kernels.gemm import Product, panel_columns
 
 #: With fewer steps a copy does not pay.
@@ -52,7 +52,7 @@ def _packed(scan: Node) -> Node:
     if attributes["length"] < _FEWEST_STEPS:
         return scan
     outside = dict(zip(body.inputs[: attributes["consts"]], scan.inputs, strict=False))
-    chunks = by_chunks(scan)[1]
+    chunks = split_batch(scan)[1]
     packs: dict[Any, tuple[Node, Node]] = {}
 
     def rule(node: Node, before: Node) -> Node:

@@ -93,7 +93,7 @@ static inline T cr_power_S(T a, T b)
 }
 """
 
-#: Whole numbers from floating-point numbers: the fraction is cut off; what does not fit, NaN
+#: Integers from floating-point numbers: the fraction is cut off; what does not fit, NaN
 #: among it, becomes the least number, as the processor's own instructions have it.
 _CASTS = """
 static inline int64_t cr_i64_of_f64(double x)

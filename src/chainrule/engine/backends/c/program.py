@@ -14,7 +14,7 @@ from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.types import Type, type_of
 from . import threads, toolchain
-from .lower import blueprint
+from .lowering_cache import lowered
 from .run_steps import checked_order, feeds
 
 
@@ -62,7 +62,7 @@ class CProgram:
     ) -> None:
         self.graph = graph
         self.donated = dict(donated or {})
-        made = blueprint(graph, self.donated, guards, fuse)
+        made = lowered(graph, self.donated, guards, fuse)
         self.source = made.source
         self.arena_bytes, self.unplanned_bytes = made.planned, made.unplanned
         self._stops = made.stops
@@ -171,8 +171,8 @@ class CProgram:
         raise DataError(
             f"An index of {stop.operation} is out of range.",
             where=stop.where,
-            expected=f"whole numbers below the extent of the axis of {stop.type}",
-            hint="Class numbers start at 0; are there more classes in the data than outputs?",
+            expected=f"integers below the extent of the axis of {stop.type}",
+            hint="Class indices start at 0; are there more classes in the data than outputs?",
         )
 
 

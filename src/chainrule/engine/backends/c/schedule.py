@@ -2,25 +2,24 @@
 
 Every node is one of three: a *view* of another node's buffer, which costs nothing; a member of a
 *loop*, a kernel that visits the elements of one iteration space once and computes many nodes on
-the way (see `merge`); or a *special* kernel of its own (matrix product, softmax, gather, …).
+the way (see `fuse_loops`); or a *special* kernel of its own (matrix product, softmax, gather, …).
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ...ir.graph import Graph, topological_order
 from ...ir.node import PART, Node
 from ...ir.operation import OPERATIONS
 from ...passes.rewrite import copy, make, rewrite, with_inputs
-from .batch_split import by_chunks
+from .batch_split import split_batch
 from .conv1x1 import as_product
 from .expressions import rule
-from .fusion import CHEAP, merge
-from .kernel import REDUCTIONS, Kernel, operands
+from .fusion import CHEAP, fuse_loops
+from .kernel import REDUCTIONS, Kernel, KernelSchedule, operands
 from .kernels import SPECIAL, WITH_BODY, may_stop, places_of
 from .kernels.matmul import is_in_one, product_of
 from .toolchain import UnsupportedError
@@ -35,21 +34,7 @@ _QUICK = CHEAP | {"add", "subtract", "multiply", "where"}
 _LITTLE = 64
 
 
-@dataclass
-class Schedule:
-    """Kernels in order, and the view of a buffer that every node is."""
-
-    kernels: list[Kernel]
-    views: dict[Node, View]
-    inputs: tuple[Node, ...]
-    outputs: list[Node]
-    #: Donated inputs, each with the output that may overwrite it, by node.
-    donated: dict[Node, Node]
-    #: Outputs that must be finite, or else nothing is overwritten.
-    guards: list[Node]
-
-
-def require_kernels(graph: Graph) -> None:
+def check_support(graph: Graph) -> None:
     """Check that there is a kernel for every node.
 
     Raises:
@@ -59,7 +44,7 @@ def require_kernels(graph: Graph) -> None:
         name = node.op.name
         known = name in VIEWS or name in SPECIAL or name in REDUCTIONS or name in LEAVES
         if name in WITH_BODY:
-            require_kernels(node.attributes["body"])
+            check_support(node.attributes["body"])
         if not (known or rule(node) is not None):
             raise UnsupportedError(
                 f"The C backend has no kernel for {name}.",
@@ -70,7 +55,7 @@ def require_kernels(graph: Graph) -> None:
 
 def schedule(
     graph: Graph, donated: dict[int, int], guards: Sequence[int] = (), fuse: bool = True
-) -> Schedule:
+) -> KernelSchedule:
     """Cut a graph into kernels.
 
     Args:
@@ -95,11 +80,11 @@ def schedule(
     wanted = {graph.inputs[i]: outputs[j] for i, j in donated.items()}
     watched = [outputs[position] for position in guards]
     if fuse:
-        apart = _early(Graph(graph.inputs, outputs), guards) if donated else set()
-        kernels = merge(kernels, views, apart)
+        early = _early(Graph(graph.inputs, outputs), guards) if donated else set()
+        kernels = fuse_loops(kernels, views, early)
     kernels, overwritten = _order(kernels, views, nodes, wanted, watched, outputs)
     _mark_stores(kernels, views, outputs)
-    return Schedule(kernels, views, graph.inputs, outputs, overwritten, watched)
+    return KernelSchedule(kernels, views, graph.inputs, outputs, overwritten, watched)
 
 
 def _add_bodies(kernels: list[Kernel], nodes: Sequence[Node], fuse: bool) -> None:
@@ -112,7 +97,7 @@ def _add_bodies(kernels: list[Kernel], nodes: Sequence[Node], fuse: bool) -> Non
         (node,) = kernel.nodes
         kernel.nodes += parts.get(node, [])
         if node.op.name in WITH_BODY:
-            body, kernel.chunks = by_chunks(node)
+            body, kernel.chunks = split_batch(node)
             kernel.body = schedule(body, {}, fuse=fuse)
 
 
@@ -190,7 +175,7 @@ def _views(nodes: Sequence[Node], copies: set[Node]) -> dict[Node, View]:
             views[node] = whole(node)
         else:
             view = through(node, views[node.inputs[0]])
-            if view is None:  # a reshape of elements that do not lie in order
+            if view is None:  # a reshape of elements that are not contiguous
                 view = through(node, store(node.inputs[0]))
                 assert view is not None
             views[node] = view

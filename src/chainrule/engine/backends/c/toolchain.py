@@ -25,7 +25,7 @@ from ....errors import ChainruleError, ConfigError
 from . import cache
 
 #: Every program is built with these; -ffast-math never is: it breaks NaN and infinities.
-#: Whole numbers wrap around as NumPy's do.
+#: Integers wrap around as NumPy's do.
 BASE_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fwrapv")
 #: Used when the compiler accepts them, in this order.
 OPTIONAL_FLAGS = (
@@ -274,8 +274,8 @@ def threads_wanted() -> int:
         except ValueError:
             count = 0
         if not 1 <= count <= 256:
-            raise ConfigError("CHAINRULE_THREADS makes no sense.",
-                              expected="a whole number from 1 to 256", found=chosen)  # fmt: skip
+            raise ConfigError("Invalid value for CHAINRULE_THREADS.",
+                              expected="an integer from 1 to 256", found=chosen)  # fmt: skip
         return count
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....ir.node import Node
 
-#: Operations with a kernel of their own. What they read lies in order in memory.
+#: Operations with a kernel of their own. Their operands are C-contiguous.
 SPECIAL = frozenset(
     {
         "matmul",

@@ -8,7 +8,7 @@ computes the weights again from the logarithms L of the rows' sums.
     backward  P = exp(S - L)       D = P∘((Ȳ·Vᵀ)∘R - δ)·scale
               Q̄ = D·K              K̄ += Dᵀ·Q           V̄ += (P∘R)ᵀ·Ȳ
 
-Keys and values that are read as columns are copied into panels, filled up with zeros. What a query
+Keys and values that are read as columns are copied into panels, padded with zeros. What a query
 must not see has the score -∞ and so the weight 0; panels of keys that no query of a block may see
 are left out. R, which drops weights, is drawn for a row at a time, in both passes.
 """
@@ -94,7 +94,7 @@ class _Shape:
 
     @property
     def keys(self) -> int:
-        """Keys, filled up to whole panels, and to what rows of scores are worked on in."""
+        """Keys, padded to whole panels, and to what rows of scores are worked on in."""
         return -(-self.m // self.whole) * self.whole
 
     @property
@@ -211,7 +211,7 @@ class _Text:
         self.line("}", depth)
 
     def panels(self, source: str, features: int, to: str, keys: str, depth: int) -> None:
-        """Copy rows as columns of panels, the last one filled up with zeros."""
+        """Copy rows as columns of panels, the last one padded with zeros."""
         s = self.shape
         short = ELEMENTS[s.dtype][1]
         self.line(f"for (idx j = 0; j < {keys}; j += {s.width}) {{", depth)
@@ -452,7 +452,7 @@ def _zeros(function: Function, parts: dict[int, Node]) -> Function:
 def gradients(
     node: Node, parts: dict[int, Node], sources: list[View], where: Where
 ) -> Function | None:
-    """The gradients by queries, keys and values."""
+    """The gradients with respect to queries, keys and values."""
     function = Function(where)
     mask, key = _options(sources[6:])
     s = _shape_of(function, node, sources, mask)

@@ -1,4 +1,4 @@
-"""Kernels along one axis: softmax and kin, running sums, the place of the largest, sorting.
+"""Kernels along one axis: softmax and similar, cumulative sums, argmax, sorting.
 
 An array is taken as (outer, n, inner) with the axis in the middle. With inner = 1 the rows lie in
 order and are added up in lanes; otherwise the columns are computed side by side.

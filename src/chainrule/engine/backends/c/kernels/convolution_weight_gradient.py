@@ -1,4 +1,4 @@
-"""The gradient of a convolution by its weights: w[k, c, m] = Σ x[o·stride + k, c] · g[o, m].
+"""The weight gradient of a convolution: w[k, c, m] = Σ x[o·stride + k, c] · g[o, m].
 
 For every element of the window that is a matrix product whose common index runs through the pixels
 of all images: tiles of a few input channels by a few vectors of output channels stay in registers

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import autotune_cache
-from ..autotune_cache import Choice
+from ..autotune_cache import TileChoice
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Target:
     registers: int
     accumulators: int
     panel: int
-    choices: Mapping[str, Choice] = field(default_factory=dict, hash=False)
+    choices: Mapping[str, TileChoice] = field(default_factory=dict, hash=False)
 
     def holds(self, rows: int, vectors: int) -> bool:
         """Whether a tile stays in registers: C, the shorter side, and one of the longer side.

@@ -1,4 +1,4 @@
-"""Weighted sums of numbered rows, and the same turned round: rows added to at numbered places.
+"""Weighted sums of gathered rows, and the transpose: rows scatter-added.
 
 A block of columns is held in vector registers while the numbers of a bag are gone through, so
 each element of a result is one chain of fused multiply-adds in the order of the numbers. Threads

@@ -24,12 +24,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..autotune_cache import Choice
+from ..autotune_cache import TileChoice
 from .cpu import TARGETS, Target, native_target
 from .gemm_tiles import ELEMENTS, MATMUL_C, microkernel, packer, pieces
 
 __all__ = [
-    "MATMUL_C", "TARGETS", "Plan", "Pointers", "Product", "Target", "Text", "emit",
+    "MATMUL_C", "TARGETS", "GemmPlan", "Pointers", "Product", "Target", "Text", "emit",
     "native_target", "plan",
 ]  # fmt: skip
 
@@ -117,7 +117,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GemmPlan:
     """How a product is computed; every plan gives the same bits.
 
     Attributes:
@@ -137,7 +137,7 @@ class Plan:
     by_rows: bool
 
 
-def plan(product: Product, target: Target, measured_packing: bool = True) -> Plan:
+def plan(product: Product, target: Target, measured_packing: bool = True) -> GemmPlan:
     """The plan by what was measured on this machine, otherwise by rules, from measurements on some.
 
     Args:
@@ -158,7 +158,7 @@ def plan(product: Product, target: Target, measured_packing: bool = True) -> Pla
         pack_a = packed and bool(choice.pack_a)
     # With units of rows every thread packs B for itself, with panels A: rather the smaller one.
     by_rows = panels < tiles if not packed else panels < 8 or (pack_a and n < product.m)
-    return Plan(
+    return GemmPlan(
         rows,
         columns,
         depth,
@@ -168,7 +168,7 @@ def plan(product: Product, target: Target, measured_packing: bool = True) -> Pla
     )
 
 
-def _choice(product: Product, target: Target) -> Choice | None:
+def _choice(product: Product, target: Target) -> TileChoice | None:
     """What was measured for this product, or for its kind if such a tile fits it.
 
     The columns after the last whole panel take longer, for narrow tiles multiply less at a time.
@@ -208,7 +208,7 @@ def panel_columns(product: Product) -> int:
     return plan(product, native_target()).columns
 
 
-def plan_in_panels(product: Product, columns: int) -> Plan:
+def plan_in_panels(product: Product, columns: int) -> GemmPlan:
     """The plan of a product whose B is stored in panels."""
     target = native_target()
     vectors = max(columns // max(target.vector // product.item, 1), 1)
@@ -218,7 +218,7 @@ def plan_in_panels(product: Product, columns: int) -> Plan:
     return replace(default, rows=rows, columns=columns, panels=product.n, pack_a=0, by_rows=True)
 
 
-def plan_with_reads(product: Product, target: Target) -> Plan:
+def plan_with_reads(product: Product, target: Target) -> GemmPlan:
     """The plan of a product whose epilogue reads more for every element.
 
     With a small B rows go before columns, so that what is read lies together. What is packed
@@ -264,7 +264,7 @@ def emit(
     product: Product,
     pointers: Pointers,
     target: Target | None = None,
-    chosen: Plan | None = None,
+    chosen: GemmPlan | None = None,
     epilogue: Sequence[str] = (),
     kept: bool = True,
     fetched: Sequence[str] = (),
@@ -278,7 +278,7 @@ def emit(
         chosen: the plan; by default `plan`.
         epilogue: statements that are run for every finished element while its tile is in the
             first-level cache: ``$`` is the element of row i and column j of matrix g of the batch.
-        kept: whether C is needed in memory besides. Without it `Plan.depth` must not be below k.
+        kept: whether C is needed in memory besides. Without it `GemmPlan.depth` is at least k.
         fetched: pointers to what the epilogue reads in the place of an element: is fetched
             into the cache while the tile is computed.
     """
@@ -320,7 +320,9 @@ class _Writer:
     kept = True
     fetched: Sequence[str] = ()
 
-    def __init__(self, product: Product, pointers: Pointers, target: Target, plan: Plan) -> None:
+    def __init__(
+        self, product: Product, pointers: Pointers, target: Target, plan: GemmPlan
+    ) -> None:
         self.product, self.pointers, self.plan = product, pointers, plan
         self.lanes = max(target.vector // product.item, 1)
         self.tiles = -(-product.m // plan.rows)

@@ -1,4 +1,4 @@
-"""Kernels that pick by number, or add at numbered places; and that put arrays together.
+"""Kernels that gather, scatter-add, concatenate and pad.
 
 A number outside of its axis never reaches memory: it is reported, and the program stops.
 """
@@ -46,7 +46,7 @@ def _pointer(function: Function, view: View) -> str:
 
 
 def take(node: Node, sources: list[View], where: Where) -> Function | None:
-    """Rows by number: y[o, k, :] = x[o, indices[k], :]."""
+    """Gathered rows: y[o, k, :] = x[o, indices[k], :]."""
     outer, extent, inner = _parts(sources[0], node.attributes["axis"])
     count = sources[1].size
     if node.type.size == 0:
@@ -77,7 +77,7 @@ def _copied(function: Function, node: Node, view: View) -> str:
 
 
 def scatter_add(node: Node, sources: list[View], where: Where) -> Function | None:
-    """Rows added by number: y = x, then y[o, indices[k], :] += updates[o, k, :].
+    """Scattered rows, added: y = x, then y[o, indices[k], :] += updates[o, k, :].
 
     Threads share the columns, for rows may meet.
     """
@@ -132,7 +132,7 @@ def _along(node: Node, sources: list[View], function: Function, statement: str, 
 
 
 def take_along_axis(node: Node, sources: list[View], where: Where) -> Function | None:
-    """Elements by number: y[i, j] = x[i, indices[i, j]]."""
+    """Gathered elements: y[i, j] = x[i, indices[i, j]]."""
     if node.type.size == 0:
         return None
     function = Function(where)
@@ -143,7 +143,7 @@ def take_along_axis(node: Node, sources: list[View], where: Where) -> Function |
 
 
 def add_along_axis(node: Node, sources: list[View], where: Where) -> Function | None:
-    """Elements added by number: y = x, then y[i, indices[i, j]] += updates[i, j]."""
+    """Scattered elements, added: y = x, then y[i, indices[i, j]] += updates[i, j]."""
     if node.type.size == 0 and sources[1].size == 0:
         return None
     function = Function(where)

@@ -134,7 +134,7 @@ def _pointer(function: Function, view: View) -> str:
 
 
 def _plain(function: Function, product: Product, pointers: Pointers) -> None:
-    """One number after the other, for whole numbers."""
+    """One number after the other, for integers."""
     m, n, k = product.m, product.n, product.k
     (ai, al), (bl, bj) = product.a_strides, product.b_strides
     line = function.line

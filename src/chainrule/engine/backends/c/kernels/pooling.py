@@ -1,4 +1,4 @@
-"""Sums and largest of windows, and their transposes: loops over channels, which lie side by side.
+"""Sums and largest of windows, and their transposes: loops over channels, which are contiguous.
 
 For each place of the window there is a pointer to the channels of every element that it covers. An
 element outside of the image points to neutral numbers instead, and counts for nothing. Windows of

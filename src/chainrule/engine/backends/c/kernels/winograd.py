@@ -336,7 +336,7 @@ class Winograd(Tiles):
                      f"{wide.count} - k);")  # fmt: skip
 
     def _products(self, run: Function, width: int) -> None:
-        """The functions of a panel: a tile of the product, and the way back."""
+        """The functions of a panel: a tile of the product, and the inverse transform."""
         w = self.weights
         own = Function(self.where)
         out = Lines(own)

@@ -1,7 +1,7 @@
-"""The gradient of a convolution by its weights with fewer multiplications.
+"""The gradient of a convolution with respect to its weights with fewer multiplications.
 
 What `winograd` computes, y = Aᵀ ((G w Gᵀ) ⊙ (Bᵀ x B)) A for every tile, is linear in w; so the
-gradient by w is
+gradient with respect to w is
 
     Gᵀ (Σ over tiles (A g Aᵀ) ⊙ (Bᵀ x B)) G,
 
@@ -38,12 +38,12 @@ _CHUNK = 64
 
 
 class WinogradWeights(Tiles):
-    """Writes the gradient by the weights.
+    """Writes the gradient with respect to the weights.
 
     Args:
         node: the gradient.
         x: the image.
-        g: the gradient by the output.
+        g: the gradient of the output.
         where: of the functions.
         axes: of the convolution.
     """
@@ -112,7 +112,7 @@ class WinogradWeights(Tiles):
         return chain([run, sum_of_blocks(self.node, run, self.blocks)])
 
     def _slope_text(self) -> str:
-        """The function that transforms the gradient by the outputs of a tile."""
+        """The function that transforms the gradient of the outputs of a tile."""
         own = Function(self.where)
         out, row = Lines(own), self.axes[2].count
         out.line(f"static const {self.c_type} none[{self.width}] = {{0}};")

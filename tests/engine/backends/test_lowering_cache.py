@@ -6,7 +6,7 @@ import pytest
 import chainrule as cr
 from chainrule.engine.backends.c import cache
 from chainrule.engine.backends.c import lower as module
-from chainrule.engine.backends.c.lower import blueprint
+from chainrule.engine.backends.c.lowering_cache import lowered
 
 TABLE = np.linspace(0.0, 1.0, 12, dtype=np.float32).reshape(4, 3)
 
@@ -28,9 +28,9 @@ def plans():
 
 
 def test_found_again_without_planning(monkeypatch):
-    first = blueprint(looked_up(), {}, (), True)
-    monkeypatch.setattr(module, "_plan", lambda *given: pytest.fail("planned again"))
-    again = blueprint(looked_up(), {}, (), True)
+    first = lowered(looked_up(), {}, (), True)
+    monkeypatch.setattr(module, "lower", lambda *given: pytest.fail("planned again"))
+    again = lowered(looked_up(), {}, (), True)
     assert len(plans()) == 1
     assert again.source == first.source
     assert (again.arena, again.planned, again.unplanned, again.stops) == (
@@ -42,26 +42,26 @@ def test_found_again_without_planning(monkeypatch):
 
 
 def test_other_work_is_planned():
-    blueprint(looked_up(), {}, (), True)
-    blueprint(looked_up(rows=3), {}, (), True)  # other shapes
-    blueprint(looked_up(factor=3.0), {}, (), True)  # other constants
-    blueprint(looked_up(), {}, (0,), True)  # another guard
-    blueprint(looked_up(), {}, (), False)  # without fusion
+    lowered(looked_up(), {}, (), True)
+    lowered(looked_up(rows=3), {}, (), True)  # other shapes
+    lowered(looked_up(factor=3.0), {}, (), True)  # other constants
+    lowered(looked_up(), {}, (0,), True)  # another guard
+    lowered(looked_up(), {}, (), False)  # without fusion
     assert len(plans()) == 5
 
 
 def test_a_damaged_file_is_replaced():
-    source = blueprint(looked_up(), {}, (), True).source
+    source = lowered(looked_up(), {}, (), True).source
     (path,) = plans()
     path.write_text(path.read_text()[:100])
-    assert blueprint(looked_up(), {}, (), True).source == source
+    assert lowered(looked_up(), {}, (), True).source == source
     assert len(path.read_text()) > 100
 
 
 def test_large_constants_are_not_kept():
     data = np.zeros(1 << 19, np.float32)
     graph = cr.trace(lambda x: (x * data).sum(), data).graph
-    blueprint(graph, {}, (), True)
+    lowered(graph, {}, (), True)
     assert not plans()
 
 
@@ -69,7 +69,7 @@ def test_an_index_out_of_range_names_its_operation(monkeypatch):
     for planned in (False, True):
         step = cr.compile(lambda numbers: cr.take(TABLE, numbers), backend="c")
         if planned:
-            monkeypatch.setattr(module, "_plan", lambda *given: pytest.fail("planned again"))
+            monkeypatch.setattr(module, "lower", lambda *given: pytest.fail("planned again"))
         with pytest.raises(cr.errors.DataError, match="index of take") as caught:
             step(np.array([0, 4]))
-        assert "test_lower" in str(caught.value.where)
+        assert "test_lowering_cache" in str(caught.value.where)
