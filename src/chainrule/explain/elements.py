@@ -557,7 +557,7 @@ class Elements:
                     for far, place, more in self.edges(user, out, depth + 1):
                         yield far, place, (*factors, *more)
 
-    def backward(self, node: Node, index: int, note: str = "") -> Equation | None:
+    def backward(self, node: Node, index: int) -> Equation | None:
         """The gradient of an element as the sum of the contributions of all its consumers."""
         left = self._gradient(node, index)
         if left is None:
@@ -582,7 +582,7 @@ class Elements:
             right = cut(tuple(terms[:_SHOWN_TERMS]), 0 if many else count, left.value)
         else:
             right = Call("add", tuple(terms)) if len(terms) > 1 else terms[0]
-        return Equation(left, right, note)
+        return Equation(left, right)
 
 
 def cut(shown: tuple[Expression, ...], count: int, total: float) -> Expression:

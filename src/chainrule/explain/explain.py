@@ -84,42 +84,39 @@ def explain(
     """
     if notation not in NOTATIONS:
         raise ConfigError(f"Unknown notation {notation!r}.", expected=" or ".join(NOTATIONS))
-    names: dict[int, str] = {}
     if isinstance(model_or_loss, SavedModel):
-        model_or_loss = StoredNetwork(model_or_loss)
-        title = title or "a saved model"
-    if isinstance(model_or_loss, StoredNetwork):
-        names = model_or_loss.names()
-        train = False  # a file holds the network as it predicts
-    is_model = isinstance(model_or_loss, Module)
+        model_or_loss, title = StoredNetwork(model_or_loss), title or "a saved model"
     if not callable(model_or_loss):
         raise ConfigError(
             "This cannot be explained.",
             expected="a model, or a function that returns a loss",
             found=type(model_or_loss).__name__,
         )
-    names = names or variable_names(model_or_loss)
-    dtype = _dtype(model_or_loss)
-    function: Callable[..., Any]
-    if isinstance(model_or_loss, Module):
-        function, inputs = _of_model(model_or_loss, loss, x, y, dtype, train, seed, optimizer)
+    if isinstance(model_or_loss, StoredNetwork):
+        names, train = model_or_loss.names(), False  # a file holds the network for inference
     else:
+        names = variable_names(model_or_loss)
+    dtype = _dtype(model_or_loss)
+    model = model_or_loss if isinstance(model_or_loss, Module) else None
+    if model is None:
         function, inputs = _of_function(model_or_loss, x, y, dtype)
-    rows = {len(leaf) for leaf in flat(inputs) if isinstance(leaf, np.ndarray) and leaf.ndim}
-    if 0 in rows:
-        raise DataError("There are no examples to explain.", expected="one row at least")
+        target = list(inputs)[1:2]  # the second argument, if there are two
+    else:
+        function, inputs = _of_model(model, loss, x, y, dtype, train, seed, optimizer)
+        target = ["y"]
+    if any(isinstance(leaf, np.ndarray) and leaf.shape[:1] == (0,) for leaf in flat(inputs)):
+        raise DataError("There are no examples to explain.", expected="at least one row")
     learner = _optimizer(optimizer, lr, model_or_loss, function, inputs, names)
-    step = record(function, inputs, ["y"] if is_model else _targets(inputs), names, learner)
+    step = record(function, inputs, target, names, learner)
     shapes = {path: node.type.shape for path, node in step.parameters.items()}
     wanted = [weight] if isinstance(weight, str) else list(weight or [])
-    weights = [parse_weight(one, shapes) for one in wanted] or _first_weight(step)
-    loss_name, loss_formula = _losses(loss, is_model)
+    loss_name, loss_formula = ("L", "") if model is None else _name_and_formula(loss)
     return build(
         step,
-        Names(step, is_model),
+        Names(step, model is not None),
         learner,
-        model_or_loss if isinstance(model_or_loss, Module) else None,
-        weights=weights,
+        model,
+        weights=[parse_weight(one, shapes) for one in wanted] or _first_weight(step),
         loss_name=loss_name,
         loss_formula=loss_formula,
         title=title or _title(model_or_loss),
@@ -206,11 +203,6 @@ def _of_function(
     return step, inputs
 
 
-def _targets(inputs: Mapping[str, Any]) -> list[str]:
-    """The second argument of a function, if there are two, is the target."""
-    return list(inputs)[1:2]
-
-
 def _tensors(result: Any) -> list[Tensor]:
     return [leaf for leaf in flat(result) if isinstance(leaf, Tensor)]
 
@@ -245,10 +237,8 @@ def _takes_target(loss: Callable[..., Any]) -> bool:
     return len(needed) > 1
 
 
-def _losses(loss: Any, is_model: bool) -> tuple[str, str]:
-    """Name and formula of a loss: the formula is the first line of its documentation."""
-    if not is_model:
-        return "L", ""
+def _name_and_formula(loss: Any) -> tuple[str, str]:
+    """Name and formula of a loss: the formula is the first line of its docstring."""
     function = loss if callable(loss) else LOSSES[str(loss).replace("-", "_")]
     document = inspect.getdoc(function) or ""
     name = getattr(function, "__name__", type(function).__name__)

@@ -99,7 +99,7 @@ _RULES = {
 
 def parts(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     """Everything that is shown, in order."""
-    yield from _opening(explanation, writer)
+    yield from _opening(explanation)
     for sentence in explanation.bad:
         yield Prose(f"! {sentence}")
     yield from _forward(explanation, writer)
@@ -107,14 +107,14 @@ def parts(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     yield from _backward(explanation, writer)
     yield from _chains(explanation, writer)
     yield from _update(explanation, writer)
-    yield from _flow(explanation, writer)
+    yield from _flow(explanation)
     if explanation.notes:
         yield Heading("Notes", 2)
         for note in explanation.notes:
             yield Prose(note)
 
 
-def _opening(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+def _opening(explanation: Explanation) -> Iterator[Part]:
     yield Heading(explanation.title, 0)
     for sentence in explanation.story:
         yield Prose(sentence)
@@ -174,7 +174,7 @@ def _forward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     yield Heading("Step 1: forward")
     yield Prose("The inputs go through the network, operation by operation, up to the output.")
     if _is_large(explanation):
-        yield _layer_grid(explanation, writer)
+        yield _layer_grid(explanation)
         if explanation.rows:
             yield from _preprocessing(explanation, writer)
         yield Prose("The network is large: the arithmetic of one path through it is shown.")
@@ -267,7 +267,7 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _layer_grid(explanation: Explanation, writer: Writer) -> Grid:
+def _layer_grid(explanation: Explanation) -> Grid:
     rows = []
     for layer in explanation.layers:
         result = explanation.nodes[layer.result]
@@ -512,7 +512,7 @@ def _after(explanation: Explanation, writer: Writer) -> str:
 # ---- flow ----------------------------------------------------------------------------------------
 
 
-def _flow(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+def _flow(explanation: Explanation) -> Iterator[Part]:
     layers = [layer for layer in explanation.layers if layer.path != "loss" and layer.title != ""]
     learned = [layer for layer in layers if layer.weight_gradient is not None]
     if len(learned) < 2 and not explanation.flow:
