@@ -121,7 +121,8 @@ def test_pandas_frames_and_their_index_column() -> None:
     assert schema.target.classes == ("setosa", "versicolor", "virginica")
     direct = infer_schema(read_table(named), "species")
     assert direct.notes == (
-        "column target is nearly identical to the target: it tells the class of 100.0% of the rows",
+        "column target is nearly identical to the target: it predicts the class of 100.0% of the "
+        "rows",
     )
 
 

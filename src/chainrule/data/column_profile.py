@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bool, str)
 
-# A column is of a kind if this share of its cells can be read so; the others count as missing.
-SHARE = 0.95
+# A column is of a kind if this fraction of its cells can be read so; the others are missing.
+READABLE = 0.95
 # Below so many rows, unique values say nothing.
 FEW_ROWS = 20
 
@@ -31,7 +31,7 @@ class Conventions:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Profile:
     """A column with what the rules look at, each computed once."""
 
     name: str
@@ -72,7 +72,7 @@ class Seen:
         return self.values is not None and self.values.dtype == pl.String
 
     @property
-    def is_moments(self) -> bool:
+    def is_datetime(self) -> bool:
         """Does it hold dates and times?"""
         import polars as pl
 
@@ -83,15 +83,15 @@ class Seen:
         """The ways to write numbers that fit nearly all of its cells."""
         if not self.is_text or not self.present:
             return []
-        return parsing.fitting_notations(self.distinct, self.counts, SHARE)
+        return parsing.fitting_notations(self.distinct, self.counts, READABLE)
 
     @cached_property
     def date_formats(self) -> list[str]:
         """The formats of dates that fit nearly all of its cells, if no notation does."""
         if not self.is_text or not self.present or self.notations:
             return []
-        formats = parsing.fitting_date_formats(self.distinct, self.counts, SHARE)
-        mixed = None if formats else parsing.mixed_date_format(self.distinct, self.counts, SHARE)
+        formats = parsing.fitting_date_formats(self.distinct, self.counts, READABLE)
+        mixed = None if formats else parsing.mixed_date_format(self.distinct, self.counts, READABLE)
         return [mixed] if mixed else formats
 
     @property
@@ -101,11 +101,11 @@ class Seen:
         return "_".join(part.lower() for part in parts)
 
 
-def conventions_of(seen: Sequence[Seen]) -> Conventions:
+def conventions_of(columns: Sequence[Profile]) -> Conventions:
     """What those columns say that can be read in one way only."""
     decimals: list[str] = []
     day_first: list[bool] = []
-    for column in seen:
+    for column in columns:
         if not column.is_text:
             continue
         found = {notation.decimal for notation in column.notations}
@@ -116,7 +116,7 @@ def conventions_of(seen: Sequence[Seen]) -> Conventions:
     return Conventions(_majority(decimals), _majority(day_first))
 
 
-def _has_marks(column: Seen) -> bool:
+def _has_marks(column: Profile) -> bool:
     return bool(column.distinct.head(1000).str.contains(r"\d[.,]\d").any())
 
 
@@ -137,7 +137,7 @@ def month_first(formats: Sequence[str]) -> bool | None:
 
 
 def choose_notation(
-    options: Sequence[Notation], column: Seen, conventions: Conventions
+    options: Sequence[Notation], column: Profile, conventions: Conventions
 ) -> tuple[Notation, str]:
     """One of the fitting notations, and words on how the numbers are written."""
     agreeing = [option for option in options if option.decimal == conventions.decimal]

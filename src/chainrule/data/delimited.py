@@ -1,4 +1,4 @@
-"""CSV and its kin: text in which a character stands between the fields of a row."""
+"""CSV and similar: text in which a character stands between the fields of a row."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _without(data: bytes, parts: list[slice]) -> bytes:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Python's reader refuses fields of more than 131,072 characters if it is not told."""
+    """Python's reader refuses fields of more than 131,072 characters by default."""
     before = csv.field_size_limit(2**31 - 1)
     try:
         yield
@@ -163,7 +163,7 @@ def _rows(data: bytes, separator: str) -> tuple[NDArray[np.int64], NDArray[np.in
     if b'"' in data:
         quotes = np.flatnonzero(content == ord('"'))
         ends, separators = (
-            places[np.searchsorted(quotes, places) % 2 == 0] for places in (ends, separators)
+            marks[np.searchsorted(quotes, marks) % 2 == 0] for marks in (ends, separators)
         )
     return ends, np.diff(np.searchsorted(separators, ends), prepend=0) + 1
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import DataError
 from . import parsing
-from .column_profile import Seen, conventions_of
+from .column_profile import Profile, conventions_of
 from .infer_column import counts_rows, decide
-from .infer_target import learnable_rows, meaning_of
+from .infer_target import learnable_rows, target_of
 from .schema import Column, Dropped, Schema, Target, check_present
 from .target_leakage import leaks
 
@@ -44,7 +44,7 @@ def infer_schema(
         kinds: overrules what would be found: ``{"zip": "category"}``; ``numeric``, ``boolean``,
             ``category``, ``date``, or a date's format, such as ``date:%d/%m/%Y``.
         task: overrules what the target's values say.
-        max_categories: so many categories of a column, the most frequent, are kept apart.
+        max_categories: so many categories of a column, the most frequent, have a code each.
         source: the table's name in messages.
 
     Returns:
@@ -62,27 +62,27 @@ def infer_schema(
     kinds = dict(kinds or {})
     _check_arguments(frame, target, features, drop, kinds, max_categories, source)
     requested, dropped = _requested(frame.columns, target, features, drop)
-    seen = [Seen(name, parsing.tidy(frame[name])) for name in requested]
+    profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
     spec: Target | None = None
     notes: list[str] = []
     if target is None:
-        conventions = conventions_of(seen)
+        conventions = conventions_of(profiles)
     else:
-        aim = Seen(target, parsing.tidy(frame[target]))
-        conventions = conventions_of([*seen, aim])
-        spec = meaning_of(aim, conventions, task, f"{source}, column {target!r}")
+        aim = Profile(target, parsing.tidy(frame[target]))
+        conventions = conventions_of([*profiles, aim])
+        spec = target_of(aim, conventions, task, f"{source}, column {target!r}")
         labelled, notes = learnable_rows(spec, frame, source)
         if labelled.height < frame.height:
             frame = labelled
-            seen = [Seen(name, parsing.tidy(frame[name])) for name in requested]
+            profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
     decided = [
         decide(column, conventions, kinds.get(column.name), max_categories, source)
-        for column in seen
+        for column in profiles
     ]
     columns = [column for column in decided if isinstance(column, Column)]
     dropped += [column for column in decided if isinstance(column, Dropped)]
     # A row counter says nothing, unless it is all there is: then it is the x of some y.
-    counters = [c.name for c in seen if c.name not in kinds and counts_rows(c)]
+    counters = [c.name for c in profiles if c.name not in kinds and counts_rows(c)]
     if any(column.name not in counters for column in columns):
         dropped += [
             Dropped(column.name, "identifier", "it counts the rows")
@@ -110,8 +110,8 @@ def infer_target(frame: pl.DataFrame, name: str, *, source: str = "the table") -
         ('cat', 'dog')
     """
     check_present([name], frame.columns, source)
-    column = Seen(name, parsing.tidy(frame[name]))
-    target = meaning_of(column, conventions_of([column]), None, f"{source}, column {name!r}")
+    column = Profile(name, parsing.tidy(frame[name]))
+    target = target_of(column, conventions_of([column]), None, f"{source}, column {name!r}")
     learnable_rows(target, frame, source)  # for its errors
     return target
 
@@ -176,7 +176,7 @@ def _no_columns(dropped: Sequence[Dropped], source: str) -> DataError:
     return DataError(
         "No column is left to learn from.",
         where=source,
-        expected="at least one column of numbers, categories, truth values or dates",
+        expected="at least one column of numbers, categories, booleans or dates",
         found=reasons or "no column beside the target",
         hint="say what a column is, for example kinds={'code': 'category'}" if dropped else None,
     )

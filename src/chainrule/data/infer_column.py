@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from . import parsing
-from .column_profile import FEW_ROWS, Conventions, Seen, choose_notation, month_first, shown
+from .column_profile import FEW_ROWS, Conventions, Profile, choose_notation, month_first, shown
 from .parsing import PLAIN, Notation
 from .schema import Column, Dropped, Kind
 
@@ -33,7 +33,7 @@ _DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when)(?:$|_)|date$")
 
 
 def decide(
-    column: Seen, conventions: Conventions, forced: str | None, max_categories: int, source: str
+    column: Profile, conventions: Conventions, forced: str | None, max_categories: int, source: str
 ) -> Column | Dropped:
     """What a column is, or why it is left out.
 
@@ -51,11 +51,11 @@ def decide(
     return _found(column, conventions, max_categories)
 
 
-def _found(column: Seen, conventions: Conventions, max_categories: int) -> Column | Dropped:
+def _found(column: Profile, conventions: Conventions, max_categories: int) -> Column | Dropped:
     if parsing.are_booleans(column.distinct):
         both = " and ".join(sorted(map(shown, column.distinct.to_list())))
         return Column(column.name, "boolean", _with_missing(f"two values, {both}", column))
-    if column.is_moments:
+    if column.is_datetime:
         return Column(
             column.name, "date", _with_missing(f"dates, {_span(column.distinct)}", column)
         )
@@ -70,7 +70,7 @@ def _found(column: Seen, conventions: Conventions, max_categories: int) -> Colum
 
 
 def _forced(
-    column: Seen, conventions: Conventions, kind: str, max_categories: int, source: str
+    column: Profile, conventions: Conventions, kind: str, max_categories: int, source: str
 ) -> Column:
     reason, notation, date_format = f"{kind}, as asked", None, None
     if kind == "category":
@@ -86,7 +86,7 @@ def _forced(
     else:
         kind, _, given = kind.partition(":")
         date_format = given or None
-        if not given and not column.is_moments:
+        if not given and not column.is_datetime:
             text = parsing.read_categories(column.distinct)
             formats = parsing.fitting_date_formats(text, column.counts, 0.5)
             if formats:
@@ -108,7 +108,7 @@ def _forced(
     return Column(column.name, cast(Kind, kind), reason, notation, date_format)
 
 
-def _with_missing(text: str, column: Seen) -> str:
+def _with_missing(text: str, column: Profile) -> str:
     return f"{text}; {column.missing:,} missing" if column.missing else text
 
 
@@ -116,7 +116,7 @@ def _with_missing(text: str, column: Seen) -> str:
 
 
 def _found_numbers(
-    column: Seen, notation: Notation | None, how: str, max_categories: int
+    column: Profile, notation: Notation | None, how: str, max_categories: int
 ) -> Column | Dropped:
     read = parsing.read_numbers(column.distinct, notation or PLAIN)
     finite = read.is_finite().fill_null(False)
@@ -144,16 +144,16 @@ def _found_numbers(
 
 
 def _found_codes(
-    column: Seen, values: NDArray[np.float64], max_categories: int
+    column: Profile, values: NDArray[np.float64], max_categories: int
 ) -> Column | Dropped | None:
-    """Whole numbers that are no quantities: dates, codes, identifiers. None if nothing says so."""
+    """Integers that are no quantities: dates, codes, identifiers. None if nothing says so."""
     distinct, rows = len(values), column.present
     if values[0] >= 1900_01_01 and values[-1] <= 2100_12_31:
-        # One whole number in 27 of this range is a date: ten that all are do not come by chance.
+        # One integer in 27 of this range is a date: ten that all are do not come by chance.
         moments = parsing.read_dates(column.distinct, "%Y%m%d")
         if moments.null_count() == 0 and (distinct >= 10 or _DATE.search(column.words)):
             return _found_dates(column, "%Y%m%d", "dates written as %Y%m%d")
-    how_often = f"{distinct:,} distinct whole numbers in {rows:,} rows"
+    how_often = f"{distinct:,} distinct integers in {rows:,} rows"
     zeros = column.is_text and bool(column.distinct.str.contains(r"^0\d+$").any())
     identifier = _IDENTIFIER.search(column.words)
     if zeros or identifier or _CODE.search(column.words):
@@ -164,9 +164,9 @@ def _found_codes(
     return None
 
 
-def counts_rows(column: Seen) -> bool:
+def counts_rows(column: Profile) -> bool:
     """Is it 0, 1, 2, … or 1, 2, 3, … down the table?"""
-    if column.values is None or column.missing or column.is_moments:
+    if column.values is None or column.missing or column.is_datetime:
         return False
     if len(column.values) < FEW_ROWS:
         return False
@@ -181,7 +181,7 @@ def counts_rows(column: Seen) -> bool:
 
 
 def _choose_format(
-    formats: Sequence[str], column: Seen, conventions: Conventions
+    formats: Sequence[str], column: Profile, conventions: Conventions
 ) -> tuple[str, str]:
     """One of the fitting formats, and words on how the dates are written."""
     if month_first(formats) is not None or len(formats) == 1:
@@ -205,13 +205,13 @@ def _is_day_first(date_format: str) -> bool:
     return date_format.startswith("%d")
 
 
-def _is_ordered(column: Seen, date_format: str) -> bool:
+def _is_ordered(column: Profile, date_format: str) -> bool:
     assert column.values is not None
     moments = parsing.read_dates(column.values.drop_nulls(), date_format).drop_nulls()
     return len(moments) > 2 and (moments.is_sorted() or moments.is_sorted(descending=True))
 
 
-def _found_dates(column: Seen, date_format: str, how: str) -> Column:
+def _found_dates(column: Profile, date_format: str, how: str) -> Column:
     moments = parsing.read_dates(column.distinct, date_format)
     reason = f"{how}, {_span(moments)}"
     unread = column.tally.filter(moments.is_null())
@@ -231,7 +231,7 @@ def _span(moments: pl.Series) -> str:
 # ---------------------------------------------------------------- text
 
 
-def _found_text(column: Seen, max_categories: int) -> Column | Dropped:
+def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
     distinct, rows = len(column.distinct), column.present
     how_often = f"{distinct:,} distinct in {rows:,} rows"
     words = cast(float, column.distinct.head(10_000).str.count_matches(r"\S+").mean())
@@ -249,9 +249,9 @@ def _found_text(column: Seen, max_categories: int) -> Column | Dropped:
     return _category(column, f"text, {distinct:,} distinct", max_categories)
 
 
-def _category(column: Seen, reason: str, max_categories: int) -> Column:
+def _category(column: Profile, reason: str, max_categories: int) -> Column:
     if len(column.distinct) > max_categories:
-        reason += f"; the {max_categories:,} most frequent are kept apart, the rest is 'other'"
+        reason += f"; the {max_categories:,} most frequent have a code each, the rest is 'other'"
     return Column(column.name, "category", _with_missing(reason, column))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import DataError
 from ..utils.typing import Array
 from . import parsing
-from .column_profile import FEW_ROWS, Conventions, Seen, choose_notation, shown
+from .column_profile import FEW_ROWS, Conventions, Profile, choose_notation, shown
 from .parsing import PLAIN
 from .schema import Schema, Target
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_CLASSES, ROWS_PER_CLASS = 20, 5
 
 
-def meaning_of(column: Seen, conventions: Conventions, task: str | None, where: str) -> Target:
+def target_of(column: Profile, conventions: Conventions, task: str | None, where: str) -> Target:
     """The target that a column is.
 
     Raises:
@@ -71,14 +71,14 @@ def learnable_rows(
     return frame.filter(known), notes
 
 
-def _is_regression(column: Seen, task: str | None, where: str) -> bool:
+def _is_regression(column: Profile, task: str | None, where: str) -> bool:
     if task not in (None, "regression", "classification"):
         raise DataError(
             "This task is not known.", expected="regression or classification", found=str(task)
         )
     if task == "classification":
         return False
-    if column.is_moments or (column.date_formats and task is None):
+    if column.is_datetime or (column.date_formats and task is None):
         raise DataError(
             "The target holds dates, which cannot be predicted yet.",
             where=where,
@@ -100,7 +100,7 @@ def _is_regression(column: Seen, task: str | None, where: str) -> bool:
     return is_number and not _are_class_numbers(column)
 
 
-def _are_class_numbers(column: Seen) -> bool:
+def _are_class_numbers(column: Profile) -> bool:
     notation = column.notations[0] if column.is_text else PLAIN
     read = parsing.read_numbers(column.distinct, notation)
     if read.null_count():  # words among the numbers: classes if few
@@ -113,7 +113,7 @@ def _are_class_numbers(column: Seen) -> bool:
     return len(values) <= MOST_CLASSES and column.present >= ROWS_PER_CLASS * len(values)
 
 
-def _regression(column: Seen, conventions: Conventions) -> Target:
+def _regression(column: Profile, conventions: Conventions) -> Target:
     notation, how = None, ""
     if column.is_text:
         notation, how = choose_notation(column.notations, column, conventions)
@@ -121,7 +121,7 @@ def _regression(column: Seen, conventions: Conventions) -> Target:
     return Target(column.name, "regression", reason, notation)
 
 
-def _classes(column: Seen, where: str) -> Target:
+def _classes(column: Profile, where: str) -> Target:
     text = parsing.read_categories(column.distinct).unique()
     rows = column.present
     if rows >= FEW_ROWS and len(text) * 2 > rows:

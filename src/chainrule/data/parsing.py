@@ -1,4 +1,4 @@
-"""Cells to values: how a column's text is read as numbers, truth values, dates or categories.
+"""Cells to values: how a column's text is read as numbers, booleans, dates or categories.
 
 Everything here works on whole polars Series and knows nothing of tables: `tidy` brings a column of
 any type to one of few, and `read_numbers`, `read_booleans`, `read_dates`, `read_categories` read it
@@ -44,7 +44,7 @@ class Notation:
 
     @property
     def pattern(self) -> str:
-        """What a whole number cell must look like, as a regular expression."""
+        """What a cell that is a number looks like, as a regular expression."""
         decimal, mark = re.escape(self.decimal), re.escape(self.thousands)
         whole = r"\d+"
         if self.thousands == ",":  # groups of two digits, too: 1,23,45,678 in India
@@ -120,7 +120,7 @@ def tidy(column: pl.Series) -> pl.Series | None:
         if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
             column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         return column.cast(pl.Datetime("us"))
-    if dtype == pl.Time:  # as a moment of 1 January 1970
+    if dtype == pl.Time:  # as a time of 1 January 1970
         return (column.cast(pl.Int64) // 1000).cast(pl.Datetime("us"))
     if dtype == pl.Duration:
         return column.dt.total_microseconds() / 1e6
@@ -186,7 +186,7 @@ def _read_written(text: pl.Series, notation: Notation) -> pl.Series:
 
 
 def bare_numbers(text: pl.Series) -> pl.Series:
-    """Text without what may stand around a number: currency, percent, brackets for negative."""
+    """Text without what may stand around a number: currency, percent, parentheses for negative."""
     return (
         text.str.replace_all("[\u00a0\u2007\u2009\u202f]", " ")
         .str.replace_all("\u2212", "-", literal=True)
@@ -211,13 +211,13 @@ def units(values: pl.Series) -> list[str]:
     return [str(unit) for unit in found.head(3).to_list()]
 
 
-def fitting_notations(values: pl.Series, counts: pl.Series, share: float) -> list[Notation]:
-    """The notations in which the most cells are numbers, if at least ``share`` of them are.
+def fitting_notations(values: pl.Series, counts: pl.Series, fraction: float) -> list[Notation]:
+    """The notations in which the most cells are numbers, if at least this fraction of them are.
 
     Args:
         values: distinct cells, tidy text.
         counts: how often each occurs.
-        share: from 0 to 1.
+        fraction: from 0 to 1.
 
     Example:
         >>> import polars as pl
@@ -237,10 +237,10 @@ def fitting_notations(values: pl.Series, counts: pl.Series, share: float) -> lis
     head, head_counts = values.head(200), counts.head(200)
     fits: list[tuple[int, Notation]] = []
     for notation in NOTATIONS:
-        if _readable(head, head_counts, notation) >= 0.5 * share * int(head_counts.sum()):
+        if _readable(head, head_counts, notation) >= 0.5 * fraction * int(head_counts.sum()):
             fits.append((_readable(values, counts, notation), notation))
     most = max((count for count, _ in fits), default=0)
-    return [notation for count, notation in fits if count == most >= share * total and most > 0]
+    return [notation for count, notation in fits if count == most >= max(fraction * total, 1)]
 
 
 def _readable(values: pl.Series, counts: pl.Series, notation: Notation) -> int:
@@ -253,7 +253,7 @@ def _float64() -> type[pl.Float64]:
     return pl.Float64
 
 
-# ---------------------------------------------------------------- truth values
+# ---------------------------------------------------------------- booleans
 
 
 def read_booleans(column: pl.Series) -> pl.Series:
@@ -278,7 +278,7 @@ def read_booleans(column: pl.Series) -> pl.Series:
 
 
 def are_booleans(values: pl.Series) -> bool:
-    """Are these distinct cells a pair of truth values, both of which occur?"""
+    """Are these distinct cells a pair of booleans, both of which occur?"""
     import polars as pl
 
     if values.dtype != pl.String:
@@ -294,17 +294,17 @@ def are_booleans(values: pl.Series) -> bool:
 
 #: Between the formats of a column that is written in several.
 OR = " | "
-#: A column is written in so many formats at most, each of them in this share of its cells.
-_MOST_FORMATS, _LEAST_SHARE = 3, 0.02
+#: A column is written in so many formats at most, each of them in this fraction of its cells.
+_MAX_FORMATS, _MIN_FRACTION = 3, 0.02
 
 
 def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
     """Datetime values of a tidy column, UTC where no zone is written.
 
     Args:
-        column: text, whole numbers such as 20141013, or moments (these need no format).
+        column: text, integers such as 20141013, or datetimes (these need no format).
         date_format: as for strftime; several with ``" | "`` between them, of which a cell is read
-            by the first that fits; None only for moments.
+            by the first that fits; None only for datetimes.
 
     Example:
         >>> import polars as pl
@@ -350,8 +350,8 @@ def _looks(date_format: str) -> re.Pattern[str]:
     return re.compile(re.sub("%[a-zA-Z]", r"\\d{1,2}", pattern) + "$")
 
 
-def fitting_date_formats(values: pl.Series, counts: pl.Series, share: float) -> list[str]:
-    """The formats in which the most cells are dates, if at least ``share`` of them are.
+def fitting_date_formats(values: pl.Series, counts: pl.Series, fraction: float) -> list[str]:
+    """The formats in which the most cells are dates, if at least this fraction of them are.
 
     Args and result as for `fitting_notations`.
 
@@ -365,15 +365,15 @@ def fitting_date_formats(values: pl.Series, counts: pl.Series, share: float) -> 
     for date_format in DATE_FORMATS:
         # Most columns are no dates: their looks say so long before a date is parsed.
         alike = sum(bool(_looks(date_format).match(text)) for text in head)
-        if head and alike >= 0.5 * share * len(head):
+        if head and alike >= 0.5 * fraction * len(head):
             moments = read_dates(values, date_format)
             fits.append((int(counts.filter(moments.is_not_null()).sum()), date_format))
     most = max((count for count, _ in fits), default=0)
-    return [text for count, text in fits if count == most >= share * int(counts.sum()) and most > 0]
+    return [text for count, text in fits if count == most >= max(fraction * int(counts.sum()), 1)]
 
 
-def mixed_date_format(values: pl.Series, counts: pl.Series, share: float) -> str | None:
-    """Up to three formats in one of which each of ``share`` of the cells is a date, with ``" | "``.
+def mixed_date_format(values: pl.Series, counts: pl.Series, fraction: float) -> str | None:
+    """Up to three formats in one of which each of this fraction of cells is a date, with ``" | "``.
 
     Args as for `fitting_notations`.
 
@@ -385,18 +385,18 @@ def mixed_date_format(values: pl.Series, counts: pl.Series, share: float) -> str
     """
     total = int(counts.sum())
     found: list[str] = []
-    for _ in range(_MOST_FORMATS):
+    for _ in range(_MAX_FORMATS):
         head = values.head(200).to_list()
         likely = [text for text in DATE_FORMATS if any(map(_looks(text).match, head))]
         read = {text: read_dates(values, text).is_not_null() for text in likely}
         rows = {text: int(counts.filter(good).sum()) for text, good in read.items()}
         best = max(likely, key=lambda text: rows[text], default=None)
-        if best is None or rows[best] < _LEAST_SHARE * total:
+        if best is None or rows[best] < _MIN_FRACTION * total:
             break
         found.append(best)
         values, counts = values.filter(~read[best]), counts.filter(~read[best])
     rest = int(counts.sum())
-    return OR.join(found) if found and total - rest >= share * total else None
+    return OR.join(found) if found and total - rest >= fraction * total else None
 
 
 # ---------------------------------------------------------------- categories

@@ -179,15 +179,15 @@ class Encoded:
 
     def take(self, indices: Array | Sequence[int]) -> Encoded:
         """These rows only, in this order; positions within the encoded rows, or a boolean mask."""
-        picked = np.asarray(indices)
-        if not picked.size:
-            picked = picked.astype(np.int64)
+        taken = np.asarray(indices)
+        if not taken.size:
+            taken = taken.astype(np.int64)
         return Encoded(
-            self.numeric[picked],
-            self.category[picked],
-            self.date[picked],
-            None if self.target is None else self.target[picked],
-            self.rows[picked],
+            self.numeric[taken],
+            self.category[taken],
+            self.date[taken],
+            None if self.target is None else self.target[taken],
+            self.rows[taken],
             self.notes,
         )
 
@@ -454,7 +454,7 @@ def tidy_column(frame: pl.DataFrame, name: str, source: str = "the table") -> pl
         raise DataError(
             "A column holds lists or objects instead of single values.",
             where=f"{source}, column {name!r}",
-            expected="numbers, text, truth values or dates",
+            expected="numbers, text, booleans or dates",
             found=str(frame[name].dtype),
         )
     return tidy

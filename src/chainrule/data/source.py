@@ -46,7 +46,7 @@ def read_bytes(source: Any, name: str) -> bytes:
         ) from None
     except PermissionError:
         raise DataError(
-            "The file may not be read.", where=name, hint="check its permissions with `ls -l`"
+            "Permission denied.", where=name, hint="check its permissions with `ls -l`"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise DataError("The file cannot be read.", where=name, found=str(error)) from None

@@ -1,4 +1,4 @@
-"""Which rows train, which judge: splits that depend on the seed alone, classes in proportion."""
+"""Training, validation and test sets: splits by the seed alone, stratified by class."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Indices = NDArray[np.int64]
 def split_indices(
     n: int, fractions: Sequence[float], seed: int, stratify: ArrayLike | None = None
 ) -> tuple[Indices, ...]:
-    """Split ``n`` rows into parts, the first of which is the training part.
+    """Split ``n`` rows into parts, the first of which is the training set.
 
     Args:
         n: number of rows.
-        fractions: the share of each part, 1 in all. Every part with a share gets a row at least.
+        fractions: of each part, 1 in all. Every part with a fraction above 0 gets a row at least.
         seed: same seed, same parts, on every machine.
         stratify: the class of each row, shape (n,). Each part then holds each class in proportion,
             give or take a row, and each class has a row in the first part (if one, its only row).
@@ -39,7 +39,7 @@ def split_indices(
     """
     _check_fractions(fractions)
     classes = _classes(n, stratify)
-    counts = _shares(n, fractions)
+    counts = _sizes(n, fractions)
     part = _deal(_shuffled_by_class(classes, seed), counts)
     if stratify is not None:
         _train_on_every_class(part, classes)
@@ -56,7 +56,7 @@ def k_folds(
         k: number of folds, 2 to n.
         seed: same seed, same folds, on every machine.
         stratify: the class of each row, shape (n,). Each fold then holds each class in proportion,
-            give or take a row. The only row of a class is in all training parts, in no test part.
+            give or take a row. The only row of a class is in all training sets, in no test set.
 
     Returns:
         For each fold the row numbers to train on and to test on, ascending. No two test parts
@@ -82,17 +82,17 @@ def k_folds(
             hint="use fewer folds" if len(rows) > 1 else "add rows",
         )
     fold = np.full(n, -1)
-    fold[rows] = _deal(_shuffled_by_class(classes[rows], seed), _shares(len(rows), [1 / k] * k))
+    fold[rows] = _deal(_shuffled_by_class(classes[rows], seed), _sizes(len(rows), [1 / k] * k))
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(k)]
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
-    in_range = all(math.isfinite(share) and 0 <= share <= 1 for share in fractions)
+    in_range = all(math.isfinite(part) and 0 <= part <= 1 for part in fractions)
     if not in_range or not math.isclose(sum(fractions), 1, abs_tol=1e-6) or fractions[0] == 0:
         raise DataError(
-            "These shares do not make a split.",
-            expected="shares from 0 to 1 that add up to 1, the first (training) above 0",
-            found=", ".join(f"{share:g}" for share in fractions) or "none",
+            "These fractions do not make a split.",
+            expected="fractions from 0 to 1 that add up to 1, the first (training) above 0",
+            found=", ".join(f"{part:g}" for part in fractions) or "none",
             hint="for example 0.7, 0.15, 0.15",
         )
 
@@ -111,10 +111,10 @@ def _classes(n: int, stratify: ArrayLike | None) -> Indices:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _shares(n: int, fractions: Sequence[float]) -> Indices:
-    """Rows of each part: rounded by largest remainder, none empty that has a share."""
-    shares = np.asarray(fractions, dtype=np.float64)
-    wanted = np.flatnonzero(shares > 0)
+def _sizes(n: int, fractions: Sequence[float]) -> Indices:
+    """Rows of each part: rounded by largest remainder, none empty whose fraction is above 0."""
+    exact = np.asarray(fractions, dtype=np.float64)
+    wanted = np.flatnonzero(exact > 0)
     if n < len(wanted):
         raise DataError(
             f"{n:,} {'row' if n == 1 else 'rows'} cannot be split into {len(wanted)} parts.",
@@ -122,7 +122,7 @@ def _shares(n: int, fractions: Sequence[float]) -> Indices:
             found=f"{n:,}",
             hint="add rows, or ask for fewer parts",
         )
-    exact = shares / shares.sum() * n
+    exact = exact / exact.sum() * n
     counts = np.floor(exact + 1e-9).astype(np.int64)
     by_remainder = np.argsort(counts - exact, kind="stable")
     counts[by_remainder[: n - counts.sum()]] += 1
@@ -147,12 +147,13 @@ def _deal(rows: Indices, counts: Indices) -> Indices:
     """The part of each row, where parts take turns along ``rows``, evenly spread.
 
     The j-th of the c rows of a part belongs at (j + 1/2) / c of the way. So a class, which is a run
-    of ``rows``, gets its share of each part up to rounding, and the parts have exactly their sizes.
+    of ``rows``, is in each part in proportion, up to rounding, and the parts have exactly their
+    sizes.
     """
-    places = np.concatenate([(np.arange(count) + 0.5) / count for count in counts if count])
+    positions = np.concatenate([(np.arange(count) + 0.5) / count for count in counts if count])
     parts = np.repeat(np.arange(len(counts)), counts)
     part_of_row = np.empty(len(rows), dtype=np.int64)
-    part_of_row[rows] = parts[np.argsort(places, kind="stable")]
+    part_of_row[rows] = parts[np.argsort(positions, kind="stable")]
     return part_of_row
 
 
@@ -161,10 +162,10 @@ def _train_on_every_class(part: Indices, classes: Indices) -> None:
     trained = np.bincount(classes[part == 0], minlength=classes.max() + 1)
     if (part == 0).sum() < len(trained):
         raise DataError(
-            "The training part is too small to hold every class.",
+            "The training set is too small to hold every class.",
             expected=f"at least {len(trained)} rows, one for each class",
             found=f"{(part == 0).sum()} rows",
-            hint="add rows, or give the training part a larger share",
+            hint="add rows, or give the training set a larger fraction",
         )
     for absent in np.flatnonzero(trained == 0):
         donor = np.argmax(trained)

@@ -1,4 +1,4 @@
-"""Columns that give the target away, because they are the target in another form."""
+"""Columns that leak the target, because they are the target in another form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 # So many rows, evenly spread, are looked at; fewer than the second number prove nothing.
-MOST_ROWS, FEWEST_ROWS = 20_000, 20
+MAX_ROWS, MIN_ROWS = 20_000, 20
 CORRELATION, PURITY = 0.9995, 0.999
 
 
@@ -31,9 +31,9 @@ def leaks(schema: Schema, frame: pl.DataFrame) -> list[str]:
         >>> infer_schema(table, "cents").notes
         ('column dollars is nearly identical to the target: correlation 1.0000',)
     """
-    if schema.target is None or frame.height < FEWEST_ROWS:
+    if schema.target is None or frame.height < MIN_ROWS:
         return []
-    step = -(-frame.height // MOST_ROWS)
+    step = -(-frame.height // MAX_ROWS)
     frame = frame.gather_every(step)
     target = schema.read_target(frame)
     found = []
@@ -51,13 +51,13 @@ def _leak(column: Column, tidy: pl.Series, target: Array, classes: int) -> str |
         values, _ = read_values(column, tidy)
     both = np.isfinite(values) & (target >= 0 if classes else np.isfinite(target))
     values, target = values[both], target[both]
-    if len(values) < FEWEST_ROWS:
+    if len(values) < MIN_ROWS:
         return None
     groups = np.unique(values, return_inverse=True)[1]
     if classes:
         pure = _purity(groups, target)
-        few = groups.max() < 2 * classes
-        return f"it tells the class of {pure:.1%} of the rows" if few and pure >= PURITY else None
+        near = groups.max() < 2 * classes and pure >= PURITY
+        return f"it predicts the class of {pure:.1%} of the rows" if near else None
     if column.kind == "category":
         explained = _explained(groups, target)
         few = groups.max() < len(values) / 4
@@ -69,15 +69,15 @@ def _leak(column: Column, tidy: pl.Series, target: Array, classes: int) -> str |
 
 
 def _purity(groups: Array, target: Array) -> float:
-    """The share of rows that hold the commonest class of their group."""
+    """The fraction of rows that hold the commonest class of their group."""
     table = np.zeros((groups.max() + 1, target.max() + 1))
     np.add.at(table, (groups, target), 1)
-    # A single group tells nothing, however unbalanced the classes.
+    # A single group says nothing, however unbalanced the classes.
     return float(table.max(axis=1).sum() / len(groups)) if len(table) > 1 else 0.0
 
 
 def _explained(groups: Array, target: Floats) -> float:
-    """The share of the target's variance that lies between groups."""
+    """The fraction of the target's variance that lies between groups."""
     means = np.bincount(groups, target) / np.bincount(groups)
     total = target.var()
     return float(1 - ((target - means[groups]) ** 2).mean() / total) if total > 0 else 0.0
@@ -91,7 +91,7 @@ def _correlation(x: Floats, y: Floats) -> float:
 
 
 def _ranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values share the mean of their ranks."""
+    """Ranks from 1; equal values have the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return ranks

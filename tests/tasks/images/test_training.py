@@ -211,7 +211,7 @@ def test_without_pillow(bars, monkeypatch):
 
 def test_files_that_do_not_fit_into_memory_are_read_again(bars, monkeypatch):
     kept = train(bars, epochs=2)
-    monkeypatch.setattr("chainrule.tasks.media.reading.KEPT", 100)
+    monkeypatch.setattr("chainrule.tasks.media.reading.MAX_CACHED", 100)
     streamed = train(bars, epochs=2)
     assert kept.history["loss"] == streamed.history["loss"]
     assert kept.report["metrics"] == streamed.report["metrics"]

@@ -51,11 +51,11 @@ class Augment:
     def __call__(
         self, batch: Array, rows: Array, epoch: int
     ) -> tuple[Array, Array | None, Array | None]:
-        """Changed sounds; with mixup also the share of each in itself, and its partner's place.
+        """Changed sounds; with mixup also λ of each and the index of its partner.
 
         Args:
             batch: (n, samples) int16.
-            rows: (n,) the number of each sound.
+            rows: (n,) the index of each sound.
             epoch: from 1.
         """
         draws = uniform(self.seed, "augment", epoch, rows, 8)
@@ -66,14 +66,14 @@ class Augment:
             x = _masked(x, draws[:, 2:4])
         if "noise" in self.changes:
             x = self._noisy(x, draws[:, 4], rows, epoch)
-        share = partner = None
+        weight = partner = None
         if "mixup" in self.changes:
             rng = generator(self.seed, "mixup", epoch, *rows[:1])
-            share = rng.beta(_ALPHA, _ALPHA, len(x))
+            weight = rng.beta(_ALPHA, _ALPHA, len(x))
             partner = rng.permutation(len(x))
-            own = share.astype(np.float32)[:, None]
+            own = weight.astype(np.float32)[:, None]
             x = own * x + (1 - own) * x[partner]
-        return np.clip(np.rint(x), -32768, 32767).astype(np.int16), share, partner
+        return np.clip(np.rint(x), -32768, 32767).astype(np.int16), weight, partner
 
     def _moved(self, x: Array, draws: Array) -> Array:
         """Faster or slower, which is higher or lower too, and earlier or later.
@@ -86,16 +86,16 @@ class Augment:
         factor = np.exp(_SPEED * ("speed" in self.changes) * either[:, :1])
         offset = np.rint(_SHIFT * ("shift" in self.changes) * samples * either[:, 1:2])
         middle = (samples - 1) / 2
-        places = factor * (np.arange(samples) - middle) + middle + offset
-        padded = np.pad(x, ((0, 0), (1, 2)))  # two: places may be as far out as samples + 1
-        places = np.clip(places + 1, 0, samples + 1)
-        before = places.astype(np.int64)
-        after = (places - before).astype(np.float32)
+        positions = factor * (np.arange(samples) - middle) + middle + offset
+        padded = np.pad(x, ((0, 0), (1, 2)))  # two: positions may be as far out as samples + 1
+        positions = np.clip(positions + 1, 0, samples + 1)
+        before = positions.astype(np.int64)
+        after = (positions - before).astype(np.float32)
         row = np.arange(count)[:, None]
         return np.asarray(padded[row, before] * (1 - after) + padded[row, before + 1] * after)
 
     def _noisy(self, x: Array, draws: Array, rows: Array, epoch: int) -> Array:
-        """White noise, by its share of the sound's energy."""
+        """White noise, softer than the sound by a random number of decibels."""
         softer = _SOFTER[0] + (_SOFTER[1] - _SOFTER[0]) * draws
         level = np.sqrt((x**2).mean(axis=1)) * 10 ** (-softer / 20)
         noise = np.stack([

@@ -50,7 +50,7 @@ def read_header(path: str) -> Header:
         raise DataError("A sound cannot be read.", where=path, found="a length of 0")
     if header.length * header.channels > MAX_SAMPLES:
         raise DataError(
-            "A sound claims a length that the memory cannot hold.",
+            "A sound claims more samples than fit in memory.",
             where=path,
             expected=f"at most {MAX_SAMPLES:,} samples",
             found=f"{header.length:,} in {header.channels} channels",

@@ -17,7 +17,16 @@ from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..detection import ENDINGS
-from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, continued, train_files
+from ..media import (
+    FileReader,
+    Files,
+    Look,
+    MediaPredictor,
+    MediaResult,
+    Plan,
+    continued,
+    train_files,
+)
 from ..update import Continuation, Old, UpdateOptions
 from . import augment
 from .decode import Header, read_header, read_sound
@@ -102,7 +111,9 @@ class AudioMedium:
         """One file as (samples,) int16."""
         return read_sound(path, schema.rate, schema.samples)
 
-    def plan(self, schema: AudioSchema, options: AudioOptions, reader: Reader, rows: Array) -> Plan:
+    def plan(
+        self, schema: AudioSchema, options: AudioOptions, reader: FileReader, rows: Array
+    ) -> Plan:
         """A convolutional network on log-mel features."""
         sample = reader(rows[:: max(len(rows) // _SAMPLE, 1)])
         name = options.model or "cnn"

@@ -15,10 +15,10 @@ from ...utils.typing import Array
 CHANGES = ("flip", "shift", "rotate", "zoom", "colour", "cutout", "mixup")
 _LIGHT = ("flip", "shift", "rotate", "zoom", "colour")
 #: Largest shift as a fraction of the extent, turn in degrees, change of the size, of the colours.
-_SHIFT, _TURN, _ZOOM, _COLOUR = 0.08, 10.0, 0.1, 0.2
+_SHIFT, _ROTATION, _ZOOM, _COLOUR = 0.08, 10.0, 0.1, 0.2
 #: Side of the square that is cut out, as a fraction of the shorter side (DeVries and Taylor, 2017).
 _CUT = 0.35
-#: λ of mixup is of Beta(α, α) (Zhang et al., 2018); its two shares are alike only seldom.
+#: λ of mixup is of Beta(α, α) (Zhang et al., 2018); λ is seldom near 1/2.
 _ALPHA = 0.2
 
 
@@ -73,11 +73,11 @@ class Augment:
     def __call__(
         self, batch: Array, rows: Array, epoch: int
     ) -> tuple[Array, Array | None, Array | None]:
-        """Changed images; with mixup also the share of each in itself, and its partner's place.
+        """Changed images; with mixup also λ of each and the index of its partner.
 
         Args:
             batch: (n, height, width, channels) uint8.
-            rows: (n,) the number of each image.
+            rows: (n,) the index of each image.
             epoch: from 1.
         """
         draws = uniform(self.seed, "augment", epoch, rows, 12)
@@ -92,7 +92,7 @@ class Augment:
         return _mixed(batch, generator(self.seed, "mixup", epoch, *rows[:1]))
 
     def _moved(self, batch: Array, draws: Array) -> Array:
-        """Turned, stretched, shifted and flipped about the middle, all in one.
+        """Rotated, scaled, shifted and flipped about the centre, all in one.
 
         The pixel at p of the result is taken at A·(p - c) + c + d of the image, between its four
         neighbours (bilinear).
@@ -100,7 +100,7 @@ class Augment:
         _, height, width, _ = batch.shape
         amount = {name: float(name in self.changes) for name in CHANGES}
         either = 2 * draws - 1  # from -1 to 1
-        angle = np.deg2rad(_TURN) * amount["rotate"] * either[:, 0]
+        angle = np.deg2rad(_ROTATION) * amount["rotate"] * either[:, 0]
         scale = np.exp(_ZOOM * amount["zoom"] * either[:, 1])
         mirror = np.where((draws[:, 2] < 0.5) & ("flip" in self.changes), -1.0, 1.0)
         down = _SHIFT * amount["shift"] * height * either[:, 3]
@@ -127,7 +127,7 @@ class Augment:
 
 
 def _sampled(batch: Array, y: Array, x: Array, fill: Array) -> Array:
-    """(n, h, w, c) images at places (n, h, w) between the pixels."""
+    """(n, h, w, c) images at positions (n, h, w) between the pixels (bilinear)."""
     count, height, width, channels = batch.shape
     # A border of what is outside, so that every place has four neighbours.
     wide = np.empty((count, height + 3, width + 3, channels), np.float32)
@@ -157,8 +157,8 @@ def _coloured(batch: Array, draws: Array) -> Array:
 
 def _mixed(batch: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """x̃ = λ·x + (1 - λ)·x′ for a random partner x′ in the batch."""
-    share = rng.beta(_ALPHA, _ALPHA, len(batch))
+    weight = rng.beta(_ALPHA, _ALPHA, len(batch))
     partner = rng.permutation(len(batch))
-    own = share.astype(np.float32)[:, None, None, None]
+    own = weight.astype(np.float32)[:, None, None, None]
     mixture = own * batch + (1 - own) * batch[partner]
-    return np.rint(mixture).astype(np.uint8), share, partner
+    return np.rint(mixture).astype(np.uint8), weight, partner

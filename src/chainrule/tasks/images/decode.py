@@ -12,10 +12,10 @@ import numpy as np
 from ...errors import ConfigError, DataError
 from ...utils.typing import Array
 
-#: Images of more pixels than this are taken for an attack on the memory.
-MOST_PIXELS = 100_000_000
+#: Images of more pixels than this are taken for decompression bombs.
+MAX_PIXELS = 100_000_000
 #: A file of n bytes cannot honestly hold more pixels than n times this: no format shrinks more.
-_MOST_SHRUNK = 4_000
+_MAX_SHRUNK = 4_000
 _GREY = ("1", "L", "LA", "La", "I", "F")
 
 
@@ -33,7 +33,7 @@ def pillow() -> ModuleType:
             expected="the extra images",
             hint="pip install 'chainrule[images]'",
         ) from None
-    # Files that lie about their size are found by `_check` already, as errors, not as warnings.
+    # Decompression bombs are found by `_open` already, as errors, not as warnings.
     Image.MAX_IMAGE_PIXELS = None
     return Image
 
@@ -56,13 +56,13 @@ def read_header(path: str) -> Header:
     image = _open(path)
     with image:
         width, height = image.size
-        if image.getexif().get(0x0112) in (5, 6, 7, 8):  # orientation: lies on its side
+        if image.getexif().get(0x0112) in (5, 6, 7, 8):  # orientation: on its side
             width, height = height, width
         return Header(height, width, image.mode.startswith("I;") or image.mode in _GREY)
 
 
 def read_image(path: str, height: int, width: int, channels: int) -> Array:
-    """An image, turned as its EXIF orientation says, in one size.
+    """An image, rotated as its EXIF orientation says, resized to one size.
 
     Colours become grey by their luminance (ITU-R 601-2), transparency becomes white, 16 bits become
     8, and other proportions are stretched.
@@ -87,10 +87,12 @@ def read_image(path: str, height: int, width: int, channels: int) -> Array:
         with image:
             # JPEG files are decoded at a fraction of their size where that is enough.
             image.draft(mode, (max(height, width),) * 2)
-            turned = _opaque(ImageOps.exif_transpose(image)).convert(mode)
-            if turned.size != (width, height):
-                turned = turned.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-            return np.asarray(turned, dtype=np.uint8).reshape(height, width, channels)
+            upright = _opaque(ImageOps.exif_transpose(image)).convert(mode)
+            if upright.size != (width, height):
+                upright = upright.resize(
+                    (width, height), Image.Resampling.BILINEAR, reducing_gap=2.0
+                )
+            return np.asarray(upright, dtype=np.uint8).reshape(height, width, channels)
     except Exception as error:  # Pillow's decoders raise what they like
         raise _damaged(path, error) from None
 
@@ -109,13 +111,13 @@ def _open(path: str) -> Any:
     except Exception as error:
         raise _damaged(path, error) from None
     width, height = opened.size
-    if width * height > MOST_PIXELS or width * height > size * _MOST_SHRUNK:
+    if width * height > MAX_PIXELS or width * height > size * _MAX_SHRUNK:
         opened.close()
         raise DataError(
-            "An image claims a size that it cannot have, or that the memory cannot hold.",
+            "An image claims more pixels than it can have, or than fit in memory.",
             where=path,
-            expected=f"at most {MOST_PIXELS // 10**6} million pixels, and no more than "
-            f"{_MOST_SHRUNK:,} for each byte",
+            expected=f"at most {MAX_PIXELS // 10**6} million pixels, and no more than "
+            f"{_MAX_SHRUNK:,} for each byte",
             found=f"{width:,}×{height:,} pixels in {size:,} bytes",
         )
     return opened

@@ -16,7 +16,16 @@ from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..detection import ENDINGS
-from ..media import Files, Look, MediaPredictor, MediaResult, Plan, Reader, continued, train_files
+from ..media import (
+    FileReader,
+    Files,
+    Look,
+    MediaPredictor,
+    MediaResult,
+    Plan,
+    continued,
+    train_files,
+)
 from ..update import Continuation, Old, UpdateOptions
 from . import augment
 from .decode import Header, pillow, read_header, read_image
@@ -94,7 +103,9 @@ class ImageMedium:
         """One file as (height, width, channels) uint8."""
         return read_image(path, *schema.shape)
 
-    def plan(self, schema: ImageSchema, options: ImageOptions, reader: Reader, rows: Array) -> Plan:
+    def plan(
+        self, schema: ImageSchema, options: ImageOptions, reader: FileReader, rows: Array
+    ) -> Plan:
         """A small network for small images, a residual one for larger ones."""
         sample = reader(rows[:: max(len(rows) // 500, 1)]).astype(np.float64)
         mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2))

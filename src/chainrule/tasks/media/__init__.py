@@ -7,10 +7,11 @@ from .files import Files, Look
 from .options import MediaOptions
 from .pipeline import MediaResult, Medium, Plan, train_files
 from .predictor import MediaPredictor
-from .reading import Reader
+from .reading import FileReader
 from .update import continued
 
 __all__ = [
+    "FileReader",
     "Files",
     "Look",
     "MediaOptions",
@@ -18,7 +19,6 @@ __all__ = [
     "MediaResult",
     "Medium",
     "Plan",
-    "Reader",
     "continued",
     "train_files",
 ]

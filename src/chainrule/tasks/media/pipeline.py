@@ -28,7 +28,7 @@ from ..tabular.network import ScaledTarget
 from ..warm_start import begin
 from .files import Files, Look, find_known, find_labelled
 from .options import MediaOptions
-from .reading import Reader
+from .reading import FileReader
 
 if TYPE_CHECKING:
     pass
@@ -119,7 +119,7 @@ class Medium(Protocol):
     def read(self, schema: Any, path: str) -> Array:
         """One file as an array; a `DataError` names it if it cannot be read."""
 
-    def plan(self, schema: Any, options: Any, reader: Reader, rows: Array) -> Plan:
+    def plan(self, schema: Any, options: Any, reader: FileReader, rows: Array) -> Plan:
         """What suits so many files; statistics are taken from these rows only."""
 
     def features(self, schema: Any, batch: Array) -> Array:
@@ -211,11 +211,11 @@ class Job:
         """How many classes there are; 0 for numbers."""
         return len(self.target.classes)
 
-    def reader(self, files: Files) -> Reader:
+    def reader(self, files: Files) -> FileReader:
         """The files as arrays."""
         medium, schema = self.medium, self.schema
         read = functools.partial(medium.read, schema)
-        return Reader(files.paths, read, schema.shape, medium.dtype)
+        return FileReader(files.paths, read, schema.shape, medium.dtype)
 
 
 @dataclass(frozen=True)
@@ -223,12 +223,12 @@ class _Parts:
     """Files that train, those that choose the weights, and those of the report."""
 
     files: Files
-    reader: Reader
+    reader: FileReader
     train: Array
     validation: Array
     test: Array
     test_files: Files
-    test_reader: Reader
+    test_reader: FileReader
 
     @staticmethod
     def of(job: Job, files: Files) -> _Parts:
@@ -265,7 +265,7 @@ def _split(rows: Array, share: Any, seed: int, strata: Array | None) -> tuple[Ar
     return rows[first], rows[second]
 
 
-def readable(job: Job, reader: Reader, rows: Array) -> Array:
+def readable(job: Job, reader: FileReader, rows: Array) -> Array:
     """These files without the bad ones, which are an error unless the user wants them skipped."""
     bad = reader.check(rows)
     if not bad:
@@ -336,7 +336,7 @@ def _trained(
 
 
 def streamed(
-    reader: Reader, target: Array, augment: Augment | None, classes: int, weights: Array | None
+    reader: FileReader, target: Array, augment: Augment | None, classes: int, weights: Array | None
 ) -> Stream:
     """All files as examples; epoch 0 is without changes.
 
@@ -426,11 +426,11 @@ def _baselines(job: Job, parts: _Parts, target: Array, size: int) -> dict[str, A
     return {name: constant, "linear": np.concatenate(found)}
 
 
-def _features(job: Job, reader: Reader, rows: Array) -> Iterator[Array]:
+def _features(job: Job, reader: FileReader, rows: Array) -> Iterator[Array]:
     return computed(lambda batch: job.medium.features(job.schema, batch), reader, rows)
 
 
-def computed(compute: Callable[[Array], Array], reader: Reader, rows: Array) -> Iterator[Array]:
+def computed(compute: Callable[[Array], Array], reader: FileReader, rows: Array) -> Iterator[Array]:
     """Part by part, so that memory does not grow with the number of files."""
     for start in range(0, len(rows), CHUNK):
         yield compute(reader(rows[start : start + CHUNK]))

@@ -17,7 +17,7 @@ from ..examples import Examples, RawRow, check_rows, said, scaled
 from ..predictions import predictions
 from .files import Files, find_files, find_known, targets_of
 from .pipeline import CHUNK, NAMED, Medium, smoothed_cross_entropy
-from .reading import Reader
+from .reading import FileReader
 
 if TYPE_CHECKING:
     import polars as pl
@@ -128,7 +128,7 @@ class MediaPredictor:
         for start in range(0, len(files), CHUNK):
             paths = files.paths[start : start + CHUNK]
             read = functools.partial(medium.read, schema)
-            reader = Reader(paths, read, schema.shape, medium.dtype)
+            reader = FileReader(paths, read, schema.shape, medium.dtype)
             wrong = reader.check(range(len(paths)))
             bad += wrong.values()
             kept = [row for row in range(len(paths)) if row not in wrong]

@@ -1,4 +1,4 @@
-"""Files as arrays of one shape, kept in memory where they fit."""
+"""Files as arrays of one shape, cached in memory where they fit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from ...errors import DataError
 from ...utils.typing import Array
 
-#: Bytes of decoded files that are kept in memory at most.
-KEPT = 2**27
+#: Bytes of decoded files that are cached in memory at most.
+MAX_CACHED = 2**27
 
 
-class Reader:
-    """Decoded files by number: from memory if they all fit there and were read before.
+class FileReader:
+    """Decoded files by index: from memory if they all fit there and were read before.
 
     Args:
         paths: the files.
@@ -26,7 +26,7 @@ class Reader:
         dtype: of each array.
 
     Example:
-        >>> reader = Reader(["a", "bb"], lambda path: np.full(2, len(path)), (2,), np.uint8)
+        >>> reader = FileReader(["a", "bb"], lambda path: np.full(2, len(path)), (2,), np.uint8)
         >>> reader([1, 0, 1]).tolist()
         [[2, 2], [1, 1], [2, 2]]
     """
@@ -42,26 +42,26 @@ class Reader:
         self._read = read
         self._shape, self._dtype = shape, np.dtype(dtype)
         size = len(paths) * int(np.prod(shape)) * self._dtype.itemsize
-        self._kept = np.empty((len(paths), *shape), dtype) if size <= KEPT else None
-        self._known = np.zeros(len(paths), dtype=bool)
+        self._cache = np.empty((len(paths), *shape), dtype) if size <= MAX_CACHED else None
+        self._decoded = np.zeros(len(paths), dtype=bool)
 
     @property
-    def keeps(self) -> bool:
+    def is_cached(self) -> bool:
         """Whether what was read stays in memory."""
-        return self._kept is not None
+        return self._cache is not None
 
     def __call__(self, rows: Any) -> Array:
         """The arrays of these files; safe to be called from several threads."""
-        if self._kept is None:
+        if self._cache is None:
             result = np.empty((len(rows), *self._shape), self._dtype)
-            for place, row in enumerate(rows):
-                result[place] = self._read(self.paths[row])
+            for index, row in enumerate(rows):
+                result[index] = self._read(self.paths[row])
             return result
         for row in rows:
-            if not self._known[row]:
-                self._kept[row] = self._read(self.paths[row])
-                self._known[row] = True  # last: another thread may look at it
-        return self._kept[rows]
+            if not self._decoded[row]:
+                self._cache[row] = self._read(self.paths[row])
+                self._decoded[row] = True  # last: another thread may look at it
+        return self._cache[rows]
 
     def check(self, rows: Any) -> dict[int, DataError]:
         """Read these files; those that cannot be read, with the reason."""

@@ -30,7 +30,7 @@ from .pipeline import (
     squared,
     streamed,
 )
-from .reading import Reader
+from .reading import FileReader
 
 Say = Callable[[str], None]
 
@@ -119,7 +119,7 @@ def _model(old: Old, job: Job, plan: Plan) -> MediaModel:
 
 
 def _examples(
-    job: Job, plan: Plan, model: MediaModel, reader: Reader, target: Array, rows: Array
+    job: Job, plan: Plan, model: MediaModel, reader: FileReader, target: Array, rows: Array
 ) -> Stream:
     goal = target
     if model.scale is not None:
