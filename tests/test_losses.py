@@ -251,6 +251,49 @@ def test_hinge_says_how_to_make_signs():
     assert caught.value.hint == "From 0 and 1 make 2 * target - 1."
 
 
+#: The losses that take any number.
+OF_NUMBERS = ["mse", "mae", "huber", "smooth_l1", "log_cosh", "mape", "quantile", "cosine"]
+
+
+@pytest.mark.parametrize("name", [name for name in losses.LOSSES if name not in OF_NUMBERS])
+def test_other_losses_refuse_numbers_by_name(name):
+    with pytest.raises(DataError, match=f"The loss {name!r} does not fit the target") as caught:
+        losses.LOSSES[name](np.array([0.5, 1.0]), np.array([-7.5, 2.25]))
+    assert caught.value.found == "-7.5 at [0]"
+    assert caught.value.hint == f"For regression use {', '.join(OF_NUMBERS[:-1])} or cosine."
+
+
+def test_every_loss_says_its_task():
+    assert set(losses.LOSSES) == {name for task in losses.TASKS for name in losses.losses_for(task)}
+    assert losses.losses_for("binary", "scores") == ["hinge", "squared_hinge", "soft_margin"]
+    for name in losses.LOSSES:
+        for task in losses.TASKS:
+            if name in losses.losses_for(task):
+                losses.check_task(name, task)
+            else:
+                with pytest.raises(ConfigError, match=f"The loss {name!r} is for .*, not for"):
+                    losses.check_task(name, task)
+
+
+def test_a_loss_for_another_output_or_of_no_known_name():
+    with pytest.raises(ConfigError, match="'nll' takes log-probabilities, not logits") as caught:
+        losses.check_task("nll", "multiclass", "logits")
+    assert caught.value.expected == "cross_entropy"
+    with pytest.raises(ConfigError, match="Unknown loss 'hubert'") as caught:
+        losses.check_task("hubert", "regression", "values")
+    assert caught.value.hint == "Did you mean 'huber'?"
+
+
+def test_targets_of_a_loss_with_options_are_checked_and_of_other_functions_not():
+    with pytest.raises(DataError, match="'focal'"):
+        losses.check_target(partial(losses.focal, gamma=1.0), [0.5])
+
+    def hinge(prediction, target):
+        return prediction
+
+    losses.check_target(hinge, [0.5])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -228,6 +230,27 @@ def test_an_infinite_gradient_is_found_too():
 def test_wrong_options(options, message):
     with pytest.raises(ConfigError, match=message):
         quiet(network()).fit(line(), **options)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("loss", ["hinge", "nll", "binary_cross_entropy", "cross_entropy"])
+def test_losses_of_classes_refuse_numbers_by_name(loss, backend):
+    x, y = line()
+    model = cr.nn.Linear(2, 1).initialize(0)
+    before = model.state()
+    trainer = cr.Trainer(model, loss, progress=False, backend=backend)
+    for use in (trainer.fit, trainer.evaluate, partial(cr.training.find_rate, trainer)):
+        with pytest.raises(DataError, match=f"The loss '{loss}' does not fit the target") as caught:
+            use((x, y))
+        assert "mse" in caught.value.hint
+    assert not trainer.history.records
+    for path, array in model.state().items():
+        assert np.array_equal(array, before[path])
+
+
+def test_early_stopping_needs_validation_data():
+    with pytest.raises(ConfigError, match="needs validation data"):
+        quiet(network()).fit(line(), epochs=2, patience=1)
 
 
 def test_wrong_data_and_names():

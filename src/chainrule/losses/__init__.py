@@ -30,6 +30,7 @@ from .classification import (
     soft_margin,
     squared_hinge,
 )
+from .registry import TASKS, Loss, check_target, check_task, losses_for, registered
 from .regression import (
     cosine,
     gaussian_nll,
@@ -47,37 +48,16 @@ from .similarity import cosine_embedding, hinge_embedding, margin_ranking, tripl
 
 #: The losses of one prediction and one target, by name.
 LOSSES: MappingProxyType[str, Callable[..., Tensor]] = MappingProxyType(
-    {
-        loss.__name__: loss
-        for loss in (
-            mse,
-            mae,
-            huber,
-            smooth_l1,
-            log_cosh,
-            msle,
-            mape,
-            quantile,
-            poisson_nll,
-            cosine,
-            binary_cross_entropy,
-            focal,
-            multilabel_soft_margin,
-            cross_entropy,
-            nll,
-            kl_div,
-            multi_margin,
-            hinge,
-            squared_hinge,
-            soft_margin,
-            hinge_embedding,
-        )
-    }
+    {one.name: one.function for one in registered()}
 )
 
 __all__ = [
     "LOSSES",
+    "TASKS",
+    "Loss",
     "binary_cross_entropy",
+    "check_target",
+    "check_task",
     "cosine",
     "cosine_embedding",
     "cross_entropy",
@@ -88,6 +68,7 @@ __all__ = [
     "huber",
     "kl_div",
     "log_cosh",
+    "losses_for",
     "mae",
     "mape",
     "margin_ranking",

@@ -25,11 +25,20 @@ from ..engine.ops import (
 from ..engine.ops.declare import cast, floating
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError, TypeRuleError
-from .common import check_values, pair, reduce
+from .common import check_values, need_fitting, pair, reduce
+from .registry import (
+    CLASSES,
+    CLASSES_OR_PROBABILITIES,
+    PROBABILITIES,
+    SIGNS,
+    ZERO_OR_ONE,
+    loss_for,
+)
 
 # ---- two classes, or several that do not exclude each other --------------------------------------
 
 
+@loss_for("binary", "multilabel", output="logits", targets=PROBABILITIES)
 def binary_cross_entropy(
     logits: TensorLike,
     target: TensorLike,
@@ -60,7 +69,7 @@ def binary_cross_entropy(
         0.6931
     """
     z, t = pair(logits, target)
-    _check_probabilities(t)
+    need_fitting(binary_cross_entropy, t)
     t = _smooth(t, label_smoothing, 2)
     # -ln σ(z) = softplus(-z) and -ln(1-σ(z)) = z + softplus(-z).
     if pos_weight is None:
@@ -70,6 +79,7 @@ def binary_cross_entropy(
     return reduce(loss, reduction, sample_weights)
 
 
+@loss_for("binary", "multilabel", output="logits", targets=ZERO_OR_ONE)
 def focal(
     logits: TensorLike,
     target: TensorLike,
@@ -92,13 +102,14 @@ def focal(
         reduction: "mean", "sum" or "none".
     """
     z, t = pair(logits, target)
-    check_values("Targets are 0 or 1.", t, "0 or 1", lambda x: (x == 0) | (x == 1))
+    need_fitting(focal, t)
     toward = z * (2 * t - 1)  # pₜ = σ(±z), 1 - pₜ = σ(∓z)
     weight = alpha * t + (1 - alpha) * (1 - t)
     loss = -weight * exp(gamma * log_sigmoid(-toward)) * log_sigmoid(toward)
     return reduce(loss, reduction, sample_weights)
 
 
+@loss_for("multilabel", output="logits", targets=PROBABILITIES)
 def multilabel_soft_margin(
     logits: TensorLike,
     target: TensorLike,
@@ -107,14 +118,15 @@ def multilabel_soft_margin(
     reduction: str = "mean",
 ) -> Tensor:
     """The mean binary cross-entropy over the labels (last axis): one loss for every row."""
-    return reduce(
-        mean(binary_cross_entropy(logits, target, reduction="none"), -1), reduction, sample_weights
-    )
+    need_fitting(multilabel_soft_margin, as_tensor(target))
+    each = binary_cross_entropy(logits, target, reduction="none")
+    return reduce(mean(each, -1), reduction, sample_weights)
 
 
 # ---- several classes -----------------------------------------------------------------------------
 
 
+@loss_for("multiclass", "binary", output="logits", targets=CLASSES_OR_PROBABILITIES)
 def cross_entropy(
     logits: TensorLike,
     target: TensorLike,
@@ -148,9 +160,9 @@ def cross_entropy(
     """
     z, t = floating(logits), as_tensor(target)
     _check_smoothing(label_smoothing)
+    need_fitting(cross_entropy, t)
     weights = None if class_weights is None else _class_weights(class_weights, z)
     if t.shape == z.shape and t.type.is_float:
-        _check_probabilities(t)
         expected = _smooth(cast(t, z.dtype), label_smoothing, z.shape[-1])
         expected = expected if weights is None else expected * weights
         return reduce(-sum(expected * log_softmax(z), -1), reduction, sample_weights)
@@ -164,6 +176,7 @@ def cross_entropy(
     return reduce(loss, reduction, sample_weights, mass)
 
 
+@loss_for("multiclass", output="log-probabilities", targets=CLASSES)
 def nll(
     log_probabilities: TensorLike,
     target: TensorLike,
@@ -172,12 +185,14 @@ def nll(
     reduction: str = "mean",
 ) -> Tensor:
     """-ln p[class] of every row, from logarithms of probabilities (…, classes)."""
-    z = floating(log_probabilities)
-    t = class_indices(z, as_tensor(target))
+    z, t = floating(log_probabilities), as_tensor(target)
+    need_fitting(nll, t)
+    t = class_indices(z, t)
     chosen = take_along_axis(z, expand_dims(t, -1), -1)
     return reduce(-reshape(chosen, t.shape), reduction, sample_weights)
 
 
+@loss_for("distribution", output="log-probabilities", targets=PROBABILITIES)
 def kl_div(
     log_probabilities: TensorLike,
     target: TensorLike,
@@ -196,12 +211,13 @@ def kl_div(
         reduction: "mean" (over the rows: PyTorch's "batchmean"), "sum" or "none".
     """
     z, t = pair(log_probabilities, target)
-    _check_probabilities(t)
+    need_fitting(kl_div, t)
     some = t > 0
     entropy = where(some, t * log(where(some, t, 1.0)), 0.0)
     return reduce(sum(entropy - t * z, -1), reduction, sample_weights)
 
 
+@loss_for("multiclass", output="scores", targets=CLASSES)
 def multi_margin(
     scores: TensorLike,
     target: TensorLike,
@@ -214,8 +230,9 @@ def multi_margin(
 
     At the margin the derivative is 0.
     """
-    z = floating(scores)
-    t = class_indices(z, as_tensor(target))
+    z, t = floating(scores), as_tensor(target)
+    need_fitting(multi_margin, t)
+    t = class_indices(z, t)
     own = take_along_axis(z, expand_dims(t, -1), -1)
     others = 1.0 - one_hot(t, z.shape[-1], z.dtype)
     return reduce(mean(others * relu(margin - own + z), -1), reduction, sample_weights)
@@ -224,6 +241,7 @@ def multi_margin(
 # ---- two classes named -1 and 1 ------------------------------------------------------------------
 
 
+@loss_for("binary", output="scores", targets=SIGNS)
 def hinge(
     prediction: TensorLike,
     target: TensorLike,
@@ -232,10 +250,12 @@ def hinge(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, 1 - t·y) for targets t of -1 and 1; the derivative at the margin is 0."""
-    y, t = _signed(prediction, target)
+    y, t = pair(prediction, target)
+    need_fitting(hinge, t)
     return reduce(relu(1 - t * y), reduction, sample_weights)
 
 
+@loss_for("binary", output="scores", targets=SIGNS)
 def squared_hinge(
     prediction: TensorLike,
     target: TensorLike,
@@ -244,11 +264,13 @@ def squared_hinge(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, 1 - t·y)² for targets t of -1 and 1."""
-    y, t = _signed(prediction, target)
+    y, t = pair(prediction, target)
+    need_fitting(squared_hinge, t)
     short = relu(1 - t * y)
     return reduce(short * short, reduction, sample_weights)
 
 
+@loss_for("binary", output="scores", targets=SIGNS)
 def soft_margin(
     prediction: TensorLike,
     target: TensorLike,
@@ -257,7 +279,8 @@ def soft_margin(
     reduction: str = "mean",
 ) -> Tensor:
     """ln(1 + exp(-t·y)) for targets t of -1 and 1: binary cross-entropy with other labels."""
-    y, t = _signed(prediction, target)
+    y, t = pair(prediction, target)
+    need_fitting(soft_margin, t)
     return reduce(softplus(-t * y), reduction, sample_weights)
 
 
@@ -299,27 +322,6 @@ def class_indices(scores: Tensor, target: Tensor) -> Tensor:
         lambda x: (x >= 0) & (x < classes),
     )
     return cast(target, "int64")
-
-
-def signs(target: Tensor) -> None:
-    """Check targets of -1 and 1."""
-    check_values(
-        "Targets are -1 or 1.",
-        target,
-        "-1 or 1",
-        lambda x: (x == -1) | (x == 1),
-        hint="From 0 and 1 make 2 * target - 1.",
-    )
-
-
-def _signed(prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
-    y, t = pair(prediction, target)
-    signs(t)
-    return y, t
-
-
-def _check_probabilities(target: Tensor) -> None:
-    check_values("A target is not a probability.", target, "0 to 1", lambda x: (x >= 0) & (x <= 1))
 
 
 def _check_smoothing(amount: float) -> None:

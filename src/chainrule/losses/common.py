@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..engine.ops import broadcast_to, reshape, sum, where
 from ..engine.ops.declare import cast, floating
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, DataError, ShapeError
+from .registry import check_target
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -92,6 +94,12 @@ def _weights(sample_weights: TensorLike, loss: Tensor) -> Tensor:
     check_values("A sample weight is negative.", weights, "at least 0", lambda w: w >= 0)
     columns = reshape(weights, (*weights.shape, *(1,) * (loss.ndim - weights.ndim)))
     return broadcast_to(columns, loss.shape)
+
+
+def need_fitting(loss: Callable[..., Tensor], target: Tensor) -> None:
+    """An error if the loss is for other targets; inside a trace there is nothing to check."""
+    if target.node.value is not None:
+        check_target(loss, target.node.value)
 
 
 def check_values(what: str, x: Tensor, expected: str, fits: Any, hint: str | None = None) -> None:

@@ -10,9 +10,11 @@ import math
 from ..engine.ops import abs, cosine_similarity, exp, log, log1p, maximum, softplus, where
 from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from .common import check_values, pair, reduce
+from .common import check_values, need_fitting, pair, reduce
+from .registry import ABOVE_MINUS_ONE, COUNTS, NUMBERS, loss_for
 
 
+@loss_for("regression", output="values", targets=NUMBERS)
 def mse(
     prediction: TensorLike,
     target: TensorLike,
@@ -31,6 +33,7 @@ def mse(
     return reduce((p - t) * (p - t), reduction, sample_weights)
 
 
+@loss_for("regression", output="values", targets=NUMBERS)
 def mae(
     prediction: TensorLike,
     target: TensorLike,
@@ -43,6 +46,7 @@ def mae(
     return reduce(abs(p - t), reduction, sample_weights)
 
 
+@loss_for("regression", output="values", targets=NUMBERS)
 def huber(
     prediction: TensorLike,
     target: TensorLike,
@@ -67,6 +71,7 @@ def huber(
     return reduce(loss, reduction, sample_weights)
 
 
+@loss_for("regression", output="values", targets=NUMBERS)
 def smooth_l1(
     prediction: TensorLike,
     target: TensorLike,
@@ -83,6 +88,7 @@ def smooth_l1(
     return reduce(loss, reduction, sample_weights)
 
 
+@loss_for("regression", output="values", targets=NUMBERS)
 def log_cosh(
     prediction: TensorLike,
     target: TensorLike,
@@ -97,6 +103,7 @@ def log_cosh(
     return reduce(error + softplus(-2.0 * error) - math.log(2), reduction, sample_weights)
 
 
+@loss_for("regression", output="values above -1", targets=ABOVE_MINUS_ONE)
 def msle(
     prediction: TensorLike,
     target: TensorLike,
@@ -106,11 +113,12 @@ def msle(
 ) -> Tensor:
     """Squared error of ln(1 + x): for numbers over several orders of magnitude, above -1."""
     p, t = pair(prediction, target)
-    check_values("msle takes numbers above -1.", t, "above -1", lambda x: x > -1)
+    need_fitting(msle, t)
     error = log1p(p) - log1p(t)
     return reduce(error * error, reduction, sample_weights)
 
 
+@loss_for("regression", output="values", targets=NUMBERS)
 def mape(
     prediction: TensorLike,
     target: TensorLike,
@@ -124,6 +132,7 @@ def mape(
     return reduce(abs((t - p) / _at_least(abs(t), eps)), reduction, sample_weights)
 
 
+@loss_for("regression", output="values", targets=NUMBERS)
 def quantile(
     prediction: TensorLike,
     target: TensorLike,
@@ -143,6 +152,7 @@ def quantile(
     return reduce(maximum(q * (t - p), (q - 1) * (t - p)), reduction, sample_weights)
 
 
+@loss_for("regression", output="logarithms of rates", targets=COUNTS)
 def poisson_nll(
     prediction: TensorLike,
     target: TensorLike,
@@ -165,7 +175,7 @@ def poisson_nll(
         reduction: "mean", "sum" or "none".
     """
     p, t = pair(prediction, target)
-    check_values("A count is negative.", t, "at least 0", lambda x: x >= 0)
+    need_fitting(poisson_nll, t)
     loss = exp(p) - t * p if log_input else p - t * log(p + eps)
     if full:
         many = where(t > 1, t, 2.0)  # any number above 1: these are left out below
@@ -174,6 +184,7 @@ def poisson_nll(
     return reduce(loss, reduction, sample_weights)
 
 
+@loss_for("regression", output="means and variances", targets=NUMBERS)
 def gaussian_nll(
     prediction: TensorLike,
     target: TensorLike,
@@ -203,6 +214,7 @@ def gaussian_nll(
     return reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction, sample_weights)
 
 
+@loss_for("regression", output="vectors", targets=NUMBERS)
 def cosine(
     prediction: TensorLike,
     target: TensorLike,

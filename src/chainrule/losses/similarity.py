@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from ..engine.ops import cosine_similarity, norm, relu, where
 from ..engine.tensor import Tensor, TensorLike
-from .classification import signs
-from .common import pair, reduce
+from .common import need_fitting, pair, reduce
+from .registry import SIGNS, loss_for
 
 
+@loss_for("similarity", output="distances", targets=SIGNS)
 def hinge_embedding(
     distance: TensorLike,
     target: TensorLike,
@@ -22,10 +23,11 @@ def hinge_embedding(
 ) -> Tensor:
     """The distance for a target of 1 (similar), max(0, margin - distance) for -1."""
     d, t = pair(distance, target)
-    signs(t)
+    need_fitting(hinge_embedding, t)
     return reduce(where(t > 0, d, relu(margin - d)), reduction, sample_weights)
 
 
+@loss_for("similarity", output="embeddings", targets=SIGNS)
 def cosine_embedding(
     first: TensorLike,
     second: TensorLike,
@@ -38,10 +40,11 @@ def cosine_embedding(
     """1 - cos for a target of 1 (similar), max(0, cos - margin) for -1; cos over the last axis."""
     a, b = pair(first, second)
     cos, t = pair(cosine_similarity(a, b), target)
-    signs(t)
+    need_fitting(cosine_embedding, t)
     return reduce(where(t > 0, 1 - cos, relu(cos - margin)), reduction, sample_weights)
 
 
+@loss_for("similarity", output="scores", targets=SIGNS)
 def margin_ranking(
     first: TensorLike,
     second: TensorLike,
@@ -54,7 +57,7 @@ def margin_ranking(
     """max(0, margin - t·(a - b)): for t = 1 the first should rank higher, for -1 the second."""
     a, b = pair(first, second)
     a, t = pair(a, target)
-    signs(t)
+    need_fitting(margin_ranking, t)
     return reduce(relu(margin - t * (a - b)), reduction, sample_weights)
 
 

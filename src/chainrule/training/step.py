@@ -18,6 +18,7 @@ from ..engine.ops import zeros_like
 from ..engine.ops.random import fold_in, key
 from ..engine.tensor import Buffer, Tensor
 from ..errors import TrainingError
+from ..losses import check_target
 from ..nn import Module
 from ..optim import EMA, Optimizer, global_norm
 from ..utils.typing import Array
@@ -72,6 +73,8 @@ class Step:
     def __call__(self, inputs: Any, target: Any, weights: Any = None) -> tuple[float, float]:
         """Train on one batch; the loss and the norm of its gradient, before the update."""
         batch = Arrays(inputs, target, weights)
+        if batch.target is not None:
+            check_target(self.loss, batch.target)
         losses, norms = self.run(batch, np.arange(len(batch))[None])
         return float(losses[0]), float(norms[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..engine.ops import sigmoid, softmax
 from ..engine.ops.random import fold_in, key, permutation
 from ..engine.tensor import Tensor
 from ..errors import ConfigError
-from ..losses import LOSSES
+from ..losses import LOSSES, check_target
 from ..metrics import METRICS
 from ..nn import Module
 from ..optim import EMA, OPTIMIZERS, Optimizer
@@ -148,20 +149,15 @@ class Trainer:
         Raises:
             TrainingError: the loss is not finite; the model then has its best weights so far.
         """
-        train, held_out = self._split(_examples(data), validation)
+        train, held_out = self._split(self._examples(data), validation)
         size = len(train) if batch_size is None else min(batch_size, len(train))
-        if min(size, epochs, accumulate, validate_every) < 1:
-            raise ConfigError(
-                "batch_size, epochs, accumulate and validate_every must be positive.",
-                found=f"batch_size={batch_size}, epochs={epochs}, accumulate={accumulate}, "
-                f"validate_every={validate_every}",
-            )
-        self._stop_reason, self._best, self.history.interrupted = None, None, False
-        self._fitting = True
+        _need_positive(batch_size=size, epochs=epochs, accumulate=accumulate,
+                       validate_every=validate_every)  # fmt: skip
+        if patience is not None and held_out is None:
+            raise ConfigError("Early stopping needs validation data.", found=f"patience={patience}",
+                              hint="Pass validation=0.2, say, or omit patience.")  # fmt: skip
         listeners = [*self.callbacks, *progress_display(self.progress)]
-        for listener in listeners:
-            listener.on_start(self, epochs, -(-len(train) // size))
-        try:
+        with self._training(listeners, epochs, -(-len(train) // size)):
             waited = 0
             self._prepare(train, held_out, size, accumulate)
             for number in range(1, epochs + 1):
@@ -176,6 +172,17 @@ class Trainer:
                     self.stop(f"no better {monitor} in {patience} validations")
                 if self._stop_reason:
                     break
+        return self.history
+
+    @contextmanager
+    def _training(self, listeners: list[Callback], epochs: int, steps: int) -> Iterator[None]:
+        """What comes before and after the epochs, however they end."""
+        self._stop_reason, self._best, self.history.interrupted = None, None, False
+        self._fitting = True
+        for listener in listeners:
+            listener.on_start(self, epochs, steps)
+        try:
+            yield
         except KeyboardInterrupt:
             self.history.interrupted = True
         finally:
@@ -183,7 +190,6 @@ class Trainer:
             self._restore_best()
             for listener in listeners:
                 listener.on_end(self)
-        return self.history
 
     def partial_fit(
         self,
@@ -238,9 +244,16 @@ class Trainer:
         """Why the training ended before its last epoch, if it did."""
         return "interrupted" if self.history.interrupted else self._stop_reason
 
+    def _examples(self, data: Any) -> Examples:
+        """The data as examples, with a target that fits the loss."""
+        examples = data if isinstance(data, Stream) else Arrays.of(data)
+        if examples.target is not None:
+            check_target(self.loss, examples.target)
+        return examples
+
     def _split(self, data: Examples, validation: Any) -> tuple[Examples, Examples | None]:
         if not isinstance(validation, (int, float)) or validation is None:
-            return data, None if validation is None else _examples(validation)
+            return data, None if validation is None else self._examples(validation)
         classes = (
             data.target if data.target is not None and data.target.dtype.kind in "biu" else None
         )
@@ -450,7 +463,7 @@ class Trainer:
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Loss and metrics on examples; with averaged weights, if they are kept."""
-        examples = _examples(data)
+        examples = self._examples(data)
         if self.average is None or not self._fitting:
             return self._evaluate(examples)
         with self.average.applied():
@@ -475,10 +488,6 @@ class Trainer:
         return results
 
 
-def _examples(data: Any) -> Examples:
-    return data if isinstance(data, Stream) else Arrays.of(data)
-
-
 def _in_parts(examples: Examples) -> Iterator[Arrays]:
     """Parts that are evaluated at once; fewer rows where a row has many numbers."""
     if isinstance(examples, Arrays):
@@ -491,6 +500,12 @@ def _in_parts(examples: Examples) -> Iterator[Arrays]:
 def _rows_at_once(examples: Arrays) -> int:
     numbers = sum(leaf.size for leaf in pytree.flatten(examples.inputs)[0]) // len(examples)
     return 1 << (max(min(_CHUNK, _CHUNK_NUMBERS // max(numbers, 1)), 1).bit_length() - 1)
+
+
+def _need_positive(**options: int) -> None:
+    for name, value in options.items():
+        if value < 1:
+            raise ConfigError(f"{name} must be positive.", found=str(value))
 
 
 def _by_name(name: str, known: Any, what: str) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 from ...data import Encoded, Schema, k_folds, split_indices
 from ...engine.ops import broadcast_to, reshape, transpose
 from ...engine.tensor import Tensor
-from ...errors import ConfigError, TrainingError
-from ...losses import LOSSES
+from ...errors import TrainingError
+from ...losses import LOSSES, check_task
 from ...training import Arrays, Callback, History, Stream, Trainer, find_rate
 from ...utils.typing import Array
 from .. import fit
@@ -287,14 +287,8 @@ def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> A
 
 def member_loss(name: str, job: Job) -> Callable[..., Tensor]:
     """A loss over all members: each is trained as if it were alone."""
-    fits = name in LOSSES and (name == "cross_entropy" or name == "focal") == bool(job.classes)
-    if not fits:
-        kind = "classes" if job.classes else "numbers"
-        suited = (
-            ["cross_entropy"] if job.classes else ["mse", "mae", "huber", "smooth_l1", "log_cosh"]
-        )
-        raise ConfigError(f"The loss {name!r} does not fit a target of {kind}.",
-                          expected=" or ".join(n for n in suited if n in LOSSES))  # fmt: skip
+    # The network gives a logit for each class, also for each of two.
+    check_task(name, *(("multiclass", "logits") if job.classes else ("regression", "values")))
     loss = LOSSES[name]
 
     def of_members(z: Tensor, target: Tensor, sample_weights: Tensor | None = None) -> Tensor:
