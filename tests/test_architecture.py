@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import chainrule
 
@@ -108,6 +111,55 @@ def test_there_are_no_circles():
         TopologicalSorter(IMPORTS).prepare()
     except CycleError as error:
         raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def arrows(rooms: dict[str, str]) -> dict[str, set[str]]:
+    """Which room imports which, with the room of every module."""
+    found: dict[str, set[str]] = {}
+    for module, names in IMPORTS.items():
+        if module in rooms:
+            others = {rooms[name] for name in names if name in rooms} - {rooms[module]}
+            found.setdefault(rooms[module], set()).update(others)
+    return found
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = list(graph.get(start, ()))
+    while waiting:
+        room = waiting.pop()
+        if room not in found:
+            found.add(room)
+            waiting += graph.get(room, ())
+    return found
+
+
+def pictures() -> list[dict[str, set[str]]]:
+    """The arrows of the pictures in the documentation."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found = []
+    for picture in re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL):
+        drawn: dict[str, set[str]] = {}
+        for start, end in re.findall(r"^ *(\w+) --> (\w+)$", picture, re.MULTILINE):
+            drawn.setdefault(start, set()).add(end)
+        found.append(drawn)
+    return found
+
+
+PACKAGE_ROOMS = {name: name.split("/")[0] for name in MODULES if not name.startswith("__")}
+ENGINE_ROOMS = {name: name.split("/")[1] for name in MODULES if name.startswith("engine/")}
+
+
+@pytest.mark.parametrize(
+    ("number", "rooms"), [(0, PACKAGE_ROOMS), (1, ENGINE_ROOMS)], ids=["package", "engine"]
+)
+def test_the_map_in_the_documentation_is_true(number, rooms):
+    drawn, real = pictures()[number], arrows(rooms)
+    assert set(drawn) | {end for ends in drawn.values() for end in ends} == set(rooms.values())
+    invented = [(a, b) for a, ends in drawn.items() for b in ends if b not in real.get(a, ())]
+    assert not invented, f"drawn, but not imported: {invented}"
+    missing = [(a, b) for a, ends in real.items() for b in ends - reachable(drawn, a)]
+    assert not missing, f"imported, but not drawn: {missing}"
 
 
 def test_the_top_level_is_short():
