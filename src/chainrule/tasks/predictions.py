@@ -23,6 +23,7 @@ def predictions(found: Array, classes: Sequence[str], proba: bool) -> pl.DataFra
         proba: the probability of each class, too.
 
     Example:
+        >>> import numpy as np
         >>> told = predictions(np.array([[0.2, 0.8]]), ("cat", "dog"), proba=True)
         >>> told.to_dicts()
         [{'prediction': 'dog', 'probability cat': 0.2, 'probability dog': 0.8}]
