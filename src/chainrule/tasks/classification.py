@@ -117,7 +117,7 @@ def learn_on(
     def result(trainer: Trainer) -> TrainingResult:
         example = {name: array[:2] for name, array in learned.inputs.items()}
         report = {"task": task, "target": target}
-        return TrainingResult(trainer, network, example, schema.to_json(), options, report, None,
+        return TrainingResult(trainer, network, example, schema, options, report, None,
                        schema.classes, trainer.output)  # fmt: skip
 
     return Continuation(

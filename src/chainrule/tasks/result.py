@@ -22,7 +22,7 @@ class TrainingResult:
         trainer: after the training.
         model: what is saved: raw numbers in, predictions out.
         example: two rows of what the model takes.
-        schema: JSON data or text that say what the inputs mean, with the ``kind``.
+        schema: what the inputs mean; its JSON has the ``kind``.
         options: that were given.
         report: of the kind's own: task, target, rows, metrics, baselines, data and so on.
         failure: what ended the training.
@@ -35,7 +35,7 @@ class TrainingResult:
         trainer: Trainer,
         model: Module,
         example: Any,
-        schema: dict[str, Any] | str,
+        schema: Any,
         options: TrainingOptions,
         report: dict[str, Any],
         failure: TrainingError | None,
@@ -45,7 +45,7 @@ class TrainingResult:
         self._trainer = trainer
         self._model = model
         self._example = example
-        self._described = schema
+        self.schema = schema
         self._classes = classes
         self._output = output
         self.history = trainer.history
@@ -81,7 +81,7 @@ class TrainingResult:
             self._model,
             (self._example,),
             output=self._output,
-            schema=self._described,
+            schema=self.schema.to_json(),
             classes=list(self._classes) or None,
             record={"report": self.report, "history": self.history.to_json()},
         )

@@ -457,7 +457,7 @@ class MediaResult(TrainingResult):
             "waited": sum(s * share for s, share in times) / spent if spent else None,
         }
         example = np.zeros((2, *self.schema.shape), np.float32)
-        super().__init__(trainer, model, example, self.schema.to_json(), job.options, report,
+        super().__init__(trainer, model, example, self.schema, job.options, report,
                          failure, job.target.classes)  # fmt: skip
 
     def summary(self) -> str:

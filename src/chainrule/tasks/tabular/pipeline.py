@@ -382,7 +382,7 @@ class TableResult(TrainingResult):
             "baselines": {},
             "network": _sizes(fitted),
         }
-        super().__init__(fitted.trainer, fitted.model, _raw_rows(fitted), self.schema.to_json(),
+        super().__init__(fitted.trainer, fitted.model, _raw_rows(fitted), self.schema,
                          job.options, report, fitted.failure,
                          self.schema.target.classes)  # fmt: skip
 

@@ -14,10 +14,10 @@ from typing import Any
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
-from .. import load_predictor
+from .. import load_predictor, runner
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
-from .classification import TextClassifier, train_classifier
+from .classification import TextClassification, TextClassifier
 from .generate import Reader, generate
 from .modelling import LanguageModel, train_language
 from .ngrams import Grams
@@ -91,8 +91,12 @@ def train(
         >>> cr.text.train(texts, options, progress=False).report["metrics"]["accuracy"]
         1.0
     """
-    learn = train_classifier if _has_classes(source, options) else train_language
-    return learn(
+    if _has_classes(source, options):
+        plan = TextClassification(options, say)
+        return runner.train(
+            plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks
+        )
+    return train_language(
         source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
     )
 

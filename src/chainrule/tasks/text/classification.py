@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,16 @@ from ...data.schema import check_present
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
-from ...training import Arrays, Callback, Trainer
+from ...training import Arrays
 from ...utils.typing import Array
-from .. import fit
 from ..class_extension import task_of
-from ..classification import Classifier, three_parts
+from ..classification import Classifier
 from ..evaluation import class_weights, constant_prediction, evaluate
 from ..examples import Examples, RawRow, check_rows, class_by_folder, no_target, said, shortened
-from ..optimizer import make_optimizer
+from ..plan import Examples as Encoded
+from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
-from ..result import TrainingResult
-from ..warm_start import begin, named_model
+from ..warm_start import named_model
 from .classifier import ClassifierShape, encode_texts, naive_bayes
 from .ngrams import Grams
 from .options import CLASSIFIERS, TextOptions
@@ -45,6 +43,8 @@ _VOCABULARY = {"bag": 50_000, "character": 2000, "word": 20_000, "bpe": 4000}
 _UPDATES = 1500
 _EPOCHS = 10
 BATCH = 32
+#: Of fewer texts a fifth is the test set, otherwise a tenth.
+_SMALL = 5000
 _HIDDEN = {"bag": (32,), "lstm": (64,), "transformer": (64, 64), "tcn": (64,) * 4}
 _DROPOUT = {"bag": 0.3, "lstm": 0.1, "transformer": 0.1, "tcn": 0.1}
 #: Good rates by network, found on mails.
@@ -124,13 +124,40 @@ def _kind_of(words: Grams | Tokenizer) -> str:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts with the numbers of their classes, and where both come from."""
+    """Texts with their class indices, and where both come from.
+
+    Attributes:
+        texts: each.
+        target: its class index.
+        classes: names.
+        column: of the text, in a table.
+        schema: of the target, in a table.
+        weights: how much each text counts, if not all the same.
+    """
 
     texts: list[str]
     target: Array
     classes: tuple[str, ...]
     column: str | None = None
     schema: str | None = None
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def balanced(self) -> Labelled:
+        """With weights by which all classes count the same."""
+        weights = class_weights(self.target, len(self.classes)).astype(np.float32)
+        return dataclasses.replace(self, weights=weights)
+
+    def take(self, rows: Array) -> Labelled:
+        """Some of the texts."""
+        return dataclasses.replace(
+            self,
+            texts=[self.texts[row] for row in rows],
+            target=self.target[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
 
 
 def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
@@ -202,93 +229,75 @@ def _texts(frame: pl.DataFrame, column: str) -> list[str]:
 # ---- training ------------------------------------------------------------------------------------
 
 
-def train_classifier(
-    source: Any,
-    options: TextOptions,
-    *,
-    progress: bool = True,
-    say: Say = lambda sentence: None,
-    on_schema: Callable[[ClassSchema], None] = lambda schema: None,
-    callbacks: tuple[Callback, ...] = (),
-) -> TrainingResult:
-    """Train a network that tells the class of a text; arguments as of `chainrule.text.train`."""
-    started = time.perf_counter()
-    _check(options)
-    found = read_labelled(source, options, say)
-    few = 0.2 if len(found.texts) < 5000 else 0.1
-    train, validation, test = three_parts(found.target, options, "texts", test=few)
-    texts = [found.texts[row] for row in train]
-    schema = _adopted(_schema(texts, found, options), options)
-    on_schema(schema)
-    if empty := sum(not text.strip() for text in found.texts):
-        say(f"{empty:,} texts are empty; what the others have in common decides on them")
-    network = schema.shape.build().initialize(options.seed)
-    begin(network, options, classes=schema.classes, say=say)
-    data, judges = (
-        examples_of(found, rows, schema, options.balance, say) for rows in (train, validation)
-    )
-    pace = fit.Pace.of(options, len(train), batch_size=BATCH, epochs=_EPOCHS, steps=_UPDATES)
-    trainer = _trainer(network, schema.shape, pace, options, progress, callbacks)
-    count = sum(p.size for p in network.parameters().values())
-    say(
-        f"a {schema.shape.model} with {count:,} parameters; {len(train):,} texts in batches of "
-        f"{pace.batch_size}, {pace.epochs} epochs; {len(validation):,} others choose the best "
-        "weights"
-    )
-    with fit.threads(options.threads):
-        failure = fit.fit(trainer, data, validation=judges, epochs=pace.epochs,
-                              batch_size=pace.batch_size,
-                              patience=options.patience)  # fmt: skip
-        judged = _test_texts(found, test, schema, options, say)
-        inputs, _ = encode_texts(judged.texts, schema.words, schema.shape.context)
-        predicted = trainer.predict(inputs)
-    task = task_of(found.classes)
-    report = {
-        "task": task,
-        "target": options.target or "class",
-        "unit": "texts",
-        "rows": {"train": len(train) + len(validation), "test": len(judged.texts)},
-        "metrics": evaluate(task, judged.target, predicted),
-        "baselines": _baselines(texts, found.target[train], judged, task, len(found.classes)),
-        "seconds": time.perf_counter() - started,
-        "data": {"kind": "text", "source": source_name(source), "rows": len(found.texts)},
-    }
-    example = {name: array[:2] for name, array in data.inputs.items()}
-    return TrainingResult(trainer, network, example, schema.to_json(), options, report, failure,
-                   found.classes, trainer.output)  # fmt: skip
+class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
+    """Texts with classes: a network predicts the class of a text."""
+
+    kind, task, unit = "text", "classification", "texts"
+    options: TextOptions
+
+    def read(self, source: Any) -> Labelled:
+        """The texts of a table or of class folders."""
+        _check(self.options)
+        found = read_labelled(source, self.options, self.say)
+        if empty := sum(not text.strip() for text in found.texts):
+            self.say(f"{empty:,} texts are empty; what the others have in common decides on them")
+        return found.balanced() if self.options.balance else found
+
+    def split(self, data: Labelled) -> Split[Labelled]:
+        """By chance, classes in proportion."""
+        test = 0.2 if len(data) < _SMALL else 0.1
+        return split_rows(data, self.options, data.target, self.unit, test=test)
+
+    def understand(self, split: Split[Labelled]) -> ClassSchema:
+        """The vocabulary of the training texts, or that of the model to start from."""
+        return _adopted(_schema(split.train, self.options), self.options)
+
+    def read_test(self, schema: ClassSchema) -> Labelled:
+        """The texts of the test file or folder."""
+        return labelled_by(schema, self.options.test, self.say)
+
+    def size(self, data: Labelled) -> dict[str, Any]:
+        """How many texts there are."""
+        return {"rows": len(data)}
+
+    def build(self, schema: ClassSchema, split: Split[Labelled]) -> Learner:
+        """The network of the schema's sizes."""
+        return learner_of(schema, schema.shape.build().initialize(self.options.seed))
+
+    def encode(self, schema: ClassSchema, learner: Learner, part: Labelled) -> Arrays:
+        """Token indices of each text."""
+        inputs, longer = encode_texts(part.texts, schema.words, schema.shape.context)
+        if longer:
+            self.say(f"{longer:,} of {len(part):,} texts are longer than what is seen of them")
+        return Arrays(inputs, part.target, part.weights)
+
+    def recipe(self, schema: ClassSchema, examples: Encoded) -> Recipe:
+        """Rates were found on mails."""
+        model = schema.shape.model
+        return Recipe.of(
+            self.options, len(examples), batch_size=BATCH, epochs=_EPOCHS, updates=_UPDATES,
+            lr=_RATES[model], weight_decay=0.01, clip=None if model == "bag" else 1.0,
+        )  # fmt: skip
+
+    def about(self, schema: ClassSchema) -> dict[str, Any]:
+        """Two classes, or more."""
+        return {"task": task_of(schema.classes), "target": self.options.target or "class"}
+
+    def baselines(
+        self, schema: ClassSchema, split: Split[Labelled], test: Labelled
+    ) -> dict[str, Array]:
+        """The naive Bayes rule, and how frequent each class is."""
+        train = split.train
+        words = WordTokenizer.fit(train.texts, 50_000)
+        counted, asked = ([words.encode(text) for text in part.texts] for part in (train, test))
+        name, constant = constant_prediction(train.target, len(test), len(schema.classes))
+        rule = naive_bayes(counted, train.target, asked, len(words))
+        return {"naive Bayes": rule, name: constant}
 
 
-def _trainer(
-    network: Module,
-    shape: ClassifierShape,
-    pace: fit.Pace,
-    options: TextOptions,
-    progress: bool,
-    callbacks: tuple[Callback, ...],
-) -> Trainer:
-    optimizer = make_optimizer(
-        options, network, pace.steps, lr=_RATES[shape.model], weight_decay=0.01,
-        clip=None if shape.model == "bag" else 1.0,
-    )  # fmt: skip
-    return Trainer(
-        network, "cross_entropy", optimizer, metrics=["accuracy"], seed=options.seed,
-        callbacks=callbacks, progress=progress, backend=options.backend,
-    )  # fmt: skip
-
-
-def examples_of(
-    found: Labelled, rows: Array, schema: ClassSchema, balance: bool, say: Say
-) -> Arrays:
-    """These texts as a network learns from them."""
-    texts = [found.texts[row] for row in rows]
-    inputs, longer = encode_texts(texts, schema.words, schema.shape.context)
-    if longer:
-        say(f"{longer:,} of {len(rows):,} texts are longer than what is seen of them")
-    importance = None
-    if balance:
-        weights = class_weights(found.target, len(found.classes))
-        importance = weights[rows].astype(np.float32)
-    return Arrays(inputs, found.target[rows], importance)
+def learner_of(schema: ClassSchema, network: Module) -> Learner:
+    """What is trained of a network that predicts classes of texts."""
+    return Learner(network, "cross_entropy", name=f"a {schema.shape.model}", metrics=("accuracy",))
 
 
 def _adopted(schema: ClassSchema, options: TextOptions) -> ClassSchema:
@@ -311,9 +320,9 @@ def _check(options: TextOptions) -> None:
                           found="bpe", hint="Choose another --model, such as lstm.")  # fmt: skip
 
 
-def _schema(texts: list[str], found: Labelled, options: TextOptions) -> ClassSchema:
+def _schema(found: Labelled, options: TextOptions) -> ClassSchema:
     """What suits these texts: the vocabulary and the sizes of the network."""
-    model = options.model or "bag"
+    texts, model = found.texts, options.model or "bag"
     sample = "".join(texts[:200])
     few_spaces = sum(c.isspace() for c in sample) < _FEW_SPACES * len(sample)
     unit = options.tokenizer or ("character" if few_spaces else "word")
@@ -338,15 +347,6 @@ def _schema(texts: list[str], found: Labelled, options: TextOptions) -> ClassSch
         dropout=_DROPOUT[model] if options.dropout is None else options.dropout,
     )
     return ClassSchema(found.classes, words, shape, found.column, found.schema, options.encoding)
-
-
-def _test_texts(
-    found: Labelled, rows: Array, schema: ClassSchema, options: TextOptions, say: Say
-) -> Labelled:
-    """The texts that judge: rows that were held out, or those of another file or folder."""
-    if isinstance(options.test, str):
-        return labelled_by(schema, options.test, say)
-    return Labelled([found.texts[row] for row in rows], found.target[rows], found.classes)
 
 
 def labelled_by(schema: ClassSchema, source: Any, say: Say) -> Labelled:
@@ -384,19 +384,6 @@ def _from_folder(schema: ClassSchema, source: Any, say: Say) -> LabelledTexts:
             expected="a folder as in the training, with a folder for each class",
         )
     return read_class_folders(Path(source), schema.encoding, say, fewest=1)
-
-
-def _baselines(
-    texts: list[str], target: Array, judged: Labelled, task: str, classes: int
-) -> dict[str, dict[str, float]]:
-    words = WordTokenizer.fit(texts, 50_000)
-    rows = [[words.encode(text) for text in part] for part in (texts, judged.texts)]
-    rule = naive_bayes(rows[0], target, rows[1], len(words))
-    name, constant = constant_prediction(target, len(judged.texts), classes)
-    return {
-        "naive Bayes": evaluate(task, judged.target, rule),
-        name: evaluate(task, judged.target, constant),
-    }
 
 
 # ---- use -----------------------------------------------------------------------------------------

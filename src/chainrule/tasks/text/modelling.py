@@ -179,9 +179,7 @@ def train_language(
         "seconds": time.perf_counter() - started,
         "data": {"kind": "text", "source": name, "rows": len(text)},
     }
-    return TrainingResult(
-        trainer, network, data.inputs[:2], schema.to_json(), options, report, failure
-    )
+    return TrainingResult(trainer, network, data.inputs[:2], schema, options, report, failure)
 
 
 def evaluate_language(

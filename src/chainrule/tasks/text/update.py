@@ -17,7 +17,7 @@ from ..class_extension import extended_classes, extended_target, new_classes
 from ..classification import learn_on
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
-from .classification import BATCH, ClassSchema, examples_of, labelled_by
+from .classification import BATCH, ClassSchema, TextClassification, labelled_by, learner_of
 from .language import next_token_loss, windows
 from .modelling import BATCHES, UNITS, LanguageSchema, evaluate_language
 from .reading import class_folders, is_text_file, read_texts
@@ -51,12 +51,14 @@ def continued_classes(
     found = labelled_by(schema, source, say)
     check_enough(len(found.texts), "texts", name)
     options = old.options(requested)
+    plan, network = TextClassification(options, say), schema.shape.build()
+    found = found.balanced() if options.balance else found
     learned, judged = (
-        examples_of(found, rows, schema, options.balance, say)
-        for rows in old.split(len(found.texts), requested, found.target)
+        plan.encode(schema, learner_of(schema, network), found.take(rows))
+        for rows in old.split(len(found), requested, found.target)
     )
     return learn_on(
-        old, schema.shape.build(), schema, options, learned, judged, target=old.report["target"],
+        old, network, schema, options, learned, judged, target=old.report["target"],
         unit="texts", batch_size=options.batch_size or BATCH, data={"rows": len(found.texts)},
     )  # fmt: skip
 
@@ -145,8 +147,8 @@ def continued_language(
 
     def result(trainer: Trainer) -> TrainingResult:
         report = {"task": "language", "target": f"the next {UNITS[schema.tokenizer.kind][0]}"}
-        example, described = data.inputs[:2], schema.to_json()
-        return TrainingResult(trainer, network, example, described, options, report, None)
+        example = data.inputs[:2]
+        return TrainingResult(trainer, network, example, schema, options, report, None)
 
     return Continuation(
         network=network,

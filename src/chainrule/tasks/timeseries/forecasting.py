@@ -214,9 +214,7 @@ def train_forecast(
         "data": {"kind": "series", "source": name, "rows": len(series.values),
                  "columns": len(series.columns)},
     }  # fmt: skip
-    return TrainingResult(
-        trainer, model, train.inputs[:2], schema.to_json(), options, report, failure
-    )
+    return TrainingResult(trainer, model, train.inputs[:2], schema, options, report, failure)
 
 
 def _trainer(

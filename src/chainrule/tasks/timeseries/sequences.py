@@ -315,7 +315,7 @@ def train_sequences(
                  "columns": len(columns)},
     }  # fmt: skip
     example = {key: array[train[:2]] for key, array in data.inputs.items()}
-    return TrainingResult(trainer, network, example, schema.to_json(), options, report, failure,
+    return TrainingResult(trainer, network, example, schema, options, report, failure,
                    schema.classes, trainer.output)  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def continued_forecast(
     def result(trainer: Trainer) -> TrainingResult:
         report = {"task": "forecast", "target": schema.names[0], "season": schema.season}
         example = data.inputs[:2]
-        return TrainingResult(trainer, model, example, schema.to_json(), options, report, None)
+        return TrainingResult(trainer, model, example, schema, options, report, None)
 
     return Continuation(
         network=network,

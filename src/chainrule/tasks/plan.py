@@ -1,0 +1,318 @@
+"""What is special to a kind of task in a training: the steps that its `Plan` fills in."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from ..data import split_indices
+from ..engine.tensor import Tensor
+from ..errors import DataError
+from ..nn import Module
+from ..training import Arrays, Stream, Trainer
+from ..utils.typing import Array
+from . import evaluation
+from .options import TrainingOptions
+from .warm_start import begin
+
+Say = Callable[[str], None]
+Examples = Arrays | Stream
+
+#: How often weights are validated in a training that has enough epochs.
+_VALIDATIONS = 40
+#: Fewer examples cannot be split into training, validation and test set.
+_FEWEST = 6
+
+
+class Part(Protocol):
+    """Examples as they were read: a training, validation or test set.
+
+    Attributes:
+        target: of each; what `chainrule.tasks.evaluation.evaluate` takes.
+    """
+
+    def __len__(self) -> int: ...
+
+    @property
+    def target(self) -> Any:
+        """What is to be predicted of each."""
+
+
+class Schema(Protocol):
+    """What was understood of the data; it goes into the model file."""
+
+    def to_json(self) -> Any:
+        """JSON data or text for the model file."""
+
+
+D = TypeVar("D")
+P = TypeVar("P", bound=Part)
+S = TypeVar("S", bound=Schema)
+
+
+@dataclass(frozen=True, eq=False)
+class Split(Generic[P]):
+    """The three sets of a training; no test set where it is a file of its own."""
+
+    train: P
+    validation: P
+    test: P | None
+
+    @property
+    def seen(self) -> int:
+        """How many examples training and validation set have."""
+        both = self.train, self.validation
+        return len(self.train) if self.train is self.validation else sum(map(len, both))
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """A network that learns, and how its output is read.
+
+    Attributes:
+        network: what is trained; it takes examples.
+        loss: a name, or a function of the network's output and the target.
+        model: what is saved: raw examples in, predictions out, with the network in it; the network
+            itself by default.
+        name: of the network, for the user.
+        output: makes predictions of the network's output, if the loss does not say it.
+        metrics: names of metrics to follow on the validation set.
+        example: two raw examples, which the model takes; those of the training by default.
+        note: what else there is to say of the training.
+    """
+
+    network: Module
+    loss: str | Callable[..., Tensor]
+    name: str
+    model: Module = None  # type: ignore[assignment]  # see below
+    output: Callable[[Tensor], Tensor] | None = None
+    metrics: tuple[str, ...] = ()
+    example: Any = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            object.__setattr__(self, "model", self.network)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast a network learns, where the user says nothing else.
+
+    Attributes:
+        batch_size: examples in a step.
+        epochs: at most.
+        lr: the highest learning rate, for optimizers that scale their steps.
+        weight_decay: of the weights, decoupled.
+        clip: largest norm of the gradient.
+        schedule: of the rate.
+        average: decay of the averaged weights.
+        validate_every: epochs from one validation to the next.
+    """
+
+    batch_size: int
+    epochs: int
+    lr: float
+    weight_decay: float = 0.0
+    clip: float | None = None
+    schedule: str = "cosine"
+    average: float | None = None
+    validate_every: int = 1
+
+    @staticmethod
+    def of(
+        options: TrainingOptions,
+        examples: int,
+        *,
+        batch_size: int,
+        epochs: int,
+        updates: int = 0,
+        most_epochs: int | None = None,
+        **rest: Any,
+    ) -> Recipe:
+        """Batches and epochs as the options say; what they leave open follows from the data.
+
+        Args:
+            options: of the user.
+            examples: in the training set.
+            batch_size: the usual one.
+            epochs: the fewest.
+            updates: the fewest.
+            most_epochs: not more of them, even if that makes fewer updates.
+            rest: the other fields.
+
+        Example:
+            >>> options = TrainingOptions()
+            >>> Recipe.of(options, 320, batch_size=32, epochs=10, updates=150, lr=0.1).epochs
+            15
+        """
+        batch = min(options.batch_size or batch_size, examples)
+        chosen = max(epochs, math.ceil(updates / math.ceil(examples / batch)))
+        return Recipe(batch, options.epochs or min(chosen, most_epochs or chosen), **rest)
+
+    def with_validations(self) -> Recipe:
+        """Validated about 40 times in a long training instead of after each epoch."""
+        return dataclasses.replace(self, validate_every=max(self.epochs // _VALIDATIONS, 1))
+
+    def steps(self, examples: Examples) -> int:
+        """All steps over these examples; of a stream only whole batches count."""
+        whole = isinstance(examples, Stream) and examples.whole
+        batches = len(examples) / self.batch_size
+        return self.epochs * max(int(batches) if whole else math.ceil(batches), 1)
+
+
+def inputs_of(examples: Examples) -> Any:
+    """What a trainer predicts from: all but target and weights."""
+    return examples if isinstance(examples, Stream) else examples.inputs
+
+
+class _Rows(Protocol):
+    """Examples of which some can be taken."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Array) -> Any:
+        """These."""
+
+
+def split_rows(
+    data: _Rows,
+    options: TrainingOptions,
+    strata: Array | None,
+    unit: str,
+    *,
+    test: float,
+    fewest: int = _FEWEST,
+    found: str = "",
+) -> Split[Any]:
+    """Training, validation and test set by chance, classes in proportion.
+
+    Args:
+        data: all of it.
+        options: with the fractions; there is no test set if that is another file.
+        strata: the class of each row; None for numbers.
+        unit: what rows are called in messages.
+        test: the fraction of the test set, if the options leave it open.
+        fewest: rows.
+        found: how many there are, in words.
+
+    Raises:
+        DataError: there are too few.
+    """
+    if len(data) < fewest:
+        raise DataError(f"There are too few {unit} to train and to evaluate.",
+                        expected=f"at least {fewest}", found=found or str(len(data)))  # fmt: skip
+    rows, held_out = np.arange(len(data)), None
+    if not isinstance(options.test, str):
+        fraction = options.test or test
+        rows, held_out = split_indices(len(data), (1 - fraction, fraction), options.seed, strata)
+    fraction = options.validation or 0.1
+    strata = None if strata is None else strata[rows]
+    kept, validation = split_indices(len(rows), (1 - fraction, fraction), options.seed + 1, strata)
+    tested = None if held_out is None else data.take(held_out)
+    return Split(data.take(rows[kept]), data.take(rows[validation]), tested)
+
+
+class Plan(ABC, Generic[D, P, S]):
+    """What is special to a kind of task: the steps of its training.
+
+    Attributes:
+        kind: of the data; a name in `chainrule.tasks.KINDS`.
+        task: of the kind, where it has several, for lists of plans.
+        unit: what examples are called.
+        options: of the user.
+        say: takes plain sentences about what is done and why.
+
+    Args:
+        options: of the user.
+        say: see above.
+    """
+
+    kind: ClassVar[str]
+    task: ClassVar[str]
+    unit: ClassVar[str]
+
+    def __init__(self, options: Any, say: Say = lambda sentence: None) -> None:
+        self.options = options
+        self.say = say
+
+    # ---- data ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def read(self, source: Any) -> D:
+        """All the data, with their target."""
+
+    @abstractmethod
+    def split(self, data: D) -> Split[P]:
+        """What is trained on, validated and tested on."""
+
+    @abstractmethod
+    def understand(self, split: Split[P]) -> S:
+        """The schema; statistics are of the training set only."""
+
+    def read_test(self, schema: S) -> P:
+        """The test set, where the options say that it is a file of its own."""
+        raise NotImplementedError
+
+    def size(self, data: D) -> dict[str, Any]:
+        """How much data there is, for the report."""
+        raise NotImplementedError
+
+    # ---- network ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def build(self, schema: S, split: Split[P]) -> Learner:
+        """The network with its first weights, and what belongs to it."""
+
+    def warm_start(self, schema: S, learner: Learner) -> None:
+        """Give the network the weights of another model, if the options name one."""
+        begin(learner.model, self.options, classes=self.classes(schema), say=self.say)
+
+    # ---- learning --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def encode(self, schema: S, learner: Learner, part: P) -> Examples:
+        """Examples as the network takes them, with target and weights."""
+
+    def examples(self, schema: S, learner: Learner, split: Split[P]) -> tuple[Examples, Examples]:
+        """The encoded training and validation set."""
+        return (
+            self.encode(schema, learner, split.train),
+            self.encode(schema, learner, split.validation),
+        )
+
+    @abstractmethod
+    def recipe(self, schema: S, examples: Examples) -> Recipe:
+        """Batches, epochs and rate that suit so many examples."""
+
+    # ---- report ----------------------------------------------------------------------------------
+
+    def classes(self, schema: S) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+        return tuple(getattr(schema, "classes", ()))
+
+    @abstractmethod
+    def about(self, schema: S) -> dict[str, Any]:
+        """The task, the name of the target, and what else the report says of them."""
+
+    def predict(self, schema: S, learner: Learner, trainer: Trainer, part: P) -> Any:
+        """What the trained network says of a part."""
+        return trainer.predict(inputs_of(self.encode(schema, learner, part)))
+
+    def score(self, schema: S, part: P, predicted: Any) -> dict[str, float]:
+        """The metrics of such predictions."""
+        return evaluation.evaluate(self.about(schema)["task"], part.target, predicted)
+
+    @abstractmethod
+    def baselines(self, schema: S, split: Split[P], test: P) -> Mapping[str, Any]:
+        """What costs nothing says of the test set, by name."""
+
+    def verdict(self, report: dict[str, Any]) -> dict[str, Any]:
+        """What a report says besides, when all metrics are known."""
+        return {}
