@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
+from .. import runner
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .calendar import Calendar
@@ -15,7 +16,7 @@ from .forecast import season_of
 from .forecasting import SeriesForecaster, train_forecast
 from .options import SeriesOptions
 from .reading import Series, read_series
-from .sequences import SequencePredictor, train_sequences
+from .sequences import SequenceClassification, SequencePredictor
 from .update import continued_forecast, continued_sequences
 
 __all__ = [
@@ -68,8 +69,12 @@ def train(
         >>> report["season"], report["metrics"]["mae"] < report["baselines"]["persistence"]["mae"]
         (12, True)
     """
-    learn = train_forecast if options.group is None else train_sequences
-    return learn(
+    if options.group is not None:
+        plan = SequenceClassification(options, say)
+        return runner.train(
+            plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks
+        )
+    return train_forecast(
         source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,18 +17,16 @@ from ...engine.ops import max as largest
 from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
-from ...training import Arrays, Callback, Trainer
+from ...training import Arrays
 from ...utils.typing import Array
-from .. import fit
 from ..class_extension import task_of
-from ..classification import Classifier, three_parts
+from ..classification import Classifier
 from ..evaluation import class_weights, constant_prediction, evaluate
 from ..examples import Examples, RawRow, check_rows, no_target, said
 from ..linear_baseline import linear_predictions
-from ..optimizer import make_optimizer
+from ..plan import Examples as Encoded
+from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
-from ..result import TrainingResult
-from ..warm_start import begin
 from .options import SeriesOptions
 from .reading import column_of_numbers, fill_forward, input_columns, times_of
 
@@ -143,6 +140,40 @@ class Sequences:
         return Sequences(names, steps, self.rows[rows])
 
 
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Sequences with their class indices, and where both come from.
+
+    Attributes:
+        sequences: each.
+        target: its class index.
+        columns: that are looked at.
+        column: of the class.
+        weights: how much each sequence counts, if not all the same.
+    """
+
+    sequences: Sequences
+    target: Array
+    columns: tuple[str, ...]
+    column: Target
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.sequences.steps)
+
+    def balanced(self) -> Labelled:
+        """With weights by which all classes count the same."""
+        weights = class_weights(self.target, len(self.column.classes)).astype(np.float32)
+        return dataclasses.replace(self, weights=weights)
+
+    def take(self, rows: Array) -> Labelled:
+        """Some of the sequences."""
+        weights = None if self.weights is None else self.weights[rows]
+        return dataclasses.replace(
+            self, sequences=self.sequences.take(rows), target=self.target[rows], weights=weights
+        )
+
+
 def read_sequences(
     frame: pl.DataFrame, columns: Sequence[str], group: str, time: str | None, name: str
 ) -> Sequences:
@@ -214,14 +245,12 @@ class SequenceClassifier(nn.Module):
 
     Args:
         schema: sizes.
-        train: all steps of the training sequences, for the statistics.
     """
 
-    def __init__(self, schema: SequenceSchema, train: Array) -> None:
-        deviation = np.nan_to_num(np.nanstd(train, axis=0))
-        self.mean = Buffer(np.nan_to_num(np.nanmean(train, axis=0)), "float64")
-        self.std = Buffer(np.where(deviation > 0, deviation, 1.0), "float64")
-        columns, classes = train.shape[1], len(schema.classes)
+    def __init__(self, schema: SequenceSchema) -> None:
+        columns, classes = len(schema.names), len(schema.classes)
+        self.mean = Buffer(np.zeros(columns), "float64")
+        self.std = Buffer(np.ones(columns), "float64")
         self.model = schema.model
         self.core: Any = None
         width = columns
@@ -234,6 +263,13 @@ class SequenceClassifier(nn.Module):
             self.core = models.tcn(width, columns, schema.hidden, dropout=schema.dropout,
                                    every_step=True)  # fmt: skip
         self.head = nn.Linear(2 * width, classes, init="xavier_uniform")
+
+    def fit(self, steps: Array) -> SequenceClassifier:
+        """Take the statistics of the columns: of all steps of the training sequences."""
+        deviation = np.nan_to_num(np.nanstd(steps, axis=0))
+        self.mean.assign(np.nan_to_num(np.nanmean(steps, axis=0)))
+        self.std.assign(np.where(deviation > 0, deviation, 1.0))
+        return self
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """{"x": (rows, time, columns), "lengths": (rows,)} → logits (rows, classes)."""
@@ -263,66 +299,75 @@ def _summaries(found: Sequences) -> Array:
 # ---- training ------------------------------------------------------------------------------------
 
 
-def train_sequences(
-    source: Any,
-    options: SeriesOptions,
-    *,
-    progress: bool = True,
-    say: Say = lambda sentence: None,
-    on_schema: Callable[[SequenceSchema], None] = lambda schema: None,
-    callbacks: tuple[Callback, ...] = (),
-) -> TrainingResult:
-    """Train a network that tells the class of a sequence; arguments as of `series.train`."""
-    started = time.perf_counter()
-    name = source_name(source)
-    found, classes, columns, target = _learned_from(source, options, name, say)
-    count = f"{len(classes)} different {options.group}"
-    train, validation, test = three_parts(classes, options, "sequences", found=count)
-    longest = max(len(found.steps[row]) for row in train)
-    schema = _schema(options, columns, target, longest)
-    on_schema(schema)
-    statistics = np.concatenate(found.take(train).steps)
-    network = SequenceClassifier(schema, statistics).initialize(options.seed)
-    begin(network, options, classes=schema.classes, say=say)
-    data = examples_of(found, classes, schema, options.balance)
-    pace = fit.Pace.of(options, len(train), batch_size=BATCH, epochs=_EPOCHS, steps=_UPDATES)
-    trainer = _trainer(network, pace, options, progress, callbacks)
-    say(
-        f"{len(train):,} sequences of up to {longest:,} steps in batches of {pace.batch_size}, "
-        f"{pace.epochs} epochs; {len(validation):,} others choose the best weights"
-    )
-    with fit.threads(options.threads):
-        failure = fit.fit(
-            trainer, data.take(train), validation=data.take(validation), epochs=pace.epochs,
-            batch_size=pace.batch_size, patience=options.patience,
-            validate_every=max(pace.epochs // 40, 1),
-        )  # fmt: skip
-        judged, known = found.take(test), classes[test]
-        if isinstance(options.test, str):
-            judged, known = read_again(schema, options.test)
-        predicted = trainer.predict(_inputs(judged, schema.longest))
-    task = task_of(schema.classes)
-    answers = _baselines(found.take(train), classes[train], judged, len(schema.classes))
-    report = {
-        "task": task,
-        "target": options.target,
-        "unit": "sequences",
-        "rows": {"train": len(train) + len(validation), "test": len(known)},
-        "metrics": evaluate(task, known, predicted),
-        "baselines": {which: evaluate(task, known, answer) for which, answer in answers.items()},
-        "seconds": time.perf_counter() - started,
-        "data": {"kind": "series", "source": name, "rows": len(found.steps),
-                 "columns": len(columns)},
-    }  # fmt: skip
-    example = {key: array[train[:2]] for key, array in data.inputs.items()}
-    return TrainingResult(trainer, network, example, schema, options, report, failure,
-                   schema.classes, trainer.output)  # fmt: skip
+class SequenceClassification(Plan[Labelled, Labelled, SequenceSchema]):
+    """Whole sequences with classes: a network predicts the class of a sequence."""
+
+    kind, task, unit = "series", "sequences", "sequences"
+    options: SeriesOptions
+
+    def read(self, source: Any) -> Labelled:
+        """The sequences of a table."""
+        found = _labelled(source, self.options, source_name(source), self.say)
+        return found.balanced() if self.options.balance else found
+
+    def split(self, data: Labelled) -> Split[Labelled]:
+        """By chance, classes in proportion; no sequence is cut."""
+        found = f"{len(data)} different {self.options.group}"
+        return split_rows(data, self.options, data.target, self.unit, test=0.2, found=found)
+
+    def understand(self, split: Split[Labelled]) -> SequenceSchema:
+        """Columns and sizes; no more steps are looked at than a training sequence has."""
+        return _schema(self.options, split.train)
+
+    def read_test(self, schema: SequenceSchema) -> Labelled:
+        """The sequences of the test file."""
+        return read_again(schema, self.options.test)
+
+    def size(self, data: Labelled) -> dict[str, Any]:
+        """How many sequences and columns there are."""
+        return {"rows": len(data), "columns": len(data.columns)}
+
+    def build(self, schema: SequenceSchema, split: Split[Labelled]) -> Learner:
+        """The network of the schema's sizes, with the statistics of the training steps."""
+        network = SequenceClassifier(schema).fit(np.concatenate(split.train.sequences.steps))
+        return learner_of(schema, network.initialize(self.options.seed))
+
+    def encode(self, schema: SequenceSchema, learner: Learner, part: Labelled) -> Arrays:
+        """Sequences padded to one length."""
+        return Arrays(_inputs(part.sequences, schema.longest), part.target, part.weights)
+
+    def recipe(self, schema: SequenceSchema, examples: Encoded) -> Recipe:
+        """Rates by network."""
+        return Recipe.of(
+            self.options, len(examples), batch_size=BATCH, epochs=_EPOCHS, updates=_UPDATES,
+            lr=_RATES[schema.model], weight_decay=0.02, clip=1.0, average=AVERAGE,
+        ).with_validations()  # fmt: skip
+
+    def about(self, schema: SequenceSchema) -> dict[str, Any]:
+        """Two classes, or more."""
+        return {"task": task_of(schema.classes), "target": self.options.target}
+
+    def baselines(
+        self, schema: SequenceSchema, split: Split[Labelled], test: Labelled
+    ) -> dict[str, Array]:
+        """How frequent the classes are, and a linear model of a few numbers of each sequence."""
+        train, count = split.train, len(schema.classes)
+        name, constant = constant_prediction(train.target, len(test), count)
+        x = _summaries(train.sequences)
+        mean, std = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1.0)
+        z = (_summaries(test.sequences) - mean) / std
+        linear = linear_predictions((x - mean) / std, train.target, z, count)
+        return {name: constant, "linear": linear}
 
 
-def _learned_from(
-    source: Any, options: SeriesOptions, name: str, say: Say
-) -> tuple[Sequences, Array, tuple[str, ...], Target]:
-    """The sequences, their classes, the columns that are looked at, and the target."""
+def learner_of(schema: SequenceSchema, network: SequenceClassifier) -> Learner:
+    """What is trained of a network that predicts classes of sequences."""
+    name = f"{schema.model} over up to {schema.longest:,} steps"
+    return Learner(network, "cross_entropy", name=name, metrics=("accuracy",))
+
+
+def _labelled(source: Any, options: SeriesOptions, name: str, say: Say) -> Labelled:
+    """The sequences of a table with their classes."""
     frame, group = read_table(source), options.group or ""
     named = [group, options.target, *(options.features or []), *options.drop]
     check_present([*named, *([options.time] if options.time else [])], frame.columns, name)
@@ -337,19 +382,18 @@ def _learned_from(
                           task="classification", source=name)  # fmt: skip
     assert schema.target is not None
     found = read_sequences(frame, columns, group, options.time, name)
-    return found, _targets(frame, found, schema, group, name), columns, schema.target
+    return Labelled(found, _targets(frame, found, schema, group, name), columns, schema.target)
 
 
-def _schema(
-    options: SeriesOptions, columns: tuple[str, ...], target: Target, longest: int
-) -> SequenceSchema:
-    """What suits sequences of which the longest has so many steps."""
+def _schema(options: SeriesOptions, train: Labelled) -> SequenceSchema:
+    """What suits these sequences."""
     model = options.model or "tcn"
+    longest = max(len(steps) for steps in train.sequences.steps)
     return SequenceSchema(
-        names=columns,
+        names=train.columns,
         group=options.group or "",
         time=options.time,
-        target=Schema((), (), target).to_json(),
+        target=Schema((), (), train.column).to_json(),
         longest=min(longest, _LONGEST),
         model=model,
         hidden=_HIDDEN[model] if options.hidden is None else options.hidden,
@@ -357,44 +401,15 @@ def _schema(
     )
 
 
-def _trainer(
-    network: SequenceClassifier,
-    pace: fit.Pace,
-    options: SeriesOptions,
-    progress: bool,
-    callbacks: tuple[Callback, ...],
-) -> Trainer:
-    optimizer = make_optimizer(options, network, pace.steps, lr=_RATES[network.model],
-                               weight_decay=0.02, clip=1.0)  # fmt: skip
-    return Trainer(
-        network, "cross_entropy", optimizer, metrics=["accuracy"], average=AVERAGE,
-        seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
-    )  # fmt: skip
-
-
-def _baselines(train: Sequences, classes: Array, judged: Sequences, count: int) -> dict[str, Array]:
-    """How frequent the classes are, and a linear model of a few numbers of each sequence."""
-    name, shares = constant_prediction(classes, len(judged.steps), count)
-    x = _summaries(train)
-    center, spread = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1.0)
-    z = (_summaries(judged) - center) / spread
-    return {name: shares, "linear": linear_predictions((x - center) / spread, classes, z, count)}
-
-
-def examples_of(found: Sequences, classes: Array, schema: SequenceSchema, balance: bool) -> Arrays:
-    """Sequences as a network learns from them."""
-    weights = None
-    if balance:
-        weights = class_weights(classes, len(schema.classes)).astype(np.float32)
-    return Arrays(_inputs(found, schema.longest), classes, weights)
-
-
-def read_again(schema: SequenceSchema, source: Any, name: str = "") -> tuple[Sequences, Array]:
+def read_again(schema: SequenceSchema, source: Any, name: str = "") -> Labelled:
     """Later sequences with their classes."""
     name, frame = name or source_name(source), read_table(source)
     check_present(schema.needed, frame.columns, name)
     found = read_sequences(frame, schema.names, schema.group, schema.time, name)
-    return found, _targets(frame, found, Schema.from_json(schema.target), schema.group, name)
+    of_target = Schema.from_json(schema.target)
+    assert of_target.target is not None
+    target = _targets(frame, found, of_target, schema.group, name)
+    return Labelled(found, target, schema.names, of_target.target)
 
 
 # ---- use -----------------------------------------------------------------------------------------
@@ -431,7 +446,8 @@ class SequencePredictor(Classifier[SequenceSchema]):
         assert target is not None
         if target.name not in frame.columns:
             raise no_target(name, f"a column {target.name!r}", ", ".join(frame.columns[:20]))
-        found, classes = read_again(schema, frame, name)
+        labelled = read_again(schema, frame, name)
+        found, classes = labelled.sequences, labelled.target
         check_rows(
             rows, len(found.names), name, "Sequences are counted from 0, by their first row."
         )
@@ -453,7 +469,6 @@ class SequencePredictor(Classifier[SequenceSchema]):
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on sequences whose class is known."""
-        found, classes = read_again(self.schema, source)
-        return evaluate(
-            task_of(self.classes), classes, self.saved.predict(_inputs(found, self.schema.longest))
-        )
+        known = read_again(self.schema, source)
+        predicted = self.saved.predict(_inputs(known.sequences, self.schema.longest))
+        return evaluate(task_of(self.classes), known.target, predicted)

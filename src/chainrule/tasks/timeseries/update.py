@@ -21,7 +21,13 @@ from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
 from . import forecasting, sequences
 from .forecast import Scale, known_mse, scores
 from .forecasting import ForecastModel, ForecastSchema, parts_of
-from .sequences import SequenceClassifier, SequenceSchema, examples_of, read_again
+from .sequences import (
+    SequenceClassification,
+    SequenceClassifier,
+    SequenceSchema,
+    learner_of,
+    read_again,
+)
 
 Say = Callable[[str], None]
 
@@ -141,18 +147,18 @@ def continued_sequences(
         target, extended_classes(target.classes, new, grow=requested.grow, where=where, say=say)
     )
     schema = dataclasses.replace(schema, target=Schema((), (), target).to_json())
-    found, classes = read_again(schema, frame, name)
-    check_enough(len(found.steps), "sequences", name)
+    found = read_again(schema, frame, name)
+    check_enough(len(found), "sequences", name)
     options = old.options(requested)
-    everything = examples_of(found, classes, schema, options.balance)
-    learned, judged = (
-        everything.take(rows) for rows in old.split(len(classes), requested, classes)
-    )
+    found = found.balanced() if options.balance else found
     old.need_room(_least(schema.model, len(schema.names), schema.hidden))
-    # Its statistics are overwritten by those of the file.
-    network = SequenceClassifier(schema, np.zeros((2, len(schema.names))))
+    plan, network = SequenceClassification(options, say), SequenceClassifier(schema)
+    learned, judged = (
+        plan.encode(schema, learner_of(schema, network), found.take(rows))
+        for rows in old.split(len(found), requested, found.target)
+    )
     return learn_on(
         old, network, schema, options, learned, judged, target=target.name, unit="sequences",
         batch_size=options.batch_size or sequences.BATCH, average=sequences.AVERAGE,
-        data={"rows": len(classes), "columns": len(schema.names)},
+        data={"rows": len(found), "columns": len(schema.names)},
     )  # fmt: skip
