@@ -14,7 +14,6 @@ import numpy as np
 from ..data import split_indices
 from ..engine.tensor import Tensor
 from ..errors import DataError
-from ..nn import Module
 from ..training import Arrays, Stream, Trainer
 from ..utils.typing import Array
 from . import evaluation
@@ -76,7 +75,7 @@ class Learner:
     """A network that learns, and how its output is read.
 
     Attributes:
-        network: what is trained; it takes examples.
+        network: the module that is trained; it takes examples.
         loss: a name, or a function of the network's output and the target.
         model: what is saved: raw examples in, predictions out, with the network in it; the network
             itself by default.
@@ -87,10 +86,10 @@ class Learner:
         note: what else there is to say of the training.
     """
 
-    network: Module
+    network: Any
     loss: str | Callable[..., Tensor]
     name: str
-    model: Module = None  # type: ignore[assignment]  # see below
+    model: Any = None
     output: Callable[[Tensor], Tensor] | None = None
     metrics: tuple[str, ...] = ()
     example: Any = None

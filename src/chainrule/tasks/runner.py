@@ -96,7 +96,7 @@ def fit(
     recipe = plan.recipe(schema, data)
     make = _trainers(options, learner, recipe, recipe.steps(data))
     rate = _rate(options, recipe, make, data)
-    plan.say(_sentence(plan, learner, recipe, split, rate))
+    plan.say(_sentence(plan, learner, recipe, split, data, rate))
     trainer = make(
         rate, output=learner.output, average=recipe.average, metrics=learner.metrics,
         progress=progress, callbacks=callbacks,
@@ -133,15 +133,21 @@ def _rate(
 
 
 def _sentence(
-    plan: Plan[D, P, S], learner: Learner, recipe: Recipe, split: Split[P], rate: float
+    plan: Plan[D, P, S],
+    learner: Learner,
+    recipe: Recipe,
+    split: Split[P],
+    data: Examples,
+    rate: float,
 ) -> str:
     """What is about to be done."""
     count = sum(p.size for p in learner.network.parameters().values())
     schedule = plan.options.schedule or recipe.schedule
+    windows = f", {len(data):,} windows" if len(data) != len(split.train) else ""
     held_out = f"{len(split.validation):,} others choose the best weights"
     return (
-        f"{learner.name}, {count:,} parameters; {len(split.train):,} {plan.unit} in batches of "
-        f"{recipe.batch_size}, {recipe.epochs} epochs, rate {rate:.3g} ({schedule}); "
+        f"{learner.name}, {count:,} parameters; {len(split.train):,} {plan.unit}{windows} in "
+        f"batches of {recipe.batch_size}, {recipe.epochs} epochs, rate {rate:.3g} ({schedule}); "
         f"{learner.note or held_out}"
     )
 

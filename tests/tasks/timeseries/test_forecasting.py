@@ -10,7 +10,7 @@ from chainrule.tasks import load_predictor, recognise
 from chainrule.tasks.timeseries import SeriesOptions, season_of
 from chainrule.tasks.timeseries.forecast import (
     ForecastShape,
-    Scale,
+    SeriesScaler,
     known_mse,
     naive_scale,
     persistence,
@@ -68,24 +68,24 @@ def test_the_statistics_are_those_of_the_training_part():
 def test_the_scale_and_its_way_back():
     generator = np.random.default_rng(0)
     train = np.stack([np.exp(generator.normal(0, 1, 300)), generator.normal(5, 3, 300)], 1)
-    scale = Scale(train)
+    scale = SeriesScaler(2).fit(train)
     assert scale.log == (True, False)
     z = scale(train[None]).numpy()[0]
     np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(z.std(0), 1, rtol=1e-5)
-    np.testing.assert_allclose(scale.encode(train[:, 0]), z[:, 0], atol=1e-6)
-    np.testing.assert_allclose(scale.decode(cr.as_tensor(z[:, :1])).numpy()[:, 0], train[:, 0],
+    np.testing.assert_allclose(scale.transform(train[:, 0]), z[:, 0], atol=1e-6)
+    np.testing.assert_allclose(scale.inverse(cr.as_tensor(z[:, :1])).numpy()[:, 0], train[:, 0],
                                rtol=1e-5)  # fmt: skip
-    assert np.isnan(scale.encode(np.array([np.nan]))).all()
+    assert np.isnan(scale.transform(np.array([np.nan]))).all()
 
 
 @pytest.mark.parametrize("model", ["linear", "lstm", "tcn"])
 def test_before_the_training_a_network_says_the_last_value(model):
     values = waves()[:, None]
     shape = ForecastShape(model, 12, 4, 1, () if model == "linear" else (8,), 0.0)
-    network = shape.build(Scale(values)).initialize(0)
+    network = shape.build(SeriesScaler(values.shape[1]).fit(values)).initialize(0)
     past, _ = windows(values, values, 12, 4)
-    found = network.scale.decode(network(past)).numpy()
+    found = network.scale.inverse(network(past)).numpy()
     np.testing.assert_allclose(found, persistence(past, 4), atol=1e-5)
 
 

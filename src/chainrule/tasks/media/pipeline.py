@@ -24,7 +24,7 @@ from ..evaluation import class_weights, constant_prediction, evaluate
 from ..linear_baseline import linear_model
 from ..optimizer import SCALED, make_optimizer
 from ..result import TrainingResult
-from ..tabular.network import ScaledTarget
+from ..scaling import TargetScaler
 from ..warm_start import begin
 from .files import Files, Look, find_known, find_labelled
 from .options import MediaOptions
@@ -141,7 +141,7 @@ class Understood:
 class MediaModel(Module):
     """Decoded files → predictions: numbers in the target's unit, or class probabilities."""
 
-    def __init__(self, network: Module, scale: ScaledTarget | None) -> None:
+    def __init__(self, network: Module, scale: TargetScaler | None) -> None:
         self.network = network
         self.scale = scale
 
@@ -300,10 +300,10 @@ def _trained(
     assert target is not None
     plan = job.medium.plan(job.schema, options, parts.reader, parts.train)
     plan.network.initialize(options.seed)
-    scale = None if job.classes else ScaledTarget(target[parts.train])
+    scale = None if job.classes else TargetScaler().fit(target[parts.train])
     model = MediaModel(plan.network, scale)
     begin(model, options, classes=job.target.classes, say=job.say)
-    goal = target if scale is None else scale.encode(target)
+    goal = target if scale is None else scale.transform(target)
     importance = class_weights(target, job.classes) if options.balance else None
     if importance is not None:
         importance = importance.astype(np.float32)

@@ -14,7 +14,7 @@ from ...utils.typing import Array
 from ..class_extension import extended_classes, extended_target, for_classes, restore
 from ..evaluation import class_weights, evaluate
 from ..examples import has_log_target
-from ..tabular.network import ScaledTarget
+from ..scaling import TargetScaler
 from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
 from .files import Files, find_known, unknown_classes
 from .pipeline import (
@@ -112,7 +112,7 @@ def _model(old: Old, job: Job, plan: Plan) -> MediaModel:
     # Its statistics and those of the target's scale are overwritten by what was saved.
     scale = None
     if not job.classes:
-        scale = ScaledTarget(np.array([1.0, 2.0]), has_log_target(old.saved))
+        scale = TargetScaler(has_log_target(old.saved))
     model = MediaModel(plan.network, scale)
     restore(model, old.saved.state())
     return model
@@ -124,7 +124,7 @@ def _examples(
     goal = target
     if model.scale is not None:
         model.scale.widen(target[rows])
-        goal = model.scale.encode(target)
+        goal = model.scale.transform(target)
     importance = None
     if job.options.balance:
         importance = class_weights(target, job.classes).astype(np.float32)

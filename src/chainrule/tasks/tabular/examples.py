@@ -13,9 +13,10 @@ from ...losses import LOSSES
 from ...optim import Optimizer
 from ...serialization import SavedModel
 from ..examples import Examples, RawRow, check_rows, no_target, said
+from ..scaling import TargetScaler
 from .defaults import choose, make_optimizer
 from .features import columns_by_kind
-from .network import ScaledTarget, TableNetwork, TrainedNetwork
+from .network import TableNetwork, TrainedNetwork
 from .pipeline import LOSS_OF, Job, member_loss
 from .warm_start import Previous
 
@@ -90,7 +91,7 @@ def _picked(
 # ---- the loss and the optimizer of the training --------------------------------------------------
 
 
-def _loss(previous: Previous, scale: ScaledTarget | None) -> Callable[..., Tensor]:
+def _loss(previous: Previous, scale: TargetScaler | None) -> Callable[..., Tensor]:
     options, schema = previous.options, previous.schema
     job = Job(options, schema, "", False, lambda sentence: None, ())
     name = options.loss or LOSS_OF[job.task]
@@ -108,7 +109,7 @@ def _loss(previous: Previous, scale: ScaledTarget | None) -> Callable[..., Tenso
     return loss
 
 
-def _scaled(scale: ScaledTarget | None) -> str:
+def _scaled(scale: TargetScaler | None) -> str:
     if scale is None:
         return ""
     of = "the logarithm of the target" if scale.log else "the target"

@@ -16,20 +16,18 @@ from ...engine.ops import (
     concatenate,
     cumsum,
     embedding_bag,
-    exp,
     matmul,
     maximum,
     mean,
-    minimum,
     reshape,
     softmax,
     transpose,
 )
 from ...engine.ops.random import normal
-from ...engine.tensor import Buffer, Tensor
+from ...engine.tensor import Tensor
 from ...nn import BatchNorm, Dropout, LayerNorm, Module
 from ...nn.initialization import parameter
-from ...utils.typing import Array
+from ..scaling import TargetScaler
 from .features import CategoryVectors, Label, TableFeatures, embedding_width, side_by_side
 
 #: A small gain of the last layer: the first predictions are near the mean.
@@ -240,59 +238,6 @@ def _feature_count(features: TableFeatures, schema: Schema) -> int:
     return int(found["numbers"].shape[1]) if "numbers" in found else 0
 
 
-class ScaledTarget(Module):
-    """The target of a regression on a scale on which errors are alike, and the way back.
-
-    t = (ln y - mean) / std if y is positive and its logarithm is far less skewed, otherwise
-    (y - mean) / std. Back: y = exp(t · std + mean), where t is first cut off a little outside of
-    what was seen in training, so that an exponential cannot run away.
-
-    Args:
-        target: the targets of the training rows.
-        log: whether to take the logarithm; None decides it.
-    """
-
-    _MARGIN = 0.5
-
-    def __init__(self, target: Array, log: bool | None = None) -> None:
-        self.log = bool(target.min() > 0 and _log_is_better(target)) if log is None else log
-        y = np.log(target) if self.log else target
-        self.mean = Buffer(float(y.mean()), "float64")
-        self.std = Buffer(float(y.std()) or 1.0, "float64")
-        scaled = self.encode(target)
-        self.low = Buffer(float(scaled.min()) - self._MARGIN, "float64")
-        self.high = Buffer(float(scaled.max()) + self._MARGIN, "float64")
-
-    def encode(self, target: Array) -> Array:
-        """Targets → what the network is trained on, float32."""
-        y = np.log(np.maximum(target, np.finfo(float).tiny)) if self.log else target
-        return ((y - self.mean.item()) / self.std.item()).astype(np.float32)
-
-    def widen(self, target: Array) -> None:
-        """Let predictions go as far as these targets, too."""
-        scaled = self.encode(target)
-        self.low.assign(min(self.low.item(), float(scaled.min()) - self._MARGIN))
-        self.high.assign(max(self.high.item(), float(scaled.max()) + self._MARGIN))
-
-    def forward(self, scaled: Tensor) -> Tensor:
-        """What the network gives → targets, float64."""
-        scaled = scaled.astype("float64")
-        if self.log:
-            scaled = minimum(maximum(scaled, self.low), self.high)
-            return exp(scaled * self.std + self.mean)
-        return scaled * self.std + self.mean
-
-
-def _log_is_better(target: Array) -> bool:
-    before, after = _skewness(target), _skewness(np.log(target))
-    return before > 1 and abs(after) < 0.5 * before
-
-
-def _skewness(y: Array) -> float:
-    deviation = y.std()
-    return float((((y - y.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
-
-
 class TrainedNetwork(Module):
     """Raw encoded rows → what the loss takes: the network with its preprocessing.
 
@@ -301,7 +246,7 @@ class TrainedNetwork(Module):
         scale: of a regression's target; None for classes.
     """
 
-    def __init__(self, network: TableNetwork, scale: ScaledTarget | None) -> None:
+    def __init__(self, network: TableNetwork, scale: TargetScaler | None) -> None:
         self.network = network
         self.scale = scale
 

@@ -19,11 +19,12 @@ from ...utils.typing import Array
 from .. import fit
 from ..evaluation import class_weights, constant_prediction, evaluate
 from ..result import TrainingResult
+from ..scaling import TargetScaler
 from ..warm_start import begin, named_model
 from .baselines import linear_baseline
 from .defaults import Recipe, choose, make_optimizer
 from .features import columns_by_kind
-from .network import ScaledTarget, TableModel, TableNetwork
+from .network import TableModel, TableNetwork
 from .options import TableOptions
 from .warm_start import Previous
 
@@ -114,7 +115,7 @@ def fit_rows(job: Job, frame: pl.DataFrame) -> Fitted:
     schema, rows, kept, judges = _rows(job, frame, recipe, previous)
     assert rows.target is not None
     model = make_model(job, recipe, previous, schema, rows.target[kept])
-    target = rows.target if model.scale is None else model.scale.encode(rows.target)
+    target = rows.target if model.scale is None else model.scale.transform(rows.target)
     train, validation = examples(job, model.network, rows, target, kept, judges)
     trainer, failure = learn(job, recipe, model, train, validation)
     return Fitted(schema, recipe, model, trainer, rows, failure)
@@ -164,11 +165,11 @@ def _previous(options: TableOptions) -> Previous | None:
     return None if saved is None else Previous(saved, str(options.from_model))
 
 
-def _scale(previous: Previous | None, schema: Schema, target: Array) -> ScaledTarget:
+def _scale(previous: Previous | None, schema: Schema, target: Array) -> TargetScaler:
     """The scale of a target: the one that the model to begin with has for it, or a new one."""
     scale = previous.scale() if previous is not None and previous.same_target(schema) else None
     if scale is None:
-        return ScaledTarget(target)
+        return TargetScaler().fit(target)
     scale.widen(target)
     return scale
 

@@ -383,7 +383,7 @@ class _Kept:
         """What the network takes, the target as it is learned, and weights."""
         assert rows.target is not None
         scale = self.model.scale
-        target = rows.target if scale is None else scale.encode(rows.target)
+        target = rows.target if scale is None else scale.transform(rows.target)
         weights = None
         if self.job.options.balance:
             weights = _balance(self.roles.counts, self.job.classes)[rows.target].astype(np.float32)

@@ -90,7 +90,7 @@ def _examples(job: Job, model: TableModel, frame: pl.DataFrame) -> tuple[Encoded
     target = rows.target
     if model.scale is not None:
         model.scale.widen(target)
-        target = model.scale.encode(target)
+        target = model.scale.transform(target)
     everything = np.arange(len(rows))
     train, _ = examples(job, model.network, rows, target, everything, everything[:1])
     return rows, train

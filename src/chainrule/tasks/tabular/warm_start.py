@@ -19,8 +19,9 @@ from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..class_extension import extended_target
 from ..optimizer import highest_rate
+from ..scaling import TargetScaler
 from .features import ONE_HOT_LIMIT, TableFeatures, code_names
-from .network import ScaledTarget, Shape, TableModel, TableNetwork
+from .network import Shape, TableModel, TableNetwork
 from .options import TableOptions
 
 _VECTORS = "network.vectors.vectors"
@@ -107,11 +108,11 @@ class Previous:
         model.load_state(self.saved.state())
         return model
 
-    def scale(self) -> ScaledTarget | None:
+    def scale(self) -> TargetScaler | None:
         """The scale of the target; None for classes."""
         if self._log is None:
             return None
-        scale = ScaledTarget(np.array([1.0, 2.0]), self._log)
+        scale = TargetScaler(self._log)
         start = "scale."
         state = self.saved.state()
         scale.load_state({p.removeprefix(start): state[p] for p in state if p.startswith(start)})

@@ -15,11 +15,12 @@ from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
 from .. import load_predictor, runner
+from ..plan import Plan
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .classification import TextClassification, TextClassifier
 from .generate import Reader, generate
-from .modelling import LanguageModel, train_language
+from .modelling import LanguageModel, LanguageModelling
 from .ngrams import Grams
 from .options import TextOptions
 from .reading import class_folders, read_text
@@ -91,14 +92,11 @@ def train(
         >>> cr.text.train(texts, options, progress=False).report["metrics"]["accuracy"]
         1.0
     """
-    if _has_classes(source, options):
-        plan = TextClassification(options, say)
-        return runner.train(
-            plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks
-        )
-    return train_language(
-        source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
+    of_classes = _has_classes(source, options)
+    plan: Plan[Any, Any, Any] = (TextClassification if of_classes else LanguageModelling)(
+        options, say
     )
+    return runner.train(plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks)
 
 
 def _has_classes(source: Any, options: TextOptions) -> bool:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...data import source_name
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
-from ...training import Arrays, Callback, Trainer
+from ...training import Arrays, Trainer
 from ...utils.typing import Array
-from .. import fit
 from ..examples import Examples, RawRow, check_rows, shortened
-from ..optimizer import make_optimizer
-from ..result import TrainingResult
-from ..warm_start import begin, named_model
+from ..plan import Examples as Encoded
+from ..plan import Learner, Plan, Recipe, Split
+from ..warm_start import named_model
 from .generate import generate
 from .language import (
     LanguageShape,
@@ -112,82 +111,140 @@ class LanguageSchema:
         return LanguageSchema(tokenizer, shape, content.get("encoding"))
 
 
-def train_language(
-    source: Any,
-    options: TextOptions,
-    *,
-    progress: bool = True,
-    say: Say = lambda sentence: None,
-    on_schema: Callable[[LanguageSchema], None] = lambda schema: None,
-    callbacks: tuple[Callback, ...] = (),
-) -> TrainingResult:
-    """Train a language model; arguments as of `chainrule.tasks.text.train`.
+class Passage:
+    """A part of a text.
+
+    Args:
+        text: as it is.
+        where: it comes from, for messages.
+    """
+
+    def __init__(self, text: str, where: str) -> None:
+        self.text, self.where = text, where
+        self._encoded: tuple[Tokenizer | None, Array] = (None, np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    @property
+    def target(self) -> str:
+        """Each token is to be predicted."""
+        return self.text
+
+    def tokens(self, tokenizer: Tokenizer) -> Array:
+        """Token indices; the last ones are kept, as encoding a long text takes its time."""
+        if self._encoded[0] is not tokenizer:
+            self._encoded = tokenizer, tokenizer.encode(self.text)
+        return self._encoded[1]
+
+
+class LanguageModelling(Plan[Passage, Passage, LanguageSchema]):
+    """A text to be continued: a network predicts the next token.
 
     The text is cut in three parts, in its order: the first trains, the second chooses the best
     weights, and the report is on the last. The vocabulary is that of the first.
     """
-    started = time.perf_counter()
-    _check(options)
-    name = source_name(source)
-    if not isinstance(source, str | Path):
-        raise DataError("A language model learns from a file or a folder of texts.", where=name)
-    text = read_texts(Path(source), options.encoding, say)
-    parts = _parts(text, options, say)
-    saved = named_model(options)
-    # The numbers of the tokens must mean the same to the weights that are taken over.
-    schema = (
-        _schema(parts[0], options)
-        if saved is None
-        else LanguageSchema.from_json(saved.schema, str(options.from_model))
-    )
-    on_schema(schema)
-    train, validation, test = (schema.tokenizer.encode(part) for part in parts)
+
+    kind, task, unit = "text", "language", "characters"
+    options: TextOptions
+
+    def __init__(self, options: TextOptions, say: Say = lambda sentence: None) -> None:
+        super().__init__(options, say)
+        self.saved = named_model(options)
+
+    def read(self, source: Any) -> Passage:
+        """The text of a file or a folder."""
+        _check(self.options)
+        if not isinstance(source, str | Path):
+            raise DataError("A language model learns from a file or a folder of texts.",
+                            where=source_name(source))  # fmt: skip
+        text = read_texts(Path(source), self.options.encoding, self.say)
+        return Passage(text, source_name(source))
+
+    def split(self, data: Passage) -> Split[Passage]:
+        """In the order of the text."""
+        parts = _parts(data.text, self.options, self.say)
+        return Split(*(Passage(part, data.where) for part in parts))
+
+    def understand(self, split: Split[Passage]) -> LanguageSchema:
+        """The vocabulary of the training part, or that of the model to start from."""
+        # The indices of the tokens must mean the same to the weights that are taken over.
+        schema = (
+            _schema(split.train.text, self.options)
+            if self.saved is None
+            else LanguageSchema.from_json(self.saved.schema, str(self.options.from_model))
+        )
+        _check_length(schema, split)
+        return schema
+
+    def size(self, data: Passage) -> dict[str, Any]:
+        """How many characters there are."""
+        return {"rows": len(data)}
+
+    def build(self, schema: LanguageSchema, split: Split[Passage]) -> Learner:
+        """The network of the schema's sizes."""
+        note = (
+            f"the next {len(split.validation):,} choose the best weights, the last "
+            f"{len(split.test or ()):,} are the test set"
+        )
+        return learner_of(schema, schema.shape.build().initialize(self.options.seed), note)
+
+    def encode(self, schema: LanguageSchema, learner: Learner, part: Passage) -> Arrays:
+        """Windows of tokens, and for each token the one that follows."""
+        return Arrays(*windows(part.tokens(schema.tokenizer), schema.shape.context))
+
+    def recipe(self, schema: LanguageSchema, examples: Encoded) -> Recipe:
+        """So many tokens are learned from; rates by network."""
+        model, tokens = schema.shape.model, len(examples) * schema.shape.context
+        return Recipe.of(
+            self.options, len(examples), batch_size=BATCHES[model],
+            epochs=max(round(_TOKENS[model] / tokens), 1), most_epochs=_MOST_EPOCHS,
+            lr=_RATES[model], weight_decay=0.1, clip=1.0,
+        )  # fmt: skip
+
+    def about(self, schema: LanguageSchema) -> dict[str, Any]:
+        """What is predicted."""
+        return {"task": "language", "target": f"the next {UNITS[schema.tokenizer.kind][0]}"}
+
+    def predict(
+        self, schema: LanguageSchema, learner: Learner, trainer: Trainer, part: Passage
+    ) -> float:
+        """Σ -ln p over the tokens of a part."""
+        tokens = part.tokens(schema.tokenizer)
+        return _surprise(learner.network, tokens, schema, self.options.backend)
+
+    def score(self, schema: LanguageSchema, part: Passage, predicted: float) -> dict[str, float]:
+        """Nats and bits per character, perplexity."""
+        return _scores(schema, part.tokens(schema.tokenizer), predicted)
+
+    def baselines(
+        self, schema: LanguageSchema, split: Split[Passage], test: Passage
+    ) -> dict[str, float]:
+        """What counting characters, and pairs of them, reaches."""
+        train, later = (part.tokens(schema.tokenizer) for part in (split.train, test))
+        return counting_baselines(train, later, len(schema.tokenizer))
+
+
+def learner_of(schema: LanguageSchema, network: Module, note: str = "") -> Learner:
+    """What is trained of a network that predicts the next token."""
     shape = schema.shape
-    _check_length(train, validation, test, shape.context, name)
-    network = shape.build().initialize(options.seed)
-    begin(network, options, say=say)
-    data, judges = (Arrays(*windows(part, shape.context)) for part in (train, validation))
-    batch = min(options.batch_size or BATCHES[shape.model], len(data))
-    epochs = options.epochs or min(max(round(_TOKENS[shape.model] / len(train)), 1), _MOST_EPOCHS)
-    optimizer = make_optimizer(
-        options, network, epochs * math.ceil(len(data) / batch), lr=_RATES[shape.model],
-        weight_decay=0.1, clip=1.0,
-    )  # fmt: skip
-    trainer = Trainer(
-        network, next_token_loss, optimizer, seed=options.seed, callbacks=callbacks,
-        progress=progress, backend=options.backend,
-    )  # fmt: skip
-    say(
-        f"a {shape.model} with {sum(p.size for p in network.parameters().values()):,} parameters; "
-        f"{len(train):,} tokens in batches of {batch} × {shape.context}, {epochs} epochs; "
-        f"the next {len(validation):,} choose the best weights, the last {len(test):,} are judged"
-    )
-    with fit.threads(options.threads):
-        failure = fit.fit(trainer, data, validation=judges, epochs=epochs, batch_size=batch,
-                              patience=options.patience)  # fmt: skip
-        metrics = evaluate_language(network, test, schema, options.backend)
-    report = {
-        "task": "language",
-        "target": f"the next {UNITS[schema.tokenizer.kind][0]}",
-        "unit": "characters",
-        "rows": {"train": len(parts[0]) + len(parts[1]), "test": len(parts[2])},
-        "metrics": metrics,
-        "baselines": {
-            which: scores(nats, len(test) - 1, characters_of(test[1:], schema.tokenizer))
-            for which, nats in counting_baselines(train, test, len(schema.tokenizer)).items()
-        },
-        "seconds": time.perf_counter() - started,
-        "data": {"kind": "text", "source": name, "rows": len(text)},
-    }
-    return TrainingResult(trainer, network, data.inputs[:2], schema, options, report, failure)
+    name = f"a {shape.model} that sees {shape.context:,} tokens"
+    return Learner(network, next_token_loss, name, note=note)
 
 
 def evaluate_language(
-    network: Module, numbers: Array, schema: LanguageSchema, backend: str = "auto"
+    network: Module, tokens: Array, schema: LanguageSchema, backend: str = "auto"
 ) -> dict[str, float]:
     """The metrics of a language model on a text."""
-    nats = float(surprises(network, numbers, schema.shape.context, backend).sum())
-    return scores(nats, len(numbers) - 1, characters_of(numbers[1:], schema.tokenizer))
+    return _scores(schema, tokens, _surprise(network, tokens, schema, backend))
+
+
+def _surprise(network: Module, tokens: Array, schema: LanguageSchema, backend: str) -> float:
+    return float(surprises(network, tokens, schema.shape.context, backend).sum())
+
+
+def _scores(schema: LanguageSchema, tokens: Array, nats: float) -> dict[str, float]:
+    return scores(nats, len(tokens) - 1, characters_of(tokens[1:], schema.tokenizer))
 
 
 def _check(options: TextOptions) -> None:
@@ -228,18 +285,20 @@ def _schema(text: str, options: TextOptions) -> LanguageSchema:
     return LanguageSchema(tokenizer, shape, options.encoding)
 
 
-def _check_length(train: Array, validation: Array, test: Array, context: int, name: str) -> None:
-    parts = {"training": train, "validation": validation, "test": test}
-    for part, numbers in parts.items():
-        needed = 2 if part == "test" else context + 1
-        if len(numbers) < needed:
+def _check_length(schema: LanguageSchema, split: Split[Passage]) -> None:
+    """Each part must be as long as the context, the test part 2 tokens."""
+    parts = {"training": split.train, "validation": split.validation, "test": split.test}
+    counts = {name: len(part.tokens(schema.tokenizer)) for name, part in parts.items() if part}
+    for name, count in counts.items():
+        needed = 2 if name == "test" else schema.shape.context + 1
+        if count < needed:
             raise DataError(
                 "The text is shorter than the context."
-                if part == "training"
-                else f"The {part} part of the text is too short.",
-                where=name,
-                expected=f"{needed:,} tokens at least in the {part} part",
-                found=f"{len(numbers):,}; the whole text has {sum(map(len, parts.values())):,}",
+                if name == "training"
+                else f"The {name} part of the text is too short.",
+                where=split.train.where,
+                expected=f"{needed:,} tokens at least in the {name} part",
+                found=f"{count:,}; the whole text has {sum(counts.values()):,}",
                 hint="Give more text, or a smaller --context.",
             )
 

@@ -9,11 +9,12 @@ from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
 from .. import runner
+from ..plan import Plan
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .calendar import Calendar
 from .forecast import season_of
-from .forecasting import SeriesForecaster, train_forecast
+from .forecasting import Forecasting, SeriesForecaster
 from .options import SeriesOptions
 from .reading import Series, read_series
 from .sequences import SequenceClassification, SequencePredictor
@@ -69,14 +70,10 @@ def train(
         >>> report["season"], report["metrics"]["mae"] < report["baselines"]["persistence"]["mae"]
         (12, True)
     """
-    if options.group is not None:
-        plan = SequenceClassification(options, say)
-        return runner.train(
-            plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks
-        )
-    return train_forecast(
-        source, options, progress=progress, say=say, on_schema=on_schema, callbacks=callbacks
+    plan: Plan[Any, Any, Any] = (Forecasting if options.group is None else SequenceClassification)(
+        options, say
     )
+    return runner.train(plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks)
 
 
 def predictor(saved: SavedModel, path: str) -> SeriesForecaster | SequencePredictor:

@@ -11,6 +11,7 @@ from ... import models, nn
 from ...engine.ops import concatenate, exp, isnan, log, maximum, minimum, reshape, sum, where
 from ...engine.tensor import Buffer, Tensor
 from ...utils.typing import Array
+from ..scaling import log_is_better
 
 #: How far outside of the training range a forecast may be, in standard deviations.
 _MARGIN = 4.0
@@ -43,32 +44,41 @@ def windows(filled: Array, values: Array, window: int, horizon: int) -> tuple[Ar
 # ---- networks ------------------------------------------------------------------------------------
 
 
-class Scale(nn.Module):
+class SeriesScaler(nn.Module):
     """The columns of a series on a scale on which they are alike, and the way back for the target.
 
     z = (x - mean) / std with the statistics of the training part only; of ln x where that is
     positive and its logarithm far less skewed.
 
     Args:
-        train: (steps, columns), the training part, NaN where nothing is known.
-        log: of which columns to take the logarithm; None decides it.
-
-    Attributes:
-        log: of which columns the logarithm is taken.
-        floor: the smallest number of each column in the training part.
+        columns: how many there are.
+        log: of which columns the logarithm is taken; `fit` decides it.
+        floor: the smallest number of each column in the training part; from `fit`.
     """
 
-    def __init__(self, train: Array, log: tuple[bool, ...] | None = None) -> None:
-        self.log = tuple(_log_is_better(column) for column in train.T) if log is None else log
+    def __init__(
+        self, columns: int, log: tuple[bool, ...] = (), floor: tuple[float, ...] = ()
+    ) -> None:
+        self.log, self.floor = log, floor
+        self.mean, self.std = (
+            Buffer(np.zeros(columns), "float64"),
+            Buffer(np.ones(columns), "float64"),
+        )
+        self.low, self.high = Buffer(0.0, "float64"), Buffer(0.0, "float64")
+
+    def fit(self, train: Array) -> SeriesScaler:
+        """Take the statistics of the training part: (steps, columns), NaN where unknown."""
+        self.log = tuple(log_is_better(column) for column in train.T)
         columns = zip(train.T, self.log, strict=True)
         usual = np.stack([np.log(column) if is_log else column for column, is_log in columns])
-        self.mean = Buffer(np.nan_to_num(np.nanmean(usual, axis=1)), "float64")
         deviation = np.nan_to_num(np.nanstd(usual, axis=1))
-        self.std = Buffer(np.where(deviation > 0, deviation, 1.0), "float64")
+        self.mean.assign(np.nan_to_num(np.nanmean(usual, axis=1)))
+        self.std.assign(np.where(deviation > 0, deviation, 1.0))
         known = (usual[0][~np.isnan(usual[0])] - self.mean.numpy()[0]) / self.std.numpy()[0]
-        self.low = Buffer(float(known.min()) - _MARGIN, "float64")
-        self.high = Buffer(float(known.max()) + _MARGIN, "float64")
+        self.low.assign(float(known.min()) - _MARGIN)
+        self.high.assign(float(known.max()) + _MARGIN)
         self.floor = tuple(float(np.nan_to_num(np.nanmin(column))) for column in train.T)
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Windows (rows, time, columns) float64 → the same, standardised, float32."""
@@ -79,7 +89,7 @@ class Scale(nn.Module):
             parts.append(log(maximum(column, floor / 10)) if is_log else column)
         return ((concatenate(parts, 2) - self.mean) / self.std).astype("float32")
 
-    def encode(self, target: Array) -> Array:
+    def transform(self, target: Array) -> Array:
         """Numbers of the target → what the network is trained on, float32; NaN stays NaN."""
         if self.log[0]:
             target = np.log(np.maximum(target, self.floor[0] / 10))
@@ -88,28 +98,15 @@ class Scale(nn.Module):
 
     def widen(self, target: Array) -> None:
         """Let forecasts go as far as these targets, too."""
-        scaled = self.encode(target)
+        scaled = self.transform(target)
         self.low.assign(min(self.low.item(), float(np.nanmin(scaled)) - _MARGIN))
         self.high.assign(max(self.high.item(), float(np.nanmax(scaled)) + _MARGIN))
 
-    def decode(self, scaled: Tensor) -> Tensor:
+    def inverse(self, scaled: Tensor) -> Tensor:
         """What the network gives → numbers of the target, float64."""
         bounded = minimum(maximum(scaled.astype("float64"), self.low), self.high)
         y = bounded * self.std[0] + self.mean[0]
         return exp(y) if self.log[0] else y
-
-
-def _log_is_better(column: Array) -> bool:
-    known = column[~np.isnan(column)]
-    if not len(known) or known.min() <= 0:
-        return False
-    before, after = _skewness(known), _skewness(np.log(known))
-    return before > 1 and abs(after) < 0.5 * before
-
-
-def _skewness(y: Array) -> float:
-    deviation = y.std()
-    return float((((y - y.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
 
 
 class Forecaster(nn.Module):
@@ -130,7 +127,12 @@ class Forecaster(nn.Module):
     """
 
     def __init__(
-        self, scale: Scale, network: nn.Module | None, window: int, columns: int, horizon: int
+        self,
+        scale: SeriesScaler,
+        network: nn.Module | None,
+        window: int,
+        columns: int,
+        horizon: int,
     ) -> None:
         self.scale = scale
         self.linear = nn.Linear(window * columns, horizon, init="zeros")
@@ -167,7 +169,7 @@ class ForecastShape:
     hidden: tuple[int, ...]
     dropout: float
 
-    def build(self, scale: Scale) -> Forecaster:
+    def build(self, scale: SeriesScaler) -> Forecaster:
         """A new network."""
         network: Any = None
         if self.model == "lstm":

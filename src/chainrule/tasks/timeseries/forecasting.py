@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,19 +14,18 @@ from ...engine.tensor import Tensor, as_tensor
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
-from ...training import Arrays, Callback, Trainer
+from ...training import Arrays
 from ...utils.typing import Array
-from .. import fit
 from ..examples import Examples, RawRow, check_rows, no_target, said, scaled
 from ..linear_baseline import linear_predictions
-from ..optimizer import make_optimizer
-from ..result import TrainingResult
+from ..plan import Examples as Encoded
+from ..plan import Learner, Plan, Recipe, Split
 from ..warm_start import begin
 from .calendar import Calendar
 from .forecast import (
     Forecaster,
     ForecastShape,
-    Scale,
+    SeriesScaler,
     known_mse,
     naive_scale,
     persistence,
@@ -152,85 +150,130 @@ class ForecastModel(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Windows (rows, window, columns) float64 → (rows, horizon) float64."""
-        return self.network.scale.decode(self.network(x))
+        return self.network.scale.inverse(self.network(x))
 
 
-def train_forecast(
-    source: Any,
-    options: SeriesOptions,
-    *,
-    progress: bool = True,
-    say: Say = lambda sentence: None,
-    on_schema: Callable[[ForecastSchema], None] = lambda schema: None,
-    callbacks: tuple[Callback, ...] = (),
-) -> TrainingResult:
-    """Train a network that forecasts; arguments as of `chainrule.tasks.timeseries.train`.
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A series, where its three parts end, and the sizes that suit it."""
+
+    series: Series
+    ends: tuple[int, int, int]
+    season: int
+    shape: ForecastShape
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The windows of a part of a series.
+
+    Attributes:
+        past: (windows, steps, columns).
+        target: (windows, horizon), what follows; NaN where nothing is known.
+        cut: the whole series.
+    """
+
+    past: Array
+    target: Array
+    cut: Cut
+
+    def __len__(self) -> int:
+        return len(self.past)
+
+
+class Forecasting(Plan[Cut, Windows, ForecastSchema]):
+    """A series: a network forecasts its next steps.
 
     The series is cut in its order: the first part trains, the second chooses the best weights, the
     report is on the last. No target of a part, and no statistic, comes from a later one.
     """
-    started = time.perf_counter()
-    name = source_name(source)
-    series = read_series(source, options.target, time=options.time, features=options.features,
-                         drop=options.drop, say=say)  # fmt: skip
-    series, ends = _with_test(series, options, say)
-    season = options.season or season_of(series.target[: ends[0]])
-    shape = _shape(options, ends, season, len(series.columns))
-    _check(series, ends, shape, name)
-    naive = naive_scale(series.target[: ends[0]], min(season, ends[0] - 1))
-    scale = Scale(series.values[: ends[0]])
-    schema = ForecastSchema(series.columns, series.time, series.calendar, season, naive, shape,
-                            scale.log, scale.floor)  # fmt: skip
-    on_schema(schema)
-    parts = parts_of(series, ends, shape)
-    network = shape.build(scale).initialize(options.seed)
-    model = ForecastModel(network)
-    begin(model, options, say=say, skip=("scale",))  # each series has a scale of its own
-    train, validation = (Arrays(past, scale.encode(future)) for past, future in parts[:2])
-    pace = fit.Pace.of(options, len(train), batch_size=BATCH, epochs=_EPOCHS, steps=_UPDATES)
-    trainer = _trainer(network, shape, pace, options, progress, callbacks)
-    say(
-        f"{len(train):,} windows in batches of {pace.batch_size}, {pace.epochs} epochs; the next "
-        f"{len(validation):,} choose the best weights, the last {len(parts[2][0]):,} are judged"
-    )
-    with fit.threads(options.threads):
-        failure = fit.fit(
-            trainer, train, validation=validation, epochs=pace.epochs, batch_size=pace.batch_size,
-            patience=options.patience, validate_every=max(pace.epochs // 40, 1),
-        )  # fmt: skip
-        past, future = parts[2]
-        metrics = scores(future, trainer.predict(past), naive)
-    baselines = _baselines(parts, scale, season, naive)
-    report = {
-        "task": "forecast",
-        "target": options.target,
-        "unit": "windows",
-        "rows": {"train": len(train) + len(validation), "test": len(past)},
-        "metrics": metrics,
-        "baselines": baselines,
-        "verdict": verdict(metrics, baselines),
-        "season": season,
-        "seconds": time.perf_counter() - started,
-        "data": {"kind": "series", "source": name, "rows": len(series.values),
-                 "columns": len(series.columns)},
-    }  # fmt: skip
-    return TrainingResult(trainer, model, train.inputs[:2], schema, options, report, failure)
+
+    kind, task, unit = "series", "forecast", "windows"
+    options: SeriesOptions
+
+    def read(self, source: Any) -> Cut:
+        """The series, with that of a test file at its end."""
+        options = self.options
+        series = read_series(source, options.target, time=options.time, features=options.features,
+                             drop=options.drop, say=self.say)  # fmt: skip
+        series, ends = _with_test(series, options, self.say)
+        season = options.season or season_of(series.target[: ends[0]])
+        shape = _shape(options, ends, season, len(series.columns))
+        _check(series, ends, shape, source_name(source))
+        return Cut(series, ends, season, shape)
+
+    def split(self, data: Cut) -> Split[Windows]:
+        """By time."""
+        parts = parts_of(data.series, data.ends, data.shape)
+        return Split(*(Windows(past, future, data) for past, future in parts))
+
+    def understand(self, split: Split[Windows]) -> ForecastSchema:
+        """The statistics of the training part."""
+        cut = split.train.cut
+        train, series = cut.series.values[: cut.ends[0]], cut.series
+        naive = naive_scale(train[:, 0], min(cut.season, len(train) - 1))
+        scaler = SeriesScaler(len(series.columns)).fit(train)
+        return ForecastSchema(series.columns, series.time, series.calendar, cut.season, naive,
+                              cut.shape, scaler.log, scaler.floor)  # fmt: skip
+
+    def size(self, data: Cut) -> dict[str, Any]:
+        """How many steps and columns there are."""
+        return {"rows": len(data.series.values), "columns": len(data.series.columns)}
+
+    def build(self, schema: ForecastSchema, split: Split[Windows]) -> Learner:
+        """The network of the schema's sizes, with the statistics of the training part."""
+        cut = split.train.cut
+        scaler = SeriesScaler(len(schema.names)).fit(cut.series.values[: cut.ends[0]])
+        network = schema.shape.build(scaler).initialize(self.options.seed)
+        note = (
+            f"the next {len(split.validation):,} choose the best weights, the last "
+            f"{len(split.test or ()):,} are the test set"
+        )
+        return learner_of(schema, ForecastModel(network), note)
+
+    def warm_start(self, schema: ForecastSchema, learner: Learner) -> None:
+        """All but the scale: each series has one of its own."""
+        begin(learner.model, self.options, say=self.say, skip=("scale",))
+
+    def encode(self, schema: ForecastSchema, learner: Learner, part: Windows) -> Arrays:
+        """Windows as they are; the network standardises them."""
+        return Arrays(part.past, learner.network.scale.transform(part.target))
+
+    def recipe(self, schema: ForecastSchema, examples: Encoded) -> Recipe:
+        """Rates by network."""
+        return Recipe.of(
+            self.options, len(examples), batch_size=BATCH, epochs=_EPOCHS, updates=_UPDATES,
+            lr=_RATES[schema.shape.model], weight_decay=0.05, clip=1.0, average=AVERAGE,
+        ).with_validations()  # fmt: skip
+
+    def about(self, schema: ForecastSchema) -> dict[str, Any]:
+        """The season, too."""
+        return {"task": "forecast", "target": schema.names[0], "season": schema.season}
+
+    def score(self, schema: ForecastSchema, part: Windows, predicted: Array) -> dict[str, float]:
+        """Errors over all known steps."""
+        return scores(part.target, predicted, schema.naive)
+
+    def baselines(
+        self, schema: ForecastSchema, split: Split[Windows], test: Windows
+    ) -> dict[str, Array]:
+        """Forecasts of no cost, and a linear one."""
+        horizon, past = schema.shape.horizon, test.past
+        found = {"persistence": persistence(past, horizon)}
+        if 1 < schema.season <= past.shape[1]:
+            found["seasonal naive"] = seasonal(past, horizon, schema.season)
+        found["linear"] = _autoregression(split.train, past)
+        return found
+
+    def verdict(self, report: dict[str, Any]) -> dict[str, Any]:
+        """Whether the network is worth anything."""
+        return {"verdict": verdict(report["metrics"], report["baselines"])}
 
 
-def _trainer(
-    network: Forecaster,
-    shape: ForecastShape,
-    pace: fit.Pace,
-    options: SeriesOptions,
-    progress: bool,
-    callbacks: tuple[Callback, ...],
-) -> Trainer:
-    optimizer = make_optimizer(options, network, pace.steps, lr=_RATES[shape.model],
-                               weight_decay=0.05, clip=1.0)  # fmt: skip
-    return Trainer(
-        network, known_mse, optimizer, output=network.scale.decode, average=AVERAGE,
-        seed=options.seed, callbacks=callbacks, progress=progress, backend=options.backend,
-    )  # fmt: skip
+def learner_of(schema: ForecastSchema, model: ForecastModel, note: str = "") -> Learner:
+    """What is trained of a model that forecasts."""
+    network = model.network
+    return Learner(network, known_mse, schema.shape.model, model, network.scale.inverse, note=note)
 
 
 def verdict(metrics: dict[str, float], baselines: dict[str, dict[str, float]]) -> str:
@@ -322,29 +365,19 @@ def parts_of(
     return parts
 
 
-def _baselines(
-    parts: list[tuple[Array, Array]], scale: Scale, season: int, naive: float
-) -> dict[str, dict[str, float]]:
-    """What a forecast of no cost, and a linear one, reach on the test part."""
-    past, future = parts[2]
-    horizon = future.shape[1]
-    found = {"persistence": scores(future, persistence(past, horizon), naive)}
-    if 1 < season <= past.shape[1]:
-        found["seasonal naive"] = scores(future, seasonal(past, horizon, season), naive)
-    found["linear"] = scores(future, _autoregression(parts, scale), naive)
-    return found
-
-
-def _autoregression(parts: list[tuple[Array, Array]], scale: Scale) -> Array:
+def _autoregression(train: Windows, later: Array) -> Array:
     """Ridge regression of each step of the horizon on the standardised window."""
+    cut = train.cut
+    scaler = SeriesScaler(len(cut.series.columns)).fit(cut.series.values[: cut.ends[0]])
     columns = []
-    (past, future), (later, _) = parts[0], parts[2]
-    x, z = (scale(part).numpy().reshape(len(part), -1).astype(float) for part in (past, later))
-    target = scale.encode(future).astype(float)
-    for step in range(future.shape[1]):
+    x, z = (
+        scaler(part).numpy().reshape(len(part), -1).astype(float) for part in (train.past, later)
+    )
+    target = scaler.transform(train.target).astype(float)
+    for step in range(target.shape[1]):
         known = ~np.isnan(target[:, step])
         columns.append(linear_predictions(x[known], target[known, step], z, 0))
-    return scale.decode(as_tensor(np.stack(columns, axis=1))).numpy()
+    return scaler.inverse(as_tensor(np.stack(columns, axis=1))).numpy()
 
 
 # ---- use -----------------------------------------------------------------------------------------

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError, ModelFileError
@@ -19,7 +17,7 @@ from ..classification import learn_on
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
 from . import forecasting, sequences
-from .forecast import Scale, known_mse, scores
+from .forecast import SeriesScaler, known_mse, scores
 from .forecasting import ForecastModel, ForecastSchema, parts_of
 from .sequences import (
     SequenceClassification,
@@ -52,7 +50,7 @@ def continued_forecast(
     network, (past, future) = model.network, judged
     scale = network.scale
     scale.widen(learned[1])
-    data = Arrays(learned[0], scale.encode(learned[1]))
+    data = Arrays(learned[0], scale.transform(learned[1]))
 
     def after(trainer: Trainer) -> dict[str, float]:
         return scores(future, trainer.predict(past), schema.naive)
@@ -69,7 +67,7 @@ def continued_forecast(
         unit="windows",
         batch_size=options.batch_size or forecasting.BATCH,
         optimizer=old.optimizer(network),
-        training={"loss": known_mse, "output": scale.decode, "average": forecasting.AVERAGE},
+        training={"loss": known_mse, "output": scale.inverse, "average": forecasting.AVERAGE},
         before=scores(future, old.saved.predict(past), schema.naive),
         after=after,
         result=result,
@@ -89,9 +87,8 @@ def _forecaster(schema: ForecastSchema, old: Old) -> ForecastModel:
     shape = schema.shape
     linear = shape.window * shape.columns * shape.horizon
     old.need_room(max(linear, _least(shape.model, shape.columns, shape.hidden)))
-    floor = np.array(schema.floor)
-    scale = Scale(np.stack([floor, floor + 1]), schema.log)  # its statistics are those of the file
-    model = ForecastModel(schema.shape.build(scale))
+    scaler = SeriesScaler(len(schema.names), schema.log, schema.floor)
+    model = ForecastModel(schema.shape.build(scaler))
     restore(model, old.saved.state())
     return model
 
