@@ -93,7 +93,8 @@ class Optimizer:
     _OF_ALL: ClassVar[tuple[str, ...]] = ("model", "clip_norm", "clip_value", "maximize")
 
     def __init_subclass__(cls) -> None:
-        _optimizers[cls.__name__.lower()] = cls
+        if not cls.__name__.startswith("_"):
+            _optimizers[cls.__name__.lower()] = cls
 
     def __post_init__(self) -> None:
         for option in ("clip_norm", "clip_value"):

@@ -185,7 +185,36 @@ class Adadelta(Optimizer):
 
 
 @dataclass(eq=False)
-class Adam(Optimizer):
+class _Moments(Optimizer):
+    """Moving averages of the gradient (m) and of its square (v), with the decays β₁ and β₂."""
+
+    lr: float | Schedule = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def check(self) -> None:
+        super().check()
+        _need_betas(self)
+        need_between(self, "eps")
+
+    def initial_state(self) -> dict[str, float]:
+        return {"m": 0.0, "v": 0.0}
+
+    def moments(self, g: Tensor, state: Named) -> Named:
+        """The new m and v."""
+        beta1, beta2 = self.betas
+        return {"m": _ema(state["m"], g, beta1), "v": _ema(state["v"], g * g, beta2)}
+
+
+def _need_betas(owner: Optimizer) -> None:
+    betas = getattr(owner, "betas", None)
+    pair = isinstance(betas, (tuple, list)) and len(betas) == 2
+    need(pair, owner, "betas", "two numbers, at least 0 and below 1")
+    need_between(owner, "betas", 0, 1, below=True)
+
+
+@dataclass(eq=False)
+class Adam(_Moments):
     """Moving averages of the gradient and of its square, corrected for their bias towards 0.
 
         m ← β₁ · m + (1 − β₁) · g
@@ -199,18 +228,10 @@ class Adam(Optimizer):
     and Kumar, "On the convergence of Adam and beyond", ICLR 2018 (amsgrad).
     """
 
-    lr: float | Schedule = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
     amsgrad: bool = False
 
-    def check(self) -> None:
-        super().check()
-        _need_betas(self)
-        need_between(self, "eps")
-
     def initial_state(self) -> dict[str, float]:
-        return {"m": 0.0, "v": 0.0} | ({"largest": 0.0} if self.amsgrad else {})
+        return super().initial_state() | ({"largest": 0.0} if self.amsgrad else {})
 
     def numbers(self, t: Tensor, rate: Tensor, memory: Mapping[str, Buffer]) -> Named:
         beta1, beta2 = self.betas
@@ -218,19 +239,11 @@ class Adam(Optimizer):
         return {"step": rate * root / (1 - beta1**t), "eps": self.eps * root}
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
-        beta1, beta2 = self.betas
-        new = {"m": _ema(state["m"], g, beta1), "v": _ema(state["v"], g * g, beta2)}
+        new = self.moments(g, state)
         v = new["v"]
         if self.amsgrad:
             v = new["largest"] = maximum(state["largest"], v)
         return w - n["step"] * new["m"] / (sqrt(v) + n["eps"]), new
-
-
-def _need_betas(owner: Optimizer) -> None:
-    betas = getattr(owner, "betas", None)
-    pair = isinstance(betas, (tuple, list)) and len(betas) == 2
-    need(pair, owner, "betas", "two numbers, at least 0 and below 1")
-    need_between(owner, "betas", 0, 1, below=True)
 
 
 @dataclass(eq=False)
@@ -254,7 +267,7 @@ class AdamW(Adam):
 
 
 @dataclass(eq=False)
-class NAdam(Optimizer):
+class NAdam(_Moments):
     """Adam with Nesterov's momentum, which is warmed up.
 
         μₜ = β₁ · (1 − ½ · 0.96^(t · momentum_decay)),    Mₜ = μ₁ · … · μₜ
@@ -266,18 +279,11 @@ class NAdam(Optimizer):
     """
 
     lr: float | Schedule = 2e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
     momentum_decay: float = 4e-3
 
     def check(self) -> None:
         super().check()
-        _need_betas(self)
-        need_between(self, "eps")
         need_between(self, "momentum_decay")
-
-    def initial_state(self) -> dict[str, float]:
-        return {"m": 0.0, "v": 0.0}
 
     def initial_memory(self) -> dict[str, float]:
         return {"M": 1.0}
@@ -296,14 +302,12 @@ class NAdam(Optimizer):
         }
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
-        beta1, beta2 = self.betas
-        m = _ema(state["m"], g, beta1)
-        v = _ema(state["v"], g * g, beta2)
-        return w - (n["of_m"] * m + n["of_g"] * g) / (sqrt(v) + n["eps"]), {"m": m, "v": v}
+        new = self.moments(g, state)
+        return w - (n["of_m"] * new["m"] + n["of_g"] * g) / (sqrt(new["v"]) + n["eps"]), new
 
 
 @dataclass(eq=False)
-class RAdam(Optimizer):
+class RAdam(_Moments):
     """Adam that waits with dividing by √v until enough gradients were seen to know it.
 
         m ← β₁ · m + (1 − β₁) · g,    v ← β₂ · v + (1 − β₂) · g²,    m̂ = m / (1 − β₁ᵗ)
@@ -314,18 +318,6 @@ class RAdam(Optimizer):
 
     Source: Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020.
     """
-
-    lr: float | Schedule = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-
-    def check(self) -> None:
-        super().check()
-        _need_betas(self)
-        need_between(self, "eps")
-
-    def initial_state(self) -> dict[str, float]:
-        return {"m": 0.0, "v": 0.0}
 
     def numbers(self, t: Tensor, rate: Tensor, memory: Mapping[str, Buffer]) -> Named:
         beta1, beta2 = self.betas
@@ -343,14 +335,12 @@ class RAdam(Optimizer):
         }
 
     def apply_single(self, w: Tensor, g: Tensor, state: Named, n: Named) -> tuple[Tensor, Named]:
-        beta1, beta2 = self.betas
-        m = _ema(state["m"], g, beta1)
-        v = _ema(state["v"], g * g, beta2)
-        return w - (n["plain"] + n["adaptive"] / (sqrt(v) + self.eps)) * m, {"m": m, "v": v}
+        new = self.moments(g, state)
+        return w - (n["plain"] + n["adaptive"] / (sqrt(new["v"]) + self.eps)) * new["m"], new
 
 
 @dataclass(eq=False)
-class Adamax(Optimizer):
+class Adamax(_Moments):
     """Adam with the largest instead of the mean square gradient.
 
         m ← β₁ · m + (1 − β₁) · g
@@ -361,13 +351,6 @@ class Adamax(Optimizer):
     """
 
     lr: float | Schedule = 2e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-
-    def check(self) -> None:
-        super().check()
-        _need_betas(self)
-        need_between(self, "eps")
 
     def initial_state(self) -> dict[str, float]:
         return {"m": 0.0, "u": 0.0}
