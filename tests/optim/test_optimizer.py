@@ -280,9 +280,12 @@ def test_clipping_happens_before_the_penalties(known: bool) -> None:
     np.testing.assert_allclose(w["b"].numpy(), [1 - 0.5 - 0.8], rtol=1e-5)
 
 
-def test_values_are_clipped_before_the_norm() -> None:
-    w = {"a": cr.parameter(np.zeros(2))}
-    cr.optim.SGD(w, 1.0, clip_value=3.0, clip_norm=1.0).update({"a": np.array([100.0, -4.0])})
+@pytest.mark.parametrize("known", [False, True])
+def test_values_are_clipped_before_the_norm(known: bool) -> None:
+    """The norm that counts is that of the clipped values, not one that was known before."""
+    w, g = {"a": cr.parameter(np.zeros(2))}, {"a": np.array([100.0, -4.0])}
+    norm = cr.optim.global_norm(g) if known else None
+    cr.optim.SGD(w, 1.0, clip_value=3.0, clip_norm=1.0).update(g, norm=norm)
     np.testing.assert_allclose(w["a"].numpy(), np.array([-1.0, 1.0]) / math.sqrt(2), rtol=1e-6)
 
 

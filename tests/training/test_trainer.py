@@ -84,14 +84,31 @@ def test_accumulated_batches_are_one_large_batch():
 
 
 def test_best_weights_are_restored():
-    """A rate that explodes later: the kept weights are those of the best validation."""
+    """From the sixth step on the rate is far too large: the kept weights are the fifth's."""
     x, y = line(noise=0.3)
-    model = network()
-    trainer = quiet(model, cr.optim.SGD(model, lr=0.05), metrics=["r2"])
-    history = trainer.fit((x, y), validation=(x[:20], y[:20]), epochs=8)
-    model_loss = trainer.evaluate((x[:20], y[:20]))["loss"]
-    assert model_loss == pytest.approx(min(history["val_loss"]), rel=1e-6)
+    model = cr.nn.Linear(2, 1).initialize(0)
+    schedule = cr.optim.MultiStepLR(0.2, milestones=[5], gamma=20.0)
+    trainer = quiet(model, cr.optim.SGD(model, schedule), metrics=["r2"])
+    kept = Keeper()
+    trainer.callbacks.append(kept)
+    history = trainer.fit((x, y), validation=(x[:20], y[:20]), epochs=8, batch_size=None)
+    assert history["val_loss"][-1] > 100 * min(history["val_loss"])
+    assert history.best["epoch"] == 5
     assert history.best["val_loss"] == min(history["val_loss"])
+    for path, array in model.state().items():
+        assert np.array_equal(array, kept.states[4][path])
+    loss = trainer.evaluate((x[:20], y[:20]))["loss"]
+    assert loss == pytest.approx(history.best["val_loss"], rel=1e-6)
+
+
+class Keeper(cr.Callback):
+    """The weights after each epoch."""
+
+    def __init__(self):
+        self.states = []
+
+    def on_epoch_end(self, trainer, record):
+        self.states.append(trainer.model.state())
 
 
 def test_patience_stops_and_says_so():

@@ -5,7 +5,10 @@ import pytest
 
 import chainrule as cr
 from chainrule.engine.backends.numpy import Program
+from chainrule.engine.ir.graph import Graph
+from chainrule.engine.ir.node import constant
 from chainrule.engine.passes import eliminate_common_subexpressions, optimize
+from chainrule.engine.passes.rewrite import make
 
 X = np.array([[1.5, -2.0, 0.25], [3.0, 0.5, -1.0]])
 
@@ -55,6 +58,18 @@ def test_scalars_are_computed_once():
     """What is the same for all elements is computed before it is spread over them."""
     left = names(lambda x, s: x * cr.sqrt(cr.broadcast_to(s, (2, 3))), X, np.array(2.0))
     assert left == ["sqrt", "broadcast_to", "multiply"]
+
+
+def test_what_depends_on_constants_only_is_one_constant():
+    """A graph from a file, or what other rules leave, may have operations on constants."""
+    (x,) = cr.trace(lambda x: x, X).graph.inputs
+    first, second = (constant(np.array([[a], [b]])) for a, b in ((2.0, -1.0), (3.0, 5.0)))
+    product = make(x, "multiply", first, make(x, "sqrt", second))
+    graph = Graph([x], [make(x, "add", x, make(x, "broadcast_to", product, shape=(2, 3)))])
+    less = optimize(graph)
+    assert [node.op.name for node in less.nodes if node.inputs] == ["broadcast_to", "add"]
+    expected = X + np.array([[2.0], [-1.0]]) * np.sqrt([[3.0], [5.0]])
+    np.testing.assert_allclose(Program(less)([X])[0], expected, rtol=1e-15)
 
 
 def test_zero_times_anything_stays():
