@@ -222,3 +222,32 @@ def test_vanishing_gradients_are_seen_at_once():
 
 def test_notebooks_get_a_page():
     assert demo("neuron")._repr_html_().startswith("<iframe")
+
+
+def test_what_is_computed_between_layers_is_said_at_the_layer_before():
+    titles = {layer.path: layer.title for layer in demo("cnn").layers}
+    assert titles["filter"] == "Conv2d(1, 2, 3), then relu, max pooling"
+    assert titles["output"] == "Linear(8, 2)"
+
+
+def test_the_update_of_a_chosen_weight_is_shown_and_elements_are_shown_whole():
+    text = to_text(demo("cnn", weight="output.weight[7,1]"))
+    update = text.split("Step 4: update")[1]
+    assert "output.weight′[7,1]" in update
+    corrected = len(re.findall(r"^  m̂\[", update, re.MULTILINE))
+    assert 0 < corrected == len(re.findall(r"^  (?:filter|output)\.\w+′\[", update, re.MULTILINE))
+
+
+def test_index_arithmetic_is_omitted_where_there_is_much_of_it():
+    table = cr.parameter(np.eye(5), "float64")
+
+    def loss(x, y):
+        index = x
+        for _ in range(10):
+            index = (index + 1) % 5
+        return ((table[index] - y) ** 2).sum()
+
+    text = to_text(cr.explain(loss, np.array([1, 3]), np.zeros((2, 5))))
+    assert "operations on integers and booleans are omitted" in text
+    assert "%" not in text
+    assert not [one for one in check(text) if not one.holds]

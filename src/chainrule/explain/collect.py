@@ -26,7 +26,7 @@ from .explanation import (
 )
 from .explanation import Node as NodeView
 from .native import c_of
-from .node_names import STRUCTURE, TITLES, Names
+from .node_names import STRUCTURE, Names, operation_title
 from .record import Step
 
 #: Arrays up to this size are kept in full, until all of them together are too large.
@@ -186,7 +186,7 @@ class Collector:
             op=node.op.name,
             role=names.role[node],
             symbol=names.symbol.get(node, ""),
-            title=TITLES.get(node.op.name, node.op.name.replace("_", " ")),
+            title=operation_title(node),
             attributes=_attributes(node),
             inputs=tuple(self.id[source] for source in node.inputs),
             layer=names.layer[node],
@@ -224,6 +224,9 @@ class Collector:
         if not node.inputs:
             return ""
         parts = [self._operand_name(source, depth) for source in node.inputs]
+        if node.op.name == "concatenate":  # [[a, b], c] is [a, b, c]
+            joined = ", ".join(part[1:-1] if part[:1] == "[" else part for part in parts)
+            return f"[{joined}]"
         pattern = node.op.formula or f"{node.op.name}({{0}})"
         try:
             return pattern.format(*parts)
@@ -306,7 +309,18 @@ class Collector:
             groups.setdefault(self.names.layer[node], [])
         for node in self.step.order:
             groups[self.names.layer[node]].append(node)
-        return [self._layer(path, titles.get(path, ""), g, changes) for path, g in groups.items()]
+        return [
+            self._layer(path, self._layer_title(path, titles), group, changes)
+            for path, group in groups.items()
+        ]
+
+    def _layer_title(self, path: str, titles: Mapping[str, str]) -> str:
+        """The class of a layer with its sizes, and what the network does with its result."""
+        named = [node for node in self.names.between[path] if node in self.names.named]
+        after = list(dict.fromkeys(map(operation_title, named)))
+        if path not in titles or not after:
+            return titles.get(path, "")
+        return f"{titles[path]}, then {', '.join(after[:3])}{', …' if after[3:] else ''}"
 
     def _layer(
         self, path: str, title: str, group: list[Node], changes: Mapping[str, float]

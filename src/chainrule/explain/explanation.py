@@ -198,7 +198,7 @@ class Layer:
 
     Attributes:
         path: such as ``layers.0``.
-        title: the class with sizes, such as ``Linear(2, 3)``.
+        title: the class with sizes, such as ``Linear(2, 3)``, and what is computed after it.
         nodes: numbers of its nodes in the order of the forward pass.
         result: the last of them that is used outside of the layer.
         parameters: the number of learned elements.

@@ -47,7 +47,7 @@ _ACTIVATIONS = {
 #: Several functions of the same weighted sum are a1, a1b, a1c and so on.
 _LETTERS = ("", *"bcdefghijklmnopqrstuvwxyz")
 
-TITLES = {
+_TITLES = {
     "add": "sum",
     "convolution": "convolution",
     "divide": "quotient",
@@ -64,6 +64,11 @@ TITLES = {
 }
 
 
+def operation_title(node: Node) -> str:
+    """The name of a node's operation in plain words."""
+    return _TITLES.get(node.op.name, node.op.name.replace("_", " "))
+
+
 class Names:
     """Symbols, roles and layers of the nodes of a forward pass.
 
@@ -73,6 +78,7 @@ class Names:
         symbol: the name of a node.
         role: see `chainrule.explain.explanation.Node`.
         layer: the path of its layer.
+        between: by layer what the network computes after it, outside of any layer.
         examples: the node with the losses of the examples, if the loss is a sum of such.
         unit: what each of these losses belongs to: ``example``, or ``term`` if that is not known.
     """
@@ -87,6 +93,7 @@ class Names:
         self._depends = _depending(step)
         self.examples = self._losses_of_examples()
         self.role = {node: self._role(node) for node in step.order}
+        self.between: dict[str, list[Node]] = defaultdict(list)
         self.layer = self._layers(is_model)
         self._lines = {} if is_model else self._names_by_line()
         self.named = {node for node in step.order if self._is_named(node)}
@@ -156,6 +163,7 @@ class Names:
             before = [layer[s] for s in node.inputs if s.inputs and _is_part(layer[s], own)]
             if before and own != "loss":
                 layer[node] = before[-1]
+                self.between[before[-1]].append(node)
         for node in reversed(step.order):  # constants, targets and casts go where they are used
             is_leaf = self.role[node] in ("constant", "target") or node.op.name in STRUCTURE
             if not layer[node] and is_leaf:

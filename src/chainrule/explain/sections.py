@@ -15,6 +15,8 @@ from .formatting import Writer
 #: Networks with more nodes are summarised by layer, with the equations along one path.
 _NODES = 40
 _PARAMETERS = 12
+#: A layer with more operations on integers and booleans is shown without them.
+_INTEGERS = 8
 #: So short a computation is shown as a row of names.
 _SHORT = 9
 #: A parameter's update is written with about so many equations at most.
@@ -216,9 +218,14 @@ def _layer_title(layer: Layer) -> str:
 
 
 def _layer(explanation: Explanation, layer: Layer, writer: Writer) -> Iterator[Part]:
-    for number in layer.nodes:
-        node = explanation.nodes[number]
+    nodes = [explanation.nodes[number] for number in layer.nodes]
+    integers = [node.id for node in nodes if _is_integer(node)]
+    if len(integers) > _INTEGERS:
+        yield Prose(f"{len(integers)} operations on integers and booleans are omitted.")
+    for node in nodes:
         if not node.shown or node.role in ("constant", "target", "example_loss", "loss"):
+            continue
+        if len(integers) > _INTEGERS and _is_integer(node):
             continue
         if not node.inputs:
             yield from _leaf(explanation, node, writer)
@@ -229,6 +236,11 @@ def _layer(explanation: Explanation, layer: Layer, writer: Writer) -> Iterator[P
             yield formula(equation, writer)
         if node.c:
             yield Lines(tuple(node.c.splitlines()), is_code=True)
+
+
+def _is_integer(node: Node) -> bool:
+    """Whether a node computes integers or booleans, such as the indices of a gather."""
+    return node.shown and bool(node.inputs) and not node.value.dtype.startswith("float")
 
 
 def _leaf(explanation: Explanation, node: Node, writer: Writer) -> Iterator[Part]:

@@ -49,12 +49,12 @@ const Network = (() => {
         Player.draw();
       },
     });
-    for (let i = 0; i < examples; i++) choice.append(element("option", { value: i, text: String(i + 1) }));
+    for (let i = 0; i < examples; i++) choice.append(element("option", { value: i, text: String(i) }));
     show(
       place,
-      element("label", { for: "example-choice", text: `Drawn: example ` }),
+      element("label", { for: "example-choice", text: "Drawn: example " }),
       choice,
-      ` of ${examples}. The gradients of the weights are those of all examples together.`,
+      ` (0 to ${examples - 1}). The gradients of the weights are those of all examples together.`,
     );
   }
 
@@ -317,17 +317,15 @@ const Network = (() => {
       x,
       inside ? y - 14 : y - radius - 7,
     );
-    let under = y + (leaf ? 18 : radius) + 15;
+    let under = y + (leaf ? 18 : radius) + (inside ? 13 : 15);
     if (neuron.biases.length) {
       const [bias] = neuron.biases,
         now = Player.shownOfWeight(bias);
       const text =
         now.of === "gradient"
-          ? `${Numbers.gradientSign()} ${short(Live.number(now))}`
+          ? `${Numbers.gradientSign()}b ${short(Live.number(now))}`
           : signed(Live.number(now));
-      inside
-        ? write(text, "bias beside", x + radius + 4, y + 5, () => Chosen.weight(bias))
-        : write(text, "bias", x, under, () => Chosen.weight(bias));
+      write(text, "bias", x, under, () => Chosen.weight(bias));
       under += 15;
     }
     if (gradient !== null)

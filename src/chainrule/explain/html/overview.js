@@ -112,7 +112,7 @@ const Overview = (() => {
   function layers(explanation) {
     const boxes = explanation.layers.map((layer, i) =>
       Equations.later(
-        `${layer.path || "outside the layers"}  ${layer.title}  ${layer.parameters ? `${Numbers.count(layer.parameters)} weights` : ""}`,
+        `${layer.path || "the network itself:"}  ${layer.title}  ${layer.parameters ? `${Numbers.count(layer.parameters)} weights` : ""}`,
         () => layerTable(explanation, i),
       ),
     );
@@ -177,7 +177,7 @@ const Overview = (() => {
       element("h2", { text: "From one weight to the loss" }),
       element("p", {
         class: "note",
-        text: "How the loss changes with a single weight: every path, factor by factor. Any weight can be clicked; these were asked for:",
+        text: "How the loss changes with a single weight: every path, factor by factor. Any weight can be clicked, or choose:",
       }),
       element("p", { class: "buttons" }, buttons),
     );

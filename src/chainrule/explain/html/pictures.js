@@ -111,7 +111,7 @@ const Pictures = (() => {
     );
   }
 
-  function chooser(label, count, now, pick, name = (i) => String(i)) {
+  function chooser(label, count, now, pick) {
     if (count < 2) return null;
     const choice = element(
       "select",
@@ -122,7 +122,7 @@ const Pictures = (() => {
         },
       },
       Array.from({ length: Math.min(count, 256) }, (_, i) =>
-        element("option", { value: i, selected: i === now, text: name(i) }),
+        element("option", { value: i, selected: i === now, text: String(i) }),
       ),
     );
     return element("label", {}, `${label} `, choice);
@@ -205,7 +205,6 @@ const Pictures = (() => {
           (i) => {
             look.example = i;
           },
-          (i) => String(i + 1),
         ),
         chooser("output channel", map.c, look.channel, (i) => {
           look.channel = i;

@@ -27,7 +27,7 @@ const Sliders = (() => {
       if (groups[kind].length > MAX_SLIDERS)
         return element("p", {
           class: "note",
-          text: `${name}: ${groups[kind].length} numbers; click one in the drawing or in an equation to get its slider.`,
+          text: `${name}: ${groups[kind].length} numbers; click one in the drawing or in an equation for its slider.`,
         });
       return element(
         "details",
