@@ -439,5 +439,5 @@ def test_a_deep_network_in_pieces_is_the_same_with_fewer_results_kept():
 
 
 def test_more_pieces_than_layers():
-    with pytest.raises(errors.ConfigError, match="pieces"):
+    with pytest.raises(errors.ConfigError, match="segments"):
         cr.nn.Remat(cr.nn.Sequential(cr.nn.Tanh()), 2)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from enum import IntEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import ChainruleError
-from .types import Type
+from .batch_axis import ELEMENTWISE, BatchRule
+from .types import DType, Type
 
 
 class _Marker:
@@ -38,9 +40,41 @@ class Sample:
     smooth: bool = True
 
 
+class Cost(IntEnum):
+    """How much an element costs: what is cheap is computed again rather than stored."""
+
+    #: Nothing: a view.
+    NOTHING = 0
+    #: One instruction on one number: conversions, signs, comparisons.
+    TRIVIAL = 1
+    #: Sums, differences, products.
+    ARITHMETIC = 2
+    #: A choice between two numbers.
+    CHOICE = 3
+    #: An extreme, or a logical combination, of two numbers.
+    SELECTION = 4
+    #: Everything else.
+    FUNCTION = 5
+
+
+class Reduction(NamedTuple):
+    """What a reduction does with the elements of its axes.
+
+    Attributes:
+        combine: the operation that puts two elements together; in any order, but for rounding.
+        identity: the result of no elements, by element type.
+    """
+
+    combine: Operation
+    identity: Callable[[DType], Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """An operation: how its type follows, what it means, how it is differentiated.
+    """An operation: how its type follows, what it means, how it is differentiated, what it is.
+
+    Whoever computes, rewrites or explains graphs asks here; nobody keeps a list of operations of
+    some kind beside.
 
     Args:
         name: unique, lower case.
@@ -59,6 +93,24 @@ class Operation:
             number of a part of the record ``y`` to the upstream gradient. ``walk`` is the chain
             rule itself, `chainrule.engine.autodiff.pull_back`, for rules that have a graph inside.
         samples: examples that the tests run through value, gradient and second derivative.
+        elementwise: whether an element of the result depends on the elements of the operands at the
+            same index only.
+        view: whether it shows the elements of its operand by other strides and computes nothing.
+        moves: whether it only moves, repeats or converts elements; views do.
+        reduction: how ``axes`` are reduced, if elements are combined two by two.
+        cost: how cheap an element is to compute again.
+        batch: how the rows of a batch go through; None if a row may depend on others.
+        indices: the position of the operand that holds indices, for operations that refuse indices
+            out of range.
+        accumulates: whether it is its first operand, with something added at some indices.
+        has_body: whether ``body`` is a graph that it runs; then there are several results.
+        c: the C expression of an element, by the kinds of element types: "f" floating point, "i"
+            integers, "b" booleans, "*" any of them, of the last operand; "f>i" for one kind of
+            operand and one of result. See `chainrule.engine.backends.c.expressions`.
+        js: the JavaScript expression of an element, for the page of an explanation; ``Special`` has
+            the functions that JavaScript lacks.
+        text: how explanations write it in a line; like ``formula`` if empty.
+        latex: the same in LaTeX.
     """
 
     name: str
@@ -68,6 +120,27 @@ class Operation:
     formula: str = ""
     samples: Callable[[], Iterable[Sample]] = tuple
     pull_back: Callable[..., dict[int, Any]] | None = None
+    _: KW_ONLY
+    elementwise: bool = False
+    view: bool = False
+    moves: bool = False
+    reduction: Reduction | None = None
+    cost: Cost = Cost.FUNCTION
+    batch: BatchRule | None = None
+    indices: int | None = None
+    accumulates: bool = False
+    has_body: bool = False
+    c: Mapping[str, str] = field(default_factory=dict)
+    js: str = ""
+    text: str = ""
+    latex: str = ""
+
+    def __post_init__(self) -> None:
+        if self.elementwise and self.batch is None:
+            object.__setattr__(self, "batch", ELEMENTWISE)
+        if self.view:
+            object.__setattr__(self, "moves", True)
+            object.__setattr__(self, "cost", Cost.NOTHING)
 
     def derivative(self, position: int) -> Any:
         """The rule for the input at ``position``."""

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError, TypeRuleError
+from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError
 from ..ir.graph import Graph
+from ..ir.node import Node
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Record, Type, bool_, promote, uint32
 from ..tensor import Tensor, TensorLike, apply, as_tensor, symbol
@@ -253,12 +255,27 @@ def _to_shape(slopes: Tensor, shape: tuple[int, ...]) -> Tensor:
     return reshape(sum(slopes, (*range(lead), *stretched)), shape)
 
 
+def _attention_rows(walk: BatchWalk, node: Node, axes: Axes) -> list[Axis]:
+    """The rows come first; a mask may be the same for all of them."""
+    rank = len(node.inputs[0].type.shape)
+    first = axes[0]
+    if first is None or first.place != 0 or rank < 3 or axes[1] != first or axes[2] != first:
+        raise RowsDependError
+    for source, axis in zip(node.inputs, axes, strict=True):
+        shape = source.type.shape
+        own = axis == first and len(shape) == rank
+        shared = axis is None and (len(shape) < rank or shape[0] == 1)
+        if not (own or shared):
+            raise RowsDependError
+    return [first, first]
+
+
 #: ``attention(q, k, v[, mask][, key], causal, scale[, dropout])``: softmax(q·kᵀ·scale)·v, and L
 #: for every row.
 ATTENTION: Operation = register(
     Operation(
         "attention", _attention_type, _attention, formula="softmax({0} · {1}ᵀ) · {2}",
-        pull_back=_attention_pull_back,
+        pull_back=_attention_pull_back, batch=BatchRule(_attention_rows),
     )
 )  # fmt: skip
 

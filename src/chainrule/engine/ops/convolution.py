@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, ShapeError
+from ..ir.batch_axis import IMAGES
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -254,6 +255,7 @@ CONVOLUTION: Operation = register(
         ),
         "{0} ∗ {1}",
         lambda: [Sample((reals(*x), reals(*w, seed=1)), a) for x, w, a in _CASES],
+        batch=IMAGES,
     )
 )
 #: The gradient of a convolution with respect to its image, which has these extents.
@@ -270,6 +272,7 @@ TRANSPOSED_CONVOLUTION: Operation = register(
         ),
         "{0} ∗ᵀ {1}",
         _transposed_samples,
+        batch=IMAGES,
     )
 )
 #: The gradient of a convolution with respect to its weights, of this window.

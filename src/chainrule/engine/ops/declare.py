@@ -15,7 +15,9 @@ import numpy as np
 
 from ...errors import ShapeError, TypeRuleError
 from ...utils.typing import Array
-from ..ir.operation import Operation, Sample, register
+from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, only_first
+from ..ir.node import Node
+from ..ir.operation import Cost, Operation, Sample, register
 from ..ir.types import Type, as_dtype, bool_, float32, int64, promote
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
 
@@ -173,6 +175,10 @@ CAST = register(
             Sample((np.array([True, False]),), {"dtype": np.dtype("float32")}),
             Sample((np.array([[3, 4]]),), {"dtype": np.dtype("int32")}),
         ],
+        elementwise=True,
+        moves=True,
+        cost=Cost.TRIVIAL,
+        c={"f>i": "cr_{S}_of_f64({0})", "*>b": "{0} != 0", "*": "({T}){0}"},
     )
 )
 
@@ -222,6 +228,18 @@ def _broadcast(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
     return np.ndarray(shape, x.dtype, x, 0, strides)
 
 
+def _broadcast_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    axis = only_first(axes)
+    return axis.at(axis.place + len(node.type.shape) - len(node.inputs[0].type.shape))
+
+
+def _broadcast_same(walk: BatchWalk, node: Node, axis: Axis) -> bool:
+    (source,) = node.inputs
+    own = axis.place - len(node.type.shape) + len(source.type.shape)
+    fixed = own < 0 or source.type.shape[own] != node.type.shape[axis.place]
+    return fixed or walk.is_same(source, axis.at(own))
+
+
 BROADCAST = register(
     Operation(
         "broadcast_to",
@@ -235,6 +253,8 @@ BROADCAST = register(
             Sample((np.array([[1.0, 3.0]]),), {"shape": (0, 2)}),
             Sample((np.array([2.0]),), {"shape": (1,)}),
         ],
+        view=True,
+        batch=BatchRule(_broadcast_rows, _broadcast_same),
     )
 )
 

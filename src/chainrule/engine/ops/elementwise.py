@@ -7,12 +7,13 @@ Conventions at kinks and ties (see docs/conventions.md): the derivative of ``abs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..ir.operation import ZERO, Operation, Sample, register
+from ..ir.batch_axis import ELEMENTWISE
+from ..ir.operation import ZERO, Cost, Operation, Sample, register
 from ..ir.types import Type, bool_, promote
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from . import special
@@ -47,6 +48,11 @@ def _unary(
     formula: str,
     doc: str,
     *,
+    c: Mapping[str, str],
+    js: str,
+    text: str = "",
+    latex: str = "",
+    cost: Cost = Cost.FUNCTION,
     floats: bool = True,
     result: Any = None,
     **domain: Any,
@@ -60,6 +66,12 @@ def _unary(
             (derivative,),
             formula,
             _shapes(**domain),
+            elementwise=True,
+            cost=cost,
+            c=c,
+            js=js,
+            text=text,
+            latex=latex,
         )
     )
 
@@ -75,7 +87,7 @@ def _unary(
 
 negative = _unary(
     "negative", lambda xp, x: -x, lambda g, y, x: -g, "-{0}", "-x", floats=False
-)  # fmt: skip
+, c={"*": "-{0}"}, js="-{0}", cost=Cost.TRIVIAL,)  # fmt: skip
 abs = _unary(
     "abs",
     lambda xp, x: xp.abs(x),
@@ -84,14 +96,58 @@ abs = _unary(
     "|x|; the derivative at 0 is 0.",
     floats=False,
     gap=0.1,
+    c={"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"},
+    js="Math.abs({0})",
+    latex=r"\left|{0}\right|",
 )
 sign = _unary(
-    "sign", lambda xp, x: xp.sign(x), ZERO, "sign({0})", "-1, 0 or 1.", floats=False, gap=0.1
+    "sign",
+    lambda xp, x: xp.sign(x),
+    ZERO,
+    "sign({0})",
+    "-1, 0 or 1.",
+    floats=False,
+    gap=0.1,
+    c={
+        "f": "({0} != {0} ? {0} : ({t})(({0} > 0) - ({0} < 0)))",
+        "i": "({t})(({0} > 0) - ({0} < 0))",
+    },
+    js="Math.sign({0})",
 )
-floor = _unary("floor", lambda xp, x: xp.floor(x), ZERO, "⌊{0}⌋", "Round down.", low=0.1, high=0.9)
-ceil = _unary("ceil", lambda xp, x: xp.ceil(x), ZERO, "⌈{0}⌉", "Round up.", low=0.1, high=0.9)
+floor = _unary(
+    "floor",
+    lambda xp, x: xp.floor(x),
+    ZERO,
+    "⌊{0}⌋",
+    "Round down.",
+    low=0.1,
+    high=0.9,
+    c={"f": "floor{f}({0})"},
+    js="Math.floor({0})",
+    text="floor({0})",
+)
+ceil = _unary(
+    "ceil",
+    lambda xp, x: xp.ceil(x),
+    ZERO,
+    "⌈{0}⌉",
+    "Round up.",
+    low=0.1,
+    high=0.9,
+    c={"f": "ceil{f}({0})"},
+    js="Math.ceil({0})",
+    text="ceil({0})",
+)
 trunc = _unary(
-    "trunc", lambda xp, x: xp.trunc(x), ZERO, "trunc({0})", "Round towards 0.", low=0.1, high=0.9
+    "trunc",
+    lambda xp, x: xp.trunc(x),
+    ZERO,
+    "trunc({0})",
+    "Round towards 0.",
+    low=0.1,
+    high=0.9,
+    c={"f": "trunc{f}({0})"},
+    js="Math.trunc({0})",
 )
 round = _unary(
     "round",
@@ -101,6 +157,8 @@ round = _unary(
     "Round; halves go to the even number.",
     low=0.1,
     high=0.4,
+    c={"f": "rint{f}({0})"},
+    js="Special.roundToEven({0})",
 )
 
 # ---- powers, exponentials, logarithms --------------------------------------------------------
@@ -112,6 +170,10 @@ cbrt = _unary(
     "∛{0}",
     "The cube root, of negative numbers too; its derivative at 0 is infinite.",
     gap=0.2,
+    c={"f": "cr_cbrt{f}({0})"},
+    js="Math.cbrt({0})",
+    text="∛({0})",
+    latex=r"\sqrt[3]{{{0}}}",
 )
 sqrt = _unary(
     "sqrt",
@@ -120,6 +182,10 @@ sqrt = _unary(
     "√{0}",
     "√x; its derivative at 0 is infinite.",
     low=0.2,
+    c={"f": "sqrt{f}({0})"},
+    js="Math.sqrt({0})",
+    text="√({0})",
+    latex=r"\sqrt{{{0}}}",
 )
 rsqrt = _unary(
     "rsqrt",
@@ -128,18 +194,53 @@ rsqrt = _unary(
     "1/√{0}",
     "1/√x",
     low=0.2,
+    c={"f": "1 / sqrt{f}({0})"},
+    js="1 / Math.sqrt({0})",
+    text="1/√({0})",
+    latex=r"\frac{{1}}{{\sqrt{{{0}}}}}",
 )
-exp = _unary("exp", lambda xp, x: xp.exp(x), lambda g, y, x: g * y, "exp({0})", "eˣ")
-exp2 = _unary("exp2", lambda xp, x: xp.exp2(x), lambda g, y, x: g * y * math.log(2), "2^{0}", "2ˣ")
+exp = _unary(
+    "exp",
+    lambda xp, x: xp.exp(x),
+    lambda g, y, x: g * y,
+    "exp({0})",
+    "eˣ",
+    c={"f": "cr_exp{f}({0})"},
+    js="Math.exp({0})",
+    latex=r"\exp\left({0}\right)",
+)
+exp2 = _unary(
+    "exp2",
+    lambda xp, x: xp.exp2(x),
+    lambda g, y, x: g * y * math.log(2),
+    "2^{0}",
+    "2ˣ",
+    c={"f": "cr_exp2{f}({0})"},
+    js="2 ** {0}",
+    text="2^({0})",
+    latex="2^{{{0}}}",
+)
 expm1 = _unary(
     "expm1",
     lambda xp, x: xp.expm1(x),
     lambda g, y, x: g * (y + 1),
     "exp({0}) - 1",
     "eˣ - 1, exact for small x.",
+    c={"f": "cr_expm1{f}({0})"},
+    js="Math.expm1({0})",
+    text="(exp({0}) - 1)",
+    latex=r"\left(\exp\left({0}\right) - 1\right)",
 )
 log = _unary(
-    "log", lambda xp, x: xp.log(x), lambda g, y, x: g / x, "ln({0})", "Natural logarithm.", low=0.1
+    "log",
+    lambda xp, x: xp.log(x),
+    lambda g, y, x: g / x,
+    "ln({0})",
+    "Natural logarithm.",
+    low=0.1,
+    c={"f": "cr_log{f}({0})"},
+    js="Math.log({0})",
+    latex=r"\ln\left({0}\right)",
 )
 log2 = _unary(
     "log2",
@@ -148,6 +249,10 @@ log2 = _unary(
     "log₂({0})",
     "Logarithm to base 2.",
     low=0.1,
+    c={"f": "cr_log2{f}({0})"},
+    js="Math.log2({0})",
+    text="log2({0})",
+    latex=r"\log_{{2}}\left({0}\right)",
 )
 log10 = _unary(
     "log10",
@@ -156,6 +261,10 @@ log10 = _unary(
     "log₁₀({0})",
     "Logarithm to base 10.",
     low=0.1,
+    c={"f": "cr_log10{f}({0})"},
+    js="Math.log10({0})",
+    text="log10({0})",
+    latex=r"\log_{{10}}\left({0}\right)",
 )
 log1p = _unary(
     "log1p",
@@ -164,12 +273,31 @@ log1p = _unary(
     "ln(1 + {0})",
     "ln(1 + x), exact for small x.",
     low=-0.8,
+    c={"f": "cr_log1p{f}({0})"},
+    js="Math.log1p({0})",
+    latex=r"\ln\left(1 + {0}\right)",
 )
 
 # ---- trigonometric and hyperbolic ------------------------------------------------------------
 
-sin = _unary("sin", lambda xp, x: xp.sin(x), lambda g, y, x: g * cos(x), "sin({0})", "Sine.")
-cos = _unary("cos", lambda xp, x: xp.cos(x), lambda g, y, x: -g * sin(x), "cos({0})", "Cosine.")
+sin = _unary(
+    "sin",
+    lambda xp, x: xp.sin(x),
+    lambda g, y, x: g * cos(x),
+    "sin({0})",
+    "Sine.",
+    c={"f": "cr_sin{f}({0})"},
+    js="Math.sin({0})",
+)
+cos = _unary(
+    "cos",
+    lambda xp, x: xp.cos(x),
+    lambda g, y, x: -g * sin(x),
+    "cos({0})",
+    "Cosine.",
+    c={"f": "cr_cos{f}({0})"},
+    js="Math.cos({0})",
+)
 tan = _unary(
     "tan",
     lambda xp, x: xp.tan(x),
@@ -178,6 +306,8 @@ tan = _unary(
     "Tangent.",
     low=-1.2,
     high=1.2,
+    c={"f": "cr_tan{f}({0})"},
+    js="Math.tan({0})",
 )
 arcsin = _unary(
     "arcsin",
@@ -187,6 +317,8 @@ arcsin = _unary(
     "Inverse sine.",
     low=-0.8,
     high=0.8,
+    c={"f": "cr_arcsin{f}({0})"},
+    js="Math.asin({0})",
 )
 arccos = _unary(
     "arccos",
@@ -196,6 +328,8 @@ arccos = _unary(
     "Inverse cosine.",
     low=-0.8,
     high=0.8,
+    c={"f": "cr_arccos{f}({0})"},
+    js="Math.acos({0})",
 )
 arctan = _unary(
     "arctan",
@@ -203,12 +337,26 @@ arctan = _unary(
     lambda g, y, x: g / (1 + x * x),
     "arctan({0})",
     "Inverse tangent.",
+    c={"f": "cr_arctan{f}({0})"},
+    js="Math.atan({0})",
 )
 sinh = _unary(
-    "sinh", lambda xp, x: xp.sinh(x), lambda g, y, x: g * cosh(x), "sinh({0})", "Hyperbolic sine."
+    "sinh",
+    lambda xp, x: xp.sinh(x),
+    lambda g, y, x: g * cosh(x),
+    "sinh({0})",
+    "Hyperbolic sine.",
+    c={"f": "cr_sinh{f}({0})"},
+    js="Math.sinh({0})",
 )
 cosh = _unary(
-    "cosh", lambda xp, x: xp.cosh(x), lambda g, y, x: g * sinh(x), "cosh({0})", "Hyperbolic cosine."
+    "cosh",
+    lambda xp, x: xp.cosh(x),
+    lambda g, y, x: g * sinh(x),
+    "cosh({0})",
+    "Hyperbolic cosine.",
+    c={"f": "cr_cosh{f}({0})"},
+    js="Math.cosh({0})",
 )
 tanh = _unary(
     "tanh",
@@ -216,6 +364,9 @@ tanh = _unary(
     lambda g, y, x: g * (1 - y * y),
     "tanh({0})",
     "Hyperbolic tangent.",
+    c={"f": "cr_tanh{f}({0})"},
+    js="Math.tanh({0})",
+    latex=r"\tanh\left({0}\right)",
 )
 arcsinh = _unary(
     "arcsinh",
@@ -223,6 +374,8 @@ arcsinh = _unary(
     lambda g, y, x: g * rsqrt(x * x + 1),
     "arcsinh({0})",
     "Inverse hyperbolic sine.",
+    c={"f": "cr_arcsinh{f}({0})"},
+    js="Math.asinh({0})",
 )
 arccosh = _unary(
     "arccosh",
@@ -232,6 +385,8 @@ arccosh = _unary(
     "Inverse hyperbolic cosine.",
     low=1.2,
     high=3.0,
+    c={"f": "cr_arccosh{f}({0})"},
+    js="Math.acosh({0})",
 )
 arctanh = _unary(
     "arctanh",
@@ -241,6 +396,8 @@ arctanh = _unary(
     "Inverse hyperbolic tangent.",
     low=-0.8,
     high=0.8,
+    c={"f": "cr_arctanh{f}({0})"},
+    js="Math.atanh({0})",
 )
 
 # ---- the functions of neural networks that are stable only as a whole ------------------------
@@ -257,6 +414,8 @@ erf = _unary(
     lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)),
     "erf({0})",
     "The error function 2/√π ∫₀ˣ exp(-t²) dt.",
+    c={"f": "cr_erf{f}({0})"},
+    js="Special.erf({0})",
 )
 erfc = _unary(
     "erfc",
@@ -264,6 +423,8 @@ erfc = _unary(
     lambda g, y, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)),
     "erfc({0})",
     "1 - erf(x), exact for large x.",
+    c={"f": "cr_erfc{f}({0})"},
+    js="Special.erfc({0})",
 )
 erfinv = _unary(
     "erfinv",
@@ -273,6 +434,9 @@ erfinv = _unary(
     "The inverse of the error function; ±∞ at ±1 and NaN beyond.",
     low=-0.9,
     high=0.9,
+    c={"f": "cr_erfinv{f}({0})"},
+    js="Special.erfinv({0})",
+    text="erfinv({0})",
 )
 lgamma = _unary(
     "lgamma",
@@ -281,6 +445,9 @@ lgamma = _unary(
     "ln|Γ({0})|",
     "ln |Γ(x)|, the logarithm of the gamma function; for integers Γ(n) = (n-1)!",
     low=0.2,
+    c={"f": "cr_lgamma{f}({0})"},
+    js="Special.lgamma({0})",
+    text="lgamma({0})",
 )
 sigmoid = _unary(
     "sigmoid",
@@ -288,6 +455,9 @@ sigmoid = _unary(
     lambda g, y, x: g * y * (1 - y),
     "σ({0})",
     "The logistic function 1 / (1 + exp(-x)); never overflows.",
+    c={"f": "cr_sigmoid{f}({0})"},
+    js="Special.sigmoid({0})",
+    latex=r"\sigma\left({0}\right)",
 )
 softplus = _unary(
     "softplus",
@@ -295,6 +465,9 @@ softplus = _unary(
     lambda g, y, x: g * sigmoid(x),
     "ln(1 + exp({0}))",
     "ln(1 + eˣ), a smooth relu; never overflows (Dugas et al., 2001).",
+    c={"f": "cr_softplus{f}({0})"},
+    js="Math.max({0}, 0) + Math.log1p(Math.exp(-Math.abs({0})))",
+    latex=r"\ln\left(1 + \exp\left({0}\right)\right)",
 )
 relu = _unary(
     "relu",
@@ -303,19 +476,55 @@ relu = _unary(
     "max(0, {0})",
     "max(0, x); the derivative at 0 is 0 (Nair and Hinton, 2010).",
     gap=0.1,
+    c={"f": "({0} < 0 ? 0 : {0})"},
+    js="Math.max({0}, 0)",
+    latex=r"\max\left(0, {0}\right)",
+    cost=Cost.SELECTION,
 )
 
 # ---- tests of one number ---------------------------------------------------------------------
 
 logical_not = _unary(
-    "logical_not", lambda xp, x: xp.logical_not(x), ZERO, "¬{0}", "Not.", floats=False, result=bool_
+    "logical_not",
+    lambda xp, x: xp.logical_not(x),
+    ZERO,
+    "¬{0}",
+    "Not.",
+    floats=False,
+    result=bool_,
+    c={"*": "!{0}"},
+    js="!{0}",
+    cost=Cost.TRIVIAL,
 )
-isnan = _unary("isnan", lambda xp, x: xp.isnan(x), ZERO, "isnan({0})", "x is NaN.", result=bool_)
+isnan = _unary(
+    "isnan",
+    lambda xp, x: xp.isnan(x),
+    ZERO,
+    "isnan({0})",
+    "x is NaN.",
+    result=bool_,
+    c={"f": "{0} != {0}"},
+    js="Number.isNaN({0})",
+)
 isinf = _unary(
-    "isinf", lambda xp, x: xp.isinf(x), ZERO, "isinf({0})", "x is infinite.", result=bool_
+    "isinf",
+    lambda xp, x: xp.isinf(x),
+    ZERO,
+    "isinf({0})",
+    "x is infinite.",
+    result=bool_,
+    c={"f": "fabs{f}({0}) == INFINITY"},
+    js="Math.abs({0}) === Infinity",
 )
 isfinite = _unary(
-    "isfinite", lambda xp, x: xp.isfinite(x), ZERO, "isfinite({0})", "Finite.", result=bool_
+    "isfinite",
+    lambda xp, x: xp.isfinite(x),
+    ZERO,
+    "isfinite({0})",
+    "Finite.",
+    result=bool_,
+    c={"f": "fabs{f}({0}) < INFINITY"},
+    js="Number.isFinite({0})",
 )
 
 # ---- two numbers -----------------------------------------------------------------------------
@@ -330,6 +539,11 @@ def _binary(
     formula: str,
     doc: str,
     *,
+    c: Mapping[str, str],
+    js: str,
+    text: str = "",
+    latex: str = "",
+    cost: Cost = Cost.FUNCTION,
     floats: bool = False,
     result: Any = None,
     operand: Callable[..., Any] | None = None,
@@ -357,6 +571,12 @@ def _binary(
             derivatives,
             formula,
             strict,
+            elementwise=True,
+            cost=cost,
+            c=c,
+            js=js,
+            text=text,
+            latex=latex,
         )
     )
 
@@ -397,6 +617,9 @@ add = _binary(
     (lambda g, y, a, b: g, lambda g, y, a, b: g),
     "{0} + {1}",
     "a + b",
+    c={"*": "{0} + {1}", "b": "{0} | {1}"},
+    js="{0} + {1}",
+    cost=Cost.ARITHMETIC,
 )
 subtract = _binary(
     "subtract",
@@ -404,6 +627,9 @@ subtract = _binary(
     (lambda g, y, a, b: g, lambda g, y, a, b: -g),
     "{0} - {1}",
     "a - b",
+    c={"*": "{0} - {1}"},
+    js="{0} - {1}",
+    cost=Cost.ARITHMETIC,
 )
 multiply = _binary(
     "multiply",
@@ -411,6 +637,9 @@ multiply = _binary(
     (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     "{0} · {1}",
     "a · b",
+    c={"*": "{0} * {1}", "b": "{0} & {1}"},
+    js="{0} * {1}",
+    cost=Cost.ARITHMETIC,
 )
 divide = _binary(
     "divide",
@@ -420,6 +649,8 @@ divide = _binary(
     "a / b; the quotient of integers is float32.",
     floats=True,
     gap=0.3,
+    c={"f": "{0} / {1}"},
+    js="{0} / {1}",
 )
 _power = _binary(
     "power",
@@ -428,6 +659,8 @@ _power = _binary(
     "{0}^{1}",
     "aᵇ",
     low=0.3,
+    c={"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
+    js="{0} === 1 ? 1 : {0} ** {1}",
 )
 maximum = _binary(
     "maximum",
@@ -435,6 +668,9 @@ maximum = _binary(
     (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
     "max({0}, {1})",
     "The larger of a and b; equal numbers share the gradient in halves.",
+    c={"f": "({0} >= {1} || {0} != {0} ? {0} : {1})", "*": "({0} > {1} ? {0} : {1})"},
+    js="Math.max({0}, {1})",
+    cost=Cost.SELECTION,
 )
 minimum = _binary(
     "minimum",
@@ -442,6 +678,9 @@ minimum = _binary(
     (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
     "min({0}, {1})",
     "The smaller of a and b; equal numbers share the gradient in halves.",
+    c={"f": "({0} <= {1} || {0} != {0} ? {0} : {1})", "*": "({0} < {1} ? {0} : {1})"},
+    js="Math.min({0}, {1})",
+    cost=Cost.SELECTION,
 )
 floor_divide = _binary(
     "floor_divide",
@@ -450,6 +689,8 @@ floor_divide = _binary(
     "⌊{0} / {1}⌋",
     "⌊a / b⌋",
     gap=0.3,
+    c={"*": "cr_floor_divide_{s}({0}, {1})"},
+    js="Special.floorDivide({0}, {1})",
 )
 remainder = _binary(
     "remainder",
@@ -458,6 +699,8 @@ remainder = _binary(
     "{0} mod {1}",
     "a - ⌊a / b⌋ · b, with the sign of b.",
     gap=0.3,
+    c={"*": "cr_remainder_{s}({0}, {1})"},
+    js="Special.remainder({0}, {1})",
 )
 fmod = _binary(
     "fmod",
@@ -466,6 +709,8 @@ fmod = _binary(
     "{0} mod {1}",
     "a - trunc(a / b) · b, with the sign of a.",
     gap=0.3,
+    c={"f": "fmod{f}({0}, {1})"},
+    js="{0} % {1}",
 )
 copysign = _binary(
     "copysign",
@@ -475,6 +720,8 @@ copysign = _binary(
     "|a| with the sign of b, that of -0.0 too.",
     floats=True,
     gap=0.2,
+    c={"f": "copysign{f}({0}, {1})"},
+    js="{1} < 0 || Object.is({1}, -0) ? -Math.abs({0}) : Math.abs({0})",
 )
 arctan2 = _binary(
     "arctan2",
@@ -484,6 +731,8 @@ arctan2 = _binary(
     "The angle of the point (b, a).",
     floats=True,
     gap=0.3,
+    c={"f": "atan2{f}({0}, {1})"},
+    js="Math.atan2({0}, {1})",
 )
 hypot = _binary(
     "hypot",
@@ -493,6 +742,8 @@ hypot = _binary(
     "√(a² + b²) without overflow; the derivative at (0, 0) is 0.",
     floats=True,
     gap=0.3,
+    c={"f": "hypot{f}({0}, {1})"},
+    js="Math.hypot({0}, {1})",
 )
 logaddexp = _binary(
     "logaddexp",
@@ -501,20 +752,77 @@ logaddexp = _binary(
     "ln(exp({0}) + exp({1}))",
     "ln(eᵃ + eᵇ) without overflow.",
     floats=True,
+    c={"f": "cr_logaddexp{f}({0}, {1})"},
+    js="Special.logaddexp({0}, {1})",
 )
 
 _COMPARE = (ZERO, ZERO)
-equal = _binary("equal", lambda xp, a, b: a == b, _COMPARE, "{0} = {1}", "a = b", result=bool_)
+equal = _binary(
+    "equal",
+    lambda xp, a, b: a == b,
+    _COMPARE,
+    "{0} = {1}",
+    "a = b",
+    result=bool_,
+    c={"*": "{0} == {1}"},
+    js="{0} === {1}",
+    text="{0} == {1}",
+    cost=Cost.TRIVIAL,
+)
 not_equal = _binary(
-    "not_equal", lambda xp, a, b: a != b, _COMPARE, "{0} ≠ {1}", "a ≠ b", result=bool_
+    "not_equal",
+    lambda xp, a, b: a != b,
+    _COMPARE,
+    "{0} ≠ {1}",
+    "a ≠ b",
+    result=bool_,
+    c={"*": "{0} != {1}"},
+    js="{0} !== {1}",
+    cost=Cost.TRIVIAL,
 )
-less = _binary("less", lambda xp, a, b: a < b, _COMPARE, "{0} < {1}", "a < b", result=bool_)
+less = _binary(
+    "less",
+    lambda xp, a, b: a < b,
+    _COMPARE,
+    "{0} < {1}",
+    "a < b",
+    result=bool_,
+    c={"*": "{0} < {1}"},
+    js="{0} < {1}",
+    cost=Cost.TRIVIAL,
+)
 less_equal = _binary(
-    "less_equal", lambda xp, a, b: a <= b, _COMPARE, "{0} ≤ {1}", "a ≤ b", result=bool_
+    "less_equal",
+    lambda xp, a, b: a <= b,
+    _COMPARE,
+    "{0} ≤ {1}",
+    "a ≤ b",
+    result=bool_,
+    c={"*": "{0} <= {1}"},
+    js="{0} <= {1}",
+    cost=Cost.TRIVIAL,
 )
-greater = _binary("greater", lambda xp, a, b: a > b, _COMPARE, "{0} > {1}", "a > b", result=bool_)
+greater = _binary(
+    "greater",
+    lambda xp, a, b: a > b,
+    _COMPARE,
+    "{0} > {1}",
+    "a > b",
+    result=bool_,
+    c={"*": "{0} > {1}"},
+    js="{0} > {1}",
+    cost=Cost.TRIVIAL,
+)
 greater_equal = _binary(
-    "greater_equal", lambda xp, a, b: a >= b, _COMPARE, "{0} ≥ {1}", "a ≥ b", result=bool_
+    "greater_equal",
+    lambda xp, a, b: a >= b,
+    _COMPARE,
+    "{0} ≥ {1}",
+    "a ≥ b",
+    result=bool_,
+    c={"*": "{0} >= {1}"},
+    js="{0} >= {1}",
+    cost=Cost.TRIVIAL,
 )
 logical_and = _binary(
     "logical_and",
@@ -524,6 +832,9 @@ logical_and = _binary(
     "a and b",
     result=bool_,
     operand=boolean,
+    c={"*": "{0} && {1}"},
+    js="{0} && {1}",
+    cost=Cost.SELECTION,
 )
 logical_or = _binary(
     "logical_or",
@@ -533,6 +844,9 @@ logical_or = _binary(
     "a or b",
     result=bool_,
     operand=boolean,
+    c={"*": "{0} || {1}"},
+    js="{0} || {1}",
+    cost=Cost.SELECTION,
 )
 logical_xor = _binary(
     "logical_xor",
@@ -542,6 +856,8 @@ logical_xor = _binary(
     "either a or b",
     result=bool_,
     operand=boolean,
+    c={"*": "!{0} != !{1}"},
+    js="!{0} !== !{1}",
 )
 
 
@@ -581,6 +897,10 @@ WHERE = register(
             Sample((np.asarray(integers(*shape, high=2) > 0), reals(*shape), reals(*shape, seed=1)))
             for shape in [(), (2, 3), (0, 2), (1, 1)]
         ],
+        elementwise=True,
+        cost=Cost.CHOICE,
+        c={"*": "({0} ? {1} : {2})"},
+        js="{0} ? {1} : {2}",
     )
 )
 
@@ -606,7 +926,16 @@ def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
 # ---- identities with a meaning for the derivative --------------------------------------------
 
 STOP_GRADIENT = register(
-    Operation("stop_gradient", same_type("stop_gradient"), lambda xp, x: x, (ZERO,), "{0}")
+    Operation(
+        "stop_gradient",
+        same_type("stop_gradient"),
+        lambda xp, x: x,
+        (ZERO,),
+        "{0}",
+        view=True,
+        batch=ELEMENTWISE,
+        js="{0}",
+    )
 )
 #: The same value as a node of its own: with respect to which a derivative is taken.
 IDENTITY = register(
@@ -617,6 +946,9 @@ IDENTITY = register(
         (lambda g, y, x: g,),
         "{0}",
         _shapes(),
+        view=True,
+        batch=ELEMENTWISE,
+        js="{0}",
     )
 )
 
@@ -787,6 +1119,9 @@ POLYGAMMA = register(
             Sample((reals(*shape, low=0.3),), {"order": order})
             for shape, order in [((2, 3), 0), ((1, 1), 1), ((0,), 1), ((3,), 2)]
         ],
+        elementwise=True,
+        c={"f": "cr_polygamma{f}({0}, {order})"},
+        js="Special.polygamma({0}, {order})",
     )
 )
 

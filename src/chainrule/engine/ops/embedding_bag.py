@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError, TypeRuleError
+from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError
+from ..ir.node import Node
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -90,8 +92,18 @@ SCATTER_BAG: Operation = register(
         ),
         "sum of {2} {0} at {1}",
         lambda: _samples(transposed=True),
+        indices=1,
     )
 )
+
+
+def _bag_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    table, indices, weights = axes
+    if table is not None or indices is None or indices != weights:
+        raise RowsDependError
+    return indices
+
+
 EMBEDDING_BAG: Operation = register(
     Operation(
         "embedding_bag",
@@ -106,6 +118,8 @@ EMBEDDING_BAG: Operation = register(
         ),
         "sum of {2} {0}[{1}]",
         lambda: _samples(transposed=False),
+        indices=1,
+        batch=BatchRule(_bag_rows),
     )
 )
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import OutOfRangeError, ShapeError, TypeRuleError
+from ..ir.batch_axis import BESIDE, Axes, Axis, BatchRule, BatchWalk, RowsDependError
+from ..ir.node import Node
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -61,12 +63,24 @@ SCATTER_ADD: Operation = register(
             Sample((reals(2, 3), np.array([[0], [0]]), reals(2, 2, 1, seed=1)), {"axis": 1}),
             Sample((reals(2), np.zeros(0, np.int64), reals(0)), {"axis": 0}),
         ],
+        indices=1,
+        accumulates=True,
     )
 )
 
 
 def _take_rule(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     return apply(SCATTER_ADD, zeros(x.shape, x.dtype), indices, g, axis=axis)
+
+
+def _take_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    table, indices = axes
+    along, rank = node.attributes["axis"], len(node.inputs[1].type.shape)
+    if table is None and indices is not None:
+        return indices.at(along + indices.place)
+    if table is not None and indices is None and table.place != along:
+        return table if table.place < along else table.at(table.place + rank - 1)
+    raise RowsDependError
 
 
 TAKE: Operation = register(
@@ -81,6 +95,9 @@ TAKE: Operation = register(
             Sample((reals(2, 3), np.array([[0, 2], [1, 1]])), {"axis": 1}),
             Sample((reals(2), np.zeros(0, np.int64)), {"axis": 0}),
         ],
+        moves=True,
+        indices=1,
+        batch=BatchRule(_take_rows),
     )
 )
 
@@ -161,6 +178,8 @@ ADD_ALONG_AXIS: Operation = register(
             Sample((reals(2, 3), integers(2, 4), reals(2, 4, seed=1)), {"axis": 1}),
             Sample((reals(3, 1), integers(2, 1), reals(2, 1, seed=1)), {"axis": 0}),
         ],
+        indices=1,
+        accumulates=True,
     )
 )
 TAKE_ALONG: Operation = register(
@@ -179,6 +198,9 @@ TAKE_ALONG: Operation = register(
             Sample((reals(2, 3), integers(2, 4)), {"axis": 1}),
             Sample((reals(3, 2), integers(0, 2)), {"axis": 0}),
         ],
+        moves=True,
+        indices=1,
+        batch=BESIDE,
     )
 )
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError, first_axis, together
+from ..ir.node import Node
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -71,8 +73,29 @@ def _matmul_samples() -> list[Sample]:
     return samples
 
 
+def _matmul_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    a, b = axes
+    how, matrix = node.attributes, len(node.type.shape) - 2
+    axis = first_axis(axes)
+    if axis.place < matrix:
+        return together(walk, node, axes)
+    if b is None and axis.place == matrix + how["transpose_a"]:
+        return axis.at(matrix)
+    if a is None and axis.place == matrix + 1 - how["transpose_b"]:
+        return axis.at(matrix + 1)
+    raise RowsDependError
+
+
 MATMUL = register(
-    Operation("matmul", _matmul_type, _matmul, (_left, _right), "{0} · {1}", _matmul_samples)
+    Operation(
+        "matmul",
+        _matmul_type,
+        _matmul,
+        (_left, _right),
+        "{0} · {1}",
+        _matmul_samples,
+        batch=BatchRule(_matmul_rows),
+    )
 )
 
 # ---- functions -------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import numpy as np
 
 from ...errors import ConfigError, ShapeError
 from ...utils.typing import Array
+from ..ir.batch_axis import IMAGES
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -166,6 +167,7 @@ SUM_POOL: Operation = register(
         (lambda g, y, x, **a: apply(SUM_UNPOOL, g, extents=x.shape[1:-1], **a),),
         "Σ windows({0})",
         _samples(),
+        batch=IMAGES,
     )
 )
 SUM_UNPOOL: Operation = register(
@@ -189,6 +191,7 @@ MAX_POOL: Operation = register(
         (lambda g, y, x, **a: apply(MAX_POOL_SCATTER, x, g, **a),),
         "max windows({0})",
         _samples(),
+        batch=IMAGES,
     )
 )
 #: One number for each window, shared among its largest elements: the derivative of max_pool.

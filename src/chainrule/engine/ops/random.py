@@ -15,6 +15,8 @@ import numpy as np
 
 from ...errors import ShapeError
 from ...utils.typing import Array
+from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError
+from ..ir.node import Node
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type, float32, float64, int64, uint32
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -116,6 +118,18 @@ def _fold(xp: Any, key: Any, number: Any) -> Any:
 
 
 _KEY = np.array([1, 2], dtype=np.uint32)
+
+
+def _bits_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    raise RowsDependError
+
+
+def _bits_same(walk: BatchWalk, node: Node, axis: Axis) -> bool:
+    """The index of an element decides, whatever the number of rows is."""
+    shape = node.type.shape
+    return math.prod(shape[: axis.place]) * shape[axis.place] == axis.inner * walk.rows
+
+
 RANDOM_BITS = register(
     Operation(
         "random_bits",
@@ -124,6 +138,7 @@ RANDOM_BITS = register(
         (ZERO,),
         "bits({0})",
         lambda: [Sample((_KEY,), {"shape": (2, 3)}), Sample((_KEY,), {"shape": (0,)})],
+        batch=BatchRule(_bits_rows, _bits_same),
     )
 )
 FOLD_IN = register(

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
-from ..ir.operation import ZERO, Operation, Sample, register
-from ..ir.types import Type, bool_, int64
+from ..ir.batch_axis import ALONG, REDUCED
+from ..ir.operation import OPERATIONS, ZERO, Operation, Reduction, Sample, register
+from ..ir.types import DType, Type, bool_, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from .declare import (
     boolean,
@@ -86,6 +87,20 @@ def _axes_samples(*, full_only: bool = False) -> Callable[[], Iterable[Sample]]:
     return lambda: [Sample((reals(*shape),), {"axes": axes}) for shape, axes in cases]
 
 
+def lowest(dtype: DType) -> Any:
+    """The largest of nothing."""
+    if dtype.kind == "f":
+        return dtype.type(-np.inf)
+    return dtype.type(0 if dtype.kind == "b" else np.iinfo(dtype).min)
+
+
+def highest(dtype: DType) -> Any:
+    """The smallest of nothing."""
+    if dtype.kind == "f":
+        return dtype.type(np.inf)
+    return dtype.type(1 if dtype.kind == "b" else np.iinfo(dtype).max)
+
+
 SUM = register(
     Operation(
         "sum",
@@ -94,6 +109,8 @@ SUM = register(
         (lambda g, y, x, axes: spread(g, x, axes),),
         "Σ {0}",
         _axes_samples(),
+        reduction=Reduction(OPERATIONS["add"], lambda dtype: dtype.type(0)),
+        batch=REDUCED,
     )
 )
 MAX = register(
@@ -104,6 +121,8 @@ MAX = register(
         (_extreme_rule,),
         "max {0}",
         _axes_samples(full_only=True),
+        reduction=Reduction(OPERATIONS["maximum"], lowest),
+        batch=REDUCED,
     )
 )
 MIN = register(
@@ -114,6 +133,8 @@ MIN = register(
         (_extreme_rule,),
         "min {0}",
         _axes_samples(full_only=True),
+        reduction=Reduction(OPERATIONS["minimum"], highest),
+        batch=REDUCED,
     )
 )
 PROD = register(
@@ -124,6 +145,8 @@ PROD = register(
         (_prod_rule,),
         "∏ {0}",
         _axes_samples(),
+        reduction=Reduction(OPERATIONS["multiply"], lambda dtype: dtype.type(1)),
+        batch=REDUCED,
     )
 )
 
@@ -150,6 +173,7 @@ LOGSUMEXP = register(
         (_logsumexp_rule,),
         "ln Σ exp({0})",
         _axes_samples(full_only=True),
+        batch=REDUCED,
     )
 )
 
@@ -193,6 +217,7 @@ SOFTMAX = register(
         (lambda g, y, x, axis: y * (g - sum(g * y, axis, keepdims=True)),),
         "softmax({0})",
         _axis_samples,
+        batch=ALONG,
     )
 )
 LOG_SOFTMAX = register(
@@ -203,6 +228,7 @@ LOG_SOFTMAX = register(
         (lambda g, y, x, axis: g - exp(y) * sum(g, axis, keepdims=True),),
         "ln softmax({0})",
         _axis_samples,
+        batch=ALONG,
     )
 )
 CUMSUM = register(
@@ -221,6 +247,7 @@ CUMSUM = register(
             Sample((reals(4),), {"axis": 0, "reverse": True}),
             Sample((reals(0, 2),), {"axis": 0, "reverse": False}),
         ],
+        batch=ALONG,
     )
 )
 
@@ -239,6 +266,7 @@ ARGMAX = register(
         (ZERO,),
         "argmax {0}",
         lambda: [Sample((reals(2, 3),), {"axis": 1}), Sample((reals(1),), {"axis": 0})],
+        batch=ALONG,
     )
 )
 

@@ -29,6 +29,7 @@ import numpy as np
 from ...errors import ShapeError, TraceError, TypeRuleError
 from .. import pytree
 from ..closure import capture
+from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError
 from ..ir.graph import Graph, topological_order
 from ..ir.node import PART, Node
 from ..ir.operation import Operation, Sample, register
@@ -105,8 +106,21 @@ def _walk(
 
 
 #: ``call(*inputs, body)``: the results of a graph. Its inside is computed again for the derivative.
+def _call_rows(walk: BatchWalk, node: Node, axes: Axes) -> list[Axis | None]:
+    body = node.attributes["body"]
+    return walk.outputs(body, dict(zip(body.inputs, axes, strict=True)))
+
+
 CALL: Operation = register(
-    Operation("call", _call_type, _call, formula="call({0}, …)", pull_back=call_pull_back)
+    Operation(
+        "call",
+        _call_type,
+        _call,
+        formula="call({0}, …)",
+        pull_back=call_pull_back,
+        has_body=True,
+        batch=BatchRule(_call_rows),
+    )
 )
 
 
@@ -271,8 +285,42 @@ def loop(
 
 
 #: ``scan(*consts, *carry, *slices)``: see the top of this module.
+def _scan_rows(walk: BatchWalk, node: Node, axes: Axes) -> list[Axis | None]:
+    """A carry that begins with the same for every row, such as zeros, is taken to have rows."""
+    how = node.attributes
+    body: Graph = how["body"]
+    first, last = how["consts"], how["consts"] + how["carries"]
+    if any(axis is not None and axis.place == 0 for axis in axes[last:]):
+        raise RowsDependError
+    slices = [axis and axis.at(axis.place - 1) for axis in axes[last:]]
+    carries = [
+        axis or _start_rows(walk, start)
+        for start, axis in zip(node.inputs[first:last], axes[first:last], strict=True)
+    ]
+    given = [*axes[:first], *carries, *slices]
+    found = walk.outputs(body, dict(zip(body.inputs, given, strict=True)))
+    if found[: len(carries)] != carries:
+        raise RowsDependError
+    whole = len(carries) + how["sums"]
+    return [*found[:whole], *(axis and axis.at(axis.place + 1) for axis in found[whole:])]
+
+
+def _start_rows(walk: BatchWalk, node: Node) -> Axis | None:
+    first = Axis(0)
+    has_rows = node.type.shape[:1] == (walk.rows,) and walk.is_same(node, first)
+    return first if has_rows else None
+
+
 SCAN: Operation = register(
-    Operation("scan", _scan_type, _scan, formula="scan({0}, …)", pull_back=_scan_pull_back)
+    Operation(
+        "scan",
+        _scan_type,
+        _scan,
+        formula="scan({0}, …)",
+        pull_back=_scan_pull_back,
+        has_body=True,
+        batch=BatchRule(_scan_rows),
+    )
 )
 
 

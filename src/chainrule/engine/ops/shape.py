@@ -10,6 +10,17 @@ import numpy as np
 
 from ...errors import ShapeError
 from ...utils.typing import Array
+from ..ir.batch_axis import (
+    BESIDE,
+    Axes,
+    Axis,
+    BatchRule,
+    BatchWalk,
+    RowsDependError,
+    only_first,
+    reshaped,
+)
+from ..ir.node import Node
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
@@ -30,6 +41,19 @@ def _reshape_type(x: Type, *, shape: tuple[int, ...]) -> Type:
     return result
 
 
+def _reshape_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    return reshaped(node.inputs[0].type.shape, node.type.shape, only_first(axes), walk.rows)
+
+
+def _reshape_same(walk: BatchWalk, node: Node, axis: Axis) -> bool:
+    (source,) = node.inputs
+    try:
+        before = reshaped(node.type.shape, source.type.shape, axis, walk.rows)
+    except RowsDependError:
+        return False
+    return walk.is_same(source, before)
+
+
 RESHAPE = register(
     Operation(
         "reshape",
@@ -42,6 +66,8 @@ RESHAPE = register(
             Sample((reals(),), {"shape": (1, 1)}),
             Sample((reals(0, 3),), {"shape": (3, 0, 2)}),
         ],
+        view=True,
+        batch=BatchRule(_reshape_rows, _reshape_same),
     )
 )
 
@@ -101,6 +127,15 @@ def _transpose_type(x: Type, *, axes: tuple[int, ...]) -> Type:
     return Type(x.dtype, tuple(x.shape[axis] for axis in axes))
 
 
+def _transpose_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    axis = only_first(axes)
+    return axis.at(node.attributes["axes"].index(axis.place))
+
+
+def _transpose_same(walk: BatchWalk, node: Node, axis: Axis) -> bool:
+    return walk.is_same(node.inputs[0], axis.at(node.attributes["axes"][axis.place]))
+
+
 TRANSPOSE = register(
     Operation(
         "transpose",
@@ -113,6 +148,8 @@ TRANSPOSE = register(
             Sample((reals(2, 3, 4),), {"axes": (2, 0, 1)}),
             Sample((reals(0, 1, 2),), {"axes": (1, 2, 0)}),
         ],
+        view=True,
+        batch=BatchRule(_transpose_rows, _transpose_same),
     )
 )
 
@@ -188,6 +225,8 @@ CONCATENATE = register(
             Sample((reals(2, 3), reals(2, 1, seed=1), reals(2, 0)), {"axis": 1}),
             Sample((reals(2), reals(3)), {"axis": 0}),
         ],
+        moves=True,
+        batch=BESIDE,
     )
 )
 
@@ -263,6 +302,14 @@ def _slice_rule(g: Tensor, y: Tensor, x: Tensor, *, start: Any, stop: Any, step:
     return _pad(g, before=start, after=tuple(after), between=tuple(s - 1 for s in step))
 
 
+def _slice_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    axis = only_first(axes)
+    bounds = [node.attributes[bound][axis.place] for bound in ("start", "stop", "step")]
+    if bounds != [0, node.inputs[0].type.shape[axis.place], 1]:
+        raise RowsDependError
+    return axis
+
+
 SLICE = register(
     Operation(
         "slice",
@@ -275,6 +322,8 @@ SLICE = register(
             Sample((reals(5),), {"start": (2,), "stop": (2,), "step": (3,)}),
             Sample((reals(0, 2),), {"start": (0, 1), "stop": (0, 2), "step": (1, 1)}),
         ],
+        view=True,
+        batch=BatchRule(_slice_rows),
     )
 )
 
@@ -315,6 +364,13 @@ def _pad_rule(
     return apply(SLICE, g, start=tuple(before), stop=stop, step=step)
 
 
+def _pad_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    axis = only_first(axes)
+    if any(node.attributes[side][axis.place] for side in ("before", "after", "between")):
+        raise RowsDependError
+    return axis
+
+
 PAD = register(
     Operation(
         "pad",
@@ -329,6 +385,8 @@ PAD = register(
             ),
             Sample((reals(0),), {"before": (1,), "after": (1,), "between": (0,), "value": 0.0}),
         ],
+        moves=True,
+        batch=BatchRule(_pad_rows),
     )
 )
 
@@ -381,6 +439,14 @@ def pad(x: TensorLike, width: Any, value: float = 0.0, mode: str = "constant") -
 
 # ---- flip, roll, repeat ----------------------------------------------------------------------
 
+
+def _flip_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    axis = only_first(axes)
+    if axis.place in node.attributes["axes"]:
+        raise RowsDependError
+    return axis
+
+
 FLIP = register(
     Operation(
         "flip",
@@ -389,6 +455,8 @@ FLIP = register(
         (lambda g, y, x, axes: apply(FLIP, g, axes=axes),),
         "{0}",
         lambda: [Sample((reals(2, 3),), {"axes": (1,)}), Sample((reals(2, 0),), {"axes": (0, 1)})],
+        view=True,
+        batch=BatchRule(_flip_rows),
     )
 )
 

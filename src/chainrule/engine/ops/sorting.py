@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import ShapeError
+from ..ir.batch_axis import ALONG, Axes, Axis, BatchRule, BatchWalk, RowsDependError
+from ..ir.node import Node
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -21,6 +23,7 @@ ARGSORT = register(
         (ZERO,),
         "argsort {0}",
         lambda: [Sample((reals(2, 3),), {"axis": 1}), Sample((reals(0),), {"axis": 0})],
+        batch=ALONG,
     )
 )
 
@@ -67,6 +70,13 @@ def median(x: TensorLike, axis: int | None = None) -> Tensor:
     return mean(narrow(sort(x, axis), axis, (n - 1) // 2, n // 2 + 1), axis)
 
 
+def _searchsorted_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    bounds, values = axes
+    if bounds is not None or values is None:
+        raise RowsDependError
+    return values
+
+
 SEARCHSORTED = register(
     Operation(
         "searchsorted",
@@ -78,6 +88,7 @@ SEARCHSORTED = register(
             Sample((np.array([-1.0, 0.0, 1.0]), reals(2, 3)), {"side": side})
             for side in ("left", "right")
         ],
+        batch=BatchRule(_searchsorted_rows),
     )
 )
 

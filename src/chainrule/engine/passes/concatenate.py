@@ -8,10 +8,9 @@ to all of an array before it is cut can be done to its parts, in the loop that r
 from __future__ import annotations
 
 from ..ir.node import Node
+from ..ir.operation import Cost
 from .rewrite import make
 
-#: Cheap operations of two operands that are done after the cut.
-_CUT_BEFORE = frozenset({"add", "subtract", "multiply"})
 #: A sum of more terms is left alone.
 _MOST_TERMS = 16
 
@@ -55,7 +54,7 @@ def _padded(pad: Node) -> list[int]:
 def slice_operands(node: Node) -> Node:
     """slice(a + b) = slice(a) + slice(b), for a sum that is only read in slices."""
     (source,) = node.inputs
-    if source.op.name not in _CUT_BEFORE or 2 * node.type.size > source.type.size:
+    if source.op.cost is not Cost.ARITHMETIC or 2 * node.type.size > source.type.size:
         return node
     parts = [make(node, "slice", operand, **node.attributes) for operand in source.inputs]
     return make(node, source.op.name, *parts)

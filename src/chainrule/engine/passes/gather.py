@@ -14,11 +14,11 @@ import numpy as np
 
 from ..ir.graph import Graph
 from ..ir.node import Node, constant
+from ..ir.operation import Cost
+from ..ops.shape import RESHAPE, TRANSPOSE
 from .rewrite import make, rewrite
 from .simplify import single_value
 
-#: Operations of gathered rows and a row that is the same for all.
-_ELEMENTWISE = frozenset({"add", "subtract", "multiply"})
 #: The table must have so many times fewer rows than are gathered.
 _FEWER = 2
 
@@ -43,14 +43,14 @@ class _GatherRewriter:
         name = node.op.name
         if name == "take" and node.attributes["axis"] == 0 and len(node.inputs[0].type.shape) == 2:
             self.gathered[node] = node.inputs[0], node.inputs[1]
-        elif name in ("transpose", "reshape") and node.inputs[0] in self.gathered:
+        elif _is_move(node) and node.inputs[0] in self.gathered:
             table, indices = self.gathered[node.inputs[0]]
             moved = _moved_indices(node, indices)
             if moved is not None:
                 return self._take(node, table, moved)
         elif name == "matmul" and node.inputs[0] in self.gathered:
             return self._product(node)
-        elif name in _ELEMENTWISE:
+        elif node.op.cost is Cost.ARITHMETIC:
             return self._elementwise(node)
         elif name == "scatter_add":
             return _product_of_scattered(node)
@@ -84,6 +84,11 @@ class _GatherRewriter:
                 operands = (table, wide) if place == 0 else (wide, table)
                 return self._take(node, make(node, node.op.name, *operands), indices)
         return node
+
+
+def _is_move(node: Node) -> bool:
+    """Whether it may move whole rows."""
+    return node.op is TRANSPOSE or node.op is RESHAPE
 
 
 def _is_small(table: Node, indices: Node) -> bool:
@@ -127,7 +132,7 @@ def _product_of_scattered(node: Node) -> Node:
     start, indices, rows = node.inputs
     if single_value(start) != 0 or node.attributes["axis"] or len(start.type.shape) != 2:
         return node
-    while rows.op.name in ("transpose", "reshape"):
+    while _is_move(rows):
         found = _indices_before(rows, indices)
         if found is None:
             return node

@@ -12,14 +12,12 @@ from typing import Any
 
 from ..ir.graph import Graph, topological_order
 from ..ir.node import CONSTANT, PART, PLACEHOLDER, Node, constant, placeholder
-from ..ir.operation import OPERATIONS
 from ..ir.types import Record, Type
+from ..ops.declare import BROADCAST
+from ..ops.shape import RESHAPE
 from .rewrite import make, with_inputs
 
 Optimizer = Callable[[Graph], Graph]
-
-#: Nodes that cost nothing, or not more than to read what was computed before the loop.
-_NOT_HOISTED = frozenset({"broadcast_to", "reshape", "slice", "transpose", "flip"})
 
 
 class Loop:
@@ -194,7 +192,7 @@ def _hoist(loop: Loop) -> None:
             outside[node] = node
     new: dict[Node, Node] = {}
     for node in order:
-        if node in outside and node.inputs and node.op.name not in _NOT_HOISTED:
+        if node in outside and node.inputs and not node.op.view:
             new[node] = placeholder(node.type, f"invariant {len(loop.consts)}", node.watched)
             loop.consts[new[node]] = outside[node]
     loop.substitute(new)
@@ -237,7 +235,7 @@ def _sink_constants(loop: Loop) -> None:
 
 def _single(node: Node) -> Node | None:
     """The number that a constant is everywhere, as a node without axes."""
-    while node.op.name in ("broadcast_to", "reshape"):
+    while node.op is BROADCAST or node.op is RESHAPE:
         node = node.inputs[0]
     if node.op is not CONSTANT or node.value is None or node.value.size != 1:
         return None
@@ -245,7 +243,7 @@ def _single(node: Node) -> Node | None:
 
 
 def _broadcast(like: Node, core: Node) -> Node:
-    return Node(OPERATIONS["broadcast_to"], (core,), {"shape": like.type.shape}, like.type)
+    return Node(BROADCAST, (core,), {"shape": like.type.shape}, like.type)
 
 
 def _without_time(loop: Loop) -> tuple[dict[Node, Node], dict[Node, Node]]:

@@ -13,17 +13,11 @@ from typing import Any
 
 from ..ir.graph import Graph
 from ..ir.node import PART, Node
+from ..ir.operation import Cost
 from ..ir.types import Record
 from .cse import key
 from .loops import Loop, free_placeholder, is_leaf, rebuild_loops
 
-#: Computed again rather than kept.
-_QUICK = frozenset(
-    {"broadcast_to", "reshape", "slice", "transpose", "flip", "identity", "add", "subtract",
-     "multiply", "negative", "cast", "where", "equal", "not_equal", "less", "less_equal",
-     "greater", "greater_equal", "logical_not", "logical_and", "logical_or", "relu", "maximum",
-     "minimum"}
-)  # fmt: skip
 #: Nothing is kept if a step would leave more than so many times the elements of its carry.
 _MOST_KEPT = 8
 
@@ -138,7 +132,7 @@ def _wanted(body: Graph, same: dict[Node, Node], taken: dict[Node, Any]) -> list
         if node in seen or node not in same or is_leaf(node) or node in taken:
             continue
         seen.add(node)
-        if node.op.name in _QUICK or isinstance(node.type, Record):
+        if node.op.cost <= Cost.SELECTION or isinstance(node.type, Record):
             stack += node.inputs
         else:
             found[node] = None

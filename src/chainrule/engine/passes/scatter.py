@@ -9,9 +9,6 @@ from ..ir.node import Node
 from .rewrite import make, rewrite
 from .simplify import single_value
 
-#: Operations that add to their first operand at the places that the second one names.
-_ADDING = frozenset({"scatter_add", "add_along_axis"})
-
 
 def fuse_scatter_adds(graph: Graph) -> Graph:
     """a + scatter(0, i, u) becomes scatter(a, i, u); likewise with a difference, and its negative.
@@ -29,20 +26,20 @@ def fuse_scatter_adds(graph: Graph) -> Graph:
         return uses[before] == 1 and _adds_to_zeros(node)
 
     def rule(node: Node, before: Node) -> Node:
-        name = node.op.name
         if _is_sum_of_updates(node):
             return make(node, "sum", node.inputs[0].inputs[2], **node.attributes)
-        if name not in ("add", "subtract"):
+        is_difference = node.op.name == "subtract"
+        if not (is_difference or node.op.name == "add"):
             return node
         left, right = node.inputs
         if adds_to_zeros(right, before.inputs[1]):
             _, places, updates = right.inputs
-            if name == "subtract":
+            if is_difference:
                 updates = make(node, "negative", updates)
             return make(node, right.op.name, left, places, updates, **right.attributes)
         if adds_to_zeros(left, before.inputs[0]):
             _, places, updates = left.inputs
-            if name == "subtract":
+            if is_difference:
                 right = make(node, "negative", right)
             return make(node, left.op.name, right, places, updates, **left.attributes)
         return node
@@ -51,7 +48,7 @@ def fuse_scatter_adds(graph: Graph) -> Graph:
 
 
 def _adds_to_zeros(node: Node) -> bool:
-    return node.op.name in _ADDING and single_value(node.inputs[0]) == 0
+    return node.op.accumulates and single_value(node.inputs[0]) == 0
 
 
 def _is_sum_of_updates(node: Node) -> bool:

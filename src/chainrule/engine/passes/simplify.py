@@ -16,24 +16,26 @@ import numpy as np
 from ..ir.graph import Graph
 from ..ir.node import CONSTANT, Node, constant
 from ..ir.types import Record, Type
+from ..ops.declare import BROADCAST
+from ..ops.shape import RESHAPE
 from .concatenate import as_concatenation, slice_operands
 from .rewrite import make, rewrite
 
 #: Constants are computed beforehand up to this many elements.
 _LARGEST_FOLDED = 4096
 
-#: Operations whose result at an element depends on their operands at that element only.
-_ELEMENTWISE = frozenset(
-    {
-        "negative", "abs", "sign", "floor", "ceil", "trunc", "round", "sqrt", "rsqrt", "exp",
-        "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin",
-        "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "erf",
-        "sigmoid", "softplus", "relu", "logical_not", "isnan", "isinf", "isfinite", "add",
-        "subtract", "multiply", "divide", "power", "maximum", "minimum", "floor_divide",
-        "remainder", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
-        "logical_and", "logical_or", "logical_xor", "where", "cast",
-    }
-)  # fmt: skip
+Rule = Callable[[Node], Node | None]
+_RULES: dict[str, Rule] = {}
+
+
+def _rule_of(*names: str) -> Callable[[Rule], Rule]:
+    """Declare what becomes of a node of these operations; None: it stays."""
+
+    def declare(rule: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(names, rule))
+        return rule
+
+    return declare
 
 
 def simplify(graph: Graph) -> Graph:
@@ -79,7 +81,7 @@ def _fold(node: Node) -> Node | None:
 
 def single_value(node: Node) -> float | None:
     """The number that a constant is everywhere, through broadcasts; None otherwise."""
-    while node.op.name in ("broadcast_to", "reshape"):
+    while node.op is BROADCAST or node.op is RESHAPE:
         node = node.inputs[0]
     if node.op is CONSTANT and node.value is not None and node.value.size == 1:
         return float(node.value.reshape(-1)[0])
@@ -88,7 +90,7 @@ def single_value(node: Node) -> float | None:
 
 def _sink_broadcast(node: Node) -> Node | None:
     """f(broadcast x, broadcast y) = broadcast f(x, y): computed once, not for every element."""
-    if node.op.name not in _ELEMENTWISE or node.type.size == 0:
+    if not node.op.elementwise or node.type.size == 0:
         return None
     wide = [source for source in node.inputs if source.op.name == "broadcast_to"]
     small = [source.inputs[0] for source in wide]
@@ -103,6 +105,7 @@ def _sink_broadcast(node: Node) -> Node | None:
 # ---- arithmetic ------------------------------------------------------------------------------
 
 
+@_rule_of("add")
 def _add(node: Node) -> Node | None:
     first, second = node.inputs
     if node.type.dtype.kind == "b":
@@ -121,6 +124,7 @@ def _add(node: Node) -> Node | None:
     return as_concatenation(node)
 
 
+@_rule_of("subtract")
 def _subtract(node: Node) -> Node | None:
     first, second = node.inputs
     if single_value(second) == 0:
@@ -130,6 +134,7 @@ def _subtract(node: Node) -> Node | None:
     return None
 
 
+@_rule_of("multiply")
 def _multiply(node: Node) -> Node | None:
     first, second = node.inputs
     for one, other in ((first, second), (second, first)):
@@ -141,6 +146,7 @@ def _multiply(node: Node) -> Node | None:
     return None
 
 
+@_rule_of("divide")
 def _divide(node: Node) -> Node | None:
     """x / c = x·(1/c) exactly when c is a power of two."""
     first, second = node.inputs
@@ -156,11 +162,13 @@ def _divide(node: Node) -> Node | None:
     return None
 
 
+@_rule_of("negative")
 def _negative(node: Node) -> Node | None:
     (source,) = node.inputs
     return source.inputs[0] if source.op.name == "negative" else None
 
 
+@_rule_of("logical_not")
 def _logical_not(node: Node) -> Node | None:
     (source,) = node.inputs
     if source.op.name == "logical_not" and source.inputs[0].type == node.type:
@@ -168,6 +176,7 @@ def _logical_not(node: Node) -> Node | None:
     return None
 
 
+@_rule_of("cast")
 def _cast(node: Node) -> Node | None:
     (source,) = node.inputs
     if source.type == node.type:
@@ -188,6 +197,7 @@ def _holds(narrow: Type, wide: Type) -> bool:
     return bool(np.can_cast(narrow.dtype, wide.dtype, "safe"))
 
 
+@_rule_of("where")
 def _where(node: Node) -> Node | None:
     condition, first, second = node.inputs
     value = single_value(condition)
@@ -199,10 +209,12 @@ def _where(node: Node) -> Node | None:
 # ---- views -----------------------------------------------------------------------------------
 
 
+@_rule_of("identity", "stop_gradient")
 def _identity(node: Node) -> Node | None:
     return node.inputs[0]
 
 
+@_rule_of("reshape")
 def _reshape(node: Node) -> Node | None:
     (source,) = node.inputs
     shape = node.type.shape
@@ -221,6 +233,7 @@ def _single(node: Node, source: Node) -> Node:
     return _simplified(make(node, "reshape", source, shape=())) if source.type.shape else source
 
 
+@_rule_of("broadcast_to")
 def _broadcast(node: Node) -> Node | None:
     (source,) = node.inputs
     shape = node.type.shape
@@ -233,6 +246,7 @@ def _broadcast(node: Node) -> Node | None:
     return None
 
 
+@_rule_of("transpose")
 def _transpose(node: Node) -> Node | None:
     (source,) = node.inputs
     axes = node.attributes["axes"]
@@ -260,6 +274,7 @@ def _transposed_product(node: Node) -> Node:
     )  # fmt: skip
 
 
+@_rule_of("matmul")
 def _matmul(node: Node) -> Node | None:
     """A transposed operand is a flag of the product."""
     changed = False
@@ -280,6 +295,7 @@ def _matmul(node: Node) -> Node | None:
 # ---- reductions ------------------------------------------------------------------------------
 
 
+@_rule_of("sum")
 def _sum(node: Node) -> Node | None:
     """The sum of equal numbers is a product; sums of what is 1 wide are reshapes."""
     (source,) = node.inputs
@@ -296,30 +312,9 @@ def _sum(node: Node) -> Node | None:
     return None
 
 
+@_rule_of("max", "min", "prod")
 def _extreme(node: Node) -> Node | None:
     (source,) = node.inputs
     if math.prod(source.type.shape[axis] for axis in node.attributes["axes"]) == 1:
         return _simplified(make(node, "reshape", source, shape=node.type.shape))
     return None
-
-
-_RULES: dict[str, Callable[[Node], Node | None]] = {
-    "add": _add,
-    "subtract": _subtract,
-    "multiply": _multiply,
-    "divide": _divide,
-    "negative": _negative,
-    "logical_not": _logical_not,
-    "cast": _cast,
-    "where": _where,
-    "identity": _identity,
-    "stop_gradient": _identity,
-    "reshape": _reshape,
-    "broadcast_to": _broadcast,
-    "transpose": _transpose,
-    "matmul": _matmul,
-    "sum": _sum,
-    "max": _extreme,
-    "min": _extreme,
-    "prod": _extreme,
-}

@@ -9,20 +9,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ....errors import ShapeError
+from ...batch_independence import BatchAxes
+from ...ir.batch_axis import IMAGES, Axis, RowsDependError
 from ...ir.graph import Graph
 from ...ir.node import CONSTANT, PLACEHOLDER, Node, placeholder
-from .expressions import rule
-from .kernel import REDUCTIONS
-from .kernels import may_stop
+from ...ir.types import Record
+from ...ops.declare import BROADCAST
+from ...ops.shape import SLICE
+from .kernel import may_stop
 
 #: So many rows make products fast, fewer than these too slow.
 _ENOUGH_ROWS, _FEWEST_ROWS = 16, 4
 #: Less work than this, in multiplications or the like, is not worth other threads.
 _WORTH_THREADS = 1 << 20
-
-
-class _RowsDependError(Exception):
-    """A row depends on another one."""
 
 
 def split_batch(node: Node) -> tuple[Graph, int]:
@@ -48,7 +48,7 @@ def split_batch(node: Node) -> tuple[Graph, int]:
         return body, 1
     try:
         return _FewerRows(body, first, batch, batch // chunks).graph(), chunks
-    except _RowsDependError:
+    except (RowsDependError, ShapeError):
         return body, 1
 
 
@@ -86,7 +86,7 @@ class _FewerRows:
             elif node.op is CONSTANT:
                 self.new[node] = node
         if not all(node in self.split for node in self.body.outputs):
-            raise _RowsDependError
+            raise RowsDependError
         inputs = [self.new[p] for p in self.body.inputs]
         return Graph(inputs, [self.new[node] for node in self.body.outputs])
 
@@ -94,58 +94,39 @@ class _FewerRows:
         return node.type._replace(shape=(self.rows, *node.type.shape[1:]))
 
     def _visit(self, node: Node) -> None:
-        name, shape = node.op.name, node.type.shape
-        are_split = [source in self.split for source in node.inputs]
-        attributes = dict(node.attributes)
-        if not any(are_split):
+        shape = node.type.shape
+        axes = [Axis(0) if source in self.split else None for source in node.inputs]
+        if not any(axes):
             core = node.inputs[0].type.shape
-            spread = name == "broadcast_to" and shape[:1] == (self.batch,)
-            if not spread or (len(core) == len(shape) and core[0] != 1):
+            is_repeated = node.op is BROADCAST and shape[:1] == (self.batch,)
+            if not is_repeated or (len(core) == len(shape) and core[0] != 1):
                 self.new[node] = node
                 return
-        elif shape[:1] != (self.batch,) or not self._keeps_rows(node, are_split):
-            raise _RowsDependError
-        if name in ("broadcast_to", "reshape"):
-            attributes["shape"] = (self.rows, *shape[1:])
-        elif name == "slice":
-            attributes["stop"] = (self.rows, *attributes["stop"][1:])
+        elif shape[:1] != (self.batch,) or not self._keeps_rows(node, axes):
+            raise RowsDependError
         sources = tuple(self.new[source] for source in node.inputs)
+        attributes = self._attributes(node)
         found = node.op.type_rule(*(source.type for source in sources), **attributes)
         if found != self._fewer(node):
-            raise _RowsDependError
+            raise RowsDependError
         self.new[node] = Node(node.op, sources, attributes, found, None, 0, node.origin)
         self.split.add(node)
 
-    def _keeps_rows(self, node: Node, are_split: list[bool]) -> bool:
-        """Whether row i of the result depends on row i of what has rows, and on what has none."""
-        name, attributes = node.op.name, node.attributes
-        if name == "matmul":
-            rank = len(node.type.shape)
-            if rank > 2:
-                return all(are_split)
-            return are_split == [True, False] and not attributes["transpose_a"]
-        if name == "panel_product":
-            return are_split == [True, False]
-        if name == "concatenate":
-            return all(are_split) and attributes["axis"] != 0
-        if rule(node) is not None:
-            return all(are_split)
-        if len(node.inputs) > 1:
+    def _keeps_rows(self, node: Node, axes: list[Axis | None]) -> bool:
+        """Whether the rows stay on the first axis, in a kernel that does not count them."""
+        rule = node.op.batch
+        if rule is None or rule is IMAGES or isinstance(node.type, Record):
             return False
-        if name in REDUCTIONS or name in ("flip", "logsumexp"):
-            return 0 not in attributes["axes"]
-        if name in ("softmax", "log_softmax", "cumsum", "argmax", "argsort"):
-            return bool(attributes["axis"] != 0)
-        if name == "transpose":
-            return bool(attributes["axes"][0] == 0)
-        if name == "reshape":
-            return node.inputs[0].type.shape[:1] == (self.batch,)
-        if name == "slice":
-            first = [attributes[key][0] for key in ("start", "stop", "step")]
-            return first == [0, self.batch, 1]
-        if name == "pad":
-            return not any(attributes[key][0] for key in ("before", "after", "between"))
-        return name in ("broadcast_to", "identity", "stop_gradient")
+        return bool(rule.through(BatchAxes(self.batch), node, axes) == Axis(0))
+
+    def _attributes(self, node: Node) -> dict[str, Any]:
+        """With the extents of the result for fewer rows."""
+        attributes = dict(node.attributes)
+        if attributes.get("shape") == node.type.shape:
+            attributes["shape"] = (self.rows, *node.type.shape[1:])
+        if node.op is SLICE:
+            attributes["stop"] = (self.rows, *attributes["stop"][1:])
+        return attributes
 
 
 def work_of(graph: Graph) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 from ...ir.node import Node
+from ...ops.convolution import CONVOLUTION, CONVOLUTION_WEIGHTS, TRANSPOSED_CONVOLUTION
 from ...passes.rewrite import make
 
 #: Convolutions, with how the two matrices enter their product.
 _TRANSPOSED = {
-    "convolution": (False, False),
-    "transposed_convolution": (False, True),
-    "convolution_weights": (True, False),
+    CONVOLUTION: (False, False),
+    TRANSPOSED_CONVOLUTION: (False, True),
+    CONVOLUTION_WEIGHTS: (True, False),
 }
 
 
@@ -21,7 +22,7 @@ def as_product(node: Node) -> Node:
     Args:
         node: any node.
     """
-    flags = _TRANSPOSED.get(node.op.name)
+    flags = _TRANSPOSED.get(node.op)
     if flags is None or node.attributes["groups"] != 1 or not node.type.size:
         return node
     window = node.attributes.get("window", node.inputs[1].type.shape[:-2])

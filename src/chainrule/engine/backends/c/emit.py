@@ -4,76 +4,23 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.node import Node
+from ...ir.types import Record
 from .expressions import C_TYPES
 from .formulas import formulas
-from .function import Function, Where, address
+from .function import Function, address
 from .kernel import Kernel, KernelSchedule, operands
-from .kernels import (
-    SPECIAL,
-    WITH_BODY,
-    WITH_PARTS,
-    attention,
-    axis,
-    convolution,
-    convolution_weight_gradient,
-    embedding_bag,
-    indexing,
-    matmul,
-    pooling,
-    random,
-    scan,
-)
+from .kernels import matmul, scan
 from .loops import emit_loop, tile_statements
+from .lowerings import KERNELS
 from .memory import MemoryPlan
 from .prelude import prelude
 from .run_steps import STEPS_C
 from .threads import TASK_C
 from .views import View
-
-Emitter = Callable[[Node, list[View], Where], Function | None]
-
-EMITTERS: dict[str, Emitter] = {
-    "matmul": matmul.matmul,
-    "panels": matmul.panels,
-    "panel_product": matmul.panel_product,
-    "softmax": axis.softmax,
-    "log_softmax": axis.softmax,
-    "logsumexp": axis.softmax,
-    "cumsum": axis.cumsum,
-    "argmax": axis.argmax,
-    "argsort": axis.argsort,
-    "searchsorted": axis.searchsorted,
-    "embedding_bag": embedding_bag.embedding_bag,
-    "scatter_bag": embedding_bag.scatter_bag,
-    "take": indexing.take,
-    "scatter_add": indexing.scatter_add,
-    "take_along_axis": indexing.take_along_axis,
-    "add_along_axis": indexing.add_along_axis,
-    "concatenate": indexing.concatenate,
-    "pad": indexing.pad,
-    "random_bits": random.random_bits,
-    "fold_in": random.fold_in,
-    "convolution": convolution.convolution,
-    "transposed_convolution": convolution.transposed,
-    "convolution_weights": convolution_weight_gradient.weights,
-    "sum_pool": pooling.sum_pool,
-    "sum_unpool": pooling.sum_unpool,
-    "max_pool": pooling.max_pool,
-    "max_pool_scatter": pooling.max_pool_scatter,
-    "max_pool_gather": pooling.max_pool_gather,
-}
-#: For operations with several results: given the parts that are stored, by number.
-WITH_PARTS_EMITTERS = {
-    "attention": attention.attention,
-    "attention_gradients": attention.gradients,
-}
-assert set(WITH_PARTS_EMITTERS) == WITH_PARTS
-assert set(EMITTERS) == SPECIAL - WITH_BODY - WITH_PARTS
-
 
 #: Operations on single elements, below which other threads are not woken: about 20 µs.
 _WORTH_A_THREAD = 1 << 18
@@ -248,10 +195,11 @@ def _function(kernel: Kernel, schedule: KernelSchedule, plan: MemoryPlan) -> Fun
         tail = functools.partial(tile_statements, kernel, schedule.views)
         kept = node in kernel.stores
         return matmul.matmul(node, operands(node, schedule.views), where, tail, kept)
-    if node.op.name in WITH_PARTS:
+    given = operands(node, schedule.views)
+    if isinstance(node.type, Record):
         parts = {part.attributes["index"]: part for part in results if part in kernel.stores}
-        return WITH_PARTS_EMITTERS[node.op.name](node, parts, operands(node, schedule.views), where)
-    return EMITTERS[node.op.name](node, operands(node, schedule.views), where)
+        return KERNELS[node.op.name](node, parts, given, where)
+    return KERNELS[node.op.name](node, given, where)
 
 
 def _guard(node: Node, plan: MemoryPlan) -> str:

@@ -1,9 +1,10 @@
-"""The C expression of every operation on single elements.
+"""From the templates in the records of operations to C expressions of single elements.
 
-A rule is a template with ``{0}``, ``{1}`` for the operands and ``{f}`` for the ending of the names
-of functions: ``cr_exp{f}`` is cr_expf for float32 and cr_exp for float64. Operands are names of
-variables or literals. Rules are looked up by the operation and the kind of its first operand that
-is not a condition: "f" floating point, "i" integers, "b" booleans; "*" is any of them.
+A template has ``{0}``, ``{1}`` for the operands, which are names of variables or literals; ``{f}``
+for the ending of the names of functions (``cr_exp{f}`` is cr_expf for float32 and cr_exp for
+float64); ``{t}`` and ``{s}`` for the C type of an operand's elements and its short name, ``{T}``
+and ``{S}`` for those of the result; and attributes by name. `Operation.c` says which template is
+for which element types.
 
 The functions named ``cr_…`` are in `kernels/math.py` and `prelude.py`.
 """
@@ -11,11 +12,13 @@ The functions named ``cr_…`` are in `kernels/math.py` and `prelude.py`.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
 
 from ...ir.node import Node
+from ...ir.operation import Operation
 from ...ir.types import DType
 
 #: The C type of an element in memory; booleans are one byte.
@@ -36,90 +39,31 @@ SHORT = {
     "float64": "f64",
 }  # fmt: skip
 
-_LIBRARY = [
-    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin",
-    "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "erf", "erfc",
-    "sigmoid", "softplus", "cbrt", "lgamma",
-]  # fmt: skip
-
-RULES: dict[str, dict[str, str]] = {
-    "negative": {"*": "-{0}"},
-    "abs": {"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"},
-    "sign": {"f": "({0} != {0} ? {0} : ({t})(({0} > 0) - ({0} < 0)))",
-             "i": "({t})(({0} > 0) - ({0} < 0))"},
-    "floor": {"f": "floor{f}({0})"},
-    "ceil": {"f": "ceil{f}({0})"},
-    "trunc": {"f": "trunc{f}({0})"},
-    "round": {"f": "rint{f}({0})"},
-    "sqrt": {"f": "sqrt{f}({0})"},
-    "rsqrt": {"f": "1 / sqrt{f}({0})"},
-    **{name: {"f": f"cr_{name}{{f}}({{0}})"} for name in _LIBRARY},
-    "erfinv": {"f": "cr_erfinv{f}({0})"},
-    "polygamma": {"f": "cr_polygamma{f}({0}, {order})"},
-    # A comparison with NaN is false: NaN stays.
-    "relu": {"f": "({0} < 0 ? 0 : {0})"},
-    "logical_not": {"*": "!{0}"},
-    "isnan": {"f": "{0} != {0}"},
-    "isinf": {"f": "fabs{f}({0}) == INFINITY"},
-    "isfinite": {"f": "fabs{f}({0}) < INFINITY"},
-    "add": {"*": "{0} + {1}", "b": "{0} | {1}"},
-    "subtract": {"*": "{0} - {1}"},
-    "multiply": {"*": "{0} * {1}", "b": "{0} & {1}"},
-    "divide": {"f": "{0} / {1}"},
-    "power": {"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
-    "maximum": {"f": "({0} >= {1} || {0} != {0} ? {0} : {1})", "*": "({0} > {1} ? {0} : {1})"},
-    "minimum": {"f": "({0} <= {1} || {0} != {0} ? {0} : {1})", "*": "({0} < {1} ? {0} : {1})"},
-    "floor_divide": {"*": "cr_floor_divide_{s}({0}, {1})"},
-    "remainder": {"*": "cr_remainder_{s}({0}, {1})"},
-    "fmod": {"f": "fmod{f}({0}, {1})"},
-    "copysign": {"f": "copysign{f}({0}, {1})"},
-    "arctan2": {"f": "atan2{f}({0}, {1})"},
-    "hypot": {"f": "hypot{f}({0}, {1})"},
-    "logaddexp": {"f": "cr_logaddexp{f}({0}, {1})"},
-    "equal": {"*": "{0} == {1}"},
-    "not_equal": {"*": "{0} != {1}"},
-    "less": {"*": "{0} < {1}"},
-    "less_equal": {"*": "{0} <= {1}"},
-    "greater": {"*": "{0} > {1}"},
-    "greater_equal": {"*": "{0} >= {1}"},
-    "logical_and": {"*": "{0} && {1}"},
-    "logical_or": {"*": "{0} || {1}"},
-    "logical_xor": {"*": "!{0} != !{1}"},
-    "where": {"*": "({0} ? {1} : {2})"},
-}  # fmt: skip
-
-#: Operations that are computed for each element by itself.
-ELEMENTWISE = frozenset({*RULES, "cast"})
-
+_NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")
 _KIND = {"f": "f", "i": "i", "u": "i", "b": "b"}
 
 
 def rule(node: Node) -> str | None:
     """The template for a node; None if there is none for its element types."""
-    if node.op.name == "cast":
-        return _cast(node.inputs[0].type.dtype, node.type.dtype)
-    rules = RULES.get(node.op.name)
-    if rules is None or not node.inputs:
+    if not node.op.c or not node.inputs:
         return None
-    operand = node.inputs[1 if node.op.name == "where" else 0].type.dtype
-    template = rules.get(_KIND[operand.kind], rules.get("*"))
+    operand, result = node.inputs[-1].type.dtype, node.type.dtype
+    template = template_for(node.op, operand, result)
     if template is None:
         return None
-    return (
-        template.replace("{f}", _SUFFIX.get(operand.name, ""))
-        .replace("{s}", SHORT[operand.name])
-        .replace("{t}", C_TYPES[operand.name])
-        .replace("{order}", str(node.attributes.get("order", 0)))
-    )
+    known = {
+        **node.attributes,
+        "f": _SUFFIX.get(operand.name, ""), "s": SHORT[operand.name], "t": C_TYPES[operand.name],
+        "S": SHORT[result.name], "T": C_TYPES[result.name],
+    }  # fmt: skip
+    return _NAMED.sub(lambda match: str(known[match[1]]), template)
 
 
-def _cast(source: DType, target: DType) -> str:
-    """Like NumPy on the usual machines: a float that does not fit becomes the least integer."""
-    if target.kind == "b":
-        return "{0} != 0"
-    if source.kind == "f" and target.kind in "iu":
-        return f"cr_{SHORT[target.name]}_of_f64({{0}})"
-    return f"({C_TYPES[target.name]}){{0}}"
+def template_for(op: Operation, operand: DType, result: DType) -> str | None:
+    """The template of an operation for an element type of its last operand, and of its result."""
+    own = _KIND[operand.kind]
+    keys = (f"{own}>{_KIND[result.kind]}", f"*>{_KIND[result.kind]}", own, "*")
+    return next((op.c[key] for key in keys if key in op.c), None)
 
 
 def expression(node: Node, operands: list[str]) -> str:

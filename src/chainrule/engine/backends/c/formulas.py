@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from ...ir.node import CONSTANT, Node
+from ...ops.declare import CAST
+from ...ops.shape import CONCATENATE
 from .expressions import literal
 from .function import Function
-from .kernel import REDUCTIONS, Kernel, operands
-from .views import VIEWS, View
+from .kernel import Kernel, operands
+from .views import View
 
 #: A longer formula is cut into parts.
 _LONGEST = 72
@@ -20,7 +22,7 @@ def formulas(kernel: Kernel, views: dict[Node, View], function: Function) -> str
     lines: list[str] = []
     for node in kernel.nodes:
         sources = [_operand(view, known, function) for view in operands(node, views)]
-        text = sources[0] if node.op.name in VIEWS else _applied(node, sources)
+        text = sources[0] if node.op.view else _applied(node, sources)
         name = function.name_of(node) if node in kernel.stores else None
         if name is None and len(text) > _LONGEST:
             name = f"t{len(lines)}"
@@ -41,13 +43,13 @@ def _operand(view: View, known: dict[Node, str], function: Function) -> str:
 
 
 def _applied(node: Node, sources: list[str]) -> str:
-    if node.op.name in ("concatenate", "cast") or not node.op.formula:
+    if node.op is CONCATENATE or node.op is CAST or not node.op.formula:  # these say too little
         return f"{node.op.name}({', '.join(sources)})"
     text = node.op.formula
     for position, source in enumerate(sources):
         text = text.replace(f"({{{position}}})", f"({source})")
         text = text.replace(f"{{{position}}}", source if _is_one(source) else f"({source})")
-    if node.op.name in REDUCTIONS:
+    if node.op.reduction is not None:
         axes = ", ".join(map(str, node.attributes["axes"]))
         return f"{text} over axes {axes}"
     return text

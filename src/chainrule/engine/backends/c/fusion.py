@@ -9,17 +9,11 @@ from __future__ import annotations
 import math
 
 from ...ir.node import Node
-from .kernel import REDUCTIONS, Kernel, loop_shapes, operands, reduced_axes
+from ...ir.operation import Cost
+from .kernel import Kernel, loop_shapes, operands, reduced_axes
 from .kernels.matmul import has_tail, product_of, rows_go_first
 from .views import View, common_axes
 
-#: Computed where they are read rather than stored, for they follow quickly from what is stored.
-CHEAP = frozenset(
-    {"cast", "negative", "logical_not", "equal", "not_equal", "less", "less_equal", "greater",
-     "greater_equal"}
-)  # fmt: skip
-#: Cheap, too, where all operands but one are single numbers, as in 1 - σ(x).
-_CHEAP_WITH_A_NUMBER = frozenset({"add", "subtract", "multiply"})
 #: A loop of more nodes or buffers than this strains compilers and registers.
 _MOST_NODES = 64
 _MOST_BUFFERS = 24
@@ -82,9 +76,12 @@ class _Fuser:
         return list(self.before)
 
     def _is_cheap(self, node: Node) -> bool:
-        """Whether to compute it where it is read rather than to store it."""
-        if node.op.name not in _CHEAP_WITH_A_NUMBER:
-            return node.op.name in CHEAP
+        """Whether to compute it where it is read rather than to store it.
+
+        Sums and products are cheap where all operands but one are single numbers, as in 1 - σ(x).
+        """
+        if node.op.cost is not Cost.ARITHMETIC:
+            return node.op.cost is Cost.TRIVIAL
         return sum(view.base.type.size > 1 for view in operands(node, self.views)) == 1
 
     def _join_tail(self, product: Kernel) -> None:
@@ -158,7 +155,7 @@ class _Fuser:
             for node in reader.nodes:
                 for view in operands(node, self.views):
                     if view.base in available and not (
-                        view.whole and view.base.op.name not in REDUCTIONS
+                        view.whole and view.base.op.reduction is None
                     ):
                         return False
         return True

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ...ir.node import Node
-from .views import VIEWS, View, through
-
-#: Operations that reduce axes and can end a loop.
-REDUCTIONS = frozenset({"sum", "prod", "max", "min"})
+from ...ops.embedding_bag import SCATTER_BAG
+from .views import View, through
 
 
 @dataclass(eq=False)
@@ -35,7 +33,9 @@ class Kernel:
     @property
     def reductions(self) -> list[Node]:
         """The reductions at the end of a loop."""
-        return [node for node in self.nodes if node.op.name in REDUCTIONS] if self.is_loop else []
+        return (
+            [node for node in self.nodes if node.op.reduction is not None] if self.is_loop else []
+        )
 
 
 @dataclass
@@ -54,7 +54,7 @@ class KernelSchedule:
 
 def operands(node: Node, views: dict[Node, View]) -> list[View]:
     """What a member of a kernel reads: views of buffers."""
-    if node.op.name in VIEWS:  # a view that is stored: it reads what it is a view of
+    if node.op.view:  # a view that is stored: it reads what it is a view of
         view = through(node, views[node.inputs[0]])
         assert view is not None
         return [view]
@@ -65,7 +65,7 @@ def loop_shapes(nodes: Iterable[Node]) -> list[tuple[int, ...]]:
     """The shapes that a loop goes through: of what is computed, or reduced."""
     shapes = []
     for node in nodes:
-        if node.op.name not in REDUCTIONS:
+        if node.op.reduction is None:
             shapes.append(node.type.shape)
         else:
             shapes.append(node.inputs[0].type.shape)
@@ -84,3 +84,17 @@ def reduced_axes(node: Node, axes: Sequence[int]) -> tuple[bool, ...]:
         flags.append(flag)
         size //= extent
     return tuple(flags)
+
+
+def may_stop(node: Node) -> bool:
+    """Whether an index out of range in this node, or in one of its body, may stop the program."""
+    if node.op.has_body:
+        return any(map(may_stop, node.attributes["body"].nodes))
+    return node.op.indices is not None
+
+
+def indexed_extent(node: Node) -> int:
+    """How many values the indices of a node that may stop can have."""
+    if node.op is SCATTER_BAG:
+        return int(node.attributes["rows"])
+    return int(node.inputs[0].type.shape[node.attributes.get("axis", 0)])

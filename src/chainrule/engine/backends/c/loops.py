@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ...ir.node import CONSTANT, Node
+from ...ir.operation import Operation
 from ...ir.types import DType
-from .expressions import LOCAL_TYPES, RULES, SHORT, expression, literal
+from .expressions import LOCAL_TYPES, SHORT, expression, literal, template_for
 from .function import Function, Where
-from .kernel import REDUCTIONS, Kernel, loop_shapes, operands, reduced_axes
-from .views import VIEWS, View, common_axes, contiguous_strides, split
+from .kernel import Kernel, loop_shapes, operands, reduced_axes
+from .views import View, common_axes, contiguous_strides, split
 
 #: Elements that are computed before they are added up.
 _CHUNK = 256
@@ -109,12 +108,12 @@ class _Loop:
         place = subscript(0, contiguous_strides(self.extents), index)
         for number, node in enumerate(self.kernel.nodes):
             sources = [self._operand(view, names, loaded) for view in operands(node, self.views)]
-            reduction = node.op.name in REDUCTIONS
+            reduction = node.op.reduction is not None
             if reduction and any(self.reduced):
                 names[node] = sources[0]
                 continue
             kind = LOCAL_TYPES[node.type.dtype.name]
-            plain = reduction or node.op.name in VIEWS
+            plain = reduction or node.op.view
             value = sources[0] if plain else expression(node, sources)
             names[node] = f"v{number}"
             line(f"const {kind} v{number} = {value};", depth)
@@ -190,7 +189,7 @@ def _emit_empty(kernel: Kernel, function: Function) -> Function | None:
     for node in kernel.reductions:
         if node.type.size:
             function.line(f"for (idx i = 0; i < {node.type.size}; i++)")
-            start = initial(node.op.name, node.type.dtype)
+            start = initial(node.op, node.type.dtype)
             function.line(f"{function.writes(node)}[i] = {start};", 2)
     if not function.body:
         return None
@@ -242,14 +241,14 @@ def _outer_reduction(loop: _Loop) -> None:
     line(f"const idx n = {high} - j0 < {columns} ? {high} - j0 : {columns};", depth + 1)
     for number, node in enumerate(reductions):
         kind = LOCAL_TYPES[node.type.dtype.name]
-        start = initial(node.op.name, node.type.dtype)
+        start = initial(node.op, node.type.dtype)
         line(f"{kind} a{number}[{columns}];", depth + 1)
         line(f"for (idx j = 0; j < n; j++) a{number}[j] = {start};", depth + 1)
     inner = _for(loop, gone, depth + 1, None)
     line("for (idx j = 0; j < n; j++) {", inner)
     names = loop.element([*(f"i{axis}" for axis in range(last)), "(j0 + j)"], inner + 1)
     for number, node in enumerate(reductions):
-        total = combine(node.op.name, node.type.dtype, f"a{number}[j]", names[node])
+        total = combine(node.op, node.type.dtype, f"a{number}[j]", names[node])
         line(f"a{number}[j] = {total};", inner + 1)
     _close(function, inner + 1, depth + 1)
     extents = [loop.extents[axis] for axis in (*kept, last)]
@@ -280,7 +279,7 @@ def _tall_reduction(loop: _Loop) -> None:
     line("for (idx b = begin; b < end; b++) {")
     line(f"const idx low = b * {each}, high = low + {each} < {rows} ? low + {each} : {rows};", 2)
     for number, node in enumerate(reductions):
-        start = initial(node.op.name, node.type.dtype)
+        start = initial(node.op, node.type.dtype)
         line(f"{LOCAL_TYPES[node.type.dtype.name]} a{number}[{width}];", 2)
         line(f"for (idx j = 0; j < {width}; j++) a{number}[j] = {start};", 2)
     line("for (idx i0 = low; i0 < high; i0++) {", 2)
@@ -288,7 +287,7 @@ def _tall_reduction(loop: _Loop) -> None:
     line(f"for (idx j = 0; j < {width}; j++) {{", inner)
     names = loop.element([*(f"i{axis}" for axis in range(last)), "j"], inner + 1)
     for number, node in enumerate(reductions):
-        total = combine(node.op.name, node.type.dtype, f"a{number}[j]", names[node])
+        total = combine(node.op, node.type.dtype, f"a{number}[j]", names[node])
         line(f"a{number}[j] = {total};", inner + 1)
     _close(function, inner + 1, 2)
     second = Function(function.where, extent=width, unit=_UNIT, grain=parts * len(reductions))
@@ -296,7 +295,7 @@ def _tall_reduction(loop: _Loop) -> None:
         kind = LOCAL_TYPES[node.type.dtype.name]
         partial = f"(({kind} *)(scratch + {function.scratch}))"
         line(f"for (idx j = 0; j < {width}; j++) {partial}[b * {width} + j] = a{number}[j];", 2)
-        total = combine(node.op.name, node.type.dtype, "total", f"part[b * {width} + j]")
+        total = combine(node.op, node.type.dtype, "total", f"part[b * {width} + j]")
         second.line("for (idx j = begin; j < end; j++) {")
         second.line(f"const {kind} *part = (const {kind} *)(scratch + {function.scratch});", 2)
         second.line(f"{kind} total = part[j];", 2)
@@ -343,7 +342,7 @@ def _row(loop: _Loop, depth: int) -> None:
     lanes = width >= _SHORT_ROW or backwards
     for number, node in enumerate(reductions):
         kind = LOCAL_TYPES[node.type.dtype.name]
-        start = initial(node.op.name, node.type.dtype)
+        start = initial(node.op, node.type.dtype)
         if lanes:
             line(f"{kind} l{number}[16];", depth)
             line(f"for (int l = 0; l < 16; l++) l{number}[l] = {start};", depth)
@@ -356,7 +355,7 @@ def _row(loop: _Loop, depth: int) -> None:
         line(f"for (idx i{last} = 0; i{last} < {width}; i{last}++) {{", inside)
         names = loop.element(index, inside + 1)
         for number, node in enumerate(reductions):
-            total = combine(node.op.name, node.type.dtype, f"a{number}", names[node])
+            total = combine(node.op, node.type.dtype, f"a{number}", names[node])
             line(f"a{number} = {total};", inside + 1)
         line("}", inside)
     _close(loop.function, inside, depth)
@@ -397,7 +396,7 @@ def _blocked_reduction(loop: _Loop) -> None:
     line(f"const idx high = (b + 1) * {_BLOCK} < {width} ? (b + 1) * {_BLOCK} : {width};", 2)
     for number, node in enumerate(reductions):
         kind = LOCAL_TYPES[node.type.dtype.name]
-        start = initial(node.op.name, node.type.dtype)
+        start = initial(node.op, node.type.dtype)
         line(f"{kind} l{number}[16];", 2)
         line(f"for (int l = 0; l < 16; l++) l{number}[l] = {start};", 2)
     _lanes(loop, 2, f"b * {_BLOCK}", "high")
@@ -410,8 +409,8 @@ def _blocked_reduction(loop: _Loop) -> None:
         total = f"cr_lanes_total_{node.op.name}_{SHORT[dtype.name]}"
         line(f"{partial}[b] = {total}(l{number});", 2)
         second.line(f"const {kind} *part{number} = (const {kind} *)(scratch + {function.scratch});")
-        second.line(f"{kind} a{number} = {initial(node.op.name, dtype)};")
-        added = combine(node.op.name, dtype, f"a{number}", f"part{number}[b]")
+        second.line(f"{kind} a{number} = {initial(node.op, dtype)};")
+        added = combine(node.op, dtype, f"a{number}", f"part{number}[b]")
         second.line(f"for (idx b = 0; b < {blocks}; b++) a{number} = {added};")
         second.line(f"{second.writes(node)}[0] = a{number};")
         function.scratch += -(-blocks * 8 // 64) * 64
@@ -424,22 +423,16 @@ def _blocked_reduction(loop: _Loop) -> None:
 
 # ---- the reductions --------------------------------------------------------------------------
 
-_COMBINE = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
 
-
-def combine(name: str, dtype: DType, a: str, b: str) -> str:
+def combine(op: Operation, dtype: DType, a: str, b: str) -> str:
     """The C expression of a reduction of two numbers."""
-    rules = RULES[_COMBINE[name]]
-    return rules.get(dtype.kind, rules["*"]).format(a, b)
+    assert op.reduction is not None
+    template = template_for(op.reduction.combine, dtype, dtype)
+    assert template is not None
+    return template.format(a, b)
 
 
-def initial(name: str, dtype: DType) -> str:
+def initial(op: Operation, dtype: DType) -> str:
     """The result of a reduction of nothing."""
-    if name in ("sum", "prod"):
-        return literal(dtype.type(name == "prod"))
-    if dtype.kind == "f":
-        return "(-INFINITY)" if name == "max" else "INFINITY"
-    if dtype.kind == "b":
-        return "0" if name == "max" else "1"
-    limits = np.iinfo(dtype)
-    return literal(dtype.type(limits.min if name == "max" else limits.max))
+    assert op.reduction is not None
+    return literal(op.reduction.identity(dtype))

@@ -24,7 +24,6 @@ from ...ir.graph import Graph
 from ...ir.node import Node
 from ...ir.types import Type
 from . import cache, toolchain
-from .kernels import MAY_STOP
 from .kernels.gemm import Product, native_target
 from .lowered import Lowered, Stop
 
@@ -93,7 +92,9 @@ def _describe(graph: Graph, digest: Any) -> None:
     constants = 0
     for node in graph.nodes:
         name, kind, origin = node.op.name, node.type, node.origin
-        where: Any = "" if origin is None else origin if name in MAY_STOP else origin.layer
+        where: Any = (
+            "" if origin is None else origin if node.op.indices is not None else origin.layer
+        )
         shape = (kind.dtype.name, kind.shape) if type(kind) is Type else str(kind)
         sources = [number[source] for source in node.inputs]
         attributes = _attributes(node, digest) if node.attributes else ""

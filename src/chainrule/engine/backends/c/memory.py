@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from ...ir.node import CONSTANT, Node
 from .function import Place
-from .kernel import REDUCTIONS, Kernel, KernelSchedule, operands
-from .kernels import IN_PLACE
+from .kernel import Kernel, KernelSchedule, operands
 from .kernels.scan import Layout
 
 #: Values begin at cache lines, so that no two threads write to one.
@@ -131,7 +130,7 @@ def _blocks(
                 continue
             last = last_use.get(node, number)
             old = next((o for o in overwritable if _alike(o, node)), None)
-            early = node.op.name in REDUCTIONS or (bool(kernel.tail) and node is kernel.nodes[0])
+            early = node.op.reduction is not None or (bool(kernel.tail) and node is kernel.nodes[0])
             if old is not None and not early:
                 overwritable.remove(old)
                 block = block_of[old]
@@ -147,7 +146,7 @@ def _overwritable(kernel: Kernel, schedule: KernelSchedule) -> Iterable[Node]:
     """What the kernel reads element by element, each just before it writes there."""
     if not kernel.is_loop and not kernel.tail:
         node = kernel.nodes[0]
-        position = IN_PLACE.get(node.op.name)
+        position = 0 if node.op.accumulates else None
         reads = [(i, view) for i, view in enumerate(operands(node, schedule.views))]
         aligned = {view.base for i, view in reads if i == position and view.whole}
         return aligned - {view.base for i, view in reads if i != position}

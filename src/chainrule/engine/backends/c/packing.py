@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, only_first
 from ...ir.graph import Graph
 from ...ir.node import Node, placeholder
 from ...ir.operation import Operation
@@ -32,10 +33,16 @@ def _product_type(a: Type, panels: Type, *, n: int, columns: int) -> Type:
     return Type(a.dtype, (a.shape[0], n))
 
 
+def _product_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    return only_first(axes)
+
+
 #: The columns of a matrix, or of its transpose, in panels of so many.
 PANELS = Operation("panels", _panels_type, None, formula="panels of {0}")
 #: A·B, with B in panels.
-PANEL_PRODUCT = Operation("panel_product", _product_type, None, formula="{0} · {1}")
+PANEL_PRODUCT = Operation(
+    "panel_product", _product_type, None, formula="{0} · {1}", batch=BatchRule(_product_rows)
+)
 
 
 def pack_weights(graph: Graph) -> Graph:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
-from .expressions import RULES
+from ...ops.reduction import MAX, MIN
 from .kernels.axis import BEFORE_C, BEFORE_FLOAT_C, SORT_C
 from .kernels.gemm import MATMUL_C
 from .kernels.indexing import INDEX_C
@@ -264,13 +264,14 @@ def _lanes() -> str:
     for name, sign in (("sum", "+"), ("prod", "*")):
         template = _LANES.replace("NAME", name).replace("SIGN", sign)
         parts.append(_instances(template, *_FLOATS, *_SIGNED, *_UNSIGNED))
-    for name, operation in (("max", "maximum"), ("min", "minimum")):
-        sign = ">=" if name == "max" else "<="
+    for op, sign in ((MAX, ">="), (MIN, "<=")):
+        name = op.name
         macros, functions = _EXTREME_FLOAT_LANES.split("\n\nstatic", 1)
         parts.append(macros.replace("NAME", name).replace("SIGN", sign) + "\n")
         text = "\nstatic" + functions.replace("NAME", name)
         parts.append(_instances(text, *_FLOATS))
-        rule = RULES[operation]["*"]
+        assert op.reduction is not None
+        rule = op.reduction.combine.c["*"]
         template = re.sub(
             r"CHOICE\((.*), (.*?)\);",
             lambda m, rule=rule: rule.format(m[1], m[2]) + ";",  # type: ignore[misc]

@@ -13,22 +13,16 @@ from typing import Any
 
 from ...ir.graph import Graph, topological_order
 from ...ir.node import PART, Node
-from ...ir.operation import OPERATIONS
+from ...ir.operation import OPERATIONS, Cost
 from ...passes.rewrite import copy, make, rewrite, with_inputs
 from .batch_split import split_batch
 from .conv1x1 import as_product
-from .expressions import rule
-from .fusion import CHEAP, fuse_loops
-from .kernel import REDUCTIONS, Kernel, KernelSchedule, operands
-from .kernels import SPECIAL, WITH_BODY, may_stop, places_of
+from .fusion import fuse_loops
+from .kernel import Kernel, KernelSchedule, indexed_extent, may_stop, operands
 from .kernels.matmul import is_in_one, product_of
+from .lowerings import is_special, is_supported
 from .toolchain import UnsupportedError
-from .views import VIEWS, View, through, whole
-
-#: What a kernel is given; a part is one of the results of a kernel that has several.
-LEAVES = frozenset({"constant", "placeholder", "part"})
-#: Computed again rather than stored.
-_QUICK = CHEAP | {"add", "subtract", "multiply", "where"}
+from .views import View, through, whole
 
 #: So many bytes more are worth nothing.
 _LITTLE = 64
@@ -41,13 +35,11 @@ def check_support(graph: Graph) -> None:
         UnsupportedError: names the first node without one.
     """
     for node in graph.nodes:
-        name = node.op.name
-        known = name in VIEWS or name in SPECIAL or name in REDUCTIONS or name in LEAVES
-        if name in WITH_BODY:
+        if node.op.has_body:
             check_support(node.attributes["body"])
-        if not (known or rule(node) is not None):
+        if not is_supported(node):
             raise UnsupportedError(
-                f"The C backend has no kernel for {name}.",
+                f"The C backend has no kernel for {node.op.name}.",
                 where=str(node.origin) if node.origin else None,
                 hint="Compile with backend='numpy'.",
             )
@@ -96,7 +88,7 @@ def _add_bodies(kernels: list[Kernel], nodes: Sequence[Node], fuse: bool) -> Non
     for kernel in kernels:
         (node,) = kernel.nodes
         kernel.nodes += parts.get(node, [])
-        if node.op.name in WITH_BODY:
+        if node.op.has_body:
             body, kernel.chunks = split_batch(node)
             kernel.body = schedule(body, {}, fuse=fuse)
 
@@ -124,7 +116,7 @@ def _recompute_late(graph: Graph, early: set[Node]) -> Graph:
     again: dict[Node, Node] = {}
 
     def late(source: Node, before: Node) -> Node:
-        quick = before in early and before.op.name in _QUICK
+        quick = before in early and Cost.NOTHING < before.op.cost <= Cost.CHOICE
         stored = all(_is_stored(operand) for operand in before.inputs)
         if not (quick and stored):
             return source
@@ -139,10 +131,10 @@ def _recompute_late(graph: Graph, early: set[Node]) -> Graph:
 
 
 def _is_stored(node: Node) -> bool:
-    while node.op.name in VIEWS:
+    while node.op.view:
         node = node.inputs[0]
-    kinds = LEAVES | SPECIAL | REDUCTIONS
-    return not node.inputs or node.op.name in kinds
+    is_computed_alone = is_special(node.op) or node.op.reduction is not None
+    return not node.inputs or node.op is PART or is_computed_alone
 
 
 # ---- views -----------------------------------------------------------------------------------
@@ -153,7 +145,7 @@ def _own_outputs(graph: Graph) -> tuple[list[Node], set[Node]]:
     outputs: list[Node] = []
     copies: set[Node] = set()
     for node in graph.outputs:
-        if not node.inputs or node.op.name in VIEWS or node in outputs:
+        if not node.inputs or node.op.view or node in outputs:
             node = Node(OPERATIONS["identity"], (node,), {}, node.type, None, 0, node.origin)
             copies.add(node)
         outputs.append(node)
@@ -171,7 +163,7 @@ def _views(nodes: Sequence[Node], copies: set[Node]) -> dict[Node, View]:
         return views[node]
 
     for node in nodes:
-        if node in copies or node.op.name not in VIEWS:
+        if node in copies or not node.op.view:
             views[node] = whole(node)
         else:
             view = through(node, views[node.inputs[0]])
@@ -179,14 +171,14 @@ def _views(nodes: Sequence[Node], copies: set[Node]) -> dict[Node, View]:
                 view = through(node, store(node.inputs[0]))
                 assert view is not None
             views[node] = view
-        if node.op.name in SPECIAL:
+        if is_special(node.op):
             for source in node.inputs:
                 store(source)
     return views
 
 
 def _is_loop(node: Node, copies: set[Node]) -> bool:
-    return node in copies or node.op.name not in SPECIAL
+    return node in copies or not is_special(node.op)
 
 
 # ---- order -----------------------------------------------------------------------------------
@@ -225,7 +217,7 @@ def _order(
         writer = kernel_of[new]
         others = (readers.get(old, set()) | stops) - {writer}
         fits = writer not in stops and old.type == new.type and (writer, old) not in unaligned
-        fits = fits and new.op.name not in REDUCTIONS and new.op is not PART
+        fits = fits and new.op.reduction is None and new.op is not PART
         if fits and not any(_depends(reader, writer, before) for reader in others):
             before[writer] |= others
             overwritten[old] = new
@@ -245,9 +237,9 @@ def _may_stop(kernels: list[Kernel], views: dict[Node, View]) -> set[Kernel]:
         if not may_stop(node):
             continue
         key: Any = kernel
-        if node.op.name not in WITH_BODY:
+        if not node.op.has_body:
             indices = operands(node, views)[1]
-            key = (indices.base if indices.whole else indices, places_of(node))
+            key = (indices.base if indices.whole else indices, indexed_extent(node))
         found.setdefault(key, kernel)
     return set(found.values())
 

@@ -13,11 +13,6 @@ from typing import Any, NamedTuple
 from ...ir.node import Node
 from ...ir.types import Record
 
-#: Operations that only look at the same elements in another way.
-VIEWS = frozenset(
-    {"broadcast_to", "reshape", "transpose", "slice", "flip", "identity", "stop_gradient"}
-)
-
 
 class View(NamedTuple):
     """A way to look at the buffer of a node."""
@@ -63,7 +58,7 @@ def whole(node: Node) -> View:
 
 
 def through(node: Node, source: View) -> View | None:
-    """The view that a node of `VIEWS` makes of a view; None for a reshape that must copy."""
+    """The view that a view operation makes of a view; None for a reshape that must copy."""
     return _RULES[node.op.name](source, node.type.shape, node.attributes)
 
 

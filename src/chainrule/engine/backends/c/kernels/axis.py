@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 
 from ....ir.node import Node
+from ....ir.operation import Operation
+from ....ops.reduction import MAX, SUM
 from ..expressions import C_TYPES, SHORT
 from ..function import Function, Where
 from ..loops import combine, initial
@@ -101,26 +103,28 @@ def subtotal(index: str, stride: int, offset: int) -> str:
     return f"{index} * {stride}" + (f" + {offset}" if offset else "")
 
 
-def _reduce_row(function: Function, name: str, node: Node, n: int, row: str, result: str) -> None:
+def _reduce_row(
+    function: Function, op: Operation, node: Node, n: int, row: str, result: str
+) -> None:
     """A reduction of n numbers in order to one."""
     dtype = node.type.dtype
-    kind, start = C_TYPES[dtype.name], initial(name, dtype)
+    kind, start = C_TYPES[dtype.name], initial(op, dtype)
     if n < 16:
         function.line(f"{kind} {result} = {start};", 2)
-        total = combine(name, dtype, result, f"{row}[j]")
+        total = combine(op, dtype, result, f"{row}[j]")
         function.line(f"for (idx j = 0; j < {n}; j++) {result} = {total};", 2)
         return
     short = SHORT[dtype.name]
     function.line(f"{kind} {result}_lanes[16];", 2)
     function.line(f"for (int l = 0; l < 16; l++) {result}_lanes[l] = {start};", 2)
-    function.line(f"cr_lanes_{name}_{short}({result}_lanes, {row}, {n});", 2)
-    function.line(f"const {kind} {result} = cr_lanes_total_{name}_{short}({result}_lanes);", 2)
+    function.line(f"cr_lanes_{op.name}_{short}({result}_lanes, {row}, {n});", 2)
+    function.line(f"const {kind} {result} = cr_lanes_total_{op.name}_{short}({result}_lanes);", 2)
 
 
 def _softmax_row(function: Function, node: Node, n: int, inner: int) -> None:
     f = "f" if node.type.dtype.itemsize == 4 else ""
     kind = C_TYPES[node.type.dtype.name]
-    _reduce_row(function, "max", node, n, "x", "top")
+    _reduce_row(function, MAX, node, n, "x", "top")
     if node.op.name == "logsumexp":
         function.line(f"const {kind} safe = fabs{f}(top) < INFINITY ? top : 0;", 2)
         short = SHORT[node.type.dtype.name]
@@ -134,7 +138,7 @@ def _softmax_row(function: Function, node: Node, n: int, inner: int) -> None:
         function.line(f"*y = safe + cr_log{f}(cr_lanes_total_sum_{short}(lanes));", 2)
         return
     function.line(f"for (idx j = 0; j < {n}; j++) y[j] = cr_exp{f}(x[j] - top);", 2)
-    _reduce_row(function, "sum", node, n, "y", "total")
+    _reduce_row(function, SUM, node, n, "y", "total")
     if node.op.name == "softmax":
         function.line(f"for (idx j = 0; j < {n}; j++) y[j] /= total;", 2)
     else:
@@ -149,9 +153,9 @@ def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None
     line(f"for (idx c = 0; c < {inner}; c += {columns}) {{", 2)
     line(f"const idx m = {inner} - c < {columns} ? {inner} - c : {columns};", 3)
     line(f"{kind} top[{columns}], total[{columns}];", 3)
-    line(f"for (idx j = 0; j < m; j++) top[j] = {initial('max', dtype)}, total[j] = 0;", 3)
+    line(f"for (idx j = 0; j < m; j++) top[j] = {initial(MAX, dtype)}, total[j] = 0;", 3)
     line(f"for (idx i = 0; i < {n}; i++)", 3)
-    largest = combine("max", dtype, "top[j]", f"x[i * {inner} + c + j]")
+    largest = combine(MAX, dtype, "top[j]", f"x[i * {inner} + c + j]")
     line(f"for (idx j = 0; j < m; j++) top[j] = {largest};", 4)
     if node.op.name == "logsumexp":
         line(f"for (idx j = 0; j < m; j++) top[j] = fabs{f}(top[j]) < INFINITY ? top[j] : 0;", 3)

@@ -1,0 +1,74 @@
+"""The registry of lowerings: which operations have a kernel of their own, and who writes it.
+
+What else the C backend can run follows from the record of an operation: views are strides, and what
+has a C expression, or reduces axes, is computed in loops. Kernels need C-contiguous operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...ir.node import PART, Node
+from ...ir.operation import Operation
+from .expressions import rule
+from .function import Function
+from .kernels import (
+    attention,
+    axis,
+    convolution,
+    convolution_weight_gradient,
+    embedding_bag,
+    indexing,
+    matmul,
+    pooling,
+    random,
+)
+
+#: By operation: ``(node, views of operands, places) -> function``; with several results
+#: ``(node, stored parts by number, views of operands, places) -> function``.
+KERNELS: dict[str, Callable[..., Function | None]] = {
+    "matmul": matmul.matmul,
+    "panels": matmul.panels,
+    "panel_product": matmul.panel_product,
+    "softmax": axis.softmax,
+    "log_softmax": axis.softmax,
+    "logsumexp": axis.softmax,
+    "cumsum": axis.cumsum,
+    "argmax": axis.argmax,
+    "argsort": axis.argsort,
+    "searchsorted": axis.searchsorted,
+    "embedding_bag": embedding_bag.embedding_bag,
+    "scatter_bag": embedding_bag.scatter_bag,
+    "take": indexing.take,
+    "scatter_add": indexing.scatter_add,
+    "take_along_axis": indexing.take_along_axis,
+    "add_along_axis": indexing.add_along_axis,
+    "concatenate": indexing.concatenate,
+    "pad": indexing.pad,
+    "random_bits": random.random_bits,
+    "fold_in": random.fold_in,
+    "convolution": convolution.convolution,
+    "transposed_convolution": convolution.transposed,
+    "convolution_weights": convolution_weight_gradient.weights,
+    "sum_pool": pooling.sum_pool,
+    "sum_unpool": pooling.sum_unpool,
+    "max_pool": pooling.max_pool,
+    "max_pool_scatter": pooling.max_pool_scatter,
+    "max_pool_gather": pooling.max_pool_gather,
+    "attention": attention.attention,
+    "attention_gradients": attention.gradients,
+}
+
+
+def is_special(op: Operation) -> bool:
+    """Whether it is a kernel of its own, rather than a view or a member of a loop."""
+    return op.has_body or op.name in KERNELS
+
+
+def is_supported(node: Node) -> bool:
+    """Whether the backend can run a node."""
+    op = node.op
+    is_leaf = not node.inputs or op is PART
+    return (
+        is_leaf or op.view or op.reduction is not None or is_special(op) or rule(node) is not None
+    )
