@@ -31,6 +31,8 @@ BASE_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fwrapv")
 OPTIONAL_FLAGS = (
     "-fno-math-errno",  # a library function need not set errno, so that loops can be vectorised
     "-fno-trapping-math",
+    "-fno-ipa-pure-const",  # GCC 12 takes some loops that copy for functions without effect,
+    "-fno-ipa-modref",  # and drops the calls
     "-ffp-contract=fast",  # a·b + c in one rounding
     "--param=avoid-fma-max-bits=0",  # always: GCC tuned for AMD would not do so in chains
     "-march=native",
