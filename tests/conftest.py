@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +17,18 @@ from chainrule.engine.ir import operation
 # The same examples in every run; no test is timed.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("repeatable")
+
+_WEEK = 7 * 24 * 3600.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs are built once for all tests, workers and runs, and not in the user's folder."""
+    programs = Path(tempfile.gettempdir()) / f"chainrule-tests-{os.getuid()}"
+    os.environ.setdefault("CHAINRULE_CACHE", str(programs))
+    if not hasattr(config, "workerinput"):
+        for old in programs.glob("*"):
+            if old.stat().st_mtime < time.time() - _WEEK:
+                old.unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

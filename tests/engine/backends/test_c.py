@@ -13,7 +13,8 @@ from chainrule.engine.ir.operation import OPERATIONS
 from chainrule.engine.ops.declare import FUNCTION_SAMPLES
 from chainrule.engine.tensor import FUNCTIONS, apply
 
-STRICT = ("-Wall", "-Wextra", "-Werror")
+from .flags import STRICT
+
 #: Largest error, relative to the largest element or 1.
 TOLERANCE = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 2e-13}
 LEAVES = {"constant", "placeholder", "part"}
@@ -42,11 +43,12 @@ def agree(found, expected, what):
     )
 
 
-def compare(graph, arrays, what, **options):
+def compare(graph, arrays, labels):
+    """The program in C against NumPy's; each output has a label."""
     expected = Program(graph)(arrays)
-    found = CProgram(graph, flags=STRICT, **options)(arrays)
-    for number, pair in enumerate(zip(found, expected, strict=True)):
-        agree(*pair, f"{what}, output {number}")
+    found = CProgram(graph, flags=STRICT)(arrays)
+    for one, other, label in zip(found, expected, labels, strict=True):
+        agree(one, other, label)
 
 
 def weighted(results):
@@ -59,7 +61,7 @@ def weighted(results):
     return total
 
 
-def sample_graph(function, sample, dtype, gradient):
+def sample_graph(function, sample, dtype):
     """The graph of a function of the sample's floats: its results, and their gradients."""
     leaves, rebuild, _ = pytree.flatten(list(sample.inputs))
     places = [
@@ -77,7 +79,7 @@ def sample_graph(function, sample, dtype, gradient):
 
     def both(*floats):
         results = call(*floats)
-        if not gradient or not places or not any(y.type.is_float for y in results):
+        if not places or not any(y.type.is_float for y in results):
             return results
         slopes = cr.grad(lambda *x: weighted(call(*x)), argnums=tuple(range(len(places))))
         return results, slopes(*floats)
@@ -85,36 +87,58 @@ def sample_graph(function, sample, dtype, gradient):
     return cr.trace(both, *arrays).graph, arrays
 
 
-def check_samples(function, samples, name, gradient=True):
-    """All samples in both element types as one program."""
-    graphs = [
-        sample_graph(function, sample, dtype, gradient)
-        for sample in samples
-        for dtype in (np.float64, np.float32)
-    ]
+def of_operation(name):
+    op = OPERATIONS[name]
+    return lambda *inputs, **attributes: apply(op, *map(cr.as_tensor, inputs), **attributes)
+
+
+#: Everything there are samples of: what is to be compared in C, by name.
+OPERATION_CALLS = {
+    name: (of_operation(name), list(OPERATIONS[name].samples()))
+    for name in sorted(set(OPERATIONS) - LEAVES - WITHOUT_KERNEL)
+}
+FUNCTION_CALLS = {
+    name: (FUNCTIONS[name], list(FUNCTION_SAMPLES[name]())) for name in sorted(FUNCTION_SAMPLES)
+}
+
+
+def in_parts(names, size=6):
+    """The names in groups; each makes one program, for most of building a small one is to begin."""
+    groups = [names[i : i + size] for i in range(0, len(names), size)]
+    return [pytest.param(group, id=f"{group[0]}-{group[-1]}") for group in groups]
+
+
+def check_samples(cases, names, dtypes):
+    """All samples of these names, with their gradients, as one program."""
+    graphs, labels = [], []
+    for name in names:
+        function, samples = cases[name]
+        for number, sample in enumerate(samples):
+            for dtype in dtypes:
+                graphs.append(sample_graph(function, sample, dtype))
+                labels += [f"{name}, sample {number}, {dtype}"] * len(graphs[-1][0].outputs)
     merged = Graph(
         [node for graph, _ in graphs for node in graph.inputs],
         [node for graph, _ in graphs for node in graph.outputs],
     )
-    compare(merged, [array for _, arrays in graphs for array in arrays], name)
+    compare(merged, [array for _, arrays in graphs for array in arrays], labels)
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATIONS) - LEAVES - WITHOUT_KERNEL))
-def test_operation(name):
-    op = OPERATIONS[name]
-    samples = list(op.samples())
-    if not samples:
-        pytest.skip("no samples")
-
-    def function(*inputs, **attributes):
-        return apply(op, *map(cr.as_tensor, inputs), **attributes)
-
-    check_samples(function, samples, name)
+BOTH = ("float64", "float32")
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTION_SAMPLES))
-def test_function(name):
-    check_samples(FUNCTIONS[name], list(FUNCTION_SAMPLES[name]()), name)
+@pytest.mark.parametrize(
+    "names", in_parts([name for name, (_, samples) in OPERATION_CALLS.items() if samples])
+)
+def test_operations(names):
+    check_samples(OPERATION_CALLS, names, BOTH)
+
+
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("names", in_parts(list(FUNCTION_CALLS)))
+def test_functions(names, dtype):
+    """They are made of operations, which are tested in both element types."""
+    check_samples(FUNCTION_CALLS, names, (dtype,))
 
 
 def test_every_operation_has_a_kernel():

@@ -11,7 +11,7 @@ from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
 from chainrule.errors import ConfigError, DataError
 
-STRICT = ("-Wall", "-Wextra", "-Werror")
+from .flags import STRICT
 
 
 def compiled(function, **options):

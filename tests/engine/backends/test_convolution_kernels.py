@@ -30,10 +30,9 @@ from chainrule.engine.ops.sliding_window import sliding
 from chainrule.engine.tensor import apply
 from chainrule.errors import ShapeError
 
-STRICT = ("-Wall", "-Wextra", "-Werror")
+from .flags import STRICT
+
 TOLERANCE = {"float32": 4e-6, "float64": 2e-13}
-#: Less time to compile, and multiply-adds are still fused.
-QUICK = (*STRICT, "-O2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +164,7 @@ def check(found, expected, what):
     )  # fmt: skip
 
 
-def compare(make, drawn, flags=QUICK):
+def compare(make, drawn, flags=STRICT):
     """With the NumPy program, and with itself on other numbers of threads."""
     graph, arrays = together([make(slide, seed) for seed, slide in enumerate(drawn)])
     with np.errstate(all="ignore"):
@@ -216,7 +215,7 @@ LAYERS = [
 
 
 def test_layers_of_networks():
-    compare(convolutions, LAYERS, STRICT)
+    compare(convolutions, LAYERS)
 
 
 #: Which are computed with fewer multiplications: odd extents, any margin, few and many tiles.
@@ -228,7 +227,7 @@ QUICK_ONES = [
 
 
 def test_convolutions_with_fewer_multiplications():
-    assert "the transformed inputs of one tile" in compare(convolutions, QUICK_ONES, STRICT).source
+    assert "the transformed inputs of one tile" in compare(convolutions, QUICK_ONES).source
 
 
 @pytest.mark.parametrize("window", [3, 5])
@@ -256,14 +255,17 @@ def test_a_huge_window_is_refused():
         CProgram(graph)
 
 
-@pytest.mark.parametrize("name", ["avx512", "neon", "sse", "plain"])
+@pytest.mark.parametrize(
+    "name",
+    ["sse", *(pytest.param(n, marks=pytest.mark.nightly) for n in ("avx512", "neon", "plain"))],
+)
 def test_other_processors_give_the_same_bits(name, monkeypatch):
     """Their tiles; the compiler makes of long vectors what this processor has."""
     drawn = [two(2, 9, 3, 5, 37), two(1, 8, 3, 40, 19, 2), two(2, 7, 3, 1, 1, groups=21),
              two(2, 6, 5, 2, 9, dtype="float64"), two(1, 7, 3, 16, 48),
              two(1, 6, 5, 16, 16)]  # fmt: skip
     graph, arrays = together([convolutions(slide) for slide in drawn])
-    own = CProgram(graph, flags=QUICK)(arrays)
+    own = CProgram(graph, flags=STRICT)(arrays)
     target = gemm.TARGETS[name]
     monkeypatch.setattr(lowering_cache, "_generator", lambda: name)
     for module in (
@@ -274,7 +276,7 @@ def test_other_processors_give_the_same_bits(name, monkeypatch):
         convolution_weight_gradient,
     ):
         monkeypatch.setattr(module, "native_target", lambda: target)
-    program = CProgram(graph, flags=(*QUICK, "-Wno-psabi"))
+    program = CProgram(graph, flags=(*STRICT, "-Wno-psabi"))
     assert (f"cr_f32x{target.vector // 4}" in program.source) == (target.vector > 0)
     for found, expected in zip(program(arrays), own, strict=True):
         assert found.tobytes() == expected.tobytes()

@@ -1,6 +1,6 @@
 """Random graphs, values and gradients: the C backend against the NumPy backend.
 
-CHAINRULE_RANDOM_GRAPHS sets how many: 300 by default, 10,000 and more for a long night.
+CHAINRULE_RANDOM_GRAPHS sets how many: 150 by default, 10,000 and more for a long night.
 """
 
 import os
@@ -17,11 +17,12 @@ from chainrule.engine.ir.graph import Graph
 from chainrule.engine.passes import optimize
 
 from . import random_graphs
+from .flags import STRICT
 from .random_graphs import RandomFunction, instructions
-from .test_c import STRICT, weighted
+from .test_c import weighted
 
 _BATCH = 10
-_COUNT = int(os.environ.get("CHAINRULE_RANDOM_GRAPHS", "300"))
+_COUNT = int(os.environ.get("CHAINRULE_RANDOM_GRAPHS", "150"))
 
 
 def graph_of(program, smooth, dtype, seed):

@@ -11,6 +11,7 @@ import pytest
 import chainrule
 
 PROGRAM = """
+import sys
 import numpy as np
 import chainrule as cr
 from chainrule.engine.backends.c import batch_split, packing
@@ -18,11 +19,12 @@ from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
 
 FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+ALL = sys.argv[1] == "all"
 r = np.random.default_rng(0)
 
 def check(function, *arrays):
     graph = cr.trace(function, *arrays).graph
-    for fuse in (True, False):
+    for fuse in (True, False)[: 1 + ALL]:
         program = CProgram(graph, fuse=fuse, flags=FLAGS)
         program.threads = 1
         for found, expected in zip(program(arrays), Program(graph)(arrays), strict=True):
@@ -99,7 +101,7 @@ def masked_attention(q, k, v):
 
     return cr.value_and_grad(total, argnums=(0, 1, 2))(q, k, v)
 
-for n, m in ((21, 37), (70, 70)):
+for n, m in ((21, 37), (70, 70))[: 1 + ALL]:
     check(masked_attention, *(r.standard_normal((2, e, 5)).astype("f4") for e in (n, m, m)))
     check(attention, *(r.standard_normal((2, e, d)) for e, d in ((n, 7), (m, 7), (m, 5))))
 print("clean")
@@ -114,12 +116,13 @@ def library(name):
     return str(path) if path.is_absolute() and path.exists() else None
 
 
-def test_programs_are_clean():
+@pytest.mark.parametrize("what", ["some", pytest.param("all", marks=pytest.mark.nightly)])
+def test_programs_are_clean(what):
     runtime = library("libasan.so")
     if runtime is None:
         pytest.skip("the compiler has no address sanitizer")
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), what],
         env={
             **os.environ,
             "LD_PRELOAD": runtime,
