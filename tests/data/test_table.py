@@ -235,6 +235,18 @@ def test_quotes_anywhere_mean_what_they_mean_to_python(text: str) -> None:
         assert found.fill_null("").rows() == list(map(tuple, rows))
 
 
+def test_what_polars_reads_otherwise_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = pl.read_csv
+    monkeypatch.setattr(pl, "read_csv", lambda *data, **options: read(*data, **options).head(1))
+    assert "expected: 2 rows" in refused(b'a,b\n"1",2\n"3",4\n')
+
+    def fail(*data: bytes, **options: Any) -> None:
+        raise pl.exceptions.ComputeError("no memory")
+
+    monkeypatch.setattr(pl, "read_csv", fail)
+    assert "no memory" in refused(b"a,b\n1,2\n")
+
+
 def test_duplicate_columns_are_named() -> None:
     message = refused(b"a,b, a\n1,2,3\n")
     assert "Two columns are called 'a'" in message
@@ -248,6 +260,7 @@ def test_columns_without_a_name_get_one() -> None:
     frame = read_table(b",x,\n1,2,\n", notes=notes)
     assert frame.columns == ["column_1", "x", "column_3"]
     assert "column_1, column_3" in notes[0]
+    assert read_table(b",column_1\n1,2\n").columns == ["column_1_", "column_1"]
 
 
 def test_a_header_of_numbers_is_noted() -> None:

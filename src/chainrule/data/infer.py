@@ -79,23 +79,30 @@ def infer_schema(
         decide(column, conventions, kinds.get(column.name), max_categories, source)
         for column in profiles
     ]
+    decided = _without_counters(decided, [c for c in profiles if c.name not in kinds])
     columns = [column for column in decided if isinstance(column, Column)]
     dropped += [column for column in decided if isinstance(column, Dropped)]
-    # A row counter says nothing, unless it is all there is: then it is the x of some y.
-    counters = [c.name for c in profiles if c.name not in kinds and counts_rows(c)]
-    if any(column.name not in counters for column in columns):
-        dropped += [
-            Dropped(column.name, "identifier", "it counts the rows")
-            for column in columns
-            if column.name in counters
-        ]
-        columns = [column for column in columns if column.name not in counters]
     if not columns:
         raise _no_columns(dropped, source)
     schema = Schema(tuple(columns), tuple(dropped), spec, tuple(notes), max_categories)
     if spec is None:
         return schema
     return dataclasses.replace(schema, notes=(*notes, *leaks(schema, frame)))
+
+
+def _without_counters(
+    decided: list[Column | Dropped], profiles: Sequence[Profile]
+) -> list[Column | Dropped]:
+    """A row counter says nothing, unless it is all there is: then it is the x of some y."""
+    counters = {column.name for column in profiles if counts_rows(column)}
+    if all(column.name in counters for column in decided if isinstance(column, Column)):
+        return decided
+    return [
+        Dropped(column.name, "identifier", "it counts the rows")
+        if isinstance(column, Column) and column.name in counters
+        else column
+        for column in decided
+    ]
 
 
 def infer_target(frame: pl.DataFrame, name: str, *, source: str = "the table") -> Target:

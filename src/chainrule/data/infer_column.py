@@ -223,7 +223,7 @@ def _found_dates(column: Profile, date_format: str, how: str) -> Column:
 
 def _span(moments: pl.Series) -> str:
     first, last = (cast(datetime, moment) for moment in (moments.min(), moments.max()))
-    whole_days = (moments.drop_nulls().cast(_int64()) % 86_400_000_000 == 0).all()
+    whole_days = (moments.drop_nulls().cast(int) % 86_400_000_000 == 0).all()
     shape = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
     return f"{first:{shape}} to {last:{shape}}"
 
@@ -253,9 +253,3 @@ def _category(column: Profile, reason: str, max_categories: int) -> Column:
     if len(column.distinct) > max_categories:
         reason += f"; the {max_categories:,} most frequent have a code each, the rest is 'other'"
     return Column(column.name, "category", _with_missing(reason, column))
-
-
-def _int64() -> type[pl.Int64]:
-    import polars as pl
-
-    return pl.Int64

@@ -86,7 +86,7 @@ def _is_regression(column: Profile, task: str | None, where: str) -> bool:
             found=", ".join(f"{value!s}" for value in column.distinct.head(3).to_list()),
             hint="turn it into a number, such as days from a fixed date",
         )
-    is_number = bool(column.notations) if column.is_text else column.distinct.dtype != _boolean()
+    is_number = bool(column.notations) if column.is_text else column.distinct.dtype.is_numeric()
     if task == "regression":
         if not is_number:
             raise DataError(
@@ -132,7 +132,7 @@ def _classes(column: Profile, where: str) -> Target:
             found=f"{len(text):,} different values in {rows:,} rows, as {text.sort()[0]!r:.40}",
             hint="is it the right column? Identifiers and free text cannot be predicted",
         )
-    numbers = text.cast(_float64(), strict=False)
+    numbers = text.cast(float, strict=False)
     order = numbers if numbers.null_count() == 0 else text
     classes = tuple(text.gather(order.arg_sort()).to_list())
     names = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
@@ -160,15 +160,3 @@ def _check_learnable(values: Array, target: Target, where: str) -> None:
             found=f"{one} in all {len(values):,} rows",
             hint="there is nothing to learn: is it the right column?",
         )
-
-
-def _boolean() -> type[pl.Boolean]:
-    import polars as pl
-
-    return pl.Boolean
-
-
-def _float64() -> type[pl.Float64]:
-    import polars as pl
-
-    return pl.Float64

@@ -204,7 +204,7 @@ def units(values: pl.Series) -> list[str]:
         >>> units(pl.Series(["$5", "7 %", "9"]))
         ['$', '%']
     """
-    values = values.filter(values.cast(_float64(), strict=False).is_null())
+    values = values.filter(values.cast(float, strict=False).is_null())
     before = values.str.extract(rf"^[+-]?\(?\s*({_CURRENCY})")
     after = values.str.extract(rf"({_CURRENCY}|%)\)?$")
     found = before.fill_null(after).drop_nulls().unique(maintain_order=True)
@@ -225,7 +225,7 @@ def fitting_notations(values: pl.Series, counts: pl.Series, fraction: float) -> 
         ['1,234.5', '1234,5']
     """
     total = int(counts.sum())
-    if values.cast(_float64(), strict=False).null_count() == 0:
+    if values.cast(float, strict=False).null_count() == 0:
         # Plain numbers. 1.234 may still be a thousand: see if every point has a group after it.
         grouped = Notation(",", ".")
         dotted = values.str.contains(".", literal=True)
@@ -245,12 +245,6 @@ def fitting_notations(values: pl.Series, counts: pl.Series, fraction: float) -> 
 
 def _readable(values: pl.Series, counts: pl.Series, notation: Notation) -> int:
     return int(counts.filter(read_numbers(values, notation).is_not_null()).sum())
-
-
-def _float64() -> type[pl.Float64]:
-    import polars as pl
-
-    return pl.Float64
 
 
 # ---------------------------------------------------------------- booleans

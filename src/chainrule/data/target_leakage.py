@@ -46,7 +46,7 @@ def leaks(schema: Schema, frame: pl.DataFrame) -> list[str]:
 
 def _leak(column: Column, tidy: pl.Series, target: Array, classes: int) -> str | None:
     if column.kind == "category":
-        values = parsing.read_categories(tidy).rank("dense").cast(_float64()).to_numpy()
+        values = parsing.read_categories(tidy).rank("dense").cast(float).to_numpy()
     else:
         values, _ = read_values(column, tidy)
     both = np.isfinite(values) & (target >= 0 if classes else np.isfinite(target))
@@ -95,9 +95,3 @@ def _ranks(values: Floats) -> Floats:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return ranks
-
-
-def _float64() -> type[pl.Float64]:
-    import polars as pl
-
-    return pl.Float64
