@@ -1,6 +1,6 @@
-"""Reads a rendered explanation and computes every equation in it again.
+"""Reads a rendered explanation and recomputes every equation in it.
 
-The checker knows nothing of how the text came about: it takes the characters that a reader sees.
+The checker knows nothing of how the text was made: it takes the characters that a reader sees.
 A printed number stands for all numbers that are printed so; with these intervals it computes each
 side that consists of numbers only, and the next side must lie in the result. A gradient that was
 computed above must be the same wherever it is named again.
@@ -25,7 +25,7 @@ class Checked:
         sides: as they are printed.
         numeric: how many of them consist of numbers only.
         holds: whether these agree, within the digits that are printed.
-        width: how uncertain the digits leave the result, relative to it: how sharp the check is.
+        width: the relative uncertainty of the result that the printed digits leave.
     """
 
     sides: tuple[str, ...]
@@ -35,7 +35,7 @@ class Checked:
 
 
 def check(text: str, format: str = "text", digits: int = 6, slack: float = 0.0) -> list[Checked]:
-    """Compute every equation of an explanation again.
+    """Recompute every equation of an explanation.
 
     Args:
         text: as rendered.
@@ -225,7 +225,7 @@ def _try(function: Callable[[float], float], x: float) -> float:
 
 
 def _anywhere(function: Callable[[float], float]) -> Callable[[Interval], Interval]:
-    """Of a function that goes up and down: looked at in many places of a short interval."""
+    """A function that is not monotone, sampled at many points of a short interval."""
 
     def apply(x: Interval) -> Interval:
         values = [_try(function, x[0] + (x[1] - x[0]) * k / 16) for k in range(17)]
@@ -262,7 +262,7 @@ class _Reader:
         self._place = 0
 
     def value(self) -> Interval | None:
-        """What the side is worth; None if it does not consist of numbers only."""
+        """The value of the side; None if it does not consist of numbers only."""
         try:
             self._list = _tokens(self._side)
             found = self._choice()
@@ -403,7 +403,7 @@ class _Reader:
         return value - half * 1.000001, value + half * 1.000001
 
     def _wide(self, found: Interval, *operands: Interval) -> Interval:
-        """Wider by what an operation in short numbers may be wrong."""
+        """Wider by the rounding error of an operation in float32."""
         size = max((abs(x) for one in operands for x in one), default=0.0)
         extra = (self._slack + 1e-15) * size if math.isfinite(size) else 0.0
         return found[0] - extra, found[1] + extra

@@ -155,7 +155,7 @@ class Node:
         title: the name of the operation in plain words.
         attributes: of the operation, as JSON data.
         inputs: the numbers of its inputs.
-        layer: the path of the layer that it belongs to; empty outside of layers.
+        layer: the path of the layer that it belongs to; empty outside layers.
         line: ``file:line`` of the user, or empty.
         formula: how it is computed, with the symbols of its inputs.
         value: its value.
@@ -200,7 +200,7 @@ class Layer:
         path: such as ``layers.0``.
         title: the class with sizes, such as ``Linear(2, 3)``, and what is computed after it.
         nodes: numbers of its nodes in the order of the forward pass.
-        result: the last of them that is used outside of the layer.
+        result: the last of them that is used outside the layer.
         parameters: the number of learned elements.
         activation: root mean square of its result.
         gradient: the same of the gradient of its result; None if there is none.

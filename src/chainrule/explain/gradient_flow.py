@@ -1,4 +1,4 @@
-"""Where the gradient vanishes or explodes on its way back."""
+"""Layers where the gradient vanishes or explodes."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _fitted(part: Formula) -> str:
 
 
 def _pieces(side: str) -> list[str]:
-    """A long side cut before operators that are not inside of brackets."""
+    """A long side cut before operators that are not inside brackets."""
     pieces, depth, start = [], 0, 0
     for match in re.finditer(r"\\left|\\right|[{}]| \+ | \\cdot ", side):
         token = match.group()

@@ -48,7 +48,7 @@ class Step:
         parameters: nodes of the parameters, by path.
         gradients: for each node that the loss depends on through something learned, or for an
             input, the node of its gradient.
-        flows: (consumer, position, contribution) for each input of a node on the way back.
+        flows: (consumer, position, contribution) for each input of a node in the backward pass.
         update: the nodes of the fourth step.
         values: the value of every node.
         time: for nodes of a loop over time their time step.

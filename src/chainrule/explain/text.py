@@ -105,7 +105,7 @@ def _broken(line: str, width: int, indent: int) -> Iterator[str]:
 
 
 def _last_place(line: str, marks: tuple[str, ...], width: int) -> int:
-    """The last place before an operator, not inside of brackets if there is another; or 0."""
+    """The last place before an operator, not inside brackets if there is another; or 0."""
     depth, outside, inside = 0, 0, 0
     start = len(line) - len(line.lstrip()) + 3
     for place in range(start, width):

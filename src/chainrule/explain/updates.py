@@ -23,7 +23,7 @@ from .weights import place_of
 #: Parameters up to this size have equations for all their elements, larger ones for some.
 _ALL_ELEMENTS = 16
 _SOME_ELEMENTS = 2
-#: A number that all parameters share is written out if it is made of so many numbers at most.
+#: A number that all parameters share is written out if its formula holds at most this many numbers.
 _LONGEST = 24
 
 

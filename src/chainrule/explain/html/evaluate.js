@@ -1,7 +1,7 @@
 "use strict";
 /* Runs a graph (the JSON of chainrule.ir.serialize) node by node, by the meaning that every
-   operation has in Python. All elements are float64; whole numbers are exact up to 2^53, truth
-   values are 0 and 1. An array is {type: dtype name, shape, data: Float64Array}; the value of a node
+   operation has in Python. All elements are float64; integers are exact up to 2^53,
+   booleans are 0 and 1. An array is {type: dtype name, shape, data: Float64Array}; the value of a node
    with several results is a list of arrays. */
 const Graphs = (() => {
   // ---- arrays --------------------------------------------------------------------------------
@@ -476,7 +476,7 @@ const Graphs = (() => {
     return y;
   }
 
-  /** visit(bag, place of its weight, row that is picked). */
+  /** visit(bag, index of its weight, row that is gathered). */
   function eachPicked(indices, rows, visit) {
     const width = indices.shape[1];
     indices.data.forEach((index, place) => visit(Math.floor(place / width), place, wrap(index, rows)));
@@ -600,12 +600,12 @@ const Graphs = (() => {
       m = scores.shape[scores.shape.length - 1];
     const weights = map(scores, (s, i) => Math.exp(s - sums.data[Math.floor(i / m)]));
     const arriving = matmul(g, swapLast(v));
-    const slopes = map(weights, (p, i) => {
-      const slope = arriving.data[i] * kept(i) - delta.data[Math.floor(i / m)];
-      return p * slope * how.scale;
+    const gradient = map(weights, (p, i) => {
+      const derivative = arriving.data[i] * kept(i) - delta.data[Math.floor(i / m)];
+      return p * derivative * how.scale;
     });
     const dropped = map(weights, (p, i) => p * kept(i));
-    return [matmul(slopes, k), matmul(swapLast(slopes), q), matmul(swapLast(dropped), g)];
+    return [matmul(gradient, k), matmul(swapLast(gradient), q), matmul(swapLast(dropped), g)];
   }
 
   // ---- windows: convolution and pooling ------------------------------------------------------
@@ -791,7 +791,7 @@ const Graphs = (() => {
     return make("uint32", [2], Float64Array.from(words.slice(0, 2)));
   }
 
-  // ---- graphs inside of nodes ----------------------------------------------------------------
+  // ---- graphs inside nodes -------------------------------------------------------------------
 
   function scan(arrays, { body, consts, carries, sums, length, reverse }) {
     const fixed = arrays.slice(0, consts),

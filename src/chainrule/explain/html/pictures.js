@@ -7,7 +7,7 @@ const Pictures = (() => {
   let explanation,
     drawn = [],
     passing = null; // the picture in the text of the step passes with it
-  const chosen = new Map(); // by node: what is looked at
+  const chosen = new Map(); // by node: the selected example, channel and window
 
   const nodeOf = (id) => explanation.nodes[id];
   const dataOf = (id) => Live.array("value", id);
@@ -511,7 +511,7 @@ const Pictures = (() => {
     for (const { box, content, make } of drawn) if (!box || box.open) show(content, make());
   }
 
-  /** The picture of a node, or of what is written inside of it, for the text of a step. */
+  /** The picture of a node, or of what is written inside it, for the text of a step. */
   function inStep(node) {
     const inside = (id) =>
       kindOf(nodeOf(id)) ? [nodeOf(id)] : nodeOf(id).shown ? [] : nodeOf(id).inputs.flatMap(inside);
