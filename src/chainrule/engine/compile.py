@@ -7,7 +7,6 @@ graph: a pure function (arguments, variables) → (results, new values of the va
 from __future__ import annotations
 
 import functools
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -22,9 +21,8 @@ from ..utils.background import in_background
 from ..utils.typing import Array
 from . import pytree
 from .autodiff import in_derivative
-from .backends.c.program import CProgram
-from .backends.c.toolchain import CompilerError, UnsupportedError
-from .backends.numpy import Program
+from .backends import registry
+from .backends.base import Executable
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
 from .ir.types import DTYPES, Type
@@ -32,9 +30,8 @@ from .tensor import TRACE_BIT, Tensor, TraceRecord, Variable, as_tensor, symbol,
 
 __all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
 
-BACKENDS = ("numpy", "c", "auto")
-
-_log = logging.getLogger("chainrule")
+#: The names of the backends.
+BACKENDS = tuple(registry.BACKENDS)
 
 
 class Traced:
@@ -211,16 +208,14 @@ class Compiled:
     def __init__(
         self, function: Callable[..., Any], backend: str = "numpy", guard: bool = False
     ) -> None:
-        if backend not in BACKENDS:
-            raise ConfigError(f"Unknown backend {backend!r}.", expected=", ".join(BACKENDS))
         functools.update_wrapper(self, function)
         self._function = function
-        self._backend = backend
+        self._backend = registry.find_backend(backend)
         self._guard = guard
         #: The graph and inputs of the latest call, to look into what went wrong.
         self.last_run: tuple[Traced, list[Array]] | None = None
-        self._programs: dict[Any, tuple[Traced, Program | CProgram]] = {}
-        self._prepared: dict[Any, tuple[Traced, Future[Program | CProgram]]] = {}
+        self._programs: dict[Any, tuple[Traced, Executable]] = {}
+        self._prepared: dict[Any, tuple[Traced, Future[Executable]]] = {}
 
     def traced(self, *arguments: Any, **options: Any) -> Traced:
         """The graph for arguments of these types."""
@@ -235,7 +230,7 @@ class Compiled:
         traced, run = self._program(taken, arguments, options)
         inputs = [_value(leaf) for leaf in taken.inputs]
         self.last_run = None  # lets go of the arrays, which may now be overwritten
-        in_place = set(traced.donated) if isinstance(run, CProgram) else set()
+        in_place = set(run.in_place)
         for number, variable in enumerate(traced.variables, len(inputs)):
             inputs.append(_exclusive(variable) if number in in_place else variable._known())
         self.last_run = traced, inputs
@@ -293,7 +288,7 @@ class Compiled:
             for position, argument in enumerate(arguments)
         ]
         traced, run = self._program(self._described(first, {}), first, {})
-        if not isinstance(run, CProgram) or len(traced.donated) < len(traced.assigned):
+        if run.run_steps is None or len(run.in_place) < len(traced.assigned):
             return self._run_one_by_one(order, arguments, rows, counter)
         inputs: list[Array | None] = []
         gathered: dict[int, Array] = {}
@@ -308,7 +303,7 @@ class Compiled:
                     inputs.append(_value(leaf))
         self.last_run = None
         for number, variable in enumerate(traced.variables, len(inputs)):
-            inputs.append(_exclusive(variable) if number in traced.donated else variable._known())
+            inputs.append(_exclusive(variable) if number in run.in_place else variable._known())
         done, results = run.run_steps(inputs, gathered, order, counters)
         if done < len(order):
             known = {i: x for i, x in enumerate(inputs) if x is not None}
@@ -341,39 +336,28 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The C text of the program that was made last; with NumPy its graph."""
+        """The text of the program that was made last: C, or with NumPy its graph."""
         if not self._programs:
             raise TraceError("There is no program yet.", hint="Call the function first.")
-        traced, run = list(self._programs.values())[-1]
-        return run.source if isinstance(run, CProgram) else str(traced.graph)
+        return list(self._programs.values())[-1][1].source
 
-    def _make(self, traced: Traced) -> Program | CProgram:
-        if self._backend == "numpy":
-            return Program(traced.graph)
+    def _make(self, traced: Traced) -> Executable:
         count = len(traced.graph.outputs) - len(traced.assigned)
         numbers = [
             position
             for position, node in enumerate(traced.graph.outputs[:count])
             if self._guard and node.type.is_float and not node.type.shape
         ]
-        try:
-            return CProgram(traced.graph, traced.donated, numbers)
-        except (CompilerError, UnsupportedError) as error:
-            if self._backend == "c":
-                raise
-            _warn_once(f"{error.what} The NumPy backend is used.")
-            return Program(traced.graph)
+        return self._backend.build(traced.graph, traced.donated, numbers)
 
     def prepare(self, *arguments: Any, **options: Any) -> None:
         """Trace the function for arguments of these types, and build its program meanwhile."""
         key = self._described(arguments, options).key
-        if self._backend != "numpy" and key not in self._programs:
+        if not self._backend.is_instant and key not in self._programs:
             traced = trace(self._function, *arguments, **options)
             self._prepared[key] = traced, in_background(partial(self._make, traced))
 
-    def _program(
-        self, taken: _Call, arguments: Any, options: Any
-    ) -> tuple[Traced, Program | CProgram]:
+    def _program(self, taken: _Call, arguments: Any, options: Any) -> tuple[Traced, Executable]:
         key = taken.key
         if key in self._prepared:
             traced, building = self._prepared.pop(key)
@@ -456,11 +440,6 @@ def _holders(variable: Variable) -> tuple[int, int]:
 
 #: The numbers of a variable that nobody shares; they differ between versions of Python.
 _ALONE = _holders(Variable([0.0]))
-
-
-@functools.cache
-def _warn_once(sentence: str) -> None:
-    _log.warning(sentence)
 
 
 def compile(

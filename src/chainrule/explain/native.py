@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..engine.backends.base import UnsupportedError
 from ..engine.backends.c.lowering_cache import lowered
 from ..engine.backends.c.threads import TASK_C
-from ..engine.backends.c.toolchain import UnsupportedError
 from ..engine.ir.graph import Graph
 from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node, placeholder
 from ..engine.tensor import TRACE_BIT

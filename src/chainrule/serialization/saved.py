@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
+from ..engine.backends.base import BuildError, Executable
 from ..engine.backends.numpy import Program
 from ..engine.ir.graph import Graph
 from ..engine.ir.types import Record, Type, type_of
@@ -17,9 +18,6 @@ from ..utils.typing import Array
 from .dynamic_batch import Template
 from .embeddings import last_hidden, row_axis, rows_first
 from .format import leaves_of, restore
-
-if TYPE_CHECKING:
-    from ..engine.backends.c.program import CProgram
 
 #: For one row no node may have more elements than this, or than the largest array of the file.
 MAX_ELEMENTS = 2**28
@@ -162,16 +160,15 @@ class SavedModel:
         return result
 
     @functools.cached_property
-    def _native(self) -> CProgram | None:
-        from ..engine.backends.c.program import CProgram
-        from ..engine.backends.c.toolchain import CompilerError, UnsupportedError
+    def _native(self) -> Executable | None:
+        from ..engine.backends.registry import find_backend
 
         try:
-            return CProgram(self.graph(self._rows_at_once))
-        except (CompilerError, UnsupportedError):
+            return find_backend("c").build(self.graph(self._rows_at_once), {}, ())
+        except BuildError:
             return None
 
-    def _compute_part(self, arrays: list[Array], run: Program | CProgram) -> Array:
+    def _compute_part(self, arrays: list[Array], run: Executable) -> Array:
         graph = run.graph
         try:
             (result,) = run(arrays)

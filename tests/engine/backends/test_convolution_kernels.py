@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.engine.backends.base import UnsupportedError
 from chainrule.engine.backends.c import lowering_cache
 from chainrule.engine.backends.c.kernels import (
     convolution_panels,
@@ -22,7 +23,6 @@ from chainrule.engine.backends.c.kernels import (
 from chainrule.engine.backends.c.kernels.direct_convolution import strips
 from chainrule.engine.backends.c.kernels.sliding_window import backward, forward
 from chainrule.engine.backends.c.program import CProgram
-from chainrule.engine.backends.c.toolchain import UnsupportedError
 from chainrule.engine.backends.numpy import Program
 from chainrule.engine.ir.graph import Graph
 from chainrule.engine.ir.operation import OPERATIONS

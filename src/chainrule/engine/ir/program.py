@@ -1,8 +1,10 @@
-"""Runs a graph node by node with NumPy, by the meaning that every operation declares."""
+"""Runs a graph node by node with an array library, by the meaning that operations declare."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +18,25 @@ class Program:
     """A graph made ready to run: a list of calls, each with the places of its arguments.
 
     A value is dropped after its last use, so that no more is alive than is needed.
+
+    Args:
+        graph: what to compute.
+        xp: the array namespace.
+        lowerings: by operation what is called instead of its ``compute``.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    #: It overwrites no input, and steps are called one by one: see `engine.backends.base`.
+    in_place: Collection[int] = ()
+    run_steps = None
+
+    def __init__(
+        self,
+        graph: Graph,
+        xp: Any = np,
+        lowerings: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+    ) -> None:
         self.graph = graph
+        self._xp = xp
         place = {node: number for number, node in enumerate(graph.nodes)}
         self._inputs = [place[node] for node in graph.inputs]
         self._outputs = [place[node] for node in graph.outputs]
@@ -37,8 +54,14 @@ class Program:
                 done = {s for s in node.inputs if last_use[s] is node and s not in kept}
                 drop = [place[s] for s in done if s.op is not CONSTANT]
                 sources = [place[source] for source in node.inputs]
-                call = (node.op.compute, node.attributes, sources, place[node], drop)
+                compute = lowerings.get(node.op.name, node.op.compute)
+                call = (compute, node.attributes, sources, place[node], drop)
                 self._calls.append(call)
+
+    @property
+    def source(self) -> str:
+        """The graph as text."""
+        return str(self.graph)
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs for these inputs, in the graph's order."""
@@ -49,7 +72,7 @@ class Program:
             for compute, attributes, sources, place, drop in self._calls:
                 assert compute is not None
                 operands = [slots[source] for source in sources]
-                slots[place] = as_value(compute(np, *operands, **attributes))
+                slots[place] = as_value(compute(self._xp, *operands, **attributes))
                 for unused in drop:
                     slots[unused] = None
         return [slots[place] for place in self._outputs]  # type: ignore[misc]

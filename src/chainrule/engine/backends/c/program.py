@@ -39,6 +39,7 @@ class CProgram:
 
     Attributes:
         source: the C text.
+        in_place: positions of the inputs that a call overwrites.
         arena_bytes: the size of its working memory.
         unplanned_bytes: what that would be if no two values shared a place.
         threads: how many threads large kernels are spread over; results don't depend on it.
@@ -62,6 +63,7 @@ class CProgram:
     ) -> None:
         self.graph = graph
         self.donated = dict(donated or {})
+        self.in_place = self.donated.keys()
         made = lowered(graph, self.donated, guards, fuse)
         self.source = made.source
         self.arena_bytes, self.unplanned_bytes = made.planned, made.unplanned

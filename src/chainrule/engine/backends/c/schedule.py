@@ -15,13 +15,13 @@ from ...ir.graph import Graph, topological_order
 from ...ir.node import PART, Node
 from ...ir.operation import OPERATIONS, Cost
 from ...passes.rewrite import copy, make, rewrite, with_inputs
+from ..base import UnsupportedError
 from .batch_split import split_batch
 from .conv1x1 import as_product
 from .fusion import fuse_loops
 from .kernel import Kernel, KernelSchedule, indexed_extent, may_stop, operands
 from .kernels.matmul import is_in_one, product_of
 from .lowerings import is_special, is_supported
-from .toolchain import UnsupportedError
 from .views import View, through, whole
 
 #: So many bytes more are worth nothing.

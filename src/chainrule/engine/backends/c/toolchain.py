@@ -21,7 +21,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....errors import ChainruleError, ConfigError
+from ....errors import ConfigError
+from ..base import BuildError
 from . import cache
 
 #: Every program is built with these; -ffast-math never is: it breaks NaN and infinities.
@@ -42,12 +43,8 @@ OPTIONAL_FLAGS = (
 _TIMEOUT_SECONDS = 300.0
 
 
-class CompilerError(ChainruleError):
+class CompilerError(BuildError):
     """There is no C compiler, or it cannot build a program."""
-
-
-class UnsupportedError(ChainruleError):
-    """The C backend has no kernel for an operation; the NumPy backend has."""
 
 
 @dataclass(frozen=True)

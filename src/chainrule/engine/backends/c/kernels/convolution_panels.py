@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ....ir.node import Node
+from ...base import UnsupportedError
 from ..function import Function, Where
-from ..toolchain import UnsupportedError
 from ..views import View
 from .gemm import native_target
 from .gemm_tiles import ELEMENTS, fused, packer, pieces
