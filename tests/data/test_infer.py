@@ -70,7 +70,23 @@ def test_infinities_and_words_among_numbers_are_said() -> None:
     assert decided([float("inf"), None, float("-inf")]).kind == "missing"
 
 
+def test_a_few_words_among_many_numbers_are_missing_and_said() -> None:
+    ratios = [f"{x:.3f}" for x in RNG.normal(size=300)]
+    for words in (["#DIV/0!"], ["unknown"], ["unknown", "not asked"]):
+        cells = [words[i % len(words)] if i % 4 == 0 else x for i, x in enumerate(ratios)]
+        column = decided(cells)
+        assert isinstance(column, Column)
+        assert column.kind == "numeric"
+        assert "75 missing" in column.reason or "75 not numbers, taken as missing" in column.reason
+        schema = infer_schema(read_table({"c": cells})).fit(read_table({"c": cells}))
+        found = schema.encode(read_table({"c": cells})).numeric[:, 0]
+        expected = [np.nan if i % 4 == 0 else float(x) for i, x in enumerate(ratios)]
+        assert np.array_equal(found, expected, equal_nan=True)
+    assert kind(["high" if i % 3 else x for i, x in enumerate(ratios)]) != "numeric"
+
+
 def test_many_words_among_numbers_make_categories() -> None:
+    assert kind([*map(str, range(30)), "a", "b", "c", "d"] * 2) == "category"
     assert kind(["1", "2", "3", "none of these", "other", "mixed"] * 10) == "category"
 
 

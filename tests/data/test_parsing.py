@@ -51,6 +51,11 @@ def test_plain_numbers_are_read_to_the_bit(values: list[float]) -> None:
         ("($12.5)", -12.5),
         ("7 %", 7.0),
         ("12€", 12.0),
+        ("$-", 0.0),
+        ("$ –", 0.0),
+        (" -   € ", 0.0),
+        ("12.5-", -12.5),
+        ("1-2", None),
         ("EUR 12", 12.0),
         ("12 kr.", 12.0),
         ("\u22123", -3.0),
@@ -96,7 +101,15 @@ def test_words_and_addresses_have_no_notation() -> None:
         assert parsing.fitting_notations(pl.Series(texts), pl.Series([1] * len(texts)), 0.95) == []
 
 
-@pytest.mark.parametrize("token", ["", " ", "NA", "n/a", "NULL", "None", "NaN", "?", "-", "#N/A"])
+def test_accounting() -> None:
+    cells = ["$1,234.50", "($829.48)", " $-   ", "$ (3.00)", "$12"]
+    assert numbers(*cells, notation=Notation(".", ",")) == [1234.5, -829.48, 0.0, -3.0, 12.0]
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", " ", "NA", "n/a", "NULL", "None", "NaN", "?", "-", "#N/A", "#DIV/0!", "#Value!", "#REF!"],
+)
 def test_missing_values(token: str) -> None:
     tidy = parsing.tidy(pl.Series([token, "x"]))
     assert tidy is not None

@@ -18,6 +18,8 @@ T = TypeVar("T", bool, str)
 
 # A column is of a kind if this fraction of its cells can be read so; the others are missing.
 READABLE = 0.95
+# So many different words among numbers mean that a number is missing.
+_MAX_WORDS = 3
 # Below so many rows, unique values say nothing.
 FEW_ROWS = 20
 
@@ -83,7 +85,15 @@ class Profile:
         """The ways to write numbers that fit nearly all of its cells."""
         if not self.is_text or not self.present:
             return []
-        return parsing.fitting_notations(self.distinct, self.counts, READABLE)
+        found = parsing.fitting_notations(self.distinct, self.counts, READABLE)
+        if found:
+            return found
+        # Words among many numbers, such as "unknown", are missing values.
+        words = ~self.distinct.str.contains(r"\d")
+        numbers, rows = self.distinct.filter(~words), self.counts.filter(~words)
+        if words.sum() > _MAX_WORDS or len(numbers) < FEW_ROWS or rows.sum() * 2 < self.present:
+            return []
+        return parsing.fitting_notations(numbers, rows, READABLE)
 
     @cached_property
     def date_formats(self) -> list[str]:

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-# A cell of any of these, in any case, is a missing value.
+# A cell of any of these, in any case, is a missing value; the later ones come from spreadsheets and
+# from C.
 MISSING = frozenset(
-    {"", "na", "n/a", "n.a.", "#n/a", "<na>", "null", "none", "nan", "nat", "?", "-", "--", "."}
+    {"", "na", "n/a", "n.a.", "<na>", "null", "none", "nan", "nat", "?", "-", "--", "."}
+    | {"#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!", "#spill!"}
+    | {"#calc!", "-nan", "-nan(ind)", "1.#qnan", "1.#ind", "-1.#ind"}
 )
 
 # Words for false and for true. A column is boolean if one pair covers it and both sides occur.
@@ -186,11 +189,16 @@ def _read_written(text: pl.Series, notation: Notation) -> pl.Series:
 
 
 def bare_numbers(text: pl.Series) -> pl.Series:
-    """Text without what may stand around a number: currency, percent, parentheses for negative."""
+    """Text without what may stand around a number: currency, percent, signs of accounting.
+
+    There ``(5)`` and ``5-`` are -5, and ``$-`` is 0.
+    """
     return (
         text.str.replace_all("[\u00a0\u2007\u2009\u202f]", " ")
         .str.replace_all("\u2212", "-", literal=True)
-        .str.replace(r"^\((.*)\)$", "-$1")
+        .str.replace(rf"^(?:{_CURRENCY}\s*[-–—]|[-–—]\s*{_CURRENCY})$", "0")
+        .str.replace(r"^(\d.*)-$", "-$1")
+        .str.replace(rf"^(?:{_CURRENCY}\s*)?\((.*)\)$", "-$1")
         .str.replace(rf"^([+-]?)\s*{_CURRENCY}\s*", "$1")
         .str.replace(rf"\s*(?:{_CURRENCY}|%)$", "")
     )
