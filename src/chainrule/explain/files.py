@@ -61,7 +61,7 @@ def explain_rows(
         examples.target,
         loss=examples.loss,
         optimizer=learner,
-        title=f"{source_name(source)}, row {', '.join(map(str, rows))}",
+        title=f"{Path(source_name(source)).name}, row {', '.join(map(str, rows))}",
         story=examples.story,
         labels=examples.labels,
         **{"train": False, **options},

@@ -521,7 +521,7 @@ const Network = (() => {
         class: "sub",
         x: left + indent + 12,
         y: unit.y + 43,
-        text: clip(`${unit.sub} → ${shape}`, 52),
+        text: `${clip(unit.sub, 47 - shape.length)} → ${shape}`,
       }),
       element("text", {
         class: "sizes",

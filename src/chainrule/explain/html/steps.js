@@ -1,6 +1,7 @@
 /* The four steps as a list of small ones, each with a title and its content. */
 const Steps = (() => {
-  const MAX_STEPS = 24;
+  const MAX_STEPS = 24,
+    MAX_INTEGERS = 8; // as in sections.py
   let explanation;
 
   const LEAVES = ["parameter", "input", "target", "constant", "buffer"];
@@ -99,10 +100,18 @@ const Steps = (() => {
 
   const ids = (nodes) => nodes.map((node) => node.id);
 
+  /** Without the index arithmetic of layers that have much of it. */
+  function withoutIndices(nodes) {
+    const isInteger = (node) => !node.value.dtype.startsWith("float"),
+      counts = new Map();
+    for (const { layer } of nodes.filter(isInteger)) counts.set(layer, (counts.get(layer) || 0) + 1);
+    return nodes.filter((node) => !isInteger(node) || counts.get(node.layer) <= MAX_INTEGERS);
+  }
+
   function forward() {
     const late = ofTheError();
     const nodes = explanation.nodes.filter((node) => node.shown && !isLeaf(node) && !late.has(node.id));
-    return grouped(nodes, (members, name) => ({
+    return grouped(withoutIndices(nodes), (members, name) => ({
       phase: "forward",
       title: titleOf(members, name),
       nodes: ids(members),
@@ -116,8 +125,8 @@ const Steps = (() => {
   }
   function titleOf(members, name) {
     if (members.length > 1) return name;
-    const { layer } = members[0];
-    return `${name}: ${Words.of(members[0])}${layer && layer !== "loss" && !Network.isSmall() ? ` in ${layer}` : ""}`;
+    const { layer, symbol } = members[0];
+    return `${symbol}: ${Words.of(members[0])}${layer && layer !== "loss" && !Network.isSmall() ? ` in ${layer}` : ""}`;
   }
 
   /** What is computed forward: in small networks every element. */
@@ -127,19 +136,15 @@ const Steps = (() => {
     return crowd > 1 ? [element("h3", { text: `${node.symbol}: ${Words.of(node)}` }), text] : text;
   }
 
-  function flowing(node) {
-    const { length } = node.backward,
-      size = Numbers.sizeOf(node.value.shape);
-    const note = `${length} of ${size} are written out. Click a neuron, a weight or a name for any other.`;
-    return [
-      written(node, node.backward),
-      length < size && Network.isSmall() ? element("p", { class: "note", text: note }) : null,
-    ];
-  }
-
+  /** The equations of a node, as far as they are in the page. */
   function written(node, equations) {
-    if (equations.length) return Equations.all(equations, 4);
-    return [element("p", { text: node.formula }), Equations.statistics(node.symbol, node.value)];
+    const { length } = equations,
+      size = Numbers.sizeOf(node.value.shape);
+    if (!length)
+      return [element("p", { text: node.formula }), Equations.statistics(node.symbol, node.value)];
+    const click = Network.isSmall() ? " Click a neuron, a weight or a name for any other." : "";
+    const note = `${length} of ${Numbers.count(size)} elements are written out.${click}`;
+    return [Equations.all(equations, 4), length < size ? element("p", { class: "note", text: note }) : null];
   }
 
   function error() {
@@ -207,11 +212,11 @@ const Steps = (() => {
       makes: "gradient",
       body: () =>
         members[0].role === "parameter" || members.length === 1
-          ? [Words.backward(members.at(-1)), members.map(flowing)]
+          ? [Words.backward(members.at(-1)), members.map((node) => written(node, node.backward))]
           : members.map((node) => [
               element("h3", { text: node.symbol }),
               Words.backward(node),
-              flowing(node),
+              written(node, node.backward),
             ]),
     });
     if (groups.length <= MAX_STEPS) return groups.map(step);
