@@ -111,6 +111,43 @@ class Keeper(cr.Callback):
         self.states.append(trainer.model.state())
 
 
+class Root(cr.nn.Module):
+    """√(w·x): NaN where w·x < 0."""
+
+    def __init__(self, w):
+        self.w = cr.parameter(w)
+
+    def forward(self, x):
+        return cr.sqrt(self.w * x)
+
+
+def test_a_validation_of_nan_is_never_the_best():
+    """The training rows pull w from -1 up to 1; on the validation row √w is NaN until w > 0."""
+    x = np.array([[-1.0], [-4.0]], np.float32)
+
+    class Line(Root):
+        def forward(self, x, *, train=False):
+            return self.w * x if train else super().forward(x)
+
+    model = Line(-1.0)
+    trainer = quiet(model, cr.optim.SGD(model, lr=0.02))
+    history = trainer.fit((x, x), validation=(-x, -x), epochs=40, batch_size=None, patience=20)
+    losses = np.array(history["val_loss"])
+    assert np.isnan(losses[0])
+    assert history.best["val_loss"] == np.nanmin(losses)
+    assert trainer.evaluate((-x, -x))["loss"] == pytest.approx(np.nanmin(losses), rel=1e-6)
+
+
+def test_only_nan_in_validation_is_told():
+    x = np.ones((4, 1), np.float32)
+    model = Root(1.0)
+    trainer = quiet(model, cr.optim.SGD(model, lr=0.1))
+    with pytest.warns(RuntimeWarning, match="val_loss was never a number"):
+        history = trainer.fit((x, 2 * x), validation=(-x, x), epochs=2)
+    assert history.best is None
+    assert model.w.item() > 1.0
+
+
 def test_patience_stops_and_says_so():
     x, y = line()
     model = cr.nn.Linear(2, 1).initialize(0)

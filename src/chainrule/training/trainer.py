@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -172,6 +174,9 @@ class Trainer:
                     self.stop(f"no better {monitor} in {patience} validations")
                 if self._stop_reason:
                     break
+            if validating is not None and self._best is None:
+                warnings.warn(f"{monitor} was never a number: the last weights are kept, not the "
+                              "best.", RuntimeWarning, stacklevel=2)  # fmt: skip
         return self.history
 
     @contextmanager
@@ -376,7 +381,8 @@ class Trainer:
         metric = METRICS.get(monitor.removeprefix("val_"))
         sign = -1.0 if metric is not None and metric.higher_is_better else 1.0
         best = self.history.best if self._best is not None else None
-        better = best is None or sign * record[monitor] < sign * best[monitor]
+        value = record[monitor]
+        better = not math.isnan(value) and (best is None or sign * value < sign * best[monitor])
         if better:
             self.history.best = record
             self._best = self._weights()
