@@ -324,6 +324,34 @@ def test_cross_entropy_of_two_classes_is_the_binary_one():
     )
 
 
+@pytest.mark.parametrize("z", [-80.0, -15.0, 0.0, 15.0, 80.0])
+@pytest.mark.parametrize("pos_weight", [None, 2.0])
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_binary_cross_entropy_is_exact_on_both_sides(z, pos_weight, backend):
+    """In float32; the truth is ln(1 + e^∓z) and the sigmoid, in float64."""
+    loss = cr.value_and_grad(partial(losses.binary_cross_entropy, pos_weight=pos_weight))
+    compiled = cr.compile(loss, backend=backend)
+    for target in (0.0, 1.0):
+        sign = 2 * target - 1
+        scale = 1.0 if pos_weight is None or not target else pos_weight
+        value, gradient = (x.item() for x in compiled(np.float32(z), np.float32(target)))
+        expected = np.logaddexp(0.0, -sign * z)
+        assert value == pytest.approx(scale * expected, rel=1e-5)
+        assert gradient == pytest.approx(-scale * sign * math.exp(-sign * z - expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("e", [1e-4, 0.01, 0.3, 0.999, 1.001, 3.0, 40.0, 1e4])
+def test_log_cosh_is_exact_near_zero_and_far(e):
+    """In float32; the truth in float64, by its series where e is small."""
+    series = e**2 / 2 - e**4 / 12
+    expected = series if e < 0.02 else e + math.log1p(math.exp(-2 * e)) - math.log(2)
+    for error in (e, -e):
+        found = cr.value_and_grad(losses.log_cosh)(cr.tensor(error), cr.tensor(0.0))
+        value, slope = (x.item() for x in found)
+        assert value == pytest.approx(expected, rel=1e-6)
+        assert slope == pytest.approx(math.tanh(error), rel=1e-6)
+
+
 def test_label_smoothing_of_two_classes():
     """t·(1-ε) + ε/2 by definition."""
     z, t = NUMBERS[:, 0], np.array([0.0, 1.0, 1.0, 0.0])

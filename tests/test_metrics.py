@@ -344,3 +344,19 @@ def test_unknown_average():
         metrics.f1([0], [0], average="mean")
     with pytest.raises(ConfigError, match="k must"):
         metrics.top_k_accuracy([0], [[1.0, 0.0]], k=0)
+
+
+@pytest.mark.parametrize("constant", [0.1, 1e8 + 0.1, -7.0])
+def test_of_a_constant_target_nothing_is_explained(constant):
+    """Sums of equal numbers are rounded, so that their mean is another number."""
+    target = np.full((3, 2), constant)
+    wrong = target + np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 0.1]])
+    assert metrics.r2(target, target) == 1.0
+    assert metrics.r2(target, wrong) == 0.5
+    assert metrics.explained_variance(target, wrong) == 0.5
+    assert metrics.explained_variance(target[:, 0], np.full(3, 0.5)) == 1.0
+    varied = np.array([constant, constant, constant, 99.0])
+    weights = [1.0, 1.0, 1.0, 0.0]
+    assert (
+        metrics.r2(varied, varied + np.array([0.0, 0.0, 0.1, 0.0]), sample_weights=weights) == 0.0
+    )

@@ -71,11 +71,13 @@ def binary_cross_entropy(
     z, t = pair(logits, target)
     need_fitting(binary_cross_entropy, t)
     t = _smooth(t, label_smoothing, 2)
-    # -ln σ(z) = softplus(-z) and -ln(1-σ(z)) = z + softplus(-z).
+    # -ln σ(z) = softplus(-z) and -ln(1-σ(z)) = softplus(z) = z + softplus(-z); no term of one size
+    # with z is added where the loss is small, so that it is exact on both sides.
     if pos_weight is None:
-        loss = (1 - t) * z + softplus(-z)
+        likely = t > 0.5
+        loss = softplus(where(likely, -z, z)) - where(likely, t - 1, t) * z
     else:
-        loss = (1 - t) * z + (1 + (as_tensor(pos_weight, z.dtype) - 1) * t) * softplus(-z)
+        loss = (1 - t) * softplus(z) + as_tensor(pos_weight, z.dtype) * t * softplus(-z)
     return reduce(loss, reduction, sample_weights)
 
 

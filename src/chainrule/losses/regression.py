@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import math
 
-from ..engine.ops import abs, cosine_similarity, exp, log, log1p, maximum, softplus, where
+from ..engine.ops import (
+    abs,
+    clip,
+    cosine_similarity,
+    exp,
+    log,
+    log1p,
+    maximum,
+    sinh,
+    softplus,
+    where,
+)
 from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
 from .common import check_values, need_fitting, pair, reduce
@@ -98,9 +109,11 @@ def log_cosh(
 ) -> Tensor:
     """ln cosh(e): like e²/2 when small, like |e| - ln 2 when large, and smooth everywhere."""
     p, t = pair(prediction, target)
-    error = p - t
-    # ln((eᵉ + e⁻ᵉ)/2) = e + ln(1 + e⁻²ᵉ) - ln 2 never overflows.
-    return reduce(error + softplus(-2.0 * error) - math.log(2), reduction, sample_weights)
+    size = abs(p - t)
+    # 1 + 2·sinh²(e/2) = cosh e is exact near 0, |e| + ln(1 + e⁻²|ᵉ|) - ln 2 never overflows.
+    near = sinh(0.5 * clip(p - t, -1.0, 1.0))
+    far = size + softplus(-2.0 * size) - math.log(2)
+    return reduce(where(size < 1, log1p(2.0 * near * near), far), reduction, sample_weights)
 
 
 @loss_for("regression", output="values above -1", targets=ABOVE_MINUS_ONE)

@@ -77,13 +77,18 @@ def explained_variance(target: Any, prediction: Any, *, sample_weights: Any = No
     """1 - Var(t - p) / Var(t): R², but a constant error costs nothing."""
     t, p = _floats(target, prediction)
     weights = sample_weights_or_ones(sample_weights, len(t))
-    error = t - p
-    return _explained((error - np.average(error, axis=0, weights=weights)) ** 2, t, weights)
+    return _explained(_deviations(t - p, weights) ** 2, t, weights)
 
 
 def _explained(squares: Array, target: Array, weights: Array) -> float:
-    deviations = (target - np.average(target, axis=0, weights=weights)) ** 2
     rest = np.average(squares, axis=0, weights=weights)
-    total = np.average(deviations, axis=0, weights=weights)
+    total = np.average(_deviations(target, weights) ** 2, axis=0, weights=weights)
     known = np.where(total > 0, total, 1.0)
     return float(np.where(total > 0, 1 - rest / known, np.where(rest > 0, 0.0, 1.0)).mean())
+
+
+def _deviations(x: Array, weights: Array) -> Array:
+    """The differences from the mean; exactly 0 where all of them that count are equal."""
+    counted = x[weights > 0]
+    constant = counted.min(axis=0) == counted.max(axis=0)
+    return np.where(constant, 0.0, x - np.average(x, axis=0, weights=weights))
