@@ -1,5 +1,6 @@
 """What columns mean is found, said, and can be overruled; what cannot be learned is refused."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,26 @@ def test_day_and_month_by_the_order_of_rows_or_by_other_columns() -> None:
     found, reason = date_format(open_, d=["31/01/2014", "30/01/2014", "29/01/2014", "01/01/2014"])
     assert found == "%d/%m/%Y"
     assert "as in other columns" in reason
+
+
+def test_iso_dates_with_a_zone() -> None:
+    for written in ("%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M+00:00", "%Y-%m-%d %H:%M:%S +0000"):
+        days = [datetime(2024, 1, 1 + i // 24, i % 24, i % 60) for i in range(100)]
+        table = read_table({"at": [f"{day:{written}}" for day in days]})
+        schema = infer_schema(table).fit(table)
+        assert schema.columns[0].kind == "date"
+        found = schema.encode(table).date[:, 0]
+        assert found.tolist() == [day.replace(tzinfo=UTC).timestamp() for day in days]
+
+
+def test_what_looks_like_a_date_but_cannot_be_read_is_called_so() -> None:
+    for written in ("2024-01-{:02}T25:00", "week {} of 2024", "Q{} 2024", "2024W{:02}"):
+        column = decided([written.format(i) for i in range(1, 41)])
+        assert column.kind == "text"
+        assert "dates in no notation that is known" in column.reason
+        assert f"{written.format(1)!r}; kinds={{'c': 'date:FORMAT'}}" in column.reason
+    for code in ("INV-2024-{:05}", "{}@mail.org", "room {} in 2014b"):
+        assert "dates" not in decided([code.format(i) for i in range(1, 41)]).reason
 
 
 def test_dates_as_whole_numbers() -> None:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from . import parsing
-from .column_profile import FEW_ROWS, Conventions, Profile, choose_notation, month_first, shown
+from .column_profile import (
+    FEW_ROWS,
+    READABLE,
+    Conventions,
+    Profile,
+    choose_notation,
+    month_first,
+    shown,
+)
 from .parsing import PLAIN, Notation
 from .schema import Column, Dropped, Kind
 
@@ -30,6 +38,10 @@ _CODE = re.compile(
     r"|type|kind|category|region|district|segment|cluster|department|dept)$"
 )
 _DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when)(?:$|_)|date$")
+# A year with a day, a month or a quarter beside it, for polars.
+_MONTHS = "jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"
+_BESIDE_YEAR = rf"(?i:\d\d?|(?:{_MONTHS})\w*\.?|[qw]\d\d?|of)"
+_LIKE_DATE = rf"\b(?:19|20)\d\d[^\w]?{_BESIDE_YEAR}\b|\b{_BESIDE_YEAR}[^\w]{{1,2}}(?:19|20)\d\d\b"
 
 
 def decide(
@@ -66,7 +78,17 @@ def _found(column: Profile, conventions: Conventions, max_categories: int) -> Co
         return _found_numbers(column, notation, how, max_categories)
     if column.date_formats:
         return _found_dates(column, *_choose_format(column.date_formats, column, conventions))
-    return _found_text(column, max_categories)
+    found = _found_text(column, max_categories)
+    if isinstance(found, Dropped) and _looks_like_dates(column):
+        written = f"such as {column.distinct[0]!r:.40}"
+        how = f"kinds={{{column.name!r}: 'date:FORMAT'}} says how they are written"
+        return Dropped(column.name, "text", f"dates in no notation that is known, {written}; {how}")
+    return found
+
+
+def _looks_like_dates(column: Profile) -> bool:
+    alike = column.distinct.str.contains(_LIKE_DATE)
+    return int(column.counts.filter(alike).sum()) >= READABLE * column.present
 
 
 def _forced(

@@ -82,13 +82,15 @@ _DAYS = (
     *("%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%B %d, %Y", "%B %d %Y"),
 )
 _TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+_ZONED = ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f %#z", "%H:%M %#z", "%H:%M:%S%.f UTC")
 # Formats in the notation of strftime, the likelier first.
 DATE_FORMATS = (
     *_DAYS,
-    *(f"{day}T{time}" for day in _DAYS[:1] for time in (*_TIMES, "%H:%M:%S%.f%#z")),
+    *(f"{day}T{time}" for day in _DAYS[:1] for time in (*_TIMES, *_ZONED[:2])),
     *(f"{day} {time}" for day, time in itertools.product(_DAYS, _TIMES)),
-    *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f UTC"),
-    *("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%SZ"),
+    *(f"{day} {time}" for day, time in itertools.product(_DAYS[:2], _ZONED)),
+    *("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S%#z", "%Y%m%dT%H%M%#z"),
+    *("%a, %d %B %Y %H:%M:%S %#z", "%a, %d %B %Y %H:%M:%S GMT"),
     *("%Y-%m", "%m/%Y", "%B %Y"),
     *_TIMES,
 )
@@ -338,6 +340,7 @@ _DIRECTIVES = {
     "%Y": r"\d{4}",
     "%B": "[A-Za-z]{3,9}",
     "%p": "[AaPp][Mm]",
+    "%a": "[A-Za-z]{3}",
     r"%\.f": r"(?:\.\d+)?",
     "%#z": r"(?:[Zz]|[+-]\d\d:?(?:\d\d)?)",
 }
