@@ -14,6 +14,8 @@ from hypothesis import settings
 import chainrule.engine.ops  # noqa: F401  registers its operations before the first test looks at them
 from chainrule.engine.ir import operation
 
+from .nightly import NIGHTLY
+
 # The same examples in every run; no test is timed.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("repeatable")
@@ -29,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
         for old in programs.glob("*"):
             if old.stat().st_mtime < time.time() - _WEEK:
                 old.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of much training that are not about native code: by day NumPy runs it all."""
+    if not NIGHTLY:
+        monkeypatch.setenv("CHAINRULE_CC", "")
 
 
 @pytest.fixture(autouse=True)

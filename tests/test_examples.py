@@ -33,6 +33,7 @@ def _programs(script: Path) -> list[str]:
     return []
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_it_runs(script: Path, tmp_path: Path) -> None:
     missing = [name for name in _imported(script) if importlib.util.find_spec(name) is None]

@@ -76,6 +76,7 @@ def test_an_old_run_predicts_the_same_bits(stored):
     assert metrics == pytest.approx(reference, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_an_old_run_can_be_updated(stored):
     name, folder = stored
     maker, data, many, _, _ = RUNS[name]

@@ -29,6 +29,7 @@ def expanded(word: str) -> list[str]:
     return sorted(glob(word)) if "*" in word else [word]
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_the_commands_run(invoke, place, monkeypatch):
     houses = pl.read_parquet(ROOT / "examples" / "data" / "house_prices.parquet")
     houses.gather_every(100).write_csv(place / "houses.csv")
@@ -37,6 +38,7 @@ def test_the_commands_run(invoke, place, monkeypatch):
     )
     (options,) = blocks("toml")
     (place / "small.toml").write_text(options)
+    monkeypatch.setenv("CHAINRULE_CACHE", str(place / "cache"))  # one of them clears it
     # The commands are as a reader types them; only their epochs are fewer.
     monkeypatch.setattr("chainrule.tasks.tabular.defaults._EPOCHS", 1)
     monkeypatch.setattr("chainrule.tasks.tabular.defaults._UPDATES", 1)

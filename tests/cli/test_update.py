@@ -107,6 +107,7 @@ def test_a_training_begins_with_another_model(invoke, trained, place):
     assert "--from" in wrong.stderr
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_the_commands_of_the_page_run(invoke, place, monkeypatch):
     page = (ROOT / "docs" / "learning_on.md").read_text(encoding="utf-8")
     houses = pl.read_parquet(ROOT / "examples" / "data" / "house_prices.parquet")

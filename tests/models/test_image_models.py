@@ -10,8 +10,9 @@ from chainrule import models
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.training import Step
 
+from ..nightly import by_day_on_numpy
+
 RNG = np.random.default_rng(0)
-BACKENDS = ["numpy", "c"]
 ROWS = RNG.normal(size=(64, 6)).astype(np.float32)
 IMAGES = RNG.normal(size=(64, 8, 8, 2)).astype(np.float32)
 CLASSES = RNG.integers(0, 4, 64)
@@ -37,36 +38,34 @@ def fit(
     return min([step(inputs, target)[0] for _ in range(steps)][-5:])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(
-    ("model", "inputs", "steps"),
-    [
-        (models.mlp(6, 4, [64]), ROWS, 150),
-        (models.lenet(4, 2, 8, (8, 8), 32), IMAGES, 40),
-        (models.vgg(4, 2, (12, 24), 1), IMAGES, 60),
-        (models.resnet(4, 2, (8, 16), 1), IMAGES, 40),
-        (models.mobilenet(4, 2, (16, 32, 32), (1, 2, 1)), IMAGES, 40),
-    ],
-    ids=["mlp", "lenet", "vgg", "resnet", "mobilenet"],
-)
-def test_classifiers_learn_64_examples_by_heart(model, inputs, steps, backend):
+CLASSIFIERS = {
+    "mlp": (models.mlp(6, 4, [64]), ROWS, 150),
+    "lenet": (models.lenet(4, 2, 8, (8, 8), 32), IMAGES, 40),
+    "vgg": (models.vgg(4, 2, (12, 24), 1), IMAGES, 60),
+    "resnet": (models.resnet(4, 2, (8, 16), 1), IMAGES, 40),
+    "mobilenet": (models.mobilenet(4, 2, (16, 32, 32), (1, 2, 1)), IMAGES, 40),
+}
+
+
+@pytest.mark.parametrize(("name", "backend"), by_day_on_numpy(CLASSIFIERS, "resnet"))
+def test_classifiers_learn_64_examples_by_heart(name, backend):
     """Random labels: chance is ln 4 = 1.39."""
+    model, inputs, steps = CLASSIFIERS[name]
     rate = 3e-2 if inputs is ROWS else 1e-2
     assert fit(model, inputs, CLASSES, cr.losses.cross_entropy, steps, rate, backend) < 0.05
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(
-    ("model", "data", "steps", "error"),
-    [
-        (models.autoencoder(10, 2, [32]), CURVED, 200, 0.02),
-        (models.conv_autoencoder(1, (8, 8)), WAVES.astype(np.float32), 60, 0.02),
-        (models.autoencoder(10, 4, [64], noise=0.05), CURVED, 200, 0.03),
-    ],
-    ids=["dense", "convolutional", "denoising"],
-)
-def test_autoencoders_give_back_what_they_get(model, data, steps, error, backend):
+AUTOENCODERS = {
+    "dense": (models.autoencoder(10, 2, [32]), CURVED, 200, 0.02),
+    "convolutional": (models.conv_autoencoder(1, (8, 8)), WAVES.astype(np.float32), 60, 0.02),
+    "denoising": (models.autoencoder(10, 4, [64], noise=0.05), CURVED, 200, 0.03),
+}
+
+
+@pytest.mark.parametrize(("name", "backend"), by_day_on_numpy(AUTOENCODERS, "convolutional"))
+def test_autoencoders_give_back_what_they_get(name, backend):
     """The mean square of the data is about 0.5 and 1."""
+    model, data, steps, error = AUTOENCODERS[name]
     found = fit(model, data, data, cr.losses.mse, steps, backend=backend)
     assert found < error * np.square(data).mean() / 0.5
 

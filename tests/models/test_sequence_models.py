@@ -9,8 +9,9 @@ import chainrule as cr
 from chainrule import errors, models
 from chainrule.training import Step
 
+from ..nightly import by_day_on_numpy, by_night
+
 RNG = np.random.default_rng(0)
-BACKENDS = ["numpy", "c"]
 SERIES = RNG.normal(size=(64, 6, 3)).astype(np.float32)
 WORDS = RNG.integers(0, 12, (64, 6))
 CLASSES = RNG.integers(0, 4, 64)
@@ -30,28 +31,33 @@ def fit(
     return min([step(inputs, target)[0] for _ in range(steps)][-5:])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(
-    ("model", "inputs", "steps"),
-    [
-        (models.lstm(4, 3, hidden=32), SERIES, 60),
-        (models.lstm(4, vocabulary=12, embedding=8, hidden=16, bidirectional=True), WORDS, 40),
-        (models.gru(4, 3, hidden=24, layers=2), SERIES, 50),
-        (models.tcn(4, 3, [16, 16]), SERIES, 60),
-        (models.transformer_classifier(4, 3, width=16, layers=1, dropout=0.0), SERIES, 90),
-        (models.transformer_classifier(4, vocabulary=12, width=16, layers=1), WORDS, 80),
-    ],
-    ids=["lstm", "lstm of words", "gru", "tcn", "transformer", "transformer of words"],
-)
-def test_classifiers_learn_64_examples_by_heart(model, inputs, steps, backend):
+CLASSIFIERS = {
+    "lstm": (models.lstm(4, 3, hidden=32), SERIES, 60),
+    "lstm of words": (
+        models.lstm(4, vocabulary=12, embedding=8, hidden=16, bidirectional=True), WORDS, 40,
+    ),
+    "gru": (models.gru(4, 3, hidden=24, layers=2), SERIES, 50),
+    "tcn": (models.tcn(4, 3, [16, 16]), SERIES, 60),
+    "transformer": (
+        models.transformer_classifier(4, 3, width=16, layers=1, dropout=0.0), SERIES, 90,
+    ),
+    "transformer of words": (
+        models.transformer_classifier(4, vocabulary=12, width=16, layers=1), WORDS, 80,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "backend"), by_day_on_numpy(CLASSIFIERS, "transformer of words"))
+def test_classifiers_learn_64_examples_by_heart(name, backend):
     """Random labels: chance is ln 4 = 1.39."""
+    model, inputs, steps = CLASSIFIERS[name]
     assert fit(model, inputs, CLASSES, steps, 2e-2, backend) < 0.05
 
 
 TEXT = np.array([[ord(c) - ord("a") for c in "thequickbrownfoxjumpsoverthelazydog"]])
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=["numpy", by_night("c")])
 def language_model(request: pytest.FixtureRequest) -> Any:
     """A small GPT that knows one sentence by heart."""
     model = models.gpt(26, context=40, width=32, heads=2, layers=2)

@@ -6,6 +6,7 @@ import pytest
 
 from chainrule import nn
 
+from ..nightly import by_day_on_numpy
 from ..stored import check, check_in_one_program
 from .layers_as_stored import REFERENCES, layer_of
 
@@ -31,8 +32,13 @@ def test_eager(reference):
     check(reference)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "c"])
-@pytest.mark.parametrize("module", MODULES)
+#: Their operations are tested in C with windows of any shape and as parts of other layers.
+RARELY_IN_C = {"convolution", "pooling", "transformer"}
+
+
+@pytest.mark.parametrize(
+    ("module", "backend"), by_day_on_numpy(MODULES, *(set(MODULES) - RARELY_IN_C))
+)
 def test_compiled(module, backend):
     """Values and gradients by inputs and parameters, all layers of one module in one program."""
     check_in_one_program(MODULES[module], backend)

@@ -10,6 +10,7 @@ from chainrule.engine.backends.c.lowering_cache import lowered
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
 
+from ...nightly import by_night
 from .flags import STRICT
 
 
@@ -84,7 +85,7 @@ KINDS = list(itertools.product(("float32", "float64"), (False, True)))
 @pytest.mark.parametrize(
     ("outer", "n", "m", "d", "e", "dtype", "causal"),
     [
-        pytest.param(*shape, *kind, marks=() if i % 4 == j else pytest.mark.nightly)
+        by_night(*shape, *kind, unless=i % 4 == j)
         for i, shape in enumerate(SHAPES)
         for j, kind in enumerate(KINDS)
     ],
@@ -106,8 +107,8 @@ def additive(*shape, dtype):
 @pytest.mark.parametrize(
     ("number", "dtype", "causal", "dropout"),
     [(0, "float64", True, 0.0), (1, "float32", True, 0.3),
-     pytest.param(0, "float32", False, 0.3, marks=pytest.mark.nightly),
-     pytest.param(1, "float64", False, 0.0, marks=pytest.mark.nightly)],
+     by_night(0, "float32", False, 0.3),
+     by_night(1, "float64", False, 0.0)],
 )  # fmt: skip
 def test_masks_and_dropout(number, dtype, causal, dropout):
     """Masks broadcast along any axes; lengths that end in the middle, nowhere and at the end."""

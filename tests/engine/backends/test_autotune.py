@@ -18,6 +18,8 @@ from chainrule.engine.backends.c.kernels.cpu import TARGETS, native_kind
 from chainrule.engine.backends.c.kernels.gemm import Product, native_target, plan, plan_with_reads
 from chainrule.errors import ChainruleError
 
+from ...nightly import by_night
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
@@ -88,7 +90,7 @@ ODD = [(29, 83, 47, False, False), (37, 70, 19, True, False), (15, 67, 300, Fals
        (31, 130, 261, True, True), (16, 33, 5, True, False)]  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("dtype", ["float32", by_night("float64")])
 def test_every_candidate_gives_the_same_bits(dtype):
     """The order of a sum is that of k whatever the tile: as one fused chain of single numbers."""
     target = native_kind()

@@ -13,6 +13,7 @@ from chainrule.engine.ir.operation import OPERATIONS
 from chainrule.engine.ops.declare import FUNCTION_SAMPLES
 from chainrule.engine.tensor import FUNCTIONS, apply
 
+from ...nightly import by_night
 from .flags import STRICT
 
 #: Largest error, relative to the largest element or 1.
@@ -134,7 +135,7 @@ def test_operations(names):
     check_samples(OPERATION_CALLS, names, BOTH)
 
 
-@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("dtype", ["float64", by_night("float32")])
 @pytest.mark.parametrize("names", in_parts(list(FUNCTION_CALLS)))
 def test_functions(names, dtype):
     """They are made of operations, which are tested in both element types."""

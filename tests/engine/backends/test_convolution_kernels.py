@@ -30,6 +30,7 @@ from chainrule.engine.ops.sliding_window import sliding
 from chainrule.engine.tensor import apply
 from chainrule.errors import ShapeError
 
+from ...nightly import by_night
 from .flags import STRICT
 
 TOLERANCE = {"float32": 4e-6, "float64": 2e-13}
@@ -257,7 +258,7 @@ def test_a_huge_window_is_refused():
 
 @pytest.mark.parametrize(
     "name",
-    ["sse", *(pytest.param(n, marks=pytest.mark.nightly) for n in ("avx512", "neon", "plain"))],
+    ["sse", *map(by_night, ("avx512", "neon", "plain"))],
 )
 def test_other_processors_give_the_same_bits(name, monkeypatch):
     """Their tiles; the compiler makes of long vectors what this processor has."""

@@ -12,6 +12,7 @@ from chainrule.engine.backends.numpy import Program
 from chainrule.engine.passes import optimize
 from chainrule.errors import DataError
 
+from ...nightly import by_night
 from .flags import STRICT
 
 
@@ -58,7 +59,7 @@ def network_step(layer, masked=False):
     return step
 
 
-@pytest.mark.parametrize("steps", [0, 1, pytest.param(2, marks=pytest.mark.nightly), 7])
+@pytest.mark.parametrize("steps", [0, 1, by_night(2), 7])
 @pytest.mark.parametrize("name", LAYERS)
 def test_recurrent_layers(name, steps):
     layer = LAYERS[name](3, 4, num_layers=2, bidirectional=True).to("float64")

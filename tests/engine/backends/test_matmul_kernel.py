@@ -24,7 +24,8 @@ from chainrule.engine.backends.c.kernels.gemm import (
 )
 from chainrule.engine.backends.c.kernels.math import FMA_C
 
-from .flags import NIGHTLY, STRICT
+from ...nightly import NIGHTLY, by_night
+from .flags import STRICT
 
 FLAGS = (*STRICT, "-Wno-unused-function")
 HEAD = f"""
@@ -37,9 +38,7 @@ typedef int64_t idx;
 """
 TRANSPOSES = list(itertools.product((False, True), repeat=2))
 #: What holds for one holds for the other: vectors of half as many lanes.
-DTYPES = pytest.mark.parametrize(
-    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.nightly)]
-)
+DTYPES = pytest.mark.parametrize("dtype", ["float32", by_night("float64")])
 
 
 def function(name, product, target=None, chosen=None, epilogue=()):

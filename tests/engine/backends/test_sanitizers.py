@@ -10,6 +10,8 @@ import pytest
 
 import chainrule
 
+from ...nightly import by_night
+
 PROGRAM = """
 import sys
 import numpy as np
@@ -116,7 +118,7 @@ def library(name):
     return str(path) if path.is_absolute() and path.exists() else None
 
 
-@pytest.mark.parametrize("what", ["some", pytest.param("all", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("what", ["some", by_night("all")])
 def test_programs_are_clean(what):
     runtime = library("libasan.so")
     if runtime is None:

@@ -5,6 +5,7 @@ import shlex
 from glob import glob
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from chainrule.cli.app import app
@@ -14,6 +15,7 @@ from .conftest import make_tones
 PAGE = Path(__file__).parents[3] / "docs" / "audio.md"
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_the_commands_run(tmp_path, monkeypatch):
     for name in ("sounds", "new_sounds"):
         make_tones(tmp_path / name, count=8)

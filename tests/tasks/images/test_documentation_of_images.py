@@ -5,6 +5,7 @@ import shlex
 from glob import glob
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from chainrule.cli.app import app
@@ -14,6 +15,7 @@ from .conftest import make_bars
 PAGE = Path(__file__).parents[3] / "docs" / "images.md"
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_the_commands_run(tmp_path, monkeypatch):
     for name in ("digits", "new_digits"):
         make_bars(tmp_path / name, count=8, side=16)

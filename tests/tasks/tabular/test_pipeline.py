@@ -47,6 +47,7 @@ def test_regression_beats_the_mean_and_the_line_is_there_to_compare():
     assert report["rows"] == {"train": 160, "test": 40}
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_classes_and_their_probabilities(tmp_path):
     result = train(flowers(), "kind", epochs=80)
     assert result.report["metrics"]["accuracy"] > 0.9
@@ -85,6 +86,7 @@ def test_same_seed_same_model():
     assert not np.array_equal(predictions(3), predictions(4))
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_cross_validation_evaluates_every_row_once():
     report = train(flowers(60), "kind", cv=3).report
     folds = report["cv"]["metrics"]
@@ -93,12 +95,14 @@ def test_cross_validation_evaluates_every_row_once():
     assert report["metrics"]["accuracy"] == pytest.approx(mean)
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_a_test_part_from_a_file(tmp_path):
     houses(50, seed=9).write_csv(tmp_path / "test.csv")
     report = train(houses(), "price", test=str(tmp_path / "test.csv")).report
     assert report["rows"] == {"train": 200, "test": 50}
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_balancing_finds_the_rare_class_more_often():
     g = np.random.default_rng(0)
     ill = g.random(1000) < 0.08
@@ -112,6 +116,7 @@ def test_balancing_finds_the_rare_class_more_often():
     assert found(True) > found(False) + 0.2
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize(
     "options",
     [

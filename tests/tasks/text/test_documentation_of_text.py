@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import polars as pl
+import pytest
 from typer.testing import CliRunner
 
 from chainrule.cli.app import app
@@ -13,6 +14,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "text.md"
 MAILS = {"ham": "see you at noon", "spam": "win a prize now"}
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_the_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [(name, f"{text} number {i}") for i in range(12) for name, text in MAILS.items()]

@@ -143,6 +143,7 @@ def test_what_cannot_be_drawn_is_refused(network, wrong):
 # ---- the whole way -------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize(("model", "epochs"), [("gpt", 15), ("lstm", 8)])
 def test_a_rhyme_is_learned_by_heart(model, epochs, tmp_path):
     path = tmp_path / "rhyme.txt"
