@@ -8,11 +8,17 @@ computed above must be the same wherever it is named again.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from ..engine.ir.operation import OPERATIONS, Operation
+from .formatting import written
 
 Interval = tuple[float, float]
 
@@ -207,14 +213,6 @@ def _tokens(side: str) -> list[str]:
     return found
 
 
-def _monotone(function: Callable[[float], float]) -> Callable[[Interval], Interval]:
-    def apply(x: Interval) -> Interval:
-        values = (_try(function, x[0]), _try(function, x[1]))
-        return min(values), max(values)
-
-    return apply
-
-
 def _try(function: Callable[[float], float], x: float) -> float:
     try:
         return function(x)
@@ -234,21 +232,27 @@ def _anywhere(function: Callable[[float], float]) -> Callable[[Interval], Interv
     return apply
 
 
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+#: How a function is written: a name and its arguments.
+_CALL = re.compile(r"([^\s(]+)\(\{0\}(?:, \{\d\})*\)")
 
 
-_FUNCTIONS: dict[str, Callable[[Interval], Interval]] = {
-    "exp": _monotone(math.exp), "ln": _monotone(math.log), "σ": _monotone(_sigmoid),
-    "tanh": _monotone(math.tanh), "√": _monotone(math.sqrt), "log2": _monotone(math.log2),
-    "log10": _monotone(math.log10), "erf": _monotone(math.erf), "erfc": _monotone(math.erfc),
-    "arctan": _monotone(math.atan), "arcsin": _monotone(math.asin), "floor": _monotone(math.floor),
-    "ceil": _monotone(math.ceil), "trunc": _monotone(math.trunc), "round": _monotone(round),
-    "sinh": _monotone(math.sinh), "arcsinh": _monotone(math.asinh),
-    "∛": _monotone(lambda x: math.copysign(abs(x) ** (1 / 3), x)), "abs": _anywhere(abs),
-    "sin": _anywhere(math.sin), "cos": _anywhere(math.cos), "tan": _anywhere(math.tan),
-    "cosh": _anywhere(math.cosh), "sign": _monotone(lambda x: (x > 0) - (x < 0)),
-}  # fmt: skip
+@functools.cache
+def _functions() -> dict[str, Operation]:
+    """The functions in equations, by the names that they are written with."""
+    patterns = {name: _CALL.fullmatch(written(name) or "") for name in OPERATIONS}
+    return {match[1]: OPERATIONS[name] for name, match in patterns.items() if match}
+
+
+def _range_of(op: Operation, arguments: Sequence[Interval]) -> Interval:
+    """What a function can be in short intervals: looked at on a grid of points."""
+    points = [
+        np.linspace(*one, 17 if len(arguments) == 1 else 5) if np.isfinite(one).all() else one
+        for one in arguments
+    ]
+    assert op.compute is not None
+    with np.errstate(all="ignore"):
+        values = op.compute(np, *(grid.ravel() for grid in np.meshgrid(*points)))
+    return float(np.min(values)), float(np.max(values))
 
 
 class _Reader:
@@ -371,25 +375,26 @@ class _Reader:
         if token == "|":
             inside = self._sum()
             self._take("|")
-            return _FUNCTIONS["abs"](inside)
-        if token in ("max", "min"):
+            return _range_of(OPERATIONS["abs"], [inside])
+        if token == "max" or token == "min":
             return self._extreme(max if token == "max" else min)
-        if token in _FUNCTIONS:
-            self._take("(")
-            inside = self._choice()
-            self._take(")")
-            found = _FUNCTIONS[token](inside)
+        if token in _functions():
+            found = _range_of(_functions()[token], self._arguments())
             return self._wide(found, found)
         raise _UnreadableError
 
     def _extreme(self, of: Callable[[list[float]], float]) -> Interval:
+        parts = self._arguments()
+        return of([a for a, _ in parts]), of([b for _, b in parts])
+
+    def _arguments(self) -> list[Interval]:
         self._take("(")
         parts = [self._choice()]
         while self._next() == ",":
             self._take()
             parts.append(self._choice())
         self._take(")")
-        return of([a for a, _ in parts]), of([b for _, b in parts])
+        return parts
 
     def _number(self, token: str) -> Interval:
         if token == "∞":

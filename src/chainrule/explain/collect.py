@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
+from ..engine.ir.node import CONSTANT, PART, PLACEHOLDER, Node
 from ..engine.ir.serialize import encode
+from ..engine.ops.pooling import MAX_POOL, SUM_POOL
+from ..engine.ops.reduction import SUM
+from ..engine.ops.shape import SLICE
 from ..nn import Module
 from ..utils.typing import Array
 from .elements import Elements, cut, leaves, number
@@ -26,7 +29,7 @@ from .explanation import (
 )
 from .explanation import Node as NodeView
 from .native import c_of
-from .node_names import STRUCTURE, Names, operation_title
+from .node_names import Names, operation_title
 from .record import Step
 
 #: Arrays up to this size are kept in full, until all of them together are too large.
@@ -40,7 +43,6 @@ _ALL_ELEMENTS = 16
 _SOME_ELEMENTS = 2
 #: Equations are written until they hold this many numbers.
 _NUMBERS = 4_000
-_LINEAR = frozenset({"matmul", "convolution", "transposed_convolution", "sum_pool"})
 
 
 class Budget:
@@ -238,12 +240,12 @@ class Collector:
             return self.names.symbol[node]
         if node.op is CONSTANT and node.value is not None and node.value.size:
             return f"{node.value.reshape(-1)[0].item():.6g}"
-        if node.op.name in ("reshape", "broadcast_to", "cast", "identity", "slice"):
+        if node.op.formula == "{0}" or node.op is SLICE:
             return self._operand_name(node.inputs[0], depth)
         if depth > 6:
             return "…"
         text = self.formula(node, depth + 1)
-        simple = node.op.name in STRUCTURE or text[:1] in "|⌊⌈√" or text.endswith(")")
+        simple = node.op.moves or text[:1] in "|⌊⌈√" or text.endswith(")")
         return text if simple else f"({text})"
 
     # ---- equations ------------------------------------------------------------------------------
@@ -285,7 +287,7 @@ class Collector:
             image, kernel = node.inputs
             return {"kind": "convolution", "image": self.id[image], "kernel": self.id[kernel],
                     **_attributes(node)}  # fmt: skip
-        if name in ("max_pool", "sum_pool"):
+        if node.op is MAX_POOL or node.op is SUM_POOL:
             return {"kind": "pooling", "image": self.id[node.inputs[0]], **_attributes(node)}
         if name == "attention":
             return {"kind": "attention", "queries": node.inputs[0].type.shape[-2],
@@ -413,24 +415,17 @@ def _attributes(node: Node) -> dict[str, Any]:
 
 def _kind_of_rule(user: Node, position: int, names: Names) -> tuple[str, str]:
     """The kind of the local derivative, and its formula."""
-    name = user.op.name
-    if name in STRUCTURE or name in ("sum", "part"):
+    op = user.op
+    if op.moves or op is SUM or op is PART:
         return "structure", "1"
     others = [source for i, source in enumerate(user.inputs) if i != position]
     other = names.symbol.get(others[0], "the other factor") if others else ""
     y = names.symbol.get(user, "y")
     x = names.symbol.get(user.inputs[position], "x")
-    if name in _LINEAR:
+    if op.linear:
         return "linear", other
-    rules = {
-        "add": "1", "subtract": "1" if position == 0 else "-1", "negative": "-1",
-        "multiply": other, "sigmoid": f"{y} · (1 - {y})", "tanh": f"1 - {y}²",
-        "relu": f"1 if {x} > 0 else 0", "exp": y, "log": f"1 / {x}",
-        "divide": f"1 / {other}" if position == 0 else f"-{y} / {x}",
-        "sqrt": f"1 / (2 · {y})", "softplus": f"σ({x})",
-    }  # fmt: skip
-    if name in rules:
-        return "elementwise", rules[name]
+    if op.notation.derivatives:
+        return "elementwise", op.notation.derivatives[position].format(x=x, y=y, other=other)
     same = all(source.type.shape == user.type.shape for source in user.inputs)
     if same and not user.attributes:
         return "elementwise", f"∂{y}/∂{x}"

@@ -8,19 +8,23 @@ declares. Formulas that are written down here are tested against that rule.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..engine.autodiff import pull_back
 from ..engine.ir.node import CONSTANT, Node, constant
-from ..engine.ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO
+from ..engine.ir.operation import NON_DIFFERENTIABLE, OPERATIONS, ZERO, Operation
+from ..engine.ops.declare import CAST
+from ..engine.ops.elementwise import IDENTITY, STOP_GRADIENT
+from ..engine.ops.pooling import MAX_POOL, SUM_POOL
+from ..engine.ops.reduction import LOG_SOFTMAX, LOGSUMEXP, SOFTMAX
 from ..engine.tensor import TRACE_BIT, Tensor, symbol
 from ..utils.typing import Array
 from .explanation import Call, Equation, Expression, Quantity
-from .node_names import STRUCTURE
 from .record import evaluate
 
 #: A sum of more terms than this is shortened to the first ones and the sum of the others.
@@ -28,24 +32,6 @@ TERMS = 10
 _SHOWN_TERMS = 6
 #: Of an element with more consumers than this only the most important ones are followed.
 WIDEST = 64
-
-_FUNCTIONS = frozenset(
-    {
-        "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt", "ceil",
-        "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1", "floor", "lgamma", "log", "log10",
-        "log1p", "log2", "negative", "relu", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh",
-        "softplus", "sqrt", "tan", "tanh", "trunc",
-    }
-)  # fmt: skip
-_BINARY = frozenset({"add", "divide", "maximum", "minimum", "multiply", "power", "subtract"})
-_COMPARISONS = frozenset({"equal", "greater", "greater_equal", "less", "less_equal", "not_equal"})
-_ELEMENTWISE = (
-    _FUNCTIONS
-    | _BINARY
-    | {"arctan2", "arctanh", "copysign", "erfinv", "fmod", "hypot", "logaddexp", "polygamma"}
-    | {"remainder", "where"}
-)
-_NAMES = {"maximum": "max", "minimum": "min"}
 
 
 def number(value: float) -> Quantity:
@@ -65,71 +51,23 @@ def value_of(expression: Expression) -> float:
     if isinstance(expression, Quantity):
         return expression.value
     arguments = [value_of(one) for one in expression.arguments]
-    return MEANING[expression.op](*arguments)
+    return apply_to_numbers(expression.op, arguments)
 
 
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
-def _safe(function: Callable[..., float]) -> Callable[..., float]:
-    """The function with NaN where Python raises."""
-
-    def careful(*arguments: float) -> float:
-        try:
-            return float(function(*arguments))
-        except (ValueError, OverflowError, ZeroDivisionError):
-            return math.nan
-
-    return careful
-
-
-#: The operations of expressions, on numbers.
-MEANING: dict[str, Callable[..., float]] = {
-    name: _safe(function)
-    for name, function in {
-        "add": lambda *x: math.fsum(x),
-        "subtract": lambda a, b: a - b,
-        "multiply": lambda *x: math.prod(x),
-        "divide": lambda a, b: a / b,
-        "negative": lambda a: -a,
-        "power": lambda a, b: a**b,
-        "max": max,
-        "min": min,
-        "where": lambda c, a, b: a if c else b,
-        "equal": lambda a, b: a == b,
-        "not_equal": lambda a, b: a != b,
-        "less": lambda a, b: a < b,
-        "less_equal": lambda a, b: a <= b,
-        "greater": lambda a, b: a > b,
-        "greater_equal": lambda a, b: a >= b,
-        "relu": lambda a: max(a, 0.0),
-        "sigmoid": _sigmoid,
-        "softplus": _softplus,
-        "rsqrt": lambda a: 1 / math.sqrt(a),
-        "sign": lambda a: (a > 0) - (a < 0),
-        "round": round,
-        "abs": abs,
-        "log": math.log,
-        "exp2": lambda a: 2.0**a,
-        "cbrt": lambda a: math.copysign(abs(a) ** (1 / 3), a),
-        **{
-            name: getattr(math, python)
-            for name, python in {
-                "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
-                "arctan": "atan", "arctanh": "atanh", "ceil": "ceil", "cos": "cos",
-                "cosh": "cosh", "erf": "erf", "erfc": "erfc", "exp": "exp", "expm1": "expm1",
-                "floor": "floor", "lgamma": "lgamma", "log10": "log10", "log1p": "log1p",
-                "log2": "log2", "sin": "sin", "sinh": "sinh", "sqrt": "sqrt", "tan": "tan",
-                "tanh": "tanh", "trunc": "trunc",
-            }.items()
-        },
-    }.items()
-}  # fmt: skip
+def apply_to_numbers(op: str, arguments: Sequence[float]) -> float:
+    """An operation of expressions on numbers: sums, products and extremes have many terms."""
+    if op == "add":
+        return math.fsum(arguments)
+    if op == "multiply":
+        return math.prod(arguments)
+    if op == "max":
+        return max(arguments)
+    if op == "min":
+        return min(arguments)
+    compute = OPERATIONS[op].compute
+    assert compute is not None
+    with np.errstate(all="ignore"):
+        return float(compute(np, *map(np.float64, arguments)))
 
 
 class Elements:
@@ -177,7 +115,7 @@ class Elements:
             return named
         if node.op is CONSTANT:
             return number(self.value(node, index))
-        if node.op.name in STRUCTURE and not _truncates(node):
+        if node.op.moves and not _truncates(node):
             position, place = self.source(node, index)
             if place < 0:
                 return number(self.value(node, index))
@@ -190,41 +128,34 @@ class Elements:
         name = node.op.name
         if _truncates(node):
             return Call("trunc", (self.operand(node.inputs[0], index),))
-        if name in _FUNCTIONS:
-            return Call(name, (self.operand(node.inputs[0], index),))
-        if name in _COMPARISONS or name == "where":
-            return Call(name, tuple(self.operand(source, index) for source in node.inputs))
-        if name in _BINARY:
-            return self._binary(node, index)
-        if name in STRUCTURE:
+        if node.op.moves:
             position, place = self.source(node, index)
             return self.operand(node.inputs[position], place) if place >= 0 else None
-        if name in ("sum", "max", "min", "prod"):
-            op = {"sum": "add", "prod": "multiply"}.get(name, name)
+        if _is_written_out(node):
+            return self._elementwise(node, index)
+        if node.op.reduction is not None:
+            op = _name_in_expressions(node.op.reduction.combine)
             return self._many(op, self._reduced(node, index), node, index)
         if name == "matmul":
             return self._sum_of_products(node, index, self._products(node, index))
         if name == "convolution":
             return self._sum_of_products(node, index, self._window(node, index))
-        if name in ("sum_pool", "max_pool"):
-            op = "add" if name == "sum_pool" else "max"
+        if node.op is SUM_POOL or node.op is MAX_POOL:
+            op = "add" if node.op is SUM_POOL else "max"
             return self._many(op, self._pooled(node, index), node, index)
-        if name in ("softmax", "log_softmax", "logsumexp"):
+        if node.op in (SOFTMAX, LOG_SOFTMAX, LOGSUMEXP):
             return self._softmax(node, index)
         return None
 
-    def _binary(self, node: Node, index: int) -> Expression:
-        name = _NAMES.get(node.op.name, node.op.name)
-        a, b = (self.operand(source, index) for source in node.inputs)
-        if name == "multiply" and a == b:
-            return Call("power", (a, number(2)))
-        if name in ("add", "multiply"):  # a + (b + c) is one sum of three
-            parts = [
-                one.arguments if isinstance(one, Call) and one.op == name else (one,)
-                for one in (a, b)
-            ]
-            return Call(name, (*parts[0], *parts[1]))
-        return Call(name, (a, b))
+    def _elementwise(self, node: Node, index: int) -> Expression:
+        name = _name_in_expressions(node.op)
+        operands = tuple(self.operand(source, index) for source in node.inputs)
+        if name == "multiply" and operands[0] == operands[1]:
+            return Call("power", (operands[0], number(2)))
+        if name == "add" or name == "multiply":  # a + (b + c) is one sum of three
+            terms = (_terms(name, one) for one in operands)
+            return Call(name, tuple(itertools.chain.from_iterable(terms)))
+        return Call(name, operands)
 
     def _many(self, op: str, terms: list[tuple[Node, int]], node: Node, index: int) -> Expression:
         """A sum, product or extreme of many elements; long sums are shortened."""
@@ -241,10 +172,11 @@ class Elements:
     ) -> Expression:
         shown = tuple(self.operand(*one) for one in terms[:_SHOWN_TERMS])
         others = len(terms) - len(shown)
-        best = MEANING[op](*(self.value(*one) for one in terms[_SHOWN_TERMS:])) if op in (
-            "max", "min") else self.value(node, index) / MEANING["multiply"](
-            *(value_of(one) for one in shown))  # fmt: skip
-        return Call(op, (*shown, Quantity(f"{others} others", (), best, "rest")))
+        if op == "multiply":
+            rest = self.value(node, index) / math.prod(map(value_of, shown))
+        else:
+            rest = apply_to_numbers(op, [self.value(*one) for one in terms[_SHOWN_TERMS:]])
+        return Call(op, (*shown, Quantity(f"{others} others", (), rest, "rest")))
 
     def _sum_of_products(
         self, node: Node, index: int, pairs: list[tuple[tuple[Node, int], tuple[Node, int]]]
@@ -343,7 +275,7 @@ class Elements:
         if node in self._moves:
             return self._moves[node]
         name = node.op.name
-        if name in ("cast", "identity", "stop_gradient"):
+        if node.op is CAST or node.op is IDENTITY or node.op is STOP_GRADIENT:
             places = np.arange(node.type.size)
             positions = np.zeros(node.type.size, int)
         else:
@@ -376,7 +308,7 @@ class Elements:
         if rule is None or rule is ZERO or rule is NON_DIFFERENTIABLE or not node.type.is_float:
             return
         name = node.op.name
-        if name in STRUCTURE:
+        if node.op.moves:
             positions, places = self._moved(node)
             users = np.flatnonzero((places == index) & (positions == position))
             for moved in self._most(node, users, 1.0):
@@ -387,12 +319,12 @@ class Elements:
             yield from self._column_of_product(node, position, index)
         elif name == "convolution":
             yield from self._column_of_convolution(node, position, index)
-        elif name in ("softmax", "log_softmax"):
+        elif node.op is SOFTMAX or node.op is LOG_SOFTMAX:
             yield from self._column_of_softmax(node, index)
         elif name == "multiply" and node.inputs[0] is node.inputs[1]:
             if position == 0:  # both factors at once: (x²)' = 2x
                 yield index, Call("multiply", (number(2), self._term(node.inputs[0], index)))
-        elif node.type == node.inputs[position].type and name in _ELEMENTWISE:
+        elif node.type == node.inputs[position].type and node.op.elementwise:
             yield index, self._derivative(node, position, index)
         else:
             for out, derivative in self._general_column(node, position, index):
@@ -403,7 +335,7 @@ class Elements:
         name = node.op.name
         if name == "add" or (name == "subtract" and position == 0):
             return None
-        if name in ("subtract", "negative"):
+        if name == "subtract" or name == "negative":
             return number(-1.0)
         if name == "multiply":
             return self._term(node.inputs[1 - position], index)
@@ -591,6 +523,26 @@ def cut(shown: tuple[Expression, ...], count: int, total: float) -> Expression:
     name = f"{count - len(shown)} more terms" if count else "all other terms"
     others = Quantity(name, (), rest, "rest")
     return Call("add", (*shown, others))
+
+
+def _is_written_out(node: Node) -> bool:
+    """Whether it is written as a function of its operands: of numbers, or a comparison of them."""
+    if not node.op.elementwise or node.attributes:
+        return False
+    is_comparison = len(node.inputs) == 2 and node.inputs[0].type.dtype.kind != "b"
+    return node.type.dtype.kind != "b" or is_comparison
+
+
+def _name_in_expressions(op: Operation) -> str:
+    """Its own, but for the extremes, which have many terms."""
+    if op.name == "maximum":
+        return "max"
+    return "min" if op.name == "minimum" else op.name
+
+
+def _terms(op: str, expression: Expression) -> tuple[Expression, ...]:
+    is_same = isinstance(expression, Call) and expression.op == op
+    return expression.arguments if is_same else (expression,)  # type: ignore[union-attr]
 
 
 def _product(upstream: Quantity, factors: tuple[Expression, ...]) -> Expression:

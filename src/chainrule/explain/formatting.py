@@ -9,19 +9,12 @@ from __future__ import annotations
 import math
 import re
 
+from ..engine.ir.operation import OPERATIONS
 from .explanation import Call, Equation, Expression, Quantity
 
 #: Significant digits that are printed.
 DIGITS = 6
 
-_COMPARISONS = {
-    "equal": "==",
-    "greater": ">",
-    "greater_equal": "≥",
-    "less": "<",
-    "less_equal": "≤",
-    "not_equal": "≠",
-}
 _SUM, _QUOTIENT, _PRODUCT, _POWER, _ATOM = range(5)  # how tightly an expression holds together
 
 
@@ -35,12 +28,6 @@ class Writer:
 
     dot = " · "
     minus = " - "
-    functions = {  # noqa: RUF012 - never changed
-        "exp": "exp({})", "log": "ln({})", "sigmoid": "σ({})", "tanh": "tanh({})",
-        "relu": "max(0, {})", "abs": "|{}|", "sqrt": "√({})", "softplus": "ln(1 + exp({}))",
-        "rsqrt": "1/√({})", "log1p": "ln(1 + {})", "expm1": "(exp({}) - 1)", "exp2": "2^({})",
-        "log2": "log2({})", "log10": "log10({})", "cbrt": "∛({})",
-    }  # fmt: skip
 
     def __init__(self, notation: str = "leibniz", digits: int = DIGITS) -> None:
         self.notation = notation
@@ -132,13 +119,9 @@ class Writer:
             return f"-{self._closed(parts[0], _PRODUCT)}", _PRODUCT
         if op == "power":
             return self._power(parts[0], parts[1]), _POWER
-        if op in ("max", "min"):
-            return f"{op}({', '.join(text for text, _ in parts)})", _ATOM
-        if op in _COMPARISONS:
-            return f"{parts[0][0]} {_COMPARISONS[op]} {parts[1][0]}", _SUM
         if op == "where":
             return self._choice(parts), _ATOM
-        return self._function(op, parts[0][0]), _ATOM
+        return self._function(op, [text for text, _ in parts])
 
     def _leaf(self, quantity: Quantity, as_numbers: bool) -> tuple[str, int]:
         if not as_numbers:
@@ -175,9 +158,11 @@ class Writer:
         condition, first, second = (text for text, _ in parts)
         return f"({first} if {condition} else {second})"
 
-    def _function(self, op: str, argument: str) -> str:
-        pattern = self.functions.get(op, op.replace("_", " ") + "({})")
-        return pattern.format(argument)
+    def _function(self, op: str, arguments: list[str]) -> tuple[str, int]:
+        pattern = written(op)
+        if pattern is None:  # such as max, with any number of arguments
+            return f"{op.replace('_', ' ')}({', '.join(arguments)})", _ATOM
+        return pattern.format(*arguments), _SUM if pattern.startswith("{0} ") else _ATOM
 
     # ---- equations -------------------------------------------------------------------------------
 
@@ -194,6 +179,14 @@ class Writer:
         return sides
 
 
+def written(op: str) -> str | None:
+    """How an operation on elements is written in a line; None for others."""
+    record = OPERATIONS.get(op)
+    if record is None or not record.elementwise:
+        return None
+    return record.notation.text or record.formula
+
+
 def _call(op: str, values: list[float]) -> Expression:
     terms = tuple(Quantity("", (), value, "number") for value in values)
     return Call(op, terms) if len(terms) > 1 else terms[0]
@@ -207,16 +200,6 @@ class LatexWriter(Writer):
     """Writes expressions as LaTeX, to be set in mathematics."""
 
     dot = r" \cdot "
-    functions = {  # noqa: RUF012 - never changed
-        "exp": r"\exp\left({}\right)", "log": r"\ln\left({}\right)",
-        "sigmoid": r"\sigma\left({}\right)", "tanh": r"\tanh\left({}\right)",
-        "relu": r"\max\left(0, {}\right)", "abs": r"\left|{}\right|", "sqrt": r"\sqrt{{{}}}",
-        "softplus": r"\ln\left(1 + \exp\left({}\right)\right)",
-        "rsqrt": r"\frac{{1}}{{\sqrt{{{}}}}}",
-        "log1p": r"\ln\left(1 + {}\right)", "expm1": r"\left(\exp\left({}\right) - 1\right)",
-        "exp2": r"2^{{{}}}", "log2": r"\log_{{2}}\left({}\right)",
-        "log10": r"\log_{{10}}\left({}\right)", "cbrt": r"\sqrt[3]{{{}}}",
-    }  # fmt: skip
 
     def number(self, value: float) -> str:
         text = super().number(value)
@@ -289,8 +272,12 @@ class LatexWriter(Writer):
             condition = condition.replace(sign, written)
         return rf"\left({first} \text{{ if }} {condition} \text{{ else }} {second}\right)"
 
-    def _function(self, op: str, argument: str) -> str:
-        pattern = self.functions.get(op)
-        if pattern is None:
-            return rf"\operatorname{{{op.replace('_', ' ')}}}\left({argument}\right)"
-        return pattern.format(argument)
+    def _function(self, op: str, arguments: list[str]) -> tuple[str, int]:
+        pattern = OPERATIONS[op].notation.latex if op in OPERATIONS else ""
+        if pattern:
+            return pattern.format(*arguments), _ATOM
+        text, strength = super()._function(op, arguments)
+        if strength == _SUM:
+            return text, strength
+        inside = ", ".join(arguments)
+        return rf"\operatorname{{{op.replace('_', ' ')}}}\left({inside}\right)", _ATOM

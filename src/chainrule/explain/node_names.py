@@ -9,64 +9,18 @@ from collections import defaultdict
 from typing import Any
 
 from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
+from ..engine.ops.indexing import TAKE
+from ..engine.ops.reduction import SUM
+from ..engine.ops.shape import CONCATENATE
 from .record import Step
-
-#: Operations that only move or repeat elements: they have no equations of their own.
-STRUCTURE = frozenset(
-    {
-        "broadcast_to",
-        "cast",
-        "concatenate",
-        "flip",
-        "identity",
-        "pad",
-        "reshape",
-        "slice",
-        "stop_gradient",
-        "take",
-        "take_along_axis",
-        "transpose",
-    }
-)
-#: Which operations are written inside which, where nothing else uses their result.
-_INSIDE = {
-    "matmul": {"add", "subtract"},
-    "convolution": {"add", "subtract"},
-    "multiply": {"add", "subtract", "sum", "multiply", "negative"},
-    "divide": {"add", "subtract"},
-    "add": {"add"},
-    "subtract": {"multiply"},
-    "sum": {"divide"},
-    "negative": {"add", "subtract", "multiply", "divide", "softplus", "exp", "sigmoid", "sum"},
-}
-_ACTIVATIONS = {
-    "abs", "elu", "erf", "exp", "log", "max_pool", "relu", "sigmoid", "softmax", "softplus",
-    "tanh", "where",
-}  # fmt: skip
 
 #: Several functions of the same weighted sum are a1, a1b, a1c and so on.
 _LETTERS = ("", *"bcdefghijklmnopqrstuvwxyz")
 
-_TITLES = {
-    "add": "sum",
-    "convolution": "convolution",
-    "divide": "quotient",
-    "log_softmax": "log-softmax",
-    "matmul": "weighted sums (matrix product)",
-    "max_pool": "max pooling",
-    "multiply": "product",
-    "negative": "negation",
-    "sigmoid": "sigmoid",
-    "softmax": "softmax",
-    "subtract": "difference",
-    "sum": "sum over elements",
-    "sum_pool": "sum pooling",
-}
-
 
 def operation_title(node: Node) -> str:
     """The name of a node's operation in plain words."""
-    return _TITLES.get(node.op.name, node.op.name.replace("_", " "))
+    return node.op.notation.title or node.op.name.replace("_", " ")
 
 
 class Names:
@@ -123,16 +77,14 @@ class Names:
         for _ in range(12):
             if node.op.name == "sum" and node.inputs[0].type.size > node.type.size:
                 node = node.inputs[0]
-                while node.op.name in ("reshape", "cast"):
+                while _keeps_all(node):
                     node = node.inputs[0]
                 fits = node.type.shape[:1] and node.type.shape[0] in rows
                 if fits and node in self._depends:
                     return node
             else:
                 sources = [s for s in node.inputs if s in self._depends]
-                if len(sources) != 1 or node.op.name not in (
-                    "divide", "multiply", "reshape", "negative", "cast", "sum", "identity",
-                ):  # fmt: skip
+                if len(sources) != 1 or not (node.op is SUM or node.op.scales or _keeps_all(node)):
                     return None
                 node = sources[0]
         return None
@@ -165,7 +117,7 @@ class Names:
                 layer[node] = before[-1]
                 self.between[before[-1]].append(node)
         for node in reversed(step.order):  # constants, targets and casts go where they are used
-            is_leaf = self.role[node] in ("constant", "target") or node.op.name in STRUCTURE
+            is_leaf = self.role[node] in ("constant", "target") or node.op.moves
             if not layer[node] and is_leaf:
                 places = {layer[user] for user, _ in self.consumers[node]}
                 if len(places) == 1:
@@ -178,21 +130,21 @@ class Names:
         """The consumers of a node: broadcasts and the like are looked through."""
         found = []
         for user, _ in self.consumers[node]:
-            found += self.uses(user) if user.op.name in STRUCTURE else [user]
+            found += self.uses(user) if user.op.moves else [user]
         return found
 
     def _is_named(self, node: Node) -> bool:
         if node.op is CONSTANT:
             return node.type.size > 1
-        if node.op.name in STRUCTURE:
+        if node.op.moves:
             return False
         if node.op is PLACEHOLDER or self.role[node] in ("loss", "output", "example_loss"):
             return True
         if node in self._lines:
             return True
-        inside = _INSIDE.get(node.op.name)
+        inside = node.op.notation.inside
         uses = self.uses(node)
-        if inside is None or not uses or len(set(uses)) > 1:
+        if not inside or not uses or len(set(uses)) > 1:
             return True
         if len(uses) > 1:  # e · e: written once
             return True
@@ -241,7 +193,7 @@ class Names:
                 number_of[node] = number_of[shared]
             elif shared not in base:
                 source = self._weighted_source(node)
-                if node.op.name in _ACTIVATIONS and source in number_of:
+                if node.op.notation.is_activation and source in number_of:
                     number = number_of[source]
                     base[shared] = f"a{number}{_LETTERS[uses_of.get(number, 0) % 26]}"
                     uses_of[number] = uses_of.get(number, 0) + 1
@@ -264,7 +216,7 @@ class Names:
         while pending and depth < 16:
             one = pending.pop()
             depth += 1
-            if one.op.name in ("matmul", "convolution"):
+            if one.op.linear:
                 learned = [s for s in _sources(one) if self.role.get(s) == "parameter"]
                 if learned:
                     return True
@@ -287,9 +239,14 @@ class Names:
         found = {}
         for (file, line), node in last.items():
             name = _assigned(file, line)
-            if name and node.op.name not in STRUCTURE and node is not self._step.loss:
+            if name and not node.op.moves and node is not self._step.loss:
                 found[node] = name
         return found
+
+
+def _keeps_all(node: Node) -> bool:
+    """Whether it only moves or converts the elements of its operand, all of them."""
+    return node.op.moves and node.type.size == node.inputs[0].type.size
 
 
 def _is_part(path: str, of: str) -> bool:
@@ -301,7 +258,7 @@ def _sources(node: Node) -> list[Node]:
     """The inputs, with broadcasts and the like looked through."""
     found = []
     for source in node.inputs:
-        while source.op.name in STRUCTURE and source.op.name not in ("concatenate", "take"):
+        while source.op.moves and source.op is not CONCATENATE and source.op is not TAKE:
             source = source.inputs[0]
         found.append(source)
     return found

@@ -342,7 +342,7 @@ def evaluate(
                 continue
             assert node.op.compute is not None
             operands = [values[source] for source in node.inputs]
-            if node.op.name in ("take", "take_along_axis") and operands[1].min(initial=0) < 0:
+            if node.op.moves and node.op.indices and operands[node.op.indices].min(initial=0) < 0:
                 raise _out_of_range(node, operands, "")
             try:
                 values[node] = as_value(node.op.compute(np, *operands, **node.attributes))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..engine.ir.operation import OPERATIONS
 from .explanation import Chain, Equation, Explanation, Layer, Node, ParameterUpdate, Path, Values
 from .formatting import Writer
 
@@ -71,32 +72,6 @@ class Bars:
 
 
 Part = Heading | Prose | Formula | Lines | Grid | Bars
-
-#: How a gradient passes through an operation.
-_RULES = {
-    "add": "A sum passes the gradient on unchanged, to each of its terms.",
-    "subtract": "A difference passes it on unchanged, with the opposite sign to its second term.",
-    "multiply": "A product passes it on to each factor, times the other factor.",
-    "matmul": "A weighted sum passes it on to each input times its weight, and to each weight "
-    "times its input.",
-    "convolution": "A convolution is a weighted sum at each position of its kernel: it passes the "
-    "gradient on to each input times its weight, and to each weight times its input, summed over "
-    "all positions.",
-    "divide": "A quotient passes it on divided by the denominator.",
-    "sigmoid": "The sigmoid a = σ(z) has the derivative a · (1 - a).",
-    "tanh": "The hyperbolic tangent a = tanh(z) has the derivative 1 - a².",
-    "relu": "ReLU, max(0, z), has the derivative 1 where z is above 0, and 0 elsewhere.",
-    "max_pool": "Max pooling passes the gradient on to the largest element of each window; the "
-    "others get 0.",
-    "exp": "The exponential is its own derivative.",
-    "log": "The logarithm of x has the derivative 1 / x.",
-    "softplus": "Softplus, ln(1 + exp(z)), has the derivative σ(z).",
-    "log_softmax": "The logarithm of the softmax, y, has the derivative 1 - exp(y) with respect to "
-    "its own input, and -exp(y) with respect to each other input, with the y of that input.",
-    "softmax": "The softmax y has the derivative y · (1 - y) with respect to its own input, and "
-    "-y times the other's y with respect to each other input.",
-    "take": "Of a table only the rows that were gathered get a gradient.",
-}
 
 
 def parts(explanation: Explanation, writer: Writer) -> Iterator[Part]:
@@ -330,9 +305,9 @@ def _backward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     )
     learning = _depending(explanation)
     used = {node.op for node in explanation.nodes if node.id in learning}
-    for op, rule in _RULES.items():
-        if op in used:
-            yield Prose(f"• {rule}")
+    for name, op in OPERATIONS.items():
+        if name in used and op.notation.gradient:
+            yield Prose(f"• {op.notation.gradient}")
     squares = (n for n in explanation.nodes if n.op == "multiply" and len(set(n.inputs)) == 1)
     if any(node.id in learning for node in squares):
         yield Prose("• The square e² has the derivative 2 · e.")

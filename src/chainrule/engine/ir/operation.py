@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ...errors import ChainruleError
 from .batch_axis import ELEMENTWISE, BatchRule
+from .notation import PLAIN, Notation
 from .types import DType, Type
 
 
@@ -109,8 +110,9 @@ class Operation:
             operand and one of result. See `chainrule.engine.backends.c.expressions`.
         js: the JavaScript expression of an element, for the page of an explanation; ``Special`` has
             the functions that JavaScript lacks.
-        text: how explanations write it in a line; like ``formula`` if empty.
-        latex: the same in LaTeX.
+        notation: what explanations say of it.
+        linear: whether it is a sum of products of elements of its operands.
+        scales: whether it multiplies or divides an operand by something, or by -1.
     """
 
     name: str
@@ -132,8 +134,9 @@ class Operation:
     has_body: bool = False
     c: Mapping[str, str] = field(default_factory=dict)
     js: str = ""
-    text: str = ""
-    latex: str = ""
+    notation: Notation = PLAIN
+    linear: bool = False
+    scales: bool = False
 
     def __post_init__(self) -> None:
         if self.elementwise and self.batch is None:

@@ -25,6 +25,7 @@ import numpy as np
 
 from ...errors import ConfigError, ShapeError
 from ..ir.batch_axis import IMAGES
+from ..ir.notation import Notation
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -256,6 +257,13 @@ CONVOLUTION: Operation = register(
         "{0} ∗ {1}",
         lambda: [Sample((reals(*x), reals(*w, seed=1)), a) for x, w, a in _CASES],
         batch=IMAGES,
+        notation=Notation(
+            inside=("add", "subtract"),
+            gradient="A convolution is a weighted sum at each position of its kernel: it passes "
+            "the gradient on to each input times its weight, and to each weight times "
+            "its input, summed over all positions.",
+        ),
+        linear=True,
     )
 )
 #: The gradient of a convolution with respect to its image, which has these extents.
@@ -273,6 +281,7 @@ TRANSPOSED_CONVOLUTION: Operation = register(
         "{0} ∗ᵀ {1}",
         _transposed_samples,
         batch=IMAGES,
+        linear=True,
     )
 )
 #: The gradient of a convolution with respect to its weights, of this window.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.batch_axis import ELEMENTWISE
+from ..ir.notation import PLAIN, Notation
 from ..ir.operation import ZERO, Cost, Operation, Sample, register
 from ..ir.types import Type, bool_, promote
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -50,9 +51,9 @@ def _unary(
     *,
     c: Mapping[str, str],
     js: str,
-    text: str = "",
-    latex: str = "",
+    notation: Notation = PLAIN,
     cost: Cost = Cost.FUNCTION,
+    scales: bool = False,
     floats: bool = True,
     result: Any = None,
     **domain: Any,
@@ -68,10 +69,10 @@ def _unary(
             _shapes(**domain),
             elementwise=True,
             cost=cost,
+            scales=scales,
             c=c,
             js=js,
-            text=text,
-            latex=latex,
+            notation=notation,
         )
     )
 
@@ -86,8 +87,22 @@ def _unary(
 # ---- arithmetic ------------------------------------------------------------------------------
 
 negative = _unary(
-    "negative", lambda xp, x: -x, lambda g, y, x: -g, "-{0}", "-x", floats=False
-, c={"*": "-{0}"}, js="-{0}", cost=Cost.TRIVIAL,)  # fmt: skip
+    "negative",
+    lambda xp, x: -x,
+    lambda g, y, x: -g,
+    "-{0}",
+    "-x",
+    floats=False,
+    scales=True,
+    c={"*": "-{0}"},
+    js="-{0}",
+    cost=Cost.TRIVIAL,
+    notation=Notation(
+        title="negation",
+        inside=("add", "subtract", "multiply", "divide", "softplus", "exp", "sigmoid", "sum"),
+        derivatives=("-1",),
+    ),
+)
 abs = _unary(
     "abs",
     lambda xp, x: xp.abs(x),
@@ -98,7 +113,7 @@ abs = _unary(
     gap=0.1,
     c={"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"},
     js="Math.abs({0})",
-    latex=r"\left|{0}\right|",
+    notation=Notation(latex=r"\left|{0}\right|", is_activation=True),
 )
 sign = _unary(
     "sign",
@@ -124,7 +139,7 @@ floor = _unary(
     high=0.9,
     c={"f": "floor{f}({0})"},
     js="Math.floor({0})",
-    text="floor({0})",
+    notation=Notation(text="floor({0})"),
 )
 ceil = _unary(
     "ceil",
@@ -136,7 +151,7 @@ ceil = _unary(
     high=0.9,
     c={"f": "ceil{f}({0})"},
     js="Math.ceil({0})",
-    text="ceil({0})",
+    notation=Notation(text="ceil({0})"),
 )
 trunc = _unary(
     "trunc",
@@ -172,8 +187,7 @@ cbrt = _unary(
     gap=0.2,
     c={"f": "cr_cbrt{f}({0})"},
     js="Math.cbrt({0})",
-    text="∛({0})",
-    latex=r"\sqrt[3]{{{0}}}",
+    notation=Notation(text="∛({0})", latex=r"\sqrt[3]{{{0}}}"),
 )
 sqrt = _unary(
     "sqrt",
@@ -184,8 +198,7 @@ sqrt = _unary(
     low=0.2,
     c={"f": "sqrt{f}({0})"},
     js="Math.sqrt({0})",
-    text="√({0})",
-    latex=r"\sqrt{{{0}}}",
+    notation=Notation(text="√({0})", latex=r"\sqrt{{{0}}}", derivatives=("1 / (2 · {y})",)),
 )
 rsqrt = _unary(
     "rsqrt",
@@ -196,8 +209,7 @@ rsqrt = _unary(
     low=0.2,
     c={"f": "1 / sqrt{f}({0})"},
     js="1 / Math.sqrt({0})",
-    text="1/√({0})",
-    latex=r"\frac{{1}}{{\sqrt{{{0}}}}}",
+    notation=Notation(text="1/√({0})", latex=r"\frac{{1}}{{\sqrt{{{0}}}}}"),
 )
 exp = _unary(
     "exp",
@@ -207,7 +219,12 @@ exp = _unary(
     "eˣ",
     c={"f": "cr_exp{f}({0})"},
     js="Math.exp({0})",
-    latex=r"\exp\left({0}\right)",
+    notation=Notation(
+        latex=r"\exp\left({0}\right)",
+        is_activation=True,
+        derivatives=("{y}",),
+        gradient="The exponential is its own derivative.",
+    ),
 )
 exp2 = _unary(
     "exp2",
@@ -217,8 +234,7 @@ exp2 = _unary(
     "2ˣ",
     c={"f": "cr_exp2{f}({0})"},
     js="2 ** {0}",
-    text="2^({0})",
-    latex="2^{{{0}}}",
+    notation=Notation(text="2^({0})", latex="2^{{{0}}}"),
 )
 expm1 = _unary(
     "expm1",
@@ -228,8 +244,7 @@ expm1 = _unary(
     "eˣ - 1, exact for small x.",
     c={"f": "cr_expm1{f}({0})"},
     js="Math.expm1({0})",
-    text="(exp({0}) - 1)",
-    latex=r"\left(\exp\left({0}\right) - 1\right)",
+    notation=Notation(text="(exp({0}) - 1)", latex=r"\left(\exp\left({0}\right) - 1\right)"),
 )
 log = _unary(
     "log",
@@ -240,7 +255,12 @@ log = _unary(
     low=0.1,
     c={"f": "cr_log{f}({0})"},
     js="Math.log({0})",
-    latex=r"\ln\left({0}\right)",
+    notation=Notation(
+        latex=r"\ln\left({0}\right)",
+        is_activation=True,
+        derivatives=("1 / {x}",),
+        gradient="The logarithm of x has the derivative 1 / x.",
+    ),
 )
 log2 = _unary(
     "log2",
@@ -251,8 +271,7 @@ log2 = _unary(
     low=0.1,
     c={"f": "cr_log2{f}({0})"},
     js="Math.log2({0})",
-    text="log2({0})",
-    latex=r"\log_{{2}}\left({0}\right)",
+    notation=Notation(text="log2({0})", latex=r"\log_{{2}}\left({0}\right)"),
 )
 log10 = _unary(
     "log10",
@@ -263,8 +282,7 @@ log10 = _unary(
     low=0.1,
     c={"f": "cr_log10{f}({0})"},
     js="Math.log10({0})",
-    text="log10({0})",
-    latex=r"\log_{{10}}\left({0}\right)",
+    notation=Notation(text="log10({0})", latex=r"\log_{{10}}\left({0}\right)"),
 )
 log1p = _unary(
     "log1p",
@@ -275,7 +293,7 @@ log1p = _unary(
     low=-0.8,
     c={"f": "cr_log1p{f}({0})"},
     js="Math.log1p({0})",
-    latex=r"\ln\left(1 + {0}\right)",
+    notation=Notation(latex=r"\ln\left(1 + {0}\right)"),
 )
 
 # ---- trigonometric and hyperbolic ------------------------------------------------------------
@@ -366,7 +384,12 @@ tanh = _unary(
     "Hyperbolic tangent.",
     c={"f": "cr_tanh{f}({0})"},
     js="Math.tanh({0})",
-    latex=r"\tanh\left({0}\right)",
+    notation=Notation(
+        latex=r"\tanh\left({0}\right)",
+        is_activation=True,
+        derivatives=("1 - {y}²",),
+        gradient="The hyperbolic tangent a = tanh(z) has the derivative 1 - a².",
+    ),
 )
 arcsinh = _unary(
     "arcsinh",
@@ -416,6 +439,7 @@ erf = _unary(
     "The error function 2/√π ∫₀ˣ exp(-t²) dt.",
     c={"f": "cr_erf{f}({0})"},
     js="Special.erf({0})",
+    notation=Notation(is_activation=True),
 )
 erfc = _unary(
     "erfc",
@@ -436,7 +460,7 @@ erfinv = _unary(
     high=0.9,
     c={"f": "cr_erfinv{f}({0})"},
     js="Special.erfinv({0})",
-    text="erfinv({0})",
+    notation=Notation(text="erfinv({0})"),
 )
 lgamma = _unary(
     "lgamma",
@@ -447,7 +471,7 @@ lgamma = _unary(
     low=0.2,
     c={"f": "cr_lgamma{f}({0})"},
     js="Special.lgamma({0})",
-    text="lgamma({0})",
+    notation=Notation(text="lgamma({0})"),
 )
 sigmoid = _unary(
     "sigmoid",
@@ -457,7 +481,12 @@ sigmoid = _unary(
     "The logistic function 1 / (1 + exp(-x)); never overflows.",
     c={"f": "cr_sigmoid{f}({0})"},
     js="Special.sigmoid({0})",
-    latex=r"\sigma\left({0}\right)",
+    notation=Notation(
+        latex=r"\sigma\left({0}\right)",
+        is_activation=True,
+        derivatives=("{y} · (1 - {y})",),
+        gradient="The sigmoid a = σ(z) has the derivative a · (1 - a).",
+    ),
 )
 softplus = _unary(
     "softplus",
@@ -467,7 +496,12 @@ softplus = _unary(
     "ln(1 + eˣ), a smooth relu; never overflows (Dugas et al., 2001).",
     c={"f": "cr_softplus{f}({0})"},
     js="Math.max({0}, 0) + Math.log1p(Math.exp(-Math.abs({0})))",
-    latex=r"\ln\left(1 + \exp\left({0}\right)\right)",
+    notation=Notation(
+        latex=r"\ln\left(1 + \exp\left({0}\right)\right)",
+        is_activation=True,
+        derivatives=("σ({x})",),
+        gradient="Softplus, ln(1 + exp(z)), has the derivative σ(z).",
+    ),
 )
 relu = _unary(
     "relu",
@@ -478,8 +512,13 @@ relu = _unary(
     gap=0.1,
     c={"f": "({0} < 0 ? 0 : {0})"},
     js="Math.max({0}, 0)",
-    latex=r"\max\left(0, {0}\right)",
     cost=Cost.SELECTION,
+    notation=Notation(
+        latex=r"\max\left(0, {0}\right)",
+        is_activation=True,
+        derivatives=("1 if {x} > 0 else 0",),
+        gradient="ReLU, max(0, z), has the derivative 1 where z is above 0, and 0 elsewhere.",
+    ),
 )
 
 # ---- tests of one number ---------------------------------------------------------------------
@@ -541,9 +580,9 @@ def _binary(
     *,
     c: Mapping[str, str],
     js: str,
-    text: str = "",
-    latex: str = "",
+    notation: Notation = PLAIN,
     cost: Cost = Cost.FUNCTION,
+    scales: bool = False,
     floats: bool = False,
     result: Any = None,
     operand: Callable[..., Any] | None = None,
@@ -573,10 +612,10 @@ def _binary(
             strict,
             elementwise=True,
             cost=cost,
+            scales=scales,
             c=c,
             js=js,
-            text=text,
-            latex=latex,
+            notation=notation,
         )
     )
 
@@ -620,6 +659,12 @@ add = _binary(
     c={"*": "{0} + {1}", "b": "{0} | {1}"},
     js="{0} + {1}",
     cost=Cost.ARITHMETIC,
+    notation=Notation(
+        title="sum",
+        inside=("add",),
+        derivatives=("1", "1"),
+        gradient="A sum passes the gradient on unchanged, to each of its terms.",
+    ),
 )
 subtract = _binary(
     "subtract",
@@ -630,6 +675,12 @@ subtract = _binary(
     c={"*": "{0} - {1}"},
     js="{0} - {1}",
     cost=Cost.ARITHMETIC,
+    notation=Notation(
+        title="difference",
+        inside=("multiply",),
+        derivatives=("1", "-1"),
+        gradient="A difference passes it on unchanged, with the opposite sign to its second term.",
+    ),
 )
 multiply = _binary(
     "multiply",
@@ -637,9 +688,16 @@ multiply = _binary(
     (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     "{0} · {1}",
     "a · b",
+    scales=True,
     c={"*": "{0} * {1}", "b": "{0} & {1}"},
     js="{0} * {1}",
     cost=Cost.ARITHMETIC,
+    notation=Notation(
+        title="product",
+        inside=("add", "subtract", "multiply", "sum", "negative"),
+        derivatives=("{other}", "{other}"),
+        gradient="A product passes it on to each factor, times the other factor.",
+    ),
 )
 divide = _binary(
     "divide",
@@ -649,8 +707,15 @@ divide = _binary(
     "a / b; the quotient of integers is float32.",
     floats=True,
     gap=0.3,
+    scales=True,
     c={"f": "{0} / {1}"},
     js="{0} / {1}",
+    notation=Notation(
+        title="quotient",
+        inside=("add", "subtract"),
+        derivatives=("1 / {other}", "-{y} / {x}"),
+        gradient="A quotient passes it on divided by the denominator.",
+    ),
 )
 _power = _binary(
     "power",
@@ -691,6 +756,7 @@ floor_divide = _binary(
     gap=0.3,
     c={"*": "cr_floor_divide_{s}({0}, {1})"},
     js="Special.floorDivide({0}, {1})",
+    notation=Notation(text="floor({0} / {1})"),
 )
 remainder = _binary(
     "remainder",
@@ -701,6 +767,7 @@ remainder = _binary(
     gap=0.3,
     c={"*": "cr_remainder_{s}({0}, {1})"},
     js="Special.remainder({0}, {1})",
+    notation=Notation(text="mod({0}, {1})"),
 )
 fmod = _binary(
     "fmod",
@@ -711,6 +778,7 @@ fmod = _binary(
     gap=0.3,
     c={"f": "fmod{f}({0}, {1})"},
     js="{0} % {1}",
+    notation=Notation(text="fmod({0}, {1})"),
 )
 copysign = _binary(
     "copysign",
@@ -722,6 +790,7 @@ copysign = _binary(
     gap=0.2,
     c={"f": "copysign{f}({0}, {1})"},
     js="{1} < 0 || Object.is({1}, -0) ? -Math.abs({0}) : Math.abs({0})",
+    notation=Notation(text="copysign({0}, {1})"),
 )
 arctan2 = _binary(
     "arctan2",
@@ -744,6 +813,7 @@ hypot = _binary(
     gap=0.3,
     c={"f": "hypot{f}({0}, {1})"},
     js="Math.hypot({0}, {1})",
+    notation=Notation(text="hypot({0}, {1})"),
 )
 logaddexp = _binary(
     "logaddexp",
@@ -754,6 +824,7 @@ logaddexp = _binary(
     floats=True,
     c={"f": "cr_logaddexp{f}({0}, {1})"},
     js="Special.logaddexp({0}, {1})",
+    notation=Notation(text="logaddexp({0}, {1})"),
 )
 
 _COMPARE = (ZERO, ZERO)
@@ -766,8 +837,8 @@ equal = _binary(
     result=bool_,
     c={"*": "{0} == {1}"},
     js="{0} === {1}",
-    text="{0} == {1}",
     cost=Cost.TRIVIAL,
+    notation=Notation(text="{0} == {1}"),
 )
 not_equal = _binary(
     "not_equal",
@@ -901,6 +972,7 @@ WHERE = register(
         cost=Cost.CHOICE,
         c={"*": "({0} ? {1} : {2})"},
         js="{0} ? {1} : {2}",
+        notation=Notation(is_activation=True),
     )
 )
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import OutOfRangeError, ShapeError, TypeRuleError
 from ..ir.batch_axis import BESIDE, Axes, Axis, BatchRule, BatchWalk, RowsDependError
 from ..ir.node import Node
+from ..ir.notation import Notation
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -98,6 +99,7 @@ TAKE: Operation = register(
         moves=True,
         indices=1,
         batch=BatchRule(_take_rows),
+        notation=Notation(gradient="Of a table only the rows that were gathered get a gradient."),
     )
 )
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import ShapeError
 from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError, first_axis, together
 from ..ir.node import Node
+from ..ir.notation import Notation
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -95,6 +96,13 @@ MATMUL = register(
         "{0} · {1}",
         _matmul_samples,
         batch=BatchRule(_matmul_rows),
+        notation=Notation(
+            title="weighted sums (matrix product)",
+            inside=("add", "subtract"),
+            gradient="A weighted sum passes it on to each input times its weight, and to each "
+            "weight times its input.",
+        ),
+        linear=True,
     )
 )
 

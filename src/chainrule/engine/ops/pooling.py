@@ -19,6 +19,7 @@ import numpy as np
 from ...errors import ConfigError, ShapeError
 from ...utils.typing import Array
 from ..ir.batch_axis import IMAGES
+from ..ir.notation import Notation
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -168,6 +169,8 @@ SUM_POOL: Operation = register(
         "Σ windows({0})",
         _samples(),
         batch=IMAGES,
+        notation=Notation(title="sum pooling"),
+        linear=True,
     )
 )
 SUM_UNPOOL: Operation = register(
@@ -192,6 +195,12 @@ MAX_POOL: Operation = register(
         "max windows({0})",
         _samples(),
         batch=IMAGES,
+        notation=Notation(
+            title="max pooling",
+            is_activation=True,
+            gradient="Max pooling passes the gradient on to the largest element of each window; "
+            "the others get 0.",
+        ),
     )
 )
 #: One number for each window, shared among its largest elements: the derivative of max_pool.

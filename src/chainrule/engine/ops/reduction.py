@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import ShapeError
 from ..ir.batch_axis import ALONG, REDUCED
+from ..ir.notation import Notation
 from ..ir.operation import OPERATIONS, ZERO, Operation, Reduction, Sample, register
 from ..ir.types import DType, Type, bool_, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
@@ -111,6 +112,7 @@ SUM = register(
         _axes_samples(),
         reduction=Reduction(OPERATIONS["add"], lambda dtype: dtype.type(0)),
         batch=REDUCED,
+        notation=Notation(title="sum over elements", inside=("divide",)),
     )
 )
 MAX = register(
@@ -218,6 +220,11 @@ SOFTMAX = register(
         "softmax({0})",
         _axis_samples,
         batch=ALONG,
+        notation=Notation(
+            is_activation=True,
+            gradient="The softmax y has the derivative y · (1 - y) with respect to its own input, "
+            "and -y times the other's y with respect to each other input.",
+        ),
     )
 )
 LOG_SOFTMAX = register(
@@ -229,6 +236,12 @@ LOG_SOFTMAX = register(
         "ln softmax({0})",
         _axis_samples,
         batch=ALONG,
+        notation=Notation(
+            title="log-softmax",
+            gradient="The logarithm of the softmax, y, has the derivative 1 - exp(y) with respect "
+            "to its own input, and -exp(y) with respect to each other input, with the y "
+            "of that input.",
+        ),
     )
 )
 CUMSUM = register(
