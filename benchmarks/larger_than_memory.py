@@ -73,7 +73,7 @@ def measure(path: Path, options: list[str]) -> dict[str, float]:
     return {
         "seconds": seconds,
         "peak MB": usage.ru_maxrss * 1024 / 1e6,
-        "waited": report["data"].get("waited", 0.0),
+        "waited": report.get("waited", 0.0),
         "r2": report["metrics"]["r2"],
         "rows": report["data"]["rows"],
     }

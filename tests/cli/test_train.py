@@ -308,7 +308,7 @@ class TestFailures:
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("chainrule.tasks.tabular.pipeline.linear_baseline", interrupted)
+        monkeypatch.setattr("chainrule.tasks.tabular.plan.linear_baseline", interrupted)
         result = invoke("train", "flats.csv", *QUICK, "--quiet")
         assert result.exit_code == 130
         assert result.stderr == "Interrupted.\n"

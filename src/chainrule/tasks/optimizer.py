@@ -14,8 +14,8 @@ from .options import TrainingOptions
 
 #: Fraction of the steps that warm up, for schedules that have no such phase of their own.
 _WARMUP = 0.1
-#: Methods that scale their steps, so that a rate that is good for one is good for all of them.
-SCALED = ("adamw", "adam", "nadam", "radam", "adamax", "lion", "rmsprop")
+#: Methods that scale their steps alike, so that a rate that is good for one is good for all.
+SCALED = ("adamw", "adam", "nadam", "radam", "adamax", "rmsprop")
 
 
 def make_optimizer(

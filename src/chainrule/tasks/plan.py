@@ -14,7 +14,7 @@ import numpy as np
 from ..data import split_indices
 from ..engine.tensor import Tensor
 from ..errors import DataError
-from ..training import Arrays, Stream, Trainer
+from ..training import Arrays, Stream
 from ..utils.typing import Array
 from . import evaluation
 from .options import TrainingOptions
@@ -83,6 +83,8 @@ class Learner:
         output: makes predictions of the network's output, if the loss does not say it.
         metrics: names of metrics to follow on the validation set.
         example: two raw examples, which the model takes; those of the training by default.
+        augment: what changes training examples at random, where the kind has such.
+        choice: what the plan has chosen and needs to know again.
         note: what else there is to say of the training.
     """
 
@@ -93,6 +95,8 @@ class Learner:
     output: Callable[[Tensor], Tensor] | None = None
     metrics: tuple[str, ...] = ()
     example: Any = None
+    augment: Any = None
+    choice: Any = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -111,7 +115,6 @@ class Recipe:
         weight_decay: of the weights, decoupled.
         clip: largest norm of the gradient.
         schedule: of the rate.
-        average: decay of the averaged weights.
         validate_every: epochs from one validation to the next.
     """
 
@@ -121,7 +124,6 @@ class Recipe:
     weight_decay: float = 0.0
     clip: float | None = None
     schedule: str = "cosine"
-    average: float | None = None
     validate_every: int = 1
 
     @staticmethod
@@ -251,9 +253,17 @@ class Plan(ABC, Generic[D, P, S]):
     def split(self, data: D) -> Split[P]:
         """What is trained on, validated and tested on."""
 
+    def folds(self, data: D, count: int) -> list[Split[P]]:
+        """For cross-validation, where the options have ``cv``; the last one tests nothing."""
+        raise NotImplementedError
+
     @abstractmethod
     def understand(self, split: Split[P]) -> S:
         """The schema; statistics are of the training set only."""
+
+    def check(self, schema: S, split: Split[P]) -> Split[P]:
+        """The split without examples that cannot be used, or an error that names them."""
+        return split
 
     def read_test(self, schema: S) -> P:
         """The test set, where the options say that it is a file of its own."""
@@ -279,16 +289,24 @@ class Plan(ABC, Generic[D, P, S]):
     def encode(self, schema: S, learner: Learner, part: P) -> Examples:
         """Examples as the network takes them, with target and weights."""
 
+    def encode_training(self, schema: S, learner: Learner, part: P) -> Examples:
+        """Examples to learn from, where these are others than those to evaluate on."""
+        return self.encode(schema, learner, part)
+
     def examples(self, schema: S, learner: Learner, split: Split[P]) -> tuple[Examples, Examples]:
         """The encoded training and validation set."""
         return (
-            self.encode(schema, learner, split.train),
+            self.encode_training(schema, learner, split.train),
             self.encode(schema, learner, split.validation),
         )
 
     @abstractmethod
-    def recipe(self, schema: S, examples: Examples) -> Recipe:
+    def recipe(self, schema: S, learner: Learner, examples: Examples) -> Recipe:
         """Batches, epochs and rate that suit so many examples."""
+
+    def average(self, steps: int) -> float | None:
+        """Decay of the averaged weights in a training of so many steps, if there are such."""
+        return None
 
     # ---- report ----------------------------------------------------------------------------------
 
@@ -300,7 +318,15 @@ class Plan(ABC, Generic[D, P, S]):
     def about(self, schema: S) -> dict[str, Any]:
         """The task, the name of the target, and what else the report says of them."""
 
-    def predict(self, schema: S, learner: Learner, trainer: Trainer, part: P) -> Any:
+    def details(self, learner: Learner) -> dict[str, Any]:
+        """What the report says of the network besides."""
+        return {}
+
+    def summarized(self, learner: Learner, example: Any) -> Any:
+        """Two examples as the network takes them, where the examples are a stream."""
+        return example
+
+    def predict(self, schema: S, learner: Learner, trainer: Any, part: P) -> Any:
         """What the trained network says of a part."""
         return trainer.predict(inputs_of(self.encode(schema, learner, part)))
 

@@ -28,6 +28,7 @@ class TrainingResult:
         failure: what ended the training.
         classes: names of the classes.
         output: makes predictions of what the model gives, where it does not do so by itself.
+        network: what was trained, and two rows of what it takes, for the summary.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class TrainingResult:
         failure: TrainingError | None,
         classes: tuple[str, ...] = (),
         output: Callable[[Tensor], Tensor] | None = None,
+        network: tuple[Module, Any] | None = None,
     ) -> None:
+        self._network = network or (model, example)
         self._trainer = trainer
         self._model = model
         self._example = example
@@ -68,7 +71,8 @@ class TrainingResult:
 
     def summary(self) -> str:
         """The layers of the network, their shapes and parameters."""
-        return str(self._model.summary(self._example))
+        network, inputs = self._network
+        return str(network.summary(inputs))
 
     def save_training(self, path: str | os.PathLike[str]) -> None:
         """Write what an update needs besides the model file: the optimizer's state."""

@@ -17,11 +17,11 @@ import numpy as np
 
 from ..data import source_name
 from ..errors import TrainingError
-from ..training import Callback, Trainer, find_rate
+from ..training import Callback, Stream, Trainer, find_rate
 from .fit import threads
 from .optimizer import SCALED, make_optimizer
 from .options import TrainingOptions
-from .plan import D, Examples, Learner, P, Plan, Recipe, S, Split, inputs_of
+from .plan import D, Examples, Learner, P, Plan, Recipe, S, Split
 from .result import TrainingResult
 
 
@@ -69,8 +69,13 @@ def train(
     started = time.perf_counter()
     with threads(plan.options.threads):
         data = plan.read(source)
-        fitted = fit(plan, plan.split(data), progress, on_schema, callbacks)
-        result = report(plan, fitted)
+        if folds := getattr(plan.options, "cv", None):
+            splits = plan.folds(data, folds)
+            result = _cross_validated(plan, splits, progress, on_schema, callbacks)
+        else:
+            fitted = fit(plan, plan.split(data), progress, on_schema, callbacks)
+            tested = {} if fitted.test is None else scores(plan, fitted)
+            result = report(plan, fitted, tested)
     result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {"kind": plan.kind, "source": source_name(source), **plan.size(data)}
     return result
@@ -87,18 +92,20 @@ def fit(
     options = plan.options
     schema = plan.understand(split)
     on_schema(schema)
+    split = plan.check(schema, split)
     test = split.test
     if test is None and isinstance(options.test, str):
         test = plan.read_test(schema)
     learner = plan.build(schema, split)
     plan.warm_start(schema, learner)
     data, validation = plan.examples(schema, learner, split)
-    recipe = plan.recipe(schema, data)
-    make = _trainers(options, learner, recipe, recipe.steps(data))
+    recipe = plan.recipe(schema, learner, data)
+    steps = recipe.steps(data)
+    make = _trainers(options, learner, recipe, steps)
     rate = _rate(options, recipe, make, data)
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
     trainer = make(
-        rate, output=learner.output, average=recipe.average, metrics=learner.metrics,
+        rate, output=learner.output, average=plan.average(steps), metrics=learner.metrics,
         progress=progress, callbacks=callbacks,
     )  # fmt: skip
     failure = _fit(trainer, data, validation, recipe, options)
@@ -172,20 +179,57 @@ def _fit(
     return None
 
 
-def report(plan: Plan[D, P, S], fitted: Fitted[P, S]) -> TrainingResult:
-    """The result of a training, with the metrics of the test set beside those of baselines."""
+def _cross_validated(
+    plan: Plan[D, P, S],
+    splits: list[Split[P]],
+    progress: bool,
+    on_schema: Callable[[S], None],
+    callbacks: Iterable[Callback],
+) -> TrainingResult:
+    """The mean metrics of all folds, with the model that is learned from all data."""
+    found: list[dict[str, Any]] = []
+    for number, split in enumerate(splits, 1):
+        last = number == len(splits)
+        plan.say("all data, for the model that is kept" if last else
+                 f"fold {number} of {len(splits) - 1}")  # fmt: skip
+        fitted = fit(plan, split, progress, on_schema, callbacks)
+        on_schema = lambda schema: None  # noqa: E731 - it is told once
+        if not last:
+            found.append(scores(plan, fitted))
+        if not fitted.complete:
+            break
+    metrics = [fold["metrics"] for fold in found]
+    tested = {
+        "metrics": _mean(metrics),
+        "baselines": {
+            name: _mean([fold["baselines"][name] for fold in found])
+            for name in found[0]["baselines"]
+        },
+        "cv": {"folds": len(found), "metrics": metrics},
+    }
+    result = report(plan, fitted, tested)
+    result.report["rows"]["test"] = 0
+    return result
+
+
+def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([each[name] for each in metrics])) for name in metrics[0]}
+
+
+def report(plan: Plan[D, P, S], fitted: Fitted[P, S], tested: dict[str, Any]) -> TrainingResult:
+    """The result of a training, with what was measured on the test set."""
     result = result_of(plan, fitted.schema, fitted.learner, fitted.train, fitted.trainer,
                        fitted.failure)  # fmt: skip
-    tested = {} if fitted.test is None else scores(plan, fitted, fitted.test)
     rows = {"train": fitted.split.seen, "test": len(fitted.test or ())}
     result.report |= {"unit": plan.unit, "rows": rows, **tested}
     result.report |= plan.verdict(result.report)
     return result
 
 
-def scores(plan: Plan[D, P, S], fitted: Fitted[P, S], test: P) -> dict[str, Any]:
-    """The metrics of the network and of the baselines on a test set."""
-    schema = fitted.schema
+def scores(plan: Plan[D, P, S], fitted: Fitted[P, S]) -> dict[str, Any]:
+    """The metrics of the network and of the baselines on the test set."""
+    schema, test = fitted.schema, fitted.test
+    assert test is not None
     predicted = plan.predict(schema, fitted.learner, fitted.trainer, test)
     baselines = plan.baselines(schema, fitted.split, test)
     return {
@@ -203,20 +247,29 @@ def result_of(
     failure: TrainingError | None = None,
 ) -> TrainingResult:
     """What is kept of a trained network, before anything is measured."""
-    example = learner.example
-    if example is None:
-        example = _first_two(inputs_of(train))
+    inputs = None if isinstance(train, Stream) else _first_two(train.inputs)
+    example = inputs if learner.example is None else learner.example
     return TrainingResult(
         trainer,
         learner.model,
         example,
         schema,
         plan.options,
-        plan.about(schema),
+        plan.about(schema) | plan.details(learner) | _waited(train, trainer),
         failure,
         plan.classes(schema),
         trainer.output if learner.model is learner.network else None,
+        (learner.network, plan.summarized(learner, example) if inputs is None else inputs),
     )
+
+
+def _waited(train: Examples, trainer: Trainer) -> dict[str, Any]:
+    """The fraction of the time in which the training waited for a stream."""
+    if not isinstance(train, Stream):
+        return {}
+    times = [(epoch["seconds"], epoch["waited"]) for epoch in trainer.history]
+    spent = sum(seconds for seconds, _ in times)
+    return {"waited": sum(s * waited for s, waited in times) / spent if spent else None}
 
 
 def _first_two(inputs: Any) -> Any:

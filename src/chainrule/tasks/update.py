@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from ..data import source_name, split_indices
 from ..errors import ConfigError, DataError, ModelFileError
@@ -22,13 +22,17 @@ from ..metrics import METRICS
 from ..nn import Module
 from ..optim import Optimizer
 from ..serialization import SavedModel, load
-from ..training import Arrays, Stream, Trainer
+from ..training import Trainer
 from ..utils.files import TRAINING, model_in
 from ..utils.typing import Array
-from . import Result, fit, kind_of, module_of
+from . import Result, kind_of, module_of
+from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
+from .fit import threads
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
+from .plan import Examples, Learner, P, Plan, S, inputs_of
+from .runner import result_of
 
 Say = Callable[[str], None]
 
@@ -178,34 +182,26 @@ class Old:
 
 
 @dataclass(frozen=True, eq=False)
-class Continuation:
-    """New data as examples for a saved model, in which all that is new has its place.
+class Continuation(Generic[P, S]):
+    """New data for a saved model, in which all that is new has its place.
 
     Attributes:
-        network: what learns; it has the saved weights.
-        learned: the examples to learn from.
-        rows: how much that is, and how much else is held out.
-        unit: of these numbers, such as images.
-        batch_size: examples in a step, at most.
-        optimizer: of the training, with an empty memory.
-        training: further arguments of the `Trainer`: the loss and so on.
-        before: the metrics of the saved model on what is held out.
-        after: the metrics of a trainer's model there.
-        result: the trained model with the report of its kind.
-        data: the new data, for the report.
+        plan: of the kind of task, with the options of the training.
+        schema: of the new model.
+        learner: what learns; it has the saved weights.
+        train: the new data to learn from.
+        test: those that are held out.
+        before: what the saved model predicts of these.
+        size: how much new data there is, for the report.
     """
 
-    network: Module
-    learned: Arrays | Stream
-    rows: tuple[int, int]
-    unit: str
-    batch_size: int
-    optimizer: Optimizer
-    training: Mapping[str, Any]
-    before: dict[str, float]
-    after: Callable[[Trainer], dict[str, float]]
-    result: Callable[[Trainer], Result]
-    data: dict[str, Any] = field(default_factory=dict)
+    plan: Plan[Any, P, S]
+    schema: S
+    learner: Learner
+    train: P
+    test: P
+    before: Any
+    size: dict[str, Any] = field(default_factory=dict)
 
 
 def update(
@@ -253,52 +249,86 @@ def update(
     asked = UpdateOptions(**requested)
     old = Old.of(model)
     _check(old, source, asked)
-    with fit.threads(old.training.threads):
+    with threads(old.training.threads):
+        new: Continuation[Any, Any]
         new = module_of(old.kind).continuation(old, source, asked, say)
-        trainer = _learn(old, new, asked, progress, say)
-        metrics = new.after(trainer)
-    result: Result = new.result(trainer)
+        plan, schema, learner = new.plan, new.schema, new.learner
+        data = plan.encode_training(schema, learner, new.train)
+        trainer = _learn(old, new, data, asked, progress)
+        after = plan.predict(schema, learner, trainer, new.test)
+    result: Result = result_of(plan, schema, learner, data, trainer)
     chosen = {**(old.report.get("optimizer") or {}), "rate": highest_rate(old.saved.record)}
     result.report |= {
         "updates": old.updates + 1,
-        "unit": new.unit,
-        "rows": dict(zip(("train", "test"), new.rows, strict=True)),
-        "metrics": metrics,
-        "baselines": {BEFORE: new.before},
+        "unit": plan.unit,
+        "rows": {"train": len(new.train), "test": len(new.test)},
+        "metrics": plan.score(schema, new.test, after),
+        "baselines": {BEFORE: plan.score(schema, new.test, new.before)},
         "optimizer": chosen,
         "seconds": time.perf_counter() - started,
-        "data": {"kind": old.kind, "source": source_name(source), **new.data},
+        "data": {"kind": old.kind, "source": source_name(source), **new.size},
     }
     return result
 
 
 def _learn(
-    old: Old, new: Continuation, requested: UpdateOptions, progress: bool, say: Say
+    old: Old, new: Continuation[Any, Any], data: Examples, requested: UpdateOptions, progress: bool
 ) -> Trainer:
     """The trainer, after the update."""
-    examples = len(new.learned)
-    batch = min(new.batch_size, examples)
-    epochs = requested.epochs_for(examples, batch)
+    plan, learner, say = new.plan, new.learner, new.plan.say
+    recipe = plan.recipe(new.schema, learner, data)
+    epochs = requested.epochs_for(len(data), recipe.batch_size)
+    recipe = dataclasses.replace(recipe, epochs=epochs)
     rate = _RATE * highest_rate(old.saved.record) if requested.lr is None else requested.lr
-    new.optimizer.set_rate(rate)
-    if not remember(new.optimizer, Path(old.where).parent / TRAINING):
+    optimizer = old.optimizer(learner.network)
+    optimizer.set_rate(rate)
+    if not remember(optimizer, Path(old.where).parent / TRAINING):
         say("the state of the optimizer was not kept with the model: it starts anew")
     trainer = Trainer(
-        new.network,
-        optimizer=new.optimizer,
+        learner.network,
+        learner.loss,
+        optimizer,
+        output=learner.output,
+        average=plan.average(recipe.steps(data)),
         seed=old.training.seed + 1 + old.updates,
         backend=old.training.backend,
         progress=progress,
-        **new.training,
     )
-    windows = f", {examples:,} windows" if examples != new.rows[0] else ""
+    windows = f", {len(data):,} windows" if len(data) != len(new.train) else ""
     times = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     say(
-        f"{new.rows[0]:,} new {new.unit}{windows} in batches of {batch}, {times}, "
+        f"{len(new.train):,} new {plan.unit}{windows} in batches of {recipe.batch_size}, {times}, "
         f"constant rate {rate:.3g}"
     )
-    trainer.partial_fit(new.learned, epochs=epochs, batch_size=batch)
+    trainer.partial_fit(data, epochs=epochs, batch_size=recipe.batch_size)
     return trainer
+
+
+def continue_on_rows(
+    plan: Plan[Any, Any, S],
+    schema: S,
+    learner: Learner,
+    old: Old,
+    data: Any,
+    requested: UpdateOptions,
+    size: dict[str, Any],
+) -> Continuation[Any, S]:
+    """An update of a classifier on rows that are independent.
+
+    Args:
+        plan: of the kind of task.
+        schema: of the new model; its classes begin with those of the old one.
+        learner: with an output for each class; it gets the saved weights.
+        old: the saved model.
+        data: all new rows.
+        requested: by the user.
+        size: of the data, for the report.
+    """
+    restore(learner.network, old.saved.state())
+    train, test = (data.take(rows) for rows in old.split(len(data), requested, data.target))
+    known = old.saved.predict(inputs_of(plan.encode(schema, learner, test)))
+    before = for_classes(known, len(plan.classes(schema)))
+    return Continuation(plan, schema, learner, train, test, before, size)
 
 
 # ---- checks --------------------------------------------------------------------------------------

@@ -16,17 +16,11 @@ from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
+from .. import runner
 from ..detection import ENDINGS
-from ..media import (
-    FileReader,
-    Files,
-    Look,
-    MediaPredictor,
-    MediaResult,
-    Plan,
-    continued,
-    train_files,
-)
+from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
+from ..plan import Recipe
+from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from . import augment
 from .decode import Header, read_header, read_sound
@@ -46,15 +40,22 @@ _BATCH = 32
 _FULL_SCALE = 32768.0
 
 
-def train_audio(source: Any, options: AudioOptions | None = None, **more: Any) -> MediaResult:
-    """Train on sounds: see `chainrule.tasks.media.train_files` for the other arguments.
+def train_audio(
+    source: Any,
+    options: AudioOptions | None = None,
+    *,
+    say: Callable[[str], None] = lambda sentence: None,
+    **more: Any,
+) -> TrainingResult:
+    """Train on sounds: see `chainrule.tasks.runner.train` for the other arguments.
 
     Args:
         source: a folder with a folder for each class, or a table with a column of paths.
         options: what the user says; the rest is chosen by rules.
-        more: progress, say, on_schema, callbacks.
+        say: takes plain sentences about what is done and why.
+        more: progress, on_schema, callbacks.
     """
-    return train_files(AudioMedium(), source, options or AudioOptions(), **more)
+    return runner.train(AudioPlan(options or AudioOptions(), say), source, **more)
 
 
 def predictor(saved: SavedModel, path: str) -> MediaPredictor:
@@ -67,16 +68,16 @@ def predictor(saved: SavedModel, path: str) -> MediaPredictor:
 
 def continuation(
     old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """New sounds as examples for a saved model of sounds; see `chainrule.tasks.update`."""
-    return continued(AudioMedium(), old, source, requested, say)
+    return continued(AudioPlan(old.options(requested), say), old, source, requested)
 
 
 class AudioMedium:
     """Sounds; see `chainrule.tasks.media.Medium`."""
 
     kind = "audio"
-    look = Look("sounds", ENDINGS["audio"])
+    file_type = FileType("sounds", ENDINGS["audio"])
     dtype = np.int16
 
     def understand(
@@ -111,9 +112,9 @@ class AudioMedium:
         """One file as (samples,) int16."""
         return read_sound(path, schema.rate, schema.samples)
 
-    def plan(
+    def design(
         self, schema: AudioSchema, options: AudioOptions, reader: FileReader, rows: Array
-    ) -> Plan:
+    ) -> Design:
         """A convolutional network on log-mel features."""
         sample = reader(rows[:: max(len(rows) // _SAMPLE, 1)])
         name = options.model or "cnn"
@@ -122,23 +123,27 @@ class AudioMedium:
         assert changes is not None, "checked by the options"
         if not schema.target.classes:
             changes = tuple(change for change in changes if change != "mixup")
-        batch = min(options.batch_size or _BATCH, len(rows))
-        updates = -(-len(rows) // batch)
-        return Plan(
-            network=network,
-            name=name,
-            augment=augment.Augment(changes, options.seed) if changes else None,
-            changes=f"changed at random by {', '.join(changes)}" if changes else "not changed",
-            epochs=options.epochs or min(max(_EPOCHS, -(-_UPDATES // updates)), _MOST_EPOCHS),
-            batch_size=batch,
-            lr=3e-3,
-            weight_decay=0.02,
+        return Design(
+            network, name, augment.Augment(changes, options.seed) if changes else None, changes
         )
+
+    def recipe(self, options: AudioOptions, files: int) -> Recipe:
+        """Always the same."""
+        return Recipe.of(
+            options, files, batch_size=_BATCH, epochs=_EPOCHS, updates=_UPDATES,
+            most_epochs=_MOST_EPOCHS, lr=3e-3, weight_decay=0.02, schedule="one-cycle",
+        )  # fmt: skip
 
     def features(self, schema: AudioSchema, batch: Array) -> Array:
         """Mean and deviation over time of each band."""
         bands = _bands(schema.rate, batch)
         return np.concatenate([bands.mean(axis=1), bands.std(axis=1)], axis=1)
+
+
+class AudioPlan(FilePlan):
+    """Sounds as a plan of the runner."""
+
+    kind, unit, medium = "audio", "sounds", AudioMedium()
 
 
 class AudioNetwork(nn.Module):

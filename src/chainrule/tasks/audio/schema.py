@@ -34,6 +34,11 @@ class AudioSchema:
         return (self.samples,)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+        return self.target.classes
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Warnings: none."""
         return ()

@@ -15,17 +15,11 @@ from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
+from .. import runner
 from ..detection import ENDINGS
-from ..media import (
-    FileReader,
-    Files,
-    Look,
-    MediaPredictor,
-    MediaResult,
-    Plan,
-    continued,
-    train_files,
-)
+from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
+from ..plan import Recipe
+from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from . import augment
 from .decode import Header, pillow, read_header, read_image
@@ -46,16 +40,23 @@ _UPDATES, _EPOCHS, _MOST_EPOCHS = 1400, 10, 60
 _COARSE = 16
 
 
-def train_images(source: Any, options: ImageOptions | None = None, **more: Any) -> MediaResult:
-    """Train on images: see `chainrule.tasks.media.train_files` for the other arguments.
+def train_images(
+    source: Any,
+    options: ImageOptions | None = None,
+    *,
+    say: Callable[[str], None] = lambda sentence: None,
+    **more: Any,
+) -> TrainingResult:
+    """Train on images: see `chainrule.tasks.runner.train` for the other arguments.
 
     Args:
         source: a folder with a folder for each class, or a table with a column of paths.
         options: what the user says; the rest is chosen by rules.
-        more: progress, say, on_schema, callbacks.
+        say: takes plain sentences about what is done and why.
+        more: progress, on_schema, callbacks.
     """
     pillow()
-    return train_files(ImageMedium(), source, options or ImageOptions(), **more)
+    return runner.train(ImagePlan(options or ImageOptions(), say), source, **more)
 
 
 def predictor(saved: SavedModel, path: str) -> MediaPredictor:
@@ -69,17 +70,17 @@ def predictor(saved: SavedModel, path: str) -> MediaPredictor:
 
 def continuation(
     old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """New images as examples for a saved model of images; see `chainrule.tasks.update`."""
     pillow()
-    return continued(ImageMedium(), old, source, requested, say)
+    return continued(ImagePlan(old.options(requested), say), old, source, requested)
 
 
 class ImageMedium:
     """Images; see `chainrule.tasks.media.Medium`."""
 
     kind = "images"
-    look = Look("images", ENDINGS["images"])
+    file_type = FileType("images", ENDINGS["images"])
     dtype = np.uint8
 
     def understand(
@@ -103,9 +104,9 @@ class ImageMedium:
         """One file as (height, width, channels) uint8."""
         return read_image(path, *schema.shape)
 
-    def plan(
+    def design(
         self, schema: ImageSchema, options: ImageOptions, reader: FileReader, rows: Array
-    ) -> Plan:
+    ) -> Design:
         """A small network for small images, a residual one for larger ones."""
         sample = reader(rows[:: max(len(rows) // 500, 1)]).astype(np.float64)
         mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2))
@@ -116,20 +117,20 @@ class ImageMedium:
         if not schema.target.classes:
             changes = tuple(change for change in changes if change != "mixup")
         fill = np.rint(np.median(sample[:, [0, -1]], axis=(0, 1, 2)))
-        batch = 32 if len(rows) < 1_000 else 64 if len(rows) < 20_000 else 128
-        batch = min(options.batch_size or batch, len(rows))
-        updates = -(-len(rows) // batch)
-        epochs = options.epochs or min(max(_EPOCHS, -(-_UPDATES // updates)), _MOST_EPOCHS)
-        return Plan(
-            network=network,
-            name=name,
-            augment=augment.Augment(changes, options.seed, fill) if changes else None,
-            changes=f"changed at random by {', '.join(changes)}" if changes else "not changed",
-            epochs=epochs,
-            batch_size=batch,
-            lr=3e-3,
-            weight_decay=0.02,
+        return Design(
+            network,
+            name,
+            augment.Augment(changes, options.seed, fill) if changes else None,
+            changes,
         )
+
+    def recipe(self, options: ImageOptions, files: int) -> Recipe:
+        """More images, larger batches."""
+        return Recipe.of(
+            options, files, batch_size=32 if files < 1_000 else 64 if files < 20_000 else 128,
+            epochs=_EPOCHS, updates=_UPDATES, most_epochs=_MOST_EPOCHS,
+            lr=3e-3, weight_decay=0.02, schedule="one-cycle",
+        )  # fmt: skip
 
     def features(self, schema: ImageSchema, batch: Array) -> Array:
         """The pixels, of larger images the means of neighbours."""
@@ -138,6 +139,12 @@ class ImageMedium:
         whole = batch[:, : height // down * down, : width // right * right].astype(np.float64)
         blocks = whole.reshape(count, height // down, down, width // right, right, channels)
         return np.asarray(blocks.mean(axis=(2, 4)).reshape(count, -1))
+
+
+class ImagePlan(FilePlan):
+    """Images as a plan of the runner."""
+
+    kind, unit, medium = "images", "images", ImageMedium()
 
 
 class ImageNetwork(nn.Module):

@@ -36,6 +36,11 @@ class ImageSchema:
         return self.height, self.width, self.channels
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+        return self.target.classes
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Warnings: none."""
         return ()

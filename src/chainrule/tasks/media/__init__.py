@@ -1,24 +1,24 @@
-"""What images and sounds have in common: files with a class each, read by workers, judged alike.
+"""What images and sounds have in common: files with a class or a number each, read by workers.
 
-`train_files` is the way from such files to a model; what is special to a medium is a `Medium`.
+`FilePlan` is the way from such files to a model; what is special to a medium is a `Medium`.
 """
 
-from .files import Files, Look
+from .files import Files, FileType
+from .medium import Design, Medium
 from .options import MediaOptions
-from .pipeline import MediaResult, Medium, Plan, train_files
+from .plan import FilePlan
 from .predictor import MediaPredictor
 from .reading import FileReader
 from .update import continued
 
 __all__ = [
+    "Design",
+    "FilePlan",
     "FileReader",
+    "FileType",
     "Files",
-    "Look",
     "MediaOptions",
     "MediaPredictor",
-    "MediaResult",
     "Medium",
-    "Plan",
     "continued",
-    "train_files",
 ]

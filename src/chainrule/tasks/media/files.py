@@ -25,7 +25,7 @@ _PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", 
 
 
 @dataclass(frozen=True)
-class Look:
+class FileType:
     """Which files belong to a medium: what they are called, and how their names end."""
 
     noun: str
@@ -57,7 +57,7 @@ class Files:
         return Files([self.paths[row] for row in rows], target, self.source)
 
 
-def find_files(source: Any, look: Look) -> Files:
+def find_files(source: Any, file_type: FileType) -> Files:
     """The files of a folder, at any depth, or of a table's column, or the one file itself.
 
     Raises:
@@ -65,22 +65,22 @@ def find_files(source: Any, look: Look) -> Files:
     """
     name = source_name(source)
     if isinstance(source, str | Path) and Path(source).is_dir():
-        found = [path for path in files_in(source) if _belongs(path, look)]
+        found = [path for path in files_in(source) if _belongs(path, file_type)]
         if not found:
-            raise _none_there(name, look)
+            raise _none_there(name, file_type)
         return Files(found, None, name)
-    if isinstance(source, str | Path) and _belongs(str(source), look):
+    if isinstance(source, str | Path) and _belongs(str(source), file_type):
         return Files([str(source)], None, name)
     frame = read_table(source)
-    return Files(_paths(frame, source, look), None, name)
+    return Files(_paths(frame, source, file_type), None, name)
 
 
-def find_labelled(source: Any, look: Look, column: str | None) -> tuple[Files, Target]:
+def find_labelled(source: Any, file_type: FileType, column: str | None) -> tuple[Files, Target]:
     """The files with their classes or numbers, to learn from.
 
     Args:
         source: a folder with a folder for each class, or a table with a column of paths.
-        look: which files.
+        file_type: which files.
         column: the table's column to predict.
 
     Raises:
@@ -96,10 +96,10 @@ def find_labelled(source: Any, look: Look, column: str | None) -> tuple[Files, T
                 found=f"--target {column}",
                 hint="Omit --target, or name a table with a column of paths.",
             )
-        return _by_folder(Path(source), look)
-    _refuse_one(source, look)
+        return _by_folder(Path(source), file_type)
+    _refuse_one(source, file_type)
     frame = read_table(source)
-    paths = _paths(frame, source, look)
+    paths = _paths(frame, source, file_type)
     if column is None:
         raise ConfigError(
             "Which column is to be predicted?",
@@ -110,7 +110,7 @@ def find_labelled(source: Any, look: Look, column: str | None) -> tuple[Files, T
     return _labelled(Files(paths, None, name), frame, target), target
 
 
-def find_known(source: Any, look: Look, target: Target) -> Files:
+def find_known(source: Any, file_type: FileType, target: Target) -> Files:
     """The files with their classes or numbers, to judge a model whose target is known.
 
     Raises:
@@ -119,7 +119,7 @@ def find_known(source: Any, look: Look, target: Target) -> Files:
     name = source_name(source)
     if not (isinstance(source, str | Path) and Path(source).is_dir()):
         frame = read_table(source)
-        files = Files(_paths(frame, source, look), None, name)
+        files = Files(_paths(frame, source, file_type), None, name)
         return _labelled(files, frame, target)
     if not target.classes:
         raise DataError(
@@ -131,18 +131,18 @@ def find_known(source: Any, look: Look, target: Target) -> Files:
     paths: list[str] = []
     classes: list[int] = []
     notes = []
-    for label, found in _class_folders(Path(source), look):
+    for label, found in _class_folders(Path(source), file_type):
         if label in number:
             paths += found
             classes += [number[label]] * len(found)
         elif found:
             notes.append(
-                f"{name}: {label!r} is no class of the model; its {len(found):,} {look.noun} are "
-                "left out"
+                f"{name}: {label!r} is no class of the model; its {len(found):,} "
+                f"{file_type.noun} are left out"
             )
     if not paths:
         raise DataError(
-            f"There are no {look.noun} of the model's classes here.",
+            f"There are no {file_type.noun} of the model's classes here.",
             where=name,
             expected=f"folders such as {', '.join(target.classes[:5])}",
             found=", ".join(notes) or "no folders",
@@ -150,33 +150,35 @@ def find_known(source: Any, look: Look, target: Target) -> Files:
     return Files(paths, np.array(classes, dtype=np.int64), name, notes)
 
 
-def unknown_classes(source: Any, look: Look, target: Target) -> list[str]:
+def unknown_classes(source: Any, file_type: FileType, target: Target) -> list[str]:
     """The classes of new files, to learn from, that a target does not know.
 
     Raises:
         DataError: one file, or folders that are no classes.
     """
-    _refuse_one(source, look)
+    _refuse_one(source, file_type)
     if not (isinstance(source, str | Path) and Path(source).is_dir()):
         frame = read_table(source)
-        _paths(frame, source, look)
+        _paths(frame, source, file_type)
         return new_classes(target, frame, source_name(source))
-    found = [label for label, paths in _class_folders(Path(source), look) if paths]
+    found = [label for label, paths in _class_folders(Path(source), file_type) if paths]
     if {label.lower() for label in found} <= _PARTS - {name.lower() for name in target.classes}:
         _refuse_parts(Path(source), found)
     return _in_order([label for label in found if label not in target.classes])
 
 
-def _refuse_one(source: Any, look: Look) -> None:
-    if isinstance(source, str | Path) and _belongs(str(source), look):
+def _refuse_one(source: Any, file_type: FileType) -> None:
+    if isinstance(source, str | Path) and _belongs(str(source), file_type):
         raise DataError(
-            f"One file is not enough to learn from {look.noun}.",
+            f"One file is not enough to learn from {file_type.noun}.",
             where=str(source),
             expected="a folder with a folder for each class, or a table with a column of paths",
         )
 
 
-def targets_of(files: Files, source: Any, look: Look, target: Target, rows: Sequence[int]) -> Array:
+def targets_of(
+    files: Files, source: Any, file_type: FileType, target: Target, rows: Sequence[int]
+) -> Array:
     """The classes or numbers of some of the files of `find_files`: by a table, or by a folder.
 
     Raises:
@@ -184,7 +186,7 @@ def targets_of(files: Files, source: Any, look: Look, target: Target, rows: Sequ
     """
     paths = [files.paths[row] for row in rows]
     is_path = isinstance(source, str | Path)
-    if is_path and (Path(source).is_dir() or _belongs(str(source), look)):
+    if is_path and (Path(source).is_dir() or _belongs(str(source), file_type)):
         if target.classes:
             return np.array([class_by_folder(path, source, target.classes) for path in paths])
         column = f"the column {target.name!r}"
@@ -201,27 +203,29 @@ def targets_of(files: Files, source: Any, look: Look, target: Target, rows: Sequ
 # ---- folders -------------------------------------------------------------------------------------
 
 
-def _belongs(path: str, look: Look) -> bool:
-    return path.lower().endswith(look.endings)
+def _belongs(path: str, file_type: FileType) -> bool:
+    return path.lower().endswith(file_type.endings)
 
 
-def _class_folders(folder: Path, look: Look) -> Iterator[tuple[str, list[str]]]:
+def _class_folders(folder: Path, file_type: FileType) -> Iterator[tuple[str, list[str]]]:
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir() and not entry.name.startswith("."):
-            yield entry.name, [path for path in files_in(entry.path) if _belongs(path, look)]
+            yield entry.name, [path for path in files_in(entry.path) if _belongs(path, file_type)]
 
 
-def _by_folder(folder: Path, look: Look) -> tuple[Files, Target]:
-    found = dict(_class_folders(folder, look))
+def _by_folder(folder: Path, file_type: FileType) -> tuple[Files, Target]:
+    found = dict(_class_folders(folder, file_type))
     classes = _in_order([label for label, paths in found.items() if paths])
-    outside = sum(_belongs(entry.name, look) for entry in os.scandir(folder) if entry.is_file())
+    outside = sum(
+        _belongs(entry.name, file_type) for entry in os.scandir(folder) if entry.is_file()
+    )
     if len(classes) < 2:
         one = f"only {classes[0]!r} with {len(found[classes[0]]):,}" if classes else "none"
         raise DataError(
-            f"There is nothing to tell apart: {look.noun} of two classes or more are needed.",
+            f"There is nothing to tell apart: {file_type.noun} of two classes or more are needed.",
             where=str(folder),
             expected="a folder for each class, such as cats/ and dogs/",
-            found=f"folders with {look.noun}: {one}; beside them: {outside:,}",
+            found=f"folders with {file_type.noun}: {one}; beside them: {outside:,}",
             hint="a table with paths and classes will do, too: chainrule train table.csv --target …"
             if outside
             else None,
@@ -233,9 +237,9 @@ def _by_folder(folder: Path, look: Look) -> tuple[Files, Target]:
         _refuse_parts(folder, classes, f"chainrule train {folder / train} --test {folder / test}")
     notes = []
     if outside:
-        notes.append(f"{outside:,} {look.noun} in no class folder are left out")
+        notes.append(f"{outside:,} {file_type.noun} in no class folder are left out")
     if empty := [label for label, paths in found.items() if not paths]:
-        notes.append(f"folders without {look.noun} are no classes: {', '.join(empty[:5])}")
+        notes.append(f"folders without {file_type.noun} are no classes: {', '.join(empty[:5])}")
     target = np.repeat(np.arange(len(classes)), [len(found[label]) for label in classes])
     paths = [path for label in classes for path in found[label]]
     task: Literal["binary", "multiclass"] = "binary" if len(classes) == 2 else "multiclass"
@@ -262,33 +266,33 @@ def _in_order(labels: list[str]) -> list[str]:
     return sorted(labels)
 
 
-def _none_there(name: str, look: Look) -> DataError:
+def _none_there(name: str, file_type: FileType) -> DataError:
     return DataError(
-        f"There are no {look.noun} here.",
+        f"There are no {file_type.noun} here.",
         where=name,
-        expected=f"files that end in {', '.join(look.endings)}",
+        expected=f"files that end in {', '.join(file_type.endings)}",
     )
 
 
 # ---- tables --------------------------------------------------------------------------------------
 
 
-def _paths(frame: pl.DataFrame, source: Any, look: Look) -> list[str]:
+def _paths(frame: pl.DataFrame, source: Any, file_type: FileType) -> list[str]:
     """The files that a table names; the paths begin at the table's folder, or at the current."""
     import polars as pl
 
     name = source_name(source)
     counts = {
-        column: sum(_belongs(cell, look) for cell in frame[column].drop_nulls().head(1000))
+        column: sum(_belongs(cell, file_type) for cell in frame[column].drop_nulls().head(1000))
         for column in frame.columns
         if frame[column].dtype == pl.String
     }
     column = max(counts, key=lambda column: counts[column], default=None)
     if column is None or not counts[column]:
         raise DataError(
-            f"No column of this table names {look.noun}.",
+            f"No column of this table names {file_type.noun}.",
             where=name,
-            expected=f"paths that end in {', '.join(look.endings)}",
+            expected=f"paths that end in {', '.join(file_type.endings)}",
             found=f"the columns {', '.join(frame.columns[:20])}",
         )
     folder = Path(source).parent if isinstance(source, str | Path) else Path()

@@ -16,7 +16,7 @@ from ..evaluation import evaluate
 from ..examples import Examples, RawRow, check_rows, said, scaled
 from ..predictions import predictions
 from .files import Files, find_files, find_known, targets_of
-from .pipeline import CHUNK, NAMED, Medium, smoothed_cross_entropy
+from .medium import CHUNK, NAMED, Medium, smoothed_cross_entropy
 from .reading import FileReader
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class MediaPredictor:
         """
         import polars as pl
 
-        files = find_files(source, self._medium.look)
+        files = find_files(source, self._medium.file_type)
         found, good = self._predicted(files, say)
         places = dict(zip(good.tolist(), range(len(good)), strict=True))
         rows = pl.Series([places.get(row) for row in range(len(files))], dtype=pl.UInt32)
@@ -66,7 +66,7 @@ class MediaPredictor:
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics of the task on files whose class or number is known."""
-        files = find_known(source, self._medium.look, self.schema.target)
+        files = find_known(source, self._medium.file_type, self.schema.target)
         for note in files.notes:
             say(note)
         found, good = self._predicted(files, say)
@@ -81,14 +81,16 @@ class MediaPredictor:
         Raises:
             DataError: there is no such file, it cannot be read, or its target is not known.
         """
-        schema, target, look = self.schema, self.schema.target, self._medium.look
+        schema, target, file_type = self.schema, self.schema.target, self._medium.file_type
         if isinstance(source, str) and source == "-":  # it cannot be read twice
             source = read_table(source)
-        files = find_files(source, look)
-        hint = f"The {look.noun} are counted from 0, in the order of their names or of the table."
+        files = find_files(source, file_type)
+        hint = (
+            f"The {file_type.noun} are counted from 0, in the order of their names or of the table."
+        )
         check_rows(rows, len(files), files.source, hint)
         batch = np.stack([self._medium.read(schema, files.paths[row]) for row in rows])
-        known = targets_of(files, source, look, target, rows)
+        known = targets_of(files, source, file_type, target, rows)
         inputs = batch.astype(np.float32)
         found = self.saved.predict(inputs)
         size = " × ".join(map(str, batch.shape[1:]))
@@ -108,7 +110,7 @@ class MediaPredictor:
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer: (files, features), NaN for files that cannot be read."""
-        files = find_files(source, self._medium.look)
+        files = find_files(source, self._medium.file_type)
         if self.saved.last_layer is None:
             return None
         found, good = self._predicted(files, lambda sentence: None, self.saved.hidden)

@@ -1,7 +1,7 @@
 """From a table of raw rows to a trained model that takes raw rows."""
 
+from ..result import TrainingResult as TableResult
 from .options import TableOptions
-from .pipeline import TableResult
 from .predictor import TablePredictor
 from .train import train_table
 from .update import continuation

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from ...optim import OPTIMIZERS, Optimizer, make_schedule
-from .network import Shape, TableNetwork
+from .network import Shape
 from .options import TableOptions
 
 #: Below this many rows every row is too precious to be held out for good.
@@ -24,25 +22,23 @@ _EPOCHS = 20
 #: And no more than so many, where so many rows would go through it 20 times, but 3 times at least.
 _MOST_UPDATES = 20_000
 _FEWEST_EPOCHS = 3
-#: So many rows are enough to judge.
+#: So many rows are enough to evaluate on.
 _JUDGES = 100_000
-_WARMUP = 0.1
-#: Rates that are good for all tables. Only methods that scale their steps have such a rate.
-_RATES = {"adamw": 3e-3, "adam": 3e-3, "nadam": 3e-3, "radam": 3e-3}
+#: A rate that is good for all tables.
+_RATE = 3e-3
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Defaults:
     """How a network is trained on a table; made by `choose`.
 
     Attributes:
         shape: of the network.
         epochs: at most.
         batch_size: rows in a step.
-        lr: the highest rate; None has it found by a trial.
+        lr: the highest rate, for optimizers that scale their steps.
         schedule: how it changes.
         weight_decay: of the weights, decoupled.
-        average: decay of the averaged weights.
         folds: members hold out different rows instead of all the same ones.
         held_out: fraction of the rows for validation, which decides which weights are the best.
         test: fraction of the rows for the test set.
@@ -51,16 +47,15 @@ class Recipe:
     shape: Shape
     epochs: int
     batch_size: int
-    lr: float | None
+    lr: float
     schedule: str
     weight_decay: float
-    average: float
     folds: bool
     held_out: float
     test: float
 
 
-def choose(options: TableOptions, rows: int) -> Recipe:
+def choose(options: TableOptions, rows: int) -> Defaults:
     """The user's options, completed by rules for this many training rows."""
     small = rows < SMALL
     batch = options.batch_size or _power_of_two(4 * math.sqrt(rows), 16, 4096)
@@ -78,14 +73,13 @@ def choose(options: TableOptions, rows: int) -> Recipe:
         bins=0 if rows < _ENOUGH_FOR_PIECES else 64,
     )
     most = max(_MOST_UPDATES // updates, _FEWEST_EPOCHS)
-    return Recipe(
+    return Defaults(
         shape=shape,
         epochs=options.epochs or max(min(_EPOCHS, most), math.ceil(_UPDATES / updates)),
         batch_size=batch,
-        lr=_RATES.get(options.optimizer) if options.lr is None else options.lr,
+        lr=_RATE,
         schedule=options.schedule or "cosine",
         weight_decay=_given(options.weight_decay, 0.02),
-        average=0.97,
         folds=small and options.validation is None and members > 1,
         held_out=_given(options.validation, min(0.1, _JUDGES / rows)),
         test=options.test
@@ -100,27 +94,3 @@ def _given(value: float | None, chosen: float) -> float:
 
 def _power_of_two(x: float, low: int, high: int) -> int:
     return int(min(max(2 ** round(math.log2(x)), low), high))
-
-
-def make_optimizer(
-    options: TableOptions, recipe: Recipe, network: TableNetwork, rows: int, lr: float
-) -> Optimizer:
-    """The optimizer with its schedule over the whole training on this many rows."""
-    steps = recipe.epochs * math.ceil(rows / recipe.batch_size)
-    schedule = make_schedule(recipe.schedule, lr, steps, **_warmup(recipe.schedule, steps))
-    extra: dict[str, Any] = {"betas": (0.9, 0.99)} if options.optimizer.startswith("adamw") else {}
-    return OPTIMIZERS[options.optimizer](
-        network,
-        lr=schedule,
-        weight_decay=recipe.weight_decay,
-        l1=options.l1,
-        l2=options.l2,
-        clip_norm=options.clip,
-        decay=lambda path, parameter: path.endswith("weight"),
-        **extra,
-    )
-
-
-def _warmup(schedule: str, steps: int) -> dict[str, int]:
-    """One-cycle and the schedules that react to the loss begin in their own way."""
-    return {"warmup": max(int(_WARMUP * steps), 1)} if schedule in ("cosine", "constant") else {}

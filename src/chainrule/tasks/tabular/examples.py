@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,12 @@ from ...losses import LOSSES
 from ...optim import Optimizer
 from ...serialization import SavedModel
 from ..examples import Examples, RawRow, check_rows, no_target, said
+from ..optimizer import make_optimizer
 from ..scaling import TargetScaler
-from .defaults import choose, make_optimizer
+from .defaults import choose
 from .features import columns_by_kind
+from .losses import LOSS_OF, member_loss
 from .network import TableNetwork, TrainedNetwork
-from .pipeline import LOSS_OF, Job, member_loss
 from .warm_start import Previous
 
 if TYPE_CHECKING:
@@ -93,9 +96,9 @@ def _picked(
 
 def _loss(previous: Previous, scale: TargetScaler | None) -> Callable[..., Tensor]:
     options, schema = previous.options, previous.schema
-    job = Job(options, schema, "", False, lambda sentence: None, ())
-    name = options.loss or LOSS_OF[job.task]
-    of_members = member_loss(name, job)
+    assert schema.target is not None
+    name = options.loss or LOSS_OF[schema.target.task]
+    of_members = member_loss(name, schema.target)
 
     def loss(z: Tensor, target: Tensor) -> Tensor:
         if scale is None:
@@ -119,7 +122,12 @@ def _scaled(scale: TargetScaler | None) -> str:
 def _optimizer(previous: Previous, network: TableNetwork) -> Optimizer:
     options = previous.options
     rows = int((previous.report.get("rows") or {}).get("train", 1)) or 1
-    return make_optimizer(options, choose(options, rows), network, rows, previous.highest_rate)
+    chosen = choose(options, rows)
+    steps = chosen.epochs * math.ceil(rows / chosen.batch_size)
+    return make_optimizer(
+        dataclasses.replace(options, lr=None), network, steps, lr=previous.highest_rate,
+        weight_decay=chosen.weight_decay, schedule=chosen.schedule,
+    )  # fmt: skip
 
 
 # ---- words ---------------------------------------------------------------------------------------

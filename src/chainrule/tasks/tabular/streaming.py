@@ -11,41 +11,26 @@ learned from lies in a temporary file. Where the sample holds all rows, the resu
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data import Encoded, Schema, infer_schema, read_table, split_indices
+from ...data import Encoded, Schema, split_indices
 from ...data.schema import check_present
 from ...data.table_scan import TableScan
 from ...errors import ConfigError, DataError
-from ...training import Arrays, Callback, DiskDataset
+from ...training import Arrays, DiskDataset
 from ...utils.random import generator
 from ...utils.typing import Array
-from .. import fit
-from ..evaluation import class_weights, evaluate
+from ..evaluation import class_weights
+from ..plan import Examples, Learner, Split
 from .defaults import choose
-from .options import TableOptions
-from .pipeline import (
-    Fitted,
-    Job,
-    TableResult,
-    adopted,
-    baseline_scores,
-    given,
-    learn,
-    make_model,
-    plan,
-)
+from .plan import TablePlan, features_of, need_rows, scaled
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from .network import TableModel
 
 Say = Callable[[str], None]
 
@@ -61,57 +46,6 @@ _CHUNK = 16_384
 _BLOCK = 16_384
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
-
-
-def train_in_parts(
-    source: str | Path,
-    options: TableOptions,
-    *,
-    progress: bool = True,
-    say: Say = lambda sentence: None,
-    on_schema: Callable[[Schema], None] = lambda schema: None,
-    callbacks: tuple[Callback, ...] = (),
-) -> TableResult:
-    """As `train_table`, for a file of any size in the same memory."""
-    if options.cv:
-        raise ConfigError(
-            "Cross-validation needs the whole table in memory.",
-            where=str(source),
-            found=f"cv={options.cv}",
-            hint="Omit it: so many rows give a reliable report without it.",
-        )
-    started = time.perf_counter()
-    scan = TableScan(source)
-    for sentence in scan.notes:
-        say(sentence)
-    sample = _Sample(scan, options.target)
-    schema = infer_schema(
-        sample.frame,
-        options.target,
-        features=options.features,
-        drop=options.drop or None,
-        kinds=options.kinds,
-        source=scan.name,
-    )
-    on_schema(schema)
-    say(
-        f"the file is read in parts: {sample.rows:,} rows; the columns are understood from "
-        f"{sample.frame.height:,} of them"
-    )
-    job = Job(options, schema, scan.name, progress, say, callbacks)
-    with fit.threads(options.threads):
-        result = _trained(job, scan, sample)
-    result.report["seconds"] = time.perf_counter() - started
-    waited = result.history["waited"]
-    result.report["data"] = {
-        "kind": "table",
-        "source": scan.name,
-        "rows": sample.rows,
-        "columns": len(schema.columns),
-        "in_parts": True,
-        "waited": float(np.mean(waited)) if waited else 0.0,
-    }
-    return result
 
 
 # ---- the sample ----------------------------------------------------------------------------------
@@ -181,37 +115,44 @@ def _first_of_each(values: pl.Series, seen: set[Any]) -> Array:
     return np.array(new, dtype=np.int64)
 
 
-# ---- who trains, who judges ----------------------------------------------------------------------
+# ---- training, validation and test set -----------------------------------------------------------
 
 
 @dataclass
 class _Roles:
-    """What each row with a target is for: by its number among them.
+    """Which set each row with a target is in: by its index among them.
 
     Attributes:
         rows: how many there are.
-        shares: of validation and test.
+        fractions: of validation and test.
         counts: of each class, in training and validation.
         known: (n,) which rows of the sample have a target.
-        numbers: (n,) their numbers among the rows with a target.
-        dealt: (rows,) the role of each, if there are not too many.
+        numbers: (n,) their indices among the rows with a target.
+        dealt: (rows,) the set of each, if there are not too many.
     """
 
     seed: int
     rows: int = 0
-    shares: tuple[float, float] = (0.0, 0.0)
+    fractions: tuple[float, float] = (0.0, 0.0)
     counts: Array = field(default_factory=lambda: np.zeros(0))
     known: Array = field(default_factory=lambda: np.zeros(0, bool))
     numbers: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     dealt: Array | None = None
 
     def of(self, numbers: Array) -> Array:
-        """The roles of these rows."""
+        """The sets of these rows."""
         if self.dealt is not None:
             return self.dealt[numbers]
         u = _uniform(numbers, self.seed)
-        validation, test = self.shares
+        validation, test = self.fractions
         return np.where(u < test, _TEST, np.where(u < test + validation, _VALIDATION, _TRAIN))
+
+    @property
+    def learned(self) -> int:
+        """How many rows are in training and validation set, about."""
+        if self.dealt is not None:
+            return int((self.dealt != _TEST).sum())
+        return round(self.rows * (1 - self.fractions[1]))
 
 
 def _uniform(numbers: Array, seed: int) -> Array:
@@ -224,128 +165,23 @@ def _uniform(numbers: Array, seed: int) -> Array:
     return found
 
 
-def _deal(job: Job, scan: TableScan, sample: _Sample) -> _Roles:
-    """Read the target of all rows, and deal these as `train_table` does."""
-    options = job.options
-    roles = _Roles(options.seed)
-    roles.known = np.zeros(len(sample.places), bool)
-    roles.numbers = np.zeros(len(sample.places), np.int64)
-    targets: list[Array] = []
-    counts = np.zeros(job.classes)
-    start = 0
-    for part in scan.parts():
-        target = job.schema.read_target(part, job.source)
-        known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
-        before = np.cumsum(known) - known
-        inside = (sample.places >= start) & (sample.places < start + part.height)
-        places = sample.places[inside] - start
-        roles.known[inside] = known[places]
-        roles.numbers[inside] = roles.rows + before[places]
-        if roles.rows <= _AT_ONCE:
-            targets.append(target[known])
-        if job.classes:
-            counts += np.bincount(target[known], minlength=job.classes)
-        roles.rows += int(known.sum())
-        start += part.height
-    if lost := start - roles.rows:
-        job.say(f"{lost:,} rows have no target and are left out")
-    _check_enough(roles.rows, job.source)
-    test = 0.0 if isinstance(options.test, str) else choose(options, roles.rows).test
-    recipe, _ = plan(job, round(roles.rows * (1 - test)))
-    roles.shares, roles.counts = ((1 - test) * recipe.held_out, test), counts
-    if roles.rows <= _AT_ONCE:
-        _deal_at_once(job, roles, np.concatenate(targets), test)
-    return roles
-
-
-def _check_enough(rows: int, source: str) -> None:
-    if rows < 4:
-        raise DataError(
-            "There are too few rows to train and to evaluate.",
-            where=source,
-            expected="at least 4 rows with a target",
-            found=str(rows),
-        )
-
-
-def _deal_at_once(job: Job, roles: _Roles, target: Array, test: float) -> None:
-    """The same splits as in memory."""
-    seed, strata = job.options.seed, target if job.classes else None
-    dealt = np.full(roles.rows, _TRAIN)
-    if test:
-        trains, tests = split_indices(roles.rows, (1 - test, test), seed, strata)
-        dealt[tests] = _TEST
-    else:
-        trains = np.arange(roles.rows)
-    recipe, _ = plan(job, len(trains))
-    parts = (1 - recipe.held_out, recipe.held_out)
-    of_trains = None if strata is None else strata[trains]
-    _, judges = split_indices(len(trains), parts, seed + 1, of_trains)
-    dealt[trains[judges]] = _VALIDATION
-    roles.dealt = dealt
-    if job.classes:
-        roles.counts = np.bincount(target[dealt != _TEST], minlength=job.classes)
-
-
-# ---- the training --------------------------------------------------------------------------------
-
-
-def _trained(job: Job, scan: TableScan, sample: _Sample) -> TableResult:
-    roles = _deal(job, scan, sample)
-    frame = sample.frame.filter(roles.known)
-    role = roles.of(roles.numbers[roles.known])
-    schema = job.schema.fit(frame.filter(role == _TRAIN), source=job.source)
-    trains = roles.rows * (1 - roles.shares[1])
-    if roles.dealt is not None:
-        trains = int((roles.dealt != _TEST).sum())
-    recipe, previous = plan(job, round(trains))
-    schema = adopted(job, schema, previous)
-    rows = schema.encode(frame.filter(role != _TEST), target=True, source=job.source)
-    assert rows.target is not None
-    of_training = rows.target[role[role != _TEST] == _TRAIN]
-    model = make_model(job, recipe, previous, schema, of_training)
-    kept = _Kept(job, schema, model, roles, columns=sample.frame.columns)
-    for part in scan.parts():
-        kept.take(part)
-    job.say(
-        f"{len(kept.spool):,} rows for training lie in a temporary file of "
-        f"{kept.spool.bytes / 1e6:,.0f} MB, which goes away"
-    )
-    trainer, failure = learn(job, recipe, model, kept.spool.stream(), kept.validation())
-    fitted = Fitted(schema, recipe, model, trainer, rows, failure)
-    result = TableResult(fitted, job)
-    test = kept.test()
-    result.report["rows"] = {"train": len(kept.spool) + kept.judges, "test": len(test)}
-    result.report["metrics"] = evaluate(job.task, test.target, _predicted(fitted, test))
-    result.report["baselines"] = baseline_scores(job, fitted, test)
-    return result
-
-
-def _predicted(fitted: Fitted, rows: Encoded) -> Array:
-    """The predictions, some thousand rows at a time."""
-    starts = range(0, len(rows), _CHUNK)
-    parts = [rows.take(np.arange(start, min(start + _CHUNK, len(rows)))) for start in starts]
-    return np.concatenate([fitted.predict(part) for part in parts])
-
-
 class _Kept:
-    """The encoded rows: those for training on the disk, those that judge in memory.
+    """The encoded rows: training rows on the disk, the others in memory.
 
     Args:
-        job: what is done.
+        plan: what is done.
         schema: fitted.
-        model: with the features.
-        roles: of the rows.
-        columns: all columns of the file, of which a part of JSON lines may lack some.
+        learner: with the features.
+        data: the file.
     """
 
     def __init__(
-        self, job: Job, schema: Schema, model: TableModel, roles: _Roles, columns: list[str]
+        self, plan: StreamedTablePlan, schema: Schema, learner: Learner, data: Scanned
     ) -> None:
-        self.job, self.schema, self.model, self.roles = job, schema, model, roles
-        self.spool = DiskDataset()
-        self.judges = 0
-        self._columns = columns
+        self.plan, self.schema, self.learner, self.roles = plan, schema, learner, data.roles
+        self.on_disk = DiskDataset()
+        self.validated = 0
+        self._where, self._columns = data.scan.name, data.sample.frame.columns
         self._validation: list[tuple[dict[str, Array], Array, Array | None]] = []
         self._test: list[Encoded] = []
         self._rows = 0
@@ -355,39 +191,36 @@ class _Kept:
         """Encode a part of the file."""
         import polars as pl
 
+        # A part of JSON lines may lack some columns.
         absent = [name for name in self._columns if name not in part.columns]
         part = part.with_columns(pl.lit(None).alias(name) for name in absent)
-        rows = self.schema.encode(part, target=True, source=self.job.source)
+        rows = self.schema.encode(part, target=True, source=self._where)
         for sentence in rows.notes:
             column = sentence.partition(":")[0]
             if column not in self._noted and "without a target" not in sentence:
                 self._noted.add(column)
-                self.job.say(f"{sentence} (in the first part of the file that has such)")
+                self.plan.say(f"{sentence} (in the first part of the file that has such)")
         role = self.roles.of(np.arange(self._rows, self._rows + len(rows)))
         self._rows += len(rows)
         for start in range(0, len(rows), _CHUNK):
             chunk = np.arange(start, min(start + _CHUNK, len(rows)))
-            self._learn_from(rows.take(chunk[role[chunk] == _TRAIN]))
-        judges = rows.take(np.flatnonzero(role == _VALIDATION))
-        if len(judges):
-            self._validation.append(self._example(judges))
-            self.judges += len(judges)
+            train = rows.take(chunk[role[chunk] == _TRAIN])
+            if len(train):
+                self.on_disk.append(*self._example(train))
+        validation = rows.take(np.flatnonzero(role == _VALIDATION))
+        if len(validation):
+            self._validation.append(self._example(validation))
+            self.validated += len(validation)
         if (role == _TEST).any():
             self._test.append(rows.take(np.flatnonzero(role == _TEST)))
 
-    def _learn_from(self, rows: Encoded) -> None:
-        if len(rows):
-            self.spool.append(*self._example(rows))
-
     def _example(self, rows: Encoded) -> tuple[dict[str, Array], Array, Array | None]:
         """What the network takes, the target as it is learned, and weights."""
-        assert rows.target is not None
-        scale = self.model.scale
-        target = rows.target if scale is None else scale.transform(rows.target)
         weights = None
-        if self.job.options.balance:
-            weights = _balance(self.roles.counts, self.job.classes)[rows.target].astype(np.float32)
-        return given(self.model.network, rows), target, weights
+        if self.plan.options.balance:
+            classes = len(self.plan.classes(self.schema))
+            weights = _balance(self.roles.counts, classes)[rows.target].astype(np.float32)
+        return features_of(self.learner, rows), scaled(self.learner, rows), weights
 
     def validation(self) -> Arrays:
         """The rows that choose the best weights."""
@@ -397,10 +230,7 @@ class _Kept:
         return Arrays(joined, np.concatenate(targets), weight)
 
     def test(self) -> Encoded:
-        """The rows for the report."""
-        file = self.job.options.test
-        if isinstance(file, str):
-            return self.schema.encode(read_table(file), target=True, source=file)
+        """The test rows."""
         return _joined(self._test)
 
 
@@ -419,3 +249,177 @@ def _joined(parts: list[Encoded]) -> Encoded:
         return np.concatenate([getattr(part, name) for part in parts])
 
     return Encoded(*(join(name) for name in ("numeric", "category", "date", "target", "rows")))
+
+
+# ---- the training --------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Scanned:
+    """A file, a sample of it, what its columns mean, the set of each row, and what is kept."""
+
+    scan: TableScan
+    sample: _Sample
+    schema: Schema
+    roles: _Roles
+    kept: _Kept | None = None
+
+    def __len__(self) -> int:
+        return self.sample.rows
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedRows:
+    """The rows of one set of a scanned file."""
+
+    data: Scanned
+    role: int
+
+    def __len__(self) -> int:
+        kept = self.data.kept
+        if kept is None:
+            return 0
+        if self.role == _TEST:
+            return len(kept.test())
+        return len(kept.on_disk) if self.role == _TRAIN else kept.validated
+
+    @property
+    def target(self) -> Array:
+        """Class indices, or numbers."""
+        raise NotImplementedError
+
+    def sampled(self, *roles: int) -> pl.DataFrame:
+        """The rows of some sets that are in the sample."""
+        roles_, sample = self.data.roles, self.data.sample
+        frame = sample.frame.filter(roles_.known)
+        return frame.filter(np.isin(roles_.of(roles_.numbers[roles_.known]), roles))
+
+    def encoded(self, schema: Schema) -> Encoded:
+        """The test rows, or those of a training or validation set that are in the sample."""
+        if self.role == _TEST:
+            assert self.data.kept is not None
+            return self.data.kept.test()
+        return self._encoded(schema, self.role)
+
+    def seen(self, schema: Schema) -> Encoded:
+        """The rows of training and validation set that are in the sample."""
+        return self._encoded(schema, _TRAIN, _VALIDATION)
+
+    def _encoded(self, schema: Schema, *roles: int) -> Encoded:
+        return schema.encode(self.sampled(*roles), target=True, source=self.data.scan.name)
+
+
+class StreamedTablePlan(TablePlan):
+    """A table that is read in parts."""
+
+    def read(self, source: Any) -> Scanned:
+        """A sample of the rows; the set of each row."""
+        if self.options.cv:
+            raise ConfigError(
+                "Cross-validation needs the whole table in memory.",
+                where=str(source),
+                found=f"cv={self.options.cv}",
+                hint="Omit it: so many rows give a reliable report without it.",
+            )
+        scan = TableScan(source)
+        for sentence in scan.notes:
+            self.say(sentence)
+        sample = _Sample(scan, self.options.target)
+        schema = self.understood(sample.frame, scan.name)
+        self.say(
+            f"the file is read in parts: {sample.rows:,} rows; the columns are understood from "
+            f"{sample.frame.height:,} of them"
+        )
+        return Scanned(scan, sample, schema, self._dealt(scan, sample, schema))
+
+    def _dealt(self, scan: TableScan, sample: _Sample, schema: Schema) -> _Roles:
+        """Read the target of all rows, and deal these as in memory."""
+        options, classes = self.options, len(self.classes(schema))
+        roles = _Roles(options.seed)
+        roles.known = np.zeros(len(sample.places), bool)
+        roles.numbers = np.zeros(len(sample.places), np.int64)
+        targets: list[Array] = []
+        counts = np.zeros(classes)
+        start = 0
+        for part in scan.parts():
+            target = schema.read_target(part, scan.name)
+            known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
+            before = np.cumsum(known) - known
+            inside = (sample.places >= start) & (sample.places < start + part.height)
+            places = sample.places[inside] - start
+            roles.known[inside] = known[places]
+            roles.numbers[inside] = roles.rows + before[places]
+            if roles.rows <= _AT_ONCE:
+                targets.append(target[known])
+            if classes:
+                counts += np.bincount(target[known], minlength=classes)
+            roles.rows += int(known.sum())
+            start += part.height
+        if lost := start - roles.rows:
+            self.say(f"{lost:,} rows have no target and are left out")
+        need_rows(roles.rows, scan.name)
+        test = 0.0 if isinstance(options.test, str) else choose(options, roles.rows).test
+        held_out = self.defaults(round(roles.rows * (1 - test))).held_out
+        roles.fractions, roles.counts = ((1 - test) * held_out, test), counts
+        if roles.rows <= _AT_ONCE:
+            self._deal_at_once(roles, np.concatenate(targets), test, classes)
+        return roles
+
+    def _deal_at_once(self, roles: _Roles, target: Array, test: float, classes: int) -> None:
+        """The same split as in memory."""
+        seed, strata = self.options.seed, target if classes else None
+        dealt = np.full(roles.rows, _TRAIN)
+        learned = np.arange(roles.rows)
+        if test:
+            learned, tests = split_indices(roles.rows, (1 - test, test), seed, strata)
+            dealt[tests] = _TEST
+        held_out = self.defaults(len(learned)).held_out
+        parts, strata = (1 - held_out, held_out), None if strata is None else strata[learned]
+        _, validation = split_indices(len(learned), parts, seed + 1, strata)
+        dealt[learned[validation]] = _VALIDATION
+        roles.dealt = dealt
+        if classes:
+            roles.counts = np.bincount(target[dealt != _TEST], minlength=classes)
+
+    def split(self, data: Scanned) -> Split[StreamedRows]:
+        """As every row was dealt."""
+        test = None if isinstance(self.options.test, str) else StreamedRows(data, _TEST)
+        return Split(StreamedRows(data, _TRAIN), StreamedRows(data, _VALIDATION), test)
+
+    def understand(self, split: Split[StreamedRows]) -> Schema:
+        """The statistics of the training rows of the sample."""
+        data = split.train.data
+        return self.adopted(data.schema.fit(split.train.sampled(_TRAIN), source=data.scan.name))
+
+    def size(self, data: Scanned) -> dict[str, Any]:
+        """How many rows and columns the file has."""
+        return {"rows": len(data), "columns": len(data.schema.columns), "in_parts": True}
+
+    def count(self, split: Split[StreamedRows]) -> int:
+        """Known before anything is encoded."""
+        return split.train.data.roles.learned
+
+    def examples(
+        self, schema: Schema, learner: Learner, split: Split[StreamedRows]
+    ) -> tuple[Examples, Examples]:
+        """Training rows lie in a temporary file."""
+        data = split.train.data
+        data.kept = kept = _Kept(self, schema, learner, data)
+        for part in data.scan.parts():
+            kept.take(part)
+        self.say(
+            f"{len(kept.on_disk):,} rows for training lie in a temporary file of "
+            f"{kept.on_disk.bytes / 1e6:,.0f} MB, which goes away"
+        )
+        return kept.on_disk.stream(), kept.validation()
+
+    def seen(self, schema: Schema, split: Split[StreamedRows]) -> Encoded:
+        """Those that are in the sample."""
+        return split.train.seen(schema)
+
+    def predict(self, schema: Schema, learner: Learner, trainer: Any, part: Any) -> Array:
+        """Some thousand rows at a time."""
+        rows = part.encoded(schema)
+        starts = range(0, len(rows), _CHUNK)
+        chunks = [rows.take(np.arange(start, min(start + _CHUNK, len(rows)))) for start in starts]
+        return np.concatenate([trainer.predict(features_of(learner, chunk)) for chunk in chunks])

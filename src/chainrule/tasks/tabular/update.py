@@ -6,19 +6,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...data import Encoded, Schema, read_table, source_name
+from ...data import Schema, read_table, source_name
 from ...data.schema import check_present, tidy_column
-from ...training import Arrays, Trainer, transfer
+from ...training import transfer
 from ..class_extension import extended_classes, for_classes, new_classes, new_words
-from ..evaluation import evaluate
 from ..update import Continuation, Old, UpdateOptions, check_enough
-from .defaults import Recipe, choose, make_optimizer
+from .defaults import choose
 from .features import columns_by_kind
 from .network import TableModel, TableNetwork
-from .pipeline import LOSS_OF, Fitted, Job, TableResult, examples, given, member_loss
-from .train import with_target
+from .plan import Rows, Table, TablePlan, with_target
 from .warm_start import Previous, grown
 
 if TYPE_CHECKING:
@@ -27,7 +23,9 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def continuation(old: Old, source: Any, requested: UpdateOptions, say: Say) -> Continuation:
+def continuation(
+    old: Old, source: Any, requested: UpdateOptions, say: Say
+) -> Continuation[Any, Schema]:
     """New rows as examples for the saved model of a table.
 
     Raises:
@@ -39,61 +37,22 @@ def continuation(old: Old, source: Any, requested: UpdateOptions, say: Say) -> C
     columns = [column.name for column in previous.schema.columns]
     check_present([*columns, str(previous.report.get("target"))], frame.columns, name)
     schema = _grown(previous.schema, frame, requested, name, say)
-    job = Job(old.options(requested), schema, name, False, say, ())
+    plan = TablePlan(old.options(requested), say)
     frame = with_target(frame, schema, name, say)
     check_enough(frame.height, "rows", name)
-    learned, judged = old.split(frame.height, requested, job.strata(frame))
-    recipe = choose(job.options, len(learned))
-    recipe = dataclasses.replace(recipe, shape=previous.shape)
-    model = _model(previous, schema, say)
-    rows, train = _examples(job, model, frame[learned])
-    test = _encoded(job, frame[judged])
-    before = old.saved.predict(columns_by_kind(previous.schema.encode(frame[judged])))
-
-    def after(trainer: Trainer) -> dict[str, float]:
-        return evaluate(job.task, test.target, trainer.predict(given(model.network, test)))
-
-    def result(trainer: Trainer) -> TableResult:
-        return TableResult(Fitted(schema, recipe, model, trainer, rows, None), job)
-
-    return Continuation(
-        network=model.network,
-        learned=train,
-        rows=(len(train), len(test)),
-        unit="rows",
-        batch_size=recipe.batch_size,
-        optimizer=make_optimizer(job.options, recipe, model.network, len(train), lr=1.0),
-        training=_training(job, recipe, model),
-        before=evaluate(job.task, test.target, for_classes(before, job.classes)),
-        after=after,
-        result=result,
-        data={"rows": frame.height, "columns": len(schema.columns)},
+    data = Rows(Table(frame, schema, name, say))
+    strata = data.target if plan.classes(schema) else None
+    train, test = (data.take(rows) for rows in old.split(frame.height, requested, strata))
+    chosen = dataclasses.replace(
+        choose(plan.options, len(train)), shape=previous.shape, folds=False
     )
-
-
-def _training(job: Job, recipe: Recipe, model: TableModel) -> dict[str, Any]:
-    loss = member_loss(job.options.loss or LOSS_OF[job.task], job)
-    return {"loss": loss, "output": model.output, "average": recipe.average}
-
-
-def _encoded(job: Job, frame: pl.DataFrame) -> Encoded:
-    rows = job.schema.encode(frame, target=True, source=job.source)
-    for sentence in rows.notes:
-        job.say(sentence)
-    return rows
-
-
-def _examples(job: Job, model: TableModel, frame: pl.DataFrame) -> tuple[Encoded, Arrays]:
-    """Encoded rows, and what the network learns of them."""
-    rows = _encoded(job, frame)
-    assert rows.target is not None
-    target = rows.target
+    model = _model(previous, schema, say)
     if model.scale is not None:
-        model.scale.widen(target)
-        target = model.scale.transform(target)
-    everything = np.arange(len(rows))
-    train, _ = examples(job, model.network, rows, target, everything, everything[:1])
-    return rows, train
+        model.scale.widen(train.target)
+    before = old.saved.predict(columns_by_kind(previous.schema.encode(test.frame)))
+    before = for_classes(before, len(plan.classes(schema)))
+    learner = plan.learner_of(schema, model, chosen)
+    return Continuation(plan, schema, learner, train, test, before, plan.size(data))
 
 
 def _model(previous: Previous, schema: Schema, say: Say) -> TableModel:

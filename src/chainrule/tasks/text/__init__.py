@@ -131,7 +131,7 @@ def predictor(saved: SavedModel, path: str) -> TextClassifier | LanguageModel:
 
 def continuation(
     old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """New texts as examples for a saved model of texts; see `chainrule.tasks.update`."""
     model = predictor(old.saved, old.where)
     if isinstance(model, TextClassifier):

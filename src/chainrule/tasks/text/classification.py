@@ -42,7 +42,7 @@ _VOCABULARY = {"bag": 50_000, "character": 2000, "word": 20_000, "bpe": 4000}
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 1500
 _EPOCHS = 10
-BATCH = 32
+_BATCH = 32
 #: Of fewer texts a fifth is the test set, otherwise a tenth.
 _SMALL = 5000
 _HIDDEN = {"bag": (32,), "lstm": (64,), "transformer": (64, 64), "tcn": (64,) * 4}
@@ -271,11 +271,11 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
             self.say(f"{longer:,} of {len(part):,} texts are longer than what is seen of them")
         return Arrays(inputs, part.target, part.weights)
 
-    def recipe(self, schema: ClassSchema, examples: Encoded) -> Recipe:
+    def recipe(self, schema: ClassSchema, learner: Learner, examples: Encoded) -> Recipe:
         """Rates were found on mails."""
         model = schema.shape.model
         return Recipe.of(
-            self.options, len(examples), batch_size=BATCH, epochs=_EPOCHS, updates=_UPDATES,
+            self.options, len(examples), batch_size=_BATCH, epochs=_EPOCHS, updates=_UPDATES,
             lr=_RATES[model], weight_decay=0.01, clip=None if model == "bag" else 1.0,
         )  # fmt: skip
 

@@ -43,7 +43,7 @@ _VOCABULARY = {"character": 8192, "word": 10_000, "bpe": 1000}
 _HIDDEN = {"gpt": (128, 128, 128, 128), "lstm": (256,)}
 #: Found on plays; see docs/text.md.
 _RATES = {"gpt": 3e-3, "lstm": 5e-3}
-BATCHES = {"gpt": 8, "lstm": 16}
+_BATCHES = {"gpt": 8, "lstm": 16}
 #: So many tokens are learned from by default, a small text several times: less than ten minutes
 #: on two cores.
 _TOKENS = {"gpt": 8_000_000, "lstm": 10_000_000}
@@ -169,13 +169,14 @@ class LanguageModelling(Plan[Passage, Passage, LanguageSchema]):
     def understand(self, split: Split[Passage]) -> LanguageSchema:
         """The vocabulary of the training part, or that of the model to start from."""
         # The indices of the tokens must mean the same to the weights that are taken over.
-        schema = (
-            _schema(split.train.text, self.options)
-            if self.saved is None
-            else LanguageSchema.from_json(self.saved.schema, str(self.options.from_model))
-        )
+        if self.saved is None:
+            return _schema(split.train.text, self.options)
+        return LanguageSchema.from_json(self.saved.schema, str(self.options.from_model))
+
+    def check(self, schema: LanguageSchema, split: Split[Passage]) -> Split[Passage]:
+        """Each part is long enough."""
         _check_length(schema, split)
-        return schema
+        return split
 
     def size(self, data: Passage) -> dict[str, Any]:
         """How many characters there are."""
@@ -193,11 +194,11 @@ class LanguageModelling(Plan[Passage, Passage, LanguageSchema]):
         """Windows of tokens, and for each token the one that follows."""
         return Arrays(*windows(part.tokens(schema.tokenizer), schema.shape.context))
 
-    def recipe(self, schema: LanguageSchema, examples: Encoded) -> Recipe:
+    def recipe(self, schema: LanguageSchema, learner: Learner, examples: Encoded) -> Recipe:
         """So many tokens are learned from; rates by network."""
         model, tokens = schema.shape.model, len(examples) * schema.shape.context
         return Recipe.of(
-            self.options, len(examples), batch_size=BATCHES[model],
+            self.options, len(examples), batch_size=_BATCHES[model],
             epochs=max(round(_TOKENS[model] / tokens), 1), most_epochs=_MOST_EPOCHS,
             lr=_RATES[model], weight_decay=0.1, clip=1.0,
         )  # fmt: skip
@@ -207,7 +208,7 @@ class LanguageModelling(Plan[Passage, Passage, LanguageSchema]):
         return {"task": "language", "target": f"the next {UNITS[schema.tokenizer.kind][0]}"}
 
     def predict(
-        self, schema: LanguageSchema, learner: Learner, trainer: Trainer, part: Passage
+        self, schema: LanguageSchema, learner: Learner, trainer: Trainer | None, part: Passage
     ) -> float:
         """Σ -ln p over the tokens of a part."""
         tokens = part.tokens(schema.tokenizer)

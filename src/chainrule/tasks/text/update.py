@@ -12,14 +12,18 @@ import numpy as np
 from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError
-from ...training import Arrays, Trainer
 from ..class_extension import extended_classes, extended_target, new_classes
-from ..classification import learn_on
-from ..result import TrainingResult
-from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
-from .classification import BATCH, ClassSchema, TextClassification, labelled_by, learner_of
-from .language import next_token_loss, windows
-from .modelling import BATCHES, UNITS, LanguageSchema, evaluate_language
+from ..update import (
+    Continuation,
+    Old,
+    UpdateOptions,
+    check_enough,
+    check_grows,
+    continue_on_rows,
+)
+from .classification import ClassSchema, TextClassification, labelled_by, learner_of
+from .modelling import LanguageModelling, LanguageSchema, Passage
+from .modelling import learner_of as learner_of_language
 from .reading import class_folders, is_text_file, read_texts
 from .tokenizers import UNKNOWN
 
@@ -36,7 +40,7 @@ _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".feather", 
 
 def continued_classes(
     schema: ClassSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """New texts with their classes as examples for a saved model that tells them apart.
 
     Raises:
@@ -50,17 +54,10 @@ def continued_classes(
     schema = _grown(schema, source, requested, say)
     found = labelled_by(schema, source, say)
     check_enough(len(found.texts), "texts", name)
-    options = old.options(requested)
-    plan, network = TextClassification(options, say), schema.shape.build()
-    found = found.balanced() if options.balance else found
-    learned, judged = (
-        plan.encode(schema, learner_of(schema, network), found.take(rows))
-        for rows in old.split(len(found), requested, found.target)
-    )
-    return learn_on(
-        old, network, schema, options, learned, judged, target=old.report["target"],
-        unit="texts", batch_size=options.batch_size or BATCH, data={"rows": len(found.texts)},
-    )  # fmt: skip
+    plan = TextClassification(old.options(requested), say)
+    found = found.balanced() if plan.options.balance else found
+    learner = learner_of(schema, schema.shape.build())
+    return continue_on_rows(plan, schema, learner, old, found, requested, plan.size(found))
 
 
 def _grown(schema: ClassSchema, source: Any, requested: UpdateOptions, say: Say) -> ClassSchema:
@@ -116,53 +113,34 @@ def _new_folders(schema: ClassSchema, source: Any) -> list[str]:
 
 def continued_language(
     schema: LanguageSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """A new text as examples for a saved language model.
 
-    It is cut in its order: the first part is learned from, the last one judges.
+    It is cut in its order: the first part is learned from, the last one is the test set.
 
     Raises:
         DataError: it is too short, or most of it is unknown to the model.
         ConfigError: something is to grow.
     """
     check_grows(requested, "of language: the tokens that it knows stay the same")
-    name, options, context = source_name(source), old.options(requested), schema.shape.context
+    name, context = source_name(source), schema.shape.context
+    plan = LanguageModelling(old.options(requested), say)
     text = _text(old, source, schema, say)
     cut = int(len(text) * (1 - requested.test_fraction))
-    learned, judged = (schema.tokenizer.encode(part) for part in (text[:cut], text[cut:]))
-    if len(learned) <= context or len(judged) < 2:
+    train, test = Passage(text[:cut], name), Passage(text[cut:], name)
+    tokens = [part.tokens(schema.tokenizer) for part in (train, test)]
+    if len(tokens[0]) <= context or len(tokens[1]) < 2:
         raise DataError(
             "The text is shorter than the context.",
             where=name,
-            expected=f"more than {context:,} tokens to learn from, and 2 at least to judge",
-            found=f"{len(learned):,} and {len(judged):,}",
+            expected=f"more than {context:,} tokens to learn from, and 2 at least to evaluate",
+            found=f"{len(tokens[0]):,} and {len(tokens[1]):,}",
             hint="Give more text: the model has learned to look at so much at once.",
         )
-    _check_known(np.concatenate([learned, judged]), name, say)
-    network = schema.shape.rebuild(old.saved.state())
-    data = Arrays(*windows(learned, context))
-
-    def judged_by(trainer: Trainer | None = None) -> dict[str, float]:
-        return evaluate_language(network, judged, schema, options.backend)
-
-    def result(trainer: Trainer) -> TrainingResult:
-        report = {"task": "language", "target": f"the next {UNITS[schema.tokenizer.kind][0]}"}
-        example = data.inputs[:2]
-        return TrainingResult(trainer, network, example, schema, options, report, None)
-
-    return Continuation(
-        network=network,
-        learned=data,
-        rows=(cut, len(text) - cut),
-        unit="characters",
-        batch_size=options.batch_size or BATCHES[schema.shape.model],
-        optimizer=old.optimizer(network),
-        training={"loss": next_token_loss},
-        before=judged_by(),
-        after=judged_by,
-        result=result,
-        data={"rows": len(text)},
-    )
+    _check_known(np.concatenate(tokens), name, say)
+    learner = learner_of_language(schema, schema.shape.rebuild(old.saved.state()))
+    before = plan.predict(schema, learner, None, test)
+    return Continuation(plan, schema, learner, train, test, before, {"rows": len(text)})
 
 
 def _text(old: Old, source: Any, schema: LanguageSchema, say: Say) -> str:

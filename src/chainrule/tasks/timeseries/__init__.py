@@ -89,7 +89,7 @@ def predictor(saved: SavedModel, path: str) -> SeriesForecaster | SequencePredic
 
 def continuation(
     old: Old, source: Any, requested: UpdateOptions, say: Callable[[str], None]
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """New steps or sequences as examples for a saved model; see `chainrule.tasks.update`."""
     model = predictor(old.saved, old.where)
     if isinstance(model, SeriesForecaster):

@@ -45,9 +45,9 @@ Say = Callable[[str], None]
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 2000
 _EPOCHS = 10
-BATCH = 32
+_BATCH = 32
 #: Decay of the averaged weights.
-AVERAGE = 0.97
+_AVERAGE = 0.97
 _RATES = {"linear": 2e-3, "lstm": 2e-3, "tcn": 1e-3}
 _HIDDEN = {"linear": (), "lstm": (32,), "tcn": (16, 16, 16, 16)}
 #: Fewer windows are nothing to learn from.
@@ -239,12 +239,16 @@ class Forecasting(Plan[Cut, Windows, ForecastSchema]):
         """Windows as they are; the network standardises them."""
         return Arrays(part.past, learner.network.scale.transform(part.target))
 
-    def recipe(self, schema: ForecastSchema, examples: Encoded) -> Recipe:
+    def recipe(self, schema: ForecastSchema, learner: Learner, examples: Encoded) -> Recipe:
         """Rates by network."""
         return Recipe.of(
-            self.options, len(examples), batch_size=BATCH, epochs=_EPOCHS, updates=_UPDATES,
-            lr=_RATES[schema.shape.model], weight_decay=0.05, clip=1.0, average=AVERAGE,
+            self.options, len(examples), batch_size=_BATCH, epochs=_EPOCHS, updates=_UPDATES,
+            lr=_RATES[schema.shape.model], weight_decay=0.05, clip=1.0,
         ).with_validations()  # fmt: skip
+
+    def average(self, steps: int) -> float:
+        """Always the same."""
+        return _AVERAGE
 
     def about(self, schema: ForecastSchema) -> dict[str, Any]:
         """The season, too."""

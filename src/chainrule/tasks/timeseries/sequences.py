@@ -39,9 +39,9 @@ Say = Callable[[str], None]
 _LONGEST = 500
 _UPDATES = 1000
 _EPOCHS = 20
-BATCH = 32
+_BATCH = 32
 #: Decay of the averaged weights.
-AVERAGE = 0.97
+_AVERAGE = 0.97
 _RATES = {"linear": 1e-2, "lstm": 3e-3, "tcn": 2e-3}
 _HIDDEN = {"linear": (), "lstm": (64,), "tcn": (32, 32, 32, 32)}
 
@@ -336,12 +336,16 @@ class SequenceClassification(Plan[Labelled, Labelled, SequenceSchema]):
         """Sequences padded to one length."""
         return Arrays(_inputs(part.sequences, schema.longest), part.target, part.weights)
 
-    def recipe(self, schema: SequenceSchema, examples: Encoded) -> Recipe:
+    def recipe(self, schema: SequenceSchema, learner: Learner, examples: Encoded) -> Recipe:
         """Rates by network."""
         return Recipe.of(
-            self.options, len(examples), batch_size=BATCH, epochs=_EPOCHS, updates=_UPDATES,
-            lr=_RATES[schema.model], weight_decay=0.02, clip=1.0, average=AVERAGE,
+            self.options, len(examples), batch_size=_BATCH, epochs=_EPOCHS, updates=_UPDATES,
+            lr=_RATES[schema.model], weight_decay=0.02, clip=1.0,
         ).with_validations()  # fmt: skip
+
+    def average(self, steps: int) -> float:
+        """Always the same."""
+        return _AVERAGE
 
     def about(self, schema: SequenceSchema) -> dict[str, Any]:
         """Two classes, or more."""

@@ -10,22 +10,27 @@ from typing import Any
 from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError, ModelFileError
-from ...training import Arrays, Trainer
-from ...utils.typing import Array
 from ..class_extension import extended_classes, extended_target, new_classes, restore
-from ..classification import learn_on
-from ..result import TrainingResult
-from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
-from . import forecasting, sequences
-from .forecast import SeriesScaler, known_mse, scores
-from .forecasting import ForecastModel, ForecastSchema, parts_of
-from .sequences import (
-    SequenceClassification,
-    SequenceClassifier,
-    SequenceSchema,
-    learner_of,
-    read_again,
+from ..update import (
+    Continuation,
+    Old,
+    UpdateOptions,
+    check_enough,
+    check_grows,
+    continue_on_rows,
 )
+from .forecast import SeriesScaler
+from .forecasting import (
+    Cut,
+    Forecasting,
+    ForecastModel,
+    ForecastSchema,
+    Windows,
+    learner_of,
+    parts_of,
+)
+from .sequences import SequenceClassification, SequenceClassifier, SequenceSchema, read_again
+from .sequences import learner_of as learner_of_sequences
 
 Say = Callable[[str], None]
 
@@ -35,44 +40,21 @@ Say = Callable[[str], None]
 
 def continued_forecast(
     schema: ForecastSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """The windows of a later part of a series as examples for a saved model that forecasts it.
 
-    It is cut in its order: the first part is learned from, the last one judges.
+    It is cut in its order: the first part is learned from, the last one is the test set.
 
     Raises:
         DataError: columns are missing, the step of time is another, or there are too few steps.
         ConfigError: something is to grow.
     """
     check_grows(requested, "that forecasts numbers")
-    options, model = old.options(requested), _forecaster(schema, old)
-    learned, judged, steps = _windows(schema, source, requested, say)
-    network, (past, future) = model.network, judged
-    scale = network.scale
-    scale.widen(learned[1])
-    data = Arrays(learned[0], scale.transform(learned[1]))
-
-    def after(trainer: Trainer) -> dict[str, float]:
-        return scores(future, trainer.predict(past), schema.naive)
-
-    def result(trainer: Trainer) -> TrainingResult:
-        report = {"task": "forecast", "target": schema.names[0], "season": schema.season}
-        example = data.inputs[:2]
-        return TrainingResult(trainer, model, example, schema, options, report, None)
-
-    return Continuation(
-        network=network,
-        learned=data,
-        rows=(len(data), len(past)),
-        unit="windows",
-        batch_size=options.batch_size or forecasting.BATCH,
-        optimizer=old.optimizer(network),
-        training={"loss": known_mse, "output": scale.inverse, "average": forecasting.AVERAGE},
-        before=scores(future, old.saved.predict(past), schema.naive),
-        after=after,
-        result=result,
-        data={"rows": steps, "columns": len(schema.names)},
-    )
+    plan, model = Forecasting(old.options(requested), say), _forecaster(schema, old)
+    train, test, steps = _windows(schema, source, requested, say)
+    model.network.scale.widen(train.target)
+    before, size = old.saved.predict(test.past), {"rows": steps, "columns": len(schema.names)}
+    return Continuation(plan, schema, learner_of(schema, model), train, test, before, size)
 
 
 def _forecaster(schema: ForecastSchema, old: Old) -> ForecastModel:
@@ -95,23 +77,24 @@ def _forecaster(schema: ForecastSchema, old: Old) -> ForecastModel:
 
 def _windows(
     schema: ForecastSchema, source: Any, requested: UpdateOptions, say: Say
-) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
-    """Windows to learn from, windows that judge, and the number of steps."""
+) -> tuple[Windows, Windows, int]:
+    """Windows to learn from, windows of the test set, and the number of steps."""
     name, shape = source_name(source), schema.shape
     series = schema.read(source, say)
     count = len(series.values)
     cut = int(count * (1 - requested.test_fraction))
     if cut >= shape.window + shape.horizon and count - cut >= shape.horizon:
-        learned, judged = parts_of(series, (cut, count), shape)
-        if len(learned[0]) and len(judged[0]):
-            check_enough(len(learned[0]) + len(judged[0]), "windows", name)
-            return learned, judged, count
+        whole = Cut(series, (cut, cut, count), schema.season, shape)
+        train, test = (Windows(*part, whole) for part in parts_of(series, (cut, count), shape))
+        if len(train) and len(test):
+            check_enough(len(train) + len(test), "windows", name)
+            return train, test, count
     raise DataError(
         "There are too few new steps to learn from and to evaluate.",
         where=name,
         expected=f"{shape.window} steps to look at and {shape.horizon} that follow, to learn from; "
-        f"and {shape.horizon} more at least to judge",
-        found=f"{count:,} steps, of which {count - cut:,} judge",
+        f"and {shape.horizon} more at least to evaluate",
+        found=f"{count:,} steps, of which {count - cut:,} are held out",
         hint="Give the steps before the new ones, too: a forecast looks at them.",
     )
 
@@ -128,7 +111,7 @@ def _least(model: str, columns: int, hidden: Sequence[int]) -> int:
 
 def continued_sequences(
     schema: SequenceSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
-) -> Continuation:
+) -> Continuation[Any, Any]:
     """New sequences as examples for a saved model that tells their classes.
 
     Raises:
@@ -146,16 +129,8 @@ def continued_sequences(
     schema = dataclasses.replace(schema, target=Schema((), (), target).to_json())
     found = read_again(schema, frame, name)
     check_enough(len(found), "sequences", name)
-    options = old.options(requested)
-    found = found.balanced() if options.balance else found
+    plan = SequenceClassification(old.options(requested), say)
+    found = found.balanced() if plan.options.balance else found
     old.need_room(_least(schema.model, len(schema.names), schema.hidden))
-    plan, network = SequenceClassification(options, say), SequenceClassifier(schema)
-    learned, judged = (
-        plan.encode(schema, learner_of(schema, network), found.take(rows))
-        for rows in old.split(len(found), requested, found.target)
-    )
-    return learn_on(
-        old, network, schema, options, learned, judged, target=target.name, unit="sequences",
-        batch_size=options.batch_size or sequences.BATCH, average=sequences.AVERAGE,
-        data={"rows": len(found), "columns": len(schema.names)},
-    )  # fmt: skip
+    learner = learner_of_sequences(schema, SequenceClassifier(schema))
+    return continue_on_rows(plan, schema, learner, old, found, requested, plan.size(found))

@@ -1,0 +1,401 @@
+"""A table as a plan of the runner: rows, one network with several members, two baselines."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data import (
+    Encoded,
+    Schema,
+    infer_schema,
+    k_folds,
+    read_table,
+    source_name,
+    split_indices,
+)
+from ...errors import DataError
+from ...training import Arrays
+from ...utils.typing import Array
+from ..evaluation import class_weights, constant_prediction, evaluate
+from ..plan import Examples, Learner, Plan, Recipe, Split
+from ..scaling import TargetScaler
+from ..warm_start import begin, named_model
+from .baselines import linear_baseline
+from .defaults import Defaults, choose
+from .features import columns_by_kind
+from .losses import LOSS_OF, member_loss
+from .network import TableModel, TableNetwork
+from .options import TableOptions
+from .warm_start import Previous
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Say = Callable[[str], None]
+
+#: Fewer rows are nothing to learn from.
+_FEWEST = 4
+#: Decay of the averaged weights.
+_AVERAGE = 0.97
+
+
+class Table:
+    """A table whose rows have a target; what it is encoded as is kept.
+
+    Args:
+        frame: the rows.
+        schema: what its columns mean, without their statistics.
+        where: it comes from, for messages.
+        say: takes notes on cells that could not be used.
+    """
+
+    def __init__(self, frame: pl.DataFrame, schema: Schema, where: str, say: Say) -> None:
+        self.frame, self.schema, self.where, self.say = frame, schema, where, say
+        self._encoded: tuple[Schema | None, Encoded | None] = (None, None)
+
+    def encoded(self, schema: Schema) -> Encoded:
+        """All rows as arrays, with the statistics of this schema."""
+        before, rows = self._encoded
+        if rows is None or before is not schema:
+            rows = schema.encode(self.frame, target=True, source=self.where)
+            for note in rows.notes:
+                self.say(note)
+            self._encoded = schema, rows
+        return rows
+
+    def target(self) -> Array:
+        """Class indices, or numbers."""
+        return self.schema.read_target(self.frame, self.where)
+
+
+class Rows:
+    """Some rows of a table."""
+
+    def __init__(self, table: Table, rows: Array | None = None) -> None:
+        self.table = table
+        self.rows = np.arange(table.frame.height) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def target(self) -> Array:
+        """Class indices, or numbers."""
+        return self.table.target()[self.rows]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """As they stand in the table."""
+        return self.table.frame[self.rows]
+
+    def encoded(self, schema: Schema) -> Encoded:
+        """As arrays."""
+        return self.table.encoded(schema).take(self.rows)
+
+    def take(self, rows: Array) -> Rows:
+        """Some of them as a table of their own."""
+        table = self.table
+        return Rows(Table(self.frame[rows], table.schema, table.where, table.say))
+
+
+class TablePlan(Plan[Any, Any, Schema]):
+    """The rows of a table: a network predicts the class, or the number, in a column."""
+
+    kind, task, unit = "table", "rows", "rows"
+    options: TableOptions
+
+    @functools.cached_property
+    def previous(self) -> Previous | None:
+        """The model to start from, if the options name one."""
+        saved = named_model(self.options)
+        return None if saved is None else Previous(saved, str(self.options.from_model))
+
+    # ---- data ------------------------------------------------------------------------------------
+
+    def read(self, source: Any) -> Any:
+        """The rows with a target, and what the columns mean."""
+        name, notes = source_name(source), list[str]()
+        frame = read_table(source, notes=notes)
+        for sentence in notes:
+            self.say(sentence)
+        schema = self.understood(frame, name)
+        frame = with_target(frame, schema, name, self.say)
+        need_rows(frame.height, name)
+        return Rows(Table(frame, schema, name, self.say))
+
+    def understood(self, frame: pl.DataFrame, name: str) -> Schema:
+        """What the columns mean."""
+        options = self.options
+        return infer_schema(
+            frame, options.target, features=options.features, drop=options.drop or None,
+            kinds=options.kinds, source=name,
+        )  # fmt: skip
+
+    def split(self, data: Any) -> Split[Any]:
+        """By chance, classes in proportion; of a small table all rows train and validate."""
+        if isinstance(self.options.test, str):
+            return self.learned(data, None)
+        fraction = choose(self.options, len(data)).test
+        train, test = split_indices(
+            len(data), (1 - fraction, fraction), self.options.seed, _strata(data)
+        )
+        return self.learned(data.take(train), data.take(test))
+
+    def learned(self, data: Rows, test: Rows | None) -> Split[Rows]:
+        """Training and validation set of these rows."""
+        chosen = self.defaults(len(data))
+        if chosen.folds:
+            return Split(data, data, test)
+        parts = (1 - chosen.held_out, chosen.held_out)
+        kept, held_out = split_indices(len(data), parts, self.options.seed + 1, _strata(data))
+        return Split(Rows(data.table, kept), Rows(data.table, held_out), test)
+
+    def folds(self, data: Rows, count: int) -> list[Split[Rows]]:
+        """For cross-validation; the last one has all rows to learn from."""
+        folds = k_folds(len(data), count, self.options.seed, stratify=_strata(data))
+        parts = [self.learned(data.take(train), data.take(test)) for train, test in folds]
+        return [*parts, self.learned(data, None)]
+
+    def understand(self, split: Split[Any]) -> Schema:
+        """The statistics of the training rows, or those of the model to start from."""
+        train = split.train
+        return self.adopted(train.table.schema.fit(train.frame, source=train.table.where))
+
+    def adopted(self, schema: Schema) -> Schema:
+        """With the statistics of the model to start from, if there is one."""
+        if self.previous is None:
+            return schema
+        schema, shared = self.previous.adopt(schema)
+        columns = ", ".join(shared) or "none"
+        self.say(f"columns that the model to start from has, too, keep its statistics: {columns}")
+        return schema
+
+    def read_test(self, schema: Schema) -> Rows:
+        """The rows of the test file."""
+        name = str(self.options.test)
+        frame = with_target(read_table(self.options.test), schema, name, self.say)
+        return Rows(Table(frame, schema, name, self.say))
+
+    def size(self, data: Any) -> dict[str, Any]:
+        """How many rows and columns there are."""
+        return {"rows": len(data), "columns": len(data.table.schema.columns)}
+
+    # ---- network ---------------------------------------------------------------------------------
+
+    def defaults(self, rows: int) -> Defaults:
+        """What suits so many rows, and the model to start from."""
+        chosen = choose(self.options, rows)
+        if self.previous is None:
+            return chosen
+        shape = self.previous.shape_for(chosen.shape, self.options)
+        folds = chosen.folds and shape.members > 1
+        return dataclasses.replace(chosen, shape=shape, folds=folds)
+
+    def count(self, split: Split[Any]) -> int:
+        """How many rows training and validation set have."""
+        return split.seen
+
+    def build(self, schema: Schema, split: Split[Any]) -> Learner:
+        """The network that suits so many rows; its target is scaled by the training rows."""
+        chosen = self.defaults(self.count(split))
+        scaler = None
+        if not self.classes(schema):
+            scaler = self._scaler(schema, split.train.encoded(schema).target)
+        outputs = len(self.classes(schema)) or 1
+        network = TableNetwork(schema, outputs, chosen.shape, self.options.seed)
+        return self.learner_of(schema, TableModel(network, scaler), chosen)
+
+    def learner_of(self, schema: Schema, model: TableModel, chosen: Defaults) -> Learner:
+        """What is trained of a model of a table."""
+        assert schema.target is not None
+        shape, network = chosen.shape, model.network
+        sizes = "-".join(map(str, shape.hidden)) or "none"
+        networks = f"{shape.members} networks" if shape.members > 1 else "a network"
+        folds = "each row is held out from one of them to choose its best weights"
+        return Learner(
+            network,
+            member_loss(self.options.loss or LOSS_OF[schema.target.task], schema.target),
+            f"{networks} with hidden layers {sizes} ({shape.activation})",
+            model,
+            model.output,
+            example=_raw_rows(schema, network),
+            choice=chosen,
+            note=folds if chosen.folds else "",
+        )
+
+    def _scaler(self, schema: Schema, target: Any) -> TargetScaler:
+        """The one that the model to start from has for this target, or a new one."""
+        previous = self.previous
+        if previous is not None and previous.same_target(schema):
+            scaler = previous.scale()
+            if scaler is not None:
+                return scaler.widen(target)
+        return TargetScaler().fit(target)
+
+    def warm_start(self, schema: Schema, learner: Learner) -> None:
+        """The weights of another model for the features that both have."""
+        previous, model = self.previous, learner.model
+        if previous is None:
+            return
+        state = previous.aligned(model, schema)
+        if model.scale is not None:  # `_scaler` has seen to it
+            state |= {f"scale.{path}": array for path, array in model.scale.state().items()}
+        begin(
+            model, self.options, classes=self.classes(schema), say=self.say, state=state,
+            skip=() if previous.same_target(schema) else ("head",),
+        )  # fmt: skip
+
+    # ---- learning --------------------------------------------------------------------------------
+
+    def encode(self, schema: Schema, learner: Learner, part: Rows) -> Arrays:
+        """What the features give: as nothing in them is learned, they are computed once."""
+        return self._whole(schema, learner, part.table).take(part.rows)
+
+    def examples(
+        self, schema: Schema, learner: Learner, split: Split[Any]
+    ) -> tuple[Examples, Examples]:
+        """With folds all rows are in both sets, weighted for each member by itself."""
+        whole = self._whole(schema, learner, split.train.table)
+        if not learner.choice.folds:
+            return whole.take(split.train.rows), whole.take(split.validation.rows)
+        members, strata = learner.choice.shape.members, _strata(split.train)
+        held = _member_folds(len(whole), members, self.options.seed, strata)
+        rows = np.ones((len(whole), 1)) if whole.weights is None else whole.weights[:, None]
+        train, validation = ((part * rows).astype(np.float32) for part in (1 - held, held))
+        return (
+            Arrays(whole.inputs, whole.target, train),
+            Arrays(whole.inputs, whole.target, validation),
+        )
+
+    def _whole(self, schema: Schema, learner: Learner, table: Table) -> Arrays:
+        rows = table.encoded(schema)
+        weights = None
+        if self.options.balance:
+            assert rows.target is not None
+            weights = class_weights(rows.target, len(self.classes(schema))).astype(np.float32)
+        return Arrays(features_of(learner, rows), scaled(learner, rows), weights)
+
+    def recipe(self, schema: Schema, learner: Learner, examples: Examples) -> Recipe:
+        """By the rules for so many rows."""
+        chosen = learner.choice
+        return Recipe(
+            batch_size=chosen.batch_size,
+            epochs=chosen.epochs,
+            lr=chosen.lr,
+            weight_decay=chosen.weight_decay,
+            schedule=chosen.schedule,
+        ).with_validations()
+
+    def average(self, steps: int) -> float:
+        """Always the same."""
+        return _AVERAGE
+
+    # ---- report ----------------------------------------------------------------------------------
+
+    def classes(self, schema: Schema) -> tuple[str, ...]:
+        """Names of the classes; empty for numbers."""
+        assert schema.target is not None
+        return schema.target.classes
+
+    def about(self, schema: Schema) -> dict[str, Any]:
+        """Classes or numbers."""
+        assert schema.target is not None
+        return {"task": schema.target.task, "target": self.options.target}
+
+    def details(self, learner: Learner) -> dict[str, Any]:
+        """What the network must be built from again."""
+        sizes, scaler = dataclasses.asdict(learner.choice.shape), learner.model.scale
+        sizes["hidden"] = list(sizes["hidden"])
+        return {"network": {**sizes, "log_target": scaler and scaler.log}}
+
+    def predict(self, schema: Schema, learner: Learner, trainer: Any, part: Any) -> Any:
+        """Numbers, or probabilities of classes."""
+        return trainer.predict(features_of(learner, part.encoded(schema)))
+
+    def score(self, schema: Schema, part: Any, predicted: Any) -> dict[str, float]:
+        """The metrics of the task."""
+        return evaluate(self.about(schema)["task"], part.encoded(schema).target, predicted)
+
+    def summarized(self, learner: Learner, example: Any) -> Any:
+        """What the features give."""
+        return learner.network.features(example)
+
+    def baselines(self, schema: Schema, split: Split[Any], test: Any) -> dict[str, Array]:
+        """A constant answer and a linear model of the rows of training and validation."""
+        rows = self.seen(schema, split)
+        assert rows.target is not None
+        count = len(self.classes(schema))
+        name, constant = constant_prediction(rows.target, len(test), count)
+        linear = linear_baseline(schema, rows, test.encoded(schema), count)
+        return {name: constant, "linear": linear}
+
+    def seen(self, schema: Schema, split: Split[Any]) -> Encoded:
+        """The encoded rows of training and validation."""
+        rows: Encoded = split.train.table.encoded(schema)
+        return rows
+
+
+def features_of(learner: Learner, rows: Encoded) -> dict[str, Array]:
+    """What the network takes."""
+    found = learner.network.features(columns_by_kind(rows))
+    return {name: part.numpy() for name, part in found.items()}
+
+
+def scaled(learner: Learner, rows: Encoded) -> Array:
+    """The target as it is learned."""
+    assert rows.target is not None
+    scaler = learner.model.scale
+    return rows.target if scaler is None else scaler.transform(rows.target)
+
+
+def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.DataFrame:
+    """The rows that have a target."""
+    target = schema.read_target(frame, name)
+    known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
+    if not known.all():
+        say(f"{int((~known).sum()):,} rows have no target and are left out")
+        frame = frame.filter(known)
+    return frame
+
+
+def need_rows(count: int, where: str) -> None:
+    """Refuse tables that are too small."""
+    if count < _FEWEST:
+        raise DataError(
+            "There are too few rows to train and to evaluate.",
+            where=where,
+            expected=f"at least {_FEWEST} rows with a target",
+            found=str(count),
+        )
+
+
+def _strata(data: Rows) -> Array | None:
+    """The class of each row, to split in proportion; None for numbers."""
+    target = data.table.schema.target
+    return data.target if target is not None and target.classes else None
+
+
+def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> Array:
+    """(rows, members): 1 where the row validates the member instead of training it.
+
+    Every row validates one member, so all rows are used for both, and never for both in one member.
+    """
+    held = np.zeros((rows, members))
+    for member, (_, held_out) in enumerate(k_folds(rows, members, seed, stratify=strata)):
+        held[held_out, member] = 1.0
+    return held
+
+
+def _raw_rows(schema: Schema, network: TableNetwork) -> dict[str, Array]:
+    """Two rows of what the model takes."""
+    kinds = {
+        "numeric": np.zeros((2, len(schema.numeric))),
+        "category": np.zeros((2, len(schema.category)), dtype=np.int64),
+        "date": np.zeros((2, len(schema.date))),
+    }
+    return {kind: kinds[kind] for kind in network.features.kinds}
