@@ -209,9 +209,11 @@ def test_an_update_from_a_file_has_the_bits_of_a_training_that_was_never_left(ru
     trainer = one.result._trainer
     state, memory = trainer.model.state(), trainer.optimizer.state()
     trainer.optimizer.set_rate(0.01)
-    on = Trainer(trainer.model, optimizer=trainer.optimizer, seed=1, progress=False,
-                 backend="numpy", **new.training)  # fmt: skip
-    on.partial_fit(new.learned, epochs=2, batch_size=new.batch_size)
+    learner, data = new.learner, new.plan.encode_training(new.schema, new.learner, new.train)
+    on = Trainer(trainer.model, learner.loss, trainer.optimizer, output=learner.output,
+                 average=new.plan.average(1), seed=1, progress=False, backend="numpy")  # fmt: skip
+    size = new.plan.recipe(new.schema, learner, data).batch_size
+    on.partial_fit(data, epochs=2, batch_size=size)
     for path, learned in updated._trainer.model.parameters().items():
         found = on.model.parameters()[path].numpy()
         np.testing.assert_array_equal(found, learned.numpy(), err_msg=path)
@@ -247,11 +249,13 @@ def test_running_statistics_go_on(tmp_path):
     options = images.Options(epochs=2, model="resnet", augment="none", backend="numpy")
     folder = kept(images.train(str(old), options, progress=False), tmp_path / "run")
     told = images.continuation(Old.of(folder), str(new), UpdateOptions(), lambda s: None)
-    state = told.network.state()
+    network = told.learner.network
+    state = network.state()
     statistics = [path for path in state if "running_mean" in path]
     assert statistics
-    told.network(told.learned.read(np.arange(8)).inputs, train=True)
-    expected = told.network.state()
+    data = told.plan.encode_training(told.schema, told.learner, told.train)
+    network(data.read(np.arange(8)).inputs, train=True)
+    expected = network.state()
     result = update(folder, str(new), epochs=1, progress=False)
     found = result._trainer.model.state()
     for path in statistics:
