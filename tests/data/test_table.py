@@ -263,6 +263,43 @@ def test_columns_without_a_name_get_one() -> None:
     assert read_table(b",column_1\n1,2\n").columns == ["column_1_", "column_1"]
 
 
+@pytest.mark.parametrize(
+    ("above", "said"),
+    [
+        ("sep=;\n", "fields are separated by ';', as line 1 says"),
+        ('\n"sep=;"\n', "fields are separated by ';', as line 2 says"),
+        ("# station 7\n", "the header is line 2; what stands above is left out: # station 7"),
+        ('#station "7"\n\n# 1;2\n#\n', "the header is line 5"),
+        ("# x;y\n", "the header is line 2"),
+        ("sep=;\n# 7\n", "the header is line 3; what stands above is left out: # 7"),
+        ("Report\n\nof 2024\n\n", "the header is line 5; what stands above is left out: Report"),
+    ],
+)
+def test_lines_above_the_header(above: str, said: str) -> None:
+    rows = "a;b\n" + "".join(f"{i},5;x{i}\n" for i in range(30))
+    notes: list[str] = []
+    frame = read_table((above + rows).encode(), notes=notes)
+    assert frame.equals(read_table(rows.encode()))
+    assert notes[-1].startswith(f"the given bytes: {said}")
+    assert f"line {(above + rows).count(chr(10)) + 1}" in refused((above + rows + "1\n").encode())
+    unclosed = (above + rows + '"\n').encode()
+    assert f"line {(above + rows).count(chr(10)) + 1}" in refused(unclosed)
+
+
+def test_names_that_begin_with_a_hash_are_no_comment() -> None:
+    for text in ("#id,b\n1,2\n", "# id,b\n1,2\n", "#id,b\nx,y\n", "#id,b\n", "#a\n1\n2\n"):
+        if text.count("\n") > 1:
+            assert read_table(text.encode()).columns[0] == text.split("\n")[0].split(",")[0]
+        else:
+            assert "only the header: #id, b" in refused(text.encode())
+    assert read_table(b"tag\n#a\n#b\n")["tag"].to_list() == ["#a", "#b"]
+
+
+def test_a_short_header_is_no_title() -> None:
+    assert "line 2" in refused(b"a\n1,2\n3,4\n5,6\n7,8\n9,10\n")
+    assert "line 2" in refused(b"text\n" + b"one, two\n" * 9)
+
+
 def test_a_header_of_numbers_is_noted() -> None:
     notes: list[str] = []
     read_table(b"5.1,3.5\n4.9,3.0\n", notes=notes)

@@ -60,6 +60,25 @@ def test_the_parts_are_the_whole(tmp_path, ending):
     assert pl.concat(parts).equals(read_table(path))
 
 
+@pytest.mark.parametrize("above", ["sep=,\r\n", '# a "comment\n\n', "a title\n", "#"])
+def test_lines_above_the_header(tmp_path, above):
+    path = tmp_path / "t.csv"
+    table = frame()
+    path.write_text(above + table.write_csv())
+    found = TableScan(path)
+    assert pl.concat(list(found.parts())).equals(read_table(path))
+    notes = []
+    read_table(path, notes=notes)
+    assert found.notes == notes
+    assert len(notes) == (above != "#")
+    path.write_text(above + table.write_csv() + "1\n")
+    with pytest.raises(DataError) as whole:
+        read_table(path)
+    with pytest.raises(DataError) as parts:
+        list(TableScan(path).parts())
+    assert str(parts.value) == str(whole.value)
+
+
 @pytest.mark.parametrize("ending", KINDS)
 def test_only_large_files_are_read_in_parts(tmp_path, ending):
     path = write(tmp_path, ending)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,16 +11,19 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .column_names import check_names, listed
+from .dialect import Dialect, find_dialect, long_fields
 
 if TYPE_CHECKING:
     import polars as pl
 
-_SEPARATORS = ",;\t|"
-#: The separator of a table of one column: no text holds the unit separator.
-_NONE = "\x1f"
 
-
-def parse_delimited(text: str, name: str, separator: str | None, notes: list[str]) -> pl.DataFrame:
+def parse_delimited(
+    text: str,
+    name: str,
+    separator: str | None,
+    notes: list[str],
+    dialect: Dialect | None = None,
+) -> pl.DataFrame:
     """A table of strings, null where a field is empty; the separator is found if not given.
 
     Raises:
@@ -38,11 +38,13 @@ def parse_delimited(text: str, name: str, separator: str | None, notes: list[str
             expected="an ASCII character other than a quote or a line break",
             found=repr(separator),
         )
-    separator = separator or sniff(text) or _NONE
-    data = text.encode()
+    dialect = dialect or find_dialect(text, separator)
+    notes += [f"{name}: {sentence}" for sentence in dialect.notes]
+    separator = dialect.separator
+    first_line = text.count("\n", 0, dialect.begin) + 1
+    data = text[dialect.begin :].removesuffix("\n").encode() + b"\n"
     if not _quotes_are_regular(data, separator):
-        data = _regular(text, name, separator).encode()
-    data, first_line = _from_header(data)
+        data = _regular(data.decode(), name, first_line, separator).encode()
     ends, widths = _rows(data, separator)
     starts = np.concatenate([[0], ends[:-1] + 1])
     names = _header(_fields(data[: ends[0]], separator), name, first_line, notes)
@@ -62,13 +64,6 @@ def parse_delimited(text: str, name: str, separator: str | None, notes: list[str
     return _split(data, names, rows, name, separator)
 
 
-def _from_header(data: bytes) -> tuple[bytes, int]:
-    """The text from the first line on that is not empty, and the number of that line."""
-    blank = re.match(rb"(?: *\n)*", data)
-    begin = blank.end() if blank else 0
-    return data[begin:].removesuffix(b"\n") + b"\n", data.count(b"\n", 0, begin) + 1
-
-
 def _without(data: bytes, parts: list[slice]) -> bytes:
     if not parts:
         return data
@@ -76,33 +71,6 @@ def _without(data: bytes, parts: list[slice]) -> bytes:
     for part in parts:
         kept[part] = False
     return np.frombuffer(data, np.uint8)[kept].tobytes()
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    """Python's reader refuses fields of more than 131,072 characters by default."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-@_long_fields()
-def sniff(text: str) -> str | None:
-    """The separator whose fields are most alike in number over the first lines."""
-    lines = [line for line in text.split("\n", 200)[:200] if line.strip(" ")]
-    best: tuple[tuple[bool, float, int], str] | None = None
-    for separator in _SEPARATORS:
-        widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
-        common = max(set(widths), key=lambda width: (widths.count(width), width))
-        alike = widths.count(common) / len(widths)
-        # Without the separator in the header, nearly all rows must agree: text has commas, too.
-        if common > 1 and (widths[0] > 1 or alike > 0.8):
-            score = (widths[0] > 1, alike, common)
-            if best is None or score > best[0]:
-                best = score, separator
-    return best[1] if best else None
 
 
 # ---------------------------------------------------------------- quotes
@@ -123,15 +91,15 @@ def _quotes_are_regular(data: bytes, separator: str) -> bool:
     )
 
 
-@_long_fields()
-def _regular(text: str, name: str, separator: str) -> str:
+@long_fields()
+def _regular(text: str, name: str, line: int, separator: str) -> str:
     """The same rows on the same lines, as Python understands their quotes, with regular ones.
 
     Raises:
         DataError: a quoted field does not end.
     """
     end = "\0"  # cannot be in the text, and is swallowed by a quote that never closes
-    lines = [*io.StringIO(text if text.endswith("\n") else text + "\n"), end]
+    lines = [*io.StringIO(text), end]
     written = io.StringIO()
     rewrite = csv.writer(written, delimiter=separator, lineterminator="\n")
     rewrite.writerows(csv.reader(lines, delimiter=separator))
@@ -139,14 +107,14 @@ def _regular(text: str, name: str, separator: str) -> str:
     if regular.endswith(f"\n{end}\n"):
         return regular[: -len(end) - 1]
     reader = csv.reader(lines, delimiter=separator)
-    line = 1
+    start = 0
     for fields in reader:
         if fields and fields[-1].endswith(end):
             break
-        line = reader.line_num + 1
+        start = reader.line_num
     raise DataError(
         "A quoted field does not end.",
-        where=f"{name}, line {line}",
+        where=f"{name}, line {line + start}",
         expected='a closing "',
         found="the end of the file inside a quoted field",
         hint='a quote inside a quoted field is written twice: ""',
@@ -168,7 +136,7 @@ def _rows(data: bytes, separator: str) -> tuple[NDArray[np.int64], NDArray[np.in
     return ends, np.diff(np.searchsorted(separators, ends), prepend=0) + 1
 
 
-@_long_fields()
+@long_fields()
 def _fields(row: bytes, separator: str) -> list[str]:
     return next(csv.reader(io.StringIO(row.decode()), delimiter=separator), [""])
 

@@ -17,7 +17,9 @@ import numpy as np
 
 from chainrule.errors import DataError
 
-from .delimited import sniff
+from .delimited import parse_delimited
+from .dialect import Dialect, find_dialect
+from .source import decode
 from .table import read_table, source_name
 
 if TYPE_CHECKING:
@@ -117,21 +119,22 @@ class TableScan:
 
     def _begin_text(self) -> None:
         """Find out how the text is written: encoding, header and separator."""
+        self._dialect: Dialect | None
         self._encoding = self._find_encoding()
         first = next(self._blocks(0), b"")
         mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
         self._is_json = first[mark:].lstrip()[:1] in (b"{", b"[")
-        blank = re.match(rb"(?: *\r?\n)+", first[mark:])
-        begin = mark + (blank.end() if blank else 0)
-        end = first.find(b"\n", begin) + 1
-        if self._is_json or not end:
-            self._start, self._header, self._separator = mark, b"", None
+        self._start, self._header, self._lines_before, self._dialect = mark, b"", 0, None
+        if self._is_json or b"\n" not in first:
             return
-        self._header = first[begin:end]
-        self._start = end
-        self._lines_before = first.count(b"\n", 0, end)
-        text = first[begin:].decode(self._encoding, errors="replace").replace("\r\n", "\n")
-        self._separator = sniff(text) or "\x1f"
+        text = first[mark:].decode(self._encoding, errors="replace").replace("\r\n", "\n")
+        found = find_dialect(text)
+        self.notes += [f"{self.name}: {sentence}" for sentence in found.notes]
+        self._dialect = Dialect(found.separator)
+        self._lines_before = text.count("\n", 0, found.begin) + 1
+        lines = first[mark:].split(b"\n", self._lines_before)
+        self._header = lines[-2] + b"\n"
+        self._start = len(first) - len(lines[-1])
 
     def _find_encoding(self) -> str:
         decoder = codecs.getincrementaldecoder("utf-8")()
@@ -167,17 +170,16 @@ class TableScan:
             yield rest
 
     def _text_parts(self) -> Iterator[pl.DataFrame]:
-        line = self._lines_before if self._header else 0
+        line = self._lines_before
         for number, block in enumerate(self._blocks(self._start)):
             if block.strip():
-                notes = self.notes if number == 0 else None
+                notes = self.notes if number == 0 else []
                 try:
-                    yield read_table(
-                        self._header + block,
-                        encoding=self._encoding,
-                        separator=self._separator,
-                        notes=notes,
-                    )
+                    if self._dialect is None:
+                        yield read_table(block, encoding=self._encoding, notes=notes)
+                    else:
+                        text = decode(self._header + block, self.name, self._encoding, notes)
+                        yield parse_delimited(text, self.name, None, notes, self._dialect)
                 except DataError as error:
                     raise self._at_its_line(error, line) from None
             line += block.count(b"\n")

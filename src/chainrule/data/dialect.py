@@ -1,0 +1,132 @@
+"""How a text of separated fields is written: its separator, and where its header begins."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_SEPARATORS = ",;\t|"
+#: The separator of a table of one column: no text holds the unit separator.
+_NONE = "\x1f"
+#: So many lines are looked at.
+_LINES = 200
+#: The first line of files for Excel.
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
+_NUMBER = re.compile(r"\W*\d[\d.,\s]*\W*")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text of separated fields is written.
+
+    Attributes:
+        separator: between fields.
+        begin: where the header begins: below empty lines, comments and titles.
+        notes: sentences about what stands above the header.
+    """
+
+    separator: str
+    begin: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def find_dialect(text: str, separator: str | None = None) -> Dialect:
+    r"""The dialect of a text; its separator is found if not given.
+
+    Example:
+        >>> find_dialect("sep=;\na;b\n1;2\n")
+        Dialect(separator=';', begin=6, notes=("fields are separated by ';', as line 1 says",))
+    """
+    begin = _after_empty(text, 0)
+    notes = []
+    if found := _SEPARATOR_LINE.fullmatch(_line(text, begin)):
+        number = text.count("\n", 0, begin) + 1
+        notes.append(f"fields are separated by {found[1]!r}, as line {number} says")
+        separator = separator or found[1]
+        begin = _next(text, begin)
+    begin, above = _after_empty(text, begin), begin
+    while _line(text, begin).startswith("#") and _is_comment(text, begin, separator):
+        begin = _after_empty(text, _next(text, begin))
+    separator = separator or sniff(text[begin:]) or _NONE
+    begin = _after_titles(text, begin, separator)
+    if text[above:begin].strip():
+        number = text.count("\n", 0, begin) + 1
+        first = text[above:begin].strip().split("\n", 1)[0]
+        notes.append(f"the header is line {number}; what stands above is left out: {first:.60}")
+    return Dialect(separator, begin, tuple(notes))
+
+
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Python's reader refuses fields of more than 131,072 characters by default."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+@long_fields()
+def sniff(text: str) -> str | None:
+    """The separator whose fields are most alike in number over the first lines."""
+    lines = [line for line in text.split("\n", _LINES)[:_LINES] if line.strip(" ")]
+    best: tuple[tuple[bool, float, int], str] | None = None
+    for separator in _SEPARATORS if lines else "":
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        common = max(set(widths), key=lambda width: (widths.count(width), width))
+        alike = widths.count(common) / len(widths)
+        # Without the separator in the header, nearly all rows must agree: text has commas, too.
+        if common > 1 and (widths[0] > 1 or alike > 0.8):
+            score = (widths[0] > 1, alike, common)
+            if best is None or score > best[0]:
+                best = score, separator
+    return best[1] if best else None
+
+
+def _line(text: str, begin: int) -> str:
+    end = text.find("\n", begin)
+    return text[begin:end] if end >= 0 else text[begin:]
+
+
+def _next(text: str, begin: int) -> int:
+    return text.find("\n", begin) + 1 or len(text)
+
+
+def _after_empty(text: str, begin: int) -> int:
+    empty = re.compile(r"(?: *\n)*").match(text, begin)
+    return empty.end() if empty else begin
+
+
+def _is_comment(text: str, begin: int, separator: str | None) -> bool:
+    """Whether a line that begins with # is none of names: names are followed by as many fields."""
+    after = _after_empty(text, _next(text, begin))
+    below = _line(text, after)
+    if not below or below.startswith("#"):
+        return bool(below)
+    separator = separator or sniff(text[after:]) or _NONE
+    line = _line(text, begin)
+    if line.count(separator) != below.count(separator):
+        return True
+    return line.startswith("# ") and not _has_number(below.split(separator))
+
+
+@long_fields()
+def _after_titles(text: str, begin: int, separator: str) -> int:
+    """Below lines without a separator, if names and then rows with numbers follow."""
+    start = begin
+    while start < len(text) and separator not in _line(text, start):
+        start = _after_empty(text, _next(text, start))
+    if start == begin or separator == _NONE:
+        return begin
+    lines = [line for line in text[start:].split("\n", _LINES)[:_LINES] if line.strip(" ")]
+    rows = list(csv.reader(lines, delimiter=separator))
+    alike = sum(len(row) == len(rows[0]) for row in rows) if rows else 0
+    names = bool(rows) and not _has_number(rows[0]) and any(map(_has_number, rows[1:]))
+    return start if names and alike > 0.8 * len(rows) else begin
+
+
+def _has_number(fields: Sequence[str]) -> bool:
+    return any(_NUMBER.fullmatch(field) for field in fields)
