@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ConfigError, DataError, TrainingError
+from chainrule.errors import ConfigError, DataError, TrainingError, TypeRuleError
 from chainrule.training import Arrays, Step
 
 
@@ -342,6 +342,35 @@ def test_rate_finder_leaves_the_model_alone_and_finds_a_rate_that_trains():
     assert list(search.rates) == sorted(search.rates)
     history = quiet(model, cr.optim.SGD(model, lr=search.suggestion)).fit((x, y), epochs=30)
     assert history["loss"][-1] < 0.3 * history["loss"][0]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("kind", ["?", "u1", "i2", ">i4", ">i8", "u4", "f2", ">f4", ">f8"])
+def test_examples_of_every_element_type(kind, backend):
+    """They train and predict as the same numbers in float32 do."""
+    x = np.arange(37 * 4).reshape(37, 4) % 3 % 2
+    found = []
+    for inputs, target in ((x, x[:, :1].astype("f4")), (x.astype(kind), x[:, :1].astype(kind))):
+        model = cr.nn.Linear(4, 1).initialize(0)
+        trainer = quiet(model, "sgd", lr=0.1, backend=backend)
+        trainer.fit((inputs, target), validation=(inputs, target), epochs=2, batch_size=8)
+        found.append(trainer.predict(inputs))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_split_of_columns_of_labels(columns):
+    """One column is classes, of which validation gets its part; of several there are none."""
+    target = (np.arange(40)[:, None] % 10 == np.arange(columns)).astype(np.int64)
+    train, held_out = quiet(network())._split(Arrays(np.zeros((40, 2)), target), 0.25)
+    assert (len(train), len(held_out)) == (30, 10)
+    assert columns == 2 or held_out.target.sum() == 1
+
+
+def test_element_types_that_tensors_do_not_have_are_named():
+    with pytest.raises(TypeRuleError, match="Unknown element type") as caught:
+        Arrays(np.zeros((2, 1), np.uint64))
+    assert caught.value.found == "uint64"
 
 
 def test_inputs_may_be_dicts_of_arrays():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import pytree
+from ..engine.ir.types import DTYPES
 from ..engine.tensor import as_tensor
 from ..errors import DataError
 from ..utils.typing import Array
@@ -120,4 +121,6 @@ def _as_array(leaf: Any) -> Array:
             found=f"an array of {array.dtype}",
             hint="Text and dates in tables: use `chainrule train`, or cr.data.infer_schema.",
         )
-    return array
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    # Others, such as uint8 and float16, get the type of a tensor that is made of them.
+    return array if array.dtype in DTYPES else as_tensor(array).numpy()

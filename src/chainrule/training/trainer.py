@@ -259,9 +259,9 @@ class Trainer:
     def _split(self, data: Examples, validation: Any) -> tuple[Examples, Examples | None]:
         if not isinstance(validation, (int, float)) or validation is None:
             return data, None if validation is None else self._examples(validation)
-        classes = (
-            data.target if data.target is not None and data.target.dtype.kind in "biu" else None
-        )
+        labels = data.target if data.target is not None else np.empty(0)
+        one_each = labels.dtype.kind in "biu" and labels.size == len(data)
+        classes = labels.reshape(-1) if one_each else None
         train, held_out = split_indices(
             len(data), [1 - validation, validation], self.seed, stratify=classes
         )
