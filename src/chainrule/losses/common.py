@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.ops import broadcast_to, reshape, sum, where
+from ..engine.ops import broadcast_to, reshape, stack, sum, where
 from ..engine.ops.declare import cast, floating
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, DataError, ShapeError
 from .registry import check_target
 
 REDUCTIONS = ("mean", "sum", "none")
+#: The numerator and the denominator of the mean, so that means of parts can be put together.
+SUM_AND_WEIGHT = "sum and weight"
 
 
 def pair(prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
@@ -54,7 +56,7 @@ def reduce(
         mass: mᵢ, what each loss counts for in the mean, such as the weight of its class, which
             ``loss`` contains already; 1 without.
     """
-    if reduction not in REDUCTIONS:
+    if reduction not in (*REDUCTIONS, SUM_AND_WEIGHT):
         raise ConfigError(
             "Unknown reduction.", expected=", ".join(REDUCTIONS), found=repr(reduction)
         )
@@ -69,6 +71,8 @@ def reduce(
     total = sum(loss)
     if reduction == "sum":
         return total
+    if reduction == SUM_AND_WEIGHT:
+        return stack([total, as_tensor(loss.size, loss.dtype) if mass is None else sum(mass)])
     if mass is None:
         return _divide(total, loss.size)
     weight = sum(mass)

@@ -141,15 +141,32 @@ def check_task(name: str, task: str, output: str | None = None) -> None:
     raise ConfigError(what, expected=expected)
 
 
+def reduction_of(function: Callable[..., Tensor]) -> str | None:
+    """How one of these losses becomes one number, "mean" or "sum"; None for other functions.
+
+    Example:
+        >>> import functools, chainrule as cr
+        >>> reduction_of(functools.partial(cr.losses.huber, delta=2.0))
+        'mean'
+    """
+    options = getattr(function, "keywords", {})
+    return None if _find(function) is None else options.get("reduction", "mean")
+
+
+def _find(function: Callable[..., Tensor]) -> Loss | None:
+    function = getattr(function, "func", function)  # a loss with options: a partial function
+    found = _losses.get(getattr(function, "__name__", ""))
+    return found if found is not None and found.function is function else None
+
+
 def check_target(function: Callable[..., Tensor], target: Any) -> None:
     """Refuse a target with values that are not what a loss is for; others' losses take all.
 
     Raises:
         DataError: it names a value that does not fit, and the losses that would.
     """
-    function = getattr(function, "func", function)  # a loss with options: a partial function
-    found = _losses.get(getattr(function, "__name__", ""))
-    if found is None or found.function is not function:
+    found = _find(function)
+    if found is None:
         return
     values = np.asarray(target)
     fits = found.targets.fit(values)

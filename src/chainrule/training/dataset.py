@@ -80,31 +80,6 @@ class Arrays:
             yield self.take(np.arange(start, min(start + size, len(self))))
 
 
-def padded_batches(data: Arrays, order: Array, size: int) -> Arrays:
-    """Batches padded with zero-weight rows.
-
-    Args:
-        data: the examples.
-        order: (batches, rows) integers: the rows of each batch.
-        size: how many each is to have.
-
-    Returns:
-        (batches · size) rows; the padding repeats the first of each batch.
-
-    Example:
-        >>> import numpy as np
-        >>> data = Arrays(np.arange(3), np.arange(3))
-        >>> padded_batches(data, np.array([[2, 1]]), 4).weights.tolist()
-        [1.0, 1.0, 0.0, 0.0]
-    """
-    batches, rows = order.shape
-    padded = np.concatenate([order, np.repeat(order[:, :1], size - rows, axis=1)], axis=1)
-    taken = data.take(padded.reshape(-1))
-    weights = np.ones(len(taken), np.float32) if taken.weights is None else taken.weights
-    weights.reshape(batches, size, -1)[:, rows:] = 0
-    return Arrays(taken.inputs, taken.target, weights)
-
-
 def _numbers(inputs: Any) -> Any:
     """Nested lists of plain numbers are one array, of float32 if they have fractions."""
     leaves = pytree.flatten(inputs)[0] if isinstance(inputs, list) else []

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..engine import pytree
 from ..engine.autodiff import value_and_grad
-from ..engine.batch_independence import rows_are_independent, single_numbers
-from ..engine.compile import Compiled, Traced, trace
-from ..engine.ir.types import Type
+from ..engine.compile import Compiled
 from ..engine.nan_debug import first_bad_number
 from ..engine.ops import zeros_like
 from ..engine.ops.random import fold_in, key
@@ -22,12 +18,10 @@ from ..losses import check_target
 from ..nn import Module
 from ..optim import EMA, Optimizer, global_norm
 from ..utils.typing import Array
-from .dataset import Arrays, padded_batches
+from .dataset import Arrays
+from .padding import independent_rows, padded_batches, padded_size, takes_weights
 
 Loss = Callable[..., Tensor]
-
-#: A batch is padded to the size of full ones unless that is more than so many times its rows.
-_MOST_PADDING = 4
 
 
 class Step:
@@ -127,23 +121,11 @@ class Step:
     def _can_pad(self, data: Arrays) -> bool:
         """Whether zero-weight rows change nothing for the others."""
         if self._pads is None:
-            self._pads = takes_weights(self.loss) and self._rows_are_independent(data)
+            number = np.int64(0)
+            self._pads = takes_weights(self.loss) and independent_rows(
+                self._predict, data.inputs, number
+            )
         return self._pads
-
-    def _rows_are_independent(self, data: Arrays) -> bool:
-        def predict(inputs: Any, number: Tensor) -> Any:
-            return self.model(inputs, train=True, key=fold_in(self._key, number))
-
-        def traced(rows: int) -> Traced:
-            batch = pytree.map_leaves(lambda a: Type(a.dtype, (rows, *a.shape[1:])), data.inputs)
-            return trace(predict, batch, np.int64(0))
-
-        rows, fewer = 7, 5  # any numbers would do
-        found = traced(rows)
-        if found.assigned or single_numbers(found.graph) != single_numbers(traced(fewer).graph):
-            return False
-        inputs = found.graph.inputs[: len(pytree.flatten(data.inputs)[0])]
-        return rows_are_independent(found.graph, dict.fromkeys(inputs, 0), rows)
 
     @property
     def source(self) -> str:
@@ -166,6 +148,9 @@ class Step:
         if done < len(order):
             self._fail(float(losses[-1]), float(norms[-1]))
         return losses, norms
+
+    def _predict(self, inputs: Any, number: Tensor) -> Any:
+        return self.model(inputs, train=True, key=fold_in(self._key, number))
 
     def _step(
         self, inputs: Any, target: Tensor, weights: Tensor | None, number: Tensor, last: bool
@@ -208,23 +193,6 @@ class Step:
             hint="Lower the learning rate, clip the gradient (clip_norm=1.0), or look for "
             "infinities in the data.",
         )
-
-
-def takes_weights(loss: Loss) -> bool:
-    """Whether a loss can be the mean Σ w·l / Σ w over the rows."""
-    return "sample_weights" in inspect.signature(loss).parameters
-
-
-def padded_size(rows: int, full: int) -> int:
-    """How many rows a batch is padded to: those of a full one, or a power of two.
-
-    Example:
-        >>> padded_size(20, 64), padded_size(10, 64), padded_size(100, 64)
-        (64, 16, 128)
-    """
-    if rows <= full <= _MOST_PADDING * rows:
-        return full
-    return 1 << (rows - 1).bit_length()
 
 
 def _zeros(model: Module) -> dict[str, Buffer]:

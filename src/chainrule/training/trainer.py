@@ -13,8 +13,6 @@ import numpy as np
 
 from .. import metrics as metric_functions
 from ..data.split import split_indices
-from ..engine import pytree
-from ..engine.compile import Compiled
 from ..engine.ops import sigmoid, softmax
 from ..engine.ops.random import fold_in, key, permutation
 from ..engine.tensor import Tensor
@@ -26,22 +24,18 @@ from ..optim import EMA, OPTIMIZERS, Optimizer
 from ..utils.typing import Array
 from .callbacks import Callback
 from .data_loader import Stream
-from .dataset import Arrays, padded_batches
+from .dataset import Arrays
+from .evaluation import Evaluator, Examples
 from .history import History
 from .progress import progress_display
 from .sampler import batches_in_order
-from .step import Step, padded_size, takes_weights
-
-Examples = Arrays | Stream
+from .step import Step
 
 #: From the output of the network to a prediction, by the loss that it is trained with.
 _OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "cross_entropy": softmax,
     "binary_cross_entropy": sigmoid,
 }
-#: Rows that are evaluated at once; small enough for the cache, large enough to be quick.
-_CHUNK = 2048
-_CHUNK_NUMBERS = 2**20
 #: Steps that are run in one go take about so long: short enough for a live display.
 _CHUNK_SECONDS = 0.1
 
@@ -110,8 +104,7 @@ class Trainer:
         self._steps: dict[int, Step] = {}
         self._first_step = 0
         self._steps_at_once = 1
-        self._predict = Compiled(self._output_of, backend)
-        self._error = Compiled(self._error_of, backend)
+        self._evaluator = Evaluator(model, self.loss, self.output, backend)
         self._stop_reason: str | None = None
         self._best: dict[str, Array] | None = None
         self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
@@ -315,13 +308,7 @@ class Trainer:
         if isinstance(train, Arrays) and len(train) % size and accumulate == 1:
             self._step(accumulate).prepare(train.take(np.arange(len(train) % size)), size)
         if isinstance(held_out, Arrays):
-            most = _rows_at_once(held_out)
-            size = 0
-            for rows in dict.fromkeys((min(len(held_out), most), len(held_out) % most)):
-                if rows:
-                    part = self._padded(held_out.take(np.arange(rows)), size)
-                    size = size or len(part)
-                    self._error.prepare(part.inputs, part.target, part.weights)
+            self._evaluator.prepare(held_out)
 
     def _step(self, accumulate: int) -> Step:
         if accumulate not in self._steps:
@@ -429,14 +416,6 @@ class Trainer:
 
     # ---- use -----------------------------------------------------------------------------------
 
-    def _output_of(self, inputs: Any) -> Tensor:
-        result: Tensor = self.model(inputs)
-        return result if self.output is None else self.output(result)
-
-    def _error_of(self, inputs: Any, target: Any, weights: Any) -> Tensor:
-        options = {} if weights is None else {"sample_weights": weights}
-        return self.loss(self.model(inputs), target, **options)
-
     @property
     def source(self) -> str:
         """The program of the training step: C, or the graph where NumPy runs it."""
@@ -448,24 +427,8 @@ class Trainer:
         """Predictions for any number of rows, or a `Stream`; probabilities for cross-entropies."""
         examples = inputs if isinstance(inputs, Stream) else Arrays(inputs)
         if not len(examples):
-            return self._output_of(inputs).numpy()
-        predicted: list[Array] = []
-        for part in _in_parts(examples):
-            predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
-        return np.concatenate(predicted)
-
-    def _predicted(self, part: Arrays, size: int) -> Array:
-        """Predictions for a part of the examples; the parts before it had ``size`` rows, or 0."""
-        # Few sizes need a program of their own.
-        whole = part.take(np.arange(padded_size(len(part), size)) % len(part))
-        return self._predict(whole.inputs).numpy()[: len(part)]
-
-    def _padded(self, part: Arrays, size: int) -> Arrays:
-        """The part with zero-weight rows for its loss, to the size that `_predicted` takes."""
-        size = padded_size(len(part), size)
-        if size == len(part) or not takes_weights(self.loss):
-            return part
-        return padded_batches(part, np.arange(len(part))[None], size)
+            return self._evaluator.prediction(inputs).numpy()
+        return self._evaluator.predict(examples)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Loss and metrics on examples; with averaged weights, if they are kept."""
@@ -476,36 +439,13 @@ class Trainer:
             return self._evaluate(examples)
 
     def _evaluate(self, examples: Examples) -> dict[str, float]:
-        total = weight = 0.0
-        size = 0
-        predicted: list[Array] = []
-        for part in _in_parts(examples):
-            rows = len(part) if part.weights is None else float(part.weights.sum())
-            whole = self._padded(part, size)
-            size = size or len(whole)
-            loss = self._error(whole.inputs, whole.target, whole.weights).item()
-            total, weight = total + loss * rows, weight + rows
-            if self.metrics:
-                predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
-        results = {"loss": total / weight}
-        for name in self.metrics:
-            together = np.concatenate(predicted)
-            results[name] = metric_functions.compute(name, examples.target, together)
-        return results
-
-
-def _in_parts(examples: Examples) -> Iterator[Arrays]:
-    """Parts that are evaluated at once; fewer rows where a row has many numbers."""
-    if isinstance(examples, Arrays):
-        yield from examples.batches(_rows_at_once(examples))
-    else:
-        size = _rows_at_once(examples.read([0]))
-        yield from examples.batches(np.arange(len(examples)), size)
-
-
-def _rows_at_once(examples: Arrays) -> int:
-    numbers = sum(leaf.size for leaf in pytree.flatten(examples.inputs)[0]) // len(examples)
-    return 1 << (max(min(_CHUNK, _CHUNK_NUMBERS // max(numbers, 1)), 1).bit_length() - 1)
+        loss, predicted = self._evaluator.evaluate(examples, predict=bool(self.metrics))
+        weights = examples.weights  # of the rows; metrics know no others
+        weights = weights if weights is not None and weights.size == len(examples) else None
+        return {"loss": loss} | {
+            name: metric_functions.compute(name, examples.target, predicted, weights)
+            for name in self.metrics
+        }
 
 
 def _need_positive(**options: int) -> None:
