@@ -20,7 +20,7 @@ from chainrule.engine.backends.c import batch_split, packing
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
 
-FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O0")
 ALL = sys.argv[1] == "all"
 r = np.random.default_rng(0)
 
