@@ -8,8 +8,6 @@ import pytest
 import chainrule as cr
 from chainrule import nn
 
-from ..nightly import by_night
-
 
 def reals(*shape: int, seed: int = 0) -> Any:
     """Away from 0 and ±1, where some activations have their kinks."""
@@ -144,9 +142,6 @@ LAYERS: dict[str, Any] = {
         for kind in nn.ACTIVATIONS.values()
     },
 }
-#: Layers whose finite differences take long, and those among them made of others of them.
-LARGE = {name for name in LAYERS if name.startswith("Transformer")} | {"LSTM", "GRU", "Remat"}
-COMPOSED = {"TransformerEncoder", "TransformerDecoder"}
 EVERY = pytest.mark.parametrize("name", LAYERS)
 TRAIN = pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 KEY = cr.random.key(1)
@@ -173,14 +168,8 @@ def test_every_public_layer_is_tried():
     assert public - {"Module", "Activation"} <= tried
 
 
-@pytest.mark.parametrize(
-    ("name", "train"),
-    [
-        by_night(name, train, unless=name not in LARGE or (train and name not in COMPOSED))
-        for name in LAYERS
-        for train in (False, True)
-    ],
-)
+@EVERY
+@TRAIN
 def test_gradients(name, train):
     layer, inputs = made(name)
     cr.check_grad(lambda module, *x: module(*x, train=train, key=KEY), layer, *inputs)
