@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import subprocess
 from typing import Any
@@ -17,6 +16,7 @@ from chainrule.engine.ir.node import placeholder
 from chainrule.engine.ir.program import Program
 from chainrule.engine.ir.serialize import encode, to_json
 from chainrule.engine.ir.types import type_of
+from chainrule.explain.html.page import arithmetic_script
 
 Array = np.ndarray[Any, Any]
 
@@ -69,8 +69,7 @@ def doubled(x: Any) -> Array:
 
 def compare(nodejs: str, cases: list[dict[str, Any]]) -> list[Any]:
     """The largest error of each case, or what went wrong."""
-    file = importlib.resources.files("chainrule.explain.html") / "evaluate.js"
-    script = f"{file.read_text(encoding='utf-8')}\nconst CASES = {json.dumps(cases)};\n{COMPARE}"
+    script = f"{arithmetic_script()}\nconst CASES = {json.dumps(cases)};\n{COMPARE}"
     done = subprocess.run(
         [nodejs, "-"], input=script, capture_output=True, encoding="utf-8", check=False
     )

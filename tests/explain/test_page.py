@@ -134,7 +134,8 @@ def evaluated(written: str) -> float:
     """What an expression of the page is worth."""
     raised = {ord(up): str(digit) for digit, up in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")} | {ord("⁻"): "-"}
     code = re.sub(r"10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"10**({m[1].translate(raised)})", written)
-    for sign, python in {"=": "", "·": "*", "−": "-", "\u202f": "", "\xa0": " "}.items():
+    signs = {", else": " else", "=": "", "·": "*", "−": "-", "\u202f": "", "\xa0": " "}
+    for sign, python in signs.items():
         code = code.replace(sign, python)
     names = {
         "σ": lambda z: 1 / (1 + np.exp(-z)),

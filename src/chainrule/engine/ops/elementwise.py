@@ -904,7 +904,7 @@ logical_and = _binary(
     result=bool_,
     operand=boolean,
     c={"*": "{0} && {1}"},
-    js="{0} && {1}",
+    js="Boolean({0} && {1})",
     cost=Cost.SELECTION,
 )
 logical_or = _binary(
@@ -916,7 +916,7 @@ logical_or = _binary(
     result=bool_,
     operand=boolean,
     c={"*": "{0} || {1}"},
-    js="{0} || {1}",
+    js="Boolean({0} || {1})",
     cost=Cost.SELECTION,
 )
 logical_xor = _binary(

@@ -121,25 +121,13 @@ const Elements = (() => {
     },
   };
   const SAME_PLACE = ["reshape", "cast", "identity"];
-  const BINARY = {
-    add: "add",
-    subtract: "subtract",
-    multiply: "multiply",
-    divide: "divide",
-    power: "power",
-    maximum: "max",
-    minimum: "min",
-    greater: "greater",
-    less: "less",
-    where: "where",
-  };
-
   /** What a node's element is computed from; null if that cannot be said here. */
   function expression(node, index) {
     if (SAME_PLACE.includes(node.op)) return operand(node.inputs[0], index);
     if (RULES[node.op]) return RULES[node.op](node, placeOf(node.value.shape, index));
-    const isKnown = BINARY[node.op] || (node.inputs.length === 1 && Numbers.functionName(node.op) !== null);
-    return isKnown ? call(BINARY[node.op] || node.op, ...node.inputs.map((id) => operand(id, index))) : null;
+    const isKnown = ELEMENTWISE[node.op] && ELEMENTWISE[node.op].derivatives.length;
+    const name = { maximum: "max", minimum: "min" }[node.op] || node.op;
+    return isKnown ? call(name, ...node.inputs.map((id) => operand(id, index))) : null;
   }
 
   /** The equation of an element; null if there is none that gives the number that Python has. */

@@ -1,6 +1,6 @@
 "use strict";
 /* Runs a graph (the JSON of chainrule.ir.serialize) node by node, by the meaning that every
-   operation has in Python. All elements are float64; integers are exact up to 2^53,
+   operation has in Python. ELEMENTWISE, the operations on single elements, is made of their records. All elements are float64; integers are exact up to 2^53,
    booleans are 0 and 1. An array is {type: dtype name, shape, data: Float64Array}; the value of a node
    with several results is a list of arrays. */
 const Graphs = (() => {
@@ -170,179 +170,15 @@ const Graphs = (() => {
     );
   }
 
-  // ---- functions that JavaScript lacks -------------------------------------------------------
-
-  function erf(x) {
-    if (Math.abs(x) > 2) return x > 0 ? 1 - erfc(x) : erfc(-x) - 1;
-    let term = x,
-      sum = x; // Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!: all terms of one sign
-    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
-      term *= (2 * x * x) / (2 * n + 1);
-      sum += term;
-    }
-    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  /** A function of single elements, of one to three arrays of one shape. */
+  function elementwise(f, arrays, how, type) {
+    const [a, b, c] = arrays.map((x) => x.data),
+      y = make(type || arrays[arrays.length - 1].type, arrays[0].shape);
+    if (c) for (let i = 0; i < a.length; i++) y.data[i] = f(a[i], b[i], c[i], how);
+    else if (b) for (let i = 0; i < a.length; i++) y.data[i] = f(a[i], b[i], how);
+    else for (let i = 0; i < a.length; i++) y.data[i] = f(a[i], how);
+    return y;
   }
-
-  function erfc(x) {
-    if (Number.isNaN(x)) return NaN;
-    if (x < 2) return x < -2 ? 2 - erfc(-x) : 1 - erf(x);
-    let fraction = 0; // the continued fraction x + (1/2)/(x + 1/(x + (3/2)/(x + …)))
-    for (let n = 120; n > 0; n--) fraction = n / 2 / (x + fraction);
-    return x === Infinity ? 0 : Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + fraction);
-  }
-
-  /** Winitzki's approximation, then Halley's steps, as in Python. */
-  function erfinv(y) {
-    if (!(Math.abs(y) < 1)) return Math.abs(y) > 1 ? NaN : y * Infinity;
-    const size = Math.abs(y),
-      log = Math.log1p(-y) + Math.log1p(y),
-      a = 0.147;
-    const t = 2 / (Math.PI * a) + log / 2;
-    let x = Math.sqrt(Math.max(Math.sqrt(t * t - log / a) - t, 0));
-    for (let n = 0; n < 3; n++) {
-      const error = size > 0.5 ? 1 - size - erfc(x) : erf(x) - size;
-      const step = ((error * Math.sqrt(Math.PI)) / 2) * Math.exp(x * x);
-      x -= step / (1 + x * step);
-    }
-    return y < 0 ? -x : x;
-  }
-
-  const BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798];
-
-  /** ln |Γ|: the recurrence up to large x, then Stirling's series; reflected below 0. */
-  function lgamma(x) {
-    if (x <= 0)
-      return x === Math.floor(x)
-        ? Infinity
-        : Math.log(Math.PI / Math.abs(Math.sin(Math.PI * (x - 2 * Math.round(x / 2))))) - lgamma(1 - x);
-    let factor = 1;
-    for (; x < 15; x++) factor *= x;
-    let series = (x - 0.5) * Math.log(x) - x + Math.log(2 * Math.PI) / 2;
-    BERNOULLI.forEach((b, i) => {
-      series += b / ((2 * i + 2) * (2 * i + 1) * x ** (2 * i + 1));
-    });
-    return x === Infinity ? Infinity : series - Math.log(factor);
-  }
-
-  const factorial = (n) => (n > 1 ? n * factorial(n - 1) : 1);
-
-  /** The derivative of this order of digamma: recurrence, then the asymptotic series. */
-  function polygamma(x, order) {
-    if (x < 0)
-      return order || x === Math.floor(x) ? NaN : polygamma(1 - x, 0) - Math.PI / Math.tan(Math.PI * x);
-    const sign = (-1) ** (order + 1);
-    let sum = 0;
-    for (; x < 15 + order; x++) sum += (sign * factorial(order)) / x ** (order + 1);
-    let tail = order ? factorial(order - 1) / x ** order : -Math.log(x);
-    tail += factorial(order) / (2 * x ** (order + 1));
-    BERNOULLI.forEach((b, i) => {
-      const k = 2 * i + 2;
-      tail += (b * factorial(k + order - 1)) / factorial(k) / x ** (k + order);
-    });
-    return sum + sign * tail;
-  }
-
-  function roundToEven(x) {
-    const below = Math.floor(x),
-      rest = x - below;
-    if (rest !== 0.5) return Math.round(x);
-    return below % 2 === 0 ? below : below + 1;
-  }
-
-  function sigmoid(x) {
-    const e = Math.exp(-Math.abs(x)); // at most 1: never overflows
-    return (x >= 0 ? 1 : e) / (1 + e);
-  }
-
-  function remainder(a, b) {
-    const rest = a % b;
-    return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
-  }
-
-  function floorDivide(a, b) {
-    if (b === 0) return a / b;
-    const quotient = (a - remainder(a, b)) / b,
-      low = Math.floor(quotient);
-    return quotient - low > 0.5 ? low + 1 : low;
-  }
-
-  function logaddexp(a, b) {
-    if (a === b) return a + Math.LN2;
-    const top = Math.max(a, b);
-    return top + Math.log1p(Math.exp(-Math.abs(a - b)));
-  }
-
-  const UNARY = {
-    negative: (x) => -x,
-    abs: Math.abs,
-    sign: Math.sign,
-    floor: Math.floor,
-    ceil: Math.ceil,
-    trunc: Math.trunc,
-    round: roundToEven,
-    cbrt: Math.cbrt,
-    sqrt: Math.sqrt,
-    rsqrt: (x) => 1 / Math.sqrt(x),
-    exp: Math.exp,
-    exp2: (x) => 2 ** x,
-    expm1: Math.expm1,
-    log: Math.log,
-    log2: Math.log2,
-    log10: Math.log10,
-    log1p: Math.log1p,
-    sin: Math.sin,
-    cos: Math.cos,
-    tan: Math.tan,
-    arcsin: Math.asin,
-    arccos: Math.acos,
-    arctan: Math.atan,
-    sinh: Math.sinh,
-    cosh: Math.cosh,
-    tanh: Math.tanh,
-    arcsinh: Math.asinh,
-    arccosh: Math.acosh,
-    arctanh: Math.atanh,
-    erf,
-    erfc,
-    erfinv,
-    lgamma,
-    sigmoid,
-    softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
-    relu: (x) => Math.max(x, 0),
-    stop_gradient: (x) => x,
-    identity: (x) => x,
-  };
-  const BINARY = {
-    add: (a, b) => a + b,
-    subtract: (a, b) => a - b,
-    multiply: (a, b) => a * b,
-    divide: (a, b) => a / b,
-    power: (a, b) => (a === 1 ? 1 : a ** b),
-    maximum: Math.max,
-    minimum: Math.min,
-    floor_divide: floorDivide,
-    remainder,
-    fmod: (a, b) => a % b,
-    copysign: (a, b) => (b < 0 || Object.is(b, -0) ? -Math.abs(a) : Math.abs(a)),
-    arctan2: Math.atan2,
-    hypot: Math.hypot,
-    logaddexp,
-  };
-  const TESTS = {
-    logical_not: (x) => !x,
-    isnan: Number.isNaN,
-    isinf: (x) => Math.abs(x) === Infinity,
-    isfinite: Number.isFinite,
-    equal: (a, b) => a === b,
-    not_equal: (a, b) => a !== b,
-    less: (a, b) => a < b,
-    less_equal: (a, b) => a <= b,
-    greater: (a, b) => a > b,
-    greater_equal: (a, b) => a >= b,
-    logical_and: (a, b) => a && b,
-    logical_or: (a, b) => a || b,
-    logical_xor: (a, b) => !a !== !b,
-  };
 
   // ---- shapes and indices --------------------------------------------------------------------
 
@@ -833,13 +669,6 @@ const Graphs = (() => {
     part: ([record], a) => record[a.index],
     cast: ([x], a) => cast(x, a.dtype),
     broadcast_to: ([x], a) => broadcast(x, a.shape),
-    where: ([condition, a, b]) =>
-      make(
-        a.type,
-        a.shape,
-        a.data.map((v, i) => (condition.data[i] ? v : b.data[i])),
-      ),
-    polygamma: ([x], a) => map(x, (v) => polygamma(v, a.order)),
     reshape: ([x], a) => reshape(x, a.shape),
     transpose: ([x], a) => transpose(x, a.axes),
     concatenate: (arrays, a) => concatenate(arrays, a.axis),
@@ -879,21 +708,8 @@ const Graphs = (() => {
     call: (arrays, a) => outputs(a.body, arrays),
     scan: (arrays, a) => scan(arrays, a),
   };
-  for (const [name, f] of Object.entries(UNARY)) OPERATIONS[name] = ([x]) => map(x, (v) => f(v));
-  for (const [name, f] of Object.entries(BINARY))
-    OPERATIONS[name] = ([a, b]) =>
-      make(
-        a.type,
-        a.shape,
-        a.data.map((v, i) => f(v, b.data[i])),
-      );
-  for (const [name, f] of Object.entries(TESTS))
-    OPERATIONS[name] = ([a, b]) =>
-      make(
-        "bool",
-        a.shape,
-        a.data.map((v, i) => (f(v, b && b.data[i]) ? 1 : 0)),
-      );
+  for (const [name, { of, test }] of Object.entries(ELEMENTWISE))
+    OPERATIONS[name] = (arrays, how) => elementwise(of, arrays, how, test ? "bool" : null);
 
   // ---- running -------------------------------------------------------------------------------
 
@@ -949,5 +765,5 @@ const Graphs = (() => {
       (op) => !OPERATIONS[op] && op !== "constant" && op !== "placeholder",
     );
 
-  return { make, read, run, outputs, missing, attentionWeights, decode, functions: { ...UNARY, ...BINARY } };
+  return { make, read, run, outputs, missing, attentionWeights, decode };
 })();

@@ -59,53 +59,6 @@ const Numbers = (() => {
 
   // ---- expressions ---------------------------------------------------------------------------
 
-  const { sigmoid } = Graphs.functions;
-  /** Functions of one number: how they are written, and their derivative from x and y = f(x). */
-  const FUNCTIONS = {
-    exp: ["exp", (x, y) => y],
-    log: ["ln", (x) => 1 / x],
-    sigmoid: ["σ", (x, y) => y * (1 - y)],
-    tanh: ["tanh", (x, y) => 1 - y * y],
-    relu: ["relu", (x) => (x > 0 ? 1 : 0)],
-    softplus: ["softplus", sigmoid],
-    sqrt: ["√", (x, y) => 0.5 / y],
-    abs: ["abs", Math.sign],
-    rsqrt: ["1/√", (x, y) => (-0.5 * y) / x],
-    negative: [MINUS, () => -1],
-    log1p: ["ln1p", (x) => 1 / (1 + x)],
-    expm1: ["expm1", (x, y) => y + 1],
-    exp2: ["exp2", (x, y) => y * Math.LN2],
-    log2: ["log2", (x) => 1 / (x * Math.LN2)],
-    log10: ["log10", (x) => 1 / (x * Math.LN10)],
-    cbrt: ["cbrt", (x, y) => 1 / (3 * y * y)],
-    sin: ["sin", Math.cos],
-    cos: ["cos", (x) => -Math.sin(x)],
-    tan: ["tan", (x, y) => 1 + y * y],
-    arcsin: ["arcsin", (x) => 1 / Math.sqrt(1 - x * x)],
-    arccos: ["arccos", (x) => -1 / Math.sqrt(1 - x * x)],
-    arctan: ["arctan", (x) => 1 / (1 + x * x)],
-    sinh: ["sinh", Math.cosh],
-    cosh: ["cosh", Math.sinh],
-    arcsinh: ["arcsinh", (x) => 1 / Math.sqrt(x * x + 1)],
-    arccosh: ["arccosh", (x) => 1 / Math.sqrt(x * x - 1)],
-    arctanh: ["arctanh", (x) => 1 / (1 - x * x)],
-    erf: ["erf", (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x)],
-    erfc: ["erfc", (x) => (-2 / Math.sqrt(Math.PI)) * Math.exp(-x * x)],
-    sign: ["sign", () => 0],
-    floor: ["floor", () => 0],
-    ceil: ["ceil", () => 0],
-    round: ["round", () => 0],
-    trunc: ["trunc", () => 0],
-  };
-  const COMPARE = {
-    equal: ["=", (a, b) => a === b],
-    not_equal: ["≠", (a, b) => a !== b],
-    less: ["<", (a, b) => a < b],
-    less_equal: ["≤", (a, b) => a <= b],
-    greater: [">", (a, b) => a > b],
-    greater_equal: ["≥", (a, b) => a >= b],
-  };
-
   /** The value of an expression; numberOf(quantity) gives the numbers in it. */
   function value(e, numberOf) {
     if (e.kind !== "call") return numberOf(e);
@@ -130,8 +83,7 @@ const Numbers = (() => {
       case "where":
         return v[0] ? v[1] : v[2];
     }
-    if (COMPARE[e.op]) return COMPARE[e.op][1](...v) ? 1 : 0;
-    return Graphs.functions[e.op] ? Graphs.functions[e.op](...v) : NaN;
+    return ELEMENTWISE[e.op] ? Number(ELEMENTWISE[e.op].of(...v)) : NaN;
   }
 
   /** The derivative of an expression with respect to the quantities that `is` picks. */
@@ -168,8 +120,9 @@ const Numbers = (() => {
       case "where":
         return v[0] ? d[1] : d[2];
     }
-    if (COMPARE[e.op]) return 0;
-    return FUNCTIONS[e.op] ? d[0] * FUNCTIONS[e.op][1](v[0], value(e, numberOf)) : NaN;
+    const known = ELEMENTWISE[e.op],
+      y = value(e, numberOf);
+    return d.reduce((sum, one, i) => (one ? sum + one * (known ? known.derivatives[i](y, ...v) : NaN) : sum), 0);
   }
 
   /** All quantities of an expression. */
@@ -218,8 +171,11 @@ const Numbers = (() => {
     return made;
   }
 
+  const isTest = (op) => Boolean(ELEMENTWISE[op] && ELEMENTWISE[op].test);
+  const functionName = (op) => (ELEMENTWISE[op] ? ELEMENTWISE[op].written : null);
+
   const LEVEL = { add: 1, subtract: 1, multiply: 2, divide: 2, negative: 0.5, power: 4, where: 0 };
-  const levelOf = (e) => (e.kind === "call" ? (LEVEL[e.op] ?? (COMPARE[e.op] ? 0 : 9)) : 9);
+  const levelOf = (e) => (e.kind === "call" ? (LEVEL[e.op] ?? (isTest(e.op) ? 0 : 9)) : 9);
 
   /** An expression, with leaf(quantity, alone) for what stands for a quantity; alone is whether
       nothing stands beside it. */
@@ -250,9 +206,8 @@ const Numbers = (() => {
       case "where":
         return [side(e.arguments[1], 1), " if ", side(e.arguments[0], 0), ", else ", side(e.arguments[2], 1)];
     }
-    if (COMPARE[e.op]) return joined(` ${COMPARE[e.op][0]} `, 1);
-    const word = { max: "max", maximum: "max", min: "min", minimum: "min" }[e.op];
-    const name = word || (FUNCTIONS[e.op] ? FUNCTIONS[e.op][0] : e.op);
+    if (isTest(e.op) && e.arguments.length === 2) return joined(` ${ELEMENTWISE[e.op].test} `, 1);
+    const name = functionName(e.op) || e.op;
     return [
       name,
       "(",
@@ -260,8 +215,6 @@ const Numbers = (() => {
       ")",
     ].flat();
   }
-
-  const functionName = (op) => (FUNCTIONS[op] ? FUNCTIONS[op][0] : null);
 
   return {
     parse,

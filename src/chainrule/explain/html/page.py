@@ -18,10 +18,10 @@ import re
 from typing import Any
 
 from ..explanation import Explanation
+from .arithmetic import elementwise_script
 
-#: The viewer's parts in the order in which they need each other.
+#: The viewer's parts in the order in which they need each other, after the arithmetic.
 SCRIPTS = (
-    "evaluate.js",
     "numbers.js",
     "live.js",
     "elements.js",
@@ -73,9 +73,13 @@ def _asset(name: str) -> str:
     return (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
-@functools.cache
 def _script() -> str:
-    return "\n".join(map(_asset, SCRIPTS))
+    return "\n".join([arithmetic_script(), *map(_asset, SCRIPTS)])
+
+
+def arithmetic_script() -> str:
+    """What runs graphs in the page: `Graphs` of ``evaluate.js``, and all that it needs."""
+    return "\n".join([_asset("special.js"), elementwise_script(), _asset("evaluate.js")])
 
 
 @functools.cache

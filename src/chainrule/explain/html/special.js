@@ -1,0 +1,117 @@
+"use strict";
+/* Functions of single numbers that JavaScript lacks, for the expressions in the records of the
+   operations. */
+const Special = (() => {
+  function erf(x) {
+    if (Math.abs(x) > 2) return x > 0 ? 1 - erfc(x) : erfc(-x) - 1;
+    let term = x,
+      sum = x; // Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!: all terms of one sign
+    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+      term *= (2 * x * x) / (2 * n + 1);
+      sum += term;
+    }
+    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  }
+
+  function erfc(x) {
+    if (Number.isNaN(x)) return NaN;
+    if (x < 2) return x < -2 ? 2 - erfc(-x) : 1 - erf(x);
+    let fraction = 0; // the continued fraction x + (1/2)/(x + 1/(x + (3/2)/(x + …)))
+    for (let n = 120; n > 0; n--) fraction = n / 2 / (x + fraction);
+    return x === Infinity ? 0 : Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + fraction);
+  }
+
+  /** Winitzki's approximation, then Halley's steps, as in Python. */
+  function erfinv(y) {
+    if (!(Math.abs(y) < 1)) return Math.abs(y) > 1 ? NaN : y * Infinity;
+    const size = Math.abs(y),
+      log = Math.log1p(-y) + Math.log1p(y),
+      a = 0.147;
+    const t = 2 / (Math.PI * a) + log / 2;
+    let x = Math.sqrt(Math.max(Math.sqrt(t * t - log / a) - t, 0));
+    for (let n = 0; n < 3; n++) {
+      const error = size > 0.5 ? 1 - size - erfc(x) : erf(x) - size;
+      const step = ((error * Math.sqrt(Math.PI)) / 2) * Math.exp(x * x);
+      x -= step / (1 + x * step);
+    }
+    return y < 0 ? -x : x;
+  }
+
+  const BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798];
+
+  /** ln |Γ|: the recurrence up to large x, then Stirling's series; reflected below 0. */
+  function lgamma(x) {
+    if (x <= 0)
+      return x === Math.floor(x)
+        ? Infinity
+        : Math.log(Math.PI / Math.abs(Math.sin(Math.PI * (x - 2 * Math.round(x / 2))))) - lgamma(1 - x);
+    let factor = 1;
+    for (; x < 15; x++) factor *= x;
+    let series = (x - 0.5) * Math.log(x) - x + Math.log(2 * Math.PI) / 2;
+    BERNOULLI.forEach((b, i) => {
+      series += b / ((2 * i + 2) * (2 * i + 1) * x ** (2 * i + 1));
+    });
+    return x === Infinity ? Infinity : series - Math.log(factor);
+  }
+
+  const factorial = (n) => (n > 1 ? n * factorial(n - 1) : 1);
+
+  /** The derivative of this order of digamma: recurrence, then the asymptotic series. */
+  function polygamma(x, order) {
+    if (x < 0)
+      return order || x === Math.floor(x) ? NaN : polygamma(1 - x, 0) - Math.PI / Math.tan(Math.PI * x);
+    const sign = (-1) ** (order + 1);
+    let sum = 0;
+    for (; x < 15 + order; x++) sum += (sign * factorial(order)) / x ** (order + 1);
+    let tail = order ? factorial(order - 1) / x ** order : -Math.log(x);
+    tail += factorial(order) / (2 * x ** (order + 1));
+    BERNOULLI.forEach((b, i) => {
+      const k = 2 * i + 2;
+      tail += (b * factorial(k + order - 1)) / factorial(k) / x ** (k + order);
+    });
+    return sum + sign * tail;
+  }
+
+  function roundToEven(x) {
+    const below = Math.floor(x),
+      rest = x - below;
+    if (rest !== 0.5) return Math.round(x);
+    return below % 2 === 0 ? below : below + 1;
+  }
+
+  function sigmoid(x) {
+    const e = Math.exp(-Math.abs(x)); // at most 1: never overflows
+    return (x >= 0 ? 1 : e) / (1 + e);
+  }
+
+  function remainder(a, b) {
+    const rest = a % b;
+    return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+  }
+
+  function floorDivide(a, b) {
+    if (b === 0) return a / b;
+    const quotient = (a - remainder(a, b)) / b,
+      low = Math.floor(quotient);
+    return quotient - low > 0.5 ? low + 1 : low;
+  }
+
+  function logaddexp(a, b) {
+    if (a === b) return a + Math.LN2;
+    const top = Math.max(a, b);
+    return top + Math.log1p(Math.exp(-Math.abs(a - b)));
+  }
+
+  return {
+    erf,
+    erfc,
+    erfinv,
+    lgamma,
+    polygamma,
+    roundToEven,
+    sigmoid,
+    remainder,
+    floorDivide,
+    logaddexp,
+  };
+})();
