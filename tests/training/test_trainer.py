@@ -83,6 +83,54 @@ def test_accumulated_batches_are_one_large_batch():
     np.testing.assert_allclose(parts.weight.numpy(), whole.weight.numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_accumulated_batches_of_other_sizes_are_one_large_batch(weighted, backend):
+    """Of 30 rows batches of 8, 8, 8 and 6: the mean counts rows, or what these weigh."""
+    x, y = line(rows=30)
+    weights = np.linspace(0, 3, 30, dtype=np.float32)
+    data = (x, y, weights) if weighted else (x, y)
+    whole, parts = cr.nn.Linear(2, 1).initialize(0), cr.nn.Linear(2, 1).initialize(0)
+    trainer = quiet(whole, cr.optim.SGD(whole, lr=0.1))
+    trainer.fit(data, epochs=3, batch_size=None, shuffle=False)
+    trainer = quiet(parts, cr.optim.SGD(parts, lr=0.1), backend=backend)
+    trainer.fit(data, epochs=3, batch_size=8, accumulate=4, shuffle=False)
+    np.testing.assert_allclose(parts.weight.numpy(), whole.weight.numpy(), rtol=1e-5)
+
+
+def test_what_is_left_over_at_the_end_of_an_epoch_makes_an_update():
+    """Of 5 batches two by two the last makes one by itself: 3 updates an epoch."""
+    x, y = line(rows=20)
+    model = cr.nn.Linear(2, 1).initialize(0)
+    trainer = quiet(model, cr.optim.SGD(model, lr=0.1))
+    trainer.fit((x, y), epochs=2, batch_size=4, accumulate=2, shuffle=False)
+    assert trainer.optimizer.steps.item() == 6
+    by_hand = cr.nn.Linear(2, 1).initialize(0)
+    optimizer = cr.optim.SGD(by_hand, lr=0.1)
+    for start, stop in [(0, 8), (8, 16), (16, 20)] * 2:
+        gradients = cr.grad(lambda m, a, b: cr.losses.mse(m(x[a:b]), y[a:b]))
+        optimizer.update(gradients(by_hand, start, stop))
+    np.testing.assert_allclose(model.weight.numpy(), by_hand.weight.numpy(), rtol=1e-5)
+
+
+class InterruptFirstStep(cr.Callback):
+    def on_step_end(self, trainer, step, loss):
+        raise KeyboardInterrupt
+
+
+def test_gradients_from_before_an_interruption_are_forgotten():
+    x, y = line(rows=16)
+    fresh, used = cr.nn.Linear(2, 1).initialize(0), cr.nn.Linear(2, 1).initialize(0)
+    trainer = quiet(used, cr.optim.SGD(used, lr=0.1), callbacks=[InterruptFirstStep()])
+    trainer.fit((100 * x, 100 * y), batch_size=4, accumulate=3)
+    assert trainer.history.interrupted
+    trainer.callbacks.clear()
+    trainer.fit((x, y), epochs=1, batch_size=4, accumulate=3, shuffle=False)
+    expected = quiet(fresh, cr.optim.SGD(fresh, lr=0.1))
+    expected.fit((x, y), epochs=1, batch_size=4, accumulate=3, shuffle=False)
+    assert np.array_equal(used.weight.numpy(), fresh.weight.numpy())
+
+
 def test_best_weights_are_restored():
     """From the sixth step on the rate is far too large: the kept weights are the fifth's."""
     x, y = line(noise=0.3)

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import pytree
 from ..engine.autodiff import value_and_grad
 from ..engine.compile import Compiled
 from ..engine.nan_debug import first_bad_number
-from ..engine.ops import zeros_like
+from ..engine.ops import sum, where, zeros_like
 from ..engine.ops.random import fold_in, key
 from ..engine.tensor import Buffer, Tensor
 from ..errors import TrainingError
 from ..losses import check_target
 from ..nn import Module
 from ..optim import EMA, Optimizer, global_norm
+from ..optim.clipping import Shared
 from ..utils.typing import Array
 from .dataset import Arrays
 from .padding import independent_rows, padded_batches, padded_size, takes_weights
@@ -38,7 +40,8 @@ class Step:
         optimizer: changes the parameters.
         seed: dropout and other randomness follow from it and the count of the step.
         average: averaged weights to keep, if any.
-        accumulate: how many batches make up one update: their gradients are averaged.
+        accumulate: how many batches make up one update, with the mean of their gradients, weighted
+            by their rows, or by what these weigh.
         backend: what runs the step; see `chainrule.compile`.
     """
 
@@ -59,6 +62,8 @@ class Step:
         self.accumulate = accumulate
         self._key = key(seed)
         self._sums = _zeros(model) if accumulate > 1 else {}
+        self._sum_of_weights = Buffer(0.0)
+        self._pending = 0  # batches since the last update
         self._program = Compiled(self._step, backend, guard=True)
         self._full_size = 0
         self._pads: bool | None = None
@@ -72,12 +77,14 @@ class Step:
         losses, norms = self.run(batch, np.arange(len(batch))[None])
         return float(losses[0]), float(norms[0])
 
-    def run(self, data: Arrays, order: Array) -> tuple[Array, Array]:
+    def run(self, data: Arrays, order: Array, ends: bool = False) -> tuple[Array, Array]:
         """Train on many batches in one go.
 
         Args:
             data: the examples.
             order: (steps, batch) integers: the rows that each step gets.
+            ends: whether these are the last ones, so that the last one makes an update, however
+                few batches are accumulated.
 
         Returns:
             For each step the loss and the norm of its gradient, before the update.
@@ -89,11 +96,19 @@ class Step:
         if self.accumulate == 1:
             return self._run_steps(data, order, last=True)
         parts = []
-        for batch in order:
-            last = (self.number + 1) % self.accumulate == 0
+        for number, batch in enumerate(order, 1):
+            last = self._pending + 1 == self.accumulate or (ends and number == len(order))
             parts.append(self._run_steps(data, batch[None], last))
+            self._pending = 0 if last else self._pending + 1
         losses, norms = zip(*parts, strict=True)
         return np.concatenate(losses), np.concatenate(norms)
+
+    def drop_accumulated(self) -> None:
+        """Forget gradients that have not made an update, such as before an interruption."""
+        if self._pending:
+            for buffer in (*self._sums.values(), self._sum_of_weights):
+                buffer.assign(np.zeros(buffer.shape))
+            self._pending = 0
 
     def prepare(self, batch: Arrays, full: int) -> None:
         """Have the program for a batch of this many rows built in the background.
@@ -165,7 +180,9 @@ class Step:
         loss, gradients = value_and_grad(error)(self.model)
         norm = global_norm(gradients)
         if self.accumulate > 1:
-            gradients = self._accumulated(gradients, last)
+            rows = pytree.flatten(inputs)[0][0].shape[0]
+            weight = rows if weights is None else sum(weights) * (rows / weights.size)
+            gradients = self._accumulated(gradients, weight / self._full_size, last)
         if last:
             known = norm if self.accumulate == 1 else None
             self.optimizer.update(gradients, loss=loss, norm=known)
@@ -173,11 +190,16 @@ class Step:
                 self.average.update()
         return loss, norm
 
-    def _accumulated(self, gradients: dict[str, Tensor], last: bool) -> dict[str, Tensor]:
+    def _accumulated(
+        self, gradients: dict[str, Tensor], weight: Tensor | float, last: bool
+    ) -> dict[str, Tensor]:
+        weights = self._sum_of_weights + weight
+        self._sum_of_weights.assign(zeros_like(weights) if last else weights)
+        divisor = Shared(where(weights == 0, 1.0, weights))
         means = {}
         for path, gradient in gradients.items():
-            total = self._sums[path] + gradient
-            means[path] = total / self.accumulate
+            total = self._sums[path] + gradient * weight
+            means[path] = total / divisor.like(total)
             self._sums[path].assign(zeros_like(total) if last else total)
         return means
 

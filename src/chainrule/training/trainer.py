@@ -133,7 +133,8 @@ class Trainer:
             batch_size: rows in a step; None takes all of them (batch gradient descent), 1 is
                 stochastic gradient descent.
             shuffle: another order in each epoch, a function of the seed and the epoch.
-            accumulate: batches whose averaged gradients make one update.
+            accumulate: batches whose averaged gradients make one update; what is left over at the
+                end of an epoch makes one, too.
             patience: stop after this many validations without a better ``monitor``.
             monitor: the number in the history that decides which weights are the best.
             validate_every: epochs from one validation to the next; the last one is validated.
@@ -152,7 +153,7 @@ class Trainer:
             raise ConfigError("Early stopping needs validation data.", found=f"patience={patience}",
                               hint="Pass validation=0.2, say, or omit patience.")  # fmt: skip
         listeners = [*self.callbacks, *progress_display(self.progress)]
-        with self._training(listeners, epochs, -(-len(train) // size)):
+        with self._training(listeners, epochs, _steps(train, size)):
             waited = 0
             self._prepare(train, held_out, size, accumulate)
             for number in range(1, epochs + 1):
@@ -272,10 +273,11 @@ class Trainer:
         start = time.perf_counter()
         waited = train.waited if isinstance(train, Stream) else 0.0
         step = self._step(accumulate)
+        step.drop_accumulated()
         total = weight = norm = 0.0
-        number = 0
+        number, steps = 0, _steps(train, size)
         for part, batches in self._parts(train, size, shuffle):
-            losses, norms = step.run(part, batches)
+            losses, norms = step.run(part, batches, ends=number + len(batches) == steps)
             rows = _weights(part, batches)
             total += float(losses @ rows)
             weight += float(rows.sum())
@@ -446,6 +448,12 @@ class Trainer:
             name: metric_functions.compute(name, examples.target, predicted, weights)
             for name in self.metrics
         }
+
+
+def _steps(data: Examples, size: int) -> int:
+    """How many batches an epoch has."""
+    full, rest = divmod(len(data), size)
+    return full + (rest > 0 and not (isinstance(data, Stream) and data.whole))
 
 
 def _need_positive(**options: int) -> None:
