@@ -11,6 +11,8 @@ import pytest
 from chainrule.cli.app import app
 from chainrule.errors import ChainruleError
 
+from .make_option_tables import filled
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
 COMMANDS = {
@@ -50,6 +52,10 @@ def test_the_commands_run(invoke, place, monkeypatch):
         assert result.exit_code == 0, f"{line}\n{result.output}"
     assert (place / "prices.parquet").exists()
     assert (place / "runs" / "small" / "model.safetensors").exists()
+
+
+def test_the_tables_of_options_are_those_that_are_declared():
+    assert filled(PAGE) == PAGE, "run python tests/cli/make_option_tables.py"
 
 
 def test_every_option_is_told_and_no_other(invoke):

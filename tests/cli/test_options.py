@@ -7,16 +7,26 @@ import pytest
 from chainrule.cli.options import OPTIONS, read_options
 from chainrule.cli.train import train
 from chainrule.errors import ConfigError
-from chainrule.tasks import KINDS, module_of
+from chainrule.tasks.kinds import KINDS
+from chainrule.tasks.options import declared
 
 
 def test_command_line_file_and_training_have_the_same_options():
-    kinds = [module_of(kind).Options for kind in KINDS]
-    fields = {field.name for options in kinds for field in dataclasses.fields(options)}
+    fields = {field.name for kind in KINDS.values() for field in dataclasses.fields(kind.options)}
     assert {option.field for option in OPTIONS.values()} == fields
     typed = {name.rstrip("_").replace("_", "-") for name in inspect.signature(train).parameters}
     others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug"}
     assert typed - others == set(OPTIONS)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_of_several_kinds_is_declared_alike_in_all(name):
+    """But for its meaning, which may differ: the help tells all of them."""
+    option = OPTIONS[name]
+    told = [declared(KINDS[kind].options)[option.field] for kind in option.kinds]
+    alike = {dataclasses.replace(each, help="") for each in told}
+    assert alike == {dataclasses.replace(option.first, help="")}
+    assert all(each.help[1:].rstrip(".") in option.help for each in told)
 
 
 def test_values_become_those_of_the_training():

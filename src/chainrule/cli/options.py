@@ -1,206 +1,97 @@
-"""Options of `chainrule train`, from the command line and from a TOML file, by the same readers."""
+"""Options of `chainrule train`: gathered from the kinds of data; read from a shell or a file."""
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import difflib
+import inspect
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ..errors import ConfigError, DataError
-
-#: What `kinds` calls the data as a whole, among the names of columns.
-DATA = ""
-
-
-class _MisfitError(Exception):
-    """A value that a reader does not understand; the text says what would be right."""
-
-
-def names(value: Any) -> tuple[str, ...]:
-    """Column names: ``a,b``, ``a,"b, c"``, or a list of such texts.
-
-    Example:
-        >>> names('city,"price, sold"'), names(["a,b", "c"])
-        (('city', 'price, sold'), ('a', 'b', 'c'))
-    """
-    texts = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(text, str) for text in texts):
-        raise _MisfitError("column names, such as city,rooms")
-    found = [name.strip() for text in texts for name in next(csv.reader([text]), [])]
-    if not all(found) or (texts and not found):
-        raise _MisfitError("column names with a comma between them, such as city,rooms")
-    return tuple(found)
-
-
-def kinds(value: Any) -> dict[str, str]:
-    """Kinds of columns: ``zip=category``, a list of such texts, or a mapping.
-
-    A kind without a column, as in ``--kind images``, is that of the data; it has the key `DATA`.
-
-    Example:
-        >>> kinds(["zip=category", "built=date"]), kinds("images")
-        ({'zip': 'category', 'built': 'date'}, {'': 'images'})
-    """
-    if isinstance(value, Mapping):
-        pairs = list(value.items())
-    else:
-        parts = [text.rpartition("=") for text in names(value)]
-        pairs = [(name if mark else DATA, kind) for name, mark, kind in parts]
-        if any(mark and not name for name, mark, _ in parts):
-            raise _MisfitError("the column's name before the =, such as zip=category")
-    if not all(isinstance(kind, str) and kind for _, kind in pairs):
-        raise _MisfitError(
-            "column=kind, such as zip=category; kinds: numeric, boolean, category, date"
-        )
-    return {name.strip(): kind.strip() for name, kind in pairs}
-
-
-def layer_sizes(value: Any) -> tuple[int, ...]:
-    """Sizes of hidden layers: ``128,64``, a list of numbers, or ``none`` for no hidden layer.
-
-    Example:
-        >>> layer_sizes("128,64"), layer_sizes([32]), layer_sizes("none")
-        ((128, 64), (32,), ())
-    """
-    if isinstance(value, str):
-        value = [] if value.strip().lower() == "none" else value.split(",")
-    elif isinstance(value, int):
-        value = [value]
-    try:
-        if not isinstance(value, list | tuple) or any(isinstance(w, bool | float) for w in value):
-            raise TypeError
-        return tuple(int(width) for width in value)
-    except (TypeError, ValueError):
-        raise _MisfitError("sizes of layers, such as 128,64, or none") from None
-
-
-def words(value: Any) -> str:
-    """Words with commas between, or a list of them, as one text.
-
-    Example:
-        >>> words("flip,shift"), words(["flip", "shift"])
-        ('flip,shift', 'flip,shift')
-    """
-    return ",".join(names(value))
-
-
-def height_and_width(value: Any) -> tuple[int, int]:
-    """The size of images: ``32`` for both, or height and width as ``48x64``.
-
-    Example:
-        >>> height_and_width("32"), height_and_width(32), height_and_width("48x64")
-        ((32, 32), (32, 32), (48, 64))
-    """
-    parts = str(value).lower().replace("×", "x").split("x")
-    if isinstance(value, bool) or len(parts) > 2 or not all(part.isdecimal() for part in parts):
-        raise _MisfitError("pixels, such as 32, or height and width, such as 48x64")
-    return int(parts[0]), int(parts[-1])
-
-
-def number(value: Any) -> float:
-    """A number, which is neither infinite nor missing."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
-        raise _MisfitError("a number")
-    return float(value)
-
-
-def integer(value: Any) -> int:
-    """An integer."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _MisfitError("an integer")
-    return value
-
-
-def fraction_or_file(value: Any) -> float | str:
-    """A fraction of the rows, or the path of a file.
-
-    Example:
-        >>> fraction_or_file("0.2"), fraction_or_file("test.csv")
-        (0.2, 'test.csv')
-    """
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return value
-    return number(value)
-
-
-def text(value: Any) -> str:
-    """A word."""
-    if not isinstance(value, str) or not value.strip():
-        raise _MisfitError("a word")
-    return value
-
-
-def flag(value: Any) -> bool:
-    """Yes or no."""
-    if not isinstance(value, bool):
-        raise _MisfitError("true or false")
-    return value
+from ..tasks.kinds import KINDS
+from ..tasks.option_values import TYPED, MisfitError, text
+from ..tasks.options import DATA, NETWORK, TRAINING, Declaration, declared
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option: the field of a kind's options that it sets, and what reads its value."""
+    """An option of the command line.
+
+    Attributes:
+        field: of the options of a kind that it sets.
+        first: its declaration, in the first kind that has it.
+        helps: what it means, in each kind that says something of its own.
+        kinds: that have it.
+    """
 
     field: str
-    read: Callable[[Any], Any]
+    first: Declaration
+    helps: list[str] = dataclasses.field(default_factory=list)
+    kinds: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def help(self) -> str:
+        """What it means."""
+        if len(self.helps) == 1:
+            return self.helps[0]
+        first, *others = self.helps
+        return (
+            "; ".join([first.rstrip("."), *(h[0].lower() + h[1:].rstrip(".") for h in others)])
+            + "."
+        )
 
 
-#: By the name on the command line and in a file, without the dashes in front.
-OPTIONS = {
-    "target": Option("target", text),
-    "features": Option("features", names),
-    "drop": Option("drop", names),
-    "kind": Option("kinds", kinds),
-    "encoding": Option("encoding", text),
-    "time": Option("time", text),
-    "group": Option("group", text),
-    "horizon": Option("horizon", integer),
-    "window": Option("window", integer),
-    "season": Option("season", integer),
-    "model": Option("model", text),
-    "augment": Option("augment", words),
-    "size": Option("size", height_and_width),
-    "skip-bad": Option("skip_bad", flag),
-    "sample-rate": Option("sample_rate", integer),
-    "seconds": Option("seconds", number),
-    "tokenizer": Option("tokenizer", text),
-    "vocabulary": Option("vocabulary", integer),
-    "context": Option("context", integer),
-    "hidden": Option("hidden", layer_sizes),
-    "activation": Option("activation", text),
-    "dropout": Option("dropout", number),
-    "norm": Option("norm", text),
-    "members": Option("members", integer),
-    "epochs": Option("epochs", integer),
-    "batch-size": Option("batch_size", integer),
-    "optimizer": Option("optimizer", text),
-    "lr": Option("lr", number),
-    "schedule": Option("schedule", text),
-    "loss": Option("loss", text),
-    "l1": Option("l1", number),
-    "l2": Option("l2", number),
-    "weight-decay": Option("weight_decay", number),
-    "clip": Option("clip", number),
-    "validation": Option("validation", number),
-    "test": Option("test", fraction_or_file),
-    "cv": Option("cv", integer),
-    "patience": Option("patience", integer),
-    "balance": Option("balance", flag),
-    "seed": Option("seed", integer),
-    "backend": Option("backend", text),
-    "threads": Option("threads", integer),
-    "from": Option("from_model", text),
-    "freeze": Option("freeze", names),
-}
+def _gathered() -> dict[str, Option]:
+    """By the name on the command line and in a file, without the dashes in front."""
+    found: dict[str, Option] = {}
+    for kind in KINDS.values():
+        for name, said in declared(kind.options).items():
+            known = found.setdefault(said.name or name.replace("_", "-"), Option(name, said))
+            known.kinds.append(kind.name)
+            if said.help not in known.helps:
+                known.helps.append(said.help)
+    return found
+
+
+OPTIONS = _gathered()
 #: Options that are no options of the training itself.
-_PLACES = {"data": Option("data", text), "out": Option("out", text)}
+_PLACES = ("data", "out")
+
+
+def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, whose ``**given`` stands for all options of a training, for Typer to see."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    panels = [[_parameter(name, known) for name, known in OPTIONS.items()
+               if known.first.panel == panel] for panel in (DATA, NETWORK, TRAINING)]  # fmt: skip
+    ours = [parameter for panel in panels for parameter in panel]
+    parameters = [*own[:2], *ours, *own[2:]]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def _parameter(name: str, known: Option) -> inspect.Parameter:
+    said = known.first
+    names = [f"--{name}", *([f"-{said.short}"] if said.short else [])]
+    declaration = typer.Option(
+        *names,
+        help=known.help,
+        metavar=said.metavar or None,
+        rich_help_panel=said.panel,
+        show_default=False,
+    )
+    # An underscore at the end is none of the option's: `from` is a word of Python.
+    identifier = "from_" if name == "from" else name.replace("-", "_")
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    typed: Any = TYPED[said.read]
+    annotation = Annotated[typed | None, declaration]
+    return inspect.Parameter(identifier, kind, default=None, annotation=annotation)
 
 
 def read_options(given: Mapping[str, Any], where: str = "the command line") -> dict[str, Any]:
@@ -209,15 +100,17 @@ def read_options(given: Mapping[str, Any], where: str = "the command line") -> d
     Raises:
         ConfigError: an option that does not exist, or a value that it does not take.
     """
-    known = OPTIONS | _PLACES
     values = {}
     for name, value in given.items():
-        option = known.get(name.replace("_", "-"))
-        if option is None:
-            raise _unknown(name, list(known), where)
+        known = name.replace("_", "-")
+        if known not in OPTIONS and known not in _PLACES:
+            raise _unknown(name, [*OPTIONS, *_PLACES], where)
         try:
-            values[option.field] = option.read(value)
-        except _MisfitError as misfit:
+            if known in _PLACES:
+                values[known] = text(value)
+            else:
+                values[OPTIONS[known].field] = OPTIONS[known].first.read(value)
+        except MisfitError as misfit:
             raise ConfigError(
                 f"The option {name} cannot be understood.",
                 where=where,
@@ -251,11 +144,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return read_options(content, str(path))
 
 
-def foreign(fields: Iterable[str], kind: str, known: Iterable[str]) -> ConfigError:
+def foreign(fields: Iterable[str], kind: str) -> ConfigError:
     """The error of options, by field, that a kind of data does not have."""
     names_of = {option.field: name for name, option in OPTIONS.items()}
     wrong = [f"--{names_of[field]}" for field in fields]
-    having = sorted(names_of[field] for field in known if field in names_of)
+    having = sorted(name for name, option in OPTIONS.items() if kind in option.kinds)
     return ConfigError(
         f"Data of the kind {kind} have no {' and no '.join(wrong)}.",
         expected=f"some of {', '.join(having)}",

@@ -48,13 +48,13 @@ def keep(
 
 def show_use(run: Run) -> None:
     """The command that takes the model."""
-    from ..tasks import module_of
+    from ..tasks.kinds import KINDS
 
     folder = shlex.quote(str(run.folder))
     if run.report.get("task") == "language":
         show(f"  chainrule generate {folder} --prompt 'Once upon a time'")
     else:
-        new = module_of(run.record["kind"]).NEW
+        new = KINDS[run.record["kind"]].new
         show(f"  chainrule predict {folder} {new} --out predictions.csv")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..data import source_name
 from ..optim import OPTIMIZERS, Optimizer
 from ..optim.state import nearest
-from ..tasks import kind_of, load_predictor, module_of
+from ..tasks import KINDS, kind_of, load_predictor
 from ..tasks.examples import Examples
 from ..tasks.optimizer import highest_rate, optimizer_again, remember
 from ..utils.files import TRAINING, model_in
@@ -81,7 +81,7 @@ def _optimizer(
     rate = highest_rate(predictor.record) if lr is None else lr
     if examples.optimizer is None:
         kind = kind_of(predictor.saved.schema, str(folder))
-        like = optimizer_again(module_of(kind).Options, predictor.record, network)
+        like = optimizer_again(KINDS[kind].options, predictor.record, network)
     else:
         like = examples.optimizer(network)
     if name is not None:

@@ -1,12 +1,11 @@
 """The kinds of data that the program learns from, and what finds out which kind something is.
 
-A kind is a module with these names:
+A kind is declared in `chainrule.tasks.kinds`; the module that its declaration names has these:
 
-    Options         a frozen dataclass that derives from `TrainingOptions`
     train           (source, options, *, progress, say, on_schema, callbacks) -> `Result`
     predictor       (saved, path) -> `Predictor`
     continuation    (old, source, requested, say) -> `chainrule.tasks.update.Continuation`
-    NEW             what new data are called in an example of a command, such as ``NEW_ROWS.csv``
+    PLANS           the plans by which `chainrule.tasks.runner` trains
 
 The schema in a model file says the kind: ``"kind": "images"``; without it, it is a table.
 """
@@ -16,12 +15,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ConfigError, ModelFileError
+from ..errors import ModelFileError
 from ..utils.files import model_in
 from .detection import recognise
+from .kinds import KINDS, kind_named
 from .options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -42,15 +42,6 @@ __all__ = [
     "module_of",
     "recognise",
 ]
-
-#: Names of kinds and of the modules that know them, which are imported when they are needed.
-KINDS: Mapping[str, str] = {
-    "table": "chainrule.tasks.tabular",
-    "text": "chainrule.tasks.text",
-    "series": "chainrule.tasks.timeseries",
-    "images": "chainrule.tasks.images",
-    "audio": "chainrule.tasks.audio",
-}
 
 
 class Result(Protocol):
@@ -126,16 +117,10 @@ def module_of(kind: str) -> Any:
         ConfigError: there is no such kind.
 
     Example:
-        >>> module_of("table").Options(target="price").epochs is None
-        True
+        >>> module_of("table").__name__
+        'chainrule.tasks.tabular'
     """
-    if kind not in KINDS:
-        raise ConfigError(
-            f"There is no kind of data {kind!r}.",
-            expected=", ".join(KINDS),
-            hint="The kind of a column is said as column=kind, such as zip=category.",
-        )
-    return importlib.import_module(KINDS[kind])
+    return importlib.import_module(kind_named(kind).module)
 
 
 def kind_of(schema: Any, where: str) -> str:

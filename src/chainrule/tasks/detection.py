@@ -13,18 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+from .kinds import KINDS
+from .kinds.media import MediaOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
 #: Endings of file names by the kind of data that such files hold.
-ENDINGS = {
-    "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
-    "audio": (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
-    "text": (".txt", ".md", ".rst"),
-}
-#: Options that only a series has.
-_OF_SERIES = {"time", "group", "horizon", "window", "season"}
+ENDINGS = {kind.name: kind.endings for kind in KINDS.values() if kind.endings}
+#: Kinds whose files a table may name.
+_NAMED = [kind.name for kind in KINDS.values() if issubclass(kind.options, MediaOptions)]
 #: So many files of a folder are enough to know it.
 _SAMPLE = 1000
 _HEAD = 65_536
@@ -45,8 +43,10 @@ def recognise(source: Any, target: str | None = None, options: Iterable[str] = (
         >>> recognise("houses.csv"), recognise({"a": [1, 2]})
         ('table', 'table')
     """
-    if _OF_SERIES & set(options):
-        return "series"
+    given = set(options)
+    for known in KINDS.values():
+        if known.told_by & given:
+            return known.name
     if not isinstance(source, str | Path) or str(source) == "-":
         return "table"
     path = Path(source)
@@ -98,7 +98,7 @@ def _named_in(path: Path) -> str | None:
             head = file.read(_HEAD)
     except OSError:
         return None
-    for kind in ("images", "audio"):
+    for kind in _NAMED:
         endings = b"|".join(re.escape(ending.encode()) for ending in ENDINGS[kind])
         file_name = re.compile(rb".+(?:" + endings + rb")(?=\s|$)", re.IGNORECASE)
         for cell in re.split(rb'[,;\t"\r\n]+', head):

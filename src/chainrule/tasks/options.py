@@ -1,46 +1,93 @@
-"""What a user can say about the training on data of any kind; None means the program decides."""
+"""What a user can say about the training on data of any kind; None means the program decides.
+
+An option is a field of a frozen dataclass, declared by `option`: the command line, files of options
+and the documentation have it from there. This module, and those of the kinds, load nothing that
+takes time, so that help is there at once.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from ..engine.compile import BACKENDS
 from ..errors import ConfigError
-from ..optim import OPTIMIZERS
-from ..optim.state import nearest
+from .option_values import (
+    flag,
+    fraction_or_file,
+    integer,
+    names,
+    number,
+    text,
+)
 
 #: What another training with the same options need not repeat.
 _NOT_AGAIN = {"from_model", "freeze", "test", "cv"}
+#: The groups of options in help and documentation.
+DATA, NETWORK, TRAINING = "The data", "The network", "The training"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """Options that all kinds of data share; those of a kind derive from it and add their own.
+class Declaration:
+    """What is known of an option besides its type and default.
 
     Attributes:
-        target: the column to predict, where the data have columns.
-        epochs: how often to go through the training rows at most.
-        batch_size: rows in a step.
-        optimizer: name of an optimizer.
-        lr: learning rate; None finds one.
-        schedule: how the rate changes.
-        l1: weight of Σ|w|.
-        l2: weight of Σw².
-        weight_decay: decoupled decay of the weights.
-        clip: largest norm of the gradient.
-        dropout: fraction of the hidden units that are set to 0 in training.
-        validation: fraction of the rows for validation, which decides when to stop.
-        test: fraction of the rows that is held out as the test set, or a file or folder.
-        patience: epochs without progress before training stops.
-        balance: weigh rows so that every class counts the same.
-        seed: splits, initial weights and everything random follow from it.
-        backend: what runs the network: "c" (native code), "numpy", or "auto".
-        threads: of the native code; all processors without it. Results don't depend on it.
-        from_model: a model file or run folder whose weights the network begins with.
-        freeze: layers that keep these weights.
+        help: what it means, in a line.
+        metavar: stands for its value.
+        panel: the group that it belongs to.
+        read: makes its value of what was typed or is in a file; see `option_values`.
+        name: on the command line, if it is not that of the field.
+        short: one letter for the command line.
+    """
+
+    help: str
+    metavar: str
+    panel: str
+    read: Callable[[Any], Any]
+    name: str = ""
+    short: str = ""
+
+
+def option(
+    default: Any,
+    help: str,
+    metavar: str,
+    panel: str,
+    read: Callable[[Any], Any],
+    *,
+    name: str = "",
+    short: str = "",
+) -> Any:
+    """A field that is an option; see `Declaration`. Without a default (``...``) it is needed."""
+    said = {"option": Declaration(help, metavar, panel, read, name, short)}
+    if default is ...:
+        return dataclasses.field(metadata=said)
+    if default == {}:
+        return dataclasses.field(default_factory=dict, metadata=said)
+    return dataclasses.field(default=default, metadata=said)
+
+
+def declared(options: type[TrainingOptions]) -> dict[str, Declaration]:
+    """The options of a kind, by field."""
+    return {field.name: field.metadata["option"] for field in dataclasses.fields(options)}
+
+
+def documented(options: type[T]) -> type[T]:
+    """The class, with its options in its docstring."""
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
+    lines = [f"    {field.name}: {field.metadata['option'].help}" for field in fields]
+    options.__doc__ = "\n".join([(options.__doc__ or "").rstrip(), "", "Attributes:", *lines])
+    return options
+
+
+@documented
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options that all kinds of data share; those of a kind derive from it and add their own.
 
     Raises:
         ConfigError: an option has an invalid value.
@@ -50,26 +97,55 @@ class TrainingOptions:
         {'target': None, 'epochs': 3, 'test': 0.2}
     """
 
-    target: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: str = "adamw"
-    lr: float | None = None
-    schedule: str | None = None
-    l1: float = 0.0
-    l2: float = 0.0
-    weight_decay: float | None = None
-    clip: float | None = None
-    dropout: float | None = None
-    validation: float | None = None
-    test: float | str | None = None
-    patience: int | None = None
-    balance: bool = False
-    seed: int = 0
-    backend: str = "auto"
-    threads: int | None = None
-    from_model: str | None = None
-    freeze: tuple[str, ...] = ()
+    target: str | None = option(None, "The column to predict.", "COLUMN", DATA, text, short="t")
+    epochs: int | None = option(None, "Number of epochs, at most.", "N", TRAINING, integer)
+    batch_size: int | None = option(None, "Examples in a batch.", "N", TRAINING, integer)
+    optimizer: str = option("adamw", "Optimizer: adamw, adam, sgd, lion, …", "NAME", TRAINING, text)
+    lr: float | None = option(None, "Learning rate; chosen by default.", "RATE", TRAINING, number)
+    schedule: str | None = option(
+        None, "Learning rate schedule: constant, cosine, one-cycle, …", "NAME", TRAINING, text
+    )
+    l1: float = option(0.0, "L1 penalty: weight of Σ|w| in the loss.", "X", TRAINING, number)
+    l2: float = option(0.0, "L2 penalty: weight of Σw² in the loss.", "X", TRAINING, number)
+    weight_decay: float | None = option(
+        None, "Decoupled weight decay, of matrices only.", "X", TRAINING, number
+    )
+    clip: float | None = option(None, "Clip the gradient to this norm.", "X", TRAINING, number)
+    dropout: float | None = option(
+        None, "Fraction of hidden units set to 0 in a training step.", "FRACTION", NETWORK, number
+    )
+    validation: float | None = option(
+        None, "Fraction of the rows in the validation set.", "FRACTION", DATA, number
+    )
+    test: float | str | None = option(
+        None,
+        "The test set: a fraction of the rows, or a file or folder.",
+        "FRACTION|FILE",
+        DATA,
+        fraction_or_file,
+    )
+    patience: int | None = option(
+        None, "Validations without improvement before early stopping.", "N", TRAINING, integer
+    )
+    balance: bool = option(
+        False, "Weight classes so that all count the same, however rare.", "", DATA, flag
+    )
+    seed: int = option(0, "The same seed gives the same model.", "N", TRAINING, integer)
+    backend: str = option("auto", "Backend: auto, c or numpy.", "NAME", TRAINING, text)
+    threads: int | None = option(
+        None, "Number of threads of the native code; all by default.", "N", TRAINING, integer
+    )
+    from_model: str | None = option(
+        None,
+        "Initialise from the weights of this model where they fit (transfer learning).",
+        "MODEL",
+        TRAINING,
+        text,
+        name="from",
+    )
+    freeze: tuple[str, ...] = option(
+        (), "Layers of --from whose weights stay fixed.", "LAYER,…", TRAINING, names
+    )
 
     def __post_init__(self) -> None:
         self._check_positive("epochs", "batch_size", "patience", "clip", "threads")
@@ -83,6 +159,9 @@ class TrainingOptions:
                 raise wrong(name, "a fraction between 0 and 1, such as 0.1", value)
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise wrong("dropout", "from 0 up to but without 1", self.dropout)
+        from ..engine.compile import BACKENDS
+        from ..optim import OPTIMIZERS
+
         self._check_known(backend=BACKENDS, optimizer=tuple(OPTIMIZERS))
         if self.freeze and self.from_model is None:
             raise ConfigError(
@@ -101,7 +180,7 @@ class TrainingOptions:
         for name, values in known.items():
             value = getattr(self, name)
             if value is not None and value not in values:
-                raise nearest(name, value, values)
+                raise unknown(name, value, values)
 
     def to_json(self) -> dict[str, Any]:
         """The options that were given, as JSON data."""
@@ -140,3 +219,13 @@ def _plain(value: Any) -> Any:
 def wrong(name: str, expected: str, found: Any) -> ConfigError:
     """The error of an option with an invalid value."""
     return ConfigError(f"Invalid value for {name}.", expected=expected, found=str(found))
+
+
+def unknown(name: str, value: str, known: Iterable[str]) -> ConfigError:
+    """The error of a name that is not known, with the known one that looks like it."""
+    close = difflib.get_close_matches(value, list(known), n=1)
+    return ConfigError(
+        f"Unknown {name} {value!r}.",
+        expected=", ".join(known),
+        hint=f"Did you mean {close[0]!r}?" if close else None,
+    )

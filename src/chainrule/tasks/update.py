@@ -29,6 +29,7 @@ from . import Result, kind_of, module_of
 from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
 from .fit import threads
+from .kinds import KINDS
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
 from .plan import Examples, Learner, P, Plan, S, inputs_of
@@ -140,7 +141,7 @@ class Old:
     @property
     def training(self) -> Any:
         """The options of its training, as the kind of its data takes them."""
-        options: TrainingOptions = module_of(self.kind).Options.from_json(self.report["options"])
+        options: TrainingOptions = KINDS[self.kind].options.from_json(self.report["options"])
         return options
 
     def options(self, requested: UpdateOptions) -> Any:
@@ -339,7 +340,7 @@ def _check(old: Old, source: Any, requested: UpdateOptions) -> None:
     names = {field.name for field in dataclasses.fields(old.training)}
     if requested.skip_bad and "skip_bad" not in names:
         raise ConfigError(
-            f"An update of a model of {_DATA[old.kind]} has no option --skip-bad.",
+            f"An update of a model of {KINDS[old.kind].noun} has no option --skip-bad.",
             expected="epochs, lr, test, grow",
             hint="It is for images and sounds, which are files that may be damaged.",
         )
@@ -354,13 +355,9 @@ def _check(old: Old, source: Any, requested: UpdateOptions) -> None:
         raise DataError(
             "The new data are of another kind than those that the model was trained on.",
             where=str(source),
-            expected=_DATA[old.kind],
-            found=_DATA[found],
+            expected=KINDS[old.kind].noun,
+            found=KINDS[found].noun,
         )
-
-
-_DATA = {"table": "tables", "text": "texts", "series": "series", "images": "images",
-         "audio": "sounds"}  # fmt: skip
 
 
 def check_grows(requested: UpdateOptions, what: str) -> None:

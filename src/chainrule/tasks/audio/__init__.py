@@ -1,17 +1,16 @@
 """From folders of sounds to a trained network that takes sound files.
 
 Example:
-    >>> from chainrule.tasks.audio import AudioOptions
+    >>> from chainrule.tasks.audio import KIND, AudioOptions
     >>> AudioOptions(augment="shift,noise", sample_rate=8000).sample_rate
     8000
 """
 
+from ..kinds.audio import KIND, AudioOptions
 from .features import LogMel
-from .options import AudioOptions
 from .pipeline import continuation, predictor, train_audio
 
 #: As a kind of data; see `chainrule.tasks`.
-Options, train = AudioOptions, train_audio
-NEW = "NEW_SOUNDS"
+Options, NEW, train = KIND.options, KIND.new, train_audio
 
 __all__ = ["AudioOptions", "LogMel", "continuation", "predictor", "train_audio"]

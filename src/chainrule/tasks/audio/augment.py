@@ -11,8 +11,9 @@ import numpy as np
 
 from ...utils.random import generator, uniform
 from ...utils.typing import Array
+from ..kinds.audio import CHANGES
+from ..kinds.media import changes_in
 
-CHANGES = ("shift", "speed", "noise", "mask", "mixup")
 _LIGHT = ("shift", "speed", "noise")
 #: Largest shift and silent stretch as fractions of the length; factor of the speed.
 _SHIFT, _MASK, _SPEED = 0.1, 0.15, 0.25
@@ -29,11 +30,7 @@ def parse(text: str) -> tuple[str, ...] | None:
         >>> parse("light"), parse("hum")
         (('shift', 'speed', 'noise'), None)
     """
-    text = text.strip().lower()
-    if text in ("none", "light", "full"):
-        return {"none": (), "light": _LIGHT, "full": CHANGES}[text]
-    names = tuple(name.strip() for name in text.split(","))
-    return names if set(names) <= set(CHANGES) else None
+    return changes_in(text, CHANGES, _LIGHT)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from .. import runner
-from ..detection import ENDINGS
+from ..kinds.audio import KIND, AudioOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
 from ..plan import Recipe
 from ..result import TrainingResult
@@ -25,7 +25,6 @@ from ..update import Continuation, Old, UpdateOptions
 from . import augment
 from .decode import Header, read_header, read_sound
 from .features import LogMel
-from .options import AudioOptions
 from .schema import AudioSchema
 
 #: So many headers tell what all are like.
@@ -77,7 +76,7 @@ class AudioMedium:
     """Sounds; see `chainrule.tasks.media.Medium`."""
 
     kind = "audio"
-    file_type = FileType("sounds", ENDINGS["audio"])
+    file_type = FileType(KIND.noun, KIND.endings)
     dtype = np.int16
 
     def understand(
@@ -143,7 +142,7 @@ class AudioMedium:
 class AudioPlan(FilePlan):
     """Sounds as a plan of the runner."""
 
-    kind, unit, medium = "audio", "sounds", AudioMedium()
+    kind, unit, medium = KIND.name, KIND.noun, AudioMedium()
 
 
 class AudioNetwork(nn.Module):

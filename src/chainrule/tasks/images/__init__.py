@@ -1,17 +1,16 @@
 """From folders of images to a trained network that takes image files.
 
 Example:
-    >>> from chainrule.tasks.images import ImageOptions
+    >>> from chainrule.tasks.images import KIND, ImageOptions
     >>> ImageOptions(augment="flip,shift", size=(32, 32)).augment
     'flip,shift'
 """
 
+from ..kinds.images import KIND, ImageOptions
 from .augment import Augment
-from .options import ImageOptions
 from .pipeline import continuation, predictor, train_images
 
 #: As a kind of data; see `chainrule.tasks`.
-Options, train = ImageOptions, train_images
-NEW = "NEW_IMAGES"
+Options, NEW, train = KIND.options, KIND.new, train_images
 
 __all__ = ["Augment", "ImageOptions", "continuation", "predictor", "train_images"]

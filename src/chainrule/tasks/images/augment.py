@@ -11,8 +11,9 @@ import numpy as np
 
 from ...utils.random import generator, uniform
 from ...utils.typing import Array
+from ..kinds.images import CHANGES
+from ..kinds.media import changes_in
 
-CHANGES = ("flip", "shift", "rotate", "zoom", "colour", "cutout", "mixup")
 _LIGHT = ("flip", "shift", "rotate", "zoom", "colour")
 #: Largest shift as a fraction of the extent, turn in degrees, change of the size, of the colours.
 _SHIFT, _ROTATION, _ZOOM, _COLOUR = 0.08, 10.0, 0.1, 0.2
@@ -29,11 +30,7 @@ def parse(text: str) -> tuple[str, ...] | None:
         >>> parse("flip, mixup"), parse("none"), parse("flop")
         (('flip', 'mixup'), (), None)
     """
-    text = text.strip().lower()
-    if text in ("none", "light", "full"):
-        return {"none": (), "light": _LIGHT, "full": CHANGES}[text]
-    names = tuple(name.strip() for name in text.split(","))
-    return names if set(names) <= set(CHANGES) else None
+    return changes_in(text, CHANGES, _LIGHT)
 
 
 def choose(text: str | None, grey: bool, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,14 +16,13 @@ from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from .. import runner
-from ..detection import ENDINGS
+from ..kinds.images import KIND, ImageOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
 from ..plan import Recipe
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from . import augment
 from .decode import Header, pillow, read_header, read_image
-from .options import ImageOptions
 from .schema import ImageSchema
 
 #: So many headers and images tell what all are like.
@@ -80,7 +79,7 @@ class ImageMedium:
     """Images; see `chainrule.tasks.media.Medium`."""
 
     kind = "images"
-    file_type = FileType("images", ENDINGS["images"])
+    file_type = FileType(KIND.noun, KIND.endings)
     dtype = np.uint8
 
     def understand(
@@ -144,7 +143,7 @@ class ImageMedium:
 class ImagePlan(FilePlan):
     """Images as a plan of the runner."""
 
-    kind, unit, medium = "images", "images", ImageMedium()
+    kind, unit, medium = KIND.name, KIND.noun, ImageMedium()
 
 
 class ImageNetwork(nn.Module):

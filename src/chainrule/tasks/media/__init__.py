@@ -3,9 +3,9 @@
 `FilePlan` is the way from such files to a model; what is special to a medium is a `Medium`.
 """
 
+from ..kinds.media import MediaOptions
 from .files import Files, FileType
 from .medium import Design, Medium
-from .options import MediaOptions
 from .plan import FilePlan
 from .predictor import MediaPredictor
 from .reading import FileReader

@@ -15,6 +15,7 @@ from ...errors import DataError
 from ...training import Stream
 from ...utils.typing import Array
 from ..evaluation import class_weights, constant_prediction
+from ..kinds.media import MediaOptions
 from ..linear_baseline import linear_model
 from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
 from ..scaling import TargetScaler
@@ -30,7 +31,6 @@ from .medium import (
     smoothed_cross_entropy,
     squared,
 )
-from .options import MediaOptions
 from .reading import FileReader
 
 #: Up to so many files are read once before the training, so that a bad one is found at once.

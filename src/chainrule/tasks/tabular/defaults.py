@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..kinds.table import TableOptions
 from .network import Shape
-from .options import TableOptions
 
 #: Below this many rows every row is too precious to be held out for good.
 SMALL = 5_000

@@ -22,6 +22,7 @@ from ...errors import DataError
 from ...training import Arrays
 from ...utils.typing import Array
 from ..evaluation import class_weights, constant_prediction, evaluate
+from ..kinds.table import TableOptions
 from ..plan import Examples, Learner, Plan, Recipe, Split
 from ..scaling import TargetScaler
 from ..warm_start import begin, named_model
@@ -30,7 +31,6 @@ from .defaults import Defaults, choose
 from .features import columns_by_kind
 from .losses import LOSS_OF, member_loss
 from .network import TableModel, TableNetwork
-from .options import TableOptions
 from .warm_start import Previous
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from ...data import Schema
 from ...data.table_scan import is_larger_than_memory
 from ...training import Callback
 from .. import runner
+from ..kinds.table import TableOptions
 from ..result import TrainingResult
-from .options import TableOptions
 from .plan import TablePlan
 from .streaming import StreamedTablePlan
 

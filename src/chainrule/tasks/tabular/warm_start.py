@@ -18,11 +18,11 @@ from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..class_extension import extended_target
+from ..kinds.table import TableOptions
 from ..optimizer import highest_rate
 from ..scaling import TargetScaler
 from .features import ONE_HOT_LIMIT, TableFeatures, code_names
 from .network import Shape, TableModel, TableNetwork
-from .options import TableOptions
 
 _VECTORS = "network.vectors.vectors"
 

@@ -15,6 +15,7 @@ from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
 from .. import load_predictor, runner
+from ..kinds.text import KIND, TextOptions
 from ..plan import Plan
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
@@ -22,7 +23,6 @@ from .classification import TextClassification, TextClassifier
 from .generate import Reader, generate
 from .modelling import LanguageModel, LanguageModelling
 from .ngrams import Grams
-from .options import TextOptions
 from .reading import class_folders, read_text
 from .tokenizers import (
     CharacterTokenizer,
@@ -56,8 +56,7 @@ __all__ = [
     "train",
 ]
 
-Options = TextOptions
-NEW = "NEW_TEXTS"
+Options, NEW = KIND.options, KIND.new
 
 
 def train(

@@ -21,13 +21,13 @@ from ..class_extension import task_of
 from ..classification import Classifier
 from ..evaluation import class_weights, constant_prediction, evaluate
 from ..examples import Examples, RawRow, check_rows, class_by_folder, no_target, said, shortened
+from ..kinds.text import CLASSIFIERS, TextOptions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
 from ..warm_start import named_model
 from .classifier import ClassifierShape, encode_texts, naive_bayes
 from .ngrams import Grams
-from .options import CLASSIFIERS, TextOptions
 from .reading import LabelledTexts, class_folders, is_text_file, read_class_folders, read_text
 from .tokenizers import Tokenizer, WordTokenizer, fit_tokenizer, normalize, tokenizer_from_json
 

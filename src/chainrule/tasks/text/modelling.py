@@ -16,6 +16,7 @@ from ...serialization import SavedModel
 from ...training import Arrays, Trainer
 from ...utils.typing import Array
 from ..examples import Examples, RawRow, check_rows, shortened
+from ..kinds.text import LANGUAGE_MODELS, TextOptions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split
 from ..warm_start import named_model
@@ -29,7 +30,6 @@ from .language import (
     surprises,
     windows,
 )
-from .options import LANGUAGE_MODELS, TextOptions
 from .reading import read_texts
 from .tokenizers import Tokenizer, fit_tokenizer, tokenizer_from_json
 

@@ -9,13 +9,13 @@ from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Callback
 from .. import runner
+from ..kinds.series import KIND, SeriesOptions
 from ..plan import Plan
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .calendar import Calendar
 from .forecast import season_of
 from .forecasting import Forecasting, SeriesForecaster
-from .options import SeriesOptions
 from .reading import Series, read_series
 from .sequences import SequenceClassification, SequencePredictor
 from .update import continued_forecast, continued_sequences
@@ -35,8 +35,7 @@ __all__ = [
     "train",
 ]
 
-Options = SeriesOptions
-NEW = "NEW_SERIES.csv"
+Options, NEW = KIND.options, KIND.new
 
 
 def train(

@@ -17,6 +17,7 @@ from ...serialization import SavedModel
 from ...training import Arrays
 from ...utils.typing import Array
 from ..examples import Examples, RawRow, check_rows, no_target, said, scaled
+from ..kinds.series import SeriesOptions
 from ..linear_baseline import linear_predictions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split
@@ -34,7 +35,6 @@ from .forecast import (
     seasonal,
     windows,
 )
-from .options import SeriesOptions
 from .reading import Series, read_series
 
 if TYPE_CHECKING:

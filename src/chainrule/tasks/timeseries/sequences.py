@@ -23,11 +23,11 @@ from ..class_extension import task_of
 from ..classification import Classifier
 from ..evaluation import class_weights, constant_prediction, evaluate
 from ..examples import Examples, RawRow, check_rows, no_target, said
+from ..kinds.series import SeriesOptions
 from ..linear_baseline import linear_predictions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
-from .options import SeriesOptions
 from .reading import column_of_numbers, fill_forward, input_columns, times_of
 
 if TYPE_CHECKING:

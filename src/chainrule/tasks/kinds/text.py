@@ -1,11 +1,14 @@
-"""What a user can say about learning from text; None means that the program decides."""
+"""Texts as a kind of data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ...errors import ConfigError
-from ..options import TrainingOptions, wrong
+from ..option_values import integer, text
+from ..options import DATA, NETWORK, documented, option, wrong
+from .columns import ColumnOptions
+from .kind import Kind
 
 TOKENIZERS = ("character", "word", "bpe")
 LANGUAGE_MODELS = ("gpt", "lstm")
@@ -13,33 +16,30 @@ CLASSIFIERS = ("bag", "lstm", "transformer", "tcn")
 MODELS = tuple(dict.fromkeys((*CLASSIFIERS, *LANGUAGE_MODELS)))
 
 
+@documented
 @dataclass(frozen=True)
-class TextOptions(TrainingOptions):
+class TextOptions(ColumnOptions):
     """Options for text; see `TrainingOptions`, too.
 
-    Attributes:
-        features: the column that holds the text, where there are columns.
-        drop: columns to leave out.
-        model: the network: bag, lstm, transformer or tcn for classes, gpt or lstm for language.
-        tokenizer: character, word or bpe.
-        vocabulary: how many numbers the tokenizer has at most.
-        context: how many tokens are seen at once: of what is written before in a language model,
-            of a text that is classified.
-        hidden: sizes of the layers.
-        encoding: how the files are written; UTF-8 without it.
+    The network of classes is a bag, lstm, transformer or tcn, that of language a gpt or lstm.
 
     Raises:
         ConfigError: an option has an invalid value.
     """
 
-    features: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-    model: str | None = None
-    tokenizer: str | None = None
-    vocabulary: int | None = None
-    context: int | None = None
-    hidden: tuple[int, ...] | None = None
-    encoding: str | None = None
+    model: str | None = option(
+        None, "For texts: bag, lstm, transformer, tcn or gpt.", "NAME", NETWORK, text
+    )
+    tokenizer: str | None = option(
+        None, "For texts: character, word or bpe.", "NAME", NETWORK, text
+    )
+    vocabulary: int | None = option(None, "Size of the vocabulary.", "N", NETWORK, integer)
+    context: int | None = option(
+        None, "Number of tokens that the network sees at once.", "N", NETWORK, integer
+    )
+    encoding: str | None = option(
+        None, "Encoding of text files; UTF-8 by default.", "NAME", DATA, text
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,3 +54,13 @@ class TextOptions(TrainingOptions):
         if self.features is not None and len(self.features) != 1:
             raise ConfigError("Text is learned from one column.", expected="one name",
                               found=", ".join(self.features))  # fmt: skip
+
+
+KIND = Kind(
+    "text",
+    "chainrule.tasks.text",
+    TextOptions,
+    noun="texts",
+    new="NEW_TEXTS",
+    endings=(".txt", ".md", ".rst"),
+)

@@ -1,0 +1,45 @@
+"""Options of the training on files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..option_values import flag, words
+from ..options import DATA, TrainingOptions, option, wrong
+
+#: Names for some or all of a medium's changes.
+_SEVERAL = ("none", "light", "full")
+
+
+@dataclass(frozen=True)
+class MediaOptions(TrainingOptions):
+    """Options that images and sounds share; see `TrainingOptions`, too."""
+
+    augment: str | None = option(
+        None,
+        "Augmentation of training images or sounds: none, light, full, or names.",
+        "NAME,…",
+        DATA,
+        words,
+    )
+    skip_bad: bool = option(
+        False, "Leave out files that cannot be read, and list them.", "", DATA, flag
+    )
+
+    def _check_changes(self, known: tuple[str, ...]) -> None:
+        if self.augment is not None and changes_in(self.augment, known, ()) is None:
+            raise wrong("augment", f"none, light, full, or some of {','.join(known)}", self.augment)
+
+
+def changes_in(text: str, known: tuple[str, ...], light: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The changes that an option names; None if it names others.
+
+    Example:
+        >>> changes_in("flip, mixup", ("flip", "mixup"), ()), changes_in("flop", ("flip",), ())
+        (('flip', 'mixup'), None)
+    """
+    text = text.strip().lower()
+    if text in _SEVERAL:
+        return {"none": (), "light": light, "full": known}[text]
+    found = tuple(name.strip() for name in text.split(","))
+    return found if set(found) <= set(known) else None

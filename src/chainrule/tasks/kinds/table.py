@@ -1,0 +1,73 @@
+"""Tables as a kind of data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...errors import ConfigError
+from ..option_values import integer, kinds, text
+from ..options import DATA, NETWORK, TRAINING, documented, option, wrong
+from .columns import ColumnOptions
+from .kind import Kind
+
+NORMS = ("none", "batch", "layer")
+#: Activations that are no functions of one number, or have other arguments.
+_NOT_HIDDEN = ("glu", "log_softmax", "softmax", "threshold")
+
+
+@documented
+@dataclass(frozen=True)
+class TableOptions(ColumnOptions):
+    """Options of `train_table`, one for each of ``chainrule train``; see `TrainingOptions`, too.
+
+    Raises:
+        ConfigError: an option has an invalid value.
+    """
+
+    target: str = option(..., "The column to predict.", "COLUMN", DATA, text, short="t")
+    kinds: Mapping[str, str] = option(
+        {},
+        "What the data are (table, images, …) or what a column is (numeric, boolean, category or "
+        "date), where the program would guess wrong.",
+        "KIND|COLUMN=KIND",
+        DATA,
+        kinds,
+        name="kind",
+    )
+    activation: str | None = option(
+        None, "Activation of the hidden layers: relu, gelu, silu, tanh, …", "NAME", NETWORK, text
+    )
+    norm: str | None = option(None, "Normalisation: none, batch or layer.", "NAME", NETWORK, text)
+    members: int | None = option(
+        None,
+        "Size of the ensemble: networks that are trained together and averaged.",
+        "N",
+        NETWORK,
+        integer,
+    )
+    loss: str | None = option(
+        None, "Loss: mse, mae, huber, cross_entropy, …", "NAME", TRAINING, text
+    )
+    cv: int | None = option(None, "Cross-validation with K folds.", "K", DATA, integer)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_positive("members")
+        if self.hidden is not None and any(size < 1 for size in self.hidden):
+            raise wrong("hidden", "sizes above 0, such as 128,64", self.hidden)
+        if self.cv is not None and self.cv < 2:
+            raise wrong("cv", "at least 2 folds", self.cv)
+        if self.cv is not None and isinstance(self.test, str):
+            raise ConfigError(
+                "Cross-validation makes its own test sets.",
+                found=f"cv={self.cv} and test={self.test}",
+                hint="Omit one of the two.",
+            )
+        from ...nn import ACTIVATIONS
+
+        activations = tuple(name for name in ACTIVATIONS if name not in _NOT_HIDDEN)
+        self._check_known(norm=NORMS, activation=activations)
+
+
+KIND = Kind("table", "chainrule.tasks.tabular", TableOptions, noun="tables", new="NEW_ROWS.csv")
