@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import DataError
 from .column_names import listed
+from .encoding import is_valid, legacy_encoding
 
 _SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".json", ".jsonl", ".ndjson"),
@@ -211,7 +212,7 @@ def _guess_encoding(data: bytes, name: str, notes: list[str]) -> str:
         raise not_a_table(name, "binary data")
     repaired = data.decode("utf-8", errors="replace")
     broken = repaired.count("\ufffd")
-    proper = sum(1 for character in repaired if character > "\x7f") - broken
+    proper = len(repaired) - len(repaired.encode("ascii", "ignore")) - broken
     if proper > 2 * broken:
         raise DataError(
             "The file is UTF-8, but for some broken bytes.",
@@ -219,8 +220,7 @@ def _guess_encoding(data: bytes, name: str, notes: list[str]) -> str:
             found=f"{broken} bytes that are not UTF-8, beside {proper} proper characters",
             hint="repair the line, or name the encoding (such as cp1252)",
         )
-    code = "latin-1" if any(byte in data for byte in b"\x81\x8d\x8f\x90\x9d") else "cp1252"
-    called = "Windows-1252" if code == "cp1252" else "Latin-1"
+    code, called = legacy_encoding(data, lambda code: is_valid([data], code))
     notes.append(f"{name}: not UTF-8 (line {line}); read as {called}")
     return code
 

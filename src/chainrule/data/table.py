@@ -52,7 +52,7 @@ def read_table(
             gz, zst, bz2, xz or a zip of one member), ``"-"`` for standard input, the bytes of a
             file, an open binary file, a polars or pandas DataFrame, or a mapping from column
             names to values.
-        encoding: of a text file; found if not given (byte-order mark, UTF-8, UTF-16, Windows-1252).
+        encoding: of a text file; found if not given, by its mark or alphabet.
         separator: between the fields of a text file; found if not given.
         notes: takes sentences about what was guessed or repaired, to be shown to the user.
 

@@ -19,6 +19,7 @@ from chainrule.errors import DataError
 
 from .delimited import parse_delimited
 from .dialect import Dialect, find_dialect
+from .encoding import is_valid, legacy_encoding
 from .source import decode
 from .table import read_table, source_name
 
@@ -137,19 +138,12 @@ class TableScan:
         self._start = len(first) - len(lines[-1])
 
     def _find_encoding(self) -> str:
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        rare = False
-        try:
-            for block in self._raw(0):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
+        if is_valid(self._raw(0), "utf-8"):
             return "utf-8-sig"
-        except UnicodeDecodeError:
-            for block in self._raw(0):
-                rare = rare or any(code in block for code in b"\x81\x8d\x8f\x90\x9d")
-        called = "Latin-1" if rare else "Windows-1252"
+        sample = next(block for block in self._raw(0) if not block.isascii())
+        code, called = legacy_encoding(sample, lambda code: is_valid(self._raw(0), code))
         self.notes.append(f"{self.name}: not UTF-8; read as {called}")
-        return "latin-1" if rare else "cp1252"
+        return code
 
     def _raw(self, start: int) -> Iterator[bytes]:
         with self.path.open("rb") as file:
