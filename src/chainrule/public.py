@@ -61,5 +61,5 @@ __all__ = [
     "transfer",
     "value_and_grad",
     "vjp",
-    *ops.__all__,
+    *ops.NAMES,
 ]

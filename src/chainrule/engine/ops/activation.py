@@ -14,6 +14,12 @@ from .declare import floating, function, reals
 from .elementwise import abs, clip, erf, expm1, relu, sigmoid, softplus, tanh, where
 from .shape import split
 
+__all__ = [
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "leaky_relu", "log_sigmoid", "mish", "prelu", "relu6", "selu", "silu", "softshrink",
+    "softsign", "tanhshrink", "threshold",
+]  # fmt: skip
+
 
 def _samples(**attributes: Any) -> Callable[[], Iterable[Sample]]:
     """Away from 0 and from ±0.5, ±1, where some of these have their kinks."""

@@ -23,6 +23,8 @@ from .reduction import sum
 from .scan import call_pull_back, parts_of
 from .shape import expand_dims, reshape, swapaxes, zeros_like
 
+__all__ = ["scaled_dot_product_attention"]
+
 _KEY = np.array([3, 4], dtype=np.uint32)
 
 

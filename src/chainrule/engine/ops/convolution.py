@@ -45,6 +45,10 @@ from .sliding_window import (
     windows,
 )
 
+__all__ = [
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+]  # fmt: skip
+
 # ---- type rules ------------------------------------------------------------------------------
 
 

@@ -12,6 +12,8 @@ from .indexing import take_along_axis
 from .reduction import log_softmax
 from .shape import expand_dims, reshape
 
+__all__ = ["binary_cross_entropy_from_logits", "cross_entropy_from_logits"]
+
 
 @function(
     lambda: [

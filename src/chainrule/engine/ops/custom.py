@@ -15,6 +15,8 @@ from ..ir.types import Type, type_of
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from .declare import align, same_type
 
+__all__ = ["operation"]
+
 
 def operation(
     derivatives: Sequence[Any],

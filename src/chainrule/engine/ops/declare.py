@@ -21,6 +21,8 @@ from ..ir.operation import Cost, Operation, Sample, register
 from ..ir.types import Type, as_dtype, bool_, float32, int64, promote
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
 
+__all__ = ["astype", "broadcast_to"]
+
 Samples = Callable[[], Iterable[Sample]]
 #: Examples of the functions, by name; the tests run them all.
 FUNCTION_SAMPLES: dict[str, Samples] = {}

@@ -17,6 +17,8 @@ from .indexing import check_range, take
 from .reduction import sum as total
 from .shape import expand_dims
 
+__all__ = ["embedding_bag"]
+
 
 def _check(name: str, matrix: Type, indices: Type, weights: Type) -> None:
     if indices.dtype.kind not in "iu" or not matrix.is_float:

@@ -18,6 +18,8 @@ from .declare import broadcast_to, cast, function, integers, normalize_axis, rea
 from .elementwise import where
 from .shape import expand_dims, flip, narrow, reshape, transpose, zeros
 
+__all__ = ["add_along_axis", "getitem", "one_hot", "scatter_add", "take", "take_along_axis"]
+
 
 def _need_integers(name: str, indices: Type) -> None:
     if indices.dtype.kind not in "iu":

@@ -22,6 +22,11 @@ from .indexing import getitem
 from .reduction import norm, sum
 from .shape import expand_dims, flatten, pad, reshape, roll, transpose
 
+__all__ = [
+    "cosine_similarity", "cross", "diag", "diagonal", "dot", "einsum", "inner", "kron", "matmul",
+    "outer", "tensordot", "vdot",
+]  # fmt: skip
+
 # ---- the operation: batches of matrices, each taken as it is or transposed -------------------
 
 

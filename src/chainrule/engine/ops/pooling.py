@@ -29,6 +29,8 @@ from .linalg import matmul
 from .shape import expand_dims, reshape
 from .sliding_window import Extents, Padding, PerAxis, margins, meetings, per_axis, sliding
 
+__all__ = ["adaptive_avg_pool", "avg_pool", "interpolate", "max_pool"]
+
 # ---- operations ------------------------------------------------------------------------------
 
 

@@ -33,6 +33,12 @@ from .declare import (
 from .elementwise import abs, exp, sqrt, where
 from .shape import expand_dims, reshape, swapaxes
 
+__all__ = [
+    "all", "any", "argmax", "argmin", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum",
+    "log_softmax", "logcumsumexp", "logsumexp", "max", "mean", "min", "norm", "prod", "softmax",
+    "softmin", "std", "sum", "var",
+]  # fmt: skip
+
 Axis = int | Iterable[int] | None
 
 

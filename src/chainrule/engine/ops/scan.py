@@ -41,6 +41,8 @@ from .elementwise import tanh
 from .linalg import MATMUL
 from .shape import reshape, zeros_like
 
+__all__ = ["remat", "scan"]
+
 Tensors = Sequence[Tensor]
 
 _programs: weakref.WeakKeyDictionary[Graph, Program] = weakref.WeakKeyDictionary()

@@ -27,6 +27,13 @@ from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
 from .declare import align, broadcast_to, cast, function, normalize_axes, normalize_axis, reals
 from .elementwise import result_dtype
 
+__all__ = [
+    "arange", "concatenate", "diff", "expand_dims", "eye", "flatten", "flip", "full", "linspace",
+    "meshgrid", "moveaxis", "ones", "ones_like", "pad", "repeat", "reshape", "roll", "rot90",
+    "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "tril", "triu", "unstack",
+    "zeros", "zeros_like",
+]  # fmt: skip
+
 # ---- reshape ---------------------------------------------------------------------------------
 
 

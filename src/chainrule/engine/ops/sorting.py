@@ -15,6 +15,8 @@ from .indexing import take_along_axis
 from .reduction import mean
 from .shape import flip, narrow, reshape
 
+__all__ = ["argsort", "median", "searchsorted", "sort", "top_k"]
+
 ARGSORT = register(
     Operation(
         "argsort",
