@@ -298,6 +298,34 @@ def test_going_on_is_the_same_as_never_having_stopped():
         assert np.array_equal(a, b)
 
 
+def test_another_process_goes_on_with_the_averaged_weights(tmp_path):
+    """The trainer is made before the model gets its weights, as the state is read last."""
+    first = network()
+    trainer = quiet(first, average=0.9)
+    trainer.fit(line(), epochs=3)
+    path = tmp_path / "training.safetensors"
+    cr.training.save_training(path, trainer.state())
+    second = network(seed=1)
+    resumed = quiet(second, average=0.9)
+    second.load_state(first.state())
+    resumed.load_state(cr.training.load_training(path))
+    for one in (trainer, resumed):
+        one.fit(line(), epochs=2)
+    for a, b in zip(first.state().values(), second.state().values(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_averages_that_were_not_kept_start_at_the_weights_of_the_model():
+    first, second = network(), network(seed=1)
+    trainer = quiet(first)
+    trainer.fit(line(), epochs=3)
+    resumed = quiet(second, average=0.9)
+    second.load_state(first.state())
+    resumed.load_state(trainer.state())
+    average = resumed.average.averages["layers.0.weight"].numpy()
+    assert np.array_equal(average, first.state()["layers.0.weight"])
+
+
 class Logarithm(cr.nn.Module):
     def __init__(self):
         self.layers = [cr.nn.Linear(2, 1)]

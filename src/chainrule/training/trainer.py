@@ -394,9 +394,12 @@ class Trainer:
     def state(self) -> dict[str, Array]:
         """All that a training needs to go on besides the model: arrays by name.
 
-        The optimizer state (``optimizer.``), the counts of epochs and steps.
+        The optimizer state (``optimizer.``), the averaged weights if they are kept (``average.``),
+        the counts of epochs and steps.
         """
-        found = {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
+        parts = {"optimizer": self.optimizer, "average": self.average}
+        found = {f"{part}.{name}": array for part, owner in parts.items() if owner is not None
+                 for name, array in owner.state().items()}  # fmt: skip
         counts = {"epoch": np.asarray(self.epoch), "step": np.asarray(self._steps_done)}
         return found | counts
 
@@ -410,9 +413,12 @@ class Trainer:
         Raises:
             ConfigError: it belongs to another optimizer or network. Nothing is changed then.
         """
-        start = "optimizer."
-        own = {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}
-        self.optimizer.load_state(own)
+        average = _part_of(state, "average.")
+        self.optimizer.load_state(_part_of(state, "optimizer."))
+        if self.average is not None and average:
+            self.average.load_state(average)
+        elif self.average is not None:  # none were kept: they start at the model's weights
+            self.average.restart()
         self.epoch, self._first_step = int(state["epoch"]), int(state["step"])
         self._steps.clear()
 
@@ -454,6 +460,10 @@ def _steps(data: Examples, size: int) -> int:
     """How many batches an epoch has."""
     full, rest = divmod(len(data), size)
     return full + (rest > 0 and not (isinstance(data, Stream) and data.whole))
+
+
+def _part_of(state: Mapping[str, Any], start: str) -> dict[str, Any]:
+    return {name.removeprefix(start): a for name, a in state.items() if name.startswith(start)}
 
 
 def _need_positive(**options: int) -> None:
