@@ -326,6 +326,37 @@ def test_averages_that_were_not_kept_start_at_the_weights_of_the_model():
     assert np.array_equal(average, first.state()["layers.0.weight"])
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("rows", [9, 17])
+def test_a_single_last_row_joins_the_batch_before_it_under_batch_norm(rows, streamed):
+    x, y = line(rows)
+    sizes = []
+
+    class Net(cr.nn.Module):
+        def __init__(self):
+            self.layers = [cr.nn.BatchNorm(2), cr.nn.Linear(2, 1)]
+
+        def forward(self, x, *, train=False):
+            sizes.append(len(x))
+            return self.layers[1](self.layers[0](x))
+
+    model = Net().initialize(0)
+    trainer = quiet(model, backend="numpy")
+    data = cr.training.Stream(lambda rows, epoch: (x[rows], y[rows]), y) if streamed else (x, y)
+    counter = Counter()
+    trainer.callbacks.append(counter)
+    trainer.fit(data, epochs=2, batch_size=8)
+    assert counter.calls[0] == ("start", 2, rows // 8)
+    assert counter.calls.count("step") == 2 * (rows // 8)
+    assert set(sizes) - {5, 7} == ({9} if rows == 9 else {8, 9})
+
+
+def test_a_single_last_row_of_independent_rows_is_a_batch():
+    counter = Counter()
+    quiet(network(), callbacks=[counter]).fit(line(9), epochs=1, batch_size=8)
+    assert counter.calls.count("step") == 2
+
+
 class Logarithm(cr.nn.Module):
     def __init__(self):
         self.layers = [cr.nn.Linear(2, 1)]

@@ -44,6 +44,21 @@ def batches_in_order(rows: int, size: int, key: Tensor | None) -> Iterator[Array
         yield rest
 
 
+def last_two_as_one(batches: Iterator[Array]) -> Iterator[Array]:
+    """The same batches, of which there are at least two.
+
+    Example:
+        >>> [batch.tolist() for batch in last_two_as_one(batches_in_order(5, 2, None))]
+        [[0, 1], [2, 3, 4]]
+    """
+    before = next(batches)
+    last = next(batches)
+    for batch in batches:
+        yield before
+        before, last = last, batch
+    yield np.concatenate([before, last])
+
+
 def _parts(rows: int, key: Tensor | None) -> Iterator[Array]:
     if key is None:
         for start in range(0, rows, _AT_ONCE):

@@ -66,7 +66,7 @@ class Step:
         self._pending = 0  # batches since the last update
         self._program = Compiled(self._step, backend, guard=True)
         self._full_size = 0
-        self._pads: bool | None = None
+        self._independent: bool | None = None
         self.number = 0
 
     def __call__(self, inputs: Any, target: Any, weights: Any = None) -> tuple[float, float]:
@@ -126,21 +126,20 @@ class Step:
         """The batches at a size for which there is a program, or one that will be used again."""
         rows = order.shape[1]
         self._full_size = self._full_size or rows
-        if rows == self._full_size or not self._can_pad(data):
+        if rows == self._full_size or not takes_weights(self.loss):
+            return data, order
+        if not self.rows_are_independent(data.inputs):
             return data, order
         size = padded_size(rows, self._full_size)
         if size == rows:
             return data, order
         return padded_batches(data, order, size), np.arange(len(order) * size).reshape(-1, size)
 
-    def _can_pad(self, data: Arrays) -> bool:
-        """Whether zero-weight rows change nothing for the others."""
-        if self._pads is None:
-            number = np.int64(0)
-            self._pads = takes_weights(self.loss) and independent_rows(
-                self._predict, data.inputs, number
-            )
-        return self._pads
+    def rows_are_independent(self, inputs: Any) -> bool:
+        """Whether the model in training predicts each row from that row only."""
+        if self._independent is None:
+            self._independent = independent_rows(self._predict, inputs, np.int64(0))
+        return self._independent
 
     @property
     def source(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 import warnings
@@ -28,7 +29,7 @@ from .dataset import Arrays
 from .evaluation import Evaluator, Examples
 from .history import History
 from .progress import progress_display
-from .sampler import batches_in_order
+from .sampler import batches_in_order, last_two_as_one
 from .step import Step
 
 #: From the output of the network to a prediction, by the loss that it is trained with.
@@ -149,11 +150,10 @@ class Trainer:
         size = len(train) if batch_size is None else min(batch_size, len(train))
         _need_positive(batch_size=size, epochs=epochs, accumulate=accumulate,
                        validate_every=validate_every)  # fmt: skip
-        if patience is not None and held_out is None:
-            raise ConfigError("Early stopping needs validation data.", found=f"patience={patience}",
-                              hint="Pass validation=0.2, say, or omit patience.")  # fmt: skip
+        _check_patience(patience, held_out)
         listeners = [*self.callbacks, *progress_display(self.progress)]
-        with self._training(listeners, epochs, _steps(train, size)):
+        full, last = self._batches(train, size, accumulate)
+        with self._training(listeners, epochs, full + (last > 0)):
             waited = 0
             self._prepare(train, held_out, size, accumulate)
             for number in range(1, epochs + 1):
@@ -275,9 +275,11 @@ class Trainer:
         step = self._step(accumulate)
         step.drop_accumulated()
         total = weight = norm = 0.0
-        number, steps = 0, _steps(train, size)
-        for part, batches in self._parts(train, size, shuffle):
-            losses, norms = step.run(part, batches, ends=number + len(batches) == steps)
+        number = 0
+        full, last = self._batches(train, size, accumulate)
+        for part, batches in self._parts(train, size, full, last, shuffle):
+            ends = number + len(batches) == full + (last > 0)
+            losses, norms = step.run(part, batches, ends)
             rows = _weights(part, batches)
             total += float(losses @ rows)
             weight += float(rows.sum())
@@ -307,8 +309,9 @@ class Trainer:
         self, train: Examples, held_out: Examples | None, size: int, accumulate: int
     ) -> None:
         """Have programs built in the background while that of the first steps is built."""
-        if isinstance(train, Arrays) and len(train) % size and accumulate == 1:
-            self._step(accumulate).prepare(train.take(np.arange(len(train) % size)), size)
+        _, last = self._batches(train, size, accumulate)
+        if isinstance(train, Arrays) and last and accumulate == 1:
+            self._step(accumulate).prepare(train.take(np.arange(last)), size)
         if isinstance(held_out, Arrays):
             self._evaluator.prepare(held_out)
 
@@ -326,7 +329,24 @@ class Trainer:
             self._steps[accumulate].number = self._first_step
         return self._steps[accumulate]
 
-    def _parts(self, data: Examples, size: int, shuffle: bool) -> Iterator[tuple[Arrays, Array]]:
+    def _batches(self, data: Examples, size: int, accumulate: int) -> tuple[int, int]:
+        """How many full batches an epoch has, and the rows of another one at its end, if any.
+
+        Where rows depend on one another, as in batch normalisation, a single last row has no
+        variance: it joins the batch before it.
+        """
+        full, rest = divmod(len(data), size)
+        if isinstance(data, Stream) and data.whole:
+            return full, 0
+        if rest == 1 and full:
+            one = data if isinstance(data, Arrays) else data.read([0])
+            if not self._step(accumulate).rows_are_independent(one.inputs):
+                return full - 1, size + 1
+        return full, rest
+
+    def _parts(
+        self, data: Examples, size: int, full: int, last: int, shuffle: bool
+    ) -> Iterator[tuple[Arrays, Array]]:
         """The examples of an epoch: in memory, and which of their rows make up each batch.
 
         Their order is a function of the seed and the epoch only.
@@ -334,23 +354,24 @@ class Trainer:
         draw = fold_in(key(self.seed), -1 - self.epoch) if shuffle else None
         if isinstance(data, Arrays):
             order = np.arange(len(data)) if draw is None else permutation(draw, len(data)).numpy()
-            for batches in self._chunks(order, size):
+            for batches in self._chunks(order[: full * size].reshape(-1, size)):
                 yield data, batches
+            if last:
+                yield data, order[full * size :][None]
         else:
             numbers = batches_in_order(len(data), size, draw)
-            if data.whole:
-                numbers = (rows for rows in numbers if len(rows) == size)
+            if last > size:
+                numbers = last_two_as_one(numbers)
+            elif not last:
+                numbers = itertools.islice(numbers, full)
             for batch in data.each(numbers, self.epoch + 1):
                 yield batch, np.arange(len(batch))[None]
 
-    def _chunks(self, order: Array, size: int) -> Iterator[Array]:
-        """The rows in groups of batches: (steps, size), a shorter batch by itself.
+    def _chunks(self, batches: Array) -> Iterator[Array]:
+        """The batches in groups, each of which takes about a tenth of a second.
 
-        A group takes about a tenth of a second, so that small networks need not come back to
-        Python after each step.
+        So small networks need not come back to Python after each step.
         """
-        rows = len(order)
-        batches = order[: rows - rows % size].reshape(-1, size)
         done = 0
         while done < len(batches):
             begun = time.perf_counter()
@@ -360,8 +381,6 @@ class Trainer:
                 self._steps_at_once *= 2
             elif time.perf_counter() - begun > _CHUNK_SECONDS:
                 self._steps_at_once = max(self._steps_at_once // 2, 1)
-        if rows % size:
-            yield order[rows - rows % size :][None]
 
     def _is_best(self, record: dict[str, float], monitor: str) -> bool:
         if monitor not in record:
@@ -456,10 +475,10 @@ class Trainer:
         }
 
 
-def _steps(data: Examples, size: int) -> int:
-    """How many batches an epoch has."""
-    full, rest = divmod(len(data), size)
-    return full + (rest > 0 and not (isinstance(data, Stream) and data.whole))
+def _check_patience(patience: int | None, held_out: Examples | None) -> None:
+    if patience is not None and held_out is None:
+        raise ConfigError("Early stopping needs validation data.", found=f"patience={patience}",
+                          hint="Pass validation=0.2, say, or omit patience.")  # fmt: skip
 
 
 def _part_of(state: Mapping[str, Any], start: str) -> dict[str, Any]:
