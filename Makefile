@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly lint format docs bench clean
+.PHONY: help demo test nightly mutants lint format docs bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -26,12 +26,16 @@ demo: $(VENV)/.package ## train on King County house prices, then predict five n
 	$(BIN)/chainrule predict $(DEMO)/model.safetensors examples/data/new_houses.csv
 
 # One BLAS thread each: the workers already fill the cores.
-test: lint ## lint, types and all tests, those of the documentation included
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
 
-nightly: $(VENV)/.dev ## native programs of 10,000 other random graphs each time, about an hour
-	CHAINRULE_RANDOM_GRAPHS=10000 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-		$(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/backends/test_random_graphs.py
+test: lint ## lint, types and the tests, those of the documentation included
+	$(PYTEST)
+
+nightly: $(VENV)/.dev ## all tests, large sweeps included, and 10,000 other random graphs each time: hours
+	CHAINRULE_NIGHTLY=1 CHAINRULE_RANDOM_GRAPHS=10000 $(PYTEST) -m ""
+
+mutants: $(VENV)/.dev ## put 500 small faults into the engine, training and optimizers: do tests notice?
+	$(BIN)/python tests/mutants.py --workers $(WORKERS)
 
 lint: $(VENV)/.dev ## style (ruff) and types (mypy)
 	$(BIN)/ruff check .
