@@ -293,6 +293,9 @@ def test_names_that_begin_with_a_hash_are_no_comment() -> None:
         else:
             assert "only the header: #id, b" in refused(text.encode())
     assert read_table(b"tag\n#a\n#b\n")["tag"].to_list() == ["#a", "#b"]
+    assert read_table(b"#tag\n#a\n#b\n")["#tag"].to_list() == ["#a", "#b"]
+    assert read_table(b"#,x\n1,2\n").columns == ["#", "x"]
+    assert read_table(b"# made by hand\n#id,b\n1,2\n").columns == ["#id", "b"]
 
 
 def test_a_short_header_is_no_title() -> None:

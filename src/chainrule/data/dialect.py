@@ -47,9 +47,7 @@ def find_dialect(text: str, separator: str | None = None) -> Dialect:
         notes.append(f"fields are separated by {found[1]!r}, as line {number} says")
         separator = separator or found[1]
         begin = _next(text, begin)
-    begin, above = _after_empty(text, begin), begin
-    while _line(text, begin).startswith("#") and _is_comment(text, begin, separator):
-        begin = _after_empty(text, _next(text, begin))
+    above, begin = begin, _after_comments(text, _after_empty(text, begin), separator)
     separator = separator or sniff(text[begin:]) or _NONE
     begin = _after_titles(text, begin, separator)
     if text[above:begin].strip():
@@ -100,17 +98,17 @@ def _after_empty(text: str, begin: int) -> int:
     return empty.end() if empty else begin
 
 
-def _is_comment(text: str, begin: int, separator: str | None) -> bool:
-    """Whether a line that begins with # is none of names: names are followed by as many fields."""
-    after = _after_empty(text, _next(text, begin))
-    below = _line(text, after)
-    if not below or below.startswith("#"):
-        return bool(below)
-    separator = separator or sniff(text[after:]) or _NONE
-    line = _line(text, begin)
-    if line.count(separator) != below.count(separator):
-        return True
-    return line.startswith("# ") and not _has_number(below.split(separator))
+def _after_comments(text: str, begin: int, separator: str | None) -> int:
+    """Below the lines that begin with #, of which the last one may hold the names."""
+    last, below = begin, begin
+    while _line(text, below).startswith("#"):
+        last, below = below, _after_empty(text, _next(text, below))
+    if below in (begin, len(text)):
+        return begin  # there are none, or no others
+    separator = separator or sniff(text[below:]) or _NONE
+    names, row = _line(text, last).split(separator), _line(text, below).split(separator)
+    is_header = len(names) == len(row) and (not names[0].startswith("# ") or _has_number(row))
+    return last if is_header else below
 
 
 @long_fields()
