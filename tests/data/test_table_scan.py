@@ -79,6 +79,18 @@ def test_lines_above_the_header(tmp_path, above):
     assert str(parts.value) == str(whole.value)
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_quotes_inside_words_do_not_end_a_part(tmp_path, newline):
+    """An inch mark is no quote, but the line break in a quoted field is none of rows."""
+    path = tmp_path / "t.csv"
+    cells = ['5" pipe', "plain", '"two\nlines, x"', '"q ""u"" q"', "x"]
+    lines = [f"{i},{cells[i * i % 7 % 5]},{i}" for i in range(3000)]
+    path.write_text("\n".join(["a,b,c", *lines, ""]), newline=newline)
+    whole = read_table(path)
+    assert whole.height == 3000
+    assert pl.concat(list(TableScan(path).parts())).equals(whole)
+
+
 @pytest.mark.parametrize("ending", KINDS)
 def test_only_large_files_are_read_in_parts(tmp_path, ending):
     path = write(tmp_path, ending)

@@ -43,7 +43,7 @@ def parse_delimited(
     separator = dialect.separator
     first_line = text.count("\n", 0, dialect.begin) + 1
     data = text[dialect.begin :].removesuffix("\n").encode() + b"\n"
-    if not _quotes_are_regular(data, separator):
+    if data.count(b'"') % 2 or not _quotes_are_regular(data, separator):
         data = _regular(data.decode(), name, first_line, separator).encode()
     ends, widths = _rows(data, separator)
     starts = np.concatenate([[0], ends[:-1] + 1])
@@ -76,6 +76,20 @@ def _without(data: bytes, parts: list[slice]) -> bytes:
 # ---------------------------------------------------------------- quotes
 
 
+def end_of_rows(data: bytes, separator: str) -> int:
+    """Where the last row that is whole ends: after a line break outside of quotes; 0 if none."""
+    end = data.rfind(b"\n") + 1
+    if b'"' not in data:
+        return end
+    if not _quotes_are_regular(data, separator):
+        lines = [*io.StringIO(data[:end].decode("latin-1").replace("\r", "\n"), newline="\n")]
+        return sum(map(len, lines[: _whole_rows(lines, separator)]))
+    content = np.frombuffer(data, np.uint8)
+    breaks, quotes = np.flatnonzero(content == ord("\n")), np.flatnonzero(content == ord('"'))
+    outside = breaks[np.searchsorted(quotes, breaks) % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
 def _quotes_are_regular(data: bytes, separator: str) -> bool:
     """Is every quote at an edge of a field, or one of two inside a quoted field?
 
@@ -83,12 +97,25 @@ def _quotes_are_regular(data: bytes, separator: str) -> bool:
     """
     content = np.frombuffer(b"\n" + data + b"\n", np.uint8)
     quotes = np.flatnonzero(content == ord('"'))
-    edges = np.frombuffer(f'{separator}\n"'.encode(), np.uint8)
-    return (
-        len(quotes) % 2 == 0
-        and bool(np.isin(content[quotes[::2] - 1], edges).all())
-        and bool(np.isin(content[quotes[1::2] + 1], edges).all())
-    )
+    edges = np.frombuffer(f'{separator}\r\n"'.encode(), np.uint8)
+    before, after = content[quotes[::2] - 1], content[quotes[1::2] + 1]
+    return bool(np.isin(before, edges).all() and np.isin(after, edges).all())
+
+
+#: It cannot be in the text, and as its last line is swallowed by a quote that never closes.
+_END = "\0"
+
+
+@long_fields()
+def _whole_rows(lines: list[str], separator: str) -> int:
+    """How many lines there are before a row with a quoted field that does not end."""
+    reader = csv.reader([*lines, _END], delimiter=separator)
+    whole = 0
+    for fields in reader:
+        if fields and fields[-1].endswith(_END):
+            break
+        whole = reader.line_num
+    return whole
 
 
 @long_fields()
@@ -98,23 +125,16 @@ def _regular(text: str, name: str, line: int, separator: str) -> str:
     Raises:
         DataError: a quoted field does not end.
     """
-    end = "\0"  # cannot be in the text, and is swallowed by a quote that never closes
-    lines = [*io.StringIO(text), end]
+    lines = [*io.StringIO(text)]
     written = io.StringIO()
     rewrite = csv.writer(written, delimiter=separator, lineterminator="\n")
-    rewrite.writerows(csv.reader(lines, delimiter=separator))
+    rewrite.writerows(csv.reader([*lines, _END], delimiter=separator))
     regular = written.getvalue()
-    if regular.endswith(f"\n{end}\n"):
-        return regular[: -len(end) - 1]
-    reader = csv.reader(lines, delimiter=separator)
-    start = 0
-    for fields in reader:
-        if fields and fields[-1].endswith(end):
-            break
-        start = reader.line_num
+    if regular.endswith(f"\n{_END}\n"):
+        return regular.removesuffix(f"{_END}\n")
     raise DataError(
         "A quoted field does not end.",
-        where=f"{name}, line {line + start}",
+        where=f"{name}, line {line + _whole_rows(lines, separator)}",
         expected='a closing "',
         found="the end of the file inside a quoted field",
         hint='a quote inside a quoted field is written twice: ""',

@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from chainrule.errors import DataError
 
-from .delimited import parse_delimited
+from .delimited import end_of_rows, parse_delimited
 from .dialect import Dialect, find_dialect
 from .encoding import is_valid, legacy_encoding
 from .source import decode
@@ -122,7 +120,7 @@ class TableScan:
         """Find out how the text is written: encoding, header and separator."""
         self._dialect: Dialect | None
         self._encoding = self._find_encoding()
-        first = next(self._blocks(0), b"")
+        first = next(self._raw(0), b"")
         mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
         self._is_json = first[mark:].lstrip()[:1] in (b"{", b"[")
         self._start, self._header, self._lines_before, self._dialect = mark, b"", 0, None
@@ -156,7 +154,9 @@ class TableScan:
         rest = b""
         for raw in self._raw(start):
             data = rest + raw
-            end = _last_end_of_row(data)
+            end = data.rfind(b"\n") + 1
+            if self._dialect is not None:  # in JSON, no line break is inside quotes
+                end = end_of_rows(data, self._dialect.separator)
             if end:
                 yield data[:end]
             rest = data[end:]
@@ -208,13 +208,3 @@ class TableScan:
             if part.height < _ROWS:
                 return
             start += part.height
-
-
-def _last_end_of_row(data: bytes) -> int:
-    """Where the last row that is whole ends: a line break that is not inside quotes; 0 if none."""
-    if b'"' not in data:
-        return data.rfind(b"\n") + 1
-    content = np.frombuffer(data, np.uint8)
-    breaks, quotes = np.flatnonzero(content == ord("\n")), np.flatnonzero(content == ord('"'))
-    outside = breaks[np.searchsorted(quotes, breaks) % 2 == 0]
-    return int(outside[-1]) + 1 if len(outside) else 0
