@@ -22,7 +22,7 @@ from ..utils.typing import Array
 from . import pytree
 from .autodiff import in_derivative
 from .backends import registry
-from .backends.base import Executable
+from .backends.base import Backend, Executable
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
 from .ir.types import DTYPES, Type
@@ -206,7 +206,7 @@ class Compiled:
     """A function that is traced once for each combination of argument types, and then runs."""
 
     def __init__(
-        self, function: Callable[..., Any], backend: str = "numpy", guard: bool = False
+        self, function: Callable[..., Any], backend: str | Backend = "numpy", guard: bool = False
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function

@@ -65,17 +65,19 @@ class Examples:
     story: tuple[str, ...] = ()
 
 
-def scaled(saved: SavedModel, target: Array, scale: str) -> tuple[Array, tuple[str, ...]]:
+def scaled(
+    saved: SavedModel, target: Array, scale: str, is_log: bool
+) -> tuple[Array, tuple[str, ...]]:
     """A target on the scale of the training, float32, and a sentence that says so.
 
     Args:
-        saved: the model, which takes the exponential in the end if the scale is that of logarithms.
+        saved: the model.
         target: in its own unit.
         scale: the path of the module with ``mean`` and ``std``.
+        is_log: whether these are those of the target's logarithm.
     """
     state = saved.state()
     mean, std = (float(np.ravel(state[f"{scale}.{name}"])[0]) for name in ("mean", "std"))
-    is_log = has_log_target(saved)
     y = np.log(np.maximum(target, np.finfo(float).tiny)) if is_log else target
     of = "The logarithm of the target" if is_log else "The target"
     formula = f"y is ({of[4:]} - {mean:.6g}) / {std:.6g}"
@@ -84,8 +86,11 @@ def scaled(saved: SavedModel, target: Array, scale: str) -> tuple[Array, tuple[s
 
 
 def has_log_target(saved: SavedModel) -> bool:
-    """Whether a regression was trained on the logarithm of its target."""
-    return saved.graph(1).outputs[0].op.name == "exp"
+    """Whether a regression was trained on the logarithm of its target: its report says it."""
+    report = (saved.record or {}).get("report") or {}
+    if "log_target" in report:
+        return bool(report["log_target"])
+    return saved.graph(1).outputs[0].op.name == "exp"  # a model of version 0.1
 
 
 def check_rows(rows: Sequence[int], count: int, where: str, hint: str) -> None:

@@ -12,13 +12,14 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 
 from ..data import split_indices
+from ..engine.backends.registry import find_backend
 from ..engine.tensor import Tensor
 from ..errors import DataError
 from ..training import Arrays, Stream
 from ..utils.typing import Array
 from . import evaluation
 from .options import TrainingOptions
-from .warm_start import begin
+from .warm_start import warm_start
 
 Say = Callable[[str], None]
 Examples = Arrays | Stream
@@ -229,6 +230,7 @@ class Plan(ABC, Generic[D, P, S]):
         unit: what examples are called.
         options: of the user.
         say: takes plain sentences about what is done and why.
+        backend: what runs the network, on as many threads as the options say.
 
     Args:
         options: of the user.
@@ -242,6 +244,7 @@ class Plan(ABC, Generic[D, P, S]):
     def __init__(self, options: Any, say: Say = lambda sentence: None) -> None:
         self.options = options
         self.say = say
+        self.backend = find_backend(options.backend, options.threads)
 
     # ---- data ------------------------------------------------------------------------------------
 
@@ -281,7 +284,7 @@ class Plan(ABC, Generic[D, P, S]):
 
     def warm_start(self, schema: S, learner: Learner) -> None:
         """Give the network the weights of another model, if the options name one."""
-        begin(learner.model, self.options, classes=self.classes(schema), say=self.say)
+        warm_start(learner.model, self.options, classes=self.classes(schema), say=self.say)
 
     # ---- learning --------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ import numpy as np
 from ..data import source_name
 from ..errors import TrainingError
 from ..training import Callback, Stream, Trainer, find_rate
-from .fit import threads
 from .optimizer import SCALED, make_optimizer
 from .options import TrainingOptions
 from .plan import D, Examples, Learner, P, Plan, Recipe, S, Split
@@ -67,15 +66,14 @@ def train(
             ``failure`` of the result.
     """
     started = time.perf_counter()
-    with threads(plan.options.threads):
-        data = plan.read(source)
-        if folds := getattr(plan.options, "cv", None):
-            splits = plan.folds(data, folds)
-            result = _cross_validated(plan, splits, progress, on_schema, callbacks)
-        else:
-            fitted = fit(plan, plan.split(data), progress, on_schema, callbacks)
-            tested = {} if fitted.test is None else scores(plan, fitted)
-            result = report(plan, fitted, tested)
+    data = plan.read(source)
+    if folds := getattr(plan.options, "cv", None):
+        splits = plan.folds(data, folds)
+        result = _cross_validated(plan, splits, progress, on_schema, callbacks)
+    else:
+        fitted = fit(plan, plan.split(data), progress, on_schema, callbacks)
+        tested = {} if fitted.test is None else scores(plan, fitted)
+        result = report(plan, fitted, tested)
     result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {"kind": plan.kind, "source": source_name(source), **plan.size(data)}
     return result
@@ -101,7 +99,7 @@ def fit(
     data, validation = plan.examples(schema, learner, split)
     recipe = plan.recipe(schema, learner, data)
     steps = recipe.steps(data)
-    make = _trainers(options, learner, recipe, steps)
+    make = _trainers(plan, learner, recipe, steps)
     rate = _rate(options, recipe, make, data)
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
     trainer = make(
@@ -113,15 +111,17 @@ def fit(
 
 
 def _trainers(
-    options: TrainingOptions, learner: Learner, recipe: Recipe, steps: int
+    plan: Plan[D, P, S], learner: Learner, recipe: Recipe, steps: int
 ) -> Callable[..., Trainer]:
+    options = plan.options
+
     def make(rate: float, **more: Any) -> Trainer:
         optimizer = make_optimizer(
             options, learner.network, steps, lr=rate, weight_decay=recipe.weight_decay,
             clip=recipe.clip, schedule=recipe.schedule,
         )  # fmt: skip
         return Trainer(
-            learner.network, learner.loss, optimizer, seed=options.seed, backend=options.backend,
+            learner.network, learner.loss, optimizer, seed=options.seed, backend=plan.backend,
             **more,
         )  # fmt: skip
 

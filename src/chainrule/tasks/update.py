@@ -28,7 +28,6 @@ from ..utils.typing import Array
 from . import Result, kind_of, module_of
 from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
-from .fit import threads
 from .kinds import KINDS
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
@@ -250,13 +249,12 @@ def update(
     asked = UpdateOptions(**requested)
     old = Old.of(model)
     _check(old, source, asked)
-    with threads(old.training.threads):
-        new: Continuation[Any, Any]
-        new = module_of(old.kind).continuation(old, source, asked, say)
-        plan, schema, learner = new.plan, new.schema, new.learner
-        data = plan.encode_training(schema, learner, new.train)
-        trainer = _learn(old, new, data, asked, progress)
-        after = plan.predict(schema, learner, trainer, new.test)
+    new: Continuation[Any, Any]
+    new = module_of(old.kind).continuation(old, source, asked, say)
+    plan, schema, learner = new.plan, new.schema, new.learner
+    data = plan.encode_training(schema, learner, new.train)
+    trainer = _learn(old, new, data, asked, progress)
+    after = plan.predict(schema, learner, trainer, new.test)
     result: Result = result_of(plan, schema, learner, data, trainer)
     chosen = {**(old.report.get("optimizer") or {}), "rate": highest_rate(old.saved.record)}
     result.report |= {
@@ -292,7 +290,7 @@ def _learn(
         output=learner.output,
         average=plan.average(recipe.steps(data)),
         seed=old.training.seed + 1 + old.updates,
-        backend=old.training.backend,
+        backend=plan.backend,
         progress=progress,
     )
     windows = f", {len(data):,} windows" if len(data) != len(new.train) else ""

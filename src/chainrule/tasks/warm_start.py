@@ -19,7 +19,7 @@ def named_model(options: TrainingOptions) -> SavedModel | None:
     return load(model_in(options.from_model))
 
 
-def begin(
+def warm_start(
     model: Module,
     options: TrainingOptions,
     *,

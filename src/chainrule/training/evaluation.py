@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import pytree
+from ..engine.backends.base import Backend
 from ..engine.compile import Compiled
 from ..engine.tensor import Tensor
 from ..losses.common import SUM_AND_WEIGHT
@@ -38,7 +39,7 @@ class Evaluator:
         model: Module,
         loss: Callable[..., Tensor],
         output: Callable[[Tensor], Tensor] | None,
-        backend: str,
+        backend: str | Backend,
     ) -> None:
         self.model = model
         self.loss = loss

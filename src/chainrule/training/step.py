@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine import pytree
 from ..engine.autodiff import value_and_grad
+from ..engine.backends.base import Backend
 from ..engine.compile import Compiled
 from ..engine.nan_debug import first_bad_number
 from ..engine.ops import sum, where, zeros_like
@@ -53,7 +54,7 @@ class Step:
         seed: int = 0,
         average: EMA | None = None,
         accumulate: int = 1,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
     ) -> None:
         self.model = model
         self.loss = loss

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import metrics as metric_functions
 from ..data.split import split_indices
+from ..engine.backends.base import Backend
 from ..engine.ops import sigmoid, softmax
 from ..engine.ops.random import fold_in, key, permutation
 from ..engine.tensor import Tensor
@@ -88,7 +89,7 @@ class Trainer:
         seed: int = 0,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
     ) -> None:
         self.model = model
         self.loss = _by_name(loss, LOSSES, "loss") if isinstance(loss, str) else loss

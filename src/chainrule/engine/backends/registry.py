@@ -44,12 +44,22 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
-def find_backend(name: str) -> Backend:
+def find_backend(backend: str | Backend, threads: int | None = None) -> Backend:
     """The backend of this name.
+
+    Args:
+        backend: a name; a backend is returned as it is.
+        threads: of native programs; all by default.
 
     Raises:
         ConfigError: there is none.
     """
-    if name not in BACKENDS:
-        raise ConfigError(f"Unknown backend {name!r}.", expected=", ".join(BACKENDS))
-    return BACKENDS[name]
+    if not isinstance(backend, str):
+        return backend
+    if backend not in BACKENDS:
+        raise ConfigError(f"Unknown backend {backend!r}.", expected=", ".join(BACKENDS))
+    if threads is None:
+        return BACKENDS[backend]
+    native = CBackend(threads)
+    found: dict[str, Backend] = {"c": native, "auto": FirstThatBuilds(native, NUMPY)}
+    return found.get(backend, BACKENDS[backend])

@@ -196,8 +196,9 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         return {"task": schema.target.task, "target": schema.target.name}
 
     def details(self, learner: Learner) -> dict[str, Any]:
-        """The network."""
-        return {"network": learner.name}
+        """The network, and whether it learns the logarithm of the target."""
+        scaler = learner.model.scale
+        return {"network": learner.name, "log_target": scaler and scaler.log}
 
     def baselines(self, schema: Any, split: Split[FilePart], test: FilePart) -> dict[str, Array]:
         """A constant answer, and a linear model on a few numbers of each file."""

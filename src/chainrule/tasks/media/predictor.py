@@ -13,7 +13,7 @@ from ...errors import DataError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..evaluation import evaluate
-from ..examples import Examples, RawRow, check_rows, said, scaled
+from ..examples import Examples, RawRow, check_rows, has_log_target, said, scaled
 from ..predictions import predictions
 from .files import Files, find_files, find_known, targets_of
 from .medium import CHUNK, NAMED, Medium, smoothed_cross_entropy
@@ -105,7 +105,7 @@ class MediaPredictor:
         told = tuple(raw(place, row) for place, row in enumerate(rows))
         if target.classes:
             return Examples(inputs, known, smoothed_cross_entropy, told)
-        goal, story = scaled(self.saved, known, "scale")
+        goal, story = scaled(self.saved, known, "scale", has_log_target(self.saved))
         return Examples(inputs, goal, "mse", told, story=story)
 
     def hidden(self, source: Any) -> Array | None:

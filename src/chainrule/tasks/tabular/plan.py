@@ -25,7 +25,7 @@ from ..evaluation import class_weights, constant_prediction, evaluate
 from ..kinds.table import TableOptions
 from ..plan import Examples, Learner, Plan, Recipe, Split
 from ..scaling import TargetScaler
-from ..warm_start import begin, named_model
+from ..warm_start import named_model, warm_start
 from .baselines import linear_baseline
 from .defaults import Defaults, choose
 from .features import columns_by_kind
@@ -245,7 +245,7 @@ class TablePlan(Plan[Any, Any, Schema]):
         state = previous.aligned(model, schema)
         if model.scale is not None:  # `_scaler` has seen to it
             state |= {f"scale.{path}": array for path, array in model.scale.state().items()}
-        begin(
+        warm_start(
             model, self.options, classes=self.classes(schema), say=self.say, state=state,
             skip=() if previous.same_target(schema) else ("head",),
         )  # fmt: skip

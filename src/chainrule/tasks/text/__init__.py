@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 Options, NEW = KIND.options, KIND.new
+PLANS = (TextClassification, LanguageModelling)
 
 
 def train(

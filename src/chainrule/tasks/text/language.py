@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import models
+from ...engine.backends.base import Backend
 from ...engine.compile import Compiled
 from ...engine.ops import expand_dims, log_softmax, reshape, take_along_axis
 from ...engine.tensor import Tensor
@@ -113,7 +114,9 @@ def next_token_loss(logits: Tensor, target: Tensor) -> Tensor:
 # ---- judging -------------------------------------------------------------------------------------
 
 
-def surprises(network: Module, numbers: Array, context: int, backend: str = "auto") -> Array:
+def surprises(
+    network: Module, numbers: Array, context: int, backend: str | Backend = "auto"
+) -> Array:
     """-ln p(token | those before it) of every token but the first, in nats, (n - 1,) float64.
 
     The windows overlap by a half, so that all but the first half context is told from at least

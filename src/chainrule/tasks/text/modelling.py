@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import source_name
+from ...engine.backends.base import Backend
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
@@ -212,7 +213,7 @@ class LanguageModelling(Plan[Passage, Passage, LanguageSchema]):
     ) -> float:
         """Σ -ln p over the tokens of a part."""
         tokens = part.tokens(schema.tokenizer)
-        return _surprise(learner.network, tokens, schema, self.options.backend)
+        return _surprise(learner.network, tokens, schema, self.backend)
 
     def score(self, schema: LanguageSchema, part: Passage, predicted: float) -> dict[str, float]:
         """Nats and bits per character, perplexity."""
@@ -234,13 +235,15 @@ def learner_of(schema: LanguageSchema, network: Module, note: str = "") -> Learn
 
 
 def evaluate_language(
-    network: Module, tokens: Array, schema: LanguageSchema, backend: str = "auto"
+    network: Module, tokens: Array, schema: LanguageSchema, backend: str | Backend = "auto"
 ) -> dict[str, float]:
     """The metrics of a language model on a text."""
     return _scores(schema, tokens, _surprise(network, tokens, schema, backend))
 
 
-def _surprise(network: Module, tokens: Array, schema: LanguageSchema, backend: str) -> float:
+def _surprise(
+    network: Module, tokens: Array, schema: LanguageSchema, backend: str | Backend
+) -> float:
     return float(surprises(network, tokens, schema.shape.context, backend).sum())
 
 

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 Options, NEW = KIND.options, KIND.new
+PLANS = (Forecasting, SequenceClassification)
 
 
 def train(

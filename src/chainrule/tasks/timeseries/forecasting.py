@@ -16,12 +16,12 @@ from ...nn import Module
 from ...serialization import SavedModel
 from ...training import Arrays
 from ...utils.typing import Array
-from ..examples import Examples, RawRow, check_rows, no_target, said, scaled
+from ..examples import Examples, RawRow, check_rows, has_log_target, no_target, said, scaled
 from ..kinds.series import SeriesOptions
 from ..linear_baseline import linear_predictions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split
-from ..warm_start import begin
+from ..warm_start import warm_start
 from .calendar import Calendar
 from .forecast import (
     Forecaster,
@@ -233,7 +233,7 @@ class Forecasting(Plan[Cut, Windows, ForecastSchema]):
 
     def warm_start(self, schema: ForecastSchema, learner: Learner) -> None:
         """All but the scale: each series has one of its own."""
-        begin(learner.model, self.options, say=self.say, skip=("scale",))
+        warm_start(learner.model, self.options, say=self.say, skip=("scale",))
 
     def encode(self, schema: ForecastSchema, learner: Learner, part: Windows) -> Arrays:
         """Windows as they are; the network standardises them."""
@@ -460,7 +460,8 @@ class SeriesForecaster:
             )
             for place, row in enumerate(rows)
         )  # fmt: skip
-        target, story = scaled(self.saved, future, "network.scale")
+        is_log = self.schema.log[0] if self.schema.log else has_log_target(self.saved)
+        target, story = scaled(self.saved, future, "network.scale", is_log)
         loss = "mse" if known.all() else known_mse
         return Examples(past, target, loss, raw, labels={"x": names}, story=story)
 

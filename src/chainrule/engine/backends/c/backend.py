@@ -9,11 +9,18 @@ from .program import CProgram
 
 
 class CBackend:
-    """Builds native programs with the machine's C compiler."""
+    """Builds native programs with the machine's C compiler.
+
+    Args:
+        threads: how many each program uses; results don't depend on it. All by default.
+    """
 
     name = "c"
     is_instant = False
 
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads
+
     def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> CProgram:
         """A program that overwrites its donated inputs."""
-        return CProgram(graph, donated, guards)
+        return CProgram(graph, donated, guards, threads=self.threads)

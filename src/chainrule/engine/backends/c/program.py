@@ -13,9 +13,10 @@ from ....errors import DataError
 from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.types import Type, type_of
-from . import threads, toolchain
+from . import toolchain
 from .lowering_cache import lowered
 from .run_steps import checked_order, feeds
+from .threads import parallel
 
 
 class CProgram:
@@ -60,6 +61,7 @@ class CProgram:
         *,
         fuse: bool = True,
         flags: tuple[str, ...] = (),
+        threads: int | None = None,
     ) -> None:
         self.graph = graph
         self.donated = dict(donated or {})
@@ -71,8 +73,8 @@ class CProgram:
         library = toolchain.load(self.source, flags)
         self._step, self._steps = library.cr_step, library.cr_steps
         self._step.restype, self._steps.restype = ctypes.c_int32, ctypes.c_int64
-        self._parallel = threads.parallel()
-        self.threads = toolchain.threads_wanted()
+        self._parallel = parallel()
+        self.threads = threads or toolchain.threads_wanted()
         taken = set(self.donated.values())
         self._inputs = _Buffers([node.type for node in graph.inputs])
         self._returned = [n.type for j, n in enumerate(graph.outputs) if j not in taken]
