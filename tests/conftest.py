@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
@@ -48,3 +50,19 @@ def _forget_operations_of_tests() -> Iterator[None]:
     for name in set(operation.OPERATIONS) - before:
         del operation._operations[name]
         operation._custom.discard(name)
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip; where CI has installed the browser and Node, fail."""
+    if os.environ.get("CHAINRULE_REQUIRE_BROWSER"):
+        pytest.fail(f"CHAINRULE_REQUIRE_BROWSER is set, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def nodejs() -> str:
+    """The path of Node.js, which runs the page's arithmetic without a browser."""
+    program = shutil.which("node") or shutil.which("nodejs")
+    if program is None:
+        unavailable("there is no Node.js (node) on this machine")
+    return program

@@ -1,20 +1,14 @@
-"""A headless browser and Node for the tests of pages."""
+"""A headless browser for the tests of pages."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
-
-def unavailable(reason: str) -> NoReturn:
-    """Skip; where CI has installed the browser and Node, fail."""
-    if os.environ.get("CHAINRULE_REQUIRE_BROWSER"):
-        pytest.fail(f"CHAINRULE_REQUIRE_BROWSER is set, but {reason}", pytrace=False)
-    pytest.skip(reason)
+from ..conftest import unavailable
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +37,3 @@ def browser() -> Iterator[Any]:
     chrome.set_script_timeout(30)
     yield chrome
     chrome.quit()
-
-
-@pytest.fixture(scope="session")
-def nodejs() -> str:
-    """The path of Node.js, which runs the page's arithmetic without a browser."""
-    program = shutil.which("node") or shutil.which("nodejs")
-    if program is None:
-        unavailable("there is no Node.js (node) on this machine")
-    return program

@@ -8,7 +8,7 @@ said by other operations is only a function and needs no derivative rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from ...errors import ShapeError, TypeRuleError
 from ...utils.typing import Array
 from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, only_first
 from ..ir.node import Node
+from ..ir.notation import PLAIN, Notation
 from ..ir.operation import Cost, Operation, Sample, register
 from ..ir.types import Type, as_dtype, bool_, float32, int64, promote
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
@@ -288,3 +289,138 @@ def reals(
 def integers(*shape: int, low: int = 0, high: int = 3, seed: int = 0) -> Array:
     """Repeatable random integers from low to high - 1."""
     return np.random.default_rng([seed, len(shape), *shape]).integers(low, high, shape)
+
+
+# ---- operations on single elements -------------------------------------------------------------
+
+UnaryFunction = Callable[[TensorLike], Tensor]
+BinaryFunction = Callable[[TensorLike, TensorLike], Tensor]
+
+
+def sample_shapes(**domain: Any) -> Callable[[], Iterable[Sample]]:
+    """Samples of the usual shapes, the empty and the single element among them."""
+    return lambda: [
+        Sample((reals(*shape, **domain),)) for shape in [(), (3,), (2, 3), (0, 3), (1, 1)]
+    ]
+
+
+def unary(
+    name: str,
+    compute: Callable[..., Any],
+    derivative: Any,
+    formula: str,
+    doc: str,
+    *,
+    c: Mapping[str, str],
+    js: str,
+    notation: Notation = PLAIN,
+    cost: Cost = Cost.FUNCTION,
+    scales: bool = False,
+    floats: bool = True,
+    result: Any = None,
+    **domain: Any,
+) -> UnaryFunction:
+    """Declare an operation of one number and its function.
+
+    Args:
+        name: of both.
+        compute: ``(xp, x) -> y`` on arrays.
+        derivative: ``(g, y, x)``: the gradient of x from that of y.
+        formula: with ``{0}`` for x.
+        doc: of the function.
+        c: the C expression, by the kinds of element types; see `Operation`.
+        js: the JavaScript expression.
+        notation: what explanations say of it.
+        cost: how cheap an element is to compute again.
+        scales: whether it multiplies by a number.
+        floats: whether integers become floats first.
+        result: the element type of the result, if it is not that of x.
+        domain: where the samples lie: options of `reals`.
+    """
+    op = register(
+        Operation(
+            name,
+            same_type(name, floats=floats, result=result),
+            compute,
+            (derivative,),
+            formula,
+            sample_shapes(**domain),
+            elementwise=True,
+            cost=cost,
+            scales=scales,
+            c=c,
+            js=js,
+            notation=notation,
+        )
+    )
+
+    def body(x: TensorLike) -> Tensor:
+        return apply(op, floating(x) if floats else as_tensor(x))
+
+    body.__name__ = body.__qualname__ = name
+    body.__doc__ = doc
+    return function(name=name)(body)
+
+
+_PAIRS = [((), ()), ((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (3,)), ((0, 3), (1, 3)), ((3,), ())]
+
+
+def binary(
+    name: str,
+    compute: Callable[..., Any],
+    derivatives: tuple[Any, ...],
+    formula: str,
+    doc: str,
+    *,
+    c: Mapping[str, str],
+    js: str,
+    notation: Notation = PLAIN,
+    cost: Cost = Cost.FUNCTION,
+    scales: bool = False,
+    floats: bool = False,
+    result: Any = None,
+    operand: Callable[..., Any] | None = None,
+    **domain: Any,
+) -> BinaryFunction:
+    """Declare an operation of two numbers and its broadcasting function.
+
+    Options are those of `unary`, with a rule for each operand; ``operand`` converts them first.
+    """
+
+    def strict() -> Iterable[Sample]:
+        return [
+            Sample((reals(*shape, **domain), reals(*shape, seed=1, **domain)))
+            for shape in [(), (2, 3), (0, 3), (1, 1)]
+        ]
+
+    def broadcasting() -> Iterable[Sample]:
+        return [
+            Sample((reals(*first, **domain), reals(*second, seed=1, **domain)))
+            for first, second in _PAIRS
+        ]
+
+    op = register(
+        Operation(
+            name,
+            same_type(name, floats=floats, result=result),
+            compute,
+            derivatives,
+            formula,
+            strict,
+            elementwise=True,
+            cost=cost,
+            scales=scales,
+            c=c,
+            js=js,
+            notation=notation,
+        )
+    )
+
+    def body(a: TensorLike, b: TensorLike) -> Tensor:
+        if operand is not None:
+            a, b = operand(a), operand(b)
+        return apply(op, *align(a, b, floats=floats))
+
+    body.__name__ = body.__qualname__ = name
+    body.__doc__ = doc
+    return function(broadcasting, name)(body)

@@ -7,19 +7,20 @@ Conventions at kinks and ties (see docs/conventions.md): the derivative of ``abs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from ..ir.batch_axis import ELEMENTWISE
-from ..ir.notation import PLAIN, Notation
+from ..ir.notation import Notation
 from ..ir.operation import ZERO, Cost, Operation, Sample, register
 from ..ir.types import Type, bool_, promote
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from . import special
 from .declare import (
     align,
+    binary,
     boolean,
     broadcast_to,
     cast,
@@ -29,6 +30,8 @@ from .declare import (
     need_float,
     reals,
     same_type,
+    sample_shapes,
+    unary,
 )
 
 __all__ = [
@@ -117,62 +120,9 @@ __all__ = [
     "xlogy",
 ]  # fmt: skip
 
-UnaryFunction = Callable[[TensorLike], Tensor]
-BinaryFunction = Callable[[TensorLike, TensorLike], Tensor]
-
-
-def _shapes(**domain: Any) -> Callable[[], Iterable[Sample]]:
-    """Samples of the usual shapes, the empty and the single element among them."""
-    return lambda: [
-        Sample((reals(*shape, **domain),)) for shape in [(), (3,), (2, 3), (0, 3), (1, 1)]
-    ]
-
-
-def _unary(
-    name: str,
-    compute: Callable[..., Any],
-    derivative: Any,
-    formula: str,
-    doc: str,
-    *,
-    c: Mapping[str, str],
-    js: str,
-    notation: Notation = PLAIN,
-    cost: Cost = Cost.FUNCTION,
-    scales: bool = False,
-    floats: bool = True,
-    result: Any = None,
-    **domain: Any,
-) -> UnaryFunction:
-    """Declare an operation of one number and its function."""
-    op = register(
-        Operation(
-            name,
-            same_type(name, floats=floats, result=result),
-            compute,
-            (derivative,),
-            formula,
-            _shapes(**domain),
-            elementwise=True,
-            cost=cost,
-            scales=scales,
-            c=c,
-            js=js,
-            notation=notation,
-        )
-    )
-
-    def body(x: TensorLike) -> Tensor:
-        return apply(op, floating(x) if floats else as_tensor(x))
-
-    body.__name__ = body.__qualname__ = name
-    body.__doc__ = doc
-    return function(name=name)(body)
-
-
 # ---- arithmetic ------------------------------------------------------------------------------
 
-negative = _unary(
+negative = unary(
     "negative",
     lambda xp, x: -x,
     lambda g, y, x: -g,
@@ -189,7 +139,7 @@ negative = _unary(
         derivatives=("-1",),
     ),
 )
-abs = _unary(
+abs = unary(
     "abs",
     lambda xp, x: xp.abs(x),
     lambda g, y, x: g * sign(x),
@@ -201,7 +151,7 @@ abs = _unary(
     js="Math.abs({0})",
     notation=Notation(latex=r"\left|{0}\right|", is_activation=True),
 )
-sign = _unary(
+sign = unary(
     "sign",
     lambda xp, x: xp.sign(x),
     ZERO,
@@ -215,7 +165,7 @@ sign = _unary(
     },
     js="Math.sign({0})",
 )
-floor = _unary(
+floor = unary(
     "floor",
     lambda xp, x: xp.floor(x),
     ZERO,
@@ -227,7 +177,7 @@ floor = _unary(
     js="Math.floor({0})",
     notation=Notation(text="floor({0})"),
 )
-ceil = _unary(
+ceil = unary(
     "ceil",
     lambda xp, x: xp.ceil(x),
     ZERO,
@@ -239,7 +189,7 @@ ceil = _unary(
     js="Math.ceil({0})",
     notation=Notation(text="ceil({0})"),
 )
-trunc = _unary(
+trunc = unary(
     "trunc",
     lambda xp, x: xp.trunc(x),
     ZERO,
@@ -250,7 +200,7 @@ trunc = _unary(
     c={"f": "trunc{f}({0})"},
     js="Math.trunc({0})",
 )
-round = _unary(
+round = unary(
     "round",
     lambda xp, x: xp.round(x),
     ZERO,
@@ -264,7 +214,7 @@ round = _unary(
 
 # ---- powers, exponentials, logarithms --------------------------------------------------------
 
-cbrt = _unary(
+cbrt = unary(
     "cbrt",
     lambda xp, x: xp.cbrt(x),
     lambda g, y, x: g / (3 * y * y),
@@ -275,7 +225,7 @@ cbrt = _unary(
     js="Math.cbrt({0})",
     notation=Notation(text="∛({0})", latex=r"\sqrt[3]{{{0}}}"),
 )
-sqrt = _unary(
+sqrt = unary(
     "sqrt",
     lambda xp, x: xp.sqrt(x),
     lambda g, y, x: g * 0.5 / y,
@@ -286,7 +236,7 @@ sqrt = _unary(
     js="Math.sqrt({0})",
     notation=Notation(text="√({0})", latex=r"\sqrt{{{0}}}", derivatives=("1 / (2 · {y})",)),
 )
-rsqrt = _unary(
+rsqrt = unary(
     "rsqrt",
     lambda xp, x: 1 / xp.sqrt(x),
     lambda g, y, x: g * -0.5 * y / x,
@@ -297,7 +247,7 @@ rsqrt = _unary(
     js="1 / Math.sqrt({0})",
     notation=Notation(text="1/√({0})", latex=r"\frac{{1}}{{\sqrt{{{0}}}}}"),
 )
-exp = _unary(
+exp = unary(
     "exp",
     lambda xp, x: xp.exp(x),
     lambda g, y, x: g * y,
@@ -312,7 +262,7 @@ exp = _unary(
         gradient="The exponential is its own derivative.",
     ),
 )
-exp2 = _unary(
+exp2 = unary(
     "exp2",
     lambda xp, x: xp.exp2(x),
     lambda g, y, x: g * y * math.log(2),
@@ -322,7 +272,7 @@ exp2 = _unary(
     js="2 ** {0}",
     notation=Notation(text="2^({0})", latex="2^{{{0}}}"),
 )
-expm1 = _unary(
+expm1 = unary(
     "expm1",
     lambda xp, x: xp.expm1(x),
     lambda g, y, x: g * (y + 1),
@@ -332,7 +282,7 @@ expm1 = _unary(
     js="Math.expm1({0})",
     notation=Notation(text="(exp({0}) - 1)", latex=r"\left(\exp\left({0}\right) - 1\right)"),
 )
-log = _unary(
+log = unary(
     "log",
     lambda xp, x: xp.log(x),
     lambda g, y, x: g / x,
@@ -348,7 +298,7 @@ log = _unary(
         gradient="The logarithm of x has the derivative 1 / x.",
     ),
 )
-log2 = _unary(
+log2 = unary(
     "log2",
     lambda xp, x: xp.log2(x),
     lambda g, y, x: g / (x * math.log(2)),
@@ -359,7 +309,7 @@ log2 = _unary(
     js="Math.log2({0})",
     notation=Notation(text="log2({0})", latex=r"\log_{{2}}\left({0}\right)"),
 )
-log10 = _unary(
+log10 = unary(
     "log10",
     lambda xp, x: xp.log10(x),
     lambda g, y, x: g / (x * math.log(10)),
@@ -370,7 +320,7 @@ log10 = _unary(
     js="Math.log10({0})",
     notation=Notation(text="log10({0})", latex=r"\log_{{10}}\left({0}\right)"),
 )
-log1p = _unary(
+log1p = unary(
     "log1p",
     lambda xp, x: xp.log1p(x),
     lambda g, y, x: g / (x + 1),
@@ -384,7 +334,7 @@ log1p = _unary(
 
 # ---- trigonometric and hyperbolic ------------------------------------------------------------
 
-sin = _unary(
+sin = unary(
     "sin",
     lambda xp, x: xp.sin(x),
     lambda g, y, x: g * cos(x),
@@ -393,7 +343,7 @@ sin = _unary(
     c={"f": "cr_sin{f}({0})"},
     js="Math.sin({0})",
 )
-cos = _unary(
+cos = unary(
     "cos",
     lambda xp, x: xp.cos(x),
     lambda g, y, x: -g * sin(x),
@@ -402,7 +352,7 @@ cos = _unary(
     c={"f": "cr_cos{f}({0})"},
     js="Math.cos({0})",
 )
-tan = _unary(
+tan = unary(
     "tan",
     lambda xp, x: xp.tan(x),
     lambda g, y, x: g * (1 + y * y),
@@ -413,7 +363,7 @@ tan = _unary(
     c={"f": "cr_tan{f}({0})"},
     js="Math.tan({0})",
 )
-arcsin = _unary(
+arcsin = unary(
     "arcsin",
     lambda xp, x: xp.arcsin(x),
     lambda g, y, x: g * rsqrt(1 - x * x),
@@ -424,7 +374,7 @@ arcsin = _unary(
     c={"f": "cr_arcsin{f}({0})"},
     js="Math.asin({0})",
 )
-arccos = _unary(
+arccos = unary(
     "arccos",
     lambda xp, x: xp.arccos(x),
     lambda g, y, x: -g * rsqrt(1 - x * x),
@@ -435,7 +385,7 @@ arccos = _unary(
     c={"f": "cr_arccos{f}({0})"},
     js="Math.acos({0})",
 )
-arctan = _unary(
+arctan = unary(
     "arctan",
     lambda xp, x: xp.arctan(x),
     lambda g, y, x: g / (1 + x * x),
@@ -444,7 +394,7 @@ arctan = _unary(
     c={"f": "cr_arctan{f}({0})"},
     js="Math.atan({0})",
 )
-sinh = _unary(
+sinh = unary(
     "sinh",
     lambda xp, x: xp.sinh(x),
     lambda g, y, x: g * cosh(x),
@@ -453,7 +403,7 @@ sinh = _unary(
     c={"f": "cr_sinh{f}({0})"},
     js="Math.sinh({0})",
 )
-cosh = _unary(
+cosh = unary(
     "cosh",
     lambda xp, x: xp.cosh(x),
     lambda g, y, x: g * sinh(x),
@@ -462,7 +412,7 @@ cosh = _unary(
     c={"f": "cr_cosh{f}({0})"},
     js="Math.cosh({0})",
 )
-tanh = _unary(
+tanh = unary(
     "tanh",
     lambda xp, x: xp.tanh(x),
     lambda g, y, x: g * (1 - y * y),
@@ -477,7 +427,7 @@ tanh = _unary(
         gradient="The hyperbolic tangent a = tanh(z) has the derivative 1 - a².",
     ),
 )
-arcsinh = _unary(
+arcsinh = unary(
     "arcsinh",
     lambda xp, x: xp.arcsinh(x),
     lambda g, y, x: g * rsqrt(x * x + 1),
@@ -486,7 +436,7 @@ arcsinh = _unary(
     c={"f": "cr_arcsinh{f}({0})"},
     js="Math.asinh({0})",
 )
-arccosh = _unary(
+arccosh = unary(
     "arccosh",
     lambda xp, x: xp.arccosh(x),
     lambda g, y, x: g * rsqrt(x * x - 1),
@@ -497,7 +447,7 @@ arccosh = _unary(
     c={"f": "cr_arccosh{f}({0})"},
     js="Math.acosh({0})",
 )
-arctanh = _unary(
+arctanh = unary(
     "arctanh",
     lambda xp, x: xp.arctanh(x),
     lambda g, y, x: g / (1 - x * x),
@@ -517,7 +467,7 @@ def _sigmoid(xp: Any, x: Any) -> Any:
     return xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
 
 
-erf = _unary(
+erf = unary(
     "erf",
     lambda xp, x: special.erf(x),
     lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)),
@@ -527,7 +477,7 @@ erf = _unary(
     js="Special.erf({0})",
     notation=Notation(is_activation=True),
 )
-erfc = _unary(
+erfc = unary(
     "erfc",
     lambda xp, x: special.erfc(x),
     lambda g, y, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)),
@@ -536,7 +486,7 @@ erfc = _unary(
     c={"f": "cr_erfc{f}({0})"},
     js="Special.erfc({0})",
 )
-erfinv = _unary(
+erfinv = unary(
     "erfinv",
     lambda xp, x: special.erfinv(x),
     lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2),
@@ -548,7 +498,7 @@ erfinv = _unary(
     js="Special.erfinv({0})",
     notation=Notation(text="erfinv({0})"),
 )
-lgamma = _unary(
+lgamma = unary(
     "lgamma",
     lambda xp, x: special.lgamma(x),
     lambda g, y, x: g * digamma(x),
@@ -559,7 +509,7 @@ lgamma = _unary(
     js="Special.lgamma({0})",
     notation=Notation(text="lgamma({0})"),
 )
-sigmoid = _unary(
+sigmoid = unary(
     "sigmoid",
     _sigmoid,
     lambda g, y, x: g * y * (1 - y),
@@ -574,7 +524,7 @@ sigmoid = _unary(
         gradient="The sigmoid a = σ(z) has the derivative a · (1 - a).",
     ),
 )
-softplus = _unary(
+softplus = unary(
     "softplus",
     lambda xp, x: xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))),
     lambda g, y, x: g * sigmoid(x),
@@ -589,7 +539,7 @@ softplus = _unary(
         gradient="Softplus, ln(1 + exp(z)), has the derivative σ(z).",
     ),
 )
-relu = _unary(
+relu = unary(
     "relu",
     lambda xp, x: xp.maximum(x, 0),
     lambda g, y, x: where(x > 0, g, 0.0),
@@ -609,7 +559,7 @@ relu = _unary(
 
 # ---- tests of one number ---------------------------------------------------------------------
 
-logical_not = _unary(
+logical_not = unary(
     "logical_not",
     lambda xp, x: xp.logical_not(x),
     ZERO,
@@ -621,7 +571,7 @@ logical_not = _unary(
     js="!{0}",
     cost=Cost.TRIVIAL,
 )
-isnan = _unary(
+isnan = unary(
     "isnan",
     lambda xp, x: xp.isnan(x),
     ZERO,
@@ -631,7 +581,7 @@ isnan = _unary(
     c={"f": "{0} != {0}"},
     js="Number.isNaN({0})",
 )
-isinf = _unary(
+isinf = unary(
     "isinf",
     lambda xp, x: xp.isinf(x),
     ZERO,
@@ -641,7 +591,7 @@ isinf = _unary(
     c={"f": "fabs{f}({0}) == INFINITY"},
     js="Math.abs({0}) === Infinity",
 )
-isfinite = _unary(
+isfinite = unary(
     "isfinite",
     lambda xp, x: xp.isfinite(x),
     ZERO,
@@ -653,66 +603,6 @@ isfinite = _unary(
 )
 
 # ---- two numbers -----------------------------------------------------------------------------
-
-_PAIRS = [((), ()), ((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (3,)), ((0, 3), (1, 3)), ((3,), ())]
-
-
-def _binary(
-    name: str,
-    compute: Callable[..., Any],
-    derivatives: tuple[Any, ...],
-    formula: str,
-    doc: str,
-    *,
-    c: Mapping[str, str],
-    js: str,
-    notation: Notation = PLAIN,
-    cost: Cost = Cost.FUNCTION,
-    scales: bool = False,
-    floats: bool = False,
-    result: Any = None,
-    operand: Callable[..., Any] | None = None,
-    **domain: Any,
-) -> BinaryFunction:
-    """Declare an operation of two numbers and its broadcasting function."""
-
-    def strict() -> Iterable[Sample]:
-        return [
-            Sample((reals(*shape, **domain), reals(*shape, seed=1, **domain)))
-            for shape in [(), (2, 3), (0, 3), (1, 1)]
-        ]
-
-    def broadcasting() -> Iterable[Sample]:
-        return [
-            Sample((reals(*first, **domain), reals(*second, seed=1, **domain)))
-            for first, second in _PAIRS
-        ]
-
-    op = register(
-        Operation(
-            name,
-            same_type(name, floats=floats, result=result),
-            compute,
-            derivatives,
-            formula,
-            strict,
-            elementwise=True,
-            cost=cost,
-            scales=scales,
-            c=c,
-            js=js,
-            notation=notation,
-        )
-    )
-
-    def body(a: TensorLike, b: TensorLike) -> Tensor:
-        if operand is not None:
-            a, b = operand(a), operand(b)
-        return apply(op, *align(a, b, floats=floats))
-
-    body.__name__ = body.__qualname__ = name
-    body.__doc__ = doc
-    return function(broadcasting, name)(body)
 
 
 def _power_of_base(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -736,7 +626,7 @@ def _share(g: Tensor, y: Tensor, leg: Tensor) -> Tensor:
     return g * leg / where(y == 0, 1.0, y)
 
 
-add = _binary(
+add = binary(
     "add",
     lambda xp, a, b: a + b,
     (lambda g, y, a, b: g, lambda g, y, a, b: g),
@@ -752,7 +642,7 @@ add = _binary(
         gradient="A sum passes the gradient on unchanged, to each of its terms.",
     ),
 )
-subtract = _binary(
+subtract = binary(
     "subtract",
     lambda xp, a, b: xp.subtract(a, b),
     (lambda g, y, a, b: g, lambda g, y, a, b: -g),
@@ -768,7 +658,7 @@ subtract = _binary(
         gradient="A difference passes it on unchanged, with the opposite sign to its second term.",
     ),
 )
-multiply = _binary(
+multiply = binary(
     "multiply",
     lambda xp, a, b: a * b,
     (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
@@ -785,7 +675,7 @@ multiply = _binary(
         gradient="A product passes it on to each factor, times the other factor.",
     ),
 )
-divide = _binary(
+divide = binary(
     "divide",
     lambda xp, a, b: a / b,
     (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
@@ -803,7 +693,7 @@ divide = _binary(
         gradient="A quotient passes it on divided by the denominator.",
     ),
 )
-_power = _binary(
+_power = binary(
     "power",
     lambda xp, a, b: xp.power(a, b),
     (_power_of_base, _power_of_exponent),
@@ -813,7 +703,7 @@ _power = _binary(
     c={"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
     js="{0} === 1 ? 1 : {0} ** {1}",
 )
-maximum = _binary(
+maximum = binary(
     "maximum",
     lambda xp, a, b: xp.maximum(a, b),
     (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
@@ -823,7 +713,7 @@ maximum = _binary(
     js="Math.max({0}, {1})",
     cost=Cost.SELECTION,
 )
-minimum = _binary(
+minimum = binary(
     "minimum",
     lambda xp, a, b: xp.minimum(a, b),
     (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
@@ -833,7 +723,7 @@ minimum = _binary(
     js="Math.min({0}, {1})",
     cost=Cost.SELECTION,
 )
-floor_divide = _binary(
+floor_divide = binary(
     "floor_divide",
     lambda xp, a, b: xp.floor_divide(a, b),
     (ZERO, ZERO),
@@ -844,7 +734,7 @@ floor_divide = _binary(
     js="Special.floorDivide({0}, {1})",
     notation=Notation(text="floor({0} / {1})"),
 )
-remainder = _binary(
+remainder = binary(
     "remainder",
     lambda xp, a, b: xp.remainder(a, b),
     (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor_divide(a, b)),
@@ -855,7 +745,7 @@ remainder = _binary(
     js="Special.remainder({0}, {1})",
     notation=Notation(text="mod({0}, {1})"),
 )
-fmod = _binary(
+fmod = binary(
     "fmod",
     lambda xp, a, b: xp.fmod(a, b),
     (lambda g, y, a, b: g, lambda g, y, a, b: -g * trunc(a / b)),
@@ -866,7 +756,7 @@ fmod = _binary(
     js="{0} % {1}",
     notation=Notation(text="fmod({0}, {1})"),
 )
-copysign = _binary(
+copysign = binary(
     "copysign",
     lambda xp, a, b: xp.copysign(a, b),
     (lambda g, y, a, b: g * sign(a) * sign(y), ZERO),
@@ -878,7 +768,7 @@ copysign = _binary(
     js="{1} < 0 || Object.is({1}, -0) ? -Math.abs({0}) : Math.abs({0})",
     notation=Notation(text="copysign({0}, {1})"),
 )
-arctan2 = _binary(
+arctan2 = binary(
     "arctan2",
     lambda xp, a, b: xp.arctan2(a, b),
     (lambda g, y, a, b: g * b / (a * a + b * b), lambda g, y, a, b: -g * a / (a * a + b * b)),
@@ -889,7 +779,7 @@ arctan2 = _binary(
     c={"f": "atan2{f}({0}, {1})"},
     js="Math.atan2({0}, {1})",
 )
-hypot = _binary(
+hypot = binary(
     "hypot",
     lambda xp, a, b: xp.hypot(a, b),
     (lambda g, y, a, b: _share(g, y, a), lambda g, y, a, b: _share(g, y, b)),
@@ -901,7 +791,7 @@ hypot = _binary(
     js="Math.hypot({0}, {1})",
     notation=Notation(text="hypot({0}, {1})"),
 )
-logaddexp = _binary(
+logaddexp = binary(
     "logaddexp",
     lambda xp, a, b: xp.logaddexp(a, b),
     (lambda g, y, a, b: g * sigmoid(a - b), lambda g, y, a, b: g * sigmoid(b - a)),
@@ -914,7 +804,7 @@ logaddexp = _binary(
 )
 
 _COMPARE = (ZERO, ZERO)
-equal = _binary(
+equal = binary(
     "equal",
     lambda xp, a, b: a == b,
     _COMPARE,
@@ -926,7 +816,7 @@ equal = _binary(
     cost=Cost.TRIVIAL,
     notation=Notation(text="{0} == {1}"),
 )
-not_equal = _binary(
+not_equal = binary(
     "not_equal",
     lambda xp, a, b: a != b,
     _COMPARE,
@@ -937,7 +827,7 @@ not_equal = _binary(
     js="{0} !== {1}",
     cost=Cost.TRIVIAL,
 )
-less = _binary(
+less = binary(
     "less",
     lambda xp, a, b: a < b,
     _COMPARE,
@@ -948,7 +838,7 @@ less = _binary(
     js="{0} < {1}",
     cost=Cost.TRIVIAL,
 )
-less_equal = _binary(
+less_equal = binary(
     "less_equal",
     lambda xp, a, b: a <= b,
     _COMPARE,
@@ -959,7 +849,7 @@ less_equal = _binary(
     js="{0} <= {1}",
     cost=Cost.TRIVIAL,
 )
-greater = _binary(
+greater = binary(
     "greater",
     lambda xp, a, b: a > b,
     _COMPARE,
@@ -970,7 +860,7 @@ greater = _binary(
     js="{0} > {1}",
     cost=Cost.TRIVIAL,
 )
-greater_equal = _binary(
+greater_equal = binary(
     "greater_equal",
     lambda xp, a, b: a >= b,
     _COMPARE,
@@ -981,7 +871,7 @@ greater_equal = _binary(
     js="{0} >= {1}",
     cost=Cost.TRIVIAL,
 )
-logical_and = _binary(
+logical_and = binary(
     "logical_and",
     lambda xp, a, b: xp.logical_and(a, b),
     _COMPARE,
@@ -993,7 +883,7 @@ logical_and = _binary(
     js="Boolean({0} && {1})",
     cost=Cost.SELECTION,
 )
-logical_or = _binary(
+logical_or = binary(
     "logical_or",
     lambda xp, a, b: xp.logical_or(a, b),
     _COMPARE,
@@ -1005,7 +895,7 @@ logical_or = _binary(
     js="Boolean({0} || {1})",
     cost=Cost.SELECTION,
 )
-logical_xor = _binary(
+logical_xor = binary(
     "logical_xor",
     lambda xp, a, b: xp.logical_xor(a, b),
     _COMPARE,
@@ -1103,7 +993,7 @@ IDENTITY = register(
         lambda xp, x: x,
         (lambda g, y, x: g,),
         "{0}",
-        _shapes(),
+        sample_shapes(),
         view=True,
         batch=ELEMENTWISE,
         js="{0}",
