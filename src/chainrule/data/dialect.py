@@ -14,7 +14,7 @@ _NONE = "\x1f"
 #: So many lines are looked at.
 _LINES = 200
 #: The first line of files for Excel.
-_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([!#-/:-@[-^`{-~\t ])"?\s*', re.IGNORECASE)
 _NUMBER = re.compile(r"\W*\d[\d.,\s]*\W*")
 
 
