@@ -6,7 +6,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.errors import ConfigError, ShapeError
+from chainrule.errors import ConfigError, ShapeError, TypeRuleError
 
 
 class Net(nn.Module):
@@ -146,3 +146,22 @@ def test_observe_reports_every_call():
         net(cr.ones((4, 2)))
     net(cr.ones((4, 2)))
     assert calls == [("layers.0", (4, 3)), ("layers.1", (4, 3)), ("", (4, 3))]
+
+
+@pytest.mark.parametrize("name", ["weight", "running_mean"])
+@pytest.mark.parametrize("value", [cr.ones(2), np.ones(2), 1.0, [1.0, 1.0]])
+def test_a_variable_is_not_replaced_by_numbers(name: str, value: Any) -> None:
+    norm = nn.BatchNorm(2)
+    with pytest.raises(TypeRuleError, match=f"{name} of BatchNorm is a ") as caught:
+        setattr(norm, name, value)
+    assert f"{name}.assign" in caught.value.hint
+    assert name in norm.variables()
+
+
+def test_variables_may_be_replaced_by_variables_modules_and_nothing() -> None:
+    layer, shared = nn.Linear(2, 2), cr.parameter(np.ones((2, 2)))
+    layer.weight = shared
+    layer.bias = None
+    assert layer.parameters() == {"weight": shared}
+    layer.weight = nn.Embedding(2, 2)
+    assert list(layer.parameters()) == ["weight.weight"]

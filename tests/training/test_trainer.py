@@ -409,6 +409,16 @@ def test_losses_of_classes_refuse_numbers_by_name(loss, backend):
         assert np.array_equal(array, before[path])
 
 
+def test_a_layer_that_was_replaced_is_noticed():
+    model = network()
+    trainer = quiet(model)
+    trainer.fit(line(), epochs=1)
+    model.layers[0] = cr.nn.Linear(2, 16)
+    with pytest.raises(ConfigError, match="not in the model") as caught:
+        trainer.fit(line(), epochs=1)
+    assert caught.value.where == "parameter 'layers.0.weight'"
+
+
 def test_early_stopping_needs_validation_data():
     with pytest.raises(ConfigError, match="needs validation data"):
         quiet(network()).fit(line(), epochs=2, patience=1)

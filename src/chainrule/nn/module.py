@@ -15,7 +15,7 @@ import numpy as np
 from ..engine.ops import random
 from ..engine.source_info import layer
 from ..engine.tensor import Parameter, Tensor, Variable
-from ..errors import ChainruleError, ConfigError, ShapeError
+from ..errors import ChainruleError, ConfigError, ShapeError, TypeRuleError
 from ..utils.typing import Array
 from .hooks import active_observers
 from .summary import Summary, summarize
@@ -102,6 +102,20 @@ class Module:
                 if source and isinstance(error, ShapeError) and error.found:
                     error.found += f", from {source}"
             raise
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = self.__dict__.get(name)
+        if isinstance(old, Variable) and not (
+            value is None or isinstance(value, (Variable, Module))
+        ):
+            kind = "parameter" if isinstance(old, Parameter) else "buffer"
+            raise TypeRuleError(
+                f"{name} of {type(self).__name__} is a {kind}, which this would remove.",
+                expected="another parameter or buffer, a module, or None",
+                found=str(value.type) if isinstance(value, Tensor) else type(value).__name__,
+                hint=f"Change its value with {name}.assign(…).",
+            )
+        super().__setattr__(name, value)
 
     # ---- variables by path -------------------------------------------------------------------
 

@@ -152,6 +152,7 @@ class Trainer:
         _need_positive(batch_size=size, epochs=epochs, accumulate=accumulate,
                        validate_every=validate_every)  # fmt: skip
         _check_patience(patience, held_out)
+        _check_owner(self.optimizer, self.model)
         listeners = [*self.callbacks, *progress_display(self.progress)]
         full, last = self._batches(train, size, accumulate)
         with self._training(listeners, epochs, full + (last > 0)):
@@ -480,6 +481,19 @@ def _check_patience(patience: int | None, held_out: Examples | None) -> None:
     if patience is not None and held_out is None:
         raise ConfigError("Early stopping needs validation data.", found=f"patience={patience}",
                           hint="Pass validation=0.2, say, or omit patience.")  # fmt: skip
+
+
+def _check_owner(optimizer: Optimizer, model: Module) -> None:
+    """An error if the optimizer would change what is no longer, or never was, in the model."""
+    own = {id(w) for w in model.parameters().values()}
+    foreign = [path for path, w in optimizer.parameters().items() if id(w) not in own]
+    if foreign:
+        raise ConfigError(
+            "The optimizer has parameters that are not in the model.",
+            where=f"parameter {foreign[0]!r}",
+            expected="parameters of the model that is trained",
+            hint="Was a layer replaced? Make optimizer and trainer after the model is complete.",
+        )
 
 
 def _part_of(state: Mapping[str, Any], start: str) -> dict[str, Any]:
