@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -350,6 +351,47 @@ def test_frozen_parameters_are_left_untouched() -> None:
     other = cr.optim.AdamW(again)
     other.load_state(optimizer.state())  # with what is kept since the body learns
     assert other.state().keys() == optimizer.state().keys()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_parameter_that_begins_late_takes_the_steps_of_one_that_begins(
+    name: str, compiled: bool
+) -> None:
+    """As in PyTorch, where each parameter counts its own updates; through a saved state, too."""
+
+    def steps(optimizer: Any, count: int) -> None:
+        def step() -> None:
+            own = optimizer.parameters()
+            optimizer.update({path: (k + 1) * np.ones(2) for k, path in enumerate(own)})
+
+        run = cr.compile(step, backend="numpy") if compiled else step
+        for _ in range(count):
+            run()
+
+    make = partial(OPTIMIZERS[name], lr=0.1, **OPTIONS.get(name, {}))
+    first = {path: cr.parameter(np.ones(2)) for path in "abc"}
+    first["b"].requires_grad = first["c"].requires_grad = False
+    optimizer = make(first)
+    steps(optimizer, 5)
+    assert first["b"].tolist() == [1.0, 1.0]
+    first["b"].requires_grad = True
+    steps(optimizer, 2)
+    second = {path: cr.parameter(w.numpy()) for path, w in first.items()}
+    second["c"].requires_grad = False
+    resumed = make(second)
+    resumed.load_state(optimizer.state())
+    for parameters, one in ((first, optimizer), (second, resumed)):
+        parameters["c"].requires_grad = True
+        steps(one, 3)
+        for count, path in ((10, "a"), (5, "b"), (3, "c")):
+            expected = {other: cr.parameter(np.ones(2)) for other in "abc"}
+            for other, w in expected.items():
+                w.requires_grad = other == path
+            steps(make(expected), count)
+            np.testing.assert_allclose(
+                parameters[path].numpy(), expected[path].numpy(), rtol=1e-6, err_msg=path
+            )
 
 
 def test_frozen_weights_may_be_loaded_into_a_compiled_step() -> None:

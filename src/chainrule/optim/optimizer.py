@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..engine.ir.types import float64
-from ..engine.ops import astype, sign
+from ..engine.ops import astype, sign, where
 from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor, tracing
 from ..errors import ConfigError, ShapeError
 from ..nn.module import Module
@@ -241,6 +241,9 @@ class Optimizer:
             found |= {f"memory.{number}.{key}": buffer for key, buffer in group.memory.items()}
             for path, state in group.state.items():
                 found |= {f"{key}.{path}": buffer for key, buffer in state.items()}
+            for path, late in group.late.items():
+                found[f"begun.{path}"] = late.begun
+                found |= {f"memory.{path}.{key}": buffer for key, buffer in late.memory.items()}
         for number, schedule in enumerate(self.schedules()):
             for key, buffer in schedule.buffers().items():
                 found[f"schedule.{number}.{key}"] = buffer
@@ -260,7 +263,15 @@ class Optimizer:
             for path in group.parameters:
                 if any(f"{key}.{path}" in state for key in group.options.initial_state()):
                     group.state_of(path)
-        load(self.buffers(), state, "optimizer")
+        before = [group.late for group in self.groups]
+        for group in self.groups:
+            group.late = _late_of(group, state)
+        try:
+            load(self.buffers(), state, "optimizer")
+        except ConfigError:
+            for group, late in zip(self.groups, before, strict=True):
+                group.late = late
+            raise
 
     def to_config(self) -> dict[str, Any]:
         """The name, rate and options as JSON data, without the groups.
@@ -351,6 +362,7 @@ class Group:
         rate: the learning rate of the last update.
         state: the arrays of each parameter, from its first update.
         memory: the numbers that all parameters share.
+        late: of parameters that were frozen at first, from when they count their updates.
     """
 
     def __init__(
@@ -364,6 +376,7 @@ class Group:
             key: Buffer(value, float64) for key, value in options.initial_memory().items()
         }
         self.state: dict[str, dict[str, Buffer]] = {}
+        self.late: dict[str, _Late] = {}
         for path, w in parameters.items():
             if w.requires_grad:
                 self.state_of(path)
@@ -386,30 +399,69 @@ class Group:
         """Change those parameters of the group that have a gradient."""
         o = self.options
         self.rate.assign(rate)
-        numbers = o.numbers(t, rate, self.memory)
-        decoupled = o.weight_decay if o.decoupled_weight_decay else 0.0
-        coupled = o.l2 + o.weight_decay - decoupled
-        if decoupled:
-            numbers["keep"] = 1 - decoupled * rate
-        shared = {key: Shared(number) for key, number in numbers.items()}
+        shared: dict[_Late | None, dict[str, Shared]] = {None: self._shared(t, rate, self.memory)}
+        new: _Late | None = None
         for path, parameter in self.parameters.items():
             if path not in gradients:
                 continue  # it is frozen
+            if path not in self.state:
+                new = self.late[path] = new or _Late(o)
+            late = self.late.get(path)
+            if late is not None and late not in shared:
+                shared[late] = self._shared(late.count(t), rate, late.memory)
             w: Tensor = parameter
             g = gradients[path]
-            n = {key: number.like(w) for key, number in shared.items()}
+            n = {key: number.like(w) for key, number in shared[late].items()}
             if self._decays(path, parameter):
-                if coupled:
+                if coupled := o.l2 + (0.0 if o.decoupled_weight_decay else o.weight_decay):
                     g = g + coupled * w
                 if o.l1:
                     g = g + o.l1 * sign(w)
-                if decoupled:
+                if "keep" in n:
                     w = w * n["keep"]
             state = self.state_of(path)
             value, new_state = o.apply_single(w, g, dict(state), n)
             parameter.assign(value)
-            for key, new in new_state.items():
-                state[key].assign(new)
+            for key, array in new_state.items():
+                state[key].assign(array)
+
+    def _shared(self, t: Tensor, rate: Tensor, memory: Mapping[str, Buffer]) -> dict[str, Shared]:
+        """The numbers of an update, for all parameters that have had as many."""
+        o = self.options
+        numbers = o.numbers(t, rate, memory)
+        if o.decoupled_weight_decay and o.weight_decay:
+            numbers["keep"] = 1 - o.weight_decay * rate
+        return {key: Shared(number) for key, number in numbers.items()}
+
+
+class _Late:
+    """What parameters share that had their first update together, after those of others.
+
+    They count their own updates: corrections of a bias towards the first state depend on them.
+    """
+
+    def __init__(self, options: Optimizer, begun: float = -1.0) -> None:
+        self.begun = Buffer(begun, float64)  # how many updates there were before; -1: not begun
+        self.memory = {
+            key: Buffer(value, float64) for key, value in options.initial_memory().items()
+        }
+
+    def count(self, t: Tensor) -> Tensor:
+        """The number of this update, from 1, if t is that of the others."""
+        begun = where(self.begun < 0, t - 1, self.begun)
+        self.begun.assign(begun)
+        return t - begun
+
+
+def _late_of(group: Group, state: Mapping[str, Any]) -> dict[str, _Late]:
+    """For each path in a stored state the parameters that began with it."""
+    together: dict[float, _Late] = {}
+    found = {}
+    for path in group.parameters:
+        if f"begun.{path}" in state:
+            begun = float(state[f"begun.{path}"])
+            found[path] = together.setdefault(begun, _Late(group.options, begun))
+    return found
 
 
 def _need_new(
