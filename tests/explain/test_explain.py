@@ -221,9 +221,9 @@ def test_data_that_do_not_fit():
     model = cr.nn.Linear(2, 3).initialize(0)
     with pytest.raises(DataError, match="out of range") as caught:
         cr.explain(model, floats(2, 2), np.array([0, 3]), loss="cross_entropy")
-    assert caught.value.expected == "from 0 to 2"
-    assert caught.value.found == "3"
-    with pytest.raises(DataError, match="out of range"):
+    assert caught.value.expected == "0 to 2, for there are scores of 3 classes"
+    assert caught.value.found == "3 at [1]"
+    with pytest.raises(DataError, match="does not fit the target"):
         cr.explain(model, floats(2, 2), np.array([0, -1]), loss="cross_entropy")
     with pytest.raises(ConfigError, match="needs a target"):
         cr.explain(model, floats(2, 2), loss="cross_entropy")

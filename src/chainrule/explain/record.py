@@ -22,8 +22,9 @@ from ..engine.ir.graph import Graph, topological_order
 from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node, constant, placeholder
 from ..engine.ir.types import Type, as_value
 from ..engine.ops import ones_like
+from ..engine.ops.check import CHECK
 from ..engine.passes import eliminate_common_subexpressions
-from ..engine.passes.rewrite import with_inputs
+from ..engine.passes.rewrite import rewrite, with_inputs
 from ..engine.tensor import TRACE_BIT, Parameter, Tensor, Variable, as_tensor
 from ..errors import ChainruleError, ConfigError, DataError, DerivativeError
 from ..nn import Module
@@ -117,9 +118,8 @@ def record(
     target = list(target)
     traced = trace(lambda **given: function(**given), **inputs)
     count = len(traced.graph.outputs) - len(traced.assigned)
-    merged = eliminate_common_subexpressions(
-        Graph(traced.graph.inputs, traced.graph.outputs[:count])
-    )
+    graph = _checked(Graph(traced.graph.inputs, traced.graph.outputs[:count]), traced, inputs)
+    merged = eliminate_common_subexpressions(graph)
     unrolled = Unrolled(merged)
     graph = unrolled.graph
     loss, *outputs = graph.outputs
@@ -353,6 +353,17 @@ def evaluate(
                 done = not uses[source] and source in new and source.op is not CONSTANT
                 if done and source not in (keep or ()):
                     del values[source]
+
+
+def _checked(graph: Graph, traced: Traced, inputs: Mapping[str, Any]) -> Graph:
+    """The graph without the checks of values, which hold: they are no part of the mathematics."""
+    checks = [node for node in graph.nodes if node.op is CHECK]
+    if not checks:
+        return graph
+    given = [leaf for _, leaf in _named_leaves(inputs)] + traced.variables
+    values = {n: as_tensor(x).numpy() for n, x in zip(graph.inputs, given, strict=True)}
+    evaluate(checks, values)
+    return rewrite(graph, lambda node, before: node.inputs[0] if node.op is CHECK else node)
 
 
 def _out_of_range(node: Node, operands: list[Any], found: str) -> ChainruleError:

@@ -22,10 +22,11 @@ from ..engine.ops import (
     take_along_axis,
     where,
 )
+from ..engine.ops.cross_entropy import need_classes
 from ..engine.ops.declare import cast, floating
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError, TypeRuleError
-from .common import check_values, need_fitting, pair, reduce
+from .common import need_fitting, pair, reduce
 from .registry import (
     CLASSES,
     CLASSES_OR_PROBABILITIES,
@@ -69,7 +70,7 @@ def binary_cross_entropy(
         0.6931
     """
     z, t = pair(logits, target)
-    need_fitting(binary_cross_entropy, t)
+    t = need_fitting(binary_cross_entropy, t)
     t = _smooth(t, label_smoothing, 2)
     # -ln σ(z) = softplus(-z) and -ln(1-σ(z)) = softplus(z) = z + softplus(-z); no term of one size
     # with z is added where the loss is small, so that it is exact on both sides.
@@ -104,7 +105,7 @@ def focal(
         reduction: "mean", "sum" or "none".
     """
     z, t = pair(logits, target)
-    need_fitting(focal, t)
+    t = need_fitting(focal, t)
     toward = z * (2 * t - 1)  # pₜ = σ(±z), 1 - pₜ = σ(∓z)
     weight = alpha * t + (1 - alpha) * (1 - t)
     loss = -weight * exp(gamma * log_sigmoid(-toward)) * log_sigmoid(toward)
@@ -120,7 +121,7 @@ def multilabel_soft_margin(
     reduction: str = "mean",
 ) -> Tensor:
     """The mean binary cross-entropy over the labels (last axis): one loss for every row."""
-    need_fitting(multilabel_soft_margin, as_tensor(target))
+    target = need_fitting(multilabel_soft_margin, as_tensor(target))
     each = binary_cross_entropy(logits, target, reduction="none")
     return reduce(mean(each, -1), reduction, sample_weights)
 
@@ -152,7 +153,7 @@ def cross_entropy(
     Raises:
         ShapeError: the target has neither of the two shapes.
         TypeRuleError: class indices are not integers.
-        DataError: a class index is out of range (where its value is known: not inside a trace).
+        DataError: a class index is out of range.
 
     Example:
         >>> import chainrule as cr
@@ -162,7 +163,7 @@ def cross_entropy(
     """
     z, t = floating(logits), as_tensor(target)
     _check_smoothing(label_smoothing)
-    need_fitting(cross_entropy, t)
+    t = need_fitting(cross_entropy, t)
     weights = None if class_weights is None else _class_weights(class_weights, z)
     if t.shape == z.shape and t.type.is_float:
         expected = _smooth(cast(t, z.dtype), label_smoothing, z.shape[-1])
@@ -188,7 +189,7 @@ def nll(
 ) -> Tensor:
     """-ln p[class] of every row, from logarithms of probabilities (…, classes)."""
     z, t = floating(log_probabilities), as_tensor(target)
-    need_fitting(nll, t)
+    t = need_fitting(nll, t)
     t = class_indices(z, t)
     chosen = take_along_axis(z, expand_dims(t, -1), -1)
     return reduce(-reshape(chosen, t.shape), reduction, sample_weights)
@@ -213,7 +214,7 @@ def kl_div(
         reduction: "mean" (over the rows: PyTorch's "batchmean"), "sum" or "none".
     """
     z, t = pair(log_probabilities, target)
-    need_fitting(kl_div, t)
+    t = need_fitting(kl_div, t)
     some = t > 0
     entropy = where(some, t * log(where(some, t, 1.0)), 0.0)
     return reduce(sum(entropy - t * z, -1), reduction, sample_weights)
@@ -233,7 +234,7 @@ def multi_margin(
     At the margin the derivative is 0.
     """
     z, t = floating(scores), as_tensor(target)
-    need_fitting(multi_margin, t)
+    t = need_fitting(multi_margin, t)
     t = class_indices(z, t)
     own = take_along_axis(z, expand_dims(t, -1), -1)
     others = 1.0 - one_hot(t, z.shape[-1], z.dtype)
@@ -253,7 +254,7 @@ def hinge(
 ) -> Tensor:
     """max(0, 1 - t·y) for targets t of -1 and 1; the derivative at the margin is 0."""
     y, t = pair(prediction, target)
-    need_fitting(hinge, t)
+    t = need_fitting(hinge, t)
     return reduce(relu(1 - t * y), reduction, sample_weights)
 
 
@@ -267,7 +268,7 @@ def squared_hinge(
 ) -> Tensor:
     """max(0, 1 - t·y)² for targets t of -1 and 1."""
     y, t = pair(prediction, target)
-    need_fitting(squared_hinge, t)
+    t = need_fitting(squared_hinge, t)
     short = relu(1 - t * y)
     return reduce(short * short, reduction, sample_weights)
 
@@ -282,7 +283,7 @@ def soft_margin(
 ) -> Tensor:
     """ln(1 + exp(-t·y)) for targets t of -1 and 1: binary cross-entropy with other labels."""
     y, t = pair(prediction, target)
-    need_fitting(soft_margin, t)
+    t = need_fitting(soft_margin, t)
     return reduce(softplus(-t * y), reduction, sample_weights)
 
 
@@ -316,14 +317,7 @@ def class_indices(scores: Tensor, target: Tensor) -> Tensor:
             found=str(target.type),
             hint="Convert with target.astype('int64').",
         )
-    classes = scores.shape[-1]
-    check_values(
-        "A class index is out of range.",
-        target,
-        f"0 to {classes - 1}, for there are scores of {classes} classes",
-        lambda x: (x >= 0) & (x < classes),
-    )
-    return cast(target, "int64")
+    return cast(need_classes(target, scores.shape[-1]), "int64")
 
 
 def _check_smoothing(amount: float) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..engine.ops import broadcast_to, reshape, stack, sum, where
+from ..engine.ops.check import require
 from ..engine.ops.declare import cast, floating
 from ..engine.tensor import Tensor, TensorLike, as_tensor
-from ..errors import ConfigError, DataError, ShapeError
-from .registry import check_target
+from ..errors import ConfigError, ShapeError
+from .registry import NUMBERS, find_loss
 
 REDUCTIONS = ("mean", "sum", "none")
 #: The numerator and the denominator of the mean, so that means of parts can be put together.
@@ -95,21 +94,15 @@ def _weights(sample_weights: TensorLike, loss: Tensor) -> Tensor:
             expected=f"one for each row of {loss.shape}",
             found=str(weights.type),
         )
-    check_values("A sample weight is negative.", weights, "at least 0", lambda w: w >= 0)
+    about = ("A sample weight is negative.", "at least 0")
+    weights = require(weights, lambda w: w >= 0, about)
     columns = reshape(weights, (*weights.shape, *(1,) * (loss.ndim - weights.ndim)))
     return broadcast_to(columns, loss.shape)
 
 
-def need_fitting(loss: Callable[..., Tensor], target: Tensor) -> None:
-    """An error if the loss is for other targets; inside a trace there is nothing to check."""
-    if target.node.value is not None:
-        check_target(loss, target.node.value)
-
-
-def check_values(what: str, x: Tensor, expected: str, fits: Any, hint: str | None = None) -> None:
-    """An error if a value of the tensor does not fit; inside a trace there is nothing to check."""
-    known = x.node.value
-    if known is None or np.all(fits(known)):
-        return
-    index = tuple(np.argwhere(~fits(known))[0].tolist())
-    raise DataError(what, expected=expected, found=f"{known[index]} at {list(index)}", hint=hint)
+def need_fitting(loss: Callable[..., Tensor], target: Tensor) -> Tensor:
+    """The target, if the loss is for such targets; otherwise an error."""
+    found = find_loss(loss)
+    if found is None or found.targets is NUMBERS:
+        return target
+    return require(target, found.targets.fit, (found.name,), "target")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..engine.ops.check import refusal
 from ..engine.tensor import Tensor
 from ..errors import ConfigError, DataError
 from ..utils.typing import Array
@@ -37,7 +38,7 @@ COUNTS = Targets("counts, at least 0", lambda t: t >= 0)
 SIGNS = Targets("-1 or 1", lambda t: (t == -1) | (t == 1))
 ZERO_OR_ONE = Targets("0 or 1", lambda t: (t == 0) | (t == 1))
 PROBABILITIES = Targets("0 to 1", lambda t: (t >= 0) & (t <= 1))
-CLASSES = Targets("class indices, integers from 0", lambda t: (t >= 0) & (t == np.floor(t)))
+CLASSES = Targets("class indices, integers from 0", lambda t: (t >= 0) & (t % 1 == 0))
 CLASSES_OR_PROBABILITIES = Targets(
     "class indices, integers from 0, or a probability for each class",
     lambda t: CLASSES.fit(t) | PROBABILITIES.fit(t),
@@ -150,13 +151,7 @@ def reduction_of(function: Callable[..., Tensor]) -> str | None:
         'mean'
     """
     options = getattr(function, "keywords", {})
-    return None if _find(function) is None else options.get("reduction", "mean")
-
-
-def _find(function: Callable[..., Tensor]) -> Loss | None:
-    function = getattr(function, "func", function)  # a loss with options: a partial function
-    found = _losses.get(getattr(function, "__name__", ""))
-    return found if found is not None and found.function is function else None
+    return None if find_loss(function) is None else options.get("reduction", "mean")
 
 
 def check_target(function: Callable[..., Tensor], target: Any) -> None:
@@ -165,15 +160,27 @@ def check_target(function: Callable[..., Tensor], target: Any) -> None:
     Raises:
         DataError: it names a value that does not fit, and the losses that would.
     """
-    found = _find(function)
-    if found is None:
+    found = find_loss(function)
+    if found is None or found.targets is NUMBERS:
         return
     values = np.asarray(target)
-    fits = found.targets.fit(values)
-    if np.all(fits):
-        return
-    index = tuple(np.argwhere(~fits)[0].tolist())
-    raise DataError(
+    with np.errstate(invalid="ignore"):
+        fits = found.targets.fit(values)
+    if not np.all(fits):
+        raise _misfit(values, tuple(np.argwhere(~fits)[0].tolist()), found.name)
+
+
+def find_loss(function: Callable[..., Tensor]) -> Loss | None:
+    """What is registered of a loss; nothing of others' losses."""
+    function = getattr(function, "func", function)  # a loss with options: a partial function
+    found = _losses.get(getattr(function, "__name__", ""))
+    return found if found is not None and found.function is function else None
+
+
+@refusal("target")
+def _misfit(values: Array, index: tuple[int, ...], name: str) -> DataError:
+    found = _losses[name]
+    return DataError(
         f"The loss {found.name!r} does not fit the target.",
         expected=f"{found.targets.words}, for {_either([TASKS[one] for one in found.tasks])}",
         found=f"{values[index]} at {list(index)}",

@@ -19,9 +19,10 @@ from ..engine.ops import (
     softplus,
     where,
 )
+from ..engine.ops.check import require
 from ..engine.tensor import Tensor, TensorLike
 from ..errors import ConfigError
-from .common import check_values, need_fitting, pair, reduce
+from .common import need_fitting, pair, reduce
 from .registry import ABOVE_MINUS_ONE, COUNTS, NUMBERS, loss_for
 
 
@@ -126,7 +127,7 @@ def msle(
 ) -> Tensor:
     """Squared error of ln(1 + x): for numbers over several orders of magnitude, above -1."""
     p, t = pair(prediction, target)
-    need_fitting(msle, t)
+    t = need_fitting(msle, t)
     error = log1p(p) - log1p(t)
     return reduce(error * error, reduction, sample_weights)
 
@@ -188,7 +189,7 @@ def poisson_nll(
         reduction: "mean", "sum" or "none".
     """
     p, t = pair(prediction, target)
-    need_fitting(poisson_nll, t)
+    t = need_fitting(poisson_nll, t)
     loss = exp(p) - t * p if log_input else p - t * log(p + eps)
     if full:
         many = where(t > 1, t, 2.0)  # any number above 1: these are left out below
@@ -221,7 +222,7 @@ def gaussian_nll(
     """
     p, t = pair(prediction, target)
     v, _ = pair(variance, t)
-    check_values("A variance is negative.", v, "at least 0", lambda x: x >= 0)
+    v = require(v, lambda x: x >= 0, ("A variance is negative.", "at least 0"))
     v = _at_least(v, eps)
     loss = 0.5 * (log(v) + (p - t) * (p - t) / v)
     return reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction, sample_weights)

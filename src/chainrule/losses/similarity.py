@@ -23,7 +23,7 @@ def hinge_embedding(
 ) -> Tensor:
     """The distance for a target of 1 (similar), max(0, margin - distance) for -1."""
     d, t = pair(distance, target)
-    need_fitting(hinge_embedding, t)
+    t = need_fitting(hinge_embedding, t)
     return reduce(where(t > 0, d, relu(margin - d)), reduction, sample_weights)
 
 
@@ -40,7 +40,7 @@ def cosine_embedding(
     """1 - cos for a target of 1 (similar), max(0, cos - margin) for -1; cos over the last axis."""
     a, b = pair(first, second)
     cos, t = pair(cosine_similarity(a, b), target)
-    need_fitting(cosine_embedding, t)
+    t = need_fitting(cosine_embedding, t)
     return reduce(where(t > 0, 1 - cos, relu(cos - margin)), reduction, sample_weights)
 
 
@@ -57,7 +57,7 @@ def margin_ranking(
     """max(0, margin - t·(a - b)): for t = 1 the first should rank higher, for -1 the second."""
     a, b = pair(first, second)
     a, t = pair(a, target)
-    need_fitting(margin_ranking, t)
+    t = need_fitting(margin_ranking, t)
     return reduce(relu(margin - t * (a - b)), reduction, sample_weights)
 
 

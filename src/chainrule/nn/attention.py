@@ -23,10 +23,11 @@ from ..engine.ops import (
     where,
     zeros,
 )
+from ..engine.ops.check import require
 from ..engine.ops.declare import cast, floating
 from ..engine.ops.shape import narrow
-from ..engine.tensor import Tensor, TensorLike, as_tensor
-from ..errors import ConfigError, OutOfRangeError, ShapeError
+from ..engine.tensor import Tensor, TensorLike, as_tensor, has_value
+from ..errors import ConfigError, ShapeError
 from .checks import features_last, fraction, positive_integer
 from .dropout import Dropout
 from .initialization import normal, parameter
@@ -210,14 +211,12 @@ def _extended(cache: AttentionCache, k: Tensor, v: Tensor) -> AttentionCache:
         if old.shape[:2] != new.shape[:2] or old.shape[3] != new.shape[3]:
             raise ShapeError("The cache of the attention does not fit the input.",
                              expected=str(old.type), found=str(new.type))  # fmt: skip
-    filled = position.node.value
-    if count > room or (filled is not None and int(filled) + count > room):
-        raise OutOfRangeError(
-            "The cache of the attention is full.",
-            expected=f"at most {room} positions",
-            found=f"{count} more after {'some' if filled is None else int(filled)}",
-            hint="Make a larger one: attention.cache(rows, room).",
-        )
+    about = (
+        "The cache of the attention is full.",
+        f"{count} more after at most {room - count}, for it has room for {room}",
+        "Make a larger one: attention.cache(rows, room).",
+    )
+    position = require(position, lambda filled: filled + count <= room, about, "range")
     index = arange(room) - position
     is_new = expand_dims((index >= 0) & (index < count), 1)
     source = clip(index, 0, count - 1)
@@ -295,13 +294,13 @@ class LearnedPositions(Module):
     def forward(self, x: TensorLike, first: TensorLike = 0) -> Tensor:
         x = features_last(floating(x), self.features)
         start, steps = as_tensor(first, "int64"), x.shape[-2]
-        known = start.node.value
-        last = steps + (0 if known is None else int(known))
-        if last > self.max_length:
+        if steps > self.max_length:
             raise ShapeError("The sequence is longer than there are positions.",
-                             expected=f"at most {self.max_length}", found=str(last))  # fmt: skip
-        if known is not None:
-            rows = narrow(self.weight, 0, last - steps, last)
+                             expected=f"at most {self.max_length}", found=str(steps))  # fmt: skip
+        about = ("A position is out of range.", f"the first from 0 to {self.max_length - steps}")
+        start = require(start, lambda s: (s >= 0) & (s <= self.max_length - steps), about, "range")
+        if has_value(start.node):
+            rows = narrow(self.weight, 0, int(start), int(start) + steps)
         else:
             rows = take(self.weight, start + arange(steps))
         y: Tensor = x + rows

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..engine.ops import expand_dims, take, where
+from ..engine.ops.check import require
 from ..engine.tensor import Tensor, TensorLike, as_tensor
-from ..errors import ConfigError, DataError, TypeRuleError
+from ..errors import ConfigError, TypeRuleError
 from .checks import positive_integer
 from .initialization import Initializer, parameter
 from .module import Module
@@ -27,7 +26,7 @@ class Embedding(Module):
         init: a name from `chainrule.nn.init.INITIALIZERS` or a function (key, shape, dtype).
 
     Raises:
-        DataError: an index outside of the table (where its value is known: not inside a trace).
+        DataError: an index outside of the table.
         TypeRuleError: the input is not of an integer type.
 
     Example:
@@ -57,31 +56,25 @@ class Embedding(Module):
 
     def forward(self, indices: TensorLike) -> Tensor:
         indices = as_tensor(indices)
-        self._check(indices)
+        indices = self._checked(indices)
         vectors = take(self.weight, indices, 0)
         if self.padding_idx is None:
             return vectors
         return where(expand_dims(indices == self.padding_idx, -1), 0.0, vectors)
 
-    def _check(self, indices: Tensor) -> None:
+    def _checked(self, indices: Tensor) -> Tensor:
         if indices.dtype.kind not in "iu":
             raise TypeRuleError(
                 "An embedding takes integer indices.",
                 found=str(indices.type),
                 hint="Convert with x.astype('int64').",
             )
-        known = indices.node.value
-        if known is None:
-            return
-        outside = np.argwhere((known < 0) | (known >= self.num_embeddings))
-        if len(outside):
-            first = tuple(outside[0].tolist())
-            raise DataError(
-                "An index is outside of the table of the embedding.",
-                expected=f"0 to {self.num_embeddings - 1}",
-                found=f"{known[first]} at {list(first)}",
-                hint="Raise num_embeddings, or keep one index for what was never seen.",
-            )
+        about = (
+            "An index is outside of the table of the embedding.",
+            f"0 to {self.num_embeddings - 1}",
+            "Raise num_embeddings, or keep one index for what was never seen.",
+        )
+        return require(indices, lambda i: (i >= 0) & (i < self.num_embeddings), about)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -10,7 +10,7 @@ from chainrule.engine.backends.c import batch_split, packing
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
 from chainrule.engine.passes import optimize
-from chainrule.errors import DataError
+from chainrule.errors import OutOfRangeError
 
 from ...nightly import by_night
 from .flags import STRICT
@@ -221,7 +221,7 @@ def test_an_index_out_of_range_inside_of_a_loop_is_named():
 
     run_in_c = cr.compile(run, backend="c")
     assert run_in_c(np.array([1, 2, 4])).item() == 7.0
-    with pytest.raises(DataError, match="An index of take is out of range"):
+    with pytest.raises(OutOfRangeError, match="An index is out of range"):
         run_in_c(np.array([1, 9, 4]))
 
 

@@ -31,6 +31,10 @@ NON_DIFFERENTIABLE = _Marker(
 )
 
 
+#: In the attributes of a sample: any text, which is for messages and reaches no program.
+ANY_TEXT = "…"
+
+
 @dataclass(frozen=True)
 class Sample:
     """One example of the use of an operation or function, for the tests."""
@@ -103,6 +107,7 @@ class Operation:
         batch: how the rows of a batch go through; None if a row may depend on others.
         indices: the position of the operand that holds indices, for operations that refuse indices
             out of range.
+        stops: whether it may refuse a value and stop the program; those with indices may.
         accumulates: whether it is its first operand, with something added at some indices.
         has_body: whether ``body`` is a graph that it runs; then there are several results.
         c: the C expression of an element, by the kinds of element types: "f" floating point, "i"
@@ -130,6 +135,7 @@ class Operation:
     cost: Cost = Cost.FUNCTION
     batch: BatchRule | None = None
     indices: int | None = None
+    stops: bool = False
     accumulates: bool = False
     has_body: bool = False
     c: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +147,8 @@ class Operation:
     def __post_init__(self) -> None:
         if self.elementwise and self.batch is None:
             object.__setattr__(self, "batch", ELEMENTWISE)
+        if self.indices is not None:
+            object.__setattr__(self, "stops", True)
         if self.view:
             object.__setattr__(self, "moves", True)
             object.__setattr__(self, "cost", Cost.NOTHING)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ChainruleError
 from ...utils.typing import Array
 from .graph import Graph
 from .node import CONSTANT, PLACEHOLDER
@@ -49,6 +50,7 @@ class Program:
                 self._slots[place[node]] = node.value
         kept = {*graph.inputs, *graph.outputs}
         self._calls = []
+        self._origins = []
         for node in graph.nodes:
             if node.op not in (CONSTANT, PLACEHOLDER):
                 done = {s for s in node.inputs if last_use[s] is node and s not in kept}
@@ -57,6 +59,7 @@ class Program:
                 compute = lowerings.get(node.op.name, node.op.compute)
                 call = (compute, node.attributes, sources, place[node], drop)
                 self._calls.append(call)
+                self._origins.append(node.origin)
 
     @property
     def source(self) -> str:
@@ -69,10 +72,17 @@ class Program:
         for place, array in zip(self._inputs, inputs, strict=True):
             slots[place] = array
         with np.errstate(all="ignore"):
-            for compute, attributes, sources, place, drop in self._calls:
-                assert compute is not None
-                operands = [slots[source] for source in sources]
-                slots[place] = as_value(compute(self._xp, *operands, **attributes))
-                for unused in drop:
-                    slots[unused] = None
+            done = 0
+            try:
+                for compute, attributes, sources, place, drop in self._calls:
+                    assert compute is not None
+                    operands = [slots[source] for source in sources]
+                    slots[place] = as_value(compute(self._xp, *operands, **attributes))
+                    for unused in drop:
+                        slots[unused] = None
+                    done += 1
+            except ChainruleError as error:
+                origin = self._origins[done]
+                error.where = error.where or str(origin or "") or None
+                raise
         return [slots[place] for place in self._outputs]  # type: ignore[misc]

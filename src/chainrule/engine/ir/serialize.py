@@ -19,7 +19,7 @@ from ...errors import ModelFileError
 from ...utils.typing import Array
 from .graph import Graph
 from .node import CONSTANT, PLACEHOLDER, Node, constant, placeholder
-from .operation import OPERATIONS, Operation
+from .operation import ANY_TEXT, OPERATIONS, Operation
 from .types import DTYPES, Record, Type, as_dtype, type_of
 
 Arrays = Mapping[str, Array]
@@ -305,7 +305,8 @@ def _examples(op: Operation) -> dict[str, list[Any]] | None:
 def _is_like(value: Any, examples: list[Any]) -> bool:
     """Whether an attribute is of a kind that the samples have: the same type, or a known word."""
     if isinstance(value, str):
-        return value in [example for example in examples if isinstance(example, str)]
+        known = [example for example in examples if isinstance(example, str)]
+        return value in known or ANY_TEXT in known
     if isinstance(value, tuple):
         tuples = [example for example in examples if isinstance(example, tuple)]
         return bool(tuples) and all(

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..ir.operation import Sample
 from ..tensor import Tensor, TensorLike, as_tensor
+from .check import require
 from .declare import align, floating, function, reals
 from .elementwise import softplus
 from .indexing import take_along_axis
@@ -13,6 +14,19 @@ from .reduction import log_softmax
 from .shape import expand_dims, reshape
 
 __all__ = ["binary_cross_entropy_from_logits", "cross_entropy_from_logits"]
+
+
+def need_classes(indices: Tensor, classes: int) -> Tensor:
+    """The class indices, if there are so many classes; -1 is not the last one.
+
+    Raises:
+        DataError: a class index is out of range.
+    """
+    about = (
+        "A class index is out of range.",
+        f"0 to {classes - 1}, for there are scores of {classes} classes",
+    )
+    return require(indices, lambda x: (x >= 0) & (x < classes), about)
 
 
 @function(
@@ -29,6 +43,8 @@ def cross_entropy_from_logits(logits: TensorLike, classes: TensorLike) -> Tensor
         classes: (…) class numbers.
     """
     logits, classes = floating(logits), as_tensor(classes)
+    if logits.ndim:
+        classes = need_classes(classes, logits.shape[-1])
     picked = take_along_axis(log_softmax(logits), expand_dims(classes, -1), -1)
     return -reshape(picked, classes.shape)
 

@@ -37,6 +37,7 @@ def _bag_type(table: Type, indices: Type, weights: Type) -> Type:
 
 
 def _bag(xp: Any, table: Any, indices: Any, weights: Any) -> Any:
+    check_range(indices, table.shape[0])
     y = np.zeros((len(indices), table.shape[1]), table.dtype)
     for k in range(indices.shape[1]):
         y += weights[:, k, None] * table[indices[:, k]]
@@ -53,12 +54,11 @@ def _scatter_type(y: Type, indices: Type, weights: Type, *, rows: int) -> Type:
 
 def _scatter(xp: Any, y: Any, indices: Any, weights: Any, rows: int) -> Any:
     """Sorted by row number, the contributions to a row follow one another."""
+    check_range(indices, rows)
     result = np.zeros((rows, y.shape[1]), y.dtype)
     numbers = np.where(indices < 0, indices + rows, indices).reshape(-1)
     if not numbers.size:
         return result
-    if numbers.min() < 0 or numbers.max() >= rows:
-        raise IndexError(f"an index is outside of the {rows} rows")
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)
     parts = weights.reshape(-1, 1)[order] * y[order // indices.shape[1]]
@@ -144,5 +144,4 @@ def embedding_bag(table: TensorLike, indices: TensorLike, weights: TensorLike) -
     table = floating(table)
     indices = as_tensor(indices)
     _check("embedding_bag", table.type, indices.type, as_tensor(weights, table.dtype).type)
-    check_range(indices, table.shape[0])
     return apply(EMBEDDING_BAG, table, indices, as_tensor(weights, table.dtype))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +17,39 @@ from ..ir.notation import Notation
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
+from .check import require
 from .declare import broadcast_to, cast, function, integers, normalize_axis, reals
 from .elementwise import where
 from .shape import expand_dims, flip, narrow, reshape, transpose, zeros
 
 __all__ = ["add_along_axis", "getitem", "one_hot", "scatter_add", "take", "take_along_axis"]
+
+
+@contextmanager
+def _in_range(indices: Any, extent: int) -> Iterator[None]:
+    """An index out of range is our error, whoever notices it."""
+    try:
+        yield
+    except IndexError:
+        check_range(indices, extent)
+        raise
+
+
+def check_range(indices: Any, extent: int) -> None:
+    """Refuse indices that are not between ``-extent`` and ``extent - 1``."""
+    if not indices.size or (-extent <= indices.min() and indices.max() < extent):
+        return
+    worst = indices.max() if indices.max() >= extent else indices.min()
+    raise OutOfRangeError("An index is out of range.", expected=_range_of(extent),
+                          found=str(worst))  # fmt: skip
+
+
+def _is_within(indices: Any, extent: int) -> Any:
+    return (indices >= -extent) & (indices < extent)
+
+
+def _range_of(extent: int) -> str:
+    return f"from {-extent} to {extent - 1}" if extent else "none: the axis is empty"
 
 
 def _need_integers(name: str, indices: Type) -> None:
@@ -46,8 +77,14 @@ def _scatter_type(x: Type, indices: Type, updates: Type, *, axis: int) -> Type:
 
 def _scatter_add(xp: Any, x: Any, indices: Any, updates: Any, axis: int) -> Any:
     y = np.array(x)
-    np.add.at(y, (*(slice(None),) * axis, indices), updates)
+    with _in_range(indices, x.shape[axis]):
+        np.add.at(y, (*(slice(None),) * axis, indices), updates)
     return y
+
+
+def _take(xp: Any, x: Any, indices: Any, axis: int) -> Any:
+    with _in_range(indices, x.shape[axis]):
+        return xp.take(x, indices, axis=axis)
 
 
 SCATTER_ADD: Operation = register(
@@ -90,7 +127,7 @@ TAKE: Operation = register(
     Operation(
         "take",
         _take_type,
-        lambda xp, x, indices, axis: xp.take(x, indices, axis=axis),
+        _take,
         (_take_rule, NON_DIFFERENTIABLE),
         "{0}[{1}]",
         lambda: [
@@ -112,7 +149,6 @@ def _operands(
     x, indices = as_tensor(x), as_tensor(indices)
     axis = normalize_axis(axis, x.ndim)
     _need_integers(name, indices.type)
-    check_range(indices, x.shape[axis])
     return x, axis, indices
 
 
@@ -163,8 +199,14 @@ def _add_along(xp: Any, x: Any, indices: Any, updates: Any, axis: int) -> Any:
     y = np.array(x)
     places = list(np.meshgrid(*map(np.arange, indices.shape), indexing="ij", sparse=True))
     places[axis] = indices
-    np.add.at(y, tuple(places), updates)
+    with _in_range(indices, x.shape[axis]):
+        np.add.at(y, tuple(places), updates)
     return y
+
+
+def _take_along(xp: Any, x: Any, indices: Any, axis: int) -> Any:
+    with _in_range(indices, x.shape[axis]):
+        return xp.take_along_axis(x, indices, axis=axis)
 
 
 ADD_ALONG_AXIS: Operation = register(
@@ -190,7 +232,7 @@ TAKE_ALONG: Operation = register(
     Operation(
         "take_along_axis",
         _along_type,
-        lambda xp, x, indices, axis: xp.take_along_axis(x, indices, axis=axis),
+        _take_along,
         (
             lambda g, y, x, indices, axis: apply(
                 ADD_ALONG_AXIS, zeros(x.shape, x.dtype), indices, g, axis=axis
@@ -354,9 +396,12 @@ def _gather(x: Tensor, lists: list[tuple[int, Tensor]]) -> Tensor:
     flat: Tensor | None = None
     for (_, numbers), extent in zip(lists, extents, strict=True):
         _need_integers("indexing", numbers.type)
-        check_range(numbers, extent)
         numbers = cast(numbers, int64)
-        numbers = broadcast_to(where(numbers < 0, numbers + extent, numbers), shape)
+        if len(lists) > 1:  # each has its own range, which the flat index would not show
+            about = ("An index is out of range.", _range_of(extent))
+            numbers = require(numbers, partial(_is_within, extent=extent), about, "range")
+            numbers = where(numbers < 0, numbers + extent, numbers)
+        numbers = broadcast_to(numbers, shape)
         flat = numbers if flat is None else flat * extent + numbers
     adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
     others = [axis for axis in range(x.ndim) if axis not in axes]
@@ -365,16 +410,3 @@ def _gather(x: Tensor, lists: list[tuple[int, Tensor]]) -> Tensor:
     x = reshape(x, (*x.shape[:place], math.prod(extents), *x.shape[place + len(axes) :]))
     assert flat is not None
     return take(x, flat, place)
-
-
-def check_range(numbers: Tensor, extent: int) -> None:
-    """As far as the numbers are known; in a trace the backend finds it out when it runs."""
-    known = numbers.node.value
-    if known is not None and known.size and not (-extent <= known.min() and known.max() < extent):
-        worst = known.max() if known.max() >= extent else known.min()
-        raise OutOfRangeError("An index is out of range.", expected=_range_of(extent),
-                              found=str(worst))  # fmt: skip
-
-
-def _range_of(extent: int) -> str:
-    return f"from {-extent} to {extent - 1}" if extent else "none: the axis is empty"

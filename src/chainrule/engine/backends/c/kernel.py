@@ -87,10 +87,10 @@ def reduced_axes(node: Node, axes: Sequence[int]) -> tuple[bool, ...]:
 
 
 def may_stop(node: Node) -> bool:
-    """Whether an index out of range in this node, or in one of its body, may stop the program."""
+    """Whether this node, or one of its body, may refuse a value and so stop the program."""
     if node.op.has_body:
         return any(map(may_stop, node.attributes["body"].nodes))
-    return node.op.indices is not None
+    return node.op.stops
 
 
 def indexed_extent(node: Node) -> int:

@@ -92,9 +92,7 @@ def _describe(graph: Graph, digest: Any) -> None:
     constants = 0
     for node in graph.nodes:
         name, kind, origin = node.op.name, node.type, node.origin
-        where: Any = (
-            "" if origin is None else origin if node.op.indices is not None else origin.layer
-        )
+        where: Any = "" if origin is None else origin if node.op.stops else origin.layer
         shape = (kind.dtype.name, kind.shape) if type(kind) is Type else str(kind)
         sources = [number[source] for source in node.inputs]
         attributes = _attributes(node, digest) if node.attributes else ""

@@ -39,6 +39,7 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "searchsorted": axis.searchsorted,
     "embedding_bag": embedding_bag.embedding_bag,
     "scatter_bag": embedding_bag.scatter_bag,
+    "check": indexing.check,
     "take": indexing.take,
     "scatter_add": indexing.scatter_add,
     "take_along_axis": indexing.take_along_axis,

@@ -6,12 +6,14 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ....errors import DataError
+from ....errors import ChainruleError, OutOfRangeError
 from ....utils.typing import Array
 from ...ir.graph import Graph
+from ...ir.program import Program
 from ...ir.types import Type, type_of
 from . import toolchain
 from .lowering_cache import lowered
@@ -94,8 +96,8 @@ class CProgram:
                 memory, writeable, and of no interest to anybody else.
 
         Raises:
-            DataError: an index was out of range. Nothing was overwritten, unless that could not
-                be known before.
+            ChainruleError: an index was out of range, or a checked value does not fit. Nothing was
+                overwritten, unless that could not be known before.
         """
         with self._lock:
             for number, array in enumerate(inputs):
@@ -110,7 +112,7 @@ class CProgram:
             )  # fmt: skip
             self._inputs.release()
         if status > 0:
-            self._fail(status)
+            self._fail(status, inputs)
         return results
 
     def run_steps(
@@ -167,12 +169,20 @@ class CProgram:
             )  # fmt: skip
             self._inputs.release()
         if status.value > 0:
-            self._fail(status.value)
+            known = [np.asarray(x + done) if i in counters else x for i, x in enumerate(inputs)]
+            rows = {number: array[order[done]] for number, array in data.items()}
+            self._fail(status.value, [rows.get(i, x) for i, x in enumerate(known)])
         return done, [array[: done + (status.value != 0)] for array in results]
 
-    def _fail(self, number: int) -> None:
+    def _fail(self, number: int, inputs: Sequence[Any]) -> None:
+        """Say what stopped the program: what the reference says of the same inputs."""
         stop = self._stops[number - 1]
-        raise DataError(
+        try:
+            Program(self.graph)(inputs)
+        except ChainruleError as error:
+            error.where = stop.where or error.where
+            raise
+        raise OutOfRangeError(
             f"An index of {stop.operation} is out of range.",
             where=stop.where,
             expected=f"integers below the extent of the axis of {stop.type}",

@@ -237,7 +237,7 @@ def _may_stop(kernels: list[Kernel], views: dict[Node, View]) -> set[Kernel]:
         if not may_stop(node):
             continue
         key: Any = kernel
-        if not node.op.has_body:
+        if node.op.indices is not None:
             indices = operands(node, views)[1]
             key = (indices.base if indices.whole else indices, indexed_extent(node))
         found.setdefault(key, kernel)

@@ -1,4 +1,4 @@
-"""Kernels that gather, scatter-add, concatenate and pad.
+"""Kernels that gather, scatter-add, concatenate and pad, and the check of values.
 
 A number outside of its axis never reaches memory: it is reported, and the program stops.
 """
@@ -65,6 +65,22 @@ def take(node: Node, sources: list[View], where: Where) -> Function | None:
         function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
         function.line(f"{y}[{target} + j] = {x}[{source} + j];", 4)
         function.line("}")
+    return function
+
+
+def check(node: Node, sources: list[View], where: Where) -> Function | None:
+    """The values, if every one of them fits; it is the reference that says which one does not."""
+    size = node.type.size
+    if size == 0:
+        return None
+    function = Function(where)
+    function.serial()
+    function.needs_status = True
+    _copied(function, node, sources[0])
+    fits = _pointer(function, sources[1])
+    function.line("unsigned char all = 1;")
+    function.line(f"for (idx i = 0; i < {size}; i++) all &= {fits}[i];")
+    function.line("if (!all) *status = 1;")
     return function
 
 
