@@ -70,7 +70,7 @@ def train(
     source, folder = chosen.pop("data", None), chosen.pop("out", None)
     if source is None:
         raise ConfigError(
-            "Which data are to be learned from?",
+            "Which data is to be learned from?",
             expected="a file or a folder",
             hint="chainrule train houses.csv --target price",
         )

@@ -1,4 +1,4 @@
-"""What has come anew: classes that a saved model does not know, and their place in a network."""
+"""What is new: classes that a saved model does not know, and their place in a network."""
 
 from __future__ import annotations
 

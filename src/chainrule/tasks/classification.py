@@ -1,13 +1,10 @@
-"""What kinds share in which one network tells the class of an example, such as a text."""
+"""What kinds share in which a network predicts the class of an example, such as a text."""
 
 from __future__ import annotations
 
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..serialization import SavedModel
-
-#: Fewer examples can not be split into those that train, that choose and that judge.
-_FEWEST = 6
 
 
 class _OfClasses(Protocol):

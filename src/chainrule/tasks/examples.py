@@ -49,7 +49,7 @@ class Examples:
         raw: each example as it is in the data.
         network: inputs → what goes into the loss; None for the one in the model file, up to where
             a prediction is made of its output.
-        optimizer: the one of the training with an empty memory, for a network; None where the
+        optimizer: the one of the training with an empty state, for a network; None where the
             options and the report of the training say all that is to be known.
         labels: for inputs by name (``"x"``): what the elements on the last axis mean.
         story: sentences that introduce the model.
@@ -94,7 +94,7 @@ def has_log_target(saved: SavedModel) -> bool:
 
 
 def check_rows(rows: Sequence[int], count: int, where: str, hint: str) -> None:
-    """Refuse numbers of examples that are not there.
+    """Refuse indices of examples that are not there.
 
     Raises:
         DataError: it says which there are.

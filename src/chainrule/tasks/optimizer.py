@@ -73,7 +73,7 @@ def _highest(schedule: Any) -> float:
 
 
 def optimizer_again(kind: type[TrainingOptions], record: Any, model: Any) -> Optimizer:
-    """The optimizer of a training that is over, with an empty memory.
+    """The optimizer of a training that is over, with an empty state.
 
     Args:
         kind: of the options of the training.
@@ -101,11 +101,11 @@ def highest_rate(record: Any) -> float:
 
 
 def remember(optimizer: Optimizer, path: Path) -> bool:
-    """Give an optimizer the memory that a training has left in a file, as far as it fits.
+    """Give an optimizer the state that a training has left in a file, as far as it fits.
 
     What it keeps beside a parameter is found by the parameter's path, also if that is longer here,
-    as the network is a part of something else. Outputs that a head has besides begin without a
-    memory; so does the schedule.
+    as the network is a part of something else. Outputs that a head has besides start with an
+    empty state; so does the schedule.
 
     Args:
         optimizer: to go on with.

@@ -1,7 +1,7 @@
 """Learning on from new data, without the old ones, whatever their kind: `update`.
 
 A kind gives ``continuation``, which makes examples of new data as the saved model understands them;
-all else is the same for every kind: the optimizer's memory, epochs and rate, what is held out, old
+all else is the same for every kind: the optimizer's state, epochs and rate, what is held out, old
 beside new, the report.
 """
 
@@ -42,7 +42,7 @@ _RATE = 0.3
 _STEPS, _MOST_EPOCHS = 100, 20
 #: Fraction of the new data that is held out to compare the old model and the new one.
 _TEST = 0.2
-#: The fewest new examples: some to learn from, and some to judge.
+#: The fewest new examples: some to learn from, and some to evaluate on.
 _FEWEST = 5
 #: What the report calls the saved model.
 BEFORE = "before the update"
@@ -151,7 +151,7 @@ class Old:
         return dataclasses.replace(self.training, **said)
 
     def optimizer(self, network: Module) -> Optimizer:
-        """The optimizer of its training, with an empty memory."""
+        """The optimizer of its training, with an empty state."""
         return optimizer_again(type(self.training), self.saved.record, network)
 
     def need_room(self, numbers: int) -> None:
@@ -175,10 +175,10 @@ class Old:
     def split(
         self, rows: int, requested: UpdateOptions, strata: Array | None
     ) -> tuple[Array, Array]:
-        """The numbers of the rows to learn from, and of those that judge, classes in proportion."""
+        """The indices of the training rows and of the test rows, classes in proportion."""
         parts = (1 - requested.test_fraction, requested.test_fraction)
-        learned, judged = split_indices(rows, parts, self.training.seed + self.updates, strata)
-        return learned, judged
+        train, test = split_indices(rows, parts, self.training.seed + self.updates, strata)
+        return train, test
 
 
 @dataclass(frozen=True, eq=False)

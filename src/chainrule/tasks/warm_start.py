@@ -1,4 +1,4 @@
-"""What a network begins with: the weights of another model, where the user names one."""
+"""What a network starts from: the weights of another model, where the user names one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .options import TrainingOptions
 
 
 def named_model(options: TrainingOptions) -> SavedModel | None:
-    """The model to begin with, if the options name one: a file, or the one of a run folder."""
+    """The model to start from, if the options name one: a file, or the one of a run folder."""
     if options.from_model is None:
         return None
     return load(model_in(options.from_model))
@@ -52,7 +52,7 @@ def warm_start(
     other_classes = list(saved.classes or ()) != list(classes)
     if other_classes and any(".head." in f".{path}" for path in model.variables()):
         skip = (*skip, "head")
-        say("the classes are others than those of the model to begin with: a new head")
+        say("the classes are others than those of the model to start from: a new head")
     taken = saved.state() if state is None else state
     done = transfer(model, taken, skip=skip, freeze=options.freeze)
     for sentence in done.sentences():

@@ -9,7 +9,7 @@ import chainrule as cr
 from chainrule.errors import ConfigError, DataError, ModelFileError
 from chainrule.tasks import load_predictor, recognise
 from chainrule.tasks.text import TextOptions
-from chainrule.tasks.text.classifier import ClassifierShape, encode_texts, naive_bayes
+from chainrule.tasks.text.classifier_network import ClassifierShape, encode_texts, naive_bayes
 from chainrule.tasks.text.ngrams import Grams
 from chainrule.tasks.text.tokenizers import WordTokenizer
 
@@ -164,7 +164,7 @@ def test_a_table_of_text_is_recognised(tmp_path):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"model": "gpt"}, "tells no classes"),
+        ({"model": "gpt"}, "predicts no classes"),
         ({"tokenizer": "bpe"}, "bag is made of words"),
         ({"features": ("nothing",)}, "no column 'nothing'"),
         ({"target": "mood"}, "no column 'mood'"),
@@ -174,7 +174,7 @@ def test_a_table_of_text_is_recognised(tmp_path):
         ({"model": "forest"}, "model"),
     ],
 )
-def test_options_that_make_no_sense(options, what):
+def test_invalid_options(options, what):
     with pytest.raises((ConfigError, DataError), match=what):
         trained(texts(), **{"target": "subject", **options})
 

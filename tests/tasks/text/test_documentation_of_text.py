@@ -27,8 +27,10 @@ def test_the_commands_run(tmp_path, monkeypatch):
         Path(play).write_text("ROMEO\nBut soft, what light!\n\nJULIET\nAy me!\n\n" * 60)
     # The commands are as a reader types them; only networks and trainings are smaller, and
     # nothing is compiled.
-    monkeypatch.setattr("chainrule.tasks.text.modelling._HIDDEN", {"gpt": (8,), "lstm": (8,)})
-    monkeypatch.setattr("chainrule.tasks.text.modelling._MOST_EPOCHS", 1)
+    monkeypatch.setattr(
+        "chainrule.tasks.text.language_modelling._HIDDEN", {"gpt": (8,), "lstm": (8,)}
+    )
+    monkeypatch.setattr("chainrule.tasks.text.language_modelling._MOST_EPOCHS", 1)
     monkeypatch.setattr("chainrule.tasks.text.classification._UPDATES", 1)
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]

@@ -10,7 +10,7 @@ import chainrule as cr
 from chainrule.errors import ConfigError, DataError, ModelFileError
 from chainrule.tasks.text import CharacterTokenizer, Reader, TextOptions, generate
 from chainrule.tasks.text.generate import draw
-from chainrule.tasks.text.language import (
+from chainrule.tasks.text.language_network import (
     LanguageShape,
     characters_of,
     counting_baselines,

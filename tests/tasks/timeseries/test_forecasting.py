@@ -8,7 +8,7 @@ import chainrule as cr
 from chainrule.errors import ConfigError, DataError, ModelFileError
 from chainrule.tasks import load_predictor, recognise
 from chainrule.tasks.timeseries import SeriesOptions, season_of
-from chainrule.tasks.timeseries.forecast import (
+from chainrule.tasks.timeseries.forecast_network import (
     ForecastShape,
     SeriesScaler,
     known_mse,

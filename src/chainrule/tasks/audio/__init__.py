@@ -8,7 +8,7 @@ Example:
 
 from ..kinds.audio import KIND, AudioOptions
 from .features import LogMel
-from .pipeline import AudioPlan, continuation, predictor, train_audio
+from .plan import AudioPlan, continuation, predictor, train_audio
 
 #: As a kind of data; see `chainrule.tasks`.
 Options, NEW, train = KIND.options, KIND.new, train_audio

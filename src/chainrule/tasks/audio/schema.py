@@ -17,7 +17,7 @@ class AudioSchema:
     Attributes:
         target: the classes, or the number to predict.
         rate: sample rate of every sound after it was read.
-        samples: numbers of every sound after it was read.
+        samples: of every sound after it was read.
         found: what the sounds of the training were like, in words.
         kind: of the data.
     """

@@ -8,7 +8,7 @@ Example:
 
 from ..kinds.images import KIND, ImageOptions
 from .augment import Augment
-from .pipeline import ImagePlan, continuation, predictor, train_images
+from .plan import ImagePlan, continuation, predictor, train_images
 
 #: As a kind of data; see `chainrule.tasks`.
 Options, NEW, train = KIND.options, KIND.new, train_images

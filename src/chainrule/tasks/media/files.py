@@ -111,7 +111,7 @@ def find_labelled(source: Any, file_type: FileType, column: str | None) -> tuple
 
 
 def find_known(source: Any, file_type: FileType, target: Target) -> Files:
-    """The files with their classes or numbers, to judge a model whose target is known.
+    """The files with their classes or numbers, to evaluate a model whose target is known.
 
     Raises:
         DataError: there are none, or none of a class of the model.

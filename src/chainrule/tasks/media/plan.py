@@ -269,19 +269,19 @@ def streamed(
 ) -> Stream:
     """All files as examples; epoch 0 is without changes.
 
-    Where a row is a mixture of itself, with a share λ, and of another row of its batch, so is its
+    Where a row is a mixture of itself, with a weight λ, and of another row of its batch, so is its
     target: λ·t + (1 - λ)·t′ (mixup: Zhang et al., 2018).
     """
 
     def load(rows: Array, epoch: int) -> tuple[Any, ...]:
-        batch, share, partner = reader(rows), None, None
+        batch, fraction, partner = reader(rows), None, None
         goal = target[rows]
         if augment is not None and epoch:
-            batch, share, partner = augment(batch, rows, epoch)
-        if share is not None:
+            batch, fraction, partner = augment(batch, rows, epoch)
+        if fraction is not None:
             soft = np.eye(classes, dtype=np.float32)[goal] if classes else goal[:, None]
-            share = share.astype(np.float32)[:, None]
-            soft = share * soft + (1 - share) * soft[partner]
+            fraction = fraction.astype(np.float32)[:, None]
+            soft = fraction * soft + (1 - fraction) * soft[partner]
             goal = soft if classes else soft[:, 0]
         batch = batch.astype(np.float32)
         return (batch, goal) if weights is None else (batch, goal, weights[rows])

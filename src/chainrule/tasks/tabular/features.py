@@ -106,8 +106,8 @@ class NumericFeatures(Module):
             found.append(start + clip(piece, 0, len(edges) - 2))
         piece = stack(found, 1)
         x = take(x, list(self._edges), 1)
-        share = (x - take(self.lower, piece)) / take(self.width, piece)
-        return piece, _between(share, 0.0, 1.0)
+        fraction = (x - take(self.lower, piece)) / take(self.width, piece)
+        return piece, _between(fraction, 0.0, 1.0)
 
     def _known(self, x: Tensor) -> Tensor:
         return where(isnan(x), self.median, x)
@@ -253,8 +253,8 @@ class TableFeatures(Module):
             x = inputs["numeric"]
             parts.append(self.numeric.plain(x) if self.short else self.numeric(x))
             if self.short:
-                found["pieces"], share = self.numeric.places(x)
-                found["shares"] = share.astype("float32")
+                found["pieces"], fraction = self.numeric.places(x)
+                found["shares"] = fraction.astype("float32")
         if self._one_hot:
             codes = take(inputs["category"], list(self._one_hot), 1) - 1
             if self.short:

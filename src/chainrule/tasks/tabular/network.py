@@ -39,7 +39,7 @@ def _normal(deviation: float, key: Tensor, shape: tuple[int, ...], dtype: Any) -
 
 
 def _initial(gain: float, fan_in: int) -> Any:
-    """Normal numbers of deviation gain / √fan_in (He et al., 2015, with gain √2)."""
+    """Normal numbers with standard deviation gain / √fan_in (He et al., 2015, with gain √2)."""
     return functools.partial(_normal, gain / math.sqrt(max(fan_in, 1)))
 
 
@@ -102,11 +102,11 @@ class ShortLinear(Module):
         """Numbers of pieces and categories, (rows, …) each → (members, rows, outputs)."""
         members, _, outputs = self.pieces_weight.shape
         totals = _side_by_side(cumsum(self.pieces_weight, 1))
-        piece, share = given["pieces"], given["shares"]
+        piece, fraction = given["pieces"], given["shares"]
         rows = piece.shape[0]
-        below = (1 - share) * (piece > 0).astype(share.dtype)
+        below = (1 - fraction) * (piece > 0).astype(fraction.dtype)
         places = concatenate([maximum(piece - 1, 0), piece], axis=1)
-        y = embedding_bag(totals, places, concatenate([below, share], axis=1))
+        y = embedding_bag(totals, places, concatenate([below, fraction], axis=1))
         if self._starts:
             before = np.array([self._starts]) - 1
             y = y - embedding_bag(totals, before, np.ones(before.shape, np.float32))

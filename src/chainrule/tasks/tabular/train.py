@@ -27,7 +27,7 @@ def train_table(
     callbacks: tuple[Callback, ...] = (),
     in_memory: int | None = None,
 ) -> TrainingResult:
-    """Train on a table: understand it, split it, train, judge on rows that were held out.
+    """Train on a table: understand it, split it, train, evaluate on rows that were held out.
 
     A file of more than 50 MB is read in parts, so that memory does not grow with it; see
     `chainrule.tasks.tabular.streaming`.

@@ -15,7 +15,7 @@ from .defaults import choose
 from .features import columns_by_kind
 from .network import TableModel, TableNetwork
 from .plan import Rows, Table, TablePlan, with_target
-from .warm_start import Previous, grown
+from .warm_start import Previous, extended
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +36,7 @@ def continuation(
     frame = read_table(source)
     columns = [column.name for column in previous.schema.columns]
     check_present([*columns, str(previous.report.get("target"))], frame.columns, name)
-    schema = _grown(previous.schema, frame, requested, name, say)
+    schema = _extended(previous.schema, frame, requested, name, say)
     plan = TablePlan(old.options(requested), say)
     frame = with_target(frame, schema, name, say)
     check_enough(frame.height, "rows", name)
@@ -56,7 +56,7 @@ def continuation(
 
 
 def _model(previous: Previous, schema: Schema, say: Say) -> TableModel:
-    """The old model, with places for what has come anew."""
+    """The old model, extended by what is new."""
     if schema is previous.schema:
         return previous.model()
     outputs = len(schema.target.classes) if schema.target else 0
@@ -68,7 +68,7 @@ def _model(previous: Previous, schema: Schema, say: Say) -> TableModel:
     return model
 
 
-def _grown(
+def _extended(
     schema: Schema, frame: pl.DataFrame, requested: UpdateOptions, source: str, say: Say
 ) -> Schema:
     """The schema with the categories and classes that are new in these rows, if it may grow."""
@@ -85,7 +85,7 @@ def _grown(
         for column in schema.category
     }
     more = {name: words for name, words in found.items() if words}
-    result = grown(schema, more, classes)
+    result = extended(schema, more, classes)
     for before, after in zip(schema.columns, result.columns, strict=True):
         added = after.vocabulary[len(before.vocabulary) :]
         if added:

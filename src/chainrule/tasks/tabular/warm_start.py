@@ -203,7 +203,7 @@ def _placed(
     return result
 
 
-def grown(schema: Schema, more: Mapping[str, Sequence[str]], classes: Sequence[str]) -> Schema:
+def extended(schema: Schema, more: Mapping[str, Sequence[str]], classes: Sequence[str]) -> Schema:
     """A schema with further categories by column, and further classes.
 
     A column of one-hot categories stays one: it takes no more than `ONE_HOT_LIMIT` codes.

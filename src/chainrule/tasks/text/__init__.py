@@ -21,7 +21,7 @@ from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .classification import TextClassification, TextClassifier
 from .generate import Reader, generate
-from .modelling import LanguageModel, LanguageModelling
+from .language_modelling import LanguageModel, LanguageModelling
 from .ngrams import Grams
 from .reading import class_folders, read_text
 from .tokenizers import (

@@ -1,4 +1,4 @@
-"""From texts of known classes to a model that tells the class of others."""
+"""From texts of known classes to a model that predicts the class of others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
 from ..warm_start import named_model
-from .classifier import ClassifierShape, encode_texts, naive_bayes
+from .classifier_network import ClassifierShape, encode_texts, naive_bayes
 from .ngrams import Grams
 from .reading import LabelledTexts, class_folders, is_text_file, read_class_folders, read_text
 from .tokenizers import Tokenizer, WordTokenizer, fit_tokenizer, normalize, tokenizer_from_json
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-#: Numbers of a text that are seen at most.
+#: Tokens of a text that are seen at most.
 _LONGEST = {"bag": 2000, "lstm": 256, "transformer": 256, "tcn": 512}
 _VOCABULARY = {"bag": 50_000, "character": 2000, "word": 20_000, "bpe": 4000}
 #: Training takes at least so many updates: fewer leave the network unfinished.
@@ -59,7 +59,7 @@ class ClassSchema:
 
     Attributes:
         classes: their names.
-        words: what makes numbers of a text.
+        words: what makes token indices of a text.
         shape: of the network.
         column: of the text; None where each text is a file.
         target: the column of the class, as the JSON of a `Schema`; None for folders.
@@ -77,7 +77,7 @@ class ClassSchema:
 
     def described(self) -> list[tuple[str, str]]:
         """What there is to tell."""
-        unit = "parts" if isinstance(self.words, Grams) else "numbers"
+        unit = "parts" if isinstance(self.words, Grams) else "tokens"
         names = ", ".join(self.classes[:10]) + ", …" * (len(self.classes) > 10)
         place = f"column {self.column}" if self.column else "a file each"
         return [
@@ -301,7 +301,7 @@ def learner_of(schema: ClassSchema, network: Module) -> Learner:
 
 
 def _adopted(schema: ClassSchema, options: TextOptions) -> ClassSchema:
-    """With the vocabulary and the sizes of the model to begin with, if there is one."""
+    """With the vocabulary and the sizes of the model to start from, if there is one."""
     saved = named_model(options)
     if saved is None:
         return schema
@@ -312,7 +312,7 @@ def _adopted(schema: ClassSchema, options: TextOptions) -> ClassSchema:
 
 def _check(options: TextOptions) -> None:
     if options.model is not None and options.model not in CLASSIFIERS:
-        raise ConfigError(f"The model {options.model!r} tells no classes.",
+        raise ConfigError(f"The model {options.model!r} predicts no classes.",
                           expected=", ".join(CLASSIFIERS))  # fmt: skip
     if options.tokenizer == "bpe" and (options.model or "bag") == "bag":
         raise ConfigError("A bag is made of words or of characters.",
@@ -390,7 +390,7 @@ def _from_folder(schema: ClassSchema, source: Any, say: Say) -> LabelledTexts:
 
 
 class TextClassifier(Classifier[ClassSchema]):
-    """A saved model that tells the class of a text: a `chainrule.tasks.Predictor`."""
+    """A saved model that predicts the class of a text: a `chainrule.tasks.Predictor`."""
 
     def __init__(self, saved: SavedModel, path: str) -> None:
         super().__init__(saved, ClassSchema.from_json(saved.schema, path))
@@ -463,7 +463,7 @@ class TextClassifier(Classifier[ClassSchema]):
             RawRow(
                 row,
                 ({"column": schema.column or "text", "text": shortened(texts[place]),
-                  "encoded": f"{count[place]:,} numbers", "input": "x.numbers"},),
+                  "encoded": f"{count[place]:,} tokens", "input": "x.numbers"},),
                 {"column": "class", "text": schema.classes[target[place]]},
                 said(found[place], schema.classes),
                 f"Text {row}",

@@ -22,8 +22,8 @@ from ..update import (
     continue_on_rows,
 )
 from .classification import ClassSchema, TextClassification, labelled_by, learner_of
-from .modelling import LanguageModelling, LanguageSchema, Passage
-from .modelling import learner_of as learner_of_language
+from .language_modelling import LanguageModelling, LanguageSchema, Passage
+from .language_modelling import learner_of as learner_of_language
 from .reading import class_folders, is_text_file, read_texts
 from .tokenizers import UNKNOWN
 
@@ -41,7 +41,7 @@ _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".feather", 
 def continued_classes(
     schema: ClassSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> Continuation[Any, Any]:
-    """New texts with their classes as examples for a saved model that tells them apart.
+    """New texts with their classes as examples for a saved model that classifies them.
 
     Raises:
         DataError: the texts do not fit, a class is not known, or there are too few of them.
@@ -51,7 +51,7 @@ def continued_classes(
     old.need_room(shape.vocabulary * shape.width + inner)
     if isinstance(source, str) and source == "-":  # it cannot be read twice
         source = read_table(source, encoding=schema.encoding)
-    schema = _grown(schema, source, requested, say)
+    schema = _extended(schema, source, requested, say)
     found = labelled_by(schema, source, say)
     check_enough(len(found.texts), "texts", name)
     plan = TextClassification(old.options(requested), say)
@@ -60,7 +60,7 @@ def continued_classes(
     return continue_on_rows(plan, schema, learner, old, found, requested, plan.size(found))
 
 
-def _grown(schema: ClassSchema, source: Any, requested: UpdateOptions, say: Say) -> ClassSchema:
+def _extended(schema: ClassSchema, source: Any, requested: UpdateOptions, say: Say) -> ClassSchema:
     """The schema with the classes that are new, if it may grow."""
     name, target = source_name(source), None
     if schema.target is not None:

@@ -14,7 +14,7 @@ from ..plan import Plan
 from ..result import TrainingResult
 from ..update import Continuation, Old, UpdateOptions
 from .calendar import Calendar
-from .forecast import season_of
+from .forecast_network import season_of
 from .forecasting import Forecasting, SeriesForecaster
 from .reading import Series, read_series
 from .sequences import SequenceClassification, SequencePredictor

@@ -23,7 +23,7 @@ from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split
 from ..warm_start import warm_start
 from .calendar import Calendar
-from .forecast import (
+from .forecast_network import (
     Forecaster,
     ForecastShape,
     SeriesScaler,
@@ -336,9 +336,9 @@ def _check(series: Series, ends: tuple[int, int, int], shape: ForecastShape, nam
             "The series is too short.",
             where=name,
             expected=f"enough steps to train on windows of {shape.window} and the {shape.horizon} "
-            "that follow, and as many to choose the weights and to judge",
-            found=f"{ends[2]:,} steps: {ends[0]:,} train, {ends[1] - ends[0]:,} choose, "
-            f"{ends[2] - ends[1]:,} judge",
+            "that follow, and as many for validation and for the test",
+            found=f"{ends[2]:,} steps: {ends[0]:,} train, {ends[1] - ends[0]:,} validate, "
+            f"{ends[2] - ends[1]:,} test",
             hint="Give more steps, or a smaller --window or --horizon.",
         )
     if np.nanmax(train) == np.nanmin(train):

@@ -238,7 +238,7 @@ def _tell_missing(grid: Array, absent: int, name: str, say: Say) -> None:
         )
     if missing:
         say(f"{missing:,} of {len(grid):,} steps are missing: the last known value stands for "
-            "them, and they are not judged")  # fmt: skip
+            "them, and they are left out of the metrics")  # fmt: skip
 
 
 def _longest_gap(missing: Array) -> int:

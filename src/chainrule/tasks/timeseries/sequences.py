@@ -420,7 +420,7 @@ def read_again(schema: SequenceSchema, source: Any, name: str = "") -> Labelled:
 
 
 class SequencePredictor(Classifier[SequenceSchema]):
-    """A saved model that tells the class of a sequence: a `chainrule.tasks.Predictor`."""
+    """A saved model that predicts the class of a sequence: a `chainrule.tasks.Predictor`."""
 
     def __init__(self, saved: SavedModel, path: str) -> None:
         super().__init__(saved, SequenceSchema.from_json(saved.schema, path))

@@ -19,7 +19,7 @@ from ..update import (
     check_grows,
     continue_on_rows,
 )
-from .forecast import SeriesScaler
+from .forecast_network import SeriesScaler
 from .forecasting import (
     Cut,
     Forecasting,
@@ -112,7 +112,7 @@ def _least(model: str, columns: int, hidden: Sequence[int]) -> int:
 def continued_sequences(
     schema: SequenceSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
 ) -> Continuation[Any, Any]:
-    """New sequences as examples for a saved model that tells their classes.
+    """New sequences as examples for a saved model that predicts their classes.
 
     Raises:
         DataError: columns are missing, a class is not known, or there are too few sequences.

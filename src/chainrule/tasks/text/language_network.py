@@ -19,7 +19,7 @@ from ...nn import Module
 from ...utils.typing import Array
 from .tokenizers import Tokenizer
 
-#: Windows that are judged at once.
+#: Windows that are evaluated at once.
 _AT_ONCE = 32
 
 
@@ -111,7 +111,7 @@ def next_token_loss(logits: Tensor, target: Tensor) -> Tensor:
     )
 
 
-# ---- judging -------------------------------------------------------------------------------------
+# ---- evaluation ----------------------------------------------------------------------------------
 
 
 def surprises(
@@ -119,7 +119,7 @@ def surprises(
 ) -> Array:
     """-ln p(token | those before it) of every token but the first, in nats, (n - 1,) float64.
 
-    The windows overlap by a half, so that all but the first half context is told from at least
+    The windows overlap by a half, so that all but the first half context is predicted from at least
     half a context before it.
     """
     run = Compiled(lambda x, y: _surprise(network, x, y), backend)
@@ -178,7 +178,7 @@ def counting_baselines(train: Array, test: Array, vocabulary: int) -> dict[str, 
              (MacKay and Bauman Peto, 1995, with a prior that weighs as one token)
     """
     counts = np.bincount(train, minlength=vocabulary)
-    share = (counts + 1) / (len(train) + vocabulary)
+    frequency = (counts + 1) / (len(train) + vocabulary)
     a, b = test[:-1].astype(np.int64), test[1:].astype(np.int64)
     pairs, pair_counts = np.unique(
         train[:-1].astype(np.int64) * vocabulary + train[1:], return_counts=True
@@ -187,8 +187,8 @@ def counting_baselines(train: Array, test: Array, vocabulary: int) -> dict[str, 
     together = np.where(pairs[place] == a * vocabulary + b, pair_counts[place], 0)
     first = np.bincount(train[:-1], minlength=vocabulary)
     return {
-        "bigram": float(-np.log((together + share[b]) / (first[a] + 1)).sum()),
-        "unigram": float(-np.log(share[b]).sum()),
+        "bigram": float(-np.log((together + frequency[b]) / (first[a] + 1)).sum()),
+        "unigram": float(-np.log(frequency[b]).sum()),
     }
 
 

@@ -22,7 +22,7 @@ from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split
 from ..warm_start import named_model
 from .generate import generate
-from .language import (
+from .language_network import (
     LanguageShape,
     characters_of,
     counting_baselines,
@@ -49,7 +49,7 @@ _BATCHES = {"gpt": 8, "lstm": 16}
 #: on two cores.
 _TOKENS = {"gpt": 8_000_000, "lstm": 10_000_000}
 _MOST_EPOCHS = 20
-#: Fraction of the text that chooses the best weights, and that is judged on.
+#: Fraction of the text in the validation set, and in the test set.
 _HELD_OUT = 0.05
 
 
@@ -65,7 +65,7 @@ class LanguageSchema:
     """What was understood of a text to be continued; it goes into the model file.
 
     Attributes:
-        tokenizer: what makes numbers of the text.
+        tokenizer: what makes token indices of the text.
         shape: of the network.
         encoding: how the files are written.
         notes: warnings.
@@ -83,7 +83,7 @@ class LanguageSchema:
         return [
             ("text", f"to be continued, {one} by {one}"),
             ("vocabulary", f"{len(self.tokenizer):,} {all_of_them}"),
-            ("network", f"{shape.model} with {shape.layers} layers of width {shape.width}, "
+            ("network", f"{shape.model} with {shape.layers} layers of {shape.width} units, "
              f"context {shape.context}"),
         ]  # fmt: skip
 
@@ -255,8 +255,8 @@ def _check(options: TextOptions) -> None:
     if options.model is not None and options.model not in LANGUAGE_MODELS:
         raise ConfigError(f"The model {options.model!r} does not continue texts.",
                           expected=", ".join(LANGUAGE_MODELS),
-                          hint="To tell classes, give a table and --target, or a folder of class "
-                          "folders.")  # fmt: skip
+                          hint="To predict classes, give a table and --target, or a folder of "
+                          "class folders.")  # fmt: skip
     if options.balance:
         raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
 
@@ -356,7 +356,7 @@ class LanguageModel:
         )
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
-        """How well it tells each next token of a text."""
+        """How well it predicts each next token of a text."""
         return evaluate_language(self.network, self._numbers(source, say), self.schema)
 
     def _numbers(self, source: Any, say: Say) -> Array:
@@ -370,7 +370,7 @@ class LanguageModel:
     def examples(
         self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
     ) -> Examples:
-        """Windows of a text, side by side; what is to be told is the token after each.
+        """Windows of a text, side by side; what is to be predicted is the token after each.
 
         A text that is shorter than what the network sees is a window by itself.
 
