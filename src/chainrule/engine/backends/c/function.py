@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...ir.node import Node
 from .expressions import C_TYPES
+from .views import View
 
 
 class Place(NamedTuple):
@@ -51,6 +52,11 @@ class Function:
     def reads(self, node: Node) -> str:
         """The name of the pointer to an operand."""
         return self._parameter(node, False)
+
+    def pointer(self, view: View) -> str:
+        """Where a C-contiguous view of an operand begins."""
+        name = self.reads(view.base)
+        return f"({name} + {view.offset})" if view.offset else name
 
     def writes(self, node: Node) -> str:
         """The name of the pointer to a result."""

@@ -347,7 +347,7 @@ def _mask_of(function: Function, mask: View, scores: tuple[int, ...]) -> tuple[s
     steps = [
         0 if extent == 1 else math.prod(extents[axis + 1 :]) for axis, extent in enumerate(extents)
     ]
-    place = _pointer(function, mask)
+    place = function.pointer(mask)
     for axis, step in enumerate(steps[:-2]):
         if step:
             inner = math.prod(scores[axis + 1 : -2])
@@ -362,11 +362,6 @@ def _options(views: list[View]) -> tuple[View | None, View | None]:
     return masks[0] if masks else None, keys[0] if keys else None
 
 
-def _pointer(function: Function, view: View) -> str:
-    name = function.reads(view.base)
-    return f"({name} + {view.offset})" if view.offset else name
-
-
 def attention(
     node: Node, parts: dict[int, Node], sources: list[View], where: Where
 ) -> Function | None:
@@ -379,7 +374,7 @@ def attention(
     if s.m == 0:
         return _zeros(Function(where), parts)
     text, line = _Text(function, s), function.line
-    q, k, v = (_pointer(function, view) for view in sources[:3])
+    q, k, v = (function.pointer(view) for view in sources[:3])
     # A unit is a head, whose keys are copied once; or some queries, where there are few heads.
     queries = s.n if s.batch >= _MANY_HEADS else min(s.n, _QUERIES)
     units = -(-s.n // queries)
@@ -460,7 +455,7 @@ def gradients(
         some = any(part.type.size for part in parts.values())
         return _zeros(Function(where), parts) if some else None
     text, line = _Text(function, s), function.line
-    pointers = [_pointer(function, view) for view in sources[:6]]
+    pointers = [function.pointer(view) for view in sources[:6]]
     function.extent = s.batch
     function.grain = s.n * s.m * (3 * s.d + 2 * s.e + 32 + 16 * (key is not None)) // 4
     line("for (idx g = begin; g < end; g++) {")

@@ -55,12 +55,6 @@ def zeros(node: Node, where: Where) -> Function:
     return function
 
 
-def pointer(function: Function, view: View) -> str:
-    """Where a view in order begins."""
-    name = function.reads(view.base)
-    return f"({name} + {view.offset})" if view.offset else name
-
-
 class Lines:
     """Writes the body of a function."""
 
@@ -144,7 +138,7 @@ def pack(weights: Weights, w: View, where: Where, at: int, back: bool) -> Functi
     out = Lines(function)
     c_type = ELEMENTS[weights.dtype][0]
     depth, columns, rows, width = weights.depth, weights.columns, weights.rows, weights.width
-    source = pointer(function, w)
+    source = function.pointer(w)
     whole, rest = divmod(columns, width)
     panels = whole + bool(rest)
     row, step = w.shape[-1], columns * depth * weights.groups  # of a row, of an element

@@ -27,7 +27,6 @@ from .convolution_panels import (
     check_stack,
     gradient_kernel,
     is_depthwise,
-    pointer,
     sum_of_blocks,
     zeros,
 )
@@ -125,7 +124,7 @@ class _Weights:
     def functions(self) -> Function:
         """The sums of blocks, and their sum."""
         run, out = self.run, self.out
-        x, g = pointer(run, self.x), pointer(run, self.g)
+        x, g = run.pointer(self.x), run.pointer(self.g)
         size = self.node.type.size
         result = f"({self.c_type} *)scratch" if self.blocks > 1 else run.writes(self.node)
         units = 1 if self.depthwise else self.groups * self.panels

@@ -28,7 +28,6 @@ from .convolution_panels import (
     Weights,
     check_stack,
     microkernel,
-    pointer,
 )
 from .gemm import native_target
 from .gemm_tiles import ELEMENTS
@@ -166,11 +165,11 @@ class Direct:
         planes, bands = axes[0].count, self._bands()
         tiles = self.tiles(self.strips.height)[0]
         segments = -(-tiles // self.segment)
-        x, y = pointer(run, self.x), run.writes(self.node)
+        x, y = run.pointer(self.x), run.writes(self.node)
         self._table()
         panels = self.panels
         place = f"(const {c_type} *)scratch + {self.packed}"
-        weights = pointer(run, self.w) if panels.depthwise else place
+        weights = run.pointer(self.w) if panels.depthwise else place
         out.line(f"const {c_type} *const packed = {weights};")
         if self.padded:
             size = math.prod(self.patch) * self.channels

@@ -54,11 +54,6 @@ class _Blocks:
             body(self._kinds[0 if self.whole else 1], depth)
 
 
-def _pointer(function: Function, view: View) -> str:
-    name = function.reads(view.base)
-    return f"({name} + {view.offset})" if view.offset else name
-
-
 def _zero(kind: str) -> str:
     return "0" if kind in ("float", "double") else "{0}"
 
@@ -72,7 +67,7 @@ def embedding_bag(node: Node, sources: list[View], where: Where) -> Function | N
     function = Function(where, extent=bags, grain=max(many * columns // _MULTIPLICATIONS, 1))
     function.needs_status = True
     line = function.line
-    table, numbers, weights = (_pointer(function, view) for view in sources)
+    table, numbers, weights = (function.pointer(view) for view in sources)
     y = function.writes(node)
     blocks = _Blocks(columns, node.type.dtype.name)
 
@@ -112,7 +107,7 @@ def scatter_bag(node: Node, sources: list[View], where: Where) -> Function | Non
     function.grain = max(bags * many * blocks.width // _MULTIPLICATIONS, 1)
     function.needs_status = True
     line = function.line
-    y, numbers, weights = (_pointer(function, view) for view in sources)
+    y, numbers, weights = (function.pointer(view) for view in sources)
     x = function.writes(node)
 
     def block(vectors: _Vectors, depth: int) -> None:

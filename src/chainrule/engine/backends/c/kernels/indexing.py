@@ -40,11 +40,6 @@ def _guard(function: Function, extent: int) -> None:
         function.line("*status = 1;")
 
 
-def _pointer(function: Function, view: View) -> str:
-    name = function.reads(view.base)
-    return f"({name} + {view.offset})" if view.offset else name
-
-
 def take(node: Node, sources: list[View], where: Where) -> Function | None:
     """Gathered rows: y[o, k, :] = x[o, indices[k], :]."""
     outer, extent, inner = _parts(sources[0], node.attributes["axis"])
@@ -52,7 +47,7 @@ def take(node: Node, sources: list[View], where: Where) -> Function | None:
     if node.type.size == 0:
         return None
     function = Function(where, extent=count, grain=outer * inner)
-    x, numbers = _pointer(function, sources[0]), _pointer(function, sources[1])
+    x, numbers = function.pointer(sources[0]), function.pointer(sources[1])
     y = function.writes(node)
     _guard(function, extent)
     if not extent:
@@ -86,7 +81,7 @@ def check(node: Node, sources: list[View], where: Where) -> Function | None:
 
 def _copied(function: Function, node: Node, view: View) -> str:
     """The result, which begins as a copy of an operand, unless it is in its place."""
-    x, y = _pointer(function, view), function.writes(node)
+    x, y = function.pointer(view), function.writes(node)
     if x != y:
         function.line(f"memcpy({y}, {x}, {node.type.size} * sizeof *{y});")
     return y
@@ -102,12 +97,12 @@ def scatter_add(node: Node, sources: list[View], where: Where) -> Function | Non
     if node.type.size == 0 and sources[2].size == 0:
         return None
     function = Function(where, extent=max(inner, 1), grain=outer * (count + extent), unit=_UNIT)
-    x, y = _pointer(function, sources[0]), function.writes(node)
+    x, y = function.pointer(sources[0]), function.writes(node)
     if x != y:
         function.line(f"for (idx r = 0; r < {outer * extent}; r++)")
         row = f"r * {inner} + begin"
         function.line(f"memcpy({y} + {row}, {x} + {row}, (end - begin) * sizeof *{y});", 2)
-    numbers, updates = _pointer(function, sources[1]), _pointer(function, sources[2])
+    numbers, updates = function.pointer(sources[1]), function.pointer(sources[2])
     _guard(function, extent if count else 1)
     if not extent or not inner:
         function.serial()
@@ -129,7 +124,7 @@ def _along(node: Node, sources: list[View], function: Function, statement: str, 
     """The loops over places of an index array, one statement in each."""
     axis = node.attributes["axis"]
     shape, strides = sources[1].shape, list(contiguous_strides(sources[0].shape))
-    numbers = _pointer(function, sources[1])
+    numbers = function.pointer(sources[1])
     _guard(function, sources[0].shape[axis])
     if sources[0].shape[axis] == 0:
         return
@@ -153,7 +148,7 @@ def take_along_axis(node: Node, sources: list[View], where: Where) -> Function |
         return None
     function = Function(where)
     function.serial()
-    x, y = _pointer(function, sources[0]), function.writes(node)
+    x, y = function.pointer(sources[0]), function.writes(node)
     _along(node, sources, function, f"{y}[{{own}}] = {{array}}[{{place}}];", x)
     return function
 
@@ -166,7 +161,7 @@ def add_along_axis(node: Node, sources: list[View], where: Where) -> Function | 
     function.serial()
     y = _copied(function, node, sources[0])
     if sources[1].size:
-        updates = _pointer(function, sources[2])
+        updates = function.pointer(sources[2])
         _along(node, sources, function, f"{{array}}[{{place}}] += {updates}[{{own}}];", y)
     return function
 

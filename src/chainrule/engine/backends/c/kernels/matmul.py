@@ -82,7 +82,7 @@ def matmul(
         function.serial()
         function.line(f"for (idx i = 0; i < {node.type.size}; i++) {function.writes(node)}[i] = 0;")
         return function
-    x, y = (_pointer(function, view) for view in sources)
+    x, y = (function.pointer(view) for view in sources)
     pointers = Pointers(x, y, function.writes(node) if kept else "")
     if not node.type.is_float:
         _plain(function, product, pointers)
@@ -104,7 +104,7 @@ def panels(node: Node, sources: list[View], where: Where) -> Function | None:
     function = Function(where)
     function.serial()
     kind = C_TYPES[node.type.dtype.name]
-    function.line(f"const {kind} *restrict b = {_pointer(function, sources[0])};")
+    function.line(f"const {kind} *restrict b = {function.pointer(sources[0])};")
     function.line(f"{kind} *restrict packed = {function.writes(node)};")
     text = emit_panels(n, k, transposed, node.type.dtype.name, node.attributes["columns"])
     function.before += text.functions
@@ -118,7 +118,7 @@ def panel_product(node: Node, sources: list[View], where: Where) -> Function | N
     (m, n), k = node.type.shape, sources[0].shape[1]
     product = Product(m, n, k, dtype=node.type.dtype.name, in_panels=True)
     function = Function(where)
-    x, y = (_pointer(function, view) for view in sources)
+    x, y = (function.pointer(view) for view in sources)
     plan = plan_in_panels(product, node.attributes["columns"])
     text = emit(product, Pointers(x, y, function.writes(node)), chosen=plan)
     function.before += text.functions
@@ -126,11 +126,6 @@ def panel_product(node: Node, sources: list[View], where: Where) -> Function | N
         function.line(line, depth)
     function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
     return function
-
-
-def _pointer(function: Function, view: View) -> str:
-    name = function.reads(view.base)
-    return f"({name} + {view.offset})" if view.offset else name
 
 
 def _plain(function: Function, product: Product, pointers: Pointers) -> None:

@@ -14,7 +14,7 @@ from ....ir.node import Node
 from ..expressions import C_TYPES
 from ..function import Function, Where
 from ..views import View
-from .convolution_panels import Lines, pointer
+from .convolution_panels import Lines
 from .sliding_window import Axis, Geometry, forward
 
 
@@ -111,7 +111,7 @@ class _Pool:
         if self.node.type.size == 0:
             return None
         function, out = self.function, self.out
-        names = [pointer(function, view) for view in sources]
+        names = [function.pointer(view) for view in sources]
         y = function.writes(self.node)
         deep, high, wide = (axis.count for axis in self.axes)
         self._neutral(len(names))
@@ -141,8 +141,8 @@ class _Pool:
         if self.node.type.size == 0:
             return None
         function, out = self.function, self.out
-        slopes = pointer(function, g)
-        names = [] if x is None else [pointer(function, x)]
+        slopes = function.pointer(g)
+        names = [] if x is None else [function.pointer(x)]
         y = function.writes(self.node)
         deep, high, wide = (axis.count for axis in self.axes)
         image = math.prod(axis.extent for axis in self.axes) * self.channels

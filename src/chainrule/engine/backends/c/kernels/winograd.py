@@ -28,7 +28,7 @@ from fractions import Fraction
 from ....ir.node import Node
 from ..function import Function, Where
 from ..views import View
-from .convolution_panels import MULTIPLICATIONS, UNITS, Lines, Weights, microkernel, pointer
+from .convolution_panels import MULTIPLICATIONS, UNITS, Lines, Weights, microkernel
 from .gemm import native_target
 from .gemm_tiles import ELEMENTS, pieces
 from .sliding_window import Axis
@@ -291,7 +291,7 @@ class Winograd(Tiles):
         """The function that computes the tiles."""
         run, w = Function(self.where, scratch=1), self.weights
         out = Lines(run)
-        x, y = pointer(run, self.x), run.writes(self.node)
+        x, y = run.pointer(self.x), run.writes(self.node)
         run.before.append("static const int32_t @_taps[] = {0};")
         run.before.append(self.input_text(self.where))
         out.line(f"const {self.c_type} *const weights = (const {self.c_type} *)scratch + "

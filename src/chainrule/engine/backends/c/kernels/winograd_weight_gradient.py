@@ -24,7 +24,6 @@ from .convolution_panels import (
     Lines,
     chain,
     gradient_kernel,
-    pointer,
     sum_of_blocks,
 )
 from .gemm import native_target
@@ -73,7 +72,7 @@ class WinogradWeights(Tiles):
         """The sums of blocks, and their sum."""
         run, depth, width = Function(self.where), self.channels, self.width
         out = Lines(run)
-        x, g = pointer(run, self.x), pointer(run, self.g)
+        x, g = run.pointer(self.x), run.pointer(self.g)
         size = self.node.type.size
         result = f"({self.c_type} *)scratch" if self.blocks > 1 else run.writes(self.node)
         run.before.append(self.input_text(self.where))
