@@ -10,9 +10,13 @@ import pytest
 
 import chainrule as cr
 from chainrule.engine.backends.c import lowering_cache
-from chainrule.engine.ir import operation
+from chainrule.engine.backends.numpy import ArrayBackend
+from chainrule.engine.backends.registry import find_backend
+from chainrule.engine.ir import Graph, Node, operation
+from chainrule.engine.ir.node import placeholder
 from chainrule.engine.ir.notation import Notation
 from chainrule.engine.ir.operation import OPERATIONS
+from chainrule.engine.ir.types import type_of
 from chainrule.engine.ops.declare import unary
 from chainrule.engine.passes import optimize
 from chainrule.engine.tensor import FUNCTIONS
@@ -120,6 +124,44 @@ def test_the_page_has_every_derivative(nodejs):
     done = subprocess.run([nodejs, "-"], input=script, capture_output=True, text=True, check=True)
     for (name, _, expected), found in zip(cases, json.loads(done.stdout), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, err_msg=name)
+
+
+def test_what_is_exact_is_equal_on_every_backend():
+    """All of it in one program, on the samples and where infinities and NaN matter."""
+    special = np.array([0.0, -0.0, 1.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3.0])
+    inputs, leaves, outputs = [], [], []
+    for op in [op for op in OPERATIONS.values() if op.exact]:
+        cases = [(sample.inputs, sample.attributes) for sample in op.samples()]
+        if op.elementwise and not op.moves and op.name != "where":
+            count = len(op.derivatives)
+            cases += [([special, np.roll(special, 3)][:count], {})]
+        for arrays, attributes in cases:
+            for dtype in ("float32", "float64"):
+                given = [np.asarray(x) for x in arrays]
+                given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in given]
+                nodes = [placeholder(type_of(x), "x", 0) for x in given]
+                kind = op.type_rule(*(node.type for node in nodes), **attributes)
+                inputs, leaves = [*inputs, *given], [*leaves, *nodes]
+                outputs.append(Node(op, tuple(nodes), attributes, kind))
+    assert len(outputs) > 250
+    graph = Graph(leaves, outputs)
+    native, reference = (find_backend(name).build(graph, {}, ()) for name in ("c", "numpy"))
+    for node, found, expected in zip(outputs, native(inputs), reference(inputs), strict=True):
+        same = (found == expected) | ((found != found) & (expected != expected))
+        assert np.all(same), (node, found, expected)
+
+
+def test_an_array_backend_falls_back_on_the_meaning():
+    asked = []
+
+    def exp(xp, x):
+        asked.append(x.shape)
+        return xp.exp(x)
+
+    graph = cr.trace(lambda x: cr.exp(x) + cr.tanh(x), X).graph
+    program = ArrayBackend("mine", np, {"exp": exp}).build(graph, {}, ())
+    np.testing.assert_array_equal(program([X])[0], np.exp(X) + np.tanh(X))
+    assert asked == [X.shape]
 
 
 # ---- nobody keeps a list beside ------------------------------------------------------------------

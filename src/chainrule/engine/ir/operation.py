@@ -104,6 +104,8 @@ class Operation:
         moves: whether it only moves, repeats or converts elements; views do.
         reduction: how ``axes`` are reduced, if elements are combined two by two.
         cost: how cheap an element is to compute again.
+        exact: whether floats are equal on every backend, as integers always are: they are moved,
+            compared, or rounded as IEEE 754 says.
         batch: how the rows of a batch go through; None if a row may depend on others.
         indices: the position of the operand that holds indices, for operations that refuse indices
             out of range.
@@ -133,6 +135,7 @@ class Operation:
     moves: bool = False
     reduction: Reduction | None = None
     cost: Cost = Cost.FUNCTION
+    exact: bool = False
     batch: BatchRule | None = None
     indices: int | None = None
     stops: bool = False
@@ -152,6 +155,8 @@ class Operation:
         if self.view:
             object.__setattr__(self, "moves", True)
             object.__setattr__(self, "cost", Cost.NOTHING)
+        if self.moves:
+            object.__setattr__(self, "exact", True)
 
     def derivative(self, position: int) -> Any:
         """The rule for the input at ``position``."""

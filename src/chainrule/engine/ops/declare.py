@@ -315,6 +315,7 @@ def unary(
     js: str,
     notation: Notation = PLAIN,
     cost: Cost = Cost.FUNCTION,
+    exact: bool = False,
     scales: bool = False,
     floats: bool = True,
     result: Any = None,
@@ -332,6 +333,7 @@ def unary(
         js: the JavaScript expression.
         notation: what explanations say of it.
         cost: how cheap an element is to compute again.
+        exact: whether floats are equal on every backend.
         scales: whether it multiplies by a number.
         floats: whether integers become floats first.
         result: the element type of the result, if it is not that of x.
@@ -347,6 +349,7 @@ def unary(
             sample_shapes(**domain),
             elementwise=True,
             cost=cost,
+            exact=exact,
             scales=scales,
             c=c,
             js=js,
@@ -376,6 +379,7 @@ def binary(
     js: str,
     notation: Notation = PLAIN,
     cost: Cost = Cost.FUNCTION,
+    exact: bool = False,
     scales: bool = False,
     floats: bool = False,
     result: Any = None,
@@ -409,6 +413,7 @@ def binary(
             strict,
             elementwise=True,
             cost=cost,
+            exact=exact,
             scales=scales,
             c=c,
             js=js,

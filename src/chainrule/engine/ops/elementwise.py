@@ -138,6 +138,7 @@ negative = unary(
         inside=("add", "subtract", "multiply", "divide", "softplus", "exp", "sigmoid", "sum"),
         derivatives=("-1",),
     ),
+    exact=True,
 )
 abs = unary(
     "abs",
@@ -150,6 +151,7 @@ abs = unary(
     c={"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"},
     js="Math.abs({0})",
     notation=Notation(latex=r"\left|{0}\right|", is_activation=True),
+    exact=True,
 )
 sign = unary(
     "sign",
@@ -164,6 +166,7 @@ sign = unary(
         "i": "({t})(({0} > 0) - ({0} < 0))",
     },
     js="Math.sign({0})",
+    exact=True,
 )
 floor = unary(
     "floor",
@@ -176,6 +179,7 @@ floor = unary(
     c={"f": "floor{f}({0})"},
     js="Math.floor({0})",
     notation=Notation(text="floor({0})"),
+    exact=True,
 )
 ceil = unary(
     "ceil",
@@ -188,6 +192,7 @@ ceil = unary(
     c={"f": "ceil{f}({0})"},
     js="Math.ceil({0})",
     notation=Notation(text="ceil({0})"),
+    exact=True,
 )
 trunc = unary(
     "trunc",
@@ -199,6 +204,7 @@ trunc = unary(
     high=0.9,
     c={"f": "trunc{f}({0})"},
     js="Math.trunc({0})",
+    exact=True,
 )
 round = unary(
     "round",
@@ -210,6 +216,7 @@ round = unary(
     high=0.4,
     c={"f": "rint{f}({0})"},
     js="Special.roundToEven({0})",
+    exact=True,
 )
 
 # ---- powers, exponentials, logarithms --------------------------------------------------------
@@ -235,6 +242,7 @@ sqrt = unary(
     c={"f": "sqrt{f}({0})"},
     js="Math.sqrt({0})",
     notation=Notation(text="√({0})", latex=r"\sqrt{{{0}}}", derivatives=("1 / (2 · {y})",)),
+    exact=True,
 )
 rsqrt = unary(
     "rsqrt",
@@ -555,6 +563,7 @@ relu = unary(
         derivatives=("1 if {x} > 0 else 0",),
         gradient="ReLU, max(0, z), has the derivative 1 where z is above 0, and 0 elsewhere.",
     ),
+    exact=True,
 )
 
 # ---- tests of one number ---------------------------------------------------------------------
@@ -570,6 +579,7 @@ logical_not = unary(
     c={"*": "!{0}"},
     js="!{0}",
     cost=Cost.TRIVIAL,
+    exact=True,
 )
 isnan = unary(
     "isnan",
@@ -580,6 +590,7 @@ isnan = unary(
     result=bool_,
     c={"f": "{0} != {0}"},
     js="Number.isNaN({0})",
+    exact=True,
 )
 isinf = unary(
     "isinf",
@@ -590,6 +601,7 @@ isinf = unary(
     result=bool_,
     c={"f": "fabs{f}({0}) == INFINITY"},
     js="Math.abs({0}) === Infinity",
+    exact=True,
 )
 isfinite = unary(
     "isfinite",
@@ -600,6 +612,7 @@ isfinite = unary(
     result=bool_,
     c={"f": "fabs{f}({0}) < INFINITY"},
     js="Number.isFinite({0})",
+    exact=True,
 )
 
 # ---- two numbers -----------------------------------------------------------------------------
@@ -641,6 +654,7 @@ add = binary(
         derivatives=("1", "1"),
         gradient="A sum passes the gradient on unchanged, to each of its terms.",
     ),
+    exact=True,
 )
 subtract = binary(
     "subtract",
@@ -657,6 +671,7 @@ subtract = binary(
         derivatives=("1", "-1"),
         gradient="A difference passes it on unchanged, with the opposite sign to its second term.",
     ),
+    exact=True,
 )
 multiply = binary(
     "multiply",
@@ -674,6 +689,7 @@ multiply = binary(
         derivatives=("{other}", "{other}"),
         gradient="A product passes it on to each factor, times the other factor.",
     ),
+    exact=True,
 )
 divide = binary(
     "divide",
@@ -692,6 +708,7 @@ divide = binary(
         derivatives=("1 / {other}", "-{y} / {x}"),
         gradient="A quotient passes it on divided by the denominator.",
     ),
+    exact=True,
 )
 _power = binary(
     "power",
@@ -712,6 +729,7 @@ maximum = binary(
     c={"f": "({0} >= {1} || {0} != {0} ? {0} : {1})", "*": "({0} > {1} ? {0} : {1})"},
     js="Math.max({0}, {1})",
     cost=Cost.SELECTION,
+    exact=True,
 )
 minimum = binary(
     "minimum",
@@ -722,6 +740,7 @@ minimum = binary(
     c={"f": "({0} <= {1} || {0} != {0} ? {0} : {1})", "*": "({0} < {1} ? {0} : {1})"},
     js="Math.min({0}, {1})",
     cost=Cost.SELECTION,
+    exact=True,
 )
 floor_divide = binary(
     "floor_divide",
@@ -767,6 +786,7 @@ copysign = binary(
     c={"f": "copysign{f}({0}, {1})"},
     js="{1} < 0 || Object.is({1}, -0) ? -Math.abs({0}) : Math.abs({0})",
     notation=Notation(text="copysign({0}, {1})"),
+    exact=True,
 )
 arctan2 = binary(
     "arctan2",
@@ -815,6 +835,7 @@ equal = binary(
     js="{0} === {1}",
     cost=Cost.TRIVIAL,
     notation=Notation(text="{0} == {1}"),
+    exact=True,
 )
 not_equal = binary(
     "not_equal",
@@ -826,6 +847,7 @@ not_equal = binary(
     c={"*": "{0} != {1}"},
     js="{0} !== {1}",
     cost=Cost.TRIVIAL,
+    exact=True,
 )
 less = binary(
     "less",
@@ -837,6 +859,7 @@ less = binary(
     c={"*": "{0} < {1}"},
     js="{0} < {1}",
     cost=Cost.TRIVIAL,
+    exact=True,
 )
 less_equal = binary(
     "less_equal",
@@ -848,6 +871,7 @@ less_equal = binary(
     c={"*": "{0} <= {1}"},
     js="{0} <= {1}",
     cost=Cost.TRIVIAL,
+    exact=True,
 )
 greater = binary(
     "greater",
@@ -859,6 +883,7 @@ greater = binary(
     c={"*": "{0} > {1}"},
     js="{0} > {1}",
     cost=Cost.TRIVIAL,
+    exact=True,
 )
 greater_equal = binary(
     "greater_equal",
@@ -870,6 +895,7 @@ greater_equal = binary(
     c={"*": "{0} >= {1}"},
     js="{0} >= {1}",
     cost=Cost.TRIVIAL,
+    exact=True,
 )
 logical_and = binary(
     "logical_and",
@@ -882,6 +908,7 @@ logical_and = binary(
     c={"*": "{0} && {1}"},
     js="Boolean({0} && {1})",
     cost=Cost.SELECTION,
+    exact=True,
 )
 logical_or = binary(
     "logical_or",
@@ -894,6 +921,7 @@ logical_or = binary(
     c={"*": "{0} || {1}"},
     js="Boolean({0} || {1})",
     cost=Cost.SELECTION,
+    exact=True,
 )
 logical_xor = binary(
     "logical_xor",
@@ -905,6 +933,7 @@ logical_xor = binary(
     operand=boolean,
     c={"*": "!{0} != !{1}"},
     js="!{0} !== !{1}",
+    exact=True,
 )
 
 
@@ -949,6 +978,7 @@ WHERE = register(
         c={"*": "({0} ? {1} : {2})"},
         js="{0} ? {1} : {2}",
         notation=Notation(is_activation=True),
+        exact=True,
     )
 )
 

@@ -203,6 +203,7 @@ MAX_POOL: Operation = register(
             gradient="Max pooling passes the gradient on to the largest element of each window; "
             "the others get 0.",
         ),
+        exact=True,
     )
 )
 #: One number for each window, shared among its largest elements: the derivative of max_pool.

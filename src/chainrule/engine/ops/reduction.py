@@ -131,6 +131,7 @@ MAX = register(
         _axes_samples(full_only=True),
         reduction=Reduction(OPERATIONS["maximum"], lowest),
         batch=REDUCED,
+        exact=True,
     )
 )
 MIN = register(
@@ -143,6 +144,7 @@ MIN = register(
         _axes_samples(full_only=True),
         reduction=Reduction(OPERATIONS["minimum"], highest),
         batch=REDUCED,
+        exact=True,
     )
 )
 PROD = register(
@@ -286,6 +288,7 @@ ARGMAX = register(
         "argmax {0}",
         lambda: [Sample((reals(2, 3),), {"axis": 1}), Sample((reals(1),), {"axis": 0})],
         batch=ALONG,
+        exact=True,
     )
 )
 

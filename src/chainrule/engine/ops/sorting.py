@@ -26,6 +26,7 @@ ARGSORT = register(
         "argsort {0}",
         lambda: [Sample((reals(2, 3),), {"axis": 1}), Sample((reals(0),), {"axis": 0})],
         batch=ALONG,
+        exact=True,
     )
 )
 
@@ -91,6 +92,7 @@ SEARCHSORTED = register(
             for side in ("left", "right")
         ],
         batch=BatchRule(_searchsorted_rows),
+        exact=True,
     )
 )
 
