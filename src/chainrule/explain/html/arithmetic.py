@@ -64,8 +64,8 @@ def _is_test(op: Operation, count: int) -> bool:
 
 
 def _derivatives(op: Operation, names: str, attributes: list[str]) -> list[str]:
-    """The functions of the result and the operands; none where the rules cannot say it."""
-    if attributes:
+    """Functions of the result and the operands; none of what only moves, or has attributes."""
+    if attributes or not op.elementwise:
         return []
     found = []
     for position in range(len(names)):

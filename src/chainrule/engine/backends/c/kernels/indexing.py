@@ -72,7 +72,7 @@ def check(node: Node, sources: list[View], where: Where) -> Function | None:
     function.serial()
     function.needs_status = True
     _copied(function, node, sources[0])
-    fits = _pointer(function, sources[1])
+    fits = function.pointer(sources[1])
     function.line("unsigned char all = 1;")
     function.line(f"for (idx i = 0; i < {size}; i++) all &= {fits}[i];")
     function.line("if (!all) *status = 1;")
