@@ -79,7 +79,6 @@ CHECK = register(
         moves=True,
         stops=True,
         batch=ELEMENTWISE,
-        js="{0}",
     )
 )
 

@@ -1012,7 +1012,6 @@ STOP_GRADIENT = register(
         "{0}",
         view=True,
         batch=ELEMENTWISE,
-        js="{0}",
     )
 )
 #: The same value as a node of its own: with respect to which a derivative is taken.
@@ -1026,7 +1025,6 @@ IDENTITY = register(
         sample_shapes(),
         view=True,
         batch=ELEMENTWISE,
-        js="{0}",
     )
 )
 

@@ -27,7 +27,11 @@ _INFIX = re.compile(r"\{0\} (\S+) \{1\}")
 
 def elementwise_script() -> str:
     """``const ELEMENTWISE``: by operation its value, its derivatives and how it is written."""
-    entries = [f"  {op.name}: {{ {_entry(op)} }}," for op in list(OPERATIONS.values()) if op.js]
+    entries = [
+        f"  {op.name}: {{ {_entry(op)} }},"
+        for op in OPERATIONS.values()
+        if op.elementwise and op.js
+    ]
     lines = [
         "/* Operations on single elements, made of their records in Python: `of` is the value;",
         "   `derivatives`, one for each operand, are functions of the result y and operands. */",
@@ -64,8 +68,8 @@ def _is_test(op: Operation, count: int) -> bool:
 
 
 def _derivatives(op: Operation, names: str, attributes: list[str]) -> list[str]:
-    """Functions of the result and the operands; none of what only moves, or has attributes."""
-    if attributes or not op.elementwise:
+    """Functions of the result and the operands; none where there are attributes."""
+    if attributes:
         return []
     found = []
     for position in range(len(names)):

@@ -668,6 +668,9 @@ const Graphs = (() => {
   const OPERATIONS = {
     part: ([record], a) => record[a.index],
     cast: ([x], a) => cast(x, a.dtype),
+    identity: ([x]) => x,
+    stop_gradient: ([x]) => x,
+    check: ([x]) => x,
     broadcast_to: ([x], a) => broadcast(x, a.shape),
     reshape: ([x], a) => reshape(x, a.shape),
     transpose: ([x], a) => transpose(x, a.axes),
