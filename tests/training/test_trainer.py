@@ -409,6 +409,25 @@ def test_losses_of_classes_refuse_numbers_by_name(loss, backend):
         assert np.array_equal(array, before[path])
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll", "multi_margin"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_class_indices_out_of_range_are_refused_in_a_training(loss, backend, streamed):
+    x, _ = line(12)
+    trainer = cr.Trainer(cr.nn.Linear(2, 3), loss, progress=False, backend=backend)
+    for wrong in (-1, 3):
+        target = np.arange(12) % 3
+        target[7] = wrong
+        data = (x, target)
+        if streamed:
+            data = cr.training.Stream(lambda rows, epoch: (x[rows], target[rows]), target)  # noqa: B023
+        for use in (trainer.fit, trainer.evaluate):
+            with pytest.raises(DataError) as caught:
+                use(data)
+            assert caught.value.found.startswith(f"{wrong} at [")
+    assert not trainer.history.records
+
+
 def test_a_layer_that_was_replaced_is_noticed():
     model = network()
     trainer = quiet(model)

@@ -72,11 +72,7 @@ def save(
     names = _argument_names(model, len(arguments))
     leaves = _named_leaves(arguments, names)
     values = [_example_array(name, leaf) for name, leaf in leaves]
-    variables = model.variables()
-    for name in variables:
-        if name == "__metadata__" or name.startswith(CONSTANT):
-            raise ConfigError(f"A variable cannot be stored by the name {name!r}.")
-
+    variables = _variables(model)
     template = generalize(functools.partial(_trace, model, output, arguments, values))
     for position, (name, _) in zip(template.graph["inputs"], leaves, strict=True):
         template.graph["nodes"][position]["attributes"]["name"] = name
@@ -90,10 +86,16 @@ def save(
         "classes": None if classes is None else plain(list(classes), "classes"),
         "record": plain(record, "record"),
     }
-    arrays = {name: variable.numpy() for name, variable in variables.items()}
-    data = _pack(document, {**arrays, **template.arrays})
+    data = _pack(document, {**variables, **template.arrays})
     _check_rows_are_independent(parse(data), values)
     write_atomically(path, data)
+
+
+def _variables(model: Module) -> dict[str, Array]:
+    for name in (variables := model.variables()):
+        if name == "__metadata__" or name.startswith(CONSTANT):
+            raise ConfigError(f"A variable cannot be stored by the name {name!r}.")
+    return {path: variable.numpy() for path, variable in variables.items()}
 
 
 def _trace(

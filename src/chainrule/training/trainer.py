@@ -154,12 +154,11 @@ class Trainer:
         _check_patience(patience, held_out)
         _check_owner(self.optimizer, self.model)
         listeners = [*self.callbacks, *progress_display(self.progress)]
-        full, last = self._batches(train, size, accumulate)
-        with self._training(listeners, epochs, full + (last > 0)):
+        with self._training(listeners, epochs, self._steps_of(train, size, accumulate)):
             waited = 0
             self._prepare(train, held_out, size, accumulate)
             for number in range(1, epochs + 1):
-                due = held_out is not None and (number % validate_every == 0 or number == epochs)
+                due = number % validate_every == 0 or number == epochs
                 validating = held_out if due else None
                 record = self._epoch(train, validating, size, shuffle, accumulate, listeners)
                 if validating is not None:
@@ -277,11 +276,10 @@ class Trainer:
         step = self._step(accumulate)
         step.drop_accumulated()
         total = weight = norm = 0.0
-        number = 0
+        number, steps = 0, self._steps_of(train, size, accumulate)
         full, last = self._batches(train, size, accumulate)
         for part, batches in self._parts(train, size, full, last, shuffle):
-            ends = number + len(batches) == full + (last > 0)
-            losses, norms = step.run(part, batches, ends)
+            losses, norms = step.run(part, batches, ends=number + len(batches) == steps)
             rows = _weights(part, batches)
             total += float(losses @ rows)
             weight += float(rows.sum())
@@ -345,6 +343,10 @@ class Trainer:
             if not self._step(accumulate).rows_are_independent(one.inputs):
                 return full - 1, size + 1
         return full, rest
+
+    def _steps_of(self, data: Examples, size: int, accumulate: int) -> int:
+        full, last = self._batches(data, size, accumulate)
+        return full + (last > 0)
 
     def _parts(
         self, data: Examples, size: int, full: int, last: int, shuffle: bool

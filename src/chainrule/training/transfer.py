@@ -93,8 +93,6 @@ def transfer(
         newly initialised: head.weight, as its shape is (8, 3) here and (8, 10) there
         newly initialised: head.bias, as its shape is (3,) here and (10,) there
         frozen: body
-        >>> sorted(new.trainable_parameters())
-        ['head.bias', 'head.weight']
     """
     values = _values(source)
     variables = model.variables()
@@ -108,16 +106,10 @@ def transfer(
     }
     taken = [path for path in shared if path not in different]
     if not any(variables[path].size for path in taken):
-        raise ConfigError(
-            "No variable of the other model fits this one.",
-            expected=f"variables such as {_some(variables)}",
-            found=f"{_some(values)}",
-            hint="Both need the same layers with the same names and sizes.",
-        )
+        raise _nothing_fits(variables, values)
     freeze_parts(model, freeze)  # first, as it may refuse
     for path in taken:
-        variable = variables[path]
-        variable.assign(np.asarray(values[path]).astype(variable.dtype, copy=False))
+        variables[path].assign(np.asarray(values[path]).astype(variables[path].dtype, copy=False))
     return Transferred(
         taken=tuple(taken),
         different=different,
@@ -125,6 +117,15 @@ def transfer(
         unused=tuple(path for path in values if path not in variables),
         frozen=tuple(path for path in variables if path in frozen),
         numbers=sum(variables[path].size for path in taken),
+    )
+
+
+def _nothing_fits(variables: Mapping[str, Any], values: Mapping[str, Any]) -> ConfigError:
+    return ConfigError(
+        "No variable of the other model fits this one.",
+        expected=f"variables such as {_some(variables)}",
+        found=f"{_some(values)}",
+        hint="Both need the same layers with the same names and sizes.",
     )
 
 
