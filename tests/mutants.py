@@ -48,9 +48,9 @@ NEAR = {
 }
 #: These start programs of their own, which know nothing of the mutant, or say nothing about it.
 NOT_NEAR = ("test_toolchain.py", "test_sanitizers.py", "test_documentation", "test_autotune.py")
-#: Nobody is to depend on what these do.
-QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__"}
-QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say"}
+#: Nobody is to depend on what these do; samples are data of tests.
+QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
+QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample"}
 SYMMETRIC_CALLS = {"max", "min", "isinstance", "print", "zip", "gcd", "hasattr", "getattr", "cast"}
 
 _SHORTEST_LIMIT = 20.0
@@ -125,9 +125,14 @@ class Mutator(ast.NodeVisitor):
         pass
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        if node.name not in QUIET_FUNCTIONS:
+        if node.name not in QUIET_FUNCTIONS and "samples" not in node.name:
             for part in (*node.args.defaults, *filter(None, node.args.kw_defaults), *node.body):
                 self.visit(part)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        name = ast.unparse(node.targets[0])
+        if node.col_offset or not name.isupper():  # neither cases of samples nor what was tuned
+            self.visit(node.value)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
