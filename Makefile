@@ -25,8 +25,9 @@ demo: $(VENV)/.package ## train on King County house prices, then predict five n
 	$(BIN)/chainrule train examples/data/house_prices.parquet --target price --out $(DEMO)
 	$(BIN)/chainrule predict $(DEMO)/model.safetensors examples/data/new_houses.csv
 
-# One BLAS thread each: the workers already fill the cores.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
+# One BLAS thread each: the workers already fill the cores. Modules are compiled once, not by each process.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS)
 
 test: lint ## lint, types and the tests, those of the documentation included
 	$(PYTEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -86,7 +87,10 @@ def imports_of(module: str) -> set[str]:
     return found - {module, "__init__"}  # the package itself is imported before all others
 
 
-IMPORTS = {module: imports_of(module) for module in MODULES}
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """All of them."""
+    return {module: imports_of(module) for module in MODULES}
 
 
 def test_every_part_has_its_layer():
@@ -99,7 +103,7 @@ def test_every_part_has_its_layer():
 def test_imports_point_only_downwards():
     wrong = [
         f"{module} imports {name}"
-        for module, names in IMPORTS.items()
+        for module, names in imports().items()
         for name in sorted(names)
         if LAYER[part_of(name)] > LAYER[part_of(module)]
     ]
@@ -109,7 +113,7 @@ def test_imports_point_only_downwards():
 def test_there_are_no_circles():
     """No file imports another one that needs it, not even inside a function."""
     try:
-        TopologicalSorter(IMPORTS).prepare()
+        TopologicalSorter(imports()).prepare()
     except CycleError as error:
         raise AssertionError(" -> ".join(error.args[1])) from None
 
@@ -117,7 +121,7 @@ def test_there_are_no_circles():
 def arrows(rooms: dict[str, str]) -> dict[str, set[str]]:
     """Which room imports which, with the room of every module."""
     found: dict[str, set[str]] = {}
-    for module, names in IMPORTS.items():
+    for module, names in imports().items():
         if module in rooms:
             others = {rooms[name] for name in names if name in rooms} - {rooms[module]}
             found.setdefault(rooms[module], set()).update(others)

@@ -51,6 +51,7 @@ class TestWhatItSays:
         assert list(document["metrics"]) == ["r2", "rmse", "mae"]
         assert set(document["baselines"]) == {"mean", "linear"}
 
+    @pytest.mark.usefixtures("without_compiler")
     def test_cross_validation_tells_mean_and_spread(self, invoke, place):
         result = invoke("train", "flats.csv", *QUICK, "--cv", 2)
         assert result.exit_code == 0
@@ -134,6 +135,7 @@ class TestRunFolder:
         assert not (place / "mine").exists()
 
 
+@pytest.mark.usefixtures("without_compiler")
 class TestOptions:
     def test_a_file_of_options_and_over_it_the_command_line(self, invoke, place):
         (place / "options.toml").write_text(
