@@ -406,7 +406,7 @@ def vjp(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Callable[[A
 def jvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Tensor:
     """The derivative of a function of one tensor along a direction, J·v.
 
-    Two walks back: the gradient of u ↦ uᵀJ, which is linear in u, gives J·v.
+    Two backward passes: the gradient of u ↦ uᵀJ, which is linear in u, gives J·v.
 
     Example:
         >>> import chainrule as cr
@@ -462,7 +462,7 @@ def hvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Any:
         [6.0, 12.0]
     """
 
-    def slope(z: Any) -> Any:
+    def gradient_along(z: Any) -> Any:
         gradients = pytree.flatten(grad(function)(z))[0]
         directions = pytree.flatten(direction)[0]
         if len(directions) != len(gradients):
@@ -476,4 +476,4 @@ def hvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Any:
             total = total + sum(gradient * as_tensor(along))
         return total
 
-    return grad(slope)(x)
+    return grad(gradient_along)(x)

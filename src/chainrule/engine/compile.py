@@ -252,7 +252,7 @@ class Compiled:
     def run_steps(
         self, order: Any, *arguments: Any, rows: Sequence[int], counter: int | None = None
     ) -> tuple[int, Any]:
-        """Call the function once for each row of ``order``; a native program does it in one go.
+        """Call the function once for each row of ``order``; a native program does it in one call.
 
         Args:
             order: (steps, batch) integers: the rows of the data that each step gets.
@@ -473,8 +473,8 @@ def compile(
         >>> w = cr.parameter(2.0)
         >>> @cr.compile
         ... def step(x):
-        ...     loss, slope = cr.value_and_grad(lambda w: (w * x - 1.0) ** 2)(w)
-        ...     w.assign(w - 0.1 * slope)
+        ...     loss, gradient = cr.value_and_grad(lambda w: (w * x - 1.0) ** 2)(w)
+        ...     w.assign(w - 0.1 * gradient)
         ...     return loss
         >>> [round(step(cr.tensor(1.0)).item(), 4) for _ in range(3)]
         [1.0, 0.64, 0.4096]

@@ -62,9 +62,9 @@ def scaled_dot_product_attention(
         query: (…, n, d).
         keys: (…, m, d).
         values: (…, m, e).
-        mask: broadcast to (…, n, m). Boolean: true where a query may look. Floats: added
-            to the scores; -∞ hides. A query that may look nowhere gets zeros.
-        causal: a query may look only at keys that are not after it; the last query is at the
+        mask: broadcast to (…, n, m). Boolean: true where a query may attend. Floats: added
+            to the scores; -∞ hides. A query that attends to nothing gets zeros.
+        causal: a query attends only to keys that are not after it; the last query is at the
             place of the last key.
         scale: 1/√d without it.
         dropout: each weight becomes 0 with this probability, the others are divided by
@@ -195,7 +195,7 @@ def _attention_type(q: Type, k: Type, v: Type, *more: Type, **how: Any) -> Type:
 
 
 def _scores(xp: Any, q: Any, k: Any, mask: Any, causal: bool, scale: float) -> Any:
-    """S, -∞ where a query may not look."""
+    """S, -∞ where a query may not attend."""
     scores = xp.matmul(q, xp.swapaxes(k, -1, -2)) * q.dtype.type(scale)
     n, m = scores.shape[-2:]
     if causal:
@@ -250,11 +250,11 @@ def _attention_pull_back(
     return found
 
 
-def _to_shape(slopes: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _to_shape(gradients: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Sums over the axes along which a mask was broadcast."""
-    lead = slopes.ndim - len(shape)
-    stretched = [i for i in range(lead, slopes.ndim) if shape[i - lead] != slopes.shape[i]]
-    return reshape(sum(slopes, (*range(lead), *stretched)), shape)
+    lead = gradients.ndim - len(shape)
+    stretched = [i for i in range(lead, gradients.ndim) if shape[i - lead] != gradients.shape[i]]
+    return reshape(sum(gradients, (*range(lead), *stretched)), shape)
 
 
 def _attention_rows(walk: BatchWalk, node: Node, axes: Axes) -> list[Axis]:
@@ -304,12 +304,12 @@ def _gradients(
 ) -> Any:  # fmt: skip
     mask, key = options(more)
     weights = xp.exp(_scores(xp, q, k, mask, causal, scale) - sums[..., None])
-    slopes = _dropped(xp, xp.matmul(g, xp.swapaxes(v, -1, -2)), key, dropout) - delta[..., None]
-    slopes = xp.where(weights == 0, 0, weights * slopes).astype(q.dtype) * q.dtype.type(scale)
+    gradients = _dropped(xp, xp.matmul(g, xp.swapaxes(v, -1, -2)), key, dropout) - delta[..., None]
+    gradients = xp.where(weights == 0, 0, weights * gradients).astype(q.dtype) * q.dtype.type(scale)
     kept = _dropped(xp, weights, key, dropout)
     return (
-        xp.matmul(slopes, k),
-        xp.matmul(xp.swapaxes(slopes, -1, -2), q),
+        xp.matmul(gradients, k),
+        xp.matmul(xp.swapaxes(gradients, -1, -2), q),
         xp.matmul(xp.swapaxes(kept, -1, -2), g),
     )
 
@@ -321,7 +321,7 @@ def _weights_and_gradients(
     q, k, v, sums, delta, g, *more = inputs
     mask, key = options(tuple(more))
     scores = matmul(q, swapaxes(k, -1, -2)) * scale - expand_dims(sums, -1)
-    slopes = matmul(g, swapaxes(v, -1, -2))
+    gradients = matmul(g, swapaxes(v, -1, -2))
     n, m = scores.shape[-2:]
     allowed = as_tensor(np.tri(n, m, m - n, dtype=bool)) if causal else None
     if mask is not None and mask.dtype.kind == "b":
@@ -335,17 +335,17 @@ def _weights_and_gradients(
     kept = weights
     if key is not None:
         keep = uniform(key, scores.shape, dtype="float32") >= dropout
-        kept, slopes = (where(keep, x * (1 / (1 - dropout)), 0.0) for x in (weights, slopes))
-    return kept, weights * (slopes - expand_dims(delta, -1))
+        kept, gradients = (where(keep, x * (1 / (1 - dropout)), 0.0) for x in (weights, gradients))
+    return kept, weights * (gradients - expand_dims(delta, -1))
 
 
 def _written_out(inputs: list[Tensor], **how: Any) -> list[Tensor]:
     """The gradients in other operations, for derivatives of them."""
     q, k, g = inputs[0], inputs[1], inputs[5]
-    weights, slopes = _weights_and_gradients(inputs, **how)
-    slopes = slopes * how["scale"]
-    turned = swapaxes(slopes, -1, -2)
-    return [matmul(slopes, k), matmul(turned, q), matmul(swapaxes(weights, -1, -2), g)]
+    weights, gradients = _weights_and_gradients(inputs, **how)
+    gradients = gradients * how["scale"]
+    transposed = swapaxes(gradients, -1, -2)
+    return [matmul(gradients, k), matmul(transposed, q), matmul(swapaxes(weights, -1, -2), g)]
 
 
 def _gradients_pull_back(

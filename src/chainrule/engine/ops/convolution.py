@@ -462,7 +462,7 @@ def conv1d(
         groups: see `conv2d`.
 
     Returns:
-        (batch, places, out).
+        (batch, new length, out).
 
     Example:
         >>> import chainrule as cr
@@ -495,13 +495,13 @@ def conv2d(
         bias: (out), added.
         stride: from one window to the next; one number or one for each axis.
         padding: zeros around the image: a number, one for each axis, or ((top, bottom), (left,
-            right)); "valid" for none, "same" for ⌈extent / stride⌉ places.
+            right)); "valid" for none, "same" for ⌈extent / stride⌉ outputs.
         dilation: from one element of the window to the next.
         groups: into how many parts the channels are split, each with its own weights. As many as
             input channels: a depthwise convolution.
 
     Returns:
-        (batch, places, places, out).
+        (batch, new height, new width, out).
 
     Raises:
         ShapeError: the window is larger than the padded image, or channels do not fit.
@@ -524,7 +524,7 @@ def conv3d(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution of volumes or films, (batch, depth, height, width, in); see `conv2d`."""
+    """Convolution of volumes or videos, (batch, depth, height, width, in); see `conv2d`."""
     return _conv(3, x, weight, bias, stride, padding, dilation, groups)
 
 

@@ -36,11 +36,11 @@ def need_classes(indices: Tensor, classes: int) -> Tensor:
     ]
 )
 def cross_entropy_from_logits(logits: TensorLike, classes: TensorLike) -> Tensor:
-    """-ln softmax(logits)[class] for every row, from class numbers; never overflows.
+    """-ln softmax(logits)[class] for every row, from class indices; never overflows.
 
     Args:
         logits: (…, classes) scores.
-        classes: (…) class numbers.
+        classes: (…) class indices.
     """
     logits, classes = floating(logits), as_tensor(classes)
     if logits.ndim:

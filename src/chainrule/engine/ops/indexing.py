@@ -154,14 +154,14 @@ def _operands(
 
 @function(lambda: [Sample((reals(4, 2), [3, 0, 3])), Sample((reals(2, 3), [[0], [2]], -1))])
 def take(x: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
-    """The slices of these numbers along an axis; repeated numbers add up in the gradient."""
+    """The slices at these indices along an axis; repeated ones add up in the gradient."""
     x, axis, indices = _operands("take", x, axis, indices)
     return apply(TAKE, x, indices, axis=axis)
 
 
 @function(lambda: [Sample((reals(4, 2), np.array([1, 1, 3]), reals(3, 2, seed=1)))])
 def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: int = 0) -> Tensor:
-    """``x`` with slices added at these places; places that are named twice get both.
+    """``x`` with slices added at these indices; repeated ones add up.
 
     The counterpart of `take` (PyTorch's index_add). For single elements: `add_along_axis`.
     """
@@ -172,7 +172,7 @@ def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: i
     )
 
 
-# ---- take_along_axis: one element for each place ---------------------------------------------
+# ---- take_along_axis: one element for each index ---------------------------------------------
 
 
 def _along_type(x: Type, indices: Type, *, axis: int) -> Type:
@@ -253,14 +253,14 @@ TAKE_ALONG: Operation = register(
 
 @function(lambda: [Sample((reals(2, 3), integers(2, 1), -1)), Sample((reals(3, 2), [[0, 2]], 0))])
 def take_along_axis(x: TensorLike, indices: TensorLike, axis: int) -> Tensor:
-    """For each place the element of that number along the axis (PyTorch's gather)."""
+    """The element at each index along the axis (PyTorch's gather)."""
     x, axis, indices = _operands("take_along_axis", x, axis, indices)
     return apply(TAKE_ALONG, x, indices, axis=axis)
 
 
 @function(lambda: [Sample((reals(2, 3), integers(2, 4), reals(2, 4, seed=1), -1))])
 def add_along_axis(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: int) -> Tensor:
-    """``x`` with single elements added at these places along an axis (PyTorch's scatter_add)."""
+    """``x`` with single elements added at these indices along an axis (PyTorch's scatter_add)."""
     x, axis, indices = _operands("add_along_axis", x, axis, indices)
     return apply(
         ADD_ALONG_AXIS,
@@ -291,7 +291,7 @@ def one_hot(indices: TensorLike, classes: int, dtype: Any = float) -> Tensor:
     ]
 )
 def getitem(x: TensorLike, index: Any) -> Tensor:
-    """``x[index]`` as in NumPy: numbers, slices, None, ``...``, lists of numbers, masks."""
+    """``x[index]`` as in NumPy: integers, slices, None, ``...``, lists of integers, masks."""
     x = as_tensor(x)
     parts = [_as_part(part) for part in (index if isinstance(index, tuple) else (index,))]
     used = sum(_axes_used(part) for part in parts)
@@ -326,7 +326,7 @@ def _axes_used(part: Any) -> int:
 def _slice(x: Tensor, parts: list[Any]) -> tuple[Tensor, list[tuple[int, Tensor]]]:
     """Apply numbers, slices and None; what remains are lists of numbers with their axes.
 
-    As in NumPy a number beside lists is a list, too, and a mask is the lists of its true places.
+    As in NumPy a number beside lists is a list, too, and a mask the indices of its true elements.
     """
     axis = 0
     lists: list[tuple[int, Tensor]] = []

@@ -288,7 +288,7 @@ def max_pool(
         ceil_mode: whether a last window may reach over the edge, where the stride does not fit.
 
     Returns:
-        (batch, *places, channels).
+        (batch, *new extents, channels).
 
     Raises:
         ShapeError: the window is larger than the padded image.

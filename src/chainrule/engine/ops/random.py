@@ -189,7 +189,7 @@ def uniform(
 
 
 def normal(key: Tensor, shape: Iterable[int] = (), dtype: Any = float) -> Tensor:
-    """Normal random numbers of mean 0 and deviation 1.
+    """Normal random numbers of mean 0 and standard deviation 1.
 
     √(-2 ln u)·cos(2πv) of two uniform numbers (Box and Muller, 1958), u in (0, 1].
     """

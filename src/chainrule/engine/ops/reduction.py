@@ -275,7 +275,7 @@ CUMSUM = register(
 
 def _arg_type(x: Type, *, axis: int) -> Type:
     if x.shape[axis] == 0:
-        raise ShapeError("The place of the largest of no elements is not defined.", found=str(x))
+        raise ShapeError("The argmax of no elements is not defined.", found=str(x))
     return Type(int64, _reduced(x, (axis,)))
 
 
@@ -375,7 +375,7 @@ def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3),))])
 def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The place of the largest element, the first of equals; without axis: of the flat tensor."""
+    """The index of the largest element, the first of equals; without axis: in the flat tensor."""
     x = as_tensor(x)
     if axis is None:
         flat = apply(ARGMAX, reshape(x, (-1,) if x.size else (0,)), axis=0)
@@ -386,7 +386,7 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3),))])
 def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The place of the smallest element, the first of equals."""
+    """The index of the smallest element, the first of equals."""
     x = as_tensor(x)
     # -1 - x reverses the order of integers without overflow.
     return argmax(-x if x.type.is_float else -1 - cast(x, int64), axis, keepdims)
@@ -413,7 +413,7 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 @function(lambda: [Sample((reals(2, 3),)), Sample((reals(2, 3), 0))])
 def softmin(x: TensorLike, axis: int = -1) -> Tensor:
-    """The softmax of -x: the smallest element gets the largest share."""
+    """The softmax of -x: the smallest element gets the largest probability."""
     return softmax(-floating(x), axis)
 
 
@@ -426,7 +426,7 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3),)), Sample((reals(3), 0, True))])
 def cumsum(x: TensorLike, axis: int | None = None, reverse: bool = False) -> Tensor:
-    """Running sum along an axis (of the flat tensor without one), or from the end."""
+    """Cumulative sum along an axis (of the flat tensor without one), or from the end."""
     x = as_tensor(x)
     x = cast(x, int64) if x.dtype == bool_ else x
     if axis is None:
@@ -436,25 +436,25 @@ def cumsum(x: TensorLike, axis: int | None = None, reverse: bool = False) -> Ten
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
 def cumprod(x: TensorLike, axis: int | None = None) -> Tensor:
-    """Running product along an axis; takes n² memory for n factors, and is right at zeros."""
+    """Cumulative product along an axis; takes n² memory for n factors, and is right at zeros."""
     return _running(prod, x, axis, 1)
 
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),)), Sample((reals(0),))])
 def logcumsumexp(x: TensorLike, axis: int | None = None) -> Tensor:
-    """Running logsumexp along an axis; takes n² memory."""
+    """Cumulative logsumexp along an axis; takes n² memory."""
     return _running(logsumexp, floating(x), axis, -math.inf)
 
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
 def cummax(x: TensorLike, axis: int | None = None) -> Tensor:
-    """The largest element so far along an axis; equal ones share the gradient. Takes n² memory."""
+    """Cumulative maximum along an axis; equal ones share the gradient. Takes n² memory."""
     return _running(max, floating(x), axis, -math.inf)
 
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
 def cummin(x: TensorLike, axis: int | None = None) -> Tensor:
-    """The smallest element so far along an axis; equal ones share the gradient. Takes n² memory."""
+    """Cumulative minimum along an axis; equal ones share the gradient. Takes n² memory."""
     return _running(min, floating(x), axis, math.inf)
 
 

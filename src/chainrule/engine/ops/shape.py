@@ -102,7 +102,7 @@ def flatten(x: TensorLike, start: int = 0) -> Tensor:
 
 @function(lambda: [Sample((reals(2, 3), 0)), Sample((reals(2, 3), (1, -1)))])
 def expand_dims(x: TensorLike, axis: int | Iterable[int]) -> Tensor:
-    """New axes of extent 1, at these places of the result."""
+    """New axes of extent 1, at these positions of the result."""
     x = as_tensor(x)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     new = normalize_axes(axes, x.ndim + len(axes))
@@ -184,7 +184,7 @@ def swapaxes(x: TensorLike, first: int, second: int) -> Tensor:
 def moveaxis(
     x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
 ) -> Tensor:
-    """Axes moved to new places; the others keep their order."""
+    """Axes moved to new positions; the others keep their order."""
     x = as_tensor(x)
     pairs = [
         [normalize_axis(axis, x.ndim) for axis in ((end,) if isinstance(end, int) else end)]
@@ -566,7 +566,7 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
 
 
 def linspace(start: float, stop: float, count: int, dtype: Any = float) -> Tensor:
-    """``count`` numbers in equal steps, both ends included."""
+    """``count`` evenly spaced numbers, both ends included."""
     return as_tensor(np.linspace(start, stop, count), dtype)
 
 

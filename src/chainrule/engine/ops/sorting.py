@@ -33,7 +33,7 @@ ARGSORT = register(
 
 @function(lambda: [Sample((reals(2, 4), 1)), Sample((reals(4), 0, True))])
 def argsort(x: TensorLike, axis: int = -1, descending: bool = False) -> Tensor:
-    """The places of the elements in ascending order; equal elements keep their order."""
+    """The indices of the elements in ascending order; equal elements keep their order."""
     x = as_tensor(x)
     axis = normalize_axis(axis, x.ndim)
     if not descending:
@@ -52,7 +52,7 @@ def sort(x: TensorLike, axis: int = -1, descending: bool = False) -> Tensor:
 
 @function(lambda: [Sample((reals(2, 4), 2)), Sample((reals(5), 3, 0))])
 def top_k(x: TensorLike, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """The k largest elements, largest first, and their places."""
+    """The k largest elements, largest first, and their indices."""
     x = as_tensor(x)
     axis = normalize_axis(axis, x.ndim)
     if not 0 <= k <= x.shape[axis]:
