@@ -35,437 +35,179 @@ from .declare import (
 )
 
 __all__ = [
-    "abs",
-    "add",
-    "arccos",
-    "arccosh",
-    "arcsin",
-    "arcsinh",
-    "arctan",
-    "arctan2",
-    "arctanh",
-    "cbrt",
-    "ceil",
-    "clip",
-    "copysign",
-    "cos",
-    "cosh",
-    "deg2rad",
-    "digamma",
-    "divide",
-    "equal",
-    "erf",
-    "erfc",
-    "erfinv",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
-    "floor_divide",
-    "fmax",
-    "fmin",
-    "fmod",
-    "greater",
-    "greater_equal",
-    "hypot",
-    "identity",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "lerp",
-    "less",
-    "less_equal",
-    "lgamma",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "logaddexp",
-    "logaddexp2",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "logit",
-    "masked_fill",
-    "maximum",
-    "minimum",
-    "multiply",
-    "nan_to_num",
-    "negative",
-    "not_equal",
-    "polygamma",
-    "power",
-    "rad2deg",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "round",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinc",
-    "sinh",
-    "softplus",
-    "sqrt",
-    "square",
-    "stop_gradient",
-    "subtract",
-    "tan",
-    "tanh",
-    "trunc",
-    "where",
-    "xlog1py",
-    "xlogy",
+    "abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt",
+    "ceil", "clip", "copysign", "cos", "cosh", "deg2rad", "digamma", "divide", "equal", "erf",
+    "erfc", "erfinv", "exp", "exp2", "expm1", "floor", "floor_divide", "fmax", "fmin", "fmod",
+    "greater", "greater_equal", "hypot", "identity", "isfinite", "isinf", "isnan", "lerp", "less",
+    "less_equal", "lgamma", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill", "maximum",
+    "minimum", "multiply", "nan_to_num", "negative", "not_equal", "polygamma", "power", "rad2deg",
+    "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sinc", "sinh",
+    "softplus", "sqrt", "square", "stop_gradient", "subtract", "tan", "tanh", "trunc", "where",
+    "xlog1py", "xlogy",
 ]  # fmt: skip
 
 # ---- arithmetic ------------------------------------------------------------------------------
 
 negative = unary(
-    "negative",
-    lambda xp, x: -x,
-    lambda g, y, x: -g,
-    "-{0}",
-    "-x",
-    floats=False,
-    scales=True,
-    c={"*": "-{0}"},
-    js="-{0}",
-    cost=Cost.TRIVIAL,
+    "negative", lambda xp, x: -x, lambda g, y, x: -g, "-{0}", "-x", floats=False, scales=True,
+    c={"*": "-{0}"}, js="-{0}", cost=Cost.TRIVIAL,
     notation=Notation(
         title="negation",
         inside=("add", "subtract", "multiply", "divide", "softplus", "exp", "sigmoid", "sum"),
         derivatives=("-1",),
     ),
     exact=True,
-)
+)  # fmt: skip
 abs = unary(
-    "abs",
-    lambda xp, x: xp.abs(x),
-    lambda g, y, x: g * sign(x),
-    "|{0}|",
-    "|x|; the derivative at 0 is 0.",
-    floats=False,
-    gap=0.1,
-    c={"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"},
-    js="Math.abs({0})",
-    notation=Notation(latex=r"\left|{0}\right|", is_activation=True),
-    exact=True,
-)
+    "abs", lambda xp, x: xp.abs(x), lambda g, y, x: g * sign(x), "|{0}|",
+    "|x|; the derivative at 0 is 0.", floats=False, gap=0.1,
+    c={"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"}, js="Math.abs({0})",
+    notation=Notation(latex=r"\left|{0}\right|", is_activation=True), exact=True,
+)  # fmt: skip
 sign = unary(
-    "sign",
-    lambda xp, x: xp.sign(x),
-    ZERO,
-    "sign({0})",
-    "-1, 0 or 1.",
-    floats=False,
-    gap=0.1,
+    "sign", lambda xp, x: xp.sign(x), ZERO, "sign({0})", "-1, 0 or 1.", floats=False, gap=0.1,
     c={
         "f": "({0} != {0} ? {0} : ({t})(({0} > 0) - ({0} < 0)))",
         "i": "({t})(({0} > 0) - ({0} < 0))",
     },
-    js="Math.sign({0})",
-    exact=True,
-)
+    js="Math.sign({0})", exact=True,
+)  # fmt: skip
 floor = unary(
-    "floor",
-    lambda xp, x: xp.floor(x),
-    ZERO,
-    "⌊{0}⌋",
-    "Round down.",
-    low=0.1,
-    high=0.9,
-    c={"f": "floor{f}({0})"},
-    js="Math.floor({0})",
-    notation=Notation(text="floor({0})"),
+    "floor", lambda xp, x: xp.floor(x), ZERO, "⌊{0}⌋", "Round down.", low=0.1, high=0.9,
+    c={"f": "floor{f}({0})"}, js="Math.floor({0})", notation=Notation(text="floor({0})"),
     exact=True,
-)
+)  # fmt: skip
 ceil = unary(
-    "ceil",
-    lambda xp, x: xp.ceil(x),
-    ZERO,
-    "⌈{0}⌉",
-    "Round up.",
-    low=0.1,
-    high=0.9,
-    c={"f": "ceil{f}({0})"},
-    js="Math.ceil({0})",
-    notation=Notation(text="ceil({0})"),
-    exact=True,
-)
+    "ceil", lambda xp, x: xp.ceil(x), ZERO, "⌈{0}⌉", "Round up.", low=0.1, high=0.9,
+    c={"f": "ceil{f}({0})"}, js="Math.ceil({0})", notation=Notation(text="ceil({0})"), exact=True,
+)  # fmt: skip
 trunc = unary(
-    "trunc",
-    lambda xp, x: xp.trunc(x),
-    ZERO,
-    "trunc({0})",
-    "Round towards 0.",
-    low=0.1,
-    high=0.9,
-    c={"f": "trunc{f}({0})"},
-    js="Math.trunc({0})",
-    exact=True,
-)
+    "trunc", lambda xp, x: xp.trunc(x), ZERO, "trunc({0})", "Round towards 0.", low=0.1, high=0.9,
+    c={"f": "trunc{f}({0})"}, js="Math.trunc({0})", exact=True,
+)  # fmt: skip
 round = unary(
-    "round",
-    lambda xp, x: xp.round(x),
-    ZERO,
-    "round({0})",
-    "Round; halves go to the even number.",
-    low=0.1,
-    high=0.4,
-    c={"f": "rint{f}({0})"},
-    js="Special.roundToEven({0})",
-    exact=True,
-)
+    "round", lambda xp, x: xp.round(x), ZERO, "round({0})", "Round; halves go to the even number.",
+    low=0.1, high=0.4, c={"f": "rint{f}({0})"}, js="Special.roundToEven({0})", exact=True,
+)  # fmt: skip
 
 # ---- powers, exponentials, logarithms --------------------------------------------------------
 
 cbrt = unary(
-    "cbrt",
-    lambda xp, x: xp.cbrt(x),
-    lambda g, y, x: g / (3 * y * y),
-    "∛{0}",
-    "The cube root, of negative numbers too; its derivative at 0 is infinite.",
-    gap=0.2,
-    c={"f": "cr_cbrt{f}({0})"},
-    js="Math.cbrt({0})",
+    "cbrt", lambda xp, x: xp.cbrt(x), lambda g, y, x: g / (3 * y * y), "∛{0}",
+    "The cube root, of negative numbers too; its derivative at 0 is infinite.", gap=0.2,
+    c={"f": "cr_cbrt{f}({0})"}, js="Math.cbrt({0})",
     notation=Notation(text="∛({0})", latex=r"\sqrt[3]{{{0}}}"),
-)
+)  # fmt: skip
 sqrt = unary(
-    "sqrt",
-    lambda xp, x: xp.sqrt(x),
-    lambda g, y, x: g * 0.5 / y,
-    "√{0}",
-    "√x; its derivative at 0 is infinite.",
-    low=0.2,
-    c={"f": "sqrt{f}({0})"},
-    js="Math.sqrt({0})",
+    "sqrt", lambda xp, x: xp.sqrt(x), lambda g, y, x: g * 0.5 / y, "√{0}",
+    "√x; its derivative at 0 is infinite.", low=0.2, c={"f": "sqrt{f}({0})"}, js="Math.sqrt({0})",
     notation=Notation(text="√({0})", latex=r"\sqrt{{{0}}}", derivatives=("1 / (2 · {y})",)),
     exact=True,
-)
+)  # fmt: skip
 rsqrt = unary(
-    "rsqrt",
-    lambda xp, x: 1 / xp.sqrt(x),
-    lambda g, y, x: g * -0.5 * y / x,
-    "1/√{0}",
-    "1/√x",
-    low=0.2,
-    c={"f": "1 / sqrt{f}({0})"},
-    js="1 / Math.sqrt({0})",
+    "rsqrt", lambda xp, x: 1 / xp.sqrt(x), lambda g, y, x: g * -0.5 * y / x, "1/√{0}", "1/√x",
+    low=0.2, c={"f": "1 / sqrt{f}({0})"}, js="1 / Math.sqrt({0})",
     notation=Notation(text="1/√({0})", latex=r"\frac{{1}}{{\sqrt{{{0}}}}}"),
-)
+)  # fmt: skip
 exp = unary(
-    "exp",
-    lambda xp, x: xp.exp(x),
-    lambda g, y, x: g * y,
-    "exp({0})",
-    "eˣ",
-    c={"f": "cr_exp{f}({0})"},
-    js="Math.exp({0})",
+    "exp", lambda xp, x: xp.exp(x), lambda g, y, x: g * y, "exp({0})", "eˣ",
+    c={"f": "cr_exp{f}({0})"}, js="Math.exp({0})",
     notation=Notation(
-        latex=r"\exp\left({0}\right)",
-        is_activation=True,
-        derivatives=("{y}",),
+        latex=r"\exp\left({0}\right)", is_activation=True, derivatives=("{y}",),
         gradient="The exponential is its own derivative.",
     ),
-)
+)  # fmt: skip
 exp2 = unary(
-    "exp2",
-    lambda xp, x: xp.exp2(x),
-    lambda g, y, x: g * y * math.log(2),
-    "2^{0}",
-    "2ˣ",
-    c={"f": "cr_exp2{f}({0})"},
-    js="2 ** {0}",
+    "exp2", lambda xp, x: xp.exp2(x), lambda g, y, x: g * y * math.log(2), "2^{0}", "2ˣ",
+    c={"f": "cr_exp2{f}({0})"}, js="2 ** {0}",
     notation=Notation(text="2^({0})", latex="2^{{{0}}}"),
-)
+)  # fmt: skip
 expm1 = unary(
-    "expm1",
-    lambda xp, x: xp.expm1(x),
-    lambda g, y, x: g * (y + 1),
-    "exp({0}) - 1",
-    "eˣ - 1, exact for small x.",
-    c={"f": "cr_expm1{f}({0})"},
-    js="Math.expm1({0})",
+    "expm1", lambda xp, x: xp.expm1(x), lambda g, y, x: g * (y + 1), "exp({0}) - 1",
+    "eˣ - 1, exact for small x.", c={"f": "cr_expm1{f}({0})"}, js="Math.expm1({0})",
     notation=Notation(text="(exp({0}) - 1)", latex=r"\left(\exp\left({0}\right) - 1\right)"),
-)
+)  # fmt: skip
 log = unary(
-    "log",
-    lambda xp, x: xp.log(x),
-    lambda g, y, x: g / x,
-    "ln({0})",
-    "Natural logarithm.",
-    low=0.1,
-    c={"f": "cr_log{f}({0})"},
-    js="Math.log({0})",
+    "log", lambda xp, x: xp.log(x), lambda g, y, x: g / x, "ln({0})", "Natural logarithm.",
+    low=0.1, c={"f": "cr_log{f}({0})"}, js="Math.log({0})",
     notation=Notation(
-        latex=r"\ln\left({0}\right)",
-        is_activation=True,
-        derivatives=("1 / {x}",),
+        latex=r"\ln\left({0}\right)", is_activation=True, derivatives=("1 / {x}",),
         gradient="The logarithm of x has the derivative 1 / x.",
     ),
-)
+)  # fmt: skip
 log2 = unary(
-    "log2",
-    lambda xp, x: xp.log2(x),
-    lambda g, y, x: g / (x * math.log(2)),
-    "log₂({0})",
-    "Logarithm to base 2.",
-    low=0.1,
-    c={"f": "cr_log2{f}({0})"},
-    js="Math.log2({0})",
+    "log2", lambda xp, x: xp.log2(x), lambda g, y, x: g / (x * math.log(2)), "log₂({0})",
+    "Logarithm to base 2.", low=0.1, c={"f": "cr_log2{f}({0})"}, js="Math.log2({0})",
     notation=Notation(text="log2({0})", latex=r"\log_{{2}}\left({0}\right)"),
-)
+)  # fmt: skip
 log10 = unary(
-    "log10",
-    lambda xp, x: xp.log10(x),
-    lambda g, y, x: g / (x * math.log(10)),
-    "log₁₀({0})",
-    "Logarithm to base 10.",
-    low=0.1,
-    c={"f": "cr_log10{f}({0})"},
-    js="Math.log10({0})",
+    "log10", lambda xp, x: xp.log10(x), lambda g, y, x: g / (x * math.log(10)), "log₁₀({0})",
+    "Logarithm to base 10.", low=0.1, c={"f": "cr_log10{f}({0})"}, js="Math.log10({0})",
     notation=Notation(text="log10({0})", latex=r"\log_{{10}}\left({0}\right)"),
-)
+)  # fmt: skip
 log1p = unary(
-    "log1p",
-    lambda xp, x: xp.log1p(x),
-    lambda g, y, x: g / (x + 1),
-    "ln(1 + {0})",
-    "ln(1 + x), exact for small x.",
-    low=-0.8,
-    c={"f": "cr_log1p{f}({0})"},
-    js="Math.log1p({0})",
+    "log1p", lambda xp, x: xp.log1p(x), lambda g, y, x: g / (x + 1), "ln(1 + {0})",
+    "ln(1 + x), exact for small x.", low=-0.8, c={"f": "cr_log1p{f}({0})"}, js="Math.log1p({0})",
     notation=Notation(latex=r"\ln\left(1 + {0}\right)"),
-)
+)  # fmt: skip
 
 # ---- trigonometric and hyperbolic ------------------------------------------------------------
 
 sin = unary(
-    "sin",
-    lambda xp, x: xp.sin(x),
-    lambda g, y, x: g * cos(x),
-    "sin({0})",
-    "Sine.",
-    c={"f": "cr_sin{f}({0})"},
-    js="Math.sin({0})",
-)
+    "sin", lambda xp, x: xp.sin(x), lambda g, y, x: g * cos(x), "sin({0})", "Sine.",
+    c={"f": "cr_sin{f}({0})"}, js="Math.sin({0})",
+)  # fmt: skip
 cos = unary(
-    "cos",
-    lambda xp, x: xp.cos(x),
-    lambda g, y, x: -g * sin(x),
-    "cos({0})",
-    "Cosine.",
-    c={"f": "cr_cos{f}({0})"},
-    js="Math.cos({0})",
-)
+    "cos", lambda xp, x: xp.cos(x), lambda g, y, x: -g * sin(x), "cos({0})", "Cosine.",
+    c={"f": "cr_cos{f}({0})"}, js="Math.cos({0})",
+)  # fmt: skip
 tan = unary(
-    "tan",
-    lambda xp, x: xp.tan(x),
-    lambda g, y, x: g * (1 + y * y),
-    "tan({0})",
-    "Tangent.",
-    low=-1.2,
-    high=1.2,
-    c={"f": "cr_tan{f}({0})"},
-    js="Math.tan({0})",
-)
+    "tan", lambda xp, x: xp.tan(x), lambda g, y, x: g * (1 + y * y), "tan({0})", "Tangent.",
+    low=-1.2, high=1.2, c={"f": "cr_tan{f}({0})"}, js="Math.tan({0})",
+)  # fmt: skip
 arcsin = unary(
-    "arcsin",
-    lambda xp, x: xp.arcsin(x),
-    lambda g, y, x: g * rsqrt(1 - x * x),
-    "arcsin({0})",
-    "Inverse sine.",
-    low=-0.8,
-    high=0.8,
-    c={"f": "cr_arcsin{f}({0})"},
-    js="Math.asin({0})",
-)
+    "arcsin", lambda xp, x: xp.arcsin(x), lambda g, y, x: g * rsqrt(1 - x * x), "arcsin({0})",
+    "Inverse sine.", low=-0.8, high=0.8, c={"f": "cr_arcsin{f}({0})"}, js="Math.asin({0})",
+)  # fmt: skip
 arccos = unary(
-    "arccos",
-    lambda xp, x: xp.arccos(x),
-    lambda g, y, x: -g * rsqrt(1 - x * x),
-    "arccos({0})",
-    "Inverse cosine.",
-    low=-0.8,
-    high=0.8,
-    c={"f": "cr_arccos{f}({0})"},
-    js="Math.acos({0})",
-)
+    "arccos", lambda xp, x: xp.arccos(x), lambda g, y, x: -g * rsqrt(1 - x * x), "arccos({0})",
+    "Inverse cosine.", low=-0.8, high=0.8, c={"f": "cr_arccos{f}({0})"}, js="Math.acos({0})",
+)  # fmt: skip
 arctan = unary(
-    "arctan",
-    lambda xp, x: xp.arctan(x),
-    lambda g, y, x: g / (1 + x * x),
-    "arctan({0})",
-    "Inverse tangent.",
-    c={"f": "cr_arctan{f}({0})"},
-    js="Math.atan({0})",
-)
+    "arctan", lambda xp, x: xp.arctan(x), lambda g, y, x: g / (1 + x * x), "arctan({0})",
+    "Inverse tangent.", c={"f": "cr_arctan{f}({0})"}, js="Math.atan({0})",
+)  # fmt: skip
 sinh = unary(
-    "sinh",
-    lambda xp, x: xp.sinh(x),
-    lambda g, y, x: g * cosh(x),
-    "sinh({0})",
-    "Hyperbolic sine.",
-    c={"f": "cr_sinh{f}({0})"},
-    js="Math.sinh({0})",
-)
+    "sinh", lambda xp, x: xp.sinh(x), lambda g, y, x: g * cosh(x), "sinh({0})", "Hyperbolic sine.",
+    c={"f": "cr_sinh{f}({0})"}, js="Math.sinh({0})",
+)  # fmt: skip
 cosh = unary(
-    "cosh",
-    lambda xp, x: xp.cosh(x),
-    lambda g, y, x: g * sinh(x),
-    "cosh({0})",
-    "Hyperbolic cosine.",
-    c={"f": "cr_cosh{f}({0})"},
-    js="Math.cosh({0})",
-)
+    "cosh", lambda xp, x: xp.cosh(x), lambda g, y, x: g * sinh(x), "cosh({0})",
+    "Hyperbolic cosine.", c={"f": "cr_cosh{f}({0})"}, js="Math.cosh({0})",
+)  # fmt: skip
 tanh = unary(
-    "tanh",
-    lambda xp, x: xp.tanh(x),
-    lambda g, y, x: g * (1 - y * y),
-    "tanh({0})",
-    "Hyperbolic tangent.",
-    c={"f": "cr_tanh{f}({0})"},
-    js="Math.tanh({0})",
+    "tanh", lambda xp, x: xp.tanh(x), lambda g, y, x: g * (1 - y * y), "tanh({0})",
+    "Hyperbolic tangent.", c={"f": "cr_tanh{f}({0})"}, js="Math.tanh({0})",
     notation=Notation(
-        latex=r"\tanh\left({0}\right)",
-        is_activation=True,
-        derivatives=("1 - {y}²",),
+        latex=r"\tanh\left({0}\right)", is_activation=True, derivatives=("1 - {y}²",),
         gradient="The hyperbolic tangent a = tanh(z) has the derivative 1 - a².",
     ),
-)
+)  # fmt: skip
 arcsinh = unary(
-    "arcsinh",
-    lambda xp, x: xp.arcsinh(x),
-    lambda g, y, x: g * rsqrt(x * x + 1),
-    "arcsinh({0})",
-    "Inverse hyperbolic sine.",
-    c={"f": "cr_arcsinh{f}({0})"},
-    js="Math.asinh({0})",
-)
+    "arcsinh", lambda xp, x: xp.arcsinh(x), lambda g, y, x: g * rsqrt(x * x + 1), "arcsinh({0})",
+    "Inverse hyperbolic sine.", c={"f": "cr_arcsinh{f}({0})"}, js="Math.asinh({0})",
+)  # fmt: skip
 arccosh = unary(
-    "arccosh",
-    lambda xp, x: xp.arccosh(x),
-    lambda g, y, x: g * rsqrt(x * x - 1),
-    "arccosh({0})",
-    "Inverse hyperbolic cosine.",
-    low=1.2,
-    high=3.0,
-    c={"f": "cr_arccosh{f}({0})"},
+    "arccosh", lambda xp, x: xp.arccosh(x), lambda g, y, x: g * rsqrt(x * x - 1), "arccosh({0})",
+    "Inverse hyperbolic cosine.", low=1.2, high=3.0, c={"f": "cr_arccosh{f}({0})"},
     js="Math.acosh({0})",
-)
+)  # fmt: skip
 arctanh = unary(
-    "arctanh",
-    lambda xp, x: xp.arctanh(x),
-    lambda g, y, x: g / (1 - x * x),
-    "arctanh({0})",
-    "Inverse hyperbolic tangent.",
-    low=-0.8,
-    high=0.8,
-    c={"f": "cr_arctanh{f}({0})"},
+    "arctanh", lambda xp, x: xp.arctanh(x), lambda g, y, x: g / (1 - x * x), "arctanh({0})",
+    "Inverse hyperbolic tangent.", low=-0.8, high=0.8, c={"f": "cr_arctanh{f}({0})"},
     js="Math.atanh({0})",
-)
+)  # fmt: skip
 
 # ---- the functions of neural networks that are stable only as a whole ------------------------
 
@@ -476,144 +218,76 @@ def _sigmoid(xp: Any, x: Any) -> Any:
 
 
 erf = unary(
-    "erf",
-    lambda xp, x: special.erf(x),
-    lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)),
-    "erf({0})",
-    "The error function 2/√π ∫₀ˣ exp(-t²) dt.",
-    c={"f": "cr_erf{f}({0})"},
-    js="Special.erf({0})",
+    "erf", lambda xp, x: special.erf(x),
+    lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), "erf({0})",
+    "The error function 2/√π ∫₀ˣ exp(-t²) dt.", c={"f": "cr_erf{f}({0})"}, js="Special.erf({0})",
     notation=Notation(is_activation=True),
-)
+)  # fmt: skip
 erfc = unary(
-    "erfc",
-    lambda xp, x: special.erfc(x),
-    lambda g, y, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)),
-    "erfc({0})",
-    "1 - erf(x), exact for large x.",
-    c={"f": "cr_erfc{f}({0})"},
-    js="Special.erfc({0})",
-)
+    "erfc", lambda xp, x: special.erfc(x),
+    lambda g, y, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)), "erfc({0})",
+    "1 - erf(x), exact for large x.", c={"f": "cr_erfc{f}({0})"}, js="Special.erfc({0})",
+)  # fmt: skip
 erfinv = unary(
-    "erfinv",
-    lambda xp, x: special.erfinv(x),
-    lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2),
-    "erf⁻¹({0})",
-    "The inverse of the error function; ±∞ at ±1 and NaN beyond.",
-    low=-0.9,
-    high=0.9,
-    c={"f": "cr_erfinv{f}({0})"},
-    js="Special.erfinv({0})",
-    notation=Notation(text="erfinv({0})"),
-)
+    "erfinv", lambda xp, x: special.erfinv(x),
+    lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2), "erf⁻¹({0})",
+    "The inverse of the error function; ±∞ at ±1 and NaN beyond.", low=-0.9, high=0.9,
+    c={"f": "cr_erfinv{f}({0})"}, js="Special.erfinv({0})", notation=Notation(text="erfinv({0})"),
+)  # fmt: skip
 lgamma = unary(
-    "lgamma",
-    lambda xp, x: special.lgamma(x),
-    lambda g, y, x: g * digamma(x),
-    "ln|Γ({0})|",
-    "ln |Γ(x)|, the logarithm of the gamma function; for integers Γ(n) = (n-1)!",
-    low=0.2,
-    c={"f": "cr_lgamma{f}({0})"},
-    js="Special.lgamma({0})",
-    notation=Notation(text="lgamma({0})"),
-)
+    "lgamma", lambda xp, x: special.lgamma(x), lambda g, y, x: g * digamma(x), "ln|Γ({0})|",
+    "ln |Γ(x)|, the logarithm of the gamma function; for integers Γ(n) = (n-1)!", low=0.2,
+    c={"f": "cr_lgamma{f}({0})"}, js="Special.lgamma({0})", notation=Notation(text="lgamma({0})"),
+)  # fmt: skip
 sigmoid = unary(
-    "sigmoid",
-    _sigmoid,
-    lambda g, y, x: g * y * (1 - y),
-    "σ({0})",
-    "The logistic function 1 / (1 + exp(-x)); never overflows.",
-    c={"f": "cr_sigmoid{f}({0})"},
+    "sigmoid", _sigmoid, lambda g, y, x: g * y * (1 - y), "σ({0})",
+    "The logistic function 1 / (1 + exp(-x)); never overflows.", c={"f": "cr_sigmoid{f}({0})"},
     js="Special.sigmoid({0})",
     notation=Notation(
-        latex=r"\sigma\left({0}\right)",
-        is_activation=True,
-        derivatives=("{y} · (1 - {y})",),
+        latex=r"\sigma\left({0}\right)", is_activation=True, derivatives=("{y} · (1 - {y})",),
         gradient="The sigmoid a = σ(z) has the derivative a · (1 - a).",
     ),
-)
+)  # fmt: skip
 softplus = unary(
-    "softplus",
-    lambda xp, x: xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))),
-    lambda g, y, x: g * sigmoid(x),
-    "ln(1 + exp({0}))",
+    "softplus", lambda xp, x: xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))),
+    lambda g, y, x: g * sigmoid(x), "ln(1 + exp({0}))",
     "ln(1 + eˣ), a smooth relu; never overflows (Dugas et al., 2001).",
-    c={"f": "cr_softplus{f}({0})"},
-    js="Math.max({0}, 0) + Math.log1p(Math.exp(-Math.abs({0})))",
+    c={"f": "cr_softplus{f}({0})"}, js="Math.max({0}, 0) + Math.log1p(Math.exp(-Math.abs({0})))",
     notation=Notation(
-        latex=r"\ln\left(1 + \exp\left({0}\right)\right)",
-        is_activation=True,
-        derivatives=("σ({x})",),
-        gradient="Softplus, ln(1 + exp(z)), has the derivative σ(z).",
+        latex=r"\ln\left(1 + \exp\left({0}\right)\right)", is_activation=True,
+        derivatives=("σ({x})",), gradient="Softplus, ln(1 + exp(z)), has the derivative σ(z).",
     ),
-)
+)  # fmt: skip
 relu = unary(
-    "relu",
-    lambda xp, x: xp.maximum(x, 0),
-    lambda g, y, x: where(x > 0, g, 0.0),
-    "max(0, {0})",
-    "max(0, x); the derivative at 0 is 0 (Nair and Hinton, 2010).",
-    gap=0.1,
-    c={"f": "({0} < 0 ? 0 : {0})"},
-    js="Math.max({0}, 0)",
-    cost=Cost.SELECTION,
+    "relu", lambda xp, x: xp.maximum(x, 0), lambda g, y, x: where(x > 0, g, 0.0), "max(0, {0})",
+    "max(0, x); the derivative at 0 is 0 (Nair and Hinton, 2010).", gap=0.1,
+    c={"f": "({0} < 0 ? 0 : {0})"}, js="Math.max({0}, 0)", cost=Cost.SELECTION,
     notation=Notation(
-        latex=r"\max\left(0, {0}\right)",
-        is_activation=True,
+        latex=r"\max\left(0, {0}\right)", is_activation=True,
         derivatives=("1 if {x} > 0 else 0",),
         gradient="ReLU, max(0, z), has the derivative 1 where z is above 0, and 0 elsewhere.",
     ),
     exact=True,
-)
+)  # fmt: skip
 
 # ---- tests of one number ---------------------------------------------------------------------
 
 logical_not = unary(
-    "logical_not",
-    lambda xp, x: xp.logical_not(x),
-    ZERO,
-    "¬{0}",
-    "Not.",
-    floats=False,
-    result=bool_,
-    c={"*": "!{0}"},
-    js="!{0}",
-    cost=Cost.TRIVIAL,
-    exact=True,
-)
+    "logical_not", lambda xp, x: xp.logical_not(x), ZERO, "¬{0}", "Not.", floats=False,
+    result=bool_, c={"*": "!{0}"}, js="!{0}", cost=Cost.TRIVIAL, exact=True,
+)  # fmt: skip
 isnan = unary(
-    "isnan",
-    lambda xp, x: xp.isnan(x),
-    ZERO,
-    "isnan({0})",
-    "x is NaN.",
-    result=bool_,
-    c={"f": "{0} != {0}"},
-    js="Number.isNaN({0})",
-    exact=True,
-)
+    "isnan", lambda xp, x: xp.isnan(x), ZERO, "isnan({0})", "x is NaN.", result=bool_,
+    c={"f": "{0} != {0}"}, js="Number.isNaN({0})", exact=True,
+)  # fmt: skip
 isinf = unary(
-    "isinf",
-    lambda xp, x: xp.isinf(x),
-    ZERO,
-    "isinf({0})",
-    "x is infinite.",
-    result=bool_,
-    c={"f": "fabs{f}({0}) == INFINITY"},
-    js="Math.abs({0}) === Infinity",
-    exact=True,
-)
+    "isinf", lambda xp, x: xp.isinf(x), ZERO, "isinf({0})", "x is infinite.", result=bool_,
+    c={"f": "fabs{f}({0}) == INFINITY"}, js="Math.abs({0}) === Infinity", exact=True,
+)  # fmt: skip
 isfinite = unary(
-    "isfinite",
-    lambda xp, x: xp.isfinite(x),
-    ZERO,
-    "isfinite({0})",
-    "Finite.",
-    result=bool_,
-    c={"f": "fabs{f}({0}) < INFINITY"},
-    js="Number.isFinite({0})",
-    exact=True,
-)
+    "isfinite", lambda xp, x: xp.isfinite(x), ZERO, "isfinite({0})", "Finite.", result=bool_,
+    c={"f": "fabs{f}({0}) < INFINITY"}, js="Number.isFinite({0})", exact=True,
+)  # fmt: skip
 
 # ---- two numbers -----------------------------------------------------------------------------
 
@@ -640,301 +314,149 @@ def _share(g: Tensor, y: Tensor, leg: Tensor) -> Tensor:
 
 
 add = binary(
-    "add",
-    lambda xp, a, b: a + b,
-    (lambda g, y, a, b: g, lambda g, y, a, b: g),
-    "{0} + {1}",
-    "a + b",
-    c={"*": "{0} + {1}", "b": "{0} | {1}"},
-    js="{0} + {1}",
-    cost=Cost.ARITHMETIC,
+    "add", lambda xp, a, b: a + b, (lambda g, y, a, b: g, lambda g, y, a, b: g), "{0} + {1}",
+    "a + b", c={"*": "{0} + {1}", "b": "{0} | {1}"}, js="{0} + {1}", cost=Cost.ARITHMETIC,
     notation=Notation(
-        title="sum",
-        inside=("add",),
-        derivatives=("1", "1"),
+        title="sum", inside=("add",), derivatives=("1", "1"),
         gradient="A sum passes the gradient on unchanged, to each of its terms.",
     ),
     exact=True,
-)
+)  # fmt: skip
 subtract = binary(
-    "subtract",
-    lambda xp, a, b: xp.subtract(a, b),
-    (lambda g, y, a, b: g, lambda g, y, a, b: -g),
-    "{0} - {1}",
-    "a - b",
-    c={"*": "{0} - {1}"},
-    js="{0} - {1}",
-    cost=Cost.ARITHMETIC,
+    "subtract", lambda xp, a, b: xp.subtract(a, b), (lambda g, y, a, b: g, lambda g, y, a, b: -g),
+    "{0} - {1}", "a - b", c={"*": "{0} - {1}"}, js="{0} - {1}", cost=Cost.ARITHMETIC,
     notation=Notation(
-        title="difference",
-        inside=("multiply",),
-        derivatives=("1", "-1"),
+        title="difference", inside=("multiply",), derivatives=("1", "-1"),
         gradient="A difference passes it on unchanged, with the opposite sign to its second term.",
     ),
     exact=True,
-)
+)  # fmt: skip
 multiply = binary(
-    "multiply",
-    lambda xp, a, b: a * b,
-    (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
-    "{0} · {1}",
-    "a · b",
-    scales=True,
-    c={"*": "{0} * {1}", "b": "{0} & {1}"},
-    js="{0} * {1}",
+    "multiply", lambda xp, a, b: a * b, (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
+    "{0} · {1}", "a · b", scales=True, c={"*": "{0} * {1}", "b": "{0} & {1}"}, js="{0} * {1}",
     cost=Cost.ARITHMETIC,
     notation=Notation(
-        title="product",
-        inside=("add", "subtract", "multiply", "sum", "negative"),
+        title="product", inside=("add", "subtract", "multiply", "sum", "negative"),
         derivatives=("{other}", "{other}"),
         gradient="A product passes it on to each factor, times the other factor.",
     ),
     exact=True,
-)
+)  # fmt: skip
 divide = binary(
-    "divide",
-    lambda xp, a, b: a / b,
-    (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
-    "{0} / {1}",
-    "a / b; the quotient of integers is float32.",
-    floats=True,
-    gap=0.3,
-    scales=True,
-    c={"f": "{0} / {1}"},
-    js="{0} / {1}",
+    "divide", lambda xp, a, b: a / b, (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
+    "{0} / {1}", "a / b; the quotient of integers is float32.", floats=True, gap=0.3, scales=True,
+    c={"f": "{0} / {1}"}, js="{0} / {1}",
     notation=Notation(
-        title="quotient",
-        inside=("add", "subtract"),
-        derivatives=("1 / {other}", "-{y} / {x}"),
+        title="quotient", inside=("add", "subtract"), derivatives=("1 / {other}", "-{y} / {x}"),
         gradient="A quotient passes it on divided by the denominator.",
     ),
     exact=True,
-)
+)  # fmt: skip
 _power = binary(
-    "power",
-    lambda xp, a, b: xp.power(a, b),
-    (_power_of_base, _power_of_exponent),
-    "{0}^{1}",
-    "aᵇ",
-    low=0.3,
-    c={"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
+    "power", lambda xp, a, b: xp.power(a, b), (_power_of_base, _power_of_exponent), "{0}^{1}",
+    "aᵇ", low=0.3, c={"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
     js="{0} === 1 ? 1 : {0} ** {1}",
-)
+)  # fmt: skip
 maximum = binary(
-    "maximum",
-    lambda xp, a, b: xp.maximum(a, b),
+    "maximum", lambda xp, a, b: xp.maximum(a, b),
     (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
-    "max({0}, {1})",
-    "The larger of a and b; equal numbers share the gradient in halves.",
+    "max({0}, {1})", "The larger of a and b; equal numbers share the gradient in halves.",
     c={"f": "({0} >= {1} || {0} != {0} ? {0} : {1})", "*": "({0} > {1} ? {0} : {1})"},
-    js="Math.max({0}, {1})",
-    cost=Cost.SELECTION,
-    exact=True,
-)
+    js="Math.max({0}, {1})", cost=Cost.SELECTION, exact=True,
+)  # fmt: skip
 minimum = binary(
-    "minimum",
-    lambda xp, a, b: xp.minimum(a, b),
+    "minimum", lambda xp, a, b: xp.minimum(a, b),
     (lambda g, y, a, b: _winner(g, y, a, b), lambda g, y, a, b: _winner(g, y, b, a)),
-    "min({0}, {1})",
-    "The smaller of a and b; equal numbers share the gradient in halves.",
+    "min({0}, {1})", "The smaller of a and b; equal numbers share the gradient in halves.",
     c={"f": "({0} <= {1} || {0} != {0} ? {0} : {1})", "*": "({0} < {1} ? {0} : {1})"},
-    js="Math.min({0}, {1})",
-    cost=Cost.SELECTION,
-    exact=True,
-)
+    js="Math.min({0}, {1})", cost=Cost.SELECTION, exact=True,
+)  # fmt: skip
 floor_divide = binary(
-    "floor_divide",
-    lambda xp, a, b: xp.floor_divide(a, b),
-    (ZERO, ZERO),
-    "⌊{0} / {1}⌋",
-    "⌊a / b⌋",
-    gap=0.3,
-    c={"*": "cr_floor_divide_{s}({0}, {1})"},
-    js="Special.floorDivide({0}, {1})",
+    "floor_divide", lambda xp, a, b: xp.floor_divide(a, b), (ZERO, ZERO), "⌊{0} / {1}⌋", "⌊a / b⌋",
+    gap=0.3, c={"*": "cr_floor_divide_{s}({0}, {1})"}, js="Special.floorDivide({0}, {1})",
     notation=Notation(text="floor({0} / {1})"),
-)
+)  # fmt: skip
 remainder = binary(
-    "remainder",
-    lambda xp, a, b: xp.remainder(a, b),
-    (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor_divide(a, b)),
-    "{0} mod {1}",
-    "a - ⌊a / b⌋ · b, with the sign of b.",
-    gap=0.3,
-    c={"*": "cr_remainder_{s}({0}, {1})"},
-    js="Special.remainder({0}, {1})",
-    notation=Notation(text="mod({0}, {1})"),
-)
+    "remainder", lambda xp, a, b: xp.remainder(a, b),
+    (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor_divide(a, b)), "{0} mod {1}",
+    "a - ⌊a / b⌋ · b, with the sign of b.", gap=0.3, c={"*": "cr_remainder_{s}({0}, {1})"},
+    js="Special.remainder({0}, {1})", notation=Notation(text="mod({0}, {1})"),
+)  # fmt: skip
 fmod = binary(
-    "fmod",
-    lambda xp, a, b: xp.fmod(a, b),
-    (lambda g, y, a, b: g, lambda g, y, a, b: -g * trunc(a / b)),
-    "{0} mod {1}",
-    "a - trunc(a / b) · b, with the sign of a.",
-    gap=0.3,
-    c={"f": "fmod{f}({0}, {1})"},
-    js="{0} % {1}",
-    notation=Notation(text="fmod({0}, {1})"),
-)
+    "fmod", lambda xp, a, b: xp.fmod(a, b),
+    (lambda g, y, a, b: g, lambda g, y, a, b: -g * trunc(a / b)), "{0} mod {1}",
+    "a - trunc(a / b) · b, with the sign of a.", gap=0.3, c={"f": "fmod{f}({0}, {1})"},
+    js="{0} % {1}", notation=Notation(text="fmod({0}, {1})"),
+)  # fmt: skip
 copysign = binary(
-    "copysign",
-    lambda xp, a, b: xp.copysign(a, b),
-    (lambda g, y, a, b: g * sign(a) * sign(y), ZERO),
-    "|{0}| · sign({1})",
-    "|a| with the sign of b, that of -0.0 too.",
-    floats=True,
-    gap=0.2,
+    "copysign", lambda xp, a, b: xp.copysign(a, b),
+    (lambda g, y, a, b: g * sign(a) * sign(y), ZERO), "|{0}| · sign({1})",
+    "|a| with the sign of b, that of -0.0 too.", floats=True, gap=0.2,
     c={"f": "copysign{f}({0}, {1})"},
     js="{1} < 0 || Object.is({1}, -0) ? -Math.abs({0}) : Math.abs({0})",
-    notation=Notation(text="copysign({0}, {1})"),
-    exact=True,
-)
+    notation=Notation(text="copysign({0}, {1})"), exact=True,
+)  # fmt: skip
 arctan2 = binary(
-    "arctan2",
-    lambda xp, a, b: xp.arctan2(a, b),
+    "arctan2", lambda xp, a, b: xp.arctan2(a, b),
     (lambda g, y, a, b: g * b / (a * a + b * b), lambda g, y, a, b: -g * a / (a * a + b * b)),
-    "arctan2({0}, {1})",
-    "The angle of the point (b, a).",
-    floats=True,
-    gap=0.3,
-    c={"f": "atan2{f}({0}, {1})"},
-    js="Math.atan2({0}, {1})",
-)
+    "arctan2({0}, {1})", "The angle of the point (b, a).", floats=True, gap=0.3,
+    c={"f": "atan2{f}({0}, {1})"}, js="Math.atan2({0}, {1})",
+)  # fmt: skip
 hypot = binary(
-    "hypot",
-    lambda xp, a, b: xp.hypot(a, b),
-    (lambda g, y, a, b: _share(g, y, a), lambda g, y, a, b: _share(g, y, b)),
-    "√({0}² + {1}²)",
-    "√(a² + b²) without overflow; the derivative at (0, 0) is 0.",
-    floats=True,
-    gap=0.3,
-    c={"f": "hypot{f}({0}, {1})"},
-    js="Math.hypot({0}, {1})",
+    "hypot", lambda xp, a, b: xp.hypot(a, b),
+    (lambda g, y, a, b: _share(g, y, a), lambda g, y, a, b: _share(g, y, b)), "√({0}² + {1}²)",
+    "√(a² + b²) without overflow; the derivative at (0, 0) is 0.", floats=True, gap=0.3,
+    c={"f": "hypot{f}({0}, {1})"}, js="Math.hypot({0}, {1})",
     notation=Notation(text="hypot({0}, {1})"),
-)
+)  # fmt: skip
 logaddexp = binary(
-    "logaddexp",
-    lambda xp, a, b: xp.logaddexp(a, b),
+    "logaddexp", lambda xp, a, b: xp.logaddexp(a, b),
     (lambda g, y, a, b: g * sigmoid(a - b), lambda g, y, a, b: g * sigmoid(b - a)),
-    "ln(exp({0}) + exp({1}))",
-    "ln(eᵃ + eᵇ) without overflow.",
-    floats=True,
-    c={"f": "cr_logaddexp{f}({0}, {1})"},
-    js="Special.logaddexp({0}, {1})",
+    "ln(exp({0}) + exp({1}))", "ln(eᵃ + eᵇ) without overflow.", floats=True,
+    c={"f": "cr_logaddexp{f}({0}, {1})"}, js="Special.logaddexp({0}, {1})",
     notation=Notation(text="logaddexp({0}, {1})"),
-)
+)  # fmt: skip
 
 _COMPARE = (ZERO, ZERO)
 equal = binary(
-    "equal",
-    lambda xp, a, b: a == b,
-    _COMPARE,
-    "{0} = {1}",
-    "a = b",
-    result=bool_,
-    c={"*": "{0} == {1}"},
-    js="{0} === {1}",
-    cost=Cost.TRIVIAL,
-    notation=Notation(text="{0} == {1}"),
-    exact=True,
-)
+    "equal", lambda xp, a, b: a == b, _COMPARE, "{0} = {1}", "a = b", result=bool_,
+    c={"*": "{0} == {1}"}, js="{0} === {1}", cost=Cost.TRIVIAL,
+    notation=Notation(text="{0} == {1}"), exact=True,
+)  # fmt: skip
 not_equal = binary(
-    "not_equal",
-    lambda xp, a, b: a != b,
-    _COMPARE,
-    "{0} ≠ {1}",
-    "a ≠ b",
-    result=bool_,
-    c={"*": "{0} != {1}"},
-    js="{0} !== {1}",
-    cost=Cost.TRIVIAL,
-    exact=True,
-)
+    "not_equal", lambda xp, a, b: a != b, _COMPARE, "{0} ≠ {1}", "a ≠ b", result=bool_,
+    c={"*": "{0} != {1}"}, js="{0} !== {1}", cost=Cost.TRIVIAL, exact=True,
+)  # fmt: skip
 less = binary(
-    "less",
-    lambda xp, a, b: a < b,
-    _COMPARE,
-    "{0} < {1}",
-    "a < b",
-    result=bool_,
-    c={"*": "{0} < {1}"},
-    js="{0} < {1}",
-    cost=Cost.TRIVIAL,
-    exact=True,
-)
+    "less", lambda xp, a, b: a < b, _COMPARE, "{0} < {1}", "a < b", result=bool_,
+    c={"*": "{0} < {1}"}, js="{0} < {1}", cost=Cost.TRIVIAL, exact=True,
+)  # fmt: skip
 less_equal = binary(
-    "less_equal",
-    lambda xp, a, b: a <= b,
-    _COMPARE,
-    "{0} ≤ {1}",
-    "a ≤ b",
-    result=bool_,
-    c={"*": "{0} <= {1}"},
-    js="{0} <= {1}",
-    cost=Cost.TRIVIAL,
-    exact=True,
-)
+    "less_equal", lambda xp, a, b: a <= b, _COMPARE, "{0} ≤ {1}", "a ≤ b", result=bool_,
+    c={"*": "{0} <= {1}"}, js="{0} <= {1}", cost=Cost.TRIVIAL, exact=True,
+)  # fmt: skip
 greater = binary(
-    "greater",
-    lambda xp, a, b: a > b,
-    _COMPARE,
-    "{0} > {1}",
-    "a > b",
-    result=bool_,
-    c={"*": "{0} > {1}"},
-    js="{0} > {1}",
-    cost=Cost.TRIVIAL,
-    exact=True,
-)
+    "greater", lambda xp, a, b: a > b, _COMPARE, "{0} > {1}", "a > b", result=bool_,
+    c={"*": "{0} > {1}"}, js="{0} > {1}", cost=Cost.TRIVIAL, exact=True,
+)  # fmt: skip
 greater_equal = binary(
-    "greater_equal",
-    lambda xp, a, b: a >= b,
-    _COMPARE,
-    "{0} ≥ {1}",
-    "a ≥ b",
-    result=bool_,
-    c={"*": "{0} >= {1}"},
-    js="{0} >= {1}",
-    cost=Cost.TRIVIAL,
-    exact=True,
-)
+    "greater_equal", lambda xp, a, b: a >= b, _COMPARE, "{0} ≥ {1}", "a ≥ b", result=bool_,
+    c={"*": "{0} >= {1}"}, js="{0} >= {1}", cost=Cost.TRIVIAL, exact=True,
+)  # fmt: skip
 logical_and = binary(
-    "logical_and",
-    lambda xp, a, b: xp.logical_and(a, b),
-    _COMPARE,
-    "{0} ∧ {1}",
-    "a and b",
-    result=bool_,
-    operand=boolean,
-    c={"*": "{0} && {1}"},
-    js="Boolean({0} && {1})",
-    cost=Cost.SELECTION,
-    exact=True,
-)
+    "logical_and", lambda xp, a, b: xp.logical_and(a, b), _COMPARE, "{0} ∧ {1}", "a and b",
+    result=bool_, operand=boolean, c={"*": "{0} && {1}"}, js="Boolean({0} && {1})",
+    cost=Cost.SELECTION, exact=True,
+)  # fmt: skip
 logical_or = binary(
-    "logical_or",
-    lambda xp, a, b: xp.logical_or(a, b),
-    _COMPARE,
-    "{0} ∨ {1}",
-    "a or b",
-    result=bool_,
-    operand=boolean,
-    c={"*": "{0} || {1}"},
-    js="Boolean({0} || {1})",
-    cost=Cost.SELECTION,
-    exact=True,
-)
+    "logical_or", lambda xp, a, b: xp.logical_or(a, b), _COMPARE, "{0} ∨ {1}", "a or b",
+    result=bool_, operand=boolean, c={"*": "{0} || {1}"}, js="Boolean({0} || {1})",
+    cost=Cost.SELECTION, exact=True,
+)  # fmt: skip
 logical_xor = binary(
-    "logical_xor",
-    lambda xp, a, b: xp.logical_xor(a, b),
-    _COMPARE,
-    "{0} ⊕ {1}",
-    "either a or b",
-    result=bool_,
-    operand=boolean,
-    c={"*": "!{0} != !{1}"},
-    js="!{0} !== !{1}",
-    exact=True,
-)
+    "logical_xor", lambda xp, a, b: xp.logical_xor(a, b), _COMPARE, "{0} ⊕ {1}", "either a or b",
+    result=bool_, operand=boolean, c={"*": "!{0} != !{1}"}, js="!{0} !== !{1}", exact=True,
+)  # fmt: skip
 
 
 @function()

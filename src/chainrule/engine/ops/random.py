@@ -218,13 +218,5 @@ def randint(key: Tensor, shape: Iterable[int], low: int, high: int) -> Tensor:
 
 
 __all__ = [
-    "bernoulli",
-    "bits",
-    "fold_in",
-    "key",
-    "normal",
-    "permutation",
-    "philox",
-    "randint",
-    "uniform",
-]
+    "bernoulli", "bits", "fold_in", "key", "normal", "permutation", "philox", "randint", "uniform",
+]  # fmt: skip
