@@ -14,11 +14,11 @@ from .console import say, show
 from .error_handling import FAILED, INTERRUPTED, explain
 
 if TYPE_CHECKING:
-    from ..tasks import Result
+    from ..tasks.result import TrainingResult
     from ..utils.runs import Run
 
 
-def need_an_epoch(result: Result) -> None:
+def need_an_epoch(result: TrainingResult) -> None:
     """Stop as after Ctrl-C if the training was interrupted in its first epoch."""
     if result.history.interrupted and not len(result.history):
         say("No epoch was finished: there is nothing to keep.")
@@ -26,7 +26,7 @@ def need_an_epoch(result: Result) -> None:
 
 
 def keep(
-    kind: str, result: Result, options: dict[str, Any], folder: Path
+    kind: str, result: TrainingResult, options: dict[str, Any], folder: Path
 ) -> tuple[Run, ChainruleError | None]:
     """Write the run; if that is not possible any more, then where temporary files go."""
     from ..utils.runs import write_run
@@ -58,7 +58,7 @@ def show_use(run: Run) -> None:
         show(f"  chainrule predict {folder} {new} --out predictions.csv")
 
 
-def finish(result: Result, problem: ChainruleError | None) -> None:
+def finish(result: TrainingResult, problem: ChainruleError | None) -> None:
     """Say what was not as it should be, and leave with an exit code that tells it, too."""
     failures = [error for error in (result.failure, problem) if error is not None]
     for error in failures:

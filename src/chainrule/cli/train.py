@@ -20,7 +20,8 @@ from .options import OPTIONS, foreign, read_config, read_options, with_training_
 from .outcome import finish, keep, need_an_epoch, show_use
 
 if TYPE_CHECKING:
-    from ..tasks import Result, TrainingOptions
+    from ..tasks import TrainingOptions
+    from ..tasks.result import TrainingResult
     from ..utils.runs import Run
 
 _OUTPUT = "The output"
@@ -136,7 +137,7 @@ def _without_target(source: str) -> ConfigError:
     )
 
 
-def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> Result:
+def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> TrainingResult:
     """Train, and tell what is going on unless the user wants quiet."""
     from ..tasks import module_of
 
@@ -146,7 +147,7 @@ def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> R
             warn(sentence)
 
     if quiet:
-        result: Result = module_of(kind).train(source, options, progress=False)
+        result: TrainingResult = module_of(kind).train(source, options, progress=False)
     else:
         result = module_of(kind).train(source, options, say=note, on_schema=tell)
     need_an_epoch(result)

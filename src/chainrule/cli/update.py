@@ -14,7 +14,7 @@ from .outcome import finish, keep, need_an_epoch, show_use
 from .predict import Model
 
 if TYPE_CHECKING:
-    from ..tasks import Result
+    from ..tasks.result import TrainingResult
     from ..utils.runs import Run
 
 New = Annotated[
@@ -108,7 +108,7 @@ def update(
     finish(result, problem)
 
 
-def _updated(file: Path, data: str, requested: dict[str, Any], quiet: bool) -> Result:
+def _updated(file: Path, data: str, requested: dict[str, Any], quiet: bool) -> TrainingResult:
     """The model after the update, and what is done meanwhile, unless the user wants quiet."""
     from ..tasks.update import update as learn
 

@@ -2,7 +2,7 @@
 
 A kind is declared in `chainrule.tasks.kinds`; the module that its declaration names has these:
 
-    train           (source, options, *, progress, say, on_schema, callbacks) -> `Result`
+    train           (source, options, *, progress, say, on_schema, callbacks) -> `TrainingResult`
     predictor       (saved, path) -> `Predictor`
     continuation    (old, source, requested, say) -> `chainrule.tasks.update.Continuation`
     PLANS           the plans by which `chainrule.tasks.runner` trains
@@ -27,15 +27,12 @@ from .options import TrainingOptions
 if TYPE_CHECKING:
     import polars as pl
 
-    from ..errors import TrainingError
     from ..serialization import SavedModel
-    from ..training import History
     from .examples import Examples
 
 __all__ = [
     "KINDS",
     "Predictor",
-    "Result",
     "TrainingOptions",
     "kind_of",
     "load_predictor",
@@ -44,52 +41,11 @@ __all__ = [
 ]
 
 
-class Result(Protocol):
-    """A trained model and what is known of it.
-
-    Attributes:
-        history: of the training.
-        report: task, target, rows, metrics, baselines, cv, parameters, epochs, best_epoch,
-            stop_reason, options, data (with the kind), seconds; JSON data.
-        failure: what ended the training after some epochs; the model is the best one of them.
-    """
-
-    history: History
-    report: dict[str, Any]
-    failure: TrainingError | None
-
-    @property
-    def source(self) -> str:
-        """The program of a training step: C, or the graph where NumPy runs it."""
-
-    def summary(self) -> str:
-        """The layers of the network."""
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file."""
-
-    def save_training(self, path: str | os.PathLike[str]) -> None:
-        """Write the optimizer's state, from which an update goes on."""
-
-
-class Described(Protocol):
-    """A schema of data other than tables: what was understood of them.
-
-    Attributes:
-        notes: warnings.
-    """
-
-    notes: Sequence[str]
-
-    def described(self) -> list[tuple[str, str]]:
-        """What there is to tell: names and texts."""
-
-
 class Predictor(Protocol):
     """A saved model: raw data in, predictions out.
 
     Attributes:
-        schema: what was understood of the training data: a `Described`, or a table's `Schema`.
+        schema: what was understood of the training data: see `chainrule.tasks.plan.Schema`.
         record: report and history of the training.
     """
 

@@ -59,24 +59,13 @@ def next_rows(
         places = np.flatnonzero(readable) if places is None else places[readable]
         predicted = predicted.filter(readable)
     probabilities = predicted.select(names).to_numpy() if names else None
-    activations = None if chosen == "random" else _activations(predictor, pool)
-    if activations is not None:
-        activations = activations[readable]
-    if chosen == "coreset" and activations is None:
-        raise ConfigError(
-            "This model has no hidden layer to compare rows by.", expected="entropy, margin, random"
-        )
-    covered = None
-    if chosen == "coreset" and labelled is not None:
-        covered = _activations(predictor, labelled)
     unused = np.zeros((predicted.height, 1))
     choice = label_next(
         count,
         chosen,
         probabilities=unused if probabilities is None else probabilities,
-        features=activations,
-        labelled=covered,
         seed=seed,
+        **_compared(predictor, chosen, pool, readable, labelled),
     )
     if len(choice.rows) < count:
         say(f"the pool has {len(choice.rows):,} rows only")
@@ -124,6 +113,24 @@ def _parts(
     say(f"{int(empty.sum()):,} rows have no {target.name}: they are the pool")
     labelled = frame.filter(~empty) if not empty.all() else None
     return frame.filter(empty), labelled, np.flatnonzero(empty)
+
+
+def _compared(
+    predictor: Predictor, strategy: str, pool: Any, readable: Array, labelled: Any
+) -> dict[str, Array | None]:
+    """What rows are compared by: the last hidden layer, of the pool and of what is labelled."""
+    if strategy == "random":
+        return {}
+    activations = _activations(predictor, pool)
+    if strategy == "coreset" and activations is None:
+        raise ConfigError(
+            "This model has no hidden layer to compare rows by.", expected="entropy, margin, random"
+        )
+    covered = strategy == "coreset" and labelled is not None
+    return {
+        "features": None if activations is None else activations[readable],
+        "labelled": _activations(predictor, labelled) if covered else None,
+    }
 
 
 def _activations(predictor: Any, source: Any) -> Array | None:

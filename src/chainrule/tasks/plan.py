@@ -45,7 +45,11 @@ class Part(Protocol):
 
 
 class Schema(Protocol):
-    """What was understood of the data; it goes into the model file."""
+    """What was understood of the data; it goes into the model file.
+
+    Those of other data than tables have ``notes``, which are warnings, and ``described()``: names
+    and texts for the user.
+    """
 
     def to_json(self) -> Any:
         """JSON data or text for the model file."""

@@ -16,7 +16,13 @@ from .options import TrainingOptions
 
 
 class TrainingResult:
-    """A `chainrule.tasks.Result`.
+    """A trained model and what is known of it.
+
+    Attributes:
+        history: of the training.
+        report: task, target, rows, metrics, baselines, cv, parameters, epochs, best_epoch,
+            stop_reason, options, data (with the kind), seconds; JSON data.
+        failure: what ended the training after some epochs; the model is the best one of them.
 
     Args:
         trainer: after the training.

@@ -25,13 +25,14 @@ from ..serialization import SavedModel, load
 from ..training import Trainer
 from ..utils.files import TRAINING, model_in
 from ..utils.typing import Array
-from . import Result, kind_of, module_of
+from . import kind_of, module_of
 from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
 from .kinds import KINDS
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
 from .plan import Examples, Learner, P, Plan, S, inputs_of
+from .result import TrainingResult
 from .runner import result_of
 
 Say = Callable[[str], None]
@@ -211,7 +212,7 @@ def update(
     progress: bool = True,
     say: Say = lambda sentence: None,
     **requested: Any,
-) -> Result:
+) -> TrainingResult:
     """Go on with the training of a saved model on new data only. Nothing is written.
 
     The optimizer goes on from the state that lies beside the model in its run folder, at a
@@ -255,19 +256,26 @@ def update(
     data = plan.encode_training(schema, learner, new.train)
     trainer = _learn(old, new, data, asked, progress)
     after = plan.predict(schema, learner, trainer, new.test)
-    result: Result = result_of(plan, schema, learner, data, trainer)
-    chosen = {**(old.report.get("optimizer") or {}), "rate": highest_rate(old.saved.record)}
-    result.report |= {
-        "updates": old.updates + 1,
-        "unit": plan.unit,
-        "rows": {"train": len(new.train), "test": len(new.test)},
-        "metrics": plan.score(schema, new.test, after),
-        "baselines": {BEFORE: plan.score(schema, new.test, new.before)},
-        "optimizer": chosen,
-        "seconds": time.perf_counter() - started,
-        "data": {"kind": old.kind, "source": source_name(source), **new.size},
-    }
+    result = result_of(plan, schema, learner, data, trainer)
+    result.report |= _report(old, new, plan.score(schema, new.test, after))
+    result.report["seconds"] = time.perf_counter() - started
+    result.report["data"] = {"kind": old.kind, "source": source_name(source), **new.size}
     return result
+
+
+def _report(old: Old, new: Continuation[Any, Any], metrics: dict[str, float]) -> dict[str, Any]:
+    """The new model beside the old one."""
+    return {
+        "updates": old.updates + 1,
+        "unit": new.plan.unit,
+        "rows": {"train": len(new.train), "test": len(new.test)},
+        "metrics": metrics,
+        "baselines": {BEFORE: new.plan.score(new.schema, new.test, new.before)},
+        "optimizer": {
+            **(old.report.get("optimizer") or {}),
+            "rate": highest_rate(old.saved.record),
+        },
+    }
 
 
 def _learn(
