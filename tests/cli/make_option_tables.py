@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from chainrule.cli.options import OPTIONS
+from chainrule.cli.options import OPTIONS, Option, gathered
 from chainrule.tasks.options import DATA, NETWORK, TRAINING
+from chainrule.tasks.update_options import UpdateOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "command_line.md"
 
 
-def table(panel: str) -> str:
+def table(options: dict[str, Option], panel: str) -> str:
     """The options of a group, a row each."""
     rows = []
-    for name, option in OPTIONS.items():
+    for name, option in options.items():
         said = option.first
         if said.panel == panel:
             first, *others = said.metavar.split("|")
@@ -32,11 +33,15 @@ def table(panel: str) -> str:
 def filled(text: str) -> str:
     """The page with its tables as they should be."""
     for panel in (DATA, NETWORK, TRAINING):
-        head = f"### Options of {panel[0].lower() + panel[1:]}\n\n"
-        before, found, after = text.partition(head)
-        assert found, panel
-        text = before + head + table(panel) + "\n\n" + re.sub(r"^(\|.*\n)+\n?", "", after)
-    return text
+        text = with_table(text, f"### Options of {panel[0].lower() + panel[1:]}", OPTIONS, panel)
+    return with_table(text, "### Options of an update", gathered({"": UpdateOptions}), "")
+
+
+def with_table(text: str, title: str, options: dict[str, Option], panel: str) -> str:
+    """The page with the table that follows a title."""
+    before, found, after = text.partition(f"{title}\n\n")
+    assert found, title
+    return before + found + table(options, panel) + "\n\n" + re.sub(r"^(\|.*\n)+\n?", "", after)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,8 @@ def points(monkeypatch):
                 told_by=frozenset({"degree"}))  # fmt: skip
     monkeypatch.setitem(sys.modules, "points_kind", module)
     monkeypatch.setitem(KINDS, "points", kind)
-    monkeypatch.setattr(command_line, "OPTIONS", command_line._gathered())
+    kinds = {kind.name: kind.options for kind in KINDS.values()}
+    monkeypatch.setattr(command_line, "OPTIONS", command_line.gathered(kinds))
 
 
 def test_a_kind_of_ones_own_is_trained_by_the_command_line(points, tmp_path, monkeypatch):
@@ -166,7 +167,7 @@ def test_a_kind_of_ones_own_is_trained_by_the_command_line(points, tmp_path, mon
     app = typer.Typer()
     # The signature anew, as a start of the program makes it.
     monkeypatch.delattr(command.train, "__signature__")
-    app.command()(command_line.with_training_options(command.train))
+    app.command()(command_line.with_options(command_line.OPTIONS)(command.train))
     arguments = [tmp_path / "points.csv", "-t", "y", "--degree", 2, "--out", tmp_path / "run"]
     result = CliRunner().invoke(app, list(map(str, arguments)))
     assert result.exit_code == 0, result.output

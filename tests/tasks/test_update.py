@@ -12,7 +12,8 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ChainruleError, ConfigError, DataError, ModelFileError
 from chainrule.tasks import load_predictor, module_of
-from chainrule.tasks.update import BEFORE, Old, UpdateOptions, is_no_better, update
+from chainrule.tasks.update import BEFORE, Old, is_no_better, update
+from chainrule.tasks.update_options import UpdateOptions
 from chainrule.training import Trainer, load_training
 
 DAY = np.datetime64("2020-01-01")

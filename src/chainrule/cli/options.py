@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -17,6 +17,8 @@ from ..errors import ConfigError, DataError
 from ..tasks.kinds import KINDS
 from ..tasks.option_values import TYPED, MisfitError, text
 from ..tasks.options import DATA, NETWORK, TRAINING, Declaration, declared
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
@@ -47,33 +49,37 @@ class Option:
         )
 
 
-def _gathered() -> dict[str, Option]:
+def gathered(declarations: Mapping[str, type]) -> dict[str, Option]:
     """By the name on the command line and in a file, without the dashes in front."""
     found: dict[str, Option] = {}
-    for kind in KINDS.values():
-        for name, said in declared(kind.options).items():
+    for kind, options in declarations.items():
+        for name, said in declared(options).items():
             known = found.setdefault(said.name or name.replace("_", "-"), Option(name, said))
-            known.kinds.append(kind.name)
+            known.kinds.append(kind)
             if said.help not in known.helps:
                 known.helps.append(said.help)
     return found
 
 
-OPTIONS = _gathered()
+OPTIONS = gathered({kind.name: kind.options for kind in KINDS.values()})
 #: Options that are no options of the training itself.
 _PLACES = ("data", "out")
 
 
-def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, whose ``**given`` stands for all options of a training, for Typer to see."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    panels = [[_parameter(name, known) for name, known in OPTIONS.items()
-               if known.first.panel == panel] for panel in (DATA, NETWORK, TRAINING)]  # fmt: skip
-    ours = [parameter for panel in panels for parameter in panel]
-    parameters = [*own[:2], *ours, *own[2:]]
-    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return command
+def with_options(options: Mapping[str, Option]) -> Callable[[Command], Command]:
+    """A command whose ``**given`` stands for these options, which come after two of its own."""
+    panels = ["", DATA, NETWORK, TRAINING]
+    in_order = sorted(options.items(), key=lambda item: panels.index(item[1].first.panel))
+    ours = [_parameter(name, known) for name, known in in_order]
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        parameters = [*own[:2], *ours, *own[2:]]
+        command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
 
 
 def _parameter(name: str, known: Option) -> inspect.Parameter:
@@ -83,7 +89,7 @@ def _parameter(name: str, known: Option) -> inspect.Parameter:
         *names,
         help=known.help,
         metavar=said.metavar or None,
-        rich_help_panel=said.panel,
+        rich_help_panel=said.panel or None,
         show_default=False,
     )
     # An underscore at the end is none of the option's: `from` is a word of Python.

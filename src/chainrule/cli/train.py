@@ -16,7 +16,7 @@ from ..tasks.option_values import WHOLE
 from . import display
 from .console import indented, note, say, show, show_json, warn
 from .error_handling import Debug
-from .options import OPTIONS, foreign, read_config, read_options, with_training_options
+from .options import OPTIONS, foreign, read_config, read_options, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _option(description: str, *names: str, metavar: str | None = None) -> Any:
     )
 
 
-@with_training_options
+@with_options(OPTIONS)
 def train(
     ctx: typer.Context,
     data: Annotated[

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..tasks.update_options import UpdateOptions
 from . import display
 from .console import indented, note, show, show_json, warn
 from .error_handling import Debug
+from .options import gathered, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
 from .predict import Model
 
@@ -28,41 +30,11 @@ New = Annotated[
 ]
 
 
+@with_options(gathered({"": UpdateOptions}))
 def update(
     model: Model,
     data: New,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs over the new data; enough for 100 steps by default.",
-            metavar="N",
-            show_default=False,
-        ),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help="Learning rate; 0.3 of the training's highest one by default.",
-            metavar="RATE",
-            show_default=False,
-        ),
-    ] = None,
-    test: Annotated[
-        float | None,
-        typer.Option(
-            help="Fraction of the new data held out to compare both models; 0.2 by default.",
-            metavar="FRACTION",
-            show_default=False,
-        ),
-    ] = None,
-    grow: Annotated[
-        bool,
-        typer.Option("--grow", help="Extend the network for new categories and classes."),
-    ] = False,
-    skip_bad: Annotated[
-        bool,
-        typer.Option("--skip-bad", help="Leave out images or sounds that cannot be read."),
-    ] = False,
+    *,
     out: Annotated[
         str | None,
         typer.Option(
@@ -81,12 +53,13 @@ def update(
         bool, typer.Option("--json", help="The report as one JSON document.")
     ] = False,
     debug: Debug = False,
+    **given: Any,
 ) -> None:
     """Go on with a training on new data only, into a new run; the old model stays as it is.
 
     Example: chainrule update runs/houses-2026-01-31-1 sold_in_february.csv
     """
-    requested = {"epochs": epochs, "lr": lr, "test": test, "grow": grow, "skip_bad": skip_bad}
+    requested = {name: value for name, value in given.items() if value is not None}
     from ..utils.files import MODEL
     from ..utils.runs import default_folder, model_file, reserved
 
@@ -94,8 +67,7 @@ def update(
     replaces = out is not None and (Path(out) / MODEL).resolve() == file.resolve()
     with reserved(Path(out) if out else default_folder(data), replace=force) as place:
         result = _updated(file, data, requested, quiet)
-        given = {name: value for name, value in requested.items() if value not in (None, False)}
-        options = {"from_model": str(model), **given}
+        options = {"from_model": str(model), **requested}
         run, problem = keep(result.report["data"]["kind"], result, options, place)
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})

@@ -71,7 +71,7 @@ def option(
     return dataclasses.field(default=default, metadata=said)
 
 
-def declared(options: type[TrainingOptions]) -> dict[str, Declaration]:
+def declared(options: type[Any]) -> dict[str, Declaration]:
     """The options of a kind, by field."""
     return {field.name: field.metadata["option"] for field in dataclasses.fields(options)}
 

@@ -34,67 +34,16 @@ from .options import TrainingOptions
 from .plan import Examples, Learner, P, Plan, S, inputs_of
 from .result import TrainingResult
 from .runner import result_of
+from .update_options import UpdateOptions
 
 Say = Callable[[str], None]
 
 #: The rate of an update, as a fraction of the highest one of the training.
 _RATE = 0.3
-#: An update takes at least so many steps, in no more than so many epochs.
-_STEPS, _MOST_EPOCHS = 100, 20
-#: Fraction of the new data that is held out to compare the old model and the new one.
-_TEST = 0.2
 #: The fewest new examples: some to learn from, and some to evaluate on.
 _FEWEST = 5
 #: What the report calls the saved model.
 BEFORE = "before the update"
-
-
-@dataclass(frozen=True)
-class UpdateOptions:
-    """What a user can say about an update; None means that the program decides.
-
-    Attributes:
-        epochs: how often to go through the new data; enough for 100 steps, at most 20, without it.
-        lr: the learning rate; 0.3 of the training's highest one without it.
-        test: fraction of the new data that is held out to compare both models; 0.2 without it.
-        grow: give new categories and new classes a place of their own. Otherwise categories that
-            were never seen count as unknown, and unknown classes are an error.
-        skip_bad: leave out files that cannot be read, and list them, instead of an error.
-
-    Raises:
-        ConfigError: an option has an invalid value.
-    """
-
-    epochs: int | None = None
-    lr: float | None = None
-    test: float | None = None
-    grow: bool = False
-    skip_bad: bool = False
-
-    def __post_init__(self) -> None:
-        if self.epochs is not None and self.epochs < 1:
-            raise ConfigError("There must be at least one epoch.", found=f"epochs {self.epochs}")
-        if self.lr is not None and not 0 < self.lr < math.inf:
-            raise ConfigError("The learning rate must be above 0.", found=f"lr {self.lr}")
-        if self.test is not None and not 0 < self.test < 1:
-            raise ConfigError(
-                "The fraction of test rows is between 0 and 1.", found=f"test {self.test}"
-            )
-
-    @property
-    def test_fraction(self) -> float:
-        """Fraction of the new data that is held out."""
-        return _TEST if self.test is None else self.test
-
-    def epochs_for(self, examples: int, batch_size: int) -> int:
-        """How often to go through so many examples.
-
-        Example:
-            >>> UpdateOptions().epochs_for(320, 32), UpdateOptions(epochs=2).epochs_for(320, 32)
-            (10, 2)
-        """
-        steps = math.ceil(examples / batch_size)
-        return self.epochs or min(math.ceil(_STEPS / steps), _MOST_EPOCHS)
 
 
 @dataclass(frozen=True, eq=False)

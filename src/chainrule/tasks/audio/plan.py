@@ -21,7 +21,8 @@ from ..kinds.audio import KIND, AudioOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
 from ..plan import Recipe
 from ..result import TrainingResult
-from ..update import Continuation, Old, UpdateOptions
+from ..update import Continuation, Old
+from ..update_options import UpdateOptions
 from . import augment
 from .decode import Header, read_header, read_sound
 from .features import LogMel

@@ -20,7 +20,8 @@ from ..kinds.images import KIND, ImageOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
 from ..plan import Recipe
 from ..result import TrainingResult
-from ..update import Continuation, Old, UpdateOptions
+from ..update import Continuation, Old
+from ..update_options import UpdateOptions
 from . import augment
 from .decode import Header, pillow, read_header, read_image
 from .schema import ImageSchema

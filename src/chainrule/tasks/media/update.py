@@ -11,7 +11,8 @@ from ...data import read_table
 from ..class_extension import extended_classes, extended_target, for_classes, restore
 from ..examples import has_log_target
 from ..scaling import TargetScaler
-from ..update import Continuation, Old, UpdateOptions, check_enough, check_grows
+from ..update import Continuation, Old, check_enough, check_grows
+from ..update_options import UpdateOptions
 from .files import Files, find_known, unknown_classes
 from .plan import FilePart, FilePlan, computed, learner_of, readable
 

@@ -10,7 +10,8 @@ from ...data import Schema, read_table, source_name
 from ...data.schema import check_present, tidy_column
 from ...training import transfer
 from ..class_extension import extended_classes, for_classes, new_classes, new_words
-from ..update import Continuation, Old, UpdateOptions, check_enough
+from ..update import Continuation, Old, check_enough
+from ..update_options import UpdateOptions
 from .defaults import choose
 from .features import columns_by_kind
 from .network import TableModel, TableNetwork

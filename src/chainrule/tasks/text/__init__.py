@@ -18,7 +18,8 @@ from .. import load_predictor, runner
 from ..kinds.text import KIND, TextOptions
 from ..plan import Plan
 from ..result import TrainingResult
-from ..update import Continuation, Old, UpdateOptions
+from ..update import Continuation, Old
+from ..update_options import UpdateOptions
 from .classification import TextClassification, TextClassifier
 from .generate import Reader, generate
 from .language_modelling import LanguageModel, LanguageModelling

@@ -13,14 +13,8 @@ from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError
 from ..class_extension import extended_classes, extended_target, new_classes
-from ..update import (
-    Continuation,
-    Old,
-    UpdateOptions,
-    check_enough,
-    check_grows,
-    continue_on_rows,
-)
+from ..update import Continuation, Old, check_enough, check_grows, continue_on_rows
+from ..update_options import UpdateOptions
 from .classification import ClassSchema, TextClassification, labelled_by, learner_of
 from .language_modelling import LanguageModelling, LanguageSchema, Passage
 from .language_modelling import learner_of as learner_of_language

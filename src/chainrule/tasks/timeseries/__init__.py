@@ -12,7 +12,8 @@ from .. import runner
 from ..kinds.series import KIND, SeriesOptions
 from ..plan import Plan
 from ..result import TrainingResult
-from ..update import Continuation, Old, UpdateOptions
+from ..update import Continuation, Old
+from ..update_options import UpdateOptions
 from .calendar import Calendar
 from .forecast_network import season_of
 from .forecasting import Forecasting, SeriesForecaster

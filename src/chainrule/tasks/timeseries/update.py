@@ -11,14 +11,8 @@ from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError, ModelFileError
 from ..class_extension import extended_classes, extended_target, new_classes, restore
-from ..update import (
-    Continuation,
-    Old,
-    UpdateOptions,
-    check_enough,
-    check_grows,
-    continue_on_rows,
-)
+from ..update import Continuation, Old, check_enough, check_grows, continue_on_rows
+from ..update_options import UpdateOptions
 from .forecast_network import SeriesScaler
 from .forecasting import (
     Cut,
