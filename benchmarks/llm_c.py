@@ -26,7 +26,7 @@ _SIZES = (1024, 50257, 12, 12, 768, 50304)
 
 
 def write_model(file: Path) -> None:
-    """A checkpoint: 256 whole numbers, then the float32 weights."""
+    """A checkpoint: 256 integers, then the float32 weights."""
     time, _, layers, _, width, vocabulary = _SIZES
     header = np.zeros(256, np.int32)
     header[:8] = _MODEL_MAGIC, _MODEL_VERSION, *_SIZES
@@ -39,7 +39,7 @@ def write_model(file: Path) -> None:
 
 
 def write_words(file: Path) -> None:
-    """Words for a hundred steps: 256 whole numbers, then 16 bits each."""
+    """Words for a hundred steps: 256 integers, then 16 bits each."""
     words = np.random.default_rng(1).integers(_SIZES[1], size=4 * 64 * 100 + 1)
     header = np.zeros(256, np.int32)
     header[:3] = _DATA_MAGIC, _DATA_VERSION, len(words)

@@ -91,7 +91,7 @@ def generate(
         say: takes a note on characters of the prompt that the model does not know.
 
     Raises:
-        ConfigError: a length, temperature or top_k that makes no sense.
+        ConfigError: an invalid length, temperature or top_k.
     """
     if length < 1 or temperature < 0 or (top_k is not None and top_k < 1):
         raise ConfigError(

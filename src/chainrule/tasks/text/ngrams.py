@@ -107,7 +107,7 @@ class Grams:
 
 
 def padded(rows: Sequence[Array], length: int) -> Array:
-    """Rows of numbers cut or filled up with padding, (rows, length) int32.
+    """Rows of indices truncated or padded to one length, (rows, length) int32.
 
     Example:
         >>> padded([np.array([7, 8, 9]), np.array([5])], 2)

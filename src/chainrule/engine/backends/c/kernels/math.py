@@ -42,7 +42,7 @@ _FLOAT = {
     "MANTISSA": "23", "BIAS": "127",
     "MAGIC": "0x1.8p23f",       # x + 1.5·2²³ has x, rounded, in its last bits
     "MAGIC_BITS": "0x4B400000u",
-    "WHOLE": "0x1p23f",         # the whole numbers below 2²³ are its last bits
+    "WHOLE": "0x1p23f",         # the integers below 2²³ are its last bits
     "WHOLE_BITS": "0x4B000000u",
     "LN2_HIGH": "0x1.62ep-1f", "LN2_LOW": "0x1.0bfbe8p-15f",  # 11 bits: n·LN2_HIGH is exact
     "SMALLEST": "0x1p-126f", "UP": "0x1p24f", "UP_BITS": "24",
