@@ -1,4 +1,4 @@
-"""Names, messages, help and pages use the terms of the field; those that they replaced stay away."""
+"""Names, messages, help and pages use the terms of the field; what they replaced stays away."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(
-    path
-    for place in ("src", "docs", "examples")
-    for path in (ROOT / place).rglob("*")
-    if path.suffix in (".py", ".md", ".js", ".html")
-) + [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+FILES = [
+    *(
+        path
+        for place in ("src", "docs", "examples")
+        for path in sorted((ROOT / place).rglob("*"))
+        if path.suffix in (".py", ".md", ".js", ".html")
+    ),
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+]
 
 #: What is not said, as a pattern, and what is said instead.
 REPLACED = {
