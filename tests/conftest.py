@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -30,9 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
     programs = Path(tempfile.gettempdir()) / f"chainrule-tests-{os.getuid()}"
     os.environ.setdefault("CHAINRULE_CACHE", str(programs))
     if not hasattr(config, "workerinput"):
-        for old in programs.glob("*"):
-            if old.stat().st_mtime < time.time() - _WEEK:
-                old.unlink(missing_ok=True)
+        for file in programs.glob("*.*"):
+            with contextlib.suppress(FileNotFoundError):  # another run may remove it, too
+                if file.stat().st_mtime < time.time() - _WEEK:
+                    file.unlink()
 
 
 @pytest.fixture

@@ -51,7 +51,10 @@ NOT_NEAR = ("test_toolchain.py", "test_sanitizers.py", "test_documentation", "te
 #: Nobody is to depend on what these do; samples are data of tests.
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
 QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample"}
-SYMMETRIC_CALLS = {"max", "min", "isinstance", "print", "zip", "gcd", "hasattr", "getattr", "cast"}
+SYMMETRIC_CALLS = {
+    *("max", "min", "maximum", "minimum", "logical_xor", "gcd", "zip"),
+    *("isinstance", "hasattr", "getattr", "cast"),
+}
 
 _SHORTEST_LIMIT = 20.0
 
