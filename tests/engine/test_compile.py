@@ -60,8 +60,10 @@ def test_floats_and_arrays_are_inputs() -> None:
     f, calls = counting(lambda x, rate: x * rate)
     assert f(np.array([2.0]), 0.5).tolist() == [1.0]
     assert f(np.array([4.0]), 0.25).tolist() == [1.0]
-    assert f(np.array([4.0]), np.float32(2.0)).tolist() == [8.0]
     assert len(calls) == 1
+    assert f(np.array([4.0]), np.float32(2.0)).tolist() == [8.0]  # a number of one type
+    assert f(np.array([4.0]), np.float32(3.0)).tolist() == [12.0]
+    assert len(calls) == 2
 
 
 def test_trees_go_in_and_out() -> None:

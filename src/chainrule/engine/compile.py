@@ -25,8 +25,8 @@ from .backends import registry
 from .backends.base import Backend, Executable
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
-from .ir.types import DTYPES, Type
-from .tensor import TRACE_BIT, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
+from .ir.types import DTYPES, Type, float64
+from .tensor import TRACE_BIT, Number, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
 
 __all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
 
@@ -122,7 +122,7 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
         given, named = rebuild(symbols)
         result = function(*given, **named)
         results, rebuild_result, _ = pytree.flatten(result)
-        nodes = [x.node for x in results if isinstance(x, Tensor)]
+        nodes = [as_tensor(x).node for x in results if isinstance(x, Tensor)]
         assigned = list(record.assigned)
         new_values = [variable.node for variable in assigned]
     variables, lifted = _lift([*nodes, *new_values], assigned)
@@ -144,7 +144,14 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
 
 def _symbol(leaf: Any, number: int) -> Any:
     kind = _dynamic(leaf)
-    return leaf if kind is None else symbol(kind, str(number))
+    if kind is None:
+        return leaf
+    x = symbol(kind, str(number))
+    return Number(x.node) if _is_number(leaf) else x
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, float) and not isinstance(leaf, np.generic)
 
 
 def _dynamic(leaf: Any) -> Type | None:
@@ -160,9 +167,15 @@ def _dynamic(leaf: Any) -> Type | None:
         return leaf
     if isinstance(leaf, Variable):
         return None
-    if isinstance(leaf, (Tensor, np.ndarray, np.generic, float)):
+    if _is_number(leaf):
+        return _NUMBER
+    if isinstance(leaf, (Tensor, np.ndarray, np.generic)):
         return as_tensor(leaf).type
     return None
+
+
+#: A Python float keeps its digits, whatever it meets in the function.
+_NUMBER = Type(float64, ())
 
 
 def _lift(outputs: list[Node], assigned: list[Variable]) -> tuple[list[Variable], Graph]:
@@ -373,7 +386,7 @@ class Compiled:
         leaves, _, structure = pytree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
         built_in = [
-            (type(leaf), leaf) if kind is None else (Type, kind)
+            (type(leaf), leaf) if kind is None else (float if kind is _NUMBER else Type, kind)
             for leaf, kind in zip(leaves, kinds, strict=True)
         ]
         key = (structure, *built_in)
@@ -412,7 +425,9 @@ def _rows(data: Any, batch: Array) -> Array:
 
 
 def _value(leaf: Any) -> Array:
-    return leaf if type(leaf) is np.ndarray and leaf.dtype in DTYPES else as_tensor(leaf)._known()
+    if type(leaf) is np.ndarray and leaf.dtype in DTYPES:
+        return leaf
+    return as_tensor(leaf, float64 if _is_number(leaf) else None)._known()
 
 
 def _exclusive(variable: Variable) -> Array:
@@ -452,9 +467,9 @@ def compile(
     and other variables may be read and assigned as usual; one that is frozen or converted later
     means another trace, too. Inside a derivative or another trace the function's own code runs.
 
-    Python floats become float32 inputs. What a call leaves in ``.grad`` is forgotten when it ends:
-    assign or return it. Python's ``if`` on the value of a tensor, and printing it, are errors:
-    there is no value while the function is traced.
+    Python floats are inputs, and take the element type of what they meet. What a call leaves in
+    ``.grad`` is forgotten when it ends: assign or return it. Python's ``if`` on the value of a
+    tensor, and printing it, are errors: there is no value while the function is traced.
 
     Args:
         function: takes and returns trees (lists, tuples, dicts) of tensors and other objects.

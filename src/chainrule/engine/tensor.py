@@ -22,7 +22,7 @@ from ..errors import DerivativeError, ShapeError, TraceError
 from ..utils.typing import Array
 from .ir.node import Node, constant, placeholder
 from .ir.operation import Operation
-from .ir.types import DType, Type, as_dtype, as_value, bool_, float32, int64
+from .ir.types import DType, Type, as_dtype, as_value, bool_, float32, float64, int64
 from .source_info import here, user_line
 
 #: What functions accept where a tensor is expected.
@@ -196,13 +196,13 @@ class Tensor:
     __rmatmul__ = _reflected("matmul")
     __neg__ = _method("negative")
     __abs__ = _method("abs")
-    __invert__ = _method("logical_not")
-    __and__ = _method("logical_and")
-    __rand__ = _reflected("logical_and")
-    __or__ = _method("logical_or")
-    __ror__ = _reflected("logical_or")
-    __xor__ = _method("logical_xor")
-    __rxor__ = _reflected("logical_xor")
+    __invert__ = _method("bitwise_not")
+    __and__ = _method("bitwise_and")
+    __rand__ = _reflected("bitwise_and")
+    __or__ = _method("bitwise_or")
+    __ror__ = _reflected("bitwise_or")
+    __xor__ = _method("bitwise_xor")
+    __rxor__ = _reflected("bitwise_xor")
     __eq__ = _method("equal")  # type: ignore[assignment]
     __ne__ = _method("not_equal")  # type: ignore[assignment]
     __lt__ = _method("less")
@@ -249,6 +249,53 @@ def _axes(numbers: tuple[Any, ...]) -> Any:
     if len(numbers) == 1 and not isinstance(numbers[0], int):
         return numbers[0]
     return numbers
+
+
+def _among_numbers(name: str, reflected: bool = False) -> Callable[..., Any]:
+    def method(self: Number, *others: Any) -> Any:
+        operands = (*others, self) if reflected else (self, *others)
+        if not all(isinstance(x, (Number, bool, int, float)) for x in operands):
+            return FUNCTIONS[name](*operands)
+        exact = [Tensor(x.node) if isinstance(x, Number) else as_tensor(x, float64)
+                 for x in operands]  # fmt: skip
+        result = FUNCTIONS[name](*exact)
+        return Number(result.node) if result.type.is_float else result
+
+    return method
+
+
+class Number(Tensor):
+    """A Python float that a traced function was given, and what such numbers alone make.
+
+    Like a Python float it has the precision of float64, and takes the element type of the tensors
+    that it meets.
+    """
+
+    __slots__ = ()
+
+    __add__ = _among_numbers("add")
+    __radd__ = _among_numbers("add", reflected=True)
+    __sub__ = _among_numbers("subtract")
+    __rsub__ = _among_numbers("subtract", reflected=True)
+    __mul__ = _among_numbers("multiply")
+    __rmul__ = _among_numbers("multiply", reflected=True)
+    __truediv__ = _among_numbers("divide")
+    __rtruediv__ = _among_numbers("divide", reflected=True)
+    __floordiv__ = _among_numbers("floor_divide")
+    __rfloordiv__ = _among_numbers("floor_divide", reflected=True)
+    __mod__ = _among_numbers("remainder")
+    __rmod__ = _among_numbers("remainder", reflected=True)
+    __pow__ = _among_numbers("power")
+    __rpow__ = _among_numbers("power", reflected=True)
+    __neg__ = _among_numbers("negative")
+    __abs__ = _among_numbers("abs")
+    __eq__ = _among_numbers("equal")
+    __ne__ = _among_numbers("not_equal")
+    __lt__ = _among_numbers("less")
+    __le__ = _among_numbers("less_equal")
+    __gt__ = _among_numbers("greater")
+    __ge__ = _among_numbers("greater_equal")
+    __hash__ = object.__hash__
 
 
 class Variable(Tensor):
@@ -385,8 +432,8 @@ def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
         data = Tensor(data.node)  # keeps its value when the variable gets another
     if isinstance(data, Tensor):
         return as_tensor(data, dtype)
-    if isinstance(data, (list, tuple)) and any(isinstance(item, Tensor) for item in data):
-        return as_tensor(FUNCTIONS["stack"](data), dtype)
+    if holds_tensors(data):
+        return as_tensor(data, dtype)
     return Tensor(constant(_to_array(data, wanted).copy()))
 
 
@@ -405,11 +452,22 @@ def parameter(data: TensorLike, dtype: Any = None, name: str | None = None) -> P
 
 def as_tensor(data: TensorLike, dtype: Any = None) -> Tensor:
     """The data as a tensor; tensors pass through, arrays are not copied."""
+    if isinstance(data, Number):
+        data, dtype = Tensor(data.node), float32 if dtype is None else dtype
+    elif holds_tensors(data):
+        data = FUNCTIONS["stack"](data)
     if isinstance(data, Tensor):
         if dtype is None or data.dtype == as_dtype(dtype):
             return data
         return cast("Tensor", FUNCTIONS["astype"](data, dtype))
     return Tensor(constant(_to_array(data, None if dtype is None else as_dtype(dtype))))
+
+
+def holds_tensors(data: Any) -> bool:
+    """Whether this is a list or tuple with a tensor somewhere in it."""
+    return isinstance(data, (list, tuple)) and any(
+        isinstance(item, Tensor) or holds_tensors(item) for item in data
+    )
 
 
 def symbol(type: Type, name: str) -> Tensor:

@@ -19,8 +19,8 @@ from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, only_first
 from ..ir.node import Node
 from ..ir.notation import PLAIN, Notation
 from ..ir.operation import Cost, Operation, Sample, register
-from ..ir.types import Type, as_dtype, bool_, float32, int64, promote
-from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
+from ..ir.types import Type, as_dtype, bool_, float32, int64, promote, uint32
+from ..tensor import FUNCTIONS, Number, Tensor, TensorLike, apply, as_tensor
 
 __all__ = ["astype", "broadcast_to"]
 
@@ -47,7 +47,9 @@ def function(samples: Samples | None = None, name: str | None = None) -> Callabl
 # ---- type rules ------------------------------------------------------------------------------
 
 
-def same_type(name: str, *, floats: bool = False, result: Any = None) -> Callable[..., Type]:
+def same_type(
+    name: str, *, floats: bool = False, numbers: bool = False, result: Any = None
+) -> Callable[..., Type]:
     """All inputs of one type, which is the result's, or of element type ``result``."""
 
     def rule(*types: Type, **attributes: Any) -> Type:
@@ -59,6 +61,12 @@ def same_type(name: str, *, floats: bool = False, result: Any = None) -> Callabl
                 )
         if floats:
             need_float(name, first)
+        if numbers and first.dtype == bool_:
+            raise TypeRuleError(
+                f"{name} takes numbers, not booleans.",
+                found=str(first),
+                hint="Convert with x.astype('int64'), or use logical_not or logical_xor.",
+            )
         return first if result is None else Type(result, first.shape)
 
     return rule
@@ -90,12 +98,12 @@ def align(*operands: TensorLike, floats: bool = False) -> list[Tensor]:
     Python numbers take the element type of the tensors beside them.
     """
     tensors = [x if _is_scalar(x) else as_tensor(x) for x in operands]
-    known = [x for x in tensors if isinstance(x, Tensor)]
+    known = [x for x in tensors if not _is_scalar(x)]
     dtype = None
     for x in known:
         dtype = x.dtype if dtype is None else promote(dtype, x.dtype)
     for x in tensors:
-        if not isinstance(x, Tensor):
+        if _is_scalar(x):
             own = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else float32
             if dtype is None:
                 dtype = own
@@ -113,7 +121,7 @@ _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 def _is_scalar(x: Any) -> bool:
-    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
+    return isinstance(x, (bool, int, float, Number)) and not isinstance(x, np.generic)
 
 
 def _common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
@@ -161,6 +169,12 @@ def _cast_type(x: Type, *, dtype: Any) -> Type:
     return Type(dtype, x.shape)
 
 
+def _cast(xp: Any, x: Any, dtype: Any) -> Any:
+    if dtype == uint32 and x.dtype.kind == "f":
+        x = x.astype(int64)  # so that what does not fit is the same on every processor
+    return x.astype(dtype)
+
+
 def _cast_rule(g: Tensor, y: Tensor, x: Tensor, **attributes: Any) -> Tensor:
     return cast(g, x.dtype)
 
@@ -169,7 +183,7 @@ CAST = register(
     Operation(
         "cast",
         _cast_type,
-        lambda xp, x, dtype: x.astype(dtype),
+        _cast,
         derivatives=(_cast_rule,),
         formula="{0}",
         samples=lambda: [
@@ -318,6 +332,7 @@ def unary(
     exact: bool = False,
     scales: bool = False,
     floats: bool = True,
+    numbers: bool = False,
     result: Any = None,
     **domain: Any,
 ) -> UnaryFunction:
@@ -336,13 +351,14 @@ def unary(
         exact: whether floats are equal on every backend.
         scales: whether it multiplies by a number.
         floats: whether integers become floats first.
+        numbers: whether booleans are refused.
         result: the element type of the result, if it is not that of x.
         domain: where the samples lie: options of `reals`.
     """
     op = register(
         Operation(
             name,
-            same_type(name, floats=floats, result=result),
+            same_type(name, floats=floats, numbers=numbers, result=result),
             compute,
             (derivative,),
             formula,
@@ -382,6 +398,7 @@ def binary(
     exact: bool = False,
     scales: bool = False,
     floats: bool = False,
+    numbers: bool = False,
     result: Any = None,
     operand: Callable[..., Any] | None = None,
     **domain: Any,
@@ -406,7 +423,7 @@ def binary(
     op = register(
         Operation(
             name,
-            same_type(name, floats=floats, result=result),
+            same_type(name, floats=floats, numbers=numbers, result=result),
             compute,
             derivatives,
             formula,

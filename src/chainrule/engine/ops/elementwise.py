@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import TypeRuleError
 from ..ir.batch_axis import ELEMENTWISE
 from ..ir.notation import Notation
 from ..ir.operation import ZERO, Cost, Operation, Sample, register
 from ..ir.types import Type, bool_, promote
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from . import special
+from .check import require
 from .declare import (
     align,
     binary,
@@ -51,7 +53,7 @@ __all__ = [
 
 negative = unary(
     "negative", lambda xp, x: -x, lambda g, y, x: -g, "-{0}", "-x", floats=False, scales=True,
-    c={"*": "-{0}"}, js="-{0}", cost=Cost.TRIVIAL,
+    numbers=True, c={"*": "-{0}"}, js="-{0}", cost=Cost.TRIVIAL,
     notation=Notation(
         title="negation",
         inside=("add", "subtract", "multiply", "divide", "softplus", "exp", "sigmoid", "sum"),
@@ -67,7 +69,7 @@ abs = unary(
 )  # fmt: skip
 sign = unary(
     "sign", lambda xp, x: xp.sign(x), ZERO, "sign({0})", "-1, 0 or 1.", floats=False, gap=0.1,
-    c={
+    numbers=True, c={
         "f": "({0} != {0} ? {0} : ({t})(({0} > 0) - ({0} < 0)))",
         "i": "({t})(({0} > 0) - ({0} < 0))",
     },
@@ -324,7 +326,7 @@ add = binary(
 )  # fmt: skip
 subtract = binary(
     "subtract", lambda xp, a, b: xp.subtract(a, b), (lambda g, y, a, b: g, lambda g, y, a, b: -g),
-    "{0} - {1}", "a - b", c={"*": "{0} - {1}"}, js="{0} - {1}", cost=Cost.ARITHMETIC,
+    "{0} - {1}", "a - b", numbers=True, c={"*": "{0} - {1}"}, js="{0} - {1}", cost=Cost.ARITHMETIC,
     notation=Notation(
         title="difference", inside=("multiply",), derivatives=("1", "-1"),
         gradient="A difference passes it on unchanged, with the opposite sign to its second term.",
@@ -354,7 +356,7 @@ divide = binary(
 )  # fmt: skip
 _power = binary(
     "power", lambda xp, a, b: xp.power(a, b), (_power_of_base, _power_of_exponent), "{0}^{1}",
-    "aᵇ", low=0.3, c={"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
+    "aᵇ", low=0.3, numbers=True, c={"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
     js="{0} === 1 ? 1 : {0} ** {1}",
 )  # fmt: skip
 maximum = binary(
@@ -373,19 +375,22 @@ minimum = binary(
 )  # fmt: skip
 floor_divide = binary(
     "floor_divide", lambda xp, a, b: xp.floor_divide(a, b), (ZERO, ZERO), "⌊{0} / {1}⌋", "⌊a / b⌋",
-    gap=0.3, c={"*": "cr_floor_divide_{s}({0}, {1})"}, js="Special.floorDivide({0}, {1})",
+    gap=0.3, numbers=True,
+    c={"*": "cr_floor_divide_{s}({0}, {1})"}, js="Special.floorDivide({0}, {1})",
     notation=Notation(text="floor({0} / {1})"),
 )  # fmt: skip
 remainder = binary(
     "remainder", lambda xp, a, b: xp.remainder(a, b),
     (lambda g, y, a, b: g, lambda g, y, a, b: -g * floor_divide(a, b)), "{0} mod {1}",
-    "a - ⌊a / b⌋ · b, with the sign of b.", gap=0.3, c={"*": "cr_remainder_{s}({0}, {1})"},
+    "a - ⌊a / b⌋ · b, with the sign of b.", gap=0.3, numbers=True,
+    c={"*": "cr_remainder_{s}({0}, {1})"},
     js="Special.remainder({0}, {1})", notation=Notation(text="mod({0}, {1})"),
 )  # fmt: skip
 fmod = binary(
     "fmod", lambda xp, a, b: xp.fmod(a, b),
     (lambda g, y, a, b: g, lambda g, y, a, b: -g * trunc(a / b)), "{0} mod {1}",
-    "a - trunc(a / b) · b, with the sign of a.", gap=0.3, c={"f": "fmod{f}({0}, {1})"},
+    "a - trunc(a / b) · b, with the sign of a.", gap=0.3, numbers=True,
+    c={"f": "fmod{f}({0}, {1})", "i": "cr_fmod_{s}({0}, {1})"},
     js="{0} % {1}", notation=Notation(text="fmod({0}, {1})"),
 )  # fmt: skip
 copysign = binary(
@@ -459,16 +464,74 @@ logical_xor = binary(
 )  # fmt: skip
 
 
+def _bitwise(
+    name: str, compute: Callable[..., Any], c: str, formula: str, logical: Callable[..., Tensor]
+) -> Callable[..., Tensor]:
+    """Declare an operation on the bits of integers; its function takes booleans, too."""
+    count = c.count("{")
+
+    def type_rule(*types: Type) -> Type:
+        found = same_type(name)(*types)
+        if found.dtype.kind not in "iu":
+            raise TypeRuleError(f"{name} takes integers or booleans.", found=str(found),
+                                hint="Compare first: (x > 0) & (x < 1).")  # fmt: skip
+        return found
+
+    op = register(
+        Operation(
+            name,
+            type_rule,
+            compute,
+            (ZERO,) * count,
+            formula,
+            lambda: [
+                Sample(tuple(integers(*shape, low=-3, high=9, seed=i) for i in range(count)))
+                for shape in [(2, 3), (0,)]
+            ],
+            elementwise=True,
+            cost=Cost.SELECTION,
+            c={"i": c},
+            js=c,
+        )
+    )
+
+    def body(*operands: TensorLike) -> Tensor:
+        aligned = align(*operands)
+        return logical(*aligned) if aligned[0].dtype == bool_ else apply(op, *aligned)
+
+    body.__name__ = body.__qualname__ = name
+    body.__doc__ = f"{formula.format('a', 'b')} of the bits of integers, or of booleans."
+    return function(name=name)(body)
+
+
+bitwise_and = _bitwise(
+    "bitwise_and", lambda xp, a, b: a & b, "({0} & {1})", "{0} & {1}", logical_and
+)
+bitwise_or = _bitwise("bitwise_or", lambda xp, a, b: a | b, "({0} | {1})", "{0} | {1}", logical_or)
+bitwise_xor = _bitwise(
+    "bitwise_xor", lambda xp, a, b: a ^ b, "({0} ^ {1})", "{0} ^ {1}", logical_xor
+)
+bitwise_not = _bitwise("bitwise_not", lambda xp, x: ~x, "(~{0})", "~{0}", logical_not)
+
+
 @function()
 def power(a: TensorLike, b: TensorLike) -> Tensor:
     """aᵇ. An integer as exponent keeps the sign right for negative bases."""
-    if isinstance(b, (int, float)):
-        if b == 2:
-            base = as_tensor(a)
-            return base * base  # one multiplication instead of a power, and exact
-        if b < 0:
-            a = floating(a)  # integers have no integer reciprocals
-    return _power(a, b)
+    if isinstance(b, (int, float)) and b < 0:
+        a = floating(a)  # integers have no integer reciprocals
+    if isinstance(b, (int, float)) and b == 2:
+        base = as_tensor(a)
+        base = base if base.type.is_float else align(base, b)[0]
+        return base * base  # one multiplication instead of a power, and exact
+    base, exponent = align(a, b)
+    if exponent.dtype.kind == "i":
+        about = (
+            "An integer has no negative integer power.",
+            "exponents of at least 0",
+            "Let the base be of floating-point numbers: x.astype('float32').",
+        )
+        exponent = require(exponent, lambda n: n >= 0, about)
+    return _power(base, exponent)
 
 
 # ---- choice ----------------------------------------------------------------------------------

@@ -256,8 +256,13 @@ def concatenate(tensors: Iterable[TensorLike], axis: int = 0) -> Tensor:
 @function(lambda: [Sample(([reals(2, 3), reals(2, 3, seed=1)], 1)), Sample(([reals()] * 3,))])
 def stack(tensors: Iterable[TensorLike], axis: int = 0) -> Tensor:
     """The tensors, all of one shape, along a new axis."""
-    parts = [as_tensor(part) for part in tensors]
-    return concatenate([expand_dims(part, axis) for part in parts], axis)
+    parts = list(tensors)
+    shapes = {np.shape(part) if isinstance(part, (int, float)) else as_tensor(part).shape
+              for part in parts}  # fmt: skip
+    if len(shapes) > 1:
+        raise ShapeError("stack takes tensors of one shape.",
+                         found=" and ".join(map(str, sorted(shapes))))  # fmt: skip
+    return concatenate([expand_dims(part, axis) for part in align(*parts)] if parts else [], axis)
 
 
 @function(lambda: [Sample((reals(5, 2), [2, 3])), Sample((reals(2, 4), 2), {"axis": 1})])

@@ -3,7 +3,7 @@
 A text has far more letters than there are letters. The product of embedded letters and a weight,
 E[i]·W, is the product of the table and the weight, gathered: (E·W)[i]. The gradients follow: with
 S the rows of Ȳ scatter-added by index, W̄ = E[i]ᵀ·Ȳ = Eᵀ·S, and Ē = S·Wᵀ. These are as many rows as
-the table has. (Its rows should be finite, those that are not gathered, too.)
+the table has. Rows that no index picks are taken as zeros, for they may be NaN.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class _GatherRewriter:
             return self._take(node, make(node, "matmul", table, other, **flags), indices)
         if flags["transpose_b"] or len(indices.type.shape) != 1:
             return node
-        return make(node, "matmul", table, _scatter_rows(node, table, indices, other), **flags)
+        read = _if_read(node, table, indices)
+        return make(node, "matmul", read, _scatter_rows(node, table, indices, other), **flags)
 
     def _elementwise(self, node: Node) -> Node:
         for place, source in enumerate(node.inputs):
@@ -127,6 +128,19 @@ def _scatter_rows(like: Node, table: Node, indices: Node, rows: Node) -> Node:
     return make(like, "scatter_add", wide, indices, rows, axis=0)
 
 
+def _if_read(like: Node, table: Node, indices: Node) -> Node:
+    """The table with zeros in the rows that no index picks: what is not read may be NaN."""
+    rows, shape = table.type.shape[0], table.type.shape
+    nothing, one = (constant(np.array(number, np.float32)) for number in (0, 1))
+    none = make(like, "broadcast_to", nothing, shape=(rows,))
+    each = make(like, "broadcast_to", one, shape=indices.type.shape)
+    count = make(like, "scatter_add", none, indices, each, axis=0)
+    read = make(like, "reshape", make(like, "greater", count, none), shape=(rows, 1))
+    blank = constant(np.array(0, table.type.dtype))
+    wide = make(like, "broadcast_to", blank, shape=shape)
+    return make(like, "where", make(like, "broadcast_to", read, shape=shape), table, wide)
+
+
 def _product_of_scattered(node: Node) -> Node:
     """Products that are scatter-added are products of what is scatter-added."""
     start, indices, rows = node.inputs
@@ -143,7 +157,8 @@ def _product_of_scattered(node: Node) -> Node:
     if not _is_small(start, indices):
         return node
     a, b = rows.inputs
-    return make(node, "matmul", _scatter_rows(node, start, indices, a), b, **rows.attributes)
+    scattered = _scatter_rows(node, start, indices, a)
+    return _if_read(node, make(node, "matmul", scattered, b, **rows.attributes), indices)
 
 
 def _indices_before(node: Node, indices: Node) -> Node | None:

@@ -181,7 +181,7 @@ def _cast(node: Node) -> Node | None:
     (source,) = node.inputs
     if source.type == node.type:
         return source
-    if source.op.name == "cast" and _holds(source.inputs[0].type, source.type):
+    if source.op.name == "cast" and _is_idle(source.inputs[0].type, source.type, node.type):
         inner = source.inputs[0]
         if inner.type == node.type:
             return inner
@@ -192,8 +192,19 @@ def _cast(node: Node) -> Node | None:
     return None
 
 
+def _is_idle(first: Type, middle: Type, last: Type) -> bool:
+    """Whether a conversion by way of another type is the conversion without it.
+
+    Integers that are out of range wrap around, floating-point numbers do not.
+    """
+    wraps = middle.is_float and not first.is_float and last.dtype.kind in "iu"
+    return _holds(first, middle) and (not wraps or _holds(first, last))
+
+
 def _holds(narrow: Type, wide: Type) -> bool:
     """Whether every number of one type is a number of the other."""
+    if narrow.dtype.kind in "iu" and wide.is_float:
+        return 8 * narrow.dtype.itemsize <= np.finfo(wide.dtype).nmant + 1
     return bool(np.can_cast(narrow.dtype, wide.dtype, "safe"))
 
 

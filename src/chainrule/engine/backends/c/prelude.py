@@ -69,6 +69,11 @@ static inline T cr_remainder_S(T a, T b)
   T r = a % b;
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
+
+static inline T cr_fmod_S(T a, T b)
+{
+  return b == 0 || b == -1 ? 0 : a % b;
+}
 """
 
 _UNSIGNED_DIVISION = """
@@ -78,6 +83,11 @@ static inline T cr_floor_divide_S(T a, T b)
 }
 
 static inline T cr_remainder_S(T a, T b)
+{
+  return b == 0 ? 0 : a % b;
+}
+
+static inline T cr_fmod_S(T a, T b)
 {
   return b == 0 ? 0 : a % b;
 }
