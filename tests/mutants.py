@@ -40,13 +40,18 @@ NEAR = {
     "engine/backends/c": ("engine/backends",),
     "engine/backends": ("engine/backends/test_compiled.py", "engine/test_every_op.py"),
     "engine/ops": ("engine/ops", "engine/test_every_op.py"),
-    "engine/passes": ("engine/passes", "engine/backends/test_random_graphs.py"),
-    "engine/ir": ("engine/ir", "engine/test_compile.py", "engine/test_every_op.py"),
+    "engine/passes": (
+        "engine/passes",
+        "engine/ops/test_scan.py",
+        "engine/backends/test_loops_in_c.py",
+        "engine/backends/test_random_graphs.py",
+    ),
+    "engine/ir": ("engine/ir", "engine/test_*.py", "serialization/test_dynamic_batch.py"),
     "engine": ("engine/test_*.py", "engine/ops/test_scan.py", "serialization"),
     "optim": ("optim",),
     "training": ("training", "tasks/tabular/test_pipeline.py"),
 }
-#: These start programs of their own, which know nothing of the mutant, or say nothing about it.
+#: These say little about others than their namesakes: they start programs of their own.
 NOT_NEAR = ("test_toolchain.py", "test_sanitizers.py", "test_documentation", "test_autotune.py")
 #: Nobody is to depend on what these do; samples are data of tests.
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
@@ -136,6 +141,10 @@ class Mutator(ast.NodeVisitor):
         name = ast.unparse(node.targets[0])
         if node.col_offset or not name.isupper():  # neither cases of samples nor what was tuned
             self.visit(node.value)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for part in node.body:
+            self.visit(part)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -253,10 +262,11 @@ def nearest(path: Path) -> list[list[str]]:
         for found in sorted(tests.glob(pattern)):
             second += sorted(found.rglob("test_*.py")) if found.is_dir() else [found]
     stages, seen = [], set()
-    for stage in (first, second):
+    for number, stage in enumerate((first, second)):
         kept = []
         for file in stage:
-            if file.exists() and file not in seen and not file.name.startswith(NOT_NEAR):
+            near = not (number and file.name.startswith(NOT_NEAR))
+            if near and file.exists() and file not in seen:
                 seen.add(file)
                 kept.append(str(file.relative_to(ROOT)))
         stages.append(kept)

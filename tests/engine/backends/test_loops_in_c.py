@@ -194,6 +194,24 @@ def test_loops_inside_loops_and_second_derivatives():
             reals(3, 3, seed=1))  # fmt: skip
 
 
+def test_loops_of_different_lengths_in_one_graph():
+    """A backward loop reads what its own forward loop computed, however alike another one is."""
+
+    def run(w, x, longer):
+        def loss(w):
+            total = 0.0
+            for steps in (longer, x):
+                last, ys = cr.scan(lambda c, e: (cr.tanh(c * w + e), cr.sigmoid(c)), w, steps)
+                total = total + (last * last).sum() + ys.sum()
+            return total
+
+        return cr.value_and_grad(loss)(w)
+
+    given = reals(3), reals(4, 3), reals(6, 3)
+    program, arrays = compare(run, *given)
+    assert_close(program(arrays), [y.numpy() for y in cr.engine.pytree.flatten(run(*given))[0]])
+
+
 def test_carries_of_other_types_and_randomness():
     def body(carry, step):
         key = cr.random.fold_in(carry["key"], carry["n"])

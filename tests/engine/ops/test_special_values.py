@@ -199,3 +199,11 @@ def test_whole_numbers_at_their_ends() -> None:
     assert cr.argmax(np.array([0, low, high])).item() == 2
     assert cr.argmin(np.array([3, 1, 2], "uint32")).item() == 1
     assert cr.argmin([True, False]).item() == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_variance_of_too_few_numbers_is_not_a_number(count):
+    """As NumPy's: 0 / 0, or something / 0, and no negative divisor."""
+    x = np.arange(count, dtype=np.float64)
+    found = cr.var(x, correction=2).item()
+    assert np.isnan(found) if count == 1 else np.isinf(found)
