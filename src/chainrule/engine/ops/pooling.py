@@ -116,9 +116,9 @@ def _winners(x: Any, window: Extents, slide: dict[str, Any]) -> tuple[Any, list[
 
 def _max_pool_scatter(xp: Any, x: Any, g: Any, window: Extents, **slide: Any) -> Any:
     _, found, count = _winners(x, window, slide)
-    share, result = g / count, np.zeros_like(x)
+    fraction, result = g / count, np.zeros_like(x)
     for inside, outside, wins in found:
-        result[inside] += wins * share[outside]
+        result[inside] += wins * fraction[outside]
     return result
 
 

@@ -213,8 +213,8 @@ def permutation(key: Tensor, count: int) -> Tensor:
 
 def randint(key: Tensor, shape: Iterable[int], low: int, high: int) -> Tensor:
     """Integers from low to high - 1, equally likely but for 1 in 2⁵³."""
-    spread = cast(uniform(key, shape, dtype=float64) * float(high - low), int64)
-    return spread + low
+    drawn = cast(uniform(key, shape, dtype=float64) * float(high - low), int64)
+    return drawn + low
 
 
 __all__ = [

@@ -57,16 +57,16 @@ def _reduce_type(name: str, *, floats: bool = False, nonempty: bool = False) -> 
     return rule
 
 
-def spread(reduced: Tensor, like: Tensor, axes: tuple[int, ...]) -> Tensor:
+def restore_axes(reduced: Tensor, like: Tensor, axes: tuple[int, ...]) -> Tensor:
     """A reduced tensor, back on the shape before the reduction."""
     kept = [1 if i in axes else extent for i, extent in enumerate(like.shape)]
     return broadcast_to(reshape(reduced, kept), like.shape)
 
 
 def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
-    winners = cast(x == spread(y, x, axes), g.dtype)
-    share = winners / spread(sum(winners, axes), x, axes)
-    return spread(g, x, axes) * share
+    winners = cast(x == restore_axes(y, x, axes), g.dtype)
+    fraction = winners / restore_axes(sum(winners, axes), x, axes)
+    return restore_axes(g, x, axes) * fraction
 
 
 def _prod_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
@@ -79,7 +79,7 @@ def _prod_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Ten
     square = broadcast_to(rows, (*rows.shape[:-2], count, count))
     others = prod(where(np.eye(count, dtype=bool), 1, square), -1)
     back = [order.index(i) for i in range(x.ndim)]
-    return spread(g, x, axes) * reshape(others, moved.shape).transpose(back)
+    return restore_axes(g, x, axes) * reshape(others, moved.shape).transpose(back)
 
 
 def _axes_samples(*, full_only: bool = False) -> Callable[[], Iterable[Sample]]:
@@ -113,7 +113,7 @@ SUM = register(
         "sum",
         _reduce_type("sum"),
         lambda xp, x, axes: xp.sum(x, axis=axes, dtype=x.dtype),
-        (lambda g, y, x, axes: spread(g, x, axes),),
+        (lambda g, y, x, axes: restore_axes(g, x, axes),),
         "Σ {0}",
         _axes_samples(),
         reduction=Reduction(OPERATIONS["add"], lambda dtype: dtype.type(0)),
@@ -172,7 +172,7 @@ def _logsumexp(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
 def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
     """∂y/∂xᵢ = exp(xᵢ - y), the softmax; 0 where all x are -∞, whose difference would be NaN."""
     safe = where(y == -math.inf, 0.0, y)
-    return spread(g, x, axes) * exp(x - spread(safe, x, axes))
+    return restore_axes(g, x, axes) * exp(x - restore_axes(safe, x, axes))
 
 
 LOGSUMEXP = register(

@@ -70,11 +70,11 @@ def sliding(
     padded = tuple(map(sum, zip(extents, before, after, strict=True)))
     reach = spans(window, dilation)
     if any(wide > extent for wide, extent in zip(reach, padded, strict=True)):
-        spread = f" (dilation {dilation})" if max(dilation) > 1 else ""
+        dilated = f" (dilation {dilation})" if max(dilation) > 1 else ""
         raise ShapeError(
             "The window is larger than the padded input.",
             expected=f"at most {padded}: the extents {extents} with padding",
-            found=f"a window of {window}{spread}, which spans {reach}",
+            found=f"a window of {window}{dilated}, which spans {reach}",
             hint="Pad more (padding='same'), shrink the window, or downsample less before it.",
         )
     places = zip(padded, reach, stride, strict=True)

@@ -92,8 +92,8 @@ class CProgram:
         """The outputs for these inputs, in the graph's order, without those of donated inputs.
 
         Args:
-            inputs: arrays of the types of the graph's inputs. Donated ones must be in order in
-                memory, writeable, and of no interest to anybody else.
+            inputs: arrays of the types of the graph's inputs. Donated ones must be C-contiguous,
+                writeable, and of no interest to anybody else.
 
         Raises:
             ChainruleError: an index was out of range, or a checked value does not fit. Nothing was

@@ -1,6 +1,6 @@
 """Attention and its gradients as C, a block of queries at a time.
 
-The scores of a block with all keys that it may see lie in a buffer of their own and never in the
+The scores of a block with all keys that it may see are in a buffer of their own and never in the
 arena: memory grows with the length of the sequences, not with its square. The backward pass
 computes the weights again from the logarithms L of the rows' sums.
 

@@ -1,7 +1,7 @@
 """Kernels along one axis: softmax and similar, cumulative sums, argmax, sorting.
 
-An array is taken as (outer, n, inner) with the axis in the middle. With inner = 1 the rows lie in
-order and are added up in lanes; otherwise the columns are computed side by side.
+An array is taken as (outer, n, inner) with the axis in the middle. With inner = 1 the rows are
+contiguous and are added up in lanes; otherwise adjacent columns are computed together.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ place of the transformed tile is a matrix product of tiles × channels and chann
 the results are transformed back. With m = 2 a window of 3 × 3 takes 16 multiplications in place of
 36, one of 5 × 5 takes 36 in place of 100.
 
-The points are chosen so that rounding errors stay small. Measured against float64, as a share of
+The points are chosen so that rounding errors stay small. Measured against float64, as a fraction of
 the largest result in root mean square: 0.4e-7 to 0.8e-7 for 3 × 3, as for a matrix product, and
 1.3e-7 to 2.4e-7 for 5 × 5. Every element of a product is one chain through the channels: the same
 bits for any number of threads and any tile.
