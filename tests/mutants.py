@@ -39,7 +39,7 @@ SUBJECTS = ("engine", "training", "optim")
 NEAR = {
     "engine/backends/c": ("engine/backends",),
     "engine/backends": ("engine/backends/test_compiled.py", "engine/test_every_op.py"),
-    "engine/ops": ("engine/ops", "engine/test_every_op.py"),
+    "engine/ops": ("engine/ops", "engine/test_every_op.py", "test_references.py"),
     "engine/passes": (
         "engine/passes",
         "engine/ops/test_scan.py",

@@ -31,6 +31,22 @@ def test_what_fits_is_taken_over_and_the_rest_keeps_its_values():
     assert done.numbers == sum(old.state()[path].size for path in done.taken)
 
 
+def test_it_says_what_was_taken_and_what_was_not():
+    old, new = Net(3).initialize(0), Net(3).initialize(1)
+    source = {**old.state(), "tail.weight": np.zeros(2, np.float32)}
+    del source["head.bias"]
+    done = cr.transfer(new, source, freeze=["body"])
+    assert (done.new, done.unused) == (("head.bias",), ("tail.weight",))
+    first, *others = done.sentences()
+    assert first.startswith("taken over: ")
+    assert f"({done.numbers:,} numbers)" in first
+    assert [line.partition(":")[0] for line in others] == [
+        "newly initialised", "not used of the other model", "frozen",
+    ]  # fmt: skip
+    assert "tail" in others[1]
+    assert str(done).splitlines() == done.sentences()
+
+
 def test_a_saved_file_a_state_and_a_loaded_model_are_the_same_source(tmp_path):
     old = Net(3).initialize(0)
     cr.save(tmp_path / "old.safetensors", old, np.zeros((2, 4), np.float32))

@@ -301,3 +301,6 @@ def test_the_operations_refuse_what_no_convolution_gives():
             apply(convolution.CONVOLUTION, x, w, **(slide | wrong))
     with pytest.raises(TypeRuleError):
         apply(convolution.CONVOLUTION, x.astype(int), w.astype(int), **slide)
+    for image, weights in ((x, w.astype("float64")), (x, w[0]), (x[0], w[0]), (x, w[None])):
+        with pytest.raises(ShapeError, match="as many axes and one element type"):
+            apply(convolution.CONVOLUTION, image, weights, **slide)
