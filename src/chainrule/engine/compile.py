@@ -303,17 +303,7 @@ class Compiled:
         traced, run = self._program(self._described(first, {}), first, {})
         if run.run_steps is None or len(run.in_place) < len(traced.assigned):
             return self._run_one_by_one(order, arguments, rows, counter)
-        inputs: list[Array | None] = []
-        gathered: dict[int, Array] = {}
-        counters: list[int] = []
-        for position, argument in enumerate(arguments):
-            for leaf in pytree.flatten(argument)[0]:
-                if position in rows:
-                    gathered[len(inputs)] = _value(leaf)
-                    inputs.append(None)
-                elif _dynamic(leaf) is not None:
-                    counters += [len(inputs)] if position == counter else []
-                    inputs.append(_value(leaf))
+        inputs, gathered, counters = _inputs_of_steps(arguments, rows, counter)
         self.last_run = None
         for number, variable in enumerate(traced.variables, len(inputs)):
             inputs.append(_exclusive(variable) if number in run.in_place else variable._known())
@@ -417,6 +407,24 @@ class _Call(NamedTuple):
 def _stopped(results: list[Array]) -> bool:
     """Whether a single floating-point number is not finite."""
     return any(not np.isfinite(y) for y in results if y.dtype.kind == "f" and not y.shape)
+
+
+def _inputs_of_steps(
+    arguments: Sequence[Any], rows: Sequence[int], counter: int | None
+) -> tuple[list[Array | None], dict[int, Array], list[int]]:
+    """The inputs of many steps, the data from which some are gathered, and which are counters."""
+    inputs: list[Array | None] = []
+    gathered: dict[int, Array] = {}
+    counters: list[int] = []
+    for position, argument in enumerate(arguments):
+        for leaf in pytree.flatten(argument)[0]:
+            if position in rows:
+                gathered[len(inputs)] = _value(leaf)
+                inputs.append(None)
+            elif _dynamic(leaf) is not None:
+                counters += [len(inputs)] if position == counter else []
+                inputs.append(_value(leaf))
+    return inputs, gathered, counters
 
 
 def _rows(data: Any, batch: Array) -> Array:

@@ -37,28 +37,8 @@ def row_functions(name: str, dtype: str, lanes: int) -> str:
         return "\n  ".join(text.format(a=a, b=b) for a, b in halves)
 
     larger = f"{{a}} = {name}_larger({{a}}, {{b}});"
-    number = f"int{8 * item}_t"
-    numbers = ", ".join(map(str, range(lanes)))
-    attributes = f"vector_size({lanes * item}), aligned({item}), may_alias"
     return f"""
-typedef {kind} {name}_v __attribute__(({attributes}));
-typedef {number} {name}_i __attribute__(({attributes}));
-
-/* x[j] = other from limit on */
-static inline void {name}_hide({kind} *restrict x, idx limit, idx end, {kind} other)
-{{
-  const {name}_i hidden = ({name}_i)(({name}_v){{0}} + other);
-  for (idx j = limit / {lanes} * {lanes}; j < end; j += {lanes}) {{
-    const {name}_i shown = ({name}_i){{{numbers}}} < ({name}_i){{0}} + ({number})(limit - j);
-    *({name}_i *)(x + j) = (shown & *(const {name}_i *)(x + j)) | (~shown & hidden);
-  }}
-}}
-
-static inline {name}_v {name}_larger({name}_v a, {name}_v b)
-{{
-  const {name}_i first = a > b;
-  return ({name}_v)((first & ({name}_i)a) | (~first & ({name}_i)b));
-}}
+{_vectors(name, kind, item, lanes)}
 
 static inline {kind} {name}_largest(const {kind} *restrict x, idx end)
 {{
@@ -80,6 +60,32 @@ static inline {kind} {name}_weigh({kind} *restrict x, idx end, {kind} factor, {k
   }}
   {together("{a} += {b};")}
   return t0[0];
+}}""".strip()
+
+
+def _vectors(name: str, kind: str, item: int, lanes: int) -> str:
+    """Vectors of scores, the larger of two, and what hides the end of a row."""
+    number = f"int{8 * item}_t"
+    numbers = ", ".join(map(str, range(lanes)))
+    attributes = f"vector_size({lanes * item}), aligned({item}), may_alias"
+    return f"""
+typedef {kind} {name}_v __attribute__(({attributes}));
+typedef {number} {name}_i __attribute__(({attributes}));
+
+/* x[j] = other from limit on */
+static inline void {name}_hide({kind} *restrict x, idx limit, idx end, {kind} other)
+{{
+  const {name}_i hidden = ({name}_i)(({name}_v){{0}} + other);
+  for (idx j = limit / {lanes} * {lanes}; j < end; j += {lanes}) {{
+    const {name}_i shown = ({name}_i){{{numbers}}} < ({name}_i){{0}} + ({number})(limit - j);
+    *({name}_i *)(x + j) = (shown & *(const {name}_i *)(x + j)) | (~shown & hidden);
+  }}
+}}
+
+static inline {name}_v {name}_larger({name}_v a, {name}_v b)
+{{
+  const {name}_i first = a > b;
+  return ({name}_v)((first & ({name}_i)a) | (~first & ({name}_i)b));
 }}""".strip()
 
 
