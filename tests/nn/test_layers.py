@@ -183,7 +183,7 @@ def test_no_gradient_flows_through_the_statistics():
         norm(scale * x, train=True)
         return norm(x).sum()
 
-    assert cr.compile(cr.grad(step))(cr.tensor(2.0)).item() == 0.0
+    assert cr.compile(cr.grad(step), backend="numpy")(cr.tensor(2.0)).item() == 0.0
     assert cr.grad(step)(cr.tensor(2.0)).item() == 0.0
 
 

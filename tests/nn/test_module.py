@@ -99,7 +99,7 @@ def test_a_deep_copy_is_a_network_of_its_own():
     def error(module, x):
         return (module(x, train=True) ** 2).sum()
 
-    @cr.compile
+    @cr.compile(backend="numpy")
     def step(x):
         value, gradient = cr.value_and_grad(error)(b, x)
         for path, parameter in b.trainable_parameters().items():

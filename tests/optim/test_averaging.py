@@ -21,7 +21,7 @@ MAKERS: dict[str, Callable[[Any], EMA]] = {
 
 
 def averaged(average: EMA, w: cr.Parameter, values: Any) -> Any:
-    update = cr.compile(average.update)
+    update = cr.compile(average.update, backend="numpy")
     for value in values:
         w.assign(value)
         update()
@@ -49,7 +49,7 @@ def test_swa_is_the_mean() -> None:
 def test_compiled_as_eager_and_resumed_to_the_bit(name: str) -> None:
     w = cr.parameter(np.zeros(3, np.float32))
     eager, compiled, first = (MAKERS[name]([w]) for _ in range(3))
-    update = cr.compile(compiled.update)
+    update = cr.compile(compiled.update, backend="numpy")
     resumed = first
     for t, value in enumerate(VALUES):
         w.assign(value)
@@ -69,7 +69,7 @@ def test_weights_are_swapped_for_a_while_even_if_it_fails() -> None:
     average = EMA({"w": w}, decay=0.5, warmup=False)
     w.assign(np.array([2.0, 4.0]))
     average.update()
-    predict = cr.compile(lambda x: w * x)
+    predict = cr.compile(lambda x: w * x, backend="numpy")
 
     def inside() -> None:
         with average.applied():
@@ -91,7 +91,7 @@ def test_inside_a_training_step_the_new_weights_count() -> None:
     optimizer = cr.optim.SGD(w, lr=0.25)
     average = EMA(w, decay=0.5, warmup=False)
 
-    @cr.compile
+    @cr.compile(backend="numpy")
     def step() -> None:
         optimizer.update(cr.grad(lambda p: (p["w"] ** 2).sum())(w))
         average.update()

@@ -51,7 +51,7 @@ def train(net: Net, optimizer: Optimizer, steps: int, compiled: bool = True) -> 
         result: cr.Tensor = loss
         return result
 
-    run = cr.compile(step) if compiled else step
+    run = cr.compile(step, backend="numpy") if compiled else step
     return [run().item() for _ in range(steps)]
 
 
@@ -72,7 +72,7 @@ def test_finds_the_minimum_of_a_convex_function(name: str) -> None:
     rate = cr.optim.CosineAnnealingLR(RATES.get(name, 0.1), 500)
     optimizer = OPTIMIZERS[name](w, lr=rate, weight_decay=0.0)
 
-    @cr.compile
+    @cr.compile(backend="numpy")
     def step() -> None:
         gradients = cr.grad(lambda p: (a * (p["w"] - c) ** 2).sum() / 2)(w)
         optimizer.update(gradients)
@@ -110,7 +110,7 @@ def test_backward_and_step_inside_compile() -> None:
     a, b = cr.optim.Adam(one), cr.optim.Adam(other)
     train(one, a, 5)
 
-    @cr.compile
+    @cr.compile(backend="numpy")
     def step() -> None:
         b.zero_grad()
         error(other).backward()
@@ -299,7 +299,7 @@ def test_groups_have_their_own_options() -> None:
     groups = cr.optim.groups_by_path(net, {"body": {"lr": 0.5}, "body.1": {"weight_decay": 1.0}})
     optimizer = cr.optim.SGD(groups, lr=0.1)
     ones = {path: cr.ones_like(w) for path, w in net.parameters().items()}
-    cr.compile(lambda: optimizer.update(ones))()
+    cr.compile(lambda: optimizer.update(ones), backend="numpy")()
     for path, change in (
         ("body.0", 0.5),
         ("body.1", 0.1 * (1 + before["body.1"])),
@@ -409,7 +409,7 @@ def test_frozen_weights_may_be_loaded_into_a_compiled_step() -> None:
             result: cr.Tensor = loss
             return result
 
-        run = cr.compile(step) if flag else step
+        run = cr.compile(step, backend="numpy") if flag else step
         run()
         net.load_state(changed)
         losses.append([run().item() for _ in range(3)])

@@ -101,7 +101,7 @@ LOSSES = (np.exp(-np.arange(40) / 8) + np.random.default_rng(0).normal(0, 0.05, 
 @pytest.mark.parametrize("name", MAKERS)
 def test_compiled_as_eager_to_the_bit(name: str) -> None:
     eager, inside = MAKERS[name](), MAKERS[name]()
-    compiled = cr.compile(lambda step, loss: inside(step, loss))
+    compiled = cr.compile(lambda step, loss: inside(step, loss), backend="numpy")
     for step, loss in enumerate(LOSSES):
         a, b = eager(step, cr.tensor(loss)), compiled(np.int64(step), cr.tensor(loss))
         assert a.dtype == np.float64
@@ -148,7 +148,7 @@ def test_looking_ahead_moves_nothing(name: str) -> None:
 
 def test_constant_can_be_set_while_compiled() -> None:
     schedule = Constant(0.1)
-    compiled = cr.compile(lambda step: schedule(step))
+    compiled = cr.compile(lambda step: schedule(step), backend="numpy")
     assert compiled(np.int64(0)).item() == 0.1
     schedule.set(0.025)
     assert compiled(np.int64(1)).item() == 0.025
@@ -218,7 +218,7 @@ def test_a_metric_that_is_not_a_number_is_no_improvement() -> None:
 
 def driven(losses: Any, **options: Any) -> list[float]:
     schedule = EMADriven(0.1, **options)
-    compiled = cr.compile(lambda step, loss: schedule(step, loss))
+    compiled = cr.compile(lambda step, loss: schedule(step, loss), backend="numpy")
     return [compiled(np.int64(t), np.float64(loss)).item() for t, loss in enumerate(losses)]
 
 

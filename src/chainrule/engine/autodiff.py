@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import DerivativeError, TraceError
+from ..errors import DerivativeError
 from . import pytree
 from .ir.graph import topological_order
 from .ir.node import PART, Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
 from .ops import identity, ones_like, reshape, sum, zeros_like
 from .source_info import backward_through
-from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, has_value, tracing
+from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, has_value, standing_in
 
 __all__ = ["grad", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -180,20 +180,7 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
         owner = node.attributes["owner"]()
         if owner is not None and gradient is not None:
             gradient = gradient.detach()
-            if tracing.record is not None:
-                _need_fresh(owner)
-                tracing.record.gradients.setdefault(owner, owner.grad)
             owner.grad = gradient if owner.grad is None else (owner.grad + gradient)
-
-
-def _need_fresh(owner: Tensor) -> None:
-    """In a trace an earlier gradient would be built in as a constant and added in every call."""
-    if owner.grad is not None and owner.grad.node.value is not None:
-        raise TraceError(
-            "Gradients cannot add up from call to call of a compiled function.",
-            where=f"parameter {owner.name}" if owner.name else None,
-            hint="Set .grad = None before backward(), inside the function.",
-        )
 
 
 def _need_scalar(output: Any, who: str) -> None:
@@ -260,24 +247,14 @@ def in_place_of(argument: Any, leaves: list[Tensor]) -> Iterator[Any]:
     """The argument with other leaves; modules keep their identity and get them for a while."""
     parts, rebuild, _ = pytree.flatten(argument)
     rest = iter(leaves)
-    owners = [
-        owner
-        for part in parts
-        if pytree.is_module(part)
-        for owner in part.trainable_parameters().values()
-    ]
-    before = [owner.node for owner in owners]
-    try:
-        replaced = []
-        for part in parts:
-            if pytree.is_module(part):
-                for owner in part.trainable_parameters().values():
-                    owner.node = next(rest).node
-            replaced.append(part if pytree.is_module(part) else next(rest))
+    replaced, nodes = [], {}
+    for part in parts:
+        if pytree.is_module(part):
+            for owner in part.trainable_parameters().values():
+                nodes[owner] = next(rest).node
+        replaced.append(part if pytree.is_module(part) else next(rest))
+    with standing_in(nodes):
         yield rebuild(replaced)
-    finally:
-        for owner, node in zip(owners, before, strict=True):
-            owner.node = node
 
 
 def _leaves(argument: Any, who: str) -> tuple[list[Tensor], Callable[[list[Any]], Any]]:

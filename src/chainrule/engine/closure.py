@@ -7,8 +7,7 @@ derivative reaches what was used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import TraceError
@@ -17,7 +16,7 @@ from .ir.constants import shrink
 from .ir.graph import Graph, topological_order
 from .ir.node import CONSTANT, Node, placeholder
 from .ir.types import Type
-from .tensor import TRACE_BIT, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
+from .tensor import TRACE_BIT, Tensor, Variable, as_tensor, recording, symbol, tracing
 
 #: Constants up to this size stay in the body; larger ones become inputs of it.
 _LARGEST_KEPT = 16
@@ -50,35 +49,18 @@ def capture(function: Callable[..., Any], types: Sequence[Type], name: str) -> C
     """
     symbols = [symbol(one, str(number)) for number, one in enumerate(types)]
     hoist = tracing.record is not None
-    with _recording(name) as record:
+    with recording() as record:
         leaves, rebuild, _ = pytree.flatten(function(*symbols))
         results = [as_tensor(leaf) for leaf in leaves]
         assigned = list(record.assigned)
         outputs = [x.node for x in [*results, *assigned]]
-    graph, free = _close([s.node for s in symbols], outputs, hoist)
-    return Captured(graph, [Tensor(node) for node in free], rebuild(results), assigned)
-
-
-@contextmanager
-def _recording(name: str) -> Iterator[TraceRecord]:
-    """A trace of its own, inside of another one or not; afterwards all variables are as before."""
-    outer = tracing.record
-    record = tracing.record = TraceRecord()
-    try:
-        yield record
-    finally:
-        tracing.record = outer
-        for variable, node in record.assigned.items():
-            variable.node = node
-        for variable, gradient in record.gradients.items():
-            variable.grad = gradient
-        if outer is not None:
-            outer.asked.update(record.asked)
-    if record.gradients:
+    if any(gradient is not None for gradient in record.gradients.values()):
         raise TraceError(
             f"backward() inside {name}: its gradients would be lost.",
             hint="Use cr.grad inside, or call backward() on the result.",
         )
+    graph, free = _close([s.node for s in symbols], outputs, hoist)
+    return Captured(graph, [Tensor(node) for node in free], rebuild(results), assigned)
 
 
 def _close(inputs: list[Node], outputs: list[Node], hoist: bool) -> tuple[Graph, list[Node]]:

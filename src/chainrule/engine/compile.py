@@ -7,10 +7,11 @@ graph: a pure function (arguments, variables) → (results, new values of the va
 from __future__ import annotations
 
 import functools
+import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import types
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,8 +26,20 @@ from .backends import registry
 from .backends.base import Backend, Executable
 from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
-from .ir.types import DTYPES, Type, float64
-from .tensor import TRACE_BIT, Number, Tensor, TraceRecord, Variable, as_tensor, symbol, tracing
+from .ir.types import DTYPES, Type, float64, type_of
+from .ops.scan import CALL, parts_of
+from .tensor import (
+    TRACE_BIT,
+    Number,
+    Parameter,
+    Tensor,
+    TraceRecord,
+    Variable,
+    as_tensor,
+    recording,
+    symbol,
+    tracing,
+)
 
 __all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
 
@@ -51,8 +64,8 @@ class Traced:
         graph: Graph,
         variables: list[Variable],
         assigned: list[Variable],
-        rebuild: Callable[[list[Any]], Any],
-        asked: Iterable[Variable] = (),
+        rebuild: Callable[..., Any],
+        record: TraceRecord,
     ) -> None:
         self.graph = graph
         self.variables = variables
@@ -66,35 +79,37 @@ class Traced:
             for number, variable in enumerate(assigned)
             if id(variable) in place
         }
-        self._asked = [*variables, *asked]
+        self._asked = [*variables, *record.asked]
+        self._empty = list(record.empty)
+        self._changes = pytree.changes.count
+        self._containers = [
+            (found, tuple(found))
+            for module in record.modules
+            for found in vars(module).values()
+            if isinstance(found, list)
+        ]
         self._kinds = self._present_kinds()
 
     def _present_kinds(self) -> list[tuple[Type, int]]:
         return [(variable.type, variable.node.watched) for variable in self._asked]
 
     def is_stale(self) -> bool:
-        """Whether a variable has been frozen, unfrozen or converted since the trace."""
+        """Whether something that the graph is made of has changed since then.
+
+        Variables may be frozen, unfrozen, converted or given a gradient, modules get other layers.
+        """
+        if pytree.changes.count != self._changes:
+            return True
+        if any(variable.grad is not None for variable in self._empty):
+            return True
+        for found, before in self._containers:
+            if len(found) != len(before) or not all(map(operator.is_, found, before)):
+                return True
         for variable, (kind, watched) in zip(self._asked, self._kinds, strict=True):
             node = variable.node
             if node.watched != watched or (node.type is not kind and node.type != kind):
                 return True
         return False
-
-
-@contextmanager
-def _recording() -> Iterator[TraceRecord]:
-    """Inside, variables have no values; afterwards they are as they were."""
-    if tracing.record is not None:
-        raise TraceError("A trace inside a trace.", hint="Call the inner function uncompiled.")
-    record = tracing.record = TraceRecord()
-    try:
-        yield record
-    finally:
-        tracing.record = None
-        for variable, node in record.assigned.items():
-            variable.node = node
-        for variable, gradient in record.gradients.items():
-            variable.grad = gradient
 
 
 def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Traced:
@@ -118,28 +133,68 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
     leaves, rebuild, _ = pytree.flatten([list(arguments), options])
     symbols = [_symbol(leaf, number) for number, leaf in enumerate(leaves)]
     inputs = [s.node for s in symbols if isinstance(s, Tensor) and s.node.value is None]
-    with _recording() as record:
+    if tracing.record is not None:
+        raise TraceError("A trace inside a trace.", hint="Call the inner function uncompiled.")
+    with recording() as record:
         given, named = rebuild(symbols)
         result = function(*given, **named)
         results, rebuild_result, _ = pytree.flatten(result)
         nodes = [as_tensor(x).node for x in results if isinstance(x, Tensor)]
         assigned = list(record.assigned)
         new_values = [variable.node for variable in assigned]
-    variables, lifted = _lift([*nodes, *new_values], assigned)
+    variables, lifted = _lift([*nodes, *new_values], assigned, record)
     count = len(nodes)
     graph = Graph([*inputs, *lifted.inputs], lifted.outputs)
 
     # The tensors themselves would keep the graph, and with it what the variables were, in memory.
     rest = [(isinstance(x, Tensor), None if isinstance(x, Tensor) else x) for x in results]
 
-    def put(arrays: list[Array]) -> Any:
-        fresh = iter(arrays)
-        return rebuild_result(
-            [Tensor(constant(next(fresh))) if is_tensor else x for is_tensor, x in rest]
+    body = functools.cache(lambda: Graph(graph.inputs, graph.outputs[:count]))
+
+    def put(arrays: list[Array], history: tuple[Node, ...] = ()) -> Any:
+        fresh = iter(
+            _with_history(body(), arrays, history)
+            if history
+            else [Tensor(constant(array)) for array in arrays]
         )
+        return rebuild_result([next(fresh) if is_tensor else x for is_tensor, x in rest])
 
     assert count + len(assigned) == len(graph.outputs)
-    return Traced(graph, variables, assigned, put, record.asked)
+    return Traced(graph, variables, assigned, put, record)
+
+
+def _history(traced: Traced, leaves: list[Any], inputs: list[Array]) -> tuple[Node, ...]:
+    """What the results of a call depend on, if somebody may ask for a derivative; else nothing.
+
+    A function that assigns parameters is a step of a training: its results are only numbers.
+    """
+    variables = traced.variables
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    if not any(x.node.watched for x in (*tensors, *variables)):
+        return ()
+    if any(isinstance(variable, Parameter) for variable in traced.assigned):
+        return ()
+    count = len(traced.graph.outputs) - len(traced.assigned)
+    if not any(node.type.is_float for node in traced.graph.outputs[:count]):
+        return ()
+    assigned = {id(variable) for variable in traced.assigned}
+    nodes = []
+    for leaf, array in zip([*leaves, *variables], inputs, strict=True):
+        if isinstance(leaf, Tensor) and leaf.node.value is array and id(leaf) not in assigned:
+            nodes.append(leaf.node)
+        else:  # the caller's own array, or one that the program overwrites
+            nodes.append(constant(array.copy()))
+    return tuple(nodes)
+
+
+def _with_history(body: Graph, arrays: list[Array], history: tuple[Node, ...]) -> list[Tensor]:
+    """The results of a call as those of one node with a derivative, whose body is the graph."""
+    watched = 0
+    for node in history:
+        watched |= node.watched
+    value: Any = tuple(arrays)
+    record = Node(CALL, history, {"body": body}, type_of(value), value, watched)
+    return parts_of(Tensor(record))
 
 
 def _symbol(leaf: Any, number: int) -> Any:
@@ -178,7 +233,9 @@ def _dynamic(leaf: Any) -> Type | None:
 _NUMBER = Type(float64, ())
 
 
-def _lift(outputs: list[Node], assigned: list[Variable]) -> tuple[list[Variable], Graph]:
+def _lift(
+    outputs: list[Node], assigned: list[Variable], record: TraceRecord
+) -> tuple[list[Variable], Graph]:
     """Variables that the outputs depend on, and the graph with them as inputs.
 
     What was computed before the trace is a constant, even if it was computed from a variable.
@@ -190,7 +247,7 @@ def _lift(outputs: list[Node], assigned: list[Variable]) -> tuple[list[Variable]
     new: dict[Node, Node] = {}
     for node in topological_order(outputs):
         owner = node.attributes["owner"]() if "owner" in node.attributes else None
-        if owner is not None and owner.node is node:
+        if owner is not None and record.nodes.get(owner) is node:
             variables.append(owner)
             name = owner.name or f"variable {len(inputs)}"
             inputs.append(placeholder(node.type, name, TRACE_BIT))
@@ -219,16 +276,25 @@ class Compiled:
     """A function that is traced once for each combination of argument types, and then runs."""
 
     def __init__(
-        self, function: Callable[..., Any], backend: str | Backend = "numpy", guard: bool = False
+        self,
+        function: Callable[..., Any],
+        backend: str | Backend = "numpy",
+        guard: bool = False,
+        history: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._backend = registry.find_backend(backend)
         self._guard = guard
+        self._keeps_history = history
         #: The graph and inputs of the latest call, to look into what went wrong.
         self.last_run: tuple[Traced, list[Array]] | None = None
         self._programs: dict[Any, tuple[Traced, Executable]] = {}
         self._prepared: dict[Any, tuple[Traced, Future[Executable]]] = {}
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method: the object is the first argument."""
+        return self if instance is None else types.MethodType(self, instance)
 
     def traced(self, *arguments: Any, **options: Any) -> Traced:
         """The graph for arguments of these types."""
@@ -247,11 +313,12 @@ class Compiled:
         for number, variable in enumerate(traced.variables, len(inputs)):
             inputs.append(_exclusive(variable) if number in in_place else variable._known())
         self.last_run = traced, inputs
+        history = _history(traced, taken.inputs, inputs) if self._keeps_history else ()
         results = run(inputs)
         count = len(traced.graph.outputs) - len(traced.assigned)
         if not (self._guard and _stopped(results[:count])):
             self._assign(traced, results[count:], in_place)
-        return traced.rebuild(results[:count])
+        return traced.rebuild(results[:count], history)
 
     def _assign(self, traced: Traced, results: list[Array], in_place: set[int]) -> None:
         """Give the variables their new values, but for those that have them already."""
@@ -376,7 +443,9 @@ class Compiled:
         leaves, _, structure = pytree.flatten([list(arguments), options])
         kinds = [_dynamic(leaf) for leaf in leaves]
         built_in = [
-            (type(leaf), leaf) if kind is None else (float if kind is _NUMBER else Type, kind)
+            (type(leaf), leaf, _options(leaf))
+            if kind is None
+            else (float if kind is _NUMBER else Type, kind)
             for leaf, kind in zip(leaves, kinds, strict=True)
         ]
         key = (structure, *built_in)
@@ -390,6 +459,15 @@ class Compiled:
             ) from None
         given = [leaf for leaf, kind in zip(leaves, kinds, strict=True) if kind is not None]
         return _Call(key, given)
+
+
+def _options(leaf: Any) -> tuple[Any, ...]:
+    """The plain attributes of an object, such as the one of a method: they are built in, too."""
+    known = getattr(leaf, "__dict__", None)
+    if not known or isinstance(leaf, type) or callable(leaf):
+        return ()
+    plain = (bool, int, float, str, type(None))
+    return tuple((name, x) for name, x in known.items() if isinstance(x, plain))
 
 
 class _Call(NamedTuple):
@@ -466,14 +544,16 @@ _ALONE = _holders(Variable([0.0]))
 
 
 def compile(
-    function: Callable[..., Any], *, backend: str = "numpy", guard: bool = False
-) -> Compiled:
+    function: Callable[..., Any] | None = None, *, backend: str = "auto", guard: bool = False
+) -> Any:
     """Trace a function once for each combination of argument types, then run its graph.
 
     Tensors, arrays and floats among the arguments are inputs of the graph; other arguments (flags,
     integers, names) are built in, and another value of them means another trace. Parameters
     and other variables may be read and assigned as usual; one that is frozen or converted later
-    means another trace, too. Inside a derivative or another trace the function's own code runs.
+    means another trace, too. The results depend on the parameters and tensors that went in, so that
+    `backward` reaches them; only a function that assigns parameters gives plain numbers. Inside a
+    derivative or another trace the function's own code runs.
 
     Python floats are inputs, and take the element type of what they meet. What a call leaves in
     ``.grad`` is forgotten when it ends: assign or return it. Python's ``if`` on the value of a
@@ -482,7 +562,10 @@ def compile(
     Args:
         function: takes and returns trees (lists, tuples, dicts) of tensors and other objects.
         backend: "numpy"; "c", a native program built with the machine's C compiler, which
-            overwrites variables in place; or "auto", that if it can be built, otherwise "numpy".
+            overwrites variables in place; or "auto", that if it can be built, otherwise "numpy",
+            which also runs functions of a few numbers that assign nothing, for which nobody wants
+            to wait for a compiler. The choice depends on the graph, and on whether its program
+            is in the cache.
         guard: with a native program, leave all variables as they were when one of the single
             floating-point numbers among the results is not finite.
 
@@ -502,4 +585,7 @@ def compile(
         >>> [round(step(cr.tensor(1.0)).item(), 4) for _ in range(3)]
         [1.0, 0.64, 0.4096]
     """
-    return Compiled(function, backend, guard)
+    if function is None:
+        return partial(compile, backend=backend, guard=guard)
+    chosen = registry.BY_SIZE if backend == "auto" else backend
+    return Compiled(function, chosen, guard, history=True)

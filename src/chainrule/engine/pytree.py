@@ -9,6 +9,14 @@ from .ir.types import Type
 from .tensor import Tensor
 
 
+class _Changes:
+    count = 0
+
+
+#: How often an attribute of a module that a trace called was replaced, for a program is made of it.
+changes = _Changes()
+
+
 def is_module(leaf: Any) -> bool:
     """Whether this is a network or layer: something that has trainable parameters."""
     return hasattr(leaf, "trainable_parameters") and not isinstance(leaf, (Tensor, type))

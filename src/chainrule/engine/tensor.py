@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import numpy as np
@@ -125,7 +126,26 @@ class Tensor:
         return view
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.node.watched & ~(PARAMETER_BIT | TRACE_BIT):
+            raise _lost("A NumPy array made of a tensor inside of a derivative")
         return np.array(self._known(), dtype=dtype)
+
+    def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
+        """NumPy's functions: that of the same name here, if a derivative would be lost.
+
+        Others see plain arrays, and give no floating-point numbers, whose gradient would be gone.
+        """
+        if not _is_watched((given, options)):
+            return function(*_plain(given), **_plain(options))
+        ours = FUNCTIONS.get(function.__name__)
+        if ours is not None and function.__module__ in ("numpy", "numpy.linalg"):
+            with suppress(TypeError):  # options that only NumPy has
+                return ours(*given, **options)
+        result = function(*_plain(given), **_plain(options))
+        parts = result if isinstance(result, (list, tuple)) else (result,)
+        if any(getattr(part, "dtype", np.dtype(bool)).kind in "fc" for part in parts):
+            raise _lost(f"numpy.{function.__name__} of a tensor")
+        return result
 
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number."""
@@ -245,6 +265,32 @@ class Tensor:
         return cast("Tensor", FUNCTIONS["transpose"](self, _axes(axes) if axes else None))
 
 
+def _lost(what: str) -> DerivativeError:
+    return DerivativeError(
+        f"{what} would lose its gradient.",
+        expected="functions of chainrule",
+        hint="Use cr.stack, cr.norm and so on, or .numpy() for a constant.",
+    )
+
+
+def _is_watched(data: Any) -> bool:
+    """Whether a derivative with respect to a tensor in this data may be asked for."""
+    if isinstance(data, dict):
+        data = tuple(data.values())
+    if isinstance(data, (list, tuple)):
+        return any(map(_is_watched, data))
+    return isinstance(data, Tensor) and (bool(data.node.watched) or not has_value(data.node))
+
+
+def _plain(data: Any) -> Any:
+    """The same data with arrays in place of tensors."""
+    if isinstance(data, dict):
+        return {key: _plain(item) for key, item in data.items()}
+    if isinstance(data, (list, tuple)):
+        return type(data)(map(_plain, data)) if type(data) in (list, tuple) else data
+    return data.numpy() if isinstance(data, Tensor) else data
+
+
 def _axes(numbers: tuple[Any, ...]) -> Any:
     if len(numbers) == 1 and not isinstance(numbers[0], int):
         return numbers[0]
@@ -309,6 +355,45 @@ class Variable(Tensor):
 
     __slots__ = ("initial",)
 
+    @property
+    def node(self) -> Node:
+        """What it is now: in a derivative or a trace of this thread, what stands in for it."""
+        if tracing.record is not None:
+            return tracing.record.read(self, _NODE.__get__(self))
+        standing = tracing.standing
+        own: Node = _NODE.__get__(self)
+        return standing.get(self, own) if standing else own
+
+    @node.setter
+    def node(self, node: Node) -> None:
+        _NODE.__set__(self, node)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What `backward` left; inside a trace only what it leaves there."""
+        record = tracing.record
+        own: Tensor | None = _GRAD.__get__(self)
+        if record is None:
+            return own
+        if self not in record.gradients:
+            if own is not None:
+                raise TraceError(
+                    "A gradient from before cannot be read inside a compiled function: it would "
+                    "be built in for ever, and cannot add up from call to call.",
+                    where=f"parameter {self.name}" if self.name else None,
+                    hint="Call zero_grad() and backward() inside the function, too, or pass the "
+                    "gradient as an argument: optimizer.update(gradients).",
+                )
+            record.empty[self] = None
+        return record.gradients.get(self)
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if tracing.record is not None:
+            tracing.record.gradients[self] = gradient
+        else:
+            _GRAD.__set__(self, gradient)
+
     def __init__(self, value: TensorLike, dtype: Any = None, name: str | None = None) -> None:
         super().__init__(tensor(value, dtype).node, name)
         self.initial: Callable[[Tensor, tuple[int, ...], Any], Tensor] | None = None
@@ -317,6 +402,18 @@ class Variable(Tensor):
     def _set(self, value: Array, watched: int) -> None:
         self.node = constant(value, watched)
         self.node.attributes["owner"] = weakref.ref(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: the numbers, not the gradient or what is kept of the past."""
+        return {
+            "value": self._known().copy(), "watched": self.node.watched, "name": self.name,
+            "initial": self.initial,
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.initial, self.name = state["initial"], state["name"]
+        self.grad = None
+        self._set(state["value"], state["watched"])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         """A variable of its own: a copied network must not share its weights with the original."""
@@ -337,9 +434,15 @@ class Variable(Tensor):
             raise ShapeError(
                 "A variable keeps its shape.", expected=str(self.type), found=str(new.type)
             )
+        if self in tracing.held:
+            raise DerivativeError(
+                "A parameter cannot be assigned while a derivative with respect to it is taken.",
+                where=f"parameter {self.name}" if self.name else None,
+                hint="Assign it after the derivative, or compute with the new value: "
+                "w = cr.clip(self.w, -1.0, 1.0).",
+            )
         if tracing.record is not None:
-            tracing.record.assigned.setdefault(self, self.node)
-            self.node = new.node
+            tracing.record.assigned[self] = tracing.standing[self] = new.node
         else:
             self._set(new._known(), self.node.watched)
 
@@ -378,21 +481,86 @@ class Parameter(Variable):
         self._set(self._known(), PARAMETER_BIT if wanted else 0)
 
 
+#: Where a tensor keeps these; of a variable they are properties.
+_NODE: Any = Tensor.__dict__["node"]
+_GRAD: Any = Tensor.__dict__["grad"]
+
+
 class TraceRecord:
-    """What a trace changes outside of its graph, to be undone when it ends."""
+    """What a trace learns of variables, and what it changes of them: for its own thread only.
+
+    Attributes:
+        nodes: the variables that were read, with their nodes from before the trace: the same ones
+            until it ends, whatever other threads assign meanwhile.
+        assigned: the nodes of those that were given new values.
+        gradients: what is in ``.grad``.
+        empty: those whose ``.grad`` was read and is empty.
+        asked: those of which it was asked whether they are learned.
+        modules: those that were called.
+    """
 
     def __init__(self) -> None:
-        self.assigned: dict[Variable, Node] = {}  # and the node from before
+        self.nodes: dict[Variable, Node] = {}
+        self.assigned: dict[Variable, Node] = {}
         self.gradients: dict[Variable, Tensor | None] = {}
-        self.asked: dict[Variable, None] = {}  # whether they are learned
+        self.empty: dict[Variable, None] = {}
+        self.asked: dict[Variable, None] = {}
+        self.modules: dict[Any, None] = {}
+
+    def read(self, variable: Variable, own: Node) -> Node:
+        """The node of a variable, for the whole trace."""
+        found = tracing.standing.get(variable)
+        return self.nodes.setdefault(variable, own) if found is None else found
 
 
 class _Tracing(threading.local):
-    record: TraceRecord | None = None
+    """What holds for one thread.
+
+    Attributes:
+        record: of the trace that is going on. Inside of one variables have no value, so that none
+            is built in as a constant.
+        standing: nodes that stand in for those of variables, in a derivative or a trace.
+        held: the variables with respect to which a derivative is taken.
+    """
+
+    def __init__(self) -> None:
+        self.record: TraceRecord | None = None
+        self.standing: dict[Variable, Node] = {}
+        self.held: dict[Variable, None] = {}
 
 
-#: Inside `chainrule.compile` variables have no value, so that none is built in as a constant.
 tracing = _Tracing()
+
+
+@contextmanager
+def recording() -> Iterator[TraceRecord]:
+    """A trace, inside of another one or not; afterwards all variables are as before."""
+    outer, standing = tracing.record, tracing.standing
+    record = tracing.record = TraceRecord()
+    if outer is not None:
+        record.nodes = outer.nodes
+    tracing.standing = dict(standing)
+    try:
+        yield record
+    finally:
+        tracing.record, tracing.standing = outer, standing
+        if outer is not None:
+            outer.asked.update(record.asked)
+            outer.empty.update(record.empty)
+            outer.modules.update(record.modules)
+
+
+@contextmanager
+def standing_in(nodes: dict[Variable, Node]) -> Iterator[None]:
+    """For a while, and for this thread only, other nodes stand in for those of variables."""
+    standing, held = tracing.standing, tracing.held
+    tracing.standing, tracing.held = standing | nodes, held | dict.fromkeys(nodes)
+    try:
+        yield
+    finally:
+        assigned = {v: n for v, n in tracing.standing.items() if v not in nodes}
+        tracing.standing = standing | assigned
+        tracing.held = held
 
 
 def has_value(node: Node) -> bool:
@@ -412,7 +580,8 @@ def _to_array(data: Any, dtype: DType | None) -> Array:
         array = np.asarray(data)
         if dtype is None and array.dtype.kind == "f":
             dtype = float32
-    return np.asarray(array, dtype=dtype or as_dtype(array.dtype))
+    # A copy, for its owner may change it, and the derivative is that of the numbers from now.
+    return np.array(array, dtype=dtype or as_dtype(array.dtype))
 
 
 def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
@@ -434,7 +603,7 @@ def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
         return as_tensor(data, dtype)
     if holds_tensors(data):
         return as_tensor(data, dtype)
-    return Tensor(constant(_to_array(data, wanted).copy()))
+    return Tensor(constant(_to_array(data, wanted)))
 
 
 def parameter(data: TensorLike, dtype: Any = None, name: str | None = None) -> Parameter:
@@ -451,7 +620,7 @@ def parameter(data: TensorLike, dtype: Any = None, name: str | None = None) -> P
 
 
 def as_tensor(data: TensorLike, dtype: Any = None) -> Tensor:
-    """The data as a tensor; tensors pass through, arrays are not copied."""
+    """The data as a tensor; tensors pass through, arrays are copied."""
     if isinstance(data, Number):
         data, dtype = Tensor(data.node), float32 if dtype is None else dtype
     elif holds_tensors(data):
@@ -470,6 +639,18 @@ def holds_tensors(data: Any) -> bool:
     )
 
 
+def need_plain(name: str, option: Any, who: str) -> Any:
+    """An option that is no operand: a tensor would lose its gradient there, so it is refused."""
+    if isinstance(option, Tensor):
+        raise DerivativeError(
+            f"The option {name!r} of {who} cannot be a tensor: it would get no gradient.",
+            expected="a Python number",
+            found=f"a tensor of type {option.type}",
+            hint="Convert it with .item() if it is meant as a constant.",
+        )
+    return option
+
+
 def symbol(type: Type, name: str) -> Tensor:
     """A tensor without a value: the input of a trace."""
     return Tensor(placeholder(type, name, TRACE_BIT))
@@ -482,6 +663,8 @@ def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
     large arrays are built into it.
     """
     nodes = tuple([source.node for source in inputs])
+    for name in attributes:
+        need_plain(name, attributes[name], op.name)
     result_type = op.type_rule(*[node.type for node in nodes], **attributes)
     watched = 0
     arrays: list[Array] | None = []

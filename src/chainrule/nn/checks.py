@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from ..engine.tensor import Tensor, TensorLike, as_tensor
+from ..engine.tensor import Tensor, TensorLike, as_tensor, need_plain
 from ..errors import ConfigError, ShapeError
 
 
@@ -26,6 +26,7 @@ def positive_integer(name: str, value: Any) -> int:
 
 def fraction(name: str, value: float, *, include_one: bool) -> float:
     """The option as a fraction, from 0 to 1."""
+    need_plain(name, value, "a layer")
     if not (0 <= value < 1 or (include_one and value == 1)):
         raise ConfigError(
             f"{name} is out of range.",

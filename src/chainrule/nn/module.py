@@ -7,14 +7,16 @@ import hashlib
 import inspect
 import itertools
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 
+from ..engine import pytree
 from ..engine.ops import random
 from ..engine.source_info import layer
-from ..engine.tensor import Parameter, Tensor, Variable
+from ..engine.tensor import Parameter, Tensor, Variable, tracing
 from ..errors import ChainruleError, ConfigError, ShapeError, TypeRuleError
 from ..utils.typing import Array
 from .hooks import active_observers
@@ -39,6 +41,9 @@ class _Calls(threading.local):
 
 
 _calls = _Calls()
+
+#: The modules that traces called: a change of their attributes makes programs out of date.
+_traced: weakref.WeakSet[Module] = weakref.WeakSet()
 
 
 class Module:
@@ -73,6 +78,9 @@ class Module:
             train = outer.train if train is None else train
             key = outer.key if key is None else key
         call = _Call(self, bool(train), key)
+        if tracing.record is not None:
+            tracing.record.modules[self] = None
+            _traced.add(self)
         kind: Any = type(self)
         if _accepts(kind, "train"):
             options["train"] = call.train
@@ -115,7 +123,17 @@ class Module:
                 found=str(value.type) if isinstance(value, Tensor) else type(value).__name__,
                 hint=f"Change its value with {name}.assign(…).",
             )
+        if (
+            old is not value
+            and self in _traced
+            and (isinstance(value, Variable) or not isinstance(value, Tensor))
+        ):
+            pytree.changes.count += 1  # what was compiled with the old one is made anew
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        pytree.changes.count += self in _traced
+        super().__delattr__(name)
 
     # ---- variables by path -------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine.ir.types import float64
 from ..engine.ops import astype, sign, where
-from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor, tracing
+from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor
 from ..errors import ConfigError, ShapeError
 from ..nn.module import Module
 from ..utils.typing import Array
@@ -194,8 +194,6 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Drop the gradients in ``.grad``, so that the next `backward` starts from zero."""
         for w in self.parameters().values():
-            if tracing.record is not None:
-                tracing.record.gradients.setdefault(w, w.grad)
             w.grad = None
 
     def observe(self, value: float) -> None:

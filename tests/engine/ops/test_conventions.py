@@ -80,7 +80,7 @@ def test_gradients_at_kinks_ties_and_ends(name: str, dtype: str) -> None:
     def slopes(*x: Any) -> Any:
         return cr.grad(lambda *y: function(*y).sum(), argnums=range(len(x)))(*x)
 
-    for found in (slopes(*given), cr.compile(slopes)(*given)):
+    for found in (slopes(*given), cr.compile(slopes, backend="numpy")(*given)):
         for gradient, wanted in zip(found, expected, strict=True):
             assert gradient.dtype == dtype
             np.testing.assert_allclose(gradient.numpy(), np.array(wanted), rtol=1e-6)

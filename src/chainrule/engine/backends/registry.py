@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Mapping, Sequence
 
 from ...errors import ConfigError
 from ..ir.graph import Graph
 from .base import Backend, BuildError, Executable
 from .c.backend import CBackend
+from .c.lowering_cache import is_known
 from .numpy import NUMPY
 
 _log = logging.getLogger("chainrule")
@@ -21,16 +23,33 @@ class FirstThatBuilds:
     name = "auto"
     is_instant = False
 
-    def __init__(self, first: Backend, second: Backend) -> None:
-        self._first, self._second = first, second
+    def __init__(self, first: Backend, second: Backend, smallest: int = 0) -> None:
+        self._first, self._second, self._smallest = first, second, smallest
 
     def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
-        """A program of the first backend, or else of the second."""
+        """A program of the first backend, or else of the second.
+
+        The second one takes small graphs, too: of fewer numbers than ``smallest``, without donated
+        inputs, which are those of a step that will run many times, and without a loop.
+        """
+        if (
+            not donated
+            and _numbers(graph) < self._smallest
+            and not is_known(graph, donated, guards)
+        ):
+            return self._second.build(graph, donated, guards)
         try:
             return self._first.build(graph, donated, guards)
         except BuildError as error:
             _warn_once(f"{error.what} The NumPy backend is used.")
             return self._second.build(graph, donated, guards)
+
+
+def _numbers(graph: Graph) -> float:
+    """How many numbers a run computes; more than any, if there is a loop."""
+    if any(node.op.has_body for node in graph.nodes):
+        return math.inf
+    return sum(node.type.size for node in graph.nodes)
 
 
 @functools.cache
@@ -39,6 +58,8 @@ def _warn_once(sentence: str) -> None:
 
 
 _C = CBackend()
+#: What runs a function of `chainrule.compile` unless it is said.
+BY_SIZE = FirstThatBuilds(_C, NUMPY, smallest=10_000)
 BACKENDS: dict[str, Backend] = {
     backend.name: backend for backend in (NUMPY, _C, FirstThatBuilds(_C, NUMPY))
 }

@@ -85,4 +85,11 @@ class Program:
                 origin = self._origins[done]
                 error.where = error.where or str(origin or "") or None
                 raise
-        return [slots[place] for place in self._outputs]  # type: ignore[misc]
+        # What shows the caller's own arrays is copied, for the caller may change them.
+        given = {id(_owner(array)) for array in inputs}
+        results: list[Any] = [slots[place] for place in self._outputs]
+        return [y.copy() if id(_owner(y)) in given else y for y in results]
+
+
+def _owner(array: Array) -> Any:
+    return array if array.base is None else array.base

@@ -14,7 +14,7 @@ from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Record, Type, bool_, promote, uint32
-from ..tensor import Tensor, TensorLike, apply, as_tensor, symbol
+from ..tensor import Tensor, TensorLike, apply, as_tensor, need_plain, symbol
 from .declare import broadcast_to, cast, floating, function, need_float, reals
 from .elementwise import exp, where
 from .linalg import matmul
@@ -105,6 +105,8 @@ def scaled_dot_product_attention(
     operands = [broadcast_to(cast(x, dtype), (*outer, *x.shape[-2:])) for x in (q, k, v)]
     if given is not None:
         operands.append(cast(given, dtype) if given.type.is_float else given)
+    if isinstance(scale, Tensor):  # an operand, with a derivative
+        operands[0], scale = operands[0] * cast(scale, dtype), 1.0
     how: dict[str, Any] = {"causal": bool(causal)}
     how["scale"] = 1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else float(scale)
     if dropout:
@@ -112,7 +114,7 @@ def scaled_dot_product_attention(
             raise TypeRuleError("Dropout of the weights of an attention needs a random key.",
                                 hint="Make one with cr.random.key(seed).")  # fmt: skip
         operands.append(key)
-        how["dropout"] = float(dropout)
+        how["dropout"] = float(need_plain("dropout", dropout, "an attention"))
     return parts_of(apply(ATTENTION, *operands, **how))[0]
 
 

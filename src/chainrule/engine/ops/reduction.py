@@ -481,15 +481,16 @@ def _running(
         Sample((reals(2, 3),), {"axis": 1, "keepdims": True, "order": 3}),
     ]
 )
-def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, order: float = 2) -> Tensor:
+def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, order: TensorLike = 2) -> Tensor:
     """(Σ |x|ᵖ)^(1/p); the derivative at 0 is 0, for the norm has no derivative there."""
     x = floating(x)
-    if order == 1:
+    known = None if isinstance(order, Tensor) else order
+    if known == 1:
         return sum(abs(x), axis, keepdims)
-    if order == float("inf"):
+    if known == float("inf"):
         return max(abs(x), axis, keepdims)
-    total = sum(x * x if order == 2 else abs(x) ** order, axis, keepdims)
+    total = sum(x * x if known == 2 else abs(x) ** order, axis, keepdims)
     flat = total == 0
     safe = where(flat, 1.0, total)
-    root = sqrt(safe) if order == 2 else safe ** (1 / order)
+    root = sqrt(safe) if known == 2 else safe ** (1 / order)
     return where(flat, 0.0, root)

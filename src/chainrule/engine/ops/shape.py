@@ -439,7 +439,11 @@ def pad(x: TensorLike, width: Any, value: float = 0.0, mode: str = "constant") -
                          found=str(pairs))  # fmt: skip
     if mode == "constant":
         before, after = zip(*pairs, strict=True) if pairs else ((), ())
-        return _pad(x, before, after, (0,) * x.ndim, value)
+        gaps = (0,) * x.ndim
+        if not isinstance(value, Tensor):
+            return _pad(x, before, after, gaps, value)
+        inside = _pad(ones(x.shape, bool), before, after, gaps)
+        return FUNCTIONS["where"](inside, _pad(x, before, after, gaps), value)
     if mode not in ("edge", "reflect"):
         raise ShapeError("Unknown padding.", expected="constant, edge or reflect", found=mode)
     for axis, pair in enumerate(pairs):

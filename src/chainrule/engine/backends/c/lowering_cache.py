@@ -54,6 +54,12 @@ def lowered(graph: Graph, donated: Mapping[int, int], guards: Sequence[int], fus
     return known
 
 
+def is_known(graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> bool:
+    """Whether a program of this graph was built before."""
+    key = _fingerprint(graph, donated, guards, fuse=True)
+    return key is not None and cache.find(key) is not None
+
+
 # ---- the fingerprint -----------------------------------------------------------------------------
 
 
