@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.errors import ModelFileError
+from chainrule.serialization import reading
 from chainrule.serialization.reading import parse
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -130,6 +132,13 @@ def test_version_1() -> None:
     assert np.isnan(model.record["loss"][2])
     shapes = {name: array.shape for name, array in model.state().items()}
     assert shapes == {"colours": (3, 2), "first": (8, 3), "bias": (3,), "second": (3, 2)}
+
+
+def test_arrays_have_the_same_order_in_every_process() -> None:
+    """What lists the weights of a saved model, as explanations do, says the same each time."""
+    arrays = {f"layers.{i}": np.full(1, i, np.float32) for i in range(40)}
+    data = safetensors.numpy.save(arrays)
+    assert list(reading._arrays(data)) == sorted(arrays)
 
 
 # ---- damage --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections import Counter
+from operator import itemgetter
 from typing import Any, NoReturn
 
 import numpy as np
@@ -171,7 +172,7 @@ def _arrays(data: bytes) -> dict[str, Array]:
     except safetensors.SafetensorError as error:
         raise ModelFileError("The file is truncated or damaged.", found=str(error)) from None
     arrays = {}
-    for name, entry in found:
+    for name, entry in sorted(found, key=itemgetter(0)):  # safetensors gives them in any order
         if entry["dtype"] not in _DTYPES:
             raise ModelFileError("Unknown element type.", where=f"array {name!r:.80}",
                                  expected=", ".join(_DTYPES), found=entry["dtype"])  # fmt: skip

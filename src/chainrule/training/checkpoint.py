@@ -45,8 +45,7 @@ def load_training(path: str | os.PathLike[str]) -> dict[str, Array]:
                     where=os.fspath(path),
                     expected=f"format {_FORMAT}, version {_VERSION}",
                 )
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}
+            return {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelFileError(
             "The state of the training cannot be read.",
