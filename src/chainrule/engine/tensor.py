@@ -358,11 +358,15 @@ class Variable(Tensor):
     @property
     def node(self) -> Node:
         """What it is now: in a derivative or a trace of this thread, what stands in for it."""
-        if tracing.record is not None:
-            return tracing.record.read(self, _NODE.__get__(self))
         standing = tracing.standing
-        own: Node = _NODE.__get__(self)
-        return standing.get(self, own) if standing else own
+        own: Node = _own_node(self)
+        if standing is None:
+            return own
+        found = standing.get(self)
+        if found is not None:
+            return found
+        record = tracing.record
+        return own if record is None else record.nodes.setdefault(self, own)
 
     @node.setter
     def node(self, node: Node) -> None:
@@ -442,6 +446,7 @@ class Variable(Tensor):
                 "w = cr.clip(self.w, -1.0, 1.0).",
             )
         if tracing.record is not None:
+            assert tracing.standing is not None
             tracing.record.assigned[self] = tracing.standing[self] = new.node
         else:
             self._set(new._known(), self.node.watched)
@@ -484,6 +489,7 @@ class Parameter(Variable):
 #: Where a tensor keeps these; of a variable they are properties.
 _NODE: Any = Tensor.__dict__["node"]
 _GRAD: Any = Tensor.__dict__["grad"]
+_own_node = _NODE.__get__
 
 
 class TraceRecord:
@@ -507,11 +513,6 @@ class TraceRecord:
         self.asked: dict[Variable, None] = {}
         self.modules: dict[Any, None] = {}
 
-    def read(self, variable: Variable, own: Node) -> Node:
-        """The node of a variable, for the whole trace."""
-        found = tracing.standing.get(variable)
-        return self.nodes.setdefault(variable, own) if found is None else found
-
 
 class _Tracing(threading.local):
     """What holds for one thread.
@@ -519,13 +520,14 @@ class _Tracing(threading.local):
     Attributes:
         record: of the trace that is going on. Inside of one variables have no value, so that none
             is built in as a constant.
-        standing: nodes that stand in for those of variables, in a derivative or a trace.
+        standing: nodes that stand in for those of variables, in a derivative or a trace; None
+            outside of both.
         held: the variables with respect to which a derivative is taken.
     """
 
     def __init__(self) -> None:
         self.record: TraceRecord | None = None
-        self.standing: dict[Variable, Node] = {}
+        self.standing: dict[Variable, Node] | None = None
         self.held: dict[Variable, None] = {}
 
 
@@ -539,7 +541,7 @@ def recording() -> Iterator[TraceRecord]:
     record = tracing.record = TraceRecord()
     if outer is not None:
         record.nodes = outer.nodes
-    tracing.standing = dict(standing)
+    tracing.standing = dict(standing or {})
     try:
         yield record
     finally:
@@ -554,12 +556,12 @@ def recording() -> Iterator[TraceRecord]:
 def standing_in(nodes: dict[Variable, Node]) -> Iterator[None]:
     """For a while, and for this thread only, other nodes stand in for those of variables."""
     standing, held = tracing.standing, tracing.held
-    tracing.standing, tracing.held = standing | nodes, held | dict.fromkeys(nodes)
+    tracing.standing, tracing.held = (standing or {}) | nodes, held | dict.fromkeys(nodes)
     try:
         yield
     finally:
         assigned = {v: n for v, n in tracing.standing.items() if v not in nodes}
-        tracing.standing = standing | assigned
+        tracing.standing = None if standing is None else standing | assigned
         tracing.held = held
 
 
@@ -581,7 +583,11 @@ def _to_array(data: Any, dtype: DType | None) -> Array:
         if dtype is None and array.dtype.kind == "f":
             dtype = float32
     # A copy, for its owner may change it, and the derivative is that of the numbers from now.
-    return np.array(array, dtype=dtype or as_dtype(array.dtype))
+    dtype = dtype or as_dtype(array.dtype)
+    if dtype != float32 or (isinstance(data, float) and -1e38 < data < 1e38):
+        return np.array(array, dtype=dtype)
+    with np.errstate(over="ignore"):  # what is too large for the type is infinite
+        return np.array(array, dtype=dtype)
 
 
 def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
@@ -621,7 +627,7 @@ def parameter(data: TensorLike, dtype: Any = None, name: str | None = None) -> P
 
 def as_tensor(data: TensorLike, dtype: Any = None) -> Tensor:
     """The data as a tensor; tensors pass through, arrays are copied."""
-    if isinstance(data, Number):
+    if type(data) is Number:
         data, dtype = Tensor(data.node), float32 if dtype is None else dtype
     elif holds_tensors(data):
         data = FUNCTIONS["stack"](data)

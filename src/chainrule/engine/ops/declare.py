@@ -97,23 +97,36 @@ def align(*operands: TensorLike, floats: bool = False) -> list[Tensor]:
 
     Python numbers take the element type of the tensors beside them.
     """
-    tensors = [x if _is_scalar(x) else as_tensor(x) for x in operands]
-    known = [x for x in tensors if not _is_scalar(x)]
-    dtype = None
-    for x in known:
-        dtype = x.dtype if dtype is None else promote(dtype, x.dtype)
-    for x in tensors:
+    tensors: list[Any] = []
+    known: list[Type] = []
+    numbers = []
+    for x in operands:
         if _is_scalar(x):
-            own = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else float32
-            if dtype is None:
-                dtype = own
-            elif _CATEGORY[own.kind] > _CATEGORY[dtype.kind]:
-                dtype = promote(dtype, own)
+            numbers.append(x)
+        else:
+            x = as_tensor(x)
+            known.append(x.type)
+        tensors.append(x)
+    dtype = None
+    for kind in known:
+        dtype = kind.dtype if dtype is None else promote(dtype, kind.dtype)
+    for x in numbers:
+        own = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else float32
+        if dtype is None:
+            dtype = own
+        elif _CATEGORY[own.kind] > _CATEGORY[dtype.kind]:
+            dtype = promote(dtype, own)
     assert dtype is not None
     if floats and dtype.kind != "f":
         dtype = float32
-    shape = _common_shape([x.shape for x in known])
-    return [broadcast_to(as_tensor(x, dtype), shape) for x in tensors]
+    fitting = Type(dtype, _common_shape([kind.shape for kind in known]))
+    return [_fit(x, fitting) for x in tensors]
+
+
+def _fit(x: Any, kind: Type) -> Tensor:
+    if isinstance(x, Tensor) and x.type == kind and type(x) is not Number:
+        return x
+    return broadcast_to(as_tensor(x, kind.dtype), kind.shape)
 
 
 #: A Python number changes the element type beside it only to a higher category.
