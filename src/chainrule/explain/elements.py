@@ -64,10 +64,11 @@ def apply_to_numbers(op: str, arguments: Sequence[float]) -> float:
         return max(arguments)
     if op == "min":
         return min(arguments)
-    compute = OPERATIONS[op].compute
-    assert compute is not None
+    operation = OPERATIONS[op]
+    assert operation.compute is not None
+    kind = np.int64 if set(operation.c or ()) == {"i"} else np.float64  # bits are those of integers
     with np.errstate(all="ignore"):
-        return float(compute(np, *map(np.float64, arguments)))
+        return float(operation.compute(np, *map(kind, arguments)))
 
 
 class Elements:

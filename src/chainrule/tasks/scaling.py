@@ -23,8 +23,9 @@ class TargetScaler(Module):
         log: whether to take the logarithm; None lets `fit` decide it.
 
     Example:
+        >>> import numpy as np, chainrule as cr
         >>> scaler = TargetScaler().fit(np.array([1.0, 3.0]))
-        >>> scaler.transform(np.array([3.0])), scaler(Tensor([1.0])).numpy()
+        >>> scaler.transform(np.array([3.0])), scaler(cr.tensor([1.0])).numpy()
         (array([1.], dtype=float32), array([3.]))
     """
 
@@ -72,7 +73,8 @@ def log_is_better(values: Array) -> bool:
     """Whether the known values are positive and their logarithm is far less skewed.
 
     Example:
-        >>> log_is_better(np.array([1.0, 2.0, 4.0, 1000.0])), log_is_better(np.arange(9.0))
+        >>> import numpy as np
+        >>> log_is_better(np.exp(np.arange(9.0))), log_is_better(np.arange(1.0, 9.0))
         (True, False)
     """
     known = values[~np.isnan(values)]
