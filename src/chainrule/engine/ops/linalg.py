@@ -16,7 +16,7 @@ from ..ir.notation import Notation
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
-from .declare import broadcast_to, cast, floating, function, normalize_axis, reals
+from .declare import align, broadcast_to, cast, function, normalize_axis, reals
 from .elementwise import result_dtype, where
 from .indexing import getitem
 from .reduction import norm, sum
@@ -264,10 +264,15 @@ def cross(a: TensorLike, b: TensorLike, axis: int = -1) -> Tensor:
     return roll(a, -1, axis) * roll(b, 1, axis) - roll(a, 1, axis) * roll(b, -1, axis)
 
 
-@function(lambda: [Sample((reals(2, 3), reals(2, 3, seed=1)))])
+@function(
+    lambda: [
+        Sample((reals(2, 3), reals(2, 3, seed=1))),
+        Sample((reals(1, 2, 3), reals(2, 1, 3, seed=1), -2)),
+    ]
+)
 def cosine_similarity(a: TensorLike, b: TensorLike, axis: int = -1, eps: float = 1e-8) -> Tensor:
-    """a·b / (max(|a|, eps) · max(|b|, eps)) along an axis."""
-    a, b = floating(a), floating(b)
+    """a·b / (max(|a|, eps) · max(|b|, eps)) along an axis of both, broadcast to each other."""
+    a, b = align(a, b, floats=True)
     lengths = [norm(x, axis) for x in (a, b)]
     safe = [where(length < eps, eps, length) for length in lengths]
     return sum(a * b, axis) / (safe[0] * safe[1])

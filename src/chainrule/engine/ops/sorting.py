@@ -11,6 +11,7 @@ from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from .declare import floating, function, normalize_axis, reals
+from .elementwise import isnan, where
 from .indexing import take_along_axis
 from .reduction import mean
 from .shape import flip, narrow, reshape
@@ -64,13 +65,16 @@ def top_k(x: TensorLike, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
 
 @function(lambda: [Sample((reals(2, 3),), {"axis": 1}), Sample((reals(5),))])
 def median(x: TensorLike, axis: int | None = None) -> Tensor:
-    """The middle element, or the mean of the two in the middle."""
+    """The middle element, or the mean of the two in the middle; NaN if one is."""
     x = floating(x)
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     axis = normalize_axis(axis, x.ndim)
     n = x.shape[axis]
-    return mean(narrow(sort(x, axis), axis, (n - 1) // 2, n // 2 + 1), axis)
+    ordered = sort(x, axis)  # NaN comes last
+    middle = mean(narrow(ordered, axis, (n - 1) // 2, n // 2 + 1), axis)
+    last = reshape(narrow(ordered, axis, n - 1, n), middle.shape)
+    return where(isnan(last), last, middle)
 
 
 def _searchsorted_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:

@@ -55,22 +55,42 @@ _BERNOULLI = (1/6, -1/30, 1/42, -1/30, 5/66, -691/2730, 7/6, -3617/510, 43867/79
 _FAR = 15  # from here on the asymptotic series has all digits of float64
 
 
+def _cotangent_derivative(order: int) -> list[int]:
+    """The coefficients, lowest first, of the polynomial P in c = cot x with dⁿc/dxⁿ = P(c)."""
+    p = [0, 1]
+    for _ in range(order):  # c' = -(1 + c²)
+        slope = [k * a for k, a in enumerate(p)][1:]
+        p = [-a - b for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
+    return p
+
+
 def polygamma(x: Array, order: int) -> Array:
     """The derivative of this order of digamma, itself the derivative of ln Γ.
 
     The recurrence ψ⁽ⁿ⁾(x) = ψ⁽ⁿ⁾(x+1) - (-1)ⁿ n! / xⁿ⁺¹ up to large x, then the asymptotic series
-    (Abramowitz and Stegun 6.3.18, 6.4.11). Below 0 digamma is reflected (6.3.7) and the others
-    are NaN.
+    (Abramowitz and Stegun 6.3.18, 6.4.11); below 0 the reflection (6.4.7). At the poles -1, -2, …
+    odd orders are ∞; the others have two sides there, and are NaN.
     """
     wide = x.astype(np.float64)
-    if order == 0 and (wide < 0).any():
-        mirrored = polygamma(np.where(wide < 0, 1 - wide, wide), 0)
-        at_pole = wide == np.floor(wide)
-        below = mirrored - math.pi / np.tan(math.pi * np.where(at_pole, 0.5, wide))
-        return np.where(wide < 0, np.where(at_pole, np.nan, below), mirrored).astype(x.dtype)
+    below = wide < 0
+    above = _polygamma_above(np.where(below, 1 - wide, wide), order)
+    if below.any():
+        turn = np.where(below, wide - np.round(wide), 0.5)  # exact, unlike the angle πx
+        with np.errstate(all="ignore"):
+            c = 1 / np.tan(math.pi * turn)
+            mirrored = np.zeros_like(wide)
+            for a in reversed(_cotangent_derivative(order)):
+                mirrored = mirrored * c + a
+            mirrored = (-1) ** order * above - math.pi ** (order + 1) * mirrored
+        pole = np.inf if order % 2 else np.nan
+        above = np.where(below, np.where(turn == 0, pole, mirrored), above)
+    return above.astype(x.dtype)
+
+
+def _polygamma_above(wide: Array, order: int) -> Array:
     sign, factorial = (-1) ** (order + 1), math.factorial(order)
     total = np.zeros_like(wide)
-    z = np.where(wide < 0, np.nan, wide)
+    z = wide
     for _ in range(_FAR + order):
         near = z < _FAR + order
         total += np.where(near, sign * factorial / z ** (order + 1), 0.0)
@@ -80,4 +100,4 @@ def polygamma(x: Array, order: int) -> Array:
     for k, bernoulli in enumerate(_BERNOULLI, start=1):
         rising = math.factorial(2 * k + order - 1) / math.factorial(2 * k)
         tail = tail + bernoulli * rising / z ** (2 * k + order)
-    return (total + sign * tail).astype(x.dtype)
+    return np.asarray(total + sign * tail)

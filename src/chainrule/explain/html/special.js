@@ -58,8 +58,18 @@ const Special = (() => {
 
   /** The derivative of this order of digamma: recurrence, then the asymptotic series. */
   function polygamma(x, order) {
-    if (x < 0)
-      return order || x === Math.floor(x) ? NaN : polygamma(1 - x, 0) - Math.PI / Math.tan(Math.PI * x);
+    if (x < 0) {
+      const turn = x - Math.round(x),
+        c = 1 / Math.tan(Math.PI * turn);
+      if (turn === 0) return order % 2 ? Infinity : NaN;
+      let p = [0, 1]; // the derivative of cot as a polynomial in c = cot
+      for (let n = 0; n < order; n++) {
+        const slope = [...p.map((a, k) => k * a).slice(1), 0, 0];
+        p = slope.map((a, k) => -a - (k > 1 ? slope[k - 2] : 0));
+      }
+      const reflected = Math.PI ** (order + 1) * p.reduceRight((sum, a) => sum * c + a, 0);
+      return (-1) ** order * polygamma(1 - x, order) - reflected;
+    }
     const sign = (-1) ** (order + 1);
     let sum = 0;
     for (; x < 15 + order; x++) sum += (sign * factorial(order)) / x ** (order + 1);

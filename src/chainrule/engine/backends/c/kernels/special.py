@@ -57,13 +57,23 @@ static inline double cr_polygamma_above(double x, int order)
   return total + sign * tail;
 }
 
-/* Below 0 digamma is reflected; the others are not defined there. */
+/* Below 0: the reflection, with the polynomial P in c = cot x that is the derivative of cot x. */
 static inline double cr_polygamma(double x, int order)
 {
-  if (order > 0 || !(x < 0)) return cr_polygamma_above(x, order);
-  if (x == floor(x)) return NAN;
-  const double pi = 3.14159265358979323846;
-  return cr_polygamma_above(1 - x, 0) - pi / tan(pi * x);
+  if (!(x < 0)) return cr_polygamma_above(x, order);
+  const double pi = 3.14159265358979323846, turn = x - rint(x);
+  if (turn == 0) return order % 2 ? INFINITY : NAN;
+  const double c = 1 / tan(pi * turn);
+  double p[order + 4], power = pi, value = 0;
+  for (int k = 0; k < order + 4; k++) p[k] = k == 1;
+  for (int n = 1; n <= order; n++) {
+    for (int k = 0; k <= n + 2; k++) p[k] = (k + 1) * p[k + 1]; /* the derivative of P */
+    for (int k = n + 1; k >= 0; k--) p[k] = -p[k] - (k > 1 ? p[k - 2] : 0);
+    power *= pi;
+  }
+  for (int k = order + 1; k >= 0; k--) value = value * c + p[k];
+  const double above = cr_polygamma_above(1 - x, order);
+  return (order % 2 ? -above : above) - power * value;
 }
 
 static inline float cr_polygammaf(float x, int order)

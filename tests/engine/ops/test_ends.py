@@ -1,0 +1,92 @@
+"""NaN, ties, infinities and the ends of ranges: eagerly, on NumPy and in C, as NumPy has them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+import chainrule as cr
+
+BACKENDS = ["eager", "numpy", "c"]
+inf, nan = np.inf, np.nan
+
+
+@pytest.fixture(params=BACKENDS)
+def run(request: Any) -> Any:
+    """``run(f, *arrays)``: the result as an array."""
+
+    def call(function: Any, *arrays: Any) -> Any:
+        if request.param == "eager":
+            return function(*map(cr.tensor, arrays)).numpy()
+        return cr.compile(function, backend=request.param)(*arrays).numpy()
+
+    return call
+
+
+def gradient(function: Any) -> Any:
+    """The gradient of the sum of the results, each with a weight of its own."""
+
+    def weighted(x: Any) -> Any:
+        y = function(x)
+        return (y * np.arange(1.0, y.size + 1).reshape(y.shape)).sum()
+
+    return cr.grad(weighted)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 4])
+def test_polygamma_below_zero(run: Any, order: int) -> None:
+    x = np.array([-0.37, -0.5, -1.01, -2.75, -9.125, -30.5, -1234.25])
+
+    def by_recurrence(v: float) -> float:
+        """From SciPy's above 0 downwards, one step at a time."""
+        steps = math.ceil(-v) + 1
+        sign = (-1) ** (order + 1) * math.factorial(order)
+        terms = [sign / (v + k) ** (order + 1) for k in range(steps)]
+        return math.fsum([float(special.polygamma(order, v + steps)), *terms])
+
+    expected = [by_recurrence(v) for v in x]
+    found = run(lambda x: cr.polygamma(x, order), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_polygamma_at_its_poles_and_ends(run: Any) -> None:
+    x = np.array([-1.0, -7.0, -inf, nan, inf])
+    np.testing.assert_array_equal(run(cr.digamma, x), [nan, nan, nan, nan, inf])
+    np.testing.assert_array_equal(run(lambda x: cr.polygamma(x, 1), x[:4]), [inf, inf, nan, nan])
+
+
+def test_the_slopes_of_lgamma_and_digamma_below_zero(run: Any) -> None:
+    x = np.array([-3.4, -0.2, 1.5])
+    one = run(cr.grad(lambda x: cr.lgamma(x).sum()), x)
+    np.testing.assert_allclose(one, special.digamma(x), rtol=1e-12)
+    two = run(cr.grad(lambda x: cr.digamma(x).sum()), x)
+    step = 1e-5
+    slope = (special.digamma(x + step) - special.digamma(x - step)) / (2 * step)
+    np.testing.assert_allclose(two, slope, rtol=1e-7)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -2, 2])
+def test_cosine_similarity_broadcasts_first(run: Any, axis: int) -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(1, 4, 3)), rng.normal(size=(2, 1, 3))
+    wide_a, wide_b = np.broadcast_arrays(a, b)
+    lengths = np.linalg.norm(wide_a, axis=axis) * np.linalg.norm(wide_b, axis=axis)
+    expected = (wide_a * wide_b).sum(axis) / lengths
+    found = run(lambda a, b: cr.cosine_similarity(a, b, axis=axis), a, b)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    vector = run(lambda a, b: cr.cosine_similarity(a, b, axis=-1), a, b[0, 0])
+    assert np.abs(vector).max() <= 1 + 1e-12
+    assert vector.shape == (1, 4)
+
+
+def test_a_median_of_nan_is_nan(run: Any) -> None:
+    x = np.array([[nan, 4.0, 2.0, 3.0], [1.0, 4.0, 2.0, 3.0], [inf, -inf, 0.0, 5.0]])
+    for axis in (None, 0, 1):
+        expected = np.median(x, axis)
+        np.testing.assert_array_equal(run(lambda x, a=axis: cr.median(x, a), x), expected)
+    slope = run(gradient(lambda x: cr.median(x, 1)), x[1:])
+    np.testing.assert_array_equal(slope, [[0, 0, 0.5, 0.5], [0, 0, 1, 1]])
