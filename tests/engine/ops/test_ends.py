@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,96 @@ def test_a_median_of_nan_is_nan(run: Any) -> None:
         np.testing.assert_array_equal(run(lambda x, a=axis: cr.median(x, a), x), expected)
     slope = run(gradient(lambda x: cr.median(x, 1)), x[1:])
     np.testing.assert_array_equal(slope, [[0, 0, 0.5, 0.5], [0, 0, 1, 1]])
+
+
+RUNNING = {
+    "cummax": (cr.cummax, np.maximum),
+    "cummin": (cr.cummin, np.minimum),
+    "cumprod": (cr.cumprod, np.multiply),
+}
+ROWS = [
+    [1.0, 3.0, 2.0, 3.0],
+    [nan, 1.0, 2.0, 0.0],
+    [1.0, 2.0, nan, 5.0],
+    [-inf, -inf, -inf, 1.0],
+    [inf, inf, 2.0, inf],
+    [-inf, inf, 0.0, nan],
+    [0.0, 5.0, 0.0, 7.0],
+]
+
+
+@pytest.mark.parametrize("name", RUNNING)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "bool"])
+def test_running_extremes_and_products_are_numpys(run: Any, name: str, dtype: str) -> None:
+    ours, ufunc = RUNNING[name]
+    x = np.array(ROWS, dtype) if dtype[0] == "f" else np.arange(-10, 14).reshape(6, 4)[:, ::-1] % 7
+    x = x.astype(dtype)
+    if dtype == "int64":
+        x = x + 2**53 + 1
+    for axis in (0, 1):
+        given = x.astype(np.int64) if dtype == "bool" and name == "cumprod" else x
+        with np.errstate(all="ignore"):
+            expected = ufunc.accumulate(given, axis, dtype=given.dtype)
+        found = run(lambda x, a=axis: ours(x, a), x)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("function", "row", "expected"),
+    [
+        # 1·2·3·4 are the weights of the results
+        (cr.cummax, [1.0, 3.0, 2.0, 3.0], [1, 2 + 3 + 4 / 2, 0, 4 / 2]),
+        (cr.cummax, [-inf, -inf, 0.0, 0.0], [1 + 2 / 2, 2 / 2, 3 + 4 / 2, 4 / 2]),
+        (cr.cummin, [inf, inf, 2.0, inf], [1 + 2 / 2, 2 / 2, 3 + 4, 0]),
+        (cr.cummin, [inf, 2.0, -inf, -inf], [1, 2, 3 + 4 / 2, 4 / 2]),
+        (cr.cumprod, [0.0, 2.0, 0.0, 3.0], [1 + 2 * 2, 0, 0, 0]),
+        (cr.cumprod, [2.0, 0.0, 3.0, 1.0], [1, 2 * 2 + 3 * 6 + 4 * 6, 0, 0]),
+        (cr.cumprod, [1.0, 2.0, nan, 1.0], [nan, nan, 3 * 2 + 4 * 2, nan]),
+    ],
+)
+def test_gradients_of_running_extremes_and_products(
+    run: Any, function: Any, row: list[float], expected: list[float]
+) -> None:
+    np.testing.assert_allclose(run(gradient(function), np.array(row)), expected, rtol=1e-12)
+    columns = np.array([row, row]).T
+    weights = np.arange(1.0, 5.0)[:, None]
+    slope = cr.grad(lambda x: (function(x, 0) * weights).sum())
+    np.testing.assert_allclose(run(slope, columns), np.array([expected, expected]).T, rtol=1e-12)
+
+
+def test_second_derivatives_of_the_running_product_at_zeros() -> None:
+    x = np.array([2.0, 0.0, 0.0, 3.0])
+    cr.check_grad(lambda x: cr.cumprod(x), x, order=2)
+
+
+def test_the_running_product_takes_the_memory_that_it_says() -> None:
+    x = cr.tensor(np.linspace(0.9, 1.1, 200))
+    cr.grad(lambda x: cr.cumprod(x).sum())(x)
+    tracemalloc.start()
+    cr.grad(lambda x: cr.cumprod(x).sum())(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 200**2 * 8  # n³ would be 200 times n²
+    tracemalloc.start()
+    cr.cummax(np.ones(20_000))  # and the values only n
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 20_000 * 8
+
+
+def test_the_product_of_booleans_is_an_integer(run: Any) -> None:
+    x = np.array([[True, False], [True, True]])
+    found = run(lambda x: cr.prod(x, 1), x)
+    np.testing.assert_array_equal(found, np.prod(x, 1))
+    assert found.dtype == np.int64
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 0.5, -1, -2, inf, -inf])
+def test_norms_of_every_order_are_numpys(run: Any, order: float) -> None:
+    x = np.array([[3.0, -4.0, 1.0], [0.0, 2.0, -1.0], [0.0, 0.0, 0.0], [1.0, nan, 2.0]])
+    x = np.concatenate([x, [[inf, 1.0, -inf], [-inf, inf, inf]]])
+    with np.errstate(all="ignore"):
+        expected = np.linalg.norm(x, order, axis=1)
+    found = run(lambda x: cr.norm(x, 1, order=order), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

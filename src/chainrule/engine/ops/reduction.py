@@ -273,6 +273,56 @@ CUMSUM = register(
 )
 
 
+def _on_rows(x: Tensor, axis: int) -> Tensor:
+    """What comes on the axis, for each element of it: (…, n, n), the element's place first."""
+    last = swapaxes(x, axis, -1)
+    return broadcast_to(expand_dims(last, -2), (*last.shape[:-1], last.shape[-1], last.shape[-1]))
+
+
+def _cumprod_rule(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
+    """∂/∂xᵢ = ∏ⱼ﹤ᵢ xⱼ · Σₖ gₖ ∏ᵢ﹤ⱼ≤ₖ xⱼ: no division, so it holds for zeros and to every order."""
+    n = x.shape[axis]
+    rows = _on_rows(x, axis)
+    before = where(np.tri(n, k=-1, dtype=bool), rows, 1.0)  # row i: the factors before i
+    after = where(np.tri(n, dtype=bool).T ^ np.eye(n, dtype=bool), rows, 1.0)
+    later = where(np.tri(n, dtype=bool).T, apply(CUMPROD, after, axis=after.ndim - 1), 0.0)
+    return swapaxes(prod(before, -1) * sum(_on_rows(g, axis) * later, -1), axis, -1)
+
+
+def _running_extreme_rule(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
+    """Each result's gradient in equal parts to those elements up to it that equal it."""
+    n = x.shape[axis]
+    each = expand_dims(swapaxes(y, axis, -1), -1)
+    equal = where(np.tri(n, dtype=bool), _on_rows(x, axis) == each, False)  # row k: of result k
+    winners = cast(equal, g.dtype)
+    share = winners / sum(winners, -1, keepdims=True)
+    return swapaxes(sum(expand_dims(swapaxes(g, axis, -1), -1) * share, -2), axis, -1)
+
+
+def _running_op(name: str, ufunc: str, rule: Callable[..., Tensor], exact: bool) -> Operation:
+    return register(
+        Operation(
+            name,
+            lambda x, axis: x,
+            lambda xp, x, axis: getattr(xp, ufunc).accumulate(x, axis, dtype=x.dtype),
+            (rule,),
+            name + "({0})",
+            lambda: [
+                Sample((reals(2, 3),), {"axis": 1}),
+                Sample((reals(4, 2),), {"axis": 0}),
+                Sample((reals(0, 2),), {"axis": 0}),
+            ],
+            batch=ALONG,
+            exact=exact,
+        )
+    )
+
+
+CUMPROD = _running_op("cumprod", "multiply", _cumprod_rule, exact=False)
+CUMMAX = _running_op("cummax", "maximum", _running_extreme_rule, exact=True)
+CUMMIN = _running_op("cummin", "minimum", _running_extreme_rule, exact=True)
+
+
 def _arg_type(x: Type, *, axis: int) -> Type:
     if x.shape[axis] == 0:
         raise ShapeError("The argmax of no elements is not defined.", found=str(x))
@@ -316,8 +366,7 @@ def _function_samples() -> Iterable[Sample]:
 @function(_function_samples)
 def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over axes; booleans are counted."""
-    x = as_tensor(x)
-    return _reduce(SUM, cast(x, int64) if x.dtype == bool_ else x, axis, keepdims)
+    return _reduce(SUM, _counted(x), axis, keepdims)
 
 
 @function(_function_samples)
@@ -358,7 +407,7 @@ def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 @function(_function_samples)
 def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over axes. The derivative takes n² memory for n factors, and is right at zeros."""
-    return _reduce(PROD, as_tensor(x), axis, keepdims)
+    return _reduce(PROD, _counted(x), axis, keepdims)
 
 
 @function(lambda: [Sample((reals(2, 3) > 0, 1))])
@@ -427,51 +476,51 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(2, 3),)), Sample((reals(3), 0, True))])
 def cumsum(x: TensorLike, axis: int | None = None, reverse: bool = False) -> Tensor:
     """Cumulative sum along an axis (of the flat tensor without one), or from the end."""
-    x = as_tensor(x)
-    x = cast(x, int64) if x.dtype == bool_ else x
-    if axis is None:
-        x, axis = reshape(x, (x.size,)), 0
-    return apply(CUMSUM, x, axis=normalize_axis(axis, x.ndim), reverse=reverse)
+    x, axis = _along(_counted(x), axis)
+    return apply(CUMSUM, x, axis=axis, reverse=reverse)
 
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
 def cumprod(x: TensorLike, axis: int | None = None) -> Tensor:
-    """Cumulative product along an axis; takes n² memory for n factors, and is right at zeros."""
-    return _running(prod, x, axis, 1)
+    """Cumulative product along an axis. The derivative takes n² memory, and is right at zeros."""
+    x, axis = _along(_counted(x), axis)
+    return apply(CUMPROD, x, axis=axis)
 
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),)), Sample((reals(0),))])
 def logcumsumexp(x: TensorLike, axis: int | None = None) -> Tensor:
     """Cumulative logsumexp along an axis; takes n² memory."""
-    return _running(logsumexp, floating(x), axis, -math.inf)
+    x, axis = _along(floating(x), axis)
+    n = x.shape[axis]
+    if n == 0:
+        return x
+    seen = where(np.tri(n, dtype=bool), _on_rows(x, axis), -math.inf)
+    return swapaxes(logsumexp(seen, -1), axis, -1)
 
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
 def cummax(x: TensorLike, axis: int | None = None) -> Tensor:
-    """Cumulative maximum along an axis; equal ones share the gradient. Takes n² memory."""
-    return _running(max, floating(x), axis, -math.inf)
+    """Cumulative maximum along an axis; equal ones share the gradient, which takes n² memory."""
+    x, axis = _along(as_tensor(x), axis)
+    return apply(CUMMAX, x, axis=axis)
 
 
 @function(lambda: [Sample((reals(2, 3), 1)), Sample((reals(4),))])
 def cummin(x: TensorLike, axis: int | None = None) -> Tensor:
-    """Cumulative minimum along an axis; equal ones share the gradient. Takes n² memory."""
-    return _running(min, floating(x), axis, math.inf)
+    """Cumulative minimum along an axis; equal ones share the gradient, which takes n² memory."""
+    x, axis = _along(as_tensor(x), axis)
+    return apply(CUMMIN, x, axis=axis)
 
 
-def _running(
-    reduce: Callable[..., Tensor], x: TensorLike, axis: int | None, neutral: float
-) -> Tensor:
-    """A reduction of every beginning of an axis; ``neutral`` stands for what is still to come."""
+def _along(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
+    """The tensor and an axis from 0; without one the flat tensor."""
+    return (reshape(x, (x.size,)), 0) if axis is None else (x, normalize_axis(axis, x.ndim))
+
+
+def _counted(x: TensorLike) -> Tensor:
+    """Booleans as integers, which can be added and multiplied."""
     x = as_tensor(x)
-    if axis is None:
-        x, axis = reshape(x, (x.size,)), 0
-    axis = normalize_axis(axis, x.ndim)
-    n = x.shape[axis]
-    if n == 0:
-        return x
-    last = swapaxes(x, axis, -1)
-    square = broadcast_to(expand_dims(last, -2), (*last.shape[:-1], n, n))
-    return swapaxes(reduce(where(np.tri(n, dtype=bool), square, neutral), -1), axis, -1)
+    return cast(x, int64) if x.dtype == bool_ else x
 
 
 @function(
@@ -482,15 +531,20 @@ def _running(
     ]
 )
 def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, order: TensorLike = 2) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p); the derivative at 0 is 0, for the norm has no derivative there."""
+    """(Σ |x|ᵖ)^(1/p); the derivative at 0 is 0, for the norm has no derivative there.
+
+    As in NumPy the order ∞ is the largest |x|, -∞ the smallest, and 0 how many are not 0.
+    """
     x = floating(x)
     known = None if isinstance(order, Tensor) else order
+    if known == 0:
+        return cast(count_nonzero(x, axis, keepdims), x.dtype)
     if known == 1:
         return sum(abs(x), axis, keepdims)
-    if known == float("inf"):
-        return max(abs(x), axis, keepdims)
+    if known in (math.inf, -math.inf):
+        return (max if known == math.inf else min)(abs(x), axis, keepdims)
     total = sum(x * x if known == 2 else abs(x) ** order, axis, keepdims)
     flat = total == 0
     safe = where(flat, 1.0, total)
     root = sqrt(safe) if known == 2 else safe ** (1 / order)
-    return where(flat, 0.0, root)
+    return where(flat, 0.0 if known is None or known > 0 else math.inf, root)

@@ -128,11 +128,11 @@ const Graphs = (() => {
     return centred.map((v) => v - log);
   }
 
-  function cumulate(row, reverse) {
-    const sums = Float64Array.from(row);
-    if (reverse) sums.reverse();
-    for (let i = 1; i < sums.length; i++) sums[i] += sums[i - 1];
-    return reverse ? sums.reverse() : sums;
+  function running(row, combine, reverse) {
+    const y = Float64Array.from(row);
+    if (reverse) y.reverse();
+    for (let i = 1; i < y.length; i++) y[i] = combine(y[i - 1], y[i]);
+    return reverse ? y.reverse() : y;
   }
 
   function argmax(row) {
@@ -691,7 +691,10 @@ const Graphs = (() => {
     logsumexp: ([x], a) => reduce(x, a.axes, logsumexp),
     softmax: ([x], a) => along(x, a.axis, softmax),
     log_softmax: ([x], a) => along(x, a.axis, logSoftmax),
-    cumsum: ([x], a) => along(x, a.axis, (row) => cumulate(row, a.reverse)),
+    cumsum: ([x], a) => along(x, a.axis, (row) => running(row, (s, v) => s + v, a.reverse)),
+    cumprod: ([x], a) => along(x, a.axis, (row) => running(row, (p, v) => p * v)),
+    cummax: ([x], a) => along(x, a.axis, (row) => running(row, (m, v) => Math.max(m, v))),
+    cummin: ([x], a) => along(x, a.axis, (row) => running(row, (m, v) => Math.min(m, v))),
     argmax: ([x], a) => reduce(x, [a.axis], argmax, "int64"),
     argsort: ([x], a) => along(x, a.axis, argsort, "int64"),
     searchsorted: ([bounds, values], a) => searchsorted(bounds, values, a.side),

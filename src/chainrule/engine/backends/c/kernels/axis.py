@@ -10,7 +10,7 @@ import math
 
 from ....ir.node import Node
 from ....ir.operation import Operation
-from ....ops.reduction import MAX, SUM
+from ....ops.reduction import MAX, MIN, PROD, SUM
 from ..expressions import C_TYPES, SHORT
 from ..function import Function, Where
 from ..loops import combine, initial
@@ -179,15 +179,18 @@ def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None
     line("}", 2)
 
 
-def cumsum(node: Node, sources: list[View], where: Where) -> Function | None:
-    """yᵢ = xᵢ + yᵢ₋₁, or from the end."""
+_RUNNING = {"cumsum": SUM, "cumprod": PROD, "cummax": MAX, "cummin": MIN}
+
+
+def running(node: Node, sources: list[View], where: Where) -> Function | None:
+    """yᵢ = yᵢ₋₁ + xᵢ, or another combination of two, or from the end."""
     outer, n, inner = _axis(sources[0], (node.attributes["axis"],))
     if outer * n * inner == 0:
         return None
     function = Function(where, extent=outer, grain=2 * n * inner)
     kind = C_TYPES[node.type.dtype.name]
     source = f"{function.reads(sources[0].base)} + {subtotal('o', n * inner, sources[0].offset)}"
-    first, step = (n - 1, -inner) if node.attributes["reverse"] else (0, inner)
+    first, step = (n - 1, -inner) if node.attributes.get("reverse") else (0, inner)
     function.line("for (idx o = begin; o < end; o++) {")
     function.line(f"const {kind} *restrict x = {source} + {first * inner};", 2)
     target = f"{function.writes(node)} + o * {n * inner} + {first * inner}"
@@ -196,7 +199,8 @@ def cumsum(node: Node, sources: list[View], where: Where) -> Function | None:
     function.line(f"for (idx i = 1; i < {n}; i++)", 2)
     place = f"i * ({step}) + j"
     function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
-    function.line(f"y[{place}] = y[{place} - ({step})] + x[{place}];", 4)
+    op, before = _RUNNING[node.op.name], f"y[{place} - ({step})]"
+    function.line(f"y[{place}] = {combine(op, node.type.dtype, before, f'x[{place}]')};", 4)
     function.line("}")
     return function
 
