@@ -184,3 +184,48 @@ def test_norms_of_every_order_are_numpys(run: Any, order: float) -> None:
         expected = np.linalg.norm(x, order, axis=1)
     found = run(lambda x: cr.norm(x, 1, order=order), x)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2**18, 3), (4, 2**18, 3), (512, 512, 3), (1000, 300, 2, 5)])
+@pytest.mark.parametrize("backend", ["eager", "numpy"])
+def test_long_sums_keep_their_digits_along_every_axis(shape: tuple[int, ...], backend: str) -> None:
+    x = np.random.default_rng(0).uniform(0.05, 0.15, shape).astype(np.float32)
+    few = tuple(a for a in range(len(shape)) if a < len(shape) - 1)
+    for axis in (0, shape.index(max(shape)), few, None):
+        expected = x.astype(np.float64).sum(axis)
+        for function, truth in ((cr.sum, expected), (cr.mean, x.astype(np.float64).mean(axis))):
+            call = lambda x, f=function, a=axis: f(x, a)  # noqa: E731
+            found = call(x) if backend == "eager" else cr.compile(call, backend=backend)(x)
+            np.testing.assert_allclose(found.numpy(), truth, rtol=2e-6)
+    empty = np.zeros((1000, 0, 2), np.float32)
+    np.testing.assert_array_equal(cr.sum(empty, 0).numpy(), np.zeros((0, 2)))
+    np.testing.assert_array_equal(cr.sum(empty, 1).numpy(), np.zeros((1000, 2)))
+
+
+def close(found: Any, expected: Any, dtype: str) -> None:
+    np.testing.assert_allclose(found, np.array(expected, dtype), rtol=4e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_slopes_at_the_ends_of_ranges(run: Any, dtype: str) -> None:
+    huge = np.array([1e25, -1e25], dtype)
+    close(run(gradient(cr.arcsinh), huge), [1e-25, 2e-25], dtype)
+    close(run(gradient(cr.arccosh), huge[:1]), [1e-25], dtype)
+    near = 1 - np.array([2**-24, 2**-20, 2**-10], dtype)
+    gap = 1 - near.astype(np.float64)
+    weights = np.arange(1.0, 4.0)
+    close(run(gradient(cr.arcsin), near), weights / np.sqrt(gap * (2 - gap)), dtype)
+    close(run(gradient(cr.arccos), near), -weights / np.sqrt(gap * (2 - gap)), dtype)
+    close(run(gradient(cr.arctanh), -near), weights / (gap * (2 - gap)), dtype)
+    for size in (1e-25, 1e25):
+        at = np.array([size, size], dtype)
+        slope = cr.grad(lambda x: cr.arctan2(x[0], x[1]))
+        close(run(slope, at), [0.5 / size, -0.5 / size], dtype)
+    assert run(slope, np.zeros(2, dtype)).tolist() == [0.0, 0.0]
+    assert np.isnan(run(gradient(cr.arccosh), np.array([-2.0], dtype))).all()
+
+
+def test_logarithms_without_a_factor(run: Any) -> None:
+    a, b = np.array([0.0, 0.0, 0.0, 2.0]), np.array([inf, 0.0, nan, inf])
+    np.testing.assert_array_equal(run(cr.xlogy, a, b), special.xlogy(a, b))
+    np.testing.assert_array_equal(run(cr.xlog1py, a, b - 1), special.xlog1py(a, b - 1))

@@ -169,11 +169,13 @@ tan = unary(
     low=-1.2, high=1.2, c={"f": "cr_tan{f}({0})"}, js="Math.tan({0})",
 )  # fmt: skip
 arcsin = unary(
-    "arcsin", lambda xp, x: xp.arcsin(x), lambda g, y, x: g * rsqrt(1 - x * x), "arcsin({0})",
+    "arcsin", lambda xp, x: xp.arcsin(x), lambda g, y, x: g * rsqrt((1 - x) * (1 + x)),
+    "arcsin({0})",
     "Inverse sine.", low=-0.8, high=0.8, c={"f": "cr_arcsin{f}({0})"}, js="Math.asin({0})",
 )  # fmt: skip
 arccos = unary(
-    "arccos", lambda xp, x: xp.arccos(x), lambda g, y, x: -g * rsqrt(1 - x * x), "arccos({0})",
+    "arccos", lambda xp, x: xp.arccos(x), lambda g, y, x: -g * rsqrt((1 - x) * (1 + x)),
+    "arccos({0})",
     "Inverse cosine.", low=-0.8, high=0.8, c={"f": "cr_arccos{f}({0})"}, js="Math.acos({0})",
 )  # fmt: skip
 arctan = unary(
@@ -197,16 +199,17 @@ tanh = unary(
     ),
 )  # fmt: skip
 arcsinh = unary(
-    "arcsinh", lambda xp, x: xp.arcsinh(x), lambda g, y, x: g * rsqrt(x * x + 1), "arcsinh({0})",
+    "arcsinh", lambda xp, x: xp.arcsinh(x), lambda g, y, x: g / hypot(x, 1.0), "arcsinh({0})",
     "Inverse hyperbolic sine.", c={"f": "cr_arcsinh{f}({0})"}, js="Math.asinh({0})",
 )  # fmt: skip
 arccosh = unary(
-    "arccosh", lambda xp, x: xp.arccosh(x), lambda g, y, x: g * rsqrt(x * x - 1), "arccosh({0})",
+    "arccosh", lambda xp, x: xp.arccosh(x),
+    lambda g, y, x: g * (rsqrt(x - 1) * rsqrt(x + 1)), "arccosh({0})",
     "Inverse hyperbolic cosine.", low=1.2, high=3.0, c={"f": "cr_arccosh{f}({0})"},
     js="Math.acosh({0})",
 )  # fmt: skip
 arctanh = unary(
-    "arctanh", lambda xp, x: xp.arctanh(x), lambda g, y, x: g / (1 - x * x), "arctanh({0})",
+    "arctanh", lambda xp, x: xp.arctanh(x), lambda g, y, x: g / ((1 - x) * (1 + x)), "arctanh({0})",
     "Inverse hyperbolic tangent.", low=-0.8, high=0.8, c={"f": "cr_arctanh{f}({0})"},
     js="Math.atanh({0})",
 )  # fmt: skip
@@ -315,6 +318,18 @@ def _share(g: Tensor, y: Tensor, leg: Tensor) -> Tensor:
     return g * leg / where(y == 0, 1.0, y)
 
 
+def _angle(g: Tensor, leg: Tensor, other: Tensor) -> Tensor:
+    """leg / (leg² + other²) without overflow, and 0 at the origin, where there is no angle."""
+    length = hypot(leg, other)
+    safe = where(length == 0, 1.0, length)
+    return g * (leg / safe) / safe
+
+
+def _needless(a: Tensor, b: Tensor, end: float) -> Tensor:
+    """Where a logarithm is infinite or NaN, but not for a NaN, and its factor is 0."""
+    return logical_and(a == 0, logical_or(b <= end, b == math.inf))
+
+
 add = binary(
     "add", lambda xp, a, b: a + b, (lambda g, y, a, b: g, lambda g, y, a, b: g), "{0} + {1}",
     "a + b", c={"*": "{0} + {1}", "b": "{0} | {1}"}, js="{0} + {1}", cost=Cost.ARITHMETIC,
@@ -344,6 +359,8 @@ multiply = binary(
     ),
     exact=True,
 )  # fmt: skip
+
+
 divide = binary(
     "divide", lambda xp, a, b: a / b, (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
     "{0} / {1}", "a / b; the quotient of integers is float32.", floats=True, gap=0.3, scales=True,
@@ -403,7 +420,7 @@ copysign = binary(
 )  # fmt: skip
 arctan2 = binary(
     "arctan2", lambda xp, a, b: xp.arctan2(a, b),
-    (lambda g, y, a, b: g * b / (a * a + b * b), lambda g, y, a, b: -g * a / (a * a + b * b)),
+    (lambda g, y, a, b: _angle(g, b, a), lambda g, y, a, b: -_angle(g, a, b)),
     "arctan2({0}, {1})", "The angle of the point (b, a).", floats=True, gap=0.3,
     c={"f": "atan2{f}({0}, {1})"}, js="Math.atan2({0}, {1})",
 )  # fmt: skip
@@ -741,14 +758,14 @@ def logaddexp2(a: TensorLike, b: TensorLike) -> Tensor:
 def xlogy(a: TensorLike, b: TensorLike) -> Tensor:
     """a·ln b, and 0 where a = 0, for b ≤ 0 too: the convention of entropies."""
     a, b = align(a, b, floats=True)
-    return a * log(where(logical_and(a == 0, b <= 0), 1.0, b))
+    return a * log(where(_needless(a, b, 0), 1.0, b))
 
 
 @function(lambda: [Sample((reals(2, 3), reals(3, low=-0.7, seed=1)))])
 def xlog1py(a: TensorLike, b: TensorLike) -> Tensor:
     """a·ln(1 + b), and 0 where a = 0, for b ≤ -1 too."""
     a, b = align(a, b, floats=True)
-    return a * log1p(where(logical_and(a == 0, b <= -1), 0.0, b))
+    return a * log1p(where(_needless(a, b, -1), 0.0, b))
 
 
 @function(lambda: [Sample((reals(2, 3), reals(3, seed=1), reals(2, 1, low=0.0, high=1.0)))])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ...utils.typing import Array
 from ..ir.batch_axis import ALONG, REDUCED
 from ..ir.notation import Notation
 from ..ir.operation import OPERATIONS, ZERO, Operation, Reduction, Sample, register
@@ -108,11 +109,38 @@ def highest(dtype: DType) -> Any:
     return dtype.type(1 if dtype.kind == "b" else np.iinfo(dtype).max)
 
 
+#: So many numbers are added one after another at most.
+_BLOCK = 256
+
+
+def _sum(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """The sum over axes; NumPy adds in pairs along the innermost axis only, here along all."""
+    if xp is np and x.dtype.kind == "f":
+        for axis in axes:
+            if x.shape[axis] > _BLOCK and x.strides[axis] != x.itemsize:
+                x = _sum_in_blocks(x, axis)
+    return xp.sum(x, axis=axes, dtype=x.dtype)
+
+
+def _sum_in_blocks(x: Array, axis: int) -> Array:
+    """The sum over an axis, which stays: of blocks, then of their sums, for small errors."""
+    before = (slice(None),) * axis
+    while (n := x.shape[axis]) > _BLOCK:
+        count = n // _BLOCK
+        whole = x[*before, : count * _BLOCK]
+        sums = whole.reshape(*x.shape[:axis], count, _BLOCK, *x.shape[axis + 1 :]).sum(axis + 1)
+        rest = x[*before, count * _BLOCK :]
+        if rest.shape[axis]:
+            sums = np.concatenate([sums, rest.sum(axis, keepdims=True)], axis)
+        x = sums
+    return np.asarray(x.sum(axis, keepdims=True))
+
+
 SUM = register(
     Operation(
         "sum",
         _reduce_type("sum"),
-        lambda xp, x, axes: xp.sum(x, axis=axes, dtype=x.dtype),
+        _sum,
         (lambda g, y, x, axes: restore_axes(g, x, axes),),
         "Σ {0}",
         _axes_samples(),
@@ -165,7 +193,7 @@ def _logsumexp(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """m + ln Σ exp(x - m) with m the largest: nothing overflows; all -∞ stays -∞."""
     top = xp.max(x, axis=axes, keepdims=True)
     safe = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    total = xp.sum(xp.exp(x - safe), axis=axes)
+    total = _sum(xp, xp.exp(x - safe), axes)
     return xp.squeeze(safe, axis=axes) + xp.log(total)
 
 
@@ -280,7 +308,7 @@ def _on_rows(x: Tensor, axis: int) -> Tensor:
 
 
 def _cumprod_rule(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
-    """∂/∂xᵢ = ∏ⱼ﹤ᵢ xⱼ · Σₖ gₖ ∏ᵢ﹤ⱼ≤ₖ xⱼ: no division, so it holds for zeros and to every order."""
+    """∂/∂xᵢ = ∏ⱼ﹤ᵢ xⱼ · Σₖ gₖ ∏ᵢ﹤ⱼ≤ₖ xⱼ: without division it holds for zeros, to every order."""
     n = x.shape[axis]
     rows = _on_rows(x, axis)
     before = where(np.tri(n, k=-1, dtype=bool), rows, 1.0)  # row i: the factors before i
