@@ -7,9 +7,11 @@ has a C expression, or reduces axes, is computed in loops. Kernels need C-contig
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ...ir.node import PART, Node
 from ...ir.operation import Operation
+from ...ops.reduction import MAX, MIN, PROD, SUM
 from .expressions import rule
 from .function import Function
 from .kernels import (
@@ -33,10 +35,10 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "softmax": axis.softmax,
     "log_softmax": axis.softmax,
     "logsumexp": axis.softmax,
-    "cumsum": axis.running,
-    "cumprod": axis.running,
-    "cummax": axis.running,
-    "cummin": axis.running,
+    "cumsum": partial(axis.running, SUM),
+    "cumprod": partial(axis.running, PROD),
+    "cummax": partial(axis.running, MAX),
+    "cummin": partial(axis.running, MIN),
     "argmax": axis.argmax,
     "argsort": axis.argsort,
     "searchsorted": axis.searchsorted,

@@ -10,7 +10,7 @@ import math
 
 from ....ir.node import Node
 from ....ir.operation import Operation
-from ....ops.reduction import MAX, MIN, PROD, SUM
+from ....ops.reduction import MAX, SUM
 from ..expressions import C_TYPES, SHORT
 from ..function import Function, Where
 from ..loops import combine, initial
@@ -179,11 +179,8 @@ def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None
     line("}", 2)
 
 
-_RUNNING = {"cumsum": SUM, "cumprod": PROD, "cummax": MAX, "cummin": MIN}
-
-
-def running(node: Node, sources: list[View], where: Where) -> Function | None:
-    """yᵢ = yᵢ₋₁ + xᵢ, or another combination of two, or from the end."""
+def running(reduction: Operation, node: Node, sources: list[View], where: Where) -> Function | None:
+    """yᵢ = yᵢ₋₁ + xᵢ, or as another reduction combines two, or from the end."""
     outer, n, inner = _axis(sources[0], (node.attributes["axis"],))
     if outer * n * inner == 0:
         return None
@@ -199,8 +196,8 @@ def running(node: Node, sources: list[View], where: Where) -> Function | None:
     function.line(f"for (idx i = 1; i < {n}; i++)", 2)
     place = f"i * ({step}) + j"
     function.line(f"for (idx j = 0; j < {inner}; j++)", 3)
-    op, before = _RUNNING[node.op.name], f"y[{place} - ({step})]"
-    function.line(f"y[{place}] = {combine(op, node.type.dtype, before, f'x[{place}]')};", 4)
+    both = f"y[{place} - ({step})]", f"x[{place}]"
+    function.line(f"y[{place}] = {combine(reduction, node.type.dtype, *both)};", 4)
     function.line("}")
     return function
 
