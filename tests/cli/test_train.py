@@ -34,7 +34,7 @@ class TestWhatItSays:
         assert kinds["class"] == "left"
         assert "epoch 2/2" in result.stderr
         assert "epoch 2/2" not in result.stdout
-        (line,) = (line for line in result.stdout.splitlines() if "R²" in line)
+        (line,) = (line for line in result.stdout.splitlines() if line.lstrip().startswith("R²"))
         assert line.split()[1] == f"{record['report']['metrics']['r2']:.4f}"
 
     def test_quiet_leaves_the_report_only(self, invoke):

@@ -26,7 +26,8 @@ REPORT = {"about", "baselines"}
 STEPS = {
     "table": {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
-                                         "details", "summarized", "predict", "score"},
+                                         "details", "summarized", "predict", "score",
+                                         "row_errors", "more_tests"},
     },
     "text": {
         "classification": READ | LEARN | REPORT,

@@ -39,6 +39,29 @@ def evaluate(task: str, target: Any, predicted: Array) -> dict[str, float]:
     return results
 
 
+def row_errors(task: str, target: Any, predicted: Any) -> Array | None:
+    """The error of each row by the first metric of a task, to compare methods row by row.
+
+    Args:
+        task: see `evaluate`.
+        target: see `evaluate`.
+        predicted: see `evaluate`.
+
+    Returns:
+        (rows,) squared errors of numbers, or 1 for a wrong class and 0 for the right one; None for
+        other tasks.
+
+    Example:
+        >>> row_errors("regression", np.array([1.0, 3.0]), np.array([1.0, 5.0])).tolist()
+        [0.0, 4.0]
+    """
+    if task not in METRICS:
+        return None
+    if task == "regression":
+        return np.asarray((np.ravel(target) - np.ravel(predicted)) ** 2)
+    return np.asarray(metrics.classes_of(predicted) != np.ravel(target), float)
+
+
 def constant_prediction(target: Array, rows: int, classes: int) -> tuple[str, Array]:
     """The mean of a target, or how frequent each class is: the same for so many rows."""
     if not classes:

@@ -19,6 +19,7 @@ from ..training import Arrays, Stream
 from ..utils.typing import Array
 from . import evaluation
 from .options import TrainingOptions
+from .verdict import verdict
 from .warm_start import warm_start
 
 Say = Callable[[str], None]
@@ -345,6 +346,18 @@ class Plan(ABC, Generic[D, P, S]):
     def baselines(self, schema: S, split: Split[P], test: P) -> Mapping[str, Any]:
         """What costs nothing says of the test set, by name."""
 
+    def row_errors(self, schema: S, part: P, predicted: Any) -> Array | None:
+        """The error of each example, to compare methods on the same ones; None where none is known.
+
+        A kind whose first metric is another one than that of its task gives its own.
+        """
+        return evaluation.row_errors(self.about(schema)["task"], part.target, predicted)
+
     def verdict(self, report: dict[str, Any]) -> dict[str, Any]:
-        """What a report says besides, when all metrics are known."""
-        return {}
+        """What a report says besides, when all metrics are known: whether a baseline is better."""
+        said = verdict(report, self.unit, self.more_tests(report))
+        return {"verdict": said} if said else {}
+
+    def more_tests(self, report: dict[str, Any]) -> str:
+        """What makes the test set larger, as a sentence."""
+        return ""

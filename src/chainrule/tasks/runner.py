@@ -18,10 +18,29 @@ import numpy as np
 from ..data import source_name
 from ..errors import TrainingError
 from ..training import Callback, Stream, Trainer, find_rate
+from ..utils.typing import Array
 from .optimizer import SCALED, make_optimizer
 from .options import TrainingOptions
 from .plan import D, Examples, Learner, P, Plan, Recipe, S, Split
 from .result import TrainingResult
+from .verdict import compare
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured on a test set.
+
+    Attributes:
+        metrics: of the network.
+        baselines: those of each baseline.
+        errors: of the network on each row, if there are such.
+        rivals: those of the baselines.
+    """
+
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    errors: Array | None
+    rivals: dict[str, Array | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +91,7 @@ def train(
         result = _cross_validated(plan, splits, progress, on_schema, callbacks)
     else:
         fitted = fit(plan, plan.split(data), progress, on_schema, callbacks)
-        tested = {} if fitted.test is None else scores(plan, fitted)
+        tested = {} if fitted.test is None else _tested([scores(plan, fitted)])
         result = report(plan, fitted, tested)
     result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {"kind": plan.kind, "source": source_name(source), **plan.size(data)}
@@ -187,7 +206,7 @@ def _cross_validated(
     callbacks: Iterable[Callback],
 ) -> TrainingResult:
     """The mean metrics of all folds, with the model that is learned from all data."""
-    found: list[dict[str, Any]] = []
+    found: list[Scores] = []
     for number, split in enumerate(splits, 1):
         last = number == len(splits)
         plan.say("all data, for the model that is kept" if last else
@@ -198,18 +217,36 @@ def _cross_validated(
             found.append(scores(plan, fitted))
         if not fitted.complete:
             break
-    metrics = [fold["metrics"] for fold in found]
-    tested = {
-        "metrics": _mean(metrics),
-        "baselines": {
-            name: _mean([fold["baselines"][name] for fold in found])
-            for name in found[0]["baselines"]
-        },
-        "cv": {"folds": len(found), "metrics": metrics},
+    tested = _tested(found) | {
+        "cv": {"folds": len(found), "metrics": [fold.metrics for fold in found]}
     }
     result = report(plan, fitted, tested)
     result.report["rows"]["test"] = 0
     return result
+
+
+def _tested(found: list[Scores]) -> dict[str, Any]:
+    """What the report says of one test set, or of those of a cross-validation together."""
+    baselines = {
+        name: _mean([fold.baselines[name] for fold in found]) for name in found[0].baselines
+    }
+    tested: dict[str, Any] = {
+        "metrics": _mean([fold.metrics for fold in found]),
+        "baselines": baselines,
+    }
+    ours = _joined([fold.errors for fold in found])
+    if ours is not None:
+        rivals = {name: _joined([fold.rivals[name] for fold in found]) for name in baselines}
+        tested["tested"] = len(ours)
+        tested["comparisons"] = {
+            name: compare(ours, theirs) for name, theirs in rivals.items() if theirs is not None
+        }
+    return tested
+
+
+def _joined(errors: list[Array | None]) -> Array | None:
+    known = [part for part in errors if part is not None]
+    return np.concatenate(known) if len(known) == len(errors) else None
 
 
 def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
@@ -226,16 +263,18 @@ def report(plan: Plan[D, P, S], fitted: Fitted[P, S], tested: dict[str, Any]) ->
     return result
 
 
-def scores(plan: Plan[D, P, S], fitted: Fitted[P, S]) -> dict[str, Any]:
-    """The metrics of the network and of the baselines on the test set."""
+def scores(plan: Plan[D, P, S], fitted: Fitted[P, S]) -> Scores:
+    """What network and baselines reach on the test set."""
     schema, test = fitted.schema, fitted.test
     assert test is not None
     predicted = plan.predict(schema, fitted.learner, fitted.trainer, test)
     baselines = plan.baselines(schema, fitted.split, test)
-    return {
-        "metrics": plan.score(schema, test, predicted),
-        "baselines": {name: plan.score(schema, test, said) for name, said in baselines.items()},
-    }
+    return Scores(
+        plan.score(schema, test, predicted),
+        {name: plan.score(schema, test, said) for name, said in baselines.items()},
+        plan.row_errors(schema, test, predicted),
+        {name: plan.row_errors(schema, test, said) for name, said in baselines.items()},
+    )
 
 
 def result_of(

@@ -21,7 +21,7 @@ from ...data import (
 from ...errors import DataError
 from ...training import Arrays
 from ...utils.typing import Array
-from ..evaluation import class_weights, constant_prediction, evaluate
+from ..evaluation import class_weights, constant_prediction, evaluate, row_errors
 from ..kinds.table import TableOptions
 from ..plan import Examples, Learner, Plan, Recipe, Split
 from ..scaling import TargetScaler
@@ -320,6 +320,16 @@ class TablePlan(Plan[Any, Any, Schema]):
     def score(self, schema: Schema, part: Any, predicted: Any) -> dict[str, float]:
         """The metrics of the task."""
         return evaluate(self.about(schema)["task"], part.encoded(schema).target, predicted)
+
+    def row_errors(self, schema: Schema, part: Any, predicted: Any) -> Array | None:
+        """By the task of the table."""
+        return row_errors(self.about(schema)["task"], part.encoded(schema).target, predicted)
+
+    def more_tests(self, report: dict[str, Any]) -> str:
+        """A cross-validation, if the table is not tested by one, or by rows of its own."""
+        if self.options.cv or isinstance(self.options.test, str):
+            return ""
+        return "--cv 5 tests on all rows."
 
     def summarized(self, learner: Learner, example: Any) -> Any:
         """What the features give."""

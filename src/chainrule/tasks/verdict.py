@@ -1,0 +1,158 @@
+"""What a report says in words: a simpler method is better, or the test set is too small to tell.
+
+Two methods are compared on the same test rows, row by row (a paired comparison): what matters is
+the mean of the differences of their errors, beside its standard error. The metric that stands
+first in the report says which of the two is ahead; the comparison, whether that is more than
+chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..metrics import METRICS
+from ..utils.typing import Array
+
+#: Baselines that say the same of every row, and what that is.
+CONSTANT = {
+    "mean": "always predicting the mean",
+    "majority": "always predicting the most frequent class",
+}
+#: Differences of more standard errors than this are hardly chance: about 1 in 20 are.
+_CLEAR = 2.0
+_TITLES = {
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "roc_auc": "ROC AUC",
+    "f1_macro": "macro F1",
+    "log_loss": "log loss",
+}
+
+
+def compare(ours: Array, theirs: Array) -> dict[str, float | None]:
+    """By how much the errors of a baseline are larger, on the same rows.
+
+    Args:
+        ours: (rows,) errors of the network, such as squared ones.
+        theirs: (rows,) errors of the baseline.
+
+    Returns:
+        The mean ``difference``, positive where the network is better, and its ``standard_error``,
+        None for a single row.
+
+    Example:
+        >>> found = compare(np.array([0.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0]))
+        >>> found["difference"], round(found["standard_error"], 3)
+        (0.5, 0.289)
+    """
+    change = np.asarray(theirs, float) - np.asarray(ours, float)
+    known = change[np.isfinite(change)]
+    several = len(known) > 1
+    return {
+        "difference": float(known.mean()) if len(known) else None,
+        "standard_error": float(known.std(ddof=1) / math.sqrt(len(known))) if several else None,
+    }
+
+
+def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
+    """Whether a baseline is better than the network, or may be; "" if the network is ahead.
+
+    Args:
+        report: with metrics, baselines and, where there are errors of single rows, comparisons.
+        unit: what rows are called.
+        more: what makes the test set larger, as a sentence.
+
+    Example:
+        >>> report = {"metrics": {"r2": 0.89}, "baselines": {"linear": {"r2": 0.99}}}
+        >>> report |= {"rows": {"test": 500}, "cv": None}
+        >>> report["comparisons"] = {"linear": {"difference": -4.0, "standard_error": 0.5}}
+        >>> verdict(report, "rows")
+        'The linear baseline is better than the network: R² 0.990 against 0.890. Prefer it.'
+    """
+    metric = next((name for name, value in report["metrics"].items() if _known(value)), None)
+    baselines = report.get("baselines") or {}
+    if metric is None or not baselines:
+        return ""
+    ahead = {name: _ahead(report, metric, name) for name in baselines}
+    flat = [name for name in baselines if name in CONSTANT and ahead[name] <= 0]
+    if flat:
+        return _no_better_than_constant(report, metric, flat[0], unit)
+    rivals = [name for name in baselines if _known(baselines[name].get(metric))]
+    if not rivals:
+        return ""
+    best = min(rivals, key=lambda name: _loss(metric, baselines[name][metric]))
+    if ahead[best] > 0:
+        return ""
+    figures = _figures(report, metric, best)
+    if ahead[best] < 0:
+        return f"The {best} baseline is better than the network: {figures}. Prefer it."
+    same = report["metrics"][metric] == baselines[best][metric]
+    first = _loss(metric, report["metrics"][metric]) < _loss(metric, baselines[best][metric])
+    how = "as good as" if same else "ahead of" if first else "behind"
+    return (
+        f"The network is {how} the {best} baseline ({figures}), but {_tested(report, unit)} are "
+        f"too few to tell which is better.{' ' * bool(more)}{more}"
+    )
+
+
+def _ahead(report: Mapping[str, Any], metric: str, name: str) -> int:
+    """1 if the network is clearly better than a baseline, -1 if it is clearly worse, otherwise 0.
+
+    Without errors of single rows, the metric decides.
+    """
+    ours, theirs = report["metrics"][metric], report["baselines"][name].get(metric)
+    if not _known(theirs):
+        return 1
+    gain = _loss(metric, theirs) - _loss(metric, ours)
+    compared = (report.get("comparisons") or {}).get(name)
+    if compared is None:
+        return int(np.sign(gain)) or -1
+    difference, error = compared["difference"], compared["standard_error"]
+    if error is None or abs(difference) <= _CLEAR * error or np.sign(difference) != np.sign(gain):
+        return 0
+    return int(np.sign(gain))
+
+
+def _no_better_than_constant(report: Mapping[str, Any], metric: str, name: str, unit: str) -> str:
+    figures = _figures(report, metric, name, reverse=True)
+    ours, theirs = report["metrics"], report["baselines"][name]
+    said = f"The network is no better than {CONSTANT[name]}: {figures} on {_tested(report, unit)}."
+    probable = ours.get("log_loss"), theirs.get("log_loss")
+    if all(map(_known, probable)) and probable[0] < 0.95 * probable[1]:
+        return (
+            f"{said} Its probabilities say more than the classes: log loss {probable[0]:.3f} "
+            f"against {probable[1]:.3f}."
+        )
+    return f"{said} The other columns may say nothing of the target, or the data are too few."
+
+
+def _figures(report: Mapping[str, Any], metric: str, name: str, reverse: bool = False) -> str:
+    pair = report["metrics"][metric], report["baselines"][name][metric]
+    if not reverse and _ahead(report, metric, name) < 0:
+        pair = pair[::-1]
+    title = _TITLES.get(metric, metric.replace("_", " "))
+    return f"{title} {_short(pair[0])} against {_short(pair[1])}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.4g}"
+
+
+def _tested(report: Mapping[str, Any], unit: str) -> str:
+    """How much was tested, in words."""
+    rows = report.get("tested") or report["rows"]["test"]
+    return f"{rows:,} test {unit}"
+
+
+def _loss(metric: str, value: float) -> float:
+    """Smaller is better."""
+    return -value if metric in METRICS and METRICS[metric].higher_is_better else value
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
