@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.data import k_folds, split_indices
+from chainrule.data.split import folds_in_time, split_in_time
 from chainrule.errors import DataError
 
 CLASSES = st.lists(st.integers(0, 4), min_size=12, max_size=200)
@@ -120,3 +121,79 @@ def test_impossible_folds(n: int, k: int) -> None:
 def test_lonely_rows_are_said_where_they_leave_too_few() -> None:
     with pytest.raises(DataError, match="only one of their class"):
         k_folds(4, 3, 0, stratify=[0, 0, 1, 2])
+
+
+GROUPS = st.lists(st.integers(0, 12), min_size=30, max_size=200).filter(lambda g: len(set(g)) > 5)
+
+
+@given(GROUPS, SEEDS)
+@settings(max_examples=50, deadline=None)
+def test_a_group_is_in_one_part_only(groups: list[int], seed: int) -> None:
+    g = np.array(groups)
+    parts = split_indices(len(g), (0.7, 0.2, 0.1), seed, groups=g)
+    assert sorted(np.concatenate(parts)) == list(range(len(g)))
+    assert all(len(part) for part in parts)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not set(g[parts[one]]) & set(g[parts[other]])
+    tests = [test for _, test in k_folds(len(g), 3, seed, groups=g)]
+    assert sorted(np.concatenate(tests)) == list(range(len(g)))
+    assert all(not set(g[tests[0]]) & set(g[tests[i]]) for i in (1, 2))
+
+
+def test_whole_groups_meet_fractions_and_classes_closely() -> None:
+    g = np.random.default_rng(0).integers(0, 200, 2000)
+    y = g % 4 == 0
+    train, test = split_indices(2000, (0.8, 0.2), 1, y, groups=g)
+    assert len(test) == pytest.approx(400, abs=15)
+    assert y[test].mean() == pytest.approx(y.mean(), abs=0.03)
+    assert y[train].mean() == pytest.approx(y.mean(), abs=0.03)
+
+
+def test_groups_of_one_row_change_nothing() -> None:
+    y = np.arange(50) % 3
+    plain, grouped = (split_indices(50, (0.8, 0.2), 7, y, groups=g) for g in (None, np.arange(50)))
+    assert all((a == b).all() for a, b in zip(plain, grouped, strict=True))
+
+
+def test_a_class_of_one_group_is_trained_on() -> None:
+    g = np.repeat(np.arange(10), 3)
+    y = (g == 4).astype(int)
+    for seed in range(5):
+        assert y[split_indices(30, (0.5, 0.5), seed, y, groups=g)[0]].any()
+        assert not any(y[test].any() for _, test in k_folds(30, 4, seed, y, groups=g))
+
+
+@pytest.mark.parametrize(
+    ("groups", "classes", "message"),
+    [
+        ([0] * 9, None, "1 group of rows cannot be split"),
+        ([0] * 5 + [1] * 4, [0] * 5 + [1] * 4, "cannot be split so that every class"),
+        ([0, 1], None, "do not fit the rows"),
+    ],
+)
+def test_groups_that_cannot_be_split(groups: list, classes: list | None, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        split_indices(9, (0.8, 0.2), 0, classes, groups=groups)
+
+
+@given(st.lists(st.integers(0, 30), min_size=12).filter(lambda t: len(set(t)) > 4))
+@settings(max_examples=50, deadline=None)
+def test_what_comes_later_is_in_a_later_part(times: list[int]) -> None:
+    t = np.array(times, float)
+    parts = split_in_time(t, (0.6, 0.2, 0.2))
+    assert sorted(np.concatenate(parts)) == list(range(len(t)))
+    assert t[parts[0]].max() < t[parts[1]].min()
+    assert t[parts[1]].max() < t[parts[2]].min()
+    for train, test in folds_in_time(t, 3):
+        assert t[train].max() < t[test].min()
+
+
+def test_times_in_any_order_and_missing_ones() -> None:
+    t = np.random.default_rng(0).permutation(100).astype(float)
+    t[t == 99] = np.nan
+    train, test = split_in_time(t, (0.8, 0.2))
+    assert len(test) == 20
+    assert np.isnan(t[train]).sum() == 1
+    assert t[test].min() == 79
+    with pytest.raises(DataError, match="cannot be split in time"):
+        split_in_time([1.0, 1.0, np.nan], (0.5, 0.5))

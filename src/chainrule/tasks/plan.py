@@ -197,6 +197,7 @@ def split_rows(
     test: float,
     fewest: int = _FEWEST,
     found: str = "",
+    groups: Array | None = None,
 ) -> Split[Any]:
     """Training, validation and test set by chance, classes in proportion.
 
@@ -208,6 +209,7 @@ def split_rows(
         test: the fraction of the test set, if the options leave it open.
         fewest: rows.
         found: how many there are, in words.
+        groups: (rows,) of each; rows of one group, such as copies of each other, stay together.
 
     Raises:
         DataError: there are too few.
@@ -218,10 +220,14 @@ def split_rows(
     rows, held_out = np.arange(len(data)), None
     if not isinstance(options.test, str):
         fraction = options.test or test
-        rows, held_out = split_indices(len(data), (1 - fraction, fraction), options.seed, strata)
+        rows, held_out = split_indices(
+            len(data), (1 - fraction, fraction), options.seed, strata, groups=groups
+        )
     fraction = options.validation or 0.1
-    strata = None if strata is None else strata[rows]
-    kept, validation = split_indices(len(rows), (1 - fraction, fraction), options.seed + 1, strata)
+    strata, groups = (None if each is None else each[rows] for each in (strata, groups))
+    kept, validation = split_indices(
+        len(rows), (1 - fraction, fraction), options.seed + 1, strata, groups=groups
+    )
     tested = None if held_out is None else data.take(held_out)
     return Split(data.take(rows[kept]), data.take(rows[validation]), tested)
 
