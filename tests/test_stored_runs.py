@@ -71,9 +71,10 @@ def test_an_old_run_predicts_the_same_bits(stored):
             agree(mine, theirs, exactly)
     metrics = json.loads(command("evaluate", "run", data, "--json"))["metrics"]
     reference = json.loads((folder / "evaluation").read_text())["metrics"]
-    if exactly:
+    if exactly and not name.startswith("language"):
         assert metrics == reference
-    assert metrics == pytest.approx(reference, rel=1e-5, abs=1e-6)
+    # Those of language are computed in C, where earlier versions fused products with sums.
+    assert metrics == pytest.approx(reference, rel=1e-7 if exactly else 1e-5, abs=1e-6)
 
 
 @pytest.mark.usefixtures("without_compiler")

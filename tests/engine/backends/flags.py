@@ -4,5 +4,5 @@ from ...nightly import NIGHTLY
 
 #: Every warning is an error.
 STRICT = ("-Wall", "-Wextra", "-Werror")
-if not NIGHTLY:  # a program runs once and for a moment: little time for building, but fused a·b + c
-    STRICT += ("-O1", "-fexpensive-optimizations", "-Wno-ignored-optimization-argument")
+if not NIGHTLY:  # a program runs once and for a moment: little time for building
+    STRICT += ("-O1",)

@@ -27,8 +27,8 @@ from .flags import NIGHTLY
 _COUNT = int(os.environ.get("CHAINRULE_RANDOM_GRAPHS", "300"))
 _BATCH = 25
 _TYPES = ("bool", "int32", "int64", "uint32", "float32", "float64")
-#: A product is rounded before it is added, as NumPy does it; by day little time for building.
-_FLAGS = ("-ffp-contract=off", *(() if NIGHTLY else ("-O1",)))
+#: By day little time for building.
+_FLAGS = () if NIGHTLY else ("-O1",)
 
 _EDGES: dict[str, list[Any]] = {
     "b": [True, False],

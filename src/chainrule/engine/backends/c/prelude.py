@@ -319,12 +319,18 @@ def _paragraphs() -> list[tuple[frozenset[str], str]]:
         pending = f"{pending}\n\n{paragraph}" if pending else paragraph.strip("\n")
         open_comment = pending.count("/*") > pending.count("*/")
         if pending and pending.count("{") == pending.count("}") and not open_comment:
-            heads = [line for line in pending.splitlines() if line[:1] not in (" ", "\t")]
-            names = set(re.findall(r"\b(?:cr|CR)_\w+", "\n".join(heads)))
-            pieces.append((frozenset(names), pending))
+            pieces.append((_defined(pending), pending))
             pending = ""
     assert not pending
     return pieces
+
+
+def _defined(piece: str) -> frozenset[str]:
+    """The names that a piece defines: of macros, and those in the heads of functions and types."""
+    lines = piece.splitlines()
+    macros = re.findall(r"^#define ((?:cr|CR)_\w+)", piece, re.MULTILINE)
+    heads = [line for line in lines if line[:1] not in (" ", "\t", "#")]
+    return frozenset(macros) | frozenset(re.findall(r"\b(?:cr|CR)_\w+", "\n".join(heads)))
 
 
 def prelude(text: str) -> str:

@@ -34,8 +34,7 @@ OPTIONAL_FLAGS = (
     "-fno-trapping-math",
     "-fno-ipa-pure-const",  # GCC 12 takes some loops that copy for functions without effect,
     "-fno-ipa-modref",  # and drops the calls
-    "-ffp-contract=fast",  # a·b + c in one rounding
-    "--param=avoid-fma-max-bits=0",  # always: GCC tuned for AMD would not do so in chains
+    "-ffp-contract=off",  # a·b + c in one rounding only where a kernel names it
     "-march=native",
     "-mcpu=native",  # how Arm's compilers say it
     "-mprefer-vector-width=512",

@@ -266,8 +266,8 @@ class _Text:
         if step:
             self.line(f"const {C_TYPES[kind]} *restrict own = mask + (r + i) * {step};", depth)
         value = f"{'own' if step else 'mask'}[{'j' if one else 0}]"
-        score = "x[j]" if scaled else f"x[j] * {s.factor}"
-        new = f"{score} + {value}" if kind != "bool" else f"{value} ? x[j] : -INFINITY"
+        added = f"x[j] + {value}" if scaled else f"CR_FMA{s.f}(x[j], {s.factor}, {value})"
+        new = added if kind != "bool" else f"{value} ? x[j] : -INFINITY"
         self.line(f"for (idx j = 0; j < {bound}; j++) x[j] = {new};", depth)
         return scaled or kind != "bool"
 
@@ -512,13 +512,14 @@ def _slopes(text: _Text, key: View | None) -> None:
     text.drawn(key, 5)
     text.rows()
     line("for (idx j = 0; j < wide; j++) {", 5)
-    score = "x[j]" if scaled else f"x[j] * {s.factor}"
+    score = "x[j] - shift" if scaled else f"CR_FMA{s.f}(x[j], {s.factor}, -shift)"
     hidden = s.mask is not None and not scaled
-    value = f"cr_exp_weight{s.f}({score} - shift)"
+    value = f"cr_exp_weight{s.f}({score})"
     line(f"const {s.kind} e = {f'x[j] == -INFINITY ? 0 : {value}' if hidden else value};", 6)
     drawn = " * drawn[j]" if key is not None else ""
     line(f"x[j] = e{drawn};", 6)
-    line(f"w[j] = e * (w[j]{drawn} - mean) * {s.factor};", 6)
+    slope = "w[j] - mean" if key is None else f"CR_FMA{s.f}(w[j], drawn[j], -mean)"
+    line(f"w[j] = e * ({slope}) * {s.factor};", 6)
     line("}", 5)
     line("@_hide(x, limit, wide, 0);", 5)
     line("@_hide(w, limit, wide, 0);", 5)

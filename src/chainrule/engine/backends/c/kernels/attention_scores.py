@@ -55,7 +55,7 @@ static inline {kind} {name}_weigh({kind} *restrict x, idx end, {kind} factor, {k
 {{
   {start("{0}")}
   for (idx j = 0; j < end; j += {STEP}) {{
-    for (int l = 0; l < {STEP}; l++) x[j + l] = cr_exp_weight{f}(x[j + l] * factor - top);
+    for (int l = 0; l < {STEP}; l++) x[j + l] = cr_exp_weight{f}(CR_FMA{f}(x[j + l], factor, -top));
     {each("{a} += {b};")}
   }}
   {together("{a} += {b};")}

@@ -242,13 +242,18 @@ def _products(
     """The products of one pixel."""
     if depthwise:
         return [
-            f"      {fused(f'c{i}_{v}', f'*(const {kind} *)(a + {place + first})', f'w{v}', kind)};"
+            f"      {fused(f'c{i}_{v}', _wide(kind, place + first), f'w{v}', kind, False)};"
             for v, first, kind in vectors
         ]
     return [
         f"      const {c_type} a{i} = a[{place}];",
         *(f"      {fused(f'c{i}_{v}', f'a{i}', f'w{v}', kind)};" for v, _, kind in vectors),
     ]
+
+
+def _wide(kind: str, place: int) -> str:
+    """As many channels of a pixel as there are columns."""
+    return f"*(const {kind} *)(a + {place})"
 
 
 def gradient_kernel(
@@ -289,8 +294,8 @@ def gradient_kernel(
         if not depthwise:
             products.append(f"const {c_type} a{i} = a[{place}];")
         for v, first, kind in vectors:
-            wide = f"*(const {kind} *)(a + {place + first})"
-            products.append(f"{fused(f'c{i}_{v}', wide if depthwise else f'a{i}', f'b{v}', kind)};")
+            a = _wide(kind, place + first) if depthwise else f"a{i}"
+            products.append(f"{fused(f'c{i}_{v}', a, f'b{v}', kind, not depthwise)};")
     return "\n".join(
         [
             f"/* {len(inputs)} x {width}: w[i, j] += sum over pixels p of x[p, i] g[p, j] */",

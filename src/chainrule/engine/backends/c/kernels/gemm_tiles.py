@@ -1,9 +1,9 @@
 """The innermost parts of a matrix product as C: a tile in registers, and the copying of panels.
 
 Vectors are those of GCC and Clang. Each is a variable with a name: compilers keep these in
-registers, but not elements of arrays. ``c += a * b`` on whole vectors becomes one fused
-multiply-add per vector; single numbers have it in so many words (see `math.FMA_C`), for GCC does
-not always see it there.
+registers, but not elements of arrays. Products are added up by fused multiply-adds that are named,
+for vectors as for single numbers (see `math.FMA_C`): programs are built so that no compiler makes
+one of its own from a product and a sum.
 """
 
 from __future__ import annotations
@@ -25,6 +25,63 @@ def _vector_types() -> str:
     return "\n\n".join(lines)
 
 
+#: GCC's names of a b + c in vectors of so many bytes, and what the processor must have.
+_X86 = {
+    16: ("__FMA__", "__builtin_ia32_vfmaddp{}(a, b, c)"),
+    32: ("__FMA__", "__builtin_ia32_vfmaddp{}256(a, b, c)"),
+    64: ("__AVX512F__", "__builtin_ia32_vfmaddp{}512_mask(a, b, c, -1, 4)"),
+}
+_VECTOR_FMA = """
+#if defined __has_builtin
+#define CR_HAS_BUILTIN(name) __has_builtin(name)
+#else
+#define CR_HAS_BUILTIN(name) 0
+#endif
+
+/* a vector of one number; its sign stays, also that of 0 */
+#define CR_ALL(kind, a) ((a) - (kind){0})
+
+/* a b + c lane by lane */
+#define CR_FMA_LANES(kind, lanes, fma, a, b, c) ({ \\
+    const kind a_ = a, b_ = b; \\
+    kind c_ = c; \\
+    for (int l = 0; l < lanes; l++) c_[l] = fma(a_[l], b_[l], c_[l]); \\
+    c_; })
+"""
+
+
+def _vector_fma() -> str:
+    """Macros ``CR_FMA_f32x8(a, b, c)`` for all vectors: a b + c, rounded once as ``CR_FMA``."""
+    parts = [_VECTOR_FMA.strip()]
+    for _, short, item in ELEMENTS.values():
+        for size in (8, 16, 32, 64):
+            if size > item:
+                parts.append(_fma_of(short, item, size))
+    return "\n\n".join(parts)
+
+
+def _fma_of(short: str, item: int, size: int) -> str:
+    """The macro for vectors of so many bytes: by a name that this compiler has, or by lanes."""
+    lanes, letter = size // item, "s" if item == 4 else "d"
+    kind = f"cr_{short}x{lanes}"
+    choices = [("1", "__builtin_elementwise_fma(a, b, c)")]  # Clang's
+    if size in _X86:
+        has, call = _X86[size]
+        choices.append((f"defined {has}", call.format(letter)))
+    if size <= 16:
+        choices.append(("1", f"__builtin_aarch64_fmav{lanes}{letter}f(a, b, c)"))
+    lines = ["#if !defined CR_FUSES", f"#define CR_FMA_{short}x{lanes}(a, b, c) ((a) * (b) + (c))"]
+    for condition, call in choices:
+        name = call.partition("(")[0]
+        needs = "" if condition == "1" else f"{condition} && "
+        lines.append(f"#elif {needs}CR_HAS_BUILTIN({name})")
+        lines.append(f"#define CR_FMA_{short}x{lanes}(a, b, c) (({kind}){call})")
+    scalar = "CR_FMAf" if item == 4 else "CR_FMA"
+    value = f"CR_FMA_LANES({kind}, {lanes}, {scalar}, a, b, c)"
+    lines += ["#else", f"#define CR_FMA_{short}x{lanes}(a, b, c) {value}", "#endif"]
+    return "\n".join(lines)
+
+
 #: What the text of a product uses.
 MATMUL_C = (
     """
@@ -32,6 +89,8 @@ MATMUL_C = (
 
 """
     + _vector_types()
+    + "\n\n"
+    + _vector_fma()
     + """
 
 /* Once loaded a vector stays in a register, rather than being read from memory at every use. */
@@ -223,10 +282,23 @@ def _step(c_type: str, vectors: Sequence[tuple[int, int, str]], rows: int, step:
     ]
 
 
-def fused(c: str, a: str, b: str, kind: str) -> str:
-    """The statement c = a b + c, rounded once."""
-    scalar = {"float": "CR_FMAf", "double": "CR_FMA"}.get(kind)
-    return f"{c} = {scalar}({a}, {b}, {c})" if scalar else f"{c} += {a} * {b}"
+def fused(c: str, a: str, b: str, kind: str, number: bool = True) -> str:
+    """The statement c = a b + c, rounded once.
+
+    Args:
+        c: a variable.
+        a: a factor.
+        b: the other factor, of the same type as c.
+        kind: the C type of c.
+        number: whether a is a single number in any case.
+    """
+    a = f"CR_ALL({kind}, {a})" if number and kind.startswith("cr_") else a
+    return f"{c} = {fma(kind)}({a}, {b}, {c})"
+
+
+def fma(kind: str) -> str:
+    """The name of a b + c for a C type."""
+    return {"float": "CR_FMAf", "double": "CR_FMA"}.get(kind) or kind.replace("cr_", "CR_FMA_")
 
 
 def packer(name: str, dtype: str, width: int, step: int, transposed: bool) -> str:

@@ -105,10 +105,12 @@ _ERF_TAIL: _Coefficients = (
 )  # fmt: skip
 _POLYNOMIALS = {"EXPM1": _EXPM1, "LOG": _LOG, "ERF": _ERF, "ERF_TAIL": _ERF_TAIL}
 
-#: Named in full, for compilers differ in where they make one instruction of a * b + c.
+#: Named wherever it is wanted: programs are built so that compilers make none by themselves, and
+#: a·a - b·b of equal numbers is 0.
 FMA_C = """
 /* a b + c, rounded once where the processor can */
 #if defined __FMA__ || defined __FP_FAST_FMA || defined __ARM_FEATURE_FMA
+#define CR_FUSES 1
 #define CR_FMAf(a, b, c) __builtin_fmaf(a, b, c)
 #define CR_FMA(a, b, c) __builtin_fma(a, b, c)
 #else

@@ -30,7 +30,7 @@ from ..function import Function, Where
 from ..views import View
 from .convolution_panels import MULTIPLICATIONS, UNITS, Lines, Weights, microkernel
 from .gemm import native_target
-from .gemm_tiles import ELEMENTS, pieces
+from .gemm_tiles import ELEMENTS, fma, pieces
 from .sliding_window import Axis
 
 #: Outputs of a tile on each axis.
@@ -151,15 +151,20 @@ class Tiles:
                 out.line(f"*({self.kind} *)({place}) = {value};")
 
     def combined(self, row: Sequence[Fraction], names: Sequence[str]) -> str:
-        """The sum of these with factors."""
-        terms = ""
-        for factor, name in sorted(zip(row, names, strict=True), key=lambda pair: -pair[0]):
-            if factor:
-                size = abs(factor)
-                number = "" if size == 1 else f"{float(size)!r}{'f' * (self.item == 4)} * "
-                sign = "-" if factor < 0 else "+" if terms else ""
-                terms += f" {sign} {number}{name}" if terms else f"{sign}{number}{name}"
-        return terms
+        """The sum of these with factors; what has the factor 1 or -1 comes first."""
+        pairs = [(f, name) for f, name in zip(row, names, strict=True) if f]
+        total = ""
+        for factor, name in sorted(pairs, key=lambda pair: (abs(pair[0]) != 1, -pair[0])):
+            number = f"({float(factor)!r}{'f' * (self.item == 4)})"
+            if abs(factor) == 1:
+                sign = "-" if factor < 0 else "+" if total else ""
+                total = f"{total} {sign} {name}" if total else f"{sign}{name}"
+            elif total:
+                whole = f"CR_ALL({self.kind}, {number})" if self.lanes > 1 else number
+                total = f"{fma(self.kind)}({whole}, {name}, {total})"
+            else:
+                total = f"{number} * {name}"
+        return total
 
     def place(self, out: Lines, tile: str) -> None:
         """Image, row and pixel of the first output of a tile."""
