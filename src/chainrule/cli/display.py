@@ -82,7 +82,8 @@ def score(metric: str, value: float | None) -> str:
 
 def title(metric: str) -> str:
     """The name of a metric as people write it."""
-    return _TITLES.get(metric, metric.replace("_", " "))
+    known = _metric(metric)
+    return _TITLES.get(known, known.replace("_", " ")) + metric.removeprefix(known)
 
 
 # ---------------------------------------------------------------- columns
@@ -226,7 +227,14 @@ def _best_is_one(metric: str) -> bool:
     """Or 0, as that of an error."""
     from ..metrics import METRICS
 
-    return metric in METRICS and METRICS[metric].higher_is_better
+    known = _metric(metric)
+    return known in METRICS and METRICS[known].higher_is_better
+
+
+def _metric(name: str) -> str:
+    from ..tasks.evaluation import metric_of
+
+    return metric_of(name)
 
 
 # ---------------------------------------------------------------- runs

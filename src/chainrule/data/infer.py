@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def infer_schema(
     frame: pl.DataFrame,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     *,
     features: Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
@@ -38,7 +38,8 @@ def infer_schema(
 
     Args:
         frame: the whole table, as `chainrule.data.read_table` gives it.
-        target: the column to predict, if any.
+        target: the column to predict, if any, or the columns, to learn several at once; rows are
+            then used that have one of them at least.
         features: use these columns only; all but the target if not given.
         drop: leave these columns out.
         kinds: overrules what would be found: ``{"zip": "category"}``; ``numeric``, ``boolean``,
@@ -60,21 +61,17 @@ def infer_schema(
         ('date', '%d/%m/%Y', 'regression')
     """
     kinds = dict(kinds or {})
-    _check_arguments(frame, target, features, drop, kinds, max_categories, source)
-    requested, dropped = _requested(frame.columns, target, features, drop)
+    targets = (target,) if isinstance(target, str) else tuple(target or ())
+    _check_arguments(frame, targets, features, drop, kinds, max_categories, source)
+    requested, dropped = _requested(frame.columns, targets, features, drop)
     profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
-    spec: Target | None = None
-    notes: list[str] = []
-    if target is None:
-        conventions = conventions_of(profiles)
-    else:
-        aim = Profile(target, parsing.tidy(frame[target]))
-        conventions = conventions_of([*profiles, aim])
-        spec = target_of(aim, conventions, task, f"{source}, column {target!r}")
-        labelled, notes = learnable_rows(spec, frame, source)
-        if labelled.height < frame.height:
-            frame = labelled
-            profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
+    aims = [Profile(name, parsing.tidy(frame[name])) for name in targets]
+    conventions = conventions_of([*profiles, *aims])
+    specs = [target_of(aim, conventions, task, f"{source}, column {aim.name!r}") for aim in aims]
+    known, notes = learnable_rows(specs, frame, source)
+    if not known.all():
+        frame = frame.filter(known)
+        profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
     decided = [
         decide(column, conventions, kinds.get(column.name), max_categories, source)
         for column in profiles
@@ -84,9 +81,8 @@ def infer_schema(
     dropped += [column for column in decided if isinstance(column, Dropped)]
     if not columns:
         raise _no_columns(dropped, source)
-    schema = Schema(tuple(columns), tuple(dropped), spec, tuple(notes), max_categories)
-    if spec is None:
-        return schema
+    schema = Schema(tuple(columns), tuple(dropped), None, tuple(notes), max_categories)
+    schema = schema.with_targets(specs)
     return dataclasses.replace(schema, notes=(*notes, *leaks(schema, frame)))
 
 
@@ -119,13 +115,13 @@ def infer_target(frame: pl.DataFrame, name: str, *, source: str = "the table") -
     check_present([name], frame.columns, source)
     column = Profile(name, parsing.tidy(frame[name]))
     target = target_of(column, conventions_of([column]), None, f"{source}, column {name!r}")
-    learnable_rows(target, frame, source)  # for its errors
+    learnable_rows([target], frame, source)  # for its errors
     return target
 
 
 def _check_arguments(
     frame: pl.DataFrame,
-    target: str | None,
+    targets: Sequence[str],
     features: Sequence[str] | None,
     drop: Sequence[str] | None,
     kinds: Mapping[str, str],
@@ -133,9 +129,9 @@ def _check_arguments(
     source: str,
 ) -> None:
     named = [*(features or []), *(drop or []), *kinds]
-    check_present([target, *named] if target is not None else named, frame.columns, source)
+    check_present([*targets, *named], frame.columns, source)
     for argument, names in (("features", features), ("drop", drop), ("kinds", kinds)):
-        if target is not None and target in (names or ()):
+        for target in (target for target in targets if target in (names or ())):
             raise DataError(
                 f"The target {target!r} is also among the {argument}.",
                 where=source,
@@ -159,14 +155,14 @@ def _check_arguments(
 
 def _requested(
     names: Collection[str],
-    target: str | None,
+    targets: Sequence[str],
     features: Sequence[str] | None,
     drop: Sequence[str] | None,
 ) -> tuple[list[str], list[Dropped]]:
     dropped = [
         Dropped(name, "requested", "left out as asked") for name in names if name in (drop or ())
     ]
-    unwanted = {target, *(drop or ())}
+    unwanted = {*targets, *(drop or ())}
     wanted = names if features is None else features
     kept = [name for name in names if name in wanted and name not in unwanted]
     if features is not None:

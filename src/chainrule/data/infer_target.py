@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..utils.typing import Array
 from . import parsing
 from .column_profile import FEW_ROWS, Conventions, Profile, choose_notation, shown
 from .parsing import PLAIN
-from .schema import Schema, Target
+from .schema import Schema, Target, known_targets
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,28 +48,38 @@ def target_of(column: Profile, conventions: Conventions, task: str | None, where
 
 
 def learnable_rows(
-    target: Target, frame: pl.DataFrame, source: str
-) -> tuple[pl.DataFrame, list[str]]:
-    """The rows that have a target, and notes.
+    targets: Sequence[Target], frame: pl.DataFrame, source: str
+) -> tuple[Array, list[str]]:
+    """(rows,) whether a row has a target, one of several at least, and notes.
 
     Raises:
         DataError: they are too few, or all alike.
     """
-    values = Schema((), (), target).read_target(frame, source)
-    known = values >= 0 if target.classes else ~np.isnan(values)
-    _check_learnable(values[known], target, f"{source}, column {target.name!r}")
+    found: Array = np.full(frame.height, not targets)
     notes = []
-    lost = int((~known).sum())
+    for target in targets:
+        values = Schema((), (), target).read_target(frame, source)
+        known = known_targets(values)
+        _check_learnable(values[known], target, f"{source}, column {target.name!r}")
+        notes += _notes_on(target, values[known], int((~known).sum()), len(targets) > 1)
+        found = found | known
+    return found, notes
+
+
+def _notes_on(target: Target, values: Array, lost: int, several: bool) -> list[str]:
+    """What is to be said of the rows without this target, and of rare classes."""
+    notes = []
     if lost:
         rows = "row has" if lost == 1 else "rows have"
-        notes.append(f"{lost:,} {rows} no usable target ({target.name}) and will not be used")
+        fate = "will train the other targets only" if several else "will not be used"
+        notes.append(f"{lost:,} {rows} no usable target ({target.name}) and {fate}")
     if target.classes:
-        counts = np.bincount(values[known])
+        counts = np.bincount(values)
         rare = [label for label, count in zip(target.classes, counts, strict=True) if count == 1]
         if rare:
             of = f"class {rare[0]!r} has" if len(rare) == 1 else f"{len(rare)} classes have"
             notes.append(f"{of} one row only; it is used for training, never for testing")
-    return frame.filter(known), notes
+    return notes
 
 
 def _is_regression(column: Profile, task: str | None, where: str) -> bool:

@@ -56,6 +56,11 @@ def from_json(kind: type[T], text: str, format_name: str, version: int) -> T:
     return typing.cast(T, _decode(kind, content, format_name))
 
 
+def later(default: Any) -> Any:
+    """A field of a dataclass that files of earlier versions lack; there it has this value."""
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
 def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
@@ -87,7 +92,9 @@ def _decode_fields(kind: Any, value: Any, where: str) -> Any:
         raise _misfit(where, "an object", value)
     types_of_fields = typing.get_type_hints(kind)
     unknown = sorted(value.keys() - types_of_fields.keys())
-    absent = sorted(types_of_fields.keys() - value.keys())
+    # What was written before a field came has its default.
+    later = {field.name for field in dataclasses.fields(kind) if field.metadata.get("later")}
+    absent = sorted(types_of_fields.keys() - value.keys() - later)
     if unknown or absent:
         raise DataError(
             f"A field is {'unknown' if unknown else 'absent'}.",
@@ -95,7 +102,8 @@ def _decode_fields(kind: Any, value: Any, where: str) -> Any:
             expected=f"the fields {', '.join(types_of_fields)}",
             found=f"{', '.join(map(str, value))}",
         )
-    return kind(**{k: _decode(t, value[k], f"{where}.{k}") for k, t in types_of_fields.items()})
+    given = {k: t for k, t in types_of_fields.items() if k in value}
+    return kind(**{k: _decode(t, value[k], f"{where}.{k}") for k, t in given.items()})
 
 
 def _misfit(where: str, expected: str, found: Any) -> DataError:

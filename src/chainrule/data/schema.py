@@ -152,6 +152,8 @@ class Target:
     """Rows of each class in the training part; from `Schema.fit`."""
     statistics: Statistics | None = None
     """Of a regression's target in the training part; from `Schema.fit`."""
+    quantiles: tuple[float, ...] = json_dataclass.later(())
+    """Levels of the quantiles that are predicted besides, ascending; of a regression only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +164,8 @@ class Encoded:
         numeric: float64 (rows, n), NaN where missing; booleans are 0 and 1.
         category: int64 (rows, m), codes from 0 (missing, or not seen in training) up.
         date: float64 (rows, d), seconds since 1970-01-01 UTC, NaN where missing.
-        target: float64 (rows,) for regression, int64 class index for classification, or None.
+        target: float64 (rows,) for regression, int64 class index for classification, or None; of
+            several targets float64 (rows, targets), NaN where one is missing.
         rows: int64 (rows,), where each row is in the table, as rows without a target are left out.
         notes: sentences for the user about cells that could not be used.
     """
@@ -211,6 +214,13 @@ class Schema:
     target: Target | None = None
     notes: tuple[str, ...] = ()
     max_categories: int = 1000
+    more_targets: tuple[Target, ...] = json_dataclass.later(())
+    """Targets besides the first, where several are learned at once."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets: none, one or several."""
+        return () if self.target is None else (self.target, *self.more_targets)
 
     @property
     def numeric(self) -> tuple[Column, ...]:
@@ -242,21 +252,23 @@ class Schema:
             DataError: no row, or as for `encode`.
         """
         self._check_columns(frame, target=self.target is not None, source=source)
-        target = self.target
-        if target is not None:
+        targets = self.targets
+        if targets:
             values, _ = self._read_target(frame, source)
-            frame, values = frame.filter(_known(values)), values[_known(values)]
-            if target.task == "regression":
-                target = dataclasses.replace(target, statistics=Statistics.of(values))
-            else:
-                counts = np.bincount(values, minlength=len(target.classes))
-                target = dataclasses.replace(target, class_counts=tuple(counts.tolist()))
+            known = known_targets(values)
+            frame, values = frame.filter(known), values[known].reshape(-1, len(targets))
+            targets = tuple(_fit_target(t, values[:, i]) for i, t in enumerate(targets))
         if frame.height == 0:
             raise DataError(
                 "There are no rows to train on.", where=source, expected="at least one row"
             )
         columns = tuple(self._fit_column(column, frame, source) for column in self.columns)
-        return dataclasses.replace(self, columns=columns, target=target)
+        return dataclasses.replace(self, columns=columns).with_targets(targets)
+
+    def with_targets(self, targets: Sequence[Target]) -> Schema:
+        """The same columns with these targets."""
+        first, *more = targets or (None,)
+        return dataclasses.replace(self, target=first, more_targets=tuple(more))
 
     def _fit_column(self, column: Column, frame: pl.DataFrame, source: str) -> Column:
         tidy = tidy_column(frame, column.name, source)
@@ -298,7 +310,7 @@ class Schema:
         values = None
         if target:
             values, note = self._read_target(frame, source)
-            known = _known(values)
+            known = known_targets(values)
             rows, values, frame = rows[known], values[known], frame.filter(known)
             notes += note
         arrays = {
@@ -317,7 +329,8 @@ class Schema:
     def read_target(self, frame: pl.DataFrame, source: str = "the table") -> Floats | Integers:
         """The target of every row: float64 with NaN where missing, or the class index with -1.
 
-        It needs no `fit`: split by it, then fit on the training rows.
+        Several targets are float64 (rows, targets), class indices too, with NaN where missing. It
+        needs no `fit`: split by it, then fit on the training rows.
         """
         self._check_columns(frame, True, source, features=False)
         values: Floats | Integers = self._read_target(frame, source)[0]
@@ -342,7 +355,6 @@ class Schema:
 
     def _check_consistent(self) -> None:
         """Refuse what no schema of ours says, as a file may have been changed by hand."""
-        target = self.target
         names = [column.name for column in self.columns]
         repeated = _repeated(names + [column.name for column in self.dropped])
         faults = [f"two columns {name!r}" for name in repeated]
@@ -351,10 +363,11 @@ class Schema:
             if column.vocabulary and column.kind != "category":
                 faults.append(f"categories in the {column.kind} column {column.name!r}")
         notations = [column.notation for column in self.columns]
-        for notation in [*notations, target.notation if target else None]:
+        for notation in [*notations, *(target.notation for target in self.targets)]:
             if notation not in (None, *parsing.NOTATIONS):
                 faults.append(f"numbers written as {notation}")
-        if target is not None:
+        faults += [f"two targets {name!r}" for name in _repeated([t.name for t in self.targets])]
+        for target in self.targets:
             faults += [f"two classes {name!r}" for name in _repeated(target.classes)]
             count = len(target.classes)
             fits = {"regression": count == 0, "binary": count == 2, "multiclass": count > 2}
@@ -377,7 +390,7 @@ class Schema:
         if target and self.target is None:
             raise DataError("The schema has no target.", hint="name one in infer_schema")
         needed = [column.name for column in self.columns] if features else []
-        needed += [self.target.name] if target and self.target else []
+        needed += [known.name for known in self.targets] if target else []
         check_present(needed, frame.columns, source)
 
     def _encode_column(
@@ -391,20 +404,35 @@ class Schema:
         return values
 
     def _read_target(self, frame: pl.DataFrame, source: str) -> tuple[Any, list[str]]:
-        assert self.target is not None
-        target = self.target
-        tidy = tidy_column(frame, target.name, source)
-        if target.task == "regression":
-            column = Column(target.name, "numeric", "", notation=target.notation)
-            values: Any
-            values, notes = read_values(column, tidy, source)
-            missing = int(np.isnan(values).sum())
-        else:
-            indices = _class_indices(target, parsing.read_categories(tidy), source)
-            values, notes, missing = indices, [], int((indices < 0).sum())
-        if missing:
-            notes.append(f"column {target.name}: {_rows(missing)} without a target left out")
-        return values, notes
+        columns, notes = [], []
+        fate = "taken for the other targets" if self.more_targets else "left out"
+        for target in self.targets:
+            values, sentences = _read_target(target, frame, source)
+            columns.append(values)
+            notes += sentences
+            if missing := int((~_known(values)).sum()):
+                notes.append(f"column {target.name}: {_rows(missing)} without a target {fate}")
+        if len(columns) == 1:
+            return columns[0], notes
+        return np.stack([np.where(_known(v), v, np.nan) for v in columns], axis=1), notes
+
+
+def _read_target(target: Target, frame: pl.DataFrame, source: str) -> tuple[Any, list[str]]:
+    """The values of one target, and notes on cells that could not be read."""
+    tidy = tidy_column(frame, target.name, source)
+    if target.task == "regression":
+        column = Column(target.name, "numeric", "", notation=target.notation)
+        return read_values(column, tidy, source)
+    return _class_indices(target, parsing.read_categories(tidy), source), []
+
+
+def _fit_target(target: Target, values: Array) -> Target:
+    """With the statistics of these values; missing ones do not count."""
+    known = values[_known(values)]
+    if target.task == "regression":
+        return dataclasses.replace(target, statistics=Statistics.of(known.astype(np.float64)))
+    counts = np.bincount(known.astype(np.int64), minlength=len(target.classes))
+    return dataclasses.replace(target, class_counts=tuple(counts.tolist()))
 
 
 def check_present(needed: Sequence[str], present: Sequence[str], source: str) -> None:
@@ -441,8 +469,19 @@ def check_present(needed: Sequence[str], present: Sequence[str], source: str) ->
     )
 
 
+def known_targets(values: Array) -> NDArray[np.bool_]:
+    """Rows whose target is present; of several targets, rows that have one of them at least.
+
+    Example:
+        >>> known_targets(np.array([1, -1])), known_targets(np.array([[np.nan, 2], [np.nan] * 2]))
+        (array([ True, False]), array([ True, False]))
+    """
+    known = _known(values)
+    return np.asarray(known.any(axis=1)) if known.ndim > 1 else known
+
+
 def _known(values: Any) -> NDArray[np.bool_]:
-    """Rows whose target is present."""
+    """Which values of a target are present."""
     known: NDArray[np.bool_] = values >= 0 if values.dtype == np.int64 else ~np.isnan(values)
     return known
 

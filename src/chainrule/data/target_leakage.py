@@ -31,16 +31,18 @@ def leaks(schema: Schema, frame: pl.DataFrame) -> list[str]:
         >>> infer_schema(table, "cents").notes
         ('column dollars is nearly identical to the target: correlation 1.0000',)
     """
-    if schema.target is None or frame.height < MIN_ROWS:
+    if frame.height < MIN_ROWS:
         return []
     step = -(-frame.height // MAX_ROWS)
     frame = frame.gather_every(step)
-    target = schema.read_target(frame)
     found = []
-    for column in schema.columns:
-        why = _leak(column, tidy_column(frame, column.name), target, len(schema.target.classes))
-        if why:
-            found.append(f"column {column.name} is nearly identical to the target: {why}")
+    for target in schema.targets:
+        values = Schema((), (), target).read_target(frame)
+        which = f"the target {target.name}" if schema.more_targets else "the target"
+        for column in schema.columns:
+            why = _leak(column, tidy_column(frame, column.name), values, len(target.classes))
+            if why:
+                found.append(f"column {column.name} is nearly identical to {which}: {why}")
     return found
 
 

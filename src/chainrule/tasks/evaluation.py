@@ -17,6 +17,19 @@ METRICS = {
     "multiclass": ("accuracy", "f1_macro", "log_loss"),
 }
 
+#: Between a metric and the target that it is of, where there are several.
+OF = " of "
+
+
+def metric_of(name: str) -> str:
+    """The metric in a name of a report.
+
+    Example:
+        >>> metric_of("r2"), metric_of("r2 of price")
+        ('r2', 'r2')
+    """
+    return name.partition(OF)[0]
+
 
 def evaluate(task: str, target: Any, predicted: Array) -> dict[str, float]:
     """The metrics of a task; NaN where one is not defined on these rows.

@@ -50,6 +50,14 @@ def next_rows(
     """
     import polars as pl
 
+    several = getattr(predictor.schema, "more_targets", ())
+    if several:
+        raise ConfigError(
+            "Rows to label next are found for models of one target.",
+            expected="a model of one target",
+            found=f"{1 + len(several)} targets",
+            hint="Train a model for the target whose labels are to come, with --target COLUMN.",
+        )
     chosen = _strategy(strategy, predictor)
     pool, labelled, places = _parts(predictor, pool, say)
     predicted = predictor.predict(pool, proba=True, say=say)

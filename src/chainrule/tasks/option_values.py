@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -131,6 +133,40 @@ def text(value: Any) -> str:
     return value
 
 
+def column(value: Any) -> str:
+    """The name of a column, or a list of names as one text with commas between.
+
+    Example:
+        >>> column("price"), column(["price", "sold, last year"])
+        ('price', 'price,"sold, last year"')
+    """
+    if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value):
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(value)
+        value = line.getvalue() if len(value) > 1 else value[0]
+    if not isinstance(value, str) or not value.strip():
+        raise MisfitError("the name of a column")
+    return value
+
+
+def fractions(value: Any) -> tuple[float, ...]:
+    """Different numbers between 0 and 1 in ascending order: ``0.1,0.5,0.9``, or a list of numbers.
+
+    Example:
+        >>> fractions("0.9, 0.1"), fractions(0.5)
+        ((0.1, 0.9), (0.5,))
+    """
+    parts = value.split(",") if isinstance(value, str) else value
+    parts = parts if isinstance(parts, list | tuple) else [parts]
+    try:
+        found = [float(part) for part in parts]
+    except (TypeError, ValueError):
+        found = [math.nan]
+    if any(isinstance(part, bool) for part in parts) or not all(0 < x < 1 for x in found):
+        raise MisfitError("numbers between 0 and 1, such as 0.1,0.5,0.9")
+    return tuple(sorted(set(found)))
+
+
 def flag(value: Any) -> bool:
     """Yes or no."""
     if not isinstance(value, bool):
@@ -149,5 +185,7 @@ TYPED: Mapping[Callable[[Any], Any], Any] = {
     integer: int,
     fraction_or_file: str,
     text: str,
+    column: str,
+    fractions: str,
     flag: bool,
 }

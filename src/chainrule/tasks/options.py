@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from ..errors import ConfigError
 from .option_values import (
+    column,
     flag,
     fraction_or_file,
     integer,
@@ -97,7 +98,7 @@ class TrainingOptions:
         {'target': None, 'epochs': 3, 'test': 0.2}
     """
 
-    target: str | None = option(None, "The column to predict.", "COLUMN", DATA, text, short="t")
+    target: str | None = option(None, "The column to predict.", "COLUMN", DATA, column, short="t")
     epochs: int | None = option(None, "Number of epochs, at most.", "N", TRAINING, integer)
     batch_size: int | None = option(None, "Examples in a batch.", "N", TRAINING, integer)
     optimizer: str = option("adamw", "Optimizer: adamw, adam, sgd, lion, …", "NAME", TRAINING, text)

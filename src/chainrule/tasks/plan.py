@@ -19,7 +19,7 @@ from ..training import Arrays, Stream
 from ..utils.typing import Array
 from . import evaluation
 from .options import TrainingOptions
-from .verdict import verdict
+from .verdict import verdict, verdicts
 from .warm_start import warm_start
 
 Say = Callable[[str], None]
@@ -361,7 +361,8 @@ class Plan(ABC, Generic[D, P, S]):
 
     def verdict(self, report: dict[str, Any]) -> dict[str, Any]:
         """What a report says besides, when all metrics are known: whether a baseline is better."""
-        said = verdict(report, self.unit, self.more_tests(report))
+        say = verdicts if report.get("targets") else verdict
+        said = say(report, self.unit, self.more_tests(report))
         return {"verdict": said} if said else {}
 
     def more_tests(self, report: dict[str, Any]) -> str:

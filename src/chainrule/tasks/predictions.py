@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 PROBABILITY = "probability "
 
 
-def predictions(found: Array, classes: Sequence[str], proba: bool) -> pl.DataFrame:
+def predictions(
+    found: Array, classes: Sequence[str], proba: bool, target: str = ""
+) -> pl.DataFrame:
     """What a model says, as the columns ``prediction`` and, if wanted, ``probability`` of a class.
 
     Args:
         found: (rows,) numbers, or (rows, classes) probabilities.
         classes: their names; empty for numbers.
         proba: the probability of each class, too.
+        target: its name, where there are several: the columns are called by it.
 
     Example:
         >>> import numpy as np
@@ -30,10 +33,11 @@ def predictions(found: Array, classes: Sequence[str], proba: bool) -> pl.DataFra
     """
     import polars as pl
 
+    name, of = target or "prediction", f"{target} " * bool(target)
     if not classes:
-        return pl.DataFrame({"prediction": found})
+        return pl.DataFrame({name: found})
     best = [classes[i] for i in found.argmax(axis=1)]
-    columns: dict[str, Any] = {"prediction": pl.Series(best, dtype=pl.String)}
+    columns: dict[str, Any] = {name: pl.Series(best, dtype=pl.String)}
     if proba:
-        columns |= {PROBABILITY + name: found[:, i] for i, name in enumerate(classes)}
+        columns |= {f"{PROBABILITY}{of}{label}": found[:, i] for i, label in enumerate(classes)}
     return pl.DataFrame(columns)

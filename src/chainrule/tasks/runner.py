@@ -23,7 +23,7 @@ from .optimizer import SCALED, make_optimizer
 from .options import TrainingOptions
 from .plan import D, Examples, Learner, P, Plan, Recipe, S, Split
 from .result import TrainingResult
-from .verdict import compare
+from .verdict import compare, compare_targets
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,9 @@ def _tested(found: list[Scores]) -> dict[str, Any]:
         rivals = {name: _joined([fold.rivals[name] for fold in found]) for name in baselines}
         tested["tested"] = len(ours)
         tested["comparisons"] = {
-            name: compare(ours, theirs) for name, theirs in rivals.items() if theirs is not None
+            name: (compare if ours.ndim == 1 else compare_targets)(ours, theirs)
+            for name, theirs in rivals.items()
+            if theirs is not None
         }
     return tested
 

@@ -28,6 +28,7 @@ from ..utils.typing import Array
 from . import kind_of, module_of
 from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
+from .evaluation import metric_of
 from .kinds import KINDS
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
@@ -346,15 +347,17 @@ def check_enough(count: int, unit: str, where: str) -> None:
 
 
 def is_no_better(report: Mapping[str, Any]) -> bool:
-    """Whether an update was of no use, by the most telling metric that differs.
+    """Whether an update was of no use for any target, by the most telling metric that differs.
 
     Example:
         >>> is_no_better({"metrics": {"mae": 2.0}, "baselines": {BEFORE: {"mae": 3.0}}})
         False
     """
+    decided: dict[str, bool] = {}
     for name, value in report["metrics"].items():
-        gain = value - report["baselines"][BEFORE][name]
+        metric, gain = metric_of(name), value - report["baselines"][BEFORE][name]
         if gain and not math.isnan(gain):
-            higher_is_better = name in METRICS and METRICS[name].higher_is_better
-            return bool(gain < 0 if higher_is_better else gain > 0)
-    return True
+            higher_is_better = metric in METRICS and METRICS[metric].higher_is_better
+            worse = bool(gain < 0 if higher_is_better else gain > 0)
+            decided.setdefault(name.removeprefix(metric), worse)
+    return all(decided.values())

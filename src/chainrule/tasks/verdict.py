@@ -16,6 +16,7 @@ import numpy as np
 
 from ..metrics import METRICS
 from ..utils.typing import Array
+from .evaluation import OF
 
 #: Baselines that say the same of every row, and what that is.
 CONSTANT = {
@@ -57,6 +58,49 @@ def compare(ours: Array, theirs: Array) -> dict[str, float | None]:
         "difference": float(known.mean()) if len(known) else None,
         "standard_error": float(known.std(ddof=1) / math.sqrt(len(known))) if several else None,
     }
+
+
+def compare_targets(ours: Array, theirs: Array) -> list[dict[str, float | None]]:
+    """The same for each of several targets, with the number of rows that have it.
+
+    Args:
+        ours: (rows, targets), NaN where a target is missing.
+        theirs: of the same shape.
+    """
+    rows = np.isfinite(ours).sum(axis=0)
+    pairs = zip(ours.T, theirs.T, rows.tolist(), strict=True)
+    return [compare(a, b) | {"rows": count} for a, b, count in pairs]
+
+
+def verdicts(report: Mapping[str, Any], unit: str, more: str = "") -> str:
+    """What is to be said of each of several targets; see `verdict`."""
+    said = []
+    for number, about in enumerate(report["targets"]):
+        sentence = verdict(_of_target(report, number, about["target"], about["task"]), unit)
+        said += [f"{about['target']}: {sentence}"] if sentence else []
+    return " ".join([*said, more] if said and more else said)
+
+
+def _of_target(report: Mapping[str, Any], number: int, name: str, task: str) -> dict[str, Any]:
+    """The report of one of several targets, as if there were no others."""
+    end = f"{OF}{name}"
+    constant = "mean" if task == "regression" else "majority"
+
+    def own(metrics: Mapping[str, Any]) -> dict[str, Any]:
+        return {key.removesuffix(end): v for key, v in metrics.items() if key.endswith(end)}
+
+    def called(baseline: str) -> str:
+        return constant if baseline == "constant" else baseline
+
+    found = {
+        **report,
+        "metrics": own(report["metrics"]),
+        "baselines": {called(n): own(m) for n, m in (report.get("baselines") or {}).items()},
+    }
+    if compared := report.get("comparisons"):
+        found["comparisons"] = {called(n): each[number] for n, each in compared.items()}
+        found["tested"] = next(iter(found["comparisons"].values()))["rows"]
+    return found
 
 
 def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import ConfigError
-from ..option_values import integer, text
+from ..option_values import column, integer, text
 from ..options import DATA, NETWORK, documented, option, wrong
 from .columns import ColumnOptions
 from .kind import Kind
@@ -24,7 +24,7 @@ class SeriesOptions(ColumnOptions):
         ConfigError: an option has an invalid value.
     """
 
-    target: str = option(..., "The column to predict.", "COLUMN", DATA, text, short="t")
+    target: str = option(..., "The column to predict.", "COLUMN", DATA, column, short="t")
     time: str | None = option(None, "The column of the times of a series.", "COLUMN", DATA, text)
     group: str | None = option(
         None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...errors import ConfigError
-from ..option_values import integer, kinds, text
+from ..option_values import MisfitError, column, fractions, integer, kinds, text
 from ..options import DATA, NETWORK, TRAINING, documented, option, wrong
 from .columns import ColumnOptions
 from .kind import Kind
@@ -25,7 +25,10 @@ class TableOptions(ColumnOptions):
         ConfigError: an option has an invalid value.
     """
 
-    target: str = option(..., "The column to predict.", "COLUMN", DATA, text, short="t")
+    target: str = option(
+        ..., "The column to predict, or several at once, with commas between.", "COLUMN", DATA,
+        column, short="t",
+    )  # fmt: skip
     kinds: Mapping[str, str] = option(
         {},
         "What the data are (table, images, …) or what a column is (numeric, boolean, category or "
@@ -49,10 +52,22 @@ class TableOptions(ColumnOptions):
     loss: str | None = option(
         None, "Loss: mse, mae, huber, cross_entropy, …", "NAME", TRAINING, text
     )
+    quantiles: tuple[float, ...] = option(
+        (),
+        "Quantiles of a number to predict besides, such as 0.1,0.5,0.9, right on held-out rows.",
+        "LEVELS",
+        TRAINING,
+        fractions,
+    )
     cv: int | None = option(None, "Cross-validation with K folds.", "K", DATA, integer)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, read in (("target", column), ("quantiles", fractions)):
+            try:
+                object.__setattr__(self, name, read(getattr(self, name)))
+            except MisfitError as misfit:
+                raise wrong(name, str(misfit), getattr(self, name)) from None
         self._check_positive("members")
         if self.hidden is not None and any(size < 1 for size in self.hidden):
             raise wrong("hidden", "sizes above 0, such as 128,64", self.hidden)

@@ -6,10 +6,14 @@ from ...data import Encoded, Schema
 from ...utils.typing import Array
 from ..linear_baseline import linear_predictions
 from .features import CategoryVectors, TableFeatures, columns_by_kind, side_by_side
+from .targets import columns_of
 
 
-def linear_baseline(schema: Schema, train: Encoded, test: Encoded, classes: int) -> Array:
-    """Ridge regression, or logistic regression, on standardised and one-hot encoded columns."""
+def linear_baseline(schema: Schema, train: Encoded, test: Encoded) -> Array:
+    """Ridge regression, or logistic regression, on standardised and one-hot encoded columns.
+
+    Of several targets there is one for each, on the rows that have it.
+    """
     features = TableFeatures(schema, bins=0)
     # Many categories by vectors that are not learned here: a random projection of them.
     vectors = CategoryVectors(features.learned, seed=0) if features.learned else None
@@ -18,4 +22,12 @@ def linear_baseline(schema: Schema, train: Encoded, test: Encoded, classes: int)
         return side_by_side(features(columns_by_kind(rows)), vectors).numpy()
 
     assert train.target is not None
-    return linear_predictions(encode(train), train.target, encode(test), classes)
+    x, z = encode(train), encode(test)
+    if not schema.more_targets:
+        assert schema.target is not None
+        return linear_predictions(x, train.target, z, len(schema.target.classes))
+    return columns_of(
+        schema.targets,
+        train.target,
+        lambda own, target, known: linear_predictions(x[known], own, z, len(target.classes)),
+    )

@@ -19,8 +19,9 @@ from ..optimizer import make_optimizer
 from ..scaling import TargetScaler
 from .defaults import choose
 from .features import columns_by_kind
-from .losses import LOSS_OF, member_loss
-from .network import TableNetwork, TrainedNetwork
+from .losses import LOSS_OF, table_loss
+from .network import TableModel, TableNetwork, TrainedNetwork
+from .targets import learned, predicted_of
 from .warm_start import Previous
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ def rows_of_table(
     assert encoded.target is not None
     return Examples(
         inputs,
-        encoded.target,
-        _loss(previous, trained.scale),
+        _target(trained, encoded),
+        _loss(previous, trained),
         tuple(
             _raw_row(number, place, previous, frame, encoded, predictions[place])
             for place, number in enumerate(rows)
         ),
-        TrainedNetwork(trained.network, trained.scale),
+        TrainedNetwork(trained.network, trained.heads),
         lambda whole: _optimizer(previous, whole.network),
         _labels(previous.schema),
         _story(previous, trained.network),
@@ -74,10 +75,10 @@ def _picked(
     name = source_name(source)
     check_rows(rows, frame.height, name, "Rows are counted from 0, without the header.")
     picked = frame[list(rows)]
-    assert schema.target is not None
-    if schema.target.name not in frame.columns:
-        found = ", ".join(frame.columns[:20])
-        raise no_target(name, f"a column {schema.target.name!r}", found)
+    for target in schema.targets:
+        if target.name not in frame.columns:
+            found = ", ".join(frame.columns[:20])
+            raise no_target(name, f"a column {target.name!r}", found)
     encoded = schema.encode(picked, target=True, source=name)
     for note in encoded.notes:
         say(note)
@@ -85,7 +86,7 @@ def _picked(
         raise DataError(
             "A row has no target: there is no error to explain.",
             where=name,
-            expected=f"a known {schema.target.name!r}",
+            expected=f"a known {' or '.join(repr(target.name) for target in schema.targets)}",
             found=f"row {', '.join(str(n) for i, n in enumerate(rows) if i not in encoded.rows)}",
         )
     return picked, encoded
@@ -94,11 +95,20 @@ def _picked(
 # ---- the loss and the optimizer of the training --------------------------------------------------
 
 
-def _loss(previous: Previous, scale: TargetScaler | None) -> Callable[..., Tensor]:
+def _target(model: TableModel, encoded: Encoded) -> Any:
+    """What goes into the loss: of one target it is scaled there, to be seen."""
+    assert encoded.target is not None
+    return encoded.target if len(model.heads) == 1 else learned(model.heads, encoded.target)
+
+
+def _loss(previous: Previous, model: TableModel) -> Callable[..., Tensor]:
     options, schema = previous.options, previous.schema
     assert schema.target is not None
+    of_members = table_loss(schema, model.heads, options.loss, model.loss_weights)
+    if schema.more_targets:
+        return of_members
     name = options.loss or LOSS_OF[schema.target.task]
-    of_members = member_loss(name, schema.target)
+    scale = model.heads[0].scale
 
     def loss(z: Tensor, target: Tensor) -> Tensor:
         if scale is None:
@@ -134,9 +144,10 @@ def _optimizer(previous: Previous, network: TableNetwork) -> Optimizer:
 
 
 def _story(previous: Previous, network: TableNetwork) -> tuple[str, ...]:
-    assert previous.schema.target is not None
+    *most, last = [target.name for target in previous.schema.targets]
+    names = f"{', '.join(most)} and {last}" if most else last
     told = [
-        f"A model of {previous.schema.target.name}. The cells of the row become numbers; the first "
+        f"A model of {names}. The cells of the row become numbers; the first "
         "operations replace what is missing and bring all to a similar size; then comes the "
         "network."
     ]
@@ -176,10 +187,14 @@ def _raw_row(
                     "input": f"x.{kind}[{place},{position}]",
                 }
             )
-    target = previous.schema.target
-    assert target is not None
-    aim = {"column": target.name, "text": _cell(frame[target.name][place])}
-    return RawRow(number, tuple(cells), aim, said(found, previous.saved.classes or ()))
+    targets = previous.schema.targets
+    aim = {
+        "column": ", ".join(target.name for target in targets),
+        "text": ", ".join(_cell(frame[target.name][place]) for target in targets),
+    }
+    parts = predicted_of(targets, found[None])
+    told = [said(part[0], target.classes) for target, part in zip(targets, parts, strict=True)]
+    return RawRow(number, tuple(cells), aim, ", ".join(told))
 
 
 def _cell(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +19,15 @@ from ...engine.ops import (
     embedding_bag,
     matmul,
     maximum,
-    mean,
     reshape,
-    softmax,
     transpose,
 )
 from ...engine.ops.random import normal
 from ...engine.tensor import Tensor
 from ...nn import BatchNorm, Dropout, LayerNorm, Module
 from ...nn.initialization import parameter
-from ..scaling import TargetScaler
 from .features import CategoryVectors, Label, TableFeatures, embedding_width, side_by_side
+from .heads import Head, parts_of, predictions_side_by_side
 
 #: A small gain of the last layer: the first predictions are near the mean.
 _HEAD = 0.5
@@ -243,12 +242,18 @@ class TrainedNetwork(Module):
 
     Args:
         network: trained.
-        scale: of a regression's target; None for classes.
+        heads: of the targets.
+        loss_weights: what the loss of each target counts for, if there are several.
     """
 
-    def __init__(self, network: TableNetwork, scale: TargetScaler | None) -> None:
+    def __init__(
+        self, network: TableNetwork, heads: Sequence[Head], loss_weights: Sequence[float] = ()
+    ) -> None:
         self.network = network
-        self.scale = scale
+        if len(heads) == 1 and heads[0].scale is not None:
+            self.scale = heads[0].scale  # its path in model files is older than the heads
+        self.heads = list(heads)
+        self.loss_weights = tuple(loss_weights)
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Encoded columns by kind → (members, rows, outputs)."""
@@ -260,11 +265,14 @@ class TableModel(TrainedNetwork):
     """Raw encoded rows → predictions: numbers in the target's unit, or class probabilities."""
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Encoded columns by kind → (rows,) float64 numbers, or (rows, classes) probabilities."""
+        """Encoded columns by kind → (rows,) float64 numbers, or (rows, classes) probabilities.
+
+        With quantiles (rows, 1 + levels); of several targets all of this side by side.
+        """
         return self.output(super().forward(inputs))
 
     def output(self, z: Tensor) -> Tensor:
         """The members' answers (members, rows, outputs) → the average of their predictions."""
-        if self.scale is None:
-            return mean(softmax(z), axis=0)
-        return mean(self.scale(z[:, :, 0]), axis=0)
+        parts = zip(self.heads, parts_of(self.heads, z), strict=True)
+        predictions = [head(part) for head, part in parts]
+        return predictions[0] if len(predictions) == 1 else predictions_side_by_side(predictions)

@@ -18,18 +18,21 @@ from ...data import (
     source_name,
     split_indices,
 )
-from ...errors import DataError
+from ...data.schema import known_targets
+from ...errors import ConfigError, DataError
 from ...training import Arrays
 from ...utils.typing import Array
-from ..evaluation import class_weights, constant_prediction, evaluate, row_errors
+from ..evaluation import class_weights
 from ..kinds.table import TableOptions
 from ..plan import Examples, Learner, Plan, Recipe, Split
 from ..scaling import TargetScaler
 from ..warm_start import named_model, warm_start
+from . import targets
 from .baselines import linear_baseline
 from .defaults import Defaults, choose
 from .features import columns_by_kind
-from .losses import LOSS_OF, member_loss
+from .heads import Head, head_for
+from .losses import table_loss
 from .network import TableModel, TableNetwork
 from .warm_start import Previous
 
@@ -131,10 +134,23 @@ class TablePlan(Plan[Any, Any, Schema]):
     def understood(self, frame: pl.DataFrame, name: str) -> Schema:
         """What the columns mean."""
         options = self.options
-        return infer_schema(
-            frame, options.target, features=options.features, drop=options.drop or None,
+        names = targets.named_targets(options.target, frame.columns, self.say)
+        schema = infer_schema(
+            frame, names, features=options.features, drop=options.drop or None,
             kinds=options.kinds, source=name,
         )  # fmt: skip
+        self.check_options(schema)
+        return targets.with_quantiles(schema, options.quantiles)
+
+    def check_options(self, schema: Schema) -> None:
+        """Refuse what several targets cannot have."""
+        if self.options.balance and schema.more_targets:
+            raise ConfigError(
+                "Only the classes of a single target can be balanced.",
+                expected="one target",
+                found=f"--balance and {len(schema.targets)} targets",
+                hint="Omit --balance.",
+            )
 
     def split(self, data: Any) -> Split[Any]:
         """By chance, classes in proportion; of a small table all rows train and validate."""
@@ -203,23 +219,22 @@ class TablePlan(Plan[Any, Any, Schema]):
     def build(self, schema: Schema, split: Split[Any]) -> Learner:
         """The network that suits so many rows; its target is scaled by the training rows."""
         chosen = self.defaults(self.count(split))
-        scaler = None
-        if not self.classes(schema):
-            scaler = self._scaler(schema, split.train.encoded(schema).target)
-        outputs = len(self.classes(schema)) or 1
+        values = split.train.encoded(schema).target
+        heads = self._heads(schema, values)
+        outputs = sum(head.outputs for head in heads)
         network = TableNetwork(schema, outputs, chosen.shape, self.options.seed)
-        return self.learner_of(schema, TableModel(network, scaler), chosen)
+        weights = targets.loss_weights(schema, values) if schema.more_targets else ()
+        return self.learner_of(schema, TableModel(network, heads, weights), chosen)
 
     def learner_of(self, schema: Schema, model: TableModel, chosen: Defaults) -> Learner:
         """What is trained of a model of a table."""
-        assert schema.target is not None
         shape, network = chosen.shape, model.network
         sizes = "-".join(map(str, shape.hidden)) or "none"
         networks = f"{shape.members} networks" if shape.members > 1 else "a network"
         folds = "each row is held out from one of them to choose its best weights"
         return Learner(
             network,
-            member_loss(self.options.loss or LOSS_OF[schema.target.task], schema.target),
+            table_loss(schema, model.heads, self.options.loss, model.loss_weights),
             f"{networks} with hidden layers {sizes} ({shape.activation})",
             model,
             model.output,
@@ -228,11 +243,21 @@ class TablePlan(Plan[Any, Any, Schema]):
             note=folds if chosen.folds else "",
         )
 
-    def _scaler(self, schema: Schema, target: Any) -> TargetScaler:
+    def _heads(self, schema: Schema, values: Array) -> list[Head]:
+        """A head for each target; numbers are scaled by the training rows."""
+        columns = values.reshape(len(values), -1).T
+        heads = []
+        for i, (target, column) in enumerate(zip(schema.targets, columns, strict=True)):
+            known = column[~np.isnan(column)] if schema.more_targets else column
+            scaler = None if target.classes else self._scaler(schema, i, known)
+            heads.append(head_for(target, scaler))
+        return heads
+
+    def _scaler(self, schema: Schema, number: int, target: Any) -> TargetScaler:
         """The one that the model to start from has for this target, or a new one."""
         previous = self.previous
         if previous is not None and previous.same_target(schema):
-            scaler = previous.scale()
+            scaler = previous.scale(number)
             if scaler is not None:
                 return scaler.widen(target)
         return TargetScaler().fit(target)
@@ -243,8 +268,8 @@ class TablePlan(Plan[Any, Any, Schema]):
         if previous is None:
             return
         state = previous.aligned(model, schema)
-        if model.scale is not None:  # `_scaler` has seen to it
-            state |= {f"scale.{path}": array for path, array in model.scale.state().items()}
+        own = model.state().items()  # `_heads` has seen to these
+        state |= {p: array for p, array in own if p.startswith(("heads.", "scale."))}
         warm_start(
             model, self.options, classes=self.classes(schema), say=self.say, state=state,
             skip=() if previous.same_target(schema) else ("head",),
@@ -278,7 +303,7 @@ class TablePlan(Plan[Any, Any, Schema]):
         if self.options.balance:
             assert rows.target is not None
             weights = class_weights(rows.target, len(self.classes(schema))).astype(np.float32)
-        return Arrays(features_of(learner, rows), scaled(learner, rows), weights)
+        return Arrays(features_of(learner, rows), learned(learner, rows), weights)
 
     def recipe(self, schema: Schema, learner: Learner, examples: Examples) -> Recipe:
         """By the rules for so many rows."""
@@ -298,20 +323,18 @@ class TablePlan(Plan[Any, Any, Schema]):
     # ---- report ----------------------------------------------------------------------------------
 
     def classes(self, schema: Schema) -> tuple[str, ...]:
-        """Names of the classes; empty for numbers."""
-        assert schema.target is not None
-        return schema.target.classes
+        """Names of the classes; empty for numbers, and for several targets."""
+        return () if schema.target is None or schema.more_targets else schema.target.classes
 
     def about(self, schema: Schema) -> dict[str, Any]:
         """Classes or numbers."""
-        assert schema.target is not None
-        return {"task": schema.target.task, "target": self.options.target}
+        return targets.about(schema.targets)
 
     def details(self, learner: Learner) -> dict[str, Any]:
         """What the network must be built from again."""
-        sizes, scaler = dataclasses.asdict(learner.choice.shape), learner.model.scale
+        sizes, model = dataclasses.asdict(learner.choice.shape), learner.model
         sizes["hidden"] = list(sizes["hidden"])
-        return {"network": {**sizes, "log_target": scaler and scaler.log}}
+        return {"network": {**sizes, **described(model)}}
 
     def predict(self, schema: Schema, learner: Learner, trainer: Any, part: Any) -> Any:
         """Numbers, or probabilities of classes."""
@@ -319,11 +342,11 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def score(self, schema: Schema, part: Any, predicted: Any) -> dict[str, float]:
         """The metrics of the task."""
-        return evaluate(self.about(schema)["task"], part.encoded(schema).target, predicted)
+        return targets.scores(schema.targets, part.encoded(schema).target, predicted)
 
     def row_errors(self, schema: Schema, part: Any, predicted: Any) -> Array | None:
         """By the task of the table."""
-        return row_errors(self.about(schema)["task"], part.encoded(schema).target, predicted)
+        return targets.errors(schema.targets, part.encoded(schema).target, predicted)
 
     def more_tests(self, report: dict[str, Any]) -> str:
         """A cross-validation, if the table is not tested by one, or by rows of its own."""
@@ -339,10 +362,8 @@ class TablePlan(Plan[Any, Any, Schema]):
         """A constant answer and a linear model of the rows of training and validation."""
         rows = self.seen(schema, split)
         assert rows.target is not None
-        count = len(self.classes(schema))
-        name, constant = constant_prediction(rows.target, len(test), count)
-        linear = linear_baseline(schema, rows, test.encoded(schema), count)
-        return {name: constant, "linear": linear}
+        name, constant = targets.constants(schema.targets, rows.target, len(test))
+        return {name: constant, "linear": linear_baseline(schema, rows, test.encoded(schema))}
 
     def seen(self, schema: Schema, split: Split[Any]) -> Encoded:
         """The encoded rows of training and validation."""
@@ -356,17 +377,23 @@ def features_of(learner: Learner, rows: Encoded) -> dict[str, Array]:
     return {name: part.numpy() for name, part in found.items()}
 
 
-def scaled(learner: Learner, rows: Encoded) -> Array:
+def learned(learner: Learner, rows: Encoded) -> Array:
     """The target as it is learned."""
     assert rows.target is not None
-    scaler = learner.model.scale
-    return rows.target if scaler is None else scaler.transform(rows.target)
+    return targets.learned(learner.model.heads, rows.target)
+
+
+def described(model: TableModel) -> dict[str, Any]:
+    """What the heads must be built from again."""
+    logs = [head.scale and head.scale.log for head in model.heads]
+    if len(logs) == 1:
+        return {"log_target": logs[0]}
+    return {"log_target": logs, "loss_weights": list(model.loss_weights)}
 
 
 def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.DataFrame:
     """The rows that have a target."""
-    target = schema.read_target(frame, name)
-    known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
+    known = known_targets(schema.read_target(frame, name))
     if not known.all():
         say(f"{int((~known).sum()):,} rows have no target and are left out")
         frame = frame.filter(known)
@@ -386,8 +413,7 @@ def need_rows(count: int, where: str) -> None:
 
 def _strata(data: Rows) -> Array | None:
     """The class of each row, to split in proportion; None for numbers."""
-    target = data.table.schema.target
-    return data.target if target is not None and target.classes else None
+    return targets.strata(data.table.schema.targets, data.target)
 
 
 def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> Array:

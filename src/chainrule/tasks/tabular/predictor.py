@@ -12,9 +12,8 @@ from ...data.table_scan import TableScan, is_larger_than_memory
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
-from ..evaluation import evaluate
-from ..predictions import predictions
 from .features import columns_by_kind
+from .targets import scores, table_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,14 +45,17 @@ class TablePredictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; empty for numbers."""
-        assert self.schema.target is not None
-        return self.schema.target.classes
+        """Names of the classes; empty for numbers, and for several targets."""
+        target = self.schema.target
+        return () if target is None or self.schema.more_targets else target.classes
 
     def predict(
         self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
     ) -> pl.DataFrame:
         """Predictions for raw rows, in their order.
+
+        They are in the column ``prediction``; those of several targets in columns that are called
+        like these. Quantiles follow as ``price_0.1`` and so on.
 
         Args:
             source: a file, data frame or dict with the columns of the training data.
@@ -62,7 +64,7 @@ class TablePredictor:
         """
         parts = self._encoded(source, say)
         found = np.concatenate([self.saved.predict(columns_by_kind(rows)) for rows in parts])
-        return predictions(found, self.classes, proba)
+        return table_of(self.schema.targets, found, proba)
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer, for raw rows: (rows, features)."""
@@ -71,13 +73,12 @@ class TablePredictor:
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics of the task on rows whose target is known."""
-        assert self.schema.target is not None
         parts = [
             (rows.target, self.saved.predict(columns_by_kind(rows)))
             for rows in self._encoded(source, say, target=True)
         ]
         target, found = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return evaluate(self.schema.target.task, target, found)
+        return scores(self.schema.targets, target, found)
 
     def examples(
         self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import Encoded, Schema, split_indices
-from ...data.schema import check_present
+from ...data.schema import check_present, known_targets
 from ...data.table_scan import TableScan
 from ...errors import ConfigError, DataError
 from ...training import Arrays, DiskDataset
@@ -27,7 +27,8 @@ from ...utils.typing import Array
 from ..evaluation import class_weights
 from ..plan import Examples, Learner, Split
 from .defaults import choose
-from .plan import TablePlan, features_of, need_rows, scaled
+from .plan import TablePlan, features_of, learned, need_rows
+from .targets import named_targets, strata
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,7 +53,7 @@ _TRAIN, _VALIDATION, _TEST = 0, 1, 2
 
 
 class _Sample:
-    """Evenly spread rows of a file, and at least one with each value of the target.
+    """Evenly spread rows of a file, and at least one with each value of a target.
 
     Attributes:
         frame: the rows, in their order.
@@ -60,30 +61,34 @@ class _Sample:
         rows: how many the file has.
     """
 
-    def __init__(self, scan: TableScan, target: str) -> None:
+    def __init__(self, scan: TableScan, target: str, say: Say) -> None:
         import polars as pl
 
         self.rows = 0
         step = 1
         spread: list[tuple[Array, pl.DataFrame]] = []
-        first: list[tuple[Array, pl.DataFrame]] = []
-        seen: set[Any] = set()
+        first: dict[str, list[tuple[Array, pl.DataFrame]]] = {}
+        seen: dict[str, set[Any]] = {}
         for part in scan.parts():
             if not self.rows:
-                check_present([target], part.columns, scan.name)
+                names = named_targets(target, part.columns, say)
+                check_present(names, part.columns, scan.name)
+                first, seen = {name: [] for name in names}, {name: set() for name in names}
             places = np.arange(self.rows, self.rows + part.height)
             chosen = places % step == 0
             spread.append((places[chosen], part.filter(chosen)))
-            if target in part.columns and len(seen) <= _MOST_CLASSES:
-                new = _first_of_each(part[target], seen)
-                first.append((places[new], part[new]))
+            for name in set(first).intersection(part.columns):
+                if len(seen[name]) <= _MOST_CLASSES:
+                    new = _first_of_each(part[name], seen[name])
+                    first[name].append((places[new], part[new]))
             self.rows += part.height
             while -(-self.rows // step) > _SAMPLE:
                 step *= 2
                 spread = [_every(step, places, frame) for places, frame in spread]
         if not self.rows:
             raise DataError("The table has a header but no rows.", where=scan.name)
-        every = spread + (first if len(seen) <= _MOST_CLASSES else [])
+        few = [name for name in first if len(seen[name]) <= _MOST_CLASSES]
+        every = spread + [rows for name in few for rows in first[name]]
         places = np.concatenate([places for places, _ in every])
         self.places, picked = np.unique(places, return_index=True)
         try:
@@ -220,7 +225,7 @@ class _Kept:
         if self.plan.options.balance:
             classes = len(self.plan.classes(self.schema))
             weights = _balance(self.roles.counts, classes)[rows.target].astype(np.float32)
-        return features_of(self.learner, rows), scaled(self.learner, rows), weights
+        return features_of(self.learner, rows), learned(self.learner, rows), weights
 
     def validation(self) -> Arrays:
         """The rows that choose the best weights."""
@@ -324,7 +329,7 @@ class StreamedTablePlan(TablePlan):
         scan = TableScan(source)
         for sentence in scan.notes:
             self.say(sentence)
-        sample = _Sample(scan, self.options.target)
+        sample = _Sample(scan, self.options.target, self.say)
         schema = self.understood(sample.frame, scan.name)
         self.say(
             f"the file is read in parts: {sample.rows:,} rows; the columns are understood from "
@@ -343,8 +348,8 @@ class StreamedTablePlan(TablePlan):
         start = 0
         for part in scan.parts():
             target = schema.read_target(part, scan.name)
-            known = np.isfinite(target) if target.dtype.kind == "f" else target >= 0
-            before = np.cumsum(known) - known
+            known = known_targets(target)
+            before: Array = np.cumsum(known) - known
             inside = (sample.places >= start) & (sample.places < start + part.height)
             places = sample.places[inside] - start
             roles.known[inside] = known[places]
@@ -362,12 +367,15 @@ class StreamedTablePlan(TablePlan):
         held_out = self.defaults(round(roles.rows * (1 - test))).held_out
         roles.fractions, roles.counts = ((1 - test) * held_out, test), counts
         if roles.rows <= _AT_ONCE:
-            self._deal_at_once(roles, np.concatenate(targets), test, classes)
+            target = np.concatenate(targets)
+            self._deal_at_once(roles, strata(schema.targets, target), test)
+            if classes:
+                roles.counts = np.bincount(target[roles.dealt != _TEST], minlength=classes)
         return roles
 
-    def _deal_at_once(self, roles: _Roles, target: Array, test: float, classes: int) -> None:
+    def _deal_at_once(self, roles: _Roles, strata: Array | None, test: float) -> None:
         """The same split as in memory."""
-        seed, strata = self.options.seed, target if classes else None
+        seed = self.options.seed
         dealt = np.full(roles.rows, _TRAIN)
         learned = np.arange(roles.rows)
         if test:
@@ -378,8 +386,6 @@ class StreamedTablePlan(TablePlan):
         _, validation = split_indices(len(learned), parts, seed + 1, strata)
         dealt[learned[validation]] = _VALIDATION
         roles.dealt = dealt
-        if classes:
-            roles.counts = np.bincount(target[dealt != _TEST], minlength=classes)
 
     def split(self, data: Scanned) -> Split[StreamedRows]:
         """As every row was dealt."""

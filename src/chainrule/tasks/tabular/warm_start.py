@@ -8,6 +8,7 @@ columns may come, go and change places, and categories and classes may be added.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..kinds.table import TableOptions
 from ..optimizer import highest_rate
 from ..scaling import TargetScaler
 from .features import ONE_HOT_LIMIT, TableFeatures, code_names
+from .heads import Head, head_for
 from .network import Shape, TableModel, TableNetwork
 
 _VECTORS = "network.vectors.vectors"
@@ -57,7 +59,9 @@ class Previous:
                 hint="Train it again with this version of chainrule.",
             )
         self.schema = Schema.from_json(saved.schema)
-        self._log = network["log_target"]
+        logs = network["log_target"]
+        self._logs: list[bool | None] = logs if isinstance(logs, list) else [logs]
+        self.loss_weights: tuple[float, ...] = tuple(network.get("loss_weights") or ())
         self.shape = Shape(
             **{f.name: network[f.name] for f in dataclasses.fields(Shape) if f.name != "hidden"},
             hidden=tuple(network["hidden"]),
@@ -100,28 +104,46 @@ class Previous:
             columns.append(column)
         return dataclasses.replace(schema, columns=tuple(columns)), shared
 
+    @functools.cached_property
+    def state(self) -> dict[str, Array]:
+        """The arrays of the file, and those that heads have since it was written."""
+        found = self.saved.state()
+        if self.saved.classes:
+            found.setdefault("heads.0.temperature", np.ones((), np.float32))
+        return found
+
+    def heads(self, schema: Schema | None = None) -> list[Head]:
+        """A head for each target, with its saved scale; for other classes with another schema."""
+        targets = (schema or self.schema).targets
+        return [head_for(target, self.scale(i)) for i, target in enumerate(targets)]
+
     def model(self) -> TableModel:
         """The model, ready to be trained on."""
-        outputs = len(self.saved.classes or ()) or 1
+        heads = self.heads()
+        outputs = sum(head.outputs for head in heads)
         network = TableNetwork(self.schema, outputs, self.shape, seed=0)
-        model = TableModel(network, self.scale())
-        model.load_state(self.saved.state())
+        model = TableModel(network, heads, self.loss_weights)
+        model.load_state(self.state)
         return model
 
-    def scale(self) -> TargetScaler | None:
-        """The scale of the target; None for classes."""
-        if self._log is None:
+    def scale(self, number: int = 0) -> TargetScaler | None:
+        """The scale of a target; None for classes."""
+        log = self._logs[number]
+        if log is None:
             return None
-        scale = TargetScaler(self._log)
-        start = "scale."
-        state = self.saved.state()
-        scale.load_state({p.removeprefix(start): state[p] for p in state if p.startswith(start)})
+        scale = TargetScaler(log)
+        start = "scale." if len(self._logs) == 1 else f"heads.{number}.scale."
+        own = {p.removeprefix(start): a for p, a in self.state.items() if p.startswith(start)}
+        scale.load_state(own)
         return scale
 
     def same_target(self, schema: Schema) -> bool:
-        """Is it the same column that is predicted, with the same task?"""
-        old, new = self.schema.target, schema.target
-        return old is not None and new is not None and (old.name, old.task) == (new.name, new.task)
+        """Is it the same column that is predicted, with the same task? Are all of several?"""
+        old, new = (
+            [(target.name, target.task, target.quantiles) for target in one.targets]
+            for one in (self.schema, schema)
+        )
+        return old == new
 
     def aligned(self, model: TableModel, schema: Schema, *, zero: bool = False) -> dict[str, Array]:
         """The arrays, with features, categories and classes at their places in another model.
@@ -131,7 +153,7 @@ class Previous:
             schema: of the other one.
             zero: what it has besides begins with zeros: then its answers are the old ones.
         """
-        old, new = self.saved.state(), model.state()
+        old, new = self.state, model.state()
         inside = "network.features."
         result = {path: a for path, a in old.items() if not path.startswith(inside)}
         if {c.name for c in schema.columns} <= {c.name for c in self.schema.columns}:
@@ -161,7 +183,7 @@ class Previous:
 
     def _vectors(self, new: Mapping[str, Array], schema: Schema) -> dict[str, Array]:
         """The learned vectors of the categories that both have."""
-        state = self.saved.state()
+        state = self.state
         before = {column.name: (i, column) for i, column in enumerate(_learned(self.schema))}
         found = {}
         for i, column in enumerate(_learned(schema)):

@@ -1,0 +1,275 @@
+"""The targets of a table, one or several: their names, what is learned of them, their metrics.
+
+Several targets are learned by one network, with a head and a loss for each. A row that lacks one
+of them trains the others. What is predicted of all lies side by side: a column for a number, more
+with quantiles, a column for each class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data import Schema, Target
+from ...errors import ConfigError
+from ...utils.typing import Array
+from ..evaluation import OF, constant_prediction, evaluate, row_errors
+from ..option_values import MisfitError
+from ..option_values import names as split_names
+from ..predictions import predictions
+from .heads import Head
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: The task of several targets, in reports.
+SEVERAL = "several"
+
+
+def named_targets(said: str, columns: Sequence[str], say: Callable[[str], None]) -> list[str]:
+    """The columns that ``--target`` names: one, or several with commas between.
+
+    A column of exactly that name, comma included, is that column.
+
+    Example:
+        >>> named_targets("price,sold", ["price", "sold"], print)
+        ['price', 'sold']
+        >>> named_targets("price,sold", ["price", "sold", "price,sold"], print)
+        the target is the column 'price,sold'; there are columns price and sold, too
+        ['price,sold']
+    """
+    try:
+        names = list(split_names(said))
+    except MisfitError:
+        names = [said]
+    if said in columns or len(names) < 2:
+        if len(names) > 1 and set(names) <= set(columns):
+            say(f"the target is the column {said!r}; there are columns {' and '.join(names)}, too")
+        return [said] if said in columns or not names else names
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError("A target is named twice.", found=f"{repeated!r} in {said!r}",
+                          hint="Name each column once.")  # fmt: skip
+    return names
+
+
+def with_quantiles(schema: Schema, levels: Sequence[float]) -> Schema:
+    """The schema whose targets of numbers are to have these quantiles.
+
+    Raises:
+        ConfigError: no target holds numbers.
+    """
+    if not levels:
+        return schema
+    if all(target.classes for target in schema.targets):
+        raise ConfigError(
+            "Quantiles are of numbers.",
+            where=" and ".join(repr(target.name) for target in schema.targets),
+            expected="a target of numbers",
+            found=schema.targets[0].reason,
+            hint="Omit --quantiles; predict --proba gives the probability of each class.",
+        )
+    return schema.with_targets(
+        [
+            t if t.classes else dataclasses.replace(t, quantiles=tuple(levels))
+            for t in schema.targets
+        ]
+    )
+
+
+# ---- what is learned -----------------------------------------------------------------------------
+
+
+def learned(heads: Sequence[Head], values: Array) -> Array:
+    """The target as the loss takes it.
+
+    Args:
+        heads: of the model.
+        values: `chainrule.data.Encoded.target`.
+
+    Returns:
+        Of one target (rows,) scaled numbers or class indices. Of several (rows, 2 · targets)
+        float32: these of each, 0 where it is missing, and then for each whether it is there.
+    """
+    if len(heads) == 1:
+        return heads[0].encode(values)
+    known = ~np.isnan(values)
+    scaled = np.zeros((len(values), 2 * len(heads)), np.float32)
+    for i, head in enumerate(heads):
+        scaled[known[:, i], i] = head.encode(values[known[:, i], i])
+    scaled[:, len(heads) :] = known
+    return scaled
+
+
+def loss_weights(schema: Schema, values: Array) -> list[float]:
+    """What the loss of each target counts for, so that all matter alike.
+
+    Each loss is measured in that of the best constant answer: 1 for standardised numbers, the
+    entropy of the classes for a cross-entropy. What few rows have counts for more in these.
+
+    Args:
+        schema: with several targets, fitted.
+        values: (rows, targets) of the training.
+    """
+    weights = []
+    for i, target in enumerate(schema.targets):
+        fraction = max(float((~np.isnan(values[:, i])).mean()), 1e-6)
+        unit = 1.0
+        if target.classes:
+            p = np.array(target.class_counts) / max(sum(target.class_counts), 1)
+            unit = max(float(-(p[p > 0] * np.log(p[p > 0])).sum()), 0.1)
+        weights.append(1 / (fraction * unit))
+    return weights
+
+
+def strata(targets: Sequence[Target], values: Array) -> Array | None:
+    """What a split keeps in proportion: the class of each row; None for numbers.
+
+    Of several targets of classes the combinations of them, or the classes of the first if there are
+    too many of these.
+    """
+    of_classes = [i for i, target in enumerate(targets) if target.classes]
+    if not of_classes:
+        return None
+    if len(targets) == 1:
+        return values
+    combined = np.nan_to_num(values[:, of_classes], nan=-1)
+    _, found = np.unique(combined, axis=0, return_inverse=True)
+    if found.max() >= min(50, len(values) // 5):
+        _, found = np.unique(combined[:, 0], return_inverse=True)
+    return np.asarray(found.ravel())
+
+
+# ---- what is predicted ---------------------------------------------------------------------------
+
+
+def width(target: Target) -> int:
+    """How many numbers are predicted of a target."""
+    return len(target.classes) or 1 + len(target.quantiles)
+
+
+def predicted_of(targets: Sequence[Target], found: Array) -> list[Array]:
+    """What a model predicts, by target: (rows,) numbers, or (rows, classes) probabilities.
+
+    Quantiles are left out; see `quantiles_of`.
+    """
+    return [part if target.classes else part[:, 0] for target, part in _parts(targets, found)]
+
+
+def quantiles_of(targets: Sequence[Target], found: Array) -> list[Array]:
+    """(rows, levels) the quantiles of each target; none of classes, and where none are learned."""
+    return [
+        part[:, :0] if target.classes else part[:, 1:] for target, part in _parts(targets, found)
+    ]
+
+
+def _parts(targets: Sequence[Target], found: Array) -> list[tuple[Target, Array]]:
+    table = found.reshape(len(found), -1)
+    ends = np.cumsum([width(target) for target in targets]).tolist()
+    starts = [0, *ends[:-1]]
+    parts = [table[:, a:b] for a, b in zip(starts, ends, strict=True)]
+    if len(targets) > 1:  # probabilities of float32, which lie beside numbers of float64
+        parts = [p.astype(np.float32) if t.classes else p
+                 for t, p in zip(targets, parts, strict=True)]  # fmt: skip
+    return list(zip(targets, parts, strict=True))
+
+
+def table_of(targets: Sequence[Target], found: Array, proba: bool) -> pl.DataFrame:
+    """Predictions as columns: ``prediction``, or the names of several targets, and quantiles.
+
+    Args:
+        targets: of the schema.
+        found: what the model predicts.
+        proba: the probability of each class, too.
+    """
+    import polars as pl
+
+    several = len(targets) > 1
+    parts = zip(targets, predicted_of(targets, found), quantiles_of(targets, found), strict=True)
+    frames = []
+    for target, part, quantiles in parts:
+        frames.append(predictions(part, target.classes, proba, target.name if several else ""))
+        names = [f"{target.name}_{level:g}" for level in target.quantiles]
+        frames.append(pl.DataFrame(dict(zip(names, quantiles.T, strict=True))))
+    return pl.concat(frames, how="horizontal")
+
+
+def scores(targets: Sequence[Target], values: Array, found: Array) -> dict[str, float]:
+    """The metrics of each target on the rows that have it; ``r2 of price`` where there are several.
+
+    Args:
+        targets: of the schema.
+        values: `chainrule.data.Encoded.target`.
+        found: what the model, or a baseline, predicts.
+    """
+    parts = predicted_of(targets, found)
+    if len(targets) == 1:
+        return evaluate(targets[0].task, values, parts[0])
+    metrics: dict[str, float] = {}
+    for i, (target, part) in enumerate(zip(targets, parts, strict=True)):
+        known, own = _known(target, values[:, i])
+        for name, value in evaluate(target.task, own, part[known]).items():
+            metrics[f"{name}{OF}{target.name}"] = value
+    return metrics
+
+
+def errors(targets: Sequence[Target], values: Array, found: Array) -> Array | None:
+    """The error of each row, to compare methods row by row: (rows,), or (rows, targets)."""
+    parts = predicted_of(targets, found)
+    if len(targets) == 1:
+        return row_errors(targets[0].task, values, parts[0])
+    errors = np.full(values.shape, np.nan)
+    for i, (target, part) in enumerate(zip(targets, parts, strict=True)):
+        known, own = _known(target, values[:, i])
+        errors[known, i] = row_errors(target.task, own, part[known])
+    return errors
+
+
+def constants(targets: Sequence[Target], values: Array, rows: int) -> tuple[str, Array]:
+    """The best constant answer: the mean, or how frequent each class is; its name."""
+    if len(targets) == 1:
+        return constant_prediction(values, rows, len(targets[0].classes))
+    return "constant", columns_of(
+        targets,
+        values,
+        lambda own, target, _: constant_prediction(own, rows, len(target.classes))[1],
+    )
+
+
+def columns_of(
+    targets: Sequence[Target], values: Array, predict: Callable[[Array, Target, Array], Array]
+) -> Array:
+    """Predictions of each target side by side, learned from the rows that have it.
+
+    Args:
+        targets: several.
+        values: (rows, targets), NaN where missing.
+        predict: takes the known values of a target, the target, and which rows these are of.
+    """
+    found = []
+    for i, target in enumerate(targets):
+        known, own = _known(target, values[:, i])
+        part = predict(own, target, known).reshape(-1, len(target.classes) or 1)
+        # A baseline knows no quantiles.
+        found.append(np.pad(part, ((0, 0), (0, width(target) - part.shape[1]))))
+    return np.concatenate(found, axis=1)
+
+
+def _known(target: Target, values: Array) -> tuple[Array, Array]:
+    """Which rows have a target, and its values there: numbers, or class indices."""
+    known = ~np.isnan(values)
+    own = values[known]
+    return known, own.astype(np.int64) if target.classes else own
+
+
+def about(targets: Sequence[Target]) -> dict[str, Any]:
+    """The task and the name of the target; of several those of each, too."""
+    if len(targets) == 1:
+        return {"task": targets[0].task, "target": targets[0].name}
+    return {
+        "task": SEVERAL,
+        "target": ", ".join(target.name for target in targets),
+        "targets": [{"target": target.name, "task": target.task} for target in targets],
+    }
