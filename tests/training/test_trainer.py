@@ -122,7 +122,8 @@ def test_gradients_from_before_an_interruption_are_forgotten():
     x, y = line(rows=16)
     fresh, used = cr.nn.Linear(2, 1).initialize(0), cr.nn.Linear(2, 1).initialize(0)
     trainer = quiet(used, cr.optim.SGD(used, lr=0.1), callbacks=[InterruptFirstStep()])
-    trainer.fit((100 * x, 100 * y), batch_size=4, accumulate=3)
+    one_by_one = cr.training.Stream(lambda rows, epoch: (100 * x[rows], 100 * y[rows]), 100 * y)
+    trainer.fit(one_by_one, batch_size=4, accumulate=3)
     assert trainer.history.interrupted
     trainer.callbacks.clear()
     trainer.fit((x, y), epochs=1, batch_size=4, accumulate=3, shuffle=False)

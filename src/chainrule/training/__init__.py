@@ -3,6 +3,7 @@
 from .adversarial import AdversarialStep
 from .callbacks import Callback, Training
 from .checkpoint import load_training, save_training
+from .checkpoints import Checkpoints
 from .data_loader import Stream
 from .dataset import Arrays
 from .disk_dataset import DiskDataset
@@ -16,6 +17,7 @@ __all__ = [
     "AdversarialStep",
     "Arrays",
     "Callback",
+    "Checkpoints",
     "DiskDataset",
     "History",
     "RateSearch",

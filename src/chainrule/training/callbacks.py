@@ -16,6 +16,7 @@ class Training(Protocol):
     optimizer: Optimizer
     history: History
     epoch: int  # how many are done
+    first_epoch: int  # how many were done before this call of `fit`
 
     @property
     def stop_reason(self) -> str | None:

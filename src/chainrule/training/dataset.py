@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,6 +74,17 @@ class Arrays:
             None if self.target is None else self.target[indices],
             None if self.weights is None else self.weights[indices],
         )
+
+    def fingerprint(self) -> str:
+        """A digest of all numbers, types and shapes: equal for equal examples only."""
+        digest = hashlib.sha256()
+        leaves, _, structure = pytree.flatten((self.inputs, self.target, self.weights))
+        digest.update(str(structure).encode())
+        for leaf in leaves:
+            array = np.ascontiguousarray(leaf)
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(array.reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()
 
     def batches(self, size: int) -> Iterator[Arrays]:
         """Consecutive batches, the last one perhaps shorter."""

@@ -48,21 +48,22 @@ class _Clocked(Callback):
 
     def on_start(self, trainer: Training, epochs: int, steps: int) -> None:
         self.epochs, self.steps = epochs, steps
-        self.first = trainer.epoch
+        self.before = (trainer.epoch - trainer.first_epoch) / epochs
         self.begun = time.perf_counter()
 
     def left(self, done: float) -> str:
         """The time that is left after this fraction of all steps."""
-        if done <= 0:
+        here = done - self.before  # done by this process
+        if here <= 0:
             return "?"
-        return _clock((time.perf_counter() - self.begun) * (1 - done) / done)
+        return _clock((time.perf_counter() - self.begun) * (1 - done) / here)
 
 
 class PlainLines(_Clocked):
     """One line an epoch, for logs and pipes."""
 
     def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
-        number = trainer.epoch - self.first
+        number = trainer.epoch - trainer.first_epoch
         left = self.left(number / self.epochs)
         print(
             f"epoch {number}/{self.epochs}  {describe(record)}  {left} left",
@@ -103,7 +104,7 @@ class LiveLine(_Clocked):
         if now - self.shown < _REFRESH:  # a step may take less time than showing it
             return
         self.shown = now
-        number = trainer.epoch - self.first
+        number = trainer.epoch - trainer.first_epoch
         done = number * self.steps + step
         self.display.update(
             self.task,
@@ -115,7 +116,7 @@ class LiveLine(_Clocked):
 
     def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
         self.numbers = describe(record)
-        number = trainer.epoch - self.first
+        number = trainer.epoch - trainer.first_epoch
         self.display.update(
             self.task,
             completed=number * self.steps,

@@ -30,7 +30,8 @@ Loss = Callable[..., Tensor]
 class Step:
     """The four steps of backpropagation on one batch.
 
-    The first batch decides how many rows a full batch has. Others are padded with zero-weight rows,
+    `expect`, or else the first batch, says how many rows a full one has. Others are padded with
+    zero-weight rows,
     where the loss takes weights and the network treats rows independently (batch normalisation does
     not), so that the last batch of an epoch, or what comes day by day, needs no program for each
     number of rows.
@@ -111,14 +112,17 @@ class Step:
                 buffer.assign(np.zeros(buffer.shape))
             self._pending = 0
 
-    def prepare(self, batch: Arrays, full: int) -> None:
-        """Have the program for a batch of this many rows built in the background.
+    @property
+    def pending(self) -> int:
+        """The batches whose gradients are accumulated and have not made an update yet."""
+        return self._pending
 
-        Args:
-            batch: the rows.
-            full: how many rows the batches have that will come first.
-        """
-        self._full_size = self._full_size or full
+    def expect(self, rows: int) -> None:
+        """A full batch has so many rows, whichever comes first."""
+        self._full_size = self._full_size or rows
+
+    def prepare(self, batch: Arrays) -> None:
+        """Have the program for a batch of this many rows built in the background."""
         batch, _ = self._padded(batch, np.arange(len(batch))[None])
         number = np.int64(self.number)
         self._program.prepare(batch.inputs, batch.target, batch.weights, number, True)

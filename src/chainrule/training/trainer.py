@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ from ..nn import Module
 from ..optim import EMA, OPTIMIZERS, Optimizer
 from ..utils.typing import Array
 from .callbacks import Callback
+from .checkpoints import Checkpoints
 from .data_loader import Stream
 from .dataset import Arrays
 from .evaluation import Evaluator, Examples
 from .history import History
 from .progress import progress_display
+from .resume import FitOptions, Keeper, Position, identity_of
 from .sampler import batches_in_order, last_two_as_one
 from .step import Step
 
@@ -103,6 +106,7 @@ class Trainer:
         self.backend = backend
         self.history = History()
         self.epoch = 0
+        self.first_epoch = 0
         self._steps: dict[int, Step] = {}
         self._first_step = 0
         self._steps_at_once = 1
@@ -125,6 +129,8 @@ class Trainer:
         patience: int | None = None,
         monitor: str = "val_loss",
         validate_every: int = 1,
+        checkpoints: str | os.PathLike[str] | Checkpoints | None = None,
+        resume: bool = False,
     ) -> History:
         """Train, and leave the model with its best weights.
 
@@ -140,12 +146,37 @@ class Trainer:
             patience: stop after this many validations without a better ``monitor``.
             monitor: the number in the history that decides which weights are the best.
             validate_every: epochs from one validation to the next; the last one is validated.
+            checkpoints: a folder for the state of the training, written beside it, at most every
+                10 seconds; or `chainrule.training.Checkpoints`. Ctrl-C, SIGTERM and SIGHUP then
+                wait for the end of a step, and leave a checkpoint.
+            resume: go on from the newest checkpoint in that folder, if there is one, with the same
+                data and options: the result has the bits of a training that was never
+                interrupted, on any number of threads.
 
         Returns:
             The history, over all calls of `fit`.
 
         Raises:
             TrainingError: the loss is not finite; the model then has its best weights so far.
+            ConfigError: data or options are not those of the checkpoint, or the folder has
+                checkpoints and ``resume`` was not asked for.
+
+        Example:
+            >>> import tempfile
+            >>> import chainrule as cr, numpy as np
+            >>> x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(-1, 1)
+            >>> class Interrupt(cr.Callback):
+            ...     def on_epoch_end(self, trainer, record):
+            ...         if record["epoch"] == 4:
+            ...             raise KeyboardInterrupt
+            >>> def epochs_done(folder, callbacks):
+            ...     model = cr.nn.Linear(1, 1).initialize(seed=0)
+            ...     trainer = cr.Trainer(model, "mse", callbacks=callbacks, progress=False)
+            ...     trainer.fit((x, 3 * x), epochs=6, checkpoints=folder, resume=True)
+            ...     return trainer.epoch
+            >>> folder = tempfile.mkdtemp()
+            >>> epochs_done(folder, [Interrupt()]), epochs_done(folder, [])
+            (4, 6)
         """
         train, held_out = self._split(self._examples(data), validation)
         size = len(train) if batch_size is None else min(batch_size, len(train))
@@ -153,43 +184,72 @@ class Trainer:
                        validate_every=validate_every)  # fmt: skip
         _check_patience(patience, held_out)
         _check_owner(self.optimizer, self.model)
+        options = FitOptions(epochs, size, shuffle, accumulate, patience, monitor, validate_every)
+        keeper = self._keeper(Keeper.place(checkpoints, resume), options, train, held_out)
         listeners = [*self.callbacks, *progress_display(self.progress)]
-        with self._training(listeners, epochs, self._steps_of(train, size, accumulate)):
-            waited = 0
-            self._prepare(train, held_out, size, accumulate)
-            for number in range(1, epochs + 1):
-                due = number % validate_every == 0 or number == epochs
-                validating = held_out if due else None
-                record = self._epoch(train, validating, size, shuffle, accumulate, listeners)
-                if validating is not None:
-                    waited = 0 if self._is_best(record, monitor) else waited + 1
-                for listener in listeners:
-                    listener.on_epoch_end(self, record)
-                if patience is not None and waited >= patience:
-                    self.stop(f"no better {monitor} in {patience} validations")
-                if self._stop_reason:
-                    break
-            if validating is not None and self._best is None:
+        with self._training(listeners, options, train, keeper) as position:
+            self._prepare(train, held_out, options)
+            while position.epochs < epochs and not self._stop_reason:
+                self._epoch(train, held_out, options, position, keeper, listeners)
+            if held_out is not None and self._best is None:
                 warnings.warn(f"{monitor} was never a number: the last weights are kept, not the "
                               "best.", RuntimeWarning, stacklevel=2)  # fmt: skip
         return self.history
 
     @contextmanager
-    def _training(self, listeners: list[Callback], epochs: int, steps: int) -> Iterator[None]:
+    def _training(
+        self,
+        listeners: list[Callback],
+        options: FitOptions,
+        train: Examples,
+        keeper: Keeper | None,
+    ) -> Iterator[Position]:
         """What comes before and after the epochs, however they end."""
         self._stop_reason, self._best, self.history.interrupted = None, None, False
+        position = Position() if keeper is None else keeper.begin(self)
+        self.first_epoch = self.epoch - position.epochs
         self._fitting = True
-        for listener in listeners:
-            listener.on_start(self, epochs, steps)
+        steps = self._steps_of(train, options.batch_size, options.accumulate)
         try:
-            yield
+            with nullcontext() if keeper is None else keeper:
+                for listener in listeners:
+                    listener.on_start(self, options.epochs, steps)
+                yield position
+                if keeper is not None:
+                    keeper.write(self, position)
         except KeyboardInterrupt:
             self.history.interrupted = True
+            if keeper is not None:
+                keeper.write(self, position)
         finally:
             self._fitting = False
             self._restore_best()
             for listener in listeners:
                 listener.on_end(self)
+
+    def _keeper(
+        self,
+        checkpoints: Checkpoints | None,
+        options: FitOptions,
+        train: Examples,
+        held_out: Examples | None,
+    ) -> Keeper | None:
+        """Who writes the checkpoints of a fit, and knows it again by its data and options."""
+        if checkpoints is None:
+            return None
+        decay = self.optimizer.decay
+        own = {
+            "seed": self.seed,
+            "loss": getattr(self.loss, "__name__", type(self.loss).__name__),
+            "optimizer": type(self.optimizer).__name__ if callable(decay)
+            else self.optimizer.to_config(),
+            "average": None if self.average is None else self.average.decay,
+            "metrics": list(self.metrics),
+        }  # fmt: skip
+        data = {"training": train.fingerprint()}
+        if held_out is not None:
+            data["validation"] = held_out.fingerprint()
+        return Keeper(checkpoints, {"options": identity_of(options, **own), "data": data})
 
     def partial_fit(
         self,
@@ -266,52 +326,70 @@ class Trainer:
         self,
         train: Examples,
         held_out: Examples | None,
-        size: int,
-        shuffle: bool,
-        accumulate: int,
+        options: FitOptions,
+        position: Position,
+        keeper: Keeper | None,
         listeners: list[Callback],
-    ) -> dict[str, float]:
-        start = time.perf_counter()
+    ) -> None:
+        """The rest of an epoch, and its validation if it is due."""
         waited = train.waited if isinstance(train, Stream) else 0.0
-        step = self._step(accumulate)
+        self._steps_of_epoch(train, options, position, keeper, listeners)
+        seconds = position.elapsed()
+        record = {
+            "epoch": self.epoch + 1,
+            "loss": position.mean_loss(),
+            "rate": float(self.optimizer.rate.numpy()),
+            "gradient_norm": position.norm,
+        }
+        if isinstance(train, Stream):
+            record["waited"] = (train.waited - waited) / seconds
+        number = position.epochs + 1
+        due = number % options.validate_every == 0 or number == options.epochs
+        if held_out is not None and due:
+            record |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
+            self.optimizer.observe(record["val_loss"])
+            position.waited = 0 if self._is_best(record, options.monitor) else position.waited + 1
+            if options.patience is not None and position.waited >= options.patience:
+                self.stop(f"no better {options.monitor} in {options.patience} validations")
+        record["seconds"] = position.elapsed()
+        self.history.records.append(record)
+        self.epoch += 1
+        position.next_epoch()
+        for listener in listeners:
+            listener.on_epoch_end(self, record)
+        if keeper is not None:
+            keeper.between_steps(self, position)
+
+    def _steps_of_epoch(
+        self,
+        train: Examples,
+        options: FitOptions,
+        position: Position,
+        keeper: Keeper | None,
+        listeners: list[Callback],
+    ) -> None:
+        """The steps of an epoch that are not done yet."""
+        step = self._step(options.accumulate)
         step.drop_accumulated()
-        total = weight = norm = 0.0
-        number, steps = 0, self._steps_of(train, size, accumulate)
-        full, last = self._batches(train, size, accumulate)
-        for part, batches in self._parts(train, size, full, last, shuffle):
+        number = position.steps
+        steps = self._steps_of(train, options.batch_size, options.accumulate)
+        for part, batches in self._parts(train, options, done=number):
             losses, norms = step.run(part, batches, ends=number + len(batches) == steps)
-            rows = _weights(part, batches)
-            total += float(losses @ rows)
-            weight += float(rows.sum())
-            norm = float(norms[-1])
+            position.add(losses, _weights(part, batches), float(norms[-1]))
             for loss in losses:
                 number += 1
                 for listener in listeners:
                     listener.on_step_end(self, number, float(loss))
-        seconds = time.perf_counter() - start
-        self.epoch += 1
-        record = {
-            "epoch": self.epoch,
-            "loss": total / weight,
-            "rate": float(self.optimizer.rate.numpy()),
-            "gradient_norm": norm,
-        }
-        if isinstance(train, Stream):
-            record["waited"] = (train.waited - waited) / seconds
-        if held_out is not None:
-            record |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
-            self.optimizer.observe(record["val_loss"])
-        record["seconds"] = time.perf_counter() - start
-        self.history.records.append(record)
-        return record
+            if keeper is not None and not step.pending:
+                keeper.between_steps(self, position)
 
-    def _prepare(
-        self, train: Examples, held_out: Examples | None, size: int, accumulate: int
-    ) -> None:
+    def _prepare(self, train: Examples, held_out: Examples | None, options: FitOptions) -> None:
         """Have programs built in the background while that of the first steps is built."""
+        size, accumulate = options.batch_size, options.accumulate
         _, last = self._batches(train, size, accumulate)
+        self._step(accumulate).expect(size)
         if isinstance(train, Arrays) and last and accumulate == 1:
-            self._step(accumulate).prepare(train.take(np.arange(last)), size)
+            self._step(accumulate).prepare(train.take(np.arange(last)))
         if isinstance(held_out, Arrays):
             self._evaluator.prepare(held_out)
 
@@ -349,18 +427,26 @@ class Trainer:
         return full + (last > 0)
 
     def _parts(
-        self, data: Examples, size: int, full: int, last: int, shuffle: bool
+        self, data: Examples, options: FitOptions, done: int
     ) -> Iterator[tuple[Arrays, Array]]:
         """The examples of an epoch: in memory, and which of their rows make up each batch.
 
         Their order is a function of the seed and the epoch only.
+
+        Args:
+            data: all of them.
+            options: batch size and shuffling.
+            done: batches that are left out, at the beginning.
         """
-        draw = fold_in(key(self.seed), -1 - self.epoch) if shuffle else None
+        size = options.batch_size
+        full, last = self._batches(data, size, options.accumulate)
+        draw = fold_in(key(self.seed), -1 - self.epoch) if options.shuffle else None
         if isinstance(data, Arrays):
             order = np.arange(len(data)) if draw is None else permutation(draw, len(data)).numpy()
-            for batches in self._chunks(order[: full * size].reshape(-1, size)):
+            whole = order[: full * size].reshape(-1, size)
+            for batches in self._chunks(whole[done:], options.accumulate):
                 yield data, batches
-            if last:
+            if last and done <= full:
                 yield data, order[full * size :][None]
         else:
             numbers = batches_in_order(len(data), size, draw)
@@ -368,19 +454,21 @@ class Trainer:
                 numbers = last_two_as_one(numbers)
             elif not last:
                 numbers = itertools.islice(numbers, full)
-            for batch in data.each(numbers, self.epoch + 1):
+            for batch in data.each(itertools.islice(numbers, done, None), self.epoch + 1):
                 yield batch, np.arange(len(batch))[None]
 
-    def _chunks(self, batches: Array) -> Iterator[Array]:
+    def _chunks(self, batches: Array, accumulate: int) -> Iterator[Array]:
         """The batches in groups, each of which takes about a tenth of a second.
 
-        So small networks need not come back to Python after each step.
+        So small networks need not come back to Python after each step. After each group nothing
+        is accumulated that has not made an update.
         """
         done = 0
         while done < len(batches):
             begun = time.perf_counter()
-            yield batches[done : done + self._steps_at_once]
-            done += self._steps_at_once
+            end = done + self._steps_at_once * accumulate
+            yield batches[done:end]
+            done = end
             if time.perf_counter() - begun < _CHUNK_SECONDS / 2:
                 self._steps_at_once *= 2
             elif time.perf_counter() - begun > _CHUNK_SECONDS:
@@ -444,6 +532,30 @@ class Trainer:
             self.average.restart()
         self.epoch, self._first_step = int(state["epoch"]), int(state["step"])
         self._steps.clear()
+
+    def full_state(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
+        """Everything that the rest of a fit depends on: steps done, arrays, facts as JSON data."""
+        best = {f"best.{path}": array for path, array in (self._best or {}).items()}
+        model = {f"model.{path}": array for path, array in self.model.state().items()}
+        records = self.history.records
+        where = [i for i, record in enumerate(records) if record is self.history.best]
+        facts = {"history": records, "best": where[0] if where and best else None,
+                 "stop_reason": self._stop_reason}  # fmt: skip
+        return self._steps_done, self.state() | model | best, facts
+
+    def load_full_state(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
+        """Go on from what `full_state` gave.
+
+        Raises:
+            ConfigError: it belongs to another optimizer or network.
+        """
+        self.model.load_state(_part_of(arrays, "model."))
+        self.load_state(arrays)
+        self.history.records = [dict(record) for record in facts["history"]]
+        self._stop_reason = facts["stop_reason"]
+        if facts["best"] is not None:
+            self.history.best = self.history.records[facts["best"]]
+            self._best = _part_of(arrays, "best.")
 
     # ---- use -----------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _sync_folder(os.path.dirname(target))
+        sync_folder(os.path.dirname(target))
     except OSError as error:
         what, hint = _REASONS.get(error.errno or 0, ("The file cannot be written.", None))
         raise ChainruleError(
@@ -83,7 +83,7 @@ def _write(path: str, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
     """Bring the new name to the disk, where the file system can do that."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
