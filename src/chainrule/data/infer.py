@@ -86,6 +86,25 @@ def infer_schema(
     return dataclasses.replace(schema, notes=(*notes, *leaks(schema, frame)))
 
 
+def telling_columns(frame: pl.DataFrame) -> list[str]:
+    """The columns that may say something: no identifiers, counters, constants or empty ones.
+
+    Example:
+        >>> import polars as pl
+        >>> telling_columns(pl.DataFrame({"id": [7, 8], "unit": ["m", "m"], "size": [1.5, 2.0]}))
+        ['size']
+    """
+    profiles = [Profile(name, parsing.tidy(frame[name])) for name in frame.columns]
+    conventions = conventions_of(profiles)
+    nothing = ("identifier", "constant", "missing")
+    decided = [(p, decide(p, conventions, None, 1000, "")) for p in profiles]
+    return [
+        p.name
+        for p, found in decided
+        if not (isinstance(found, Dropped) and found.kind in nothing) and not counts_rows(p)
+    ]
+
+
 def _without_counters(
     decided: list[Column | Dropped], profiles: Sequence[Profile]
 ) -> list[Column | Dropped]:
@@ -176,10 +195,12 @@ def _requested(
 
 def _no_columns(dropped: Sequence[Dropped], source: str) -> DataError:
     reasons = "; ".join(f"{column.name}: {column.reason}" for column in dropped[:5])
+    kept = ("requested", "constant", "missing", "nested")  # no kind of column would change these
+    example = next((column.name for column in dropped if column.kind not in kept), None)
     return DataError(
         "No column is left to learn from.",
         where=source,
         expected="at least one column of numbers, categories, booleans or dates",
         found=reasons or "no column beside the target",
-        hint="say what a column is, for example kinds={'code': 'category'}" if dropped else None,
+        hint=f"say what a column is: --kind {example}=category" if example else None,
     )

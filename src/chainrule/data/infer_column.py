@@ -23,6 +23,7 @@ from .column_profile import (
 )
 from .parsing import PLAIN, Notation
 from .schema import Column, Dropped, Kind
+from .words import count_words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -256,7 +257,7 @@ def _span(moments: pl.Series) -> str:
 def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
     distinct, rows = len(column.distinct), column.present
     how_often = f"{distinct:,} distinct in {rows:,} rows"
-    words = cast(float, column.distinct.head(10_000).str.count_matches(r"\S+").mean())
+    words = cast(float, count_words(column.distinct.head(10_000)).mean())
     if words >= 3 and distinct > 0.5 * rows and rows >= FEW_ROWS / 4:
         return Dropped(column.name, "text", f"free text, {words:.0f} words on average, {how_often}")
     if words >= 5 and distinct > max(0.1 * rows, 50):

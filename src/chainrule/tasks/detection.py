@@ -131,7 +131,9 @@ def _is_text_with_class(path: Path, target: str) -> bool:
 
 
 def is_text_with_class(frame: pl.DataFrame, target: str) -> bool:
-    """Whether a table has one column beside the target, and that is text: words, mostly distinct.
+    """Whether all that a table says of classes is one column of text: words, mostly distinct.
+
+    Identifiers, constants and empty columns say nothing; any other column makes it a table.
 
     Example:
         >>> import polars as pl
@@ -141,9 +143,20 @@ def is_text_with_class(frame: pl.DataFrame, target: str) -> bool:
     """
     import polars as pl
 
-    rest = [name for name in frame.columns if name != target]
-    if target not in frame.columns or len(rest) != 1 or frame[rest[0]].dtype != pl.String:
+    from ..data import infer_target
+    from ..data.infer import telling_columns
+    from ..data.words import count_words
+
+    if target not in frame.columns:
+        return False
+    rest = telling_columns(frame.drop(target))
+    if len(rest) != 1 or frame[rest[0]].dtype != pl.String:
         return False
     cells = frame[rest[0]].drop_nulls()
-    words = cells.str.count_matches(r"\S+").to_numpy()
-    return len(cells) > 0 and float(words.mean()) >= 3 and cells.n_unique() * 2 > len(cells)
+    words = count_words(cells).to_numpy()
+    if not len(cells) or float(words.mean()) < 3 or cells.n_unique() * 2 <= len(cells):
+        return False
+    try:
+        return bool(infer_target(frame, target).classes)
+    except DataError:
+        return False

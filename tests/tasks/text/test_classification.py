@@ -149,6 +149,77 @@ def test_writing_without_spaces_is_a_bag_of_characters():
     assert seen[0].words.unit == "character"
 
 
+def test_each_character_of_a_script_without_spaces_is_a_word_and_neighbours_are_parts():
+    grams = Grams((), "word", 2)
+    assert list(grams.parts("very 好吃"))[:3] == ["very", "very 好", "好"]
+    assert "强 烈 推 荐" in list(grams.parts("我 强烈推荐"))
+    assert max(len(part.split()) for part in grams.parts("so very good food")) == 2
+
+
+def test_a_vocabulary_of_an_earlier_version_keeps_its_words():
+    words = {"kind": "word", "words": ["好吃"], "lower": True, "spaces": False}
+    assert cr.text.tokenizer_from_json(words).encode("好吃").tolist() == [2]
+    grams = {"kind": "grams", "grams": ["好吃"], "unit": "word", "longest": 2}
+    assert Grams.from_json(grams).encode("好吃").tolist() == [2]
+    again = Grams.from_json(Grams(("好",), "word", 2).to_json())
+    assert again.encode("好吃").tolist() == [2]
+
+
+def two_scripts(rows=240, seed=0):
+    """Half of the texts in English, half in Chinese without spaces, with words of two classes."""
+    generator = np.random.default_rng(seed)
+    usual = {
+        "": "的一是不了在人有我他这中大来上国",
+        " ": ["the", "a", "one", "of", "and", "we", "they", "saw", "had"],
+    }
+    telling = {"": ("很好", "讨厌"), " ": ("great", "awful")}
+    found = {"text": [], "mood": []}
+    for number in range(rows):
+        between, mood = ["", " "][number // 2 % 2], number % 2
+        words = [*generator.choice(list(usual[between]), 10), telling[between][mood]]
+        found["text"].append(between.join(generator.permutation(words)))
+        found["mood"].append(["glad", "sad"][mood])
+    return found
+
+
+def test_two_scripts_in_one_table_are_learned_alike():
+    result = trained(two_scripts(), target="mood", epochs=20)
+    assert result.report["metrics"]["accuracy"] >= 0.95
+
+
+def test_what_is_left_out_beside_the_text_is_said():
+    notes = []
+    table = {"id": list(range(7, 127)), **texts()}
+    options = TextOptions(target="subject", epochs=1, backend="numpy")
+    cr.text.train(table, options, progress=False, say=notes.append)
+    assert "the text is column text; left out: id" in notes
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({}, "text"),
+        ({"id": list(range(7, 127))}, "text"),
+        ({"no": list(range(120)), "source": ["web"] * 120, "seen": [None] * 120}, "text"),
+        ({"price": np.linspace(0.5, 9, 120).round(2).tolist()}, "table"),
+        ({"city": ["Rome", "Oslo", "Bern"] * 40}, "table"),
+    ],
+)
+def test_a_text_beside_identifiers_is_all_that_a_table_says(tmp_path, more, kind):
+    pl.DataFrame({**more, **texts()}).write_csv(tmp_path / "texts.csv")
+    assert recognise(tmp_path / "texts.csv", "subject") == kind
+
+
+def test_texts_without_spaces_are_recognised_and_numbers_to_predict_are_a_table(tmp_path):
+    found = two_scripts()
+    chinese = pl.DataFrame(found).filter(~pl.col("text").str.contains(" "))
+    chinese.write_csv(tmp_path / "texts.csv")
+    assert recognise(tmp_path / "texts.csv", "mood") == "text"
+    found["mood"] = np.random.default_rng(0).normal(size=240).tolist()
+    pl.DataFrame(found).write_csv(tmp_path / "numbers.csv")
+    assert recognise(tmp_path / "numbers.csv", "mood") == "table"
+
+
 def test_a_table_of_text_is_recognised(tmp_path):
     pl.DataFrame(texts()).write_csv(tmp_path / "texts.csv")
     pl.DataFrame(texts()).write_parquet(tmp_path / "texts.parquet")

@@ -178,6 +178,10 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
                           hint="chainrule train mails.csv --target class")  # fmt: skip
     frame = read_table(source, encoding=options.encoding)
     column = text_column(frame, options.target, options.features, options.drop, name)
+    others = [other for other in frame.columns if other not in (column, options.target)]
+    if others:
+        more = ", ".join(others[:8]) + ", …" * (len(others) > 8)
+        say(f"the text is column {column}; left out: {more}")
     # The text stands for a category here: only the target is of interest.
     schema = infer_schema(frame, options.target, features=[column], kinds={column: "category"},
                           task="classification", source=name)  # fmt: skip

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ...data.words import is_unspaced
 from ...errors import DataError, ModelFileError
 from ...utils.typing import Array
 from .tokenizers import PADDING, SPECIAL, WordTokenizer, frequent, normalize
 
 UNITS = ("word", "character")
+#: So many neighbours without spaces are one part at most: nearly all words of Chinese.
+_UNSPACED = 4
 
 
 class Grams:
@@ -22,6 +25,8 @@ class Grams:
         grams: the vocabulary; the words of a part have spaces between them.
         unit: "word" or "character".
         longest: n.
+        unspaced: whether words of scripts without spaces are found by their characters; see
+            `WordTokenizer`.
 
     Example:
         >>> grams = Grams.fit(["not good", "not bad", "good"], least=1, longest=2)
@@ -31,11 +36,13 @@ class Grams:
         [3, 6, 2]
     """
 
-    def __init__(self, grams: Sequence[str], unit: str, longest: int) -> None:
+    def __init__(
+        self, grams: Sequence[str], unit: str, longest: int, unspaced: bool = True
+    ) -> None:
         self.grams = tuple(grams)
         self.unit = unit
         self.longest = longest
-        self._words = WordTokenizer(())
+        self._words = WordTokenizer((), unspaced=unspaced)
         self._numbers = {gram: number for number, gram in enumerate(self.grams, SPECIAL)}
         if len(self._numbers) < len(self.grams):
             raise DataError("A part of a text is in the vocabulary twice.")
@@ -70,13 +77,26 @@ class Grams:
     def parts(self, text: str) -> Iterator[str]:
         """All parts of a text, known or not: at each place the short ones first."""
         if self.unit == "character":
-            units: Sequence[str] = " ".join(normalize(text).lower().split())
-            between = ""
-        else:
-            units, between = self._words.split(text), " "
-        for start in range(len(units)):
-            for count in range(1, min(self.longest, len(units) - start) + 1):
-                yield between.join(units[start : start + count])
+            letters = " ".join(normalize(text).lower().split())
+            for start in range(len(letters)):
+                for end in range(start + 1, min(start + self.longest, len(letters)) + 1):
+                    yield letters[start:end]
+            return
+        words = self._words.split(text)
+        for start, end in enumerate(self._ends(words, text)):
+            for stop in range(start + 1, end + 1):
+                yield " ".join(words[start:stop])
+
+    def _ends(self, words: Sequence[str], text: str) -> Iterator[int]:
+        """Where the longest part that begins at each word ends: later between words like 天."""
+        apart = [False] * len(words)
+        if self._words.unspaced and not text.isascii():
+            apart = [is_unspaced(word) for word in words]
+        for start in range(len(words)):
+            end = start
+            while end < min(start + _UNSPACED, len(words)) and apart[end]:
+                end += 1
+            yield max(end, min(start + self.longest, len(words)))
 
     def encode(self, text: str) -> Array:
         """The numbers of the known parts of a text, each once, as they come: (n,) int32."""
@@ -87,7 +107,7 @@ class Grams:
     def to_json(self) -> dict[str, Any]:
         """What `from_json` takes."""
         return {"kind": "grams", "grams": list(self.grams), "unit": self.unit,
-                "longest": self.longest}  # fmt: skip
+                "longest": self.longest, "unspaced": self._words.unspaced}  # fmt: skip
 
     @staticmethod
     def from_json(content: Any) -> Grams:
@@ -99,7 +119,8 @@ class Grams:
         try:
             grams, unit, longest = content["grams"], content["unit"], content["longest"]
             if unit in UNITS and type(longest) is int and 0 < longest < 100:
-                return Grams([str(gram) for gram in grams], unit, longest)
+                unspaced = bool(content.get("unspaced"))
+                return Grams([str(gram) for gram in grams], unit, longest, unspaced)
         except (KeyError, TypeError, DataError) as error:
             found = f"{type(error).__name__}: {error}"
             raise ModelFileError("The vocabulary of the model is damaged.", found=found) from None

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...data.words import words_of
 from ...errors import ConfigError, DataError, ModelFileError
 from ...utils.typing import Array
 
@@ -28,9 +29,8 @@ SPECIAL = 2
 #: What is shown for what the vocabulary lacks.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-#: Words with their apostrophes; every other mark is a word of its own.
+#: What models of earlier versions take for words: whole runs of scripts without spaces, too.
 _WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
-#: The same with the space before it, and with spaces that stand alone: nothing is lost.
 _WORDS_AND_SPACES = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]|\s")
 
 
@@ -139,6 +139,7 @@ class WordTokenizer(Tokenizer):
         lower: whether case is ignored.
         spaces: whether words keep the space before them, so that `decode` restores a text; what
             the vocabulary lacks is lost.
+        unspaced: whether each character of a script without spaces, such as Chinese, is a word.
 
     Example:
         >>> words = WordTokenizer.fit(["To be, or not to be"])
@@ -148,10 +149,17 @@ class WordTokenizer(Tokenizer):
 
     kind = "word"
 
-    def __init__(self, words: Sequence[str], lower: bool = True, spaces: bool = False) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        lower: bool = True,
+        spaces: bool = False,
+        unspaced: bool = True,
+    ) -> None:
         self.words = tuple(words)
         self.lower = lower
         self.spaces = spaces
+        self.unspaced = unspaced
         self._numbers = {word: number for number, word in enumerate(self.words, SPECIAL)}
         if len(self._numbers) < len(self.words):
             raise DataError("A word is in the vocabulary twice.")
@@ -181,8 +189,10 @@ class WordTokenizer(Tokenizer):
     def split(self, text: str) -> list[str]:
         """The words of a text, known or not."""
         text = normalize(text)
-        pattern = _WORDS_AND_SPACES if self.spaces else _WORDS
-        return pattern.findall(text.lower() if self.lower else text)
+        text = text.lower() if self.lower else text
+        if self.unspaced:
+            return words_of(text, self.spaces)
+        return (_WORDS_AND_SPACES if self.spaces else _WORDS).findall(text)
 
     def __len__(self) -> int:
         return SPECIAL + len(self.words)
@@ -201,7 +211,7 @@ class WordTokenizer(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "words": list(self.words), "lower": self.lower,
-                "spaces": self.spaces}  # fmt: skip
+                "spaces": self.spaces, "unspaced": self.unspaced}  # fmt: skip
 
 
 def frequent(counts: Mapping[str, int], most: int, least: int) -> list[str]:
@@ -325,7 +335,8 @@ def tokenizer_from_json(content: Any) -> Tokenizer:
         if kind == "character" and isinstance(content["characters"], str):
             return CharacterTokenizer(content["characters"])
         if kind == "word" and all(isinstance(word, str) for word in content["words"]):
-            return WordTokenizer(content["words"], bool(content["lower"]), bool(content["spaces"]))
+            lower, spaces = bool(content["lower"]), bool(content["spaces"])
+            return WordTokenizer(content["words"], lower, spaces, bool(content.get("unspaced")))
         if kind == "bpe":
             return PieceTokenizer(base64.b64decode(content["model"], validate=True))
     except (KeyError, TypeError, ValueError, DataError) as error:
