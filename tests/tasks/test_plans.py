@@ -26,7 +26,7 @@ REPORT = {"about", "baselines"}
 STEPS = {
     "table": {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
-                                         "details", "summarized", "predict", "score",
+                                         "details", "settle", "summarized", "predict", "score",
                                          "row_errors", "more_tests"},
     },
     "text": {

@@ -83,7 +83,12 @@ def score(metric: str, value: float | None) -> str:
 def title(metric: str) -> str:
     """The name of a metric as people write it."""
     known = _metric(metric)
-    return _TITLES.get(known, known.replace("_", " ")) + metric.removeprefix(known)
+    of = metric.removeprefix(known)
+    if known.startswith(("coverage_", "width_")):  # of an interval between two quantiles
+        what, low, high = known.split("_")
+        stated = f" ({float(high) - float(low):.4g} stated)" if what == "coverage" else ""
+        return f"{what} {low} to {high}{stated}{of}"
+    return _TITLES.get(known, known.replace("_", " ")) + of
 
 
 # ---------------------------------------------------------------- columns
@@ -213,7 +218,7 @@ def smaller_error(metric: str, value: float | None, other: float | None) -> Text
         >>> smaller_error("rmse", 60.0, 100.0).plain, smaller_error("accuracy", 0.98, 0.96).plain
         ('−40 %', '−50 %')
     """
-    if value is None or other is None:
+    if value is None or other is None or metric.startswith("coverage_"):
         return Text("–")
     ours, theirs = (1 - value, 1 - other) if _best_is_one(metric) else (value, other)
     if theirs <= 0:

@@ -322,6 +322,10 @@ class Plan(ABC, Generic[D, P, S]):
         """Decay of the averaged weights in a training of so many steps, if there are such."""
         return None
 
+    def settle(self, schema: S, learner: Learner, validation: Examples) -> S:
+        """What held-out examples say of the trained network, put into model and schema."""
+        return schema
+
     # ---- report ----------------------------------------------------------------------------------
 
     def classes(self, schema: S) -> tuple[str, ...]:

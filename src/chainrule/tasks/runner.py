@@ -126,6 +126,7 @@ def fit(
         progress=progress, callbacks=callbacks,
     )  # fmt: skip
     failure = _fit(trainer, data, validation, recipe, options)
+    schema = plan.settle(schema, learner, validation)
     return Fitted(split, test, schema, learner, data, trainer, failure)
 
 

@@ -31,7 +31,8 @@ from . import targets
 from .baselines import linear_baseline
 from .defaults import Defaults, choose
 from .features import columns_by_kind
-from .heads import Head, head_for
+from .heads import Head, NumberHead, head_for
+from .held_out import correct_quantiles, held_out
 from .losses import table_loss
 from .network import TableModel, TableNetwork
 from .warm_start import Previous
@@ -320,6 +321,18 @@ class TablePlan(Plan[Any, Any, Schema]):
         """Always the same."""
         return _AVERAGE
 
+    def settle(self, schema: Schema, learner: Learner, validation: Examples) -> Schema:
+        """Quantiles are corrected by the rows that were held out."""
+        heads = learner.model.heads
+        if not any(isinstance(head, NumberHead) and head.levels for head in heads):
+            return schema
+        assert isinstance(validation, Arrays)
+        parts = held_out(learner, validation)
+        for target, head, rows in zip(schema.targets, heads, parts, strict=True):
+            if isinstance(head, NumberHead) and head.levels:
+                correct_quantiles(head, target.name, rows, self.say)
+        return schema
+
     # ---- report ----------------------------------------------------------------------------------
 
     def classes(self, schema: Schema) -> tuple[str, ...]:
@@ -422,8 +435,8 @@ def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> A
     Every row validates one member, so all rows are used for both, and never for both in one member.
     """
     held = np.zeros((rows, members))
-    for member, (_, held_out) in enumerate(k_folds(rows, members, seed, stratify=strata)):
-        held[held_out, member] = 1.0
+    for member, (_, own) in enumerate(k_folds(rows, members, seed, stratify=strata)):
+        held[own, member] = 1.0
     return held
 
 

@@ -21,6 +21,7 @@ from ..option_values import MisfitError
 from ..option_values import names as split_names
 from ..predictions import predictions
 from .heads import Head
+from .intervals import interval_scores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -204,14 +205,14 @@ def scores(targets: Sequence[Target], values: Array, found: Array) -> dict[str, 
         values: `chainrule.data.Encoded.target`.
         found: what the model, or a baseline, predicts.
     """
-    parts = predicted_of(targets, found)
-    if len(targets) == 1:
-        return evaluate(targets[0].task, values, parts[0])
     metrics: dict[str, float] = {}
-    for i, (target, part) in enumerate(zip(targets, parts, strict=True)):
-        known, own = _known(target, values[:, i])
-        for name, value in evaluate(target.task, own, part[known]).items():
-            metrics[f"{name}{OF}{target.name}"] = value
+    parts = zip(targets, predicted_of(targets, found), quantiles_of(targets, found), strict=True)
+    for i, (target, part, quantiles) in enumerate(parts):
+        known, own = _known(target, values.reshape(len(values), -1)[:, i])
+        own_metrics = evaluate(target.task, own, part[known])
+        own_metrics |= interval_scores(target.quantiles, own, quantiles[known])
+        end = f"{OF}{target.name}" if len(targets) > 1 else ""
+        metrics |= {f"{name}{end}": value for name, value in own_metrics.items()}
     return metrics
 
 
@@ -228,14 +229,20 @@ def errors(targets: Sequence[Target], values: Array, found: Array) -> Array | No
 
 
 def constants(targets: Sequence[Target], values: Array, rows: int) -> tuple[str, Array]:
-    """The best constant answer: the mean, or how frequent each class is; its name."""
-    if len(targets) == 1:
-        return constant_prediction(values, rows, len(targets[0].classes))
-    return "constant", columns_of(
-        targets,
-        values,
-        lambda own, target, _: constant_prediction(own, rows, len(target.classes))[1],
-    )
+    """The best constant answer: the mean, or how frequent each class is, and quantiles; its name.
+
+    Example:
+        >>> constants([Target("price", "regression", "")], np.array([1.0, 3.0]), 1)
+        ('mean', array([[2.]]))
+    """
+
+    def constant(own: Array, target: Target, known: Array) -> Array:
+        _, found = constant_prediction(own, rows, len(target.classes))
+        quantiles = np.tile(np.quantile(own, target.quantiles), (rows, 1))
+        return np.hstack([found.reshape(rows, -1), quantiles])
+
+    name = "constant" if len(targets) > 1 else "majority" if targets[0].classes else "mean"
+    return name, columns_of(targets, values, constant)
 
 
 def columns_of(
@@ -244,16 +251,18 @@ def columns_of(
     """Predictions of each target side by side, learned from the rows that have it.
 
     Args:
-        targets: several.
-        values: (rows, targets), NaN where missing.
-        predict: takes the known values of a target, the target, and which rows these are of.
+        targets: of the schema.
+        values: `chainrule.data.Encoded.target`.
+        predict: takes the known values of a target, the target, and which rows these are of. What
+            it does not say of the target, such as quantiles, is NaN.
     """
     found = []
     for i, target in enumerate(targets):
-        known, own = _known(target, values[:, i])
-        part = predict(own, target, known).reshape(-1, len(target.classes) or 1)
-        # A baseline knows no quantiles.
-        found.append(np.pad(part, ((0, 0), (0, width(target) - part.shape[1]))))
+        known, own = _known(target, values.reshape(len(values), -1)[:, i])
+        part = predict(own, target, known)
+        part = part.reshape(len(part), -1)
+        wanting = ((0, 0), (0, width(target) - part.shape[1]))
+        found.append(np.pad(part, wanting, constant_values=np.nan))
     return np.concatenate(found, axis=1)
 
 
