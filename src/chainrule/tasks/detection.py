@@ -80,15 +80,38 @@ def _of_folder(folder: Path) -> str:
     return counts.most_common(1)[0][0]
 
 
-def files_in(folder: str | os.PathLike[str]) -> Iterator[str]:
-    """Paths of all files below a folder, sorted in each folder; hidden ones are left out."""
+def files_in(
+    folder: str | os.PathLike[str],
+    left_out: Counter[str] | None = None,
+    _above: frozenset[str] = frozenset(),
+) -> Iterator[str]:
+    """Paths of all files below a folder, sorted in each folder; hidden ones are left out.
+
+    Args:
+        folder: where to begin; links are followed, but never in a circle.
+        left_out: takes the count of links that lead nowhere or back, and of hidden files of a
+            known kind.
+    """
+    left_out = Counter() if left_out is None else left_out
     with os.scandir(folder) as entries:
-        found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+        found = sorted(entries, key=lambda entry: entry.name)
+    here = os.path.realpath(folder)
+    above = _above | {here}
     for entry in found:
-        if entry.is_dir():
-            yield from files_in(entry.path)
+        ending = os.path.splitext(entry.name)[1].lower()
+        if entry.name.startswith("."):
+            known = any(ending in endings for endings in ENDINGS.values())
+            left_out.update({"hidden": int(known)} if known else {})
+        elif entry.is_dir():
+            there = os.path.realpath(entry.path)
+            if entry.is_symlink() and (there in above or here.startswith(there + os.sep)):
+                left_out["link to a folder above"] += 1
+            else:
+                yield from files_in(entry.path, left_out, above)
         elif entry.is_file():
             yield entry.path
+        else:
+            left_out["broken link"] += 1
 
 
 def _named_in(path: Path) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 from chainrule.errors import ConfigError, DataError
 from chainrule.tasks.audio import decode
 from chainrule.tasks.audio.decode import read_header, read_sound
+from chainrule.tasks.kinds.audio import KIND
 
 from .conftest import tone, write_wav
 
@@ -47,6 +48,45 @@ def test_channels_are_averaged(tmp_path, reader):
     left, right = tone(440, 8000), tone(880, 8000)
     path = write_wav(tmp_path / "x.wav", np.stack([left, right], axis=1))
     assert np.abs(read_sound(path, 8000, len(left)) / 32767 - (left + right) / 2).max() < 1e-3
+
+
+def test_channels_that_cancel_are_not_averaged(tmp_path, reader):
+    x = tone(440, 8000)
+    path = write_wav(tmp_path / "x.wav", np.stack([0.5 * x, -x, 0.5 * x], axis=1))
+    assert np.abs(read_sound(path, 8000, len(x)) / 32767 + x).max() < 1e-3
+    assert decode.cancels(path)
+    silent = write_wav(tmp_path / "y.wav", np.stack([x, 0 * x], axis=1))
+    assert np.abs(read_sound(silent, 8000, len(x)) / 32767 - x / 2).max() < 1e-3
+    assert not decode.cancels(silent)
+
+
+def test_floats_above_full_scale_and_faint_ones_keep_their_shape(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    x = tone(440, 8000, level=1.0)
+    for name, level, expected in (("loud", 20_000.0, 1.0), ("faint", 1e-5, 0.25)):
+        soundfile.write(tmp_path / f"{name}.wav", x * level, 8000, subtype="FLOAT")
+        found = read_sound(str(tmp_path / f"{name}.wav"), 8000, len(x)) / 32767
+        assert np.abs(found - x * expected).max() < 1e-3, name
+
+
+def test_of_a_very_long_sound_only_the_middle_is_read(tmp_path, reader, monkeypatch):
+    ramp = np.linspace(-0.9, 0.9, 4001)
+    path = write_wav(tmp_path / "x.wav", ramp)
+    whole = read_sound(path, 8000, 501)
+    monkeypatch.setattr(decode, "_LONG", 1000)
+    assert np.array_equal(read_sound(path, 8000, 501), whole)
+
+
+@pytest.mark.parametrize("name", ["x.opus", "x.oga", "x.au", "x.caf", "x.w64", "x.voc", "X.WAV"])
+def test_every_format_of_soundfile(tmp_path, name):
+    soundfile = pytest.importorskip("soundfile")
+    x = tone(440, 16_000)
+    kinds = {"opus": ("OGG", "OPUS"), "oga": ("OGG", "VORBIS"), "wav": ("WAV", "PCM_24")}
+    kind, subtype = kinds.get(name[2:].lower(), (name[2:].upper(), "PCM_16"))
+    soundfile.write(tmp_path / name, x, 16_000, format=kind, subtype=subtype)
+    assert name.lower().endswith(KIND.endings)
+    found = read_sound(str(tmp_path / name), 16_000, len(x)) / 32767
+    assert np.abs(found - x)[800:-800].max() < (0.05 if kind == "OGG" else 1e-3)
 
 
 def test_lengths(tmp_path, reader):

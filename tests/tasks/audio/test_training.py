@@ -66,6 +66,34 @@ def test_other_rates_channels_and_lengths_are_told_once(tones):
     assert [sum(word in s for s in said) for word in ("resampled", "mean", "middle")] == [1, 1, 1]
 
 
+def test_channels_that_cancel(tmp_path):
+    generator = np.random.default_rng(0)
+    for label, frequency in (("low", 400), ("high", 1600)):
+        for number in range(12):
+            x = tone(frequency * generator.uniform(0.85, 1.15), 8000)
+            x = x + 0.02 * generator.standard_normal(len(x))
+            write_wav(tmp_path / "t" / label / f"{number}.wav", np.stack([x, -x], axis=1))
+    said = []
+    result = train(tmp_path / "t", said, epochs=6, batch_size=8, seconds=0.1)
+    assert any("24 of 24 sounds cancel each other" in sentence for sentence in said)
+    assert not any("mean is taken" in sentence for sentence in said)
+    assert result.report["baselines"]["linear"]["accuracy"] == 1.0
+
+
+def test_copies_are_on_one_side(tmp_path):
+    generator = np.random.default_rng(0)
+    for n in range(12):
+        x = np.convolve(generator.standard_normal(4000), np.ones(1 + n % 4)) * 0.1
+        for k, changed in enumerate((x, x * 0.5, x + 1e-4 * generator.standard_normal(len(x)))):
+            write_wav(tmp_path / "t" / ("a", "b")[n % 2] / f"{n}_{k}.wav", changed)
+    said = []
+    train(tmp_path / "t", said)
+    assert any("36 of 36 sounds are copies of others, or nearly: 12 groups" in s for s in said)
+    said.clear()
+    train(make_tones(tmp_path / "u"), said)
+    assert not any("copies" in sentence for sentence in said)
+
+
 def test_bad_files(tones):
     (tones / "low" / "zero.wav").write_bytes(b"")
     write_wav(tones / "high" / "nothing.wav", np.zeros(0))

@@ -14,9 +14,9 @@ def stripes(upright: bool, side: int, generator: np.random.Generator) -> np.ndar
     return (x if upright else x.T).astype(np.uint8)
 
 
-def make_bars(folder, count=24, side=12, mode="L", ending="png"):
+def make_bars(folder, count=24, side=12, mode="L", ending="png", seed=0):
     """A folder with the class folders lying and upright, ``count`` images in each."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     for label in ("lying", "upright"):
         (folder / label).mkdir(parents=True, exist_ok=True)
         for number in range(count):

@@ -1,5 +1,6 @@
 """Whatever a file holds becomes an image of the size that is asked for, or an error."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -10,7 +11,8 @@ from PIL import Image
 
 from chainrule.errors import DataError
 from chainrule.tasks.images import decode
-from chainrule.tasks.images.decode import read_header, read_image
+from chainrule.tasks.images.decode import read_header, read_image, read_range
+from chainrule.tasks.kinds.images import KIND
 
 
 def saved(folder, image, name="x.png", **options):
@@ -24,7 +26,7 @@ def saved(folder, image, name="x.png", **options):
 )
 def test_modes(tmp_path, mode, grey):
     path = saved(tmp_path, Image.new("RGB", (6, 4), "white").convert(mode))
-    assert read_header(path) == decode.Header(4, 6, grey)
+    assert read_header(path) == decode.Header(4, 6, grey, transparent=mode in ("LA", "RGBA"))
     for channels in (1, 3):
         image = read_image(path, 4, 6, channels)
         assert image.shape == (4, 6, channels)
@@ -34,7 +36,11 @@ def test_modes(tmp_path, mode, grey):
 
 def test_other_formats(tmp_path):
     red = Image.new("RGB", (8, 8), (200, 30, 40))
-    for name in ("x.jpg", "x.bmp", "x.gif", "x.tif", "x.webp", "x.ppm"):
+    for name in (
+        "x.jpg", "x.jfif", "x.jpe", "X.JPEG", "x.bmp", "x.dib", "x.gif", "x.tif", "x.webp", "x.ppm",
+        "x.tga", "x.pcx", "x.ico", "x.sgi", "x.jp2", "x.dds", "x.qoi",
+    ):  # fmt: skip
+        assert name.lower().endswith(KIND.endings)
         image = read_image(saved(tmp_path, red, name), 8, 8, 3)
         assert np.abs(image.astype(int) - [200, 30, 40]).max() <= 4, name
     cmyk = read_image(saved(tmp_path, red.convert("CMYK"), "c.jpg"), 8, 8, 3)
@@ -54,6 +60,61 @@ def test_sixteen_bits_and_fractions(tmp_path):
     fractions = np.array([[0.0, 0.5, 1.0]], dtype=np.float32)
     path = saved(tmp_path, Image.fromarray(fractions), "x.tif")
     assert read_image(path, 1, 3, 1).ravel().tolist() == [0, 128, 255]
+
+
+def test_levels_keep_the_detail_of_more_bits(tmp_path):
+    ramp = np.array([[0, 1, 2047, 4095]], dtype=np.uint16)
+    path = saved(tmp_path, Image.fromarray(ramp))
+    assert read_header(path).deep
+    assert read_range(path) == (0, 4095, True)
+    for channels in (1, 3):
+        x = read_image(path, 1, 4, channels, levels=(0.0, 4095.0))
+        assert x.dtype == np.float32
+        assert np.allclose(x[0], (ramp[0] * (255 / 4095))[:, None], atol=1e-4)
+    shallow = saved(tmp_path, Image.new("L", (4, 1), 100), "s.png")
+    assert (read_image(shallow, 1, 4, 1, levels=(0.0, 4095.0)) == 100).all()
+    below = np.array([[-1000.0, 0.0, 3000.0]], dtype=np.float32)
+    path = saved(tmp_path, Image.fromarray(below), "x.tif")
+    found = read_image(path, 1, 3, 1, levels=(-1000.0, 3000.0))
+    assert np.allclose(found.ravel(), [0, 63.75, 255])
+    path = saved(tmp_path, Image.fromarray(below * np.nan), "n.tif")
+    with pytest.raises(DataError) as caught:
+        read_image(path, 1, 3, 1, levels=(0.0, 1.0))
+    assert caught.value.found == "pixels that are not finite"
+
+
+def test_blank_scans_of_few_bytes(tmp_path):
+    path = saved(tmp_path, Image.new("1", (3000, 4000), 1), "x.tif", compression="group4")
+    assert (tmp_path / "x.tif").stat().st_size < 3000
+    assert (read_image(path, 8, 8, 1) >= 254).all()
+
+
+def test_what_would_start_a_program_is_not_even_tried(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: pytest.fail("started"))
+    path = tmp_path / "x.png"
+    Image.new("L", (8, 8)).save(path, "EPS")
+    with pytest.raises(DataError) as caught:
+        read_image(str(path), 8, 8, 1)
+    assert caught.value.found == "no image of a known format"
+
+
+def test_heic_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "_formats", lambda: ("PNG",))
+    path = tmp_path / "x.HEIC"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
+    with pytest.raises(DataError) as caught:
+        read_image(str(path), 8, 8, 1)
+    assert caught.value.hint == "pip install pillow-heif"
+
+
+def test_a_broken_exif_block_is_no_traceback(tmp_path):
+    path = saved(tmp_path, Image.new("L", (8, 8)), "x.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    with contextlib.suppress(DataError):
+        read_header(path)
+    with contextlib.suppress(DataError):
+        read_image(path, 8, 8, 1)
 
 
 def test_transparency_becomes_white(tmp_path):
@@ -99,7 +160,7 @@ def lying_png(width, height):
         (b"", "0 bytes"),
         (b"hello", "no image of a known format"),
         (lying_png(60_000, 60_000), "60,000×60,000 pixels"),
-        (lying_png(2_000, 2_000), "2,000×2,000 pixels"),
+        (lying_png(2_000, 2_000), ""),
         (lying_png(40, 40), ""),
         (None, ""),
     ],

@@ -146,12 +146,41 @@ class TestData:
             train(bars)
         assert "only 'upright' with 24" in caught.value.found
 
-    def test_parts_are_no_classes(self, tmp_path):
-        make_bars(tmp_path / "all" / "train", 2)
-        make_bars(tmp_path / "all" / "test", 2)
+    def test_folders_that_are_a_split_are_used_as_such(self, tmp_path):
+        make_bars(tmp_path / "all" / "seg_train", 20)
+        make_bars(tmp_path / "all" / "seg_test", 6, seed=1)
+        make_bars(tmp_path / "all" / "seg_pred" / "lying", 1, seed=2)
+        said = []
+        options = ImageOptions(epochs=1, backend="numpy")
+        result = train_images(tmp_path / "all", options, progress=False, say=said.append)
+        assert result.schema.classes == ("lying", "upright")
+        assert result.report["rows"] == {"train": 40, "test": 12}
+        assert any("seg_test is the test set (12)" in sentence for sentence in said)
+        assert any("seg_pred: 2 images without a class" in sentence for sentence in said)
+        with pytest.raises(ConfigError, match="split already"):
+            train(tmp_path / "all", test=0.3)
+        result.save(tmp_path / "m")
         with pytest.raises(DataError, match="parts of the data") as caught:
-            train(tmp_path / "all")
-        assert "--test" in caught.value.hint
+            load_predictor(tmp_path / "m").evaluate(tmp_path / "all")
+        assert str(tmp_path / "all" / "seg_") in caught.value.hint
+
+    def test_a_table_that_says_the_split(self, bars):
+        rows = [
+            (f"{n:03}", label, ("train", "val", "test")[min(n // 10, 2)])
+            for label, k in (("lying", 0), ("upright", 1))
+            for n in range(24)
+            if n % 2 == k
+        ]
+        frame = pl.DataFrame(rows, schema=["id", "way", "split"], orient="row")
+        for label, k in (("lying", 1), ("upright", 0)):
+            for n in range(k, 24, 2):
+                (bars / label / f"{n:03}.png").unlink()
+        frame.write_csv(bars / "t.csv")
+        said = []
+        options = ImageOptions(epochs=1, backend="numpy", target="way")
+        result = train_images(bars / "t.csv", options, progress=False, say=said.append)
+        assert result.report["rows"] == {"train": 20, "test": 4}
+        assert any("'split' says a split already" in sentence for sentence in said)
 
     def test_a_folder_of_its_own_to_test(self, bars, tmp_path):
         other = make_bars(tmp_path / "other", count=3)
@@ -160,8 +189,10 @@ class TestData:
         said = []
         options = ImageOptions(epochs=1, backend="numpy", test=str(other))
         result = train_images(bars, options, progress=False, say=said.append)
-        assert result.report["rows"] == {"train": 48, "test": 6}
+        assert result.report["rows"] == {"train": 45, "test": 6}
         assert any("'askew' is no class" in sentence for sentence in said)
+        # The first three bars are the same in both folders.
+        assert any("3 images to train on are copies of those to test" in s for s in said)
 
 
 def test_it_begins_with_the_weights_of_another_model(bars, bars_model):
@@ -173,6 +204,80 @@ def test_it_begins_with_the_weights_of_another_model(bars, bars_model):
     result = train_images(bars, options, progress=False, say=said.append)
     assert result.report["metrics"]["accuracy"] >= 0.8  # after an epoch that changes nothing
     assert said[0].startswith("taken over: network")
+
+
+class TestCopies:
+    def test_labels_that_mean_nothing_are_not_learned_from_copies(self, tmp_path):
+        generator = np.random.default_rng(0)
+        for i in range(24):
+            pixels = generator.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            folder = tmp_path / "x" / ("benign", "malignant")[i % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            for k in range(5):
+                Image.fromarray(pixels).save(folder / f"{i}_{k}.png")
+        said = []
+        options = ImageOptions(epochs=8, backend="numpy", augment="none")
+        result = train_images(tmp_path / "x", options, progress=False, say=said.append)
+        assert any(
+            "120 of 120 images are copies of others, or nearly: 24 groups" in s for s in said
+        )
+        assert result.report["data"]["groups_of_copies"] == 24
+        assert result.report["metrics"]["accuracy"] <= 0.8
+
+    def test_copies_with_other_classes_are_counted(self, bars):
+        (bars / "upright" / "x.png").write_bytes((bars / "lying" / "001.png").read_bytes())
+        said = []
+        options = ImageOptions(epochs=1, backend="numpy", augment="none")
+        train_images(bars, options, progress=False, say=said.append)
+        assert any("1 groups" in s and "in 1 of them the classes differ" in s for s in said)
+
+
+class TestColoursAndLevels:
+    @pytest.mark.parametrize("grey", ["a", "z"])
+    def test_grey_is_decided_by_all_classes(self, tmp_path, grey):
+        generator = np.random.default_rng(0)
+        colours = {grey: (64, 64, 64), "m": (40, 40, 250), "n": (120, 40, 40)}
+        for label, colour in colours.items():
+            (tmp_path / "x" / label).mkdir(parents=True)
+            for n in range(60):
+                noise = generator.integers(-20, 21, (8, 8, 1))
+                pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "x" / label / f"{n}.png")
+        result = train(tmp_path / "x", epochs=12)
+        assert result.schema.channels == 3
+        assert result.report["metrics"]["accuracy"] >= 0.95
+
+    def test_images_of_16_bits_have_one_scale_that_is_saved(self, tmp_path):
+        generator = np.random.default_rng(0)
+        for label, factor in (("bright", 16), ("dim", 1)):
+            (tmp_path / "x" / label).mkdir(parents=True)
+            for n in range(30):
+                pixels = np.clip(120 + generator.normal(0, 20, (8, 8)), 0, 255) * factor
+                image = Image.fromarray(pixels.astype(np.uint16))
+                image.save(tmp_path / "x" / label / f"{n}.png")
+        result = train(tmp_path / "x", epochs=12)
+        assert result.schema.levels == (0, 4095)
+        assert result.report["metrics"]["accuracy"] == 1.0
+        result.save(tmp_path / "m")
+        predictor = load_predictor(tmp_path / "m")
+        assert predictor.schema == result.schema
+        alone = predictor.predict(tmp_path / "x" / "dim" / "3.png")
+        assert alone["prediction"].to_list() == ["dim"]
+
+    def test_white_on_transparent_pixels(self, tmp_path):
+        for label in ("lying", "upright"):
+            (tmp_path / "x" / label).mkdir(parents=True)
+            for n in range(6):
+                layer = np.zeros((12, 12, 4), np.uint8)
+                layer[..., :3] = 255
+                layer[n : n + 3, 1 + n % 2 :, 3] = 255
+                turned = layer if label == "lying" else layer.transpose(1, 0, 2).copy()
+                Image.fromarray(turned).save(tmp_path / "x" / label / f"{n}.png")
+        said = []
+        options = ImageOptions(epochs=1, backend="numpy")
+        result = train_images(tmp_path / "x", options, progress=False, say=said.append)
+        assert result.schema.background == 0
+        assert any("transparent pixels become black" in sentence for sentence in said)
 
 
 class TestBadFiles:
@@ -192,6 +297,13 @@ class TestBadFiles:
         assert sum(result.report["rows"].values()) == 46
         assert any("007.png: an empty file" in sentence for sentence in said)
         assert any("000.png" in sentence for sentence in said)
+
+    def test_a_class_that_is_emptied_is_an_error(self, bars):
+        for path in (bars / "lying").iterdir():
+            path.write_bytes(b"x")
+        with pytest.raises(DataError, match="No file of the class 'lying' can be read") as caught:
+            train(bars, skip_bad=True)
+        assert "24 images" in caught.value.found
 
     def test_only_bad_files(self, bars):
         for path in bars.glob("*/*.png"):

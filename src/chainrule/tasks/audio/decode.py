@@ -18,6 +18,12 @@ from ...utils.typing import Array
 
 #: Sounds of more samples than this are taken for decompression bombs.
 MAX_SAMPLES = 500_000_000
+#: Channels cancel if their mean has less than this, over their number, of the power of the loudest.
+_CANCELLED = 0.1
+#: Sounds whose peak is below this are made louder: that is 48 dB below full scale.
+_FAINT = 2.0**-8
+#: Of sounds of more samples than this only the part that is needed is read.
+_LONG = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,9 @@ def read_header(path: str) -> Header:
 def read_sound(path: str, rate: int, samples: int) -> Array:
     """A sound with one channel, one sample rate and one length.
 
-    Channels are averaged; other rates are resampled; shorter sounds are padded with silence on both
-    sides, longer ones are cropped to their middle.
+    Channels are averaged, unless they cancel each other: then the loudest is taken. Other rates are
+    resampled; shorter sounds are padded with silence on both sides, longer ones cropped to their
+    middle. What is louder than full scale, as floats may be, or hardly there, is scaled to fit.
 
     Args:
         path: a file.
@@ -78,7 +85,7 @@ def read_sound(path: str, rate: int, samples: int) -> Array:
     """
     header = read_header(path)
     try:
-        x = _read(path)
+        x = _read(path, header, -(-samples * header.rate // rate) + 2 * header.rate // 100)
     except Exception as error:
         raise _damaged(path, error) from None
     if not len(x):
@@ -86,11 +93,48 @@ def read_sound(path: str, rate: int, samples: int) -> Array:
     if not np.isfinite(x).all():
         raise DataError("A sound cannot be read.", where=path, found="samples that are not finite")
     # Before it is resampled, what is not needed of a long sound goes.
-    x = _middle(x.mean(axis=1), -(-samples * header.rate // rate) + 2 * header.rate // 100)
-    x = _middle(_resampled(x, header.rate, rate, path), samples)
+    x = _middle(one_channel(x)[0], -(-samples * header.rate // rate) + 2 * header.rate // 100)
+    x = _fitting(_middle(_resampled(x, header.rate, rate, path), samples))
     short = samples - len(x)
     x = np.pad(x, (short // 2, short - short // 2))
     return np.clip(np.rint(x * 32767), -32768, 32767).astype(np.int16)
+
+
+def one_channel(x: Array) -> tuple[Array, bool]:
+    """The mean of (length, channels); the loudest, and True, where the channels cancel in it.
+
+    Example:
+        >>> one_channel(np.array([[1.0, -1.0], [0.5, -0.5]]))
+        (array([1. , 0.5]), True)
+    """
+    mixed = x.mean(axis=1)
+    if x.shape[1] == 1:
+        return mixed, False
+    power = np.einsum("tc,tc->c", x, x, dtype=np.float64)
+    if float(mixed @ mixed) >= _CANCELLED / x.shape[1] * power.max():
+        return mixed, False
+    return x[:, int(np.argmax(power))], True
+
+
+def cancels(path: str) -> bool:
+    """Whether the channels of a sound cancel each other in their mean.
+
+    Raises:
+        DataError: the file cannot be read; names it.
+    """
+    header = read_header(path)
+    try:
+        return one_channel(_read(path, header, 10 * header.rate))[1]
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def _fitting(x: Array) -> Array:
+    """Within full scale, and not too soft for 16 bits: loudness does not matter."""
+    peak = float(np.abs(x).max(initial=0))
+    if peak > 1:
+        return np.asarray(x / peak)
+    return np.asarray(x * (0.25 / peak)) if 0 < peak < _FAINT else x
 
 
 def _resampled(x: Array, rate: int, new_rate: int, path: str) -> Array:
@@ -142,10 +186,16 @@ def _check_there(path: str) -> None:
         )
 
 
-def _read(path: str) -> Array:
-    """(length, channels) from -1 to 1."""
+def _read(path: str, header: Header, needed: int) -> Array:
+    """(length, channels) from -1 to 1: all, or of a very long sound as much as needed."""
     soundfile = _soundfile()
     if soundfile is not None:
+        if header.length * header.channels > _LONG and header.length > 2 * needed:
+            with soundfile.SoundFile(path) as file:
+                file.seek((header.length - needed) // 2)
+                part = file.read(needed, dtype="float32", always_2d=True)
+            if len(part) == needed:  # otherwise the header promises more than there is
+                return np.asarray(part)
         return np.asarray(soundfile.read(path, dtype="float32", always_2d=True)[0])
     with wave.open(path, "rb") as file:
         width, channels = file.getsampwidth(), file.getnchannels()

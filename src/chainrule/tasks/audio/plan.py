@@ -19,17 +19,18 @@ from ...utils.typing import Array
 from .. import runner
 from ..kinds.audio import KIND, AudioOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
+from ..media.copies import PICTURE, small
 from ..plan import Recipe
 from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
 from . import augment
-from .decode import Header, read_header, read_sound
+from .decode import Header, cancels, read_header, read_sound
 from .features import LogMel
 from .schema import AudioSchema
 
-#: So many headers tell what all are like.
-_HEADERS = 500
+#: So many headers tell what all are like, and at least so many of each class.
+_HEADERS, _EACH = 500, 10
 #: Sounds are resampled and cropped to at most this rate and length unless the user says another.
 _RATE, _SECONDS = 16_000, 10.0
 #: So many sounds give the statistics of the bands.
@@ -38,6 +39,10 @@ _SAMPLE = 200
 _UPDATES, _EPOCHS, _MOST_EPOCHS = 1100, 10, 40
 _BATCH = 32
 _FULL_SCALE = 32768.0
+#: In the small pictures that copies are found by, a change by e is so many levels.
+_NATS = 40.0
+#: So many sounds with several channels tell whether these cancel.
+_CHANNELS = 100
 
 
 def train_audio(
@@ -78,13 +83,12 @@ class AudioMedium:
 
     kind = "audio"
     file_type = FileType(KIND.noun, KIND.endings)
-    dtype = np.int16
 
     def understand(
         self, files: Files, target: Target, options: AudioOptions, say: Callable[[str], None]
     ) -> AudioSchema:
         """Rate and length for all, from a sample; what is done with others is said once."""
-        headers = _sample(files)
+        headers, paths = _sample(files)
         rates = Counter(header.rate for header in headers)
         rate = options.sample_rate or min(rates.most_common(1)[0][0], _RATE)
         lengths = np.array([header.length / header.rate for header in headers])
@@ -94,8 +98,7 @@ class AudioMedium:
         if set(rates) != {rate}:
             others = ", ".join(f"{other:,}" for other in sorted(set(rates) - {rate}))
             say(f"sounds at {others} Hz are resampled to {rate:,} Hz")
-        if any(header.channels > 1 for header in headers):
-            say("of sounds with several channels the mean is taken")
+        _say_channels([p for p, h in zip(paths, headers, strict=True) if h.channels > 1], say)
         if (lengths * rate > samples).any():
             say(f"of sounds above {samples / rate:.2f} s the middle is taken")
         found = (
@@ -138,6 +141,12 @@ class AudioMedium:
         """Mean and deviation over time of each band."""
         bands = _bands(schema.rate, batch)
         return np.concatenate([bands.mean(axis=1), bands.std(axis=1)], axis=1)
+
+    def pictures(self, schema: AudioSchema, batch: Array) -> Array:
+        """How the energy in a few bands changes from a stretch of time to the next."""
+        rows, columns = PICTURE
+        energies = small(_bands(schema.rate, batch)[..., None], (rows + 1, columns))
+        return np.asarray(np.diff(energies, axis=1) * _NATS)
 
 
 class AudioPlan(FilePlan):
@@ -193,15 +202,36 @@ def _bands(rate: int, batch: Array) -> Array:
     return np.concatenate([mel(part.astype(np.float32)).numpy() for part in parts])
 
 
-def _sample(files: Files) -> list[Header]:
-    """Headers of some of the files, evenly chosen; bad files are for later."""
-    headers = []
+def _sample(files: Files) -> tuple[list[Header], list[str]]:
+    """Headers of some of the files, evenly chosen from each class; bad files are for later."""
+    headers, paths = [], []
     first: DataError | None = None
-    for path in files.paths[:: max(len(files) // _HEADERS, 1)]:
+    for row in files.sample(_HEADERS, _EACH):
         try:
-            headers.append(read_header(path))
+            headers.append(read_header(files.paths[row]))
+            paths.append(files.paths[row])
         except DataError as error:
             first = first or error
     if first is not None and not headers:
         raise first
-    return headers
+    return headers, paths
+
+
+def _say_channels(paths: list[str], say: Callable[[str], None]) -> None:
+    """How several channels become one."""
+    if not paths:
+        return
+    tried = cancelled = 0
+    for path in paths[:_CHANNELS]:
+        try:
+            cancelled += cancels(path)
+            tried += 1
+        except DataError:  # it is named when all are read
+            continue
+    if cancelled < tried or not tried:
+        say("of sounds with several channels the mean is taken")
+    if cancelled:
+        say(
+            f"the channels of {cancelled:,} of {tried:,} sounds cancel each other in the mean: "
+            "of such sounds the loudest channel is taken"
+        )

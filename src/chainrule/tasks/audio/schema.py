@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from ...data import Target, json_dataclass
 
@@ -20,6 +22,7 @@ class AudioSchema:
         samples: of every sound after it was read.
         found: what the sounds of the training were like, in words.
         kind: of the data.
+        notes: warnings.
     """
 
     target: Target
@@ -27,6 +30,7 @@ class AudioSchema:
     samples: int
     found: str = ""
     kind: Literal["audio"] = "audio"
+    notes: tuple[str, ...] = json_dataclass.later(())
 
     @property
     def shape(self) -> tuple[int]:
@@ -39,9 +43,9 @@ class AudioSchema:
         return self.target.classes
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """Warnings: none."""
-        return ()
+    def dtype(self) -> Any:
+        """Of a decoded sound."""
+        return np.int16
 
     def described(self) -> list[tuple[str, str]]:
         """What there is to tell, for the user."""

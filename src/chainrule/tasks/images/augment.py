@@ -73,7 +73,7 @@ class Augment:
         """Changed images; with mixup also λ of each and the index of its partner.
 
         Args:
-            batch: (n, height, width, channels) uint8.
+            batch: (n, height, width, channels) uint8, or float32 from 0 to 255.
             rows: (n,) the index of each image.
             epoch: from 1.
         """
@@ -120,7 +120,7 @@ class Augment:
         inside = (np.abs(np.arange(height) - y) < reach)[:, :, None] & (
             np.abs(np.arange(width) - x) < reach
         )[:, None, :]
-        return np.where(inside[..., None], self.fill.astype(np.uint8), batch)
+        return np.where(inside[..., None], self.fill.astype(batch.dtype), batch)
 
 
 def _sampled(batch: Array, y: Array, x: Array, fill: Array) -> Array:
@@ -137,7 +137,7 @@ def _sampled(batch: Array, y: Array, x: Array, fill: Array) -> Array:
     start = (np.arange(count)[:, None, None] * (height + 3) + top) * (width + 3) + left
     upper = flat[start] * (1 - dx) + flat[start + 1] * dx
     lower = flat[start + width + 3] * (1 - dx) + flat[start + width + 4] * dx
-    return np.rint(upper * (1 - dy) + lower * dy).astype(np.uint8)
+    return _like(batch, upper * (1 - dy) + lower * dy)
 
 
 def _coloured(batch: Array, draws: Array) -> Array:
@@ -149,7 +149,7 @@ def _coloured(batch: Array, draws: Array) -> Array:
     grey = x.mean(axis=3, keepdims=True)
     x = grey + saturation * (x - grey)
     middle = grey.mean(axis=(1, 2), keepdims=True)
-    return np.clip(np.rint(middle + contrast * (x - middle)), 0, 255).astype(np.uint8)
+    return _like(batch, middle + contrast * (x - middle))
 
 
 def _mixed(batch: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -158,4 +158,11 @@ def _mixed(batch: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]
     partner = rng.permutation(len(batch))
     own = weight.astype(np.float32)[:, None, None, None]
     mixture = own * batch + (1 - own) * batch[partner]
-    return np.rint(mixture).astype(np.uint8), weight, partner
+    return _like(batch, mixture), weight, partner
+
+
+def _like(batch: Array, changed: Array) -> Array:
+    """Of the same type: bytes are rounded, images of more bits are not."""
+    if batch.dtype == np.uint8:
+        return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+    return np.asarray(changed, batch.dtype)

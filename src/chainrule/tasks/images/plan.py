@@ -18,16 +18,19 @@ from ...utils.typing import Array
 from .. import runner
 from ..kinds.images import KIND, ImageOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
+from ..media.copies import small
 from ..plan import Recipe
 from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
 from . import augment
-from .decode import Header, pillow, read_header, read_image
+from .decode import Header, opaque_level, pillow, read_header, read_image, read_range
 from .schema import ImageSchema
 
-#: So many headers and images tell what all are like.
-_HEADERS, _SAMPLE = 200, 50
+#: So many headers and images tell what all are like, and at least so many of each class.
+_HEADERS, _EACH = 500, 10
+#: What is drawn on transparent pixels is white if it is brighter than this.
+_WHITE = 230
 #: Images are resized to at most this size unless the user says another.
 _SIDE = 64
 #: The small network is for images up to this size; larger ones lose what it would flatten.
@@ -81,7 +84,6 @@ class ImageMedium:
 
     kind = "images"
     file_type = FileType(KIND.noun, KIND.endings)
-    dtype = np.uint8
 
     def understand(
         self, files: Files, target: Target, options: ImageOptions, say: Callable[[str], None]
@@ -90,19 +92,31 @@ class ImageMedium:
         headers, paths = _sample(files)
         sizes = Counter((header.height, header.width) for header in headers)
         height, width = options.size or _common_size(headers)
+        levels = _levels([p for p, header in zip(paths, headers, strict=True) if header.deep])
+        background = _background(
+            [p for p, header in zip(paths, headers, strict=True) if header.transparent]
+        )
         grey = all(header.grey for header in headers)
         if not grey:
-            grey = _all_grey(paths[:_SAMPLE], height, width)
+            grey = _all_grey(paths, height, width)
         found = _told(len(files), sizes, headers)
-        return ImageSchema(target, height, width, 1 if grey else 3, found)
+        if several := sum(header.several for header in headers):
+            say(f"of {several:,} images with several pictures or pages the first is taken")
+        if background != 255:
+            say("what is not transparent is white, so that transparent pixels become black")
+        if any(header.deep for header in headers) and not all(header.grey for header in headers):
+            say("images of more than 8 bits are of one channel only; colours have 8 bits")
+        return ImageSchema(
+            target, height, width, 1 if grey else 3, found, levels=levels, background=background
+        )
 
     def schema(self, text: str) -> ImageSchema:
         """The schema in a model file."""
         return ImageSchema.from_json(text)
 
     def read(self, schema: ImageSchema, path: str) -> Array:
-        """One file as (height, width, channels) uint8."""
-        return read_image(path, *schema.shape)
+        """One file as (height, width, channels), from 0 to 255."""
+        return read_image(path, *schema.shape, schema.levels, schema.background)
 
     def design(
         self, schema: ImageSchema, options: ImageOptions, reader: FileReader, rows: Array
@@ -139,6 +153,10 @@ class ImageMedium:
         whole = batch[:, : height // down * down, : width // right * right].astype(np.float64)
         blocks = whole.reshape(count, height // down, down, width // right, right, channels)
         return np.asarray(blocks.mean(axis=(2, 4)).reshape(count, -1))
+
+    def pictures(self, schema: ImageSchema, batch: Array) -> Array:
+        """The pixels as means over a small grid."""
+        return small(batch)
 
 
 class ImagePlan(FilePlan):
@@ -193,11 +211,11 @@ def _layers(name: str, schema: ImageSchema, dropout: float | None) -> list[nn.Mo
 
 
 def _sample(files: Files) -> tuple[list[Header], list[str]]:
-    """Headers of some of the files, evenly chosen; bad files are for later."""
-    step = max(len(files) // _HEADERS, 1)
+    """Headers of some of the files, evenly chosen from each class; bad files are for later."""
     headers, paths = [], []
     first: DataError | None = None
-    for path in files.paths[::step]:
+    for row in files.sample(_HEADERS, _EACH):
+        path = files.paths[row]
         try:
             headers.append(read_header(path))
             paths.append(path)
@@ -206,6 +224,41 @@ def _sample(files: Files) -> tuple[list[Header], list[str]]:
     if first is not None and not headers:
         raise first
     return headers, paths
+
+
+def _levels(paths: list[str]) -> tuple[float, float] | None:
+    """Black and white for all images of more than 8 bits; None if there are none.
+
+    Integers begin at 0 and end with the smallest number of bits that holds them; fractions are from
+    0 to 1, or from the smallest to the largest.
+    """
+    ranges = []
+    for path in paths:
+        try:
+            ranges.append(read_range(path))
+        except DataError:  # it is named when all are read
+            continue
+    if not ranges:
+        return None
+    lowest, highest = min(low for low, _, _ in ranges), max(high for _, high, _ in ranges)
+    if lowest >= 0 and all(whole for _, _, whole in ranges) and highest > 1:
+        white = next((2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if highest < 2**bits), highest)
+        return 0.0, white
+    if lowest >= 0 and highest <= 1:
+        return 0.0, 1.0
+    return lowest, highest if highest > lowest else lowest + 1
+
+
+def _background(paths: list[str]) -> int:
+    """White below transparent pixels, unless what is drawn on them is white itself."""
+    found = []
+    for path in paths[:_HEADERS]:
+        try:
+            found.append(opaque_level(path))
+        except Exception:
+            continue
+    levels = [level for level in found if level is not None]
+    return 0 if levels and statistics.median(levels) > _WHITE else 255
 
 
 def _common_size(headers: list[Header]) -> tuple[int, int]:
@@ -221,8 +274,8 @@ def _common_size(headers: list[Header]) -> tuple[int, int]:
 
 
 def _all_grey(paths: list[str], height: int, width: int) -> bool:
-    """Whether images of three channels have the same in each."""
-    for path in paths[:: max(len(paths) // 20, 1)]:
+    """Whether images of three channels have the same in each; the first that has not ends it."""
+    for path in paths:
         try:
             image = read_image(path, height, width, 3)
         except DataError:

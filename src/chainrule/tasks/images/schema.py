@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from ...data import Target, json_dataclass
 
@@ -21,6 +23,11 @@ class ImageSchema:
         channels: 1 for grey, 3 for red, green and blue.
         found: what the images of the training were like, in words.
         kind: of the data.
+        levels: what is black and what is white in images of more than 8 bits, the same for all.
+            Such images keep their detail: they are decoded as float32 from 0 to 255. Without it,
+            all are decoded to 8 bits.
+        background: what shows through transparent pixels, from 0 (black) to 255 (white).
+        notes: warnings.
     """
 
     target: Target
@@ -29,6 +36,9 @@ class ImageSchema:
     channels: int
     found: str = ""
     kind: Literal["images"] = "images"
+    levels: tuple[float, float] | None = json_dataclass.later(None)
+    background: int = json_dataclass.later(255)
+    notes: tuple[str, ...] = json_dataclass.later(())
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -41,14 +51,16 @@ class ImageSchema:
         return self.target.classes
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """Warnings: none."""
-        return ()
+    def dtype(self) -> Any:
+        """Of a decoded image."""
+        return np.uint8 if self.levels is None else np.float32
 
     def described(self) -> list[tuple[str, str]]:
         """What there is to tell, for the user."""
         colours = "grey" if self.channels == 1 else "colours"
         taken = f"{self.height}×{self.width} pixels, {colours}"
+        if self.levels is not None:
+            taken += f", {self.levels[0]:,.6g} is black and {self.levels[1]:,.6g} is white"
         return [
             ("target", f"{self.target.name}: {self.target.reason}"),
             *([("classes", ", ".join(self.target.classes))] if self.target.classes else []),

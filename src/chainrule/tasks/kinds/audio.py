@@ -49,5 +49,10 @@ KIND = Kind(
     AudioOptions,
     noun="sounds",
     new="NEW_SOUNDS",
-    endings=(".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
+    endings=(
+        *(".wav", ".wave", ".bwf", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".mp1"),
+        *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".voc", ".avr"),
+        *(".iff", ".svx", ".8svx", ".sph", ".nist", ".sf", ".ircam", ".htk", ".paf", ".pvf"),
+        *(".mpc", ".mat", ".sd2", ".sds", ".wve", ".xi"),
+    ),
 )

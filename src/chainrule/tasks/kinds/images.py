@@ -46,5 +46,12 @@ KIND = Kind(
     ImageOptions,
     noun="images",
     new="NEW_IMAGES",
-    endings=(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
+    endings=(
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
+        *(".webp", ".avif", ".avifs", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(".pfm", ".tga", ".icb", ".vda", ".vst", ".ico", ".cur", ".icns", ".pcx", ".dcx", ".psd"),
+        *(".sgi", ".rgb", ".rgba", ".bw", ".ras", ".dds", ".blp", ".fli", ".flc", ".ftc", ".ftu"),
+        *(".gbr", ".im", ".mpo", ".msp", ".pcd", ".pxr", ".qoi", ".xbm", ".xpm", ".fit", ".fits"),
+    ),
 )

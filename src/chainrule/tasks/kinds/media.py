@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..option_values import flag, words
+from ..option_values import flag, text, words
 from ..options import DATA, TrainingOptions, option, wrong
 
 #: Names for some or all of a medium's changes.
@@ -25,6 +25,18 @@ class MediaOptions(TrainingOptions):
     skip_bad: bool = option(
         False, "Leave out files that cannot be read, and list them.", "", DATA, flag
     )
+
+    class_folders: str | None = option(
+        None,
+        "Where all folders have the same ones in them: which are the classes, outer or inner.",
+        "outer|inner",
+        DATA,
+        text,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_known(class_folders=("outer", "inner"))
 
     def _check_changes(self, known: tuple[str, ...]) -> None:
         if self.augment is not None and changes_in(self.augment, known, ()) is None:

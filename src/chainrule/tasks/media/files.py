@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,17 @@ from ...data import Schema, Target, infer_target, read_table, source_name
 from ...errors import ConfigError, DataError
 from ...utils.typing import Array
 from ..class_extension import new_classes
+from ..class_folders import (
+    TRAIN,
+    ClassFolders,
+    files_of,
+    find_class_folders,
+    in_order,
+    label_of,
+    role_of,
+    said_left_out,
+    subfolders,
+)
 from ..detection import files_in
 from ..examples import class_by_folder, no_target
 
@@ -21,7 +33,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-_PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
+#: Names of a table's column that says which part of a split a row belongs to.
+_PART_COLUMNS = {"split", "subset", "set", "part", "partition", "phase", "usage", "fold", "dataset"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,10 @@ class FileType:
 
     noun: str
     endings: tuple[str, ...]
+
+    def belongs(self, path: str) -> bool:
+        """Whether a file is called like one."""
+        return path.lower().endswith(self.endings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,20 +58,38 @@ class Files:
         target: (n,) class indices from 0, or numbers to predict; None if not known.
         source: where they come from, for messages.
         notes: what was left out.
+        parts: (n,) `TRAIN`, `VALIDATION` or `TEST` of each, where the data are split already.
     """
 
     paths: Sequence[str]
     target: Array | None
     source: str
     notes: list[str] = field(default_factory=list)
+    parts: Array | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def take(self, rows: Array) -> Files:
         """These files, in this order."""
-        target = None if self.target is None else self.target[rows]
-        return Files([self.paths[row] for row in rows], target, self.source)
+        target, parts = (None if x is None else x[rows] for x in (self.target, self.parts))
+        return Files([self.paths[row] for row in rows], target, self.source, parts=parts)
+
+    def sample(self, count: int, each: int) -> list[int]:
+        """About so many rows, evenly spread, and from each class at least ``each``, in turns."""
+        rows = np.arange(len(self))
+        if self.target is None or self.target.dtype.kind == "f":
+            return [*range(0, len(self), max(len(self) // count, 1))]
+        _, sizes = np.unique(self.target, return_counts=True)
+        each = max(each, count // max(len(sizes), 1))
+        chosen: list[int] = []
+        turn: list[int] = []
+        for label in np.unique(self.target):
+            own = rows[self.target == label]
+            own = own[np.unique(np.linspace(0, len(own) - 1, min(each, len(own))).astype(int))]
+            chosen += own.tolist()
+            turn += range(len(own))
+        return [chosen[i] for i in np.lexsort((chosen, turn))]
 
 
 def find_files(source: Any, file_type: FileType) -> Files:
@@ -65,23 +100,29 @@ def find_files(source: Any, file_type: FileType) -> Files:
     """
     name = source_name(source)
     if isinstance(source, str | Path) and Path(source).is_dir():
-        found = [path for path in files_in(source) if _belongs(path, file_type)]
+        left_out: Counter[str] = Counter()
+        found = files_of(source, file_type.belongs, left_out)
+        notes = said_left_out(left_out, file_type.noun)
         if not found:
-            raise _none_there(name, file_type)
-        return Files(found, None, name)
-    if isinstance(source, str | Path) and _belongs(str(source), file_type):
+            raise _none_there(name, file_type, notes)
+        return Files(found, None, name, notes)
+    if isinstance(source, str | Path) and file_type.belongs(str(source)):
         return Files([str(source)], None, name)
     frame = read_table(source)
     return Files(_paths(frame, source, file_type), None, name)
 
 
-def find_labelled(source: Any, file_type: FileType, column: str | None) -> tuple[Files, Target]:
+def find_labelled(
+    source: Any, file_type: FileType, column: str | None, inner: bool | None = None
+) -> tuple[Files, Target]:
     """The files with their classes or numbers, to learn from.
 
     Args:
         source: a folder with a folder for each class, or a table with a column of paths.
         file_type: which files.
         column: the table's column to predict.
+        inner: which folders are the classes where each has the same in it; see
+            `chainrule.tasks.class_folders.find_class_folders`.
 
     Raises:
         DataError: there are no files, or only one class.
@@ -96,7 +137,7 @@ def find_labelled(source: Any, file_type: FileType, column: str | None) -> tuple
                 found=f"--target {column}",
                 hint="Omit --target, or name a table with a column of paths.",
             )
-        return _by_folder(Path(source), file_type)
+        return _by_folder(Path(source), file_type, inner)
     _refuse_one(source, file_type)
     frame = read_table(source)
     paths = _paths(frame, source, file_type)
@@ -127,19 +168,24 @@ def find_known(source: Any, file_type: FileType, target: Target) -> Files:
             where=name,
             expected=f"a table with a column of paths and the column {target.name!r}",
         )
-    number = {label: i for i, label in enumerate(target.classes)}
+    number = {label_of(label): i for i, label in enumerate(target.classes)}
     paths: list[str] = []
     classes: list[int] = []
+    left_out: Counter[str] = Counter()
     notes = []
-    for label, found in _class_folders(Path(source), file_type):
-        if label in number:
+    for label, found in _class_folders(Path(source), file_type, left_out):
+        known = _known(label, number)
+        if known is not None:
             paths += found
-            classes += [number[label]] * len(found)
+            classes += [known] * len(found)
         elif found:
             notes.append(
                 f"{name}: {label!r} is no class of the model; its {len(found):,} "
                 f"{file_type.noun} are left out"
             )
+    notes += said_left_out(left_out, file_type.noun)
+    if not paths:
+        _refuse_parts(Path(source), target)
     if not paths:
         raise DataError(
             f"There are no {file_type.noun} of the model's classes here.",
@@ -161,14 +207,18 @@ def unknown_classes(source: Any, file_type: FileType, target: Target) -> list[st
         frame = read_table(source)
         _paths(frame, source, file_type)
         return new_classes(target, frame, source_name(source))
-    found = [label for label, paths in _class_folders(Path(source), file_type) if paths]
-    if {label.lower() for label in found} <= _PARTS - {name.lower() for name in target.classes}:
-        _refuse_parts(Path(source), found)
-    return _in_order([label for label in found if label not in target.classes])
+    found = [label for label, paths in _class_folders(Path(source), file_type, Counter()) if paths]
+    number = {label_of(label): i for i, label in enumerate(target.classes)}
+    new = [label for label in found if _known(label, number) is None]
+    if len(new) == len(found):
+        _refuse_parts(Path(source), target)
+        if len(found) > 1 and all(map(role_of, found)):
+            raise _parts_error(Path(source), found, str(Path(source) / found[0]))
+    return in_order(new)
 
 
 def _refuse_one(source: Any, file_type: FileType) -> None:
-    if isinstance(source, str | Path) and _belongs(str(source), file_type):
+    if isinstance(source, str | Path) and file_type.belongs(str(source)):
         raise DataError(
             f"One file is not enough to learn from {file_type.noun}.",
             where=str(source),
@@ -186,7 +236,7 @@ def targets_of(
     """
     paths = [files.paths[row] for row in rows]
     is_path = isinstance(source, str | Path)
-    if is_path and (Path(source).is_dir() or _belongs(str(source), file_type)):
+    if is_path and (Path(source).is_dir() or file_type.belongs(str(source))):
         if target.classes:
             return np.array([class_by_folder(path, source, target.classes) for path in paths])
         column = f"the column {target.name!r}"
@@ -203,74 +253,88 @@ def targets_of(
 # ---- folders -------------------------------------------------------------------------------------
 
 
-def _belongs(path: str, file_type: FileType) -> bool:
-    return path.lower().endswith(file_type.endings)
+def _class_folders(
+    folder: Path, file_type: FileType, left_out: Counter[str]
+) -> Iterator[tuple[str, list[str]]]:
+    for path in subfolders(folder):
+        yield label_of(os.path.basename(path)), files_of(path, file_type.belongs, left_out)
 
 
-def _class_folders(folder: Path, file_type: FileType) -> Iterator[tuple[str, list[str]]]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield entry.name, [path for path in files_in(entry.path) if _belongs(path, file_type)]
+def _known(label: str, number: dict[str, int]) -> int | None:
+    """The class of a folder; case is ignored where that leaves no doubt."""
+    if label in number:
+        return number[label]
+    alike = [i for known, i in number.items() if known.casefold() == label.casefold()]
+    return alike[0] if len(alike) == 1 else None
 
 
-def _by_folder(folder: Path, file_type: FileType) -> tuple[Files, Target]:
-    found = dict(_class_folders(folder, file_type))
-    classes = _in_order([label for label, paths in found.items() if paths])
-    outside = sum(
-        _belongs(entry.name, file_type) for entry in os.scandir(folder) if entry.is_file()
+def _refuse_parts(folder: Path, target: Target) -> None:
+    """An error where the folders of the model's classes are one deeper."""
+    known = {label_of(label) for label in target.classes}
+    holding = [
+        path for path in subfolders(folder)
+        if known & {label_of(os.path.basename(inner)) for inner in subfolders(path)}
+    ]  # fmt: skip
+    if holding:
+        raise _parts_error(folder, [os.path.basename(path) for path in holding], holding[0])
+
+
+def _parts_error(folder: Path, found: Sequence[str], first: str) -> DataError:
+    return DataError(
+        "The folders are parts of the data, not classes.",
+        where=str(folder),
+        found=", ".join(found),
+        hint=f"name one of them: {first}",
     )
+
+
+def _by_folder(folder: Path, file_type: FileType, inner: bool | None) -> tuple[Files, Target]:
+    found = find_class_folders(
+        folder, file_type.belongs, file_type.noun, inner=inner,
+        overrule="--class-folders outer, or inner; ",
+    )  # fmt: skip
+    classes = found.labels
     if len(classes) < 2:
-        one = f"only {classes[0]!r} with {len(found[classes[0]]):,}" if classes else "none"
-        raise DataError(
-            f"There is nothing to tell apart: {file_type.noun} of two classes or more are needed.",
-            where=str(folder),
-            expected="a folder for each class, such as cats/ and dogs/",
-            found=f"folders with {file_type.noun}: {one}; beside them: {outside:,}",
-            hint="a table with paths and classes will do, too: chainrule train table.csv --target …"
-            if outside
-            else None,
-        )
-    if {label.lower() for label in classes} <= _PARTS:
-        parts = {label.lower(): label for label in classes}
-        train = next((parts[name] for name in ("train", "training") if name in parts), classes[0])
-        test = next((parts[name] for name in ("test", "testing") if name in parts), classes[-1])
-        _refuse_parts(folder, classes, f"chainrule train {folder / train} --test {folder / test}")
-    notes = []
-    if outside:
-        notes.append(f"{outside:,} {file_type.noun} in no class folder are left out")
-    if empty := [label for label, paths in found.items() if not paths]:
-        notes.append(f"folders without {file_type.noun} are no classes: {', '.join(empty[:5])}")
-    target = np.repeat(np.arange(len(classes)), [len(found[label]) for label in classes])
-    paths = [path for label in classes for path in found[label]]
+        raise _too_few_classes(folder, file_type, found)
+    number = {label: i for i, label in enumerate(classes)}
+    places = sorted(found.places, key=lambda place: number[place.label])
+    sizes = [len(place.paths) for place in places]
+    target = np.repeat([number[place.label] for place in places], sizes)
+    paths = [path for place in places for path in place.paths]
+    split = any(place.part for place in places)
+    parts = np.repeat([place.part for place in places], sizes) if split else None
     task: Literal["binary", "multiclass"] = "binary" if len(classes) == 2 else "multiclass"
     reason = f"the name of the folder: {len(classes)} classes"
-    return Files(paths, target, str(folder), notes), Target(
-        "folder", task, reason, classes=tuple(classes)
+    files = Files(paths, target, str(folder), found.notes, parts)
+    return files, Target("folder", task, reason, classes=tuple(classes))
+
+
+def _too_few_classes(folder: Path, file_type: FileType, found: ClassFolders) -> DataError:
+    beside = [path for path in files_in(folder) if Path(path).parent == folder]
+    outside = sum(map(file_type.belongs, beside))
+    one = "none"
+    if found.places:
+        count = sum(len(place.paths) for place in found.places)
+        one = f"only {found.places[0].label!r} with {count:,}"
+    tables = [path for path in beside if path.lower().endswith((".csv", ".tsv", ".parquet"))]
+    table = tables[0] if tables else "table.csv"
+    return DataError(
+        f"There is nothing to tell apart: {file_type.noun} of two classes or more are needed.",
+        where=str(folder),
+        expected="a folder for each class, such as cats/ and dogs/",
+        found=f"folders with {file_type.noun}: {one}; beside them: {outside:,}",
+        hint=f"a table with paths and classes will do, too: chainrule train {table} --target …"
+        if outside or tables
+        else None,
     )
 
 
-def _refuse_parts(folder: Path, labels: Sequence[str], hint: str | None = None) -> None:
-    if labels:
-        raise DataError(
-            "The folders are parts of the data, not classes.",
-            where=str(folder),
-            found=", ".join(labels),
-            hint=hint or f"name one of them: {folder / labels[0]}",
-        )
-
-
-def _in_order(labels: list[str]) -> list[str]:
-    """Numbers by their size, everything else by the alphabet."""
-    if all(label.isdecimal() for label in labels):
-        return sorted(labels, key=lambda label: (int(label), label))
-    return sorted(labels)
-
-
-def _none_there(name: str, file_type: FileType) -> DataError:
+def _none_there(name: str, file_type: FileType, notes: Sequence[str] = ()) -> DataError:
     return DataError(
         f"There are no {file_type.noun} here.",
         where=name,
         expected=f"files that end in {', '.join(file_type.endings)}",
+        found="; ".join(notes) or None,
     )
 
 
@@ -278,32 +342,71 @@ def _none_there(name: str, file_type: FileType) -> DataError:
 
 
 def _paths(frame: pl.DataFrame, source: Any, file_type: FileType) -> list[str]:
-    """The files that a table names; the paths begin at the table's folder, or at the current."""
+    """The files that a table names; the paths begin at the table's folder, or at the current.
+
+    Names without an ending, or of files in a folder beside the table, are looked up there.
+    """
     import polars as pl
 
     name = source_name(source)
+    folder = Path(source).parent if isinstance(source, str | Path) else Path()
+    texts = [column for column in frame.columns if frame[column].dtype == pl.String]
     counts = {
-        column: sum(_belongs(cell, file_type) for cell in frame[column].drop_nulls().head(1000))
-        for column in frame.columns
-        if frame[column].dtype == pl.String
+        column: sum(file_type.belongs(cell) for cell in frame[column].drop_nulls().head(1000))
+        for column in texts
     }
     column = max(counts, key=lambda column: counts[column], default=None)
+    below: dict[str, str] | None = None
     if column is None or not counts[column]:
-        raise DataError(
-            f"No column of this table names {file_type.noun}.",
-            where=name,
-            expected=f"paths that end in {', '.join(file_type.endings)}",
-            found=f"the columns {', '.join(frame.columns[:20])}",
-        )
-    folder = Path(source).parent if isinstance(source, str | Path) else Path()
-    cells = frame[column].to_list()
+        below = _names_below(folder, file_type) if isinstance(source, str | Path) else {}
+        ids = {
+            c: sum(str(x) in below for x in frame[c].drop_nulls().head(1000)) for c in frame.columns
+        }
+        column = max(ids, key=lambda column: ids[column], default=None)
+        if column is None or not ids[column]:
+            raise DataError(
+                f"No column of this table names {file_type.noun}.",
+                where=name,
+                expected=f"paths that end in {', '.join(file_type.endings[:12])} …",
+                found=f"the columns {', '.join(frame.columns[:20])}",
+            )
+    cells = [None if cell is None else str(cell).strip() for cell in frame[column].to_list()]
     if missing := [row for row, cell in enumerate(cells) if not cell]:
         raise DataError(
             "A row names no file.", where=f"{name}, column {column!r}, row {missing[0] + 1}"
         )
-    first = str(cells[0])
-    start = folder if (folder / first).exists() else Path()
-    return [str(start / cell) for cell in cells]
+    paths = [str(cell).replace("\\", "/") for cell in cells]
+    if below is None:
+        start = next((p for p in (folder, Path()) if (p / paths[0]).exists()), None)
+        if start is not None or not isinstance(source, str | Path):
+            return [str((start or Path()) / path) for path in paths]
+        below = _names_below(folder, file_type)
+    return [below.get(path, below.get(Path(path).name, str(folder / path))) for path in paths]
+
+
+def _names_below(folder: Path, file_type: FileType) -> dict[str, str]:
+    """The files below a folder by their names, and without endings, where only one has it."""
+    found: dict[str, str] = {}
+    twice = set()
+    for path in files_in(folder):
+        if file_type.belongs(path):
+            name = os.path.basename(path)
+            for key in {name, os.path.splitext(name)[0]}:
+                if key in found:
+                    twice.add(key)
+                found[key] = path
+    return {key: path for key, path in found.items() if key not in twice}
+
+
+def _parts_of(frame: pl.DataFrame) -> tuple[str, Array] | None:
+    """The column that says which part each row belongs to, if there is one, and what it says."""
+    for column in frame.columns:
+        if column.strip().lower() in _PART_COLUMNS:
+            said = frame[column].to_list()
+            roles = [role_of(cell) if isinstance(cell, str) else "" for cell in said]
+            if all(roles) and len(set(roles)) > 1 and TRAIN in roles:
+                return column, np.array(roles)
+    return None
 
 
 def _labelled(files: Files, frame: pl.DataFrame, target: Target) -> Files:
@@ -314,5 +417,11 @@ def _labelled(files: Files, frame: pl.DataFrame, target: Target) -> Files:
         notes.append(f"{lost:,} rows have no target that is known and are left out")
     if not known.any():
         raise DataError("No row has a target that is known.", where=files.source)
+    parts = None
+    if found := _parts_of(frame):
+        column, parts = found
+        notes.append(f"the column {column!r} says a split already, which is kept")
     rows = np.flatnonzero(known)
-    return Files([files.paths[int(row)] for row in rows], values[rows], files.source, notes)
+    parts = None if parts is None else parts[rows]
+    paths = [files.paths[int(row)] for row in rows]
+    return Files(paths, values[rows], files.source, notes, parts)

@@ -45,6 +45,10 @@ class Schema(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Of one decoded file."""
 
+    @property
+    def dtype(self) -> Any:
+        """Of decoded files while they wait in memory."""
+
     def described(self) -> list[tuple[str, str]]:
         """What was understood, for the user."""
 
@@ -75,12 +79,10 @@ class Medium(Protocol):
     Attributes:
         kind: its name.
         file_type: which files.
-        dtype: of decoded files while they wait in memory.
     """
 
     kind: str
     file_type: FileType
-    dtype: Any
 
     def understand(self, files: Files, target: Target, options: Any, say: Say) -> Any:
         """The schema, from a sample of the files."""
@@ -99,6 +101,9 @@ class Medium(Protocol):
 
     def features(self, schema: Any, batch: Array) -> Array:
         """A few numbers of each file, for the linear model."""
+
+    def pictures(self, schema: Any, batch: Array) -> Array:
+        """(n, 16, 17, channels) a small picture of each, from about 0 to 255, to find copies by."""
 
 
 class MediaModel(Module):

@@ -6,19 +6,21 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ...data import Target
-from ...errors import DataError
+from ...data import Target, split_indices
+from ...errors import ConfigError, DataError
 from ...training import Stream
 from ...utils.typing import Array
+from ..class_folders import TEST, TRAIN, VALIDATION
 from ..evaluation import class_weights, constant_prediction
 from ..kinds.media import MediaOptions
 from ..linear_baseline import linear_model
 from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
 from ..scaling import TargetScaler
+from .copies import Signatures, copies, digests_of_files
 from .files import Files, find_known, find_labelled
 from .medium import (
     CHUNK,
@@ -33,12 +35,16 @@ from .medium import (
 )
 from .reading import FileReader
 
+T = TypeVar("T")
+
 #: Up to so many files are read once before the training, so that a bad one is found at once.
 _FEW = 20_000
 #: Up to so many files the test set is a fifth, otherwise a tenth.
 _SMALL = 10_000
 #: So many files are enough for the linear model.
 _LINEAR = 4_000
+#: What differs between files that are copies of each other.
+_ANSWER = {True: "classes", False: "numbers"}
 #: Fewer files are nothing to learn from.
 _FEWEST = 4
 
@@ -92,12 +98,15 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
     def __init__(self, options: Any, say: Callable[[str], None] = lambda sentence: None) -> None:
         super().__init__(options, say)
         self._readers: dict[int, tuple[Files, FileReader]] = {}
+        self._schema: Any = None
+        self._test: FilePart | None = None
+        self._copies: tuple[int, int] | None = None
 
     def reader(self, schema: Any, files: Files) -> FileReader:
         """The files as arrays, which stay in memory if they fit there."""
         if id(files) not in self._readers:
             read = functools.partial(self.medium.read, schema)
-            reader = FileReader(files.paths, read, schema.shape, self.medium.dtype)
+            reader = FileReader(files.paths, read, schema.shape, schema.dtype)
             self._readers[id(files)] = files, reader
         return self._readers[id(files)][1]
 
@@ -105,50 +114,161 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
     def read(self, source: Any) -> FilePart:
         """The files of class folders, or of a table with a column of paths."""
-        files, target = find_labelled(source, self.medium.file_type, self.options.target)
+        inner = {"inner": True, "outer": False, None: None}[self.options.class_folders]
+        files, target = find_labelled(source, self.medium.file_type, self.options.target, inner)
         for note in files.notes:
             self.say(note)
         return FilePart.of(files, target, self.options.balance)
 
     def split(self, data: FilePart) -> Split[FilePart]:
-        """By chance, classes in proportion."""
+        """By the folders where they say it, otherwise by chance, classes in proportion.
+
+        Copies stay together. What cannot be read is out before, so that it is in no part.
+        """
+        data = self._usable(data)
+        if isinstance(self.options.test, str):
+            data = self._without_copies_of(self.read_test(self._schema), data)
+        groups = self._groups(data)
+        if data.files.parts is not None:
+            return self._split_by_parts(data, groups)
         strata = data.target if data.column.classes else None
         test = 0.2 if len(data) <= _SMALL else 0.1
-        return split_rows(data, self.options, strata, self.unit, test=test, fewest=_FEWEST)
+        return split_rows(
+            data, self.options, strata, self.unit, test=test, fewest=_FEWEST, groups=groups
+        )
 
     def understand(self, split: Split[FilePart]) -> Any:
         """How files are decoded, from a sample of all."""
-        train = split.train
-        return self.medium.understand(train.files, train.column, self.options, self.say)
+        return self._understood(split.train)
+
+    def _understood(self, data: FilePart) -> Any:
+        if self._schema is None:
+            medium = self.medium
+            self._schema = medium.understand(data.files, data.column, self.options, self.say)
+        return self._schema
+
+    def _usable(self, data: FilePart) -> FilePart:
+        """Without files that cannot be read; very many are not all tried."""
+        schema = self._understood(data)
+        if len(data) > _FEW and not self.options.skip_bad:
+            return data
+        good = readable(self, self.reader(schema, data.files), data.rows)
+        kept = data.take(np.flatnonzero(np.isin(data.rows, good)))
+        if lost := _lost_classes(data, kept):
+            label = data.column.classes[lost[0]]
+            raise DataError(
+                f"No file of the class {label!r} can be read.",
+                where=data.files.source,
+                found=f"{int((data.target == lost[0]).sum()):,} {self.unit} that cannot be read",
+                hint=f"mend or convert them, or move the folder {label!r} away to do without it",
+            )
+        return kept
 
     def check(self, schema: Any, split: Split[FilePart]) -> Split[FilePart]:
-        """Without files that cannot be read; of very many the training set is not tried."""
-        files = split.train.files
-        parts = [split.validation, *([split.test] if split.test else [])]
-        if self.options.skip_bad or len(files) <= _FEW:
-            parts.append(split.train)
-        rows = np.sort(np.concatenate([part.rows for part in parts]))
-        good = readable(self, self.reader(schema, files), rows)
-        if len(good) == len(rows):
+        """Of very many files, those that validate and test."""
+        if len(split.train.files) <= _FEW or self.options.skip_bad:
             return split
-
-        def kept(part: FilePart) -> FilePart:
-            return part.take(np.flatnonzero(np.isin(part.rows, good)))
-
-        test = None if split.test is None else kept(split.test)
-        return Split(kept(split.train), kept(split.validation), test)
+        parts = [split.validation, *([split.test] if split.test else [])]
+        rows = np.sort(np.concatenate([part.rows for part in parts]))
+        readable(self, self.reader(schema, split.train.files), rows)
+        return split
 
     def read_test(self, schema: Any) -> FilePart:
         """The files of the test folder or table."""
-        files = find_known(self.options.test, self.medium.file_type, schema.target)
-        for note in files.notes:
-            self.say(note)
-        good = readable(self, self.reader(schema, files), np.arange(len(files)))
-        return FilePart.of(files, schema.target).take(good)
+        if self._test is None:
+            files = find_known(self.options.test, self.medium.file_type, schema.target)
+            for note in files.notes:
+                self.say(note)
+            good = readable(self, self.reader(schema, files), np.arange(len(files)))
+            self._test = FilePart.of(files, schema.target).take(good)
+        return self._test
+
+    # ---- copies and parts ------------------------------------------------------------------------
+
+    def _signatures(self, part: FilePart) -> Signatures:
+        """What files are compared by: of very many only their bytes."""
+        if len(part.files) > _FEW:
+            return digests_of_files(part.files.paths[row] for row in part.rows)
+        schema = self._schema
+
+        def signed(batch: Array) -> Signatures:
+            return Signatures.of(batch, self.medium.pictures(schema, batch))
+
+        return Signatures.joined(computed(signed, self.reader(schema, part.files), part.rows))
+
+    def _groups(self, data: FilePart) -> Array | None:
+        """(n,) which files are copies of each other; None if there are none."""
+        groups = copies(self._signatures(data))
+        names, counts = np.unique(groups, return_counts=True)
+        several = names[counts > 1]
+        if not len(several):
+            return None
+        self._copies = int(counts[counts > 1].sum()), len(several)
+        mixed = sum(len(set(data.target[groups == group].tolist())) > 1 for group in several)
+        differ = f"; in {mixed:,} of them the {_ANSWER[bool(data.column.classes)]} differ"
+        self.say(
+            f"{self._copies[0]:,} of {len(data):,} {self.unit} are copies of others, or nearly: "
+            f"{len(several):,} groups, each on one side of the split{differ if mixed else ''}"
+        )
+        return groups
+
+    def _without_copies_of(self, test: FilePart, data: FilePart) -> FilePart:
+        """Without what the test set has, too."""
+        first, second = self._signatures(test), self._signatures(data)
+        if first.pictures is None or second.pictures is None:
+            first, second = (digests_of_files(each.files.paths[row] for row in each.rows)
+                             for each in (test, data))  # fmt: skip
+        groups = copies(Signatures.joined([first, second]))
+        twice = np.isin(groups[len(test) :], groups[: len(test)])
+        if twice.any():
+            self.say(
+                f"{int(twice.sum()):,} {self.unit} to train on are copies of those to test, or "
+                "nearly, and are left out"
+            )
+        return data.take(np.flatnonzero(~twice))
+
+    def _split_by_parts(self, data: FilePart, groups: Array | None) -> Split[FilePart]:
+        """As folders, or a column of the table, say; what they leave open is by chance."""
+        if isinstance(self.options.test, float):
+            raise ConfigError(
+                "The data are split already.",
+                where=data.files.source,
+                found=f"--test {self.options.test:g}",
+                hint="Omit --test, or name the folder of the training set alone.",
+            )
+        assert data.files.parts is not None
+        said = data.files.parts[data.rows]
+        train, validation, test = (
+            np.flatnonzero(said == name) for name in (TRAIN, VALIDATION, TEST)
+        )
+        if isinstance(self.options.test, str):
+            test = train[:0]
+        elif not len(test):
+            test, validation = validation, train[:0]
+        if groups is not None:  # a copy is tested, not trained on
+            for held_out in (validation, test):
+                train = train[~np.isin(groups[train], groups[held_out])]
+            validation = validation[~np.isin(groups[validation], groups[test])]
+            lost = len(data) - len(train) - len(validation) - len(test)
+            self.say(f"{lost:,} {self.unit} with copies in a part that is held out are left out")
+        if not len(validation):
+            part = data.take(train)
+            strata = part.target if data.column.classes else None
+            fraction = self.options.validation or 0.1
+            kept, held_out = split_indices(
+                len(train), (1 - fraction, fraction), self.options.seed + 1, strata,
+                groups=None if groups is None else groups[train],
+            )  # fmt: skip
+            train, validation = train[kept], train[held_out]
+        tested = None if isinstance(self.options.test, str) else data.take(test)
+        return Split(data.take(train), data.take(validation), tested)
 
     def size(self, data: FilePart) -> dict[str, Any]:
-        """How many files there are."""
-        return {"rows": len(data)}
+        """How many files there are, and how many of them are copies."""
+        size = {"rows": len(data)}
+        if self._copies is not None:
+            size |= {"copies": self._copies[0], "groups_of_copies": self._copies[1]}
+        return size
 
     # ---- network ---------------------------------------------------------------------------------
 
@@ -215,6 +335,10 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
     def _features(self, schema: Any, part: FilePart) -> Iterator[Array]:
         features = functools.partial(self.medium.features, schema)
         return computed(features, self.reader(schema, part.files), part.rows)
+
+
+def _lost_classes(before: FilePart, after: FilePart) -> list[int]:
+    return np.setdiff1d(before.target, after.target).tolist() if before.column.classes else []
 
 
 def learner_of(
@@ -289,7 +413,7 @@ def streamed(
     return Stream(load, target, weights=weights)
 
 
-def computed(compute: Callable[[Array], Array], reader: FileReader, rows: Array) -> Iterator[Array]:
+def computed(compute: Callable[[Array], T], reader: FileReader, rows: Array) -> Iterator[T]:
     """Part by part, so that memory does not grow with the number of files."""
     for start in range(0, len(rows), CHUNK):
         yield compute(reader(rows[start : start + CHUNK]))

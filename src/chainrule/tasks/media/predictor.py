@@ -58,6 +58,8 @@ class MediaPredictor:
         import polars as pl
 
         files = find_files(source, self._medium.file_type)
+        for note in files.notes:
+            say(note)
         found, good = self._predicted(files, say)
         places = dict(zip(good.tolist(), range(len(good)), strict=True))
         rows = pl.Series([places.get(row) for row in range(len(files))], dtype=pl.UInt32)
@@ -130,7 +132,7 @@ class MediaPredictor:
         for start in range(0, len(files), CHUNK):
             paths = files.paths[start : start + CHUNK]
             read = functools.partial(medium.read, schema)
-            reader = FileReader(paths, read, schema.shape, medium.dtype)
+            reader = FileReader(paths, read, schema.shape, schema.dtype)
             wrong = reader.check(range(len(paths)))
             bad += wrong.values()
             kept = [row for row in range(len(paths)) if row not in wrong]

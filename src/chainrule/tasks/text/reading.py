@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
+from ..class_folders import find_class_folders
 from .tokenizers import normalize
 
 Say = Callable[[str], None]
@@ -144,6 +145,8 @@ def read_class_folders(
     Raises:
         DataError: there are fewer classes with texts, or a text cannot be read.
     """
+    if fewest > 1:
+        _refuse_parts(folder)
     found = LabelledTexts([], [], [])
     others: Counter[str] = Counter()
     for place in class_folders(folder):
@@ -169,6 +172,19 @@ def read_class_folders(
             hint="Each class is a folder of its own, with a file for each text.",
         )
     return found
+
+
+def _refuse_parts(folder: Path) -> None:
+    """An error where the folders are parts of the data, with the classes in them."""
+    found = find_class_folders(folder, lambda path: is_text_file(Path(path)), "texts")
+    if any(place.part for place in found.places):
+        raise DataError(
+            "The folders are parts of the data, not classes.",
+            where=str(folder),
+            expected="a folder for each class",
+            found="; ".join(found.notes[-1:]),
+            hint=found.command or "move the texts of each part into a folder, the classes in it",
+        )
 
 
 def class_folders(folder: Path) -> list[Path]:
