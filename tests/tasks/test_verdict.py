@@ -59,7 +59,7 @@ def test_a_small_test_set_cannot_tell(numbers):
 def test_the_same_predictions_are_as_good(numbers):
     target, noise = numbers
     z = target + 0.3 * noise
-    assert said(target, z, {"linear": z}).startswith("The network is as good as the linear")
+    assert said(target, z, {"linear": z}).startswith("The linear baseline is as good as")
 
 
 def test_nothing_learned_is_said(numbers):
@@ -72,7 +72,7 @@ def test_probabilities_may_say_more_than_classes():
     report = {
         "metrics": {"accuracy": 0.95, "log_loss": 0.12},
         "baselines": {"majority": {"accuracy": 0.95, "log_loss": 0.20}},
-        "comparisons": {"majority": {"difference": 0.0, "standard_error": 0.0}},
+        "comparisons": {"majority": {"difference": 0.0, "clear": False}},
         "rows": {"test": 400},
     }
     words = verdict(report, "rows")
@@ -97,4 +97,14 @@ def test_a_difference_is_that_of_the_same_rows():
     found = compare(hard, hard + np.array([1.0, 1.1, 0.9, 1.0, 1.0]))
     assert found["difference"] == pytest.approx(1.0)
     assert found["standard_error"] == pytest.approx(0.0316, abs=1e-3)
-    assert compare(np.array([1.0]), np.array([2.0]))["standard_error"] is None
+    assert found["clear"]
+    assert compare(np.array([1.0]), np.array([2.0])) == {
+        "difference": 1.0, "standard_error": None, "clear": False
+    }  # fmt: skip
+
+
+def test_a_lead_over_the_mean_on_five_rows_is_no_failure():
+    target = np.array([0.0, 1.0, 2.0, 3.0, 10.0])
+    words = said(target, target + 0.1, {"mean": np.full(5, target.mean())})
+    assert words.startswith("The network is ahead of always predicting the mean (R² 0.999")
+    assert "5 test rows are too few to tell" in words

@@ -159,6 +159,8 @@ def _show_report(run: Run) -> None:
     show("", display.report_title(content), "", indented(display.report(content)), "")
     if content.get("verdict"):
         show(content["verdict"])
+    for sentence in content.get("notes") or ():
+        show(sentence[:1].upper() + sentence[1:] + ".")
     show(display.training_line(content))
     show(f"The model is in {run.folder}. To use it:")
     show_use(run)

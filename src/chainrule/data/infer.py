@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from . import parsing
 from .column_profile import Profile, conventions_of
 from .infer_column import counts_rows, decide
-from .infer_target import learnable_rows, target_of
+from .infer_target import learnable_rows, target_of, task_of_kind
 from .schema import Column, Dropped, Schema, Target, check_present
 from .target_leakage import leaks
 
@@ -30,7 +30,7 @@ def infer_schema(
     features: Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
     kinds: Mapping[str, str] | None = None,
-    task: Literal["regression", "classification"] | None = None,
+    task: str | None = None,
     max_categories: int = 1000,
     source: str = "the table",
 ) -> Schema:
@@ -43,8 +43,9 @@ def infer_schema(
         features: use these columns only; all but the target if not given.
         drop: leave these columns out.
         kinds: overrules what would be found: ``{"zip": "category"}``; ``numeric``, ``boolean``,
-            ``category``, ``date``, or a date's format, such as ``date:%d/%m/%Y``.
-        task: overrules what the target's values say.
+            ``category``, ``date``, or a date's format, such as ``date:%d/%m/%Y``; that of the
+            target, ``numeric`` or ``category``, says the task.
+        task: ``regression`` or ``classification``; overrules what the target's values say.
         max_categories: so many categories of a column, the most frequent, have a code each.
         source: the table's name in messages.
 
@@ -62,12 +63,16 @@ def infer_schema(
     """
     kinds = dict(kinds or {})
     targets = (target,) if isinstance(target, str) else tuple(target or ())
+    tasks = [task_of_kind(kinds.pop(name, None), task, name, source) for name in targets]
     _check_arguments(frame, targets, features, drop, kinds, max_categories, source)
     requested, dropped = _requested(frame.columns, targets, features, drop)
     profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
     aims = [Profile(name, parsing.tidy(frame[name])) for name in targets]
     conventions = conventions_of([*profiles, *aims])
-    specs = [target_of(aim, conventions, task, f"{source}, column {aim.name!r}") for aim in aims]
+    specs = [
+        target_of(aim, conventions, own, f"{source}, column {aim.name!r}")
+        for aim, own in zip(aims, tasks, strict=True)
+    ]
     known, notes = learnable_rows(specs, frame, source)
     if not known.all():
         frame = frame.filter(known)
@@ -149,14 +154,13 @@ def _check_arguments(
 ) -> None:
     named = [*(features or []), *(drop or []), *kinds]
     check_present([*targets, *named], frame.columns, source)
-    for argument, names in (("features", features), ("drop", drop), ("kinds", kinds)):
+    for argument, names in (("features", features), ("drop", drop)):
         for target in (target for target in targets if target in (names or ())):
             raise DataError(
                 f"The target {target!r} is also among the {argument}.",
                 where=source,
                 expected="the target in one place only",
                 found=f"{target!r} as target and in {argument}",
-                hint="to say what the target is, use the task" if argument == "kinds" else None,
             )
     for name, kind in kinds.items():
         if kind not in ("numeric", "boolean", "category", "date") and not kind.startswith("date:%"):

@@ -21,6 +21,40 @@ if TYPE_CHECKING:
 MOST_CLASSES, ROWS_PER_CLASS = 20, 5
 
 
+#: What the kind of a target says of the task.
+_TASKS = {"numeric": "regression", "category": "classification", "boolean": "classification"}
+
+
+def task_of_kind(kind: str | None, task: str | None, target: str | None, source: str) -> str | None:
+    """The task that the kind of the target says, or the one that is given.
+
+    Raises:
+        DataError: the kind is none of a target, or says another task than the given one.
+
+    Example:
+        >>> task_of_kind("numeric", None, "rating", "the table")
+        'regression'
+    """
+    if kind is None:
+        return task
+    where = f"{source}, column {target!r}"
+    if kind not in _TASKS:
+        raise DataError(
+            f"A target cannot be of the kind {kind!r}.",
+            where=where,
+            expected="numeric (a regression), category or boolean (a classification)",
+            found=kind,
+        )
+    if task not in (None, _TASKS[kind]):
+        raise DataError(
+            "The kind of the target says another task than the one that is asked for.",
+            where=where,
+            expected=f"one of the two: {kind} is a {_TASKS[kind]}",
+            found=f"kind {kind} and task {task}, which a loss may imply",
+        )
+    return _TASKS[kind]
+
+
 def target_of(column: Profile, conventions: Conventions, task: str | None, where: str) -> Target:
     """The target that a column is.
 
@@ -105,7 +139,7 @@ def _is_regression(column: Profile, task: str | None, where: str) -> bool:
                 where=where,
                 expected="numbers",
                 found=", ".join(map(shown, column.distinct.head(3).to_list())),
-                hint="leave the task out, or ask for a classification",
+                hint="ask for a classification, or omit the task and any loss for numbers",
             )
         return True
     return is_number and not _are_class_numbers(column)

@@ -256,6 +256,14 @@ class Plan(ABC, Generic[D, P, S]):
         self.options = options
         self.say = say
         self.backend = find_backend(options.backend, options.threads)
+        #: Sentences that the report repeats: what its figures do not tell by themselves.
+        self.notes: list[str] = []
+
+    def note(self, *sentences: str) -> None:
+        """Say them now, and in the report."""
+        for sentence in sentences:
+            self.say(sentence)
+            self.notes.append(sentence)
 
     # ---- data ------------------------------------------------------------------------------------
 

@@ -263,6 +263,8 @@ def report(plan: Plan[D, P, S], fitted: Fitted[P, S], tested: dict[str, Any]) ->
     rows = {"train": fitted.split.seen, "test": len(fitted.test or ())}
     result.report |= {"unit": plan.unit, "rows": rows, **tested}
     result.report |= plan.verdict(result.report)
+    if plan.notes:
+        result.report["notes"] = list(plan.notes)
     return result
 
 

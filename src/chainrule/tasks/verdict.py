@@ -35,7 +35,7 @@ _TITLES = {
 }
 
 
-def compare(ours: Array, theirs: Array) -> dict[str, float | None]:
+def compare(ours: Array, theirs: Array) -> dict[str, Any]:
     """By how much the errors of a baseline are larger, on the same rows.
 
     Args:
@@ -43,21 +43,23 @@ def compare(ours: Array, theirs: Array) -> dict[str, float | None]:
         theirs: (rows,) errors of the baseline.
 
     Returns:
-        The mean ``difference``, positive where the network is better, and its ``standard_error``,
-        None for a single row.
+        The mean ``difference``, positive where the network is better, its ``standard_error``, None
+        for a single row, and whether it is ``clear``: more than chance makes of so many rows.
 
     Example:
         >>> found = compare(np.array([0.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0]))
-        >>> found["difference"], round(found["standard_error"], 3)
-        (0.5, 0.289)
+        >>> found["difference"], round(found["standard_error"], 3), found["clear"]
+        (0.5, 0.289, False)
     """
     change = np.asarray(theirs, float) - np.asarray(ours, float)
     known = change[np.isfinite(change)]
-    several = len(known) > 1
-    return {
-        "difference": float(known.mean()) if len(known) else None,
-        "standard_error": float(known.std(ddof=1) / math.sqrt(len(known))) if several else None,
-    }
+    mean = float(known.mean()) if len(known) else None
+    if mean is None or len(known) < 2:
+        return {"difference": mean, "standard_error": None, "clear": False}
+    error = float(known.std(ddof=1) / math.sqrt(len(known)))
+    # About the quantile of Student's distribution: the standard error of few rows is uncertain.
+    clear = abs(mean) > (_CLEAR + 3.0 / (len(known) - 1)) * error
+    return {"difference": mean, "standard_error": error, "clear": clear}
 
 
 def compare_targets(ours: Array, theirs: Array) -> list[dict[str, float | None]]:
@@ -114,7 +116,7 @@ def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
     Example:
         >>> report = {"metrics": {"r2": 0.89}, "baselines": {"linear": {"r2": 0.99}}}
         >>> report |= {"rows": {"test": 500}, "cv": None}
-        >>> report["comparisons"] = {"linear": {"difference": -4.0, "standard_error": 0.5}}
+        >>> report["comparisons"] = {"linear": {"difference": -4.0, "clear": True}}
         >>> verdict(report, "rows")
         'The linear baseline is better than the network: R² 0.990 against 0.890. Prefer it.'
     """
@@ -123,7 +125,8 @@ def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
     if metric is None or not baselines:
         return ""
     ahead = {name: _ahead(report, metric, name) for name in baselines}
-    flat = [name for name in baselines if name in CONSTANT and ahead[name] <= 0]
+    gains = {name: _gain(report, metric, name) for name in baselines}
+    flat = [name for name in baselines if name in CONSTANT and gains[name] <= 0]
     if flat:
         return _no_better_than_constant(report, metric, flat[0], unit)
     rivals = [name for name in baselines if _known(baselines[name].get(metric))]
@@ -135,12 +138,12 @@ def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
     figures = _figures(report, metric, best)
     if ahead[best] < 0:
         return f"The {best} baseline is better than the network: {figures}. Prefer it."
-    same = report["metrics"][metric] == baselines[best][metric]
-    first = _loss(metric, report["metrics"][metric]) < _loss(metric, baselines[best][metric])
-    how = "as good as" if same else "ahead of" if first else "behind"
+    if gains[best] == 0:
+        return f"The {best} baseline is as good as the network: {figures}."
+    how = "ahead of" if gains[best] > 0 else "behind"
     return (
-        f"The network is {how} the {best} baseline ({figures}), but {_tested(report, unit)} are "
-        f"too few to tell which is better.{' ' * bool(more)}{more}"
+        f"The network is {how} {CONSTANT.get(best, f'the {best} baseline')} ({figures}), but "
+        f"{_tested(report, unit)} are too few to tell which is better.{' ' * bool(more)}{more}"
     )
 
 
@@ -149,17 +152,20 @@ def _ahead(report: Mapping[str, Any], metric: str, name: str) -> int:
 
     Without errors of single rows, the metric decides.
     """
-    ours, theirs = report["metrics"][metric], report["baselines"][name].get(metric)
-    if not _known(theirs):
-        return 1
-    gain = _loss(metric, theirs) - _loss(metric, ours)
+    gain = _gain(report, metric, name)
     compared = (report.get("comparisons") or {}).get(name)
     if compared is None:
         return int(np.sign(gain)) or -1
-    difference, error = compared["difference"], compared["standard_error"]
-    if error is None or abs(difference) <= _CLEAR * error or np.sign(difference) != np.sign(gain):
+    if not compared["clear"] or np.sign(compared["difference"]) != np.sign(gain):
         return 0
     return int(np.sign(gain))
+
+
+def _gain(report: Mapping[str, Any], metric: str, name: str) -> float:
+    """By how much the network is better, by a metric; infinite where the baseline has none."""
+    theirs = report["baselines"][name].get(metric)
+    ours = report["metrics"][metric]
+    return _loss(metric, theirs) - _loss(metric, ours) if _known(theirs) else math.inf
 
 
 def _no_better_than_constant(report: Mapping[str, Any], metric: str, name: str, unit: str) -> str:

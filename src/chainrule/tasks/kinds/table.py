@@ -11,6 +11,7 @@ from ..options import DATA, NETWORK, TRAINING, documented, option, wrong
 from .columns import ColumnOptions
 from .kind import Kind
 
+TASKS = ("regression", "classification")
 NORMS = ("none", "batch", "layer")
 #: Activations that are no functions of one number, or have other arguments.
 _NOT_HIDDEN = ("glu", "log_softmax", "softmax", "threshold")
@@ -59,7 +60,20 @@ class TableOptions(ColumnOptions):
         TRAINING,
         fractions,
     )
+    task: str | None = option(
+        None, "What the target is: regression or classification.", "NAME", DATA, text
+    )
     cv: int | None = option(None, "Cross-validation with K folds.", "K", DATA, integer)
+    split_by_group: str | None = option(
+        None,
+        "Rows with the same value here, such as a patient's, stay on one side of every split.",
+        "COLUMN",
+        DATA,
+        text,
+    )
+    split_by_time: str | None = option(
+        None, "The latest rows by this column are the test set.", "COLUMN", DATA, text
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,6 +91,14 @@ class TableOptions(ColumnOptions):
             raise ConfigError(
                 "Cross-validation makes its own test sets.",
                 found=f"cv={self.cv} and test={self.test}",
+                hint="Omit one of the two.",
+            )
+        self._check_known(task=TASKS)
+        if self.split_by_group is not None and self.split_by_time is not None:
+            both = f"split-by-group={self.split_by_group} and split-by-time={self.split_by_time}"
+            raise ConfigError(
+                "A split follows groups or time, not both.",
+                found=both,
                 hint="Omit one of the two.",
             )
         from ...nn import ACTIVATIONS

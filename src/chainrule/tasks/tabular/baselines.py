@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...data import Encoded, Schema
 from ...utils.typing import Array
 from ..linear_baseline import linear_predictions
@@ -14,13 +16,7 @@ def linear_baseline(schema: Schema, train: Encoded, test: Encoded) -> Array:
 
     Of several targets there is one for each, on the rows that have it.
     """
-    features = TableFeatures(schema, bins=0)
-    # Many categories by vectors that are not learned here: a random projection of them.
-    vectors = CategoryVectors(features.learned, seed=0) if features.learned else None
-
-    def encode(rows: Encoded) -> Array:
-        return side_by_side(features(columns_by_kind(rows)), vectors).numpy()
-
+    encode = plain_features(schema)
     assert train.target is not None
     x, z = encode(train), encode(test)
     return columns_of(
@@ -28,3 +24,11 @@ def linear_baseline(schema: Schema, train: Encoded, test: Encoded) -> Array:
         train.target,
         lambda own, target, known: linear_predictions(x[known], own, z, len(target.classes)),
     )
+
+
+def plain_features(schema: Schema) -> Callable[[Encoded], Array]:
+    """Makes (rows, features) of encoded rows: standardised and one-hot encoded columns."""
+    features = TableFeatures(schema, bins=0)
+    # Many categories by vectors that are not learned here: a random projection of them.
+    vectors = CategoryVectors(features.learned, seed=0) if features.learned else None
+    return lambda rows: side_by_side(features(columns_by_kind(rows)), vectors).numpy()

@@ -80,7 +80,8 @@ def choose(options: TableOptions, rows: int) -> Defaults:
         lr=_RATE,
         schedule=options.schedule or "cosine",
         weight_decay=_given(options.weight_decay, 0.02),
-        folds=small and options.validation is None and members > 1,
+        # Of rows in time the latest validate every member.
+        folds=small and options.validation is None and members > 1 and not options.split_by_time,
         held_out=_given(options.validation, min(0.1, _JUDGES / rows)),
         test=options.test
         if isinstance(options.test, float)

@@ -8,11 +8,23 @@ from typing import Any
 from ...data import Schema, Target
 from ...engine.ops import broadcast_to, reshape, sum, transpose, where
 from ...engine.tensor import Tensor
-from ...losses import LOSSES, check_task
+from ...losses import LOSSES, check_task, losses_for
 from .heads import Head, NumberHead, parts_of
 
 #: What is trained for a task, where the user names no loss.
 LOSS_OF = {"regression": "mse", "binary": "cross_entropy", "multiclass": "cross_entropy"}
+
+
+def task_of_loss(name: str | None) -> str | None:
+    """The task that a loss implies: one for numbers only makes classes of numbers a regression.
+
+    Example:
+        >>> task_of_loss("mse"), task_of_loss("cross_entropy"), task_of_loss(None)
+        ('regression', None, None)
+    """
+    if name not in losses_for("regression") or name in losses_for("multiclass"):
+        return None
+    return "regression"
 
 
 def table_loss(

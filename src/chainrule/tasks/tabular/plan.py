@@ -13,10 +13,8 @@ from ...data import (
     Encoded,
     Schema,
     infer_schema,
-    k_folds,
     read_table,
     source_name,
-    split_indices,
 )
 from ...data.schema import known_targets
 from ...errors import ConfigError, DataError
@@ -33,8 +31,10 @@ from .defaults import Defaults, choose
 from .features import columns_by_kind
 from .heads import Head, NumberHead, head_for
 from .held_out import correct_quantiles, held_out
-from .losses import table_loss
+from .losses import table_loss, task_of_loss
 from .network import TableModel, TableNetwork
+from .partition import KeyReader, Partition, combinations
+from .split_check import warnings_of
 from .warm_start import Previous
 
 if TYPE_CHECKING:
@@ -56,10 +56,19 @@ class Table:
         schema: what its columns mean, without their statistics.
         where: it comes from, for messages.
         say: takes notes on cells that could not be used.
+        partition: how the rows may be split.
     """
 
-    def __init__(self, frame: pl.DataFrame, schema: Schema, where: str, say: Say) -> None:
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        schema: Schema,
+        where: str,
+        say: Say,
+        partition: Partition | None = None,
+    ) -> None:
         self.frame, self.schema, self.where, self.say = frame, schema, where, say
+        self.partition = partition or Partition()
         self._encoded: tuple[Schema | None, Encoded | None] = (None, None)
 
     def encoded(self, schema: Schema) -> Encoded:
@@ -103,8 +112,8 @@ class Rows:
 
     def take(self, rows: Array) -> Rows:
         """Some of them as a table of their own."""
-        table = self.table
-        return Rows(Table(self.frame[rows], table.schema, table.where, table.say))
+        table, partition = self.table, self.table.partition.take(self.rows[rows])
+        return Rows(Table(self.frame[rows], table.schema, table.where, table.say, partition))
 
 
 class TablePlan(Plan[Any, Any, Schema]):
@@ -130,18 +139,32 @@ class TablePlan(Plan[Any, Any, Schema]):
         schema = self.understood(frame, name)
         frame = with_target(frame, schema, name, self.say)
         need_rows(frame.height, name)
-        return Rows(Table(frame, schema, name, self.say))
+        keys = KeyReader(frame, schema, self.options, name)
+        partition, notes = keys.partition(
+            keys.read(frame), combinations(schema, frame, name), schema.read_target(frame, name)
+        )
+        self.note(*notes, *self.warned(frame, schema, partition.groups, name))
+        return Rows(Table(frame, schema, name, self.say, partition))
 
     def understood(self, frame: pl.DataFrame, name: str) -> Schema:
-        """What the columns mean."""
+        """What the columns mean; that of the groups is none to learn from, unless asked for."""
         options = self.options
         names = targets.named_targets(options.target, frame.columns, self.say)
+        group, drop = options.split_by_group, options.drop
+        for name_of, column in (("group", group), ("time", options.split_by_time)):
+            if column in names:
+                raise ConfigError(f"The target {column!r} cannot say how rows are split.",
+                                  found=f"--split-by-{name_of} {column}",
+                                  hint="Name another column.")  # fmt: skip
+        if group is not None and group not in (*(options.features or ()), *drop, *names):
+            drop = (*drop, group)
         schema = infer_schema(
-            frame, names, features=options.features, drop=options.drop or None,
-            kinds=options.kinds, source=name,
+            frame, names, features=options.features, drop=drop or None, kinds=options.kinds,
+            task=options.task or (task_of_loss(options.loss) if len(names) == 1 else None),
+            source=name,
         )  # fmt: skip
         self.check_options(schema)
-        return targets.with_quantiles(schema, options.quantiles)
+        return explained(targets.with_quantiles(schema, options.quantiles), group)
 
     def check_options(self, schema: Schema) -> None:
         """Refuse what several targets cannot have."""
@@ -153,12 +176,22 @@ class TablePlan(Plan[Any, Any, Schema]):
                 hint="Omit --balance.",
             )
 
+    def warned(
+        self, frame: pl.DataFrame, schema: Schema, copies: Array | None, name: str
+    ) -> list[str]:
+        """What a split by chance hides, where the rows are split so."""
+        options = self.options
+        told = options.split_by_group, options.split_by_time
+        if any(told) or isinstance(options.test, str):
+            return []
+        return warnings_of(frame, schema, copies, name, options.seed)
+
     def split(self, data: Any) -> Split[Any]:
         """By chance, classes in proportion; of a small table all rows train and validate."""
         if isinstance(self.options.test, str):
             return self.learned(data, None)
         fraction = choose(self.options, len(data)).test
-        train, test = split_indices(
+        train, test = data.table.partition.split(
             len(data), (1 - fraction, fraction), self.options.seed, _strata(data)
         )
         return self.learned(data.take(train), data.take(test))
@@ -169,12 +202,14 @@ class TablePlan(Plan[Any, Any, Schema]):
         if chosen.folds:
             return Split(data, data, test)
         parts = (1 - chosen.held_out, chosen.held_out)
-        kept, held_out = split_indices(len(data), parts, self.options.seed + 1, _strata(data))
+        kept, held_out = data.table.partition.split(
+            len(data), parts, self.options.seed + 1, _strata(data)
+        )
         return Split(Rows(data.table, kept), Rows(data.table, held_out), test)
 
     def folds(self, data: Rows, count: int) -> list[Split[Rows]]:
         """For cross-validation; the last one has all rows to learn from."""
-        folds = k_folds(len(data), count, self.options.seed, stratify=_strata(data))
+        folds = data.table.partition.folds(len(data), count, self.options.seed, _strata(data))
         parts = [self.learned(data.take(train), data.take(test)) for train, test in folds]
         return [*parts, self.learned(data, None)]
 
@@ -290,7 +325,8 @@ class TablePlan(Plan[Any, Any, Schema]):
         if not learner.choice.folds:
             return whole.take(split.train.rows), whole.take(split.validation.rows)
         members, strata = learner.choice.shape.members, _strata(split.train)
-        held = _member_folds(len(whole), members, self.options.seed, strata)
+        partition = split.train.table.partition
+        held = _member_folds(len(whole), members, self.options.seed, strata, partition)
         rows = np.ones((len(whole), 1)) if whole.weights is None else whole.weights[:, None]
         train, validation = ((part * rows).astype(np.float32) for part in (1 - held, held))
         return (
@@ -424,18 +460,30 @@ def need_rows(count: int, where: str) -> None:
         )
 
 
+def explained(schema: Schema, group: str | None) -> Schema:
+    """The schema, with the reason why the column of groups is left out."""
+    reason = "it says which rows stay on one side of a split"
+    dropped = [
+        dataclasses.replace(each, reason=reason) if each.name == group else each
+        for each in schema.dropped
+    ]
+    return dataclasses.replace(schema, dropped=tuple(dropped))
+
+
 def _strata(data: Rows) -> Array | None:
     """The class of each row, to split in proportion; None for numbers."""
     return targets.strata(data.table.schema.targets, data.target)
 
 
-def _member_folds(rows: int, members: int, seed: int, strata: Array | None) -> Array:
+def _member_folds(
+    rows: int, members: int, seed: int, strata: Array | None, partition: Partition
+) -> Array:
     """(rows, members): 1 where the row validates the member instead of training it.
 
     Every row validates one member, so all rows are used for both, and never for both in one member.
     """
     held = np.zeros((rows, members))
-    for member, (_, own) in enumerate(k_folds(rows, members, seed, stratify=strata)):
+    for member, (_, own) in enumerate(partition.folds(rows, members, seed, strata)):
         held[own, member] = 1.0
     return held
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data import Encoded, Schema, split_indices
+from ...data import Encoded, Schema
 from ...data.schema import check_present, known_targets
+from ...data.split import split_in_time
 from ...data.table_scan import TableScan
 from ...errors import ConfigError, DataError
 from ...training import Arrays, DiskDataset
@@ -27,6 +28,7 @@ from ...utils.typing import Array
 from ..evaluation import class_weights
 from ..plan import Examples, Learner, Split
 from .defaults import choose
+from .partition import KeyReader, Keys, Partition, combinations
 from .plan import TablePlan, features_of, learned, need_rows
 from .targets import named_targets, strata
 
@@ -120,6 +122,14 @@ def _first_of_each(values: pl.Series, seen: set[Any]) -> Array:
     return np.array(new, dtype=np.int64)
 
 
+def with_columns_of(sample: pl.DataFrame, part: pl.DataFrame) -> pl.DataFrame:
+    """A part of the file with all columns: one of JSON lines may lack some."""
+    import polars as pl
+
+    absent = [name for name in sample.columns if name not in part.columns]
+    return part.with_columns(pl.lit(None).alias(name) for name in absent)
+
+
 # ---- training, validation and test set -----------------------------------------------------------
 
 
@@ -133,7 +143,7 @@ class _Roles:
         counts: of each class, in training and validation.
         known: (n,) which rows of the sample have a target.
         numbers: (n,) their indices among the rows with a target.
-        dealt: (rows,) the set of each, if there are not too many.
+        dealt: (rows,) the set of each, unless there are too many that are each by themselves.
     """
 
     seed: int
@@ -148,9 +158,13 @@ class _Roles:
         """The sets of these rows."""
         if self.dealt is not None:
             return self.dealt[numbers]
-        u = _uniform(numbers, self.seed)
+        return self.drawn(_uniform(numbers, self.seed))
+
+    def drawn(self, u: Array) -> Array:
+        """The sets of rows that have drawn these numbers from 0 to 1."""
         validation, test = self.fractions
-        return np.where(u < test, _TEST, np.where(u < test + validation, _VALIDATION, _TRAIN))
+        found = np.where(u < test, _TEST, np.where(u < test + validation, _VALIDATION, _TRAIN))
+        return found.astype(np.int8)
 
     @property
     def learned(self) -> int:
@@ -170,6 +184,14 @@ def _uniform(numbers: Array, seed: int) -> Array:
     return found
 
 
+def _uniform_of_keys(keys: Array, seed: int) -> Array:
+    """For each hash a number from 0 to 1, which follows from it and the seed (SplitMix64)."""
+    x = keys.astype(np.uint64) + generator(seed, "roles").bit_generator.random_raw(1)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray((x ^ (x >> np.uint64(31))) / 2.0**64)
+
+
 class _Kept:
     """The encoded rows: training rows on the disk, the others in memory.
 
@@ -186,7 +208,7 @@ class _Kept:
         self.plan, self.schema, self.learner, self.roles = plan, schema, learner, data.roles
         self.on_disk = DiskDataset()
         self.validated = 0
-        self._where, self._columns = data.scan.name, data.sample.frame.columns
+        self._where, self._columns = data.scan.name, data.sample.frame
         self._validation: list[tuple[dict[str, Array], Array, Array | None]] = []
         self._test: list[Encoded] = []
         self._rows = 0
@@ -194,11 +216,7 @@ class _Kept:
 
     def take(self, part: pl.DataFrame) -> None:
         """Encode a part of the file."""
-        import polars as pl
-
-        # A part of JSON lines may lack some columns.
-        absent = [name for name in self._columns if name not in part.columns]
-        part = part.with_columns(pl.lit(None).alias(name) for name in absent)
+        part = with_columns_of(self._columns, part)
         rows = self.schema.encode(part, target=True, source=self._where)
         for sentence in rows.notes:
             column = sentence.partition(":")[0]
@@ -338,12 +356,14 @@ class StreamedTablePlan(TablePlan):
         return Scanned(scan, sample, schema, self._dealt(scan, sample, schema))
 
     def _dealt(self, scan: TableScan, sample: _Sample, schema: Schema) -> _Roles:
-        """Read the target of all rows, and deal these as in memory."""
+        """Read the target of all rows, and what they are split by; deal these as in memory."""
         options, classes = self.options, len(self.classes(schema))
         roles = _Roles(options.seed)
         roles.known = np.zeros(len(sample.places), bool)
         roles.numbers = np.zeros(len(sample.places), np.int64)
+        reader = KeyReader(sample.frame, schema, options, scan.name)
         targets: list[Array] = []
+        keys: list[Keys] = []
         counts = np.zeros(classes)
         start = 0
         for part in scan.parts():
@@ -356,6 +376,7 @@ class StreamedTablePlan(TablePlan):
             roles.numbers[inside] = roles.rows + before[places]
             if roles.rows <= _AT_ONCE:
                 targets.append(target[known])
+            keys.append(reader.read(with_columns_of(sample.frame, part).filter(known)))
             if classes:
                 counts += np.bincount(target[known], minlength=classes)
             roles.rows += int(known.sum())
@@ -366,26 +387,64 @@ class StreamedTablePlan(TablePlan):
         test = 0.0 if isinstance(options.test, str) else choose(options, roles.rows).test
         held_out = self.defaults(round(roles.rows * (1 - test))).held_out
         roles.fractions, roles.counts = ((1 - test) * held_out, test), counts
-        if roles.rows <= _AT_ONCE:
-            target = np.concatenate(targets)
-            self._deal_at_once(roles, strata(schema.targets, target), test)
-            if classes:
-                roles.counts = np.bincount(target[roles.dealt != _TEST], minlength=classes)
+        self._deal(roles, reader, Keys.joined(keys), targets, sample.frame, schema)
         return roles
 
-    def _deal_at_once(self, roles: _Roles, strata: Array | None, test: float) -> None:
+    def _deal(
+        self,
+        roles: _Roles,
+        reader: KeyReader,
+        keys: Keys,
+        targets: list[Array],
+        sample: pl.DataFrame,
+        schema: Schema,
+    ) -> None:
+        """As in memory; of very many rows each by its keys, or by itself."""
+        where = reader.where
+        sample, inside = sample.filter(roles.known), roles.numbers[roles.known]
+        different = combinations(schema, sample, where)
+        if roles.rows <= _AT_ONCE:
+            target = np.concatenate(targets)
+            partition, notes = reader.partition(keys, different, target)
+            self.note(*notes)
+            self._deal_at_once(roles, partition, strata(schema.targets, target))
+            if classes := len(self.classes(schema)):
+                roles.counts = np.bincount(target[roles.dealt != _TEST], minlength=classes)
+        else:
+            partition = Partition(groups=keys.cells)
+            self._deal_each(roles, keys, different)
+        copies = partition.take(inside).groups
+        self.note(*self.warned(sample, schema, copies, where))
+
+    def _deal_at_once(self, roles: _Roles, partition: Partition, strata: Array | None) -> None:
         """The same split as in memory."""
-        seed = self.options.seed
-        dealt = np.full(roles.rows, _TRAIN)
+        test, seed = roles.fractions[1], self.options.seed
+        dealt = np.full(roles.rows, _TRAIN, np.int8)
         learned = np.arange(roles.rows)
         if test:
-            learned, tests = split_indices(roles.rows, (1 - test, test), seed, strata)
+            learned, tests = partition.split(roles.rows, (1 - test, test), seed, strata)
             dealt[tests] = _TEST
         held_out = self.defaults(len(learned)).held_out
         parts, strata = (1 - held_out, held_out), None if strata is None else strata[learned]
-        _, validation = split_indices(len(learned), parts, seed + 1, strata)
+        _, validation = partition.take(learned).split(len(learned), parts, seed + 1, strata)
         dealt[learned[validation]] = _VALIDATION
         roles.dealt = dealt
+
+    def _deal_each(self, roles: _Roles, keys: Keys, different: float) -> None:
+        """By time; each group, or all copies of a row, at once; rows by themselves when asked."""
+        validation, test = roles.fractions
+        if keys.times is not None:
+            fractions = (1 - validation - test, validation, test)
+            roles.dealt = np.full(roles.rows, _TRAIN, np.int8)
+            for role, rows in enumerate(split_in_time(keys.times, fractions)):
+                roles.dealt[rows] = role
+        elif keys.groups is not None:
+            alone = np.arange(1, roles.rows + 1, dtype=np.uint64)
+            hashes = np.where(keys.groups == 0, alone, keys.groups)
+            roles.dealt = roles.drawn(_uniform_of_keys(hashes, roles.seed))
+        elif different > roles.rows:
+            assert keys.cells is not None
+            roles.dealt = roles.drawn(_uniform_of_keys(keys.cells, roles.seed))
 
     def split(self, data: Scanned) -> Split[StreamedRows]:
         """As every row was dealt."""

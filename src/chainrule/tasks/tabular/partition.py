@@ -1,0 +1,248 @@
+"""What a split of a table must respect: rows that belong together, or the order of time."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...data import Column, Schema, infer_schema, k_folds, parsing, split_indices
+from ...data.schema import check_present, read_values, tidy_column
+from ...data.split import Indices, folds_in_time, split_in_time
+from ...errors import DataError
+from ...utils.typing import Array
+from ..kinds.table import TableOptions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: Numbers that agree in this fraction of their copies are copies, too.
+_ALIKE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """How rows may be split: by chance, if nothing else is given.
+
+    Attributes:
+        groups: (rows,) rows with the same number stay on one side.
+        times: (rows,) what comes later is held out; NaN where it is not known.
+    """
+
+    groups: Array | None = None
+    times: Array | None = None
+
+    def take(self, rows: Array) -> Partition:
+        """That of some rows."""
+        return Partition(
+            None if self.groups is None else self.groups[rows],
+            None if self.times is None else self.times[rows],
+        )
+
+    def split(
+        self, rows: int, fractions: Sequence[float], seed: int, strata: Array | None
+    ) -> tuple[Indices, ...]:
+        """As `split_indices`, or `split_in_time`."""
+        if self.times is not None:
+            return split_in_time(self.times, fractions)
+        return split_indices(rows, fractions, seed, strata, groups=self.groups)
+
+    def folds(
+        self, rows: int, count: int, seed: int, strata: Array | None
+    ) -> list[tuple[Indices, Indices]]:
+        """As `k_folds`, or `folds_in_time`."""
+        if self.times is not None:
+            return folds_in_time(self.times, count)
+        return k_folds(rows, count, seed, strata, groups=self.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """What is read of rows, in parts of the table, to tell how they may be split.
+
+    Attributes:
+        cells: (rows,) hashes of all cells that are learned from.
+        groups: (rows,) hashes of the groups, 0 where there is none.
+        times: (rows,) NaN where there is none.
+    """
+
+    cells: Array | None = None
+    groups: Array | None = None
+    times: Array | None = None
+
+    @staticmethod
+    def joined(parts: Sequence[Keys]) -> Keys:
+        """Those of all parts."""
+
+        def join(name: str) -> Array | None:
+            found = [getattr(part, name) for part in parts]
+            return None if found[0] is None else np.concatenate(found)
+
+        return Keys(*(join(name) for name in ("cells", "groups", "times")))
+
+
+class KeyReader:
+    """Reads the keys of rows, as the options ask for them.
+
+    Args:
+        frame: rows from which the columns are understood.
+        schema: what the columns to learn from mean.
+        options: with ``split_by_group`` or ``split_by_time``.
+        where: the table comes from.
+
+    Raises:
+        DataError: there is no such column, or it holds no times.
+    """
+
+    def __init__(
+        self, frame: pl.DataFrame, schema: Schema, options: TableOptions, where: str
+    ) -> None:
+        self._schema, self.where = schema, where
+        self.group, self.time = options.split_by_group, options.split_by_time
+        check_present([n for n in (self.group, self.time) if n], frame.columns, where)
+        self._moments = None
+        if self.time is not None:
+            kinds = {n: kind for n, kind in options.kinds.items() if n == self.time}
+            self._moments = time_column(frame, self.time, kinds, schema, where)
+
+    def read(self, frame: pl.DataFrame) -> Keys:
+        """Of some rows."""
+        if self._moments is not None:
+            tidy = tidy_column(frame, self._moments.name, self.where)
+            return Keys(times=read_values(self._moments, tidy, self.where)[0])
+        if self.group is not None:
+            text = parsing.read_categories(tidy_column(frame, self.group, self.where))
+            found = np.maximum(text.hash().to_numpy(), 1)
+            return Keys(groups=np.where(text.is_null().to_numpy(), np.uint64(0), found))
+        return Keys(cells=_cells(self._schema, frame, self.where).hash_rows().to_numpy())
+
+    def partition(
+        self, keys: Keys, combinations: float, target: Array
+    ) -> tuple[Partition, list[str]]:
+        """How the rows may be split, and what there is to say of it.
+
+        Args:
+            keys: of all rows.
+            combinations: of values that the columns can have; see `combinations`.
+            target: of each row, class indices or numbers, of several targets a column each.
+        """
+        if keys.times is not None:
+            return Partition(times=keys.times), self._of_time(keys.times)
+        if keys.groups is not None:
+            return self._of_groups(keys.groups)
+        assert keys.cells is not None
+        return _of_copies(keys.cells, combinations, target, self._schema)
+
+    def _of_time(self, times: Array) -> list[str]:
+        if missing := int(np.isnan(times).sum()):
+            return [f"{missing:,} rows have no time in {self.time!r} and are only trained on"]
+        return []
+
+    def _of_groups(self, keys: Array) -> tuple[Partition, list[str]]:
+        groups = np.unique(keys, return_inverse=True)[1].astype(np.int64)
+        alone = keys == 0
+        groups[alone] = len(keys) + np.arange(int(alone.sum()))
+        notes = []
+        if alone.any():
+            notes.append(
+                f"{int(alone.sum()):,} rows have no group in {self.group!r}: each is by itself"
+            )
+        return Partition(groups=groups), notes
+
+
+def time_column(
+    frame: pl.DataFrame, name: str, kinds: dict[str, str], schema: Schema, where: str
+) -> Column:
+    """A column that says when a row was, by dates or by numbers.
+
+    Raises:
+        DataError: it holds neither.
+    """
+    known = [column for column in schema.columns if column.name == name]
+    for kind in (kinds.get(name), None, "date", "numeric"):
+        if known and known[0].kind in ("date", "numeric"):
+            return known[0]
+        try:
+            found = infer_schema(frame.select(name), kinds={name: kind} if kind else None,
+                                 source=where)  # fmt: skip
+        except DataError:
+            continue
+        known = list(found.columns)
+    if known and known[0].kind in ("date", "numeric"):
+        return known[0]
+    raise DataError(
+        f"Column {name!r} does not say when a row was.",
+        where=f"{where}, column {name!r}",
+        expected="dates or numbers",
+        found=", ".join(map(str, frame[name].head(3).to_list())),
+        hint=f"--kind {shlex.quote(f'{name}=date:%d/%m/%Y')} says how dates are written",
+    )
+
+
+def _cells(schema: Schema, frame: pl.DataFrame, where: str) -> pl.DataFrame:
+    """The cells of the columns to learn from, as they are read."""
+    import polars as pl
+
+    found = {}
+    for column in schema.columns:
+        tidy = tidy_column(frame, column.name, where)
+        if column.kind == "category":
+            found[column.name] = parsing.read_categories(tidy)
+        else:
+            values = read_values(column, tidy, where)[0] + 0.0  # no negative zeros
+            found[column.name] = pl.Series(values, dtype=pl.Float64).fill_nan(None)
+    return pl.DataFrame(found)
+
+
+def combinations(schema: Schema, frame: pl.DataFrame, where: str) -> float:
+    """How many different rows the values of the columns can make."""
+    cells = _cells(schema, frame, where)
+    return math.prod(float(cells[name].n_unique()) for name in cells.columns)
+
+
+def _of_copies(
+    cells: Array, combinations: float, target: Array, schema: Schema
+) -> tuple[Partition, list[str]]:
+    """Identical rows stay together, unless there are so few different ones that they must repeat.
+
+    Where all columns together have fewer combinations than there are rows, rows agree by
+    necessity, new ones will, too, and a split by chance is right.
+    """
+    _, groups, counts = np.unique(cells, return_inverse=True, return_counts=True)
+    rows, different = len(cells), len(counts)
+    if different == rows:
+        return Partition(), []
+    repeated = counts > 1
+    differ = _differ(groups, different, target)[repeated]
+    numbers = schema.target is not None and not schema.target.classes
+    if combinations <= rows and not (numbers and 1 - differ.mean() >= _ALIKE):
+        return Partition(), [
+            f"the columns have {combinations:,.0f} combinations of values only: rows that are "
+            "alike are taken for different cases, not for copies"
+        ]
+    notes = [
+        f"{int(counts[repeated].sum() - repeated.sum()):,} of {rows:,} rows repeat another one: "
+        "identical rows stay on one side of every split"
+    ]
+    if differ.any():
+        name = schema.target.name if schema.target else "the target"
+        notes.append(
+            f"{int(counts[repeated][differ].sum()):,} rows are identical to others, but differ in "
+            f"{name!r}: no model can tell them apart"
+        )
+    return Partition(groups=groups.astype(np.int64)), notes
+
+
+def _differ(groups: Array, count: int, target: Array) -> Array:
+    """Which groups have rows with different targets."""
+    found = np.zeros(count, bool)
+    for values in target.reshape(len(target), -1).T:
+        low, high = np.full(count, np.inf), np.full(count, -np.inf)
+        np.fmin.at(low, groups, values)
+        np.fmax.at(high, groups, values)
+        found |= high > low
+    return found
