@@ -134,11 +134,14 @@ def test_types_of_the_new_table_do_not_matter(schema: Schema) -> None:
     np.testing.assert_array_equal(found.numeric, expected.numeric)
     np.testing.assert_array_equal(found.category, expected.category)
     np.testing.assert_array_equal(found.date, expected.date)
-    # And the other way round: typed in training, text in prediction.
+    # And the other way round: typed in training, text in prediction, that has one reading only.
     schema = infer_schema(typed, "kind").fit(typed)
-    found = schema.encode(TRAIN)
+    text = TRAIN.with_columns(typed["sold"].dt.to_string("%Y-%m-%d").alias("sold"))
+    found = schema.encode(text)
     np.testing.assert_array_equal(found.numeric, expected.numeric)
     np.testing.assert_array_equal(found.date, expected.date)
+    assert "can be read in several ways" not in refused(schema.encode, TRAIN)
+    assert "write dates as 2014-05-31" in refused(schema.encode, TRAIN)
 
 
 def test_unseen_categories_are_noted(schema: Schema) -> None:
@@ -160,14 +163,100 @@ def test_a_column_that_was_empty_in_training() -> None:
     assert schema.encode(TRAIN).category[:, 0].tolist() == [0] * 6
 
 
-def test_some_unreadable_cells_are_noted(schema: Schema) -> None:
+def test_a_cell_that_was_never_such_in_training_is_refused_alone_and_in_company(
+    schema: Schema,
+) -> None:
     area = pl.Series("area", ["1", "two", "3", "inf", "5", "6"])
-    rows = schema.encode(TRAIN.with_columns(area))
+    new = TRAIN.with_columns(area)
+    for table, row in ((new, 2), (new[[1]], 1)):
+        message = refused(schema.encode, table, source="new.csv")
+        assert "A cell of column 'area' cannot be read." in message
+        assert f"new.csv, column 'area', row {row}" in message
+        assert "--missing two" in message
+    rows = schema.with_missing(["Two"]).encode(new)
     np.testing.assert_array_equal(rows.numeric[:, 0], [1, np.nan, 3, np.nan, 5, 6])
-    assert rows.notes == (
-        "column area: 1 row taken as missing, not numbers: 'two'",
-        "column area: 1 row taken as missing, infinite",
-    )
+    assert rows.notes == ("column area: 1 row taken as missing, infinite",)
+    lenient = schema.encode(new, strict=False)
+    np.testing.assert_array_equal(lenient.numeric, rows.numeric)
+    assert "column area: 1 row taken as missing, not numbers: 'two'" in lenient.notes
+
+
+def test_odd_cells_of_the_training_are_missing_later_too() -> None:
+    cells = [f"{n / 4}" for n in range(60)] + ["broken 12", "?"]
+    table = pl.DataFrame({"x": cells, "y": [float(n) for n in range(62)]})
+    schema = infer_schema(table, "y").fit(table)
+    rows = schema.encode(pl.DataFrame({"x": ["Broken 7", "2.5"]}))
+    np.testing.assert_array_equal(rows.numeric[:, 0], [np.nan, 2.5])
+    assert "'Broken 7'" in rows.notes[0]
+    assert "cannot be read" in refused(schema.encode, pl.DataFrame({"x": ["lost"]}))
+
+
+@pytest.mark.parametrize(
+    ("seen", "cell", "value"),
+    [
+        ([1.5, 800.25], "1,250", 1250.0),  # the point is the decimal mark
+        (["1,5", "800,25"], "1.250", 1250.0),
+        (["1,5", "800,25"], "1.250,5", 1250.5),
+        (["1,234.5", "8"], "1,250", 1250.0),
+        ([3, 800], "1,250", None),
+        ([3, 800], "1.250", None),
+        ([3, 800], "1250", 1250.0),
+        ([3, 800], "2.5", 2.5),
+        ([3, 800], "1,250.5", 1250.5),
+        ([3, 800], "5 %", None),
+        (["5 %", "7.5 %"], "6.5%", 6.5),
+        (["$5", "$7.5"], "6.5", 6.5),
+        (["$5", "$7.5"], "€6.5", None),
+    ],
+)
+def test_a_number_has_one_reading_alone_and_in_company(
+    seen: list[Any], cell: str, value: float | None
+) -> None:
+    table = pl.DataFrame({"x": [str(v) for v in seen] * 15, "k": ["a", "b"] * 15})
+    schema = infer_schema(table, "k").fit(table)
+    assert schema.columns[0].kind == "numeric"
+    for company in ([], ["1,5"], ["1.5"], ["7", "8"]):
+        new = pl.DataFrame({"x": [cell, *company]})
+        if value is None:
+            assert repr(cell) in refused(schema.encode, new)
+        else:
+            assert schema.encode(new, strict=False).numeric[0, 0] == value
+
+
+def test_a_dtype_of_numbers_leaves_the_notation_of_text_open() -> None:
+    table = pl.DataFrame({"x": [71.6, 1234.5] * 10, "k": ["a", "b"] * 10})
+    schema = infer_schema(table, "k").fit(table)
+    read = schema.encode(pl.DataFrame({"x": ["12.345", "1,234.5", "7"]}))
+    assert read.numeric[:, 0].tolist() == [12.345, 1234.5, 7]
+    for cells in (["1,234"], ["1,234", "1,5"]):
+        message = refused(schema.encode, pl.DataFrame({"x": cells}))
+        assert "'1,234': 1,234 or 1.234" in message or "'1,234'" in message
+
+
+def test_zero_and_one_stay_what_they_were() -> None:
+    table = pl.DataFrame({"kids": ["0", "1"] * 10, "k": ["a", "b", "b", "a"] * 5})
+    schema = infer_schema(table, "k").fit(table)
+    for new in (["2"], ["0", "1", "1", "2"], [2], [0, 1, 2]):
+        assert "cannot be read" in refused(schema.encode, pl.DataFrame({"kids": new}))
+
+
+@pytest.mark.parametrize("codes", [["02138", "94110"], [2138, 94110]])
+def test_codes_match_by_value(codes: list[Any]) -> None:
+    table = pl.DataFrame({"zip": codes * 15, "y": [1.0, 5.0] * 15})
+    schema = infer_schema(table, "y", kinds={"zip": "category"}).fit(table)
+    expected = schema.encode(table[:2]).category[:, 0].tolist()
+    for new in (["02138", "94110"], ["2138", "94110"], [2138, 94110], [2138.0, 94110.0]):
+        rows = schema.encode(pl.DataFrame({"zip": new}))
+        assert rows.category[:, 0].tolist() == expected
+        assert not rows.notes
+    assert "never seen" in schema.encode(pl.DataFrame({"zip": ["2139"]})).notes[0]
+
+
+def test_codes_with_the_same_value_stay_apart() -> None:
+    table = pl.DataFrame({"c": ["01", "1", "001"] * 8, "y": [1.0, 2.0, 3.0] * 8})
+    schema = infer_schema(table, "y", kinds={"c": "category"}).fit(table)
+    assert len(set(schema.encode(table[:3]).category[:, 0].tolist())) == 3
+    assert schema.encode(pl.DataFrame({"c": ["0001"]})).category[0, 0] == 0
 
 
 @pytest.mark.parametrize(

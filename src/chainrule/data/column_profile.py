@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +20,12 @@ T = TypeVar("T", bool, str)
 READABLE = 0.95
 # So many different words among numbers mean that a number is missing.
 _MAX_WORDS = 3
+# Words that may be values of a text: no damage at all, North America, not applicable, minus.
+_MAY_BE_VALUES = frozenset({"none", "na", "n/a", "-", "--"})
+# They are, if they are in this fraction of the rows, and in so many.
+_FREQUENT, _FEWEST = 0.02, 5
+# So many different shapes of cells that cannot be read are listed.
+_MOST_SHAPES = 200
 # Below so many rows, unique values say nothing.
 FEW_ROWS = 20
 
@@ -38,6 +44,38 @@ class Profile:
 
     name: str
     values: pl.Series | None  # tidy; None if the cells are nested
+    words: tuple[str, ...] | None = None  # those that mean a missing value; None: the usual
+
+    @staticmethod
+    def of(column: pl.Series, missing: Collection[str] | None = None) -> Profile:
+        """A raw column; ``missing`` are the words that mean a missing value, if that was said.
+
+        Words such as ``none`` or ``-`` are values in a column of text where they are frequent.
+        """
+        if missing is not None:
+            words = tuple(sorted({word.strip().lower() for word in missing}))
+            return Profile(column.name, parsing.tidy(column, words), words)
+        usual = Profile(column.name, parsing.tidy(column))
+        if not usual.is_text:
+            return usual
+        values = {word for word, _ in doubtful_words(column) if word in _MAY_BE_VALUES}
+        if not values or usual.reads_as_values:
+            return usual
+        counts = dict(doubtful_words(column))
+        least = max(_FREQUENT * len(column), _FEWEST)
+        values = {word for word in values if counts[word] >= least}
+        if not values:
+            return usual
+        rest = tuple(sorted(parsing.WORDS - values))
+        return Profile(column.name, parsing.tidy(column, rest), rest)
+
+    @property
+    def reads_as_values(self) -> bool:
+        """Are nearly all of its cells numbers, dates or booleans?"""
+        return bool(
+            self.present
+            and (self.notations or self.date_formats or parsing.are_booleans(self.distinct))
+        )
 
     @cached_property
     def tally(self) -> pl.DataFrame:
@@ -85,7 +123,7 @@ class Profile:
         """The ways to write numbers that fit nearly all of its cells."""
         if not self.is_text or not self.present:
             return []
-        found = parsing.fitting_notations(self.distinct, self.counts, READABLE)
+        found = parsing.fitting_notations(self.distinct, self.counts, READABLE, self.unit)
         if found:
             return found
         # Words among many numbers, such as "unknown", are missing values.
@@ -93,7 +131,27 @@ class Profile:
         numbers, rows = self.distinct.filter(~words), self.counts.filter(~words)
         if words.sum() > _MAX_WORDS or len(numbers) < FEW_ROWS or rows.sum() * 2 < self.present:
             return []
-        return parsing.fitting_notations(numbers, rows, READABLE)
+        return parsing.fitting_notations(numbers, rows, READABLE, self.unit)
+
+    @cached_property
+    def unit(self) -> str | None:
+        """What stands behind its numbers."""
+        if not self.is_text or not self.present:
+            return None
+        numbers = self.distinct.str.contains(r"\d")
+        return parsing.find_unit(
+            self.distinct.filter(numbers), self.counts.filter(numbers), READABLE
+        )
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """The currency and percent signs at its numbers."""
+        return tuple(parsing.signs(self.distinct)) if self.is_text else ()
+
+    def unread(self, read: pl.Series) -> tuple[str, ...]:
+        """The shapes of the distinct cells that were not read; ``("*",)`` if there are too many."""
+        shapes = parsing.shape(self.distinct.filter(read.is_null())).unique().sort()
+        return tuple(shapes.to_list()) if len(shapes) <= _MOST_SHAPES else ("*",)
 
     @cached_property
     def date_formats(self) -> list[str]:
@@ -105,10 +163,21 @@ class Profile:
         return [mixed] if mixed else formats
 
     @property
-    def words(self) -> str:
+    def name_in_words(self) -> str:
         """The name in lower case with its words joined by _: ``StoreID`` is ``store_id``."""
         parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", self.name)
         return "_".join(part.lower() for part in parts)
+
+
+def doubtful_words(column: pl.Series) -> list[tuple[str, int]]:
+    """The words in a raw column that usually mean a missing value, in how many rows each is."""
+    import polars as pl
+
+    if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
+        return []
+    words = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    found = parsing.tally(words.filter(words.is_in(sorted(parsing.WORDS)).fill_null(False)))
+    return [(str(word), int(rows)) for word, rows in found.rows()]
 
 
 def conventions_of(columns: Sequence[Profile]) -> Conventions:
@@ -158,8 +227,26 @@ def choose_notation(
         if len({option.decimal for option in options}) > 1:
             why = "as in other columns" if agreeing else "not settled by the data"
             how += f" ({why})"
-    units = parsing.units(column.distinct)
-    return chosen, how + (f", {' '.join(units)} left out" if units else "")
+    left_out = [*column.signs[:3], *([column.unit] if column.unit not in parsing.UNITS else [])]
+    if left_out := [word for word in left_out if word]:
+        how += f", {' '.join(left_out)} left out"
+    if column.unit in parsing.UNITS:
+        how += f", {column.unit} in different units" if column.unit != "multiples" else ""
+        how += ", with k, M and the like" if column.unit == "multiples" else ""
+    return chosen, how
+
+
+def settled(notation: Notation, column: Profile, conventions: Conventions) -> Notation | None:
+    """The notation, if anything in the table says so: integers alone do not."""
+    if notation != PLAIN or column.distinct.str.contains(r"[.,]\d|\d[.,]").any():
+        return notation
+    return notation if conventions.decimal == notation.decimal else None
+
+
+def are_integers(read: pl.Series) -> bool:
+    """Are all numbers that were read integers?"""
+    finite = read.filter(read.is_finite().fill_null(False))
+    return bool((finite == finite.floor()).all())
 
 
 def shown(value: object) -> str:

@@ -12,10 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from . import parsing
 from .column_profile import Profile, conventions_of
 from .infer_column import counts_rows, decide
-from .infer_target import learnable_rows, target_of, task_of_kind
+from .infer_target import learnable_rows, target_of, target_profile, task_of_kind
 from .schema import Column, Dropped, Schema, Target, check_present
 from .target_leakage import leaks
 
@@ -31,6 +30,7 @@ def infer_schema(
     drop: Sequence[str] | None = None,
     kinds: Mapping[str, str] | None = None,
     task: str | None = None,
+    missing: Sequence[str] | None = None,
     max_categories: int = 1000,
     source: str = "the table",
 ) -> Schema:
@@ -46,6 +46,9 @@ def infer_schema(
             ``category``, ``date``, or a date's format, such as ``date:%d/%m/%Y``; that of the
             target, ``numeric`` or ``category``, says the task.
         task: ``regression`` or ``classification``; overrules what the target's values say.
+        missing: the words that mean a missing value, in any case, beside empty cells and errors of
+            spreadsheets. Without it ``NA``, ``none``, ``?``, ``-`` and the like do, but where they
+            are frequent among words.
         max_categories: so many categories of a column, the most frequent, have a code each.
         source: the table's name in messages.
 
@@ -66,8 +69,8 @@ def infer_schema(
     tasks = [task_of_kind(kinds.pop(name, None), task, name, source) for name in targets]
     _check_arguments(frame, targets, features, drop, kinds, max_categories, source)
     requested, dropped = _requested(frame.columns, targets, features, drop)
-    profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
-    aims = [Profile(name, parsing.tidy(frame[name])) for name in targets]
+    profiles = [Profile.of(frame[name], missing) for name in requested]
+    aims = [target_profile(frame[n], missing, f"{source}, column {n!r}") for n in targets]
     conventions = conventions_of([*profiles, *aims])
     specs = [
         target_of(aim, conventions, own, f"{source}, column {aim.name!r}")
@@ -76,7 +79,7 @@ def infer_schema(
     known, notes = learnable_rows(specs, frame, source)
     if not known.all():
         frame = frame.filter(known)
-        profiles = [Profile(name, parsing.tidy(frame[name])) for name in requested]
+        profiles = [Profile.of(frame[name], missing) for name in requested]
     decided = [
         decide(column, conventions, kinds.get(column.name), max_categories, source)
         for column in profiles
@@ -99,7 +102,7 @@ def telling_columns(frame: pl.DataFrame) -> list[str]:
         >>> telling_columns(pl.DataFrame({"id": [7, 8], "unit": ["m", "m"], "size": [1.5, 2.0]}))
         ['size']
     """
-    profiles = [Profile(name, parsing.tidy(frame[name])) for name in frame.columns]
+    profiles = [Profile.of(frame[name]) for name in frame.columns]
     conventions = conventions_of(profiles)
     nothing = ("identifier", "constant", "missing")
     decided = [(p, decide(p, conventions, None, 1000, "")) for p in profiles]
@@ -125,7 +128,13 @@ def _without_counters(
     ]
 
 
-def infer_target(frame: pl.DataFrame, name: str, *, source: str = "the table") -> Target:
+def infer_target(
+    frame: pl.DataFrame,
+    name: str,
+    *,
+    missing: Sequence[str] | None = None,
+    source: str = "the table",
+) -> Target:
     """Find out what a column means as a target, where the other columns do not matter.
 
     Raises:
@@ -137,7 +146,7 @@ def infer_target(frame: pl.DataFrame, name: str, *, source: str = "the table") -
         ('cat', 'dog')
     """
     check_present([name], frame.columns, source)
-    column = Profile(name, parsing.tidy(frame[name]))
+    column = target_profile(frame[name], missing, f"{source}, column {name!r}")
     target = target_of(column, conventions_of([column]), None, f"{source}, column {name!r}")
     learnable_rows([target], frame, source)  # for its errors
     return target

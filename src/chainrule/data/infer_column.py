@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,14 @@ from .column_profile import (
     READABLE,
     Conventions,
     Profile,
+    are_integers,
     choose_notation,
     month_first,
+    settled,
     shown,
 )
 from .parsing import PLAIN, Notation
-from .schema import Column, Dropped, Kind
+from .records import Column, Dropped, Kind
 from .words import count_words
 
 if TYPE_CHECKING:
@@ -60,8 +63,12 @@ def decide(
     if len(column.distinct) == 1 and not column.missing:
         return Dropped(column.name, "constant", f"every row holds {column.distinct[0]!s:.40}")
     if forced:
-        return _forced(column, conventions, forced, max_categories, source)
-    return _found(column, conventions, max_categories)
+        decided: Column | Dropped = _forced(column, conventions, forced, max_categories, source)
+    else:
+        decided = _found(column, conventions, max_categories)
+    if isinstance(decided, Dropped) or column.words is None:
+        return decided
+    return dataclasses.replace(decided, missing=column.words)
 
 
 def _found(column: Profile, conventions: Conventions, max_categories: int) -> Column | Dropped:
@@ -76,7 +83,7 @@ def _found(column: Profile, conventions: Conventions, max_categories: int) -> Co
         return _found_numbers(column, None, "", max_categories)
     if column.notations:
         notation, how = choose_notation(column.notations, column, conventions)
-        return _found_numbers(column, notation, how, max_categories)
+        return _found_numbers(column, settled(notation, column, conventions), how, max_categories)
     if column.date_formats:
         return _found_dates(column, *_choose_format(column.date_formats, column, conventions))
     found = _found_text(column, max_categories)
@@ -96,16 +103,19 @@ def _forced(
     column: Profile, conventions: Conventions, kind: str, max_categories: int, source: str
 ) -> Column:
     reason, notation, date_format = f"{kind}, as asked", None, None
+    known: dict[str, Any] = {}
     if kind == "category":
         return _category(column, reason, max_categories)
     if kind == "boolean":
         read = parsing.read_booleans(column.distinct)
     elif kind == "numeric":
         if column.is_text:
-            options = parsing.fitting_notations(column.distinct, column.counts, 0.5) or [PLAIN]
-            notation, how = choose_notation(options, column, conventions)
-            reason += how
-        read = parsing.read_numbers(column.distinct, notation or PLAIN)
+            unit = column.unit
+            options = parsing.fitting_notations(column.distinct, column.counts, 0.5, unit)
+            notation, how = choose_notation(options or [PLAIN], column, conventions)
+            notation, reason = settled(notation, column, conventions), reason + how
+        read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
+        known = {"unit": column.unit, "signs": column.signs, "integers": are_integers(read)}
     else:
         kind, _, given = kind.partition(":")
         date_format = given or None
@@ -128,7 +138,10 @@ def _forced(
             f"({column.present - readable:,} of {column.present:,} values)",
             hint="give it another kind, or let it be found",
         )
-    return Column(column.name, cast(Kind, kind), reason, notation, date_format)
+    return Column(
+        column.name, cast(Kind, kind), reason, notation, date_format,
+        unread=column.unread(read), **known,
+    )  # fmt: skip
 
 
 def _with_missing(text: str, column: Profile) -> str:
@@ -141,7 +154,7 @@ def _with_missing(text: str, column: Profile) -> str:
 def _found_numbers(
     column: Profile, notation: Notation | None, how: str, max_categories: int
 ) -> Column | Dropped:
-    read = parsing.read_numbers(column.distinct, notation or PLAIN)
+    read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
     finite = read.is_finite().fill_null(False)
     values = np.unique(read.filter(finite).to_numpy())
     if not len(values):
@@ -163,7 +176,11 @@ def _found_numbers(
     if unread.height:
         samples = ", ".join(repr(value) for value in unread["value"].head(3).to_list())
         reason += f"; {unread['rows'].sum():,} not numbers, taken as missing: {samples}"
-    return Column(column.name, "numeric", _with_missing(reason, column), notation)
+    return Column(
+        column.name, "numeric", _with_missing(reason, column), notation,
+        unread=column.unread(read), unit=column.unit, signs=column.signs,
+        integers=are_integers(read),
+    )  # fmt: skip
 
 
 def _found_codes(
@@ -174,12 +191,12 @@ def _found_codes(
     if values[0] >= 1900_01_01 and values[-1] <= 2100_12_31:
         # One integer in 27 of this range is a date: ten that all are do not come by chance.
         moments = parsing.read_dates(column.distinct, "%Y%m%d")
-        if moments.null_count() == 0 and (distinct >= 10 or _DATE.search(column.words)):
+        if moments.null_count() == 0 and (distinct >= 10 or _DATE.search(column.name_in_words)):
             return _found_dates(column, "%Y%m%d", "dates written as %Y%m%d")
     how_often = f"{distinct:,} distinct integers in {rows:,} rows"
     zeros = column.is_text and bool(column.distinct.str.contains(r"^0\d+$").any())
-    identifier = _IDENTIFIER.search(column.words)
-    if zeros or identifier or _CODE.search(column.words):
+    identifier = _IDENTIFIER.search(column.name_in_words)
+    if zeros or identifier or _CODE.search(column.name_in_words):
         why = "written with leading zeros" if zeros else f"and called {column.name!r}"
         if distinct * 2 > rows and (identifier or rows >= FEW_ROWS):
             return Dropped(column.name, "identifier", f"{how_often}, {why}")
@@ -241,7 +258,10 @@ def _found_dates(column: Profile, date_format: str, how: str) -> Column:
     if unread.height:
         samples = ", ".join(repr(value) for value in unread["value"].head(3).to_list())
         reason += f"; {unread['rows'].sum():,} not dates, taken as missing: {samples}"
-    return Column(column.name, "date", _with_missing(reason, column), date_format=date_format)
+    return Column(
+        column.name, "date", _with_missing(reason, column), date_format=date_format,
+        unread=column.unread(moments),
+    )  # fmt: skip
 
 
 def _span(moments: pl.Series) -> str:
@@ -262,7 +282,7 @@ def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
         return Dropped(column.name, "text", f"free text, {words:.0f} words on average, {how_often}")
     if words >= 5 and distinct > max(0.1 * rows, 50):
         return Dropped(column.name, "text", f"free text, {words:.0f} words on average, {how_often}")
-    named = _IDENTIFIER.search(column.words)
+    named = _IDENTIFIER.search(column.name_in_words)
     if distinct > 0.5 * rows and (rows >= FEW_ROWS or (named and distinct == rows)):
         if named or distinct > 0.95 * rows:
             return Dropped(column.name, "identifier", f"nearly every row has its own, {how_often}")
@@ -273,6 +293,9 @@ def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
 
 
 def _category(column: Profile, reason: str, max_categories: int) -> Column:
+    kept = parsing.WORDS.difference(column.words or parsing.WORDS)
+    if words := [str(v) for v in column.distinct.to_list() if str(v).lower() in kept]:
+        reason += f"; {', '.join(map(repr, words))} is a value like others"
     if len(column.distinct) > max_categories:
         reason += f"; the {max_categories:,} most frequent have a code each, the rest is 'other'"
     return Column(column.name, "category", _with_missing(reason, column))

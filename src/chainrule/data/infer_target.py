@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,15 +10,89 @@ import numpy as np
 from ..errors import DataError
 from ..utils.typing import Array
 from . import parsing
-from .column_profile import FEW_ROWS, Conventions, Profile, choose_notation, shown
+from .column_profile import (
+    FEW_ROWS,
+    Conventions,
+    Profile,
+    are_integers,
+    choose_notation,
+    doubtful_words,
+    settled,
+    shown,
+)
 from .parsing import PLAIN
-from .schema import Schema, Target, known_targets
+from .records import Target, Task
+from .schema import Schema, known_targets
 
 if TYPE_CHECKING:
     import polars as pl
 
 # An integer target with at most so many values, each in so many rows on average, is one of classes.
 MOST_CLASSES, ROWS_PER_CLASS = 20, 5
+# A word such as none is frequent if it is in this fraction of the rows, and in so many, or as
+# frequent as the classes in the middle.
+_FREQUENT, _FEWEST = 0.1, 3
+
+
+def target_profile(column: pl.Series, missing: Collection[str] | None, where: str) -> Profile:
+    """A raw column that is to be predicted.
+
+    Where a word such as ``none``, ``NA`` or ``-`` is as frequent as a class, it is one if the
+    classes beside it are of its kind.
+
+    Args:
+        column: as it was read.
+        missing: the words that mean a missing value, if that was said.
+        where: it is from.
+
+    Raises:
+        DataError: whether it is a class or means missing is in doubt.
+    """
+    usual = Profile.of(column, missing)
+    plain = Profile(column.name, parsing.tidy(column))
+    if missing is not None or not plain.is_text or plain.notations or plain.date_formats:
+        return usual if missing is not None else plain
+    least = min(
+        int(np.median(plain.counts.to_numpy())) if plain.present else 0,
+        int(_FREQUENT * len(column)),
+    )
+    frequent = [word for word, rows in doubtful_words(column) if rows >= max(least, _FEWEST)]
+    written = column.cast(str).str.strip_chars()
+    for word in frequent:
+        cells = written.filter(written.str.to_lowercase() == word)
+        if not _is_class(word, str(cells[0]), plain, (written.is_null() | (written == "")).any()):
+            raise _in_doubt(str(cells[0]), len(cells), plain, where)
+    if not frequent:
+        return plain
+    rest = tuple(sorted(parsing.WORDS.difference(frequent)))
+    return Profile(column.name, parsing.tidy(column, rest), rest)
+
+
+def _is_class(word: str, written: str, others: Profile, has_empty: bool) -> bool:
+    """Is a word that may mean missing a class like those beside it?"""
+    names = [str(name) for name in others.distinct.to_list()]
+    if not names:
+        return False
+    if word in ("-", "--", ".", "?"):
+        return all(not any(map(str.isalnum, name)) for name in names)
+    if word == "na" and all(len(name) == 2 and name.isupper() for name in names):
+        return written.isupper()
+    if word in ("none", "na", "n/a") and has_empty:
+        return True
+    alike = all(name[:1].isupper() == written[:1].isupper() for name in names)
+    return word == "none" and alike and all(name.isalpha() and len(name) > 1 for name in names)
+
+
+def _in_doubt(word: str, rows: int, others: Profile, where: str) -> DataError:
+    names = ", ".join(map(repr, others.distinct.head(5).to_list())) or "nothing else"
+    return DataError(
+        f"It is not clear whether {word!r} is a class or means that the class is missing.",
+        where=where,
+        expected="the words that mean missing, as so many rows hold one",
+        found=f"{word!r} in {rows:,} rows, beside {names}",
+        hint=f"missing=[{word!r}] (--missing {word}) if it means missing, missing=[] "
+        "(--missing '') if it is a class",
+    )
 
 
 #: What the kind of a target says of the task.
@@ -161,9 +235,15 @@ def _are_class_numbers(column: Profile) -> bool:
 def _regression(column: Profile, conventions: Conventions) -> Target:
     notation, how = None, ""
     if column.is_text:
-        notation, how = choose_notation(column.notations, column, conventions)
+        chosen, how = choose_notation(column.notations, column, conventions)
+        notation = settled(chosen, column, conventions)
+    read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
     reason = f"numbers, {len(column.distinct):,} distinct{how}: a regression"
-    return Target(column.name, "regression", reason, notation)
+    return Target(
+        column.name, "regression", reason, notation, missing=column.words,
+        unread=column.unread(read), unit=column.unit, signs=column.signs,
+        integers=are_integers(read),
+    )  # fmt: skip
 
 
 def _classes(column: Profile, where: str) -> Target:
@@ -183,9 +263,8 @@ def _classes(column: Profile, where: str) -> Target:
     names = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
     what = "text" if column.is_text and numbers.null_count() else f"{len(classes)} values"
     reason = f"{what} in {rows:,} rows: {len(classes)} classes ({names})"
-    return Target(
-        column.name, "binary" if len(classes) == 2 else "multiclass", reason, None, classes
-    )
+    task: Task = "binary" if len(classes) == 2 else "multiclass"
+    return Target(column.name, task, reason, None, classes, missing=column.words)
 
 
 def _check_learnable(values: Array, target: Target, where: str) -> None:

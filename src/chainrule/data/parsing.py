@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-# A cell of any of these, in any case, is a missing value; the later ones come from spreadsheets and
-# from C.
-MISSING = frozenset(
-    {"", "na", "n/a", "n.a.", "<na>", "null", "none", "nan", "nat", "?", "-", "--", "."}
-    | {"#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!", "#spill!"}
-    | {"#calc!", "-nan", "-nan(ind)", "1.#qnan", "1.#ind", "-1.#ind"}
+# A cell of any of these, in any case, is a missing value: words of spreadsheets and of C.
+ERRORS = frozenset(
+    {"", "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!", "#spill!"}
+    | {"#calc!", "<na>", "-nan", "-nan(ind)", "1.#qnan", "1.#ind", "-1.#ind"}
 )
+# These usually mean a missing value, but some may be values: no damage at all, North America.
+WORDS = frozenset({"na", "n/a", "n.a.", "null", "none", "nan", "nat", "?", "-", "--", "."})
+MISSING = ERRORS | WORDS
 
 # Words for false and for true. A column is boolean if one pair covers it and both sides occur.
 BOOLEANS = (
@@ -96,10 +98,15 @@ DATE_FORMATS = (
 )
 
 
-def tidy(column: pl.Series) -> pl.Series | None:
+def tidy(column: pl.Series, missing: Iterable[str] | None = None) -> pl.Series | None:
     """A column as String (trimmed), Boolean, Int64, Float64 or Datetime (UTC), null where missing.
 
     None if its cells are lists, structures or bytes. Infinities stay; `read_numbers` keeps them.
+
+    Args:
+        column: of any type.
+        missing: the words, in lower case, that mean a missing value, beside `ERRORS`; `WORDS`
+            without it.
 
     Example:
         >>> import polars as pl
@@ -111,7 +118,8 @@ def tidy(column: pl.Series) -> pl.Series | None:
     dtype = column.dtype
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         text = column.cast(pl.String).str.strip_chars()
-        return text.set(text.str.to_lowercase().is_in(sorted(MISSING)), None)
+        words = MISSING if missing is None else ERRORS.union(missing)
+        return text.set(text.str.to_lowercase().is_in(sorted(words)), None)
     if dtype == pl.Null:
         return column.cast(pl.String)
     if dtype == pl.Boolean:
@@ -154,13 +162,23 @@ def epoch_seconds(moments: pl.Series) -> pl.Series:
 # ---------------------------------------------------------------- numbers
 
 
-def read_numbers(column: pl.Series, notation: Notation = PLAIN) -> pl.Series:
+def read_numbers(
+    column: pl.Series, notation: Notation = PLAIN, unit: str | None = None
+) -> pl.Series:
     """Float64 values of a tidy column; currency and percent signs are left out, ``(5)`` is -5.
+
+    Args:
+        column: tidy.
+        notation: of its text.
+        unit: what may stand behind the numbers: a family of `UNITS`, whose members are brought to
+            the same scale, or a word of its own.
 
     Example:
         >>> import polars as pl
         >>> read_numbers(pl.Series(["1.234,5", "-3 €", "abc"]), Notation(",", ".")).to_list()
         [1234.5, -3.0, None]
+        >>> read_numbers(pl.Series(["1.2k", "3 M", "70"]), unit="multiples").to_list()
+        [1200.0, 3000000.0, 70.0]
     """
     import polars as pl
 
@@ -169,18 +187,20 @@ def read_numbers(column: pl.Series, notation: Notation = PLAIN) -> pl.Series:
     if column.dtype != pl.String:
         return column.cast(pl.Float64)
     if notation != PLAIN:
-        return _read_written(column, notation)
+        return _read_written(column, notation, unit)
     values = column.cast(pl.Float64, strict=False)
     rest = (values.is_null() & column.is_not_null()).arg_true()
-    return (
-        values.scatter(rest, _read_written(column.gather(rest), notation)) if len(rest) else values
-    )
+    if not len(rest):
+        return values
+    return values.scatter(rest, _read_written(column.gather(rest), notation, unit))
 
 
-def _read_written(text: pl.Series, notation: Notation) -> pl.Series:
+def _read_written(text: pl.Series, notation: Notation, unit: str | None) -> pl.Series:
     import polars as pl
 
     text = bare_numbers(text)
+    if unit is not None:
+        return _read_units(text, notation, unit)
     infinite = text.str.contains(r"(?i)^[+-]?inf(inity)?$").fill_null(False)
     text = text.set(~text.str.contains(notation.pattern) & ~infinite, None)
     if notation.thousands:
@@ -206,28 +226,50 @@ def bare_numbers(text: pl.Series) -> pl.Series:
     )
 
 
-def units(values: pl.Series) -> list[str]:
-    """The currency and percent signs that stand around these numbers, up to three.
+def signs(values: pl.Series) -> list[str]:
+    """The currency and percent signs that stand around these numbers.
 
     Example:
         >>> import polars as pl
-        >>> units(pl.Series(["$5", "7 %", "9"]))
+        >>> signs(pl.Series(["$5", "7 %", "9"]))
         ['$', '%']
     """
     values = values.filter(values.cast(float, strict=False).is_null())
+    return [str(sign) for sign in _sign(values).drop_nulls().unique(maintain_order=True).to_list()]
+
+
+def _sign(values: pl.Series) -> pl.Series:
     before = values.str.extract(rf"^[+-]?\(?\s*({_CURRENCY})")
-    after = values.str.extract(rf"({_CURRENCY}|%)\)?$")
-    found = before.fill_null(after).drop_nulls().unique(maintain_order=True)
-    return [str(unit) for unit in found.head(3).to_list()]
+    return before.fill_null(values.str.extract(rf"({_CURRENCY}|%)\)?$"))
 
 
-def fitting_notations(values: pl.Series, counts: pl.Series, fraction: float) -> list[Notation]:
+def other_signs(text: pl.Series, known: Sequence[str]) -> pl.Series:
+    """Which cells have a sign that says something else than these: percent, another currency.
+
+    Example:
+        >>> import polars as pl
+        >>> other_signs(pl.Series(["5 %", "$5", "5"]), ["€"]).to_list()
+        [True, True, False]
+        >>> other_signs(pl.Series(["5 %", "$5", "5"]), []).to_list()
+        [True, False, False]
+    """
+    sign = _sign(text)
+    strange = sign.is_not_null() & ~sign.is_in(list(known))
+    if any(sign != "%" for sign in known):
+        return strange
+    return strange & (sign == "%").fill_null(False)
+
+
+def fitting_notations(
+    values: pl.Series, counts: pl.Series, fraction: float, unit: str | None = None
+) -> list[Notation]:
     """The notations in which the most cells are numbers, if at least this fraction of them are.
 
     Args:
         values: distinct cells, tidy text.
         counts: how often each occurs.
         fraction: from 0 to 1.
+        unit: as for `read_numbers`.
 
     Example:
         >>> import polars as pl
@@ -247,14 +289,137 @@ def fitting_notations(values: pl.Series, counts: pl.Series, fraction: float) -> 
     head, head_counts = values.head(200), counts.head(200)
     fits: list[tuple[int, Notation]] = []
     for notation in NOTATIONS:
-        if _readable(head, head_counts, notation) >= 0.5 * fraction * int(head_counts.sum()):
-            fits.append((_readable(values, counts, notation), notation))
+        likely = _readable(head, head_counts, notation, unit)
+        if likely >= 0.5 * fraction * int(head_counts.sum()):
+            fits.append((_readable(values, counts, notation, unit), notation))
     most = max((count for count, _ in fits), default=0)
     return [notation for count, notation in fits if count == most >= max(fraction * total, 1)]
 
 
-def _readable(values: pl.Series, counts: pl.Series, notation: Notation) -> int:
-    return int(counts.filter(read_numbers(values, notation).is_not_null()).sum())
+def _readable(values: pl.Series, counts: pl.Series, notation: Notation, unit: str | None) -> int:
+    return int(counts.filter(read_numbers(values, notation, unit).is_not_null()).sum())
+
+
+def shape(cells: pl.Series) -> pl.Series:
+    """Cells in lower case with 0 for each run of digits: what odd cells of a column have in common.
+
+    Example:
+        >>> import polars as pl
+        >>> shape(pl.Series(["N.B. 12", "7x33"])).to_list()
+        ['n.b. 0', '0x0']
+    """
+    import polars as pl
+
+    return cells.cast(pl.String).str.to_lowercase().str.replace_all(r"\d+", "0")
+
+
+# ---------------------------------------------------------------- units
+
+#: Families of units: what they are worth beside each other. Case counts, unless it makes no
+#: difference within the family.
+UNITS: dict[str, dict[str, float]] = {
+    "multiples": {
+        **dict.fromkeys(("k", "K", "tsd", "thousand"), 1e3), "lakh": 1e5,
+        **dict.fromkeys(("m", "M", "MM", "mn", "mio", "mln", "million"), 1e6), "crore": 1e7,
+        **dict.fromkeys(("b", "B", "bn", "mrd", "billion"), 1e9),
+        **dict.fromkeys(("T", "tn", "trillion"), 1e12),
+    },
+    "masses": {
+        "mg": 1e-6, "g": 1e-3, "kg": 1.0, "t": 1e3, "oz": 0.028349523125, "lb": 0.45359237,
+        "lbs": 0.45359237,
+    },
+    "lengths": {
+        "mm": 1e-3, "cm": 1e-2, "dm": 0.1, "m": 1.0, "km": 1e3, "in": 0.0254, "ft": 0.3048,
+        "yd": 0.9144, "mi": 1609.344,
+    },
+    "volumes": {"ml": 1e-3, "mL": 1e-3, "cl": 1e-2, "dl": 0.1, "l": 1.0, "L": 1.0},
+    "times": {
+        "ms": 1e-3, **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+        **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+        **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+        **dict.fromkeys(("d", "day", "days"), 86400.0),
+        **dict.fromkeys(("w", "wk", "week", "weeks"), 604800.0),
+        **dict.fromkeys(("mo", "month", "months"), 2629746.0),
+        **dict.fromkeys(("y", "yr", "yrs", "year", "years"), 31556952.0),
+    },
+    "bytes": {
+        **dict.fromkeys(("kB", "KB"), 1e3), "MB": 1e6, "GB": 1e9, "TB": 1e12,
+        "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3,
+    },
+    "powers": {"W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9},
+    "frequencies": {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9},
+}  # fmt: skip
+
+
+def _spellings(members: dict[str, float]) -> dict[str, float]:
+    """With words in capitals, too, and abbreviations with their point."""
+    words = {word: size for word, size in members.items() if len(word) > 2 and word.islower()}
+    found = dict(members)
+    for spelling in (str.capitalize, str.upper):
+        found |= {spelling(word): size for word, size in words.items()}
+    return found | {f"{word}.": size for word, size in found.items()}
+
+
+_SPELLINGS = {family: _spellings(members) for family, members in UNITS.items()}
+_UNIT = r"(.*\d[.,]?)\s*([A-Za-zµμΩ°′″'\"²³/][A-Za-zµμΩ°′″'\"²³/.]{0,11}(?: [a-z]{1,9})?)"
+#: A word that is no unit of a family stands behind at least this fraction of the numbers.
+_MOST = 0.5
+
+
+def find_unit(values: pl.Series, counts: pl.Series, fraction: float) -> str | None:
+    """What stands behind these numbers: a family of `UNITS`, or one word that is always the same.
+
+    Args:
+        values: distinct cells, tidy text.
+        counts: how often each occurs.
+        fraction: of the cells that are numbers, with a unit or without.
+
+    Example:
+        >>> import polars as pl
+        >>> find_unit(pl.Series(["500 g", "1.2 kg"]), pl.Series([1, 1]), 1.0)
+        'masses'
+        >>> find_unit(pl.Series(["12A", "7B"]), pl.Series([1, 1]), 1.0) is None
+        True
+    """
+    bare = bare_numbers(values)
+    parts = bare.str.extract(rf"^[+-]?[\d.,' ]*?{_UNIT}$", 2)
+    written = bare.str.contains(rf"^[+-]?[\d.,' ]*{_UNIT}$") & parts.is_not_null()
+    plain = bare.str.contains(r"^[+-]?[\d.,' ]*\d[.,]?$")
+    with_unit, without = int(counts.filter(written).sum()), int(counts.filter(plain).sum())
+    if not with_unit or with_unit + without < fraction * int(counts.sum()):
+        return None
+    found = {str(word) for word in parts.filter(written).unique().to_list()}
+    if len(found) > 1 or (without and not found <= {"m", "t", "b", "T"}):
+        for family, members in _SPELLINGS.items():
+            if found <= members.keys() and (family == "multiples" or not without):
+                return family
+    alike = {word.lower().rstrip(".").removesuffix("s") for word in found}
+    if len(alike) > 1 or with_unit < _MOST * (with_unit + without):
+        return None
+    (word,) = found if len(found) == 1 else {min(found, key=len)}
+    known = any(word in members for members in _SPELLINGS.values())
+    if word in UNITS["multiples"] and word not in UNITS["masses"] and len(values) < 10:
+        return None  # 1B, 2B, 3B are bases
+    attached = bare.filter(written).str.contains(r"\d[A-Za-z]$").any()
+    if not known and len(word) == 1 and attached and word.isascii():
+        return None  # 12A is the number of a house
+    return word.rstrip(".") if word.rstrip(".") else None
+
+
+def _read_units(text: pl.Series, notation: Notation, unit: str) -> pl.Series:
+    """Numbers with a unit behind them, or without."""
+    import polars as pl
+
+    number, word = (text.str.extract(rf"^{_UNIT}$", part) for part in (1, 2))
+    if unit in UNITS:
+        factor = word.replace_strict(_SPELLINGS[unit], default=None, return_dtype=pl.Float64)
+    else:
+        stem = word.str.to_lowercase().str.strip_chars_end(".").str.replace("s$", "")
+        same = stem == unit.lower().removesuffix("s")
+        factor = same.cast(pl.Float64).set(~same.fill_null(False), None)
+    bare = read_numbers(text, notation)
+    measured = read_numbers(number.set(factor.is_null(), None), notation) * factor
+    return bare.zip_with(bare.is_not_null(), measured)
 
 
 # ---------------------------------------------------------------- booleans
@@ -344,6 +509,13 @@ _DIRECTIVES = {
     r"%\.f": r"(?:\.\d+)?",
     "%#z": r"(?:[Zz]|[+-]\d\d:?(?:\d\d)?)",
 }
+
+
+def likely_date_formats(values: pl.Series) -> list[str]:
+    """The formats with a year that one of these cells looks like."""
+    cells = values.to_list()
+    dated = [text for text in DATE_FORMATS if "%Y" in text or "%y" in text]
+    return [text for text in dated if any(map(_looks(text).match, cells))]
 
 
 @cache

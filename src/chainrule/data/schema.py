@@ -13,7 +13,7 @@ import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,138 +22,44 @@ from chainrule.errors import DataError
 
 from ..utils.typing import Array
 from . import json_dataclass, parsing
-from .parsing import PLAIN, Notation
+from .json_dataclass import later
+from .reading import read_learned, read_values, rows_of, samples, tidy_column
+from .records import (
+    Column,
+    DropKind,
+    Dropped,
+    Floats,
+    Integers,
+    Kind,
+    Statistics,
+    Target,
+    Task,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["numeric", "boolean", "category", "date"]
-DropKind = Literal["identifier", "text", "constant", "missing", "nested", "requested"]
-Task = Literal["regression", "binary", "multiclass"]
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+__all__ = [
+    "Column",
+    "DropKind",
+    "Dropped",
+    "Encoded",
+    "Floats",
+    "Integers",
+    "Kind",
+    "Schema",
+    "Statistics",
+    "Target",
+    "Task",
+    "check_present",
+    "known_targets",
+    "read_learned",
+    "read_values",
+    "tidy_column",
+]
 
+_INTEGER = r"^\d+$"
 _FORMAT, _VERSION = "chainrule.schema", 1
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """The distribution of a column over its finite values; zeros if there are none.
-
-    `std` divides by the number of values, `skewness` is Fisher's (0 if `std` is 0), quantiles
-    interpolate linearly. Booleans are counted as 0 and 1, dates as seconds since 1970-01-01 UTC.
-    Of categories there are only the counts.
-    """
-
-    count: int
-    missing: int
-    distinct: int
-    mean: float = 0.0
-    std: float = 0.0
-    skewness: float = 0.0
-    minimum: float = 0.0
-    lower_quartile: float = 0.0
-    median: float = 0.0
-    upper_quartile: float = 0.0
-    maximum: float = 0.0
-    quantiles: tuple[float, ...] = ()
-    """The quantiles at 0, 1/64, …, 1 without repetitions, ascending."""
-
-    @staticmethod
-    def of(values: Floats) -> Statistics:
-        """Statistics of values, NaN where missing.
-
-        Example:
-            >>> s = Statistics.of(np.array([1.0, 2.0, 3.0, np.nan]))
-            >>> s.count, s.missing, s.mean, s.median, s.maximum
-            (3, 1, 2.0, 2.0, 3.0)
-        """
-        finite = values[np.isfinite(values)]
-        missing = len(values) - len(finite)
-        if not len(finite):
-            return Statistics(0, missing, 0)
-        # Scaled to at most 1, so that no square of a large value overflows.
-        scale = float(np.abs(finite).max()) or 1.0
-        scaled = finite / scale
-        mean = scaled.mean()
-        deviations = scaled - mean
-        distinct = np.unique(finite)
-        std = float(np.sqrt((deviations**2).mean())) if len(distinct) > 1 else 0.0
-        skewness = float(((deviations / std) ** 3).mean()) if std > 0 else 0.0
-        quantiles = np.quantile(scaled, np.arange(65) / 64) * scale
-        # Scaling may have moved them by a rounding error.
-        quantiles = np.clip(quantiles, distinct[0], distinct[-1])
-        quantiles[0], quantiles[-1] = distinct[0], distinct[-1]
-        return Statistics(
-            count=len(finite),
-            missing=missing,
-            distinct=len(distinct),
-            mean=float(mean * scale),
-            std=std * scale,
-            skewness=skewness,
-            minimum=float(quantiles[0]),
-            lower_quartile=float(quantiles[16]),
-            median=float(quantiles[32]),
-            upper_quartile=float(quantiles[48]),
-            maximum=float(quantiles[64]),
-            quantiles=tuple(np.unique(quantiles).tolist()),
-        )
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column that the model uses.
-
-    `notation` and `date_format` say how its text is read; None if training data were not text (text
-    is then read as it presents itself). `vocabulary` and `statistics` come from `Schema.fit`.
-    """
-
-    name: str
-    kind: Kind
-    reason: str
-    notation: Notation | None = None
-    date_format: str | None = None
-    vocabulary: tuple[str, ...] = ()
-    """The categories, the most frequent first: ``vocabulary[0]`` has code 1, as 0 is missing."""
-    has_other: bool = False
-    """Rarer categories share the code ``len(vocabulary) + 1``, and so do unseen ones."""
-    statistics: Statistics | None = None
-
-    @property
-    def codes(self) -> int:
-        """How many codes a category column has: missing, the vocabulary, and perhaps *other*.
-
-        Example:
-            >>> Column("city", "category", "text", vocabulary=("Rome", "Oslo")).codes
-            3
-        """
-        return 1 + len(self.vocabulary) + self.has_other
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A column that is left out, and why."""
-
-    name: str
-    kind: DropKind
-    reason: str
-
-
-@dataclass(frozen=True)
-class Target:
-    """The column to predict. `classes` are in the order of their indices; empty for regression."""
-
-    name: str
-    task: Task
-    reason: str
-    notation: Notation | None = None
-    classes: tuple[str, ...] = ()
-    class_counts: tuple[int, ...] = ()
-    """Rows of each class in the training part; from `Schema.fit`."""
-    statistics: Statistics | None = None
-    """Of a regression's target in the training part; from `Schema.fit`."""
-    quantiles: tuple[float, ...] = json_dataclass.later(())
-    """Levels of the quantiles that are predicted besides, ascending; of a regression only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +120,7 @@ class Schema:
     target: Target | None = None
     notes: tuple[str, ...] = ()
     max_categories: int = 1000
-    more_targets: tuple[Target, ...] = json_dataclass.later(())
+    more_targets: tuple[Target, ...] = later(())
     """Targets besides the first, where several are learned at once."""
 
     @property
@@ -254,7 +160,7 @@ class Schema:
         self._check_columns(frame, target=self.target is not None, source=source)
         targets = self.targets
         if targets:
-            values, _ = self._read_target(frame, source)
+            values, _ = self._read_target(frame, source, strict=False)
             known = known_targets(values)
             frame, values = frame.filter(known), values[known].reshape(-1, len(targets))
             targets = tuple(_fit_target(t, values[:, i]) for i, t in enumerate(targets))
@@ -271,9 +177,9 @@ class Schema:
         return dataclasses.replace(self, target=first, more_targets=tuple(more))
 
     def _fit_column(self, column: Column, frame: pl.DataFrame, source: str) -> Column:
-        tidy = tidy_column(frame, column.name, source)
+        tidy = tidy_column(frame, column.name, source, column.missing)
         if column.kind != "category":
-            values, _ = read_values(column, tidy, source)
+            values, _ = read_learned(column, tidy, source, strict=False)
             return dataclasses.replace(column, statistics=Statistics.of(values))
         counts = parsing.tally(parsing.read_categories(tidy))
         fewest = counts["rows"].top_k(self.max_categories).min()
@@ -290,17 +196,24 @@ class Schema:
         )
 
     def encode(
-        self, frame: pl.DataFrame, *, target: bool = False, source: str = "the table"
+        self,
+        frame: pl.DataFrame,
+        *,
+        target: bool = False,
+        source: str = "the table",
+        strict: bool = True,
     ) -> Encoded:
-        """Raw rows to arrays.
+        """Raw rows to arrays, each cell by itself: as the training has settled its column.
 
         Args:
             frame: a table with at least the columns of this schema, in any order.
             target: encode the target, too; rows without it are left out and counted in the notes.
             source: the table's name in messages.
+            strict: refuse cells that cannot be read, unless such were in the training; otherwise
+                they are missing, too.
 
         Raises:
-            DataError: a column is absent, most of one cannot be read as its kind, or the target
+            DataError: a column is absent, a cell of one cannot be read as its kind, or the target
                 has an unknown class.
         """
         self._check_fitted()
@@ -309,12 +222,12 @@ class Schema:
         notes: list[str] = []
         values = None
         if target:
-            values, note = self._read_target(frame, source)
+            values, note = self._read_target(frame, source, strict)
             known = known_targets(values)
             rows, values, frame = rows[known], values[known], frame.filter(known)
             notes += note
         arrays = {
-            column.name: self._encode_column(column, frame, source, notes)
+            column.name: self._encode_column(column, frame, source, notes, strict)
             for column in self.columns
         }
         return Encoded(
@@ -326,14 +239,36 @@ class Schema:
             tuple(notes),
         )
 
-    def read_target(self, frame: pl.DataFrame, source: str = "the table") -> Floats | Integers:
+    def with_missing(self, words: Sequence[str]) -> Schema:
+        """The same schema, in which these words, in any case, mean a missing value, too.
+
+        Example:
+            >>> schema = Schema((Column("x", "numeric", ""),)).with_missing(["unknown"])
+            >>> "unknown" in schema.columns[0].missing, "na" in schema.columns[0].missing
+            (True, True)
+        """
+        more = {word.strip().lower() for word in words}
+
+        def extended(known: Column | Target) -> Any:
+            usual = parsing.WORDS if known.missing is None else known.missing
+            return dataclasses.replace(known, missing=tuple(sorted(more.union(usual))))
+
+        if not more:
+            return self
+        columns = tuple(extended(column) for column in self.columns)
+        targets = [extended(target) for target in self.targets]
+        return dataclasses.replace(self, columns=columns).with_targets(targets)
+
+    def read_target(
+        self, frame: pl.DataFrame, source: str = "the table", *, strict: bool = True
+    ) -> Floats | Integers:
         """The target of every row: float64 with NaN where missing, or the class index with -1.
 
         Several targets are float64 (rows, targets), class indices too, with NaN where missing. It
-        needs no `fit`: split by it, then fit on the training rows.
+        needs no `fit`: split by it, then fit on the training rows. ``strict`` as for `encode`.
         """
         self._check_columns(frame, True, source, features=False)
-        values: Floats | Integers = self._read_target(frame, source)[0]
+        values: Floats | Integers = self._read_target(frame, source, strict)[0]
         return values
 
     def to_json(self) -> str:
@@ -394,35 +329,36 @@ class Schema:
         check_present(needed, frame.columns, source)
 
     def _encode_column(
-        self, column: Column, frame: pl.DataFrame, source: str, notes: list[str]
+        self, column: Column, frame: pl.DataFrame, source: str, notes: list[str], strict: bool
     ) -> Floats | Integers:
-        tidy = tidy_column(frame, column.name, source)
+        tidy = tidy_column(frame, column.name, source, column.missing)
         if column.kind == "category":
             return _encode_category(column, parsing.read_categories(tidy), notes)
-        values, column_notes = read_values(column, tidy, source)
+        values, column_notes = read_learned(column, tidy, source, strict=strict)
         notes += column_notes
         return values
 
-    def _read_target(self, frame: pl.DataFrame, source: str) -> tuple[Any, list[str]]:
+    def _read_target(self, frame: pl.DataFrame, source: str, strict: bool) -> tuple[Any, list[str]]:
         columns, notes = [], []
         fate = "taken for the other targets" if self.more_targets else "left out"
         for target in self.targets:
-            values, sentences = _read_target(target, frame, source)
+            values, sentences = _read_target(target, frame, source, strict)
             columns.append(values)
             notes += sentences
             if missing := int((~_known(values)).sum()):
-                notes.append(f"column {target.name}: {_rows(missing)} without a target {fate}")
+                notes.append(f"column {target.name}: {rows_of(missing)} without a target {fate}")
         if len(columns) == 1:
             return columns[0], notes
         return np.stack([np.where(_known(v), v, np.nan) for v in columns], axis=1), notes
 
 
-def _read_target(target: Target, frame: pl.DataFrame, source: str) -> tuple[Any, list[str]]:
+def _read_target(
+    target: Target, frame: pl.DataFrame, source: str, strict: bool
+) -> tuple[Any, list[str]]:
     """The values of one target, and notes on cells that could not be read."""
-    tidy = tidy_column(frame, target.name, source)
+    tidy = tidy_column(frame, target.name, source, target.missing)
     if target.task == "regression":
-        column = Column(target.name, "numeric", "", notation=target.notation)
-        return read_values(column, tidy, source)
+        return read_learned(target.column, tidy, source, strict=strict)
     return _class_indices(target, parsing.read_categories(tidy), source), []
 
 
@@ -486,82 +422,10 @@ def _known(values: Any) -> NDArray[np.bool_]:
     return known
 
 
-def tidy_column(frame: pl.DataFrame, name: str, source: str = "the table") -> pl.Series:
-    """The tidy cells of a column; an error if they are nested."""
-    tidy = parsing.tidy(frame[name])
-    if tidy is None:
-        raise DataError(
-            "A column holds lists or objects instead of single values.",
-            where=f"{source}, column {name!r}",
-            expected="numbers, text, booleans or dates",
-            found=str(frame[name].dtype),
-        )
-    return tidy
-
-
-def read_values(
-    column: Column, tidy: pl.Series, source: str = "the table"
-) -> tuple[Floats, list[str]]:
-    """A numeric, boolean or date column as float64, and notes on cells taken as missing."""
-    import polars as pl
-
-    if column.kind == "date":
-        date_format = column.date_format
-        if date_format is None and tidy.dtype == pl.String:
-            date_format = next(iter(_fitting(parsing.fitting_date_formats, tidy)), None)
-        read = parsing.epoch_seconds(parsing.read_dates(tidy, date_format))
-    elif column.kind == "boolean":
-        read = parsing.read_booleans(tidy).cast(pl.Float64)
-    else:
-        notation = column.notation
-        if notation is None and tidy.dtype == pl.String:
-            notation = next(iter(_fitting(parsing.fitting_notations, tidy)), None)
-        read = parsing.read_numbers(tidy, notation or PLAIN)
-    unread = tidy.filter(read.is_null() & tidy.is_not_null())
-    if len(unread) * 2 > tidy.count():
-        raise _unreadable(column, tidy, unread, source)
-    values = read.to_numpy(writable=True).astype(np.float64, copy=False)
-    infinite = np.isinf(values)
-    values[infinite] = np.nan
-    notes = []
-    if len(unread):
-        notes.append(
-            f"column {column.name}: {_rows(len(unread))} taken as missing, not "
-            f"{_NOUN[column.kind]}: {_samples(unread)}"
-        )
-    if infinite.any():
-        notes.append(
-            f"column {column.name}: {_rows(int(infinite.sum()))} taken as missing, infinite"
-        )
-    return values, notes
-
-
-_NOUN = {"numeric": "numbers", "boolean": "yes or no", "date": "dates"}
-
-
-def _fitting(find: Any, tidy: pl.Series) -> Any:
-    counts = parsing.tally(tidy)
-    return find(counts["value"], counts["rows"], 0.5)
-
-
-def _unreadable(column: Column, tidy: pl.Series, unread: pl.Series, source: str) -> DataError:
-    expected = _NOUN[column.kind]
-    if column.kind == "date" and column.date_format:
-        expected += f" written as {column.date_format}"
-    if column.kind == "numeric" and column.notation:
-        expected += f" written as {column.notation}"
-    return DataError(
-        f"Most of column {column.name!r} cannot be read.",
-        where=f"{source}, column {column.name!r}",
-        expected=f"{expected}, as in the training data",
-        found=f"{_samples(unread)} ({len(unread):,} of {tidy.count():,} values)",
-        hint="is it the same column, written the same way, as in training?",
-    )
-
-
 def _encode_category(column: Column, text: pl.Series, notes: list[str]) -> Integers:
     import polars as pl
 
+    text = _as_in(column.vocabulary, text)
     if column.vocabulary:
         known = text.cast(pl.Enum(list(column.vocabulary)), strict=False).to_physical()
     else:
@@ -569,8 +433,8 @@ def _encode_category(column: Column, text: pl.Series, notes: list[str]) -> Integ
     codes: Integers = (known.cast(pl.Int64) + 1).fill_null(0).to_numpy(writable=True)
     unseen = (known.is_null() & text.is_not_null()).to_numpy()
     if unseen.any():
-        values = _samples(text.filter(unseen))
-        count = _rows(int(unseen.sum()))
+        values = samples(text.filter(unseen))
+        count = rows_of(int(unseen.sum()))
         if column.has_other:
             codes[unseen] = column.codes - 1
             notes.append(
@@ -584,10 +448,28 @@ def _encode_category(column: Column, text: pl.Series, notes: list[str]) -> Integ
     return codes
 
 
+def _as_in(known: Sequence[str], text: pl.Series) -> pl.Series:
+    """Codes as they are written in these: 2138 is 02138, if only that has the value."""
+    import polars as pl
+
+    unseen = text.filter(~text.is_in(list(known)).fill_null(True)).unique()
+    unseen = unseen.filter(unseen.str.contains(_INTEGER))
+    if not len(unseen):
+        return text
+    codes = pl.Series(known, dtype=pl.String)
+    codes = codes.filter(codes.str.contains(_INTEGER))
+    values = codes.str.strip_chars_start("0")
+    once = values.is_unique()
+    written = dict(zip(values.filter(once), codes.filter(once), strict=True))
+    same = {code: written.get(code.lstrip("0")) for code in unseen.to_list()}
+    return text.replace({code: other for code, other in same.items() if other is not None})
+
+
 def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:
     """Class index of each row, -1 where missing. Case is ignored if classes differ without it."""
     import polars as pl
 
+    text = _as_in(target.classes, text)
     classes = list(target.classes)
     lower = [name.lower() for name in classes]
     if len(set(lower)) == len(lower):
@@ -599,7 +481,7 @@ def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:
             "The target has classes that are not known.",
             where=f"{source}, column {target.name!r}",
             expected=", ".join(target.classes[:8]) + (", …" if len(target.classes) > 8 else ""),
-            found=f"{_samples(unknown)} in {_rows(len(unknown))}",
+            found=f"{samples(unknown)} in {rows_of(len(unknown))}",
             hint="remove these rows, or train on data that has these classes",
         )
     return known.cast(pl.Int64).fill_null(-1).to_numpy(writable=True)
@@ -614,14 +496,3 @@ def _stack(columns: Sequence[Any], rows: int, dtype: type) -> Any:
 
 def _repeated(names: Sequence[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row" + ("" if count == 1 else "s")
-
-
-def _samples(values: pl.Series, most: int = 3) -> str:
-    """A few distinct values, quoted."""
-    distinct = values.unique(maintain_order=True)
-    shown = ", ".join(f"{value!r:.40}" for value in distinct.head(most).to_list())
-    return f"{shown}, …" if len(distinct) > most else shown

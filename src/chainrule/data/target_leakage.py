@@ -8,7 +8,9 @@ import numpy as np
 
 from ..utils.typing import Array
 from . import parsing
-from .schema import Column, Floats, Schema, read_values, tidy_column
+from .reading import read_learned, tidy_column
+from .records import Column, Floats
+from .schema import Schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +42,8 @@ def leaks(schema: Schema, frame: pl.DataFrame) -> list[str]:
         values = Schema((), (), target).read_target(frame)
         which = f"the target {target.name}" if schema.more_targets else "the target"
         for column in schema.columns:
-            why = _leak(column, tidy_column(frame, column.name), values, len(target.classes))
+            tidy = tidy_column(frame, column.name, missing=column.missing)
+            why = _leak(column, tidy, values, len(target.classes))
             if why:
                 found.append(f"column {column.name} is nearly identical to {which}: {why}")
     return found
@@ -50,7 +53,7 @@ def _leak(column: Column, tidy: pl.Series, target: Array, classes: int) -> str |
     if column.kind == "category":
         values = parsing.read_categories(tidy).rank("dense").cast(float).to_numpy()
     else:
-        values, _ = read_values(column, tidy)
+        values, _ = read_learned(column, tidy, strict=False)
     both = np.isfinite(values) & (target >= 0 if classes else np.isfinite(target))
     values, target = values[both], target[both]
     if len(values) < MIN_ROWS:

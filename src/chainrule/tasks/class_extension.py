@@ -40,7 +40,7 @@ def new_classes(target: Target | None, frame: pl.DataFrame, source: str) -> list
         return []
     check_present([target.name], frame.columns, source)
     known = {name.lower() for name in target.classes}  # case is ignored in classes
-    words = new_words((), tidy_column(frame, target.name, source))
+    words = new_words((), tidy_column(frame, target.name, source, target.missing))
     return [word for word in words if word.lower() not in known]
 
 

@@ -217,7 +217,7 @@ class _Kept:
     def take(self, part: pl.DataFrame) -> None:
         """Encode a part of the file."""
         part = with_columns_of(self._columns, part)
-        rows = self.schema.encode(part, target=True, source=self._where)
+        rows = self.schema.encode(part, target=True, source=self._where, strict=False)
         for sentence in rows.notes:
             column = sentence.partition(":")[0]
             if column not in self._noted and "without a target" not in sentence:
@@ -367,7 +367,7 @@ class StreamedTablePlan(TablePlan):
         counts = np.zeros(classes)
         start = 0
         for part in scan.parts():
-            target = schema.read_target(part, scan.name)
+            target = schema.read_target(part, scan.name, strict=False)
             known = known_targets(target)
             before: Array = np.cumsum(known) - known
             inside = (sample.places >= start) & (sample.places < start + part.height)

@@ -90,7 +90,9 @@ def _extended(
     if not requested.grow:
         return schema
     found = {
-        column.name: new_words(column.vocabulary, tidy_column(frame, column.name, source))
+        column.name: new_words(
+            column.vocabulary, tidy_column(frame, column.name, source, column.missing)
+        )
         for column in schema.category
     }
     more = {name: words for name, words in found.items() if words}
