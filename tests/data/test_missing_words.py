@@ -44,7 +44,8 @@ def test_in_doubt_the_program_asks_with_a_hint_that_works(values: list[str]) -> 
         target(values * 20)
     assert f"--missing {values[0]}" in str(caught.value)
     as_class, as_missing = target(values * 20, missing=[]), target(values * 20, missing=[values[0]])
-    assert as_class.target is not None and as_missing.target is not None
+    assert as_class.target is not None
+    assert as_missing.target is not None
     assert set(as_class.target.classes) == set(values)
     assert set(as_missing.target.classes) == set(values[1:])
 

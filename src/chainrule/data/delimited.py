@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,8 @@ def parse_delimited(
             expected="an ASCII character other than a quote or a line break",
             found=repr(separator),
         )
+    if separator == " " and dialect is None:
+        text = single_spaced(text)
     dialect = dialect or find_dialect(text, separator)
     notes += [f"{name}: {sentence}" for sentence in dialect.notes]
     separator = dialect.separator
@@ -62,6 +65,19 @@ def parse_delimited(
         rows -= data.count(b"\n", last) - (last > 0)
         data = data[:last]
     return _split(data, names, rows, name, separator)
+
+
+def single_spaced(text: str) -> str:
+    r"""Lines whose fields have one space between them, where there were several or tabs.
+
+    Example:
+        >>> single_spaced(' 18.0   8\t"ford  torino"\n')
+        '18.0 8 "ford  torino"\n'
+    """
+    if '"' not in text:
+        return re.sub(r"^ | $", "", re.sub(r"[ \t]+", " ", text), flags=re.MULTILINE)
+    lines = (" ".join(re.findall(r'"[^"]*"|[^ \t"]+', line)) for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 def _without(data: bytes, parts: list[slice]) -> bytes:

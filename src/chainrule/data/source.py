@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,84 @@ _SUFFIXES = (
 )
 
 
+#: The beginning of an address; `Path` makes one slash of two.
+_URL = re.compile(r"(?:https?|ftps?|s3|gs|hf|azure|abfss?|file)://?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """How a file of rows is read, where that is known.
+
+    Attributes:
+        encoding: of text.
+        separator: between the fields of text.
+        table: the sheet of a workbook, or the table of a database.
+    """
+
+    encoding: str | None = None
+    separator: str | None = None
+    table: str | None = None
+
+    def over(self, other: FileReading) -> FileReading:
+        """What this leaves open is as in the other."""
+        return FileReading(
+            self.encoding or other.encoding,
+            self.separator or other.separator,
+            self.table or other.table,
+        )
+
+
+class TablePath(str):
+    """The path of a file with how it is to be read; `read_table` follows it.
+
+    Attributes:
+        reading: what was said.
+        usual: how files were read when a model was trained, which holds where a file is so, too.
+
+    Example:
+        >>> path = TablePath("a.csv", FileReading(separator=";"))
+        >>> path, path.reading.separator
+        ('a.csv', ';')
+    """
+
+    reading: FileReading
+    usual: FileReading
+
+    def __new__(
+        cls, path: str, reading: FileReading | None = None, usual: FileReading | None = None
+    ) -> TablePath:
+        """See above."""
+        made = super().__new__(cls, path)
+        made.reading, made.usual = reading or FileReading(), usual or FileReading()
+        return made
+
+
+def with_reading(
+    source: Any, reading: FileReading | None = None, usual: FileReading | None = None
+) -> Any:
+    """A path that knows how its file is read; what is no path, or a folder, stays as it is."""
+    reading, usual = reading or FileReading(), usual or FileReading()
+    if isinstance(source, TablePath):
+        reading, usual = reading.over(source.reading), source.usual.over(usual)
+    if not isinstance(source, str | Path) or (reading == usual == FileReading()):
+        return source
+    return (
+        source
+        if str(source) != "-" and Path(source).is_dir()
+        else TablePath(str(source), reading, usual)
+    )
+
+
+def readings_of(
+    source: Any, encoding: str | None, separator: str | None, table: str | None
+) -> tuple[FileReading, FileReading]:
+    """What is said of a source, and what is usual for it."""
+    said = FileReading(encoding, separator, table)
+    if isinstance(source, TablePath):
+        return said.over(source.reading), source.usual
+    return said, FileReading()
+
+
 # ---------------------------------------------------------------- bytes
 
 
@@ -32,6 +112,13 @@ def read_bytes(source: Any, name: str) -> bytes:
     """
     if isinstance(source, bytes):
         return source
+    if isinstance(source, str | Path) and (found := _URL.match(str(source))):
+        raise DataError(
+            "chainrule reads files, not addresses.",
+            where=name,
+            found=f"an address: {found[0]}…",
+            hint=f"download it first: curl -LO {_URL.sub(_with_slashes, str(source))}",
+        )
     try:
         if isinstance(source, str | Path):
             return sys.stdin.buffer.read() if str(source) == "-" else _read_file(Path(source), name)
@@ -53,6 +140,10 @@ def read_bytes(source: Any, name: str) -> bytes:
         raise DataError("The file cannot be read.", where=name, found=str(error)) from None
 
 
+def _with_slashes(found: re.Match[str]) -> str:
+    return found[0].rstrip("/") + "//"
+
+
 def _read_file(path: Path, name: str) -> bytes:
     """The content of a file that nobody writes to meanwhile."""
     with path.open("rb") as file:
@@ -71,8 +162,6 @@ def _read_file(path: Path, name: str) -> bytes:
 
 
 def _near_file(path: Path) -> str:
-    if "://" in str(path) or ":/" in str(path):
-        return "download it first: chainrule reads files, not addresses"
     try:
         inside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else None
     except OSError:
@@ -142,9 +231,12 @@ def _unpack_zip(packed: bytes, name: str) -> bytes:
             for member in archive.infolist()
             if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
-        if "[Content_Types].xml" in members:
+        if "[Content_Types].xml" in members or "mimetype" in members:
             raise DataError(
-                "This is an Excel or Word file.", where=name, hint="save the sheet as CSV first"
+                "This is a document, such as a Word file.",
+                where=name,
+                expected="a table: CSV, Parquet, a workbook, …",
+                hint="save its table as CSV first",
             )
         if len(members) != 1:
             raise DataError(
@@ -172,9 +264,7 @@ _MARKS = {
 
 def decode(data: bytes, name: str, encoding: str | None, notes: list[str]) -> str:
     r"""Bytes to text with lines that end in ``\n``."""
-    if encoding is None:
-        encoding = next((code for mark, code in _MARKS.items() if data.startswith(mark)), None)
-        encoding = encoding or _guess_encoding(data, name, notes)
+    encoding = encoding or find_encoding(data, name, notes)
     try:
         text = data.decode(encoding)
     except LookupError:
@@ -186,11 +276,38 @@ def decode(data: bytes, name: str, encoding: str | None, notes: list[str]) -> st
             f"The file is not valid {encoding}.",
             where=name,
             found=str(error),
-            hint="name its encoding, or save it again as UTF-8",
+            hint="name its encoding, as in --encoding cp1251 (encoding='cp1251'), or save it again "
+            "as UTF-8",
         ) from None
     if "\0" in text:
         raise not_a_table(name, "binary data (a zero byte)")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def find_encoding(data: bytes, name: str, notes: list[str], usual: str | None = None) -> str:
+    """The encoding of a text: by its mark, or by what it holds.
+
+    Args:
+        data: all of it.
+        name: of its source.
+        notes: takes a sentence if it was guessed.
+        usual: the likely one, if the text is not UTF-8 and can be in it.
+
+    Raises:
+        DataError: it is no text, or broken UTF-8.
+    """
+    marked = next((code for mark, code in _MARKS.items() if data.startswith(mark)), None)
+    if marked or (usual and _is_in(data, usual)):
+        return marked or str(usual)
+    return _guess_encoding(data, name, notes)
+
+
+def _is_in(data: bytes, code: str) -> bool:
+    """Is it text in this encoding, and not in UTF-8?"""
+    try:
+        return not is_valid([data], "utf-8") and is_valid([data], code)
+    except LookupError:
+        return False
 
 
 def _guess_encoding(data: bytes, name: str, notes: list[str]) -> str:
@@ -218,10 +335,11 @@ def _guess_encoding(data: bytes, name: str, notes: list[str]) -> str:
             "The file is UTF-8, but for some broken bytes.",
             where=f"{name}, line {line}",
             found=f"{broken} bytes that are not UTF-8, beside {proper} proper characters",
-            hint="repair the line, or name the encoding (such as cp1252)",
+            hint="repair the line, or name the encoding: --encoding cp1252 (encoding='cp1252')",
         )
     code, called = legacy_encoding(data, lambda code: is_valid([data], code))
-    notes.append(f"{name}: not UTF-8 (line {line}); read as {called}")
+    other = "if that is wrong, name another with --encoding (encoding=)"
+    notes.append(f"{name}: not UTF-8 (line {line}); read as {called}; {other}")
     return code
 
 
@@ -230,7 +348,7 @@ def not_a_table(name: str, found: str) -> DataError:
     return DataError(
         "This file is not a table that chainrule can read.",
         where=name,
-        expected="CSV, TSV, Parquet, Arrow/Feather, JSON lines or JSON",
+        expected="CSV, TSV, Parquet, Arrow/Feather, JSON lines, JSON, a workbook or a database",
         found=found,
         hint="export it as CSV",
     )

@@ -18,15 +18,22 @@ import numpy as np
 from ..errors import DataError
 from .column_names import check_names, listed
 from .delimited import parse_delimited
-from .source import decode, not_a_table, read_bytes, unpack
+from .source import (
+    FileReading,
+    decode,
+    find_encoding,
+    not_a_table,
+    read_bytes,
+    readings_of,
+    unpack,
+)
+from .table_files import kind_of_file, read_table_file
 
 if TYPE_CHECKING:
     import polars as pl
 
 # A file starts with these bytes if it is of the kind at the right, which holds no plain table.
 _FOREIGN = {
-    b"SQLite format 3": "an SQLite database",
-    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
     b"%PDF": "a PDF",
     b"\x89HDF": "an HDF5 file",
     b"\x89PNG": "a PNG image",
@@ -43,17 +50,21 @@ def read_table(
     *,
     encoding: str | None = None,
     separator: str | None = None,
+    table: str | None = None,
     notes: list[str] | None = None,
 ) -> pl.DataFrame:
     r"""Read a table from a file, standard input or an object in memory.
 
     Args:
         source: a path (CSV, TSV, Parquet, Arrow/Feather, JSON lines, JSON; plain or compressed as
-            gz, zst, bz2, xz or a zip of one member), ``"-"`` for standard input, the bytes of a
-            file, an open binary file, a polars or pandas DataFrame, or a mapping from column
-            names to values.
+            gz, zst, bz2, xz or a zip of one member; Excel and ODS workbooks, SQLite and DuckDB
+            files), ``"-"`` for standard input, the bytes of a file, an open binary file, a polars
+            or pandas DataFrame, or a mapping from column names to values. A
+            `chainrule.data.source.TablePath` says how it is read.
         encoding: of a text file; found if not given, by its mark or alphabet.
-        separator: between the fields of a text file; found if not given.
+        separator: between the fields of a text file; found if not given. `` `` stands for any
+            number of spaces and tabs.
+        table: the sheet of a workbook, or the table of a database; needed if there are several.
         notes: takes sentences about what was guessed or repaired, to be shown to the user.
 
     Returns:
@@ -70,8 +81,17 @@ def read_table(
     notes = [] if notes is None else notes
     frame = _from_memory(source, name)
     if frame is None:
-        data = unpack(read_bytes(source, name), name)
-        frame = _parse(data, name, encoding, separator, notes)
+        how = readings_of(source, encoding, separator, table)
+        packed = read_bytes(source, name)
+        if kind := kind_of_file(packed):
+            path = Path(source) if isinstance(source, str | Path) and str(source) != "-" else None
+            frame = _of_several(kind, packed, path, name, how, notes)
+        else:
+            data = unpack(packed, name)
+            if kind := kind_of_file(data):
+                frame = _of_several(kind, data, None, name, how, notes)
+            else:
+                frame = _parse(data, name, how, notes)
     if frame.width == 0:
         raise DataError("The table has no columns.", where=name)
     if frame.height == 0:
@@ -108,10 +128,10 @@ def _from_memory(source: Any, name: str) -> pl.DataFrame | None:
     if isinstance(source, pl.LazyFrame):
         return source.collect()
     if isinstance(source, Mapping):
-        return _from_columns([(str(key), values) for key, values in source.items()], name)
+        return from_columns([(str(key), values) for key, values in source.items()], name)
     if hasattr(source, "iloc") and hasattr(source, "columns"):  # pandas
         labels = enumerate(source.columns)
-        return _from_columns([(str(label), source.iloc[:, i]) for i, label in labels], name)
+        return from_columns([(str(label), source.iloc[:, i]) for i, label in labels], name)
     if hasattr(source, "__arrow_c_stream__"):
         return pl.DataFrame(source)
     if isinstance(source, str | Path | bytes) or hasattr(source, "read"):
@@ -124,7 +144,8 @@ def _from_memory(source: Any, name: str) -> pl.DataFrame | None:
     )
 
 
-def _from_columns(columns: Sequence[tuple[str, Any]], name: str) -> pl.DataFrame:
+def from_columns(columns: Sequence[tuple[str, Any]], name: str) -> pl.DataFrame:
+    """A table of named columns, whatever they are made of."""
     import polars as pl
 
     check_names([label for label, _ in columns], name)
@@ -198,11 +219,35 @@ def _text(cell: Any) -> str:
 
 # ---------------------------------------------------------------- formats
 
+How = tuple[FileReading, FileReading]
 
-def _parse(
-    data: bytes, name: str, encoding: str | None, separator: str | None, notes: list[str]
+
+def _of_several(
+    kind: str, data: bytes, path: Path | None, name: str, how: How, notes: list[str]
 ) -> pl.DataFrame:
+    """A table of a file that may hold several."""
+    said, usual = how
+    try:
+        return read_table_file(
+            kind, data, path, name, said.table or usual.table, notes, from_columns
+        )
+    except DataError:
+        if said.table or not usual.table:
+            raise
+        return read_table_file(kind, data, path, name, None, notes, from_columns)
+
+
+def _parse(data: bytes, name: str, how: How, notes: list[str]) -> pl.DataFrame:
     import polars as pl
+
+    said, usual = how
+    if said.table is not None:
+        raise DataError(
+            "Only workbooks and databases hold several tables.",
+            where=name,
+            found=f"the table {said.table!r}",
+            hint="omit --table (table=)",
+        )
 
     if not data.strip():
         raise DataError(
@@ -217,7 +262,9 @@ def _parse(
     for magic, kind in _FOREIGN.items():
         if data.startswith(magic):
             raise not_a_table(name, kind)
+    encoding = said.encoding or find_encoding(data, name, notes, usual.encoding)
     text = decode(data, name, encoding, notes)
+    separator = said.separator
     if not text.strip():
         raise DataError("The file is empty.", where=name, expected="a header line and rows")
     if (
@@ -226,6 +273,8 @@ def _parse(
         and not name.lower().endswith((".csv", ".tsv"))
     ):
         return _parse_json(text, name)
+    if separator is None and usual.separator and usual.separator in text.split("\n", 1)[0]:
+        separator = usual.separator
     return parse_delimited(text, name, separator, notes)
 
 
@@ -269,7 +318,7 @@ def _parse_json(text: str, name: str) -> pl.DataFrame:
         if not _holds_columns(content):
             return _from_rows([content], name)
         columns = [(k, v if isinstance(v, list) else list(v.values())) for k, v in content.items()]
-        return _from_columns(columns, name)
+        return from_columns(columns, name)
     for position, row in enumerate(content, 1):
         if not isinstance(row, dict):
             raise DataError(
@@ -320,4 +369,4 @@ def _from_rows(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
     labels: dict[str, None] = {}
     for row in rows:
         labels.update(dict.fromkeys(row))
-    return _from_columns([(label, [row.get(label) for row in rows]) for label in labels], name)
+    return from_columns([(label, [row.get(label) for row in rows]) for label in labels], name)

@@ -18,8 +18,9 @@ from chainrule.errors import DataError
 from .delimited import end_of_rows, parse_delimited
 from .dialect import Dialect, find_dialect
 from .encoding import is_valid, legacy_encoding
-from .source import decode
+from .source import TablePath, decode, readings_of
 from .table import read_table, source_name
+from .table_files import kind_of_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,6 +60,10 @@ def is_larger_than_memory(source: Any, limit: int | None = None) -> bool:
     except (OSError, ValueError):
         return False
     columnar = any(start.startswith(magic) for magic in _COLUMNAR)
+    if kind_of_file(start) is not None:
+        return False
+    if isinstance(source, TablePath) and source.reading.separator == " ":
+        return False
     if start.startswith((*_PACKERS, *_MARKS)) or (not columnar and b"\0" in start):
         return False
     if start.lstrip()[:1] == b"[":  # one array of JSON has no ends of rows
@@ -89,6 +94,7 @@ class TableScan:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._said, self._usual = readings_of(path, None, None, None)
         self.name = source_name(path)
         self.notes: list[str] = []
         self._size = self.path.stat().st_size
@@ -127,7 +133,7 @@ class TableScan:
         if self._is_json or b"\n" not in first:
             return
         text = first[mark:].decode(self._encoding, errors="replace").replace("\r\n", "\n")
-        found = find_dialect(text)
+        found = find_dialect(text, self._said.separator or self._usual_separator(text))
         self.notes += [f"{self.name}: {sentence}" for sentence in found.notes]
         self._dialect = Dialect(found.separator)
         self._lines_before = text.count("\n", 0, found.begin) + 1
@@ -135,12 +141,22 @@ class TableScan:
         self._header = lines[-2] + b"\n"
         self._start = len(first) - len(lines[-1])
 
+    def _usual_separator(self, text: str) -> str | None:
+        usual = self._usual.separator
+        return usual if usual and usual in text.split("\n", 1)[0] else None
+
     def _find_encoding(self) -> str:
+        if self._said.encoding:
+            return self._said.encoding
         if is_valid(self._raw(0), "utf-8"):
             return "utf-8-sig"
+        usual = self._usual.encoding
+        if usual and is_valid(self._raw(0), usual):
+            return usual
         sample = next(block for block in self._raw(0) if not block.isascii())
         code, called = legacy_encoding(sample, lambda code: is_valid(self._raw(0), code))
-        self.notes.append(f"{self.name}: not UTF-8; read as {called}")
+        other = "if that is wrong, name another with --encoding (encoding=)"
+        self.notes.append(f"{self.name}: not UTF-8; read as {called}; {other}")
         return code
 
     def _raw(self, start: int) -> Iterator[bytes]:
