@@ -15,12 +15,12 @@ from chainrule.tasks.update_options import UpdateOptions
 PAGE = Path(__file__).parents[2] / "docs" / "command_line.md"
 
 
-def table(options: dict[str, Option], panel: str) -> str:
-    """The options of a group, a row each."""
+def table(options: dict[str, Option], panel: str | None) -> str:
+    """The options of a group, or all, a row each."""
     rows = []
     for name, option in options.items():
         said = option.first
-        if said.panel == panel:
+        if panel in (None, said.panel):
             first, *others = said.metavar.split("|")
             names = [f"--{name} {first}".rstrip(), *others]
             shown = " or ".join(f"`{each}`" for each in names)
@@ -34,10 +34,10 @@ def filled(text: str) -> str:
     """The page with its tables as they should be."""
     for panel in (DATA, NETWORK, TRAINING):
         text = with_table(text, f"### Options of {panel[0].lower() + panel[1:]}", OPTIONS, panel)
-    return with_table(text, "### Options of an update", gathered({"": UpdateOptions}), "")
+    return with_table(text, "### Options of an update", gathered({"": UpdateOptions}), None)
 
 
-def with_table(text: str, title: str, options: dict[str, Option], panel: str) -> str:
+def with_table(text: str, title: str, options: dict[str, Option], panel: str | None) -> str:
     """The page with the table that follows a title."""
     before, found, after = text.partition(f"{title}\n\n")
     assert found, title

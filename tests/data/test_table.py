@@ -383,7 +383,6 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("content", "found"),
     [
         (b"%PDF-1.7 ...", "PDF"),
-        
         (b"\x89PNG\r\n", "PNG"),
         (bytes(range(256)) * 4, "binary"),
         (bytes(range(1, 256)) * 4, "binary"),

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError
+from ..tasks.option_values import missing_words
 from .console import note, write_bytes
 from .error_handling import Debug
+from .reading import Encoding, Missing, Separator, Table, as_said
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -98,6 +100,10 @@ def explain(
     ] = None,
     digits: Annotated[int, typer.Option(help="Significant digits.", min=3, max=17)] = 6,
     show_c: Annotated[bool, typer.Option("--show-c", help="Show the C code of each node.")] = False,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    table: Table = None,
+    missing: Missing = None,
     debug: Debug = False,
 ) -> None:
     """Show one training step with every number: forward, error, backward, update.
@@ -107,7 +113,9 @@ def explain(
     kind = _kind(format, out)
     options: dict[str, Any] = {"notation": notation, "show_c": show_c}
     options |= {"weight": weight} if weight else {}
-    explanation = _explanation(model, data, row, demo, optimizer, lr, options)
+    source = None if data is None else as_said(data, encoding, separator, table)
+    options |= {} if demo or not missing else {"missing": missing_words(missing)}
+    explanation = _explanation(model, source, row, demo, optimizer, lr, options)
     if out is None and kind == "text":
         _show_text(explanation, digits)
         return

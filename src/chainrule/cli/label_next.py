@@ -11,6 +11,7 @@ from . import display
 from .console import note, show, show_json
 from .error_handling import Debug
 from .predict import Model, check_output, encode
+from .reading import Encoding, Missing, Separator, Table, as_said, loaded, usual_for
 
 Pool = Annotated[
     str,
@@ -45,6 +46,10 @@ def label_next(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    table: Table = None,
+    missing: Missing = None,
     debug: Debug = False,
 ) -> None:
     """Find the rows of a pool whose labels would teach a model the most (active learning).
@@ -52,13 +57,13 @@ def label_next(
     Example: chainrule label-next runs/mails-2026-01-31-1 unlabelled.csv --count 50
     """
     check_output(out)
-    from ..tasks import load_predictor
     from ..tasks.label_next import next_rows
     from ..utils.files import write_atomically
-    from ..utils.runs import json_data, model_file
+    from ..utils.runs import json_data
 
-    predictor = load_predictor(model_file(model))
-    rows = next_rows(predictor, pool, count, strategy, seed=seed, say=note)
+    predictor = loaded(model, missing)
+    source = usual_for(predictor, as_said(pool, encoding, separator, table))
+    rows = next_rows(predictor, source, count, strategy, seed=seed, say=note)
     if out is not None:
         write_atomically(out, encode(rows, out.suffix.lower()))
         note(f"{rows.height:,} rows to label are in {out}")

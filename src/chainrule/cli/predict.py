@@ -11,6 +11,7 @@ import typer
 from ..errors import ConfigError
 from .console import note, write_bytes
 from .error_handling import Debug
+from .reading import Encoding, Missing, Separator, Table, as_said, loaded, usual_for
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +46,10 @@ def predict(
     proba: Annotated[
         bool, typer.Option("--proba", help="The probability of every class, too.")
     ] = False,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    table: Table = None,
+    missing: Missing = None,
     debug: Debug = False,
 ) -> None:
     """Predict the target of raw data, one prediction for each row or file, in their order.
@@ -52,12 +57,11 @@ def predict(
     Example: chainrule predict runs/houses-2026-01-31-1 new_houses.csv --out prices.csv
     """
     check_output(out)
-    from ..tasks import load_predictor
     from ..utils.files import write_atomically
-    from ..utils.runs import model_file
 
-    predictor = load_predictor(model_file(model))
-    predictions = predictor.predict(data, proba=proba, say=note)
+    predictor = loaded(model, missing)
+    source = usual_for(predictor, as_said(data, encoding, separator, table))
+    predictions = predictor.predict(source, proba=proba, say=note)
     content = encode(predictions, ".csv" if out is None else out.suffix.lower())
     if out is None:
         write_bytes(content)

@@ -40,7 +40,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A table: CSV, TSV, Parquet, JSON lines, compressed too; - for standard input. "
+            help="A table: CSV, TSV, Parquet, JSON lines, compressed too, a workbook, an SQLite or "
+            "DuckDB file; - for standard input. "
             "Or a folder of images or sounds, with a folder for each class.",
             show_default=False,
         ),
@@ -120,15 +121,16 @@ def _understood(source: str, given: dict[str, Any]) -> tuple[str, TrainingOption
         raise foreign(strange, kind.name)
     needed = {field.name for field in fields if field.default is dataclasses.MISSING}
     if "target" in needed and "target" not in given:
-        raise _without_target(source)
+        raise _without_target(source, kind.options(**{"target": "", **given}).reading)
     return kind.name, kind.options(**given)
 
 
-def _without_target(source: str) -> ConfigError:
+def _without_target(source: str, reading: Any) -> ConfigError:
     """The target is still to be said, with the columns to choose from."""
     from ..data import read_table
+    from ..data.source import with_reading
 
-    columns = read_table(source).columns
+    columns = read_table(with_reading(source, reading)).columns
     return ConfigError(
         "Which column is to be predicted?",
         where=source,

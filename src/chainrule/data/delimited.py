@@ -24,8 +24,8 @@ def parse_delimited(
     separator: str | None,
     notes: list[str],
     dialect: Dialect | None = None,
-) -> pl.DataFrame:
-    """A table of strings, null where a field is empty; the separator is found if not given.
+) -> tuple[pl.DataFrame, str | None]:
+    """A table of strings, null where a field is empty, and its separator if it has one.
 
     Raises:
         DataError: a row has another number of fields than the header, or a quote does not end.
@@ -64,7 +64,8 @@ def parse_delimited(
         last = len(data.rstrip(b"\n"))
         rows -= data.count(b"\n", last) - (last > 0)
         data = data[:last]
-    return _split(data, names, rows, name, separator)
+    frame = _split(data, names, rows, name, separator)
+    return frame, separator if len(names) > 1 else None
 
 
 def single_spaced(text: str) -> str:

@@ -35,6 +35,7 @@ from .records import (
     Target,
     Task,
 )
+from .source import FileReading
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,6 +123,8 @@ class Schema:
     max_categories: int = 1000
     more_targets: tuple[Target, ...] = later(())
     """Targets besides the first, where several are learned at once."""
+    reading: FileReading | None = dataclasses.field(default=None, metadata={"later": True})
+    """How the file of the training was read."""
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -52,6 +52,7 @@ def read_table(
     separator: str | None = None,
     table: str | None = None,
     notes: list[str] | None = None,
+    used: list[FileReading] | None = None,
 ) -> pl.DataFrame:
     r"""Read a table from a file, standard input or an object in memory.
 
@@ -66,6 +67,7 @@ def read_table(
             number of spaces and tabs.
         table: the sheet of a workbook, or the table of a database; needed if there are several.
         notes: takes sentences about what was guessed or repaired, to be shown to the user.
+        used: takes how the file was read, said or found out.
 
     Returns:
         The table. Cells of CSV files are strings, and null where a field is empty.
@@ -91,7 +93,7 @@ def read_table(
             if kind := kind_of_file(data):
                 frame = _of_several(kind, data, None, name, how, notes)
             else:
-                frame = _parse(data, name, how, notes)
+                frame = _parse(data, name, how, notes, used)
     if frame.width == 0:
         raise DataError("The table has no columns.", where=name)
     if frame.height == 0:
@@ -237,7 +239,9 @@ def _of_several(
         return read_table_file(kind, data, path, name, None, notes, from_columns)
 
 
-def _parse(data: bytes, name: str, how: How, notes: list[str]) -> pl.DataFrame:
+def _parse(
+    data: bytes, name: str, how: How, notes: list[str], used: list[FileReading] | None
+) -> pl.DataFrame:
     import polars as pl
 
     said, usual = how
@@ -275,7 +279,10 @@ def _parse(data: bytes, name: str, how: How, notes: list[str]) -> pl.DataFrame:
         return _parse_json(text, name)
     if separator is None and usual.separator and usual.separator in text.split("\n", 1)[0]:
         separator = usual.separator
-    return parse_delimited(text, name, separator, notes)
+    frame, separator = parse_delimited(text, name, separator, notes)
+    if used is not None:
+        used.append(FileReading(encoding if encoding != "utf-8" else None, separator))
+    return frame
 
 
 def _parse_binary(

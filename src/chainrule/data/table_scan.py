@@ -18,7 +18,7 @@ from chainrule.errors import DataError
 from .delimited import end_of_rows, parse_delimited
 from .dialect import Dialect, find_dialect
 from .encoding import is_valid, legacy_encoding
-from .source import TablePath, decode, readings_of
+from .source import FileReading, TablePath, decode, readings_of
 from .table import read_table, source_name
 from .table_files import kind_of_file
 
@@ -105,6 +105,13 @@ class TableScan:
         if self._columnar is None:
             self._begin_text()
 
+    @property
+    def reading(self) -> FileReading:
+        """How the file is read, said or found out."""
+        text = self._columnar is None
+        encoding = self._encoding if text and self._encoding != "utf-8-sig" else None
+        return FileReading(encoding, self._dialect.separator if text and self._dialect else None)
+
     def parts(self) -> Iterator[pl.DataFrame]:
         """The rows, in their order."""
         found = self._text_parts() if self._columnar is None else self._columnar_parts()
@@ -189,7 +196,7 @@ class TableScan:
                         yield read_table(block, encoding=self._encoding, notes=notes)
                     else:
                         text = decode(self._header + block, self.name, self._encoding, notes)
-                        yield parse_delimited(text, self.name, None, notes, self._dialect)
+                        yield parse_delimited(text, self.name, None, notes, self._dialect)[0]
                 except DataError as error:
                     raise self._at_its_line(error, line) from None
             line += block.count(b"\n")

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..data import source_name
+from ..data.source import with_reading
 from ..optim import OPTIMIZERS, Optimizer
 from ..optim.state import nearest
 from ..tasks import KINDS, kind_of, load_predictor
 from ..tasks.examples import Examples
+from ..tasks.model_reading import usual_reading
 from ..tasks.optimizer import highest_rate, optimizer_again, remember
 from ..utils.files import TRAINING, model_in
 from .explain import explain
@@ -29,6 +31,7 @@ def explain_rows(
     *,
     optimizer: str | None = None,
     lr: float | None = None,
+    missing: Sequence[str] = (),
     say: Say = lambda sentence: None,
     **options: Any,
 ) -> Explanation:
@@ -42,6 +45,7 @@ def explain_rows(
         optimizer: a name; without one the optimizer of the training, with the state that is in
             the run folder.
         lr: the learning rate; without one the highest of the training.
+        missing: words that mean a missing value in the data, besides those of the training.
         say: takes notes, such as unknown categories.
         options: of `explain`: ``weight``, ``notation``, ``train``, ``seed``, ``show_c``.
 
@@ -51,7 +55,8 @@ def explain_rows(
         ConfigError: an optimizer that does not exist.
     """
     path = model_in(model)
-    predictor: Any = load_predictor(path)
+    predictor: Any = load_predictor(path, missing=missing)
+    source = with_reading(source, usual=usual_reading(predictor.saved))
     examples = predictor.examples(source, rows, say=say)
     network = examples.network or StoredNetwork(predictor.saved, before_output=True)
     learner, notes = _optimizer(predictor, examples, network, optimizer, lr, path.parent)

@@ -96,8 +96,12 @@ def kind_of(schema: Any, where: str) -> str:
     return kind
 
 
-def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+def load_predictor(path: str | os.PathLike[str], *, missing: Sequence[str] = ()) -> Predictor:
     """The model in a file, or in a run folder, ready for raw data of its kind.
+
+    Args:
+        path: of the file, or the folder.
+        missing: words that mean a missing value in the data, besides those of the training.
 
     Raises:
         ModelFileError: it is damaged, or was saved without the meaning of its inputs.
@@ -106,5 +110,9 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
 
     found = model_in(path)
     saved: SavedModel = load(found)
+    if missing:
+        from .model_reading import need_missing
+
+        need_missing(saved, missing)
     predictor: Predictor = module_of(kind_of(saved.schema, str(found))).predictor(saved, str(found))
     return predictor

@@ -167,6 +167,39 @@ def fractions(value: Any) -> tuple[float, ...]:
     return tuple(sorted(set(found)))
 
 
+#: Characters between fields that have a name, for shells.
+_SEPARATORS = {
+    "tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|",
+}  # fmt: skip
+
+
+def separator(value: Any) -> str:
+    r"""A character between fields, or the name of one.
+
+    Example:
+        >>> separator("tab"), separator(";"), separator("space")
+        ('\t', ';', ' ')
+    """
+    named = _SEPARATORS.get(str(value).strip().lower(), value)
+    if not isinstance(named, str) or len(named) != 1 or named in '"\n\r' or named > "\x7f":
+        raise MisfitError("one character, or tab, space, comma, semicolon or pipe")
+    return named
+
+
+def missing_words(value: Any) -> tuple[str, ...]:
+    """Words that mean a missing value; an empty text says that none does.
+
+    Example:
+        >>> missing_words("unknown, n.k."), missing_words(["NA"]), missing_words("")
+        (('unknown', 'n.k.'), ('NA',), ('',))
+    """
+    texts = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise MisfitError("words, such as unknown,n.k.")
+    found = [word.strip() for text in texts for word in next(csv.reader([text]), [""])]
+    return tuple(found) or ("",)
+
+
 def flag(value: Any) -> bool:
     """Yes or no."""
     if not isinstance(value, bool):
@@ -188,4 +221,6 @@ TYPED: Mapping[Callable[[Any], Any], Any] = {
     column: str,
     fractions: str,
     flag: bool,
+    separator: str,
+    missing_words: list[str],
 }

@@ -19,8 +19,10 @@ from .option_values import (
     flag,
     fraction_or_file,
     integer,
+    missing_words,
     names,
     number,
+    separator,
     text,
 )
 
@@ -85,9 +87,50 @@ def documented(options: type[T]) -> type[T]:
     return options
 
 
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How files of rows are read; what is not said is found out."""
+
+    encoding: str | None = option(
+        None, "Encoding of text: utf-8, cp1251, shift_jis, …", "NAME", DATA, text
+    )
+    separator: str | None = option(
+        None, "Between the fields of text: a character, tab, space or pipe.", "CHARACTER", DATA,
+        separator,
+    )  # fmt: skip
+    table: str | None = option(
+        None, "The sheet of a workbook, or the table of a database.", "NAME", DATA, text
+    )
+    missing: tuple[str, ...] | None = option(
+        None,
+        "Words that mean a missing value; '' says that NA, none, ? and the like are values.",
+        "WORD,…",
+        DATA,
+        missing_words,
+    )
+
+    def __post_init__(self) -> None:
+        if self.missing == ():  # none means so, which is something that was said
+            object.__setattr__(self, "missing", ("",))
+
+    @property
+    def reading(self) -> Any:
+        """As `chainrule.data.source.FileReading`."""
+        from ..data.source import FileReading
+
+        return FileReading(self.encoding, self.separator, self.table)
+
+
+@dataclass(frozen=True)
+class _TargetOption:
+    """It comes first, as kinds that need it give it no default."""
+
+    target: str | None = option(None, "The column to predict.", "COLUMN", DATA, text, short="t")
+
+
 @documented
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(ReadingOptions, _TargetOption):
     """Options that all kinds of data share; those of a kind derive from it and add their own.
 
     Raises:
@@ -149,6 +192,11 @@ class TrainingOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.test, str) and any((self.encoding, self.separator, self.table)):
+            from ..data.source import with_reading
+
+            object.__setattr__(self, "test", with_reading(self.test, self.reading))
         self._check_positive("epochs", "batch_size", "patience", "clip", "threads")
         for name in ("lr", "l1", "l2", "weight_decay", "seed"):
             value = getattr(self, name)

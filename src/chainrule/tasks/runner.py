@@ -16,6 +16,7 @@ from typing import Any, Generic
 import numpy as np
 
 from ..data import source_name
+from ..data.source import with_reading
 from ..errors import TrainingError
 from ..training import Callback, Stream, Trainer, find_rate
 from ..utils.typing import Array
@@ -85,6 +86,7 @@ def train(
             ``failure`` of the result.
     """
     started = time.perf_counter()
+    source = with_reading(source, plan.options.reading)
     data = plan.read(source)
     if folds := getattr(plan.options, "cv", None):
         splits = plan.folds(data, folds)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from ..data import source_name, split_indices
+from ..data.source import with_reading
 from ..errors import ConfigError, DataError, ModelFileError
 from ..metrics import METRICS
 from ..nn import Module
@@ -30,6 +31,7 @@ from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
 from .evaluation import metric_of
 from .kinds import KINDS
+from .model_reading import need_missing, usual_reading
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
 from .plan import Examples, Learner, P, Plan, S, inputs_of
@@ -199,6 +201,8 @@ def update(
     started = time.perf_counter()
     asked = UpdateOptions(**requested)
     old = Old.of(model)
+    need_missing(old.saved, asked.missing)
+    source = with_reading(source, asked.reading, usual_reading(old.saved))
     _check(old, source, asked)
     new: Continuation[Any, Any]
     new = module_of(old.kind).continuation(old, source, asked, say)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 from .option_values import flag, integer, number
-from .options import documented, option
+from .options import ReadingOptions, documented, option
 
 #: Fraction of the new data that is held out to compare the old model and the new one.
 _TEST = 0.2
@@ -17,7 +17,7 @@ _STEPS, _MOST_EPOCHS = 100, 20
 
 @documented
 @dataclass(frozen=True)
-class UpdateOptions:
+class UpdateOptions(ReadingOptions):
     """Options of an update; None means that the program decides.
 
     Without ``grow``, categories that were never seen count as unknown, and unknown classes are an
@@ -44,6 +44,7 @@ class UpdateOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.epochs is not None and self.epochs < 1:
             raise ConfigError("There must be at least one epoch.", found=f"epochs {self.epochs}")
         if self.lr is not None and not 0 < self.lr < math.inf:

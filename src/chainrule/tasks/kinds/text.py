@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...errors import ConfigError
 from ..option_values import integer, text
-from ..options import DATA, NETWORK, documented, option, wrong
+from ..options import NETWORK, documented, option, wrong
 from .columns import ColumnOptions
 from .kind import Kind
 
@@ -36,9 +36,6 @@ class TextOptions(ColumnOptions):
     vocabulary: int | None = option(None, "Size of the vocabulary.", "N", NETWORK, integer)
     context: int | None = option(
         None, "Number of tokens that the network sees at once.", "N", NETWORK, integer
-    )
-    encoding: str | None = option(
-        None, "Encoding of text files; UTF-8 by default.", "NAME", DATA, text
     )
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from ...data import (
     source_name,
 )
 from ...data.schema import known_targets
+from ...data.source import FileReading, with_reading
 from ...errors import ConfigError, DataError
 from ...training import Arrays
 from ...utils.typing import Array
@@ -132,11 +133,13 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def read(self, source: Any) -> Any:
         """The rows with a target, and what the columns mean."""
-        name, notes = source_name(source), list[str]()
-        frame = read_table(source, notes=notes)
+        name, notes, used = source_name(source), list[str](), list[FileReading]()
+        frame = read_table(source, notes=notes, used=used)
         for sentence in notes:
             self.say(sentence)
-        schema = self.understood(frame, name)
+        read_as = f" (read as {used[0].encoding})" if used and used[0].encoding else ""
+        schema = self.understood(frame, name + read_as)
+        schema = dataclasses.replace(schema, reading=used[0] if used else None)
         frame = with_target(frame, schema, name, self.say)
         need_rows(frame.height, name)
         keys = KeyReader(frame, schema, self.options, name)
@@ -161,7 +164,7 @@ class TablePlan(Plan[Any, Any, Schema]):
         schema = infer_schema(
             frame, names, features=options.features, drop=drop or None, kinds=options.kinds,
             task=options.task or (task_of_loss(options.loss) if len(names) == 1 else None),
-            source=name,
+            missing=options.missing, source=name,
         )  # fmt: skip
         self.check_options(schema)
         return explained(targets.with_quantiles(schema, options.quantiles), group)
@@ -230,7 +233,8 @@ class TablePlan(Plan[Any, Any, Schema]):
     def read_test(self, schema: Schema) -> Rows:
         """The rows of the test file."""
         name = str(self.options.test)
-        frame = with_target(read_table(self.options.test), schema, name, self.say)
+        test = with_reading(self.options.test, usual=schema.reading)
+        frame = with_target(read_table(test), schema, name, self.say)
         return Rows(Table(frame, schema, name, self.say))
 
     def size(self, data: Any) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import Encoded, Schema, read_table, source_name
+from ...data.source import with_reading
 from ...data.table_scan import TableScan, is_larger_than_memory
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...utils.typing import Array
+from ...utils.warned import warned
+from ..model_reading import usual_reading
 from .features import columns_by_kind
 from .targets import scores, table_of
 
@@ -41,7 +44,7 @@ class TablePredictor:
         self.saved = saved
         self.schema = Schema.from_json(saved.schema)
         self.record = saved.record
-        self._path = path
+        self._path, self._usual = path, usual_reading(saved)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -49,9 +52,7 @@ class TablePredictor:
         target = self.schema.target
         return () if target is None or self.schema.more_targets else target.classes
 
-    def predict(
-        self, source: Any, *, proba: bool = False, say: Say = lambda sentence: None
-    ) -> pl.DataFrame:
+    def predict(self, source: Any, *, proba: bool = False, say: Say = warned) -> pl.DataFrame:
         """Predictions for raw rows, in their order.
 
         They are in the column ``prediction``; those of several targets in columns that are called
@@ -60,7 +61,8 @@ class TablePredictor:
         Args:
             source: a file, data frame or dict with the columns of the training data.
             proba: the probability of each class, too.
-            say: takes notes, such as categories that were never seen.
+            say: takes notes, such as categories that were never seen; they are Python warnings
+                without it.
         """
         parts = self._encoded(source, say)
         found = np.concatenate([self.saved.predict(columns_by_kind(rows)) for rows in parts])
@@ -68,10 +70,11 @@ class TablePredictor:
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer, for raw rows: (rows, features)."""
+        source = with_reading(source, usual=self._usual)
         rows = self.schema.encode(read_table(source), source=source_name(source))
         return self.saved.hidden(columns_by_kind(rows))
 
-    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+    def evaluate(self, source: Any, *, say: Say = warned) -> dict[str, float]:
         """The metrics of the task on rows whose target is known."""
         parts = [
             (rows.target, self.saved.predict(columns_by_kind(rows)))
@@ -80,16 +83,16 @@ class TablePredictor:
         target, found = (np.concatenate(part) for part in zip(*parts, strict=True))
         return scores(self.schema.targets, target, found)
 
-    def examples(
-        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
-    ) -> Examples:
+    def examples(self, source: Any, rows: Sequence[int], *, say: Say = warned) -> Examples:
         """Rows with their target, counted from 0, and how the network is trained on them."""
         from .examples import rows_of_table
 
+        source = with_reading(source, usual=self._usual)
         return rows_of_table(self.saved, self._path, source, rows, say)
 
     def _encoded(self, source: Any, say: Say, target: bool = False) -> Iterator[Encoded]:
         """The rows, in parts if they are larger than memory; what is noted of a column, once."""
+        source = with_reading(source, usual=self._usual)
         name = source_name(source)
         large = is_larger_than_memory(source)
         noted: set[str] = set()

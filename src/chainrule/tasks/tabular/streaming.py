@@ -11,6 +11,7 @@ learned from lies in a temporary file. Where the sample holds all rows, the resu
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -349,6 +350,7 @@ class StreamedTablePlan(TablePlan):
             self.say(sentence)
         sample = _Sample(scan, self.options.target, self.say)
         schema = self.understood(sample.frame, scan.name)
+        schema = dataclasses.replace(schema, reading=scan.reading)
         self.say(
             f"the file is read in parts: {sample.rows:,} rows; the columns are understood from "
             f"{sample.frame.height:,} of them"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...data import Schema
+from ...data.source import with_reading
 from ...data.table_scan import is_larger_than_memory
 from ...training import Callback
 from .. import runner
@@ -54,6 +55,7 @@ def train_table(
         >>> result.report["metrics"]["r2"] > 0.9
         True
     """
+    source = with_reading(source, options.reading)
     streamed = is_larger_than_memory(source, in_memory)
     plan = (StreamedTablePlan if streamed else TablePlan)(options, say)
     return runner.train(plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks)

@@ -184,7 +184,7 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
         say(f"the text is column {column}; left out: {more}")
     # The text stands for a category here: only the target is of interest.
     schema = infer_schema(frame, options.target, features=[column], kinds={column: "category"},
-                          task="classification", source=name)  # fmt: skip
+                          task="classification", missing=options.missing, source=name)  # fmt: skip
     assert schema.target is not None
     target = schema.read_target(frame, name)
     if (target < 0).any():
