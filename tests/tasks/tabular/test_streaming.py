@@ -11,6 +11,7 @@ from chainrule.errors import ConfigError, DataError
 from chainrule.tasks import load_predictor
 from chainrule.tasks.tabular import TableOptions, streaming, train_table
 from chainrule.training import Callback, sampler
+from chainrule.utils.warned import DataWarning
 
 
 @pytest.fixture(autouse=True)
@@ -143,12 +144,14 @@ def test_predictions_and_metrics_of_large_files_are_those_from_memory(
     frame = homes(700, seed=2).with_columns(city=pl.lit("Bern"))
     frame.write_csv(tmp_path / "new.csv")
     said: list[str] = []
-    whole = predictor.predict(tmp_path / "new.csv", proba=True)
-    scores = predictor.evaluate(tmp_path / "new.csv")
+    with pytest.warns(DataWarning, match="never seen in training: 'Bern'"):
+        whole = predictor.predict(tmp_path / "new.csv", proba=True)
+    scores = predictor.evaluate(tmp_path / "new.csv", say=said.append)
+    said.clear()
     monkeypatch.setattr(table_scan, "IN_MEMORY", 1_000)
     assert predictor.predict(tmp_path / "new.csv", proba=True, say=said.append).equals(whole)
-    assert predictor.evaluate(tmp_path / "new.csv") == scores
-    assert len([s for s in said if "never seen in training" in s]) == 1
+    assert predictor.evaluate(tmp_path / "new.csv", say=said.append) == scores
+    assert len([s for s in said if "never seen in training" in s]) == 2
 
 
 def test_an_interrupted_training_keeps_its_best_model(tmp_path):
