@@ -178,7 +178,12 @@ def test_the_optimizer_is_that_of_the_training(tmp_path):
     module = module_of("series")
     options = module.Options(target="sold", model="linear", clip=0.5, l2=0.01, **QUICK)
     result = module.train({"sold": sold}, options, progress=False)
-    assert result.report["optimizer"] == {"weight_decay": 0.05, "clip": 0.5, "rate": 0.002}
+    assert result.report["optimizer"] == {
+        "weight_decay": 0.05,
+        "clip": 0.5,
+        "l2": 0.01,
+        "rate": 0.002,
+    }
     result.save(tmp_path / "model.safetensors")
     predictor = cr.tasks.load_predictor(tmp_path / "model.safetensors")
     again = cr.tasks.optimizer.optimizer_again(module.Options, predictor.record, [])

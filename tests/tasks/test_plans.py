@@ -30,7 +30,7 @@ STEPS = {
                                          "row_errors", "more_tests"},
     },
     "text": {
-        "classification": READ | LEARN | REPORT,
+        "classification": READ | LEARN | REPORT | {"check", "predict", "details"},
         "language": (READ - {"read_test"}) | LEARN | REPORT | {"check", "predict", "score"},
     },
     "series": {

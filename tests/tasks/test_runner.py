@@ -41,7 +41,9 @@ def test_a_trial_finds_the_rate_of_methods_without_a_scale(monkeypatch, optimize
         return SimpleNamespace(suggestion=0.25)
 
     monkeypatch.setattr(runner, "find_rate", find_rate)
-    options = cr.text.TextOptions(target="mood", epochs=1, optimizer=optimizer, backend="numpy")
+    options = cr.text.TextOptions(
+        target="mood", epochs=1, model="bag", optimizer=optimizer, backend="numpy"
+    )
     report = cr.text.train(MAILS, options, progress=False).report
     assert report["optimizer"]["rate"] == (0.005 if optimizer in SCALED else 0.25)
     assert len(tried) == (optimizer not in SCALED)

@@ -29,7 +29,7 @@ CASES = {
     "text": (
         texts(["a", "b"], 0),
         texts(["a", "b", "c"], 1),
-        {"target": "k"},
+        {"target": "k", "model": "bag"},
         ("parts.weight",),
         "newly initialised: head",
     ),

@@ -25,6 +25,7 @@ def make_optimizer(
     *,
     lr: float,
     weight_decay: float = 0.0,
+    l2: float = 0.0,
     clip: float | None = None,
     schedule: str = "cosine",
 ) -> Optimizer:
@@ -49,7 +50,7 @@ def make_optimizer(
         lr=make_schedule(name, rate, steps, **warmup),
         weight_decay=weight_decay if options.weight_decay is None else options.weight_decay,
         l1=options.l1,
-        l2=options.l2,
+        l2=options.l2 or l2,
         clip_norm=options.clip or clip,
         decay=lambda path, parameter: path.endswith("weight") and parameter.ndim > 1,
         **extra,
@@ -61,6 +62,7 @@ def effective(optimizer: Optimizer) -> dict[str, Any]:
     return {
         "weight_decay": optimizer.weight_decay,
         "clip": optimizer.clip_norm,
+        **({"l2": optimizer.l2} if optimizer.l2 else {}),
         "rate": _highest(optimizer.schedule.to_config()),
     }
 
@@ -83,7 +85,7 @@ def optimizer_again(kind: type[TrainingOptions], record: Any, model: Any) -> Opt
     report = record["report"]
     options = kind.from_json(report.get("options") or {})
     known = report.get("optimizer") or {}
-    chosen = {name: known[name] for name in ("weight_decay", "clip") if name in known}
+    chosen = {name: known[name] for name in ("weight_decay", "l2", "clip") if name in known}
     return make_optimizer(options, model, 1, lr=highest_rate(record), schedule="constant", **chosen)
 
 

@@ -119,6 +119,7 @@ class Recipe:
         epochs: at most.
         lr: the highest learning rate, for optimizers that scale their steps.
         weight_decay: of the weights, decoupled.
+        l2: penalty of the weights, as part of the loss.
         clip: largest norm of the gradient.
         schedule: of the rate.
         validate_every: epochs from one validation to the next.
@@ -128,6 +129,7 @@ class Recipe:
     epochs: int
     lr: float
     weight_decay: float = 0.0
+    l2: float = 0.0
     clip: float | None = None
     schedule: str = "cosine"
     validate_every: int = 1

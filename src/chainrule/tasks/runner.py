@@ -140,7 +140,7 @@ def _trainers(
     def make(rate: float, **more: Any) -> Trainer:
         optimizer = make_optimizer(
             options, learner.network, steps, lr=rate, weight_decay=recipe.weight_decay,
-            clip=recipe.clip, schedule=recipe.schedule,
+            l2=recipe.l2, clip=recipe.clip, schedule=recipe.schedule,
         )  # fmt: skip
         return Trainer(
             learner.network, learner.loss, optimizer, seed=options.seed, backend=plan.backend,

@@ -34,7 +34,7 @@ from .kinds import KINDS
 from .model_reading import need_missing, usual_reading
 from .optimizer import highest_rate, optimizer_again, remember
 from .options import TrainingOptions
-from .plan import Examples, Learner, P, Plan, S, inputs_of
+from .plan import Examples, Learner, P, Plan, S
 from .result import TrainingResult
 from .runner import result_of
 from .update_options import UpdateOptions
@@ -287,7 +287,7 @@ def continue_on_rows(
     """
     restore(learner.network, old.saved.state())
     train, test = (data.take(rows) for rows in old.split(len(data), requested, data.target))
-    known = old.saved.predict(inputs_of(plan.encode(schema, learner, test)))
+    known = plan.predict(schema, learner, old.saved, test)
     before = for_classes(known, len(plan.classes(schema)))
     return Continuation(plan, schema, learner, train, test, before, size)
 

@@ -1,17 +1,24 @@
 """Classes of texts: from tables and folders, by each network, with what can go wrong."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
 
 import chainrule as cr
 from chainrule.errors import ConfigError, DataError, ModelFileError
 from chainrule.tasks import load_predictor, recognise
 from chainrule.tasks.text import TextOptions
 from chainrule.tasks.text.classifier_network import ClassifierShape, encode_texts, naive_bayes
+from chainrule.tasks.text.linear_choice import inverse_frequencies, logistic
 from chainrule.tasks.text.ngrams import Grams
 from chainrule.tasks.text.tokenizers import WordTokenizer
+from chainrule.tasks.update import update
 
 SUBJECTS = {"food": "soup bread cheese apple rice", "sport": "ball goal race team coach"}
 
@@ -51,15 +58,20 @@ def test_naive_bayes_is_that_of_another_system():
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("model", ["bag", "lstm", "transformer", "tcn"])
+@pytest.mark.parametrize("model", ["linear", "bag", "lstm", "transformer", "tcn"])
 def test_what_is_behind_the_end_of_a_text_does_not_count(model):
     shape = ClassifierShape(model, 30, 6, 3, 8, 1, 0.0)
     network = shape.build().initialize(2)
     numbers = np.array([[5, 9, 3, 0, 0, 0]], np.int32)
     short = {"numbers": numbers[:, :4], "lengths": np.array([3])}
     long = {"numbers": numbers, "lengths": np.array([3])}
-    if model == "bag":
-        short, long = ({"numbers": part["numbers"]} for part in (short, long))
+    if model == "linear":
+        network.head.weight.assign(np.random.default_rng(0).normal(size=(30, 3)))
+        short["counts"] = long["counts"] = np.array([[1, 2, 4, 0, 0, 0]], np.float32)
+        short["counts"] = short["counts"][:, :4]
+    if model in ("linear", "bag"):
+        for part in (short, long):
+            del part["lengths"]
     np.testing.assert_allclose(network(short).numpy(), network(long).numpy(), atol=1e-5)
 
 
@@ -72,18 +84,127 @@ def test_a_bag_is_the_sum_over_the_root_of_the_count():
     np.testing.assert_allclose(found[1], network.head.bias.numpy(), atol=1e-7)
 
 
+def test_a_linear_model_sees_what_scikit_learn_calls_tf_idf():
+    # Of words of one letter there are no pieces.
+    found = [" ".join(word for word in text.split() if word != "a") for text in texts(40)["text"]]
+    grams = Grams.fit(found, "word", 2, letters=3)
+    shape = ClassifierShape("linear", len(grams), 400, 2, 0, 0, 0.0, grams.first_letters)
+    network, weight = shape.build(), np.random.default_rng(1).normal(size=(len(grams), 2))
+    rows = [grams.encode(text) for text in found]
+    network.idf.assign(inverse_frequencies(rows, len(grams)))
+    network.head.weight.assign(weight)
+    z = network(encode_texts(found, grams, shape).inputs).numpy()
+    words = [gram for gram in grams.grams if not gram.startswith("\t")]
+    pieces = [gram[1:] for gram in grams.grams if gram.startswith("\t")]
+    one = {
+        "vocabulary": words,
+        "ngram_range": (1, 2),
+        "token_pattern": r"\w+",
+        "sublinear_tf": True,
+    }
+    other = {"vocabulary": pieces, "ngram_range": (2, 3), "analyzer": "char_wb"}
+    parts = [TfidfVectorizer(**one), TfidfVectorizer(**other, sublinear_tf=True)]
+    x = np.concatenate([part.fit_transform(found).toarray() for part in parts], 1)
+    np.testing.assert_allclose(z, x @ weight[2:], rtol=1e-4, atol=1e-5)
+
+
+def test_the_choice_solves_the_problem_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(60, 5)), generator.integers(0, 3, 60)
+    s = generator.uniform(0.5, 2, 60)
+    x[:, 0] += y
+    ours = logistic(np.column_stack([x, np.ones(60)]), y, s, 3, 0.1)
+    theirs = LogisticRegression(C=1 / (0.1 * s.sum()), tol=1e-8, max_iter=1000).fit(x, y, s)
+    np.testing.assert_allclose(ours[:-1].T, theirs.coef_, atol=1e-3)
+    difference = ours[-1] - ours[-1].mean() - theirs.intercept_ + theirs.intercept_.mean()
+    np.testing.assert_allclose(difference, 0, atol=1e-3)
+
+
+def noisy(rows=120, seed=0):
+    """Texts of many words that say nothing, in markup, with one that tells the class."""
+    generator = np.random.default_rng(seed)
+    usual = [f"word{number}" for number in range(60)]
+    telling = {"pos": ["superb", "lovely", "great"], "neg": ["awful", "poor", "dull"]}
+    found = {"text": [], "label": []}
+    for number in range(rows):
+        label = ["pos", "neg"][number % 2]
+        words = [*generator.choice(usual, 12), generator.choice(telling[label])]
+        body = " ".join(generator.permutation(words))
+        page = generator.integers(1e6)
+        found["text"].append(f"<p class='r{number % 7}'>{body}</p><a href='x.example/{page}'>")
+        found["label"].append(label)
+    return found
+
+
+def test_few_texts_are_told_apart_by_a_linear_model_as_well_as_by_scikit_learn(tmp_path):
+    later = noisy(200, seed=1)
+    pl.DataFrame(later).write_csv(tmp_path / "later.csv")
+    options = {"target": "label", "epochs": None, "backend": "auto"}
+    report = trained(noisy(), **options, test=str(tmp_path / "later.csv")).report
+    assert report["network"] == "linear"
+    theirs = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    theirs.fit(noisy()["text"], noisy()["label"])
+    assert report["metrics"]["accuracy"] >= theirs.score(later["text"], later["label"])
+    assert report["metrics"]["accuracy"] >= 0.98
+    assert report["rows"] == {"train": 120, "test": 200}
+    assert report["optimizer"]["l2"] > 0
+    assert report["best_epoch"] == report["epochs"]
+
+
 def test_texts_of_length_0_are_known_by_it():
-    inputs, longer = encode_texts(["", "a b c"], WordTokenizer.fit(["a b"]), 2)
-    assert inputs["numbers"].tolist() == [[1, 0], [2, 3]]
-    assert inputs["lengths"].tolist() == [1, 2]
-    assert longer == 1
-    inputs, _ = encode_texts(["", "b"], Grams.fit(["a b"], least=1), 2)
-    assert inputs["numbers"].tolist() == [[0, 0], [4, 0]]
+    shape = ClassifierShape("lstm", 9, 2, 2, 4, 1, 0.0)
+    seen = encode_texts(["", "a b c"], WordTokenizer.fit(["a b"]), shape)
+    assert seen.inputs["numbers"].tolist() == [[1, 0], [2, 0], [3, 1]]
+    assert seen.inputs["lengths"].tolist() == [1, 1, 2]
+    assert seen.text.tolist() == [0, 1, 1]
+    assert seen.several == 1
+    np.testing.assert_allclose(seen.share, [1, 1 / 3, 2 / 3])
+    shape = ClassifierShape("bag", 9, 2, 2, 4, 0, 0.0)
+    seen = encode_texts(["", "b"], Grams.fit(["a b"], least=1), shape)
+    assert seen.inputs["numbers"].tolist() == [[0, 0], [4, 0]]
 
 
-@pytest.mark.parametrize("model", ["bag", "lstm", "transformer", "tcn"])
+@pytest.mark.parametrize("model", ["linear", "bag"])
+def test_a_bag_in_parts_says_what_the_whole_bag_says(model):
+    grams = Grams.fit(["a b c d e f"], longest=1, least=1)
+    shape = ClassifierShape(model, len(grams), 6, 2, 4, 0, 0.0)
+    whole, halves = (dataclasses.replace(shape, context=context) for context in (6, 3))
+    network = shape.build().initialize(3)
+    if model == "linear":
+        network.head.weight.assign(np.random.default_rng(0).normal(size=(len(grams), 2)))
+    z = {}
+    for name, one in (("whole", whole), ("halves", halves)):
+        seen = encode_texts(["a b c d e f"], grams, one)
+        z[name] = seen.averaged(network(seen.inputs).numpy())
+    # The same direction; the sum over √n is smaller by √2 in halves.
+    np.testing.assert_allclose(z["whole"], z["halves"] * np.sqrt(2), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("without_compiler")
+@pytest.mark.parametrize("model", ["linear", "bag", "tcn"])
+def test_long_texts_are_seen_to_their_end(model, tmp_path):
+    """What tells the class is behind all that a network sees at once."""
+    found, notes = texts(80), []
+    found["text"] = ["so " * 5 * (number % 9) + t for number, t in enumerate(found["text"])]
+    options = {"context": 12, "lr": 0.02} | ({"hidden": (16,)} if model != "linear" else {})
+    options |= {"target": "subject", "model": model, "epochs": 15, "backend": "numpy"}
+    result = cr.text.train(found, TextOptions(**options), progress=False, say=notes.append)
+    assert result.report["metrics"]["accuracy"] >= 0.8
+    if model != "linear":  # each word counts once
+        assert any("are long: they are seen in parts" in note for note in notes)
+    result.save(tmp_path / "model.safetensors")
+    model = load_predictor(tmp_path / "model.safetensors")
+    asked = [" ".join(["they had"] * 10 + [word] * 9) for word in ("cheese rice", "coach ball")]
+    assert model.predict(asked)["prediction"].to_list() == ["food", "sport"]
+    new = {"text": found["text"][:20], "subject": found["subject"][:20]}
+    report = update(tmp_path / "model.safetensors", new, progress=False, epochs=1).report
+    assert report["baselines"]["before the update"]["accuracy"] >= 0.75
+
+
+@pytest.mark.parametrize("model", ["linear", "bag", "lstm", "transformer", "tcn"])
 def test_each_network_learns(model):
-    report = trained(texts(), target="subject", model=model, lr=0.02, hidden=(16,)).report
+    hidden = None if model == "linear" else (16,)
+    report = trained(texts(), target="subject", model=model, lr=0.02, hidden=hidden).report
     assert report["metrics"]["accuracy"] >= 0.9
     assert report["baselines"]["majority"]["accuracy"] == 0.5
     assert report["rows"] == {"train": 96, "test": 24}

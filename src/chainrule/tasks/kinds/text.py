@@ -12,7 +12,7 @@ from .kind import Kind
 
 TOKENIZERS = ("character", "word", "bpe")
 LANGUAGE_MODELS = ("gpt", "lstm")
-CLASSIFIERS = ("bag", "lstm", "transformer", "tcn")
+CLASSIFIERS = ("linear", "bag", "lstm", "transformer", "tcn")
 MODELS = tuple(dict.fromkeys((*CLASSIFIERS, *LANGUAGE_MODELS)))
 
 
@@ -21,14 +21,15 @@ MODELS = tuple(dict.fromkeys((*CLASSIFIERS, *LANGUAGE_MODELS)))
 class TextOptions(ColumnOptions):
     """Options for text; see `TrainingOptions`, too.
 
-    The network of classes is a bag, lstm, transformer or tcn, that of language a gpt or lstm.
+    The network of classes is linear, a bag, lstm, transformer or tcn, that of language a gpt or
+    lstm.
 
     Raises:
         ConfigError: an option has an invalid value.
     """
 
     model: str | None = option(
-        None, "For texts: bag, lstm, transformer, tcn or gpt.", "NAME", NETWORK, text
+        None, "For texts: linear, bag, lstm, transformer, tcn or gpt.", "NAME", NETWORK, text
     )
     tokenizer: str | None = option(
         None, "For texts: character, word or bpe.", "NAME", NETWORK, text

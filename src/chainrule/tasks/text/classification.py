@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,29 +25,41 @@ from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
 from ..warm_start import named_model
-from .classifier_network import ClassifierShape, encode_texts, naive_bayes
+from .classifier_network import ClassifierShape, LinearClassifier, encode_texts, naive_bayes
+from .linear_choice import Choice, choose, inverse_frequencies, tf_idf
 from .ngrams import Grams
 from .reading import LabelledTexts, class_folders, is_text_file, read_class_folders, read_text
 from .tokenizers import Tokenizer, WordTokenizer, fit_tokenizer, normalize, tokenizer_from_json
+from .windows import Windows
 
 if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str], None]
 
-#: Tokens of a text that are seen at most.
-_LONGEST = {"bag": 2000, "lstm": 256, "transformer": 256, "tcn": 512}
+#: Tokens that are seen at once; texts with more are seen in parts.
+_LONGEST = {"linear": 20_000, "bag": 2000, "lstm": 256, "transformer": 256, "tcn": 512}
+#: So many numbers in all that a linear model sees fit into memory.
+_NUMBERS = 2**26
 _VOCABULARY = {"bag": 50_000, "character": 2000, "word": 20_000, "bpe": 4000}
+#: Up to so many texts a linear model is the better one, or as good.
+_FEW = 2000
+#: Texts are compared by so many numbers, where a linear model has no layer to compare them by.
+_HASHED = 512
+#: Pieces of words that a linear model may see have so many letters at most.
+_LETTERS = 5
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 1500
 _EPOCHS = 10
+#: And these are enough for a convex problem.
+_SOLVED = 800
 _BATCH = 32
 #: Of fewer texts a fifth is the test set, otherwise a tenth.
 _SMALL = 5000
-_HIDDEN = {"bag": (32,), "lstm": (64,), "transformer": (64, 64), "tcn": (64,) * 4}
-_DROPOUT = {"bag": 0.3, "lstm": 0.1, "transformer": 0.1, "tcn": 0.1}
+_HIDDEN = {"linear": (0,), "bag": (32,), "lstm": (64,), "transformer": (64, 64), "tcn": (64,) * 4}
+_DROPOUT = {"linear": 0.0, "bag": 0.3, "lstm": 0.1, "transformer": 0.1, "tcn": 0.1}
 #: Good rates by network, found on mails.
-_RATES = {"bag": 5e-3, "lstm": 2e-3, "transformer": 1e-3, "tcn": 2e-3}
+_RATES = {"linear": 0.1, "bag": 5e-3, "lstm": 2e-3, "transformer": 1e-3, "tcn": 2e-3}
 #: Below this fraction of spaces the words of a text are not written apart.
 _FEW_SPACES = 0.02
 
@@ -65,6 +76,7 @@ class ClassSchema:
         target: the column of the class, as the JSON of a `Schema`; None for folders.
         encoding: how files are written.
         notes: warnings.
+        choice: of the penalty of a linear model, before its training.
     """
 
     classes: tuple[str, ...]
@@ -74,6 +86,7 @@ class ClassSchema:
     target: str | None = None
     encoding: str | None = None
     notes: tuple[str, ...] = ()
+    choice: Choice | None = None
 
     def described(self) -> list[tuple[str, str]]:
         """What there is to tell."""
@@ -84,7 +97,10 @@ class ClassSchema:
             ("texts", place),
             ("classes", f"{len(self.classes)}: {names}"),
             ("vocabulary", f"{len(self.words):,} {_kind_of(self.words)}"),
-            ("network", f"{self.shape.model}, sees up to {self.shape.context:,} {unit} of a text"),
+            (
+                "network",
+                f"{self.shape.model}, sees {self.shape.context:,} {unit} of a text at once",
+            ),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -115,7 +131,8 @@ class ClassSchema:
 
 def _kind_of(words: Grams | Tokenizer) -> str:
     if isinstance(words, Grams):
-        return f"{words.unit}s, and up to {words.longest} side by side"
+        letters = f", and pieces of 2 to {words.letters} letters" if words.letters else ""
+        return f"{words.unit}s, and up to {words.longest} side by side{letters}"
     return {"character": "characters", "word": "words", "bpe": "subword tokens"}[words.kind]
 
 
@@ -148,11 +165,11 @@ class Labelled:
     def balanced(self) -> Labelled:
         """With weights by which all classes count the same."""
         weights = class_weights(self.target, len(self.classes)).astype(np.float32)
-        return dataclasses.replace(self, weights=weights)
+        return replace(self, weights=weights)
 
     def take(self, rows: Array) -> Labelled:
         """Some of the texts."""
-        return dataclasses.replace(
+        return replace(
             self,
             texts=[self.texts[row] for row in rows],
             target=self.target[rows],
@@ -254,7 +271,28 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
 
     def understand(self, split: Split[Labelled]) -> ClassSchema:
         """The vocabulary of the training texts, or that of the model to start from."""
-        return _adopted(_schema(split.train, self.options), self.options)
+        model = self.options.model or self._model(split)
+        found = _all_of(split) if self._takes_all(model) else split.train
+        return _adopted(_schema(found, model, self.options), self.options)
+
+    def _model(self, split: Split[Labelled]) -> str:
+        """Few texts are best told apart by a linear model, unless options say more of a network."""
+        options = self.options
+        network = options.hidden is not None or options.dropout is not None
+        few = split.seen <= _FEW and options.tokenizer != "bpe"
+        return "linear" if few and not network else "bag"
+
+    def _takes_all(self, model: str) -> bool:
+        """Whether no texts choose the best weights: a convex problem needs none."""
+        options = self.options
+        return model == "linear" and options.validation is None and options.patience is None
+
+    def check(self, schema: ClassSchema, split: Split[Labelled]) -> Split[Labelled]:
+        """A linear model learns from the validation set, too: its penalty was chosen by folds."""
+        if not self._takes_all(schema.shape.model) or self.options.from_model is not None:
+            return split
+        everything = _all_of(split)
+        return Split(everything, everything, split.test)
 
     def read_test(self, schema: ClassSchema) -> Labelled:
         """The texts of the test file or folder."""
@@ -266,26 +304,47 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
 
     def build(self, schema: ClassSchema, split: Split[Labelled]) -> Learner:
         """The network of the schema's sizes."""
-        return learner_of(schema, schema.shape.build().initialize(self.options.seed))
+        network = schema.shape.build().initialize(self.options.seed)
+        if isinstance(network, LinearClassifier) and isinstance(schema.words, Grams):
+            rows = [schema.words.encode(text) for text in split.train.texts]
+            network.idf.assign(inverse_frequencies(rows, len(schema.words)))
+        return learner_of(schema, network)
 
     def encode(self, schema: ClassSchema, learner: Learner, part: Labelled) -> Arrays:
-        """Token indices of each text."""
-        inputs, longer = encode_texts(part.texts, schema.words, schema.shape.context)
-        if longer:
-            self.say(f"{longer:,} of {len(part):,} texts are longer than what is seen of them")
-        return Arrays(inputs, part.target, part.weights)
+        """Token indices of each text; the parts of a long one count as much as a short one."""
+        seen = encode_texts(part.texts, schema.words, schema.shape)
+        if not seen.several:
+            return Arrays(seen.inputs, part.target, part.weights)
+        self.say(_said_of(seen))
+        weights = 1.0 if part.weights is None else part.weights[seen.text]
+        shares = (seen.share * weights).astype(np.float32)
+        return Arrays(seen.inputs, part.target[seen.text], shares)
+
+    def predict(self, schema: ClassSchema, learner: Learner, trainer: Any, part: Labelled) -> Array:
+        """The probabilities of the classes, pooled over the parts of long texts."""
+        seen = encode_texts(part.texts, schema.words, schema.shape)
+        return seen.pooled(trainer.predict(seen.inputs))
 
     def recipe(self, schema: ClassSchema, learner: Learner, examples: Encoded) -> Recipe:
-        """Rates were found on mails."""
+        """Rates were found on mails; a linear model has its penalty instead of a decay."""
         model = schema.shape.model
-        return Recipe.of(
-            self.options, len(examples), batch_size=_BATCH, epochs=_EPOCHS, updates=_UPDATES,
-            lr=_RATES[model], weight_decay=0.01, clip=None if model == "bag" else 1.0,
+        choice = schema.choice
+        recipe = Recipe.of(
+            self.options, len(examples), batch_size=_BATCH, epochs=_EPOCHS,
+            updates=_SOLVED if choice else _UPDATES,
+            lr=_RATES[model], clip=None if model in ("linear", "bag") else 1.0,
+            weight_decay=0.0 if choice else 0.01, l2=choice.penalty if choice else 0.0,
         )  # fmt: skip
+        # What a penalty has led to in the end is the solution, not what fits best on the way.
+        return replace(recipe, validate_every=recipe.epochs) if choice else recipe
 
     def about(self, schema: ClassSchema) -> dict[str, Any]:
         """Two classes, or more."""
         return {"task": task_of(schema.classes), "target": self.options.target or "class"}
+
+    def details(self, learner: Learner) -> dict[str, Any]:
+        """The network, which may have been chosen."""
+        return {"network": learner.choice}
 
     def baselines(
         self, schema: ClassSchema, split: Split[Labelled], test: Labelled
@@ -301,7 +360,32 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
 
 def learner_of(schema: ClassSchema, network: Module) -> Learner:
     """What is trained of a network that predicts classes of texts."""
-    return Learner(network, "cross_entropy", name=f"a {schema.shape.model}", metrics=("accuracy",))
+    model, choice = schema.shape.model, schema.choice
+    note = ""
+    if choice:
+        loss = f"{choice.log_loss:.3f} on texts held out in turn"
+        note = f"its penalty was chosen by log loss, {loss}"
+    name = "a linear model" if model == "linear" else f"a {model}"
+    return Learner(
+        network, "cross_entropy", name=name, metrics=("accuracy",), choice=model, note=note
+    )
+
+
+def _all_of(split: Split[Labelled]) -> Labelled:
+    """Training and validation set as one."""
+    train, more = split.train, split.validation
+    weights = None
+    if train.weights is not None and more.weights is not None:
+        weights = np.concatenate([train.weights, more.weights])
+    return replace(
+        train, texts=train.texts + more.texts,
+        target=np.concatenate([train.target, more.target]), weights=weights,
+    )  # fmt: skip
+
+
+def _said_of(seen: Windows) -> str:
+    texts, parts = int(seen.text[-1]) + 1, len(seen.text)
+    return f"{seen.several:,} of {texts:,} texts are long: they are seen in parts, {parts:,} in all"
 
 
 def _adopted(schema: ClassSchema, options: TextOptions) -> ClassSchema:
@@ -310,47 +394,59 @@ def _adopted(schema: ClassSchema, options: TextOptions) -> ClassSchema:
     if saved is None:
         return schema
     other = ClassSchema.from_json(saved.schema, str(options.from_model))
-    shape = dataclasses.replace(other.shape, classes=len(schema.classes))
-    return dataclasses.replace(schema, words=other.words, shape=shape)
+    shape = replace(other.shape, classes=len(schema.classes))
+    return replace(schema, words=other.words, shape=shape, choice=None)
 
 
 def _check(options: TextOptions) -> None:
     if options.model is not None and options.model not in CLASSIFIERS:
         raise ConfigError(f"The model {options.model!r} predicts no classes.",
                           expected=", ".join(CLASSIFIERS))  # fmt: skip
-    if options.tokenizer == "bpe" and (options.model or "bag") == "bag":
+    if options.tokenizer == "bpe" and (options.model or "bag") in ("linear", "bag"):
         raise ConfigError("A bag is made of words or of characters.",
                           expected="--tokenizer word or character",
                           found="bpe", hint="Choose another --model, such as lstm.")  # fmt: skip
 
 
-def _schema(found: Labelled, options: TextOptions) -> ClassSchema:
+def _schema(found: Labelled, model: str, options: TextOptions) -> ClassSchema:
     """What suits these texts: the vocabulary and the sizes of the network."""
-    texts, model = found.texts, options.model or "bag"
-    sample = "".join(texts[:200])
-    few_spaces = sum(c.isspace() for c in sample) < _FEW_SPACES * len(sample)
-    unit = options.tokenizer or ("character" if few_spaces else "word")
-    words: Grams | Tokenizer
-    if model == "bag":
-        most = options.vocabulary or _VOCABULARY["bag"]
-        least = 2 if len(texts) >= 100 else 1
-        words = Grams.fit(texts, unit, 2 if unit == "word" else 4, most, least)
-    else:
-        most = options.vocabulary or _VOCABULARY[unit]
-        words = fit_tokenizer(unit, texts, most, exact=False)
-    lengths = [len(words.encode(text)) for text in texts[:1000]]
-    longest = max(int(np.quantile(lengths, 0.98)), 4)
+    texts, choice = found.texts, None
+    words = _vocabulary(texts, model, options)
+    if model == "linear":
+        assert isinstance(words, Grams)
+        choice = choose(words, texts, found.target, found.weights, options.seed)
+        words = choice.grams
+    lengths = [len(words.encode(text)) for text in texts[: len(texts) if choice else 1000]]
+    longest = max(lengths) if choice else int(np.quantile(lengths, 0.98))
+    if choice:
+        longest = min(longest, _NUMBERS // len(texts))
     hidden = options.hidden or _HIDDEN[model]
     shape = ClassifierShape(
         model=model,
         vocabulary=len(words),
-        context=options.context or min(longest, _LONGEST[model]),
+        context=options.context or min(max(longest, 4), _LONGEST[model]),
         classes=len(found.classes),
         width=hidden[0],
         layers=len(hidden),
         dropout=_DROPOUT[model] if options.dropout is None else options.dropout,
+        letters=words.first_letters if isinstance(words, Grams) and words.letters else 0,
     )
-    return ClassSchema(found.classes, words, shape, found.column, found.schema, options.encoding)
+    return ClassSchema(
+        found.classes, words, shape, found.column, found.schema, options.encoding, choice=choice
+    )
+
+
+def _vocabulary(texts: Sequence[str], model: str, options: TextOptions) -> Grams | Tokenizer:
+    """The parts of these texts that a network sees."""
+    sample = "".join(texts[:200])
+    few_spaces = sum(c.isspace() for c in sample) < _FEW_SPACES * len(sample)
+    unit = options.tokenizer or ("character" if few_spaces else "word")
+    if model not in ("linear", "bag"):
+        return fit_tokenizer(unit, texts, options.vocabulary or _VOCABULARY[unit], exact=False)
+    most = options.vocabulary or _VOCABULARY["bag"]
+    least = 2 if len(texts) >= 100 else 1
+    letters = _LETTERS if model == "linear" and unit == "word" else 0
+    return Grams.fit(texts, unit, 2 if unit == "word" else 4, most, least, letters)
 
 
 def labelled_by(schema: ClassSchema, source: Any, say: Say) -> Labelled:
@@ -458,9 +554,10 @@ class TextClassifier(Classifier[ClassSchema]):
             target = [class_by_folder(names[row], source, schema.classes) for row in rows]
         else:
             target = self._known(source, rows)
-        inputs, longer = encode_texts(texts, schema.words, schema.shape.context)
-        if longer:
-            say(f"{longer:,} of {len(texts):,} texts are longer than what is seen of them")
+        seen = encode_texts(texts, schema.words, schema.shape)
+        if seen.several:
+            say(f"{seen.several:,} of {len(texts):,} texts are long: their first part is explained")
+        inputs = seen.first()
         found = self.saved.predict(inputs)
         count = np.count_nonzero(inputs["numbers"], axis=1)
         raw = tuple(
@@ -492,16 +589,30 @@ class TextClassifier(Classifier[ClassSchema]):
         return found
 
     def hidden(self, source: Any) -> Array | None:
-        """What goes into the last layer: (texts, features)."""
+        """What goes into the last layer: (texts, features); of a linear model TF-IDF, hashed."""
         texts, _ = self._read(source)
-        inputs, _ = encode_texts(texts, self.schema.words, self.schema.shape.context)
-        return self.saved.hidden(inputs)
+        seen = encode_texts(texts, self.schema.words, self.schema.shape)
+        if self.schema.shape.model == "linear":
+            return seen.averaged(self._hashed(seen))
+        found = self.saved.hidden(seen.inputs)
+        return found if found is None else seen.averaged(found)
+
+    def _hashed(self, seen: Windows) -> Array:
+        """The weights of the parts, summed by their numbers modulo `_HASHED`."""
+        idf, letters = self.saved.state()["idf"], self.schema.shape.letters
+        found = np.zeros((len(seen.text), _HASHED), np.float32)
+        rows = zip(found, seen.inputs["numbers"], seen.inputs["counts"], strict=True)
+        for row, numbers, counts in rows:
+            k = numbers[numbers > 0]
+            pieces = k >= (letters or len(idf))
+            np.add.at(row, k % _HASHED, tf_idf(counts[: len(k)], idf[k], pieces))
+        return found
 
     def _probabilities(self, texts: list[str], say: Say) -> Array:
-        inputs, longer = encode_texts(texts, self.schema.words, self.schema.shape.context)
-        if longer:
-            say(f"{longer:,} of {len(texts):,} texts are longer than what is seen of them")
-        return self.saved.predict(inputs)
+        seen = encode_texts(texts, self.schema.words, self.schema.shape)
+        if seen.several:
+            say(_said_of(seen))
+        return seen.pooled(self.saved.predict(seen.inputs))
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on texts whose class is known."""

@@ -10,12 +10,25 @@ from typing import Any
 import numpy as np
 
 from ... import models, nn
-from ...engine.ops import arange, concatenate, embedding_bag, expand_dims, maximum, sqrt, sum, where
+from ...engine.ops import (
+    arange,
+    concatenate,
+    embedding_bag,
+    expand_dims,
+    log,
+    maximum,
+    sqrt,
+    sum,
+    take,
+    where,
+)
 from ...engine.ops import max as largest
-from ...engine.tensor import Tensor
+from ...engine.tensor import Buffer, Tensor
+from ...nn.initialization import parameter
 from ...utils.typing import Array
 from .ngrams import Grams, padded
 from .tokenizers import PADDING, UNKNOWN, Tokenizer
+from .windows import Windows, cut
 
 
 class BagClassifier(nn.Module):
@@ -46,6 +59,46 @@ class BagClassifier(nn.Module):
         weights = self.dropout(present / sqrt(count))
         result: Tensor = self.head(embedding_bag(self.parts.weight, numbers, weights))
         return result
+
+
+class LinearClassifier(nn.Module):
+    """A linear map of the parts that a text has, weighted by how telling they are (TF-IDF).
+
+    x = (1 + ln tf)·idf for each part, of norm 1 over all words of a text and over all pieces of
+    words, logits = xW + b: logistic regression, if it is trained with a penalty of ‖W‖².
+
+    Args:
+        vocabulary: how many parts there are.
+        classes: how many logits.
+        letters: the number of the first piece of a word; 0 if there are none.
+    """
+
+    def __init__(self, vocabulary: int, classes: int, letters: int) -> None:
+        self.idf = Buffer(np.ones(vocabulary), "float32")
+        self.head = _Weights(vocabulary, classes)
+        self._letters = letters or vocabulary
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """{"numbers": (rows, most), padded with 0, "counts": (rows, most)} → (rows, classes)."""
+        numbers, counts = inputs["numbers"], inputs["counts"]
+        present = (numbers != PADDING).astype("float32")
+        x = present * (1 + log(maximum(counts, 1.0))) * take(self.idf, numbers)
+        letters = (numbers >= self._letters).astype("float32")
+        norms = [sqrt(maximum(sum(x * x * part, 1, keepdims=True), 1e-12))
+                 for part in (1 - letters, letters)]  # fmt: skip
+        result: Tensor = self.head(numbers, x / where(letters > 0, norms[1], norms[0]))
+        return result
+
+
+class _Weights(nn.Module):
+    """Σₖ xₖ·W[partₖ] + b; all weights are 0 at first."""
+
+    def __init__(self, vocabulary: int, classes: int) -> None:
+        self.weight = parameter((vocabulary, classes), "zeros")
+        self.bias = parameter((classes,), "zeros")
+
+    def forward(self, numbers: Tensor, x: Tensor) -> Tensor:
+        return embedding_bag(self.weight, numbers, x) + self.bias
 
 
 class SequenceClassifier(nn.Module):
@@ -91,13 +144,14 @@ class ClassifierShape:
     """Sizes of a classifier.
 
     Attributes:
-        model: bag, lstm, transformer or tcn.
+        model: linear, bag, lstm, transformer or tcn.
         vocabulary: how many numbers there are.
-        context: how many numbers of a text are seen.
+        context: how many numbers of a text are seen at once.
         classes: how many logits.
         width: features of a number, and of the layers.
         layers: how many there are; a bag has none.
         dropout: fraction of the parts of a text, or of the hidden units, that is left out.
+        letters: the number of the first piece of a word; 0 if there are none.
     """
 
     model: str
@@ -107,9 +161,12 @@ class ClassifierShape:
     width: int
     layers: int
     dropout: float
+    letters: int = 0
 
     def build(self) -> nn.Module:
         """A new network."""
+        if self.model == "linear":
+            return LinearClassifier(self.vocabulary, self.classes, self.letters)
         if self.model == "bag":
             return BagClassifier(self.vocabulary, self.width, self.classes, self.dropout)
         if self.model == "tcn":
@@ -130,20 +187,36 @@ class ClassifierShape:
         return SequenceClassifier(network)
 
 
-def encode_texts(
-    texts: Sequence[str], words: Grams | Tokenizer, context: int
-) -> tuple[dict[str, Array], int]:
-    """What the networks take, and how many texts are longer than what they see.
+def encode_texts(texts: Sequence[str], words: Grams | Tokenizer, shape: ClassifierShape) -> Windows:
+    """What a network takes: texts that are longer than it sees at once are cut into parts.
 
     A text without any known part has no numbers in a bag, and is one unknown word in a sequence.
     """
-    rows = [words.encode(text) for text in texts]
-    longer = int(np.sum([len(row) > context for row in rows]))
+    counts: list[Array] = []
     if isinstance(words, Grams):
-        return {"numbers": padded(rows, context)}, longer
-    rows = [row if len(row) else np.array([UNKNOWN]) for row in rows]
-    lengths = np.array([min(len(row), context) for row in rows], np.int64)
-    return {"numbers": padded(rows, context), "lengths": lengths}, longer
+        counted = [words.counted(text) for text in texts]
+        rows, counts = [numbers for numbers, _ in counted], [tf for _, tf in counted]
+    else:
+        rows = [words.encode(text) for text in texts]
+        rows = [row if len(row) else np.array([UNKNOWN]) for row in rows]
+    places = cut([len(row) for row in rows], shape.context)
+    parts = [rows[text][start:stop] for text, start, stop in places]
+    owner = np.array([text for text, _, _ in places], np.int64)
+    lengths = np.array([len(part) for part in parts], np.int64)
+    inputs = {"numbers": padded(parts, shape.context)}
+    if not isinstance(words, Grams):
+        inputs["lengths"] = lengths
+    elif shape.model == "linear":
+        tf = [counts[text][start:stop] for text, start, stop in places]
+        inputs["counts"] = padded(tf, shape.context, np.float32)
+    return Windows(inputs, owner, _shares(owner, lengths, isinstance(words, Grams)))
+
+
+def _shares(owner: Array, lengths: Array, of_bags: bool) -> Array:
+    """By their lengths; by the roots in bags, whose sums are divided by the root."""
+    size = np.sqrt(lengths) if of_bags else lengths.astype(float)
+    size = np.maximum(size, 1e-9)
+    return np.asarray(size / np.bincount(owner, size)[owner]) if len(owner) else size
 
 
 def naive_bayes(train: Sequence[Array], target: Array, test: Sequence[Array], size: int) -> Array:

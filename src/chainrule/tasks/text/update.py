@@ -41,8 +41,9 @@ def continued_classes(
         DataError: the texts do not fit, a class is not known, or there are too few of them.
     """
     name, shape = source_name(source), schema.shape
-    inner = 0 if shape.model == "bag" else shape.layers * shape.width**2
-    old.need_room(shape.vocabulary * shape.width + inner)
+    inner = 0 if shape.model in ("linear", "bag") else shape.layers * shape.width**2
+    width = shape.classes if shape.model == "linear" else shape.width
+    old.need_room(shape.vocabulary * width + inner)
     if isinstance(source, str) and source == "-":  # it cannot be read twice
         source = read_table(source, encoding=schema.encoding)
     schema = _extended(schema, source, requested, say)
