@@ -34,6 +34,7 @@ def test_a_frequent_word_is_a_class(values: list[str], word: str) -> None:
     found = again.read_target(table)
     assert [again.target.classes[i] for i in found if i >= 0] == [v for v in table["y"] if v]  # type: ignore[union-attr]
     assert infer_target(table, "y").classes == schema.target.classes
+    assert any(f"{word!r} is a class of y" in note for note in schema.notes)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,9 @@ def test_a_unit_that_the_training_did_not_have_is_refused() -> None:
     with pytest.raises(DataError, match="cannot be read"):
         schema.encode(pl.DataFrame({"x": ["12 m", "3 kg"]}))
     assert schema.encode(pl.DataFrame({"x": ["250 mg"]})).numeric[0, 0] == pytest.approx(0.00025)
+
+
+def test_classes_that_differ_in_case_or_spaces_are_said() -> None:
+    schema = target(["New York", "new  york", "Oslo"] * 20)
+    (note,) = schema.notes
+    assert "'New York' and 'new  york' of y differ in case or spaces only" in note

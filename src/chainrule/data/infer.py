@@ -15,6 +15,7 @@ from ..errors import DataError
 from .column_profile import Profile, conventions_of
 from .infer_column import counts_rows, decide
 from .infer_target import learnable_rows, target_of, target_profile, task_of_kind
+from .relation import measured
 from .schema import Column, Dropped, Schema, Target, check_present
 from .target_leakage import leaks
 
@@ -84,14 +85,14 @@ def infer_schema(
         decide(column, conventions, kinds.get(column.name), max_categories, source)
         for column in profiles
     ]
-    decided = _without_counters(decided, [c for c in profiles if c.name not in kinds])
+    decided, told = measured(decided, profiles, specs, frame, kinds)
     columns = [column for column in decided if isinstance(column, Column)]
     dropped += [column for column in decided if isinstance(column, Dropped)]
     if not columns:
         raise _no_columns(dropped, source)
     schema = Schema(tuple(columns), tuple(dropped), None, tuple(notes), max_categories)
     schema = schema.with_targets(specs)
-    return dataclasses.replace(schema, notes=(*notes, *leaks(schema, frame)))
+    return dataclasses.replace(schema, notes=(*notes, *told, *leaks(schema, frame)))
 
 
 def telling_columns(frame: pl.DataFrame) -> list[str]:
@@ -110,21 +111,6 @@ def telling_columns(frame: pl.DataFrame) -> list[str]:
         p.name
         for p, found in decided
         if not (isinstance(found, Dropped) and found.kind in nothing) and not counts_rows(p)
-    ]
-
-
-def _without_counters(
-    decided: list[Column | Dropped], profiles: Sequence[Profile]
-) -> list[Column | Dropped]:
-    """A row counter says nothing, unless it is all there is: then it is the x of some y."""
-    counters = {column.name for column in profiles if counts_rows(column)}
-    if all(column.name in counters for column in decided if isinstance(column, Column)):
-        return decided
-    return [
-        Dropped(column.name, "identifier", "it counts the rows")
-        if isinstance(column, Column) and column.name in counters
-        else column
-        for column in decided
     ]
 
 

@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
 _IDENTIFIER = re.compile(
     r"(?:^|_)(?:id|ids|uid|uuid|guid|key|pk|rowid|rownames|identifier)$"
-    r"|^(?:index|idx|nr|no|row|unnamed_0)$"
+    r"|^(?:row|unnamed_0|column_1)$|^(?:row|record|observation|obs|line|serial|sample)_"
+    r"(?:no|nr|num|number|index|id)$"
     r"|^(?:customer|user|client|order|product|item|store|passenger|transaction|session|employee"
     r"|patient|student|account|device|record|house|object)id$"
 )
+#: Names of counters, which may be quantities, too: the number of something, an index.
+_COUNTER = re.compile(r"^(?:index|idx|nr|no|num|number|n|counter|count_no|seq|sequence|ord|pos)$")
 _CODE = re.compile(
     r"(?:^|_)(?:zip|zipcode|postcode|postalcode|plz|code|fips|naics|sic|icd|cpt|sku|ean|upc|isbn"
     r"|type|kind|category|region|district|segment|cluster|department|dept)$"
@@ -165,6 +168,12 @@ def _found_numbers(
         decided = _found_codes(column, values, max_categories)
         if decided is not None:
             return decided
+    return _numeric(column, notation, how)
+
+
+def _numeric(column: Profile, notation: Notation | None, how: str) -> Column:
+    read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
+    values = np.unique(read.filter(read.is_finite().fill_null(False)).to_numpy())
     reason = (
         f"numbers, {len(values):,} distinct, "
         f"{shown(float(values[0]))} to {shown(float(values[-1]))}{how}"
@@ -195,6 +204,12 @@ def _found_codes(
             return _found_dates(column, "%Y%m%d", "dates written as %Y%m%d")
     how_often = f"{distinct:,} distinct integers in {rows:,} rows"
     zeros = column.is_text and bool(column.distinct.str.contains(r"^0\d+$").any())
+    if is_counter_name(column) and not zeros:
+        unique = distinct == rows + column.missing and rows >= FEW_ROWS
+        if unique and values[-1] - values[0] == rows - 1:
+            why = f"{how_often}, without a gap, and called {column.name!r}"
+            return Dropped(column.name, "identifier", why)
+        return None
     identifier = _IDENTIFIER.search(column.name_in_words)
     if zeros or identifier or _CODE.search(column.name_in_words):
         why = "written with leading zeros" if zeros else f"and called {column.name!r}"
@@ -202,6 +217,22 @@ def _found_codes(
             return Dropped(column.name, "identifier", f"{how_often}, {why}")
         return _category(column, f"codes, no quantity: {how_often}, {why}", max_categories)
     return None
+
+
+def is_counter_name(column: Profile, *, or_identifier: bool = False) -> bool:
+    """Does the name say that the values count something, or, if asked, that they are codes?"""
+    found = bool(_COUNTER.search(column.name_in_words))
+    return found or (or_identifier and bool(_IDENTIFIER.search(column.name_in_words)))
+
+
+def as_number(column: Profile) -> Column:
+    """A column as numbers, whatever its name says."""
+    plain = Conventions()
+    notation, how = (
+        choose_notation(column.notations, column, plain) if column.is_text else (PLAIN, "")
+    )
+    kept = settled(notation, column, plain) if column.is_text else None
+    return _numeric(column, kept, how)
 
 
 def counts_rows(column: Profile) -> bool:

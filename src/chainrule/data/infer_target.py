@@ -182,11 +182,32 @@ def _notes_on(target: Target, values: Array, lost: int, several: bool) -> list[s
         fate = "will train the other targets only" if several else "will not be used"
         notes.append(f"{lost:,} {rows} no usable target ({target.name}) and {fate}")
     if target.classes:
+        kept = parsing.WORDS.difference(target.missing or parsing.WORDS)
+        for word in (name for name in target.classes if name.lower() in kept):
+            notes.append(
+                f"{word!r} is a class of {target.name}, no missing value; --missing {word} "
+                f"(missing=[{word!r}]) says otherwise"
+            )
+        notes += _alike(target)
         counts = np.bincount(values)
         rare = [label for label, count in zip(target.classes, counts, strict=True) if count == 1]
         if rare:
             of = f"class {rare[0]!r} has" if len(rare) == 1 else f"{len(rare)} classes have"
             notes.append(f"{of} one row only; it is used for training, never for testing")
+    return notes
+
+
+def _alike(target: Target) -> list[str]:
+    """Notes on classes whose names differ in case or spaces only."""
+    seen: dict[str, str] = {}
+    notes = []
+    for name in target.classes:
+        other = seen.setdefault("".join(name.lower().split()), name)
+        if other != name:
+            notes.append(
+                f"classes {other!r} and {name!r} of {target.name} differ in case or spaces only; "
+                "they are different classes: write them alike if they are one"
+            )
     return notes
 
 
