@@ -23,6 +23,8 @@ from chainrule.training import Arrays
 READ = {"read", "split", "understand", "read_test", "size"}
 LEARN = {"build", "encode", "recipe"}
 REPORT = {"about", "baselines"}
+FILES = READ | LEARN | REPORT | {"check", "encode_training", "average", "details", "folds",
+                                 "fold_count", "tried", "more_tests"}  # fmt: skip
 STEPS = {
     "table": {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
@@ -38,8 +40,8 @@ STEPS = {
         | {"warm_start", "average", "score", "verdict"},
         "sequences": READ | LEARN | REPORT | {"average"},
     },
-    "images": {"files": READ | LEARN | REPORT | {"check", "encode_training", "average", "details"}},
-    "audio": {"files": READ | LEARN | REPORT | {"check", "encode_training", "average", "details"}},
+    "images": {"files": FILES},
+    "audio": {"files": FILES},
 }  # fmt: skip
 
 

@@ -277,6 +277,10 @@ class Plan(ABC, Generic[D, P, S]):
     def split(self, data: D) -> Split[P]:
         """What is trained on, validated and tested on."""
 
+    def fold_count(self, data: D) -> int:
+        """In how many folds to cross-validate; 0 for one test set."""
+        return getattr(self.options, "cv", None) or 0
+
     def folds(self, data: D, count: int) -> list[Split[P]]:
         """For cross-validation, where the options have ``cv``; the last one tests nothing."""
         raise NotImplementedError
@@ -331,6 +335,22 @@ class Plan(ABC, Generic[D, P, S]):
     def average(self, steps: int) -> float | None:
         """Decay of the averaged weights in a training of so many steps, if there are such."""
         return None
+
+    def tried(
+        self, schema: S, learner: Learner, split: Split[P], trial: Callable[[], Any],
+        recipe: Recipe, steps: int,
+    ) -> Learner:  # fmt: skip
+        """What short trainings before the real one say: the learner, perhaps with other changes.
+
+        Args:
+            schema: of the data.
+            learner: with its first weights, which it has again in the end.
+            split: of the data.
+            trial: makes a trainer of the learner's network.
+            recipe: of the training.
+            steps: of the training.
+        """
+        return learner
 
     def settle(self, schema: S, learner: Learner, validation: Examples) -> S:
         """What held-out examples say of the trained network, put into model and schema."""

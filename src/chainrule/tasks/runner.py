@@ -8,6 +8,7 @@ A kind of task derives from `chainrule.tasks.plan.Plan` and fills in the steps t
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def train(
     started = time.perf_counter()
     source = with_reading(source, plan.options.reading)
     data = plan.read(source)
-    if folds := getattr(plan.options, "cv", None):
+    if folds := plan.fold_count(data):
         splits = plan.folds(data, folds)
         result = _cross_validated(plan, splits, progress, on_schema, callbacks)
     else:
@@ -122,11 +123,13 @@ def fit(
     steps = recipe.steps(data)
     make = _trainers(plan, learner, recipe, steps)
     rate = _rate(options, recipe, make, data)
+    trained = functools.partial(make, rate, output=learner.output, average=plan.average(steps))
+    trial = functools.partial(trained, progress=False)
+    if (revised := plan.tried(schema, learner, split, trial, recipe, steps)) is not learner:
+        learner = revised
+        data, validation = plan.examples(schema, learner, split)
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
-    trainer = make(
-        rate, output=learner.output, average=plan.average(steps), metrics=learner.metrics,
-        progress=progress, callbacks=callbacks,
-    )  # fmt: skip
+    trainer = trained(metrics=learner.metrics, progress=progress, callbacks=callbacks)
     failure = _fit(trainer, data, validation, recipe, options)
     schema = plan.settle(schema, learner, validation)
     return Fitted(split, test, schema, learner, data, trainer, failure)

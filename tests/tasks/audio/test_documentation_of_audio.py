@@ -20,7 +20,7 @@ def test_the_commands_run(tmp_path, monkeypatch):
     for name in ("sounds", "new_sounds"):
         make_tones(tmp_path / name, count=8)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("chainrule.tasks.audio.plan._MOST_EPOCHS", 1)
+    monkeypatch.setattr("chainrule.tasks.audio.plan._FEW_EPOCHS", 1)
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     assert len(lines) == 6

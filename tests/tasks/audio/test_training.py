@@ -17,7 +17,7 @@ from .conftest import make_tones, tone, write_wav
 
 
 def train(source, said=None, **options):
-    options = {"epochs": 1, "backend": "numpy", "augment": "none"} | options
+    options = {"epochs": 1, "backend": "numpy", "augment": "none", "test": 0.2} | options
     say = (lambda sentence: None) if said is None else said.append
     return train_audio(source, AudioOptions(**options), progress=False, say=say)
 
@@ -28,8 +28,21 @@ def test_the_whole_way(tones, tmp_path):
         assert result.exit_code == 0, result.output
         return result
 
-    given = ("--epochs", 6, "--backend", "numpy", "--batch-size", 8, "--seconds", 0.1)
-    result = invoke("train", tones, *given, "--augment", "shift", "--out", tmp_path / "run")
+    given = (
+        "--epochs",
+        6,
+        "--backend",
+        "numpy",
+        "--batch-size",
+        8,
+        "--seconds",
+        0.1,
+        "--test",
+        0.2,
+    )
+    result = invoke(
+        "train", tones, *given, "--augment", "shift", "--test", 0.2, "--out", tmp_path / "run"
+    )
     assert "24, of 0.30 to 0.30 s, at 8,000 Hz" in result.stderr
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["kind"] == "audio"

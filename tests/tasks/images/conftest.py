@@ -39,7 +39,16 @@ def bars_model(tmp_path_factory):
 
     place = tmp_path_factory.mktemp("bars")
     make_bars(place / "bars", count=40)
-    arguments = [str(place / "bars"), "--epochs", "8", "--backend", "numpy", "--out"]
+    arguments = [
+        str(place / "bars"),
+        "--epochs",
+        "8",
+        "--test",
+        "0.2",
+        "--backend",
+        "numpy",
+        "--out",
+    ]
     result = CliRunner().invoke(app, ["train", *arguments, str(place / "run")])
     assert result.exit_code == 0, result.output
     return place, result

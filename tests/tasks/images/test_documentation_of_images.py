@@ -21,7 +21,7 @@ def test_the_commands_run(tmp_path, monkeypatch):
         make_bars(tmp_path / name, count=8, side=16)
         (tmp_path / name / "lying").rename(tmp_path / name / "7")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("chainrule.tasks.images.plan._MOST_EPOCHS", 1)
+    monkeypatch.setattr("chainrule.tasks.images.plan._FEW_EPOCHS", 1)
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     assert len(lines) == 6

@@ -21,7 +21,7 @@ def invoke(*arguments):
 
 
 def train(source, **options):
-    options = {"epochs": 1, "backend": "numpy", "augment": "none"} | options
+    options = {"epochs": 1, "backend": "numpy", "augment": "none", "test": 0.2} | options
     return train_images(source, ImageOptions(**options), progress=False)
 
 
@@ -199,11 +199,67 @@ def test_it_begins_with_the_weights_of_another_model(bars, bars_model):
     place, _ = bars_model
     said = []
     options = ImageOptions(
-        epochs=1, backend="numpy", lr=1e-6, from_model=str(place / "run"), freeze=("network.body",)
-    )
+        epochs=1, backend="numpy", lr=1e-6, from_model=str(place / "run"), freeze=("network.body",),
+        test=0.2,
+    )  # fmt: skip
     result = train_images(bars, options, progress=False, say=said.append)
     assert result.report["metrics"]["accuracy"] >= 0.8  # after an epoch that changes nothing
     assert said[0].startswith("taken over: network")
+
+
+class TestFewImages:
+    def test_all_are_tested_and_all_train(self, bars):
+        said = []
+        options = ImageOptions(epochs=4, backend="numpy")
+        result = train_images(bars, options, progress=False, say=said.append)
+        assert result.report["cv"]["folds"] == 5
+        assert result.report["tested"] == 48
+        assert result.report["rows"] == {"train": 48, "test": 0}
+        assert any("48 images are few: all are tested" in sentence for sentence in said)
+        assert any("the last are kept" in sentence for sentence in said)
+        assert train(bars, test=None, cv=3).report["cv"]["folds"] == 3
+
+    def test_a_test_set_and_folds_are_one_too_many(self, bars):
+        with pytest.raises(ConfigError, match="Cross-validation tests on all"):
+            train(bars, cv=3, test=0.2)
+        with pytest.raises(ConfigError, match="cv"):
+            train(bars, cv=1)
+
+    def test_validation_by_others_where_the_user_wants_it(self, bars):
+        said = []
+        options = ImageOptions(epochs=1, backend="numpy", validation=0.25, test=0.25)
+        result = train_images(bars, options, progress=False, say=said.append)
+        assert result.report["rows"] == {"train": 36, "test": 12}
+        assert any("9 others choose the best weights" in sentence for sentence in said)
+
+    def test_too_many_copies_for_five_folds(self, tmp_path):
+        make_bars(tmp_path / "x", count=2)
+        for path in [*(tmp_path / "x").glob("*/*.png")]:
+            for k in range(6):
+                (path.parent / f"{path.stem}_{k}.png").write_bytes(path.read_bytes())
+        result = train(tmp_path / "x", test=None)
+        assert result.report["cv"]["folds"] == 4
+
+
+class TestChangesAreTried:
+    @pytest.mark.parametrize("named", [None, "light"])
+    def test_flips_that_make_another_class(self, tmp_path, named):
+        generator = np.random.default_rng(0)
+        for label in ("east", "west"):
+            (tmp_path / "x" / label).mkdir(parents=True)
+            for n in range(40):
+                pixels = generator.integers(0, 60, (8, 8, 3), dtype=np.uint8)
+                pixels[1 + n % 5 : 3 + n % 5, 5:, :2] = 230
+                image = pixels if label == "east" else pixels[:, ::-1]
+                Image.fromarray(image).save(tmp_path / "x" / label / f"{n}.png")
+        said = []
+        options = ImageOptions(epochs=40, backend="numpy", augment=named, test=0.25)
+        result = train_images(tmp_path / "x", options, progress=False, say=said.append)
+        dropped = [sentence for sentence in said if "not changed by flip" in sentence]
+        assert len(dropped) == (named is None)
+        assert any(("random by flip" in sentence) == (named is not None) for sentence in said)
+        if named is None:
+            assert result.report["metrics"]["accuracy"] == 1.0
 
 
 class TestCopies:
@@ -227,7 +283,7 @@ class TestCopies:
     def test_copies_with_other_classes_are_counted(self, bars):
         (bars / "upright" / "x.png").write_bytes((bars / "lying" / "001.png").read_bytes())
         said = []
-        options = ImageOptions(epochs=1, backend="numpy", augment="none")
+        options = ImageOptions(epochs=1, backend="numpy", augment="none", test=0.2)
         train_images(bars, options, progress=False, say=said.append)
         assert any("1 groups" in s and "in 1 of them the classes differ" in s for s in said)
 
@@ -274,7 +330,7 @@ class TestColoursAndLevels:
                 turned = layer if label == "lying" else layer.transpose(1, 0, 2).copy()
                 Image.fromarray(turned).save(tmp_path / "x" / label / f"{n}.png")
         said = []
-        options = ImageOptions(epochs=1, backend="numpy")
+        options = ImageOptions(epochs=1, backend="numpy", test=0.2)
         result = train_images(tmp_path / "x", options, progress=False, say=said.append)
         assert result.schema.background == 0
         assert any("transparent pixels become black" in sentence for sentence in said)
@@ -292,7 +348,7 @@ class TestBadFiles:
         (bars / "lying" / "007.png").write_bytes(b"")
         (bars / "upright" / "000.png").write_bytes(b"\x89PNG\r\n")
         said = []
-        options = ImageOptions(epochs=1, backend="numpy", skip_bad=True)
+        options = ImageOptions(epochs=1, backend="numpy", skip_bad=True, test=0.2)
         result = train_images(bars, options, progress=False, say=said.append)
         assert sum(result.report["rows"].values()) == 46
         assert any("007.png: an empty file" in sentence for sentence in said)

@@ -20,6 +20,7 @@ from .. import runner
 from ..kinds.audio import KIND, AudioOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
 from ..media.copies import PICTURE, small
+from ..media.plan import FEW_FILES
 from ..plan import Recipe
 from ..result import TrainingResult
 from ..update import Continuation, Old
@@ -38,6 +39,8 @@ _SAMPLE = 200
 #: Training takes at least so many updates, and so many epochs.
 _UPDATES, _EPOCHS, _MOST_EPOCHS = 1100, 10, 40
 _BATCH = 32
+#: The same for few sounds.
+_FEW_UPDATES, _FEW_EPOCHS, _FEW_BATCH = 500, 120, 16
 _FULL_SCALE = 32768.0
 #: In the small pictures that copies are found by, a change by e is so many levels.
 _NATS = 40.0
@@ -131,10 +134,13 @@ class AudioMedium:
         )
 
     def recipe(self, options: AudioOptions, files: int) -> Recipe:
-        """Always the same."""
+        """The same for all but few sounds, which take more epochs of smaller batches."""
+        few = files < FEW_FILES
         return Recipe.of(
-            options, files, batch_size=_BATCH, epochs=_EPOCHS, updates=_UPDATES,
-            most_epochs=_MOST_EPOCHS, lr=3e-3, weight_decay=0.02, schedule="one-cycle",
+            options, files, batch_size=_FEW_BATCH if few else _BATCH, epochs=_EPOCHS,
+            updates=_FEW_UPDATES if few else _UPDATES,
+            most_epochs=_FEW_EPOCHS if few else _MOST_EPOCHS,
+            lr=3e-3, weight_decay=0.02, schedule="one-cycle",
         )  # fmt: skip
 
     def features(self, schema: AudioSchema, batch: Array) -> Array:

@@ -19,6 +19,7 @@ from .. import runner
 from ..kinds.images import KIND, ImageOptions
 from ..media import Design, FilePlan, FileReader, Files, FileType, MediaPredictor, continued
 from ..media.copies import small
+from ..media.plan import FEW_FILES
 from ..plan import Recipe
 from ..result import TrainingResult
 from ..update import Continuation, Old
@@ -39,6 +40,8 @@ _SMALL_SIDE = 32
 _HALVED = 40
 #: Training takes at least so many updates, and so many epochs.
 _UPDATES, _EPOCHS, _MOST_EPOCHS = 1400, 10, 60
+#: The same for few images.
+_FEW_UPDATES, _FEW_EPOCHS = 500, 120
 #: The linear model sees images of this size at most.
 _COARSE = 16
 
@@ -139,10 +142,13 @@ class ImageMedium:
         )
 
     def recipe(self, options: ImageOptions, files: int) -> Recipe:
-        """More images, larger batches."""
+        """More images, larger batches; few images, more epochs."""
+        few = files < FEW_FILES
+        sizes = ((FEW_FILES, 16), (1_000, 32), (20_000, 64))
         return Recipe.of(
-            options, files, batch_size=32 if files < 1_000 else 64 if files < 20_000 else 128,
-            epochs=_EPOCHS, updates=_UPDATES, most_epochs=_MOST_EPOCHS,
+            options, files, batch_size=next((size for most, size in sizes if files < most), 128),
+            epochs=_EPOCHS, updates=_FEW_UPDATES if few else _UPDATES,
+            most_epochs=_FEW_EPOCHS if few else _MOST_EPOCHS,
             lr=3e-3, weight_decay=0.02, schedule="one-cycle",
         )  # fmt: skip
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..option_values import flag, text, words
+from ...errors import ConfigError
+from ..option_values import flag, integer, text, words
 from ..options import DATA, TrainingOptions, option, wrong
 
 #: Names for some or all of a medium's changes.
@@ -34,9 +35,19 @@ class MediaOptions(TrainingOptions):
         text,
     )
 
+    cv: int | None = option(None, "Cross-validation with K folds.", "K", DATA, integer)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_known(class_folders=("outer", "inner"))
+        if self.cv is not None and self.cv < 2:
+            raise wrong("cv", "at least 2 folds", self.cv)
+        if self.cv is not None and self.test is not None:
+            raise ConfigError(
+                "Cross-validation tests on all files: a test set has no place in it.",
+                found=f"cv={self.cv} and test={self.test}",
+                hint="Omit one of them.",
+            )
 
     def _check_changes(self, known: tuple[str, ...]) -> None:
         if self.augment is not None and changes_in(self.augment, known, ()) is None:

@@ -26,8 +26,18 @@ NAMED = 10
 #: Files in memory at once.
 CHUNK = 256
 
-#: What changes a batch at random: (batch, rows, epoch) -> (batch, λ, partner), see `plan.streamed`.
-Augment = Callable[[Array, Array, int], tuple[Array, Array | None, Array | None]]
+
+class Augment(Protocol):
+    """What changes a batch at random; a frozen dataclass."""
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Names of what it does."""
+
+    def __call__(
+        self, batch: Array, rows: Array, epoch: int
+    ) -> tuple[Array, Array | None, Array | None]:
+        """The changed batch; λ and partners of a mixture, see `plan.streamed`."""
 
 
 class Schema(Protocol):

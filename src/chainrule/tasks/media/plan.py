@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ...data import Target, split_indices
+from ...data import Target, k_folds, split_indices
 from ...errors import ConfigError, DataError
 from ...training import Stream
 from ...utils.typing import Array
@@ -34,6 +34,7 @@ from .medium import (
     squared,
 )
 from .reading import FileReader
+from .trials import Trials
 
 T = TypeVar("T")
 
@@ -43,6 +44,10 @@ _FEW = 20_000
 _SMALL = 10_000
 #: So many files are enough for the linear model.
 _LINEAR = 4_000
+#: Up to so many files are all tested, in so many turns; of fewer than the least, classes are lost.
+_LEAST, _ALL_TESTED, _TURNS = 20, 100, 5
+#: Of fewer files none are held out to choose weights by.
+FEW_FILES = 250
 #: What differs between files that are copies of each other.
 _ANSWER = {True: "classes", False: "numbers"}
 #: Fewer files are nothing to learn from.
@@ -101,6 +106,8 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         self._schema: Any = None
         self._test: FilePart | None = None
         self._copies: tuple[int, int] | None = None
+        self._group_of: Array | None = None
+        self._changes: tuple[str, ...] | None = None
 
     def reader(self, schema: Any, files: Files) -> FileReader:
         """The files as arrays, which stay in memory if they fit there."""
@@ -125,17 +132,75 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
         Copies stay together. What cannot be read is out before, so that it is in no part.
         """
+        data, groups = self._ready(data)
+        if data.files.parts is not None:
+            return self._few(self._split_by_parts(data, groups))
+        strata = data.target if data.column.classes else None
+        test = 0.2 if len(data) <= _SMALL else 0.1
+        return self._few(split_rows(
+            data, self.options, strata, self.unit, test=test, fewest=_FEWEST, groups=groups
+        ))  # fmt: skip
+
+    def fold_count(self, data: FilePart) -> int:
+        """Few files are all tested, in turns, unless the user or the folders say the test set."""
+        if self.options.cv:
+            return self.options.cv
+        parts = data.files.parts is not None
+        if parts or self.options.test is not None or not _LEAST <= len(data) <= _ALL_TESTED:
+            return 0
+        return _TURNS
+
+    def folds(self, data: FilePart, count: int) -> list[Split[FilePart]]:
+        """Each file is tested once; the last split has all to learn from, and tests none."""
+        chosen = self.options.cv is None
+        data, groups = self._ready(data)
+        strata = data.target if data.column.classes else None
+        while True:
+            try:
+                folds = k_folds(len(data), count, self.options.seed, strata, groups=groups)
+                break
+            except DataError:  # so few are not copies of each other, or of a class
+                if not chosen or count == 2:
+                    raise
+                count -= 1
+        if chosen:
+            self.say(
+                f"{len(data):,} {self.unit} are few: all are tested, each by a network that was "
+                f"trained on the others ({count} folds); --test 0.2 tests a fifth once"
+            )
+        splits = [self._within(data.take(train), data.take(test)) for train, test in folds]
+        return [*splits, self._within(data, None)]
+
+    def _within(self, learned: FilePart, test: FilePart | None) -> Split[FilePart]:
+        """A part of what is learned from chooses the weights, unless there is little of it."""
+        if self._all_train(len(learned)):
+            return Split(learned, learned, test)
+        fraction = self.options.validation or 0.1
+        strata = learned.target if learned.column.classes else None
+        groups = None if self._group_of is None else self._group_of[learned.rows]
+        train, validation = split_indices(
+            len(learned), (1 - fraction, fraction), self.options.seed + 1, strata, groups=groups
+        )
+        return Split(learned.take(train), learned.take(validation), test)
+
+    def _all_train(self, count: int) -> bool:
+        """Whether no files are held out to choose weights: few would choose by chance."""
+        options = self.options
+        return count < FEW_FILES and options.validation is None and options.patience is None
+
+    def _few(self, split: Split[FilePart]) -> Split[FilePart]:
+        both = np.sort(np.concatenate([split.train.rows, split.validation.rows]))
+        if not self._all_train(len(both)):
+            return split
+        everything = dataclasses.replace(split.train, rows=both)
+        return Split(everything, everything, split.test)
+
+    def _ready(self, data: FilePart) -> tuple[FilePart, Array | None]:
+        """What can be read and is not tested, and which of it are copies of each other."""
         data = self._usable(data)
         if isinstance(self.options.test, str):
             data = self._without_copies_of(self.read_test(self._schema), data)
-        groups = self._groups(data)
-        if data.files.parts is not None:
-            return self._split_by_parts(data, groups)
-        strata = data.target if data.column.classes else None
-        test = 0.2 if len(data) <= _SMALL else 0.1
-        return split_rows(
-            data, self.options, strata, self.unit, test=test, fewest=_FEWEST, groups=groups
-        )
+        return data, self._groups(data)
 
     def understand(self, split: Split[FilePart]) -> Any:
         """How files are decoded, from a sample of all."""
@@ -210,6 +275,8 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
             f"{self._copies[0]:,} of {len(data):,} {self.unit} are copies of others, or nearly: "
             f"{len(several):,} groups, each on one side of the split{differ if mixed else ''}"
         )
+        self._group_of = np.zeros(len(data.files), dtype=np.int64)
+        self._group_of[data.rows] = groups
         return groups
 
     def _without_copies_of(self, test: FilePart, data: FilePart) -> FilePart:
@@ -280,6 +347,8 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         design.network.initialize(self.options.seed)
         scaler = None if schema.classes else TargetScaler().fit(train.target)
         held_out = f"{len(split.validation):,} others choose the best weights"
+        if split.validation is split.train:
+            held_out = "they are too few to choose weights by others: the last are kept"
         return learner_of(schema, design, scaler, held_out)
 
     def encode(self, schema: Any, learner: Learner, part: FilePart) -> Stream:
@@ -301,6 +370,49 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         reader = self.reader(schema, part.files)
         return streamed(reader, goal, augment, len(schema.classes), part.weights).take(part.rows)
 
+    def tried(
+        self, schema: Any, learner: Learner, split: Split[FilePart], trial: Callable[[], Any],
+        recipe: Recipe, steps: int,
+    ) -> Learner:  # fmt: skip
+        """Without the changes that short trials find harmful, unless the user named them."""
+        if learner.augment is None or self.options.augment is not None:
+            return learner
+        if self._changes is None:
+            self._changes = self._trials(schema, learner, split.train, trial, recipe, steps)
+        kept = self._changes
+        if kept == learner.augment.changes:
+            return learner
+        augment = dataclasses.replace(learner.augment, changes=kept) if kept else None
+        held_out = learner.note.partition("; ")[2]
+        return dataclasses.replace(learner, augment=augment, note=note_of(kept, held_out))
+
+    def _trials(
+        self, schema: Any, learner: Learner, train: FilePart, trial: Callable[[], Any],
+        recipe: Recipe, steps: int,
+    ) -> tuple[str, ...]:  # fmt: skip
+        full, reader = learner.augment, self.reader(schema, train.files)
+
+        def stream(changes: tuple[str, ...]) -> Stream:
+            augment = dataclasses.replace(full, changes=changes) if changes else None
+            return self._streamed(schema, learner, train, augment)
+
+        def changed(change: str | None, rows: Array) -> tuple[Array, Array]:
+            files = train.rows[rows]
+            batch = reader(files)
+            if change is not None:
+                batch = dataclasses.replace(full, changes=(change,))(batch, files, 1)[0]
+            return batch.astype(np.float32), train.target[rows]
+
+        trials = Trials(
+            learner.network, trial, stream, changed, recipe.batch_size, steps, bool(schema.classes)
+        )
+        groups = None if self._group_of is None else self._group_of[train.rows]
+        changes: tuple[str, ...] = full.changes
+        kept, said = trials.kept(changes, train.target, groups, self.options.seed)
+        if said:
+            self.say(f"{self.unit}: {said}")
+        return kept
+
     def recipe(self, schema: Any, learner: Learner, examples: Examples) -> Recipe:
         """By the medium's rules."""
         return self.medium.recipe(self.options, len(examples)).with_validations()
@@ -319,6 +431,10 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         """The network, and whether it learns the logarithm of the target."""
         scaler = learner.model.scale
         return {"network": learner.name, "log_target": scaler and scaler.log}
+
+    def more_tests(self, report: dict[str, Any]) -> str:
+        """Cross-validation, where there is none."""
+        return "" if report.get("cv") or self.options.test is not None else "--cv 5 tests on all."
 
     def baselines(self, schema: Any, split: Split[FilePart], test: FilePart) -> dict[str, Array]:
         """A constant answer, and a linear model on a few numbers of each file."""
@@ -346,7 +462,6 @@ def learner_of(
 ) -> Learner:
     """What is trained of a network for files."""
     model = MediaModel(design.network, scaler)
-    changes = f"changed at random by {', '.join(design.changes)}" if design.changes else "unchanged"
     return Learner(
         design.network,
         smoothed_cross_entropy if schema.classes else squared,
@@ -355,8 +470,14 @@ def learner_of(
         model.output,
         example=np.zeros((2, *schema.shape), np.float32),
         augment=design.augment,
-        note=f"{changes}; {note}",
+        note=note_of(design.changes, note),
     )
+
+
+def note_of(changes: tuple[str, ...], more: str) -> str:
+    """How files are changed, in words, and more."""
+    said = f"changed at random by {', '.join(changes)}" if changes else "unchanged"
+    return f"{said}; {more}"
 
 
 def readable(plan: FilePlan, reader: FileReader, rows: Array) -> Array:
