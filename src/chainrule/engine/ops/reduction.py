@@ -116,8 +116,9 @@ _BLOCK = 256
 def _sum(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """The sum over axes; NumPy adds in pairs along the innermost axis only, here along all."""
     if xp is np and x.dtype.kind == "f":
-        for axis in axes:
-            if x.shape[axis] > _BLOCK and x.strides[axis] != x.itemsize:
+        others = [axis for axis in axes if x.strides[axis] != x.itemsize]
+        if math.prod(x.shape[axis] for axis in others) > _BLOCK:
+            for axis in others:
                 x = _sum_in_blocks(x, axis)
     return xp.sum(x, axis=axes, dtype=x.dtype)
 
@@ -228,14 +229,14 @@ def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.shape[axis]:
         return x
     centred = x - xp.max(x, axis=axis, keepdims=True)
-    return centred - xp.log(xp.sum(xp.exp(centred), axis=axis, keepdims=True))
+    return centred - xp.log(xp.expand_dims(_sum(xp, xp.exp(centred), (axis,)), axis))
 
 
 def _softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.shape[axis]:
         return x
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
-    return e / xp.sum(e, axis=axis, keepdims=True)
+    return e / xp.expand_dims(_sum(xp, e, (axis,)), axis)
 
 
 def _axis_samples() -> Iterable[Sample]:

@@ -2,12 +2,15 @@
 
 The iteration space is the common axes of all that a loop computes (`views.common_axes`), with
 neighbouring axes joined again where every buffer allows it. Sums are made in an order that only
-the shape decides: see `prelude.LANES`, and `_outer_reduction`, where each column is one chain.
+the shape decides: rows in lanes (see `prelude.LANES`), columns from top to bottom, both in blocks
+and blocks of blocks (`_Reduced`), so that long sums keep their digits.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +18,7 @@ from typing import Any
 from ...ir.node import CONSTANT, Node
 from ...ir.operation import Operation
 from ...ir.types import DType
+from ...ops.reduction import SUM
 from .expressions import LOCAL_TYPES, SHORT, expression, literal, template_for
 from .function import Function, Where
 from .kernel import Kernel, loop_shapes, operands, reduced_axes
@@ -32,6 +36,8 @@ _PARTS, _LONG = 32, 1 << 16
 _UNIT = 64
 #: Below this many elements lanes do not pay.
 _SHORT_ROW = 16
+#: A sum of more numbers than this, one after the other, is made of sums of so many.
+_CHAIN, _LINK = 512, 128
 
 
 @dataclass
@@ -239,18 +245,14 @@ def _outer_reduction(loop: _Loop) -> None:
     low, high = ("0", str(width)) if kept else ("begin", "end")
     line(f"for (idx j0 = {low}; j0 < {high}; j0 += {columns}) {{", depth)
     line(f"const idx n = {high} - j0 < {columns} ? {high} - j0 : {columns};", depth + 1)
-    for number, node in enumerate(reductions):
-        kind = LOCAL_TYPES[node.type.dtype.name]
-        start = initial(node.op, node.type.dtype)
-        line(f"{kind} a{number}[{columns}];", depth + 1)
-        line(f"for (idx j = 0; j < n; j++) a{number}[j] = {start};", depth + 1)
-    inner = _for(loop, gone, depth + 1, None)
+    sums = _Reduced(loop, "a", str(columns), "n")
+    inner = sums.open([_Range.of(loop, axis) for axis in gone], depth + 1)
     line("for (idx j = 0; j < n; j++) {", inner)
     names = loop.element([*(f"i{axis}" for axis in range(last)), "(j0 + j)"], inner + 1)
     for number, node in enumerate(reductions):
-        total = combine(node.op, node.type.dtype, f"a{number}[j]", names[node])
-        line(f"a{number}[j] = {total};", inner + 1)
-    _close(function, inner + 1, depth + 1)
+        sums.add(number, "[j]", names[node], inner + 1)
+    line("}", inner)
+    sums.close(inner)
     extents = [loop.extents[axis] for axis in (*kept, last)]
     for number, node in enumerate(reductions):
         place = subscript(0, contiguous_strides(extents), [*(f"i{k}" for k in kept), "(j0 + j)"])
@@ -278,18 +280,15 @@ def _tall_reduction(loop: _Loop) -> None:
     reductions = loop.kernel.reductions
     line("for (idx b = begin; b < end; b++) {")
     line(f"const idx low = b * {each}, high = low + {each} < {rows} ? low + {each} : {rows};", 2)
-    for number, node in enumerate(reductions):
-        start = initial(node.op, node.type.dtype)
-        line(f"{LOCAL_TYPES[node.type.dtype.name]} a{number}[{width}];", 2)
-        line(f"for (idx j = 0; j < {width}; j++) a{number}[j] = {start};", 2)
-    line("for (idx i0 = low; i0 < high; i0++) {", 2)
-    inner = _for(loop, list(range(1, last)), 3, None)
+    ranges = [_Range("i0", "low", "high", each), *(_Range.of(loop, k) for k in range(1, last))]
+    sums = _Reduced(loop, "a", str(width), str(width))
+    inner = sums.open(ranges, 2)
     line(f"for (idx j = 0; j < {width}; j++) {{", inner)
     names = loop.element([*(f"i{axis}" for axis in range(last)), "j"], inner + 1)
     for number, node in enumerate(reductions):
-        total = combine(node.op, node.type.dtype, f"a{number}[j]", names[node])
-        line(f"a{number}[j] = {total};", inner + 1)
-    _close(function, inner + 1, 2)
+        sums.add(number, "[j]", names[node], inner + 1)
+    line("}", inner)
+    sums.close(inner)
     second = Function(function.where, extent=width, unit=_UNIT, grain=parts * len(reductions))
     for number, node in enumerate(reductions):
         kind = LOCAL_TYPES[node.type.dtype.name]
@@ -340,50 +339,45 @@ def _row(loop: _Loop, depth: int) -> None:
     # one variable (seen for 8 rows of 4); lanes, filled element by element, are safe.
     backwards = any(stride < 0 for access in loop.accesses.values() for stride in access.strides)
     lanes = width >= _SHORT_ROW or backwards
+    if not lanes:
+        sums = _Reduced(loop, "a")
+        inside = sums.open([_Range.of(loop, axis) for axis in (*outer, last)], depth)
+        names = loop.element(index, inside)
+        for number, node in enumerate(reductions):
+            sums.add(number, "", names[node], inside)
+        sums.close(inside)
+        return
+    sums = _Reduced(loop, "l", "16", "16")
+    chunks = _Range("j0", "0", str(width), width, _CHUNK)
+    inside = sums.open([*(_Range.of(loop, axis) for axis in outer), chunks], depth)
+    _chunk(loop, sums, str(width), inside)
+    sums.close(inside)
     for number, node in enumerate(reductions):
         kind = LOCAL_TYPES[node.type.dtype.name]
-        start = initial(node.op, node.type.dtype)
-        if lanes:
-            line(f"{kind} l{number}[16];", depth)
-            line(f"for (int l = 0; l < 16; l++) l{number}[l] = {start};", depth)
-        else:
-            line(f"{kind} a{number} = {start};", depth)
-    inside = _for(loop, outer, depth, None)
-    if lanes:
-        _lanes(loop, inside, "0", str(width))
-    else:
-        line(f"for (idx i{last} = 0; i{last} < {width}; i{last}++) {{", inside)
-        names = loop.element(index, inside + 1)
-        for number, node in enumerate(reductions):
-            total = combine(node.op, node.type.dtype, f"a{number}", names[node])
-            line(f"a{number} = {total};", inside + 1)
-        line("}", inside)
-    _close(loop.function, inside, depth)
-    if lanes:
-        for number, node in enumerate(reductions):
-            kind = LOCAL_TYPES[node.type.dtype.name]
-            total = f"cr_lanes_total_{node.op.name}_{SHORT[node.type.dtype.name]}(l{number})"
-            line(f"const {kind} a{number} = {total};", depth)
+        line(f"const {kind} a{number} = {_total(node, number)};", depth)
 
 
-def _lanes(loop: _Loop, depth: int, low: str, high: str) -> None:
-    """From low to high of the innermost axis into the lanes, a chunk at a time."""
+def _total(node: Node, number: int) -> str:
+    """The reduction of the lanes to one number."""
+    return f"cr_lanes_total_{node.op.name}_{SHORT[node.type.dtype.name]}(l{number})"
+
+
+def _chunk(loop: _Loop, sums: _Reduced, high: str, depth: int) -> None:
+    """What lies from j0 on in the innermost axis into the lanes."""
     line = loop.function.line
     last = len(loop.extents) - 1
     reductions = loop.kernel.reductions
-    line(f"for (idx j0 = {low}; j0 < {high}; j0 += {_CHUNK}) {{", depth)
-    line(f"const idx n = {high} - j0 < {_CHUNK} ? {high} - j0 : {_CHUNK};", depth + 1)
+    line(f"const idx n = {high} - j0 < {_CHUNK} ? {high} - j0 : {_CHUNK};", depth)
     for number, node in enumerate(reductions):
-        line(f"{LOCAL_TYPES[node.type.dtype.name]} t{number}[{_CHUNK}];", depth + 1)
-    line("for (idx j = 0; j < n; j++) {", depth + 1)
-    names = loop.element([*(f"i{axis}" for axis in range(last)), "(j0 + j)"], depth + 2)
+        line(f"{LOCAL_TYPES[node.type.dtype.name]} t{number}[{_CHUNK}];", depth)
+    line("for (idx j = 0; j < n; j++) {", depth)
+    names = loop.element([*(f"i{axis}" for axis in range(last)), "(j0 + j)"], depth + 1)
     for number, node in enumerate(reductions):
-        line(f"t{number}[j] = {names[node]};", depth + 2)
-    line("}", depth + 1)
+        line(f"t{number}[j] = {names[node]};", depth + 1)
+    line("}", depth)
     for number, node in enumerate(reductions):
         name = f"cr_lanes_{node.op.name}_{SHORT[node.type.dtype.name]}"
-        line(f"{name}(l{number}, t{number}, n);", depth + 1)
-    line("}", depth)
+        line(f"{name}({sums.name(number)}, t{number}, n);", depth)
 
 
 def _blocked_reduction(loop: _Loop) -> None:
@@ -394,25 +388,21 @@ def _blocked_reduction(loop: _Loop) -> None:
     reductions = loop.kernel.reductions
     line("for (idx b = begin; b < end; b++) {")
     line(f"const idx high = (b + 1) * {_BLOCK} < {width} ? (b + 1) * {_BLOCK} : {width};", 2)
-    for number, node in enumerate(reductions):
-        kind = LOCAL_TYPES[node.type.dtype.name]
-        start = initial(node.op, node.type.dtype)
-        line(f"{kind} l{number}[16];", 2)
-        line(f"for (int l = 0; l < 16; l++) l{number}[l] = {start};", 2)
-    _lanes(loop, 2, f"b * {_BLOCK}", "high")
+    sums = _Reduced(loop, "l", "16", "16")
+    inside = sums.open([_Range("j0", f"b * {_BLOCK}", "high", _BLOCK, _CHUNK)], 2)
+    _chunk(loop, sums, "high", inside)
+    sums.close(inside)
     second = Function(function.where)
     second.serial()
     for number, node in enumerate(reductions):
-        dtype = node.type.dtype
-        kind = LOCAL_TYPES[dtype.name]
-        partial = f"(({kind} *)(scratch + {function.scratch}))"
-        total = f"cr_lanes_total_{node.op.name}_{SHORT[dtype.name]}"
-        line(f"{partial}[b] = {total}(l{number});", 2)
-        second.line(f"const {kind} *part{number} = (const {kind} *)(scratch + {function.scratch});")
-        second.line(f"{kind} a{number} = {initial(node.op, dtype)};")
-        added = combine(node.op, dtype, f"a{number}", f"part{number}[b]")
-        second.line(f"for (idx b = 0; b < {blocks}; b++) a{number} = {added};")
-        second.line(f"{second.writes(node)}[0] = a{number};")
+        kind = LOCAL_TYPES[node.type.dtype.name]
+        line(f"(({kind} *)(scratch + {function.scratch}))[b] = {_total(node, number)};", 2)
+        second.line(f"{kind} *part{number} = ({kind} *)(scratch + {function.scratch});")
+        pair = f"part{number}[b]", f"part{number}[b + step]"
+        second.line(f"for (idx step = 1; step < {blocks}; step *= 2) /* pairs of pairs */")
+        second.line(f"for (idx b = 0; b + step < {blocks}; b += 2 * step)", 2)
+        second.line(f"{pair[0]} = {combine(node.op, node.type.dtype, *pair)};", 3)
+        second.line(f"{second.writes(node)}[0] = part{number}[0];")
         function.scratch += -(-blocks * 8 // 64) * 64
     line("}")
     second.scratch = function.scratch
@@ -422,6 +412,117 @@ def _blocked_reduction(loop: _Loop) -> None:
 
 
 # ---- the reductions --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Range:
+    """A loop that a reduction runs over: a variable, its bounds, how far it goes at most."""
+
+    variable: str
+    low: str
+    high: str
+    extent: int
+    step: int = 1
+
+    @staticmethod
+    def of(loop: _Loop, axis: int) -> _Range:
+        """The whole of an axis."""
+        return _Range(f"i{axis}", "0", str(loop.extents[axis]), loop.extents[axis])
+
+
+class _Reduced:
+    """The results of reductions while they grow, with loops in blocks where these are long.
+
+    Args:
+        loop: whose reductions they are.
+        letter: with which the names of the variables begin.
+        size: how many each has side by side; none is a single number.
+        used: how many of these are in use.
+    """
+
+    def __init__(self, loop: _Loop, letter: str, size: str = "", used: str = "") -> None:
+        self.loop, self.letter, self.size, self.used = loop, letter, size, used
+        self._levels = 0
+        #: Of the loops that are open: whether a block ends with each.
+        self._ends: list[bool] = []
+
+    def name(self, number: int, level: int | None = None) -> str:
+        """The variable of a reduction, by default that of the innermost block."""
+        level = self._levels if level is None else level
+        return f"{self.letter}{number}" + (f"_{level}" if level > 1 else "")
+
+    def open(self, ranges: Sequence[_Range], depth: int) -> int:
+        """Open these loops, outermost first; the depth inside of them."""
+        line = self.loop.function.line
+        self._begin(depth)
+        for range_, sizes in zip(ranges, self._blocks(ranges), strict=True):
+            low, high = range_.low, range_.high
+            for number, size in enumerate(sizes):
+                block, step = f"{range_.variable}_{number}", size * range_.step
+                line(f"for (idx {block} = {low}; {block} < {high}; {block} += {step}) {{", depth)
+                depth += 1
+                self._begin(depth)
+                end = f"{high} - {block} < {step} ? {high} : {block} + {step}"
+                line(f"const idx end_{block} = {end};", depth)
+                low, high = block, f"end_{block}"
+                self._ends.append(True)
+            variable = range_.variable
+            move = f"{variable}++" if range_.step == 1 else f"{variable} += {range_.step}"
+            line(f"for (idx {variable} = {low}; {variable} < {high}; {move}) {{", depth)
+            depth += 1
+            self._ends.append(False)
+        return depth
+
+    def add(self, number: int, place: str, value: str, depth: int) -> None:
+        """Another number to a result."""
+        node, name = self.loop.kernel.reductions[number], f"{self.name(number)}{place}"
+        total = combine(node.op, node.type.dtype, name, value)
+        self.loop.function.line(f"{name} = {total};", depth)
+
+    def close(self, depth: int) -> None:
+        """Close the loops."""
+        while self._ends:
+            depth -= 1
+            if self._ends.pop():
+                self._end(depth + 1)
+            self.loop.function.line("}", depth)
+
+    def _blocks(self, ranges: Sequence[_Range]) -> list[list[int]]:
+        """For each loop the sizes of its blocks, outermost first: of sums of floats only."""
+        nodes = self.loop.kernel.reductions
+        if not any(node.op is SUM and node.type.is_float for node in nodes):
+            return [[] for _ in ranges]
+        found, chain = [], 1
+        for range_ in reversed(ranges):
+            count, sizes = -(-range_.extent // range_.step), []
+            while chain * count > _CHAIN:
+                sizes.append(max(_LINK // chain, 1))
+                count, chain = -(-count // sizes[-1]), 1
+            chain *= max(count, 1)
+            found.append(list(reversed(list(itertools.accumulate(sizes, operator.mul)))))
+        return found[::-1]
+
+    def _begin(self, depth: int) -> None:
+        """Results of nothing, for the block that begins."""
+        self._levels += 1
+        line = self.loop.function.line
+        for number, node in enumerate(self.loop.kernel.reductions):
+            kind, start = LOCAL_TYPES[node.type.dtype.name], initial(node.op, node.type.dtype)
+            name = self.name(number)
+            if self.size:
+                line(f"{kind} {name}[{self.size}];", depth)
+                line(f"for (idx j = 0; j < {self.used}; j++) {name}[j] = {start};", depth)
+            else:
+                line(f"{kind} {name} = {start};", depth)
+
+    def _end(self, depth: int) -> None:
+        """What a block found goes into the result around it."""
+        line, place = self.loop.function.line, "[j]" if self.size else ""
+        for number, node in enumerate(self.loop.kernel.reductions):
+            outer, inner = (f"{self.name(number, self._levels - k)}{place}" for k in (1, 0))
+            head = f"for (idx j = 0; j < {self.used}; j++) " if self.size else ""
+            line(f"{head}{outer} = {combine(node.op, node.type.dtype, outer, inner)};", depth)
+        self._levels -= 1
 
 
 def combine(op: Operation, dtype: DType, a: str, b: str) -> str:

@@ -135,7 +135,12 @@ static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n
   cr_lanes_S total;
   memcpy(&total, lanes, sizeof total);
   idx i = 0;
-  for (; i + 16 <= n; i += 16) total = total SIGN *(const cr_lanes_S *)(x + i);
+  while (i + 16 <= n) { /* at most 128 numbers in a chain */
+    const idx end = n - i < 2048 ? n : i + 2048;
+    cr_lanes_S part = *(const cr_lanes_S *)(x + i);
+    for (i += 16; i + 16 <= end; i += 16) part = part SIGN *(const cr_lanes_S *)(x + i);
+    total = total SIGN part;
+  }
   memcpy(lanes, &total, sizeof total);
   for (idx l = 0; i < n; i++, l++) lanes[l] = lanes[l] SIGN x[i];
 }

@@ -17,6 +17,8 @@ from ..loops import combine, initial
 from ..views import View
 
 _COLUMNS = 256
+#: As in `loops`: from how long a sum is made of sums of so many.
+_CHAIN, _LINK = 512, 128
 
 #: What comes before what: NaN comes last, as in NumPy.
 BEFORE_FLOAT_C = """
@@ -159,13 +161,20 @@ def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None
     line(f"for (idx j = 0; j < m; j++) top[j] = {largest};", 4)
     if node.op.name == "logsumexp":
         line(f"for (idx j = 0; j < m; j++) top[j] = fabs{f}(top[j]) < INFINITY ? top[j] : 0;", 3)
-    line(f"for (idx i = 0; i < {n}; i++)", 3)
-    line("for (idx j = 0; j < m; j++) {", 4)
-    line(f"const {kind} e = cr_exp{f}(x[i * {inner} + c + j] - top[j]);", 5)
+    block = n if n <= _CHAIN else _LINK
+    line(f"for (idx i0 = 0; i0 < {n}; i0 += {block}) {{", 3)
+    line(f"const idx end = {n} - i0 < {block} ? {n} : i0 + {block};", 4)
+    line(f"{kind} part[{columns}];", 4)
+    line("for (idx j = 0; j < m; j++) part[j] = 0;", 4)
+    line("for (idx i = i0; i < end; i++)", 4)
+    line("for (idx j = 0; j < m; j++) {", 5)
+    line(f"const {kind} e = cr_exp{f}(x[i * {inner} + c + j] - top[j]);", 6)
     if node.op.name == "softmax":
-        line(f"y[i * {inner} + c + j] = e;", 5)
-    line("total[j] += e;", 5)
-    line("}", 4)
+        line(f"y[i * {inner} + c + j] = e;", 6)
+    line("part[j] += e;", 6)
+    line("}", 5)
+    line("for (idx j = 0; j < m; j++) total[j] += part[j];", 4)
+    line("}", 3)
     if node.op.name == "logsumexp":
         line(f"for (idx j = 0; j < m; j++) y[c + j] = top[j] + cr_log{f}(total[j]);", 3)
     elif node.op.name == "softmax":

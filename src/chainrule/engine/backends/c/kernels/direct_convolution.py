@@ -8,8 +8,9 @@ has ("direct convolution": Georganas et al., "Anatomy of high-performance deep l
 on SIMD architectures", SC 2018). Where windows reach over the edge, the part of the image that a
 unit of work needs is copied first, with zeros around it, which the cache then holds.
 
-Every output is one chain ``y = fma(x, w, y)`` through taps and channels in order, so neither tile,
-nor blocks, nor threads, nor width of vectors change a bit of it.
+Every output is a chain ``y = fma(x, w, y)`` through taps and channels in order, or the sum of such
+chains where there are many, so that it keeps its digits. That depends on window and channels alone:
+neither tile, nor threads, nor width of vectors change a bit of it.
 """
 
 from __future__ import annotations

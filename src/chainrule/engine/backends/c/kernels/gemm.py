@@ -10,9 +10,9 @@ high-performance matrix multiplication", 2008). Around it, outermost first:
     rows     tiles of rows
     panels   the microkernel
 
-Every element of C is one chain ``c = fma(a[i, l], b[l, j], c)`` with l = 0, 1, …: between blocks
-of depth it is stored and loaded again, which is exact. So neither tile, nor blocks, nor threads,
-nor width of vectors change a bit of the result.
+Every element of C is the sum of its blocks of depth, in order, each one chain ``c = fma(a[i, l],
+b[l, j], c)``, so that long sums keep their digits. The blocks depend on the length of l alone: so
+neither tile, nor panels, nor threads, nor width of vectors change a bit of the result.
 
 B is copied into panels, one row of a panel after the other, unless it is small or seldom used.
 Columns that do not fill a vector are computed in shorter vectors, the last few as single numbers:
