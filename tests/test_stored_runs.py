@@ -71,6 +71,7 @@ def test_an_old_run_predicts_the_same_bits(stored):
             agree(mine, theirs, exactly)
     metrics = json.loads(command("evaluate", "run", data, "--json"))["metrics"]
     reference = json.loads((folder / "evaluation").read_text())["metrics"]
+    metrics = {metric: metrics[metric] for metric in reference}  # there may be new ones
     if exactly and not name.startswith("language"):
         assert metrics == reference
     # Those of language are computed in C, where earlier versions fused products with sums.

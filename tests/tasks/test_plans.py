@@ -37,7 +37,8 @@ STEPS = {
     },
     "series": {
         "forecast": (READ - {"read_test"}) | LEARN | REPORT
-        | {"warm_start", "average", "score", "verdict"},
+        | {"settle", "details", "folds", "more_tests", "predict", "row_errors"}
+        | {"warm_start", "average", "score"},
         "sequences": READ | LEARN | REPORT | {"average"},
     },
     "images": {"files": FILES},

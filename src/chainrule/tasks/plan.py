@@ -352,7 +352,9 @@ class Plan(ABC, Generic[D, P, S]):
         """
         return learner
 
-    def settle(self, schema: S, learner: Learner, validation: Examples) -> S:
+    def settle(
+        self, schema: S, learner: Learner, validation: Examples, trainer: Any, split: Split[P]
+    ) -> S:
         """What held-out examples say of the trained network, put into model and schema."""
         return schema
 

@@ -131,7 +131,7 @@ def fit(
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
     trainer = trained(metrics=learner.metrics, progress=progress, callbacks=callbacks)
     failure = _fit(trainer, data, validation, recipe, options)
-    schema = plan.settle(schema, learner, validation)
+    schema = plan.settle(schema, learner, validation, trainer, split)
     return Fitted(split, test, schema, learner, data, trainer, failure)
 
 

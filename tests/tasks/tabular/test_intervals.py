@@ -10,11 +10,11 @@ from chainrule.cli import display
 from chainrule.data import Target
 from chainrule.errors import ConfigError
 from chainrule.tasks import load_predictor
+from chainrule.tasks.intervals import interval_scores, shift
 from chainrule.tasks.scaling import TargetScaler
 from chainrule.tasks.tabular import TableOptions, train_table
 from chainrule.tasks.tabular.heads import NumberHead
 from chainrule.tasks.tabular.held_out import HeldOut, correct_quantiles, held_out
-from chainrule.tasks.tabular.intervals import interval_scores, shift
 from chainrule.tasks.tabular.losses import table_loss
 
 pytestmark = pytest.mark.usefixtures("without_compiler")

@@ -4,9 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from chainrule.errors import DataError
+from chainrule.errors import ConfigError, DataError
 from chainrule.tasks.timeseries import read_series
-from chainrule.tasks.timeseries.reading import fill_forward
+from chainrule.tasks.timeseries.reading import Columns, fill_forward
+
+
+def read(source, target, say=lambda note: None, **columns):
+    """The panel and its only series."""
+    panel = read_series(source, Columns(target, **columns), say=say)
+    return panel, panel.series[0]
 
 
 def table(days=20, **columns):
@@ -18,19 +24,19 @@ def test_the_columns_are_found():
     generator = np.random.default_rng(0)
     frame = table(price=generator.uniform(1, 2, 20), open=[True, False] * 10, name=["a", "b"] * 10)
     notes = []
-    series = read_series(frame, "sold", say=notes.append)
-    assert series.columns == ("sold", "price", "open")
-    assert series.time == "day"
+    panel, series = read(frame, "sold", notes.append)
+    assert panel.columns == ("sold", "price", "open")
+    assert panel.time == "day"
     np.testing.assert_array_equal(series.target, np.arange(20))
     assert any("name" in note for note in notes)
-    assert read_series(frame, "sold", features=["price"]).columns == ("sold", "price")
-    assert read_series(frame, "sold", drop=["open"]).columns == ("sold", "price")
+    assert read(frame, "sold", features=("price",))[0].columns == ("sold", "price")
+    assert read(frame, "sold", drop=("open",))[0].columns == ("sold", "price")
 
 
 def test_rows_in_disorder_are_sorted_and_it_is_said():
     notes = []
     frame = table()[np.random.default_rng(1).permutation(20)]
-    series = read_series(frame, "sold", say=notes.append)
+    _, series = read(frame, "sold", notes.append)
     np.testing.assert_array_equal(series.target, np.arange(20))
     assert any("sorted" in note for note in notes)
 
@@ -40,7 +46,7 @@ def test_gaps_are_steps_that_are_not_known():
     frame = table()
     frame = frame.with_columns(sold=pl.when(pl.col("sold") == 7).then(None).otherwise("sold"))
     frame = frame.filter(~pl.col("sold").is_in([3.0, 4.0]).fill_null(False))
-    series = read_series(frame, "sold", say=notes.append)
+    _, series = read(frame, "sold", notes.append)
     assert np.flatnonzero(np.isnan(series.target)).tolist() == [3, 4, 7]
     assert series.filled()[:, 0][[3, 4, 7]].tolist() == [2, 2, 6]
     assert any(note.startswith("3 of 20 steps are missing") for note in notes)
@@ -55,23 +61,23 @@ def test_nothing_of_the_future_is_filled_in():
 
 def test_the_series_begins_with_the_first_known_value():
     frame = table().with_columns(sold=pl.when(pl.col("sold") < 5).then(None).otherwise("sold"))
-    assert read_series(frame, "sold").target[0] == 5
+    assert read(frame, "sold")[1].target[0] == 5
 
 
 def test_numbers_that_are_dates_and_years(tmp_path):
     path = tmp_path / "co2.csv"
     path.write_text("date,co2\n" + "\n".join(f"195803{d:02},{d}" for d in range(1, 31)))
-    series = read_series(path, "co2")
-    assert (series.time, series.calendar.step) == ("date", 86_400)
+    panel, _ = read(path, "co2")
+    assert (panel.time, panel.calendar.step) == ("date", 86_400)
     path.write_text("year,spots\n" + "\n".join(f"{1700 + i},{i % 11}" for i in range(40)))
-    series = read_series(path, "spots")
-    assert (series.time, series.calendar.unit, series.columns) == ("year", "numbers", ("spots",))
+    panel, _ = read(path, "spots")
+    assert (panel.time, panel.calendar.unit, panel.columns) == ("year", "numbers", ("spots",))
 
 
 def test_without_times_each_row_is_a_step():
     notes = []
-    series = read_series({"y": [3.0, 1.0, 2.0]}, "y", say=notes.append)
-    assert series.calendar is None
+    panel, _ = read({"y": [3.0, 1.0, 2.0]}, "y", notes.append)
+    assert panel.calendar is None
     assert "each row is a step" in notes[0]
 
 
@@ -90,5 +96,115 @@ def test_without_times_each_row_is_a_step():
 )  # fmt: skip
 def test_what_is_no_series_is_refused(frame, what, where):
     with pytest.raises(DataError, match=what) as caught:
-        read_series(frame, "sold")
+        read(frame, "sold")
     assert where is None or where in caught.value.where
+
+
+# ---- notations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "unit", "then"),
+    [
+        ([f"01/{m:02}/{y}" for y in (2010, 2011) for m in range(1, 13)], "months",
+         "01/01/2012"),
+        ([f"{m}/1/{y}" for y in (2010, 2011) for m in range(1, 13)], "months", "1/1/2012"),
+        ([f"1/{d}/2021 {h}:00" for d in (1, 2) for h in range(24)], "seconds", "1/3/2021 0:00"),
+        ([f"{d:02}/01/2010" for d in range(1, 29)], "seconds", "29/01/2010"),
+        ([f"2010{m:02}" for m in range(1, 13)], "months", "201101"),
+        ([int(f"2010{m:02}") for m in range(1, 13)], "months", "201101"),
+        ([f"{2010 + q // 4}-Q{q % 4 + 1}" for q in range(12)], "months", "2013-Q1"),
+        ([f"Q{q % 4 + 1} {2010 + q // 4}" for q in range(12)], "months", "Q1 2013"),
+        ([f"2010M{m}" for m in range(1, 13)], "months", "2011M1"),
+        ([f"2020-W{w:02}" for w in range(40, 54)], "seconds", "2021-W01"),
+        ([f"2023-10-29T0{h}:00:00+02:00" for h in range(3)]
+         + [f"2023-10-29T0{h}:00:00+01:00" for h in range(2, 9)], "seconds",
+         "2023-10-29T09:00:00+01:00"),
+        ([f"2023-05-01 0{h}:30 -0400" for h in range(9)], "seconds", "2023-05-01 09:30 -0400"),
+        ([f"{d}.3.2021" for d in range(1, 15)], "seconds", "15.3.2021"),
+        ([f"Mar {d}, 2021" for d in range(10, 25)], "seconds", "Mar 25, 2021"),
+    ],
+)  # fmt: skip
+def test_forecasts_have_the_notation_of_the_times(cells, unit, then):
+    for order in (1, -1):  # the newest row may come first
+        values = np.arange(float(len(cells)))[::order]
+        panel, series = read({"when": cells[::order], "y": values}, "y", time="when")
+        assert panel.calendar.unit == unit
+        np.testing.assert_array_equal(series.target, np.arange(len(cells)))
+        assert panel.following(series, 1) == [then]
+
+
+def test_it_is_said_when_two_readings_are_as_even():
+    notes = []
+    panel, _ = read({"day": [f"01/{d:02}/2010" for d in range(1, 13)], "y": range(12)}, "y",
+                    notes.append)  # fmt: skip
+    assert panel.notation.format == "%m/%d/%Y"
+    assert any("--kind day=date:%d/%m/%Y" in note for note in notes)
+
+
+def test_columns_with_a_zone_keep_it():
+    times = pl.datetime_range(pl.datetime(2023, 3, 26), pl.datetime(2023, 3, 26, 9), "1h",
+                              time_zone="Europe/Berlin", eager=True)  # fmt: skip
+    panel, series = read(pl.DataFrame({"when": times, "y": range(len(times))}), "y")
+    assert len(series.values) == len(times)
+    assert panel.following(series, 1) == ["2023-03-26T10:00:00+02:00"]
+
+
+def test_the_user_says_how_times_are_written():
+    frame = {"day": [f"{d:02}/{d:02}/2010" for d in range(1, 13)], "y": range(12)}
+    panel, _ = read(frame, "y", kinds={"day": "date:%d/%m/%Y"})
+    assert panel.notation.format == "%d/%m/%Y"
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        read(frame, "y", kinds={"day": "date:%Y-%m-%d"})
+    assert "row 1" in caught.value.where
+    with pytest.raises(ConfigError, match="not known for a column of a series"):
+        read(frame, "y", kinds={"y": "category"})
+
+
+# ---- several series ------------------------------------------------------------------------------
+
+
+def shops(steps=20, together=True):
+    """Three shops, on the same days or one after another."""
+    days = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-06-01"))
+    starts = (0, 0, 0) if together else (0, steps, 2 * steps)
+    return pl.concat([
+        pl.DataFrame({"shop": [name] * steps, "day": days[start : start + steps],
+                      "sold": np.arange(steps) + 100.0 * number})
+        for number, (name, start) in enumerate(zip("abc", starts, strict=True))
+    ])  # fmt: skip
+
+
+def test_several_series_are_told_apart():
+    panel, _ = read(shops()[np.random.default_rng(0).permutation(60)], "sold", item="shop")
+    assert sorted(series.name for series in panel.series) == ["a", "b", "c"]
+    for series in panel.series:
+        np.testing.assert_array_equal(np.diff(series.target), 1)
+    assert panel.columns == ("sold",)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_several_series_are_not_learned_as_one(together):
+    with pytest.raises(DataError) as caught:
+        read(shops(together=together), "sold")
+    assert "--series shop" in caught.value.hint
+
+
+def test_words_that_change_within_a_series_are_no_series():
+    panel, _ = read(shops()[:20].with_columns(shop=pl.Series(["mon", "tue"] * 10)), "sold")
+    assert panel.item is None
+
+
+def test_what_is_known_in_advance_comes_after_the_last_target():
+    frame = table(price=np.arange(20.0)).with_columns(
+        sold=pl.when(pl.col("sold") > 14).then(None).otherwise("sold")
+    )
+    panel, series = read(frame, "sold", known=("price",))
+    assert series.target[-1] == 14
+    assert series.ahead[:, 0].tolist() == [15, 16, 17, 18, 19]
+    assert panel.following(series, 1) == ["2024-01-16"]
+
+
+def test_yes_alone_is_read_as_yes():
+    _, series = read(table(open=["yes"] * 20), "sold", features=("open",))
+    np.testing.assert_array_equal(series.values[:, 1], 1)

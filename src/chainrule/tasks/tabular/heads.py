@@ -26,7 +26,7 @@ class NumberHead(Module):
 
     Quantiles cannot cross: each is the one below it plus something positive. They begin as those
     of the normal distribution. What held-out rows say of them is added to each at the end
-    (`chainrule.tasks.tabular.intervals`).
+    (`chainrule.tasks.intervals`).
 
     Args:
         scale: of the target.

@@ -16,9 +16,9 @@ from ...engine.tensor import Tensor, as_tensor
 from ...training import Arrays
 from ...training.evaluation import Evaluator
 from ...utils.typing import Array
+from ..intervals import enough_rows, shift
 from ..plan import Learner
 from .heads import NumberHead, parts_of
-from .intervals import enough_rows, shift
 
 Say = Callable[[str], None]
 

@@ -361,7 +361,9 @@ class TablePlan(Plan[Any, Any, Schema]):
         """Always the same."""
         return _AVERAGE
 
-    def settle(self, schema: Schema, learner: Learner, validation: Examples) -> Schema:
+    def settle(
+        self, schema: Schema, learner: Learner, validation: Examples, trainer: Any, split: Any
+    ) -> Schema:
         """Quantiles are corrected by the rows that were held out."""
         heads = learner.model.heads
         if not any(isinstance(head, NumberHead) and head.levels for head in heads):

@@ -17,11 +17,11 @@ from ...data import Schema, Target
 from ...errors import ConfigError
 from ...utils.typing import Array
 from ..evaluation import OF, constant_prediction, evaluate, row_errors
+from ..intervals import interval_scores
 from ..option_values import MisfitError
 from ..option_values import names as split_names
 from ..predictions import predictions
 from .heads import Head
-from .intervals import interval_scores
 
 if TYPE_CHECKING:
     import polars as pl

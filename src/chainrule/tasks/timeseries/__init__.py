@@ -15,9 +15,10 @@ from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
 from .calendar import Calendar
-from .forecast_network import season_of
-from .forecasting import Forecasting, SeriesForecaster
-from .reading import Series, read_series
+from .forecaster import SeriesForecaster
+from .forecasting import Forecasting
+from .measures import season_of
+from .reading import Panel, Series, read_series
 from .sequences import SequenceClassification, SequencePredictor
 from .update import continued_forecast, continued_sequences
 
@@ -25,6 +26,7 @@ __all__ = [
     "NEW",
     "Calendar",
     "Options",
+    "Panel",
     "SequencePredictor",
     "Series",
     "SeriesForecaster",

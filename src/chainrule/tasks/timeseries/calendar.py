@@ -125,27 +125,34 @@ class Calendar:
         steps = np.maximum(np.round(np.diff(counted) / self.step), 1)
         return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
 
-    def following(self, last: float, count: int) -> list[str]:
-        """The next times after one, as text.
+    def moments(self, last: float, steps: Array) -> Array:
+        """Times that lie so many steps after one: seconds since 1970, or numbers.
 
         Example:
             >>> last = np.datetime64("2020-01-31").astype(float) * 86400
-            >>> Calendar("months", 1, True).following(last, 2)
-            ['2020-02-29', '2020-03-31']
+            >>> moments = Calendar("months", 1, True).moments(last, np.array([-1, 1]))
+            >>> [str(np.datetime64(int(moment), "s"))[:10] for moment in moments]
+            ['2019-12-31', '2020-02-29']
         """
-        ahead = np.arange(1, count + 1) * self.step
-        if self.unit == "numbers":
-            return [f"{last + step:.12g}" for step in ahead]
-        moment = np.datetime64(round(last), "s")
-        if self.unit == "months":
-            moments = [_plus_months(moment, int(step)) for step in ahead]
-        elif self.unit == "working days":
-            day = moment.astype("datetime64[D]")
-            moments = list(np.busday_offset(day, ahead.astype(int), roll="backward"))
+        ahead = np.asarray(steps) * self.step
+        if self.unit in ("numbers", "seconds"):
+            return np.asarray(last + ahead, float)
+        day = np.datetime64(round(last), "s").astype("datetime64[D]")
+        whole = np.round(ahead).astype(int)
+        if self.unit == "working days":
+            days = np.busday_offset(day, whole, roll="backward")
         else:
-            moments = [moment + np.timedelta64(round(step), "s") for step in ahead]
-        return [str(m.astype("datetime64[D]" if self.whole_days else "datetime64[s]"))
-                for m in moments]  # fmt: skip
+            days = _plus_months(day, whole)
+        return np.asarray(days.astype("datetime64[s]").astype(float))
+
+    def count(self, moments: Array) -> Array:
+        """Times as multiples of the step, from a fixed origin: the phase of a season."""
+        if self.unit in ("numbers", "seconds"):
+            return moments / self.step
+        days = np.floor(moments / _DAY).astype("datetime64[D]")
+        if self.unit == "working days":
+            return np.busday_count(np.datetime64("1970-01-01"), days) / self.step
+        return days.astype("datetime64[M]").astype(float) / self.step
 
 
 def _span(step: float, dates: bool) -> str:
@@ -173,12 +180,11 @@ def _same_place_in_month(times: Array) -> bool:
     return bool((of_month == of_month[0]).all() or ((after - days).astype(int) == 1).all())
 
 
-def _plus_months(moment: Any, months: int) -> Any:
+def _plus_months(day: Any, months: Array) -> Any:
     """The same day so many months later; the last day stays the last."""
-    day, month = moment.astype("datetime64[D]"), moment.astype("datetime64[M]")
+    month = day.astype("datetime64[M]")
     is_last = (month + 1).astype("datetime64[D]") - day == np.timedelta64(1, "D")
-    length = ((month + months + 1).astype("datetime64[D]")
-              - (month + months).astype("datetime64[D]")).astype(int)  # fmt: skip
+    first = (month + months).astype("datetime64[D]")
+    length = ((month + months + 1).astype("datetime64[D]") - first).astype(int)
     place = int((day - month.astype("datetime64[D]")).astype(int))
-    place = length - 1 if is_last else min(place, length - 1)
-    return (month + months).astype("datetime64[D]") + np.timedelta64(place, "D")
+    return first + (length - 1 if is_last else np.minimum(place, length - 1))

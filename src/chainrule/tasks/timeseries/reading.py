@@ -1,47 +1,49 @@
-"""A table to a series on an even grid: sorted, gaps seen, nothing made up that was not known."""
+"""A table to series on an even grid: sorted, gaps seen, nothing made up that was not known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data import Column, infer_schema, read_table, source_name
+from ...data import Column, infer_schema, parsing, read_table, source_name
 from ...data.schema import check_present, read_values, tidy_column
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...utils.typing import Array
 from .calendar import Calendar
+from .times import TimeNotation, Times, read_times, time_column
 
 if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str], None]
 
-#: Names of columns of times, where they are numbers.
-_TIMES = ("date", "time", "datetime", "timestamp", "year", "month", "week", "day", "ds", "t")
 #: More of the grid than this must be there.
 _MOST_MISSING = 0.5
+#: So many series are named in a sentence.
+_NAMED = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Series:
-    """Columns of numbers on an even grid.
+    """Columns of numbers on an even grid, up to the last known target.
 
     Attributes:
         values: (steps, columns) float64, NaN where nothing is known; the first is the target.
-        columns: their names.
-        times: the time of the last step, and the column it is from.
-        calendar: of the grid; None where the rows themselves are the steps.
-        last: the last time.
+        ahead: (more steps, known) inputs that are known of the steps that follow.
+        last: the time of the last step; its number, where the rows themselves are the steps.
+        name: of the series, where a table has several.
+        zone: seconds that the local clock is ahead of UTC at the end.
     """
 
     values: Array
-    columns: tuple[str, ...]
-    time: str | None
-    calendar: Calendar | None
+    ahead: Array
     last: float
+    name: str = ""
+    zone: float = 0.0
 
     @property
     def target(self) -> Array:
@@ -51,6 +53,52 @@ class Series:
     def filled(self) -> Array:
         """The values, where missing the last known before: nothing of the future is in them."""
         return fill_forward(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """The series of a table: one, or several with the same columns.
+
+    Attributes:
+        series: each.
+        columns: their names, the target first, those that are known in advance last.
+        known: how many are known in advance.
+        time: the column of the times.
+        item: the column that says which series a row belongs to.
+        calendar: of the grid; None where the rows themselves are the steps.
+        notation: how times are written.
+    """
+
+    series: tuple[Series, ...]
+    columns: tuple[str, ...]
+    known: int = 0
+    time: str | None = None
+    item: str | None = None
+    calendar: Calendar | None = None
+    notation: TimeNotation = field(default_factory=TimeNotation)
+
+    @property
+    def steps(self) -> int:
+        """Of all series together."""
+        return sum(len(series.values) for series in self.series)
+
+    def moments(self, series: Series) -> Array:
+        """The time of each step of one of them: seconds, or numbers."""
+        back = np.arange(1 - len(series.values), 1)
+        if self.calendar is None:
+            return np.asarray(series.last + back)
+        return self.calendar.moments(series.last, back)
+
+    def following(self, series: Series, count: int) -> list[str]:
+        """The next times after the end of one of them, as they are written in the table."""
+        ahead = np.arange(1, count + 1)
+        if self.calendar is None:
+            return [str(int(series.last) + int(step)) for step in ahead]
+        moments = self.calendar.moments(series.last, ahead)
+        if self.calendar.unit == "numbers":
+            return [f"{moment:.12g}" for moment in moments]
+        whole = self.calendar.whole_days
+        return [self.notation.write(float(moment), whole) for moment in moments]
 
 
 def fill_forward(values: Array) -> Array:
@@ -71,24 +119,54 @@ def fill_forward(values: Array) -> Array:
     return filled
 
 
+# ---- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table are what.
+
+    Attributes:
+        target: the column to forecast.
+        time: that of the times; found if not given, otherwise the order of the rows.
+        item: that which says the series of a row; None for a single one.
+        known: columns that are known in advance.
+        features: the other columns; None takes all that are numbers.
+        drop: columns to leave out.
+        kinds: what the user says that columns are.
+    """
+
+    target: str
+    time: str | None = None
+    item: str | None = None
+    known: tuple[str, ...] = ()
+    features: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, present: Sequence[str], name: str) -> None:
+        """Refuse columns that are not there.
+
+        Raises:
+            DataError: one is absent.
+        """
+        optional = [column for column in (self.time, self.item) if column]
+        check_present([self.target, *optional, *self.known, *(self.features or ()), *self.drop,
+                       *self.kinds], present, name)  # fmt: skip
+
+
 def read_series(
     source: Any,
-    target: str,
+    columns: Columns,
     *,
-    time: str | None = None,
-    features: Sequence[str] | None = None,
-    drop: Sequence[str] = (),
     calendar: Calendar | None = None,
     say: Say = lambda sentence: None,
-) -> Series:
+) -> Panel:
     """The series in a table.
 
     Args:
         source: what `chainrule.data.read_table` takes.
-        target: the column that comes first.
-        time: the column of the times; found if not given, otherwise the order of the rows.
-        features: the other columns; None takes all that are numbers.
-        drop: columns to leave out.
+        columns: which is what.
         calendar: that of the training, for later data.
         say: takes notes on what was done.
 
@@ -96,46 +174,270 @@ def read_series(
         DataError: a column is absent or no numbers; times that repeat, or are not even; or most
             of the steps are missing.
     """
-    name = source_name(source)
-    frame = read_table(source)
-    check_present([target, *([time] if time else []), *(features or []), *drop], frame.columns,
-                  name)  # fmt: skip
-    time = time or _time_column(frame, target, drop)
-    others = (
-        input_columns(frame, target, time, drop, name, say) if features is None else list(features)
-    )
-    columns = (target, *(column for column in others if column != target))
-    values = np.stack([column_of_numbers(frame, column, name) for column in columns], axis=1)
-    if time is None:
+    name, frame = source_name(source), read_table(source)
+    columns.check(frame.columns, name)
+    kept = (*columns.drop, *((columns.item,) if columns.item else ()))
+    time = columns.time or time_column(frame, columns.target, kept, columns.kinds)
+    _check_kinds(columns.kinds, time)
+    groups = _groups(frame, columns.item, name)
+    times = None if time is None else read_times(frame, time, name, columns.kinds.get(time, ""),
+                                                 groups)  # fmt: skip
+    if times is not None and times.other and calendar is None:
+        say(f"{time} is read as {times.notation.format}; --kind {time}=date:{times.other} reads it "
+            "the other way, which is as even")  # fmt: skip
+    later = calendar is not None or columns.features is not None
+    if not later and columns.item is None:
+        _refuse_joined(frame, columns, time, times, name)
+    names = _names(frame, columns, time, name, say)
+    values = np.stack([column_of_numbers(frame, column, name) for column in names], axis=1)
+    known = len(columns.known)
+    if time is None or times is None:
         say("there is no column of times: each row is a step, in their order")
-        return Series(_from_first(values, name, target), columns, None, None, float(len(values)))
-    times, dates = times_of(frame, time, name)
-    values, times = _sorted(values, times, frame, time, name, say)
-    if calendar is None:
-        calendar = Calendar.of(times, dates, f"{name}, column {time!r}")
+        parts = [
+            _trimmed(values[rows], np.arange(1.0, len(rows) + 1), label, 0.0, known, name, names[0])
+            for label, rows in _members(groups, len(values))
+        ]
+        panel = Panel(tuple(parts), names, known, None, columns.item)
     else:
-        calendar.check(times, dates, f"{name}, column {time!r}")
-    places = calendar.places(times)
-    grid = np.full((int(places[-1]) + 1, len(columns)), np.nan)
-    grid[places] = values
-    grid = _from_first(grid, name, target)
-    _tell_missing(grid, len(grid) - len(times), name, say)
-    return Series(grid, columns, time, calendar, float(times[-1]))
+        panel = _on_grid(values, times, groups, frame, Panel((), names, known, time, columns.item,
+                         calendar, times.notation), name, say)  # fmt: skip
+    _tell(panel, name, say)
+    return panel
 
 
-def _time_column(frame: pl.DataFrame, target: str, drop: Sequence[str]) -> str | None:
-    """The column of the times: dates, or ascending numbers by a name that says it."""
-    names = [name for name in frame.columns if name != target and name not in drop]
-    if not names:
+def _names(
+    frame: pl.DataFrame, columns: Columns, time: str | None, name: str, say: Say
+) -> tuple[str, ...]:
+    """The columns that are read: target, others, those known in advance."""
+    told = (columns.target, *columns.known)
+    drop = (*columns.drop, *columns.known, *((columns.item,) if columns.item else ()))
+    others = (
+        input_columns(frame, columns.target, time, drop, name, say)
+        if columns.features is None else list(columns.features)
+    )  # fmt: skip
+    for column in columns.known:
+        if column in (columns.target, time, columns.item):
+            raise ConfigError("This column cannot be known in advance.", found=column,
+                              expected="another column than target, time and series")  # fmt: skip
+    return (columns.target, *(c for c in others if c not in told), *columns.known)
+
+
+def _check_kinds(kinds: Mapping[str, str], time: str | None) -> None:
+    for column, kind in kinds.items():
+        if column != time and kind != "numeric":
+            raise ConfigError(
+                f"The kind {kind} is not known for a column of a series.",
+                found=f"{column}={kind}",
+                expected="date or date:FORMAT for the column of the times, numeric for others",
+            )
+
+
+def _groups(frame: pl.DataFrame, item: str | None, name: str) -> Array | None:
+    """The series of each row, as text."""
+    import polars as pl
+
+    if item is None:
         return None
-    try:
-        schema = infer_schema(frame.select(names))
-    except DataError:  # nothing but identifiers, such as years
-        schema = None
-    for column in schema.columns if schema else ():
-        if column.kind == "date":
-            return column.name
-    return next((name for name in names if name.lower() in _TIMES), None)
+    labels = frame[item].cast(pl.String)
+    if labels.null_count():
+        row = int(np.flatnonzero(labels.is_null().to_numpy())[0])
+        raise DataError("A row belongs to no series.",
+                        where=f"{name}, column {item!r}, row {row + 1:,}")  # fmt: skip
+    return labels.to_numpy()
+
+
+def _members(groups: Array | None, count: int) -> list[tuple[str, Array]]:
+    """The rows of each series, in the order of their first rows."""
+    if groups is None:
+        return [("", np.arange(count))]
+    names, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    ends = np.cumsum(np.bincount(inverse))
+    parts = np.split(order, ends[:-1])
+    return [(str(names[i]), parts[i]) for i in np.argsort(first)]
+
+
+def _on_grid(
+    values: Array, times: Times, groups: Array | None, frame: pl.DataFrame, panel: Panel,
+    name: str, say: Say,
+) -> Panel:  # fmt: skip
+    """The series with their times as steps of one grid."""
+    column = str(panel.time)
+    where, parts, unsorted = f"{name}, column {column!r}", [], 0
+    if np.isnan(times.values).any():
+        row = int(np.flatnonzero(np.isnan(times.values))[0])
+        raise DataError("A time is missing.", where=f"{where}, row {row + 1:,}",
+                        expected="a time in every row",
+                        found=f"{int(np.isnan(times.values).sum()):,} without")  # fmt: skip
+    for label, rows in _members(groups, len(values)):
+        order = rows[np.argsort(times.values[rows], kind="stable")]
+        unsorted += bool((np.diff(order) < 0).any())
+        _refuse_repeated(times.values[order], order, frame, panel, where)
+        parts.append((label, order))
+    if unsorted:
+        which = "" if panel.item is None else f" in {unsorted:,} series"
+        say(f"the rows are not in the order of {column}{which}: they are sorted")
+    calendar = panel.calendar
+    if calendar is None:
+        longest = max(parts, key=lambda part: len(part[1]))[1]
+        calendar = Calendar.of(times.values[longest], times.dates, where)
+    found = []
+    for label, order in parts:
+        own = times.values[order]
+        if panel.calendar is not None or panel.item is not None:
+            calendar.check(own, times.dates, where + (f", series {label}" if label else ""))
+        places = calendar.places(own)
+        grid = np.full((int(places[-1]) + 1, values.shape[1]), np.nan)
+        grid[places] = values[order]
+        moments = calendar.moments(float(own[-1]), np.arange(1 - len(grid), 1))
+        zone = float(times.zones[order[-1]])
+        found.append(_trimmed(grid, moments, label, zone, panel.known, name, panel.columns[0]))
+    notation = dataclasses.replace(panel.notation)
+    return dataclasses.replace(panel, series=tuple(found), calendar=calendar, notation=notation)
+
+
+def _trimmed(
+    grid: Array, moments: Array, label: str, zone: float, known: int, name: str, target: str
+) -> Series:
+    """The steps from the first known value of the target to the last, and what is known after."""
+    there = np.flatnonzero(~np.isnan(grid[:, 0]))
+    if not len(there):
+        where = f"{name}, column {target!r}" + (f", series {label}" if label else "")
+        raise DataError("The target has no values.", where=where)
+    first, last = int(there[0]), int(there[-1])
+    ahead = grid[last + 1 :, grid.shape[1] - known :]
+    return Series(grid[first : last + 1], ahead, float(moments[last]), label, zone)
+
+
+# ---- what is refused and said --------------------------------------------------------------------
+
+
+def _refuse_repeated(
+    sorted_times: Array, order: Array, frame: pl.DataFrame, panel: Panel, where: str
+) -> None:
+    twice = np.flatnonzero(np.diff(sorted_times) == 0)
+    if not len(twice):
+        return
+    first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
+    column = str(panel.time)
+    item = None if panel.item else _item_column(frame, column, panel.columns[0])
+    raise DataError(
+        "A time comes twice.",
+        where=f"{where}, rows {first + 1:,} and {second + 1:,}",
+        expected="each time once" + (" in a series" if panel.item else ""),
+        found=f"{frame[column][first]} twice, {len(twice):,} repetitions in all",
+        hint=f"Several series in one table: --series {item} says which one each row belongs to."
+        if item
+        else "Keep one row for each time, such as their mean, or say with --series which series "
+        "each row belongs to.",
+    )
+
+
+def _item_column(frame: pl.DataFrame, time: str, target: str) -> str | None:
+    """A column with which no time comes twice: the one with the fewest values."""
+    others = [c for c in frame.columns if c not in (time, target)]
+    found = [
+        c
+        for c in others
+        if not frame[c].dtype.is_float() and not frame.select(time, c).is_duplicated().any()
+    ]
+    return min(found, key=lambda c: frame[c].n_unique(), default=None)
+
+
+def _refuse_joined(
+    frame: pl.DataFrame, columns: Columns, time: str | None, times: Times | None, name: str
+) -> None:
+    """Refuse a table of several series, one after another, as if they were one."""
+    skipped = {columns.target, time, *columns.drop, *columns.known, *(columns.features or ())}
+    order = np.arange(frame.height)
+    if times is not None and not np.isnan(times.values).any():
+        order = np.argsort(times.values, kind="stable")
+    for column in frame.columns:
+        if column in skipped or not _names_items(frame, column):
+            continue
+        labels = frame[column].gather(order)
+        count = labels.n_unique()
+        blocks = int((labels != labels.shift(1)).fill_null(False).sum()) + 1
+        if 1 < count == blocks <= frame.height // 3:
+            raise DataError(
+                "These seem to be several series, one after another.",
+                where=f"{name}, column {column!r}",
+                expected="one series",
+                found=f"{count:,} different {column}, each of them in one piece",
+                hint=f"Learn them as a model of many series with --series {column}, or as one "
+                f"series with --drop {column}.",
+            )
+
+
+def _names_items(frame: pl.DataFrame, column: str) -> bool:
+    """Whether a column may say which series a row belongs to: words, or numbers called so."""
+    import polars as pl
+
+    cells = parsing.tidy(frame[column])
+    if cells is None or cells.null_count():
+        return False
+    if cells.dtype == pl.String and parsing.read_numbers(cells).null_count() == len(cells):
+        return True
+    return not cells.dtype.is_float() and called_item(column)
+
+
+def called_item(column: str) -> bool:
+    """Whether a name says that a column tells series apart.
+
+    Example:
+        >>> called_item("store_nbr"), called_item("sold")
+        (True, False)
+    """
+    import re
+
+    words = r"(?:id|ids|item|items|series|store|shop|product|sku|station|sensor|unique|customer)"
+    return bool(re.search(rf"(?:^|_){words}(?:$|_|nbr|no|nr|id)", column.lower()))
+
+
+def _tell(panel: Panel, name: str, say: Say) -> None:
+    """Say what is missing; refuse series that are mostly gaps."""
+    missing, gappy = 0, []
+    for series in panel.series:
+        absent = np.isnan(series.target)
+        missing += int(absent.sum())
+        if absent.sum() > _MOST_MISSING * len(absent):
+            gappy.append(series)
+    if len(gappy) == len(panel.series):
+        worst = gappy[0]
+        absent = np.isnan(worst.target)
+        raise DataError(
+            "The series is mostly gaps.",
+            where=name + (f", series {worst.name}" if worst.name else ""),
+            expected="at least half of the steps",
+            found=f"{len(absent) - int(absent.sum()):,} of {len(absent):,}; the longest gap has "
+            f"{_longest_gap(absent):,}",
+            hint="Is it a series of another step, or several series in one table?",
+        )
+    if gappy:
+        say(f"{named(gappy)}: mostly gaps")
+    if missing:
+        say(f"{missing:,} of {panel.steps:,} steps are missing: the last known value stands for "
+            "them, and they are left out of the metrics")  # fmt: skip
+
+
+def named(series: Sequence[Series]) -> str:
+    """The names of some series in a sentence.
+
+    Example:
+        >>> none = np.zeros((0, 0))
+        >>> named([Series(none, none, 0.0, name) for name in "abcdefg"])
+        '7 series (a, b, c, d, e, …)'
+    """
+    names = [one.name for one in series[:_NAMED]] + ["…"] * (len(series) > _NAMED)
+    return f"{len(series):,} series ({', '.join(names)})"
+
+
+def _longest_gap(missing: Array) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+# ---- columns -------------------------------------------------------------------------------------
 
 
 def input_columns(
@@ -158,89 +460,7 @@ def input_columns(
 def column_of_numbers(frame: pl.DataFrame, column: str, name: str) -> Array:
     """A column as float64, NaN where nothing is known; booleans are 0 and 1."""
     tidy = tidy_column(frame, column, name)
-    from ...data.parsing import are_booleans
-
-    kind: Any = "boolean" if are_booleans(tidy.drop_nulls().unique()) else "numeric"
+    # One reading for all files: a column of yes alone is no other than one of yes and no.
+    booleans = parsing.read_booleans(tidy).null_count() == tidy.null_count() < len(tidy)
+    kind: Any = "boolean" if booleans else "numeric"
     return read_values(Column(column, kind, ""), tidy, name)[0]
-
-
-def times_of(frame: pl.DataFrame, column: str, name: str) -> tuple[Array, bool]:
-    """Times as numbers, and whether they are dates: then in seconds since 1970."""
-    try:
-        found = infer_schema(frame.select(column), source=name).columns[0]
-        if found.kind == "date":
-            return read_values(found, tidy_column(frame, column, name), name)[0], True
-    except DataError:  # a column of identifiers, such as years
-        pass
-    tidy = tidy_column(frame, column, name)
-    numbers, _ = read_values(Column(column, "numeric", ""), tidy, name)
-    days = _as_dates(numbers)
-    return (numbers, False) if days is None else (days, True)
-
-
-def _as_dates(numbers: Array) -> Array | None:
-    """Numbers such as 19580329 as dates."""
-    if np.isnan(numbers).any() or not ((numbers > 1e7) & (numbers < 3e7)).all():
-        return None
-    text = [f"{int(n) // 10000:04}-{int(n) // 100 % 100:02}-{int(n) % 100:02}" for n in numbers]
-    try:
-        return np.array(text, "datetime64[D]").astype(float) * 86_400.0
-    except ValueError:
-        return None
-
-
-def _sorted(
-    values: Array, times: Array, frame: pl.DataFrame, column: str, name: str, say: Say
-) -> tuple[Array, Array]:
-    where = f"{name}, column {column!r}"
-    if np.isnan(times).any():
-        row = int(np.flatnonzero(np.isnan(times))[0])
-        raise DataError("A time is missing.", where=f"{where}, row {row + 1:,}",
-                        expected="a time in every row",
-                        found=f"{int(np.isnan(times).sum()):,} without")  # fmt: skip
-    order = np.argsort(times, kind="stable")
-    if (np.diff(order) < 0).any():
-        say(f"the rows are not in the order of {column}: they are sorted")
-    times = times[order]
-    twice = np.flatnonzero(np.diff(times) == 0)
-    if len(twice):
-        first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
-        raise DataError(
-            "A time comes twice.",
-            where=f"{where}, rows {first + 1:,} and {second + 1:,}",
-            expected="each time once",
-            found=f"{frame[column][first]} twice, {len(twice):,} repetitions in all",
-            hint="Keep one row for each time, such as their mean, or say with --group which "
-            "sequence each row belongs to.",
-        )
-    return values[order], times
-
-
-def _from_first(values: Array, name: str, target: str) -> Array:
-    """The steps from the first known value of the target on."""
-    known = np.flatnonzero(~np.isnan(values[:, 0]))
-    if not len(known):
-        raise DataError("The target has no values.", where=f"{name}, column {target!r}")
-    return values[known[0] :]
-
-
-def _tell_missing(grid: Array, absent: int, name: str, say: Say) -> None:
-    """Say what is missing; refuse a series that is mostly gaps."""
-    missing = int(np.isnan(grid[:, 0]).sum())
-    if missing > _MOST_MISSING * len(grid):
-        lengths = _longest_gap(np.isnan(grid[:, 0]))
-        raise DataError(
-            "The series is mostly gaps.",
-            where=name,
-            expected="at least half of the steps",
-            found=f"{len(grid) - missing:,} of {len(grid):,}; the longest gap has {lengths:,}",
-            hint="Is it a series of another step, or several series in one table?",
-        )
-    if missing:
-        say(f"{missing:,} of {len(grid):,} steps are missing: the last known value stands for "
-            "them, and they are left out of the metrics")  # fmt: skip
-
-
-def _longest_gap(missing: Array) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))

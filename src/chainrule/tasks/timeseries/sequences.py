@@ -28,7 +28,8 @@ from ..linear_baseline import linear_predictions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
-from .reading import column_of_numbers, fill_forward, input_columns, times_of
+from .reading import column_of_numbers, fill_forward, input_columns
+from .times import read_times
 
 if TYPE_CHECKING:
     import polars as pl
@@ -192,7 +193,7 @@ def read_sequences(
     values = np.stack([column_of_numbers(frame, column, name) for column in columns], axis=1)
     order = np.arange(frame.height)
     if time is not None:
-        order = np.argsort(times_of(frame, time, name)[0], kind="stable")
+        order = np.argsort(read_times(frame, time, name).values, kind="stable")
     labels = groups.to_list()
     members: dict[str, list[int]] = {label: [] for label in labels}
     for row in order.tolist():

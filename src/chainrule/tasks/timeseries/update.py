@@ -7,24 +7,20 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from ...data import Schema, read_table, source_name
 from ...data.schema import check_present
 from ...errors import DataError, ModelFileError
-from ..class_extension import extended_classes, extended_target, new_classes, restore
+from ..class_extension import extended_classes, extended_target, new_classes
 from ..update import Continuation, Old, check_enough, check_grows, continue_on_rows
 from ..update_options import UpdateOptions
-from .forecast_network import SeriesScaler
-from .forecasting import (
-    Cut,
-    Forecasting,
-    ForecastModel,
-    ForecastSchema,
-    Windows,
-    learner_of,
-    parts_of,
-)
+from .forecast_network import ForecastModel
+from .forecaster import SeriesForecaster, restored
+from .forecasting import Forecasting, ForecastSchema, learner_of
 from .sequences import SequenceClassification, SequenceClassifier, SequenceSchema, read_again
 from .sequences import learner_of as learner_of_sequences
+from .windows import Cut, Windows, ends_of
 
 Say = Callable[[str], None]
 
@@ -45,9 +41,17 @@ def continued_forecast(
     """
     check_grows(requested, "that forecasts numbers")
     plan, model = Forecasting(old.options(requested), say), _forecaster(schema, old)
-    train, test, steps = _windows(schema, source, requested, say)
-    model.network.scale.widen(train.target)
-    before, size = old.saved.predict(test.past), {"rows": steps, "columns": len(schema.names)}
+    train, test, size = _windows(schema, old, source, requested, say)
+    model.network.scale.bound(train.examples().change)
+    forecaster, cut = SeriesForecaster(old.saved, old.where), train.cut
+    before = forecaster.run(test.inputs)
+    if cut.several:
+        scales = cut.scales
+        rows = zip(cut.panel.series, scales.center.tolist(), scales.scale.tolist(),
+                   scales.naive.tolist(), strict=True)  # fmt: skip
+        now = {series.name: (tuple(c), tuple(s), n) for series, c, s, n in rows}
+        schema = dataclasses.replace(schema, items={**schema.items, **now})
+    schema = dataclasses.replace(schema, version=2)
     return Continuation(plan, schema, learner_of(schema, model), train, test, before, size)
 
 
@@ -63,32 +67,32 @@ def _forecaster(schema: ForecastSchema, old: Old) -> ForecastModel:
     shape = schema.shape
     linear = shape.window * shape.columns * shape.horizon
     old.need_room(max(linear, _least(shape.model, shape.columns, shape.hidden)))
-    scaler = SeriesScaler(len(schema.names), schema.log, schema.floor)
-    model = ForecastModel(schema.shape.build(scaler))
-    restore(model, old.saved.state())
-    return model
+    return restored(schema, old.saved)
 
 
 def _windows(
-    schema: ForecastSchema, source: Any, requested: UpdateOptions, say: Say
-) -> tuple[Windows, Windows, int]:
-    """Windows to learn from, windows of the test set, and the number of steps."""
+    schema: ForecastSchema, old: Old, source: Any, requested: UpdateOptions, say: Say
+) -> tuple[Windows, Windows, dict[str, Any]]:
+    """Windows to learn from, windows of the test set, and how much there is."""
     name, shape = source_name(source), schema.shape
-    series = schema.read(source, say)
-    count = len(series.values)
-    cut = int(count * (1 - requested.test_fraction))
-    if cut >= shape.window + shape.horizon and count - cut >= shape.horizon:
-        whole = Cut(series, (cut, cut, count), schema.season, shape)
-        train, test = (Windows(*part, whole) for part in parts_of(series, (cut, count), shape))
-        if len(train) and len(test):
-            check_enough(len(train) + len(test), "windows", name)
-            return train, test, count
+    panel = schema.read(source, say)
+    forecaster = SeriesForecaster(old.saved, old.where)
+    cut = ends_of(panel, (1 - requested.test_fraction, 1.0))
+    ends = np.stack([cut[:, 0], cut[:, 0], cut[:, 1]], axis=1)
+    told = forecaster.scaler(), forecaster.scales(panel, say)
+    whole = Cut(panel, ends, schema.season, shape, schema.cycles, told)
+    train, test = whole.part(0), whole.part(2)
+    if len(train) and len(test):
+        check_enough(len(train) + len(test), "windows", name)
+        size = {"rows": panel.steps, "columns": len(schema.names)}
+        return train, test, size
     raise DataError(
         "There are too few new steps to learn from and to evaluate.",
         where=name,
         expected=f"{shape.window} steps to look at and {shape.horizon} that follow, to learn from; "
         f"and {shape.horizon} more at least to evaluate",
-        found=f"{count:,} steps, of which {count - cut:,} are held out",
+        found=f"{panel.steps:,} steps, of which {int((ends[:, 2] - ends[:, 1]).sum()):,} are held "
+        "out",
         hint="Give the steps before the new ones, too: a forecast looks at them.",
     )
 

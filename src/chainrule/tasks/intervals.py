@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...utils.typing import Array
+from ..utils.typing import Array
 
 
 def shift(level: float, errors: Array, weights: Array | None = None) -> float:
@@ -64,7 +64,7 @@ def interval_scores(levels: Sequence[float], target: Array, quantiles: Array) ->
     Example:
         >>> found = interval_scores((0.1, 0.9), np.array([1.0, 5.0]), np.array([[0.0, 2.0]] * 2))
         >>> {name: round(value, 2) for name, value in found.items()}
-        {'pinball': 0.75, 'coverage_0.1_0.9': 0.5, 'width_0.1_0.9': 2.0}
+        {'pinball': 0.85, 'coverage_0.1_0.9': 0.5, 'width_0.1_0.9': 2.0}
     """
     if not levels:
         return {}
