@@ -6,7 +6,11 @@
 A mutant is a module with one change: another comparison, another sign, a number that is one more, a
 branch always taken, a statement left out. It lives in memory only. The tests nearest to its module
 run against it, those of the same name first; where none fails, the mutant survives and is printed:
-a change of the program that no test near to it notices. Messages and texts are not changed.
+a change of the program that no test near to it notices.
+
+Not changed is what no result depends on: messages and texts, the indentation of C, samples of
+tests, what was tuned for speed (how much work is worth a thread, what is worth to be computed
+again), whether an array is copied that is only read, and ``strict`` of a zip.
 """
 
 from __future__ import annotations
@@ -56,6 +60,11 @@ NOT_NEAR = ("test_toolchain.py", "test_sanitizers.py", "test_documentation", "te
 #: Nobody is to depend on what these do; samples are data of tests.
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
 QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample"}
+#: Arguments and attributes that are only about speed, or check what is so by construction.
+QUIET_NAMES = {"strict", "copy", "grain", "cost", "unit"}
+#: Calls whose arguments after the first are depths of indentation, as is this variable plus 1.
+INDENTED_CALLS = {"line", "_line"}
+INDENTATION = "depth"
 SYMMETRIC_CALLS = {
     *("max", "min", "maximum", "minimum", "logical_xor", "gcd", "zip"),
     *("isinstance", "hasattr", "getattr", "cast"),
@@ -139,8 +148,26 @@ class Mutator(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         name = ast.unparse(node.targets[0])
-        if node.col_offset or not name.isupper():  # neither cases of samples nor what was tuned
+        parts, values = [name], [node.value]
+        if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
+            parts, values = list(map(ast.unparse, node.targets[0].elts)), node.value.elts
+        for part, value in zip(parts, values, strict=True):
+            self._visit_value(part, value, node.col_offset == 0)
+
+    def _visit_value(self, name: str, value: ast.expr, top: bool) -> None:
+        """What a name gets, unless it is a case of a sample, or is about speed or indentation."""
+        tuned = top and name.isupper()
+        if not tuned and name.rpartition(".")[2] not in QUIET_NAMES:
+            self.visit(value)
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg not in QUIET_NAMES:
             self.visit(node.value)
+
+    def visit_ListComp(self, node: ast.ListComp) -> None:
+        call = node.elt
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "Sample"):
+            self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for part in node.body:
@@ -148,7 +175,7 @@ class Mutator(ast.NodeVisitor):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            self.visit(node.value)
+            self._visit_value(ast.unparse(node.target), node.value, node.col_offset == 0)
 
     # ---- expressions -------------------------------------------------------------------------
 
@@ -162,6 +189,8 @@ class Mutator(ast.NodeVisitor):
         sides = (node.left, node.right)
         texts = any(isinstance(s, ast.JoinedStr | ast.List | ast.Tuple) for s in sides)
         texts |= any(isinstance(s, ast.Constant) and not is_number(s) for s in sides)
+        indented = isinstance(node.left, ast.Name) and node.left.id == INDENTATION
+        texts |= indented and isinstance(node.right, ast.Constant)
         if not texts:
             other = ARITHMETIC[type(node.op)]()
             self._add(node, ast.unparse(ast.BinOp(node.left, other, node.right)))
@@ -187,6 +216,10 @@ class Mutator(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         name = ast.unparse(node.func).rpartition(".")[2]
         if name in QUIET_CALLS or name.endswith(("Error", "Warning")):
+            return
+        if name in INDENTED_CALLS:
+            for part in node.args[:1]:
+                self.visit(part)
             return
         first = node.args[:2]
         plain = len(first) == 2 and not any(isinstance(a, ast.Starred) for a in first)
@@ -218,6 +251,8 @@ class Mutator(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        if ast.unparse(node.target).rpartition(".")[2] == INDENTATION:
+            return
         self._add(node, "pass")
         self.visit(node.value)
 

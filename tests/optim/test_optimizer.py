@@ -64,6 +64,28 @@ def bits(module: cr.nn.Module) -> dict[str, bytes]:
 RATES = {"sgd": 0.05, "adadelta": 20.0, "adagrad": 0.3, "lion": 0.02}
 
 
+#: The learning rates and the options that PyTorch has by default.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "SGD": {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False},
+    "RMSprop": {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0, "centered": False},
+    "Adagrad": {"lr": 1e-2, "lr_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10},
+    "Adadelta": {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0},
+    "Adam": {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False},
+    "AdamW": {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2},
+    "NAdam": {"lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "momentum_decay": 4e-3},
+    "RAdam": {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0},
+    "Adamax": {"lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_those_of_pytorch(name: str) -> None:
+    optimizer = getattr(cr.optim, name)([cr.parameter(1.0)])
+    for option, value in DEFAULTS[name].items():
+        assert getattr(optimizer, option) == value, option
+    assert optimizer.maximize is False
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_finds_the_minimum_of_a_convex_function(name: str) -> None:
     """f(w) = ½ Σ aᵢ (wᵢ − cᵢ)², curved from 0.5 to 4, minimum at c."""

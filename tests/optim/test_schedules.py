@@ -163,6 +163,14 @@ def test_warm_up_by_its_formula(steps: int, start: float, t: int) -> None:
     assert rate == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
+def test_the_height_of_cycles_shrinks_by_its_formula() -> None:
+    schedule = cr.optim.CyclicLR(0.1, 1.1, 4, step_size_down=2, gamma=0.5)
+    heights = [0, 0.25, 0.5, 0.75, 1, 0.5, 0, 0.25]
+    expected = [0.1 + height * 0.5**t for t, height in enumerate(heights)]
+    found = [schedule(t).item() for t in range(len(heights))]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_sequence_starts_each_schedule_anew() -> None:
     parts = [Constant(1.0), ExponentialLR(8.0, 0.5), LinearLR(2.0, 1.0, 0.0, 2)]
     rates = SequentialLR(parts, [2, 5]).sequence(8)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule.errors import ConfigError, DataError, TrainingError, TypeRuleError
-from chainrule.training import Arrays, Step
+from chainrule.training import Arrays, Step, progress
 
 
 def line(rows=64, noise=0.0, seed=0):
@@ -465,6 +466,40 @@ def test_plain_lines_without_a_terminal(capsys):
     assert lines[0].startswith("epoch 1/2  loss ")
     assert "val_loss" in lines[1]
     assert lines[1].endswith("0:00 left")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "notebook", "live"),
+    [(False, False, False), (True, False, True), (False, True, True), (True, True, True)],
+)
+def test_a_line_that_changes_is_for_terminals_and_notebooks(monkeypatch, terminal, notebook, live):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(progress, "_in_notebook", lambda: notebook)
+    (display,) = progress.progress_display(True)
+    assert isinstance(display, progress.LiveLine) == live
+    assert progress.progress_display(False) == []
+
+
+def test_the_time_that_is_left_is_that_of_the_steps_to_come(monkeypatch):
+    """Of 2 epochs with 4 steps 3 are done, after 30 seconds: 5 steps take 50."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    live = progress.LiveLine()
+    trainer = SimpleNamespace(epoch=0, first_epoch=0, stop_reason=None)
+    live.on_start(trainer, 2, 4)
+    try:
+        now[0] += 30.0
+        live.on_step_end(trainer, 3, 0.25)
+        (task,) = live.display.tasks
+        assert (task.completed, task.total) == (3, 8)
+        assert task.fields["left"] == "0:50"
+        assert task.fields["epoch"] == "1/2"
+        trainer.epoch, now[0] = 1, 140.0
+        live.on_epoch_end(trainer, {"loss": 0.5})
+        (task,) = live.display.tasks
+        assert (task.completed, task.fields["left"]) == (4, "0:40")
+    finally:
+        live.on_end(trainer)
 
 
 def test_rate_finder_leaves_the_model_alone_and_finds_a_rate_that_trains():

@@ -48,6 +48,13 @@ def test_other_elements_in_the_loop_prevent_it():
     check(lambda x, w: (x @ w) + (x @ w)[::-1], arrays, joined=False)
 
 
+@pytest.mark.parametrize("between", [cr.cumsum, cr.sort])
+def test_a_loop_that_waits_for_another_kernel_is_not_joined(between):
+    """It reads elements of the product, but also what is made of the whole product."""
+    arrays = arrays_of((24, 8), (8, 32))
+    check(lambda x, w: (x @ w) * 0.5 + between(x @ w, 0), arrays, joined=False)
+
+
 def updated(threads):
     w, m = cr.parameter(arrays_of((200, 128))[0]), cr.Buffer(np.zeros((200, 128), np.float32))
 

@@ -193,6 +193,14 @@ def test_nan_to_num() -> None:
     assert cr.grad(lambda x: cr.nan_to_num(x).sum())(cr.tensor(x)).tolist() == [0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("name", ["argmax", "argmin", "max", "min", "sum", "mean", "any"])
+def test_axes_that_are_kept_have_one_element(name: str, axis: int | None) -> None:
+    x = np.array([[0.0, 3.0, -1.0], [2.0, 0.0, 5.0]])
+    found = getattr(cr, name)(x, axis, keepdims=True)
+    np.testing.assert_array_equal(found.numpy(), getattr(np, name)(x, axis=axis, keepdims=True))
+
+
 def test_whole_numbers_at_their_ends() -> None:
     low, high = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     assert cr.argmin(np.array([0, low, high])).item() == 1
