@@ -119,8 +119,8 @@ class TestRunFolder:
         write = os.open
 
         def full(path, flags, *arguments, **options):
-            # The files of models only, and of those in the run folder only.
-            if ".chainrule-" in str(path) and str(path).startswith(str(place / "mine")):
+            # The files of a finished run only, and of those in the run folder only.
+            if ".chainrule-" in str(path) and str(path).startswith(str(place / "mine/.unfinished")):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             return write(path, flags, *arguments, **options)
 
@@ -272,7 +272,7 @@ class TestFailures:
         monkeypatch.setattr(Trainer, "_epoch", interrupted)
         result = invoke("train", "flats.csv", *QUICK)
         assert result.exit_code == 130
-        assert "there is nothing to keep" in result.stderr
+        assert "there is no model to keep" in result.stderr
         assert not (place / "runs").exists()
 
     @pytest.mark.parametrize(
@@ -313,5 +313,9 @@ class TestFailures:
         monkeypatch.setattr("chainrule.tasks.tabular.plan.linear_baseline", interrupted)
         result = invoke("train", "flats.csv", *QUICK, "--quiet")
         assert result.exit_code == 130
-        assert result.stderr == "Interrupted.\n"
-        assert not (place / "runs").exists()
+        (folder,) = (place / "runs").iterdir()
+        go_on = f"chainrule train --resume runs/{folder.name}"
+        assert result.stderr == f"\nInterrupted. To go on: {go_on}\n"
+        monkeypatch.undo()
+        monkeypatch.chdir(place)
+        assert invoke(*go_on.split()[1:], "--quiet").exit_code == 0

@@ -13,9 +13,10 @@ from rich.text import Text
 
 
 class Unbreakable:
-    """A stream that stays silent when its reader has gone.
+    """A stream that stays silent when its reader has gone or its disk is full.
 
-    Nobody who types ``chainrule train … 2>&1 | head`` wants to lose the training.
+    Nobody who types ``chainrule train … 2>&1 | head``, or closes the terminal, wants to lose the
+    training.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -25,14 +26,14 @@ class Unbreakable:
         """Write, if anybody listens."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
+        except OSError:
             return len(text)
 
     def flush(self) -> None:
         """Flush, if anybody listens."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             silence(self._stream)
 
     def __getattr__(self, name: str) -> Any:

@@ -6,8 +6,10 @@ code  meaning
 0     done
 1     the training failed, or a mistake in chainrule itself
 2     the command, the data or the model file must be changed
+129   the terminal was closed (SIGHUP)
 130   interrupted with Ctrl-C
 141   the reader of the output has gone, as in ``chainrule predict … | head``
+143   ended with `kill` (SIGTERM)
 ====  =============================================================================
 """
 
@@ -26,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import ChainruleError, TrainingError
+from ..utils.signals import Terminated, terminating
 from .console import indented, say, silence
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -42,10 +45,13 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*arguments: Any, debug: bool, **options: Any) -> None:
         try:
-            command(*arguments, debug=debug, **options)
+            with terminating():
+                command(*arguments, debug=debug, **options)
             sys.stdout.flush()
         except typer.Exit:
             raise
+        except Terminated as ended:
+            raise typer.Exit(int(ended.code or 0)) from None
         except BrokenPipeError:
             with suppress(OSError):
                 silence(sys.stdout)

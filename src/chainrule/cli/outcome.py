@@ -21,19 +21,32 @@ if TYPE_CHECKING:
 def need_an_epoch(result: TrainingResult) -> None:
     """Stop as after Ctrl-C if the training was interrupted in its first epoch."""
     if result.history.interrupted and not len(result.history):
-        say("No epoch was finished: there is nothing to keep.")
+        say("No epoch was finished: there is no model to keep.")
         raise KeyboardInterrupt
 
 
 def keep(
-    kind: str, result: TrainingResult, options: dict[str, Any], folder: Path
+    kind: str,
+    result: TrainingResult,
+    options: dict[str, Any],
+    folder: Path,
+    source: dict[str, Any] | None = None,
 ) -> tuple[Run, ChainruleError | None]:
-    """Write the run; if that is not possible any more, then where temporary files go."""
+    """Write the run; if that is not possible any more, then where temporary files go.
+
+    Args:
+        kind: of the data.
+        result: of the training.
+        options: that were given.
+        folder: of the run.
+        source: path and digest of the data.
+    """
     from ..utils.runs import write_run
 
     record = {
         "kind": kind,
         "data": result.report["data"]["source"],
+        "source": source,
         "target": result.report["target"],
         "options": options,
         "report": result.report,

@@ -10,9 +10,11 @@ import typer
 from . import display
 from .console import note, show, show_json, warn
 from .error_handling import Debug
+from .resume import command
 
 if TYPE_CHECKING:
     from ..utils.runs import Run
+    from ..utils.unfinished import Unfinished
 
 
 def runs(
@@ -32,23 +34,47 @@ def runs(
     Example: chainrule runs runs/houses-2026-01-31-1 runs/houses-2026-01-31-2
     """
     from ..utils.runs import RECORD, find_runs, read_run
+    from ..utils.unfinished import find_unfinished
 
     given = folders or [Path("runs")]
     if len(given) > 1 or (given[0] / RECORD).exists():
         chosen = [read_run(_found(folder)) for folder in given]
-        table = display.comparison(chosen)
-    else:
-        chosen, damaged = find_runs(given[0])
-        for error in damaged:
-            warn(f"{error.where}: {error.what} {error.found or ''}".rstrip())
-        if not chosen and not as_json:
-            note(f"There are no runs in {given[0]}.")
-            return
-        table = display.run_list(chosen)
+        if as_json:
+            show_json([_as_json(run) for run in chosen])
+        else:
+            show(display.comparison(chosen))
+        return
+    chosen, damaged = find_runs(given[0])
+    for error in damaged:
+        warn(f"{error.where}: {error.what} {error.found or ''}".rstrip())
+    unfinished = find_unfinished(given[0])
     if as_json:
-        show_json([_as_json(run) for run in chosen])
+        show_json([*map(_as_json, chosen), *map(_unfinished_as_json, unfinished)])
     else:
-        show(table)
+        _show_list(given[0], chosen, unfinished)
+
+
+def _show_list(folder: Path, chosen: list[Run], unfinished: list[Unfinished]) -> None:
+    if chosen:
+        show(display.run_list(chosen))
+    elif not unfinished:
+        note(f"There are no runs in {folder}.")
+    for training in unfinished:
+        state = _unfinished_as_json(training)
+        done = f"{state['epochs']} epochs are done" if state["epochs"] else "no epoch is done"
+        if state["running"]:
+            show(f"{training.folder}: a training that runs; {done}")
+        else:
+            show(f"{training.folder}: unfinished; {done}; {command(training.folder)}")
+
+
+def _unfinished_as_json(training: Unfinished) -> dict[str, Any]:
+    from ..training.checkpoints import epochs_done
+    from ..utils.runs import is_locked
+
+    return {"run": str(training.folder), "unfinished": True, "running": is_locked(training.folder),
+            "kind": training.kind, "data": training.source, "options": training.options,
+            "epochs": epochs_done(training.checkpoints)}  # fmt: skip
 
 
 def _found(folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,14 +15,14 @@ from ..tasks import recognise
 from ..tasks.kinds import kind_named
 from ..tasks.option_values import WHOLE
 from . import display
-from .console import indented, note, say, show, show_json, warn
-from .error_handling import Debug
+from .console import indented, say, show, show_json, warn
+from .error_handling import FAILED, Debug
 from .options import OPTIONS, foreign, read_config, read_options, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
+from .resume import Job, begun, command, in_words, reproduced, resumed, trained
 
 if TYPE_CHECKING:
     from ..tasks import TrainingOptions
-    from ..tasks.result import TrainingResult
     from ..utils.runs import Run
 
 _OUTPUT = "The output"
@@ -56,6 +57,17 @@ def train(
         _option("Run folder; runs/DATA-DATE-N by default.", metavar="FOLDER"),
     ] = None,
     force: Annotated[bool, _option("Replace the run that is in the folder.", "--force")] = False,
+    resume: Annotated[
+        Path | None,
+        _option("Go on with the unfinished training in this run folder.", metavar="RUN"),
+    ] = None,
+    allow_changes: Annotated[
+        bool, _option("With --resume: although data or options are others.", "--allow-changes")
+    ] = False,
+    reproduce: Annotated[
+        Path | None,
+        _option("Train the run again, and compare every bit.", metavar="RUN"),
+    ] = None,
     quiet: Annotated[
         bool, _option("Only the report, no progress and notes.", "--quiet", "-q")
     ] = False,
@@ -68,31 +80,66 @@ def train(
 
     Example: chainrule train houses.csv --target price
     """
-    chosen = _chosen(ctx, config)
-    source, folder = chosen.pop("data", None), chosen.pop("out", None)
-    if source is None:
-        raise ConfigError(
-            "Which data is to be learned from?",
-            expected="a file or a folder",
-            hint="chainrule train houses.csv --target price",
-        )
-
     from ..utils.files import MODEL
-    from ..utils.runs import default_folder, reserved
 
-    what, options = _understood(source, chosen)
-    if options.lr == 0:
-        warn("With a learning rate of 0 nothing is learned; omit --lr to have one chosen.")
-    with reserved(Path(folder) if folder else default_folder(source), replace=force) as place:
-        result = _trained(what, source, options, quiet)
-        run, problem = keep(what, result, options.to_json(), place)
+    chosen = _chosen(ctx, config)
+    if reproduce is not None:
+        _reproduce(reproduce, chosen, quiet, as_json)
+        return
+    with _job(chosen, resume, allow_changes, force) as job:
+        result = trained(job, quiet)
+        need_an_epoch(result)
+        source = {"path": job.record.path, "digest": job.record.digest}
+        run, problem = keep(job.kind, result, job.options.to_json(), job.folder, source)
+        if not result.history.interrupted:
+            job.record.remove()
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
         if show_c:
             show(result.source)
         _show_report(run)
+    if result.history.interrupted and job.record.can_go_on:
+        say(f"The training can go on: {command(job.folder)}")
     finish(result, problem)
+
+
+def _job(
+    chosen: dict[str, Any], resume: Path | None, allow_changes: bool, force: bool
+) -> AbstractContextManager[Job]:
+    """The training that is asked for: a new one, or one that goes on."""
+    source, folder = chosen.pop("data", None), chosen.pop("out", None)
+    if resume is not None:
+        if source is not None or folder is not None:
+            raise ConfigError(
+                "A training that goes on has its data and its folder.",
+                found=str(source or folder),
+                hint=command(resume),
+            )
+        return resumed(resume, chosen, allow_changes)
+    if source is None:
+        raise ConfigError(
+            "Which data is to be learned from?",
+            expected="a file or a folder",
+            hint="chainrule train houses.csv --target price",
+        )
+    what, options = _understood(source, chosen)
+    if options.lr == 0:
+        warn("With a learning rate of 0 nothing is learned; omit --lr to have one chosen.")
+    return begun(what, source, options, folder, force)
+
+
+def _reproduce(folder: Path, chosen: dict[str, Any], quiet: bool, as_json: bool) -> None:
+    if chosen:
+        raise ConfigError(
+            "A run is reproduced with its own data and options.",
+            found=", ".join(chosen),
+            hint=f"chainrule train --reproduce {shlex.quote(str(folder))}",
+        )
+    found = reproduced(folder, quiet)
+    show_json(found) if as_json else show(in_words(found))
+    if not found["identical"]:
+        raise typer.Exit(FAILED)
 
 
 def _chosen(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
@@ -121,7 +168,7 @@ def _understood(source: str, given: dict[str, Any]) -> tuple[str, TrainingOption
         raise foreign(strange, kind.name)
     needed = {field.name for field in fields if field.default is dataclasses.MISSING}
     if "target" in needed and "target" not in given:
-        raise _without_target(source, kind.options(**{"target": "", **given}).reading)
+        raise _without_target(source, kind.options(**{"target": "any", **given}).reading)
     return kind.name, kind.options(**given)
 
 
@@ -137,23 +184,6 @@ def _without_target(source: str, reading: Any) -> ConfigError:
         expected=f"--target and one of {', '.join(columns[:20])}{', …' * (len(columns) > 20)}",
         hint=f"chainrule train {shlex.quote(source)} --target COLUMN",
     )
-
-
-def _trained(kind: str, source: str, options: TrainingOptions, quiet: bool) -> TrainingResult:
-    """Train, and tell what is going on unless the user wants quiet."""
-    from ..tasks import module_of
-
-    def tell(schema: Any) -> None:
-        say("", display.understood(schema), "")
-        for sentence in schema.notes:
-            warn(sentence)
-
-    if quiet:
-        result: TrainingResult = module_of(kind).train(source, options, progress=False)
-    else:
-        result = module_of(kind).train(source, options, say=note, on_schema=tell)
-    need_an_epoch(result)
-    return result
 
 
 def _show_report(run: Run) -> None:

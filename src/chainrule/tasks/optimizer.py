@@ -102,7 +102,7 @@ def highest_rate(record: Any) -> float:
     return max((float(epoch["rate"]) for epoch in record["history"]["epochs"]), default=1e-3)
 
 
-def remember(optimizer: Optimizer, path: Path) -> bool:
+def remember(optimizer: Optimizer, path: Path, model: str = "") -> bool:
     """Give an optimizer the state that a training has left in a file, as far as it fits.
 
     What it keeps beside a parameter is found by the parameter's path, also if that is longer here,
@@ -112,17 +112,19 @@ def remember(optimizer: Optimizer, path: Path) -> bool:
     Args:
         optimizer: to go on with.
         path: what `chainrule.training.save_training` wrote.
+        model: SHA-256 of the model file that it is to belong to.
 
     Returns:
         Whether there is such a file.
 
     Raises:
-        ModelFileError: it is damaged.
+        ModelFileError: it is damaged, or of another model.
     """
     if not path.is_file():
         return False
     start = "optimizer."
-    kept = {k.removeprefix(start): a for k, a in load_training(path).items() if k.startswith(start)}
+    found = load_training(path, model=model)
+    kept = {k.removeprefix(start): a for k, a in found.items() if k.startswith(start)}
     state = optimizer.state()
     for name, array in state.items():
         there = _by_path(name, kept)

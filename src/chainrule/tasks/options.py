@@ -243,14 +243,18 @@ class TrainingOptions(ReadingOptions, _TargetOption):
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, Any], *, whole: bool = False) -> Self:
         """The options that `to_json` told, without those that name other files or cost time.
+
+        Args:
+            content: JSON data.
+            whole: those, too.
 
         Example:
             >>> TrainingOptions.from_json({"target": "price", "epochs": 3, "test": 0.2}).epochs
             3
         """
-        known = {field.name for field in dataclasses.fields(cls)} - _NOT_AGAIN
+        known = {field.name for field in dataclasses.fields(cls)} - (set() if whole else _NOT_AGAIN)
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content.items()

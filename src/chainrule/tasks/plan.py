@@ -15,7 +15,7 @@ from ..data import split_indices
 from ..engine.backends.registry import find_backend
 from ..engine.tensor import Tensor
 from ..errors import DataError
-from ..training import Arrays, Stream
+from ..training import Arrays, Checkpoints, Stream
 from ..utils.typing import Array
 from . import evaluation
 from .options import TrainingOptions
@@ -258,6 +258,7 @@ class Plan(ABC, Generic[D, P, S]):
         self.options = options
         self.say = say
         self.backend = find_backend(options.backend, options.threads)
+        self.checkpoints: Checkpoints | None = None  # set by the runner
         #: Sentences that the report repeats: what its figures do not tell by themselves.
         self.notes: list[str] = []
 

@@ -14,6 +14,9 @@ from ..training import Trainer, save_training
 from .optimizer import effective
 from .options import TrainingOptions
 
+#: Depends on the machine and its load.
+_VARYING = {"seconds", "waited"}
+
 
 class TrainingResult:
     """A trained model and what is known of it.
@@ -80,9 +83,14 @@ class TrainingResult:
         network, inputs = self._network
         return str(network.summary(inputs))
 
-    def save_training(self, path: str | os.PathLike[str]) -> None:
-        """Write what an update needs besides the model file: the optimizer's state."""
-        save_training(path, self._trainer.state())
+    def save_training(self, path: str | os.PathLike[str], model: str = "") -> None:
+        """Write what an update needs besides the model file: the optimizer's state.
+
+        Args:
+            path: the file.
+            model: SHA-256 of the model file that it belongs to.
+        """
+        save_training(path, self._trainer.state(), model=model)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file; it needs nothing else."""
@@ -93,5 +101,18 @@ class TrainingResult:
             output=self._output,
             schema=self.schema.to_json(),
             classes=list(self._classes) or None,
-            record={"report": self.report, "history": self.history.to_json()},
+            record=self._lasting_record(),
         )
+
+    def _lasting_record(self) -> dict[str, Any]:
+        """What the model file says of the training: nothing that differs when it is repeated."""
+        report = _without(self.report, "seconds", "waited")
+        report["options"] = _without(report["options"], "threads")
+        history = self.history.to_json()
+        history["epochs"] = [_without(epoch, "seconds", "waited") for epoch in history["epochs"]]
+        history["best"] = history["best"] and _without(history["best"], "seconds", "waited")
+        return {"report": report, "history": history}
+
+
+def _without(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in names}

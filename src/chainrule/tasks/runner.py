@@ -19,7 +19,7 @@ import numpy as np
 from ..data import source_name
 from ..data.source import with_reading
 from ..errors import TrainingError
-from ..training import Callback, Stream, Trainer, find_rate
+from ..training import Callback, Checkpoints, Stream, Trainer, find_rate
 from ..utils.typing import Array
 from .optimizer import SCALED, make_optimizer
 from .options import TrainingOptions
@@ -70,6 +70,7 @@ def train(
     progress: bool = True,
     on_schema: Callable[[S], None] = lambda schema: None,
     callbacks: Iterable[Callback] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingResult:
     """Train as a plan says, and report on data that was held out.
 
@@ -79,14 +80,17 @@ def train(
         progress: show the training.
         on_schema: takes what was understood of the data, before the training.
         callbacks: for the `Trainer`.
+        checkpoints: where the state of the training is written, so that it can go on; those of
+            its first network are in the folder ``fit-1`` and so on.
 
     Raises:
         DataError: the data cannot be read or learned from.
-        ConfigError: an option does not fit.
+        ConfigError: an option does not fit, or data or options are not those of the checkpoints.
         TrainingError: the loss became NaN or infinite in the first epoch; later, it is the
             ``failure`` of the result.
     """
     started = time.perf_counter()
+    plan.checkpoints = checkpoints
     source = with_reading(source, plan.options.reading)
     data = plan.read(source)
     if folds := plan.fold_count(data):
@@ -130,7 +134,7 @@ def fit(
         data, validation = plan.examples(schema, learner, split)
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
     trainer = trained(metrics=learner.metrics, progress=progress, callbacks=callbacks)
-    failure = _fit(trainer, data, validation, recipe, options)
+    failure = _fit(trainer, data, validation, recipe, plan)
     schema = plan.settle(schema, learner, validation, trainer, split)
     return Fitted(split, test, schema, learner, data, trainer, failure)
 
@@ -185,7 +189,7 @@ def _sentence(
 
 
 def _fit(
-    trainer: Trainer, data: Examples, validation: Examples, recipe: Recipe, options: TrainingOptions
+    trainer: Trainer, data: Examples, validation: Examples, recipe: Recipe, plan: Plan[D, P, S]
 ) -> TrainingError | None:
     """`Trainer.fit`; what ended the training after some epochs, whose best model is kept."""
     try:
@@ -194,8 +198,9 @@ def _fit(
             validation=validation,
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
-            patience=options.patience,
+            patience=plan.options.patience,
             validate_every=recipe.validate_every,
+            checkpoints=None if plan.checkpoints is None else plan.checkpoints.next_part(),
         )
     except TrainingError as error:
         if trainer.history.best is None:

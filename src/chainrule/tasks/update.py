@@ -26,6 +26,7 @@ from ..serialization import SavedModel, load
 from ..training import Trainer
 from ..utils.files import TRAINING, model_in
 from ..utils.typing import Array
+from ..utils.unfinished import digest_of
 from . import kind_of, module_of
 from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
@@ -243,7 +244,8 @@ def _learn(
     rate = _RATE * highest_rate(old.saved.record) if requested.lr is None else requested.lr
     optimizer = old.optimizer(learner.network)
     optimizer.set_rate(rate)
-    if not remember(optimizer, Path(old.where).parent / TRAINING):
+    beside = Path(old.where).parent / TRAINING
+    if not remember(optimizer, beside, digest_of(Path(old.where))):
         say("the state of the optimizer was not kept with the model: it starts anew")
     trainer = Trainer(
         learner.network,

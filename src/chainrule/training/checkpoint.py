@@ -15,8 +15,15 @@ from ..utils.typing import Array
 _FORMAT, _VERSION = "chainrule.training", "1"
 
 
-def save_training(path: str | os.PathLike[str], state: Mapping[str, Array]) -> None:
+def save_training(
+    path: str | os.PathLike[str], state: Mapping[str, Array], *, model: str = ""
+) -> None:
     """Write what `Trainer.state` gave: the optimizer state and the counts of steps and epochs.
+
+    Args:
+        path: the file.
+        state: of the trainer.
+        model: SHA-256 of the model file that it belongs to, if there is one.
 
     Example:
         >>> import tempfile, chainrule as cr
@@ -26,15 +33,19 @@ def save_training(path: str | os.PathLike[str], state: Mapping[str, Array]) -> N
         >>> trainer.load_state(load_training(path))
     """
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in state.items()}
-    metadata = {"format": _FORMAT, "version": _VERSION}
+    metadata = {"format": _FORMAT, "version": _VERSION, "model": model}
     write_atomically(path, safetensors.numpy.save(arrays, metadata))
 
 
-def load_training(path: str | os.PathLike[str]) -> dict[str, Array]:
+def load_training(path: str | os.PathLike[str], *, model: str = "") -> dict[str, Array]:
     """Read what `save_training` wrote.
 
+    Args:
+        path: the file.
+        model: SHA-256 of the model file that it is to belong to; any, if it is not said.
+
     Raises:
-        ModelFileError: no such file, or it is damaged.
+        ModelFileError: no such file, it is damaged, or it belongs to another model.
     """
     try:
         with safetensors.safe_open(path, "np") as file:
@@ -44,6 +55,12 @@ def load_training(path: str | os.PathLike[str]) -> dict[str, Array]:
                     "This is not the state of a training.",
                     where=os.fspath(path),
                     expected=f"format {_FORMAT}, version {_VERSION}",
+                )
+            if model and found.get("model") not in (None, "", model):
+                raise ModelFileError(
+                    "The state of the training belongs to another model.",
+                    where=os.fspath(path),
+                    hint="Without this file the optimizer state starts from zero: move it away.",
                 )
             return {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (OSError, safetensors.SafetensorError) as error:

@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ class Checkpoints:
 
     Args:
         folder: made when the first one is written.
-        every: seconds from one to the next, at least.
+        every: seconds from one to the next, at least; by default 10, or what the environment
+            variable CHAINRULE_CHECKPOINT_SECONDS says.
         keep: how many are kept.
         resume: go on from the newest one, if there is one.
         allow_changes: go on although data or options are no longer those of the checkpoint.
@@ -88,12 +90,13 @@ class Checkpoints:
         self,
         folder: str | os.PathLike[str],
         *,
-        every: float = 10.0,
+        every: float | None = None,
         keep: int = 2,
         resume: bool = False,
         allow_changes: bool = False,
     ) -> None:
-        if every < 0 or keep < 1:
+        every = _seconds() if every is None else every
+        if not every >= 0 or keep < 1:
             raise ConfigError("Invalid value for the checkpoints.",
                               expected="every at least 0 and keep at least 1",
                               found=f"every={every}, keep={keep}")  # fmt: skip
@@ -102,14 +105,19 @@ class Checkpoints:
         self.keep = keep
         self.resume = resume
         self.allow_changes = allow_changes
+        self._parts = 0
         self._cost = 0.0
         self._last = time.monotonic()
         self._writing: Future[None] | None = None
-        self._verified: Path | None = None
 
-    def below(self, name: str) -> Checkpoints:
-        """The same for a part of the work, in a folder inside."""
-        return Checkpoints(self.folder / name, every=self.every, keep=self.keep,
+    def next_part(self) -> Checkpoints:
+        """For each fit of a training that consists of several, a folder inside: ``fit-1``, ….
+
+        They come in the same order when the training goes on; those that are done are not trained
+        again.
+        """
+        self._parts += 1
+        return Checkpoints(self.folder / f"fit-{self._parts}", every=self.every, keep=self.keep,
                            resume=self.resume, allow_changes=self.allow_changes)  # fmt: skip
 
     # ---- writing -------------------------------------------------------------------------------
@@ -176,11 +184,6 @@ class Checkpoints:
         for old in self._places()[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def clear(self) -> None:
-        """Remove all of them: the training is done."""
-        self.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     # ---- reading -------------------------------------------------------------------------------
 
     def newest(self) -> Snapshot | None:
@@ -214,6 +217,15 @@ class Checkpoints:
             raise ConfigError("This is a file, not a folder of checkpoints.",
                               where=str(self.folder)) from None  # fmt: skip
         return sorted(found, reverse=True)
+
+
+def _seconds() -> float:
+    said = os.environ.get("CHAINRULE_CHECKPOINT_SECONDS", "10")
+    try:
+        return float(said)
+    except ValueError:
+        raise ConfigError("Invalid value for CHAINRULE_CHECKPOINT_SECONDS.",
+                          expected="a number of seconds", found=said) from None  # fmt: skip
 
 
 def _write(folder: Path, snapshot: Snapshot) -> None:
@@ -271,3 +283,13 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, found: str) -> ModelFileError:
     return ModelFileError("The checkpoint is damaged.", where=str(path), found=found)
+
+
+def epochs_done(folder: Path) -> int:
+    """The epochs that the newest checkpoints of the last part of a training have done."""
+    parts = sorted(folder.glob("fit-*"), key=lambda part: int(part.name.partition("-")[2] or 0))
+    for part in reversed(parts):
+        for place in sorted(part.glob("step-*"), reverse=True):
+            with suppress(ModelFileError, OSError, ValueError, KeyError):
+                return len(_manifest(place / _MANIFEST)["facts"]["history"])
+    return 0

@@ -109,7 +109,7 @@ class Keeper:
         self.checkpoints = checkpoints
         self._identity = json.loads(json.dumps(identity, default=str))
         self._signals = Deferred()
-        self._written = -1
+        self._written = (0, 0)  # steps and epochs at the last checkpoint
 
     @staticmethod
     def place(
@@ -163,8 +163,8 @@ class Keeper:
         if changes:
             facts["stop_reason"] = None  # what ended it may no longer hold
         trainer.load_full_state(arrays, facts)
-        self._written = found.step
         position = Position(**facts["position"])
+        self._written = found.step, position.epochs
         if len(losses):
             position.add(losses, weights, position.norm)
         return position
@@ -193,17 +193,18 @@ class Keeper:
         elif self.checkpoints.due:
             begun = time.perf_counter()
             snapshot = self._snapshot(trainer, position)
+            self._written = snapshot.step, position.epochs
             self.checkpoints.submit(snapshot, time.perf_counter() - begun)
-            self._written = snapshot.step
 
     def write(self, trainer: Resumable, position: Position, limit: int | None = None) -> None:
         """Write the present state now, unless it is written, or larger than so many bytes."""
         self.checkpoints.wait()
         snapshot = self._snapshot(trainer, position)
-        if limit is None or snapshot.bytes <= limit:
+        is_new = self._written != (snapshot.step, position.epochs)
+        if is_new and (limit is None or snapshot.bytes <= limit):
+            self._written = snapshot.step, position.epochs
             self.checkpoints.submit(snapshot)
             self.checkpoints.wait()
-            self._written = snapshot.step
 
     def _snapshot(self, trainer: Resumable, position: Position) -> Snapshot:
         step, arrays, facts = trainer.full_state()

@@ -191,7 +191,7 @@ class Trainer:
             self._prepare(train, held_out, options)
             while position.epochs < epochs and not self._stop_reason:
                 self._epoch(train, held_out, options, position, keeper, listeners)
-            if held_out is not None and self._best is None:
+            if held_out is not None and self._best is None and self.history[monitor]:
                 warnings.warn(f"{monitor} was never a number: the last weights are kept, not the "
                               "best.", RuntimeWarning, stacklevel=2)  # fmt: skip
         return self.history
@@ -539,8 +539,11 @@ class Trainer:
         model = {f"model.{path}": array for path, array in self.model.state().items()}
         records = self.history.records
         where = [i for i, record in enumerate(records) if record is self.history.best]
-        facts = {"history": records, "best": where[0] if where and best else None,
-                 "stop_reason": self._stop_reason}  # fmt: skip
+        facts = {
+            "history": [dict(record) for record in records],  # another thread may write them later
+            "best": where[0] if where and best else None,
+            "stop_reason": self._stop_reason,
+        }
         return self._steps_done, self.state() | model | best, facts
 
     def load_full_state(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:

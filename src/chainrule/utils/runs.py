@@ -8,23 +8,29 @@ so that neither a full disk nor an interruption leaves half a run or harms an ol
 from __future__ import annotations
 
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import math
+import os
 import platform
 import re
+import shlex
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..errors import ChainruleError, ConfigError, DataError
-from .files import MODEL, TRAINING, write_atomically
+from .files import MODEL, TRAINING, sync_folder, write_atomically
+from .unfinished import UNFINISHED, digest_of
 
 RECORD = "run.json"
+_LOCK = ".lock"
 _FORMAT, _VERSION = "chainrule.run", 1
 
 
@@ -87,10 +93,33 @@ def default_folder(source: str, root: Path = Path("runs")) -> Path:
 
 
 @contextmanager
+def new_folder(source: str, root: Path = Path("runs")) -> Iterator[Path]:
+    """`default_folder`, reserved; another one if another process is quicker.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
+    with ExitStack() as stack:
+        while True:
+            folder = default_folder(source, root)
+            try:
+                stack.enter_context(reserved(folder))
+            except InUseError:
+                continue
+            break
+        yield folder
+
+
+class InUseError(ConfigError):
+    """Another process writes to the folder."""
+
+
+@contextmanager
 def reserved(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """Make sure, before a long training, that its run can be written to this folder.
 
-    Folders that were made for it are removed again if nothing has been written in the end.
+    Meanwhile no other process can reserve it. Folders that were made for it are removed again if
+    nothing has been written in the end.
 
     Args:
         folder: made if it does not exist.
@@ -98,8 +127,33 @@ def reserved(folder: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Raises:
         ConfigError: the folder holds a run, or cannot be made or written to.
+        InUseError: another process has reserved it.
     """
-    if not replace and (found := [name for name in (MODEL, RECORD) if (folder / name).exists()]):
+    made: list[Path] = []
+    try:
+        with _explained(folder):
+            _make(folder, made)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"chainrule")
+        with locked(folder):
+            if not replace:
+                _need_no_run(folder)
+            yield folder
+    finally:
+        for part in reversed(made):
+            with suppress(OSError):
+                part.rmdir()  # only does so if it is empty
+
+
+def _need_no_run(folder: Path) -> None:
+    if (folder / UNFINISHED).exists():
+        raise ConfigError(
+            "The folder holds a training that is not finished.",
+            where=str(folder),
+            hint=f"Go on with it: chainrule train --resume {shlex.quote(str(folder))}; or start "
+            "anew with --force.",
+        )
+    if found := [name for name in (MODEL, RECORD) if (folder / name).exists()]:
         raise ConfigError(
             "The folder already holds a run.",
             where=str(folder),
@@ -107,17 +161,55 @@ def reserved(folder: Path, *, replace: bool = False) -> Iterator[Path]:
             found=" and ".join(found),
             hint="name another folder with --out, or replace the run with --force",
         )
-    made: list[Path] = []
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder; the lock goes with the process, however it ends.
+
+    Raises:
+        InUseError: another process is in it.
+    """
+    path = folder / _LOCK
+    descriptor = _lock(path, folder)
     try:
-        with _explained(folder):
-            _make(folder, made)
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(b"chainrule")
-        yield folder
+        yield
     finally:
-        for part in reversed(made):
-            with suppress(OSError):
-                part.rmdir()  # only does so if it is empty
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _lock(path: Path, folder: Path) -> int:
+    """A descriptor that holds the lock, on the file that has this name."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise InUseError(
+                "Another process is training into this folder.",
+                where=str(folder),
+                hint="Wait until it is done, or name another folder with --out.",
+            ) from None
+        except OSError:
+            return descriptor  # a file system without locks
+        with suppress(OSError):
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        os.close(descriptor)  # its owner removed it before it could be locked
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process is training into this folder."""
+    if not (folder / _LOCK).exists():
+        return False
+    try:
+        with locked(folder):
+            return False
+    except InUseError:
+        return True
 
 
 def _make(folder: Path, made: list[Path]) -> None:
@@ -152,7 +244,7 @@ def write_run(
     folder: Path,
     save: Callable[[Path], object],
     record: Mapping[str, Any],
-    save_training: Callable[[Path], object] | None = None,
+    save_training: Callable[[Path, str], object] | None = None,
 ) -> Run:
     """Write the model and the record of a training, all or nothing.
 
@@ -160,7 +252,8 @@ def write_run(
         folder: made if it does not exist; a run that it holds is replaced.
         save: writes the model to the path that it is given.
         record: JSON data; the time and the versions of the programs are added.
-        save_training: writes the state of the optimizer to the path that it is given.
+        save_training: writes the state of the optimizer to the path that it is given, with the
+            SHA-256 of the model that it belongs to.
 
     Raises:
         ConfigError: the folder cannot be written to, or the disk is full.
@@ -172,21 +265,25 @@ def write_run(
         **json_data(record),
         "versions": _versions(),
     }
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".unfinished-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
             model, described = Path(unfinished, MODEL), Path(unfinished, RECORD)
             training = Path(unfinished, TRAINING)
             save(model)
+            content["model_sha256"] = digest = digest_of(model)
+            text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
             write_atomically(described, text.encode())
             if save_training is None:  # that of a replaced run is of another model
                 (folder / TRAINING).unlink(missing_ok=True)
             else:
-                save_training(training)
+                save_training(training, digest)
                 training.replace(folder / TRAINING)
             for path in (model, described):
                 path.replace(folder / path.name)
+            sync_folder(str(folder))
     return Run(folder, content)
 
 

@@ -61,7 +61,7 @@ def train_audio(
         source: a folder with a folder for each class, or a table with a column of paths.
         options: what the user says; the rest is chosen by rules.
         say: takes plain sentences about what is done and why.
-        more: progress, on_schema, callbacks.
+        more: progress, on_schema, callbacks, checkpoints.
     """
     return runner.train(AudioPlan(options or AudioOptions(), say), source, **more)
 

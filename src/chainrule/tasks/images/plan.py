@@ -59,7 +59,7 @@ def train_images(
         source: a folder with a folder for each class, or a table with a column of paths.
         options: what the user says; the rest is chosen by rules.
         say: takes plain sentences about what is done and why.
-        more: progress, on_schema, callbacks.
+        more: progress, on_schema, callbacks, checkpoints.
     """
     pillow()
     return runner.train(ImagePlan(options or ImageOptions(), say), source, **more)

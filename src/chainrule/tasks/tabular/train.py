@@ -8,7 +8,7 @@ from typing import Any
 from ...data import Schema
 from ...data.source import with_reading
 from ...data.table_scan import is_larger_than_memory
-from ...training import Callback
+from ...training import Callback, Checkpoints
 from .. import runner
 from ..kinds.table import TableOptions
 from ..result import TrainingResult
@@ -26,6 +26,7 @@ def train_table(
     say: Say = lambda sentence: None,
     on_schema: Callable[[Schema], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
+    checkpoints: Checkpoints | None = None,
     in_memory: int | None = None,
 ) -> TrainingResult:
     """Train on a table: understand it, split it, train, evaluate on rows that were held out.
@@ -40,6 +41,7 @@ def train_table(
         say: takes plain sentences about what is done and why.
         on_schema: takes what was understood of the columns, before the training.
         callbacks: for the `Trainer`.
+        checkpoints: where the state of the training is written, so that it can go on.
         in_memory: files of more bytes than this are read in parts.
 
     Raises:
@@ -58,4 +60,7 @@ def train_table(
     source = with_reading(source, options.reading)
     streamed = is_larger_than_memory(source, in_memory)
     plan = (StreamedTablePlan if streamed else TablePlan)(options, say)
-    return runner.train(plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks)
+    return runner.train(
+        plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks,
+        checkpoints=checkpoints,
+    )  # fmt: skip

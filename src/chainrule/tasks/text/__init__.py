@@ -13,7 +13,7 @@ from typing import Any
 
 from ...errors import ModelFileError
 from ...serialization import SavedModel
-from ...training import Callback
+from ...training import Callback, Checkpoints
 from .. import load_predictor, runner
 from ..kinds.text import KIND, TextOptions
 from ..plan import Plan
@@ -69,6 +69,7 @@ def train(
     say: Callable[[str], None] = lambda sentence: None,
     on_schema: Callable[[Any], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingResult:
     """Learn from text: its classes if there are any, otherwise its language.
 
@@ -80,6 +81,7 @@ def train(
         say: takes plain sentences about what is done and why.
         on_schema: takes what was understood of the data, before the training.
         callbacks: for the `Trainer`.
+        checkpoints: where the state of the training is written, so that it can go on.
 
     Raises:
         DataError: the text cannot be read or learned from.
@@ -97,7 +99,10 @@ def train(
     plan: Plan[Any, Any, Any] = (TextClassification if of_classes else LanguageModelling)(
         options, say
     )
-    return runner.train(plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks)
+    return runner.train(
+        plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks,
+        checkpoints=checkpoints,
+    )  # fmt: skip
 
 
 def _has_classes(source: Any, options: TextOptions) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import ModelFileError
 from ...serialization import SavedModel
-from ...training import Callback
+from ...training import Callback, Checkpoints
 from .. import runner
 from ..kinds.series import KIND, SeriesOptions
 from ..plan import Plan
@@ -50,6 +50,7 @@ def train(
     say: Callable[[str], None] = lambda sentence: None,
     on_schema: Callable[[Any], None] = lambda schema: None,
     callbacks: tuple[Callback, ...] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingResult:
     """Learn to forecast the target, or, with ``options.group``, the class of whole sequences.
 
@@ -60,6 +61,7 @@ def train(
         say: takes plain sentences about what is done and why.
         on_schema: takes what was understood of the data, before the training.
         callbacks: for the `Trainer`.
+        checkpoints: where the state of the training is written, so that it can go on.
 
     Raises:
         DataError: the series cannot be read or learned from.
@@ -76,7 +78,10 @@ def train(
     plan: Plan[Any, Any, Any] = (Forecasting if options.group is None else SequenceClassification)(
         options, say
     )
-    return runner.train(plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks)
+    return runner.train(
+        plan, source, progress=progress, on_schema=on_schema, callbacks=callbacks,
+        checkpoints=checkpoints,
+    )  # fmt: skip
 
 
 def predictor(saved: SavedModel, path: str) -> SeriesForecaster | SequencePredictor:
