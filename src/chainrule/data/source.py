@@ -117,7 +117,7 @@ def read_bytes(source: Any, name: str) -> bytes:
             "chainrule reads files, not addresses.",
             where=name,
             found=f"an address: {found[0]}…",
-            hint=f"download it first: curl -LO {_URL.sub(_with_slashes, str(source))}",
+            hint=_download(found[0], _URL.sub(_with_slashes, str(source))),
         )
     try:
         if isinstance(source, str | Path):
@@ -138,6 +138,13 @@ def read_bytes(source: Any, name: str) -> bytes:
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise DataError("The file cannot be read.", where=name, found=str(error)) from None
+
+
+def _download(scheme: str, address: str) -> str:
+    if scheme.lower().startswith("file"):
+        return f"name the file itself: {address.partition('//')[2]}"
+    command = f": curl -LO {address}" if scheme.lower().startswith(("http", "ftp")) else ""
+    return f"download it first{command}, and name the file"
 
 
 def _with_slashes(found: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import sqlite3
 import tempfile
 import zipfile
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _SQLITE, _OLD_EXCEL = b"SQLite format 3\0", b"\xd0\xcf\x11\xe0"
 _DUCKDB_AT, _DUCKDB = 8, b"DUCK"
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+_NO_VALUE = re.compile(rb"<f(?:\s[^>]*)?>[^<]*</f>\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 #: So many rows may stand above the header of a sheet.
 _ABOVE = 20
 
@@ -199,11 +202,25 @@ def _read_workbook(data: bytes, name: str, table: str | None, notes: list[str]) 
         shown = [sheet for sheet in sheets if sheet not in hidden]
         asked = table if table is not None else None
         chosen = _chosen(sheets if asked else shown or sheets, asked, name, "sheet")
+        if count := _without_value(data):
+            notes.append(
+                f"{name}: {count:,} formulas hold no value and are missing; a spreadsheet program "
+                "computes them when it saves the file"
+            )
         if hidden and asked is None:
             notes.append(f"{name}: hidden sheets are left out: {listed(hidden)}")
         return _read_sheet(book, chosen, f"{name}, sheet {chosen!r}", notes)
     except fastexcel.FastExcelError as error:
         raise _damaged("workbook", name, error) from None
+
+
+def _without_value(data: bytes) -> int:
+    """How many formulas were written by a program that did not compute them."""
+    if not data.startswith(b"PK"):
+        return 0
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sheets = [name for name in archive.namelist() if _SHEET.fullmatch(name)]
+        return sum(len(_NO_VALUE.findall(archive.read(name))) for name in sheets)
 
 
 def _load(book: Any, sheet: str, **options: Any) -> Any:
@@ -244,7 +261,20 @@ def _typed(book: Any, sheet: str, column: int, begin: int, text: pl.Series) -> p
         cells: pl.Series = found.to_polars().to_series()
     except fastexcel.FastExcelError:
         return text
-    return cells if len(cells) == len(text) and cells.null_count() == text.null_count() else text
+    if len(cells) != len(text) or cells.null_count() != text.null_count():
+        return text
+    if cells.dtype.is_temporal() and _are_times(cells):
+        return cells.dt.time()
+    return cells
+
+
+def _are_times(cells: pl.Series) -> bool:
+    """Are they times of the day, which workbooks count from their first day on?"""
+    import polars as pl
+
+    if not isinstance(cells.dtype, pl.Datetime):
+        return False
+    return bool((cells.dt.year().drop_nulls() < 1900).all()) and cells.null_count() < len(cells)
 
 
 def _find_header(text: pl.DataFrame, where: str, notes: list[str]) -> tuple[int, list[str]]:
