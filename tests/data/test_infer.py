@@ -1,13 +1,13 @@
 """What columns mean is found, said, and can be overruled; what cannot be learned is refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from chainrule.data import Column, Dropped, Notation, Schema, infer_schema, read_table
+from chainrule.data import Column, Dropped, Notation, Schema, infer_schema, parsing, read_table
 from chainrule.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def test_iso_dates_with_a_zone() -> None:
 
 
 def test_what_looks_like_a_date_but_cannot_be_read_is_called_so() -> None:
-    for written in ("2024-01-{:02}T25:00", "week {} of 2024", "Q{} 2024", "2024W{:02}"):
+    for written in ("2024-01-{:02}T25:00", "week {} of 2024", "Q{} of 2024"):
         column = decided([written.format(i) for i in range(1, 41)])
         assert column.kind == "text"
         assert "dates in no notation that is known" in column.reason
@@ -423,3 +423,74 @@ def test_words_beside_dates_are_not_dates():
     cells = ["2020-01-01", "red", "blue", "2020-01-02", "green"] * 20
     frame = pl.DataFrame({"d": cells, "y": range(100)})
     assert infer_schema(frame, "y").columns[0].kind == "category"
+
+
+MONTHS = [(2005 + n // 12, n % 12 + 1) for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ([f"{y}Q{(m + 2) // 3}" for y, m in MONTHS], "%YQ%q"),
+        ([f"Q{(m + 2) // 3} {y}" for y, m in MONTHS], "Q%q %Y"),
+        ([f"{y}-Q{(m + 2) // 3}" for y, m in MONTHS], "%Y-Q%q"),
+    ],
+)
+def test_quarters_are_dates(written: list[str], form: str) -> None:
+    column = decided(written)
+    assert isinstance(column, Column)
+    assert (column.kind, column.date_format) == ("date", form)
+    read = parsing.read_dates(pl.Series(written), form)
+    assert [(t.year, t.month) for t in read] == [(y, (m - 1) // 3 * 3 + 1) for y, m in MONTHS]
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ([f"{y}{m:02d}" for y, m in MONTHS], "%Y%m"),
+        ([100 * y + m for y, m in MONTHS], "%Y%m"),
+        ([f"{y}M{m:02d}" for y, m in MONTHS], "%YM%m"),
+        ([f"{y}/{m:02d}" for y, m in MONTHS], "%Y/%m"),
+    ],
+)
+def test_months_are_dates(written: list[Any], form: str) -> None:
+    column = decided(written)
+    assert isinstance(column, Column)
+    assert (column.kind, column.date_format) == ("date", form)
+    read = parsing.read_dates(pl.Series(written), form)
+    assert [(t.year, t.month) for t in read] == MONTHS
+
+
+DAYS = [datetime(2019, 1, 1) + timedelta(days=37 * n, hours=n % 24) for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("%G-W%V-%u", "%Y-%j", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S +0000"),
+        *("%d %b %Y %H:%M:%S +0000", "%d.%m.%Y %H:%M+00:00", "%Y-%m-%d %H:%M UTC"),
+        *("%Y-%m-%dT%H:%MZ", "%a, %d %b %Y %H:%M:%S +0000", "%Y-%m-%dT%H", "%A, %B %d, %Y"),
+    ],
+)
+def test_dates_of_other_programs(form: str) -> None:
+    written = [day.strftime(form) for day in DAYS]
+    column = decided(written)
+    assert isinstance(column, Column)
+    assert column.kind == "date"
+    read = parsing.read_dates(pl.Series(written), column.date_format).to_list()
+    whole = "%H" not in form
+    assert read == [day.replace(hour=0) if whole else day for day in DAYS]
+
+
+def test_weeks_are_their_mondays() -> None:
+    written = [day.strftime("%G-W%V") for day in DAYS]
+    column = decided(written)
+    assert isinstance(column, Column)
+    assert (column.kind, column.date_format) == ("date", "%G-W%V")
+    read = parsing.read_dates(pl.Series(written), "%G-W%V").to_list()
+    monday = [(day - timedelta(days=day.weekday())).date() for day in DAYS]
+    assert [found.date() for found in read] == monday
+
+
+def test_quantities_of_six_digits_are_no_months() -> None:
+    assert decided([200101 + 97 * n for n in range(40)]).kind == "numeric"

@@ -153,7 +153,10 @@ def test_booleans() -> None:
     assert not parsing.are_booleans(pl.Series([1, 2]))
 
 
-@pytest.mark.parametrize("date_format", [f for f in DATE_FORMATS if "%Y" in f or "%y" in f])
+@pytest.mark.parametrize(
+    "date_format",
+    [f for f in DATE_FORMATS if ("%Y" in f or "%y" in f) and "%q" not in f and "%3f" not in f],
+)
 def test_dates_in_every_format(date_format: str) -> None:
     """Python's strftime writes, polars reads."""
     moments = [datetime(1999, 12, 31, 23, 59, 58), datetime(2014, 1, 2, 3, 4, 5)]

@@ -158,7 +158,9 @@ def _check_arguments(
                 found=f"{target!r} as target and in {argument}",
             )
     for name, kind in kinds.items():
-        if kind not in ("numeric", "boolean", "category", "date") and not kind.startswith("date:%"):
+        if kind not in ("numeric", "boolean", "category", "date") and not (
+            kind.startswith("date:") and "%" in kind
+        ):
             raise DataError(
                 f"Column {name!r} cannot be of kind {kind!r}.",
                 where=source,

@@ -44,7 +44,7 @@ _CODE = re.compile(
     r"(?:^|_)(?:zip|zipcode|postcode|postalcode|plz|code|fips|naics|sic|icd|cpt|sku|ean|upc|isbn"
     r"|type|kind|category|region|district|segment|cluster|department|dept)$"
 )
-_DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when)(?:$|_)|date$")
+_DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when|month|yyyymm|ym|period)(?:$|_)|date$")
 # A year with a day, a month or a quarter beside it, for polars.
 _MONTHS = "jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"
 _BESIDE_YEAR = rf"(?i:\d\d?|(?:{_MONTHS})\w*\.?|[qw]\d\d?|of)"
@@ -202,6 +202,10 @@ def _found_codes(
         moments = parsing.read_dates(column.distinct, "%Y%m%d")
         if moments.null_count() == 0 and (distinct >= 10 or _DATE.search(column.name_in_words)):
             return _found_dates(column, "%Y%m%d", "dates written as %Y%m%d")
+    if values[0] >= 1900_01 and values[-1] <= 2100_12:  # one in eight is a month
+        moments = parsing.read_dates(column.distinct, "%Y%m")
+        if moments.null_count() == 0 and (distinct >= 10 or _DATE.search(column.name_in_words)):
+            return _found_dates(column, "%Y%m", "months written as %Y%m")
     how_often = f"{distinct:,} distinct integers in {rows:,} rows"
     zeros = column.is_text and bool(column.distinct.str.contains(r"^0\d+$").any())
     if is_counter_name(column) and not zeros:
@@ -284,7 +288,8 @@ def _is_ordered(column: Profile, date_format: str) -> bool:
 
 def _found_dates(column: Profile, date_format: str, how: str) -> Column:
     moments = parsing.read_dates(column.distinct, date_format)
-    reason = f"{how}, {_span(moments)}"
+    zone = ", in UTC" if "%#z" in date_format else ""
+    reason = f"{how}, {_span(moments)}{zone}"
     unread = column.tally.filter(moments.is_null())
     if unread.height:
         samples = ", ".join(repr(value) for value in unread["value"].head(3).to_list())

@@ -84,16 +84,21 @@ _DAYS = (
     *("%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%B %d, %Y", "%B %d %Y"),
 )
 _TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
-_ZONED = ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f %#z", "%H:%M %#z", "%H:%M:%S%.f UTC")
+_ZONED = ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f %#z", "%H:%M %#z", "%H:%M:%S%.f UTC",
+          "%H:%M UTC", "%H:%M:%S%.f GMT", "%H:%M GMT")  # fmt: skip
 # Formats in the notation of strftime, the likelier first.
 DATE_FORMATS = (
     *_DAYS,
     *(f"{day}T{time}" for day in _DAYS[:1] for time in (*_TIMES, *_ZONED[:2])),
     *(f"{day} {time}" for day, time in itertools.product(_DAYS, _TIMES)),
-    *(f"{day} {time}" for day, time in itertools.product(_DAYS[:2], _ZONED)),
+    *(f"{day} {time}" for day, time in itertools.product(_DAYS, _ZONED)),
+    *("%Y-%m-%dT%H", "%Y-%m-%d %H:%M:%S,%3f", "%Y-%m-%dT%H:%M:%S,%3f"),
     *("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S%#z", "%Y%m%dT%H%M%#z"),
-    *("%a, %d %B %Y %H:%M:%S %#z", "%a, %d %B %Y %H:%M:%S GMT"),
-    *("%Y-%m", "%m/%Y", "%B %Y"),
+    *("%a, %d %B %Y %H:%M:%S %#z", "%a, %d %B %Y %H:%M:%S GMT", "%d/%B/%Y:%H:%M:%S %#z"),
+    *("%a %B %d %H:%M:%S %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%Y-%B-%d", "%Y年%m月%d日"),
+    *("%Y-%m", "%m/%Y", "%Y/%m", "%B %Y", "%B-%Y", "%B-%y", "%B %y", "%YM%m", "%Y%m", "%Y-%j"),
+    *("%YQ%q", "%Y-Q%q", "%Y Q%q", "%YQ0%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%qQ%Y", "Q%q%Y"),
+    *("%G-W%V", "%GW%V", "%G W%V", "%G-W%V-%u", "W%V %G", "W%V-%G"),
     *_TIMES,
 )
 
@@ -491,7 +496,10 @@ def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
         moments = read_dates(column, first)
         return moments.zip_with(moments.is_not_null(), read_dates(column, others))
     text = column if column.dtype == pl.String else read_categories(column)
-    if not any(part in date_format for part in ("%Y", "%y")):  # a time alone is of 1 January 1970
+    text, date_format = _rewritten(text, date_format)
+    if not any(
+        part in date_format for part in ("%Y", "%y", "%G")
+    ):  # a time alone is of 1 January 1970
         text, date_format = "1970-01-01 " + text, f"%Y-%m-%d {date_format}"
     moments = text.str.to_datetime(date_format, time_unit="us", strict=False)
     if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone is not None:
@@ -501,8 +509,41 @@ def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
     return moments.set((year < 1000) | (year > 9999), None)
 
 
+def _rewritten(text: pl.Series, date_format: str) -> tuple[pl.Series, str]:
+    """Quarters, weeks and months without marks as polars reads them: by their first day."""
+    import polars as pl
+
+    if "%q" in date_format:
+        quarter = text.str.extract(_part(date_format, "%q")).cast(pl.Int64, strict=False)
+        month = (quarter * 3 - 2).cast(pl.String).str.zfill(2)
+        return text.str.extract(_part(date_format, "%Y")) + "-" + month, "%Y-%m"
+    if "%G" in date_format:
+        year, week = (text.str.extract(_part(date_format, part)) for part in ("%G", "%V"))
+        day = text.str.extract(_part(date_format, "%u")) if "%u" in date_format else "1"
+        return year + "-W" + week.str.zfill(2) + "-" + day, "%G-W%V-%u"
+    if date_format.endswith("T%H"):
+        return text + ":00", f"{date_format}:%M"
+    if date_format in ("%Y%m", "%YM%m"):
+        return text.str.replace(r"^(\d{4})M?(\d{2})$", "$1-$2"), "%Y-%m"
+    return text, date_format
+
+
+def _part(date_format: str, directive: str) -> str:
+    """A pattern whose group is this part of a date."""
+    before, _, after = date_format.partition(directive)
+    group = f"({_DIRECTIVES[directive]})"
+    return f"^{_looks(before).pattern[:-1]}{group}{_looks(after).pattern}"
+
+
 _DIRECTIVES = {
     "%Y": r"\d{4}",
+    "%G": r"\d{4}",
+    "%q": "[1-4]",
+    "%V": r"\d{1,2}",
+    "%u": "[1-7]",
+    "%j": r"\d{3}",
+    "%3f": r"\d{3}",
+    "%A": "[A-Z][a-z]{5,8}",
     "%B": "[A-Za-z]{3,9}",
     "%p": "[AaPp][Mm]",
     "%a": "[A-Za-z]{3}",
@@ -514,7 +555,7 @@ _DIRECTIVES = {
 def likely_date_formats(values: pl.Series) -> list[str]:
     """The formats with a year that one of these cells looks like."""
     cells = values.to_list()
-    dated = [text for text in DATE_FORMATS if "%Y" in text or "%y" in text]
+    dated = [text for text in DATE_FORMATS if any(year in text for year in ("%Y", "%y", "%G"))]
     return [text for text in dated if any(map(_looks(text).match, cells))]
 
 
