@@ -94,6 +94,19 @@ def test_classes_stay_classes(tmp_path, names):
     assert not notes
 
 
+def test_folders_without_a_class(tmp_path):
+    make(tmp_path, "a/1.png", "b/2.png", "unlabeled/3.png")
+    places, notes, _ = found(tmp_path)
+    assert set(places) == {("", "a"), ("", "b")}
+    assert "unlabeled: 1 images without a class" in notes
+    make(
+        tmp_path / "n", "train/pos/1.png", "train/neg/1.png", "train/unsup/1.png", "test/pos/1.png"
+    )
+    places, notes, _ = found(tmp_path / "n")
+    assert {label for _, label in places} == {"pos", "neg"}
+    assert "train: 1 images without a class" in notes
+
+
 def test_two_spellings_of_a_letter_are_one_class(tmp_path):
     make(tmp_path, "caf\u00e9/1.png", "cafe\u0301/2.png", "tea/1.png")
     result = find_class_folders(tmp_path, lambda path: path.endswith(".png"), "images")
@@ -117,6 +130,7 @@ def test_parts_without_classes_are_an_error_that_names_the_table(tmp_path):
     with pytest.raises(DataError, match="no class folders in them") as caught:
         found(tmp_path)
     assert f"chainrule train {tmp_path / 'train.csv'} --target" in caught.value.hint
+    assert "--kind images" in caught.value.hint
 
 
 def test_a_class_that_is_only_tested(tmp_path):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .detection import files_in
+from .kinds import KINDS
 
 #: The parts of a split.
 TRAIN, VALIDATION, TEST = "training", "validation", "test"
@@ -28,8 +29,10 @@ _ROLES = {
     TRAIN: "train training trainset trn",
     VALIDATION: "val valid validation valset validset dev",
     TEST: "test testing testset tst holdout eval evaluation",
-    _UNLABELLED: "pred predict prediction predictions unlabeled unlabelled",
+    _UNLABELLED: "pred predict prediction predictions unlabeled unlabelled unsup unsupervised",
 }
+#: A folder beside those of classes that is called so is none.
+_NO_CLASS = {"unlabeled", "unlabelled", "unsup", "unsupervised"}
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words.split()}
 #: Words that say nothing beside the name of a part: `train_images`.
 _FILLERS = {
@@ -96,6 +99,16 @@ def _role_and_rest(name: str) -> tuple[str, str]:
         return "", name
     rest = [w for w in words if w.lower() not in _ROLE_OF and w.lower() not in _FILLERS]
     return roles.pop(), " ".join(w for w in rest if not re.fullmatch(r"(19|20)\d\d", w))
+
+
+def is_class(name: str) -> bool:
+    """Whether a folder may be a class: not where its name says that it has none.
+
+    Example:
+        >>> is_class("pos"), is_class("unsup"), is_class("un_labelled")
+        (True, False, True)
+    """
+    return name.lower() not in _NO_CLASS
 
 
 def label_of(name: str) -> str:
@@ -181,6 +194,10 @@ def find_class_folders(
         beside = sum(e.is_file() and not e.name.startswith(".") and belongs(e.path)
                      for e in entries)  # fmt: skip
     full = [each for each in tops if each.paths]
+    if len(full) > 2:  # two classes may be called as they like
+        notes += [f"{each.name}: {len(each.paths):,} {noun} without a class are left out"
+                  for each in full if not is_class(each.name)]  # fmt: skip
+        full = [each for each in full if is_class(each.name)]
     layout = (
         _parts_in_names(full) or _parts_outside(full, folder, noun)
         or _parts_inside(full) or _same_inside(full, folder, inner, overrule)
@@ -272,7 +289,8 @@ def _parts_outside(full: list[_Folder], folder: Path, noun: str) -> ClassFolders
         return None
     result = ClassFolders()
     for each in full:
-        inside = each.inside if each in parts else {}
+        inside = {name: paths for name, paths in each.inside.items()
+                  if each in parts and is_class(name)}  # fmt: skip
         result.places += [Place(label_of(name), roles[each.path], paths)
                           for name, paths in inside.items()]  # fmt: skip
         if lost := len(each.paths) - sum(map(len, inside.values())):
@@ -292,7 +310,11 @@ def _refuse_parts(folder: Path, full: list[_Folder], roles: dict[str, str], noun
     hint = f"put the {noun} of each class into a folder, or name them with their class in a table"
     if tables:
         table = next((t for t in tables if role_of(Path(t).stem) == TRAIN), tables[0])
-        hint = f"chainrule train {table} --target COLUMN, if that table names {noun} and classes"
+        kind = next(kind.name for kind in KINDS.values() if kind.noun == noun)
+        hint = (
+            f"chainrule train {shlex.quote(table)} --target COLUMN --kind {kind}, if that table "
+            f"names {noun} and classes"
+        )
     raise DataError(
         "The folders are parts of the data, not classes, and there are no class folders in them.",
         where=str(folder),

@@ -384,6 +384,32 @@ def test_tables_that_cannot_be_learned(table, what):
         trained(table, target="kind")
 
 
+def test_folders_that_are_a_split_are_no_classes(tmp_path):
+    found = texts(24)
+    for part in ("seg_train", "seg_test"):
+        write_folders(tmp_path / "all" / part, found)
+    with pytest.raises(DataError, match="parts of the data") as caught:
+        cr.text.train(tmp_path / "all", TextOptions(epochs=1, backend="numpy"), progress=False)
+    train, test = (tmp_path / "all" / part for part in ("seg_train", "seg_test"))
+    assert caught.value.hint == f"chainrule train {train} --test {test}"
+    for part in ("train", "test"):
+        (tmp_path / "flat" / part).mkdir(parents=True)
+        (tmp_path / "flat" / part / "1.txt").write_text("alone")
+    with pytest.raises(DataError, match="no class folders in them"):
+        cr.text.train(tmp_path / "flat", TextOptions(epochs=1, backend="numpy"), progress=False)
+
+
+def test_texts_without_a_class_are_left_out_and_said(tmp_path):
+    folder = write_folders(tmp_path / "train", texts(24))
+    (folder / "unsup").mkdir()
+    (folder / "unsup" / "1.txt").write_text("who knows")
+    said = []
+    options = TextOptions(epochs=1, backend="numpy")
+    result = cr.text.train(folder, options, progress=False, say=said.append)
+    assert "unsup" not in result.schema.classes
+    assert any("unsup: texts without a class" in sentence for sentence in said)
+
+
 def test_folders_that_cannot_be_learned(tmp_path):
     found = texts(8)
     write_folders(tmp_path / "one", {name: values[::2] for name, values in found.items()})

@@ -134,7 +134,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         """
         data, groups = self._ready(data)
         if data.files.parts is not None:
-            return self._few(self._split_by_parts(data, groups))
+            return self._split_by_parts(data, groups)
         strata = data.target if data.column.classes else None
         test = 0.2 if len(data) <= _SMALL else 0.1
         return self._few(split_rows(
@@ -318,16 +318,9 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
             validation = validation[~np.isin(groups[validation], groups[test])]
             lost = len(data) - len(train) - len(validation) - len(test)
             self.say(f"{lost:,} {self.unit} with copies in a part that is held out are left out")
-        if not len(validation):
-            part = data.take(train)
-            strata = part.target if data.column.classes else None
-            fraction = self.options.validation or 0.1
-            kept, held_out = split_indices(
-                len(train), (1 - fraction, fraction), self.options.seed + 1, strata,
-                groups=None if groups is None else groups[train],
-            )  # fmt: skip
-            train, validation = train[kept], train[held_out]
         tested = None if isinstance(self.options.test, str) else data.take(test)
+        if not len(validation):
+            return self._within(data.take(train), tested)
         return Split(data.take(train), data.take(validation), tested)
 
     def size(self, data: FilePart) -> dict[str, Any]:
@@ -494,7 +487,8 @@ def readable(plan: FilePlan, reader: FileReader, rows: Array) -> Array:
             where=first.where,
             expected=first.expected,
             found=f"{first.found or 'a damaged file'}{more}",
-            hint="--skip-bad leaves such files out and lists them",
+            hint=f"{first.hint + '; ' if first.hint else ''}--skip-bad leaves such files out and "
+            "lists them",
         )
     plan.say(f"{len(bad):,} {noun} cannot be read and are left out:")
     for error in list(bad.values())[:NAMED]:

@@ -26,7 +26,7 @@ _SMALL, _FOLDS = 100, 3
 _FILES = 2000
 #: How much larger a loss may be: this much for classes, and this fraction; then a change is spared,
 #: as what is harder to learn begins more slowly.
-_LARGER, _FRACTION_LARGER = 0.1, 0.5
+_LARGER, _FRACTION_LARGER = 0.02, 0.5
 #: Differences of more standard errors than this are hardly chance.
 _CLEAR = 2.0
 #: Probabilities below this count as this.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
-from ..class_folders import find_class_folders
+from ..class_folders import find_class_folders, is_class
 from .tokenizers import normalize
 
 Say = Callable[[str], None]
@@ -149,7 +149,11 @@ def read_class_folders(
         _refuse_parts(folder)
     found = LabelledTexts([], [], [])
     others: Counter[str] = Counter()
-    for place in class_folders(folder):
+    places = class_folders(folder)
+    for place in places:
+        if len(places) > 2 and not is_class(place.name):
+            say(f"{place.name}: texts without a class are left out")
+            continue
         for path in sorted(place.rglob("*")):
             if not path.is_file() or path.name.startswith("."):
                 continue
