@@ -71,6 +71,7 @@ def test_public_modules_are_imported_by_their_short_names():
         "audio": "tasks.audio",
         "images": "tasks.images",
         "ir": "engine.ir",
+        "linalg": "engine.ops.linalg",
         "ops": "engine.ops",
         "ops.random": "engine.ops.random",
         "series": "tasks.timeseries",

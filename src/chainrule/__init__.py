@@ -25,6 +25,7 @@ _ALIASES = {
     "audio": "tasks.audio",
     "images": "tasks.images",
     "ir": "engine.ir",
+    "linalg": "engine.ops.linalg",
     "ops": "engine.ops",
     "series": "tasks.timeseries",
     "tables": "tasks.tabular",

@@ -38,12 +38,13 @@ BACKENDS: list[tuple[str, Callable[[Graph, list[Array]], list[Array]], dict[str,
 NO_SAMPLES = {
     *("constant", "placeholder", "stop_gradient", "part", "scan", "call"),
     *("attention", "attention_gradients"),
+    *("eigh", "lu", "qr", "slogdet", "svd"),
 }
 #: Functions whose rules are tested through other functions or that make tensors from nothing.
 NO_FUNCTION_SAMPLES = {
     *("arange", "eye", "full", "linspace", "ones", "ones_like", "zeros", "zeros_like"),
     *("astype", "broadcast_to", "identity", "stop_gradient"),  # one operation each, with samples
-    *("operation", "random", "remat"),  # not functions of tensors
+    *("linalg", "operation", "random", "remat"),  # not functions of tensors
 }
 
 
@@ -195,6 +196,8 @@ def test_every_function_has_samples() -> None:
     sampled = set(FUNCTION_SAMPLES) | set(OPERATIONS)
     missing = set(ops.__all__) - sampled - NO_FUNCTION_SAMPLES
     assert missing == set()
+    for name in ops.linalg.__all__:
+        assert f"linalg.{name}" in sampled or name in sampled, name
 
 
 def test_the_exceptions_are_real() -> None:

@@ -137,8 +137,8 @@ class Tensor:
         """
         if not _is_watched((given, options)):
             return function(*_plain(given), **_plain(options))
-        ours = FUNCTIONS.get(function.__name__)
-        if ours is not None and function.__module__ in ("numpy", "numpy.linalg"):
+        ours = _ours(function)
+        if ours is not None:
             with suppress(TypeError):  # options that only NumPy has
                 return ours(*given, **options)
         result = function(*_plain(given), **_plain(options))
@@ -263,6 +263,14 @@ class Tensor:
     def transpose(self, *axes: Any) -> Tensor:
         """`chainrule.ops.transpose`; the axes as one tuple, as several numbers, or none."""
         return cast("Tensor", FUNCTIONS["transpose"](self, _axes(axes) if axes else None))
+
+
+def _ours(function: Any) -> Callable[..., Any] | None:
+    """What has the name of a function of NumPy here."""
+    name = function.__name__
+    if function.__module__ == "numpy.linalg":
+        return FUNCTIONS.get(f"linalg.{name}") or FUNCTIONS.get(name)
+    return FUNCTIONS.get(name) if function.__module__ == "numpy" else None
 
 
 def _lost(what: str) -> DerivativeError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from . import linalg as linalg
 from . import random as random
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
@@ -18,22 +19,22 @@ from .declare import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .embedding_bag import *  # noqa: F403
 from .indexing import *  # noqa: F403
-from .linalg import *  # noqa: F403
 from .pooling import *  # noqa: F403
+from .products import *  # noqa: F403
 from .reduction import *  # noqa: F403
 from .scan import *  # noqa: F403
 from .shape import *  # noqa: F403
 from .sorting import *  # noqa: F403
 
 #: What every family names in its ``__all__``.
-NAMES = ["random"]
+NAMES = ["linalg", "random"]
 for _family in (
     "activation", "attention", "convolution", "cross_entropy", "custom", "declare", "elementwise",
-    "embedding_bag", "indexing", "linalg", "pooling", "reduction", "scan", "shape", "sorting",
+    "embedding_bag", "indexing", "pooling", "products", "reduction", "scan", "shape", "sorting",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__
 
 if not TYPE_CHECKING:  # type checkers read the stars
-    from .linalg import trace as trace  # the sum of a diagonal; cr.trace is another one
+    from .products import trace as trace  # the sum of a diagonal; cr.trace is another one
 
     __all__ = NAMES

@@ -17,7 +17,7 @@ from ..ir.types import Record, Type, bool_, promote, uint32
 from ..tensor import Tensor, TensorLike, apply, as_tensor, need_plain, symbol
 from .declare import broadcast_to, cast, floating, function, need_float, reals
 from .elementwise import exp, where
-from .linalg import matmul
+from .products import matmul
 from .random import RANDOM_BITS, uniform
 from .reduction import sum
 from .scan import call_pull_back, parts_of

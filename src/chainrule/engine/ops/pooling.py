@@ -25,7 +25,7 @@ from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from .declare import broadcast_to, floating, function, need_float, reals
 from .indexing import take
-from .linalg import matmul
+from .products import matmul
 from .shape import expand_dims, reshape
 from .sliding_window import Extents, Padding, PerAxis, margins, meetings, per_axis, sliding
 

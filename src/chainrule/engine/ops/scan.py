@@ -38,7 +38,7 @@ from ..ir.types import Record, Type
 from ..tensor import TRACE_BIT, Tensor, apply, as_tensor, symbol
 from .declare import function, reals
 from .elementwise import tanh
-from .linalg import MATMUL
+from .products import MATMUL
 from .shape import reshape, zeros_like
 
 __all__ = ["remat", "scan"]
