@@ -72,6 +72,7 @@ def test_public_modules_are_imported_by_their_short_names():
         "images": "tasks.images",
         "ir": "engine.ir",
         "linalg": "engine.ops.linalg",
+        "masked": "engine.ops.masked",
         "ops": "engine.ops",
         "ops.random": "engine.ops.random",
         "series": "tasks.timeseries",

@@ -26,6 +26,7 @@ _ALIASES = {
     "images": "tasks.images",
     "ir": "engine.ir",
     "linalg": "engine.ops.linalg",
+    "masked": "engine.ops.masked",
     "ops": "engine.ops",
     "series": "tasks.timeseries",
     "tables": "tasks.tabular",

@@ -44,7 +44,7 @@ NO_SAMPLES = {
 NO_FUNCTION_SAMPLES = {
     *("arange", "eye", "full", "linspace", "ones", "ones_like", "zeros", "zeros_like"),
     *("astype", "broadcast_to", "identity", "stop_gradient"),  # one operation each, with samples
-    *("linalg", "operation", "random", "remat"),  # not functions of tensors
+    *("linalg", "masked", "operation", "random", "remat"),  # not functions of tensors
 }
 
 
@@ -196,8 +196,9 @@ def test_every_function_has_samples() -> None:
     sampled = set(FUNCTION_SAMPLES) | set(OPERATIONS)
     missing = set(ops.__all__) - sampled - NO_FUNCTION_SAMPLES
     assert missing == set()
-    for name in ops.linalg.__all__:
-        assert f"linalg.{name}" in sampled or name in sampled, name
+    for group in ("linalg", "masked"):
+        names = getattr(ops, group).__all__
+        assert [n for n in names if not {f"{group}.{n}", n} & sampled] == []
 
 
 def test_the_exceptions_are_real() -> None:

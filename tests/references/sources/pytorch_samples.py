@@ -18,7 +18,7 @@ import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
 #: So many samples of an operation are stored, of at most so many elements if there are such.
-COUNT, SIZE = 4, 36
+COUNT, SIZE = 5, 50
 #: Frequencies of the weights of the sums; the first is that of the scalar that is differentiated.
 WAVES = (1.0, 1.7, 2.9)
 
@@ -51,7 +51,7 @@ def _of_operation(name: str, op: Any) -> Iterator[dict[str, Any]]:
     given = [s for s in found if _size(s) > 0]
     small = [s for s in given if _size(s) <= SIZE] or sorted(given, key=_size)[:COUNT]
     chosen: dict[str, dict[str, Any]] = {}
-    for sample in small:
+    for sample in _in_turn(small):
         signature = _signature([sample.input, sample.args, sample.kwargs])
         if signature not in chosen and len(chosen) < COUNT:
             try:
@@ -59,6 +59,18 @@ def _of_operation(name: str, op: Any) -> Iterator[dict[str, Any]]:
             except (UnstorableError, RuntimeError, ValueError, IndexError):
                 continue
     yield from chosen.values()
+
+
+def _in_turn(given: list[Any]) -> Iterator[Any]:
+    """A sample with matrices, one with vectors, one with single numbers, and so on."""
+    by_rank: dict[int, list[Any]] = {2: [], 1: [], 0: []}
+    for sample in given:
+        parts = _leaves([sample.input, sample.args])
+        ranks = [x.ndim for x in parts if isinstance(x, torch.Tensor)]
+        by_rank[min(max(ranks, default=0), 2)].append(sample)
+    for several in itertools.zip_longest(by_rank[2], by_rank[1], by_rank[2][1:]):
+        yield from (sample for sample in several if sample is not None)
+    yield from by_rank[0][:2]
 
 
 def _leaves(data: Any) -> list[Any]:

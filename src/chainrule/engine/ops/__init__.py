@@ -9,8 +9,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import linalg as linalg
+from . import masked as masked
 from . import random as random
 from .activation import *  # noqa: F403
+from .arrangement import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .convolution import *  # noqa: F403
 from .cross_entropy import *  # noqa: F403
@@ -18,19 +20,25 @@ from .custom import *  # noqa: F403
 from .declare import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .embedding_bag import *  # noqa: F403
+from .images import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .pooling import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reduction import *  # noqa: F403
+from .resizing import *  # noqa: F403
 from .scan import *  # noqa: F403
+from .scatter import *  # noqa: F403
 from .shape import *  # noqa: F403
 from .sorting import *  # noqa: F403
+from .special_functions import *  # noqa: F403
+from .statistics import *  # noqa: F403
 
 #: What every family names in its ``__all__``.
-NAMES = ["linalg", "random"]
+NAMES = ["linalg", "masked", "random"]
 for _family in (
     "activation", "attention", "convolution", "cross_entropy", "custom", "declare", "elementwise",
-    "embedding_bag", "indexing", "pooling", "products", "reduction", "scan", "shape", "sorting",
+    "arrangement", "embedding_bag", "images", "indexing", "pooling", "products", "reduction",
+    "resizing", "scan", "scatter", "shape", "sorting", "special_functions", "statistics",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__
 

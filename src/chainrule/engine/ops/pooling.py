@@ -1,4 +1,4 @@
-"""Pooling and resizing of images, which are (batch, *extents, channels).
+"""Pooling of images, which are (batch, *extents, channels).
 
 Equal largest elements of a window share the gradient in equal parts, as with `max`. Elements of
 the padding are never the largest.
@@ -10,26 +10,20 @@ transpose of that are linear, too.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, ShapeError
-from ...utils.typing import Array
+from ...errors import ShapeError
 from ..ir.batch_axis import IMAGES
 from ..ir.notation import Notation
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
-from .declare import broadcast_to, floating, function, need_float, reals
-from .indexing import take
-from .products import matmul
-from .shape import expand_dims, reshape
+from .declare import floating, function, need_float, reals
 from .sliding_window import Extents, Padding, PerAxis, margins, meetings, per_axis, sliding
 
-__all__ = ["adaptive_avg_pool", "avg_pool", "interpolate", "max_pool"]
+__all__ = ["avg_pool", "max_pool"]
 
 # ---- operations ------------------------------------------------------------------------------
 
@@ -233,7 +227,7 @@ MAX_POOL_GATHER: Operation = register(
 # ---- pooling ---------------------------------------------------------------------------------
 
 
-def _image(x: TensorLike) -> Tensor:
+def as_image(x: TensorLike) -> Tensor:
     """An image of floating-point numbers."""
     found = floating(x)
     if found.ndim < 3:
@@ -298,7 +292,7 @@ def max_pool(
         >>> cr.max_pool(cr.tensor([[[1.0], [3.0], [2.0], [0.0]]]), 2).tolist()
         [[[3.0], [2.0]]]
     """
-    x = _image(x)
+    x = as_image(x)
     return apply(MAX_POOL, x, **_slides(x, window, stride, padding, ceil_mode)[0])
 
 
@@ -334,7 +328,7 @@ def avg_pool(
         >>> cr.avg_pool(cr.tensor([[[1.0], [3.0], [2.0], [0.0]]]), 2).tolist()
         [[[2.0], [1.0]]]
     """
-    x = _image(x)
+    x = as_image(x)
     slide, declared = _slides(x, window, stride, padding, ceil_mode)
     total = apply(SUM_POOL, x, **slide)
     counts = np.ones(1)
@@ -347,134 +341,3 @@ def avg_pool(
     if (counts == counts.flat[0]).all():
         return total * (1 / float(counts.flat[0]))
     return total * as_tensor(1 / counts, x.dtype)
-
-
-# ---- resizing: a matrix for each axis --------------------------------------------------------
-
-
-def _along(x: Tensor, axis: int, matrix: Array) -> Tensor:
-    """Every line of the image along an axis times the matrix (new extent, old extent)."""
-    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    lines = reshape(x, (outer, x.shape[axis], inner))
-    weights = broadcast_to(as_tensor(matrix, x.dtype), (outer, *matrix.shape))
-    return reshape(matmul(weights, lines), (*x.shape[:axis], len(matrix), *x.shape[axis + 1 :]))
-
-
-@function(lambda: [Sample((reals(1, 4, 3, 1), (2, 3))), Sample((reals(1, 5, 2), 3))])
-def adaptive_avg_pool(x: TensorLike, size: PerAxis) -> Tensor:
-    """Means of parts of the image that are as many as wanted, whatever its extents.
-
-    Part i of n of an axis of extent e reaches from ⌊i·e / n⌋ to ⌈(i + 1)·e / n⌉, as in PyTorch.
-
-    Args:
-        x: (batch, *extents, channels).
-        size: extents of the result; one number, or one for each axis.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.adaptive_avg_pool(cr.tensor([[[1.0], [2.0], [6.0]]]), 2).tolist()
-        [[[1.5], [4.0]]]
-    """
-    x = _image(x)
-    rank, extents = x.ndim - 2, x.shape[1:-1]
-    sizes = per_axis("size", size, rank)
-    if not all(extents):
-        raise ShapeError("The mean of no elements is not defined.", found=str(x.type))
-    if not any(extent % n for extent, n in zip(extents, sizes, strict=True)):
-        return avg_pool(x, [extent // n for extent, n in zip(extents, sizes, strict=True)])
-    for axis, (extent, n) in enumerate(zip(extents, sizes, strict=True)):
-        place, part = np.arange(extent), np.arange(n)[:, None]
-        inside = (place >= part * extent // n) & (place < -(-(part + 1) * extent // n))
-        x = _along(x, axis + 1, inside / inside.sum(1, keepdims=True))
-    return x
-
-
-#: What linear interpolation is called, by the number of axes.
-_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
-
-
-@function(
-    lambda: [
-        Sample((reals(1, 2, 3, 2),), {"scale_factor": 2}),
-        Sample((reals(1, 3, 2),), {"size": 4}),
-        Sample((reals(1, 2, 3, 1),), {"scale_factor": (2, 3), "mode": "bilinear"}),
-        Sample((reals(1, 3, 1),), {"size": 5, "mode": "linear", "align_corners": True}),
-    ]
-)
-def interpolate(
-    x: TensorLike,
-    size: PerAxis | None = None,
-    scale_factor: PerAxis | None = None,
-    mode: str = "nearest",
-    align_corners: bool = False,
-) -> Tensor:
-    """The image with other extents.
-
-    Args:
-        x: (batch, *extents, channels).
-        size: the new extents; one number, or one for each axis.
-        scale_factor: instead of ``size``: how many times as large, an integer, or one for each
-            axis.
-        mode: "nearest" repeats elements: output o is input ⌊o·old / new⌋. "linear", "bilinear" or
-            "trilinear", by the number of axes, lies between the two nearest on each axis.
-        align_corners: of linear modes: whether first and last elements keep their places. Otherwise
-            elements are squares of which the centres count, (o + ½)·old / new - ½.
-
-    Example:
-        >>> import chainrule as cr
-        >>> x = cr.tensor([[[0.0], [4.0]]])
-        >>> cr.interpolate(x, scale_factor=2).reshape(-1).tolist()
-        [0.0, 0.0, 4.0, 4.0]
-        >>> cr.interpolate(x, scale_factor=2, mode="linear").reshape(-1).tolist()
-        [0.0, 1.0, 3.0, 4.0]
-    """
-    x = _image(x)
-    rank, extents = x.ndim - 2, x.shape[1:-1]
-    if (size is None) == (scale_factor is None):
-        raise ConfigError("interpolate takes a size or a scale_factor.",
-                          found="both" if size is not None else "neither")  # fmt: skip
-    if scale_factor is not None:
-        factors = per_axis("scale_factor", scale_factor, rank)
-        size = [extent * factor for extent, factor in zip(extents, factors, strict=True)]
-    assert size is not None
-    sizes = per_axis("size", size, rank)
-    if mode not in ("nearest", _LINEAR.get(rank)):
-        raise ConfigError(
-            f"Unknown mode for {rank} ax{'is' if rank == 1 else 'es'}.",
-            expected=f"nearest or {_LINEAR.get(rank)}",
-            found=repr(mode),
-        )
-    for axis, (extent, n) in enumerate(zip(extents, sizes, strict=True)):
-        if extent == 0:
-            raise ShapeError("An empty image cannot be resized.", found=str(x.type))
-        if n == extent:
-            continue
-        if mode == "nearest":
-            x = _repeated(x, axis + 1, n)
-        else:
-            x = _along(x, axis + 1, _between(extent, n, align_corners))
-    return x
-
-
-def _repeated(x: Tensor, axis: int, n: int) -> Tensor:
-    extent = x.shape[axis]
-    if n % extent:
-        return take(x, np.arange(n) * extent // n, axis)
-    shape: Sequence[int] = (*x.shape[: axis + 1], n // extent, *x.shape[axis + 1 :])
-    return reshape(
-        broadcast_to(expand_dims(x, axis + 1), shape), (*x.shape[:axis], n, *x.shape[axis + 1 :])
-    )
-
-
-def _between(extent: int, n: int, align_corners: bool) -> Array:
-    """The matrix (n, extent) of linear interpolation."""
-    number = np.arange(n)
-    if align_corners:
-        place = number * ((extent - 1) / max(n - 1, 1))
-    else:
-        place = np.maximum((number + 0.5) * (extent / n) - 0.5, 0.0)
-    low = np.minimum(place.astype(int), extent - 1)
-    matrix = np.zeros((n, extent))
-    matrix[number, low] += 1 - (place - low)
-    matrix[number, np.minimum(low + 1, extent - 1)] += place - low
-    return matrix

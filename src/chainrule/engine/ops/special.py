@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 
@@ -101,3 +102,52 @@ def _polygamma_above(wide: Array, order: int) -> Array:
         rising = math.factorial(2 * k + order - 1) / math.factorial(2 * k)
         tail = tail + bernoulli * rising / z ** (2 * k + order)
     return np.asarray(total + sign * tail)
+
+
+def bessel_scaled(x: Array, order: int) -> Array:
+    """exp(-|x|)·Iₙ(x) of order 0 or 1: the power series, all of one sign, then the asymptotic one.
+
+    Abramowitz and Stegun 9.6.10 and 9.7.1.
+    """
+    size = np.abs(x.astype(np.float64))
+    near = np.where(size < _BESSEL_FAR, size, 0.0)
+    far = np.where(size < _BESSEL_FAR, _BESSEL_FAR, size)
+    term = (near / 2) ** order * np.exp(-near)
+    total = term
+    for k in range(1, 70):
+        term = term * (near / 2) ** 2 / (k * (k + order))
+        total = total + term
+    part = np.ones_like(far)
+    series = part
+    for k in range(1, 26):
+        part = part * ((2 * k - 1) ** 2 - 4 * order * order) / (8 * k * far)
+        series = series + part
+    asymptotic = np.where(np.isinf(size), 0.0, series / np.sqrt(2 * math.pi * far))
+    y = np.where(size < _BESSEL_FAR, total, asymptotic)
+    y = np.where(np.isnan(size), np.nan, y)
+    return np.asarray(np.copysign(y, x) if order else y).astype(x.dtype)
+
+
+_BESSEL_FAR = 25.0
+
+
+def erfcx(x: Array) -> Array:
+    """exp(x²)·erfc(x): the product up to 3, from there on the continued fraction."""
+    wide = x.astype(np.float64)
+    near = np.minimum(wide, 3.0)
+    product = np.exp(near * near) * erfc(near)
+    far = np.maximum(wide, 3.0)
+    fraction = np.zeros_like(far)
+    for k in range(60, 0, -1):
+        fraction = k / 2 / (far + fraction)
+    return np.where(wide < 3, product, 1 / (far + fraction) / math.sqrt(math.pi)).astype(x.dtype)
+
+
+def _quantile_of_normal(p: float) -> float:
+    if 0 < p < 1:
+        return _NORMAL.inv_cdf(p)
+    return math.copysign(math.inf, p - 0.5) if p in (0, 1) else math.nan
+
+
+_NORMAL = NormalDist()
+ndtri = _of_array(_quantile_of_normal)

@@ -82,6 +82,55 @@ const Special = (() => {
     return sum + sign * tail;
   }
 
+  /** exp(-|x|) I_n(x) of order 0 or 1: the power series, then the asymptotic one. */
+  function besselScaled(x, order) {
+    const size = Math.abs(x);
+    let sum;
+    if (size < 25) {
+      let term = (order ? size / 2 : 1) * Math.exp(-size);
+      sum = term;
+      for (let k = 1; k < 70; k++) {
+        term *= (size / 2) ** 2 / (k * (k + order));
+        sum += term;
+      }
+    } else {
+      let part = 1;
+      sum = 1;
+      for (let k = 1; k <= 25; k++) {
+        part *= ((2 * k - 1) ** 2 - 4 * order * order) / (8 * k * size);
+        sum += part;
+      }
+      sum /= Math.sqrt(2 * Math.PI * size);
+    }
+    return order && x < 0 ? -sum : sum;
+  }
+
+  /** exp(x²) erfc(x): the product up to 3, from there on the continued fraction. */
+  function erfcx(x) {
+    if (!(x >= 3)) return Math.exp(x * x) * erfc(x);
+    let fraction = 0;
+    for (let k = 60; k > 0; k--) fraction = k / 2 / (x + fraction);
+    return 1 / (x + fraction) / Math.sqrt(Math.PI);
+  }
+
+  /** The quantile of the normal distribution: an approximation, then Halley's steps. */
+  function ndtri(p) {
+    if (!(p > 0 && p < 1)) return p === 0 ? -Infinity : p === 1 ? Infinity : NaN;
+    const half = Math.min(p, 1 - p),
+      t = Math.sqrt(-2 * Math.log(half));
+    let x =
+      t -
+      (2.515517 + t * (0.802853 + t * 0.010328)) /
+        (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+    for (let n = 0; n < 3; n++) {
+      const error =
+        erfcx(x * Math.SQRT1_2) * Math.sqrt(Math.PI / 2) -
+        half * Math.sqrt(2 * Math.PI) * Math.exp((x * x) / 2);
+      x += error / (1 - (x * error) / 2);
+    }
+    return p < 0.5 ? -x : x;
+  }
+
   function roundToEven(x) {
     const below = Math.floor(x),
       rest = x - below;
@@ -118,6 +167,9 @@ const Special = (() => {
     erfinv,
     lgamma,
     polygamma,
+    besselScaled,
+    erfcx,
+    ndtri,
     roundToEven,
     sigmoid,
     remainder,

@@ -46,6 +46,7 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "scatter_bag": embedding_bag.scatter_bag,
     "check": indexing.check,
     "take": indexing.take,
+    "scatter": indexing.scatter,
     "scatter_add": indexing.scatter_add,
     "take_along_axis": indexing.take_along_axis,
     "add_along_axis": indexing.add_along_axis,

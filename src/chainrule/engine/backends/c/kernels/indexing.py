@@ -88,11 +88,24 @@ def _copied(function: Function, node: Node, view: View) -> str:
 
 
 def scatter_add(node: Node, sources: list[View], where: Where) -> Function | None:
-    """Scattered rows, added: y = x, then y[o, indices[k], :] += updates[o, k, :].
+    """Scattered rows, added: y = x, then y[o, indices[k], :] += updates[o, k, :]."""
+    return _scattered(node, sources, where, node.attributes["axis"], "{y} += {u};")
 
-    Threads share the columns, for rows may meet.
-    """
-    outer, extent, inner = _parts(sources[0], node.attributes["axis"])
+
+def scatter(node: Node, sources: list[View], where: Where) -> Function | None:
+    """Scattered rows, set in their order, or the larger or smaller number; NaN stays."""
+    sign = {"max": ">", "min": "<"}.get(node.attributes["mode"])
+    statement = (
+        f"if ({{u}} {sign} {{y}} || {{u}} != {{u}}) {{y}} = {{u}};" if sign else "{y} = {u};"
+    )
+    return _scattered(node, sources, where, 0, statement)
+
+
+def _scattered(
+    node: Node, sources: list[View], where: Where, axis: int, statement: str
+) -> Function | None:
+    """The loops over rows that go to places; threads share the columns, for rows may meet."""
+    outer, extent, inner = _parts(sources[0], axis)
     count = sources[1].size
     if node.type.size == 0 and sources[2].size == 0:
         return None
@@ -113,7 +126,8 @@ def scatter_add(node: Node, sources: list[View], where: Where) -> Function | Non
         if inner:
             function.line(f"for (idx o = 0; o < {outer}; o++)", 2)
             function.line("for (idx j = begin; j < end; j++)", 3)
-            function.line(f"{y}[{target} + j] += {updates}[{source} + j];", 4)
+            own = {"y": f"{y}[{target} + j]", "u": f"{updates}[{source} + j]"}
+            function.line(statement.format(**own), 4)
         else:
             function.line("(void)place;", 2)
         function.line("}")

@@ -24,6 +24,64 @@ static inline T cr_erfinvF(T y)
 
 #: Of both element types.
 POLYGAMMA_C = """
+/* exp(-|x|) I_n(x) of order 0 or 1: the power series, then the asymptotic one. */
+static inline double cr_bessel_scaled(double x, int order)
+{
+  const double size = fabs(x);
+  if (!(size >= 0)) return NAN;
+  double y;
+  if (size < 25) {
+    double term = (order ? size / 2 : 1) * cr_exp(-size);
+    y = term;
+    for (int k = 1; k < 70; k++) {
+      term *= size / 2 * (size / 2) / (k * (k + order));
+      y += term;
+    }
+  } else {
+    double part = 1;
+    y = 1;
+    for (int k = 1; k <= 25; k++) {
+      part *= ((2 * k - 1) * (2 * k - 1) - 4 * order * order) / (8 * k * size);
+      y += part;
+    }
+    y = size < INFINITY ? y / sqrt(2 * 3.14159265358979323846 * size) : 0;
+  }
+  return order ? copysign(y, x) : y;
+}
+
+static inline float cr_bessel_scaledf(float x, int order)
+{
+  return (float)cr_bessel_scaled((double)x, order);
+}
+
+/* exp(x^2) erfc(x): the product up to 3, from there on the continued fraction. */
+static inline double cr_erfcx(double x)
+{
+  if (!(x >= 3)) return cr_exp(x * x) * cr_erfc(x);
+  double fraction = 0;
+  for (int k = 60; k > 0; k--) fraction = k / 2.0 / (x + fraction);
+  return 1 / (x + fraction) / 1.77245385090551602730;
+}
+
+static inline float cr_erfcxf(float x) { return (float)cr_erfcx((double)x); }
+
+/* The quantile of the normal distribution: an approximation, then two of Halley's steps. */
+static inline double cr_ndtri(double p)
+{
+  if (!(p > 0 && p < 1)) return p == 0 ? -INFINITY : p == 1 ? INFINITY : NAN;
+  const double half = p < 0.5 ? p : 1 - p, t = sqrt(-2 * cr_log(half));
+  double x = t - (2.515517 + t * (0.802853 + t * 0.010328))
+    / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+  for (int step = 0; step < 3; step++) { /* of Phi(-x) = half, relative to its density */
+    const double error = cr_erfcx(x * 0.70710678118654752440) * 1.25331413731550025121
+      - half * 2.50662827463100050242 * cr_exp(x * x / 2);
+    x += error / (1 - x * error / 2);
+  }
+  return p < 0.5 ? -x : x;
+}
+
+static inline float cr_ndtrif(float x) { return (float)cr_ndtri((double)x); }
+
 static inline double cr_whole_power(double x, int n)
 {
   double y = 1;
