@@ -94,10 +94,10 @@ def scatter_add(node: Node, sources: list[View], where: Where) -> Function | Non
 
 def scatter(node: Node, sources: list[View], where: Where) -> Function | None:
     """Scattered rows, set in their order, or the larger or smaller number; NaN stays."""
-    sign = {"max": ">", "min": "<"}.get(node.attributes["mode"])
-    statement = (
-        f"if ({{u}} {sign} {{y}} || {{u}} != {{u}}) {{y}} = {{u}};" if sign else "{y} = {u};"
-    )
+    mode = node.attributes["mode"]
+    sign = ">" if mode == "max" else "<"
+    chosen = f"if ({{u}} {sign} {{y}} || {{u}} != {{u}}) {{y}} = {{u}};"
+    statement = "{y} = {u};" if mode == "set" else chosen
     return _scattered(node, sources, where, 0, statement)
 
 
