@@ -417,6 +417,7 @@ def _pad(x: Tensor, before: Any, after: Any, between: Any, value: float = 0.0) -
         Sample((reals(2, 3), 1, -1.5)),
         Sample((reals(2, 4), ((0, 0), (2, 1))), {"mode": "reflect"}),
         Sample((reals(2, 4), ((1, 1), (0, 2))), {"mode": "edge"}),
+        Sample((reals(2, 4), ((1, 1), (0, 2))), {"mode": "wrap"}),
     ]
 )
 def pad(x: TensorLike, width: Any, value: float = 0.0, mode: str = "constant") -> Tensor:
@@ -426,7 +427,8 @@ def pad(x: TensorLike, width: Any, value: float = 0.0, mode: str = "constant") -
         x: any tensor.
         width: (before, after) for every axis, or one number for all.
         value: what the margin is filled with.
-        mode: "constant", "edge" (repeat the last element) or "reflect" (mirror, without it).
+        mode: "constant", "edge" (repeat the last element), "reflect" (mirror, without it) or
+            "wrap" (go on at the other end).
     """
     x = as_tensor(x)
     pairs = (
@@ -444,8 +446,8 @@ def pad(x: TensorLike, width: Any, value: float = 0.0, mode: str = "constant") -
             return _pad(x, before, after, gaps, value)
         inside = _pad(ones(x.shape, bool), before, after, gaps)
         return FUNCTIONS["where"](inside, _pad(x, before, after, gaps), value)
-    if mode not in ("edge", "reflect"):
-        raise ShapeError("Unknown padding.", expected="constant, edge or reflect", found=mode)
+    if mode not in ("edge", "reflect", "wrap"):
+        raise ShapeError("Unknown padding.", expected="constant, edge, reflect or wrap", found=mode)
     for axis, pair in enumerate(pairs):
         if any(pair):
             places = np.pad(np.arange(x.shape[axis]), pair, mode=mode)  # type: ignore[call-overload]

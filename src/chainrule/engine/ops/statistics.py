@@ -294,7 +294,7 @@ def cov(
         aweights: (observations,): relative weights.
 
     Returns:
-        (variables, variables), or a single number.
+        (variables, variables), or a single number of one variable.
     """
     x = floating(x)
     if x.ndim > 2:
@@ -313,7 +313,7 @@ def cov(
     else:
         free = total - correction * sum(weights * cast(as_tensor(aweights), x.dtype)) / total
     y = matmul(centred * weights, swapaxes(centred, 0, 1)) / clip(free, 0.0, None)
-    return y if x.ndim == 2 else reshape(y, ())
+    return reshape(y, ()) if y.size == 1 else y
 
 
 @function(lambda: [Sample((reals(2, 4),)), Sample((reals(3, 5),))])
