@@ -202,7 +202,7 @@ def vdot(a: TensorLike, b: TensorLike) -> Tensor:
 
 @function(lambda: [Sample((reals(2, 3), reals(4, 3))), Sample((reals(3), reals(2, 2, 3)))])
 def inner(a: TensorLike, b: TensorLike) -> Tensor:
-    """All products of the vectors on the last axes, as in NumPy; of a single number, the product."""
+    """All products of the vectors on the last axes; of a single number the product, as in NumPy."""
     a, b = as_tensor(a), as_tensor(b)
     if not (a.ndim and b.ndim):
         return a * b
