@@ -52,6 +52,13 @@ layers for images that are no single function, each
     input_grads  like inputs
     state_grads  like state
 
+`pytorch_samples.json`: PyTorch's own samples of its operations, those in the first table of
+docs/from_pytorch.md; sources/pytorch_samples.py says how they are chosen and rounded.
+`input`, `args` and `kwargs` are the call, where `f` are numbers in thousandths, `i` integers and
+`b` booleans of a tensor, `grad` says that it is differentiated; `output` and `grads` are all
+numbers of small tensors, or three weighted sums; `smooth` says which outputs are in the sum that
+is differentiated. It needs expecttest, too.
+
 `explanations.json`: whole training steps; sources/explanations.py says what is in them.
 
 `initialisation.json`: `gains` by nonlinearity, and in `draws`, for weights of shape (out, in), what
@@ -76,6 +83,7 @@ from sources import (
     losses,
     modules,
     optimizers,
+    pytorch_samples,
     reductions,
     schedules,
     sequences,
@@ -132,6 +140,7 @@ def main() -> None:
         gains=list(initialisation.gains()),
         draws=list(initialisation.facts()),
     )
+    write("pytorch_samples.json", made_with=MADE_WITH, samples=list(pytorch_samples.samples()))
     functions = {label[:2] for label in labels}
     print(f"{len(cases)} cases of {len(functions)} functions")
 

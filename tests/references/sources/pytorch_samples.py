@@ -10,7 +10,9 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
 #: So many samples of an operation are stored, of at most so many elements if there are such.
-COUNT, SIZE = 5, 50
+COUNT, SIZE = 4, 50
+#: A sample that takes more characters is left out.
+LONGEST = 6_000
 #: Frequencies of the weights of the sums; the first is that of the scalar that is differentiated.
 WAVES = (1.0, 1.7, 2.9)
 
@@ -36,8 +40,11 @@ def operations() -> dict[str, Any]:
     }
 
 
-def samples(names: set[str]) -> Iterator[dict[str, Any]]:
-    """The samples of the operations of these names."""
+def samples() -> Iterator[dict[str, Any]]:
+    """The samples of the operations that have a counterpart, as the page for users lists them."""
+    page = Path(__file__).parents[3] / "docs" / "from_pytorch.md"
+    table = page.read_text(encoding="utf-8").partition("## What is missing")[0]
+    names = set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
     for name, op in operations().items():
         if name in names:
             yield from _of_operation(name, op)
@@ -49,7 +56,7 @@ def _of_operation(name: str, op: Any) -> Iterator[dict[str, Any]]:
     random.seed(0)
     found = itertools.islice(op.sample_inputs("cpu", torch.float64, requires_grad=True), 400)
     given = [s for s in found if _size(s) > 0]
-    small = [s for s in given if _size(s) <= SIZE] or sorted(given, key=_size)[:COUNT]
+    small = [s for s in given if _size(s) <= SIZE] or sorted(given, key=_size)[: 2 * COUNT]
     chosen: dict[str, dict[str, Any]] = {}
     for sample in _in_turn(small):
         signature = _signature([sample.input, sample.args, sample.kwargs])
@@ -58,7 +65,7 @@ def _of_operation(name: str, op: Any) -> Iterator[dict[str, Any]]:
                 chosen[signature] = {"op": name} | _reference(op, sample)
             except (UnstorableError, RuntimeError, ValueError, IndexError):
                 continue
-    yield from chosen.values()
+    yield from (sample for sample in chosen.values() if len(str(sample)) < LONGEST)
 
 
 def _in_turn(given: list[Any]) -> Iterator[Any]:

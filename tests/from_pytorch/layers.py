@@ -1,0 +1,661 @@
+"""PyTorch's layers for images, normalisation and losses, as functions."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+import chainrule as cr
+
+from .table import NotApplicableError, absent, add, unless, written
+
+# ---- images: channels are the last axis ------------------------------------------------------
+
+LAST = "channels are the last axis: (batch, *extents, channels)"
+
+
+def last(x: Any) -> Any:
+    return cr.moveaxis(x, 1, -1)
+
+
+def first(x: Any) -> Any:
+    return cr.moveaxis(x, -1, 1)
+
+
+def as_batch(x: Any, rank: int, function: Any) -> Any:
+    """The function of a batch of images with channels last, for one of PyTorch's images."""
+    if x.ndim == rank + 2:
+        return first(function(last(x)))
+    return first(function(last(cr.expand_dims(x, 0))))[0]
+
+
+def _adaptive(function: Any, rank: int) -> Any:
+    def call(x: Any, size: Any, return_indices: bool = False) -> Any:
+        unless(return_indices, "gives no indices")
+        extents = x.shape[-rank:]
+        sizes = [size] * rank if isinstance(size, int) else list(size) * (rank // len(size) or 1)
+        sizes = [n if n is not None else e for n, e in zip(sizes, extents, strict=True)]
+        return as_batch(x, rank, lambda z: function(z, sizes))
+
+    return call
+
+
+for _rank in (1, 2, 3):
+    add(
+        f"nn.functional.adaptive_avg_pool{_rank}d",
+        "adaptive_avg_pool",
+        _adaptive(cr.adaptive_avg_pool, _rank),
+        LAST,
+    )
+    add(
+        f"nn.functional.adaptive_max_pool{_rank}d",
+        "adaptive_max_pool",
+        _adaptive(cr.adaptive_max_pool, _rank),
+        LAST,
+    )
+
+
+def per_axis(value: Any, rank: int) -> Any:
+    return value if isinstance(value, int) else list(value) * (rank // len(value) or 1)
+
+
+def _avg_pool(rank: int) -> Any:
+    def call(
+        x: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: Any = None,
+    ) -> Any:
+        unless(divisor_override is not None, "no divisor_override")
+        stride = kernel_size if stride in (None, []) else stride
+        return as_batch(
+            x,
+            rank,
+            lambda z: cr.avg_pool(
+                z,
+                per_axis(kernel_size, rank),
+                per_axis(stride, rank),
+                per_axis(padding, rank),
+                ceil_mode,
+                count_include_pad,
+            ),
+        )
+
+    return call
+
+
+def _max_pool(rank: int) -> Any:
+    def call(
+        x: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Any:
+        unless(return_indices, "gives no indices")
+        unless(set(np.ravel(dilation).tolist()) != {1}, "no dilation")
+        stride = kernel_size if stride is None else stride
+        return as_batch(
+            x,
+            rank,
+            lambda z: cr.max_pool(
+                z,
+                per_axis(kernel_size, rank),
+                per_axis(stride, rank),
+                per_axis(padding, rank),
+                ceil_mode,
+            ),
+        )
+
+    return call
+
+
+for _rank in (1, 2, 3):
+    add(f"nn.functional.avg_pool{_rank}d", "avg_pool", _avg_pool(_rank), LAST)
+    add(
+        f"nn.functional.max_pool{_rank}d",
+        "max_pool",
+        _max_pool(_rank),
+        LAST + "; no indices, no dilation; equal ones share the gradient",
+    )
+
+
+def _kernel(w: Any, rank: int) -> Any:
+    """(out, in, *window) as (*window, in, out)."""
+    return cr.transpose(w, [*range(2, 2 + rank), 1, 0])
+
+
+def _conv(rank: int) -> Any:
+    function = getattr(cr, f"conv{rank}d")
+
+    def call(
+        x: Any,
+        w: Any,
+        b: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        options = {
+            "stride": per_axis(stride, rank),
+            "dilation": per_axis(dilation, rank),
+            "padding": padding if isinstance(padding, str) else per_axis(padding, rank),
+            "groups": groups,
+        }
+        return as_batch(x, rank, lambda z: _biased(function(z, _kernel(w, rank), **options), b))
+
+    return call
+
+
+def _biased(y: Any, b: Any) -> Any:
+    return y if b is None else y + b
+
+
+def _conv_transpose(rank: int) -> Any:
+    function = getattr(cr, f"conv_transpose{rank}d")
+
+    def call(
+        x: Any,
+        w: Any,
+        b: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Any:
+        unless(groups > 1, "layout of grouped kernels")
+        options = {
+            "stride": per_axis(stride, rank),
+            "padding": per_axis(padding, rank),
+            "output_padding": per_axis(output_padding, rank),
+            "dilation": per_axis(dilation, rank),
+        }
+        kernel = cr.transpose(w, [*range(2, 2 + rank), 1, 0])
+        return as_batch(x, rank, lambda z: _biased(function(z, kernel, **options), b))
+
+    return call
+
+
+for _rank in (1, 2, 3):
+    add(
+        f"nn.functional.conv{_rank}d",
+        f"conv{_rank}d",
+        _conv(_rank),
+        LAST + "; kernels (*window, in, out)",
+    )
+    add(
+        f"nn.functional.conv_transpose{_rank}d",
+        f"conv_transpose{_rank}d",
+        _conv_transpose(_rank),
+        LAST + "; kernels (*window, out, in)",
+    )
+
+
+def _interpolate(
+    x: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: Any = None,
+    recompute_scale_factor: Any = None,
+) -> Any:
+    rank = x.ndim - 2
+    if recompute_scale_factor:
+        size = [int(n * scale_factor) for n in x.shape[2:]]
+        scale_factor = None
+    size = per_axis(size, rank) if size is not None else None
+    return as_batch(
+        x, rank, lambda z: cr.interpolate(z, size, scale_factor, mode, bool(align_corners))
+    )
+
+
+for _name in ["nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"]:
+    add(f"nn.functional.interpolate:{_name}", "interpolate", _interpolate, LAST)
+add(
+    "nn.functional.upsample_bilinear",
+    "interpolate",
+    lambda x, size=None, scale_factor=None: _interpolate(x, size, scale_factor, "bilinear", True),
+    LAST,
+)
+add(
+    "nn.functional.upsample_nearest",
+    "interpolate",
+    lambda x, size=None, scale_factor=None: _interpolate(x, size, scale_factor),
+    LAST,
+)
+
+
+def _antialiased(x: Any, size: Any, align_corners: bool, *scales: Any) -> Any:
+    unless(scales and any(s is not None for s in scales), "the scale follows from the size")
+    return as_batch(
+        x,
+        2,
+        lambda z: cr.interpolate(
+            z, size, mode="bilinear", align_corners=align_corners, antialias=True
+        ),
+    )
+
+
+add("_upsample_bilinear2d_aa", "interpolate", _antialiased, "antialias=True; " + LAST)
+
+
+def _unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+    y = cr.unfold(
+        last(x),
+        per_axis(kernel_size, 2),
+        per_axis(stride, 2),
+        per_axis(padding, 2),
+        per_axis(dilation, 2),
+    )
+    return cr.reshape(
+        cr.transpose(y, [0, 5, 3, 4, 1, 2]),
+        (y.shape[0], y.shape[5] * y.shape[3] * y.shape[4], y.shape[1] * y.shape[2]),
+    )
+
+
+add("nn.functional.unfold", "unfold", _unfold, "gives (batch, *places, *window, channels)")
+add(
+    "nn.functional.pixel_shuffle",
+    "pixel_shuffle",
+    lambda x, upscale_factor: as_batch(x, 2, lambda z: cr.pixel_shuffle(z, upscale_factor)),
+    LAST,
+)
+add(
+    "nn.functional.pixel_unshuffle",
+    "pixel_unshuffle",
+    lambda x, downscale_factor: as_batch(x, 2, lambda z: cr.pixel_unshuffle(z, downscale_factor)),
+    LAST,
+)
+add(
+    "nn.functional.channel_shuffle",
+    "channel_shuffle",
+    lambda x, groups: as_batch(x, 2, lambda z: cr.channel_shuffle(z, groups)),
+    LAST,
+)
+add(
+    "nn.functional.local_response_norm",
+    "local_response_norm",
+    lambda x, size, alpha=1e-4, beta=0.75, k=1.0: first(
+        cr.local_response_norm(last(x), size, alpha, beta, k)
+    ),
+    LAST,
+)
+MODES, PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+
+
+def _grid_sample(
+    x: Any,
+    grid: Any,
+    mode: Any = "bilinear",
+    padding_mode: Any = "zeros",
+    align_corners: Any = None,
+) -> Any:
+    mode = MODES[mode] if isinstance(mode, int) else mode
+    padding = PADDINGS[padding_mode] if isinstance(padding_mode, int) else padding_mode
+    return first(cr.grid_sample(last(x), grid, mode, padding, bool(align_corners)))
+
+
+add("nn.functional.grid_sample grid_sampler_2d grid_sampler_3d", "grid_sample", _grid_sample, LAST)
+
+# ---- linear layers, normalisation, attention ---------------------------------------------------
+
+
+def scaled(y: Any, weight: Any, bias: Any) -> Any:
+    """What a layer gives without parameters, with these."""
+    return _biased(y if weight is None else y * weight, bias)
+
+
+written(
+    "nn.functional.linear", "x @ w.T + b, or nn.Linear", lambda x, w, b=None: _biased(x @ w.T, b)
+)
+
+
+def _layer_norm(x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    return scaled(cr.nn.LayerNorm(shape, eps, affine=False)(x), weight, bias)
+
+
+add("nn.functional.layer_norm", "nn.LayerNorm", _layer_norm, "a layer")
+
+
+def _rms_norm(x: Any, shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    eps = float(np.finfo(np.float64).eps) if eps is None else eps
+    return scaled(cr.nn.RMSNorm(shape, eps, affine=False)(x), weight, None)
+
+
+add("nn.functional.rms_norm", "nn.RMSNorm", _rms_norm, "a layer; eps is 1e-6 by default")
+
+
+def _group_norm(
+    x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    norm = cr.nn.GroupNorm(groups, x.shape[1], eps, affine=False)
+    return first(scaled(norm(last(x)), weight, bias))
+
+
+add("nn.functional.group_norm", "nn.GroupNorm", _group_norm, "a layer; " + LAST)
+
+
+def _instance_norm(
+    x: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    unless(not use_input_stats, "no running statistics")
+    norm = cr.nn.InstanceNorm(x.shape[1], eps)
+    return first(scaled(norm(last(x)), weight, bias))
+
+
+add(
+    "nn.functional.instance_norm",
+    "nn.InstanceNorm",
+    _instance_norm,
+    "a layer without running statistics; " + LAST,
+)
+
+
+@functools.cache
+def _batch_norm_layer(channels: int, eps: float) -> Any:
+    """Layers have buffers, so none is made while a function is traced."""
+    return cr.nn.BatchNorm(channels, eps, affine=False)
+
+
+def _batch_norm(
+    x: Any,
+    mean: Any,
+    var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    unless(training, "a layer that follows the statistics while it trains")
+    norm = _batch_norm_layer(x.shape[1], eps)
+    object.__setattr__(norm, "running_mean", mean)
+    object.__setattr__(norm, "running_var", var)
+    return first(scaled(norm(last(x)), weight, bias))
+
+
+add("nn.functional.batch_norm", "nn.BatchNorm", _batch_norm, "a layer; " + LAST)
+
+
+def _attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: Any = None,
+    enable_gqa: bool = False,
+) -> Any:
+    unless(enable_gqa or dropout_p, "repeat heads by hand; dropout takes a key")
+    unless(is_causal and q.shape[-2] != k.shape[-2], "causal counts from the last key")
+    return cr.scaled_dot_product_attention(q, k, v, attn_mask, is_causal, scale)
+
+
+add(
+    "nn.functional.scaled_dot_product_attention",
+    "scaled_dot_product_attention",
+    _attention,
+    "causal counts from the last key; dropout takes a random key",
+)
+
+
+def _embedding(
+    weight: Any,
+    index: Any,
+    padding_idx: Any = None,
+    max_norm: Any = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+) -> Any:
+    unless(padding_idx is not None or max_norm is not None or scale_grad_by_freq, "rows only")
+    return cr.take(weight, index)
+
+
+add(
+    "nn.functional.embedding",
+    "take",
+    lambda *a, **k: _embedding(*a, **k),
+    "or nn.Embedding; rows by index, no options",
+)
+
+
+def _dropout(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    unless(p and training, "random")
+    return cr.nn.Dropout(p)(x)
+
+
+add("nn.functional.dropout", "nn.Dropout", _dropout, "a layer; p is the probability of 0")
+add(
+    "nn.functional.dropout2d nn.functional.dropout3d",
+    "nn.SpatialDropout",
+    _dropout,
+    "a layer; whole channels, which are the last axis",
+)
+add("nn.functional.alpha_dropout", "nn.AlphaDropout", _dropout, "a layer")
+
+
+def _random(*args: Any, **kwargs: Any) -> Any:
+    unless(True, "random")
+
+
+add("bernoulli", "random.bernoulli", _random, "takes a random key; other numbers")
+add(
+    "normal normal:number_mean",
+    "random.normal",
+    _random,
+    "mean + std * random.normal(key, shape); other numbers",
+)
+
+# ---- losses ----------------------------------------------------------------------------------
+
+
+def _loss(name: str, **fixed: Any) -> Any:
+    function = getattr(cr.losses, name)
+
+    def call(x: Any, target: Any, *more: Any, reduction: str = "mean", **options: Any) -> Any:
+        kept = options.pop("swap", False) or options.pop("p", 1) != 1
+        unless(kept, "without swap and p")
+        for unwanted in ("weight", "ignore_index", "size_average", "reduce"):
+            unless(
+                options.pop(unwanted, None) is not None, "no weights of elements, no ignore_index"
+            )
+        try:
+            return function(x, target, *more, reduction=reduction, **options, **fixed)
+        except (cr.errors.DataError, cr.errors.ShapeError) as error:
+            raise NotApplicableError(f"refused: {error.what}") from None
+
+    return call
+
+
+add("nn.functional.mse_loss", "losses.mse", _loss("mse"))
+add("nn.functional.l1_loss", "losses.mae", _loss("mae"))
+add("nn.functional.smooth_l1_loss", "losses.smooth_l1", _loss("smooth_l1"))
+add("nn.functional.huber_loss", "losses.huber", _loss("huber"))
+add("nn.functional.soft_margin_loss", "losses.soft_margin", _loss("soft_margin"))
+add(
+    "nn.functional.margin_ranking_loss",
+    "losses.margin_ranking",
+    lambda a, b, y, **k: _loss("margin_ranking")(a, b, y, **k),
+)
+add("nn.functional.hinge_embedding_loss", "losses.hinge_embedding", _loss("hinge_embedding"))
+add(
+    "nn.functional.gaussian_nll_loss",
+    "losses.gaussian_nll",
+    lambda x, y, v, **k: _loss("gaussian_nll")(x, y, v, **k),
+)
+add("nn.functional.poisson_nll_loss", "losses.poisson_nll", _loss("poisson_nll"))
+add(
+    "nn.functional.binary_cross_entropy_with_logits",
+    "losses.binary_cross_entropy",
+    _loss("binary_cross_entropy"),
+    "of logits",
+)
+add(
+    "nn.functional.cosine_embedding_loss",
+    "losses.cosine_embedding",
+    lambda a, b, y, **k: _loss("cosine_embedding")(a, b, y, **k),
+)
+add(
+    "nn.functional.triplet_margin_loss",
+    "losses.triplet_margin",
+    lambda a, p, n, **k: _loss("triplet_margin")(a, p - 1e-6, n - 1e-6, **k),
+    "without swap; PyTorch adds 1e-6 to each difference",
+)
+add("nn.functional.multi_margin_loss", "losses.multi_margin", _loss("multi_margin"))
+add(
+    "nn.functional.multilabel_soft_margin_loss",
+    "losses.multilabel_soft_margin",
+    _loss("multilabel_soft_margin"),
+)
+
+
+def _classes(name: str) -> Any:
+    def call(x: Any, target: Any, weight: Any = None, **options: Any) -> Any:
+        unless(target.type.is_float and x.ndim > 2, "classes are the last axis")
+        x = last(x) if x.ndim > 2 else x
+        unless(options.pop("ignore_index", -100) != -100, "no ignore_index: weights of rows")
+        if name == "cross_entropy":
+            return cr.losses.cross_entropy(x, target, class_weights=weight, **options)
+        unless(weight is not None, "weights of rows")
+        return cr.losses.nll(x, target, **options)
+
+    return call
+
+
+add(
+    "nn.functional.cross_entropy",
+    "losses.cross_entropy",
+    _classes("cross_entropy"),
+    "classes are the last axis; sample_weights in place of ignore_index",
+)
+add(
+    "nn.functional.nll_loss",
+    "losses.nll",
+    _classes("nll"),
+    "classes are the last axis; sample_weights in place of weight and ignore_index",
+)
+
+
+def _kl(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    target = cr.exp(target) if log_target else target
+    unless(reduction != "batchmean", "one number a row; the mean is over rows")
+    return cr.losses.kl_div(x, target, reduction="mean")
+
+
+add("nn.functional.kl_div", "losses.kl_div", _kl, "of rows: the mean is 'batchmean'")
+
+written(
+    "nn.functional.binary_cross_entropy",
+    "losses.binary_cross_entropy(logit(p), target)",
+    lambda p, y, weight=None, reduction="mean": (
+        unless(weight is not None, "weights of rows")
+        or cr.losses.binary_cross_entropy(cr.logit(p), y, reduction=reduction)
+    ),
+    "of logits",
+)
+written(
+    "nn.functional.linear_cross_entropy",
+    "losses.cross_entropy(x @ w.T, target)",
+    lambda x, w, target, **k: (
+        unless(k or x.ndim != 2 or target.ndim != 1, "rows and classes")
+        or cr.losses.cross_entropy(x @ w.T, target)
+    ),
+)
+
+
+def _bilinear(a: Any, b: Any, w: Any, bias: Any = None) -> Any:
+    y = cr.einsum("...i,oij,...j->...o", a, w, b)
+    return y if bias is None else y + bias
+
+
+add(
+    "nn.functional.bilinear",
+    "einsum",
+    _bilinear,
+    "einsum('...i,oij,...j->...o', a, w, b) + bias, or nn.Bilinear",
+)
+
+
+def _bag(
+    weight: Any,
+    index: Any,
+    mode: str = "mean",
+    offsets: Any = None,
+    padding_idx: Any = None,
+    per_sample_weights: Any = None,
+    **more: Any,
+) -> Any:
+    unless(offsets is not None or index.ndim != 2 or padding_idx is not None, "bags of one size")
+    unless(mode == "max", "sums with weights")
+    each = per_sample_weights if per_sample_weights is not None else cr.ones(index.shape, "float64")
+    y = cr.embedding_bag(weight, index, each)
+    return y / index.shape[1] if mode == "mean" else y
+
+
+add("nn.functional.embedding_bag", "embedding_bag", _bag, "sums of bags of one size, with weights")
+written("native_dropout_backward", "g * mask * scale", lambda g, mask, scale: g * mask * scale)
+add("nn.functional.multi_head_attention_forward", "nn.MultiHeadAttention", _random, "a layer")
+add(
+    "nn.functional.feature_alpha_dropout:with_train "
+    "nn.functional.feature_alpha_dropout:without_train",
+    "nn.AlphaDropout",
+    _dropout,
+    "a layer; elements, not channels",
+)
+written("fft.fftshift fft.ifftshift", "roll(x, n // 2, axis)", _random)
+
+# ---- what is missing -------------------------------------------------------------------------
+
+absent(
+    "view_as_complex complex polar stft cdouble cfloat chalf linalg.eig "
+    "linalg.eigvals fft.fft fft.fft2 fft.fftn fft.hfft fft.hfft2 fft.hfftn fft.rfft fft.rfft2 "
+    "fft.rfftn fft.ifft fft.ifft2 fft.ifftn fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2 "
+    "fft.irfftn",
+    "there are no complex numbers",
+)
+absent("to_sparse sparse.sampled_addmm sparse.mm:reduce", "there are no sparse tensors")
+absent(
+    "as_strided as_strided:partial_views as_strided_copy as_strided_scatter",
+    "the layout in memory is not visible",
+)
+absent("bfloat16 half", "float32 and float64 only")
+absent(
+    "_softmax_backward_data native_group_norm native_layer_norm native_batch_norm "
+    "_native_batch_norm_legit _batch_norm_with_update max_pool2d_with_indices_backward "
+    "_unsafe_masked_index _unsafe_masked_index_put_accumulate "
+    "nn.functional.linear_cross_entropy:chunked nn.functional.linear_cross_entropy:chunked_none",
+    "internal to PyTorch",
+)
+absent(
+    "nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d svd_lowrank "
+    "pca_lowrank nn.functional.rrelu",
+    "random in itself",
+)
+absent(
+    "nn.functional.max_unpool1d nn.functional.max_unpool1d:grad nn.functional.max_unpool2d "
+    "nn.functional.max_unpool2d:grad nn.functional.max_unpool3d nn.functional.max_unpool3d:grad",
+    "max_pool gives no indices",
+)
+absent("nn.functional.pad:replicate_negative", "no negative margins: use an index")
+absent(
+    "sum_to_size frexp lu_unpack lu nextafter ormqr nn.functional.ctc_loss "
+    "nn.functional.multilabel_margin_loss nn.functional.triplet_margin_with_distance_loss",
+    "not there yet",
+)
