@@ -1,14 +1,15 @@
 """Factorisations of matrices: Cholesky, LU, QR, eigenvalues of symmetric matrices, singular values.
 
 Derivatives where a factor is not unique: of equal eigenvalues (singular values) the vectors may be
-turned among one another, so that there is no derivative of a single vector; here they send nothing
-to one another, which is right for every function that does not depend on that choice, such as
-V·f(Λ)·Vᵀ. Values nearer than n·ε times the largest count as equal.
+turned among one another, so that they have no derivative; the gradient of a function of them is NaN
+there, as in PyTorch. That of a function of the values alone is right. Values nearer than n·ε times
+the largest count as equal.
 """
 
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
 
 import numpy as np
@@ -325,14 +326,15 @@ def householder_product(x: TensorLike, scales: TensorLike) -> Tensor:
 # ---- eigenvalues and singular values -----------------------------------------------------------
 
 
-def _inverse_gaps(values: Tensor, of: Tensor) -> Tensor:
-    """1 / (ofⱼ - ofᵢ), and 0 where the values are as good as equal, the diagonal among them."""
+def _over_gaps(turned: Tensor, values: Tensor, of: Tensor) -> Tensor:
+    """``turned`` / (ofⱼ - ofᵢ), 0 on the diagonal; NaN between equal values, unless it is 0."""
     n = values.shape[-1]
     largest = max(abs(values), -1, keepdims=True) if n else values
     tiny = n * float(np.finfo(values.dtype).eps) * expand_dims(largest, -1)
     apart = abs(expand_dims(values, -2) - expand_dims(values, -1)) > tiny
     gaps = expand_dims(of, -2) - expand_dims(of, -1)
-    return where(apart, 1 / where(apart, gaps, 1.0), 0.0)
+    undefined = where((turned == 0) | np.eye(n, dtype=bool), 0.0, math.nan)
+    return where(apart, turned / where(apart, gaps, 1.0), undefined)
 
 
 def _eigh(xp: Any, x: Any) -> Any:
@@ -354,7 +356,7 @@ def _eigh_pull_back(
         middle = middle + expand_dims(upstream[0], -2) * identity(vectors, n)
     if 1 in upstream:
         turned = matmul(transposed(vectors), upstream[1])
-        middle = middle + turned * _inverse_gaps(values, values)
+        middle = middle + _over_gaps(turned, values, values)
     full = matmul(matmul(vectors, middle), transposed(vectors))
     return {0: 2 * _half(symmetric(full))}
 
@@ -376,7 +378,7 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     """The eigenvalues of a symmetric matrix, smallest first, and its eigenvectors as columns.
 
     Of a matrix that is not symmetric, (A + Aᵀ) / 2 is taken. The sign of an eigenvector is any;
-    of equal eigenvalues the vectors are any basis of their space, and send one another no gradient.
+    of equal eigenvalues the vectors are any basis of their space, and have no derivative: NaN.
 
     Args:
         x: (…, n, n); one with NaN or infinities gives NaN.
@@ -418,6 +420,11 @@ def _svd(xp: Any, x: Any) -> Any:
     return tuple(np.linalg.svd(x, full_matrices=False))
 
 
+def _over(x: Tensor, s: Tensor) -> Tensor:
+    """x / s; where s is 0, NaN unless x is 0."""
+    return where(s == 0, where(x == 0, 0.0, math.nan), x / where(s == 0, 1.0, s))
+
+
 def _svd_pull_back(
     walk: Any, upstream: dict[int, Tensor], wanted: list[int], y: Tensor, x: Tensor
 ) -> dict[int, Tensor]:
@@ -427,26 +434,24 @@ def _svd_pull_back(
     """
     u, s, v = parts_of(y)
     k = s.shape[-1]
-    gaps = _inverse_gaps(s, s * s)
     columns, rows = expand_dims(s, -2), expand_dims(s, -1)
     middle: Any = 0.0
     if 1 in upstream:
         middle = middle + expand_dims(upstream[1], -2) * identity(u, k)
     beside: Any = 0.0
-    inverse = where(s == 0, 0.0, 1 / where(s == 0, 1.0, s))
     if 0 in upstream:
         of_u = upstream[0]
         turned = matmul(transposed(u), of_u)
-        middle = middle + (turned - transposed(turned)) * gaps * columns
+        middle = middle + _over_gaps(turned - transposed(turned), s, s * s) * columns
         if u.shape[-2] > k:
-            outside = (of_u - matmul(u, turned)) * expand_dims(inverse, -2)
+            outside = _over(of_u - matmul(u, turned), columns)
             beside = beside + matmul(outside, v)
     if 2 in upstream:
         of_v = transposed(upstream[2])
         turned = matmul(v, of_v)
-        middle = middle + rows * ((turned - transposed(turned)) * gaps)
+        middle = middle + rows * _over_gaps(turned - transposed(turned), s, s * s)
         if v.shape[-1] > k:
-            outside = (of_v - matmul(transposed(v), turned)) * expand_dims(inverse, -2)
+            outside = _over(of_v - matmul(transposed(v), turned), columns)
             beside = beside + matmul(u, transposed(outside))
     return {0: matmul(matmul(u, middle), v) + beside}
 
@@ -467,8 +472,7 @@ def svd(x: TensorLike) -> tuple[Tensor, Tensor, Tensor]:
     """U, s and Vᵀ with A = U·diag(s)·Vᵀ: singular values, largest first, and their vectors.
 
     They are the reduced ones, ``full_matrices=False`` in NumPy. The signs of a pair of vectors are
-    any; of equal singular values the vectors send one another no gradient, and of singular values
-    of 0 they send none out of their space.
+    any; of equal singular values, and of 0, the vectors have no derivative: NaN.
 
     Args:
         x: (…, m, n); one with NaN or infinities gives NaN.

@@ -1,0 +1,201 @@
+"""Linear algebra against NumPy and SciPy, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import linalg, special
+
+import chainrule as cr
+from chainrule.errors import ChainruleError, DataError, ShapeError
+
+RNG = np.random.default_rng(7)
+SQUARE = RNG.normal(size=(5, 5)) + 3 * np.eye(5)
+POSITIVE = SQUARE @ SQUARE.T + np.eye(5)
+TALL = RNG.normal(size=(6, 3))
+SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
+
+
+def close(found: Any, expected: Any, tolerance: float = 1e-11) -> None:
+    np.testing.assert_allclose(found.numpy(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_values():
+    b = RNG.normal(size=(5, 2))
+    close(cr.linalg.solve(SQUARE, b), np.linalg.solve(SQUARE, b))
+    close(cr.linalg.inv(SQUARE), np.linalg.inv(SQUARE))
+    close(cr.linalg.det(SQUARE), np.linalg.det(SQUARE))
+    close(cr.linalg.cholesky(POSITIVE), np.linalg.cholesky(POSITIVE))
+    close(cr.linalg.matrix_exp(4 * SQUARE), linalg.expm(4 * SQUARE), 1e-9)
+    close(cr.linalg.pinv(TALL), np.linalg.pinv(TALL))
+    close(cr.linalg.cond(SQUARE), np.linalg.cond(SQUARE))
+    close(cr.linalg.matrix_rank(SINGULAR), 1)
+    for order in (None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf):
+        close(cr.linalg.norm(TALL, order), np.linalg.norm(TALL, order))
+    p, low, up = linalg.lu(TALL)
+    for found, expected in zip(cr.linalg.lu(TALL), (p, low, up), strict=True):
+        close(found, expected)
+
+
+def test_triangular_systems_larger_than_a_block():
+    n = 150
+    a = np.tril(RNG.normal(size=(n, n)) / n) + np.eye(n)
+    b = RNG.normal(size=(n, 3))
+    for lower in (True, False):
+        for transpose in (True, False):
+            for unit in (True, False):
+                matrix = a if lower else a.T
+                expected = linalg.solve_triangular(
+                    matrix, b, trans=int(transpose), lower=lower, unit_diagonal=unit
+                )
+                close(cr.linalg.solve_triangular(matrix, b, lower, unit, transpose), expected)
+
+
+def test_least_squares_of_any_rank():
+    for a in (TALL, TALL.T, np.outer(TALL[:, 0], [1.0, 2.0])):
+        b = RNG.normal(size=(len(a), 2))
+        close(cr.linalg.lstsq(a, b)[0], np.linalg.lstsq(a, b)[0], 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("function", "bad"),
+    [
+        (lambda a: cr.linalg.solve(a, [1.0, 1.0]), SINGULAR),
+        (lambda a: cr.linalg.inv(a), np.stack([np.eye(2), SINGULAR])),
+        (lambda a: cr.linalg.cholesky(a), -np.eye(3)),
+        (lambda a: cr.linalg.cholesky(a), np.full((2, 2), np.nan)),
+        (lambda a: cr.linalg.solve_triangular(a, [[1.0], [1.0]]), np.diag([1.0, 0.0])),
+        (lambda a: cr.grad(lambda x: cr.linalg.slogdet(x)[1])(a), SINGULAR),
+    ],
+)
+def test_what_is_refused_eagerly_is_refused_compiled(function, bad):
+    with pytest.raises(DataError) as eager:
+        function(cr.tensor(bad, "float64"))
+    with pytest.raises(DataError) as compiled:
+        cr.compile(function, backend="numpy")(bad)
+    assert eager.value.what == compiled.value.what
+    assert eager.value.found == compiled.value.found
+
+
+def test_the_matrix_of_a_batch_is_named():
+    with pytest.raises(DataError, match=r"matrix \[1\] of the batch"):
+        cr.linalg.inv(np.stack([np.eye(2), SINGULAR]))
+
+
+def test_shapes_are_named():
+    for call in (
+        lambda: cr.linalg.inv(TALL),
+        lambda: cr.linalg.solve(SQUARE, np.ones(4)),
+        lambda: cr.linalg.cholesky(np.ones(3)),
+        lambda: cr.linalg.multi_dot([TALL]),
+    ):
+        with pytest.raises(ShapeError, match="found:"):
+            call()
+    with pytest.raises(ChainruleError, match="reduced"):
+        cr.linalg.qr(TALL, "complete")
+
+
+def test_not_a_number_stays_one():
+    hole = SQUARE.copy()
+    hole[1, 2] = np.nan
+    stack = np.stack([SQUARE, hole])
+    for function in (cr.linalg.svdvals, cr.linalg.eigvalsh, cr.linalg.pinv, cr.linalg.matrix_exp):
+        found = function(stack).numpy()
+        assert np.isfinite(found[0]).all(), function
+        assert np.isnan(found[1]).all(), function
+
+
+def test_the_determinant_of_a_singular_matrix_has_a_derivative():
+    close(cr.grad(cr.linalg.det)(cr.tensor(SINGULAR, "float64")), [[4.0, -2.0], [-2.0, 1.0]])
+    rank_one = np.outer([1.0, 2.0, 3.0], [1.0, -1.0, 2.0])
+    close(cr.grad(cr.linalg.det)(cr.tensor(rank_one, "float64")), np.zeros((3, 3)))
+
+
+def test_equal_eigenvalues_and_singular_values():
+    """Functions of the values have the right derivative; vectors have none, and that is not 0."""
+    twice = cr.tensor(np.diag([1.0, 1.0, 3.0]), "float64")
+    cubes = cr.grad(lambda x: (cr.linalg.eigvalsh(x) ** 3).sum())
+    close(cubes(twice), np.diag([3.0, 3.0, 27.0]))
+    nuclear = cr.grad(lambda x: cr.linalg.matrix_norm(x, "nuc"))
+    close(nuclear(cr.tensor(np.eye(3), "float64")), np.eye(3))
+    weights = np.sin(np.arange(9.0)).reshape(3, 3)
+    assert np.isnan(cr.grad(lambda x: (weights * cr.linalg.eigh(x)[1]).sum())(twice).numpy()).any()
+    assert np.isnan(cr.grad(lambda x: (weights * cr.linalg.svd(x)[0]).sum())(twice).numpy()).any()
+
+
+def test_every_matrix_of_a_batch_is_by_itself():
+    batch = np.stack([POSITIVE, POSITIVE + np.eye(5)])
+    for name in ("cholesky", "inv", "det", "svdvals", "eigvalsh", "pinv", "matrix_exp"):
+        function = getattr(cr.linalg, name)
+        together = function(batch).numpy()
+        for one, expected in zip(batch, together, strict=True):
+            close(function(one), expected)
+
+
+def test_functions_of_numpy_are_these():
+    """numpy.linalg on a tensor that is differentiated."""
+    x = cr.tensor(SQUARE, "float64")
+    found = cr.grad(lambda x: np.linalg.norm(x, 1))(x)
+    close(found, cr.grad(lambda x: cr.linalg.norm(x, 1))(x).numpy())
+    close(cr.grad(lambda x: np.linalg.det(x))(x), cr.grad(cr.linalg.det)(x).numpy())
+
+
+# ---- others of the same time -------------------------------------------------------------------
+
+
+def test_special_functions():
+    x = np.array([-1e300, -40.0, -5.0, -1.0, 0.0, 0.5, 3.0, 24.9, 25.1, 100.0, np.inf, np.nan])
+    p = np.array([0.0, 1e-300, 1e-10, 0.3, 0.77, 1 - 1e-12, 1.0, np.nan, 2.0])
+    for name, at in [("i0e", x), ("i1e", x), ("erfcx", x[1:]), ("log_ndtr", x[1:]), ("ndtri", p)]:
+        found = getattr(cr, name)(cr.tensor(at, "float64")).numpy()
+        np.testing.assert_allclose(found, getattr(special, name)(at), rtol=2e-13, err_msg=name)
+
+
+def test_the_last_of_repeated_updates_wins():
+    x = cr.zeros((3,))
+    assert cr.scatter(x, [1, 1, -1], [4.0, 5.0, 6.0]).tolist() == [0.0, 5.0, 6.0]
+    slopes = cr.grad(lambda u: cr.scatter(x, [1, 1, -1], u).sum())(cr.tensor([4.0, 5.0, 6.0]))
+    assert slopes.tolist() == [0.0, 1.0, 1.0]
+    for backend in ("numpy", "c"):
+        function = cr.compile(lambda u: cr.scatter(x, [1, 1, -1], u), backend=backend)
+        assert function(np.array([4.0, 5.0, 6.0], np.float32)).tolist() == [0.0, 5.0, 6.0]
+
+
+def test_quantiles_and_nan():
+    x = RNG.normal(size=(3, 7))
+    for method in ("linear", "lower", "higher", "nearest", "midpoint"):
+        close(cr.quantile(x, [0.1, 0.55], 1, method=method),
+              np.quantile(x, [0.1, 0.55], axis=1, method=method))  # fmt: skip
+    x[0, 2] = np.nan
+    close(cr.quantile(x, 0.4, 1), np.quantile(x, 0.4, axis=1))
+    close(cr.nanquantile(x, 0.4, 1), np.nanquantile(x, 0.4, axis=1))
+    for name in ("nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin"):
+        close(getattr(cr, name)(x, 1), getattr(np, name)(x, axis=1))
+
+
+def test_samples_of_fixed_size_can_be_compiled():
+    mask = np.array([True, False, True, True])
+    function = cr.compile(lambda x, m: cr.masked_select(x, m, 2), backend="numpy")
+    assert function(np.arange(4.0), mask).tolist() == [0.0, 2.0]
+    assert cr.masked_select([1.0, 2.0], [False, True], 3, -1.0).tolist() == [2.0, -1.0, -1.0]
+    with pytest.raises(ShapeError, match="without a size"):
+        cr.compile(cr.masked_select, backend="numpy")(np.arange(4.0), mask)
+    assert [i.tolist() for i in cr.nonzero([[0, 1], [2, 0]])] == [[0, 1], [1, 0]]
+    assert cr.unique([3, 1, 3], 4, 9).tolist() == [1, 3, 9, 9]
+
+
+def test_against_numpy():
+    x, y = np.sort(RNG.normal(size=6)), RNG.normal(size=6)
+    at = np.linspace(-3, 3, 11)
+    close(cr.interp(at, x, y), np.interp(at, x, y))
+    close(cr.trapezoid(y, x), np.trapezoid(y, x))
+    close(cr.gradient(y, x, edge_order=2), np.gradient(y, x, edge_order=2))
+    close(cr.cov(TALL.T), np.cov(TALL.T))
+    close(cr.corrcoef(TALL.T), np.corrcoef(TALL.T))
+    counts, edges = cr.histogram(y, 4)
+    expected = np.histogram(y, 4)
+    assert counts.tolist() == expected[0].tolist()
+    close(edges, expected[1])
+    assert cr.bincount([0, 2, 2], 4).tolist() == [1, 0, 2, 0]
