@@ -70,3 +70,26 @@ def test_what_is_valid_at_first_need_not_be_at_last() -> None:
     text = RUSSIAN.encode("cp1251") + b"a,1,\x98\n"
     assert read_table(text, notes=notes).height == 5
     assert "1251" not in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("iso8859-2", "miasto,płeć\nŁódź,kobieta\nKraków,mężczyzna\nPoznań,śląsk\n"),
+        ("iso8859-15", "ville,prix\nNîmes,5 €\nOrléans,7 €\n"),
+        ("koi8-u", "місто,дохід\nКиїв,1\nЛьвів,2\nХарків,3\nЗапоріжжя,4\n"),
+        ("cp1254", "şehir,değer\nİstanbul,1\nİzmir,2\nEskişehir,3\nAğrı,4\n"),
+        ("cp874", "เมือง,ราคา\nกรุงเทพ,1\nเชียงใหม่,2\nภูเก็ต,3\n"),
+        ("mac_cyrillic", "город,доход\nМосква,1\nКазань,2\nПермь,3\n"),
+        ("iso2022_jp", "都市,価格\n東京,1\n大阪,2\n名古屋,3\n"),
+        ("utf-16-le", "город,доход\nМосква,1\nКазань,2\nПермь,3\n"),
+        ("utf-16-be", "城市,价格\n北京,1\n上海,2\n广州,3\n"),
+        ("utf-32-le", "a,ж\n1,ы\n"),
+    ],
+)
+def test_encodings_of_few_letters_and_without_a_mark(encoding: str, text: str) -> None:
+    notes: list[str] = []
+    found = read_table(text.encode(encoding), notes=notes)
+    assert found.equals(read_table(text.encode()))
+    assert "read as" in notes[0]
+    assert read_table(text.encode(encoding), encoding=encoding).equals(found)

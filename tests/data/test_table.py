@@ -224,6 +224,7 @@ def test_quotes_anywhere_mean_what_they_mean_to_python(text: str) -> None:
     *rows, last = csv.reader([*io.StringIO(text), "end"])
     rows = [row for row in rows[1:] if row]
     assume(not any(len(row) == 1 and not row[0].strip(" ") for row in rows))  # empty or ragged?
+    assume(not rows or any(len(row) != 3 for row in rows))  # what has a header that is too short
     if last != ["end"]:
         assert "does not end" in refused(text.encode(), separator=",")
     elif not rows:
@@ -519,3 +520,26 @@ def check_outcome(data: bytes) -> None:
     except DataError as error:
         outcome = error
     assert outcome.where if isinstance(outcome, DataError) else outcome.height > 0
+
+
+def test_a_separator_at_the_end_of_rows_only_is_left_out_and_said() -> None:
+    notes: list[str] = []
+    frame = read_table(b"a;b\n1;2;\n3;;\n", notes=notes)
+    assert frame.rows() == [("1", "2"), ("3", None)]
+    assert "all rows end with a separator" in notes[0]
+    both = read_table(b"a;b;\n1;2;\n3;4;\n", notes=[])
+    assert both.columns == ["a", "b", "column_3"]
+
+
+@pytest.mark.parametrize("names", [["1", "2", "3"], ['"Oslo"', '"Rome"', '"Bern"']])
+def test_row_names_as_r_writes_them(names: list[str]) -> None:
+    notes: list[str] = []
+    text = "x,y\n" + "".join(f"{name},{n},{n / 2}\n" for n, name in enumerate(names))
+    frame = read_table(text.encode(), notes=notes)
+    assert frame.columns == ["column_1", "x", "y"]
+    assert frame["x"].to_list() == ["0", "1", "2"]
+    assert "as R writes row names" in notes[0]
+
+
+def test_decimal_commas_between_commas_are_no_row_names() -> None:
+    assert "another number of fields" in refused(b"x,y\n1,5,2\n1,7,3\n2,5,4\n")

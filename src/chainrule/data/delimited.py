@@ -51,6 +51,21 @@ def parse_delimited(
     ends, widths = _rows(data, separator)
     starts = np.concatenate([[0], ends[:-1] + 1])
     names = _header(_fields(data[: ends[0]], separator), name, first_line, notes)
+    if len(names) > 1 and len(ends) > 1 and (widths[1:] == len(names) + 1).all():
+        lasts = np.frombuffer(data, np.uint8)[ends[1:] - 1] == ord(separator)
+        if lasts.all():  # a separator that nothing follows
+            notes.append(f"{name}: all rows end with a separator, but the header; it is left out")
+            data = _without(data, [slice(end - 1, end) for end in ends[1:]])
+            ends, widths = _rows(data, separator)
+            starts = np.concatenate([[0], ends[:-1] + 1])
+        elif _are_row_names([data[a : b + 1] for a, b in zip(starts[1:], ends[1:], strict=True)],
+                            separator):  # fmt: skip
+            label = "column_1" if "column_1" not in names else "column_1_"
+            names, data = [label, *names], separator.encode() + data
+            ends, widths = _rows(data, separator)
+            starts = np.concatenate([[0], ends[:-1] + 1])
+            notes.append(f"{name}: the first field of all rows has no name in the header, as R "
+                         f"writes row names; it is called {label}")  # fmt: skip
     empty = []
     for row in np.flatnonzero(widths != len(names)):
         line = data[starts[row] : ends[row]]
@@ -79,6 +94,14 @@ def single_spaced(text: str) -> str:
         return re.sub(r"^ | $", "", re.sub(r"[ \t]+", " ", text), flags=re.MULTILINE)
     lines = (" ".join(re.findall(r'"[^"]*"|[^ \t"]+', line)) for line in text.split("\n"))
     return "\n".join(lines)
+
+
+def _are_row_names(rows: list[bytes], separator: str) -> bool:
+    """Is the first field of these rows in quotes, or the number of the row, and always another?"""
+    first = [row.split(separator.encode(), 1)[0] for row in rows]
+    quoted = all(field.startswith(b'"') for field in first)
+    counted = first == [str(n + 1).encode() for n in range(len(first))]
+    return len(first) > 1 and len(set(first)) == len(first) and (quoted or counted)
 
 
 def _without(data: bytes, parts: list[slice]) -> bytes:

@@ -30,8 +30,10 @@ _LATIN = (
     "çğıöşüâîİ",  # Turkish
     "ąčęėįšųūž",  # Lithuanian
     "āčēģīķļņšūž",  # Latvian
+    "ăâđêôơưàáèéìíòóùúý\u0300\u0301\u0303\u0309\u0323",  # Vietnamese
     "äõöüšž",  # Estonian
 )
+_ICELANDIC = "áéíóúýðþæö"
 #: Letters of other languages, and the most frequent of them.
 _OTHER = (
     ("абвгдежзийклмнопрстуфхцчшщъыьэюяё", "оеаинтсрвлкм"),  # Russian, Bulgarian
@@ -39,6 +41,7 @@ _OTHER = (
     ("абвгдђежзијклљмнњопрстћуфхцчџшѓѕќ", "аоиентрсвјку"),  # Serbian, Macedonian
     ("αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰ", "αοιετσνηυρπκς"),  # Greek
     ("אבגדהוזחטיךכלםמןנסעףפץצקרשת", "יוהלארתבשמנם"),  # Hebrew
+    ("".join(map(chr, range(0x0E01, 0x0E5C))), "านรอกเงมยลวดทสตะปบคหแพ่้ีัิ"),  # Thai
     ("ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىيپچژگی", "اليمونرتبةعدس"),  # Arabic, Persian
 )
 #: Encodings and their names, the more frequent first.
@@ -51,9 +54,15 @@ _SINGLE = {
     "cp1253": "Windows-1253",
     "cp1255": "Windows-1255",
     "cp1256": "Windows-1256",
+    "cp874": "Windows-874",
+    "cp1258": "Windows-1258",
+    "iso8859-2": "ISO 8859-2",
+    "iso8859-15": "ISO 8859-15",
     "koi8-r": "KOI8-R",
+    "koi8-u": "KOI8-U",
     "cp866": "DOS 866",
     "iso8859-5": "ISO 8859-5",
+    "mac-cyrillic": "Mac Cyrillic",
     "cp850": "DOS 850",
     "cp852": "DOS 852",
     "mac-roman": "Mac Roman",
@@ -90,6 +99,33 @@ def legacy_encoding(data: bytes, decodes: Callable[[str], bool]) -> tuple[str, s
         if score > max(best + _MARGIN, _LEAST) and decodes(code):
             best, likely = score, (code, called)
     return likely
+
+
+def without_mark(data: bytes) -> str | None:
+    r"""The encoding of text in units of two or four bytes, or with escapes, that has no mark.
+
+    Args:
+        data: some of the text, from its beginning.
+
+    Example:
+        >>> without_mark("город,доход\nКазань,2\n".encode("utf-16-le")), without_mark(b"a,b")
+        ('utf-16-le', None)
+    """
+    if any(escape in data for escape in (b"\x1b$B", b"\x1b$@", b"\x1b(J")):
+        return "iso2022_jp"
+    for code, size in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
+        whole = data[: len(data) // size * size]
+        unit = "\n".encode(code)
+        breaks = [at for at in range(0, len(whole), size) if whole[at : at + size] == unit]
+        if not breaks or b"\0\0\0\0" in whole[:4]:
+            continue
+        try:
+            text = whole.decode(code)
+        except UnicodeDecodeError:
+            continue
+        if not any(c < " " and c not in "\t\r\n" for c in text):
+            return code
+    return None
 
 
 def is_valid(blocks: Iterable[bytes], code: str) -> bool:
@@ -132,6 +168,8 @@ def _score(data: bytes, code: str) -> float:
         return 1.0  # signs only: nothing speaks against it
     latin, other = Counter("".join(inside)), Counter("".join(alone))
     fits: list[float] = [_count(latin, letters) for letters in _LATIN]
+    if not _count(latin, "áéíóúæ"):  # the letters of Turkish stand where þ, ð and ý are
+        fits[_LATIN.index(_ICELANDIC)] *= 0.8
     fits += [(_count(other, letters) + _count(other, often)) / 2 for letters, often in _OTHER]
     return max(fits) / total
 

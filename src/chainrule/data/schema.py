@@ -395,7 +395,12 @@ def check_present(needed: Sequence[str], present: Sequence[str], source: str) ->
     if near:
         hint = "did you mean " + " or ".join(repr(lower[name]) for name in near) + "?"
     elif len(present) == 1 and not present[0].isidentifier():
-        hint = "the table has only one column: check the separator of its fields"
+        hint = (
+            "the table has only one column: say what separates its fields, as in --separator ';' "
+            "(separator=';')"
+        )
+    elif not "".join([*absent, *present]).isascii():
+        hint += "; if names look wrong, say the encoding, as in --encoding cp1251 (encoding=)"
     several = len(absent) > 1
     shown = ", ".join(map(repr, absent[:5]))
     raise DataError(

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import DataError
 from .column_names import listed
-from .encoding import is_valid, legacy_encoding
+from .encoding import is_valid, legacy_encoding, without_mark
 
 _SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".json", ".jsonl", ".ndjson"),
@@ -319,13 +319,9 @@ def _is_in(data: bytes, code: str) -> bool:
 
 def _guess_encoding(data: bytes, name: str, notes: list[str]) -> str:
     head = data[:4096]
-    # Every other byte of Western text in UTF-16 is zero.
-    for code, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
-        if len(data) % 2 == 0 and zeros and zeros.count(0) > 0.7 * len(zeros):
-            if head.count(0) < 0.6 * len(head):
-                notes.append(f"{name}: read as UTF-16 without a byte-order mark")
-                return code
-            break
+    if (b"\0" in head or b"\x1b" in head) and (code := without_mark(head)):
+        notes.append(f"{name}: read as {code.upper()} without a byte-order mark")
+        return code
     try:
         data.decode("utf-8")
         return "utf-8"
