@@ -90,7 +90,7 @@ def _found(column: Profile, conventions: Conventions, max_categories: int) -> Co
     if column.date_formats:
         return _found_dates(column, *_choose_format(column.date_formats, column, conventions))
     found = _found_text(column, max_categories)
-    if isinstance(found, Dropped) and _looks_like_dates(column):
+    if (isinstance(found, Dropped) or found.kind == "text") and _looks_like_dates(column):
         written = f"such as {column.distinct[0]!r:.40}"
         how = f"kinds={{{column.name!r}: 'date:FORMAT'}} says how they are written"
         return Dropped(column.name, "text", f"dates in no notation that is known, {written}; {how}")
@@ -109,6 +109,8 @@ def _forced(
     known: dict[str, Any] = {}
     if kind == "category":
         return _category(column, reason, max_categories)
+    if kind == "text":
+        return _free_text(column, reason)
     if kind == "boolean":
         read = parsing.read_booleans(column.distinct)
     elif kind == "numeric":
@@ -315,9 +317,9 @@ def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
     how_often = f"{distinct:,} distinct in {rows:,} rows"
     words = cast(float, count_words(column.distinct.head(10_000)).mean())
     if words >= 3 and distinct > 0.5 * rows and rows >= FEW_ROWS / 4:
-        return Dropped(column.name, "text", f"free text, {words:.0f} words on average, {how_often}")
+        return _free_text(column, f"free text, {words:.0f} words on average, {how_often}")
     if words >= 5 and distinct > max(0.1 * rows, 50):
-        return Dropped(column.name, "text", f"free text, {words:.0f} words on average, {how_often}")
+        return _free_text(column, f"free text, {words:.0f} words on average, {how_often}")
     named = _IDENTIFIER.search(column.name_in_words)
     if distinct > 0.5 * rows and (rows >= FEW_ROWS or (named and distinct == rows)):
         if named or distinct > 0.95 * rows:
@@ -326,6 +328,10 @@ def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
             column.name, "text", f"too many different values to be categories, {how_often}"
         )
     return _category(column, f"text, {distinct:,} distinct", max_categories)
+
+
+def _free_text(column: Profile, reason: str) -> Column:
+    return Column(column.name, "text", _with_missing(reason, column))
 
 
 def _category(column: Profile, reason: str, max_categories: int) -> Column:

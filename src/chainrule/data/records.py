@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .json_dataclass import later
 from .parsing import Notation
 
-Kind = Literal["numeric", "boolean", "category", "date"]
+Kind = Literal["numeric", "boolean", "category", "date", "text"]
 DropKind = Literal["identifier", "text", "constant", "missing", "nested", "requested"]
 Task = Literal["regression", "binary", "multiclass"]
 Floats = NDArray[np.float64]
@@ -111,6 +111,10 @@ class Column:
     """The currency and percent signs at its numbers in training; None if nobody looked."""
     integers: bool = later(False)
     """Are all its numbers integers in training?"""
+    frequencies: tuple[int, ...] = later(())
+    """Of free text: how many training rows have each part of the vocabulary."""
+    longest: int = later(0)
+    """Of free text: so many parts of a cell are seen."""
 
     @property
     def codes(self) -> int:

@@ -36,6 +36,7 @@ from .records import (
     Task,
 )
 from .source import FileReading
+from .text_columns import encode_text, fit_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,6 +76,7 @@ class Encoded:
             several targets float64 (rows, targets), NaN where one is missing.
         rows: int64 (rows,), where each row is in the table, as rows without a target are left out.
         notes: sentences for the user about cells that could not be used.
+        text: int64 (rows, t), the numbers of the parts of all free texts; see `text_columns`.
     """
 
     numeric: Floats
@@ -83,6 +85,7 @@ class Encoded:
     target: Floats | Integers | None
     rows: Integers
     notes: tuple[str, ...] = ()
+    text: Integers = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,6 +102,7 @@ class Encoded:
             None if self.target is None else self.target[taken],
             self.rows[taken],
             self.notes,
+            self.text[taken] if self.text.shape[1] else self.text,
         )
 
 
@@ -146,6 +150,11 @@ class Schema:
         """The columns of `Encoded.date`."""
         return self._of("date")
 
+    @property
+    def text(self) -> tuple[Column, ...]:
+        """The columns of `Encoded.text`, each as many columns wide as `Column.longest` says."""
+        return self._of("text")
+
     def _of(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.kind in kinds)
 
@@ -181,6 +190,8 @@ class Schema:
 
     def _fit_column(self, column: Column, frame: pl.DataFrame, source: str) -> Column:
         tidy = tidy_column(frame, column.name, source, column.missing)
+        if column.kind == "text":
+            return fit_text(column, parsing.read_categories(tidy))
         if column.kind != "category":
             values, _ = read_learned(column, tidy, source, strict=False)
             return dataclasses.replace(column, statistics=Statistics.of(values))
@@ -240,6 +251,7 @@ class Schema:
             values,
             rows,
             tuple(notes),
+            _side_by_side([arrays[column.name] for column in self.text], len(rows)),
         )
 
     def with_missing(self, words: Sequence[str]) -> Schema:
@@ -298,7 +310,7 @@ class Schema:
         faults = [f"two columns {name!r}" for name in repeated]
         for column in self.columns:
             faults += [f"two categories {word!r}" for word in _repeated(column.vocabulary)]
-            if column.vocabulary and column.kind != "category":
+            if column.vocabulary and column.kind not in ("category", "text"):
                 faults.append(f"categories in the {column.kind} column {column.name!r}")
         notations = [column.notation for column in self.columns]
         for notation in [*notations, *(target.notation for target in self.targets)]:
@@ -337,6 +349,8 @@ class Schema:
         tidy = tidy_column(frame, column.name, source, column.missing)
         if column.kind == "category":
             return _encode_category(column, parsing.read_categories(tidy), notes)
+        if column.kind == "text":
+            return encode_text(column, parsing.read_categories(tidy))
         values, column_notes = read_learned(column, tidy, source, strict=strict)
         notes += column_notes
         return values
@@ -493,6 +507,10 @@ def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:
             hint="remove these rows, or train on data that has these classes",
         )
     return known.cast(pl.Int64).fill_null(-1).to_numpy(writable=True)
+
+
+def _side_by_side(columns: Sequence[Any], rows: int) -> Any:
+    return np.concatenate([np.zeros((rows, 0), np.int64), *columns], axis=1)
 
 
 def _stack(columns: Sequence[Any], rows: int, dtype: type) -> Any:

@@ -50,7 +50,7 @@ def kinds(value: Any) -> dict[str, str]:
             raise MisfitError("the column's name before the =, such as zip=category")
     if not all(isinstance(kind, str) and kind for _, kind in pairs):
         raise MisfitError(
-            "column=kind, such as zip=category; kinds: numeric, boolean, category, date"
+            "column=kind, such as zip=category; kinds: numeric, boolean, category, date, text"
         )
     return {name.strip(): kind.strip() for name, kind in pairs}
 

@@ -32,8 +32,8 @@ class TableOptions(ColumnOptions):
     )  # fmt: skip
     kinds: Mapping[str, str] = option(
         {},
-        "What the data are (table, images, …) or what a column is (numeric, boolean, category or "
-        "date), where the program would guess wrong.",
+        "What the data are (table, images, …) or what a column is (numeric, boolean, category, "
+        "date or text), where the program would guess wrong.",
         "KIND|COLUMN=KIND",
         DATA,
         kinds,

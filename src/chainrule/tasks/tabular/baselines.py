@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ...data import Encoded, Schema
 from ...utils.typing import Array
 from ..linear_baseline import linear_predictions
 from .features import CategoryVectors, TableFeatures, columns_by_kind, side_by_side
 from .targets import columns_of
+
+#: Free texts of so many numbers in all are too much for the linear model, which leaves them out.
+_NUMBERS = 2**25
 
 
 def linear_baseline(schema: Schema, train: Encoded, test: Encoded) -> Array:
@@ -27,8 +32,19 @@ def linear_baseline(schema: Schema, train: Encoded, test: Encoded) -> Array:
 
 
 def plain_features(schema: Schema) -> Callable[[Encoded], Array]:
-    """Makes (rows, features) of encoded rows: standardised and one-hot encoded columns."""
+    """Makes (rows, features) of encoded rows: standardised and one-hot encoded columns, TF-IDF."""
     features = TableFeatures(schema, bins=0)
     # Many categories by vectors that are not learned here: a random projection of them.
     vectors = CategoryVectors(features.learned, seed=0) if features.learned else None
-    return lambda rows: side_by_side(features(columns_by_kind(rows)), vectors).numpy()
+
+    def encode(rows: Encoded) -> Array:
+        given = features(columns_by_kind(rows))
+        x = side_by_side(given, vectors).numpy()
+        if not features.has_text or len(rows) * features.text.vocabulary > _NUMBERS:
+            return x
+        words, weights = (given[name].numpy() for name in ("words", "word_weights"))
+        known = np.zeros((len(rows), features.text.vocabulary), np.float32)
+        np.add.at(known, (np.arange(len(rows))[:, None], words), weights)
+        return np.concatenate([x, known], axis=1)
+
+    return encode

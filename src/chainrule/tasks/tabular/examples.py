@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...data import Column, Encoded, Schema, read_table, source_name
+from ...data.text_columns import SPECIAL
 from ...engine.ops import log
 from ...engine.tensor import Tensor
 from ...errors import DataError
 from ...losses import LOSSES
 from ...optim import Optimizer
 from ...serialization import SavedModel
-from ..examples import Examples, RawRow, check_rows, no_target, said
+from ...utils.typing import Array
+from ..examples import Examples, RawRow, check_rows, no_target, said, shortened
 from ..optimizer import make_optimizer
 from ..scaling import TargetScaler
 from .defaults import choose
-from .features import columns_by_kind
+from .features import KINDS, columns_by_kind
 from .losses import LOSS_OF, table_loss
 from .network import TableModel, TableNetwork, TrainedNetwork
 from .targets import learned, predicted_of
@@ -162,13 +167,24 @@ def _story(previous: Previous, network: TableNetwork) -> tuple[str, ...]:
 
 def _labels(schema: Schema) -> dict[str, tuple[str, ...]]:
     return {
-        f"x.{kind}": tuple(column.name for column in columns)
+        f"x.{kind}": tuple(
+            column.name
+            for column, where in zip(columns, _places(kind, columns), strict=True)
+            for _ in range(where.stop - where.start)
+        )
         for kind, columns in _groups(schema).items()
     }
 
 
 def _groups(schema: Schema) -> Mapping[str, Sequence[Column]]:
-    return {"numeric": schema.numeric, "category": schema.category, "date": schema.date}
+    return {kind: found for kind in KINDS if (found := getattr(schema, kind))}
+
+
+def _places(kind: str, columns: Sequence[Column]) -> list[slice]:
+    """Which columns of the arrays of a kind each column of the table has."""
+    widths = [column.longest if kind == "text" else 1 for column in columns]
+    ends = list(itertools.accumulate(widths, initial=0))
+    return [slice(*ends[i : i + 2]) for i in range(len(widths))]
 
 
 def _raw_row(
@@ -177,14 +193,14 @@ def _raw_row(
     arrays = columns_by_kind(encoded)
     cells = []
     for kind, columns in _groups(previous.schema).items():
-        for position, column in enumerate(columns):
-            value = arrays[kind][place, position]
+        for where, column in zip(_places(kind, columns), columns, strict=True):
+            text = _cell(frame[column.name][place])
             cells.append(
                 {
                     "column": column.name,
-                    "text": _cell(frame[column.name][place]),
-                    "encoded": f"{value:.10g}" if kind != "category" else f"number {value}",
-                    "input": f"x.{kind}[{place},{position}]",
+                    "text": shortened(text) if kind == "text" else text,
+                    "encoded": _encoded(kind, arrays[kind][place, where]),
+                    "input": f"x.{kind}[{place},{where.start}]",
                 }
             )
     targets = previous.schema.targets
@@ -195,6 +211,13 @@ def _raw_row(
     parts = predicted_of(targets, found[None])
     told = [said(part[0], target.classes) for target, part in zip(targets, parts, strict=True)]
     return RawRow(number, tuple(cells), aim, ", ".join(told))
+
+
+def _encoded(kind: str, values: Array) -> str:
+    """What stands for a cell, in words."""
+    if kind == "text":
+        return f"{np.count_nonzero(values >= SPECIAL):,} words and pairs"
+    return f"number {values[0]}" if kind == "category" else f"{values[0]:.10g}"
 
 
 def _cell(value: Any) -> str:

@@ -15,26 +15,34 @@ from typing import Any
 import numpy as np
 
 from ...data import Column, Encoded, Schema, Statistics
+from ...data.text_columns import MISSING_TEXT, SPECIAL
 from ...engine.ops import (
     clip,
     concatenate,
     cos,
     floor,
     isnan,
+    log,
     maximum,
     minimum,
     one_hot,
     searchsorted,
     sin,
+    sqrt,
     stack,
     take,
     where,
 )
-from ...engine.tensor import Buffer, Tensor, parameter
+from ...engine.ops import sum as total
+from ...engine.tensor import Buffer, Tensor, as_tensor, parameter
 from ...nn import Module
 from ...utils.random import generator
 from ...utils.typing import Array
 
+#: The kinds of columns, as `Encoded` has them.
+KINDS = ("numeric", "category", "date", "text")
+#: ln(1 + n) of usual numbers of words is about this.
+_LOG_WORDS = 3.0
 #: A feature: the column, and what it tells of it.
 Label = tuple[Any, ...]
 #: Most categories that are one-hot encoded; columns with more get learned vectors.
@@ -207,6 +215,59 @@ class DateFeatures(Module):
         return [(name, what) for what in ("trend", "missing", *waves) for name in self._names]
 
 
+class TextFeatures(Module):
+    """Free text: which known words and pairs of words a cell has, weighted by TF-IDF.
+
+    The weights ln((1 + n) / (1 + df)) + 1 of the words of a cell are brought to the norm 1. How
+    many there are, and whether the text is missing, are numbers besides.
+
+    Args:
+        columns: the columns, with their vocabularies.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = tuple(columns)
+        idf: list[Array] = []
+        for column in columns:
+            rows = _statistics(column).count
+            known = np.log((1 + rows) / (1 + np.array(column.frequencies))) + 1
+            idf.append(np.concatenate([np.zeros(SPECIAL), known]))
+        self.idf = Buffer(np.concatenate(idf), "float32")
+        #: How many numbers there are, over all columns.
+        self.vocabulary = sum(len(part) for part in idf)
+        firsts = itertools.accumulate((len(part) for part in idf[:-1]), initial=0)
+        self._firsts = np.repeat([*firsts], [column.longest for column in columns])
+
+    def forward(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers (rows, t) → the same over all columns, their weights, and (rows, f) numbers."""
+        numbers = as_tensor(numbers)
+        counted = numbers + self._firsts
+        known = take(self.idf, counted)
+        weights, others, start = [], [], 0
+        for column in self._columns:
+            part = slice(start, start + column.longest)
+            idf, start = known[:, part], part.stop
+            norm = sqrt(maximum(total(idf * idf, 1, keepdims=True), 1e-12))
+            weights.append(idf / norm)
+            size = total((idf > 0).astype("float32"), 1, keepdims=True)
+            missing = numbers[:, part.start : part.start + 1] == MISSING_TEXT
+            others += [log(1 + size) / _LOG_WORDS, missing.astype("float32")]
+        return counted, concatenate(weights, 1), concatenate(others, 1)
+
+    def number_labels(self) -> list[Label]:
+        """What the numbers are."""
+        return [(column.name, what) for column in self._columns for what in ("words", "missing")]
+
+    def labels(self) -> list[Label]:
+        """What each of the words of all columns is."""
+        special = [("special", number) for number in range(SPECIAL)]
+        return [
+            (column.name, *label)
+            for column in self._columns
+            for label in [*special, *(("has", part) for part in column.vocabulary)]
+        ]
+
+
 class TableFeatures(Module):
     """All columns of a schema as numbers for a network; nothing in it is learned.
 
@@ -219,8 +280,11 @@ class TableFeatures(Module):
     def __init__(self, schema: Schema, bins: int, short: bool = False) -> None:
         self.numeric = NumericFeatures(schema.numeric, bins) if schema.numeric else None
         self.date = DateFeatures(schema.date) if schema.date else None
+        if schema.text:
+            self.text = TextFeatures(schema.text)
+        self.has_text = bool(schema.text)
         #: The kinds of columns that there are.
-        self.kinds = [kind for kind in ("numeric", "category", "date") if getattr(schema, kind)]
+        self.kinds = [kind for kind in KINDS if getattr(schema, kind)]
         self._category = schema.category
         counts = [column.codes for column in schema.category]
         self._one_hot = {i: n for i, n in enumerate(counts) if n <= ONE_HOT_LIMIT}
@@ -245,7 +309,8 @@ class TableFeatures(Module):
             learned vectors; if short, with k the columns with pieces and c the other categories,
             ``pieces`` and ``shares``: (rows, k), see `NumericFeatures.places`; ``categories``:
             (rows, c) int64, all columns' categories counted through, and ``known``: (rows, c) 1, or
-            0 for one that was never seen. What there is none of is left out.
+            0 for one that was never seen; ``words`` and ``word_weights``: (rows, t), see
+            `TextFeatures`. What there is none of is left out.
         """
         found: dict[str, Tensor] = {}
         parts = []
@@ -270,6 +335,9 @@ class TableFeatures(Module):
             found["codes"] = take(inputs["category"], list(self._learned), 1)
         if self.date is not None:
             parts.append(self.date(inputs["date"]))
+        if self.has_text:
+            found["words"], found["word_weights"], others = self.text(inputs["text"])
+            parts.append(others)
         if parts:
             numbers = [part.astype("float32") for part in parts]
             found["numbers"] = concatenate(numbers, axis=1)
@@ -286,14 +354,15 @@ class TableFeatures(Module):
         pieces = [] if self.numeric is None else self.numeric.piece_labels()
         numbers += [] if self.short else [*pieces, *categories]
         numbers += [] if self.date is None else self.date.labels()
+        numbers += self.text.number_labels() if self.has_text else []
         numbers += [
             (self._category[i].name, "vector", place)
             for i, codes in self._learned.items()
             for place in range(embedding_width(codes))
         ]
-        return {"numbers": numbers} | (
-            {"pieces": pieces, "categories": categories} if self.short else {}
-        )
+        found = {"numbers": numbers}
+        found |= {"pieces": pieces, "categories": categories} if self.short else {}
+        return found | ({"words": self.text.labels()} if self.has_text else {})
 
 
 def code_names(column: Column) -> list[str | None]:
@@ -310,5 +379,20 @@ def side_by_side(given: dict[str, Tensor], vectors: CategoryVectors | None) -> T
 
 def columns_by_kind(rows: Encoded) -> dict[str, Array]:
     """The encoded columns of each kind that there is: what the network takes."""
-    groups = {"numeric": rows.numeric, "category": rows.category, "date": rows.date}
+    groups = {kind: getattr(rows, kind) for kind in KINDS}
     return {kind: columns for kind, columns in groups.items() if columns.shape[1]}
+
+
+def blank_rows(schema: Schema, rows: int) -> dict[str, Array]:
+    """Rows of zeros of each kind of columns that there is."""
+    width = sum(column.longest for column in schema.text)
+    return columns_by_kind(
+        Encoded(
+            np.zeros((rows, len(schema.numeric))),
+            np.zeros((rows, len(schema.category)), np.int64),
+            np.zeros((rows, len(schema.date))),
+            None,
+            np.arange(rows),
+            text=np.zeros((rows, width), np.int64),
+        )
+    )

@@ -26,9 +26,18 @@ from ...engine.ops.random import normal
 from ...engine.tensor import Tensor
 from ...nn import BatchNorm, Dropout, LayerNorm, Module
 from ...nn.initialization import parameter
-from .features import CategoryVectors, Label, TableFeatures, embedding_width, side_by_side
+from .features import (
+    CategoryVectors,
+    Label,
+    TableFeatures,
+    blank_rows,
+    embedding_width,
+    side_by_side,
+)
 from .heads import Head, parts_of, predictions_side_by_side
 
+#: The fraction of the words of a text that a training step leaves out.
+_WORD_DROPOUT = 0.3
 #: A small gain of the last layer: the first predictions are near the mean.
 _HEAD = 0.5
 
@@ -126,6 +135,30 @@ def _side_by_side(weight: Tensor) -> Tensor:
     return reshape(transpose(weight, (1, 0, 2)), (inputs, members * outputs))
 
 
+class WordLinear(Module):
+    """The part of a layer that sees the words of free texts, by their numbers.
+
+    All weights are 0 at first: a word that no training row has says nothing.
+
+    Args:
+        members: how many networks there are side by side.
+        vocabulary: how many words there are.
+        outputs: features out.
+    """
+
+    def __init__(self, members: int, vocabulary: int, outputs: int) -> None:
+        self.weight = parameter((members, vocabulary, outputs), "zeros")
+
+    def forward(self, words: Tensor, weights: Tensor) -> Tensor:
+        """Words (rows, t) and their weights → (members, rows, outputs)."""
+        members, _, outputs = self.weight.shape
+        y = embedding_bag(_side_by_side(self.weight), words, weights)
+        return transpose(reshape(y, (words.shape[0], members, outputs)), (1, 0, 2))
+
+    def extra_repr(self) -> str:
+        return "members={}, {} words, {}".format(*self.weight.shape)
+
+
 class MemberBatchNorm(Module):
     """Batch normalisation over the rows, for each member by itself."""
 
@@ -182,6 +215,13 @@ class TableNetwork(Module):
             fan_in += self.features.numeric.pieces + self.features.categories
             first = shape.hidden[0] if shape.hidden else outputs
             self.short = ShortLinear(shape.members, self.features, first, gain, fan_in)
+        self.words: list[WordLinear] = []
+        if self.features.has_text:
+            # Hidden layers see the words, and the last one does besides, as a linear model would.
+            sizes = [*shape.hidden[:1], outputs]
+            known = self.features.text.vocabulary
+            self.words = [WordLinear(shape.members, known, size) for size in sizes]
+            self.word_dropout = Dropout(_WORD_DROPOUT)
         self.layers: list[MemberLinear] = []
         self.norms: list[Module] = []
         self.dropouts: list[Dropout] = []
@@ -218,22 +258,23 @@ class TableNetwork(Module):
         first = "layers.0.weight" if self.layers else "head.weight"
         paths = {"numbers": first, "pieces": "short.pieces_weight"}
         paths |= {"categories": "short.category_weight"} if found.get("categories") else {}
-        return {path: found[name] for name, path in paths.items() if name in found}
+        labels = {path: found[name] for name, path in paths.items() if name in found}
+        return labels | {f"words.{i}.weight": found["words"] for i in range(len(self.words))}
 
     def _linear(self, layer: MemberLinear, x: Tensor, given: dict[str, Tensor]) -> Tensor:
         y: Tensor = layer(x)
         first = self.layers[0] if self.layers else self.head
-        return y + self.short(given) if layer is first and self.short is not None else y
+        if layer is first and self.short is not None:
+            y = y + self.short(given)
+        if self.words and layer in (first, self.head):
+            part = self.words[-1 if layer is self.head else 0]
+            y = y + part(given["words"], self.word_dropout(given["word_weights"]))
+        return y
 
 
 def _feature_count(features: TableFeatures, schema: Schema) -> int:
     """How many numbers the features give for one row."""
-    rows = {
-        "numeric": np.zeros((1, len(schema.numeric))),
-        "category": np.zeros((1, len(schema.category)), dtype=np.int64),
-        "date": np.zeros((1, len(schema.date))),
-    }
-    found = features({kind: rows[kind] for kind in features.kinds})
+    found = features(blank_rows(schema, 1))
     return int(found["numbers"].shape[1]) if "numbers" in found else 0
 
 

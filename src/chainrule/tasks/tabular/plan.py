@@ -29,7 +29,7 @@ from ..warm_start import named_model, warm_start
 from . import targets
 from .baselines import linear_baseline
 from .defaults import Defaults, choose
-from .features import columns_by_kind
+from .features import blank_rows, columns_by_kind
 from .heads import Head, NumberHead, head_for
 from .held_out import correct_quantiles, held_out
 from .losses import table_loss, task_of_loss
@@ -278,7 +278,7 @@ class TablePlan(Plan[Any, Any, Schema]):
             f"{networks} with hidden layers {sizes} ({shape.activation})",
             model,
             model.output,
-            example=_raw_rows(schema, network),
+            example=blank_rows(schema, 2),
             choice=chosen,
             note=folds if chosen.folds else "",
         )
@@ -492,13 +492,3 @@ def _member_folds(
     for member, (_, own) in enumerate(partition.folds(rows, members, seed, strata)):
         held[own, member] = 1.0
     return held
-
-
-def _raw_rows(schema: Schema, network: TableNetwork) -> dict[str, Array]:
-    """Two rows of what the model takes."""
-    kinds = {
-        "numeric": np.zeros((2, len(schema.numeric))),
-        "category": np.zeros((2, len(schema.category)), dtype=np.int64),
-        "date": np.zeros((2, len(schema.date))),
-    }
-    return {kind: kinds[kind] for kind in network.features.kinds}

@@ -272,7 +272,8 @@ def _joined(parts: list[Encoded]) -> Encoded:
     def join(name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    return Encoded(*(join(name) for name in ("numeric", "category", "date", "target", "rows")))
+    names = ("numeric", "category", "date", "target", "rows", "text")
+    return Encoded(**{name: join(name) for name in names})
 
 
 # ---- the training --------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ class Previous:
                     vocabulary=old.vocabulary,
                     has_other=old.has_other,
                     statistics=old.statistics,
+                    frequencies=old.frequencies,
+                    longest=old.longest,
                 )
             columns.append(column)
         return dataclasses.replace(schema, columns=tuple(columns)), shared
@@ -162,7 +164,7 @@ class Previous:
         known = list(self.saved.classes or ())
         classes = list(schema.target.classes) if schema.target else []
         if known != classes and set(known) & set(classes):
-            for path in ("network.head.weight", "network.head.bias"):
+            for path in self._by_class(new):
                 result[path] = _placed(result[path], new[path], known, classes, axis=2, zero=zero)
         before = TableFeatures(self.schema, self.shape.bins, not self.shape.input_dropout).labels()
         after = model.network.features.labels()
@@ -172,6 +174,12 @@ class Previous:
                 result[path] = _placed(result[path], new[path], *names, axis=1, zero=zero)
         return result | self._vectors(new, schema)
 
+    def _by_class(self, new: Mapping[str, Array]) -> list[str]:
+        """The weights whose last axis are the outputs."""
+        words = f"network.words.{min(len(self.shape.hidden), 1)}.weight"
+        paths = ["network.head.weight", "network.head.bias", words]
+        return [path for path in paths if path in new and path in self.state]
+
     def _first_weights(self) -> dict[str, str]:
         """The weights that see the features, and which of the features these are."""
         first = "layers.0" if self.shape.hidden else "head"
@@ -179,6 +187,8 @@ class Previous:
             f"network.{first}.weight": "numbers",
             "network.short.pieces_weight": "pieces",
             "network.short.category_weight": "categories",
+            "network.words.0.weight": "words",
+            "network.words.1.weight": "words",
         }
 
     def _vectors(self, new: Mapping[str, Array], schema: Schema) -> dict[str, Array]:
