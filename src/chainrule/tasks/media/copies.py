@@ -19,7 +19,7 @@ from ...utils.typing import Array
 #: Rows and columns of the small pictures; the hash has a bit for each pair of columns.
 PICTURE = (16, 17)
 #: Pairs of (fraction of other bits, correlation): one of them must hold.
-_ALIKE = ((0.1, 0.99), (0.35, 0.995))
+_ALIKE = ((0.1, 0.995), (0.35, 0.997))
 #: Standard deviation of a picture that has enough in it to be recognised; values go up to 255.
 _DETAIL = 4.0
 #: Where this many pairs for each file are alike, it is no sign of a copy.
