@@ -186,6 +186,38 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     rank = 3
 
 
+class _AdaptiveMaxPool(_AdaptiveAvgPool):
+    def forward(self, x: TensorLike) -> Tensor:
+        return ops.adaptive_max_pool(image(x, LAYOUT[self.rank]), self.output_size)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """The largest of the given number of parts of a series: `chainrule.ops.adaptive_max_pool`."""
+
+    rank = 1
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """The largest of the given number of parts of an image: `chainrule.ops.adaptive_max_pool`.
+
+    Args:
+        output_size: extents of the result; one number, or one for each axis.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.AdaptiveMaxPool2d(2)(cr.ones((5, 7, 9, 3))).shape
+        (5, 2, 2, 3)
+    """
+
+    rank = 2
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The largest of the given number of parts of a volume: `chainrule.ops.adaptive_max_pool`."""
+
+    rank = 3
+
+
 def _extents(x: TensorLike) -> tuple[Tensor, range]:
     """An image with one to three extents, and their axes."""
     given = floating(x)
