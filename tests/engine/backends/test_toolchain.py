@@ -1,6 +1,7 @@
 """The compiler and its cache: what goes wrong on real machines, one test each."""
 
 import ctypes
+import errno
 import os
 import shlex
 import signal
@@ -53,7 +54,7 @@ def test_build_and_load(fresh_cache):
     assert toolchain.load(SOURCE).answer() == 42
     assert stat.S_IMODE(fresh_cache.stat().st_mode) == 0o700
     suffixes = sorted(path.suffix for path in cache.entries())
-    assert suffixes == [".c", ".json", ".so"]
+    assert suffixes == [".c", ".json", ".sha256", ".so"]
     assert not list(fresh_cache.glob("build-*"))
 
 
@@ -250,7 +251,7 @@ def test_killed_while_building(tmp_path, fresh_cache, monkeypatch):
 def test_clear(fresh_cache):
     toolchain.build(SOURCE)
     (fresh_cache / "build-old").mkdir()
-    assert cache.clear() == 3
+    assert cache.clear() == 4
     assert list(fresh_cache.iterdir()) == []
 
 
@@ -293,3 +294,69 @@ def test_functions_that_copy_are_called(level):
     x, y = (ctypes.c_double * 6)(1, 2, 3, 4, 5, 6), (ctypes.c_double * 6)()
     toolchain.load(source, (level,)).run(y, x, ctypes.c_long(1))
     assert list(y) == [3, 4, 5, 6, 1, 2]
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", ["bit", "half", "empty", "digest", "no digest"])
+def test_a_damaged_program_is_built_again_and_never_run(damage, caplog):
+    path = toolchain.build(SOURCE)
+    beside = path.with_name(f"{path.name}.sha256")
+    whole = path.read_bytes()
+    if damage == "bit":
+        flip(path, len(whole) // 2)
+    elif damage in ("half", "empty"):
+        path.write_bytes(whole[: len(whole) // 2 if damage == "half" else 0])
+    elif damage == "digest":
+        flip(beside, 3)
+    else:
+        beside.unlink()
+    assert toolchain.load(SOURCE).answer() == 42
+    assert "damaged and is built again" in caplog.text
+    caplog.clear()
+    assert toolchain.load(SOURCE).answer() == 42
+    assert caplog.text == ""
+
+
+def test_what_was_kept_is_recalled_only_if_no_bit_has_changed():
+    text = '{"größe": 1}'
+    path = cache.keep("words.json", text)
+    assert cache.recall("words.json") == text
+    content = path.read_bytes()
+    for position in range(len(content)):
+        flip(path, position)
+        assert cache.recall("words.json") is None
+        path.write_bytes(content)
+    assert cache.recall("others.json") is None
+
+
+def test_a_full_cache_ends_nothing(monkeypatch, caplog):
+    toolchain.find()
+
+    def full(source, name):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache, "store", full)
+    assert toolchain.load(SOURCE).answer() == 42
+    assert "cannot be kept in the cache" in caplog.text
+
+
+def test_a_compiler_that_hangs_takes_its_children_with_it(tmp_path, monkeypatch):
+    slow = tmp_path / "slowcc"
+    slow.write_text(f"#!/bin/sh\nsleep 60 & echo $! > {tmp_path}/child\nwait\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("CHAINRULE_CC", str(slow))
+    monkeypatch.setattr(toolchain, "_TIMEOUT_SECONDS", 0.5)
+    with pytest.raises(toolchain.CompilerError, match="cannot be run"):
+        toolchain.find()
+    child = int((tmp_path / "child").read_text())
+    status = Path(f"/proc/{child}/stat")
+    for _ in range(100):
+        if not status.exists() or status.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.02)
+    pytest.fail("the child of the compiler lives on")

@@ -70,17 +70,18 @@ def read() -> TunedTiles | None:
     if not any(cache.folder().glob("tiles-*.json")):  # the usual case, and soon known
         return None
     try:
-        path = cache.find(file_name())
+        name = file_name()
+        path = cache.find(name)
     except (toolchain.CompilerError, OSError):
         return None
     if path is None:
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(cache.recall(name) or "")
         return TunedTiles(
             str(data["day"]), {str(k): _choice(v) for k, v in data["choices"].items()}
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         with _reading:  # programs are built by several threads: say it once
             _tell_damaged(path)
         return None

@@ -2,14 +2,16 @@
 
 Whoever can write a shared library that we load can run code as us. So the folder must be a real
 folder of this user that nobody else may write to, and so must every folder above it. Files come
-into it under their final name at once (written elsewhere, then renamed); there are no locks, so
-none can be left behind.
+into it under their final name at once (written elsewhere, brought to the disk, then renamed); there
+are no locks, so none can be left behind. What is read has the digest that it was written with: a
+bit that flipped, or a file cut in half, is made anew and never run.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import hashlib
 import logging
 import os
 import shutil
@@ -101,24 +103,80 @@ def find(name: str) -> Path | None:
 
 
 def store(source: Path, name: str) -> Path:
-    """Move a finished file into the cache, all at once; an equal one may be there already."""
+    """Move a finished file into the cache, all at once; an equal one may be there already.
+
+    Its digest lies beside it. Where two processes store programs of one name that are not the same,
+    the digest of one may be left with the program of the other: then it is built again.
+    """
     path = folder() / name
-    os.replace(source, path)
+    digest = source.with_name(f"{source.name}.sha256")
+    digest.write_text(_digest(source.read_bytes()), encoding="ascii")
+    for made, final in ((digest, _beside(path)), (source, path)):
+        _to_disk(made)
+        os.replace(made, final)
     return path
 
 
+def find_whole(name: str) -> Path | None:
+    """The file of this name that `store` put there, if no bit of it has changed."""
+    path = find(name)
+    if path is None:
+        return None
+    try:
+        if _beside(path).read_text(encoding="ascii") == _digest(path.read_bytes()):
+            return path
+    except (OSError, ValueError):
+        pass
+    _log.warning("A program in the cache is damaged and is built again: %s", path)
+    path.unlink(missing_ok=True)
+    return None
+
+
 def keep(name: str, text: str) -> Path:
-    """Write a text into the cache, all at once.
+    """Write a text into the cache, all at once, its digest before it.
 
     Raises:
         OSError: it cannot be written.
     """
     made = workshop()
     try:
-        (made / name).write_text(text, encoding="utf-8")
-        return store(made / name, name)
+        content = text.encode()
+        (made / name).write_bytes(f"{_digest(content)}\n".encode() + content)
+        _to_disk(made / name)
+        os.replace(made / name, folder() / name)
+        return folder() / name
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def recall(name: str) -> str | None:
+    """The text that `keep` wrote; None if there is none, or it is damaged."""
+    path = find(name)
+    if path is None:
+        return None
+    try:
+        digest, _, content = path.read_bytes().partition(b"\n")
+        return content.decode() if digest.decode() == _digest(content) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _to_disk(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def temporary_workshop() -> Path:
+    """A fresh folder that goes with this process, where the cache has no room."""
+    return Path(tempfile.mkdtemp(prefix="build-", dir=_temporary_folder()))
 
 
 def workshop() -> Path:

@@ -137,11 +137,11 @@ def _plain(value: Any) -> Any:
 
 def _read(name: str) -> Lowered | None:
     """A lowered graph from the cache; None if it is not there, or damaged."""
-    path = cache.find(name)
-    if path is None:
+    text = cache.recall(name)
+    if text is None:
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(text)
         constants = tuple(
             np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
             for dtype, shape, text in data.pop("constants")
@@ -149,7 +149,7 @@ def _read(name: str) -> Lowered | None:
         stops = tuple(Stop(**stop) for stop in data.pop("stops"))
         products = tuple(Product(**product) for product in data.pop("products"))
         return Lowered(**data, stops=stops, constants=constants, products=products)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

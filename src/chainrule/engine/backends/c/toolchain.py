@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import platform
 import shlex
@@ -18,12 +19,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ....errors import ConfigError
 from ..base import BuildError
 from . import cache
+
+_log = logging.getLogger("chainrule")
 
 #: Every program is built with these; -ffast-math never is: it breaks NaN and infinities.
 #: Integers wrap around as NumPy's do.
@@ -120,12 +124,12 @@ def _examine(command: tuple[str, ...]) -> Compiler:
     status = Path(path).stat()
     identity = f"{command}{path}{status.st_mtime_ns}{status.st_size}{processor()}{OPTIONAL_FLAGS}"
     name = f"compiler-{hashlib.sha256(identity.encode()).hexdigest()[:40]}.json"
-    remembered = cache.find(name)
+    remembered = cache.recall(name)
     if remembered is not None:
         try:
-            data = json.loads(remembered.read_text(encoding="utf-8"))
+            data = json.loads(remembered)
             return Compiler(command, str(data["version"]), tuple(map(str, data["flags"])))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             pass  # damaged: examine it again
     version = _run((*command, "--version"), Path.cwd()).splitlines()
     flags = list(BASE_FLAGS)
@@ -140,7 +144,8 @@ def _examine(command: tuple[str, ...]) -> Compiler:
             continue
         flags.append(flag)
     compiler = Compiler(command, version[0] if version else "", tuple(flags))
-    cache.keep(name, json.dumps({"version": compiler.version, "flags": flags}))
+    with suppress(OSError):  # without room it is examined again
+        cache.keep(name, json.dumps({"version": compiler.version, "flags": flags}))
     return compiler
 
 
@@ -168,21 +173,32 @@ def build(source: str, extra: tuple[str, ...] = ()) -> Path:
     """
     compiler = find()
     key = compiler.key(source, extra)
-    built = cache.find(f"{key}.so")
+    built = cache.find_whole(f"{key}.so")
     if built is not None:
         return built
     try:
         workshop = cache.workshop()
+        try:
+            _make(compiler, source, extra, workshop)
+            os.replace(workshop / "program.c", cache.folder() / f"{key}.c")
+            return cache.store(workshop / "program.so", f"{key}.so")
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
     except OSError as error:
-        raise CompilerError("There is no folder to build programs in.", found=str(error)) from error
+        return _built_elsewhere(compiler, source, extra, error)
+
+
+def _built_elsewhere(
+    compiler: Compiler, source: str, extra: tuple[str, ...], problem: OSError
+) -> Path:
+    """The program, for this process only, where the cache is full."""
+    _log.warning("Programs cannot be kept in the cache: %s", problem)
     try:
+        workshop = cache.temporary_workshop()
         _make(compiler, source, extra, workshop)
-        cache.store(workshop / "program.c", f"{key}.c")
-        return cache.store(workshop / "program.so", f"{key}.so")
     except OSError as error:
         raise CompilerError("The built program cannot be stored.", found=str(error)) from error
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    return workshop / "program.so"
 
 
 def _make(compiler: Compiler, source: str, extra: tuple[str, ...], folder: Path) -> None:
@@ -237,28 +253,35 @@ def load(source: str, extra: tuple[str, ...] = ()) -> ctypes.CDLL:
 def _run(arguments: tuple[str, ...], folder: Path) -> str:
     """Call the compiler; its output."""
     environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
+    said = b""
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             arguments,
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                said, _ = process.communicate(timeout=_TIMEOUT_SECONDS)
+            finally:
+                if process.poll() is None:  # it hangs, or Ctrl-C was pressed
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)  # its children, too
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CompilerError(
             f"The C compiler {arguments[0]!r} cannot be run.", found=str(error)
         ) from error
-    output = (done.stdout + done.stderr).decode("utf-8", "replace")
-    if done.returncode == -signal.SIGINT:  # Ctrl-C reaches the compiler, too, and is not its fault
+    output = said.decode("utf-8", "replace")
+    if process.returncode == -signal.SIGINT:  # somebody interrupted it, which is not its fault
         raise KeyboardInterrupt
-    if done.returncode:
+    if process.returncode:
         lines = [line for line in output.splitlines() if "error" in line.lower()]
         first = (lines or output.splitlines() or ["nothing was said"])[0]
         raise CompilerError(
-            f"The C compiler {arguments[0]!r} failed (exit code {done.returncode}).", found=first
+            f"The C compiler {arguments[0]!r} failed (exit code {process.returncode}).", found=first
         )
     return output
 
