@@ -120,3 +120,10 @@ def test_spaces_between_fields(invoke, place):
     result = invoke("train", "t.data", "--target", "mpg", *told, *QUICK, "--out", "run")
     assert result.exit_code == 0, result.output
     assert "text, 3 distinct" in result.stderr
+
+
+def test_a_series_to_forecast_has_no_words_for_missing(invoke, place):
+    (place / "s.csv").write_text("t,y\n" + "".join(f"{n},{n % 7}\n" for n in range(60)))
+    result = invoke("train", "s.csv", "--target", "y", "--horizon", "3", "--missing", "x")
+    assert result.exit_code == 2
+    assert "Omit --missing" in result.stderr

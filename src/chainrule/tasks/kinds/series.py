@@ -83,6 +83,12 @@ class SeriesOptions(ColumnOptions):
         self._check_positive("horizon", "window", "season")
         if self.hidden is not None and (not self.hidden or min(self.hidden) < 1):
             raise wrong("hidden", "sizes above 0, such as 32,32", self.hidden)
+        if self.group is None and self.missing is not None:
+            raise ConfigError(
+                "A series to forecast has no words that mean a missing value.",
+                found=f"missing={','.join(self.missing)}",
+                hint="Omit --missing, and leave such cells empty.",
+            )
         if self.group is None and self.balance:
             raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
         if self.cv is not None and (self.cv < 2 or isinstance(self.test, str)):

@@ -113,7 +113,11 @@ def find_files(source: Any, file_type: FileType) -> Files:
 
 
 def find_labelled(
-    source: Any, file_type: FileType, column: str | None, inner: bool | None = None
+    source: Any,
+    file_type: FileType,
+    column: str | None,
+    inner: bool | None = None,
+    missing: Sequence[str] | None = None,
 ) -> tuple[Files, Target]:
     """The files with their classes or numbers, to learn from.
 
@@ -123,6 +127,7 @@ def find_labelled(
         column: the table's column to predict.
         inner: which folders are the classes where each has the same in it; see
             `chainrule.tasks.class_folders.find_class_folders`.
+        missing: words of the column to predict that mean a missing value.
 
     Raises:
         DataError: there are no files, or only one class.
@@ -147,7 +152,7 @@ def find_labelled(
             where=name,
             expected=f"--target and one of {', '.join(frame.columns[:20])}",
         )
-    target = infer_target(frame, column, source=name)
+    target = infer_target(frame, column, missing=missing, source=name)
     return _labelled(Files(paths, None, name), frame, target), target
 
 

@@ -122,7 +122,9 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
     def read(self, source: Any) -> FilePart:
         """The files of class folders, or of a table with a column of paths."""
         inner = {"inner": True, "outer": False, None: None}[self.options.class_folders]
-        files, target = find_labelled(source, self.medium.file_type, self.options.target, inner)
+        files, target = find_labelled(
+            source, self.medium.file_type, self.options.target, inner, self.options.missing
+        )
         for note in files.notes:
             self.say(note)
         return FilePart.of(files, target, self.options.balance)

@@ -384,7 +384,7 @@ def _labelled(source: Any, options: SeriesOptions, name: str, say: Say) -> Label
         raise DataError("There is no column of numbers to look at.", where=name,
                         found=", ".join(frame.columns))  # fmt: skip
     schema = infer_schema(frame, options.target, features=[group], kinds={group: "category"},
-                          task="classification", source=name)  # fmt: skip
+                          task="classification", missing=options.missing, source=name)  # fmt: skip
     assert schema.target is not None
     found = read_sequences(frame, columns, group, options.time, name)
     return Labelled(found, _targets(frame, found, schema, group, name), columns, schema.target)
