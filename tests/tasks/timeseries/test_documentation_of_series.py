@@ -25,6 +25,13 @@ def test_the_commands_run(tmp_path, monkeypatch):
     columns = ["id", "step", "height", "way"]
     for name in ("walks.csv", "new_walks.csv"):
         pl.DataFrame(walks, columns, orient="row").write_csv(name)
+    shops = [(shop, f"2024-{m:02}-{d:02}", d % 3 == 0, float(d % 7 + m)) for shop in "ab"
+             for m in range(1, 5) for d in range(1, 29 if m == 2 else 30)]  # fmt: skip
+    table = pl.DataFrame(shops, ["shop", "day", "promo", "sold"], orient="row")
+    table = table.with_columns(day=pl.col("day").str.to_date())
+    table.write_csv("shops.csv")
+    ahead = pl.int_range(pl.len()).over("shop", order_by="day", descending=True) < 5
+    table.with_columns(sold=pl.when(~ahead).then("sold")).write_csv("shops_ahead.csv")
     # The commands are as a reader types them; only networks and trainings are smaller, and
     # nothing is compiled.
     for module in ("forecasting", "sequences"):
@@ -34,7 +41,7 @@ def test_the_commands_run(tmp_path, monkeypatch):
                             ["_HIDDEN"], "tcn", (4,))  # fmt: skip
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 9
     for line in lines:
         words = shlex.split(line.removeprefix("$ chainrule "))
         quicker = ["--backend", "numpy"] if words[0] == "train" else []
@@ -43,3 +50,5 @@ def test_the_commands_run(tmp_path, monkeypatch):
         if line.endswith("predict runs/sunspots sunspots.csv"):
             assert result.stdout.splitlines()[1].startswith("1900,")
             assert len(result.stdout.splitlines()) == 12
+        if "shops_ahead" in line:
+            assert len(result.stdout.splitlines()) == 1 + 2 * 5

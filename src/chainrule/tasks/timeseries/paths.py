@@ -31,8 +31,9 @@ _LONGEST = 240
 _ENOUGH = 1000
 #: Regressions on more numbers take too long.
 _WIDEST = 2500
-#: The naive forecast is left only for what is better by so many standard errors.
-_CLEARLY = 2.0
+#: The naive forecast is left for smoothing, which has few numbers, if that is better by so many
+#: standard errors; for a regression by more, and half of the way by less.
+_LIKELY, _HALFWAY, _CLEARLY = 0.7, 1.0, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +276,7 @@ def choose(train: Examples, validation: Examples, season: int, calendar: int) ->
     horizon, both = train.change.shape[1], Examples.joined([train, validation])
     naive, smooth = Path.persistence(train), best_smoothing(both, season)
     ours, theirs = (np.abs(path(both) - both.change) for path in (smooth, naive))
-    simple = smooth if clearly_better(ours, theirs, horizon) else naive
+    simple = smooth if clearly_better(ours, theirs, horizon, _LIKELY) else naive
     if train.past[0].size > _WIDEST:
         return simple, simple
     ridge, again = best_ridge(train, validation, calendar)
@@ -283,5 +284,8 @@ def choose(train: Examples, validation: Examples, season: int, calendar: int) ->
     best = min(found, key=lambda pair: mean_error(pair[0], validation))
     if simple is naive and best[0] is not naive:
         ours, theirs = (np.abs(p(validation) - validation.change) for p in (best[0], naive))
-        return best if clearly_better(ours, theirs, horizon) else (naive, naive)
+        if not clearly_better(ours, theirs, horizon, _HALFWAY):
+            return naive, naive
+        if not clearly_better(ours, theirs, horizon):
+            return found[1]
     return best
