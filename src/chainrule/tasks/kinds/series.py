@@ -119,6 +119,7 @@ KIND = Kind(
     SeriesOptions,
     noun="series",
     new="NEW_SERIES.csv",
+    endings=(".ts",),
     told_by=frozenset(
         {"time", "group", "horizon", "window", "season", "series", "known", "calendar"}
     ),

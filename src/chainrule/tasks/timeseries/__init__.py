@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..plan import Plan
 from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
+from .archive import SEQUENCE, STEP, is_archive
 from .calendar import Calendar
 from .forecaster import SeriesForecaster
 from .forecasting import Forecasting
@@ -75,6 +77,8 @@ def train(
         >>> report["season"], report["metrics"]["mae"] < report["baselines"]["persistence"]["mae"]
         (12, True)
     """
+    if is_archive(source) and options.group is None:
+        options = dataclasses.replace(options, group=SEQUENCE, time=STEP)
     plan: Plan[Any, Any, Any] = (Forecasting if options.group is None else SequenceClassification)(
         options, say
     )

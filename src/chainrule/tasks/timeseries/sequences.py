@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import models, nn
-from ...data import Schema, Target, infer_schema, read_table, source_name
+from ...data import Schema, Target, infer_schema, source_name
 from ...data.schema import check_present
 from ...engine.ops import arange, concatenate, expand_dims, maximum, sum, where
 from ...engine.ops import max as largest
@@ -28,6 +28,7 @@ from ..linear_baseline import linear_predictions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
+from .archive import read_rows
 from .reading import column_of_numbers, fill_forward, input_columns
 from .times import read_times
 
@@ -373,7 +374,7 @@ def learner_of(schema: SequenceSchema, network: SequenceClassifier) -> Learner:
 
 def _labelled(source: Any, options: SeriesOptions, name: str, say: Say) -> Labelled:
     """The sequences of a table with their classes."""
-    frame, group = read_table(source), options.group or ""
+    frame, group = read_rows(source), options.group or ""
     named = [group, options.target, *(options.features or []), *options.drop]
     check_present([*named, *([options.time] if options.time else [])], frame.columns, name)
     drop = (*options.drop, group)
@@ -408,7 +409,7 @@ def _schema(options: SeriesOptions, train: Labelled) -> SequenceSchema:
 
 def read_again(schema: SequenceSchema, source: Any, name: str = "") -> Labelled:
     """Later sequences with their classes."""
-    name, frame = name or source_name(source), read_table(source)
+    name, frame = name or source_name(source), read_rows(source)
     check_present(schema.needed, frame.columns, name)
     found = read_sequences(frame, schema.names, schema.group, schema.time, name)
     of_target = Schema.from_json(schema.target)
@@ -432,7 +433,7 @@ class SequencePredictor(Classifier[SequenceSchema]):
         """The class of each sequence, in the order of their first rows."""
         import polars as pl
 
-        schema, name, frame = self.schema, source_name(source), read_table(source)
+        schema, name, frame = self.schema, source_name(source), read_rows(source)
         check_present(schema.needed, frame.columns, name)
         found = read_sequences(frame, schema.names, schema.group, schema.time, name)
         told = predictions(self.saved.predict(_inputs(found, schema.longest)), self.classes, proba)
@@ -446,7 +447,7 @@ class SequencePredictor(Classifier[SequenceSchema]):
         Raises:
             DataError: there is no such sequence, or its class is not known.
         """
-        schema, name, frame = self.schema, source_name(source), read_table(source)
+        schema, name, frame = self.schema, source_name(source), read_rows(source)
         target = Schema.from_json(schema.target).target
         assert target is not None
         if target.name not in frame.columns:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ...data import Schema, read_table, source_name
+from ...data import Schema, source_name
 from ...data.schema import check_present
 from ...errors import DataError, ModelFileError
 from ..class_extension import extended_classes, extended_target, new_classes
 from ..update import Continuation, Old, check_enough, check_grows, continue_on_rows
 from ..update_options import UpdateOptions
+from .archive import read_rows
 from .forecast_network import ForecastModel
 from .forecaster import SeriesForecaster, restored
 from .forecasting import Forecasting, ForecastSchema, learner_of
@@ -115,7 +116,7 @@ def continued_sequences(
     Raises:
         DataError: columns are missing, a class is not known, or there are too few sequences.
     """
-    name, frame = source_name(source), read_table(source)
+    name, frame = source_name(source), read_rows(source)
     target = Schema.from_json(schema.target).target
     assert target is not None
     check_present([*schema.needed, target.name], frame.columns, name)
