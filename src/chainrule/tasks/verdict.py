@@ -136,9 +136,11 @@ def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
     if ahead[best] > 0:
         return ""
     figures = _figures(report, metric, best)
+    pair = [values[best][metric] for values in (baselines, {best: report["metrics"]})]
+    alike = _short(pair[0]) == _short(pair[1])
     if ahead[best] < 0:
         return f"The {best} baseline is better than the network: {figures}. Prefer it."
-    if gains[best] == 0:
+    if gains[best] == 0 or (alike and ahead[best] == 0):
         return f"The {best} baseline is as good as the network: {figures}."
     how = "ahead of" if gains[best] > 0 else "behind"
     return (

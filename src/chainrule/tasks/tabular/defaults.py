@@ -71,6 +71,9 @@ def choose(options: TableOptions, rows: int) -> Defaults:
         norm=options.norm or "none",
         members=members,
         bins=0 if rows < _ENOUGH_FOR_PIECES else 64,
+        ranks=rows < _ENOUGH_FOR_PIECES,
+        # Beside other losses than the usual ones it would not be the best linear model.
+        linear=options.hidden != () and options.loss in (None, "mse", "cross_entropy"),
     )
     most = max(_MOST_UPDATES // updates, _FEWEST_EPOCHS)
     return Defaults(

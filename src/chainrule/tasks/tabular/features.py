@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,11 @@ Label = tuple[Any, ...]
 ONE_HOT_LIMIT = 128
 #: Standardised numbers are cut off here: what lies further out says no more.
 _FAR = 10.0
+#: A value so many times the distance of the quartiles away from the median is far out.
+_HEAVY = 5.0
+_ENOUGH_QUANTILES = 10
+#: Pieces of such a column, if the others have none; in fewer rows than this they learn noise.
+_HEAVY_PIECES, _ENOUGH_ROWS = 64, 1_000
 _DAY = 86_400.0
 _YEAR = 365.2425
 
@@ -64,16 +70,22 @@ class NumericFeatures(Module):
     Args:
         columns: the columns, with statistics.
         bins: how many pieces at most; 0 leaves the encoding out.
+        ranks: encode columns with heavy tails by their place in the distribution, too: as normal
+            scores, and in pieces.
     """
 
-    def __init__(self, columns: Sequence[Column], bins: int) -> None:
+    def __init__(self, columns: Sequence[Column], bins: int, ranks: bool = False) -> None:
         statistics = [_statistics(column) for column in columns]
         self._names = [column.name for column in columns]
         self.median = Buffer([s.median for s in statistics], "float64")
         self.mean = Buffer([s.mean for s in statistics], "float64")
         self.scale = Buffer([s.std or 1.0 for s in statistics], "float64")
         self._with_missing = [i for i, s in enumerate(statistics) if s.missing]
-        edges = [_edges(s, bins) for s in statistics]
+        self._ranked = [i for i, s in enumerate(statistics) if ranks and has_heavy_tails(s)]
+        self._scores = [_normal_scores(statistics[i].quantiles) for i in self._ranked]
+        enough = [i for i in self._ranked if statistics[i].count >= _ENOUGH_ROWS]
+        more = dict.fromkeys(enough, _HEAVY_PIECES)
+        edges = [_edges(s, max(bins, more.get(i, 0))) for i, s in enumerate(statistics)]
         # One piece only would repeat the standardised number.
         self._edges = {i: np.array(found) for i, found in enumerate(edges) if len(found) > 2}
         pieces = [len(found) - 1 for found in self._edges.values()]
@@ -98,6 +110,9 @@ class NumericFeatures(Module):
     def plain(self, x: Tensor) -> Tensor:
         """The features without the pieces."""
         parts = [_between((self._known(x) - self.mean) / self.scale, -_FAR, _FAR)]
+        if self._ranked:
+            known, knots = self._known(x), zip(self._ranked, self._scores, strict=True)
+            parts.append(stack([_interpolated(known[:, i], *each) for i, each in knots], 1))
         if self._with_missing:
             parts.append(take(isnan(x), self._with_missing, 1).astype("float64"))
         return concatenate(parts, axis=1)
@@ -123,7 +138,9 @@ class NumericFeatures(Module):
     def plain_labels(self) -> list[Label]:
         """What each feature without the pieces is."""
         standardised = [(name, "standardised") for name in self._names]
-        return [*standardised, *((self._names[i], "missing") for i in self._with_missing)]
+        ranked = [(self._names[i], "normal score") for i in self._ranked]
+        missing = [(self._names[i], "missing") for i in self._with_missing]
+        return [*standardised, *ranked, *missing]
 
     def piece_labels(self) -> list[Label]:
         """What each piece is: the column, and from where to where."""
@@ -141,6 +158,36 @@ def _statistics(column: Column) -> Statistics:
 
 def _between(x: Tensor, low: float, high: float) -> Tensor:
     return minimum(maximum(x, low), high)
+
+
+def has_heavy_tails(s: Statistics) -> bool:
+    """Whether some values lie so far out that standardised ones say little of the others.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.linspace(-2, 2, 999)
+        >>> has_heavy_tails(Statistics.of(x)), has_heavy_tails(Statistics.of(np.exp(3 * x)))
+        (False, True)
+    """
+    middle = s.upper_quartile - s.lower_quartile
+    reach = max(s.maximum - s.median, s.median - s.minimum)
+    return len(s.quantiles) >= _ENOUGH_QUANTILES and reach > _HEAVY * middle > 0
+
+
+def _normal_scores(quantiles: Sequence[float]) -> tuple[Array, Array]:
+    """Where a normal distribution has the places of these quantiles."""
+    count = len(quantiles)
+    places = (np.arange(count) + 0.5) / count
+    normal = NormalDist()
+    return np.array(quantiles), np.array([normal.inv_cdf(place) for place in places])
+
+
+def _interpolated(x: Tensor, at: Array, values: Array) -> Tensor:
+    """Linear between points, constant outside of them."""
+    piece = clip(searchsorted(at, x, "right") - 1, 0, len(at) - 2)
+    low, width = take(as_tensor(at[:-1]), piece), take(as_tensor(np.diff(at)), piece)
+    step = _between((x - low) / width, 0.0, 1.0)
+    return take(as_tensor(values[:-1]), piece) + step * take(as_tensor(np.diff(values)), piece)
 
 
 def _edges(s: Statistics, bins: int) -> list[float]:
@@ -275,10 +322,12 @@ class TableFeatures(Module):
         schema: fitted on the training rows.
         bins: pieces of the piecewise-linear encoding of numbers.
         short: give pieces and categories by their numbers, without their many zeros and ones.
+        ranks: see `NumericFeatures`.
     """
 
-    def __init__(self, schema: Schema, bins: int, short: bool = False) -> None:
-        self.numeric = NumericFeatures(schema.numeric, bins) if schema.numeric else None
+    def __init__(self, schema: Schema, bins: int, short: bool = False, ranks: bool = False) -> None:
+        columns = schema.numeric
+        self.numeric = NumericFeatures(columns, bins, ranks) if columns else None
         self.date = DateFeatures(schema.date) if schema.date else None
         if schema.text:
             self.text = TextFeatures(schema.text)

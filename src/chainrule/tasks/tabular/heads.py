@@ -37,6 +37,9 @@ class NumberHead(Module):
         self.scale = scale
         self.levels = tuple(levels)
         self.outputs = 1 + len(self.levels)
+        if scale.log:
+            #: What makes a mean of the exponential of a mean (`chainrule.tasks.tabular.settle`).
+            self.factor = Buffer(1.0, "float64")
         if self.levels:
             self.shift = Buffer(np.zeros(len(self.levels)), "float64")
             normal = [NormalDist().inv_cdf(level) for level in self.levels]
@@ -46,12 +49,17 @@ class NumberHead(Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(members, rows, outputs) → (rows,) float64, or (rows, 1 + levels) with quantiles."""
-        number = mean(self.scale(z[:, :, 0]), axis=0)
+        number = self.number(z)
         if not self.levels:
             return number
         # The mean of ordered numbers is ordered; what is added may change that.
         quantiles = cummax(mean(self.quantiles(z).astype("float64"), axis=0) + self.shift, axis=1)
         return concatenate([number[:, None], self.scale(quantiles)], axis=1)
+
+    def number(self, z: Tensor) -> Tensor:
+        """(members, rows, outputs) → (rows,) float64 numbers in the target's unit."""
+        number = mean(self.scale(z[:, :, 0]), axis=0)
+        return number * self.factor if self.scale.log else number
 
     def quantiles(self, z: Tensor) -> Tensor:
         """(members, rows, outputs) → (members, rows, levels), ascending, on the target's scale."""

@@ -35,6 +35,7 @@ from .features import (
     side_by_side,
 )
 from .heads import Head, parts_of, predictions_side_by_side
+from .linear_path import LinearPath
 
 #: The fraction of the words of a text that a training step leaves out.
 _WORD_DROPOUT = 0.3
@@ -182,6 +183,8 @@ class Shape:
     norm: str
     members: int
     bins: int
+    ranks: bool = False
+    linear: bool = False
 
 
 class TableNetwork(Module):
@@ -200,7 +203,9 @@ class TableNetwork(Module):
 
     def __init__(self, schema: Schema, outputs: int, shape: Shape, seed: int) -> None:
         # Dropout of inputs needs them one by one.
-        self.features = TableFeatures(schema, shape.bins, short=not shape.input_dropout)
+        self.features = TableFeatures(
+            schema, shape.bins, short=not shape.input_dropout, ranks=shape.ranks
+        )
         learned = self.features.learned
         self.vectors = CategoryVectors(learned, seed) if learned else None
         self.members = shape.members
@@ -235,6 +240,9 @@ class TableNetwork(Module):
                 self.dropouts.append(Dropout(shape.dropout))
             width = fan_in = hidden
         self.head = MemberLinear(shape.members, width, outputs, _HEAD, fan_in)
+        self.linear: LinearPath | None = None
+        if shape.linear:
+            self.linear = LinearPath(shape.members, self.features, outputs)
         self.initialize(seed)
 
     def forward(self, given: dict[str, Tensor]) -> Tensor:
@@ -250,7 +258,8 @@ class TableNetwork(Module):
             x = self.activation(x)
             if self.dropouts:
                 x = self.dropouts[i](x)
-        return self._linear(self.head, x, given)
+        z = self._linear(self.head, x, given)
+        return z if self.linear is None else z + self.linear(given)
 
     def labels(self) -> dict[str, list[Label]]:
         """For the weights of the first layer, by path, what each row of a member belongs to."""

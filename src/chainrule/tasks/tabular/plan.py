@@ -35,6 +35,7 @@ from .held_out import correct_quantiles, held_out
 from .losses import table_loss, task_of_loss
 from .network import TableModel, TableNetwork
 from .partition import KeyReader, Partition, combinations
+from .settle import choose_linear_share, correct_mean
 from .split_check import warnings_of
 from .warm_start import Previous
 
@@ -122,6 +123,8 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     kind, task, unit = "table", "rows", "rows"
     options: TableOptions
+    #: What the linear model beside the network is solved on.
+    solved_on: Arrays | None = None
 
     @functools.cached_property
     def previous(self) -> Previous | None:
@@ -312,7 +315,7 @@ class TablePlan(Plan[Any, Any, Schema]):
         state |= {p: array for p, array in own if p.startswith(("heads.", "scale."))}
         warm_start(
             model, self.options, classes=self.classes(schema), say=self.say, state=state,
-            skip=() if previous.same_target(schema) else ("head",),
+            skip=() if previous.same_target(schema) else ("head", "linear"),
         )  # fmt: skip
 
     # ---- learning --------------------------------------------------------------------------------
@@ -327,16 +330,17 @@ class TablePlan(Plan[Any, Any, Schema]):
         """With folds all rows are in both sets, weighted for each member by itself."""
         whole = self._whole(schema, learner, split.train.table)
         if not learner.choice.folds:
-            return whole.take(split.train.rows), whole.take(split.validation.rows)
+            train = whole.take(split.train.rows)
+            self.solved_on = train
+            return train, whole.take(split.validation.rows)
         members, strata = learner.choice.shape.members, _strata(split.train)
         partition = split.train.table.partition
         held = _member_folds(len(whole), members, self.options.seed, strata, partition)
         rows = np.ones((len(whole), 1)) if whole.weights is None else whole.weights[:, None]
-        train, validation = ((part * rows).astype(np.float32) for part in (1 - held, held))
-        return (
-            Arrays(whole.inputs, whole.target, train),
-            Arrays(whole.inputs, whole.target, validation),
-        )
+        weights = [(part * rows).astype(np.float32) for part in (1 - held, held)]
+        train, validation = (Arrays(whole.inputs, whole.target, own) for own in weights)
+        self.solved_on = train
+        return train, validation
 
     def _whole(self, schema: Schema, learner: Learner, table: Table) -> Arrays:
         rows = table.encoded(schema)
@@ -364,13 +368,21 @@ class TablePlan(Plan[Any, Any, Schema]):
     def settle(
         self, schema: Schema, learner: Learner, validation: Examples, trainer: Any, split: Any
     ) -> Schema:
-        """Quantiles are corrected by the rows that were held out."""
+        """Held-out rows say how linear the answer is, and correct means and quantiles."""
         heads = learner.model.heads
-        if not any(isinstance(head, NumberHead) and head.levels for head in heads):
-            return schema
         assert isinstance(validation, Arrays)
+        if self.solved_on is not None and not (
+            self.previous is not None and self.previous.same_target(schema)
+        ):  # what another model began is trained as a whole
+            names = [target.name for target in schema.targets]
+            choose_linear_share(learner, names, self.solved_on, validation, self.note)
+        if not any(isinstance(head, NumberHead) and (head.levels or head.scale.log)
+                   for head in heads):  # fmt: skip
+            return schema
         parts = held_out(learner, validation)
         for target, head, rows in zip(schema.targets, heads, parts, strict=True):
+            if isinstance(head, NumberHead) and self.options.loss in (None, "mse"):
+                correct_mean(head, target.name, rows, self.note)
             if isinstance(head, NumberHead) and head.levels:
                 correct_quantiles(head, target.name, rows, self.say)
         return schema

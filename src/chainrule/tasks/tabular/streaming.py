@@ -230,15 +230,15 @@ class _Kept:
             chunk = np.arange(start, min(start + _CHUNK, len(rows)))
             train = rows.take(chunk[role[chunk] == _TRAIN])
             if len(train):
-                self.on_disk.append(*self._example(train))
+                self.on_disk.append(*self.example(train))
         validation = rows.take(np.flatnonzero(role == _VALIDATION))
         if len(validation):
-            self._validation.append(self._example(validation))
+            self._validation.append(self.example(validation))
             self.validated += len(validation)
         if (role == _TEST).any():
             self._test.append(rows.take(np.flatnonzero(role == _TEST)))
 
-    def _example(self, rows: Encoded) -> tuple[dict[str, Array], Array, Array | None]:
+    def example(self, rows: Encoded) -> tuple[dict[str, Array], Array, Array | None]:
         """What the network takes, the target as it is learned, and weights."""
         weights = None
         if self.plan.options.balance:
@@ -479,6 +479,8 @@ class StreamedTablePlan(TablePlan):
             f"{len(kept.on_disk):,} rows for training lie in a temporary file of "
             f"{kept.on_disk.bytes / 1e6:,.0f} MB, which goes away"
         )
+        sampled = split.train.encoded(schema)
+        self.solved_on = Arrays(*kept.example(sampled))
         return kept.on_disk.stream(), kept.validation()
 
     def seen(self, schema: Schema, split: Split[StreamedRows]) -> Encoded:

@@ -22,11 +22,13 @@ from ..class_extension import extended_target
 from ..kinds.table import TableOptions
 from ..optimizer import highest_rate
 from ..scaling import TargetScaler
-from .features import ONE_HOT_LIMIT, TableFeatures, code_names
+from .features import ONE_HOT_LIMIT, Label, TableFeatures, code_names
 from .heads import Head, head_for
+from .linear_path import LinearPath
 from .network import Shape, TableModel, TableNetwork
 
 _VECTORS = "network.vectors.vectors"
+_LINEAR = "network.linear."
 
 
 class Previous:
@@ -63,7 +65,11 @@ class Previous:
         self._logs: list[bool | None] = logs if isinstance(logs, list) else [logs]
         self.loss_weights: tuple[float, ...] = tuple(network.get("loss_weights") or ())
         self.shape = Shape(
-            **{f.name: network[f.name] for f in dataclasses.fields(Shape) if f.name != "hidden"},
+            **{
+                f.name: network.get(f.name, f.default)
+                for f in dataclasses.fields(Shape)
+                if f.name != "hidden"
+            },
             hidden=tuple(network["hidden"]),
         )
 
@@ -112,6 +118,9 @@ class Previous:
         found = self.saved.state()
         if self.saved.classes:
             found.setdefault("heads.0.temperature", np.ones((), np.float32))
+        for i, log in enumerate(self._logs):
+            if log:
+                found.setdefault(f"heads.{i}.factor", np.ones(()))
         return found
 
     def heads(self, schema: Schema | None = None) -> list[Head]:
@@ -166,12 +175,24 @@ class Previous:
         if known != classes and set(known) & set(classes):
             for path in self._by_class(new):
                 result[path] = _placed(result[path], new[path], known, classes, axis=2, zero=zero)
-        before = TableFeatures(self.schema, self.shape.bins, not self.shape.input_dropout).labels()
-        after = model.network.features.labels()
+            for path in [p for p in result if p.startswith(_LINEAR)]:
+                result[path] = _moved(result[path], known, classes, result[path].ndim - 1)
+        before, after = (
+            _labels(
+                TableFeatures(
+                    self.schema, self.shape.bins, not self.shape.input_dropout, self.shape.ranks
+                )
+            ),
+            _labels(model.network.features),
+        )
         for path, part in self._first_weights().items():
             if path in new and path in old:
                 names = before.get(part, []), after.get(part, [])
                 result[path] = _placed(result[path], new[path], *names, axis=1, zero=zero)
+        for name, part in (("weight", "linear"), ("category_weight", "categories")):
+            if (path := _LINEAR + name) in new and path in old:
+                names = before.get(part, []), after.get(part, [])
+                result[path] = _moved(result[path], *names, axis=1)
         return result | self._vectors(new, schema)
 
     def _by_class(self, new: Mapping[str, Array]) -> list[str]:
@@ -208,9 +229,22 @@ class Previous:
         return found
 
 
+def _labels(features: TableFeatures) -> dict[str, list[Label]]:
+    """What the features are, and those of them that a linear model sees."""
+    found = features.labels()
+    return found | {"linear": LinearPath(1, features, 1).labels()}
+
+
 def _learned(schema: Schema) -> list[Column]:
     """The columns whose categories have learned vectors."""
     return [column for column in schema.category if column.codes > ONE_HOT_LIMIT]
+
+
+def _moved(old: Array, before: Sequence[Any], after: Sequence[Any], axis: int) -> Array:
+    """The parts of an array along an axis, by their names; others are zero."""
+    shape = list(old.shape)
+    shape[axis] = len(after)
+    return _placed(old, np.zeros(shape, old.dtype), before, after, axis, zero=True)
 
 
 def _placed(

@@ -1,0 +1,156 @@
+"""The recipe on tables that a network alone is bad at: linear ones, heavy tails, logarithms."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from chainrule import load
+from chainrule.data import infer_schema
+from chainrule.tasks.scaling import TargetScaler
+from chainrule.tasks.tabular import TableOptions, TablePredictor, train_table
+from chainrule.tasks.tabular.features import TableFeatures, has_heavy_tails
+from chainrule.tasks.tabular.heads import NumberHead
+from chainrule.tasks.tabular.held_out import HeldOut
+from chainrule.tasks.tabular.linear_path import _logistic, _ridge
+from chainrule.tasks.tabular.settle import correct_mean
+
+pytestmark = pytest.mark.usefixtures("without_compiler")
+
+
+def trained(table, **options):
+    options = {"target": "y", "epochs": 15, "hidden": (16,), "members": 4, **options}
+    return train_table(table, TableOptions(**options), progress=False)
+
+
+@pytest.fixture
+def linear():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    return {**dict(zip("abc", x.T, strict=True)),
+            "y": 1000 + x @ [200.0, -80.0, 50.0] + rng.normal(size=60)}  # fmt: skip
+
+
+class TestLinearShare:
+    def test_a_linear_world_is_learned_as_well_as_by_a_linear_model(self, linear):
+        result = trained(linear)
+        assert result.report["metrics"]["r2"] > 0.999
+        (sentence,) = result.report["notes"]
+        assert sentence.startswith("a linear model beside the network makes")
+
+    def test_it_is_in_the_model_file(self, linear, tmp_path):
+        result = trained(linear)
+        result.save(tmp_path / "m.safetensors")
+        predictor = TablePredictor(load(tmp_path / "m.safetensors"), "m")
+        found = predictor.predict(linear)["prediction"].to_numpy()
+        assert np.abs(found - linear["y"]).max() < 10
+
+    def test_the_network_has_the_say_where_it_knows_better(self):
+        rng = np.random.default_rng(0)
+        x = rng.uniform(-3, 3, 400)
+        result = trained({"x": x, "y": np.abs(x) + 0.05 * rng.normal(size=400)}, epochs=60)
+        assert result.report["metrics"]["r2"] > 0.6
+        assert result.report["baselines"]["linear"]["r2"] < 0.1
+        assert "notes" not in result.report
+
+    def test_classes(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(80, 12))
+        y = np.where(x[:, 0] + 0.3 * rng.normal(size=80) > 0, "yes", "no")
+        report = trained({**{f"x{i}": c for i, c in enumerate(x.T)}, "y": y}, epochs=3).report
+        assert report["metrics"]["accuracy"] >= report["baselines"]["linear"]["accuracy"] - 0.07
+
+    def test_another_loss_has_no_linear_model_beside_it(self, linear):
+        assert not trained(linear, loss="mae", epochs=2).report["network"]["linear"]
+
+    def test_ridge_solves_each_member_on_its_own_rows(self):
+        rng = np.random.default_rng(0)
+        x = np.concatenate([rng.normal(size=(50, 2)), np.ones((50, 1))], axis=1)
+        y = np.where(np.arange(50) < 25, x @ [1.0, 2.0, 3.0], x @ [-1.0, 0.0, 5.0])
+        weights = np.stack([np.arange(50) < 25, np.arange(50) >= 25], axis=1).astype(float)
+        first, second = _ridge(x, y, weights)
+        assert first == pytest.approx([1, 2, 3], abs=0.3)
+        assert second == pytest.approx([-1, 0, 5], abs=0.3)
+
+    def test_logistic_regression_reaches_the_optimum(self):
+        from sklearn.linear_model import LogisticRegression
+
+        rng = np.random.default_rng(0)
+        x = np.concatenate([rng.normal(size=(300, 3)), np.ones((300, 1))], axis=1)
+        y = (x[:, 0] - x[:, 1] + 0.5 + rng.logistic(size=300) > 0).astype(int)
+        (w,) = _logistic(x.astype(np.float32), y, np.ones((300, 1)), 2)
+        known = LogisticRegression(C=1e3).fit(x[:, :3], y)
+        assert (w[:3, 1] - w[:3, 0]) == pytest.approx(known.coef_[0], abs=0.1)
+        assert w[3, 1] - w[3, 0] == pytest.approx(known.intercept_[0], abs=0.1)
+
+
+class TestHeavyTails:
+    def test_normal_scores_are_normal(self):
+        rng = np.random.default_rng(0)
+        frame = pl.DataFrame({"x": np.exp(2 * rng.normal(size=1000)), "y": np.arange(1000.0)})
+        schema = infer_schema(frame, "y").fit(frame)
+        assert has_heavy_tails(schema.columns[0].statistics)
+        features = TableFeatures(schema, 0, ranks=True)
+        labels = features.labels()["numbers"]
+        place = labels.index(("x", "normal score"))
+        found = features({"numeric": frame[["x"]].to_numpy()})["numbers"].numpy()
+        assert found.shape == (1000, len(labels))
+        assert np.corrcoef(found[:, place], np.log(frame["x"]))[0, 1] > 0.98
+        assert found[:, place].std() == pytest.approx(1, abs=0.1)
+        assert ("x", "normal score") not in TableFeatures(schema, 0).labels()["numbers"]
+
+    def test_they_are_learned(self):
+        rng = np.random.default_rng(0)
+        log = rng.normal(size=(600, 2))
+        table = {"a": np.exp(2 * log[:, 0]), "b": np.exp(3 * log[:, 1]),
+                 "y": 2 * log[:, 0] + np.abs(log[:, 1])}  # fmt: skip
+        report = trained(table, epochs=60, members=2).report
+        assert report["metrics"]["r2"] > 0.9
+        assert report["baselines"]["linear"]["r2"] < 0.7
+
+    def test_constants_and_normal_columns_have_none(self):
+        rng = np.random.default_rng(0)
+        x = {"n": rng.normal(size=200), "z": np.where(np.arange(200) < 190, 0.0, 50.0)}
+        frame = pl.DataFrame({**x, "y": np.arange(200.0)})
+        schema = infer_schema(frame, "y").fit(frame)
+        assert not [k for k in TableFeatures(schema, 0, ranks=True).labels()["numbers"]
+                    if k[1] == "normal score"]  # fmt: skip
+
+
+class TestLogarithm:
+    def test_predictions_are_means(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=3000)
+        y = np.exp(3 + 0.5 * x + rng.normal(size=3000))
+        result = trained({"x": x, "y": y}, epochs=8)
+        (sentence,) = [s for s in result.report["notes"] if "logarithm" in s]
+        assert "predictions are multiplied by 1." in sentence
+        found = result.report["metrics"]["r2"], result.report["baselines"]["linear"]["r2"]
+        assert found[0] > found[1]
+        assert result._model.heads[0].factor.item() == pytest.approx(np.exp(0.5), rel=0.15)
+
+    def test_without_noise_nothing_is_changed(self):
+        rng = np.random.default_rng(0)
+        y = np.exp(rng.normal(size=500))
+        head = NumberHead(TargetScaler(True).fit(y))
+        z = head.encode(y)[None, :, None]
+        said = []
+        correct_mean(head, "y", HeldOut(z, z[0, :, 0], np.ones(500)), said.append)
+        assert head.factor.item() == 1
+        assert said == [
+            "the logarithm of 'y' is learned; held-out rows show no bias of the way back"
+        ]
+
+    def test_the_factor_is_the_ratio_of_means(self):
+        rng = np.random.default_rng(0)
+        median = np.exp(rng.normal(size=4000))
+        y = median * np.exp(0.8 * rng.normal(size=4000))
+        head = NumberHead(TargetScaler(True).fit(y))
+        z = head.encode(median)[None, :, None]
+        correct_mean(head, "y", HeldOut(z, head.encode(y), np.ones(4000)), [].append)
+        assert head.factor.item() == pytest.approx(np.exp(0.32), rel=0.08)
+
+    def test_medians_stay_medians_where_a_loss_asks_for_them(self):
+        rng = np.random.default_rng(0)
+        y = np.exp(3 + rng.normal(size=600))
+        result = trained({"x": rng.normal(size=600), "y": y}, epochs=2, loss="mae")
+        assert result._model.heads[0].factor.item() == 1
