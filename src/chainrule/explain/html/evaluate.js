@@ -282,6 +282,15 @@ const Graphs = (() => {
     return y;
   }
 
+  function scatter(x, indices, updates, mode) {
+    const y = make(x.type, x.shape, x.data.slice());
+    const pick = { set: (old, u) => u, max: (old, u) => Math.max(old, u), min: (old, u) => Math.min(old, u) };
+    eachTaken(x, indices, 0, (to, from) => {
+      y.data[to] = pick[mode](y.data[to], updates.data[from]);
+    });
+    return y;
+  }
+
   /** visit(place in x, place in indices), the places equal but for the axis, which is indexed. */
   function eachAlong(x, indices, axis, visit) {
     const strides = stridesOf(x.shape);
@@ -680,6 +689,7 @@ const Graphs = (() => {
     flip: ([x], a) => flip(x, a.axes),
     take: ([x, indices], a) => take(x, indices, a.axis),
     scatter_add: ([x, indices, updates], a) => scatterAdd(x, indices, updates, a.axis),
+    scatter: ([x, indices, updates], a) => scatter(x, indices, updates, a.mode),
     take_along_axis: ([x, indices], a) => takeAlong(x, indices, a.axis),
     add_along_axis: ([x, indices, updates], a) => addAlong(x, indices, updates, a.axis),
     embedding_bag: ([table, indices, weights]) => embeddingBag(table, indices, weights),
