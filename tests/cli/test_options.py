@@ -15,7 +15,8 @@ def test_command_line_file_and_training_have_the_same_options():
     fields = {field.name for kind in KINDS.values() for field in dataclasses.fields(kind.options)}
     assert {option.field for option in OPTIONS.values()} == fields
     typed = {name.rstrip("_").replace("_", "-") for name in inspect.signature(train).parameters}
-    others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug"}
+    others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug",
+              "resume", "allow-changes", "reproduce"}  # fmt: skip
     assert typed - others == set(OPTIONS)
 
 

@@ -15,6 +15,14 @@ WITHOUT_REFERENCE = {
     "Dropout": "which elements are dropped is drawn from bits of our own; test_layers.py",
     "AlphaDropout": "as Dropout",
     "SpatialDropout": "as Dropout; test_convolution_layers.py",
+    # Layers around one function each, which is compared in tests/from_pytorch:
+    **dict.fromkeys(
+        [
+            *("AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "Fold", "Unfold"),
+            *("LocalResponseNorm", "PixelShuffle", "PixelUnshuffle"),
+        ],
+        "its function is compared with PyTorch's samples",
+    ),
 }
 
 

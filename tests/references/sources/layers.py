@@ -98,9 +98,9 @@ ops.add(
 for order, axis in ((2, -1), (1, 0)):
     ops.add(
         "normalize",
-        lambda x, ord, axis: F.normalize(x, ord, axis),
+        lambda x, order, axis: F.normalize(x, order, axis),
         real(3, 3),
-        ord=order,
+        order=order,
         axis=axis,
     )
 for axis in (-1, 0):
@@ -113,10 +113,10 @@ for axis in (-1, 0):
     )
 ops.add(
     "pairwise_distance",
-    lambda a, b, ord: torch.linalg.vector_norm(a - b, ord, dim=-1),
+    lambda a, b, order: F.pairwise_distance(a, b, order),
     real(3, 4),
     real(3, 4),
-    ord=2,
+    order=2,
 )
 ops.add(
     "cdist",

@@ -262,7 +262,7 @@ ops.add(
 )
 ops.add(
     "bincount",
-    lambda x, minlength: torch.bincount(x, minlength=minlength),
+    lambda x, length: torch.bincount(x, minlength=length),
     exactly([0, 2, 2, 5], "int64"),
-    minlength=7,
+    length=7,
 )

@@ -156,7 +156,7 @@ def test_a_random_walk_is_forecast_as_the_last_value_and_it_is_said():
     report = trained(monthly(values), epochs=1, lr=0.5).report
     assert report["forecast"] == {"starts_from": "persistence", "kept": 0.0}
     assert report["metrics"]["mae"] == pytest.approx(report["baselines"]["persistence"]["mae"])
-    assert "the persistence baseline" in report["verdict"]
+    assert "The persistence baseline is as good as the network" in report["verdict"]
 
 
 def test_a_forecast_continues_the_series(tmp_path):
