@@ -347,6 +347,56 @@ def test_a_variable_that_another_thread_assigns_is_read_once():
     in_threads(write, read, retrace)
 
 
+def test_numbers_that_a_program_overwrites_are_read_before_or_after():
+    """A step in C writes into the arrays of its variables: all of one step, or all of the next."""
+    size = 200_000
+    w, v = cr.parameter(np.zeros(size)), cr.Buffer(np.zeros(size))
+    times = 3000 if NIGHTLY else 120
+    done = threading.Event()
+
+    def step() -> None:
+        v.assign(v + 1.0)
+        w.assign(w + 1.0)
+
+    def train() -> None:
+        run = cr.compile(step, backend="c")
+        try:
+            for _ in range(times):
+                run()
+        finally:
+            done.set()
+
+    def many() -> None:
+        """The same variables, in another order, by another program."""
+        other = cr.compile(lambda x: (w.assign(w + x), v.assign(v + x))[0], backend="c")
+        for _ in range(times):
+            other(np.ones(1))
+
+    def read() -> None:
+        while not done.is_set():
+            for found in (w.numpy().copy(), (v * 1.0).numpy(), np.array(v), w.detach().numpy()):
+                assert (found == found[0]).all()
+
+    in_threads(train, many, read, read)
+    assert w[0].item() == v[-1].item() == 2 * times
+
+
+def test_variables_are_back_after_an_error():
+    w = cr.Buffer(np.zeros(4))
+    index = np.array([1])
+
+    def step(i: Any) -> Any:
+        w.assign(w + cr.take(w, i).sum() + 1.0)
+
+    run = cr.compile(step, backend="c")
+    run(index)
+    with pytest.raises(ChainruleError, match="range"):
+        run(np.array([9]))
+    assert w.tolist() == [1.0] * 4
+    run(index)
+    assert w.tolist() == [3.0] * 4
+
+
 def test_an_error_in_one_thread_leaves_the_others_alone():
     net = cr.nn.Linear(1, 1).initialize(0)
 
