@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import os
 import sys
 import threading
 import types
@@ -38,6 +39,7 @@ from .tensor import (
     TraceRecord,
     Variable,
     as_tensor,
+    forget_calls,
     give,
     recording,
     symbol,
@@ -521,6 +523,16 @@ def _value(leaf: Any) -> Array:
 #: One call at a time reads its variables and takes those that its program overwrites, all of them
 #: at once, so that no two calls wait for each other.
 _taking = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _taking
+    _taking = threading.Lock()
+    forget_calls()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager

@@ -538,6 +538,16 @@ def give(variables: list[Variable], nodes: list[Node]) -> None:
         _return.notify_all()
 
 
+def forget_calls() -> None:
+    """In a forked child: no other thread goes on there, so nobody is to wait for its program.
+
+    The numbers that it was overwriting may be of two steps: these variables stay without any until
+    they are assigned, and reading them is an error.
+    """
+    global _calls, _return
+    _calls, _return = 0, threading.Condition(threading.Lock())
+
+
 def _returned(variable: Variable) -> Node:
     """The node of a variable, as soon as no program has it any more."""
     with _return:
