@@ -106,3 +106,56 @@ class TestErrors:
         assert result.exit_code == 2
         assert "no space left" in result.stderr.lower()
         assert (place / "p.csv").read_text() == "old"
+
+
+class TestKeep:
+    def table(self, invoke, *arguments, **options):
+        result = invoke("predict", *arguments, **options)
+        assert result.exit_code == 0, result.output
+        return pl.read_csv(result.stdout.encode(), infer_schema=False), result.stderr
+
+    @pytest.fixture
+    def homes(self, place):
+        (place / "homes.csv").write_text(
+            'id,"a, b",m2,city,prediction\n007,x,50,Oslo,9\n008,,60,Rome,8\n009,z,70,Bern,7\n'
+        )
+        return place / "homes.csv"
+
+    def test_columns_stand_before_the_predictions_as_they_are_in_the_file(
+        self, invoke, trained, homes
+    ):
+        found, _ = self.table(invoke, trained / "rent", homes, "--keep", 'id,"a, b"')
+        assert found.columns == ["id", "a, b", "prediction"]
+        assert found["id"].to_list() == ["007", "008", "009"]
+        assert found["a, b"].to_list() == ["x", None, "z"]
+        plain, _ = self.table(invoke, trained / "rent", homes)
+        assert found["prediction"].to_list() == plain["prediction"].to_list()
+        piped, _ = self.table(invoke, trained / "rent", "-", "--keep", "id",
+                              input=homes.read_bytes())  # fmt: skip
+        assert piped.columns == ["id", "prediction"]
+
+    def test_all_of_them_and_equal_names(self, invoke, trained, homes):
+        found, said = self.table(invoke, trained / "rent", homes, "--keep", "all")
+        assert found.columns == ["id", "a, b", "m2", "city", "prediction (input)", "prediction"]
+        assert found["prediction (input)"].to_list() == ["9", "8", "7"]
+        assert "'prediction' of the input is called 'prediction (input)'" in said
+
+    def test_a_column_that_is_called_all(self, invoke, trained, place):
+        (place / "t.csv").write_text("all,m2,city\n1,50,Oslo\n")
+        found, _ = self.table(invoke, trained / "rent", "t.csv", "--keep", "all")
+        assert found.columns == ["all", "prediction"]
+
+    def test_in_python_too(self, trained, homes):
+        from chainrule.tasks import load_predictor
+
+        found = load_predictor(trained / "class").predict(homes, proba=True, keep=("city", "city"))
+        assert found.columns[:2] == ["city", "prediction"]
+
+    def test_what_is_not_there_is_named(self, invoke, trained, homes):
+        result = invoke("predict", trained / "rent", homes, "--keep", "ID,cty")
+        assert result.exit_code == 2
+        assert "There are no columns 'ID', 'cty'" in result.stderr
+        assert "did you mean 'id'?" in result.stderr
+        result = invoke("predict", trained / "rent", homes, "--keep", "a,,b")
+        assert result.exit_code == 2
+        assert "The option keep cannot be understood" in result.stderr

@@ -28,7 +28,8 @@ FILES = READ | LEARN | REPORT | {"check", "encode_training", "average", "details
 STEPS = {
     "table": {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
-                                         "details", "settle", "summarized", "predict", "score",
+                                         "details", "settle", "measure",
+                                         "for_baselines", "summarized", "predict", "score",
                                          "row_errors", "more_tests"},
     },
     "text": {

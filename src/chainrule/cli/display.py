@@ -198,6 +198,37 @@ def _spread(values: Sequence[float | None]) -> str:
     return f" ± {number(stdev(known))}" if len(known) > 1 else ""
 
 
+def measured(content: Mapping[str, Any]) -> list[str]:
+    """What the report says of calibration and thresholds, in sentences."""
+    several = len(content.get("targets") or ()) > 1
+    lines = []
+    for name, told in (content.get("calibration") or {}).items():
+        before, after = told["test"]["before"], told["test"]["after"]
+        of = f" of {name}" if several else ""
+        said = (
+            f"Probabilities{of}: Brier score {number(after['brier'])}, calibration error "
+            f"{number(after['calibration_error'])}; "
+        )
+        if told.get("kept"):
+            said += (
+                f"logits are divided by {told['temperature']:.2f}, as held-out rows say (before: "
+                f"{number(before['brier'])} and {number(before['calibration_error'])})"
+            )
+        else:
+            said += "held-out rows ask for no other temperature"
+        lines.append(said)
+    for name, told in (content.get("threshold") or {}).items():
+        metric = told["for"].partition("@")[0]
+        scores = told["metrics"][metric]
+        lines.append(
+            f"Threshold{f' of {name}' * several}: {told['class']} from a probability of "
+            f"{number(told['threshold'])} on, chosen for {told['for']}: {title(metric)} of "
+            f"{told['class']} {number(scores['test'])} on the test part, "
+            f"{number(scores['test_at_half'])} with 0.5"
+        )
+    return lines
+
+
 def training_line(content: Mapping[str, Any]) -> str:
     """How the training went, in a sentence."""
     epochs = content["epochs"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,8 @@ from .reading import Encoding, Missing, Separator, Table, as_said, loaded, usual
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from ..tasks import Predictor
 
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A run folder, or a model file.", show_default=False)
@@ -50,6 +53,15 @@ def predict(
     separator: Separator = None,
     table: Table = None,
     missing: Missing = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Columns of the input to stand before the predictions, such as id,name; all for "
+            "every column.",
+            metavar="A,B,…",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Predict the target of raw data, one prediction for each row or file, in their order.
@@ -61,13 +73,38 @@ def predict(
 
     predictor = loaded(model, missing)
     source = usual_for(predictor, as_said(data, encoding, separator, table))
-    predictions = predictor.predict(source, proba=proba, say=note)
+    predictions = predictor.predict(source, proba=proba, say=note, **_kept(predictor, keep))
     content = encode(predictions, ".csv" if out is None else out.suffix.lower())
     if out is None:
         write_bytes(content)
     else:
         write_atomically(out, content)
         note(f"{predictions.height:,} predictions are in {out}")
+
+
+def _kept(predictor: Predictor, keep: list[str] | None) -> dict[str, Any]:
+    """The columns to keep, as the predictor takes them.
+
+    Raises:
+        ConfigError: the model is not one of rows of a table.
+    """
+    if not keep:
+        return {}
+    if "keep" not in inspect.signature(predictor.predict).parameters:
+        raise ConfigError(
+            "Only predictions for the rows of a table can stand beside its columns.",
+            expected="a model of a table",
+            found="--keep",
+            hint="Omit --keep.",
+        )
+    from ..tasks.option_values import MisfitError, names
+
+    try:
+        return {"keep": names(keep)}
+    except MisfitError as misfit:
+        raise ConfigError(
+            "The option keep cannot be understood.", expected=str(misfit), found=", ".join(keep)
+        ) from None
 
 
 def check_output(out: Path | None) -> None:

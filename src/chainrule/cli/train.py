@@ -193,6 +193,8 @@ def _show_report(run: Run) -> None:
         show(content["verdict"])
     for sentence in content.get("notes") or ():
         show(sentence[:1].upper() + sentence[1:] + ".")
+    for line in display.measured(content):
+        show(line)
     show(display.training_line(content))
     show(f"The model is in {run.folder}. To use it:")
     show_use(run)

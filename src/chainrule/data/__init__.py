@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from .infer import infer_schema, infer_target
 from .parsing import Notation
+from .records import Threshold
 from .schema import Column, Dropped, Encoded, Schema, Statistics, Target
 from .split import k_folds, split_indices
 from .table import read_table, source_name
@@ -27,6 +28,7 @@ __all__ = [
     "Schema",
     "Statistics",
     "Target",
+    "Threshold",
     "infer_schema",
     "infer_target",
     "k_folds",

@@ -12,11 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from .column_profile import Profile, conventions_of
+from .column_profile import Conventions, Profile, conventions_of
 from .infer_column import counts_rows, decide
 from .infer_target import learnable_rows, target_of, target_profile, task_of_kind
 from .relation import measured
-from .schema import Column, Dropped, Schema, Target, check_present
+from .schema import Column, Dropped, Schema, Target, check_present, read_weights
 from .target_leakage import leaks
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def infer_schema(
     kinds: Mapping[str, str] | None = None,
     task: str | None = None,
     missing: Sequence[str] | None = None,
+    weight: str | None = None,
     max_categories: int = 1000,
     source: str = "the table",
 ) -> Schema:
@@ -50,6 +51,7 @@ def infer_schema(
         missing: the words that mean a missing value, in any case, beside empty cells and errors of
             spreadsheets. Without it ``NA``, ``none``, ``?``, ``-`` and the like do, but where they
             are frequent among words.
+        weight: the column that says what each row counts for; it is no feature.
         max_categories: so many categories of a column, the most frequent, have a code each.
         source: the table's name in messages.
 
@@ -69,6 +71,9 @@ def infer_schema(
     targets = (target,) if isinstance(target, str) else tuple(target or ())
     tasks = [task_of_kind(kinds.pop(name, None), task, name, source) for name in targets]
     _check_arguments(frame, targets, features, drop, kinds, max_categories, source)
+    _check_weight(frame, weight, targets, features, source)
+    if weight is not None:
+        drop = (*(drop or ()), weight)
     requested, dropped = _requested(frame.columns, targets, features, drop)
     profiles = [Profile.of(frame[name], missing) for name in requested]
     aims = [target_profile(frame[n], missing, f"{source}, column {n!r}") for n in targets]
@@ -92,6 +97,8 @@ def infer_schema(
         raise _no_columns(dropped, source)
     schema = Schema(tuple(columns), tuple(dropped), None, tuple(notes), max_categories)
     schema = schema.with_targets(specs)
+    if weight is not None:
+        schema = dataclasses.replace(schema, weight=_weight(frame, weight, conventions, source))
     return dataclasses.replace(schema, notes=(*notes, *told, *leaks(schema, frame)))
 
 
@@ -171,6 +178,43 @@ def _check_arguments(
         raise DataError(
             "max_categories must be at least 1.", expected="1 or more", found=str(max_categories)
         )
+
+
+def _check_weight(
+    frame: pl.DataFrame,
+    weight: str | None,
+    targets: Sequence[str],
+    features: Sequence[str] | None,
+    source: str,
+) -> None:
+    if weight is None:
+        return
+    check_present([weight], frame.columns, source)
+    for what, names in (("the target", targets), ("a feature", features or ())):
+        if weight in names:
+            raise DataError(
+                f"The weight of the rows cannot be {what}.",
+                where=source,
+                expected="a column of its own",
+                found=f"{weight!r} as weight and as {what}",
+            )
+
+
+def _weight(frame: pl.DataFrame, name: str, conventions: Conventions, source: str) -> Column:
+    """The column of the weights, whose values are all in order."""
+    profile = Profile.of(frame[name])
+    column = decide(profile, conventions, "numeric", 1, source)
+    if isinstance(column, Dropped) and column.kind == "constant":  # no feature, yet a weight
+        column = Column(name, "numeric", column.reason)
+    if isinstance(column, Dropped):
+        raise DataError(
+            "The weights of the rows cannot be used.",
+            where=f"{source}, column {name!r}",
+            expected="numbers from 0 on, one for each row",
+            found=column.reason,
+        )
+    read_weights(column, frame, source, some=True)
+    return column
 
 
 def _requested(

@@ -137,6 +137,17 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """From which probability on a row is taken for a class, instead of from a half on."""
+
+    positive: str
+    """The class."""
+    value: float
+    metric: str
+    """What it was chosen for."""
+
+
+@dataclass(frozen=True)
 class Target:
     """The column to predict. `classes` are in the order of their indices; empty for regression."""
 
@@ -157,6 +168,8 @@ class Target:
     unit: str | None = later(None)
     signs: tuple[str, ...] | None = later(None)
     integers: bool = later(False)
+    threshold: Threshold | None = later(None)  # noqa: RUF009
+    """Of two classes, where a threshold was chosen."""
 
     @property
     def column(self) -> Column:

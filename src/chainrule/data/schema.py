@@ -77,6 +77,7 @@ class Encoded:
         rows: int64 (rows,), where each row is in the table, as rows without a target are left out.
         notes: sentences for the user about cells that could not be used.
         text: int64 (rows, t), the numbers of the parts of all free texts; see `text_columns`.
+        weights: float64 (rows,) what each row counts for, with the target; None if all count alike.
     """
 
     numeric: Floats
@@ -86,6 +87,7 @@ class Encoded:
     rows: Integers
     notes: tuple[str, ...] = ()
     text: Integers = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    weights: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,6 +105,7 @@ class Encoded:
             self.rows[taken],
             self.notes,
             self.text[taken] if self.text.shape[1] else self.text,
+            None if self.weights is None else self.weights[taken],
         )
 
 
@@ -129,6 +132,8 @@ class Schema:
     """Targets besides the first, where several are learned at once."""
     reading: FileReading | None = dataclasses.field(default=None, metadata={"later": True})
     """How the file of the training was read."""
+    weight: Column | None = json_dataclass.later(None)  # noqa: RUF009
+    """The column that says what each row counts for in training and evaluation."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -240,6 +245,7 @@ class Schema:
             known = known_targets(values)
             rows, values, frame = rows[known], values[known], frame.filter(known)
             notes += note
+        weights = self._read_weights(frame, source, notes) if target else None
         arrays = {
             column.name: self._encode_column(column, frame, source, notes, strict)
             for column in self.columns
@@ -252,6 +258,7 @@ class Schema:
             rows,
             tuple(notes),
             _side_by_side([arrays[column.name] for column in self.text], len(rows)),
+            weights,
         )
 
     def with_missing(self, words: Sequence[str]) -> Schema:
@@ -354,6 +361,15 @@ class Schema:
         values, column_notes = read_learned(column, tidy, source, strict=strict)
         notes += column_notes
         return values
+
+    def _read_weights(self, frame: pl.DataFrame, source: str, notes: list[str]) -> Floats | None:
+        """What each row counts for; nothing without such a column."""
+        if self.weight is None:
+            return None
+        if self.weight.name not in frame.columns:
+            notes.append(f"there is no column {self.weight.name}: all rows count alike")
+            return None
+        return read_weights(self.weight, frame, source)
 
     def _read_target(self, frame: pl.DataFrame, source: str, strict: bool) -> tuple[Any, list[str]]:
         columns, notes = [], []
@@ -507,6 +523,29 @@ def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:
             hint="remove these rows, or train on data that has these classes",
         )
     return known.cast(pl.Int64).fill_null(-1).to_numpy(writable=True)
+
+
+def read_weights(column: Column, frame: pl.DataFrame, source: str, *, some: bool = False) -> Floats:
+    """What each row counts for.
+
+    Raises:
+        DataError: a weight is missing, no number or negative; or, with ``some``, all are 0.
+    """
+    values, _ = read_values(column, tidy_column(frame, column.name, source), source)
+    wrong = np.flatnonzero(~(values >= 0))
+    if len(wrong):
+        found = f"{frame[column.name][int(wrong[0])]!r} in row {wrong[0]} of those with a target"
+    elif some and not values.any():
+        found = f"0 in all {len(values):,} rows"
+    else:
+        return values
+    raise DataError(
+        "The weights of the rows cannot be used.",
+        where=f"{source}, column {column.name!r}",
+        expected="numbers from 0 on, one for each row, not all 0",
+        found=found + (f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""),
+        hint="give such rows the weight 0, or remove them",
+    )
 
 
 def _side_by_side(columns: Sequence[Any], rows: int) -> Any:

@@ -26,7 +26,14 @@ from .classification import (
     recall,
 )
 from .common import column
-from .probability import average_precision, brier, log_loss, roc_auc, top_k_accuracy
+from .probability import (
+    average_precision,
+    brier,
+    calibration_error,
+    log_loss,
+    roc_auc,
+    top_k_accuracy,
+)
 from .regression import explained_variance, mae, mape, max_error, median_ae, mse, r2, rmse
 
 
@@ -75,6 +82,7 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
         "average_precision": Metric(average_precision, True, "probabilities"),
         "log_loss": Metric(log_loss, False, "probabilities"),
         "brier": Metric(brier, False, "probabilities"),
+        "calibration_error": Metric(calibration_error, False, "probabilities"),
         "top_3_accuracy": Metric(partial(top_k_accuracy, k=3), True, "probabilities"),
         "top_5_accuracy": Metric(partial(top_k_accuracy, k=5), True, "probabilities"),
     }
@@ -124,6 +132,7 @@ __all__ = [
     "average_precision",
     "balanced_accuracy",
     "brier",
+    "calibration_error",
     "classes_of",
     "compute",
     "confusion_matrix",

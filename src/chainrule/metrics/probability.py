@@ -135,6 +135,30 @@ def brier(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
     return mean_of(squares / 2 if p.shape[1] == 2 else squares, sample_weights)
 
 
+def calibration_error(
+    target: Any, prediction: Any, *, bins: int = 15, sample_weights: Any = None
+) -> float:
+    """Expected calibration error: how far confidence and accuracy are apart (Naeini et al., 2015).
+
+    Rows are grouped by the probability of the class that is predicted, in ``bins`` groups of equal
+    width; it is the mean over the rows of |accuracy - mean confidence| of their group. Few rows
+    make it too large.
+
+    Example:
+        >>> import chainrule as cr
+        >>> round(cr.metrics.calibration_error([1, 1, 1, 0], [0.9, 0.9, 0.9, 0.9]), 2)
+        0.15
+    """
+    if bins < 1:
+        raise ConfigError("There must be at least one group.", found=f"bins={bins}")
+    indices, p = _probabilities(target, prediction)
+    weights = sample_weights_or_ones(sample_weights, len(indices))
+    sure = p.max(axis=1)
+    group = np.minimum((sure * bins).astype(np.int64), bins - 1)
+    gap = weights * ((p.argmax(axis=1) == indices) - sure)
+    return float(np.abs(np.bincount(group, gap)).sum() / weights.sum())
+
+
 def top_k_accuracy(
     target: Any, prediction: Any, *, k: int = 5, sample_weights: Any = None
 ) -> float:

@@ -31,13 +31,21 @@ def metric_of(name: str) -> str:
     return name.partition(OF)[0]
 
 
-def evaluate(task: str, target: Any, predicted: Array) -> dict[str, float]:
+def evaluate(
+    task: str,
+    target: Any,
+    predicted: Array,
+    weights: Array | None = None,
+    classes: Array | None = None,
+) -> dict[str, float]:
     """The metrics of a task; NaN where one is not defined on these rows.
 
     Args:
         task: a name in `METRICS`.
         target: (rows,) numbers, or class indices.
         predicted: (rows,) numbers, or (rows, classes) probabilities.
+        weights: (rows,) what each row counts for.
+        classes: (rows,) the class indices that are predicted; the most probable ones without.
 
     Example:
         >>> evaluate("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mae"]
@@ -46,7 +54,9 @@ def evaluate(task: str, target: Any, predicted: Array) -> dict[str, float]:
     results = {}
     for name in METRICS[task]:
         try:
-            results[name] = metrics.compute(name, target, predicted)
+            decided = classes is not None and metrics.METRICS[name].kind == "classes"
+            given = classes if decided else predicted
+            results[name] = metrics.compute(name, target, given, weights)
         except DataError:  # not defined on these rows, such as the ROC of a single class
             results[name] = float("nan")
     return results
@@ -75,15 +85,20 @@ def row_errors(task: str, target: Any, predicted: Any) -> Array | None:
     return np.asarray(metrics.classes_of(predicted) != np.ravel(target), float)
 
 
-def constant_prediction(target: Array, rows: int, classes: int) -> tuple[str, Array]:
+def constant_prediction(
+    target: Array, rows: int, classes: int, weights: Array | None = None
+) -> tuple[str, Array]:
     """The mean of a target, or how frequent each class is: the same for so many rows."""
     if not classes:
-        return "mean", np.full(rows, target.mean())
-    return "majority", np.tile(np.bincount(target, minlength=classes) / len(target), (rows, 1))
+        return "mean", np.full(rows, np.average(target, weights=weights))
+    counts = np.bincount(target, weights, minlength=classes)
+    return "majority", np.tile(counts / counts.sum(), (rows, 1))
 
 
-def class_weights(target: Array, classes: int) -> Array:
+def class_weights(target: Array, classes: int, weights: Array | None = None) -> Array:
     """For each row n / (classes · rows of its class): all classes weigh the same.
+
+    Rows with weights keep them within their class.
 
     Example:
         >>> class_weights(np.array([0, 0, 0, 1]), 2).round(2).tolist()
@@ -91,5 +106,7 @@ def class_weights(target: Array, classes: int) -> Array:
     """
     if not classes:
         raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
-    counts = np.bincount(target, minlength=classes)
-    return np.asarray(len(target) / (np.count_nonzero(counts) * counts[target]))
+    row = np.ones(len(target)) if weights is None else weights
+    counts = np.bincount(target, row, minlength=classes)
+    share = row * counts.sum() / np.count_nonzero(counts)
+    return np.divide(share, counts[target], out=np.zeros(len(target)), where=counts[target] > 0)

@@ -51,7 +51,26 @@ def enough_rows(level: float) -> int:
     return math.ceil((1 - outside) / outside - 1e-9)
 
 
-def interval_scores(levels: Sequence[float], target: Array, quantiles: Array) -> dict[str, float]:
+def weighted_quantile(values: Array, level: float, weights: Array | None = None) -> float:
+    """A quantile; with weights the smallest value that so much of the weight is not above.
+
+    Example:
+        >>> weighted_quantile(np.array([1.0, 2.0]), 0.5)
+        1.5
+        >>> weighted_quantile(np.array([5.0, 1.0, 2.0]), 0.5, np.array([8.0, 1.0, 1.0]))
+        5.0
+    """
+    if weights is None:
+        return float(np.quantile(values, level))
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    place = np.searchsorted(total, level * total[-1] * (1 - 1e-12))
+    return float(values[order][min(place, len(values) - 1)])
+
+
+def interval_scores(
+    levels: Sequence[float], target: Array, quantiles: Array, weights: Array | None = None
+) -> dict[str, float]:
     """How good quantiles are: their pinball loss; coverage and mean width of each interval.
 
     An interval lies between two levels that are equally far from a half: 0.1 and 0.9 state 80 %.
@@ -60,6 +79,7 @@ def interval_scores(levels: Sequence[float], target: Array, quantiles: Array) ->
         levels: ascending; none give nothing.
         target: (rows,) numbers.
         quantiles: (rows, levels); NaN where a method knows none.
+        weights: (rows,) what each row counts for.
 
     Example:
         >>> found = interval_scores((0.1, 0.9), np.array([1.0, 5.0]), np.array([[0.0, 2.0]] * 2))
@@ -70,14 +90,18 @@ def interval_scores(levels: Sequence[float], target: Array, quantiles: Array) ->
         return {}
     errors = target[:, None] - quantiles
     pinball = np.maximum(np.array(levels) * errors, (np.array(levels) - 1) * errors)
-    known = len(target) and np.isfinite(quantiles).all()
-    found = {"pinball": float(pinball.mean()) if known else math.nan}
+    counted = len(target) and (weights is None or weights.any())
+    known = counted and np.isfinite(quantiles).all()
+
+    def average(values: Array) -> float:
+        return float(np.average(values, weights=weights)) if known else math.nan
+
+    found = {"pinball": average(pinball.mean(axis=1))}
     for low, high in pairs(levels):
         a, b = quantiles[:, levels.index(low)], quantiles[:, levels.index(high)]
-        inside = (a <= target) & (target <= b)
         name = f"{low:g}_{high:g}"
-        found[f"coverage_{name}"] = float(inside.mean()) if known else math.nan
-        found[f"width_{name}"] = float((b - a).mean()) if known else math.nan
+        found[f"coverage_{name}"] = average((a <= target) & (target <= b))
+        found[f"width_{name}"] = average(b - a)
     return found
 
 

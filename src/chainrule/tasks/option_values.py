@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .threshold_metrics import EXAMPLES, parse
+
 #: What `kinds` calls the data as a whole, among the names of columns.
 WHOLE = ""
 
@@ -200,6 +202,21 @@ def missing_words(value: Any) -> tuple[str, ...]:
     return tuple(found) or ("",)
 
 
+def threshold_metric(value: Any) -> str:
+    """What a threshold is chosen for: ``f1``, or ``recall@precision=0.9``.
+
+    Example:
+        >>> threshold_metric("f1"), threshold_metric("recall @ precision = 0.9")
+        ('f1', 'recall@precision=0.9')
+    """
+    metric = "".join(value.split()).lower().replace("-", "_") if isinstance(value, str) else ""
+    try:
+        parse(metric)
+    except ValueError:
+        raise MisfitError(EXAMPLES) from None
+    return metric
+
+
 def flag(value: Any) -> bool:
     """Yes or no."""
     if not isinstance(value, bool):
@@ -219,6 +236,7 @@ TYPED: Mapping[Callable[[Any], Any], Any] = {
     fraction_or_file: str,
     text: str,
     column: str,
+    threshold_metric: str,
     fractions: str,
     flag: bool,
     separator: str,

@@ -27,7 +27,7 @@ from .option_values import (
 )
 
 #: What another training with the same options need not repeat.
-_NOT_AGAIN = {"from_model", "freeze", "test", "cv"}
+_NOT_AGAIN = {"from_model", "freeze", "test", "cv", "minutes"}
 #: The groups of options in help and documentation.
 DATA, NETWORK, TRAINING = "The data", "The network", "The training"
 
@@ -168,6 +168,10 @@ class TrainingOptions(ReadingOptions, _TargetOption):
         DATA,
         fraction_or_file,
     )
+    minutes: float | None = option(
+        None, "Stop the training after so many minutes; the best model is kept.", "M", TRAINING,
+        number,
+    )  # fmt: skip
     patience: int | None = option(
         None, "Validations without improvement before early stopping.", "N", TRAINING, integer
     )
@@ -197,7 +201,7 @@ class TrainingOptions(ReadingOptions, _TargetOption):
             from ..data.source import with_reading
 
             object.__setattr__(self, "test", with_reading(self.test, self.reading))
-        self._check_positive("epochs", "batch_size", "patience", "clip", "threads")
+        self._check_positive("epochs", "batch_size", "minutes", "patience", "clip", "threads")
         for name in ("lr", "l1", "l2", "weight_decay", "seed"):
             value = getattr(self, name)
             if value is not None and value < 0:
@@ -222,7 +226,7 @@ class TrainingOptions(ReadingOptions, _TargetOption):
     def _check_positive(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:
                 raise wrong(name, "above 0", value)
 
     def _check_known(self, **known: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -244,6 +245,7 @@ class Plan(ABC, Generic[D, P, S]):
         options: of the user.
         say: takes plain sentences about what is done and why.
         backend: what runs the network, on as many threads as the options say.
+        until: when the training is to end, by `time.perf_counter`; None without a limit.
 
     Args:
         options: of the user.
@@ -259,6 +261,7 @@ class Plan(ABC, Generic[D, P, S]):
         self.say = say
         self.backend = find_backend(options.backend, options.threads)
         self.checkpoints: Checkpoints | None = None  # set by the runner
+        self.until: float | None = None
         #: Sentences that the report repeats: what its figures do not tell by themselves.
         self.notes: list[str] = []
 
@@ -267,6 +270,10 @@ class Plan(ABC, Generic[D, P, S]):
         for sentence in sentences:
             self.say(sentence)
             self.notes.append(sentence)
+
+    def minutes_left(self) -> float | None:
+        """What is left of the time that the user gives to the training; None without a limit."""
+        return None if self.until is None else max(self.until - time.perf_counter(), 1e-3) / 60
 
     # ---- data ------------------------------------------------------------------------------------
 
@@ -357,6 +364,16 @@ class Plan(ABC, Generic[D, P, S]):
         self, schema: S, learner: Learner, validation: Examples, trainer: Any, split: Split[P]
     ) -> S:
         """What held-out examples say of the trained network, put into model and schema."""
+        return schema
+
+    def measure(
+        self, schema: S, learner: Learner, trainer: Any, part: P, predicted: Any
+    ) -> dict[str, Any]:
+        """What the report says of a test set besides metrics, as nested numbers by name."""
+        return {}
+
+    def for_baselines(self, schema: S) -> S:
+        """The schema by which baselines are scored, where the network's is its own."""
         return schema
 
     # ---- report ----------------------------------------------------------------------------------

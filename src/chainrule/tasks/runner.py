@@ -37,12 +37,14 @@ class Scores:
         baselines: those of each baseline.
         errors: of the network on each row, if there are such.
         rivals: those of the baselines.
+        more: what else was measured, as nested numbers by name.
     """
 
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
     errors: Array | None
     rivals: dict[str, Array | None]
+    more: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,8 @@ def train(
     started = time.perf_counter()
     plan.checkpoints = checkpoints
     source = with_reading(source, plan.options.reading)
+    if plan.options.minutes is not None:
+        plan.until = started + 60 * plan.options.minutes
     data = plan.read(source)
     if folds := plan.fold_count(data):
         splits = plan.folds(data, folds)
@@ -201,6 +205,7 @@ def _fit(
             patience=plan.options.patience,
             validate_every=recipe.validate_every,
             checkpoints=None if plan.checkpoints is None else plan.checkpoints.next_part(),
+            minutes=plan.minutes_left(),
         )
     except TrainingError as error:
         if trainer.history.best is None:
@@ -218,8 +223,12 @@ def _cross_validated(
 ) -> TrainingResult:
     """The mean metrics of all folds, with the model that is learned from all data."""
     found: list[Scores] = []
+    end = plan.until
     for number, split in enumerate(splits, 1):
         last = number == len(splits)
+        if end is not None:  # each has an equal part of the time that is left
+            now = time.perf_counter()
+            plan.until = now + max(end - now, 0) / (len(splits) - number + 1)
         plan.say("all data, for the model that is kept" if last else
                  f"fold {number} of {len(splits) - 1}")  # fmt: skip
         fitted = fit(plan, split, progress, on_schema, callbacks)
@@ -244,6 +253,7 @@ def _tested(found: list[Scores]) -> dict[str, Any]:
     tested: dict[str, Any] = {
         "metrics": _mean([fold.metrics for fold in found]),
         "baselines": baselines,
+        **_mean_of([fold.more for fold in found]),
     }
     ours = _joined([fold.errors for fold in found])
     if ours is not None:
@@ -260,6 +270,17 @@ def _tested(found: list[Scores]) -> dict[str, Any]:
 def _joined(errors: list[Array | None]) -> Array | None:
     known = [part for part in errors if part is not None]
     return np.concatenate(known) if len(known) == len(errors) else None
+
+
+def _mean_of(found: list[Any]) -> Any:
+    """The mean of nested numbers; of other values the first."""
+    first = found[0]
+    if isinstance(first, Mapping):
+        names = [name for name in first if all(name in each for each in found)]
+        return {name: _mean_of([each[name] for each in found]) for name in names}
+    if isinstance(first, float):
+        return float(np.mean(found))
+    return first
 
 
 def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
@@ -284,11 +305,13 @@ def scores(plan: Plan[D, P, S], fitted: Fitted[P, S]) -> Scores:
     assert test is not None
     predicted = plan.predict(schema, fitted.learner, fitted.trainer, test)
     baselines = plan.baselines(schema, fitted.split, test)
+    plain = plan.for_baselines(schema)
     return Scores(
         plan.score(schema, test, predicted),
-        {name: plan.score(schema, test, said) for name, said in baselines.items()},
+        {name: plan.score(plain, test, said) for name, said in baselines.items()},
         plan.row_errors(schema, test, predicted),
-        {name: plan.row_errors(schema, test, said) for name, said in baselines.items()},
+        {name: plan.row_errors(plain, test, said) for name, said in baselines.items()},
+        plan.measure(schema, fitted.learner, fitted.trainer, test, predicted),
     )
 
 

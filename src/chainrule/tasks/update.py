@@ -263,7 +263,9 @@ def _learn(
         f"{len(new.train):,} new {plan.unit}{windows} in batches of {recipe.batch_size}, {times}, "
         f"constant rate {rate:.3g}"
     )
-    trainer.partial_fit(data, epochs=epochs, batch_size=recipe.batch_size)
+    trainer.partial_fit(
+        data, epochs=epochs, batch_size=recipe.batch_size, minutes=requested.minutes
+    )
     return trainer
 
 

@@ -34,6 +34,7 @@ class UpdateOptions(ReadingOptions):
     lr: float | None = option(
         None, "Learning rate; 0.3 of the training's highest one by default.", "RATE", "", number
     )
+    minutes: float | None = option(None, "Stop after so many minutes.", "M", "", number)
     test: float | None = option(
         None, "Fraction of the new data held out to compare both models; 0.2 by default.",
         "FRACTION", "", number,
@@ -47,6 +48,8 @@ class UpdateOptions(ReadingOptions):
         super().__post_init__()
         if self.epochs is not None and self.epochs < 1:
             raise ConfigError("There must be at least one epoch.", found=f"epochs {self.epochs}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError("The minutes must be above 0.", found=f"minutes {self.minutes}")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise ConfigError("The learning rate must be above 0.", found=f"lr {self.lr}")
         if self.test is not None and not 0 < self.test < 1:

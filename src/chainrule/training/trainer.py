@@ -29,6 +29,7 @@ from .callbacks import Callback
 from .checkpoints import Checkpoints
 from .data_loader import Stream
 from .dataset import Arrays
+from .deadline import Deadline
 from .evaluation import Evaluator, Examples
 from .history import History
 from .progress import progress_display
@@ -112,6 +113,7 @@ class Trainer:
         self._steps_at_once = 1
         self._evaluator = Evaluator(model, self.loss, self.output, backend)
         self._stop_reason: str | None = None
+        self._deadline = Deadline(None)
         self._best: dict[str, Array] | None = None
         self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
 
@@ -129,6 +131,7 @@ class Trainer:
         patience: int | None = None,
         monitor: str = "val_loss",
         validate_every: int = 1,
+        minutes: float | None = None,
         checkpoints: str | os.PathLike[str] | Checkpoints | None = None,
         resume: bool = False,
     ) -> History:
@@ -146,6 +149,8 @@ class Trainer:
             patience: stop after this many validations without a better ``monitor``.
             monitor: the number in the history that decides which weights are the best.
             validate_every: epochs from one validation to the next; the last one is validated.
+            minutes: end the training after so many, also within an epoch, whose weights are then
+                validated like those of others.
             checkpoints: a folder for the state of the training, written beside it, at most every
                 10 seconds; or `chainrule.training.Checkpoints`. Ctrl-C, SIGTERM and SIGHUP then
                 wait for the end of a step, and leave a checkpoint.
@@ -182,11 +187,14 @@ class Trainer:
         size = len(train) if batch_size is None else min(batch_size, len(train))
         _need_positive(batch_size=size, epochs=epochs, accumulate=accumulate,
                        validate_every=validate_every)  # fmt: skip
+        if minutes is not None and not minutes > 0:
+            raise ConfigError("minutes must be positive.", found=str(minutes))
         _check_patience(patience, held_out)
         _check_owner(self.optimizer, self.model)
         options = FitOptions(epochs, size, shuffle, accumulate, patience, monitor, validate_every)
         keeper = self._keeper(Keeper.place(checkpoints, resume), options, train, held_out)
         listeners = [*self.callbacks, *progress_display(self.progress)]
+        self._deadline = Deadline(minutes)
         with self._training(listeners, options, train, keeper) as position:
             self._prepare(train, held_out, options)
             while position.epochs < epochs and not self._stop_reason:
@@ -259,6 +267,7 @@ class Trainer:
         batch_size: int | None = 32,
         shuffle: bool = True,
         lr: float | None = None,
+        minutes: float | None = None,
     ) -> History:
         """Go on learning from new rows, without the old ones (online learning).
 
@@ -273,6 +282,7 @@ class Trainer:
             shuffle: another order in each epoch.
             lr: the learning rate from now on; without it the schedule goes on, which may have come
                 to its end.
+            minutes: end after so many.
 
         Returns:
             The history, over all calls of `fit` and `partial_fit`.
@@ -293,7 +303,9 @@ class Trainer:
             self._steps.clear()  # their programs hold the old schedule
         if self.average is not None:
             self.average.restart()
-        return self.fit(data, epochs=epochs, batch_size=batch_size, shuffle=shuffle)
+        return self.fit(
+            data, epochs=epochs, batch_size=batch_size, shuffle=shuffle, minutes=minutes
+        )
 
     def stop(self, reason: str) -> None:
         """End the training after the current epoch."""
@@ -345,12 +357,18 @@ class Trainer:
             record["waited"] = (train.waited - waited) / seconds
         number = position.epochs + 1
         due = number % options.validate_every == 0 or number == options.epochs
+        over = self._deadline.is_over
+        due = due or over
+        begun = time.perf_counter()
         if held_out is not None and due:
             record |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
             self.optimizer.observe(record["val_loss"])
             position.waited = 0 if self._is_best(record, options.monitor) else position.waited + 1
             if options.patience is not None and position.waited >= options.patience:
                 self.stop(f"no better {options.monitor} in {options.patience} validations")
+            self._deadline.reserve(time.perf_counter() - begun)
+        if over and number < options.epochs:
+            self.stop(self._deadline.reason)
         record["seconds"] = position.elapsed()
         self.history.records.append(record)
         self.epoch += 1
@@ -382,6 +400,9 @@ class Trainer:
                     listener.on_step_end(self, number, float(loss))
             if keeper is not None and not step.pending:
                 keeper.between_steps(self, position)
+            if self._deadline.is_over and number < steps:
+                self.stop(self._deadline.reason)
+                break
 
     def _prepare(self, train: Examples, held_out: Examples | None, options: FitOptions) -> None:
         """Have programs built in the background while that of the first steps is built."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ...errors import ConfigError
-from ..option_values import MisfitError, column, fractions, integer, kinds, text
+from ..option_values import MisfitError, column, fractions, integer, kinds, text, threshold_metric
 from ..options import DATA, NETWORK, TRAINING, documented, option, wrong
 from .columns import ColumnOptions
 from .kind import Kind
@@ -15,6 +16,13 @@ TASKS = ("regression", "classification")
 NORMS = ("none", "batch", "layer")
 #: Activations that are no functions of one number, or have other arguments.
 _NOT_HIDDEN = ("glu", "log_softmax", "softmax", "threshold")
+#: Options that the Python API takes as the command line does.
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "target": column,
+    "quantiles": fractions,
+    "weight": column,
+    "threshold_for": threshold_metric,
+}
 
 
 @documented
@@ -38,6 +46,13 @@ class TableOptions(ColumnOptions):
         DATA,
         kinds,
         name="kind",
+    )
+    weight: str | None = option(
+        None,
+        "The column that says what each row counts for, in training, metrics and baselines.",
+        "COLUMN",
+        DATA,
+        column,
     )
     activation: str | None = option(
         None, "Activation of the hidden layers: relu, gelu, silu, tanh, …", "NAME", NETWORK, text
@@ -63,6 +78,14 @@ class TableOptions(ColumnOptions):
     task: str | None = option(
         None, "What the target is: regression or classification.", "NAME", DATA, text
     )
+    threshold_for: str | None = option(
+        None,
+        "Choose the threshold of the rarer of two classes on held-out rows for f1, "
+        "balanced_accuracy, matthews, accuracy, recall@precision=0.9 or precision@recall=0.8.",
+        "METRIC",
+        TRAINING,
+        threshold_metric,
+    )
     cv: int | None = option(None, "Cross-validation with K folds.", "K", DATA, integer)
     split_by_group: str | None = option(
         None,
@@ -77,7 +100,9 @@ class TableOptions(ColumnOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, read in (("target", column), ("quantiles", fractions)):
+        for name, read in _READERS.items():
+            if getattr(self, name) is None:
+                continue
             try:
                 object.__setattr__(self, name, read(getattr(self, name)))
             except MisfitError as misfit:

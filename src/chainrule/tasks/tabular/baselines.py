@@ -27,7 +27,13 @@ def linear_baseline(schema: Schema, train: Encoded, test: Encoded) -> Array:
     return columns_of(
         schema.targets,
         train.target,
-        lambda own, target, known: linear_predictions(x[known], own, z, len(target.classes)),
+        lambda own, target, known: linear_predictions(
+            x[known],
+            own,
+            z,
+            len(target.classes),
+            None if train.weights is None else train.weights[known],
+        ),
     )
 
 

@@ -156,6 +156,11 @@ def _story(previous: Previous, network: TableNetwork) -> tuple[str, ...]:
         "operations replace what is missing and bring all to a similar size; then comes the "
         "network."
     ]
+    if previous.schema.weight is not None:
+        told.append(
+            f"In the training a row counted for as much as {previous.schema.weight.name} says; "
+            "here all rows count alike."
+        )
     if network.members > 1:
         told.append(
             f"{network.members} networks work side by side, and each is trained as if it were "

@@ -6,11 +6,14 @@ network only, it is that member's answer that counts.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ...data import Target, Threshold
 from ...engine.ops import transpose
 from ...engine.tensor import Tensor, as_tensor
 from ...training import Arrays
@@ -18,9 +21,16 @@ from ...training.evaluation import Evaluator
 from ...utils.typing import Array
 from ..intervals import enough_rows, shift
 from ..plan import Learner
-from .heads import NumberHead, parts_of
+from .calibration import best_temperature, log_loss, probabilities
+from .heads import ClassHead, NumberHead, parts_of
+from .thresholds import choose_threshold
 
 Say = Callable[[str], None]
+
+#: More rows than this, evenly taken, say nothing more.
+_MOST_ROWS = 20_000
+#: Fewer rows of a class than this make a threshold by chance.
+_FEW = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +50,10 @@ class HeldOut:
 
 
 def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
-    """The held-out rows of each target."""
+    """The held-out rows of each target; of very many, some."""
+    if len(validation) > _MOST_ROWS:
+        step = -(-len(validation) // _MOST_ROWS)
+        validation = validation.take(np.arange(0, len(validation), step))
 
     def rows_first(z: Tensor) -> Tensor:
         return transpose(z, (1, 0, 2))
@@ -62,6 +75,43 @@ def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
             values, known = target[:, i], known & (target[:, len(heads) + i] > 0)
         found.append(HeldOut(part[:, known], values[known], weights[known]))
     return found
+
+
+def calibrate(head: ClassHead, rows: HeldOut) -> dict[str, Any]:
+    """Give the head the temperature that the held-out rows choose; what is to be told of it."""
+    found = best_temperature(rows.z, rows.target.astype(np.int64), rows.weights)
+    head.temperature.assign(found)
+    told: dict[str, Any] = {"temperature": found, "kept": found != 1.0, "rows": len(rows.target)}
+    if len(rows.target):
+        told["held_out_log_loss"] = {
+            "before": log_loss(rows.z, rows.target.astype(np.int64), rows.weights, 1.0),
+            "after": log_loss(rows.z, rows.target.astype(np.int64), rows.weights, found),
+        }
+    return told
+
+
+def with_threshold(target: Target, head: ClassHead, rows: HeldOut, metric: str, say: Say) -> Target:
+    """The target with the threshold of its rarer class that is best for a metric."""
+    number = int(np.argmin(target.class_counts))
+    name = target.classes[number]
+    positive = rows.target.astype(np.int64) == number
+    count = int(positive.sum())
+    if not count or count == len(positive):
+        say(f"no held-out row of {target.name} tells its classes apart: the threshold stays 0.5")
+        return target
+    p = probabilities(rows.z, head.temperature.item())[:, number]
+    chosen = choose_threshold(metric, p, positive, rows.weights)
+    say(
+        f"{target.name}: {name} is predicted from a probability of {chosen.value:.3g} on, best for "
+        f"{metric} on {len(positive):,} held-out rows ({count:,} of them {name}): "
+        f"{chosen.score:.3f}, with 0.5 it would be {chosen.at_half:.3f}"
+    )
+    if not chosen.reached:
+        say(f"{target.name}: no threshold reaches {metric.partition('@')[2]} on the held-out rows; "
+            "it is the nearest")  # fmt: skip
+    if count < _FEW:
+        say(f"{target.name}: {count:,} rows of {name} are few for a threshold: it may be far off")
+    return dataclasses.replace(target, threshold=Threshold(name, chosen.value, metric))
 
 
 def correct_quantiles(head: NumberHead, name: str, rows: HeldOut, say: Say) -> None:

@@ -126,11 +126,12 @@ def _ridge(x: Array, target: Array, weights: Array) -> Array:
     penalty = np.ones(x.shape[1])
     penalty[-1] = 1e-6
     found, errors = [], np.zeros(len(_RIDGE))
+    counted = weights.max(axis=1)  # 0 where a row counts nowhere
     for own in weights.T:
-        gram, aim, n = (x.T * own) @ x, (x.T * own) @ target, max(own.sum(), 1.0)
+        gram, aim, n = (x.T * own) @ x, (x.T * own) @ target, own.sum() or 1.0
         solutions = [np.linalg.solve(gram + part * n * np.diag(penalty), aim) for part in _RIDGE]
         held = own == 0
-        errors += [((x[held] @ w - target[held]) ** 2).sum() for w in solutions]
+        errors += [counted[held] @ (x[held] @ w - target[held]) ** 2 for w in solutions]
         found.append(solutions)
     # Without held-out rows all errors are 0 and the first, the least penalty, is taken.
     return np.stack([solutions[int(np.argmin(errors))] for solutions in found])

@@ -30,8 +30,8 @@ from . import targets
 from .baselines import linear_baseline
 from .defaults import Defaults, choose
 from .features import blank_rows, columns_by_kind
-from .heads import Head, NumberHead, head_for
-from .held_out import correct_quantiles, held_out
+from .heads import ClassHead, Head, NumberHead, head_for
+from .held_out import calibrate, correct_quantiles, held_out, with_threshold
 from .losses import table_loss, task_of_loss
 from .network import TableModel, TableNetwork
 from .partition import KeyReader, Partition, combinations
@@ -167,13 +167,21 @@ class TablePlan(Plan[Any, Any, Schema]):
         schema = infer_schema(
             frame, names, features=options.features, drop=drop or None, kinds=options.kinds,
             task=options.task or (task_of_loss(options.loss) if len(names) == 1 else None),
-            missing=options.missing, source=name,
+            missing=options.missing, source=name, weight=options.weight,
         )  # fmt: skip
         self.check_options(schema)
         return explained(targets.with_quantiles(schema, options.quantiles), group)
 
     def check_options(self, schema: Schema) -> None:
-        """Refuse what several targets cannot have."""
+        """Refuse what these targets cannot have."""
+        if self.options.threshold_for and all(len(t.classes) != 2 for t in schema.targets):
+            raise ConfigError(
+                "A threshold tells two classes apart.",
+                where=" and ".join(repr(target.name) for target in schema.targets),
+                expected="a target of two classes",
+                found=schema.targets[0].reason,
+                hint="Omit --threshold-for.",
+            )
         if self.options.balance and schema.more_targets:
             raise ConfigError(
                 "Only the classes of a single target can be balanced.",
@@ -344,10 +352,11 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def _whole(self, schema: Schema, learner: Learner, table: Table) -> Arrays:
         rows = table.encoded(schema)
-        weights = None
+        weights = rows.weights
         if self.options.balance:
             assert rows.target is not None
-            weights = class_weights(rows.target, len(self.classes(schema))).astype(np.float32)
+            weights = class_weights(rows.target, len(self.classes(schema)), weights)
+        weights = None if weights is None else weights.astype(np.float32)
         return Arrays(features_of(learner, rows), learned(learner, rows), weights)
 
     def recipe(self, schema: Schema, learner: Learner, examples: Examples) -> Recipe:
@@ -368,24 +377,63 @@ class TablePlan(Plan[Any, Any, Schema]):
     def settle(
         self, schema: Schema, learner: Learner, validation: Examples, trainer: Any, split: Any
     ) -> Schema:
-        """Held-out rows say how linear the answer is, and correct means and quantiles."""
-        heads = learner.model.heads
+        """Held-out rows say how linear the answer is; they correct means, quantiles, temperatures.
+
+        They choose thresholds, too.
+        """
+        heads, options = learner.model.heads, self.options
+        self.calibrated: dict[str, dict[str, Any]] = {}
         assert isinstance(validation, Arrays)
+        for head in heads:
+            if isinstance(head, ClassHead):  # that of an earlier model says nothing of this one
+                head.temperature.assign(1.0)
         if self.solved_on is not None and not (
             self.previous is not None and self.previous.same_target(schema)
         ):  # what another model began is trained as a whole
             names = [target.name for target in schema.targets]
             choose_linear_share(learner, names, self.solved_on, validation, self.note)
-        if not any(isinstance(head, NumberHead) and (head.levels or head.scale.log)
-                   for head in heads):  # fmt: skip
+        if not any(isinstance(head, ClassHead) or head.levels or head.scale.log for head in heads):
             return schema
-        parts = held_out(learner, validation)
-        for target, head, rows in zip(schema.targets, heads, parts, strict=True):
-            if isinstance(head, NumberHead) and self.options.loss in (None, "mse"):
-                correct_mean(head, target.name, rows, self.note)
-            if isinstance(head, NumberHead) and head.levels:
-                correct_quantiles(head, target.name, rows, self.say)
-        return schema
+        found = []
+        for target, head, rows in zip(
+            schema.targets, heads, held_out(learner, validation), strict=True
+        ):
+            if isinstance(head, NumberHead):
+                if options.loss in (None, "mse"):
+                    correct_mean(head, target.name, rows, self.note)
+                if head.levels:
+                    correct_quantiles(head, target.name, rows, self.say)
+            else:
+                self.calibrated[target.name] = calibrate(head, rows)
+                if options.threshold_for and len(target.classes) == 2:
+                    target = with_threshold(target, head, rows, options.threshold_for, self.say)
+            found.append(target)
+        return schema.with_targets(found)
+
+    def measure(
+        self, schema: Schema, learner: Learner, trainer: Any, part: Any, predicted: Any
+    ) -> dict[str, Any]:
+        """What calibration and thresholds have changed on the test rows."""
+        heads = learner.model.heads
+        of_classes = [head for head in heads if isinstance(head, ClassHead)]
+        if not of_classes:
+            return {}
+        chosen = [head.temperature.item() for head in of_classes]
+        before = predicted
+        if any(value != 1.0 for value in chosen):
+            for head in of_classes:
+                head.temperature.assign(1.0)
+            before = self.predict(schema, learner, trainer, part)
+            for head, value in zip(of_classes, chosen, strict=True):
+                head.temperature.assign(value)
+        rows = part.encoded(schema)
+        return targets.measured(
+            schema.targets, rows.target, before, predicted, rows.weights, self.calibrated
+        )
+
+    def for_baselines(self, schema: Schema) -> Schema:
+        """Without the network's own thresholds."""
+        return targets.without_thresholds(schema)
 
     # ---- report ----------------------------------------------------------------------------------
 
@@ -409,11 +457,13 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def score(self, schema: Schema, part: Any, predicted: Any) -> dict[str, float]:
         """The metrics of the task."""
-        return targets.scores(schema.targets, part.encoded(schema).target, predicted)
+        rows = part.encoded(schema)
+        return targets.scores(schema.targets, rows.target, predicted, rows.weights)
 
     def row_errors(self, schema: Schema, part: Any, predicted: Any) -> Array | None:
         """By the task of the table."""
-        return targets.errors(schema.targets, part.encoded(schema).target, predicted)
+        rows = part.encoded(schema)
+        return targets.errors(schema.targets, rows.target, predicted, rows.weights)
 
     def more_tests(self, report: dict[str, Any]) -> str:
         """A cross-validation, if the table is not tested by one, or by rows of its own."""
@@ -429,7 +479,7 @@ class TablePlan(Plan[Any, Any, Schema]):
         """A constant answer and a linear model of the rows of training and validation."""
         rows = self.seen(schema, split)
         assert rows.target is not None
-        name, constant = targets.constants(schema.targets, rows.target, len(test))
+        name, constant = targets.constants(schema.targets, rows.target, len(test), rows.weights)
         return {name: constant, "linear": linear_baseline(schema, rows, test.encoded(schema))}
 
     def seen(self, schema: Schema, split: Split[Any]) -> Encoded:

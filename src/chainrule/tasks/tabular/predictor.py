@@ -15,6 +15,7 @@ from ...serialization import SavedModel
 from ...utils.typing import Array
 from ...utils.warned import warned
 from ..model_reading import usual_reading
+from ..predictions import beside, kept_names
 from .features import columns_by_kind
 from .targets import scores, table_of
 
@@ -52,7 +53,14 @@ class TablePredictor:
         target = self.schema.target
         return () if target is None or self.schema.more_targets else target.classes
 
-    def predict(self, source: Any, *, proba: bool = False, say: Say = warned) -> pl.DataFrame:
+    def predict(
+        self,
+        source: Any,
+        *,
+        proba: bool = False,
+        keep: Sequence[str] = (),
+        say: Say = warned,
+    ) -> pl.DataFrame:
         """Predictions for raw rows, in their order.
 
         They are in the column ``prediction``; those of several targets in columns that are called
@@ -61,12 +69,19 @@ class TablePredictor:
         Args:
             source: a file, data frame or dict with the columns of the training data.
             proba: the probability of each class, too.
+            keep: columns of the input to stand before the predictions; ``["all"]`` for all.
             say: takes notes, such as categories that were never seen; they are Python warnings
                 without it.
         """
-        parts = self._encoded(source, say)
+        kept: list[pl.DataFrame] = []
+
+        def take(frame: pl.DataFrame) -> None:
+            kept.append(frame.select(kept_names(keep, frame.columns, source_name(source))))
+
+        parts = self._encoded(source, say, on_part=take if keep else None)
         found = np.concatenate([self.saved.predict(columns_by_kind(rows)) for rows in parts])
-        return table_of(self.schema.targets, found, proba)
+        table = table_of(self.schema.targets, found, proba)
+        return beside(_joined(kept), table, say) if keep else table
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer, for raw rows: (rows, features)."""
@@ -77,11 +92,12 @@ class TablePredictor:
     def evaluate(self, source: Any, *, say: Say = warned) -> dict[str, float]:
         """The metrics of the task on rows whose target is known."""
         parts = [
-            (rows.target, self.saved.predict(columns_by_kind(rows)))
+            (rows.target, self.saved.predict(columns_by_kind(rows)), rows.weights)
             for rows in self._encoded(source, say, target=True)
         ]
-        target, found = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return scores(self.schema.targets, target, found)
+        targets, found, weights = zip(*parts, strict=True)
+        rows = None if weights[0] is None else np.concatenate(weights)
+        return scores(self.schema.targets, np.concatenate(targets), np.concatenate(found), rows)
 
     def examples(self, source: Any, rows: Sequence[int], *, say: Say = warned) -> Examples:
         """Rows with their target, counted from 0, and how the network is trained on them."""
@@ -90,13 +106,21 @@ class TablePredictor:
         source = with_reading(source, usual=self._usual)
         return rows_of_table(self.saved, self._path, source, rows, say)
 
-    def _encoded(self, source: Any, say: Say, target: bool = False) -> Iterator[Encoded]:
+    def _encoded(
+        self,
+        source: Any,
+        say: Say,
+        target: bool = False,
+        on_part: Callable[[pl.DataFrame], None] | None = None,
+    ) -> Iterator[Encoded]:
         """The rows, in parts if they are larger than memory; what is noted of a column, once."""
         source = with_reading(source, usual=self._usual)
         name = source_name(source)
         large = is_larger_than_memory(source)
         noted: set[str] = set()
         for frame in TableScan(source).parts() if large else [read_table(source)]:
+            if on_part is not None:
+                on_part(frame)
             rows = self.schema.encode(frame, target=target, source=name)
             for note in rows.notes:
                 column = note.partition(":")[0]
@@ -104,3 +128,9 @@ class TablePredictor:
                     noted.add(column)
                     say(f"{note} (in the first part of the file that has such)" if large else note)
             yield rows
+
+
+def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.concat(parts, how="vertical_relaxed")

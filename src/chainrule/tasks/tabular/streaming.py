@@ -240,10 +240,11 @@ class _Kept:
 
     def example(self, rows: Encoded) -> tuple[dict[str, Array], Array, Array | None]:
         """What the network takes, the target as it is learned, and weights."""
-        weights = None
+        weights = rows.weights
         if self.plan.options.balance:
             classes = len(self.plan.classes(self.schema))
-            weights = _balance(self.roles.counts, classes)[rows.target].astype(np.float32)
+            weights = _balance(self.roles.counts, classes)[rows.target]
+        weights = None if weights is None else weights.astype(np.float32)
         return features_of(self.learner, rows), learned(self.learner, rows), weights
 
     def validation(self) -> Arrays:
@@ -273,7 +274,10 @@ def _joined(parts: list[Encoded]) -> Encoded:
         return np.concatenate([getattr(part, name) for part in parts])
 
     names = ("numeric", "category", "date", "target", "rows", "text")
-    return Encoded(**{name: join(name) for name in names})
+    rows = Encoded(**{name: join(name) for name in names})
+    if parts[0].weights is None:
+        return rows
+    return dataclasses.replace(rows, weights=join("weights"))
 
 
 # ---- the training --------------------------------------------------------------------------------
@@ -339,6 +343,14 @@ class StreamedTablePlan(TablePlan):
 
     def read(self, source: Any) -> Scanned:
         """A sample of the rows; the set of each row."""
+        if self.options.balance and self.options.weight:
+            raise ConfigError(
+                "A table that is read in parts can have weights of rows or balanced classes.",
+                where=str(source),
+                expected="one of the two",
+                found=f"--balance and --weight {self.options.weight}",
+                hint="Put both into one column of weights.",
+            )
         if self.options.cv:
             raise ConfigError(
                 "Cross-validation needs the whole table in memory.",

@@ -8,7 +8,7 @@ with quantiles, a column for each class.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +17,13 @@ from ...data import Schema, Target
 from ...errors import ConfigError
 from ...utils.typing import Array
 from ..evaluation import OF, constant_prediction, evaluate, row_errors
-from ..intervals import interval_scores
+from ..intervals import interval_scores, weighted_quantile
 from ..option_values import MisfitError
 from ..option_values import names as split_names
 from ..predictions import predictions
+from .calibration import quality
 from .heads import Head
+from .thresholds import score_at
 
 if TYPE_CHECKING:
     import polars as pl
@@ -191,44 +193,143 @@ def table_of(targets: Sequence[Target], found: Array, proba: bool) -> pl.DataFra
     parts = zip(targets, predicted_of(targets, found), quantiles_of(targets, found), strict=True)
     frames = []
     for target, part, quantiles in parts:
-        frames.append(predictions(part, target.classes, proba, target.name if several else ""))
+        best = decided(target, part)
+        name = target.name if several else ""
+        frames.append(predictions(part, target.classes, proba, name, best))
         names = [f"{target.name}_{level:g}" for level in target.quantiles]
         frames.append(pl.DataFrame(dict(zip(names, quantiles.T, strict=True))))
     return pl.concat(frames, how="horizontal")
 
 
-def scores(targets: Sequence[Target], values: Array, found: Array) -> dict[str, float]:
+def scores(
+    targets: Sequence[Target], values: Array, found: Array, weights: Array | None = None
+) -> dict[str, float]:
     """The metrics of each target on the rows that have it; ``r2 of price`` where there are several.
 
     Args:
         targets: of the schema.
         values: `chainrule.data.Encoded.target`.
         found: what the model, or a baseline, predicts.
+        weights: (rows,) what each row counts for.
     """
     metrics: dict[str, float] = {}
     parts = zip(targets, predicted_of(targets, found), quantiles_of(targets, found), strict=True)
     for i, (target, part, quantiles) in enumerate(parts):
         known, own = _known(target, values.reshape(len(values), -1)[:, i])
-        own_metrics = evaluate(target.task, own, part[known])
-        own_metrics |= interval_scores(target.quantiles, own, quantiles[known])
+        rows = None if weights is None else weights[known]
+        own_metrics = evaluate(target.task, own, part[known], rows, decided(target, part[known]))
+        own_metrics |= interval_scores(target.quantiles, own, quantiles[known], rows)
         end = f"{OF}{target.name}" if len(targets) > 1 else ""
         metrics |= {f"{name}{end}": value for name, value in own_metrics.items()}
     return metrics
 
 
-def errors(targets: Sequence[Target], values: Array, found: Array) -> Array | None:
-    """The error of each row, to compare methods row by row: (rows,), or (rows, targets)."""
-    parts = predicted_of(targets, found)
-    if len(targets) == 1:
-        return row_errors(targets[0].task, values, parts[0])
-    errors = np.full(values.shape, np.nan)
-    for i, (target, part) in enumerate(zip(targets, parts, strict=True)):
-        known, own = _known(target, values[:, i])
-        errors[known, i] = row_errors(target.task, own, part[known])
-    return errors
+def errors(
+    targets: Sequence[Target], values: Array, found: Array, weights: Array | None = None
+) -> Array:
+    """The error of each row, to compare methods row by row: (rows,), or (rows, targets).
+
+    Errors of rows with weights are multiplied by these, which are scaled to a mean of 1.
+    """
+    table = values.reshape(len(values), -1)
+    errors = np.full(table.shape, np.nan)
+    for i, (target, part) in enumerate(zip(targets, predicted_of(targets, found), strict=True)):
+        known, own = _known(target, table[:, i])
+        given = decided(target, part[known]) if target.threshold else part[known]
+        errors[known, i] = row_errors(target.task, own, given)
+    if weights is not None:
+        errors *= (weights / (weights.mean() or 1.0))[:, None]
+    return errors[:, 0] if len(targets) == 1 else errors
 
 
-def constants(targets: Sequence[Target], values: Array, rows: int) -> tuple[str, Array]:
+def decided(target: Target, probabilities: Array) -> Array | None:
+    """The class index of each row: the most probable one, or by the threshold; None for numbers.
+
+    Example:
+        >>> from chainrule.data import Threshold
+        >>> rare = Target("sold", "binary", "", None, ("no", "yes"))
+        >>> rare = dataclasses.replace(rare, threshold=Threshold("yes", 0.2, "f1"))
+        >>> decided(rare, np.array([[0.7, 0.3], [0.9, 0.1]])).tolist()
+        [1, 0]
+    """
+    if not target.classes:
+        return None
+    if target.threshold is None:
+        return np.asarray(probabilities.argmax(axis=1))
+    positive = target.classes.index(target.threshold.positive)
+    return np.where(probabilities[:, positive] >= target.threshold.value, positive, 1 - positive)
+
+
+def measured(
+    targets: Sequence[Target],
+    values: Array,
+    before: Array,
+    after: Array,
+    weights: Array | None,
+    calibrated: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What calibration and threshold have changed on the test rows, for the report, by target.
+
+    Args:
+        targets: of the schema.
+        values: `chainrule.data.Encoded.target`.
+        before: predictions without temperatures.
+        after: predictions with them.
+        weights: (rows,) what each row counts for.
+        calibrated: what held-out rows have said of each target.
+    """
+    found: dict[str, Any] = {}
+    parts = zip(targets, predicted_of(targets, before), predicted_of(targets, after), strict=True)
+    for i, (target, first, second) in enumerate(parts):
+        if not target.classes:
+            continue
+        known, own = _known(target, values.reshape(len(values), -1)[:, i])
+        rows = None if weights is None else weights[known]
+        test = {
+            name: quality(own, part[known], rows)
+            for name, part in (("before", first), ("after", second))
+        }
+        told = {**calibrated.get(target.name, {}), "test": test}
+        found.setdefault("calibration", {})[target.name] = told
+        if target.threshold is not None:
+            of = found.setdefault("threshold", {})
+            of[target.name] = _threshold_measured(target, own, second[known], rows)
+    return found
+
+
+def _threshold_measured(
+    target: Target, own: Array, found: Array, weights: Array | None
+) -> dict[str, Any]:
+    threshold = target.threshold
+    assert threshold is not None
+    number = target.classes.index(threshold.positive)
+    p, positive = found[:, number], own == number
+    counted = np.ones(len(own)) if weights is None else weights
+    scores = {
+        name: {
+            "test": score_at(name, threshold.value, p, positive, counted),
+            "test_at_half": score_at(name, 0.5, p, positive, counted),
+        }
+        for name in dict.fromkeys(
+            [threshold.metric.partition("@")[0], "precision", "recall", "f1", "balanced_accuracy"]
+        )
+    }
+    return {
+        "class": threshold.positive,
+        "threshold": threshold.value,
+        "for": threshold.metric,
+        "metrics": scores,
+    }
+
+
+def without_thresholds(schema: Schema) -> Schema:
+    """The schema by which baselines are measured: a threshold is the network's own."""
+    return schema.with_targets([dataclasses.replace(t, threshold=None) for t in schema.targets])
+
+
+def constants(
+    targets: Sequence[Target], values: Array, rows: int, weights: Array | None = None
+) -> tuple[str, Array]:
     """The best constant answer: the mean, or how frequent each class is, and quantiles; its name.
 
     Example:
@@ -237,9 +338,10 @@ def constants(targets: Sequence[Target], values: Array, rows: int) -> tuple[str,
     """
 
     def constant(own: Array, target: Target, known: Array) -> Array:
-        _, found = constant_prediction(own, rows, len(target.classes))
-        quantiles = np.tile(np.quantile(own, target.quantiles), (rows, 1))
-        return np.hstack([found.reshape(rows, -1), quantiles])
+        own_weights = None if weights is None else weights[known]
+        _, found = constant_prediction(own, rows, len(target.classes), own_weights)
+        quantiles = [weighted_quantile(own, level, own_weights) for level in target.quantiles]
+        return np.hstack([found.reshape(rows, -1), np.tile(quantiles, (rows, 1))])
 
     name = "constant" if len(targets) > 1 else "majority" if targets[0].classes else "mean"
     return name, columns_of(targets, values, constant)
