@@ -233,11 +233,15 @@ def test_a_dtype_of_numbers_leaves_the_notation_of_text_open() -> None:
         assert "'1,234': 1,234 or 1.234" in message or "'1,234'" in message
 
 
-def test_zero_and_one_stay_what_they_were() -> None:
-    table = pl.DataFrame({"kids": ["0", "1"] * 10, "k": ["a", "b", "b", "a"] * 5})
+def test_numbers_after_zero_and_one_are_what_they_are() -> None:
+    table = pl.DataFrame({"kids": ["0", "1"] * 10, "new": ["no", "yes"] * 10, "k": ["a", "b"] * 10})
     schema = infer_schema(table, "k").fit(table)
-    for new in (["2"], ["0", "1", "1", "2"], [2], [0, 1, 2]):
-        assert "cannot be read" in refused(schema.encode, pl.DataFrame({"kids": new}))
+    for kids in (["2", "0", "1.5"], [2, 0, 1.5]):
+        rows = schema.encode(pl.DataFrame({"kids": kids, "new": ["yes", "no", "no"]}, strict=False))
+        assert rows.numeric.tolist() == [[2, 1], [0, 0], [1.5, 0]]
+    for kids, new in (["many", "no"], ["0", "2"]):
+        table = pl.DataFrame({"kids": [kids], "new": [new]})
+        assert "cannot be read" in refused(schema.encode, table)
 
 
 @pytest.mark.parametrize("codes", [["02138", "94110"], [2138, 94110]])

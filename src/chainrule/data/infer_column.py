@@ -77,7 +77,11 @@ def decide(
 def _found(column: Profile, conventions: Conventions, max_categories: int) -> Column | Dropped:
     if parsing.are_booleans(column.distinct):
         both = " and ".join(sorted(map(shown, column.distinct.to_list())))
-        return Column(column.name, "boolean", _with_missing(f"two values, {both}", column))
+        reason = _with_missing(f"two values, {both}", column)
+        # Of numbers 0 and 1 later ones may be others.
+        are_numbers = not {"true", "false"} & set(map(str.lower, both.split(" and ")))
+        are_numbers &= not parsing.read_numbers(column.distinct).is_null().any()
+        return Column(column.name, "boolean", reason, PLAIN if are_numbers else None)
     if column.is_datetime:
         return Column(
             column.name, "date", _with_missing(f"dates, {_span(column.distinct)}", column)

@@ -105,6 +105,8 @@ def read_learned(
         read = parsing.epoch_seconds(_dates(column, tidy))
     elif column.kind == "boolean":
         read = parsing.read_booleans(tidy).cast(pl.Float64)
+        if column.notation is not None:  # it was 0 and 1: other numbers are what they are
+            read = read.fill_null(_numbers(column, tidy))
     else:
         read = _numbers(column, tidy)
     unread = read.is_null() & tidy.is_not_null()

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 import sys
-import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,11 +36,8 @@ from .tensor import (
     TraceRecord,
     Variable,
     as_tensor,
-    forget_calls,
-    give,
     recording,
     symbol,
-    take,
     tracing,
 )
 
@@ -174,19 +168,19 @@ def _history(traced: Traced, leaves: list[Any], inputs: list[Array]) -> tuple[No
 
     A function that assigns parameters is a step of a training: its results are only numbers.
     """
-    if any(isinstance(variable, Parameter) for variable in traced.assigned):
-        return ()
     variables = traced.variables
-    assigned = {id(variable) for variable in traced.assigned}  # the program may have their nodes
-    read = [x for x in (*leaves, *variables) if isinstance(x, Tensor) and id(x) not in assigned]
-    if not any(x.node.watched for x in read):
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    if not any(x.node.watched for x in (*tensors, *variables)):
+        return ()
+    if any(isinstance(variable, Parameter) for variable in traced.assigned):
         return ()
     count = len(traced.graph.outputs) - len(traced.assigned)
     if not any(node.type.is_float for node in traced.graph.outputs[:count]):
         return ()
+    assigned = {id(variable) for variable in traced.assigned}
     nodes = []
     for leaf, array in zip([*leaves, *variables], inputs, strict=True):
-        if isinstance(leaf, Tensor) and id(leaf) not in assigned and leaf.node.value is array:
+        if isinstance(leaf, Tensor) and leaf.node.value is array and id(leaf) not in assigned:
             nodes.append(leaf.node)
         else:  # the caller's own array, or one that the program overwrites
             nodes.append(constant(array.copy()))
@@ -316,10 +310,11 @@ class Compiled:
         inputs = [_value(leaf) for leaf in taken.inputs]
         self.last_run = None  # lets go of the arrays, which may now be overwritten
         in_place = set(run.in_place)
-        with _variables_in(inputs, traced, in_place):
-            self.last_run = traced, inputs
-            history = _history(traced, taken.inputs, inputs) if self._keeps_history else ()
-            results = run(inputs)
+        for number, variable in enumerate(traced.variables, len(inputs)):
+            inputs.append(_exclusive(variable) if number in in_place else variable._known())
+        self.last_run = traced, inputs
+        history = _history(traced, taken.inputs, inputs) if self._keeps_history else ()
+        results = run(inputs)
         count = len(traced.graph.outputs) - len(traced.assigned)
         if not (self._guard and _stopped(results[:count])):
             self._assign(traced, results[count:], in_place)
@@ -377,8 +372,9 @@ class Compiled:
             return self._run_one_by_one(order, arguments, rows, counter)
         inputs, gathered, counters = _inputs_of_steps(arguments, rows, counter)
         self.last_run = None
-        with _variables_in(inputs, traced, set(run.in_place)):
-            done, results = run.run_steps(inputs, gathered, order, counters)
+        for number, variable in enumerate(traced.variables, len(inputs)):
+            inputs.append(_exclusive(variable) if number in run.in_place else variable._known())
+        done, results = run.run_steps(inputs, gathered, order, counters)
         if done < len(order):
             known = {i: x for i, x in enumerate(inputs) if x is not None}
             known |= {i: _rows(data, order[done]) for i, data in gathered.items()}
@@ -520,60 +516,20 @@ def _value(leaf: Any) -> Array:
     return as_tensor(leaf, float64 if _is_number(leaf) else None)._known()
 
 
-#: One call at a time reads its variables and takes those that its program overwrites, all of them
-#: at once, so that no two calls wait for each other.
-_taking = threading.Lock()
+def _exclusive(variable: Variable) -> Array:
+    """The array of a variable, which a program may overwrite: a copy if others can see it.
 
-
-def _after_fork() -> None:
-    global _taking
-    _taking = threading.Lock()
-    forget_calls()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-@contextmanager
-def _variables_in(inputs: list[Any], traced: Traced, in_place: set[int]) -> Iterator[None]:
-    """Add the arrays of the variables to the inputs of a program, for the time of its call.
-
-    Those that it overwrites belong to it meanwhile: other threads that read them wait for the end.
+    Besides the variable only its node knows the array; whoever else holds one of them, such as
+    a tensor or a view made from the variable, keeps the old numbers.
     """
-    numbered = list(enumerate(traced.variables, len(inputs)))
-    overwritten = [variable for number, variable in numbered if number in in_place]
-    if not overwritten:
-        inputs += [variable._known() for variable in traced.variables]
-        yield
-        return
-    nodes: list[Node] = []
-    with _taking:
-        read = iter([v._known() for number, v in numbered if number not in in_place])
-        take(overwritten, nodes)
-    try:
-        _make_exclusive(overwritten, nodes)
-        taken = iter(nodes)
-        inputs += [next(taken).value if n in in_place else next(read) for n, _ in numbered]
-        yield
-    finally:
-        give(overwritten, nodes)
-
-
-def _make_exclusive(variables: list[Variable], nodes: list[Node]) -> None:
-    """Give nodes that were taken arrays that nobody else can see: copies, if need be.
-
-    Besides the list only the node knows its array; whoever else holds one of them, such as a
-    tensor or a view made from the variable, keeps the old numbers.
-    """
-    count, (most, most_of_array) = sys.getrefcount, _ALONE
-    for position, variable in enumerate(variables):
-        node = nodes[position]
-        array = node.value
-        assert array is not None
-        alone = count(node) <= most and count(array) <= most_of_array
-        if not (alone and array.base is None and array.flags.carray):
-            nodes[position] = variable._node_of(np.array(array, order="C"), node.watched)
+    node = variable.node
+    array = node.value
+    alone = sys.getrefcount(node) <= _ALONE[0] and sys.getrefcount(array) <= _ALONE[1]
+    if alone and array is not None and array.base is None and array.flags.carray:
+        return array
+    array = variable._known()
+    variable._set(np.array(array, order="C"), variable.node.watched)
+    return variable._known()
 
 
 def _holders(variable: Variable) -> tuple[int, int]:

@@ -367,10 +367,7 @@ class Variable(Tensor):
     def node(self) -> Node:
         """What it is now: in a derivative or a trace of this thread, what stands in for it."""
         standing = tracing.standing
-        try:
-            own: Node = _own_node(self)
-        except AttributeError:  # a program overwrites its numbers just now
-            own = _returned(self)
+        own: Node = _own_node(self)
         if standing is None:
             return own
         found = standing.get(self)
@@ -415,12 +412,8 @@ class Variable(Tensor):
         self._set(self._known(), watched=0)
 
     def _set(self, value: Array, watched: int) -> None:
-        self.node = self._node_of(value, watched)
-
-    def _node_of(self, value: Array, watched: int) -> Node:
-        node = constant(value, watched)
-        node.attributes["owner"] = weakref.ref(self)
-        return node
+        self.node = constant(value, watched)
+        self.node.attributes["owner"] = weakref.ref(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: the numbers, not the gradient or what is kept of the past."""
@@ -505,66 +498,6 @@ class Parameter(Variable):
 _NODE: Any = Tensor.__dict__["node"]
 _GRAD: Any = Tensor.__dict__["grad"]
 _own_node = _NODE.__get__
-_set_node, _remove_node = _NODE.__set__, _NODE.__delete__
-
-_return = threading.Condition(threading.Lock())
-#: How many programs have nodes of variables just now.
-_calls = 0
-
-
-def take(variables: list[Variable], nodes: list[Node]) -> None:
-    """Move the nodes of variables into a list, until `give`: who looks at one meanwhile waits.
-
-    What was made of a node before is known by its references, and nobody can get at it any more.
-    """
-    global _calls
-    with _return:
-        _calls += 1
-        for variable in variables:
-            try:
-                nodes.append(_own_node(variable))
-            except AttributeError:
-                nodes.append(_present(variable, 1))
-            _remove_node(variable)
-
-
-def give(variables: list[Variable], nodes: list[Node]) -> None:
-    """Give taken nodes back, or others in their place."""
-    global _calls
-    with _return:
-        _calls -= 1
-        for variable, node in zip(variables, nodes, strict=False):
-            _set_node(variable, node)
-        _return.notify_all()
-
-
-def forget_calls() -> None:
-    """In a forked child: no other thread goes on there, so nobody is to wait for its program.
-
-    The numbers that it was overwriting may be of two steps: these variables stay without any until
-    they are assigned, and reading them is an error.
-    """
-    global _calls, _return
-    _calls, _return = 0, threading.Condition(threading.Lock())
-
-
-def _returned(variable: Variable) -> Node:
-    """The node of a variable, as soon as no program has it any more."""
-    with _return:
-        return _present(variable, 0)
-
-
-def _present(variable: Variable, own: int) -> Node:
-    """The node of a variable; if other programs than this one are running, it may come back."""
-    while True:
-        try:
-            node: Node = _own_node(variable)
-        except AttributeError:
-            if _calls <= own:
-                raise
-            _return.wait()
-        else:
-            return node
 
 
 class TraceRecord:
