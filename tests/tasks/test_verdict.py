@@ -108,3 +108,18 @@ def test_a_lead_over_the_mean_on_five_rows_is_no_failure():
     words = said(target, target + 0.1, {"mean": np.full(5, target.mean())})
     assert words.startswith("The network is ahead of always predicting the mean (R² 0.999")
     assert "5 test rows are too few to tell" in words
+
+
+def test_balanced_classes_are_not_judged_by_the_accuracy():
+    """Whoever wants rare classes found gives up accuracy, in which the majority is unbeatable."""
+    report = {
+        "metrics": {"accuracy": 0.86, "roc_auc": 0.95},
+        "baselines": {"majority": {"accuracy": 0.97, "roc_auc": 0.5},
+                      "linear": {"accuracy": 0.96, "roc_auc": 0.97}},
+        "rows": {"test": 1000},
+    }  # fmt: skip
+    assert "no better than always predicting the most frequent class" in verdict(report, "rows")
+    said = verdict(report | {"options": {"balance": True}}, "rows")
+    assert said == (
+        "The linear baseline is better than the network: ROC AUC 0.970 against 0.950. Prefer it."
+    )

@@ -120,7 +120,7 @@ def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
         >>> verdict(report, "rows")
         'The linear baseline is better than the network: R² 0.990 against 0.890. Prefer it.'
     """
-    metric = next((name for name, value in report["metrics"].items() if _known(value)), None)
+    metric = _telling_metric(report)
     baselines = report.get("baselines") or {}
     if metric is None or not baselines:
         return ""
@@ -147,6 +147,14 @@ def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
         f"The network is {how} {CONSTANT.get(best, f'the {best} baseline')} ({figures}), but "
         f"{_tested(report, unit)} are too few to tell which is better.{' ' * bool(more)}{more}"
     )
+
+
+def _telling_metric(report: Mapping[str, Any]) -> str | None:
+    """The first metric; where classes were balanced, one that does not favour frequent classes."""
+    known = [name for name, value in report["metrics"].items() if _known(value)]
+    if (report.get("options") or {}).get("balance"):
+        known = [name for name in ("roc_auc", "f1_macro", "f1") if name in known] + known
+    return known[0] if known else None
 
 
 def _ahead(report: Mapping[str, Any], metric: str, name: str) -> int:
