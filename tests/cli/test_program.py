@@ -102,3 +102,12 @@ def test_a_closed_stream(start, place, stream):
     out, err, code = finish(start(*arguments, before=lambda: os.close(stream)))
     assert code == 0, (out, err)
     assert (place / "mine" / "model.safetensors").exists()
+
+
+def test_a_warning_is_a_sentence_without_a_line_of_the_program(start):
+    code = (
+        "import warnings; from chainrule.cli.console import prepare_streams; prepare_streams();"
+        "warnings.warn('A checkpoint is damaged.', RuntimeWarning)"
+    )
+    process = start(command=("-c", code))
+    assert process.communicate(timeout=60)[1].strip() == "warning: A checkpoint is damaged."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from typing import Any, TextIO, cast
 
 from rich.console import Console, RenderableType
@@ -48,6 +49,8 @@ def prepare_streams() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     sys.stderr = cast(TextIO, Unbreakable(sys.stderr))
+    # Users of the program see the sentence, not the line of the program that said it.
+    warnings.showwarning = lambda message, *place: warn(str(message))
 
 
 def silence(stream: TextIO) -> None:

@@ -200,8 +200,8 @@ def reproduced(folder: Path, quiet: bool) -> dict[str, Any]:
         raise DataError(
             "The run does not say which bytes its data had.",
             where=str(folder),
-            hint="Runs of data from standard input, updates, and runs of versions before 0.2 "
-            "do not; train on the file anew.",
+            hint="Runs of data from standard input, updates, and older runs do not; train on the "
+            "file anew.",
         )
     kind = kind_named(str(run.record.get("kind")))
     options = kind.options.from_json(run.options, whole=True)
