@@ -42,6 +42,8 @@ EXAMPLES: dict[str, Any] = {
     ),
     "focal": (losses.focal, NUMBERS, LABELS),
     "multilabel_soft_margin": (losses.multilabel_soft_margin, NUMBERS, LABELS),
+    "multilabel_margin": (losses.multilabel_margin, NUMBERS, LABELS),
+    "dice": (losses.dice, NUMBERS, LABELS),
     "cross_entropy": (
         partial(losses.cross_entropy, class_weights=[1.0, 2.0, 0.5], label_smoothing=0.1),
         NUMBERS,
@@ -49,6 +51,7 @@ EXAMPLES: dict[str, Any] = {
     ),
     "nll": (losses.nll, -POSITIVE, CLASSES),
     "kl_div": (losses.kl_div, -POSITIVE, SOFT),
+    "arcface": (partial(losses.arcface, scale=4.0), np.tanh(NUMBERS), CLASSES),
     "multi_margin": (losses.multi_margin, NUMBERS, CLASSES),
     "hinge": (losses.hinge, NUMBERS, SIGNS),
     "squared_hinge": (losses.squared_hinge, NUMBERS, SIGNS),
@@ -75,6 +78,8 @@ def test_gradients_of_losses_of_three_inputs():
     signs = cr.tensor([1, -1, -1, 1])
     cr.check_grad(losses.gaussian_nll, a, b, POSITIVE)
     cr.check_grad(partial(losses.triplet_margin, margin=3.0), a, b, c)
+    cr.check_grad(partial(losses.triplet_margin, margin=3.0, order=3, swap=True), a, b, c)
+    cr.check_grad(losses.nt_xent, a, b)
     cr.check_grad(lambda a, b: losses.cosine_embedding(a, b, signs, margin=-0.9), a, b)
     cr.check_grad(lambda a, b: losses.margin_ranking(a, b, signs, margin=0.5), a[:, 0], b[:, 0])
 
@@ -122,6 +127,8 @@ def test_large_numbers_stay_finite(name):
     loss, prediction, target = EXAMPLES[name]
     if name in ("poisson_nll", "nll", "kl_div"):
         pytest.skip("they take logarithms, of which e^x is meant")
+    if name == "arcface":
+        pytest.skip("cosines are at most 1")
     large = 1e4 * np.abs(prediction) if name == "msle" else 1e4 * prediction
     value, gradient = cr.value_and_grad(lambda p: loss(p, cr.tensor(target)))(
         cr.tensor(large, "float32")
@@ -418,3 +425,70 @@ def test_gaussian_nll_is_least_at_the_true_variance():
     assert min(values, key=lambda v: values[v]) == (e**2).mean()
     with pytest.raises(DataError, match="variance"):
         losses.gaussian_nll([0.0], [0.0], [-1.0])
+
+
+def test_dice_by_hand_and_of_empty_areas():
+    """Two areas of 3 and 2 pixels that share one; and two empty ones, whose loss is 0."""
+    first = np.array([[[1, 1], [1, 0]], [[0, 0], [0, 0]]])
+    second = np.array([[[0, 1], [0, 1]], [[0, 0], [0, 0]]])
+    certain = 60.0 * (2.0 * first - 1)
+    each = losses.dice(certain, second, smooth=0.5, reduction="none").numpy()
+    np.testing.assert_allclose(each, [1 - 2.5 / 5.5, 0], atol=1e-12)
+    by_class = losses.dice(
+        np.moveaxis(certain, 0, -1)[None], np.moveaxis(second, 0, -1)[None], axis=(1, 2),
+        smooth=0.5, reduction="none",
+    )  # fmt: skip
+    np.testing.assert_allclose(by_class.numpy(), each[None], atol=1e-12)
+    assert losses.dice(certain[..., None], second, smooth=0.5).item() == pytest.approx(each.mean())
+    with pytest.raises(ShapeError, match="not over the batch"):
+        losses.dice(np.ones(3), np.ones(3))
+    with pytest.raises(ShapeError, match="not over the batch"):
+        losses.dice(certain, second, axis=0)
+
+
+def test_arcface_without_margin_is_cross_entropy_of_scaled_cosines():
+    cosines = np.tanh(NUMBERS)
+    plain = losses.cross_entropy(10 * cosines, CLASSES).item()
+    assert losses.arcface(cosines, CLASSES, margin=0.0, scale=10.0).item() == pytest.approx(plain)
+    assert losses.arcface(cosines, CLASSES, margin=0.2, scale=10.0).item() > plain
+    with pytest.raises(DataError, match="cosine is out of range"):
+        losses.arcface(1.2 * np.sign(NUMBERS), CLASSES)
+
+
+def test_arcface_grows_with_the_angle_and_has_finite_gradients_at_its_ends():
+    angles = np.linspace(0, np.pi, 41)
+    cosines = np.stack([np.cos(angles), np.zeros(41)], axis=1)
+    cosines[[0, -1], 0] = 1, -1
+    zeros = np.zeros(41, int)
+    each = losses.arcface(cosines, zeros, scale=2.0, reduction="none").numpy()
+    assert (np.diff(each) > 0).all()
+    gradient = cr.grad(lambda c: losses.arcface(c, cr.tensor(zeros)))(cr.tensor(cosines))
+    assert np.isfinite(gradient.numpy()).all()
+    with pytest.raises(ConfigError, match="margin"):
+        losses.arcface(cosines, zeros, margin=4.0)
+
+
+def test_nt_xent_by_its_definition():
+    first, second = NUMBERS, POSITIVE
+    z = np.concatenate([first, second])
+    z = z / np.linalg.norm(z, axis=1, keepdims=True)
+    each = []
+    for i in range(8):
+        terms = [np.exp(z[i] @ z[k] / 0.3) for k in range(8) if k != i]
+        each.append(-np.log(np.exp(z[i] @ z[(i + 4) % 8] / 0.3) / np.sum(terms)))
+    found = losses.nt_xent(first, second, temperature=0.3, reduction="none").numpy()
+    np.testing.assert_allclose(found, np.reshape(each, (2, 4)).mean(0))
+    with pytest.raises(ShapeError, match="compared with the others"):
+        losses.nt_xent(first[:1], second[:1])
+    with pytest.raises(ConfigError, match="temperature"):
+        losses.nt_xent(first, second, temperature=0.0)
+
+
+def test_triplets_with_another_distance():
+    a, p, n = NUMBERS, POSITIVE, NUMBERS[::-1]
+
+    def cosine(x, y):
+        return 1 - cr.cosine_similarity(x, y)
+
+    expected = np.maximum(cosine(a, p).numpy() - cosine(a, n).numpy() + 1, 0).mean()
+    assert losses.triplet_margin(a, p, n, distance=cosine).item() == pytest.approx(expected)

@@ -470,8 +470,7 @@ def _loss(name: str, **fixed: Any) -> Any:
     function = getattr(cr.losses, name)
 
     def call(x: Any, target: Any, *more: Any, reduction: str = "mean", **options: Any) -> Any:
-        kept = options.pop("swap", False) or options.pop("p", 1) != 1
-        unless(kept, "without swap and p")
+        unless(options.pop("p", 1) != 1, "no powers of margins")
         for unwanted in ("weight", "ignore_index", "size_average", "reduce"):
             unless(
                 options.pop(unwanted, None) is not None, "no weights of elements, no ignore_index"
@@ -512,11 +511,44 @@ add(
     "losses.cosine_embedding",
     lambda a, b, y, **k: _loss("cosine_embedding")(a, b, y, **k),
 )
+
+
+def _triplet(a: Any, positive: Any, negative: Any, p: float = 2, **options: Any) -> Any:
+    def distance(x: Any, y: Any) -> Any:
+        return cr.norm(x - y + 1e-6, -1, order=p)
+
+    return _loss("triplet_margin")(a, positive, negative, distance=distance, **options)
+
+
 add(
     "nn.functional.triplet_margin_loss",
     "losses.triplet_margin",
-    lambda a, p, n, **k: _loss("triplet_margin")(a, p - 1e-6, n - 1e-6, **k),
-    "without swap; PyTorch adds 1e-6 to each difference",
+    _triplet,
+    "order in place of p; PyTorch adds 1e-6 to each difference",
+)
+add(
+    "nn.functional.triplet_margin_with_distance_loss",
+    "losses.triplet_margin",
+    _triplet,
+    "distance in place of distance_function",
+)
+
+
+def _multilabel_margin(x: Any, target: Any, reduction: str = "mean") -> Any:
+    """PyTorch's target is a list of labels that ends with -1."""
+    unless(x.ndim == 0, "labels are an axis")
+    listed = np.minimum.accumulate(target.numpy() >= 0, axis=-1)
+    chosen = np.where(listed, target.numpy(), x.shape[-1])
+    labels = np.eye(x.shape[-1] + 1, dtype=int)[chosen].sum(-2)[..., :-1]
+    unless(labels.max(initial=0) > 1, "a label counts once")
+    return cr.losses.multilabel_margin(x, labels, reduction=reduction)
+
+
+add(
+    "nn.functional.multilabel_margin_loss",
+    "losses.multilabel_margin",
+    _multilabel_margin,
+    "labels are 0 or 1 for each score, not a list that ends with -1",
 )
 add("nn.functional.multi_margin_loss", "losses.multi_margin", _loss("multi_margin"))
 add(
@@ -655,7 +687,6 @@ absent(
 )
 absent("nn.functional.pad:replicate_negative", "no negative margins: use an index")
 absent(
-    "sum_to_size frexp lu_unpack lu nextafter ormqr nn.functional.ctc_loss "
-    "nn.functional.multilabel_margin_loss nn.functional.triplet_margin_with_distance_loss",
+    "sum_to_size frexp lu_unpack lu nextafter ormqr nn.functional.ctc_loss",
     "not there yet",
 )

@@ -19,6 +19,7 @@ LAYERS: dict[str, Any] = {
     "Linear": (lambda: nn.Linear(3, 2), [reals(4, 3)]),
     "Linear without bias": (lambda: nn.Linear(3, 2, bias=False), [reals(2, 2, 3)]),
     "Linear of a vector": (lambda: nn.Linear(3, 2), [reals(3)]),
+    "CosineLinear": (lambda: nn.CosineLinear(3, 2), [reals(4, 3)]),
     "Bilinear": (lambda: nn.Bilinear(3, 2, 4), [reals(2, 3), reals(2, 2)]),
     "Bilinear of vectors": (lambda: nn.Bilinear(3, 2, 2, bias=False), [reals(3), reals(2)]),
     "Embedding": (lambda: nn.Embedding(4, 3), [np.array([[0, 2], [2, 3]])]),

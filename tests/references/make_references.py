@@ -1,11 +1,13 @@
 """Compute the stored references with PyTorch, a system independent of chainrule.
 
     python -m venv /tmp/torch && /tmp/torch/bin/pip install torch keras numpy
-    /tmp/torch/bin/python tests/references/make_references.py
+    KERAS_BACKEND=torch /tmp/torch/bin/python tests/references/make_references.py
 
-All is computed in float64 on one thread from inputs that NumPy draws with a fixed seed: a second
-run writes the same files. No result in them is typed by hand. Where PyTorch lacks a function,
-`sources/` writes it out in PyTorch.
+All is computed in float64 on one thread from inputs that NumPy draws with a fixed seed. Other
+processors round other last digits: an item that differs from the stored one by rounding only stays
+as it is stored, so that a second run writes the same files anywhere, and a diff shows what changed.
+No result in them is typed by hand. Where PyTorch lacks a function, `sources/` writes it out in
+PyTorch.
 
 A **tensor** is `{"dtype": "float64" | "int64" | "bool", "shape": [...], "data": [...]}`, its data
 row by row, floats in the shortest text that gives the same float64, infinities and NaN as the
@@ -67,6 +69,8 @@ distribution.
 """
 
 import json
+import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -93,14 +97,46 @@ from sources.cases import SEED, encode
 
 HERE = Path(__file__).parent
 MADE_WITH = {"torch": torch.__version__, "numpy": np.__version__, "seed": SEED}
+FLOAT = re.compile(r"-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)")
+#: Rounding, after up to 100 steps of an optimizer.
+ROUNDING = 1e-11
 
 
 def write(name: str, **parts: Any) -> None:
     """Write one item of a list a line, so that a diff shows which cases changed."""
     text = ",\n".join(f"{dump(key)}: {part(value)}" for key, value in parts.items())
     path = HERE / name
-    path.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
-    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+    stored = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines, changed = as_stored(f"{{\n{text}\n}}".split("\n"), stored.split("\n"))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, {changed} lines are new")
+
+
+def as_stored(lines: list[str], stored: list[str]) -> tuple[list[str], int]:
+    """The lines, as they are stored where only rounding sets them apart; how many are new."""
+    alike: dict[str, list[str]] = {}
+    for line in stored:
+        alike.setdefault(without_numbers(line), []).append(line)
+    found = []
+    changed = 0
+    for line in lines:
+        same = [old for old in alike.get(without_numbers(line), []) if is_rounding(line, old)]
+        end = "," if line.endswith(",") else ""
+        found.append(same[0].removesuffix(",") + end if same else line)
+        changed += not same
+    return found, changed
+
+
+def without_numbers(line: str) -> str:
+    return FLOAT.sub("#", line.removesuffix(","))
+
+
+def is_rounding(line: str, old: str) -> bool:
+    pairs = zip(FLOAT.findall(line), FLOAT.findall(old), strict=True)
+    return all(
+        a == b or math.isclose(float(a), float(b), rel_tol=ROUNDING, abs_tol=ROUNDING)
+        for a, b in pairs
+    )
 
 
 def part(value: Any) -> str:

@@ -19,12 +19,15 @@ from types import MappingProxyType
 
 from ..engine.tensor import Tensor
 from .classification import (
+    arcface,
     binary_cross_entropy,
     cross_entropy,
+    dice,
     focal,
     hinge,
     kl_div,
     multi_margin,
+    multilabel_margin,
     multilabel_soft_margin,
     nll,
     soft_margin,
@@ -44,7 +47,7 @@ from .regression import (
     quantile,
     smooth_l1,
 )
-from .similarity import cosine_embedding, hinge_embedding, margin_ranking, triplet_margin
+from .similarity import cosine_embedding, hinge_embedding, margin_ranking, nt_xent, triplet_margin
 
 #: The losses of one prediction and one target, by name.
 LOSSES: MappingProxyType[str, Callable[..., Tensor]] = MappingProxyType(
@@ -55,12 +58,14 @@ __all__ = [
     "LOSSES",
     "TASKS",
     "Loss",
+    "arcface",
     "binary_cross_entropy",
     "check_target",
     "check_task",
     "cosine",
     "cosine_embedding",
     "cross_entropy",
+    "dice",
     "focal",
     "gaussian_nll",
     "hinge",
@@ -75,8 +80,10 @@ __all__ = [
     "mse",
     "msle",
     "multi_margin",
+    "multilabel_margin",
     "multilabel_soft_margin",
     "nll",
+    "nt_xent",
     "poisson_nll",
     "quantile",
     "smooth_l1",

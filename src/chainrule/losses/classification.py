@@ -5,6 +5,9 @@ All take ``sample_weights`` and ``reduction``: see `chainrule.losses`.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from ..engine.ops import (
     cross_entropy_from_logits,
     exp,
@@ -16,14 +19,17 @@ from ..engine.ops import (
     one_hot,
     relu,
     reshape,
+    sigmoid,
     softplus,
+    sqrt,
     sum,
     take,
     take_along_axis,
     where,
 )
+from ..engine.ops.check import require
 from ..engine.ops.cross_entropy import need_classes
-from ..engine.ops.declare import cast, floating
+from ..engine.ops.declare import cast, floating, normalize_axes
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError, TypeRuleError
 from .common import need_fitting, pair, reduce
@@ -124,6 +130,87 @@ def multilabel_soft_margin(
     target = need_fitting(multilabel_soft_margin, as_tensor(target))
     each = binary_cross_entropy(logits, target, reduction="none")
     return reduce(mean(each, -1), reduction, sample_weights)
+
+
+@loss_for("multilabel", output="scores", targets=ZERO_OR_ONE)
+def multilabel_margin(
+    scores: TensorLike,
+    target: TensorLike,
+    *,
+    margin: float = 1.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Σ max(0, margin - score of a label + score of another) / labels: one loss for every row.
+
+    Over all pairs of a label that a row has and one that it has not. At the margin the derivative
+    is 0.
+
+    Args:
+        scores: (…, labels), of any size.
+        target: 0 or 1 for each label, of the same shape. PyTorch takes a list of labels that ends
+            with -1 instead.
+        margin: how much higher the labels of a row are to score than the others.
+        sample_weights: one for each row.
+        reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> import chainrule as cr
+        >>> scores, target = cr.tensor([[0.5, 0.25, 2.0]]), cr.tensor([[1, 0, 0]])
+        >>> round(cr.losses.multilabel_margin(scores, target).item(), 4)
+        1.0833
+    """
+    z, t = pair(scores, target)
+    t = need_fitting(multilabel_margin, t)
+    short = relu(margin - expand_dims(z, -1) + expand_dims(z, -2))
+    pairs = expand_dims(t, -1) * (1 - expand_dims(t, -2))
+    return reduce(sum(pairs * short, (-2, -1)) / z.shape[-1], reduction, sample_weights)
+
+
+@loss_for("multilabel", output="logits", targets=PROBABILITIES)
+def dice(
+    logits: TensorLike,
+    target: TensorLike,
+    *,
+    axis: int | Sequence[int] | None = None,
+    smooth: float = 1.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """1 - (2·Σ p·t + s) / (Σ p + Σ t + s) with p = σ(logits), for segmentation (Milletari, 2016).
+
+    One minus twice the overlap over the sum of both areas: a large background counts for nothing.
+
+    Args:
+        logits: (batch, …), such as (batch, height, width) or (batch, height, width, classes).
+        target: 0 and 1, or probabilities, of the same shape.
+        axis: the axes that are summed: all but the first, so that there is one loss for each
+            sample; (1, 2) of images gives one for each sample and class.
+        smooth: s, which makes the loss of two empty areas 0.
+        sample_weights: one for each sample.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ShapeError: there is nothing to sum: the logits are a vector.
+
+    Example:
+        >>> import chainrule as cr
+        >>> logits, target = cr.tensor([[9.0, 9.0, -9.0]]), cr.tensor([[1, 0, 0]])
+        >>> round(cr.losses.dice(logits, target).item(), 3)
+        0.25
+    """
+    z, t = pair(logits, target)
+    t = need_fitting(dice, t)
+    axes = tuple(range(1, z.ndim)) if axis is None else normalize_axes(axis, z.ndim)
+    if not axes or 0 in axes:
+        raise ShapeError("Dice sums over axes of a sample, not over the batch.",
+                         expected="(batch, …) with an axis besides that of the batch",
+                         found=f"axes {axes} of {z.type}")  # fmt: skip
+    if not smooth >= 0:
+        raise ConfigError("Invalid value for smooth.", expected="at least 0", found=repr(smooth))
+    p = sigmoid(z)
+    overlap, areas = sum(p * t, axes), sum(p + t, axes)
+    return reduce(1 - (2 * overlap + smooth) / (areas + smooth), reduction, sample_weights)
 
 
 # ---- several classes -----------------------------------------------------------------------------
@@ -239,6 +326,57 @@ def multi_margin(
     own = take_along_axis(z, expand_dims(t, -1), -1)
     others = 1.0 - one_hot(t, z.shape[-1], z.dtype)
     return reduce(mean(others * relu(margin - own + z), -1), reduction, sample_weights)
+
+
+@loss_for("multiclass", output="cosines", targets=CLASSES)
+def arcface(
+    cosines: TensorLike,
+    target: TensorLike,
+    *,
+    margin: float = 0.5,
+    scale: float = 64.0,
+    sample_weights: TensorLike | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy of s·cos θ, with cos(θ + m) for the class of the row (Deng et al., 2019).
+
+    The angle to the own class is to be smaller by a margin than that to the others, so that rows of
+    a class lie closely together. Beyond θ = π - m the margin is cos θ - m·sin m instead, so that
+    the loss goes on growing. At angles of 0 and π the derivative of sin θ counts as 0.
+
+    Args:
+        cosines: (…, classes), from -1 to 1: of the angle between the embedding of a row and the
+            weights of a class, as from `chainrule.nn.CosineLinear`.
+        target: (…) class indices.
+        margin: m, in radians.
+        scale: s, what the cosines are multiplied by.
+        sample_weights: one for each row.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        DataError: a cosine is not between -1 and 1, or a class index is out of range.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cosines = cr.tensor([[1.0, 0.0]])
+        >>> round(cr.losses.arcface(cosines, cr.tensor([0]), scale=2.0).item(), 4)
+        0.1594
+    """
+    z, t = floating(cosines), as_tensor(target)
+    t = need_fitting(arcface, t)
+    t = class_indices(z, t)
+    if not 0 <= margin < math.pi:
+        raise ConfigError("Invalid value for margin.", expected="an angle from 0 to below π",
+                          found=repr(margin))  # fmt: skip
+    about = ("A cosine is out of range.", "from -1 to 1")
+    z = require(z, lambda c: (c * c <= 1 + 1e-4) | (c != c), about)
+    own = reshape(take_along_axis(z, expand_dims(t, -1), -1), t.shape)
+    squared = 1 - own * own
+    sine = where(squared > 0, sqrt(where(squared > 0, squared, 1.0)), 0.0)
+    moved = own * math.cos(margin) - sine * math.sin(margin)
+    moved = where(own > math.cos(math.pi - margin), moved, own - margin * math.sin(margin))
+    shift = expand_dims(moved - own, -1) * one_hot(t, z.shape[-1], z.dtype)
+    return reduce(cross_entropy_from_logits(scale * (z + shift), t), reduction, sample_weights)
 
 
 # ---- two classes named -1 and 1 ------------------------------------------------------------------

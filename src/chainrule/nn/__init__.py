@@ -54,7 +54,7 @@ from .dropout import AlphaDropout, Dropout, SpatialDropout
 from .embedding import Embedding
 from .hooks import observe
 from .images import Fold, LocalResponseNorm, PixelShuffle, PixelUnshuffle, Unfold
-from .linear import Bilinear, Linear
+from .linear import Bilinear, CosineLinear, Linear
 from .module import Module
 from .normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from .pooling import (
@@ -113,6 +113,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineLinear",
     "DepthwiseConv2d",
     "Dropout",
     "Embedding",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..engine.ops import expand_dims, matmul, reshape
+from ..engine.ops import expand_dims, matmul, normalize, reshape
 from ..engine.tensor import Parameter, Tensor, TensorLike
 from ..errors import ShapeError
 from .checks import features_last, positive_integer
 from .initialization import Initializer, parameter
 from .module import Module
 
-__all__ = ["Bilinear", "Linear"]
+__all__ = ["Bilinear", "CosineLinear", "Linear"]
 
 
 class Linear(Module):
@@ -54,6 +54,37 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}{_without(self.bias)}"
+
+
+class CosineLinear(Module):
+    """The cosines of the angles between x and the columns of W, from -1 to 1.
+
+    For `chainrule.losses.arcface`, whose classes are the columns. ``weight`` is (in, out).
+
+    Args:
+        in_features: extent of the last axis of the input.
+        out_features: that of the output: the number of classes.
+        init: as in `Linear`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nn.CosineLinear(3, 2)(cr.ones((5, 3))).shape
+        (5, 2)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, init: str | Initializer = "xavier_normal"
+    ) -> None:
+        self.in_features = positive_integer("in_features", in_features)
+        self.out_features = positive_integer("out_features", out_features)
+        self.weight = parameter((self.in_features, self.out_features), init)
+
+    def forward(self, x: TensorLike) -> Tensor:
+        x = normalize(features_last(x, self.in_features))
+        return matmul(x, normalize(self.weight, 0))
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}"
 
 
 class Bilinear(Module):

@@ -10,7 +10,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .cases import Family, exactly, integers, positive, probabilities, real, uniform
+from .cases import Family, exactly, integers, positive, probabilities, real, uniform, unit
 
 losses = Family("losses")
 ops = Family("ops")
@@ -237,6 +237,107 @@ for margin in (1.0, 0.4):
         real(3, 4),
         real(3, 4),
         margin=margin,
+        reduction="mean",
+    )
+
+for swap, order in ((True, 2.0), (False, 3.0)):
+    losses.add(
+        "triplet_margin",
+        lambda anchor, positive, negative, order, swap, reduction: F.triplet_margin_loss(
+            anchor, positive, negative, 1.0, order, eps=0.0, swap=swap, reduction=reduction
+        ),
+        real(3, 4),
+        real(3, 4),
+        real(3, 4),
+        order=order,
+        swap=swap,
+        reduction="mean",
+    )
+losses.add(
+    "triplet_margin",
+    lambda anchor, positive, negative, reduction: F.triplet_margin_with_distance_loss(
+        anchor,
+        positive,
+        negative,
+        distance_function=lambda a, b: torch.linalg.norm(a - b, dim=-1),
+        reduction=reduction,
+    ),
+    real(3, 4),
+    real(3, 4),
+    real(3, 4),
+    case="distance_function",
+    reduction="mean",
+)
+
+
+def nt_xent(first, second, temperature, reduction):
+    """Chen et al. 2020, algorithm 1: every view among all others, each in a loop of its own."""
+    z = F.normalize(torch.cat([first, second]), dim=1)
+    n = len(first)
+    each = []
+    for i in range(2 * n):
+        others = [k for k in range(2 * n) if k != i]
+        terms = torch.stack([z[i] @ z[k] for k in others]) / temperature
+        each.append(torch.logsumexp(terms, 0) - z[i] @ z[(i + n) % (2 * n)] / temperature)
+    return reduce(torch.stack(each).reshape(2, n).mean(0), reduction)
+
+
+for temperature in (0.5, 0.1):
+    losses.add(
+        "nt_xent", nt_xent, real(3, 4), real(3, 4), temperature=temperature, reduction="mean"
+    )
+
+# Several labels: overlaps, and margins between those that a row has and others.
+
+
+def dice(logits, target, smooth, reduction):
+    p, t = torch.sigmoid(logits).flatten(1), target.double().flatten(1)
+    overlap, areas = (p * t).sum(1), (p + t).sum(1)
+    return reduce(1 - (2 * overlap + smooth) / (areas + smooth), reduction)
+
+
+for reduction in REDUCTIONS:
+    losses.add(
+        "dice", dice, real(2, 3, 2), integers(0, 2, 2, 3, 2), smooth=1.0, reduction=reduction
+    )
+
+
+def multilabel_margin(scores, target, reduction):
+    """PyTorch's target: the labels of a row in a list that ends with -1."""
+    lists = torch.full_like(target, -1)
+    for row, labels in enumerate(target):
+        (found,) = labels.nonzero(as_tuple=True)
+        lists[row, : len(found)] = found
+    return F.multilabel_margin_loss(scores, lists, reduction=reduction)
+
+
+for reduction in REDUCTIONS:
+    losses.add(
+        "multilabel_margin",
+        multilabel_margin,
+        real(3, 4),
+        exactly([[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]], "int64"),
+        reduction=reduction,
+    )
+
+
+def arcface(cosines, target, margin, scale, reduction):
+    """Deng et al. 2019: cross-entropy with the angle of the own class made larger."""
+    own = F.one_hot(target, cosines.shape[1]).bool()
+    angle = torch.arccos(cosines)
+    beyond = cosines - margin * math.sin(margin)
+    moved = torch.where(angle + margin < math.pi, torch.cos(angle + margin), beyond)
+    return F.cross_entropy(scale * torch.where(own, moved, cosines), target, reduction=reduction)
+
+
+for margin, scale in ((0.5, 4.0), (1.2, 2.0)):
+    losses.add(
+        "arcface",
+        arcface,
+        unit(4, 3),
+        integers(0, 3, 4),
+        margin=margin,
+        scale=scale,
         reduction="mean",
     )
 
