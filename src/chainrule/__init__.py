@@ -75,7 +75,9 @@ class _Package(ModuleType):
             {known: getattr(public, known) for known in ["__all__", *public.__all__]}
         )
         if name not in self.__dict__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise AttributeError(
+                f"module {__name__!r} has no attribute {name!r}", name=name, obj=self
+            )
         return self.__dict__[name]
 
     def __setattr__(self, name: str, value: Any) -> None:

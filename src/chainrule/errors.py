@@ -6,6 +6,9 @@ The parts are separate so that the command line can lay them out and tests can l
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class ChainruleError(Exception):
     """Base of all errors of chainrule.
@@ -85,3 +88,24 @@ class TrainingError(ChainruleError):
 
 class ConfigError(ChainruleError, ValueError):
     """An invalid value for an option or argument."""
+
+
+def unknown(what: str, name: str, known: Iterable[str], where: str | None = None) -> ConfigError:
+    """The error for a name that does not exist, with the known one that looks like it.
+
+    Example:
+        >>> print(unknown("optimizer", "adm", ["adam", "sgd"]))
+        Unknown optimizer 'adm'.
+          expected: adam, sgd
+          hint: Did you mean 'adam'?
+    """
+    known = list(known)
+    plain = {one.lower().replace("_", "").replace("-", ""): one for one in known}
+    looked_for = name.lower().replace("_", "").replace("-", "")
+    close = difflib.get_close_matches(looked_for, plain, n=1)
+    return ConfigError(
+        f"Unknown {what} {name!r}.",
+        where=where,
+        expected=", ".join(known),
+        hint=f"Did you mean {plain[close[0]]!r}?" if close else None,
+    )

@@ -206,7 +206,7 @@ def line():
         ({"loss": "mse", "weight": "weight[2,0]"}, ConfigError, "no such element"),
         ({"loss": "mse", "weight": "weight[0]"}, ConfigError, "[0,0] to [1,0]"),
         ({"loss": "mse", "weight": "weight[a]"}, ConfigError, "no such weight"),
-        ({"loss": "mse", "notation": "newton"}, ConfigError, "leibniz or delta"),
+        ({"loss": "mse", "notation": "newton"}, ConfigError, "leibniz, delta"),
         ({"loss": "mse", "optimizer": "adamm"}, ConfigError, "Did you mean"),
         ({"loss": lambda p, t: p}, DerivativeError, "a loss is a single number"),
     ],

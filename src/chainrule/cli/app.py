@@ -12,6 +12,7 @@ from .cache import cache
 from .console import prepare_streams
 from .error_handling import reported
 from .evaluate import evaluate
+from .example import example
 from .explain import explain
 from .generate import generate
 from .label_next import label_next
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(train, predict, evaluate, explain, update, label_next),
-    *(generate, runs, summary, cache),
+    *(generate, runs, summary, cache, example),
 )
 for _command in _COMMANDS:
     app.command()(reported(_command))

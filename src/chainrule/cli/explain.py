@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown
 from ..tasks.option_values import missing_words
 from .console import note, write_bytes
 from .error_handling import Debug
@@ -133,7 +133,7 @@ def _kind(format: str | None, out: Path | None) -> str:
     """The format, by its name or by the extension of the file."""
     if format is not None:
         if format not in _FORMATS:
-            raise ConfigError(f"Unknown format {format!r}.", expected=", ".join(_FORMATS))
+            raise unknown("format", format, _FORMATS)
         return format
     if out is None:
         return "text"

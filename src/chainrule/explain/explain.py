@@ -10,11 +10,10 @@ import numpy as np
 
 from ..engine.ops.random import fold_in, key
 from ..engine.tensor import Parameter, Tensor
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, unknown
 from ..losses import LOSSES
 from ..nn import Module
 from ..optim import OPTIMIZERS, SGD, Optimizer
-from ..optim.state import nearest
 from ..serialization import SavedModel
 from .build import build
 from .explanation import Explanation
@@ -83,7 +82,7 @@ def explain(
         [0.34]
     """
     if notation not in NOTATIONS:
-        raise ConfigError(f"Unknown notation {notation!r}.", expected=" or ".join(NOTATIONS))
+        raise unknown("notation", notation, NOTATIONS)
     if isinstance(model_or_loss, SavedModel):
         model_or_loss, title = StoredNetwork(model_or_loss), title or "a saved model"
     if not callable(model_or_loss):
@@ -220,7 +219,7 @@ def _loss_function(loss: Any, model: Module) -> Callable[..., Any]:
         return found
     name = str(loss).replace("-", "_")
     if name not in LOSSES:
-        raise nearest("loss", str(loss), LOSSES)
+        raise unknown("loss", str(loss), LOSSES)
     return LOSSES[name]
 
 
@@ -264,7 +263,7 @@ def _optimizer(
     if optimizer is None:
         return SGD(learned, lr=_RATE if lr is None else lr)
     if optimizer not in OPTIMIZERS:
-        raise nearest("optimizer", str(optimizer), OPTIMIZERS)
+        raise unknown("optimizer", str(optimizer), OPTIMIZERS)
     return OPTIMIZERS[optimizer](learned) if lr is None else OPTIMIZERS[optimizer](learned, lr=lr)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..data import source_name
 from ..data.source import with_reading
+from ..errors import unknown
 from ..optim import OPTIMIZERS, Optimizer
-from ..optim.state import nearest
 from ..tasks import KINDS, kind_of, load_predictor
 from ..tasks.examples import Examples
 from ..tasks.model_reading import usual_reading
@@ -91,7 +91,7 @@ def _optimizer(
         like = examples.optimizer(network)
     if name is not None:
         if name not in OPTIMIZERS:
-            raise nearest("optimizer", name, OPTIMIZERS)
+            raise unknown("optimizer", name, OPTIMIZERS)
         return OPTIMIZERS[name](like.model, lr=rate), []
     given = {
         one.name: getattr(like, one.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -11,7 +10,7 @@ import numpy as np
 
 from ..engine.ops.check import refusal
 from ..engine.tensor import Tensor
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, unknown
 from ..utils.typing import Array
 
 #: The tasks of losses, and what they are called in messages.
@@ -131,9 +130,7 @@ def check_task(name: str, task: str, output: str | None = None) -> None:
     expected = _either(fitting)
     known = {one.name: one for one in registered()}
     if name not in known:
-        close = difflib.get_close_matches(name, fitting, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else None
-        raise ConfigError(f"Unknown loss {name!r}.", expected=expected, hint=hint)
+        raise unknown("loss", name, fitting)
     if task not in known[name].tasks:
         tasks = _either([TASKS[one] for one in known[name].tasks])
         what = f"The loss {name!r} is for {tasks}, not for {TASKS[task]}."

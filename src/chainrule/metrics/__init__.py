@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import unknown
 from ..utils.typing import Array
 from .classification import (
     accuracy,
@@ -108,7 +108,7 @@ def compute(name: str, target: Any, prediction: Any, sample_weights: Any = None)
         0.6666666666666666
     """
     if name not in METRICS:
-        raise ConfigError(f"Unknown metric {name!r}.", expected=", ".join(METRICS))
+        raise unknown("metric", name, METRICS)
     metric = METRICS[name]
     if metric.kind == "classes":
         prediction = classes_of(prediction)

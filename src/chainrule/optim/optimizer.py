@@ -13,12 +13,12 @@ import numpy as np
 from ..engine.ir.types import float64
 from ..engine.ops import astype, sign, where
 from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, unknown
 from ..nn.module import Module
 from ..utils.typing import Array
 from .clipping import Shared, clip_by_norm, clip_by_value
 from .schedules import Constant, Schedule
-from .state import arrays, load, named_parameters, nearest, need, need_between
+from .state import arrays, load, named_parameters, need, need_between
 
 #: State or numbers by name, as the formulas name them.
 Named = dict[str, Tensor]
@@ -298,7 +298,7 @@ class Optimizer:
             own = {key: value for key, value in part.items() if key != "params"}
             for option in own:
                 if option not in allowed:
-                    raise nearest(f"option of group {number}:", option, allowed)
+                    raise unknown(f"option of group {number}:", option, allowed)
             parameters = named_parameters(part["params"], start=len(paths))
             for path, w in parameters.items():
                 _need_new(path, w, number, paths, owners)
@@ -508,7 +508,7 @@ def groups_by_path(model: Module, options: Mapping[str, Mapping[str, Any]]) -> l
         parts[max(fits, key=len, default="")][path] = w
     for prefix in options:
         if not parts[prefix]:
-            raise nearest("path of parameters", prefix, model.parameters())
+            raise unknown("path of parameters", prefix, model.parameters())
     return [
         {"params": found, **options.get(prefix, {})} for prefix, found in parts.items() if found
     ]

@@ -22,9 +22,9 @@ from ..engine.ir.types import float64
 from ..engine.ops import abs, astype, cos, exp, floor, isfinite, maximum, minimum, sqrt, tanh, where
 from ..engine.ops import log as ln
 from ..engine.tensor import Buffer, Tensor, as_tensor
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown
 from ..utils.typing import Array
-from .state import arrays, load, nearest, need, need_between
+from .state import arrays, load, need, need_between
 
 _schedules: dict[str, type[Schedule]] = {}
 #: Every schedule by its name on the command line, such as ``one-cycle``.
@@ -135,12 +135,12 @@ class Schedule:
         options = dict(config)
         name = options.pop("name", None)
         if name not in SCHEDULES:
-            raise nearest("schedule", str(name), SCHEDULES)
+            raise unknown("schedule", str(name), SCHEDULES)
         kind = SCHEDULES[name]
         known = [one.name for one in fields(kind) if one.init]
         for option in options:
             if option not in known:
-                raise nearest(f"option of schedule {name!r}:", option, known)
+                raise unknown(f"option of schedule {name!r}:", option, known)
         try:
             return kind(**{option: _from_config(value) for option, value in options.items()})
         except TypeError as error:
@@ -181,7 +181,7 @@ def make_schedule(name: str, lr: float, steps: int, warmup: int = 0, **options: 
     chosen = SCHEDULES[name].options_for(lr, max(1, steps - warmup)) if name in SCHEDULES else None
     if chosen is None:
         single = [key for key, kind in SCHEDULES.items() if kind.options_for(lr, 1) is not None]
-        raise nearest("schedule", name, single)
+        raise unknown("schedule", name, single)
     schedule = Schedule.from_config({"name": name, **chosen, **options})
     return Warmup(schedule, warmup) if warmup else schedule
 

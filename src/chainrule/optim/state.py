@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -109,14 +108,3 @@ def _default(owner: Any, option: str) -> str:
         if one.name == option and one.default is not MISSING:
             return f"The default is {one.default!r}."
     return "See the documentation of the class."
-
-
-def nearest(what: str, name: str, known: Iterable[str]) -> ConfigError:
-    """The error for an unknown name, with the known one that looks like it."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return ConfigError(
-        f"Unknown {what} {name!r}.",
-        expected=", ".join(known),
-        hint=f"Did you mean {close[0]!r}?" if close else None,
-    )

@@ -60,6 +60,12 @@ class SavedModel:
             self._rows_at_once //= 2
         self._program = functools.lru_cache(_PROGRAMS)(self._make_program)
 
+    def __repr__(self) -> str:
+        takes = ", ".join(f"{name}: {kind}" for name, kind in self.inputs.items())
+        size = sum(array.size for array in self._state.values())
+        classes = f", {len(self.classes)} classes" if self.classes is not None else ""
+        return f"SavedModel({takes} → {self.output}; {size:,} parameters{classes})"
+
     def _one_row(self) -> Graph:
         """The graph for one row, with its inputs and output checked."""
         largest = max((array.size for array in self._template.arrays.values()), default=0)

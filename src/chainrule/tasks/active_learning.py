@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, unknown
 from ..utils.random import generator
 from ..utils.typing import Array
 
@@ -167,7 +167,7 @@ def _pool_size(
     count: int, strategy: str, probabilities: Array | None, features: Array | None
 ) -> int:
     if strategy not in STRATEGIES:
-        raise ConfigError(f"Unknown strategy {strategy!r}.", expected=", ".join(STRATEGIES))
+        raise unknown("strategy", strategy, STRATEGIES)
     if count < 1:
         raise ConfigError("At least one row must be asked for.", found=f"count={count}")
     needed = features if strategy == "coreset" else probabilities

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown
 from ..utils.typing import Array
 from .active_learning import STRATEGIES, Choice, label_next
 from .predictions import PROBABILITY
@@ -91,7 +91,7 @@ def _strategy(named: str | None, predictor: Predictor) -> str:
     """The one that was named, or the one that suits the model."""
     chosen = named or ("margin" if predictor.classes else "coreset")
     if chosen not in STRATEGIES:
-        raise ConfigError(f"Unknown strategy {chosen!r}.", expected=", ".join(STRATEGIES))
+        raise unknown("strategy", chosen, STRATEGIES)
     if chosen in ("entropy", "margin") and not predictor.classes:
         raise ConfigError(
             f"The strategy {chosen} needs a model of classes.",

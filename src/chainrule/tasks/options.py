@@ -8,12 +8,11 @@ takes time, so that help is there at once.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown
 from .option_values import (
     column,
     flag,
@@ -276,13 +275,3 @@ def _plain(value: Any) -> Any:
 def wrong(name: str, expected: str, found: Any) -> ConfigError:
     """The error of an option with an invalid value."""
     return ConfigError(f"Invalid value for {name}.", expected=expected, found=str(found))
-
-
-def unknown(name: str, value: str, known: Iterable[str]) -> ConfigError:
-    """The error of a name that is not known, with the known one that looks like it."""
-    close = difflib.get_close_matches(value, list(known), n=1)
-    return ConfigError(
-        f"Unknown {name} {value!r}.",
-        expected=", ".join(known),
-        hint=f"Did you mean {close[0]!r}?" if close else None,
-    )

@@ -11,7 +11,7 @@ from ..engine.compile import compile
 from ..engine.ops import mean, random, softplus, sqrt, stop_gradient, sum
 from ..engine.ops.declare import floating
 from ..engine.tensor import Tensor, TensorLike
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown
 from ..models.gan import GAN
 from ..nn import Module
 from ..optim import Optimizer
@@ -78,8 +78,7 @@ class AdversarialStep:
         backend: str = "auto",
     ) -> None:
         if loss not in _LOSSES:
-            raise ConfigError("Unknown loss of a GAN.", expected=", ".join(_LOSSES),
-                              found=repr(loss))  # fmt: skip
+            raise unknown("loss of a GAN", loss, _LOSSES)
         if discriminator_updates < 1:
             raise ConfigError(
                 "A generator learns from its discriminator's error alone.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,16 @@ class History:
 
     def __iter__(self) -> Iterator[dict[str, float]]:
         return iter(self.records)
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self)} epoch{'s' * (len(self) != 1)}"]
+        if self.records:
+            parts.append(f"loss {self.records[-1].get('loss', math.nan):.4g}")
+        if self.best is not None:
+            shown = {n: v for n, v in self.best.items() if n.startswith("val_")}
+            parts.append(f"best: epoch {self.best['epoch']:.0f}")
+            parts += [f"{name} {value:.4g}" for name, value in shown.items()]
+        return f"History({', '.join(parts)})"
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON data."""

@@ -212,12 +212,14 @@ class Step:
         assert self._program.last_run is not None
         traced, inputs = self._program.last_run
         bad = first_bad_number(traced.graph, inputs, 0 if not np.isfinite(loss) else 1)
+        in_data = bad is not None and bad.node in traced.graph.inputs[: -len(traced.variables)]
         raise TrainingError(
             f"The {'loss' if not np.isfinite(loss) else 'gradient'} is not a finite number.",
             where=f"step {self.number + 1}",
             found=f"loss {loss:.6g}, gradient norm {norm:.6g}; {bad}",
-            hint="Lower the learning rate, clip the gradient (clip_norm=1.0), or look for "
-            "infinities in the data.",
+            hint="Fill in or leave out the rows for which np.isfinite(x) is false."
+            if in_data
+            else "Lower the learning rate, or clip the gradient: clip_norm=1.0.",
         )
 
 

@@ -19,7 +19,7 @@ from ..engine.backends.base import Backend
 from ..engine.ops import sigmoid, softmax
 from ..engine.ops.random import fold_in, key, permutation
 from ..engine.tensor import Tensor
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown
 from ..losses import LOSSES, check_target
 from ..metrics import METRICS
 from ..nn import Module
@@ -117,12 +117,20 @@ class Trainer:
         self._best: dict[str, Array] | None = None
         self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
 
+    def __repr__(self) -> str:
+        loss = self.loss if isinstance(self.loss, str) else getattr(self.loss, "__name__", "own")
+        size = sum(p.size for p in self.model.parameters().values())
+        return (
+            f"Trainer({type(self.model).__name__} of {size:,} parameters, {loss}, "
+            f"{type(self.optimizer).__name__}, {self.epoch} epochs done)"
+        )
+
     # ---- fit -----------------------------------------------------------------------------------
 
     def fit(
         self,
         data: Any,
-        *,
+        *more: Any,
         validation: Any = None,
         epochs: int = 100,
         batch_size: int | None = 32,
@@ -139,6 +147,7 @@ class Trainer:
 
         Args:
             data: ``(inputs, target)`` or ``(inputs, target, weights)``, or a `Stream`.
+            more: nothing; ``fit(x, y)`` is refused with what to write instead.
             validation: the same, or the fraction of the data to hold out.
             epochs: how often to go through the data.
             batch_size: rows in a step; None takes all of them (batch gradient descent), 1 is
@@ -183,6 +192,9 @@ class Trainer:
             >>> epochs_done(folder, [Interrupt()]), epochs_done(folder, [])
             (4, 6)
         """
+        if more:
+            raise ConfigError("Inputs and target are one argument.", expected="fit((x, y))",
+                              found="fit(x, y)")  # fmt: skip
         train, held_out = self._split(self._examples(data), validation)
         size = len(train) if batch_size is None else min(batch_size, len(train))
         _need_positive(batch_size=size, epochs=epochs, accumulate=accumulate,
@@ -497,8 +509,7 @@ class Trainer:
 
     def _is_best(self, record: dict[str, float], monitor: str) -> bool:
         if monitor not in record:
-            raise ConfigError(f"Unknown monitor {monitor!r}.",
-                              expected=", ".join(record))  # fmt: skip
+            raise unknown("monitor", monitor, record)
         metric = METRICS.get(monitor.removeprefix("val_"))
         sign = -1.0 if metric is not None and metric.higher_is_better else 1.0
         best = self.history.best if self._best is not None else None
@@ -646,7 +657,7 @@ def _need_positive(**options: int) -> None:
 
 def _by_name(name: str, known: Any, what: str) -> Any:
     if name not in known:
-        raise ConfigError(f"Unknown {what} {name!r}.", expected=", ".join(sorted(known)))
+        raise unknown(what, name, sorted(known))
     return known[name]
 
 

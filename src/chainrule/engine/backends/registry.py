@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 
-from ...errors import ConfigError
+from ...errors import unknown
 from ..ir.graph import Graph
 from .base import Backend, BuildError, Executable
 from .c.backend import CBackend
@@ -78,7 +78,7 @@ def find_backend(backend: str | Backend, threads: int | None = None) -> Backend:
     if not isinstance(backend, str):
         return backend
     if backend not in BACKENDS:
-        raise ConfigError(f"Unknown backend {backend!r}.", expected=", ".join(BACKENDS))
+        raise unknown("backend", backend, BACKENDS)
     if threads is None:
         return BACKENDS[backend]
     native = CBackend(threads)

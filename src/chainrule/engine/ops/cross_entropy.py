@@ -25,6 +25,7 @@ def need_classes(indices: Tensor, classes: int) -> Tensor:
     about = (
         "A class index is out of range.",
         f"0 to {classes - 1}, for there are scores of {classes} classes",
+        "Class indices count from 0: where the labels begin at 1, subtract 1.",
     )
     return require(indices, lambda x: (x >= 0) & (x < classes), about)
 
