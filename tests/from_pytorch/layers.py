@@ -536,7 +536,8 @@ add(
 
 def _multilabel_margin(x: Any, target: Any, reduction: str = "mean") -> Any:
     """PyTorch's target is a list of labels that ends with -1."""
-    unless(x.ndim == 0, "labels are an axis")
+    if x.ndim == 0:
+        x, target = x[None], target[None]
     listed = np.minimum.accumulate(target.numpy() >= 0, axis=-1)
     chosen = np.where(listed, target.numpy(), x.shape[-1])
     labels = np.eye(x.shape[-1] + 1, dtype=int)[chosen].sum(-2)[..., :-1]

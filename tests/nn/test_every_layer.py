@@ -15,10 +15,30 @@ def reals(*shape: int, seed: int = 0) -> Any:
     return np.where(np.abs(x) < 0.15, 0.3, x) * 1.017
 
 
+def _normed_gru() -> nn.Module:
+    layer = nn.GRU(2, 2)
+    for _, cell in layer.named_modules():
+        if isinstance(cell, nn.GRUCell):
+            nn.weight_norm(cell, "weight_ih")
+    return layer
+
+
 LAYERS: dict[str, Any] = {
     "Linear": (lambda: nn.Linear(3, 2), [reals(4, 3)]),
     "Linear without bias": (lambda: nn.Linear(3, 2, bias=False), [reals(2, 2, 3)]),
     "Linear of a vector": (lambda: nn.Linear(3, 2), [reals(3)]),
+    "weight norm": (lambda: nn.weight_norm(nn.Linear(3, 2)), [reals(4, 3)]),
+    "weight norm of a window": (
+        lambda: nn.weight_norm(nn.Conv1d(2, 3, 2), axis=None),
+        [reals(1, 4, 2)],
+    ),
+    "weight norm of a recurrent layer": (lambda: _normed_gru(), [reals(2, 3, 2)]),
+    # So many iterations that the singular vectors do not move between two steps.
+    "spectral norm": (lambda: nn.spectral_norm(nn.Linear(3, 2), "weight", 60), [reals(4, 3)]),
+    "spectral norm of a window": (
+        lambda: nn.spectral_norm(nn.ConvTranspose1d(2, 3, 2), "weight", 60, axis=-2),
+        [reals(1, 3, 2)],
+    ),
     "CosineLinear": (lambda: nn.CosineLinear(3, 2), [reals(4, 3)]),
     "Bilinear": (lambda: nn.Bilinear(3, 2, 4), [reals(2, 3), reals(2, 2)]),
     "Bilinear of vectors": (lambda: nn.Bilinear(3, 2, 2, bias=False), [reals(3), reals(2)]),

@@ -57,6 +57,7 @@ from .images import Fold, LocalResponseNorm, PixelShuffle, PixelUnshuffle, Unfol
 from .linear import Bilinear, CosineLinear, Linear
 from .module import Module
 from .normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from .parametrization import parametrize, remove_parametrization, spectral_norm, weight_norm
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -177,5 +178,9 @@ __all__ = [
     "detach_state",
     "init",
     "observe",
+    "parametrize",
+    "remove_parametrization",
     "segments",
+    "spectral_norm",
+    "weight_norm",
 ]

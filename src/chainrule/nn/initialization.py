@@ -327,4 +327,6 @@ def redraw(module: M) -> M:
     for variable in module.variables().values():  # type: ignore[attr-defined]
         if variable.initial is not None:
             variable.assign(cast(_draw(variable.shape, variable.initial), variable.dtype))
+    for _, one in module.named_modules():  # type: ignore[attr-defined]
+        one.redrawn()
     return module

@@ -9,7 +9,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -111,8 +111,23 @@ class Module:
                     error.found += f", from {source}"
             raise
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A parametrised parameter: what is computed in its place now."""
+            found = self.__dict__.get("parametrizations", {}).get(name)
+            if found is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return found()
+
     def __setattr__(self, name: str, value: Any) -> None:
         old = self.__dict__.get(name)
+        if name in self.__dict__.get("parametrizations", {}):
+            raise TypeRuleError(
+                f"{name} of {type(self).__name__} is computed by a parametrisation.",
+                found=self.__dict__["parametrizations"][name].title(),
+                hint="Call chainrule.nn.remove_parametrization first.",
+            )
         if isinstance(old, Variable) and not (
             value is None or isinstance(value, (Variable, Module))
         ):
@@ -197,7 +212,12 @@ class Module:
                 digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
                 key = random.fold_in(root, int.from_bytes(digest, "little", signed=True))
                 variable.assign(variable.initial(key, variable.shape, variable.dtype))
+        for _, module in self.named_modules():
+            module.redrawn()
         return self
+
+    def redrawn(self) -> None:
+        """What a layer does after its variables were drawn, if they depend on one another."""
 
     def summary(self, *examples: Any) -> Summary:
         """A table of the layers: paths, output shapes and parameter counts.

@@ -31,6 +31,7 @@ class ModuleCases:
         ours: Callable[[Tensors], Tensors],
         call: Callable[..., list[torch.Tensor]],
         inputs: list[torch.Tensor],
+        buffers: Tensors | None = None,
         **constants: Any,
     ) -> dict[str, Any]:
         """One case: the gradients are those of Σ output · weights over all outputs.
@@ -43,24 +44,30 @@ class ModuleCases:
             ours: renames and transposes parameters, or their gradients.
             call: runs the module.
             inputs: the differentiable arguments.
+            buffers: the buffers of a parametrisation before the call, by name.
             constants: the other arguments of the call of chainrule's layer.
         """
         module.double()
         with torch.no_grad():
             for parameter in module.parameters():
-                drawn = self.rng.uniform(-0.8, 0.8, parameter.shape).round(3)
-                parameter.copy_(torch.from_numpy(drawn))
+                drawn = np.round(self.rng.uniform(-0.8, 0.8, parameter.shape), 3)
+                parameter.copy_(torch.from_numpy(np.asarray(drawn)))
+        named = dict(module.named_parameters())
+        state = {path: encode(value) for path, value in ours(named).items()}
+        if buffers:
+            (weight,) = (path for path in state if path.endswith(".original"))
+            inside = weight.removesuffix("original")
+            state |= {inside + name: encode(value) for name, value in buffers.items()}
         outputs = call(module, *inputs)
         weights = [torch.from_numpy(self.rng.uniform(-1, 1, y.shape).round(2)) for y in outputs]
         total = sum((y * w).sum() for y, w in zip(outputs, weights, strict=True))
-        named = dict(module.named_parameters())
         grads = torch.autograd.grad(total, [*inputs, *named.values()])
         by_name = dict(zip(named, grads[len(inputs) :], strict=True))
         return {
             "layer": layer,
             "case": case,
             "options": options,
-            "state": {path: encode(value) for path, value in ours(named).items()},
+            "state": state,
             "inputs": [encode(x) for x in inputs],
             "constants": {name: encode(value) for name, value in constants.items()},
             "outputs": [encode(y) for y in outputs],

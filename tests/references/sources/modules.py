@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint_sequential
 
 from .module_cases import ModuleCases, Tensors
@@ -107,7 +109,58 @@ def containers() -> Iterator[dict[str, Any]]:
     )  # fmt: skip
 
 
+def parametrisations() -> Iterator[dict[str, Any]]:
+    """Weight norm and spectral norm, whose singular vectors are drawn here."""
+
+    class Cosine(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(2, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.linear(F.normalize(x), F.normalize(self.weight))
+
+    yield run("CosineLinear", "rows", {"sizes": [3, 2]}, Cosine(), turned, plain, [real(4, 3)])
+    for axis, dim in ((-1, 0), (0, 1), (None, None)):
+        layer = parametrizations.weight_norm(nn.Linear(3, 2), dim=dim)
+        yield run(
+            "weight_norm", f"axis={axis}", {"sizes": [part("Linear", 3, 2)], "axis": axis},
+            layer, turned, plain, [real(4, 3)],
+        )  # fmt: skip
+    yield run(
+        "weight_norm", "a window", {"sizes": [part("Conv2d", 2, 3, [2, 1])]},
+        parametrizations.weight_norm(nn.Conv2d(2, 3, (2, 1))), turned, on_images,
+        [real(1, 3, 2, 2)],
+    )  # fmt: skip
+    for train in (False, True):
+        for name, sizes, module, axis, call, shape in (
+            ("rows", (3, 2), nn.Linear(3, 2), -1, plain, (4, 3)),
+            ("a window", (2, 3, (2, 1)), nn.Conv2d(2, 3, (2, 1)), -1, on_images, (1, 3, 2, 2)),
+            ("transposed", (2, 3, 2), nn.ConvTranspose2d(2, 3, 2), -2, on_images, (1, 2, 2, 2)),
+        ):
+            kind = type(module).__name__
+            layer = parametrizations.spectral_norm(module).train(train)
+            rule_of = layer.parametrizations.weight
+            rule = rule_of[0]
+            for vector in (rule._u, rule._v):
+                vector.copy_(F.normalize(real(len(vector)).detach(), dim=0))
+            yield run(
+                "spectral_norm", f"{name}, train={train}",
+                {"sizes": [part(kind, *sizes)], "axis": axis}, layer, turned,
+                call, [real(*shape)],
+                {"u": rule._u.clone(), "v": _as_ours(rule._v, axis, rule_of.original.shape)},
+                train=train,
+            )  # fmt: skip
+
+
+def _as_ours(vector: torch.Tensor, axis: int, shape: Any) -> torch.Tensor:
+    """The other axes of a weight in chainrule's order: (*window, in) of PyTorch's (in, *window)."""
+    others = [n for i, n in enumerate(shape) if i != {-1: 0, -2: 1}[axis]]
+    return torch.movedim(vector.reshape(others), 0, -1).reshape(-1).clone()
+
+
 def cases() -> Iterator[dict[str, Any]]:
     yield from convolutions()
     yield from pooling()
     yield from containers()
+    yield from parametrisations()

@@ -45,7 +45,7 @@ def samples() -> Iterator[dict[str, Any]]:
     page = Path(__file__).parents[3] / "docs" / "from_pytorch.md"
     table = page.read_text(encoding="utf-8").partition("## What is missing")[0]
     names = set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
-    for name, op in sorted(operations().items()):  # PyTorch's own order is another in each run
+    for name, op in sorted(operations().items()):
         if name in names:
             yield from _of_operation(name, op)
 
