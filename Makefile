@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly mutants lint format docs bench clean
+.PHONY: help demo test nightly mutants lint format docs site bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -49,6 +49,9 @@ format: $(VENV)/.dev ## repair the style where ruff can
 
 docs: $(VENV)/.dev ## check that every link in the documentation resolves and every example runs
 	$(BIN)/python -m pytest tests/test_documentation.py src
+
+site: $(VENV)/.dev ## build the documentation as a site, with an API reference, in build/site
+	$(BIN)/python docs/site/build.py
 
 bench: $(BENCH)/.ready ## training steps and house prices beside the peers; writes benchmarks/README.md
 	$(BENCH)/bin/python -m benchmarks.training_steps
