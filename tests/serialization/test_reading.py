@@ -138,7 +138,7 @@ def test_arrays_have_the_same_order_in_every_process() -> None:
     """What lists the weights of a saved model, as explanations do, says the same each time."""
     arrays = {f"layers.{i}": np.full(1, i, np.float32) for i in range(40)}
     data = safetensors.numpy.save(arrays)
-    assert list(reading._arrays(data)) == sorted(arrays)
+    assert list(reading._arrays(data, {})) == sorted(arrays)
 
 
 # ---- damage --------------------------------------------------------------------------------------
@@ -323,6 +323,10 @@ def with_entry(name: str, **changes: Any) -> dict[str, Any]:
     return {**HEADER, name: {**HEADER[name], **changes}}
 
 
+def with_extra(shape: list[int]) -> dict[str, Any]:
+    return {**HEADER, "extra": {"dtype": "F32", "shape": shape, "data_offsets": [32, 32]}}
+
+
 CONTAINERS = {
     "header longer than the file": ((10**6).to_bytes(8, "little") + GOOD[8:], "truncated"),
     "header over the limit": ((10**8 + 1).to_bytes(8, "little") + GOOD[8:], "at most 100,000,000"),
@@ -352,6 +356,10 @@ CONTAINERS = {
     "extents that overflow": (
         file_of(with_entry("layer.bias", shape=[2**33, 2**31, 2])), "damaged"),
     "unknown dtype": (file_of(with_entry("layer.bias", dtype="F33")), "damaged"),
+    "extents of an empty array": (
+        file_of(with_extra([0, 2**40, 2**40])), "at most 32 axes, each below 2^40"),
+    "a hundred axes": (file_of(with_extra([0] * 100)), "at most 32 axes"),
+    "too many values": (file_of(b'{"a": [' + b"0," * 2**23 + b"0]}"), "too many values"),
     "other shape, same size": (file_of(with_entry("layer.weight", shape=[2, 3])), "digest"),
     "other dtype, same size": (file_of(with_entry("layer.bias", dtype="I32")), "digest"),
     "other name": (
@@ -384,6 +392,25 @@ def plain(**changes: Any) -> Callable[[Any], Any]:
 
 def graph(number: int, **changes: Any) -> Callable[[Any], Any]:
     return lambda document: document["graph"]["nodes"][number].update(changes)
+
+
+def then(*nodes: dict[str, Any]) -> Callable[[Any], Any]:
+    """More nodes, of which the last one is the output."""
+
+    def change(document: Any) -> None:
+        document["graph"]["nodes"] += nodes
+        document["graph"]["outputs"] = [len(document["graph"]["nodes"]) - 1]
+
+    return change
+
+
+def op(name: str, extents: list[Any], source: int = 5, **attributes: Any) -> dict[str, Any]:
+    return {"op": name, "type": ["float32", [ROWS, *extents]], "inputs": [source],
+            "attributes": attributes}  # fmt: skip
+
+
+LINE = op("reshape", [2, 1], shape=[ROWS, 2, 1])
+WIDE = op("pad", [2**23], before=[0, 2**23 - 2], after=[0, 0], between=[0, 0], value=0.0)
 
 
 def nested(depth: int) -> str:
@@ -430,6 +457,30 @@ DOCUMENTS: dict[str, tuple[bytes, str]] = {
         changed(graph(4, type=["float32", [2**30, ROWS, 2]],
                       attributes={"shape": [2**30, ROWS, 2]})),
         "too large"),
+    "windows of 2^39": (
+        changed(then(LINE, op("sum_pool", [1, 1], source=6, window=[2**39], stride=[2**39],
+                              before=[2**39 - 1], after=[2**39 - 2]))), "too much work"),
+    "a derivative of order 10^9": (
+        changed(then(op("polygamma", [2], order=10**9))), "order from 0 to"),
+    "a derivative of order 10^4000": (
+        changed(then(op("polygamma", [2], order=10**4000))), "order from 0 to"),
+    "memory of a gigabyte": (
+        changed(then(op("pad", [2**27], before=[0, 2**27 - 2], after=[0, 0], between=[0, 0],
+                        value=0.0))), "too large for a file of this size"),
+    "many large nodes": (
+        changed(then(WIDE, *(op("exp", [2**23], source=6 + i) for i in range(100)))),
+        "too much work"),
+    "an exponential of a large matrix": (
+        changed(then(op("pad", [2**22], before=[0, 2**22 - 2], after=[0, 0], between=[0, 0],
+                        value=0.0),
+                     op("reshape", [2**11, 2**11], source=6, shape=[ROWS, 2**11, 2**11]),
+                     op("matrix_exp", [2**11, 2**11], source=7))), "too much work"),
+    "more nodes than anybody needs": (
+        changed(then(*(op("exp", [2], source=5 + i) for i in range(2**15)))), "too large"),
+    "a hundred axes": (
+        changed(then(op("reshape", [2] + [1] * 99, shape=[ROWS, 2] + [1] * 99))), "shape"),
+    "nothing, very often": (
+        changed(then(op("reshape", [0, 2**41], shape=[ROWS, 0, 2**41]))), "shape"),
     "a bomb by rows": (
         changed(graph(4, type=["float32", [{"rows": [2**39, 0]}, 2]],
                       attributes={"shape": [{"rows": [2**39, 0]}, 2]})), "too large"),

@@ -23,6 +23,10 @@ from .saved import SavedModel
 
 #: The header of a safetensors file: the format's own limit.
 _MAX_HEADER = 100_000_000
+#: Arrays of a file, and their axes: NumPy's own limit for the oldest version that is supported.
+_MAX_ARRAYS, _MAX_RANK = 2**16, 32
+#: Brackets and commas of JSON: each value takes a microsecond, and memory of ten times its text.
+_MAX_VALUES = 2**23
 _DTYPES = {"BOOL": "bool", "U32": "uint32", "I32": "int32", "I64": "int64", "F32": "float32",
            "F64": "float64"}  # fmt: skip
 _DIGEST = re.compile(r', "digest": "([0-9a-f]{64})"\}\Z')
@@ -132,11 +136,13 @@ def _parse(data: bytes) -> SavedModel:
             found=f"format version {version}, of chainrule {document.get('library')!r:.60}",
             hint="Update chainrule." if newer else None,
         )
-    return _READERS[version](data, text, document)
+    return _READERS[version](data, header, text, document)
 
 
-def _read_version_1(data: bytes, text: str, document: dict[str, Any]) -> SavedModel:
-    arrays = _arrays(data)
+def _read_version_1(
+    data: bytes, header: dict[str, Any], text: str, document: dict[str, Any]
+) -> SavedModel:
+    arrays = _arrays(data, header)
     signature = _DIGEST.search(text)
     if signature is None:
         raise ModelFileError("The digest of the document is missing.")
@@ -166,7 +172,8 @@ def _read_version_1(data: bytes, text: str, document: dict[str, Any]) -> SavedMo
 _READERS = {1: _read_version_1}
 
 
-def _arrays(data: bytes) -> dict[str, Array]:
+def _arrays(data: bytes, header: dict[str, Any]) -> dict[str, Array]:
+    _check_arrays(header)
     try:
         found = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
@@ -182,8 +189,31 @@ def _arrays(data: bytes) -> dict[str, Array]:
     return arrays
 
 
+def _check_arrays(header: dict[str, Any]) -> None:
+    """What the format allows, and no array can be."""
+    if len(header) > _MAX_ARRAYS:
+        raise ModelFileError("The file has too many arrays.", expected=f"at most {_MAX_ARRAYS:,}",
+                             found=f"{len(header):,}")  # fmt: skip
+    for name, entry in header.items():
+        shape = entry.get("shape") if isinstance(entry, dict) and name != "__metadata__" else None
+        if not isinstance(shape, list):
+            continue  # the library says what is wrong
+        large = any(isinstance(extent, int) and extent >= 2**40 for extent in shape)
+        if len(shape) > _MAX_RANK or large:
+            raise ModelFileError(
+                "The file is damaged: there are no such arrays.",
+                where=f"array {name!r:.80}",
+                expected=f"at most {_MAX_RANK} axes, each below 2^40",
+                found=f"shape {shape!r:.80}",
+            )
+
+
 def _json(text: str | bytes, where: str) -> dict[str, Any]:
     """Strict JSON: no key twice, no NaN, no number that is none of ours, nothing too deep."""
+    data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+    if sum(map(data.count, (b"{", b"[", b","))) > _MAX_VALUES:
+        raise ModelFileError("The file has too many values.", where=where,
+                             expected=f"at most {_MAX_VALUES:,}")  # fmt: skip
     try:
         content = json.loads(
             text,

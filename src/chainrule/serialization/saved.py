@@ -13,6 +13,7 @@ from ..engine.backends.base import BuildError, Executable
 from ..engine.backends.numpy import Program
 from ..engine.ir.graph import Graph
 from ..engine.ir.types import Record, Type, type_of
+from ..engine.ir.work import work
 from ..errors import DataError, ModelFileError
 from ..utils.typing import Array
 from .dynamic_batch import Template
@@ -24,6 +25,10 @@ MAX_ELEMENTS = 2**28
 #: Rows that are computed at once, so few that the largest node has no more elements than this.
 _MAX_ROWS = 4096
 _CHUNK_ELEMENTS = 2**22
+#: Elements of a node for one row that any file may ask for.
+_ELEMENTS_OF_ANY = 2**24
+#: Multiplications for one row that any file may ask for, and for each parameter and input element.
+_WORK_OF_ANY, _WORK_OF_EACH = 2**32, 2**4
 #: Programs that are kept, one for each number of rows.
 _PROGRAMS = 8
 #: From so many elements and multiplications on, about a second, it pays to build a native program.
@@ -67,9 +72,10 @@ class SavedModel:
         return f"SavedModel({takes} → {self.output}; {size:,} parameters{classes})"
 
     def _one_row(self) -> Graph:
-        """The graph for one row, with its inputs and output checked."""
-        largest = max((array.size for array in self._template.arrays.values()), default=0)
-        graph = self._template.instantiate(1, max(MAX_ELEMENTS, largest))
+        """The graph for one row, with its inputs, its output and its work checked."""
+        sizes = [array.size for array in self._template.arrays.values()]
+        graph = self._template.instantiate(1, max(MAX_ELEMENTS, *sizes, 0))
+        _need_work(graph, sizes)
         self._template.instantiate(2)  # so that a false a·rows + b is found now, not later
         data = self._template.graph
         names = [node.attributes["name"] for node in graph.inputs]
@@ -218,6 +224,31 @@ class SavedModel:
         }
 
 
+def _need_work(graph: Graph, arrays: list[int]) -> None:
+    """A file of a few bytes may keep a computer busy, or fill its memory, only for an instant.
+
+    The work of a network is at most that of using each of its parameters at each element of its
+    inputs, some constant times, or else it is small; and what it computes is at most as large as
+    its inputs, some thousand times.
+    """
+    positions, parameters = sum(node.type.size for node in graph.inputs), sum(arrays)
+    large = max(_ELEMENTS_OF_ANY, *arrays, 2**12 * positions)
+    for node in graph.nodes:
+        if node.inputs and node.type.size > large:
+            raise ModelFileError(
+                "A node of the graph is too large for a file of this size.",
+                expected=f"at most {large:,} elements for a row",
+                found=f"{node.type.size:,} in {node.op.name}",
+            )
+    most, found = _WORK_OF_ANY + _WORK_OF_EACH * parameters * positions, work(graph)
+    if found > most:
+        raise ModelFileError(
+            "The graph takes too much work for a file of this size.",
+            expected=f"at most {most:,} multiplications for a row",
+            found=f"{found:,}",
+        )
+
+
 def _convert(value: Any, kind: Type, name: str) -> Array:
     """An input as an array of the element type that the model takes."""
     try:
@@ -245,11 +276,11 @@ def _convert(value: Any, kind: Type, name: str) -> Array:
 
 def _work(graph: Graph) -> int:
     """Elements that are computed, and multiplications of products."""
-    work = 0
+    total = 0
     for node in graph.nodes:
         if node.inputs and not isinstance(node.type, Record):
-            work += node.type.size
+            total += node.type.size
             if node.op.name == "matmul":
                 axis = -2 if node.attributes["transpose_a"] else -1
-                work += node.type.size * node.inputs[0].type.shape[axis]
-    return work
+                total += node.type.size * node.inputs[0].type.shape[axis]
+    return total

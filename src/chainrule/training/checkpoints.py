@@ -1,6 +1,7 @@
 """Checkpoints: a training that is killed goes on from the last one, to the same bits.
 
-A folder holds one folder for each checkpoint, named by the steps that are done::
+A folder holds one folder for each checkpoint, named by the steps that are done (``-001`` follows
+where the same step was written before, as at the end of its epoch)::
 
     step-000000001200/
         state.safetensors   the arrays
@@ -31,12 +32,12 @@ import safetensors.numpy
 
 from ..errors import ChainruleError, ConfigError, ModelFileError
 from ..utils.background import in_background
-from ..utils.files import sync_folder, write_atomically
+from ..utils.files import make_folder, sync_folder, write_atomically
 from ..utils.typing import Array
 
 _FORMAT, _VERSION = "chainrule.checkpoint", 1
 _STATE, _MANIFEST = "state.safetensors", "manifest.json"
-_NAME = re.compile(r"step-\d{12}")
+_NAME = re.compile(r"step-\d{12}(-\d{3})?")
 #: A manifest has a line for each epoch; more than this is none of ours.
 _LARGEST_MANIFEST = 100_000_000
 #: The least time from one checkpoint to the next, in multiples of what one takes: 2 % at most.
@@ -164,15 +165,15 @@ class Checkpoints:
         Raises:
             ChainruleError: it cannot be written. Those that are there stay.
         """
-        place = self.folder / f"step-{snapshot.step:012}"
+        place = self._free(snapshot.step)
         unfinished = self.folder / f".unfinished-{os.getpid()}"
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
+            make_folder(self.folder)
+            unfinished.mkdir()
             _write(unfinished, snapshot)
-            shutil.rmtree(place, ignore_errors=True)  # of the same step: it has the same arrays
             unfinished.rename(place)
-            sync_folder(str(self.folder))
+            sync_folder(self.folder)
         except OSError as error:
             raise ChainruleError(
                 "The checkpoint cannot be written.", where=str(self.folder),
@@ -183,6 +184,12 @@ class Checkpoints:
         read(place)
         for old in self._places()[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)
+
+    def _free(self, step: int) -> Path:
+        """A name for a checkpoint of this step, after those of it that are there."""
+        name = f"step-{step:012}"
+        there = [place.name for place in self._places() if place.name.startswith(name)]
+        return self.folder / (f"{name}-{int(there[0][18:] or 0) + 1:03}" if there else name)
 
     # ---- reading -------------------------------------------------------------------------------
 

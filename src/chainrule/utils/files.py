@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ChainruleError
@@ -77,21 +78,61 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 def _write(path: str, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        rest = memoryview(data)
+        while rest:  # a system call may take a part only
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def sync_folder(path: str) -> None:
-    """Bring the new name to the disk, where the file system can do that."""
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Bring new names to the disk, where the file system can do that.
+
+    Raises:
+        OSError: the disk is full or broken: the names may be lost.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return
     try:
         os.fsync(descriptor)
-    except OSError:
-        pass
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+            raise
     finally:
         os.close(descriptor)
+
+
+def make_folder(path: str | os.PathLike[str]) -> list[Path]:
+    """Make a folder, and those above it that are missing, and bring their names to the disk.
+
+    Returns:
+        Those that were made, the uppermost first.
+
+    Raises:
+        OSError: it cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> [part.name for part in make_folder(Path(tempfile.mkdtemp(), "a", "b"))]
+        ['a', 'b']
+    """
+    folder = Path(path)
+    made: list[Path] = []
+    try:
+        for part in reversed([folder, *folder.parents]):
+            if not part.is_dir():
+                if part.exists():
+                    raise NotADirectoryError(f"{part} is a file, not a folder")
+                part.mkdir(exist_ok=True)  # another process may be quicker
+                made.append(part)
+                sync_folder(part.parent)
+    except OSError:
+        for part in reversed(made):
+            with suppress(OSError):
+                part.rmdir()
+        raise
+    return made

@@ -26,7 +26,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ChainruleError, ConfigError, DataError
-from .files import MODEL, TRAINING, sync_folder, write_atomically
+from .files import MODEL, TRAINING, make_folder, sync_folder, write_atomically
 from .unfinished import UNFINISHED, digest_of
 
 RECORD = "run.json"
@@ -132,7 +132,7 @@ def reserved(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     made: list[Path] = []
     try:
         with _explained(folder):
-            _make(folder, made)
+            made = make_folder(folder)
             with tempfile.TemporaryFile(dir=folder) as probe:
                 probe.write(b"chainrule")
         with locked(folder):
@@ -212,15 +212,6 @@ def is_locked(folder: Path) -> bool:
         return True
 
 
-def _make(folder: Path, made: list[Path]) -> None:
-    for part in reversed([folder, *folder.parents]):
-        if not part.is_dir():
-            if part.exists():
-                raise NotADirectoryError(f"{part} is a file, not a folder")
-            part.mkdir()
-            made.append(part)
-
-
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
     """What the system says about a folder, as an error that names it."""
@@ -266,7 +257,7 @@ def write_run(
         "versions": _versions(),
     }
     with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for left in folder.glob(".unfinished-*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
@@ -276,15 +267,23 @@ def write_run(
             content["model_sha256"] = digest = digest_of(model)
             text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
             write_atomically(described, text.encode())
-            if save_training is None:  # that of a replaced run is of another model
-                (folder / TRAINING).unlink(missing_ok=True)
-            else:
+            if save_training is not None:
                 save_training(training, digest)
-                training.replace(folder / TRAINING)
-            for path in (model, described):
-                path.replace(folder / path.name)
-            sync_folder(str(folder))
+            _remove_replaced(folder)
+            for path in (training, model, described):
+                if path.exists():
+                    path.replace(folder / path.name)
+            sync_folder(folder)
     return Run(folder, content)
+
+
+def _remove_replaced(folder: Path) -> None:
+    """What belongs to the model that is replaced: at no moment may it stand beside the new one."""
+    old = [folder / name for name in (RECORD, TRAINING) if (folder / name).exists()]
+    for path in old:
+        path.unlink()
+    if old:
+        sync_folder(folder)
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .files import write_atomically
+from .files import sync_folder, write_atomically
 
 UNFINISHED, CHECKPOINTS = "unfinished.json", "checkpoints"
 _FORMAT, _VERSION = "chainrule.unfinished", 1
@@ -65,8 +65,11 @@ class Unfinished:
 
     def remove(self) -> None:
         """It is over: the run, if there is one, says everything."""
+        # In this order: a record whose checkpoints are half removed could not go on.
+        if (self.folder / UNFINISHED).exists():
+            (self.folder / UNFINISHED).unlink(missing_ok=True)
+            sync_folder(self.folder)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        (self.folder / UNFINISHED).unlink(missing_ok=True)
 
     @staticmethod
     def read(folder: Path) -> Unfinished:

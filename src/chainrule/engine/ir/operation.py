@@ -120,6 +120,8 @@ class Operation:
         notation: what explanations say of it.
         linear: whether it is a sum of products of elements of its operands.
         scales: whether it multiplies or divides an operand by something, or by -1.
+        work: ``(result type, *operand types, **attributes) -> int``: multiplications and the like,
+            where they are more than the elements of the result.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Operation:
     notation: Notation = PLAIN
     linear: bool = False
     scales: bool = False
+    work: Callable[..., int] | None = None
 
     def __post_init__(self) -> None:
         if self.elementwise and self.batch is None:

@@ -28,6 +28,8 @@ _MAX_RANK = 32  # of arrays in every NumPy
 _MAX_EXTENT = 2**40
 #: A loop needs no data to be endless: so many steps of all loops together, and no more.
 _MAX_STEPS = 2**22
+#: Of a graph and those inside of it; reading one takes about a quarter of a millisecond.
+_MAX_NODES = 2**15
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -116,6 +118,13 @@ def from_json(data: Any, arrays: Arrays | None = None, max_elements: int | None 
     nodes: list[Node] = []
     try:
         _need_keys(data, {"nodes", "inputs", "outputs"})
+        if len(data["nodes"]) > _MAX_NODES:
+            raise ModelFileError(
+                "The graph is too large.",
+                expected=f"at most {_MAX_NODES:,} nodes",
+                found=f"{len(data['nodes']):,}",
+                hint="Loops of many steps belong into cr.scan.",
+            )
         for entry in data["nodes"]:
             nodes.append(_read_node(entry, nodes, arrays or {}, max_elements))
             if max_elements is not None and "array" not in entry:

@@ -274,12 +274,18 @@ def _attention_rows(walk: BatchWalk, node: Node, axes: Axes) -> list[Axis]:
     return [first, first]
 
 
+def _work(y: Type, q: Type, k: Type, v: Type, *more: Type, **how: Any) -> int:
+    """Multiplications: each query meets each key and each value."""
+    return (q.size + q.size // max(q.shape[-1], 1) * v.shape[-1]) * k.shape[-2]
+
+
 #: ``attention(q, k, v[, mask][, key], causal, scale[, dropout])``: softmax(q·kᵀ·scale)·v, and L
 #: for every row.
 ATTENTION: Operation = register(
     Operation(
         "attention", _attention_type, _attention, formula="softmax({0} · {1}ᵀ) · {2}",
         pull_back=_attention_pull_back, batch=BatchRule(_attention_rows),
+        work=_work,
     )
 )  # fmt: skip
 
@@ -364,6 +370,6 @@ def _gradients_pull_back(
 ATTENTION_GRADIENTS: Operation = register(
     Operation(
         "attention_gradients", _gradients_type, _gradients,
-        formula="gradients of attention({0}, {1}, {2})", pull_back=_gradients_pull_back,
+        formula="gradients of attention({0}, {1}, {2})", pull_back=_gradients_pull_back, work=_work,
     )
 )  # fmt: skip

@@ -28,6 +28,7 @@ from ..ir.batch_axis import IMAGES
 from ..ir.notation import Notation
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
+from ..ir.work import STARTED
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from .declare import cast, floating, function, need_float, reals
 from .elementwise import result_dtype
@@ -249,6 +250,12 @@ def _weights_samples() -> Iterable[Sample]:
         yield Sample((reals(*x), reals(*_outputs(x, w, a), seed=1)), {"window": w[:-2], **a})
 
 
+def _work(images: Type, weights: Type) -> int:
+    """Multiplications, and starts, of a convolution or a derivative of one."""
+    window = math.prod(weights.shape[:-2])
+    return images.size * window * weights.shape[-2] + STARTED * window
+
+
 CONVOLUTION: Operation = register(
     Operation(
         "convolution",
@@ -268,6 +275,7 @@ CONVOLUTION: Operation = register(
             "its input, summed over all positions.",
         ),
         linear=True,
+        work=lambda y, x, w, **how: _work(y, w),
     )
 )
 #: The gradient of a convolution with respect to its image, which has these extents.
@@ -286,6 +294,7 @@ TRANSPOSED_CONVOLUTION: Operation = register(
         _transposed_samples,
         batch=IMAGES,
         linear=True,
+        work=lambda x, g, w, **how: _work(g, w),
     )
 )
 #: The gradient of a convolution with respect to its weights, of this window.
@@ -302,6 +311,7 @@ CONVOLUTION_WEIGHTS: Operation = register(
         ),
         "{0} ⋆ {1}",
         _weights_samples,
+        work=lambda w, x, g, **how: _work(g, w),
     )
 )
 

@@ -781,8 +781,16 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
     return where(mask, value, x)
 
 
+#: The factorials in derivatives of higher orders are no longer finite.
+_HIGHEST_ORDER = 168
+
+
 def _polygamma_type(x: Type, *, order: int) -> Type:
     need_float("polygamma", x)
+    if not 0 <= order <= _HIGHEST_ORDER:
+        raise TypeRuleError("polygamma takes a derivative that can be computed.",
+                            expected=f"an order from 0 to {_HIGHEST_ORDER}",
+                            found=f"{order!r:.40}")  # fmt: skip
     return x
 
 
@@ -799,6 +807,7 @@ POLYGAMMA = register(
         ],
         elementwise=True,
         c={"f": "cr_polygamma{f}({0}, {order})"},
+        work=lambda y, x, order: y.size * (order + 20) ** 2,
         js="Special.polygamma({0}, {order})",
     )
 )

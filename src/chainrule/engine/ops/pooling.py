@@ -10,6 +10,7 @@ transpose of that are linear, too.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..ir.batch_axis import IMAGES
 from ..ir.notation import Notation
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type
+from ..ir.work import STARTED
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from .declare import floating, function, need_float, reals
 from .sliding_window import Extents, Padding, PerAxis, margins, meetings, per_axis, sliding
@@ -156,6 +158,12 @@ def _samples(second: bool = False, outputs: bool = False) -> Any:
     return make
 
 
+def _work(y: Type, *operands: Type, window: Extents, **how: Any) -> int:
+    """Elements of all windows, and starts: one for each place in a window."""
+    largest = max(y.size, *(x.size for x in operands))
+    return math.prod(window) * (largest + STARTED)
+
+
 SUM_POOL: Operation = register(
     Operation(
         "sum_pool",
@@ -167,6 +175,7 @@ SUM_POOL: Operation = register(
         batch=IMAGES,
         notation=Notation(title="sum pooling"),
         linear=True,
+        work=_work,
     )
 )
 SUM_UNPOOL: Operation = register(
@@ -180,6 +189,7 @@ SUM_UNPOOL: Operation = register(
             Sample((reals(*_output_shape(shape, slide)),), {"extents": shape[1:-1], **slide})
             for shape, slide in _CASES
         ],
+        work=_work,
     )
 )
 MAX_POOL: Operation = register(
@@ -198,6 +208,7 @@ MAX_POOL: Operation = register(
             "the others get 0.",
         ),
         exact=True,
+        work=_work,
     )
 )
 #: One number for each window, shared among its largest elements: the derivative of max_pool.
@@ -209,6 +220,7 @@ MAX_POOL_SCATTER: Operation = register(
         (ZERO, lambda h, y, x, g, **a: apply(MAX_POOL_GATHER, x, h, **a)),
         "{1} at max windows({0})",
         _samples(second=True, outputs=True),
+        work=_work,
     )
 )
 #: The mean of the second image where the first is the largest of the window: its transpose.
@@ -220,6 +232,7 @@ MAX_POOL_GATHER: Operation = register(
         (ZERO, lambda h, y, x, v, **a: apply(MAX_POOL_SCATTER, x, h, **a)),
         "{1} where max windows({0})",
         _samples(second=True),
+        work=_work,
     )
 )
 

@@ -101,6 +101,7 @@ MATMUL = register(
         "{0} · {1}",
         _matmul_samples,
         batch=BatchRule(_matmul_rows),
+        work=lambda y, a, b, transpose_a, transpose_b: y.size * a.shape[-2 if transpose_a else -1],
         notation=Notation(
             title="weighted sums (matrix product)",
             inside=("add", "subtract"),

@@ -28,6 +28,7 @@ from ..scan import parts_of
 from ..shape import concatenate, expand_dims, eye, narrow, tril, triu, zeros_like
 from .matrices import (
     MATRICES,
+    cubic,
     each,
     identity,
     invertible,
@@ -81,6 +82,7 @@ CHOLESKY: Operation = register(
             Sample((np.ones((0, 0)),)),
         ],
         batch=MATRICES,
+        work=cubic,
     )
 )
 
@@ -191,7 +193,13 @@ def _permutation(rows: Tensor, like: Tensor) -> Tensor:
 
 LU: Operation = register(
     Operation(
-        "lu", _lu_type, _lu, formula="L and U of {0}", pull_back=_lu_pull_back, batch=MATRICES
+        "lu",
+        _lu_type,
+        _lu,
+        formula="L and U of {0}",
+        pull_back=_lu_pull_back,
+        batch=MATRICES,
+        work=cubic,
     )
 )
 
@@ -260,7 +268,7 @@ def _qr_pull_back(
 QR: Operation = register(
     Operation(
         "qr", _qr_type, lambda xp, x: tuple(np.linalg.qr(x)), formula="Q and R of {0}",
-        pull_back=_qr_pull_back, batch=MATRICES,
+        pull_back=_qr_pull_back, batch=MATRICES, work=cubic,
     )
 )  # fmt: skip
 
@@ -369,6 +377,7 @@ EIGH: Operation = register(
         formula="eigenvalues and eigenvectors of {0}",
         pull_back=_eigh_pull_back,
         batch=MATRICES,
+        work=cubic,
     )
 )
 
@@ -459,7 +468,7 @@ def _svd_pull_back(
 SVD: Operation = register(
     Operation(
         "svd", _svd_type, _svd, formula="singular values and vectors of {0}",
-        pull_back=_svd_pull_back, batch=MATRICES,
+        pull_back=_svd_pull_back, batch=MATRICES, work=cubic,
     )
 )  # fmt: skip
 

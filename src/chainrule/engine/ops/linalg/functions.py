@@ -25,6 +25,7 @@ from ..shape import concatenate, expand_dims, moveaxis, narrow, reshape, stack, 
 from .factorizations import svdvals
 from .matrices import (
     MATRICES,
+    cubic,
     identity,
     invertible,
     matrix,
@@ -81,6 +82,7 @@ PINV: Operation = register(
             Sample((reals(1, 1, low=0.5),), {"rtol": 1e-15}),
         ],
         batch=MATRICES,
+        work=cubic,
     )
 )
 
@@ -233,6 +235,7 @@ MATRIX_EXP: Operation = register(
             Sample((reals(0, 0),)),
         ],
         batch=MATRICES,
+        work=cubic,
     )
 )
 

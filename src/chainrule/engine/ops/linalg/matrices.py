@@ -117,6 +117,11 @@ def _rows(walk: BatchWalk, node: Node, axes: Axes) -> Any:
 MATRICES = BatchRule(_rows)
 
 
+def cubic(y: Type, *operands: Type, **how: Any) -> int:
+    """The work of a factorisation: for each element of the matrices, a few rows of them."""
+    return max(32 * x.size * max(x.shape[-2:]) for x in operands)
+
+
 # ---- computation, matrix by matrix where one of a batch fails -----------------------------------
 
 

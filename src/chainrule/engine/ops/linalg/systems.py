@@ -23,6 +23,7 @@ from ..scan import parts_of
 from ..shape import expand_dims, eye, moveaxis, reshape, tril, triu
 from .matrices import (
     MATRICES,
+    cubic,
     each,
     invertible,
     matrix,
@@ -75,6 +76,7 @@ SOLVE: Operation = register(
             Sample((invertible(0, 0), reals(0, 2))),
         ],
         batch=MATRICES,
+        work=cubic,
     )
 )
 
@@ -133,7 +135,7 @@ SOLVE_TRIANGULAR: Operation = register(
             Sample((invertible(1, 1), reals(1, 0)),
                    {"lower": True, "transpose": False, "unit": False}),
         ],
-        batch=MATRICES,
+        batch=MATRICES, work=cubic,
     )
 )  # fmt: skip
 
@@ -177,6 +179,7 @@ COFACTORS: Operation = register(
         "cofactors of {0}",
         lambda: [Sample((invertible(2, 3, 3),)), Sample((invertible(1, 1),))],
         batch=MATRICES,
+        work=cubic,
     )
 )
 DET: Operation = register(
@@ -192,6 +195,7 @@ DET: Operation = register(
             Sample((np.ones((1, 1)) * 1.5,)),
         ],
         batch=MATRICES,
+        work=cubic,
     )
 )
 
@@ -217,6 +221,7 @@ SLOGDET: Operation = register(
         formula="sign and ln |det {0}|",
         pull_back=_slogdet_pull_back,
         batch=MATRICES,
+        work=cubic,
     )
 )
 

@@ -1,0 +1,1 @@
+"""Torture: crashes at every point, interruptions, hostile files, random inputs; see `__main__`."""
