@@ -41,7 +41,7 @@ LAYERS = [
     {"tasks/tabular", "tasks/text", "tasks/timeseries"},
     {"tasks/media"},
     {"tasks/images", "tasks/audio"},
-    {"explain"},
+    {"explain", "interop"},
     {"public"},
     {"cli"},
     {"__main__", "__init__"},

@@ -29,6 +29,7 @@ _ALIASES = {
     "masked": "engine.ops.masked",
     "ops": "engine.ops",
     "series": "tasks.timeseries",
+    "sklearn": "interop.sklearn",
     "tables": "tasks.tabular",
     "text": "tasks.text",
     "train": "training",

@@ -186,10 +186,11 @@ def _series(label: str, values: Any, name: str) -> pl.Series:
             found=f"{type(values).__name__}: {values!r:.40}",
         )
     cells = values.tolist() if hasattr(values, "tolist") else list(values)
-    return _from_cells(label, [None if _is_missing(cell) else cell for cell in cells])
+    return _from_cells(label, [None if is_missing(cell) else cell for cell in cells])
 
 
-def _is_missing(cell: Any) -> bool:
+def is_missing(cell: Any) -> bool:
+    """Is a value of Python, NumPy or pandas one that means missing?"""
     # NaN, NaT and the like differ from themselves; pandas' NA answers neither yes nor no.
     try:
         return cell is None or bool(cell != cell)

@@ -109,7 +109,19 @@ def compute(name: str, target: Any, prediction: Any, sample_weights: Any = None)
     """
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
-    metric = METRICS[name]
+    return measure(METRICS[name], target, prediction, sample_weights)
+
+
+def measure(metric: Metric, target: Any, prediction: Any, sample_weights: Any = None) -> float:
+    """Any `Metric` of what a network predicts; the arguments are those of `compute`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> within = lambda y, p: float((abs(y - p) < 1).mean())
+        >>> metric = cr.metrics.Metric(within, True, "values", weighted=False)
+        >>> measure(metric, np.array([1.0, 5.0]), np.array([1.5, 3.0]))
+        0.5
+    """
     if metric.kind == "classes":
         prediction = classes_of(prediction)
         target = column(target)
@@ -143,6 +155,7 @@ __all__ = [
     "mape",
     "matthews",
     "max_error",
+    "measure",
     "median_ae",
     "mse",
     "precision",

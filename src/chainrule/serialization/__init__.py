@@ -19,8 +19,8 @@ is used. The digest finds damage, not forgery: whoever can change the file can c
 
 from __future__ import annotations
 
-from .reading import load
+from .reading import load, parse
 from .saved import SavedModel
-from .writing import save
+from .writing import save, to_bytes
 
-__all__ = ["SavedModel", "load", "save"]
+__all__ = ["SavedModel", "load", "parse", "save", "to_bytes"]

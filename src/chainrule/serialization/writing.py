@@ -68,6 +68,20 @@ def save(
         >>> cr.load(path).predict([[10.0], [20.0]]).tolist()
         [[21.0], [41.0]]
     """
+    made = to_bytes(model, example, output=output, schema=schema, classes=classes, record=record)
+    write_atomically(path, made)
+
+
+def to_bytes(
+    model: Module,
+    example: Any,
+    *,
+    output: Callable[[Any], Tensor] | None = None,
+    schema: Any = None,
+    classes: list[Any] | None = None,
+    record: Any = None,
+) -> bytes:
+    """What `save` writes, read back and checked; `chainrule.serialization.parse` reads it."""
     arguments = example if isinstance(example, (tuple, list)) else (example,)
     names = _argument_names(model, len(arguments))
     leaves = _named_leaves(arguments, names)
@@ -88,7 +102,7 @@ def save(
     }
     data = _pack(document, {**variables, **template.arrays})
     _check_rows_are_independent(parse(data), values)
-    write_atomically(path, data)
+    return data
 
 
 def _variables(model: Module) -> dict[str, Array]:

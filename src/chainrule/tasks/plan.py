@@ -16,6 +16,7 @@ from ..data import split_indices
 from ..engine.backends.registry import find_backend
 from ..engine.tensor import Tensor
 from ..errors import DataError
+from ..metrics import Metric
 from ..training import Arrays, Checkpoints, Stream
 from ..utils.typing import Array
 from . import evaluation
@@ -88,7 +89,8 @@ class Learner:
             itself by default.
         name: of the network, for the user.
         output: makes predictions of the network's output, if the loss does not say it.
-        metrics: names of metrics to follow on the validation set.
+        metrics: names of metrics to follow on the validation set, or metrics by name.
+        monitor: the number in the history that says which weights are the best.
         example: two raw examples, which the model takes; those of the training by default.
         augment: what changes training examples at random, where the kind has such.
         choice: what the plan has chosen and needs to know again.
@@ -100,7 +102,8 @@ class Learner:
     name: str
     model: Any = None
     output: Callable[[Tensor], Tensor] | None = None
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[str, ...] | Mapping[str, Metric] = ()
+    monitor: str = "val_loss"
     example: Any = None
     augment: Any = None
     choice: Any = None

@@ -9,8 +9,9 @@ from typing import Any
 from ..engine.tensor import Tensor
 from ..errors import TrainingError
 from ..nn import Module
-from ..serialization import save
+from ..serialization import to_bytes
 from ..training import Trainer, save_training
+from ..utils.files import write_atomically
 from .optimizer import effective
 from .options import TrainingOptions
 
@@ -94,8 +95,11 @@ class TrainingResult:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file; it needs nothing else."""
-        save(
-            path,
+        write_atomically(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The content of the model file."""
+        return to_bytes(
             self._model,
             (self._example,),
             output=self._output,

@@ -138,7 +138,7 @@ def fit(
         data, validation = plan.examples(schema, learner, split)
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
     trainer = trained(metrics=learner.metrics, progress=progress, callbacks=callbacks)
-    failure = _fit(trainer, data, validation, recipe, plan)
+    failure = _fit(trainer, learner, data, validation, recipe, plan)
     schema = plan.settle(schema, learner, validation, trainer, split)
     return Fitted(split, test, schema, learner, data, trainer, failure)
 
@@ -193,7 +193,12 @@ def _sentence(
 
 
 def _fit(
-    trainer: Trainer, data: Examples, validation: Examples, recipe: Recipe, plan: Plan[D, P, S]
+    trainer: Trainer,
+    learner: Learner,
+    data: Examples,
+    validation: Examples,
+    recipe: Recipe,
+    plan: Plan[D, P, S],
 ) -> TrainingError | None:
     """`Trainer.fit`; what ended the training after some epochs, whose best model is kept."""
     try:
@@ -203,6 +208,7 @@ def _fit(
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
             patience=plan.options.patience,
+            monitor=learner.monitor,
             validate_every=recipe.validate_every,
             checkpoints=None if plan.checkpoints is None else plan.checkpoints.next_part(),
             minutes=plan.minutes_left(),
@@ -293,7 +299,8 @@ def report(plan: Plan[D, P, S], fitted: Fitted[P, S], tested: dict[str, Any]) ->
                        fitted.failure)  # fmt: skip
     rows = {"train": fitted.split.seen, "test": len(fitted.test or ())}
     result.report |= {"unit": plan.unit, "rows": rows, **tested}
-    result.report |= plan.verdict(result.report)
+    if tested:
+        result.report |= plan.verdict(result.report)
     if plan.notes:
         result.report["notes"] = list(plan.notes)
     return result

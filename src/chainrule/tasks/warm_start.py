@@ -27,6 +27,7 @@ def warm_start(
     say: Callable[[str], None] = lambda sentence: None,
     state: Mapping[str, Any] | None = None,
     skip: Sequence[str] = (),
+    saved: SavedModel | None = None,
 ) -> Transferred | None:
     """Give a network, before its training, the weights that ``--from`` names, and freeze layers.
 
@@ -39,6 +40,7 @@ def warm_start(
         say: takes what was taken over and what was not.
         state: the arrays to take over instead of those of the file.
         skip: parts that start anew, besides.
+        saved: the model to start from, if it is not one that the options name.
 
     Returns:
         What was done, or None without ``--from``.
@@ -46,7 +48,7 @@ def warm_start(
     Raises:
         ConfigError: nothing fits, or there is no such layer.
     """
-    saved = named_model(options)
+    saved = saved or named_model(options)
     if saved is None:
         return None
     other_classes = list(saved.classes or ()) != list(classes)

@@ -21,7 +21,7 @@ from ..engine.ops.random import fold_in, key, permutation
 from ..engine.tensor import Tensor
 from ..errors import ConfigError, unknown
 from ..losses import LOSSES, check_target
-from ..metrics import METRICS
+from ..metrics import METRICS, Metric
 from ..nn import Module
 from ..optim import EMA, OPTIMIZERS, Optimizer
 from ..utils.typing import Array
@@ -58,7 +58,8 @@ class Trainer:
         optimizer: an optimizer of the model's parameters, or a name from
             `chainrule.optim.OPTIMIZERS` with its defaults.
         lr: the learning rate or schedule, if the optimizer is given by name.
-        metrics: names from `chainrule.metrics.METRICS`, computed on validation data.
+        metrics: names from `chainrule.metrics.METRICS`, or a `chainrule.metrics.Metric` by name,
+            computed on validation data.
         output: from the network's output to predictions; softmax or sigmoid for the
             cross-entropies, otherwise the identity.
         average: the decay of an exponential moving average of the weights (EMA), which is then
@@ -87,7 +88,7 @@ class Trainer:
         optimizer: str | Optimizer = "adamw",
         *,
         lr: Any = None,
-        metrics: Sequence[str] = (),
+        metrics: Sequence[str] | Mapping[str, Metric] = (),
         output: Callable[[Tensor], Tensor] | None = None,
         average: float | None = None,
         seed: int = 0,
@@ -99,7 +100,10 @@ class Trainer:
         self.loss = _by_name(loss, LOSSES, "loss") if isinstance(loss, str) else loss
         self.output = output or (_OUTPUTS.get(loss) if isinstance(loss, str) else None)
         self.optimizer = _optimizer(optimizer, model, lr)
-        self.metrics = {name: _by_name(name, METRICS, "metric") for name in metrics}
+        self.metrics: dict[str, Metric] = (
+            dict(metrics) if isinstance(metrics, Mapping)
+            else {name: _by_name(name, METRICS, "metric") for name in metrics}
+        )  # fmt: skip
         self.average = None if average is None else EMA(model, decay=average)
         self.seed = seed
         self.callbacks = list(callbacks)
@@ -510,7 +514,8 @@ class Trainer:
     def _is_best(self, record: dict[str, float], monitor: str) -> bool:
         if monitor not in record:
             raise unknown("monitor", monitor, record)
-        metric = METRICS.get(monitor.removeprefix("val_"))
+        name = monitor.removeprefix("val_")
+        metric = self.metrics.get(name) or METRICS.get(name)
         sign = -1.0 if metric is not None and metric.higher_is_better else 1.0
         best = self.history.best if self._best is not None else None
         value = record[monitor]
@@ -621,8 +626,8 @@ class Trainer:
         weights = examples.weights  # of the rows; metrics know no others
         weights = weights if weights is not None and weights.size == len(examples) else None
         return {"loss": loss} | {
-            name: metric_functions.compute(name, examples.target, predicted, weights)
-            for name in self.metrics
+            name: metric_functions.measure(metric, examples.target, predicted, weights)
+            for name, metric in self.metrics.items()
         }
 
 

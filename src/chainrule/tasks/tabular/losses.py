@@ -116,14 +116,21 @@ def member_loss(name: str, column: Target, **options: Any) -> Callable[..., Tens
     ) -> Tensor:
         members, rows, outputs = z.shape
         flat = reshape(z, (members * rows, outputs) if of_classes else (members * rows,))
-        known = _for_each_member(target, members)
-        if sample_weights is None:
-            return loss(flat, known, reduction=reduction, **options)
-        by_member = transpose(sample_weights) if sample_weights.ndim == 2 else sample_weights
-        weights = _for_each_member(by_member, members)
+        known, weights = for_each_member(members, target, sample_weights)
         return loss(flat, known, sample_weights=weights, reduction=reduction, **options)
 
     return of_members
+
+
+def for_each_member(
+    members: int, target: Tensor, sample_weights: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Target and weights, (rows,) each or of the weights (rows, members) → (members · rows,)."""
+    known = _for_each_member(target, members)
+    if sample_weights is None:
+        return known, None
+    by_member = transpose(sample_weights) if sample_weights.ndim == 2 else sample_weights
+    return known, _for_each_member(by_member, members)
 
 
 def _for_each_member(x: Tensor, members: int) -> Tensor:

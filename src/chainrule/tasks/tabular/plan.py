@@ -132,6 +132,11 @@ class TablePlan(Plan[Any, Any, Schema]):
         saved = named_model(self.options)
         return None if saved is None else Previous(saved, str(self.options.from_model))
 
+    @property
+    def learns_mean(self) -> bool:
+        """Does the loss make predictions of numbers means?"""
+        return self.options.loss in (None, "mse")
+
     # ---- data ------------------------------------------------------------------------------------
 
     def read(self, source: Any) -> Any:
@@ -143,6 +148,10 @@ class TablePlan(Plan[Any, Any, Schema]):
         read_as = f" (read as {used[0].encoding})" if used and used[0].encoding else ""
         schema = self.understood(frame, name + read_as)
         schema = dataclasses.replace(schema, reading=used[0] if used else None)
+        return self.rows_of(frame, schema, name)
+
+    def rows_of(self, frame: pl.DataFrame, schema: Schema, name: str) -> Rows:
+        """The rows of a table that have a target, and how they may be split."""
         frame = with_target(frame, schema, name, self.say)
         need_rows(frame.height, name)
         keys = KeyReader(frame, schema, self.options, name)
@@ -323,7 +332,7 @@ class TablePlan(Plan[Any, Any, Schema]):
         state |= {p: array for p, array in own if p.startswith(("heads.", "scale."))}
         warm_start(
             model, self.options, classes=self.classes(schema), say=self.say, state=state,
-            skip=() if previous.same_target(schema) else ("head", "linear"),
+            skip=() if previous.same_target(schema) else ("head", "linear"), saved=previous.saved,
         )  # fmt: skip
 
     # ---- learning --------------------------------------------------------------------------------
@@ -399,7 +408,7 @@ class TablePlan(Plan[Any, Any, Schema]):
             schema.targets, heads, held_out(learner, validation), strict=True
         ):
             if isinstance(head, NumberHead):
-                if options.loss in (None, "mse"):
+                if self.learns_mean:
                     correct_mean(head, target.name, rows, self.note)
                 if head.levels:
                     correct_quantiles(head, target.name, rows, self.say)
