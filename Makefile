@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly mutants lint format docs site bench clean
+.PHONY: help demo test nightly mutants lint format docs site wheel bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -52,6 +52,14 @@ docs: $(VENV)/.dev ## check that every link in the documentation resolves and ev
 
 site: $(VENV)/.dev ## build the documentation as a site, with an API reference, in build/site
 	$(BIN)/python docs/site/build.py
+
+wheel: $(BIN)/pip ## build the wheel, install it in an empty environment, and train with it on example data
+	rm -rf dist build/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(BIN)/python -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build/wheel && bin/chainrule example houses && bin/chainrule train houses.csv --target price \
+		--epochs 1 --members 1 --out run && bin/chainrule predict run new_houses.csv
 
 bench: $(BENCH)/.ready ## training steps and house prices beside the peers; writes benchmarks/README.md
 	$(BENCH)/bin/python -m benchmarks.training_steps
