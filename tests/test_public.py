@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import chainrule as cr
@@ -99,3 +100,32 @@ def test_a_name_that_is_not_there():
     with pytest.raises(AttributeError, match="no attribute 'gard'"):
         cr.gard  # type: ignore[attr-defined]  # noqa: B018
     assert not hasattr(cr, "__wrapped__")
+
+
+def test_objects_say_what_they_are(tmp_path):
+    model = cr.nn.Linear(2, 2).initialize(seed=0)
+    trainer = cr.Trainer(model, "cross_entropy", "adam", progress=False, backend="numpy")
+    x, y = np.ones((8, 2), np.float32), np.arange(8) % 2
+    assert repr(trainer) == "Trainer(Linear of 6 parameters, cross_entropy, Adam, 0 epochs done)"
+    history = trainer.fit((x, y), validation=0.25, epochs=2)
+    assert repr(history).startswith("History(2 epochs, loss 0.")
+    assert f"best: epoch {history.best['epoch']}, val_loss" in repr(history)
+    cr.save(tmp_path / "model.safetensors", model, x)
+    saved = repr(cr.load(tmp_path / "model.safetensors"))
+    assert saved == "SavedModel(x: float32[1, 2] → float32[1, 2]; 6 parameters)"
+
+
+def test_mistakes_that_beginners_make_get_a_hint():
+    model = cr.nn.Linear(2, 2).initialize(seed=0)
+    trainer = cr.Trainer(model, "cross_entropy", "adam", progress=False, backend="numpy")
+    x, y = np.ones((8, 2), np.float32), np.arange(8) % 2
+    with pytest.raises(cr.errors.ConfigError, match=r"fit\(\(x, y\)\)"):
+        trainer.fit(x, y)
+    with pytest.raises(cr.errors.DataError, match="subtract 1"):
+        trainer.fit((x, y + 1), epochs=1)
+    with pytest.raises(cr.errors.TrainingError, match="isfinite"):
+        trainer.fit((x * np.nan, y), epochs=1)
+    with pytest.raises(cr.errors.ConfigError, match="Did you mean 'cross_entropy'"):
+        cr.Trainer(model, "crossentropy", "adam")
+    with pytest.raises(cr.errors.ConfigError, match="Did you mean 'adam'"):
+        cr.Trainer(model, "mse", "adma")

@@ -74,6 +74,14 @@ class TrainingResult:
             "options": options.to_json(),
         }
 
+    def __repr__(self) -> str:
+        report = self.report
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in report["metrics"].items())
+        return (
+            f"{type(self).__name__}({report['target']}, {report['task']}: {scores}; "
+            f"epoch {report['best_epoch']} of {report['epochs']})"
+        )
+
     @property
     def source(self) -> str:
         """The program of a training step: C, or the graph where NumPy runs it."""
