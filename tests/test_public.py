@@ -128,4 +128,4 @@ def test_mistakes_that_beginners_make_get_a_hint():
     with pytest.raises(cr.errors.ConfigError, match="Did you mean 'cross_entropy'"):
         cr.Trainer(model, "crossentropy", "adam")
     with pytest.raises(cr.errors.ConfigError, match="Did you mean 'adam'"):
-        cr.Trainer(model, "mse", "adma")
+        cr.Trainer(model, "mse", "adamm")
