@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -24,106 +25,110 @@ def first(x: Any) -> Any:
     return cr.moveaxis(x, -1, 1)
 
 
+def _each(change: Any, result: Any) -> Any:
+    return tuple(map(change, result)) if isinstance(result, tuple) else change(result)
+
+
 def as_batch(x: Any, rank: int, function: Any) -> Any:
     """The function of a batch of images with channels last, for one of PyTorch's images."""
     if x.ndim == rank + 2:
-        return first(function(last(x)))
-    return first(function(last(cr.expand_dims(x, 0))))[0]
-
-
-def _adaptive(function: Any, rank: int) -> Any:
-    def call(x: Any, size: Any, return_indices: bool = False) -> Any:
-        unless(return_indices, "gives no indices")
-        extents = x.shape[-rank:]
-        sizes = [size] * rank if isinstance(size, int) else list(size) * (rank // len(size) or 1)
-        sizes = [n if n is not None else e for n, e in zip(sizes, extents, strict=True)]
-        return as_batch(x, rank, lambda z: function(z, sizes))
-
-    return call
-
-
-for _rank in (1, 2, 3):
-    add(
-        f"nn.functional.adaptive_avg_pool{_rank}d",
-        "adaptive_avg_pool",
-        _adaptive(cr.adaptive_avg_pool, _rank),
-        LAST,
-    )
-    add(
-        f"nn.functional.adaptive_max_pool{_rank}d",
-        "adaptive_max_pool",
-        _adaptive(cr.adaptive_max_pool, _rank),
-        LAST,
-    )
+        return _each(first, function(last(x)))
+    return _each(lambda y: first(y)[0], function(last(cr.expand_dims(x, 0))))
 
 
 def per_axis(value: Any, rank: int) -> Any:
     return value if isinstance(value, int) else list(value) * (rank // len(value) or 1)
 
 
-def _avg_pool(rank: int) -> Any:
-    def call(
-        x: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: Any = None,
-    ) -> Any:
-        unless(divisor_override is not None, "no divisor_override")
-        stride = kernel_size if stride in (None, []) else stride
-        return as_batch(
-            x,
-            rank,
-            lambda z: cr.avg_pool(
-                z,
-                per_axis(kernel_size, rank),
-                per_axis(stride, rank),
-                per_axis(padding, rank),
-                ceil_mode,
-                count_include_pad,
-            ),
-        )
+def sliding(name: str, rank: int, names: str = "", **usual: Any) -> Any:
+    """A pooling: arguments under the names of PyTorch become those under ours, one for each axis.
+
+    Args:
+        name: ours.
+        rank: how many axes.
+        names: further arguments in the order of PyTorch's, as "theirs=ours" or a common name.
+        usual: their values where they are not given.
+    """
+    function = getattr(cr, name)
+    pairs = [part.split("=") for part in f"kernel_size=window stride padding {names}".split()]
+
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        given = usual | dict(zip((pair[0] for pair in pairs), args, strict=False)) | kwargs
+        unless(given.pop("divisor_override", None) is not None, "no divisor_override")
+        if given.get("stride") in (None, []):
+            given["stride"] = given["kernel_size"]
+        ours = {pair[0]: pair[-1] for pair in pairs}
+        options = {
+            ours[key]: value if isinstance(value, bool) else per_axis(value, rank)
+            for key, value in given.items()
+            if value is not None
+        }
+        return as_batch(x, rank, lambda z: function(z, **options))
 
     return call
 
 
-def _max_pool(rank: int) -> Any:
+def _adaptive(name: str, rank: int) -> Any:
+    function = getattr(cr, name)
+
+    def call(x: Any, size: Any, return_indices: bool = False) -> Any:
+        extents = x.shape[-rank:]
+        sizes = [size] * rank if isinstance(size, int) else list(size) * (rank // len(size) or 1)
+        sizes = [n if n is not None else e for n, e in zip(sizes, extents, strict=True)]
+        more = {"return_indices": True} if return_indices else {}
+        return as_batch(x, rank, lambda z: function(z, sizes, **more))
+
+    return call
+
+
+def _max_unpool(rank: int) -> Any:
     def call(
         x: Any,
+        indices: Any,
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = False,
+        output_size: Any = None,
     ) -> Any:
-        unless(return_indices, "gives no indices")
-        unless(set(np.ravel(dilation).tolist()) != {1}, "no dilation")
-        stride = kernel_size if stride is None else stride
-        return as_batch(
-            x,
-            rank,
-            lambda z: cr.max_pool(
-                z,
-                per_axis(kernel_size, rank),
-                per_axis(stride, rank),
-                per_axis(padding, rank),
-                ceil_mode,
-            ),
-        )
+        places = np.sort(indices.numpy().reshape(-1, math.prod(indices.shape[-rank:])), -1)
+        unless((places[:, 1:] == places[:, :-1]).any(), "of several for one place the last counts")
+
+        def unpool(z: Any) -> Any:
+            numbers = last(indices) if indices.ndim == rank + 2 else last(indices[None])
+            size = None if output_size is None else list(output_size)[-rank:]
+            windows = (per_axis(kernel_size, rank), per_axis(stride or kernel_size, rank))
+            return cr.max_unpool(z, numbers, *windows, per_axis(padding, rank), size)
+
+        return as_batch(x, rank, unpool)
 
     return call
 
 
 for _rank in (1, 2, 3):
-    add(f"nn.functional.avg_pool{_rank}d", "avg_pool", _avg_pool(_rank), LAST)
+    for _kind in ("avg", "max"):
+        add(
+            f"nn.functional.adaptive_{_kind}_pool{_rank}d",
+            f"adaptive_{_kind}_pool",
+            _adaptive(f"adaptive_{_kind}_pool", _rank),
+            LAST,
+        )
+    add(
+        f"nn.functional.avg_pool{_rank}d",
+        "avg_pool",
+        sliding("avg_pool", _rank, "ceil_mode count_include_pad divisor_override"),
+        LAST,
+    )
     add(
         f"nn.functional.max_pool{_rank}d",
         "max_pool",
-        _max_pool(_rank),
-        LAST + "; no indices, no dilation; equal ones share the gradient",
+        sliding("max_pool", _rank, "dilation ceil_mode return_indices"),
+        LAST + "; equal ones share the gradient",
+    )
+    add(
+        f"nn.functional.max_unpool{_rank}d nn.functional.max_unpool{_rank}d:grad",
+        "max_unpool",
+        _max_unpool(_rank),
+        LAST + "; size in place of output_size",
     )
 
 
@@ -680,11 +685,6 @@ absent(
     "nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d svd_lowrank "
     "pca_lowrank nn.functional.rrelu",
     "random in itself",
-)
-absent(
-    "nn.functional.max_unpool1d nn.functional.max_unpool1d:grad nn.functional.max_unpool2d "
-    "nn.functional.max_unpool2d:grad nn.functional.max_unpool3d nn.functional.max_unpool3d:grad",
-    "max_pool gives no indices",
 )
 absent("nn.functional.pad:replicate_negative", "no negative margins: use an index")
 absent(

@@ -20,6 +20,7 @@ WITHOUT_REFERENCE = {
         [
             *("AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "Fold", "Unfold"),
             *("LocalResponseNorm", "PixelShuffle", "PixelUnshuffle"),
+            *("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"),
         ],
         "its function is compared with PyTorch's samples",
     ),

@@ -24,8 +24,22 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Upsample",
 ]
+
+
+#: The options that a representation leaves out.
+_USUAL = {
+    "stride": None,
+    "padding": 0,
+    "ceil_mode": False,
+    "dilation": 1,
+    "return_indices": False,
+    "count_include_pad": True,
+}
 
 
 class _Pool(Module):
@@ -53,13 +67,25 @@ class _Pool(Module):
         return image(x, LAYOUT[self.rank])
 
     def extra_repr(self) -> str:
-        usual = {"stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
-        shown = [f"{k}={v!r}" for k, v in self.options.items() if v != usual[k]]
+        shown = [f"{k}={v!r}" for k, v in self.options.items() if v != _USUAL[k]]
         return ", ".join([str(self.kernel_size), *shown])
 
 
 class _MaxPool(_Pool):
-    def forward(self, x: TensorLike) -> Tensor:
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        ceil_mode: bool = False,
+        dilation: PerAxis = 1,
+        return_indices: bool = False,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        per_axis("dilation", dilation, self.rank)
+        self.options |= {"dilation": dilation, "return_indices": return_indices}
+
+    def forward(self, x: TensorLike) -> Any:
         return ops.max_pool(self._image(x), self.kernel_size, **self.options)
 
 
@@ -95,6 +121,8 @@ class MaxPool2d(_MaxPool):
         stride: from one window to the next; the window's extents if it is not given.
         padding: a number, one for each axis, (before, after) for each, "same" or "valid".
         ceil_mode: whether a last window may reach over the edge, where the stride does not fit.
+        dilation: from one element of a window to the next.
+        return_indices: whether the result is a pair with the places for `MaxUnpool2d`.
 
     Raises:
         ShapeError: when called with an image smaller than the window; it names the layer.
@@ -110,6 +138,49 @@ class MaxPool2d(_MaxPool):
 
 class MaxPool3d(_MaxPool):
     """The largest of every window of (batch, depth, height, width, channels): as `MaxPool2d`."""
+
+    rank = 3
+
+
+class _MaxUnpool(_Pool):
+    def __init__(
+        self, kernel_size: PerAxis, stride: PerAxis | None = None, padding: Padding = 0
+    ) -> None:
+        super().__init__(kernel_size, stride, padding)
+        del self.options["ceil_mode"]
+
+    def forward(self, x: TensorLike, indices: TensorLike, size: PerAxis | None = None) -> Tensor:
+        return ops.max_unpool(self._image(x), indices, self.kernel_size, **self.options, size=size)
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The largest of windows back in their series, zeros elsewhere: as `MaxUnpool2d`."""
+
+    rank = 1
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The largest of windows back in their image, zeros elsewhere: `chainrule.ops.max_unpool`.
+
+    Called with what a `MaxPool2d` gave, its indices, and on demand the extents of the image.
+
+    Args:
+        kernel_size: extents of the window; one number, or one for each axis.
+        stride: from one window to the next; the window's extents if it is not given.
+        padding: as of the `MaxPool2d`, but for "same".
+
+    Example:
+        >>> import chainrule as cr
+        >>> y, indices = cr.nn.MaxPool2d(2, return_indices=True)(cr.ones((5, 28, 28, 3)))
+        >>> cr.nn.MaxUnpool2d(2)(y, indices).shape
+        (5, 28, 28, 3)
+    """
+
+    rank = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The largest of windows back in their volume, zeros elsewhere: as `MaxUnpool2d`."""
 
     rank = 3
 
@@ -145,22 +216,38 @@ class AvgPool3d(_AvgPool):
     rank = 3
 
 
-class _AdaptiveAvgPool(Module):
+class _AdaptivePool(Module):
     rank: ClassVar[int]
 
     def __init__(self, output_size: PerAxis) -> None:
         self.output_size = output_size
         per_axis("output_size", output_size, self.rank)
 
-    def forward(self, x: TensorLike) -> Tensor:
-        return ops.adaptive_avg_pool(image(x, LAYOUT[self.rank]), self.output_size)
-
     def extra_repr(self) -> str:
         return str(self.output_size)
 
 
+class _AdaptiveAvgPool(_AdaptivePool):
+    def forward(self, x: TensorLike) -> Tensor:
+        return ops.adaptive_avg_pool(image(x, LAYOUT[self.rank]), self.output_size)
+
+
+class _AdaptiveMaxPool(_AdaptivePool):
+    def __init__(self, output_size: PerAxis, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+    def forward(self, x: TensorLike) -> Any:
+        return ops.adaptive_max_pool(
+            image(x, LAYOUT[self.rank]), self.output_size, self.return_indices
+        )
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ", return_indices=True" * self.return_indices
+
+
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """Means of the given number of parts of a series: `chainrule.ops.adaptive_avg_pool`."""
+    """Means of the given number of parts of a series: as `AdaptiveAvgPool2d`."""
 
     rank = 1
 
@@ -181,18 +268,13 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """Means of the given number of parts of a volume: `chainrule.ops.adaptive_avg_pool`."""
+    """Means of the given number of parts of a volume: as `AdaptiveAvgPool2d`."""
 
     rank = 3
 
 
-class _AdaptiveMaxPool(_AdaptiveAvgPool):
-    def forward(self, x: TensorLike) -> Tensor:
-        return ops.adaptive_max_pool(image(x, LAYOUT[self.rank]), self.output_size)
-
-
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    """The largest of the given number of parts of a series: `chainrule.ops.adaptive_max_pool`."""
+    """The largest of the given number of parts of a series: as `AdaptiveMaxPool2d`."""
 
     rank = 1
 
@@ -202,6 +284,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
     Args:
         output_size: extents of the result; one number, or one for each axis.
+        return_indices: whether the result is a pair with the places in the flat image.
 
     Example:
         >>> import chainrule as cr
@@ -213,7 +296,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
-    """The largest of the given number of parts of a volume: `chainrule.ops.adaptive_max_pool`."""
+    """The largest of the given number of parts of a volume: as `AdaptiveMaxPool2d`."""
 
     rank = 3
 

@@ -20,6 +20,7 @@ from .custom import *  # noqa: F403
 from .declare import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .embedding_bag import *  # noqa: F403
+from .gathered_windows import *  # noqa: F403
 from .images import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .pooling import *  # noqa: F403
@@ -37,8 +38,9 @@ from .statistics import *  # noqa: F403
 NAMES = ["linalg", "masked", "random"]
 for _family in (
     "activation", "attention", "convolution", "cross_entropy", "custom", "declare", "elementwise",
-    "arrangement", "embedding_bag", "images", "indexing", "pooling", "products", "reduction",
-    "resizing", "scan", "scatter", "shape", "sorting", "special_functions", "statistics",
+    "arrangement", "embedding_bag", "gathered_windows", "images", "indexing", "pooling",
+    "products", "reduction", "resizing", "scan", "scatter", "shape", "sorting",
+    "special_functions", "statistics",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__
 

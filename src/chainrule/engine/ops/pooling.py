@@ -11,7 +11,7 @@ transpose of that are linear, too.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -23,7 +23,17 @@ from ..ir.types import Type
 from ..ir.work import STARTED
 from ..tensor import Tensor, TensorLike, apply, as_tensor
 from .declare import floating, function, need_float, reals
-from .sliding_window import Extents, Padding, PerAxis, margins, meetings, per_axis, sliding
+from .gathered_windows import largest, positions
+from .sliding_window import (
+    Extents,
+    Padding,
+    PerAxis,
+    margins,
+    meetings,
+    per_axis,
+    sliding,
+    spans,
+)
 
 __all__ = ["avg_pool", "max_pool"]
 
@@ -250,18 +260,24 @@ def as_image(x: TensorLike) -> Tensor:
 
 
 def _slides(
-    x: Tensor, window: PerAxis, stride: PerAxis | None, padding: Padding, ceil_mode: bool
+    x: Tensor,
+    window: PerAxis,
+    stride: PerAxis | None,
+    padding: Padding,
+    ceil_mode: bool,
+    gaps: Extents,
 ) -> tuple[dict[str, Extents], Extents]:
     """The attributes, and the padding after the image without what ``ceil_mode`` adds to it."""
     rank, extents = x.ndim - 2, x.shape[1:-1]
     sizes = per_axis("window", window, rank)
     steps = sizes if stride is None else per_axis("stride", stride, rank)
-    before, declared = margins(padding, extents, sizes, steps, (1,) * rank)
+    before, declared = margins(padding, extents, sizes, steps, gaps)
+    reach = spans(sizes, gaps)
     after = list(declared)
     for axis in range(rank if ceil_mode else 0):
         padded = extents[axis] + before[axis] + after[axis]
-        missing = -(padded - sizes[axis]) % steps[axis]
-        start = padded + missing - sizes[axis]  # of the last window
+        missing = -(padded - reach[axis]) % steps[axis]
+        start = padded + missing - reach[axis]  # of the last window
         # As in PyTorch a window that would start behind the image is left out.
         if missing and start < extents[axis] + before[axis]:
             after[axis] += missing
@@ -271,11 +287,34 @@ def _slides(
     )
 
 
+@overload
+def max_pool(
+    x: TensorLike,
+    window: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    dilation: PerAxis = 1,
+    return_indices: Literal[False] = False,
+) -> Tensor: ...
+@overload
+def max_pool(
+    x: TensorLike,
+    window: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    dilation: PerAxis = 1,
+    *,
+    return_indices: bool,
+) -> Any: ...
 @function(
     lambda: [
         Sample((reals(1, 4, 3, 1), 2)),
         Sample((reals(1, 4, 3, 1), 3), {"stride": 2, "padding": 1}),
         Sample((reals(1, 5, 2), 2), {"ceil_mode": True}),
+        Sample((reals(1, 5, 4, 1), 2), {"stride": 1, "padding": 1, "dilation": (2, 1)}),
+        Sample((reals(1, 5, 2), 3), {"padding": 1, "return_indices": True}),
     ]
 )
 def max_pool(
@@ -284,7 +323,9 @@ def max_pool(
     stride: PerAxis | None = None,
     padding: Padding = 0,
     ceil_mode: bool = False,
-) -> Tensor:
+    dilation: PerAxis = 1,
+    return_indices: bool = False,
+) -> Any:
     """The largest of every window, channel by channel; equal ones share the gradient.
 
     Args:
@@ -293,9 +334,12 @@ def max_pool(
         stride: from one window to the next; the window's extents if it is not given.
         padding: as in `conv2d`, less than the window; the largest is never in the padding.
         ceil_mode: whether a last window may reach over the edge, where the stride does not fit.
+        dilation: from one element of a window to the next.
+        return_indices: whether the places of the largest in the flat image are given, too, as
+            `max_unpool` takes them: of equal ones the first.
 
     Returns:
-        (batch, *new extents, channels).
+        (batch, *new extents, channels), and on demand integers of the same shape.
 
     Raises:
         ShapeError: the window is larger than the padded image.
@@ -306,7 +350,19 @@ def max_pool(
         [[[3.0], [2.0]]]
     """
     x = as_image(x)
-    return apply(MAX_POOL, x, **_slides(x, window, stride, padding, ceil_mode)[0])
+    rank, extents = x.ndim - 2, x.shape[1:-1]
+    gaps = per_axis("dilation", dilation, rank)
+    slide, _ = _slides(x, window, stride, padding, ceil_mode, gaps)
+    contiguous = set(gaps) == {1}
+    pooled = apply(MAX_POOL, x, **slide) if contiguous else None
+    if pooled is not None and not return_indices:
+        return pooled
+    counts = sliding(extents, **slide, dilation=gaps)
+    numbers = zip(
+        extents, counts, slide["window"], slide["stride"], slide["before"], gaps, strict=True
+    )
+    found = largest(x, [positions(*each) for each in numbers], return_indices)
+    return found if pooled is None else (pooled, found[1])
 
 
 @function(
@@ -342,7 +398,7 @@ def avg_pool(
         [[[2.0], [1.0]]]
     """
     x = as_image(x)
-    slide, declared = _slides(x, window, stride, padding, ceil_mode)
+    slide, declared = _slides(x, window, stride, padding, ceil_mode, (1,) * (x.ndim - 2))
     total = apply(SUM_POOL, x, **slide)
     counts = np.ones(1)
     for axis, extent in enumerate(x.shape[1:-1]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -17,11 +17,10 @@ from ...utils.typing import Array
 from ..ir.operation import Sample
 from ..tensor import Tensor, TensorLike, as_tensor
 from .declare import broadcast_to, function, reals
-from .elementwise import where
+from .gathered_windows import largest
 from .indexing import take
 from .pooling import as_image, avg_pool, max_pool
 from .products import matmul
-from .reduction import max
 from .shape import expand_dims, reshape
 from .sliding_window import PerAxis, per_axis
 
@@ -65,8 +64,20 @@ def adaptive_avg_pool(x: TensorLike, size: PerAxis) -> Tensor:
     return x
 
 
-@function(lambda: [Sample((reals(1, 4, 3, 1), (2, 3))), Sample((reals(1, 5, 2), 3))])
-def adaptive_max_pool(x: TensorLike, size: PerAxis) -> Tensor:
+@overload
+def adaptive_max_pool(
+    x: TensorLike, size: PerAxis, return_indices: Literal[False] = False
+) -> Tensor: ...
+@overload
+def adaptive_max_pool(x: TensorLike, size: PerAxis, return_indices: bool) -> Any: ...
+@function(
+    lambda: [
+        Sample((reals(1, 4, 3, 1), (2, 3))),
+        Sample((reals(1, 5, 2), 3)),
+        Sample((reals(1, 5, 4, 1), (3, 2)), {"return_indices": True}),
+    ]
+)
+def adaptive_max_pool(x: TensorLike, size: PerAxis, return_indices: bool = False) -> Any:
     """The largest of parts of the image that are as many as wanted; see `adaptive_avg_pool`.
 
     Equal largest elements of a part share the gradient.
@@ -74,6 +85,7 @@ def adaptive_max_pool(x: TensorLike, size: PerAxis) -> Tensor:
     Args:
         x: (batch, *extents, channels).
         size: extents of the result; one number, or one for each axis.
+        return_indices: whether the places in the flat image are given, too; see `max_pool`.
     """
     x = as_image(x)
     rank, extents = x.ndim - 2, x.shape[1:-1]
@@ -81,15 +93,17 @@ def adaptive_max_pool(x: TensorLike, size: PerAxis) -> Tensor:
     if not all(extents):
         raise ShapeError("The largest of no elements is not defined.", found=str(x.type))
     if not any(extent % n for extent, n in zip(extents, sizes, strict=True)):
-        return max_pool(x, [extent // n for extent, n in zip(extents, sizes, strict=True)])
-    inside: Any = np.ones((1,), bool)
-    for axis, (extent, n) in enumerate(zip(extents, sizes, strict=True)):
-        start = np.arange(n) * extent // n
-        stop = -(-(np.arange(n) + 1) * extent // n)
-        place = start[:, None] + np.arange(int((stop - start).max()))
-        x = take(x, np.minimum(place, extent - 1), 2 * axis + 1)
-        inside = inside[..., None, None, :] & (place < stop[:, None])[..., None]
-    return max(where(inside, x, -math.inf), tuple(range(2, 2 * rank + 1, 2)))
+        windows = [extent // n for extent, n in zip(extents, sizes, strict=True)]
+        return max_pool(x, windows, return_indices=return_indices)
+    return largest(x, [_part(*pair) for pair in zip(extents, sizes, strict=True)], return_indices)
+
+
+def _part(extent: int, count: int) -> Array:
+    """The positions in an axis of each element of each part, -1 behind its end."""
+    start = np.arange(count) * extent // count
+    stop = -(-(np.arange(count) + 1) * extent // count)
+    place = start[:, None] + np.arange(int((stop - start).max()))
+    return np.where(place < stop[:, None], place, -1)
 
 
 #: What linear interpolation is called, by the number of axes.
