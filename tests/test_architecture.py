@@ -37,6 +37,7 @@ LAYERS = [
     {"data"},
     {"serialization"},
     {"training"},
+    {"doctor"},
     {"tasks"},
     {"tasks/tabular", "tasks/text", "tasks/timeseries"},
     {"tasks/media"},

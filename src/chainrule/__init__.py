@@ -35,6 +35,9 @@ _ALIASES = {
     "train": "training",
 }
 
+#: Public functions whose package has the same name.
+_FUNCTIONS = ("doctor", "explain")
+
 
 class _Aliases:
     """The importer of modules by their aliases; there is one module under both names."""
@@ -65,7 +68,7 @@ class _Package(ModuleType):
         if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
         path = f"{__name__}.{name}"
-        if name != "explain":  # the function
+        if name not in _FUNCTIONS:
             try:
                 return importlib.import_module(path)
             except ModuleNotFoundError as error:
@@ -82,9 +85,9 @@ class _Package(ModuleType):
         return self.__dict__[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # An import sets the package chainrule.explain here, where users expect the function.
-        if name == "explain" and isinstance(value, ModuleType):
-            value = value.explain
+        # An import sets a package such as chainrule.explain here, where users expect the function.
+        if name in _FUNCTIONS and isinstance(value, ModuleType):
+            value = getattr(value, name)
         super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:

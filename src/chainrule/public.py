@@ -5,6 +5,7 @@ from __future__ import annotations
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .engine.ops import *  # noqa: F403  isort: skip
 from . import data, errors, losses, metrics, models, nn, optim, training
+from .doctor import doctor
 from .engine import ir, ops
 from .engine.autodiff import grad, hvp, jacobian, jvp, value_and_grad, vjp
 from .engine.compile import compile, trace
@@ -35,6 +36,7 @@ __all__ = [
     "check_grad",
     "compile",
     "data",
+    "doctor",
     "errors",
     "explain",
     "grad",

@@ -10,6 +10,7 @@ import typer
 from .. import __version__
 from .cache import cache
 from .console import prepare_streams
+from .doctor import doctor
 from .error_handling import reported
 from .evaluate import evaluate
 from .example import example
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS = (
-    *(train, predict, evaluate, explain, update, label_next),
+    *(train, predict, evaluate, doctor, explain, update, label_next),
     *(generate, runs, summary, cache, example),
 )
 for _command in _COMMANDS:

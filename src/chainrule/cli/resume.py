@@ -20,7 +20,7 @@ from .options import OPTIONS
 if TYPE_CHECKING:
     from ..tasks import TrainingOptions
     from ..tasks.result import TrainingResult
-    from ..training import Checkpoints
+    from ..training import Callback, Checkpoints
     from ..utils.runs import Run
     from ..utils.unfinished import Unfinished
 
@@ -254,7 +254,7 @@ def in_words(found: Mapping[str, Any]) -> str:
 # ---------------------------------------------------------------- the training
 
 
-def trained(job: Job, quiet: bool) -> TrainingResult:
+def trained(job: Job, quiet: bool, callbacks: tuple[Callback, ...] = ()) -> TrainingResult:
     """Train, and tell what is going on unless the user wants quiet."""
     from ..tasks import module_of
     from . import display
@@ -267,6 +267,8 @@ def trained(job: Job, quiet: bool) -> TrainingResult:
 
     how: dict[str, Any] = {"progress": False} if quiet else {"say": note, "on_schema": tell}
     train = module_of(job.kind).train
-    result: TrainingResult = train(job.data, job.options, checkpoints=job.checkpoints, **how)
+    result: TrainingResult = train(
+        job.data, job.options, checkpoints=job.checkpoints, callbacks=callbacks, **how
+    )
     result.report["data"]["source"] = job.source
     return result

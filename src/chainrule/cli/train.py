@@ -16,6 +16,7 @@ from ..tasks.kinds import kind_named
 from ..tasks.option_values import WHOLE
 from . import display
 from .console import indented, say, show, show_json, warn
+from .doctor import attending, keep_findings
 from .error_handling import FAILED, Debug
 from .options import OPTIONS, foreign, read_config, read_options, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
@@ -87,10 +88,12 @@ def train(
         _reproduce(reproduce, chosen, quiet, as_json)
         return
     with _job(chosen, resume, allow_changes, force) as job:
-        result = trained(job, quiet)
+        watch = attending(quiet)
+        result = trained(job, quiet, (watch,))
         need_an_epoch(result)
         source = {"path": job.record.path, "digest": job.record.digest}
         run, problem = keep(job.kind, result, job.options.to_json(), job.folder, source)
+        keep_findings(watch, run)
         if not result.history.interrupted:
             job.record.remove()
     if as_json:

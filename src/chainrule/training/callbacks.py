@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..errors import TrainingError
 from ..nn import Module
 from ..optim import Optimizer
 from .history import History
+
+if TYPE_CHECKING:
+    from .resume import FitOptions
 
 
 class Training(Protocol):
@@ -37,6 +41,9 @@ class Callback:
         ...             trainer.stop("the loss is small enough")
     """
 
+    def on_data(self, trainer: Training, data: Any, validation: Any, options: FitOptions) -> None:
+        """Before all else: what `fit` learns from and validates on, and its options."""
+
     def on_start(self, trainer: Training, epochs: int, steps: int) -> None:
         """Training begins: at most this many epochs, this many steps in each."""
 
@@ -45,6 +52,9 @@ class Callback:
 
     def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
         """An epoch is done, its validation too; ``record`` is its line in the history."""
+
+    def on_error(self, trainer: Training, error: TrainingError) -> None:
+        """Training ends because the loss is not finite; `on_end` follows."""
 
     def on_end(self, trainer: Training) -> None:
         """Training is over, also after an interruption or an error."""

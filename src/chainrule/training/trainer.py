@@ -19,7 +19,7 @@ from ..engine.backends.base import Backend
 from ..engine.ops import sigmoid, softmax
 from ..engine.ops.random import fold_in, key, permutation
 from ..engine.tensor import Tensor
-from ..errors import ConfigError, unknown
+from ..errors import ConfigError, TrainingError, unknown
 from ..losses import LOSSES, check_target
 from ..metrics import METRICS, Metric
 from ..nn import Module
@@ -210,6 +210,8 @@ class Trainer:
         options = FitOptions(epochs, size, shuffle, accumulate, patience, monitor, validate_every)
         keeper = self._keeper(Keeper.place(checkpoints, resume), options, train, held_out)
         listeners = [*self.callbacks, *progress_display(self.progress)]
+        for listener in listeners:
+            listener.on_data(self, train, held_out, options)
         self._deadline = Deadline(minutes)
         with self._training(listeners, options, train, keeper) as position:
             self._prepare(train, held_out, options)
@@ -245,6 +247,10 @@ class Trainer:
             self.history.interrupted = True
             if keeper is not None:
                 keeper.write(self, position)
+        except TrainingError as error:
+            for listener in listeners:
+                listener.on_error(self, error)
+            raise
         finally:
             self._fitting = False
             self._restore_best()

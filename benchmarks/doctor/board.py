@@ -1,0 +1,167 @@
+"""The scoreboard: ``python -m benchmarks.doctor.board``.
+
+Sane trainings are drawn by a seed; each is run several times as it is and with faults. Seeds are
+split once: thresholds were chosen on the development half, the figures are those of the frozen one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import pickle
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.doctor import examine
+
+from .cases import FROZEN, NETWORKS, Case, Result, healthy, run, variant
+from .faults import MUST_HURT, OPERATORS, inject
+
+#: Sane networks in a half, sane and faulty trainings of each.
+BASES, SANE, FAULTY = 84, 3, 2
+#: A fault that must hurt makes the result worse by so much skill, or is drawn again.
+HURTS = 0.1
+FIRST_SEED = {"development": 0, "frozen": FROZEN}
+
+
+def generate(half: str, bases: int, cache: Path) -> list[Result]:
+    """Run the trainings of a half, those that the cache has not."""
+    cache.mkdir(parents=True, exist_ok=True)
+    results: list[Result] = []
+    causes = itertools.cycle(sorted(OPERATORS))
+    for number in range(bases):
+        path = cache / f"{half}-{number}.pickle"
+        wanted = [next(causes) for _ in range(FAULTY)]
+        if path.exists():
+            results += pickle.loads(path.read_bytes())
+            continue
+        found = of_base(FIRST_SEED[half] + number, wanted, two=number % 4 == 0)
+        path.write_bytes(pickle.dumps(found))
+        results += found
+        print(f"{half} {number + 1}/{bases}", end="\r", file=sys.stderr, flush=True)
+    return results
+
+
+def of_base(seed: int, causes: Sequence[str], two: bool) -> list[Result]:
+    """The trainings of one sane network."""
+    base = healthy(seed)
+    found = [run(variant(base, number) if number else base) for number in range(SANE)]
+    for cause in causes:
+        made = faulty(seed, cause)
+        found += [made] if made is not None else []
+    if two:
+        rng = np.random.default_rng([seed, 5])
+        pair = [str(c) for c in rng.choice(sorted(OPERATORS), 2, replace=False)]
+        made = two_faults(base, pair, rng)
+        found += [made] if made is not None else []
+    return found
+
+
+def faulty(seed: int, cause: str) -> Result | None:
+    """A training with this fault, on some network where it applies and does harm."""
+    network = 0
+    for attempt in range(16):
+        rng = np.random.default_rng([seed, 3, attempt])
+        # Where it does not apply, another network; where it does no harm, other numbers.
+        case = healthy(seed + 101 * NETWORKS * attempt + network)
+        made = inject(case, cause, rng)
+        if made is None:
+            network += 1
+            continue
+        result = run(made)
+        if cause not in MUST_HURT or hurts(case, result):
+            return result
+    return None
+
+
+_SANE: dict[int, float] = {}
+
+
+def hurts(case: Case, result: Result) -> bool:
+    """Whether a faulty training is clearly worse than its sane twin."""
+    if case.seed not in _SANE:
+        _SANE[case.seed] = run(case).skill
+    return _SANE[case.seed] - result.skill > HURTS
+
+
+def two_faults(base: Case, causes: Sequence[str], rng: Any) -> Result | None:
+    """A training with two faults, each of which applies."""
+    case: Case | None = base
+    for cause in causes:
+        case = inject(case, cause, rng) if case is not None else None
+    return None if case is None else run(case)
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+Judge = Callable[[Result], list[str]]
+
+
+def doctor(result: Result) -> list[str]:
+    """The causes that the doctor names, the first one first."""
+    return [finding.cause for finding in examine(result.evidence)]
+
+
+def figures(results: Sequence[Result], judge: Judge) -> dict[str, float]:
+    """Detection, first cause, first three, false alarms; of two faults recall and precision."""
+    sane = [judge(r) for r in results if not r.faults]
+    one = [(r.faults[0], judge(r)) for r in results if len(r.faults) == 1]
+    two = [(set(r.faults), judge(r)) for r in results if len(r.faults) == 2]
+    hits = sum(len(true & set(named[:3])) for true, named in two)
+    return {
+        "faulty": len(one),
+        "healthy": len(sane),
+        "detected": float(np.mean([bool(named) for _, named in one])),
+        "first": float(np.mean([named[:1] == [true] for true, named in one])),
+        "first three": float(np.mean([true in named[:3] for true, named in one])),
+        "false alarms": float(np.mean([bool(named) for named in sane])),
+        "two: runs": len(two),
+        "two: recall": hits / max(2 * len(two), 1),
+        "two: precision": hits / max(sum(min(len(n), 3) for _, n in two), 1),
+    }
+
+
+def confusion(results: Sequence[Result], judge: Judge) -> dict[str, Counter[str]]:
+    """For each cause that was put in, how often each was named first."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for result in results:
+        if len(result.faults) < 2:
+            true = result.faults[0] if result.faults else "healthy"
+            found[true][(judge(result) or ["-"])[0]] += 1
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the figures of a half."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--half", choices=sorted(FIRST_SEED), default="frozen")
+    parser.add_argument("--bases", type=int, default=BASES)
+    parser.add_argument("--cache", type=Path, default=Path(".bench/doctor"))
+    parser.add_argument("--confusion", action="store_true")
+    parser.add_argument("--wrong", action="store_true", help="list what was told wrongly")
+    given = parser.parse_args(arguments)
+    begun = time.perf_counter()
+    results = generate(given.half, given.bases, given.cache)
+    print(f"{len(results)} trainings, {time.perf_counter() - begun:.0f} s")
+    for name, value in figures(results, doctor).items():
+        print(f"{name:16} {value:.3f}")
+    if given.confusion:
+        for true, counts in sorted(confusion(results, doctor).items()):
+            print(f"{true:28}", ", ".join(f"{n} {c}" for n, c in counts.most_common(6)))
+    if given.wrong:
+        for one in results:
+            named = doctor(one)
+            missed = len(one.faults) == 1 and one.faults[0] not in named[:1]
+            if missed or (not one.faults and named):
+                print(one.faults or "healthy", "->", named[:4], f"{one.skill:.2f}", one.about)
+
+
+if __name__ == "__main__":
+    main()

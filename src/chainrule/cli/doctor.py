@@ -1,0 +1,162 @@
+"""``chainrule doctor``: what was wrong with a training, why, and the fix."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ConfigError
+from .console import show, show_json, warn
+from .error_handling import FAILED, Debug
+
+if TYPE_CHECKING:
+    from ..doctor import Diagnosis, Doctor, Finding
+    from ..utils.runs import Run
+
+#: The fraction of the training's time that it may take.
+_OVERHEAD = 0.02
+
+
+def doctor(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)],
+    *,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Train again with the fix; kept if validation improves."),
+    ] = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="With --fix: the new run folder; runs/DATA-DATE-N by default.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="With --fix: no progress and notes.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The findings as one JSON document.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Say what was wrong with a training, why, and what to change; exit status 1 if something was.
+
+    Example: chainrule doctor runs/houses-2026-01-31-1
+    """
+    from ..doctor import Diagnosis
+    from ..utils.runs import json_data, read_run
+
+    found = read_run(run)
+    diagnosis = Diagnosis.load(run)
+    if fix:
+        again = _fixed(found, diagnosis, out, quiet)
+        show_json(again) if as_json else show(_in_words(again))
+        if not again["kept"]:
+            raise typer.Exit(FAILED)
+        return
+    if as_json:
+        show_json({"run": str(run), "findings": json_data(diagnosis.to_json())})
+    else:
+        show(str(diagnosis))
+    if any(finding.severity != "note" for finding in diagnosis):
+        raise typer.Exit(FAILED)
+
+
+# ---- beside `chainrule train` --------------------------------------------------------------------
+
+
+def attending(quiet: bool) -> Doctor:
+    """The doctor beside a training; it tells each finding in a line as it arises."""
+    from ..doctor import Doctor
+    from ..doctor.diagnosis import one_line
+
+    def tell(finding: Finding) -> None:
+        if finding.severity != "note":
+            warn(one_line(finding))
+
+    return Doctor(overhead=_OVERHEAD, lints=False, say=None if quiet else tell)
+
+
+def keep_findings(watch: Doctor, run: Run) -> None:
+    """Write what was found beside the run."""
+    watch.diagnosis.save(run.folder)
+
+
+# ---- fixing --------------------------------------------------------------------------------------
+
+
+def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict[str, Any]:
+    """Train again with the first fix that can be said by options."""
+    from ..tasks.kinds import kind_named
+    from .options import OPTIONS, read_options
+    from .outcome import keep, need_an_epoch
+    from .resume import begun, trained
+
+    kind = kind_named(str(run.record.get("kind")))
+    fields = {field.name for field in dataclasses.fields(kind.options)}
+    usable = [
+        finding
+        for finding in diagnosis
+        if finding.fix.options
+        and all(n in OPTIONS and OPTIONS[n].field in fields for n in finding.fix.options)
+    ]
+    if not usable:
+        raise ConfigError(
+            "No finding has a fix that is a change of options.",
+            where=str(run.folder),
+            found=f"{len(diagnosis)} finding{'s' * (len(diagnosis) != 1)}",
+            hint=f"chainrule doctor {shlex.quote(str(run.folder))} says what to do.",
+        )
+    finding = usable[0]
+    changed = read_options(finding.fix.options, "the fix")
+    options = kind.options.from_json(run.options | changed, whole=True)
+    source = str((run.record.get("source") or {}).get("path") or run.record.get("data"))
+    with begun(kind.name, source, options, out, force=False) as job:
+        watch = attending(quiet)
+        result = trained(job, quiet, (watch,))
+        need_an_epoch(result)
+        before, after = _best(run.record.get("history")), _best(result.history.to_json())
+        better = after is not None and (before is None or after < before)
+        if better:
+            place = {"path": job.record.path, "digest": job.record.digest}
+            new, _ = keep(kind.name, result, options.to_json(), job.folder, place)
+            keep_findings(watch, new)
+        else:
+            shutil.rmtree(job.record.checkpoints, ignore_errors=True)
+        job.record.remove()
+    return {
+        "run": str(run.folder),
+        "fix": finding.to_json()["fix"],
+        "cause": finding.cause,
+        "val_loss": before,
+        "val_loss_fixed": after,
+        "kept": better,
+        "fixed": str(job.folder) if better else None,
+    }
+
+
+def _best(history: Any) -> float | None:
+    """The least validation loss."""
+    epochs = history.get("epochs", []) if isinstance(history, dict) else []
+    found = [e["val_loss"] for e in epochs if isinstance(e.get("val_loss"), float)]
+    return min(found, default=None)
+
+
+def _in_words(found: dict[str, Any]) -> str:
+    options = " ".join(f"--{name} {value}" for name, value in found["fix"]["options"].items())
+    figures = (
+        f"validation loss {_short(found['val_loss_fixed'])}, before {_short(found['val_loss'])}"
+    )
+    if found["kept"]:
+        return f"With {options}: {figures}. The new run is in {found['fixed']}."
+    return f"With {options}: {figures}. That is no better, and was not kept."
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

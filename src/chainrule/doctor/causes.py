@@ -1,0 +1,86 @@
+"""The causes that the doctor knows: their names, and which others each brings about."""
+
+from __future__ import annotations
+
+#: By cause its name for people.
+CAUSES: dict[str, str] = {
+    "missing_values": "NaN or infinity in the data",
+    "disconnected_parameters": "parameters that the loss does not depend on",
+    "missing_from_optimizer": "parameters that the optimizer does not have",
+    "frozen_parameters": "frozen parameters",
+    "gradients_not_reset": "gradients that are not reset",
+    "softmax_twice": "softmax or sigmoid before a loss that applies it",
+    "softmax_of_one_unit": "softmax of one unit",
+    "mse_on_classes": "class labels learned as numbers",
+    "output_range": "targets that the output cannot reach",
+    "missing_nonlinearity": "layers without a non-linearity between",
+    "symmetric_initialisation": "units that start alike",
+    "bad_initialisation": "initial weights of the wrong size",
+    "unscaled_inputs": "inputs that are not scaled",
+    "unscaled_target": "a target that is not scaled",
+    "learning_rate_too_high": "a learning rate that is too high",
+    "learning_rate_too_low": "a learning rate that is too low",
+    "vanishing_gradient": "a vanishing gradient",
+    "exploding_gradient": "an exploding gradient",
+    "dead_relu": "units that never fire",
+    "saturated_units": "saturated units",
+    "batch_too_small": "batches that are too small",
+    "batch_too_large": "batches that are too large",
+    "batch_norm_tiny_batch": "batch normalisation of tiny batches",
+    "not_shuffled": "sorted rows that are not shuffled",
+    "too_few_epochs": "too few epochs",
+    "over_regularised": "too much regularisation",
+    "underfitting": "a network that is too small",
+    "overfitting": "overfitting",
+    "class_imbalance": "rare classes that are not learned",
+    "shuffled_labels": "labels that have nothing to do with the inputs",
+    "mislabelled": "rows with a wrong label",
+    "leakage_duplicates": "rows on both sides of the split",
+    "leakage_groups": "near-copies on both sides of the split",
+    "leakage_column": "a column that gives the target away",
+    "distribution_shift": "validation data of another distribution",
+    "constant_columns": "constant columns",
+    "duplicate_columns": "duplicate columns",
+}
+
+_RATE = ("learning_rate_too_high", "learning_rate_too_low")
+_SIGNAL = ("vanishing_gradient", "exploding_gradient", "dead_relu", "saturated_units")
+_RESULT = ("too_few_epochs", "underfitting", "overfitting", "batch_too_large", "batch_too_small")
+_LAST = (*_RATE, *_SIGNAL, *_RESULT, "over_regularised", "class_imbalance", "unscaled_target")
+
+#: By cause the other ones that it brings about: where both are found, these are consequences.
+BRINGS: dict[str, tuple[str, ...]] = {
+    "missing_values": (*_LAST, "unscaled_inputs", "bad_initialisation"),
+    "disconnected_parameters": ("frozen_parameters", *_RESULT, *_RATE, "vanishing_gradient"),
+    "missing_from_optimizer": ("frozen_parameters", *_RESULT, *_RATE, "vanishing_gradient"),
+    "frozen_parameters": (*_RESULT, *_RATE),
+    "gradients_not_reset": _LAST,
+    "softmax_twice": _LAST,
+    "softmax_of_one_unit": (*_LAST, "softmax_twice", "shuffled_labels"),
+    "mse_on_classes": (*_LAST, "output_range"),
+    "output_range": (*_LAST, "missing_nonlinearity"),
+    "missing_nonlinearity": (*_RESULT, *_RATE),
+    "symmetric_initialisation": (*_LAST, "bad_initialisation"),
+    "unscaled_inputs": (*_LAST, "bad_initialisation", "batch_norm_tiny_batch"),
+    "unscaled_target": (*_RATE, *_RESULT, *_SIGNAL, "over_regularised"),
+    "bad_initialisation": (*_RATE, *_SIGNAL, *_RESULT),
+    "batch_norm_tiny_batch": (*_RATE, *_RESULT),
+    "not_shuffled": (*_RATE, *_RESULT, "class_imbalance"),
+    "over_regularised": (*_RESULT, *_RATE, "vanishing_gradient", "class_imbalance"),
+    "dead_relu": (*_RATE, *_RESULT, "vanishing_gradient", "class_imbalance"),
+    "saturated_units": (*_RATE, *_RESULT, "vanishing_gradient", "class_imbalance"),
+    "vanishing_gradient": (*_RESULT, "learning_rate_too_low", "class_imbalance"),
+    "exploding_gradient": (*_RESULT, *_RATE),
+    "learning_rate_too_high": (*_SIGNAL, *_RESULT, "class_imbalance"),
+    "learning_rate_too_low": (*_RESULT, "class_imbalance"),
+    "batch_too_small": ("learning_rate_too_high", "too_few_epochs", "underfitting", "overfitting"),
+    "batch_too_large": ("too_few_epochs", "underfitting", "class_imbalance"),
+    "too_few_epochs": ("underfitting", "class_imbalance"),
+    "shuffled_labels": (*_RESULT, *_RATE, "mislabelled", "class_imbalance"),
+    "mislabelled": ("overfitting", "underfitting", "batch_too_small"),
+    "leakage_duplicates": ("leakage_groups", "overfitting"),
+    "leakage_groups": ("overfitting",),
+    "distribution_shift": ("overfitting", "class_imbalance", "shuffled_labels"),
+    "underfitting": ("class_imbalance",),
+    "class_imbalance": ("underfitting",),
+}

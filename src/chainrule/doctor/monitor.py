@@ -1,0 +1,165 @@
+"""The doctor beside a `Trainer`: a callback that gathers evidence while the training goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import pytree
+from ..errors import ChainruleError
+from ..training import Arrays, Callback
+from ..training.evaluation import Evaluator
+from .data_facts import data_facts, some_rows
+from .diagnosis import Diagnosis
+from .evidence import Evidence
+from .examine import examine
+from .finding import Finding
+from .measure import ROWS, Probe
+from .outcome import outcome_of
+from .structure import structure_of
+
+#: A row of more numbers than this is measured with fewer of them.
+_NUMBERS = 2**18
+#: Measurements in a training without a limit of time.
+_MEASUREMENTS = 12
+
+
+class Doctor(Callback):
+    """Watches a training: what is wrong with it, why, and what to change.
+
+    It is a callback of a `Trainer`; `chainrule.doctor` makes it one. It changes no bit of the
+    training.
+
+    Args:
+        overhead: the fraction of the training's time that it may take, beyond the first and the
+            last look; None for as long as a dozen measurements take.
+        lints: whether to look at single features of the inputs.
+        say: gets each finding as it arises.
+
+    Attributes:
+        evidence: what was measured.
+    """
+
+    def __init__(
+        self,
+        overhead: float | None = None,
+        lints: bool = True,
+        say: Callable[[Finding], None] | None = None,
+    ) -> None:
+        self.evidence = Evidence()
+        self._overhead = overhead
+        self._lints = lints
+        self._say = say
+        self._said: set[str] = set()
+        self._spent = self._begun = self._longest = 0.0
+        self._probe: Probe | None = None
+        self._rows: Arrays | None = None
+        self._data: tuple[Arrays, Arrays | None] | None = None
+        self._due = 0
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found so far, the most probable cause first."""
+        return examine(self.evidence)
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """The findings, as text and JSON data."""
+        return Diagnosis(self.findings, self.evidence.over)
+
+    def __repr__(self) -> str:
+        return str(self.diagnosis)
+
+    # ---- callbacks -------------------------------------------------------------------------------
+
+    def on_data(self, trainer: Any, data: Any, validation: Any, options: Any) -> None:
+        """Facts of graph, data and configuration; a training that goes on keeps its evidence."""
+        self._begun, self._spent, self._longest = time.perf_counter(), 0.0, 0.0
+        self._data = self._probe = None
+        evidence = self.evidence
+        if trainer.epoch == 0 or not evidence.epochs:
+            evidence = self.evidence = Evidence()
+            self._said, self._due = set(), 0
+        evidence.epochs = trainer.epoch + options.epochs
+        evidence.batch_size, evidence.shuffle = options.batch_size, options.shuffle
+        evidence.over, evidence.failure = False, ""
+        if not isinstance(data, Arrays) or data.target is None:
+            return  # a stream: only the history is known
+        held_out = validation if isinstance(validation, Arrays) else None
+        self._data = data, held_out
+        name = "" if isinstance(trainer.loss, str) else getattr(trainer.loss, "__name__", "")
+        structure = structure_of(trainer.model, trainer.loss, trainer.optimizer, data, name)
+        if trainer.epoch:  # trained weights say nothing of their initialisation
+            structure.gains, structure.symmetric = {}, []
+        evidence.structure = structure
+        evidence.data = data_facts(data, held_out, structure.task, lints=self._lints)
+        row = sum(leaf[0].size for leaf in _leaves(data.inputs))
+        self._rows = data.take(some_rows(len(data), min(ROWS, max(2, _NUMBERS // max(row, 1)))))
+        self._probe = Probe(trainer.model, trainer.loss, trainer.optimizer, trainer.seed)
+        self._spent = time.perf_counter() - self._begun
+
+    def on_start(self, trainer: Any, epochs: int, steps: int) -> None:
+        """The first measurement."""
+        self.evidence.steps = steps
+        self._measure(trainer)
+        self._tell()
+
+    def on_epoch_end(self, trainer: Any, record: dict[str, float]) -> None:
+        """Another one, if it is due and there is time for it."""
+        self.evidence.history = [dict(one) for one in trainer.history.records]
+        if trainer.epoch >= self._due or trainer.epoch == self.evidence.epochs:
+            allowed = self._overhead is None or trainer.epoch == self.evidence.epochs
+            elapsed = time.perf_counter() - self._begun
+            if allowed or self._spent + self._longest < (self._overhead or 0) * elapsed:
+                every = max(self.evidence.epochs // _MEASUREMENTS, 1)
+                self._due = trainer.epoch + every
+                self._measure(trainer)
+                self._tell()
+
+    def on_error(self, trainer: Any, error: ChainruleError) -> None:
+        """The training ends with an error."""
+        self.evidence.failure = str(error)
+
+    def on_end(self, trainer: Any) -> None:
+        """What came out of it."""
+        evidence = self.evidence
+        evidence.history = [dict(one) for one in trainer.history.records]
+        evidence.over = True
+        evidence.kept_best = trainer.history.best is not None
+        if self._data is not None:
+            with np.errstate(all="ignore"):
+                # Once, and forwards only: not worth a native program.
+                quick = Evaluator(trainer.model, trainer.loss, trainer.output, "numpy")
+                evidence.outcome = outcome_of(
+                    lambda x: quick.predict(Arrays(x)), evidence.structure, *self._data
+                )
+        self._tell()
+
+    # ---- what they do ----------------------------------------------------------------------------
+
+    def _measure(self, trainer: Any) -> None:
+        if self._probe is None or self._rows is None:
+            return
+        begun = time.perf_counter()
+        step = self.evidence.steps * trainer.epoch
+        try:
+            self.evidence.measurements.append(self._probe(self._rows, step, trainer.epoch))
+        except ChainruleError:  # the step itself tells what is wrong with it
+            self._probe = None
+        self._longest = time.perf_counter() - begun
+        self._spent += self._longest
+
+    def _tell(self) -> None:
+        if self._say is None:
+            return
+        for finding in self.findings:
+            if finding.cause not in self._said:
+                self._said.add(finding.cause)
+                self._say(finding)
+
+
+def _leaves(inputs: Any) -> list[Any]:
+    return list(pytree.flatten(inputs)[0])

@@ -1,0 +1,197 @@
+"""Rules on what the measuring program saw: gradients, updates, activations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..evidence import Measurement
+from ..finding import Finding, Fix
+from .context import Context
+
+_VANISHED, _EXPLODED = 1e-3, 1e3
+_DEAD, _FLAT = 0.5, 0.6
+_WORSE = 1.05
+_FAR = 100.0
+
+
+def vanishing(c: Context) -> Iterator[Finding]:
+    """The gradient of the first layer is tiny beside that of the last."""
+    if c.s.hidden_layers < 2 or not c.poor:
+        return
+    ratios = [(ratio, m, path) for m in c.measured
+              for ratio, path in [_depth_ratio(c, m)] if ratio is not None]  # fmt: skip
+    if not ratios:
+        return
+    middle = float(np.median([ratio for ratio, _, _ in ratios]))
+    if middle < _VANISHED:
+        _, m, path = ratios[-1]
+        yield Finding(
+            "gradients", "vanishing_gradient", "warning",
+            f"The gradient of the first layer is {middle:.2g} times that of the last.",
+            "Each layer scales the gradient with its derivative: through many layers with small "
+            "derivatives nothing is left, and the first layers do not learn.",
+            "‖∂L/∂w₁‖ / ‖∂L/∂w_L‖, per weight", middle, _VANISHED,
+            Fix("Use ReLU or GELU with the default initialisation, fewer layers, residual "
+                "connections or normalisation."),
+            layer=path, step=m.step, epoch=m.epoch, score=0.84,
+        )  # fmt: skip
+
+
+def exploding(c: Context) -> Iterator[Finding]:
+    """The gradient grows on its way back, or is not finite."""
+    first = c.measured[:1]
+    if c.s.hidden_layers >= 2 and first and c.poor:
+        ratio, path = _depth_ratio(c, first[0])
+        if ratio is not None and ratio > _EXPLODED:
+            yield _exploded("the gradient grows on its way back to the first layer",
+                            "‖∂L/∂w₁‖ / ‖∂L/∂w_L‖, per weight", ratio, _EXPLODED, path, 0.86,
+                            first[0])  # fmt: skip
+            return
+    if c.failed and not c.d.not_finite:
+        yield _exploded("the loss or its gradient is not a finite number any more",
+                        "count of NaN and ∞", 1.0, 0.0, "", 0.6, None)  # fmt: skip
+
+
+def _exploded(
+    what: str, formula: str, measured: float, limit: float, path: str, score: float,
+    m: Measurement | None,
+) -> Finding:  # fmt: skip
+    return Finding(
+        "gradients", "exploding_gradient", "error", f"{what[0].upper()}{what[1:]}.",
+        "Each layer scales the gradient with its weights: through many layers it overflows, and "
+        "one step destroys what was learned.",
+        formula, measured, limit,
+        Fix("Clip the gradient, use the default initialisation, or a lower learning rate.",
+            {"clip": 1.0}),
+        layer=path, step=m.step if m else None, epoch=m.epoch if m else None, score=score,
+    )  # fmt: skip
+
+
+def _depth_ratio(c: Context, m: Measurement) -> tuple[float | None, str]:
+    """The gradient of the first layer over that of the last, as root mean squares."""
+    paths = [path for path in c.s.gains or m.gradient if path in m.gradient
+             and path.endswith("weight")]  # fmt: skip
+    if len(paths) < 3:
+        return None, ""
+    first, last = m.gradient[paths[0]], m.gradient[paths[-1]]
+    if not last > 0 or not math.isfinite(first):
+        return None, ""
+    return first / last, paths[0].removesuffix(".weight")
+
+
+def dead(c: Context) -> Iterator[Finding]:
+    """Units of ReLU that are 0 for every row."""
+    if not c.poor:
+        return
+    found = [
+        (state.dead, m, path)
+        for m in c.measured
+        for path, state in m.activations.items()
+        if state.kind == "relu"
+    ]
+    if not found:
+        return
+    end = c.measured[-1]
+    now = {p: a.dead for p, a in end.activations.items() if a.kind == "relu"}
+    path = max(now, key=lambda p: now[p])
+    start = c.measured[0].activations.get(path)
+    if now[path] > _DEAD:
+        from_start = start is not None and start.dead > _DEAD
+        yield Finding(
+            "activations", "dead_relu", "warning",
+            f"{now[path]:.0%} of the units of {path} are 0 for every row.",
+            "Where a ReLU is 0 so is its derivative: such a unit gets no gradient and never "
+            "comes back.",
+            "fraction of units that never fire", now[path], _DEAD,
+            Fix("Start the biases at 0, lower the learning rate, or use LeakyReLU or GELU."),
+            layer=path, step=end.step, epoch=end.epoch, score=0.89 if from_start else 0.75,
+        )  # fmt: skip
+
+
+def saturated(c: Context) -> Iterator[Finding]:
+    """Sigmoids and tanhs at their flat ends from the start, or soon after."""
+    if not c.poor or not c.measured:
+        return
+    for m, score in ((c.measured[0], 0.87), (c.measured[-1], 0.7)):
+        flat = {p: a.saturated for p, a in m.activations.items() if a.kind in ("tanh", "sigmoid")}
+        if flat and max(flat.values()) > _FLAT:
+            path = max(flat, key=lambda p: flat[p])
+            yield Finding(
+                "activations", "saturated_units", "warning",
+                f"{flat[path]:.0%} of the values of {path} are at its flat ends.",
+                "There the derivative is nearly 0, and what lies before the layer does not learn.",
+                "fraction of values whose derivative is below 4 % of the largest", flat[path],
+                _FLAT, Fix("Scale the inputs, start biases at 0 and weights by xavier_uniform, or "
+                           "lower the learning rate."),
+                layer=path, step=m.step, epoch=m.epoch, score=score,
+            )  # fmt: skip
+            return
+
+
+def rate_too_high(c: Context) -> Iterator[Finding]:
+    """Updates that raise the loss on the very rows that they were made from."""
+    if not c.poor or not c.evidence.measurements:
+        return
+    steps = c.measured[1:] if len(c.measured) > 2 else c.measured
+    worse = [m for m in steps if m.line and not m.line[1.0] < _WORSE]
+    losses = c.evidence.series("loss")
+    diverged = c.failed or (len(losses) > 1 and not losses[-1] < 2 * min(losses))
+    first = c.evidence.measurements[0]
+    jumped = bool(first.line) and not first.line.get(1.0, 1.0) < 3.0
+    fraction = len(worse) / max(len(steps), 1)
+    size = _largest_update(c)
+    if fraction >= 0.4 or diverged or jumped or size > 0.3:
+        m = (worse or steps or [first])[0]
+        yield Finding(
+            "updates", "learning_rate_too_high", "error" if c.failed else "warning",
+            "The loss became infinite." if c.failed else
+            f"In {fraction:.0%} of the measurements an update made the loss larger on the rows "
+            "that it was computed from.",
+            "The step is longer than the distance in which the gradient points down: the loss "
+            "bounces or diverges.",
+            "L(w + Δw) / L(w) on the same rows", m.line.get(1.0), _WORSE,
+            _rate("Lower", c.s.lr / 10),
+            step=m.step, epoch=m.epoch, score=0.82 if fraction >= 0.4 or jumped else 0.72,
+        )  # fmt: skip
+
+
+def _largest_update(c: Context) -> float:
+    """The typical update over the weight that it changes, of the layer where that is largest."""
+    found = []
+    for m in c.late:
+        ratios = [m.update[p] / m.weight[p] for p in m.update
+                  if p.endswith("weight") and m.weight[p] > 0]  # fmt: skip
+        if ratios:
+            found.append(float(np.median(ratios)))
+    return float(np.median(found)) if found else 0.0
+
+
+def rate_too_low(c: Context) -> Iterator[Finding]:
+    """A hundred times the update would still have been better."""
+    if not c.poor or c.failed or len(c.measured) < 2:
+        return
+    if c.learned:
+        return
+    gains = [1 - m.line[_FAR] for m in c.measured if m.line]
+    often = float(np.mean([gain > 0 and min(m.line.values()) == m.line[_FAR]
+                           for gain, m in zip(gains, c.measured, strict=True)]))  # fmt: skip
+    if often >= 0.6:
+        yield Finding(
+            "updates", "learning_rate_too_low", "warning",
+            f"In {often:.0%} of the measurements an update {_FAR:g} times as long would have been "
+            "better than the one that was made.",
+            "The weights hardly move: the training would need many times as many epochs.",
+            "the multiple of the update at which the loss is least", _FAR, 30.0,
+            _rate("Raise", c.s.lr * 30),
+            step=c.measured[-1].step, epoch=c.measured[-1].epoch, score=0.8,
+        )  # fmt: skip
+
+
+def _rate(change: str, rate: float) -> Fix:
+    return Fix(f"{change} the learning rate, to {rate:.2g} say.", {"lr": float(f"{rate:.2g}")})
+
+
+RULES = (vanishing, exploding, dead, saturated, rate_too_high, rate_too_low)

@@ -1,0 +1,150 @@
+"""Rules on how the training went and what came out of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ..finding import Finding, Fix
+from .context import Context
+
+_FALLING = 0.03
+_GAP = 0.15
+_SOFT_DECAY = 0.05
+_DROPOUT = 0.7
+
+
+def too_few_epochs(c: Context) -> Iterator[Finding]:
+    """The loss was still falling when the training ended."""
+    if not c.over or c.learned or c.failed or not c.evidence.history:
+        return
+    if c.fall > _FALLING or c.updates < 50:
+        epochs = len(c.evidence.history)
+        yield Finding(
+            "history", "too_few_epochs", "warning",
+            f"After {epochs} epochs the loss is still falling, by {c.fall:.0%} in the last fifth.",
+            "The training ended before the network had learned what quick models learn.",
+            "fall of the training loss in the last fifth of the epochs", c.fall, _FALLING,
+            Fix(f"Train longer: {max(epochs * 5, 50)} epochs.", {"epochs": max(epochs * 5, 50)}),
+            epoch=epochs, score=0.7,
+        )  # fmt: skip
+
+
+def large_batches(c: Context) -> Iterator[Finding]:
+    """So few updates in an epoch that the epochs do not suffice."""
+    e = c.evidence
+    if not c.over or c.learned or c.failed or c.d.rows < 64:
+        return
+    if e.steps <= 2 and e.batch_size >= 64 and (c.fall > 0.005 or c.updates < 300):
+        yield Finding(
+            "configuration", "batch_too_large", "warning",
+            f"A batch has {e.batch_size:,} of {c.d.rows:,} rows: an epoch has "
+            f"{e.steps} update{'s' * (e.steps > 1)}.",
+            "There were too few updates for the network to learn; the gradients of two halves of "
+            "the rows agree, so smaller batches would do as well.",
+            "updates in an epoch", float(e.steps), 2.0,
+            Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.78,
+        )  # fmt: skip
+
+
+def small_batches(c: Context) -> Iterator[Finding]:
+    """Gradients of a row or two, which are mostly noise."""
+    e = c.evidence
+    if c.over and c.poor and not c.failed and 0 < e.batch_size <= 2 and c.d.rows >= 100:
+        yield Finding(
+            "configuration", "batch_too_small", "warning",
+            f"A batch has {e.batch_size} row{'s' * (e.batch_size > 1)}.",
+            "The gradient of so few rows is mostly noise: with this learning rate the weights "
+            "wander about.",
+            "rows in a batch", float(e.batch_size), 2.0,
+            Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.83,
+        )  # fmt: skip
+
+
+def over_regularised(c: Context) -> Iterator[Finding]:
+    """Penalties or dropout that keep the network from learning."""
+    if not c.over or c.learned or c.failed:
+        return
+    shrunk = _shrinkage(c)
+    decay = c.s.weight_decay + c.s.l1
+    if c.s.dropout >= _DROPOUT:
+        yield _regularised(f"Dropout takes {c.s.dropout:.0%} of the units away in each step.",
+                           "rate of dropout", c.s.dropout, _DROPOUT,
+                           Fix("Use less dropout, such as 0.1.", {"dropout": 0.1}))  # fmt: skip
+    elif decay >= _SOFT_DECAY and shrunk < 0.7:
+        yield _regularised(
+            f"The weights have shrunk to {shrunk:.0%} of their initial size.",
+            "‖w‖ at the end / at the start", shrunk, 0.7,
+            Fix("Use less weight decay or a smaller penalty.", {"weight-decay": 0.01}))  # fmt: skip
+
+
+def _regularised(message: str, formula: str, measured: float, limit: float, fix: Fix) -> Finding:
+    return Finding(
+        "regularisation", "over_regularised", "warning", message,
+        "The penalty weighs more than the error: the network gives nearly the same answer to all "
+        "rows, on its own training set, too.",
+        formula, measured, limit, fix, score=0.86,
+    )  # fmt: skip
+
+
+def _shrinkage(c: Context) -> float:
+    """The size of the weights at the end over that at the start."""
+    if len(c.measured) < 2:
+        return 1.0
+    first, last = c.measured[0].weight, c.measured[-1].weight
+    sizes = [math.sqrt(sum(w[p] ** 2 for p in first if p.endswith("weight") and p in w))
+             for w in (first, last)]  # fmt: skip
+    return sizes[1] / sizes[0] if sizes[0] else 1.0
+
+
+def underfitting(c: Context) -> Iterator[Finding]:
+    """A network that is too small for what quick models find in the data."""
+    if not c.over or c.learned or c.failed:
+        return
+    small = c.s.hidden_layers == 0 or 0 < c.s.narrowest <= 3
+    yield Finding(
+        "results", "underfitting", "warning",
+        f"On its own training rows the network reaches {c.evidence.outcome.train or 0:.2f}, a "
+        f"quick model {max(c.d.reference_train or 0, c.d.reference or 0):.2f} (0 is a constant, 1 "
+        "is perfect).",
+        "There is more to learn in the data than the network has learned"
+        + (f": its narrowest layer has {c.s.narrowest} units." if c.s.hidden_layers and small
+           else ": without a hidden layer it is linear." if small else "."),
+        "skill of the best quick model − skill on the training rows", c.untrained, 0.06,
+        Fix("Use more hidden units.", {"hidden": "64,64"}) if small
+        else Fix("Train longer, with a higher rate, or with more hidden units."),
+        score=0.79 if small else 0.5,
+    )  # fmt: skip
+
+
+def overfitting(c: Context) -> Iterator[Finding]:
+    """A large gap between the training rows and others."""
+    if not c.over or c.failed:
+        return
+    validated, trained = c.evidence.series("val_loss"), c.evidence.series("loss")
+    outcome = c.evidence.outcome
+    if len(validated) < 3 or not all(map(math.isfinite, validated)):
+        return
+    best, last = min(validated), validated[-1]
+    rise = last / best if best > 0 else 1.0
+    gap = last / trained[-1] if trained[-1] > 0 else math.inf
+    apart = (outcome.train or 0.0) - (outcome.held_out or 0.0)
+    if (rise > 1.5 and gap > 3 and apart > _GAP / 3) or (
+        apart > 2 * _GAP and c.d.signal and gap > 2
+    ):
+        best_epoch = 1 + validated.index(best)
+        yield Finding(
+            "history", "overfitting", "warning",
+            f"The validation loss is {rise:.2g} times its least, the training loss "
+            f"{1 / max(gap, 1e-9):.2g} of it.",
+            "The network learns its rows by heart instead of what they have in common"
+            + ("; the weights of the best epoch are kept." if c.evidence.kept_best else "."),
+            "last / least validation loss", rise, 1.5,
+            Fix("Use more data, a smaller network, weight decay, dropout or early stopping.",
+                {"patience": 5, "weight-decay": 0.1}), epoch=best_epoch, score=0.74,
+        )  # fmt: skip
+
+
+RULES = (
+    too_few_epochs, large_batches, small_batches, over_regularised, underfitting, overfitting,
+)  # fmt: skip

@@ -1,0 +1,86 @@
+"""`chainrule doctor`: the findings of a run, an exit status for scripts, and training again."""
+
+import json
+
+import numpy as np
+
+from chainrule.doctor import Finding
+from chainrule.doctor.finding import Fix
+
+from .conftest import QUICK
+
+
+def trained(invoke, place, *options):
+    assert invoke("train", "flats.csv", "--target", "rent", "--drop", "class", *QUICK, "--out",
+                  "run", *options).exit_code == 0  # fmt: skip
+    return place / "run"
+
+
+def put(folder, *findings):
+    (folder / "findings.json").write_text(json.dumps([one.to_json() for one in findings]))
+
+
+def finding(severity="warning", **options):
+    return Finding("rule", "too_few_epochs", severity, "It is too short.", "Why.", "fall", 0.5,
+                   0.1, Fix("Train longer.", options))  # fmt: skip
+
+
+def test_a_training_writes_its_findings(invoke, place):
+    run = trained(invoke, place)
+    found = json.loads((run / "findings.json").read_text())
+    assert all(record["severity"] for record in found)
+    result = invoke("doctor", run, "--json")
+    assert json.loads(result.stdout)["findings"] == found
+
+
+def test_the_exit_status_says_whether_something_is_wrong(invoke, place):
+    run = trained(invoke, place)
+    put(run, finding())
+    result = invoke("doctor", run)
+    assert result.exit_code == 1
+    assert "1. warning: too few epochs" in result.stdout
+    assert "Fix: Train longer." in result.stdout
+    put(run, finding("note"))
+    assert invoke("doctor", run).exit_code == 0
+    put(run)
+    result = invoke("doctor", run)
+    assert (result.exit_code, result.stdout) == (0, "Nothing is wrong.\n")
+
+
+def test_a_fix_that_helps_is_kept(invoke, place, without_compiler):
+    run = trained(invoke, place)
+    put(run, finding(epochs=40))
+    result = invoke("doctor", run, "--fix", "--out", "better", "--quiet", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["kept"]
+    assert found["val_loss_fixed"] < found["val_loss"]
+    record = json.loads((place / "better" / "run.json").read_text())
+    assert record["options"]["epochs"] == 40
+    assert record["options"]["hidden"] == [8]
+
+
+def test_a_fix_that_does_not_help_is_not_kept(invoke, place, without_compiler):
+    run = trained(invoke, place)
+    put(run, finding(lr=1e-12))
+    result = invoke("doctor", run, "--fix", "--out", "worse", "--quiet")
+    assert result.exit_code == 1
+    assert "was not kept" in result.stdout
+    assert not (place / "worse").exists()
+
+
+def test_without_such_a_fix_nothing_is_trained(invoke, place):
+    run = trained(invoke, place)
+    put(run, finding())
+    result = invoke("doctor", run, "--fix")
+    assert result.exit_code == 2
+    assert "No finding has a fix that is a change of options." in result.stderr
+
+
+def test_a_training_says_its_findings_once(invoke, place):
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.4f},{a * 3 + b:.4f}" for a, b in rng.normal(size=(200, 2))]
+    (place / "noise.csv").write_text("\n".join(["a,b", *rows]) + "\n")
+    result = invoke("train", "noise.csv", "--target", "b", "--lr", "1000", "--optimizer", "sgd",
+                    "--epochs", "5", "--hidden", "8", "--members", "1")  # fmt: skip
+    assert result.stderr.count("a learning rate that is too high") == 1, result.stderr

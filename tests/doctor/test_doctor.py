@@ -1,0 +1,176 @@
+"""What the doctor measures is true, changes nothing, and has no scale."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.doctor import Diagnosis, Finding, examine
+from chainrule.doctor.examine import ranked
+from chainrule.doctor.finding import Fix
+from chainrule.doctor.measure import Probe
+from chainrule.errors import ConfigError, DataError
+from chainrule.training import Arrays
+
+from .conftest import examined, net
+
+
+def test_measurements_are_those_of_a_step(data):
+    """Beside the gradient, the update and the losses that plain code computes."""
+    model = net(hidden=2, activation=cr.nn.Tanh)
+    optimizer = cr.optim.Adam(model, lr=0.01)
+    loss = cr.losses.cross_entropy
+    x, y = data.x[:64], data.y[:64]
+    before = model.state()
+    m = Probe(model, loss, optimizer)(Arrays(x, y), step=0, epoch=0)
+    assert all((model.state()[path] == w).all() for path, w in before.items())
+    assert int(optimizer.steps.item()) == 0
+
+    half = x[:32], y[:32]
+    value, gradients = cr.value_and_grad(lambda net: loss(net(half[0]), half[1]))(model)
+    _, others = cr.value_and_grad(lambda net: loss(net(x[32:]), y[32:]))(model)
+    assert m.loss == pytest.approx(value.item(), rel=1e-5)
+    dot = size = other = 0.0
+    for path, g in gradients.items():
+        a, b = g.numpy().ravel().astype(float), others[path].numpy().ravel().astype(float)
+        assert m.gradient[path] == pytest.approx(np.linalg.norm(a), rel=1e-4)
+        assert m.weight[path] == pytest.approx(np.linalg.norm(before[path]), rel=1e-5)
+        dot, size, other = dot + a @ b, size + a @ a, other + b @ b
+    assert m.agreement == pytest.approx(dot / np.sqrt(size * other), rel=1e-3)
+
+    state = model.layers[1](model.layers[0](half[0])).numpy()
+    assert m.activations["layers.1"].size == pytest.approx(np.sqrt((state**2).mean()), rel=1e-4)
+    assert m.activations["layers.1"].saturated == pytest.approx((1 - state**2 < 0.04).mean())
+
+    optimizer.update(gradients)
+    change = {path: w - before[path] for path, w in model.state().items()}
+    for path, d in change.items():
+        assert m.update[path] == pytest.approx(np.linalg.norm(d), rel=1e-3)
+    for multiple, ratio in m.line.items():
+        model.load_state({p: before[p] + np.float32(multiple) * d for p, d in change.items()})
+        after = loss(model(half[0]), half[1]).item()
+        assert ratio == pytest.approx(after / value.item(), rel=1e-3)
+
+
+def test_the_training_has_the_same_bits(data):
+    watched, alone = net(hidden=2), net(hidden=2)
+    examined(watched, "cross_entropy", data.classes, epochs=3)
+    train, validation = data.classes
+    cr.Trainer(alone, "cross_entropy", cr.optim.Adam(alone, lr=0.02), progress=False).fit(
+        train, validation=validation, epochs=3
+    )
+    assert all((w == alone.state()[path]).all() for path, w in watched.state().items())
+
+
+@pytest.mark.parametrize(("factor", "fault"), [(1e6, "none"), (1e6, "low"), (1e-6, "high"),
+                                               (1e-6, "dead")])  # fmt: skip
+def test_the_verdict_has_no_scale(data, factor, fault):
+    """The loss times a factor, and the rate divided by it."""
+
+    def causes(times):
+        def loss(prediction, target):
+            return cr.losses.cross_entropy(prediction, target) * times
+
+        model = net(hidden=2)
+        if fault == "dead":
+            model.parameters()["layers.0.bias"].assign(cr.full((24,), -20.0))
+        rate = {"low": 1e-6, "high": 30.0}.get(fault, 0.1)
+        optimizer = cr.optim.SGD(model, lr=rate / times, momentum=0.9)
+        watch = examined(model, loss, data.classes, optimizer=optimizer, epochs=12)
+        return [finding.cause for finding in watch.findings]
+
+    assert causes(factor) == causes(1.0)
+
+
+def test_a_root_has_its_consequences_under_it():
+    def finding(cause, score):
+        return Finding("r", cause, "warning", f"{cause}!", "", "", None, None, Fix(""), score=score)
+
+    scale, flat, copy = (
+        finding("unscaled_inputs", 0.9),
+        finding("saturated_units", 0.8),
+        finding("leakage_column", 0.7),
+    )
+    found = ranked([flat, copy, scale])
+    assert [one.cause for one in found] == ["unscaled_inputs", "leakage_column"]
+    assert found[0].consequences == ("saturated units: saturated_units!",)
+    assert found[1].consequences == ()
+
+
+def test_findings_are_stored_and_shown(data, tmp_path):
+    watch = examined(net(end=[cr.nn.Softmax()]), "cross_entropy", data.classes, epochs=1)
+    watch.diagnosis.save(tmp_path)
+    again = Diagnosis.load(tmp_path)
+    assert list(again) == watch.findings
+    (record,) = json.loads((tmp_path / "findings.json").read_text())
+    assert {"rule", "cause", "severity", "layer", "step", "epoch", "measured", "threshold",
+            "formula", "why", "fix"} <= set(record)  # fmt: skip
+    assert "Fix: Remove the softmax" in str(again)
+    assert str(again) == repr(watch)
+    assert str(Diagnosis([])) == "Nothing is wrong."
+
+
+def test_a_damaged_record_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no findings"):
+        Diagnosis.load(tmp_path)
+    (tmp_path / "findings.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        Diagnosis.load(tmp_path)
+
+
+def test_names_are_escaped_in_notebooks():
+    finding = Finding("r", "mislabelled", "note", "<script>", "", "", None, None, Fix(""))
+    assert "<script>" not in Diagnosis([finding])._repr_html_()
+
+
+def loop(data, reset=True, epochs=12, model=None):
+    model = model or net()
+    optimizer = cr.optim.SGD(model, lr=0.1, momentum=0.9)
+    (x, y), validation = data.classes
+    watch = cr.doctor(model, optimizer, "cross_entropy", (x, y), validation)
+    for _ in range(epochs):
+        for start in range(0, len(x), 32):
+            if reset:
+                optimizer.zero_grad()
+            prediction = model(cr.tensor(x[start : start + 32]))
+            loss = cr.losses.cross_entropy(prediction, cr.tensor(y[start : start + 32]))
+            loss.backward()
+            watch.see(loss)
+            optimizer.step()
+    return watch
+
+
+def test_a_plain_loop_is_watched(data):
+    watch = loop(data)
+    assert watch.findings == []
+    assert watch.evidence.batch_size == 32
+    assert watch.evidence.steps == 10
+    assert len(watch.evidence.history) == 12
+
+
+def test_gradients_that_are_not_reset(data):
+    assert loop(data, reset=False, epochs=3).findings[0].cause == "gradients_not_reset"
+
+
+def test_structure_is_seen_in_a_plain_loop(data):
+    watch = loop(data, epochs=1, model=net(end=[cr.nn.Softmax()]))
+    assert watch.findings[0].cause == "softmax_twice"
+
+
+def test_what_the_doctor_needs_is_said(data):
+    with pytest.raises(ConfigError, match="needs the network's optimizer"):
+        cr.doctor(net())
+    with pytest.raises(ConfigError, match="Unknown loss"):
+        cr.doctor(net(), cr.optim.SGD(net()), "mes", data.classes[0])
+
+
+def test_a_trainer_is_watched(data):
+    model = net(end=[cr.nn.Softmax()])
+    trainer = cr.Trainer(model, "cross_entropy", progress=False)
+    watch = cr.doctor(trainer)
+    trainer.fit(data.classes[0], epochs=1)
+    assert watch.findings == examine(watch.evidence)
+    assert watch.findings[0].cause == "softmax_twice"
