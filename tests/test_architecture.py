@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"utils"},
+    {"drawing"},
     {"engine/ir"},
     {"engine/source_info"},
     {"engine", "engine/tensor", "engine/pytree", "engine/closure"},
@@ -42,7 +43,7 @@ LAYERS = [
     {"tasks/tabular", "tasks/text", "tasks/timeseries"},
     {"tasks/media"},
     {"tasks/images", "tasks/audio"},
-    {"explain", "interop"},
+    {"explain", "interop", "report"},
     {"public"},
     {"cli"},
     {"__main__", "__init__"},

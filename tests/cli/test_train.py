@@ -72,7 +72,10 @@ class TestRunFolder:
         invoke("train", "flats.csv", *QUICK, "--seed", 3, "--kind", "city=category")
         folder, record = only_run(place)
         assert {path.name for path in folder.iterdir()} == {
+            "history.jsonl",
             "model.safetensors",
+            "report.html",
+            "report.json",
             "run.json",
             "training.safetensors",
         }

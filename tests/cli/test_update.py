@@ -28,7 +28,10 @@ def test_an_update_makes_a_new_run_and_says_what_it_is_worth(invoke, trained, ja
     assert "before the update" in result.stdout
     assert "12 new rows that were held out" in result.stdout
     made = {path.name for path in (place / "new").iterdir()}
-    assert made == {"model.safetensors", "run.json", "training.safetensors"}
+    assert made == {
+        "history.jsonl", "model.safetensors", "report.html", "report.json", "run.json",
+        "training.safetensors",
+    }  # fmt: skip
     assert (trained / "rent" / "model.safetensors").read_bytes() == before
     again = invoke("update", "new", january, "--epochs", 1, "--out", "newer", "--json", "-q")
     assert json.loads(again.stdout)["updates"] == 2

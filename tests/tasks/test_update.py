@@ -460,7 +460,8 @@ def test_nothing_is_written_where_something_is_wrong(run, tmp_path, monkeypatch)
     assert "new texts that were held out" in result.stdout
     (made,) = (tmp_path / "runs").iterdir()
     assert {path.name for path in made.iterdir()} == {
-        "model.safetensors", "run.json", "training.safetensors"
+        "history.jsonl", "model.safetensors", "report.html", "report.json", "run.json",
+        "training.safetensors",
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from .explain import explain
 from .generate import generate
 from .label_next import label_next
 from .predict import predict
+from .report import report
 from .runs import runs
 from .summary import summary
 from .train import train
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
-    *(generate, runs, summary, cache, example),
+    *(generate, runs, report, summary, cache, example),
 )
 for _command in _COMMANDS:
     app.command()(reported(_command))

@@ -11,6 +11,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from ..tasks.metric_names import best_is_one, score, title
+from ..utils.numbers import duration, number
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -19,76 +22,15 @@ if TYPE_CHECKING:
 
 #: More columns than this are counted, not listed.
 _MOST_COLUMNS = 40
-_TITLES = {
-    "r2": "R²", "rmse": "RMSE", "mae": "MAE", "roc_auc": "ROC AUC", "f1": "F1",
-    "f1_macro": "F1 (macro)", "mase": "MASE",
-}  # fmt: skip
 
 
 def table(*titles: str) -> Table:
     """An empty table in the style of the program; titles that begin with ``#`` are of numbers."""
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for title in titles:
-        right = title.startswith("#")
-        grid.add_column(title.lstrip("#"), justify="right" if right else "left", overflow="fold")
+    for heading in titles:
+        right = heading.startswith("#")
+        grid.add_column(heading.lstrip("#"), justify="right" if right else "left", overflow="fold")
     return grid
-
-
-def number(value: Any) -> str:
-    """A number as people read it.
-
-    Example:
-        >>> number(113412.7), number(0.89312), number(21.5), number(0.00012), number(None)
-        ('113,413', '0.8931', '21.50', '0.00012', '–')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, str | bool | list | dict):
-        return str(value)
-    size = abs(value)
-    if isinstance(value, int) or size >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if size >= 10 else f"{value:.4f}" if size >= 0.001 else f"{value:.4g}"
-
-
-def duration(seconds: float | None) -> str:
-    """A time span.
-
-    Example:
-        >>> duration(0.24), duration(41.2), duration(75), duration(4000)
-        ('0.2 s', '41 s', '1 min 15 s', '1 h 6 min')
-    """
-    if seconds is None:
-        return "–"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def score(metric: str, value: float | None) -> str:
-    """The value of a metric.
-
-    Example:
-        >>> score("r2", -4e-6), score("rmse", 0.00012), score("rmse", 113412.7)
-        ('0.0000', '0.00012', '113,413')
-    """
-    if value is None or not _best_is_one(metric) or abs(value) >= 1000:
-        return number(value)
-    return f"{value:z.4f}"
-
-
-def title(metric: str) -> str:
-    """The name of a metric as people write it."""
-    known = _metric(metric)
-    of = metric.removeprefix(known)
-    if known.startswith(("coverage_", "width_")):  # of an interval between two quantiles
-        what, low, high = known.split("_")
-        stated = f" ({float(high) - float(low):.4g} stated)" if what == "coverage" else ""
-        return f"{what} {low} to {high}{stated}{of}"
-    return _TITLES.get(known, known.replace("_", " ")) + of
 
 
 # ---------------------------------------------------------------- columns
@@ -251,26 +193,12 @@ def smaller_error(metric: str, value: float | None, other: float | None) -> Text
     """
     if value is None or other is None or metric.startswith("coverage_"):
         return Text("–")
-    ours, theirs = (1 - value, 1 - other) if _best_is_one(metric) else (value, other)
+    ours, theirs = (1 - value, 1 - other) if best_is_one(metric) else (value, other)
     if theirs <= 0:
         return Text("–")
     change = round(100 * (ours / theirs - 1))
     sign = "+" if change > 0 else "−" if change < 0 else "±"
     return Text(f"{sign}{abs(change):,} %", "green" if change < 0 else "yellow" if change else "")
-
-
-def _best_is_one(metric: str) -> bool:
-    """Or 0, as that of an error."""
-    from ..metrics import METRICS
-
-    known = _metric(metric)
-    return known in METRICS and METRICS[known].higher_is_better
-
-
-def _metric(name: str) -> str:
-    from ..tasks.evaluation import metric_of
-
-    return metric_of(name)
 
 
 # ---------------------------------------------------------------- runs
@@ -330,7 +258,7 @@ def _option(value: Any) -> str:
 
 def _best_marked(metric: str, values: Sequence[float | None]) -> list[Text]:
     known = [value for value in values if value is not None]
-    best = (max if _best_is_one(metric) else min)(known, default=None)
+    best = (max if best_is_one(metric) else min)(known, default=None)
     several = len(set(known)) > 1
     styles = ["bold green" if several and value == best else "" for value in values]
     return [Text(score(metric, v), style) for v, style in zip(values, styles, strict=True)]

@@ -20,6 +20,7 @@ from .doctor import attending, keep_findings
 from .error_handling import FAILED, Debug
 from .options import OPTIONS, foreign, read_config, read_options, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
+from .recording import PAGE, recorded, write_report
 from .resume import Job, begun, command, in_words, reproduced, resumed, trained
 
 if TYPE_CHECKING:
@@ -87,15 +88,16 @@ def train(
     if reproduce is not None:
         _reproduce(reproduce, chosen, quiet, as_json)
         return
-    with _job(chosen, resume, allow_changes, force) as job:
+    with _job(chosen, resume, allow_changes, force) as job, recorded(job) as recorder:
         watch = attending(quiet)
-        result = trained(job, quiet, (watch,))
+        result = trained(job, quiet, (watch, recorder))
         need_an_epoch(result)
         source = {"path": job.record.path, "digest": job.record.digest}
         run, problem = keep(job.kind, result, job.options.to_json(), job.folder, source)
         keep_findings(watch, run)
         if not result.history.interrupted:
             job.record.remove()
+        write_report(recorder, run, result)
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
@@ -199,5 +201,6 @@ def _show_report(run: Run) -> None:
     for line in display.measured(content):
         show(line)
     show(display.training_line(content))
+    show(f"The report, with pictures, is {run.folder / PAGE}.")
     show(f"The model is in {run.folder}. To use it:")
     show_use(run)

@@ -14,8 +14,10 @@ from .error_handling import Debug
 from .options import gathered, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
 from .predict import Model
+from .recording import PAGE, recording, write_report
 
 if TYPE_CHECKING:
+    from ..report import Recorder
     from ..tasks.result import TrainingResult
     from ..utils.runs import Run
 
@@ -65,10 +67,14 @@ def update(
 
     file = model_file(model)
     replaces = out is not None and (Path(out) / MODEL).resolve() == file.resolve()
-    with reserved(Path(out) if out else default_folder(data), replace=force) as place:
-        result = _updated(file, data, requested, quiet)
-        options = {"from_model": str(model), **requested}
+    options = {"from_model": str(model), **requested}
+    with (
+        reserved(Path(out) if out else default_folder(data), replace=force) as place,
+        recording(place, {"data": data, "options": options}) as recorder,
+    ):
+        result = _updated(file, data, requested, quiet, recorder)
         run, problem = keep(result.report["data"]["kind"], result, options, place)
+        write_report(recorder, run, result)
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:
@@ -80,12 +86,14 @@ def update(
     finish(result, problem)
 
 
-def _updated(file: Path, data: str, requested: dict[str, Any], quiet: bool) -> TrainingResult:
+def _updated(
+    file: Path, data: str, requested: dict[str, Any], quiet: bool, recorder: Recorder
+) -> TrainingResult:
     """The model after the update, and what is done meanwhile, unless the user wants quiet."""
     from ..tasks.update import update as learn
 
     say: dict[str, Any] = {"progress": False} if quiet else {"say": note}
-    result = learn(file, data, **say, **requested)
+    result = learn(file, data, callbacks=[recorder], **say, **requested)
     need_an_epoch(result)
     return result
 
@@ -95,5 +103,6 @@ def _show_report(run: Run, fate: str) -> None:
     held_out = f"{content['rows']['test']:,} new {content['unit']} that were held out"
     show("", f"On {held_out}; the target is {content['target']}", "")
     show(indented(display.report(content)), "", display.training_line(content))
+    show(f"The report, with pictures, is {run.folder / PAGE}.")
     show(f"The new model is in {run.folder}; {fate}. To use it:")
     show_use(run)

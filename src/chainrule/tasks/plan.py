@@ -6,13 +6,14 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from ..data import split_indices
+from ..drawing.blocks import Block, Section
 from ..engine.backends.registry import find_backend
 from ..engine.tensor import Tensor
 from ..errors import DataError
@@ -20,7 +21,9 @@ from ..metrics import Metric
 from ..training import Arrays, Checkpoints, Stream
 from ..utils.typing import Array
 from . import evaluation
+from .examination import default_answers, described
 from .options import TrainingOptions
+from .tested import Answers, Tested
 from .verdict import verdict, verdicts
 from .warm_start import warm_start
 
@@ -76,6 +79,16 @@ class Split(Generic[P]):
         """How many examples training and validation set have."""
         both = self.train, self.validation
         return len(self.train) if self.train is self.validation else sum(map(len, both))
+
+    def counts(self, unit: str) -> str:
+        """How many examples each set has, in words."""
+        if self.train is self.validation:
+            learned = f"{len(self.train):,} {unit} to learn from and to validate"
+        else:
+            learned = (
+                f"{len(self.train):,} {unit} to learn from, {len(self.validation):,} to validate"
+            )
+        return f"{learned}." if self.test is None else f"{learned}, {len(self.test):,} to test."
 
 
 @dataclass(frozen=True, eq=False)
@@ -425,3 +438,31 @@ class Plan(ABC, Generic[D, P, S]):
     def more_tests(self, report: dict[str, Any]) -> str:
         """What makes the test set larger, as a sentence."""
         return ""
+
+    # ---- pictures --------------------------------------------------------------------------------
+
+    def profile(self, schema: S, split: Split[P]) -> list[Section]:
+        """What a report shows of the data, before the training."""
+        return described(schema, split.counts(self.unit))
+
+    def answers(self, schema: S, part: P, predicted: Any) -> list[Answers]:
+        """What is right and what was said of each example, by target; none without such."""
+        about = self.about(schema)
+        return default_answers(
+            about["task"], about["target"], self.classes(schema), part.target, predicted
+        )
+
+    def shown(
+        self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
+    ) -> Block | None:
+        """Some examples as they are, with what is right and what was predicted of each.
+
+        Args:
+            picked: what was tested, and the place of the example in its part.
+            said: the right answer and the prediction, in words.
+        """
+        return None
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """What a report shows of the network: what it looks at, and what it has learned."""
+        return []

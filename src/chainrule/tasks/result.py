@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from ..drawing.blocks import Section
 from ..engine.tensor import Tensor
 from ..errors import TrainingError
 from ..nn import Module
@@ -27,6 +28,8 @@ class TrainingResult:
         report: task, target, rows, metrics, baselines, cv, parameters, epochs, best_epoch,
             stop_reason, options, data (with the kind), seconds; JSON data.
         failure: what ended the training after some epochs; the model is the best one of them.
+        examine: makes the pictures of a report from network and test set, which takes a while;
+            see `sections`.
 
     Args:
         trainer: after the training.
@@ -63,6 +66,8 @@ class TrainingResult:
         self._output = output
         self.history = trainer.history
         self.failure = failure
+        self.examine: Callable[[], list[Section]] = list
+        self._sections: list[Section] | None = None
         self.report: dict[str, Any] = {
             **report,
             "cv": None,
@@ -81,6 +86,16 @@ class TrainingResult:
             f"{type(self).__name__}({report['target']}, {report['task']}: {scores}; "
             f"epoch {report['best_epoch']} of {report['epochs']})"
         )
+
+    @property
+    def sections(self) -> list[Section]:
+        """What a report shows of the network: right and wrong, the worst, what it looks at.
+
+        They are made when they are asked for first.
+        """
+        if self._sections is None:
+            self._sections = self.examine()
+        return self._sections
 
     @property
     def source(self) -> str:

@@ -21,10 +21,13 @@ from ..data.source import with_reading
 from ..errors import TrainingError
 from ..training import Callback, Checkpoints, Stream, Trainer, find_rate
 from ..utils.typing import Array
+from .examination import could_not, examine
 from .optimizer import SCALED, make_optimizer
 from .options import TrainingOptions
 from .plan import D, Examples, Learner, P, Plan, Recipe, S, Split
 from .result import TrainingResult
+from .run_callback import RunCallback
+from .tested import Tested
 from .verdict import compare, compare_targets
 
 
@@ -33,6 +36,7 @@ class Scores:
     """What was measured on a test set.
 
     Attributes:
+        tested: the network and the test set, to be looked at.
         metrics: of the network.
         baselines: those of each baseline.
         errors: of the network on each row, if there are such.
@@ -40,6 +44,7 @@ class Scores:
         more: what else was measured, as nested numbers by name.
     """
 
+    tested: Tested
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
     errors: Array | None
@@ -102,8 +107,8 @@ def train(
         result = _cross_validated(plan, splits, progress, on_schema, callbacks)
     else:
         fitted = fit(plan, plan.split(data), progress, on_schema, callbacks)
-        tested = {} if fitted.test is None else _tested([scores(plan, fitted)])
-        result = report(plan, fitted, tested)
+        found = [] if fitted.test is None else [scores(plan, fitted)]
+        result = report(plan, fitted, _tested(found) if found else {}, found)
     result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {"kind": plan.kind, "source": source_name(source), **plan.size(data)}
     return result
@@ -121,6 +126,7 @@ def fit(
     schema = plan.understand(split)
     on_schema(schema)
     split = plan.check(schema, split)
+    _tell_profile(plan, schema, split, callbacks)
     test = split.test
     if test is None and isinstance(options.test, str):
         test = plan.read_test(schema)
@@ -141,6 +147,21 @@ def fit(
     failure = _fit(trainer, learner, data, validation, recipe, plan)
     schema = plan.settle(schema, learner, validation, trainer, split)
     return Fitted(split, test, schema, learner, data, trainer, failure)
+
+
+def _tell_profile(
+    plan: Plan[D, P, S], schema: S, split: Split[P], callbacks: Iterable[Callback]
+) -> None:
+    """Show the data to those who listen; a picture that fails ends no training."""
+    listeners = [each for each in callbacks if isinstance(each, RunCallback)]
+    if not listeners:
+        return
+    try:
+        sections = plan.profile(schema, split)
+    except Exception as error:
+        sections = could_not("data", "The data", error)
+    for listener in listeners:
+        listener.on_profile(sections)
 
 
 def _trainers(
@@ -246,7 +267,7 @@ def _cross_validated(
     tested = _tested(found) | {
         "cv": {"folds": len(found), "metrics": [fold.metrics for fold in found]}
     }
-    result = report(plan, fitted, tested)
+    result = report(plan, fitted, tested, found)
     result.report["rows"]["test"] = 0
     return result
 
@@ -293,7 +314,9 @@ def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([each[name] for each in metrics])) for name in metrics[0]}
 
 
-def report(plan: Plan[D, P, S], fitted: Fitted[P, S], tested: dict[str, Any]) -> TrainingResult:
+def report(
+    plan: Plan[D, P, S], fitted: Fitted[P, S], tested: dict[str, Any], found: list[Scores]
+) -> TrainingResult:
     """The result of a training, with what was measured on the test set."""
     result = result_of(plan, fitted.schema, fitted.learner, fitted.train, fitted.trainer,
                        fitted.failure)  # fmt: skip
@@ -303,6 +326,7 @@ def report(plan: Plan[D, P, S], fitted: Fitted[P, S], tested: dict[str, Any]) ->
         result.report |= plan.verdict(result.report)
     if plan.notes:
         result.report["notes"] = list(plan.notes)
+    result.examine = functools.partial(examine, plan, [each.tested for each in found])
     return result
 
 
@@ -314,6 +338,7 @@ def scores(plan: Plan[D, P, S], fitted: Fitted[P, S]) -> Scores:
     baselines = plan.baselines(schema, fitted.split, test)
     plain = plan.for_baselines(schema)
     return Scores(
+        Tested(schema, fitted.learner, fitted.trainer, test, predicted),
         plan.score(schema, test, predicted),
         {name: plan.score(plain, test, said) for name, said in baselines.items()},
         plan.row_errors(schema, test, predicted),

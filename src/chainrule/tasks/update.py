@@ -8,10 +8,11 @@ beside new, the report.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
@@ -23,7 +24,7 @@ from ..metrics import METRICS
 from ..nn import Module
 from ..optim import Optimizer
 from ..serialization import SavedModel, load
-from ..training import Trainer
+from ..training import Callback, Trainer
 from ..utils.files import TRAINING, model_in
 from ..utils.typing import Array
 from ..utils.unfinished import digest_of
@@ -31,6 +32,7 @@ from . import kind_of, module_of
 from .class_extension import for_classes, restore
 from .detection import ENDINGS, recognise
 from .evaluation import metric_of
+from .examination import examine
 from .kinds import KINDS
 from .model_reading import need_missing, usual_reading
 from .optimizer import highest_rate, optimizer_again, remember
@@ -38,6 +40,7 @@ from .options import TrainingOptions
 from .plan import Examples, Learner, P, Plan, S
 from .result import TrainingResult
 from .runner import result_of
+from .tested import Tested
 from .update_options import UpdateOptions
 
 Say = Callable[[str], None]
@@ -164,6 +167,7 @@ def update(
     *,
     progress: bool = True,
     say: Say = lambda sentence: None,
+    callbacks: Iterable[Callback] = (),
     **requested: Any,
 ) -> TrainingResult:
     """Go on with the training of a saved model on new data only. Nothing is written.
@@ -176,6 +180,7 @@ def update(
         model: a model file or run folder, of any kind of data.
         source: data as those of the training, with their target.
         progress: show the training.
+        callbacks: for the `Trainer`.
         say: takes plain sentences about what is done.
         requested: the fields of `UpdateOptions`.
 
@@ -209,10 +214,12 @@ def update(
     new = module_of(old.kind).continuation(old, source, asked, say)
     plan, schema, learner = new.plan, new.schema, new.learner
     data = plan.encode_training(schema, learner, new.train)
-    trainer = _learn(old, new, data, asked, progress)
+    trainer = _learn(old, new, data, asked, progress, callbacks)
     after = plan.predict(schema, learner, trainer, new.test)
     result = result_of(plan, schema, learner, data, trainer)
     result.report |= _report(old, new, plan.score(schema, new.test, after))
+    tested = Tested(schema, learner, trainer, new.test, after)
+    result.examine = functools.partial(examine, plan, [tested])
     result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {"kind": old.kind, "source": source_name(source), **new.size}
     return result
@@ -234,7 +241,12 @@ def _report(old: Old, new: Continuation[Any, Any], metrics: dict[str, float]) ->
 
 
 def _learn(
-    old: Old, new: Continuation[Any, Any], data: Examples, requested: UpdateOptions, progress: bool
+    old: Old,
+    new: Continuation[Any, Any],
+    data: Examples,
+    requested: UpdateOptions,
+    progress: bool,
+    callbacks: Iterable[Callback],
 ) -> Trainer:
     """The trainer, after the update."""
     plan, learner, say = new.plan, new.learner, new.plan.say
@@ -256,6 +268,7 @@ def _learn(
         seed=old.training.seed + 1 + old.updates,
         backend=plan.backend,
         progress=progress,
+        callbacks=callbacks,
     )
     windows = f", {len(data):,} windows" if len(data) != len(new.train) else ""
     times = "1 epoch" if epochs == 1 else f"{epochs} epochs"

@@ -254,7 +254,7 @@ def write_run(
         "version": _VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         **json_data(record),
-        "versions": _versions(),
+        "versions": versions(),
     }
     with _explained(folder):
         make_folder(folder)
@@ -286,7 +286,8 @@ def _remove_replaced(folder: Path) -> None:
         sync_folder(folder)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Those of the programs that a training runs with."""
     packages = {name: importlib.metadata.version(name) for name in ("numpy", "polars")}
     return {"chainrule": __version__, "python": platform.python_version(), **packages}
 

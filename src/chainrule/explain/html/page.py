@@ -8,15 +8,11 @@ that no name of a column or layer can ever become a program.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
-import html
 import importlib.resources
-import json
-import re
 from typing import Any
 
+from ...drawing.page import THEME, embedded, page_of
 from ..explanation import Explanation
 from .arithmetic import elementwise_script
 
@@ -55,17 +51,9 @@ def page(data: dict[str, Any], digits: int = 6) -> str:
     """The page for an explanation that is JSON data already."""
     data = {**data, "nodes": [_without_contributions(node) for node in data["nodes"]]}
     data["digits"] = digits
-    style, script = _asset("page.css"), _script()
-    fields = {
-        "policy": "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src {_hash(style)}; script-src {_hash(script)}",
-        "title": html.escape(data["title"]),
-        "style": style,
-        "script": script,
-        "data": _embedded(data),
-    }
-    # One pass: what is put in is not searched for further fields.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: fields[found[1]], _asset("page.html"))
+    style = f"{THEME}\n{_asset('page.css')}"
+    fields = {"data": embedded(data)}
+    return page_of(_asset("page.html"), data["title"], style, _script(), fields)
 
 
 @functools.cache
@@ -80,13 +68,6 @@ def _script() -> str:
 def arithmetic_script() -> str:
     """What runs graphs in the page: `Graphs` of ``evaluate.js``, and all that it needs."""
     return "\n".join([_asset("special.js"), elementwise_script(), _asset("evaluate.js")])
-
-
-@functools.cache
-def _hash(text: str) -> str:
-    """How a content security policy names a script or style sheet within the page."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _without_contributions(node: dict[str, Any]) -> dict[str, Any]:
@@ -104,9 +85,3 @@ def _without_contributions(node: dict[str, Any]) -> dict[str, Any]:
         for one in node["contributions"]
     ]
     return {**node, "contributions": contributions}
-
-
-def _embedded(data: dict[str, Any]) -> str:
-    """JSON that can stand in a script element: without "<" no tag can begin or end in it."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...data import (
 )
 from ...data.schema import known_targets
 from ...data.source import FileReading, with_reading
+from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError
 from ...training import Arrays
 from ...utils.typing import Array
@@ -25,8 +26,9 @@ from ..evaluation import class_weights
 from ..kinds.table import TableOptions
 from ..plan import Examples, Learner, Plan, Recipe, Split
 from ..scaling import TargetScaler
+from ..tested import Answers, Tested
 from ..warm_start import named_model, warm_start
-from . import targets
+from . import inspection, targets
 from .baselines import linear_baseline
 from .defaults import Defaults, choose
 from .features import blank_rows, columns_by_kind
@@ -495,6 +497,26 @@ class TablePlan(Plan[Any, Any, Schema]):
         """The encoded rows of training and validation."""
         rows: Encoded = split.train.table.encoded(schema)
         return rows
+
+    # ---- pictures --------------------------------------------------------------------------------
+
+    def profile(self, schema: Schema, split: Split[Any]) -> list[Section]:
+        """Target and columns, in the training rows."""
+        return inspection.profile(schema, split.train.encoded(schema), split.counts(self.unit))
+
+    def answers(self, schema: Schema, part: Any, predicted: Any) -> list[Answers]:
+        """Of each target the rows that have it."""
+        return targets.answers(schema.targets, part.encoded(schema).target, predicted)
+
+    def shown(
+        self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
+    ) -> Block | None:
+        """Their cells."""
+        return inspection.rows_as_they_are(picked, said)
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """Permutation importance and partial dependence."""
+        return inspection.inside(self, tested)
 
 
 def features_of(learner: Learner, rows: Encoded) -> dict[str, Array]:

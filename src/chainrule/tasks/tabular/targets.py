@@ -21,6 +21,7 @@ from ..intervals import interval_scores, weighted_quantile
 from ..option_values import MisfitError
 from ..option_values import names as split_names
 from ..predictions import predictions
+from ..tested import Answers
 from .calibration import quality
 from .heads import Head
 from .thresholds import score_at
@@ -258,6 +259,29 @@ def decided(target: Target, probabilities: Array) -> Array | None:
         return np.asarray(probabilities.argmax(axis=1))
     positive = target.classes.index(target.threshold.positive)
     return np.where(probabilities[:, positive] >= target.threshold.value, positive, 1 - positive)
+
+
+def answers(targets: Sequence[Target], values: Array, found: Array) -> list[Answers]:
+    """What is right and what was predicted of each target, on the rows that have it."""
+    answered = []
+    parts = zip(targets, predicted_of(targets, found), quantiles_of(targets, found), strict=True)
+    for i, (target, part, quantiles) in enumerate(parts):
+        known, own = _known(target, values.reshape(len(values), -1)[:, i])
+        ends = (quantiles[known][:, j] if quantiles.shape[1] > 1 else None for j in (0, -1))
+        answered.append(
+            Answers(
+                target.name,
+                target.task,
+                own,
+                part[known],
+                target.classes,
+                decided(target, part[known]),
+                None,
+                np.flatnonzero(known),
+                *ends,
+            )
+        )
+    return answered
 
 
 def measured(

@@ -1,0 +1,67 @@
+"""The report of a training that the command line runs: written as it goes on, and at its end."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import say, warn
+
+if TYPE_CHECKING:
+    from ..report import Recorder
+    from ..tasks.result import TrainingResult
+    from ..utils.runs import Run
+    from .resume import Job
+
+#: What the page is called in the run folder.
+PAGE = "report.html"
+
+
+@contextmanager
+def recorded(job: Job) -> Iterator[Recorder]:
+    """Keep the report of a training up to date; it goes if nothing is left of the training."""
+    record = job.record
+    about = {
+        "kind": job.kind,
+        "data": job.source,
+        "target": job.options.target,
+        "options": job.options.to_json(),
+        "source": {"path": record.path, "digest": record.digest},
+    }
+    with recording(job.folder, about, lambda: job.record.can_go_on) as recorder:
+        yield recorder
+
+
+@contextmanager
+def recording(
+    folder: Path, about: dict[str, Any], can_go_on: Any = lambda: False
+) -> Iterator[Recorder]:
+    """The same of any training into a folder.
+
+    Args:
+        folder: of the run.
+        about: what is known of it before.
+        can_go_on: tells whether something is left of a training that ended early.
+    """
+    from ..report import Recorder
+
+    recorder = Recorder(folder, about)
+    try:
+        yield recorder
+    except BaseException:
+        recorder.close() if can_go_on() else recorder.discard()
+        raise
+
+
+def write_report(recorder: Recorder, run: Run, result: TrainingResult) -> None:
+    """The last pictures and the page; whatever happens here, the model is written."""
+    try:
+        recorder.finish(lambda: result.sections, run.folder)
+    except KeyboardInterrupt:
+        say("The report is not whole; what there is to draw without network and data:")
+        say(f"  chainrule report {shlex.quote(str(run.folder))}")
+    if recorder.problem:
+        warn(f"The report could not be written as a whole: {recorder.problem}")
