@@ -30,7 +30,8 @@ STEPS = {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
                                          "details", "settle", "measure",
                                          "for_baselines", "summarized", "predict", "score",
-                                         "row_errors", "more_tests"},
+                                         "row_errors", "more_tests"}
+        | {"profile", "answers", "shown", "inside"},
     },
     "text": {
         "classification": READ | LEARN | REPORT | {"check", "predict", "details"},
