@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TextIO
+from typing import IO, Any, Concatenate, ParamSpec
 
 from ..drawing.blocks import Section
 from ..tasks.run_callback import RunCallback
@@ -81,7 +81,7 @@ class Recorder(RunCallback):
         self.stored = Stored({**about, "versions": versions(), "machine": machine()})
         self._before = _bytes_of(folder) if (folder / RECORD).exists() else {}
         self._fits: list[list[dict[str, Any]]] = []
-        self._file: TextIO | None = None
+        self._file: IO[str] | None = None
         self._thread: threading.Thread | None = None
         self._next = 0.0
 
@@ -105,15 +105,12 @@ class Recorder(RunCallback):
         self._fits.append([])
         for record in list(trainer.history):
             self._add(record)
-        self._file.flush()
         self._page_in_background()
 
     @_guarded
     def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
         """A line, and perhaps the page."""
         self._add(record)
-        if self._file is not None:
-            self._file.flush()
         if time.perf_counter() >= self._next:
             self._page_in_background()
 
@@ -127,6 +124,7 @@ class Recorder(RunCallback):
         self._fits[-1].append(line)
         if self._file is not None:
             self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
 
     # ---- the page --------------------------------------------------------------------------------
 
