@@ -72,6 +72,7 @@ class TestRunFolder:
         invoke("train", "flats.csv", *QUICK, "--seed", 3, "--kind", "city=category")
         folder, record = only_run(place)
         assert {path.name for path in folder.iterdir()} == {
+            "findings.json",
             "history.jsonl",
             "model.safetensors",
             "report.html",
