@@ -204,9 +204,12 @@ def test_an_update_learns_the_new_data_and_goes_on_with_all_that_was_known(run, 
 def test_an_update_from_a_file_has_the_bits_of_a_training_that_was_never_left(run, case):
     """The optimizer that has just trained goes on in one, what was saved of it in the other."""
     one, requested = run(case), {"epochs": 2, "lr": 0.01}
-    updated = update(one.folder, str(one.new), progress=False, **requested)
+    source = str(one.new)
+    if case == "forecasts":  # as before, so that it does not start anew
+        source = str(sales(one.place / "as_before.csv", 120, 203, 2.0, 1))
+    updated = update(one.folder, source, progress=False, **requested)
     old = Old.of(one.folder)
-    new = one.module.continuation(old, str(one.new), UpdateOptions(**requested), lambda s: None)
+    new = one.module.continuation(old, source, UpdateOptions(**requested), lambda s: None)
     trainer = one.result._trainer
     state, memory = trainer.model.state(), trainer.optimizer.state()
     trainer.optimizer.set_rate(0.01)
@@ -273,7 +276,7 @@ def test_predictions_go_beyond_the_range_of_the_training(run, tmp_path):
     result = update(one.folder, str(tmp_path / "risen.csv"), epochs=1, progress=False)
     before = result.report["baselines"][BEFORE]["mae"]
     assert before < 200  # its forecasts are 500 above all that it has learned from
-    assert result.report["metrics"]["mae"] <= before
+    assert result.report["metrics"]["mae"] < 1  # the noise is 0.2
     new = kept(result, tmp_path / "new")
     assert load_predictor(new).predict(str(tmp_path / "risen.csv"))["prediction"].min() > 400
 

@@ -14,7 +14,7 @@ from .windows import Windows
 #: So many windows of the training part say the form of the errors.
 _ENOUGH = 2000
 #: The fractions of what was learned that are tried.
-_FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class Blending:
         """Compare several fractions with none, which is kept unless one is clearly better."""
         base, whole, target = _forecasts(trainer, validation)
         horizon = target.shape[1]
-        errors = {f: np.abs(base + f * (whole - base) - target) for f in _FRACTIONS}
-        best = min(_FRACTIONS, key=lambda f: float(np.nanmean(errors[f])))
+        errors = {f: np.abs(base + f * (whole - base) - target) for f in FRACTIONS}
+        best = min(FRACTIONS, key=lambda f: float(np.nanmean(errors[f])))
         kept = best if clearly_better(errors[best], errors[0.0], horizon, by=1.0) else 0.0
         rows = np.unique(np.linspace(0, len(train) - 1, min(len(train), _ENOUGH)).astype(int))
         few = Windows(train.cut, train.item[rows], train.origin[rows])

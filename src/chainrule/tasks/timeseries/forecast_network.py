@@ -225,6 +225,15 @@ class Forecaster(nn.Module):
         if self.features:
             self.base_future.assign(path.future)
 
+    def path(self) -> Path:
+        """The linear forecast that it starts from."""
+        arrays = [self.base_window, self.base_level, self.base_bias]
+        window, level, bias = (array.numpy().astype(float) for array in arrays)
+        future = (
+            self.base_future.numpy().astype(float) if self.features else np.zeros((len(bias), 0))
+        )
+        return Path("start", window, level, bias, future)
+
     def change(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Changes from the last value (rows, horizon), and that value (rows, 1), standardised."""
         z = self.scale(inputs)

@@ -11,19 +11,25 @@ import numpy as np
 
 from ...data import Schema, source_name
 from ...data.schema import check_present
+from ...engine.tensor import as_tensor
 from ...errors import DataError, ModelFileError
 from ..class_extension import extended_classes, extended_target, new_classes
 from ..update import Continuation, Old, check_enough, check_grows, continue_on_rows
 from ..update_options import UpdateOptions
 from .archive import read_rows
-from .forecast_network import ForecastModel
+from .blending import FRACTIONS
+from .forecast_network import Forecaster, ForecastModel
 from .forecaster import SeriesForecaster, restored
 from .forecasting import Forecasting, ForecastSchema, learner_of
+from .paths import clearly_better
 from .sequences import SequenceClassification, SequenceClassifier, SequenceSchema, read_again
 from .sequences import learner_of as learner_of_sequences
 from .windows import Cut, Windows, ends_of
 
 Say = Callable[[str], None]
+#: The earlier part of the new steps suggests a linear forecast, the later one validates it; with
+#: fewer windows nothing is chosen.
+_EARLIER, _FEW = 0.8, 10
 
 
 # ---- forecasts -----------------------------------------------------------------------------------
@@ -44,6 +50,7 @@ def continued_forecast(
     plan, model = Forecasting(old.options(requested), say), _forecaster(schema, old)
     train, test, size = _windows(schema, old, source, requested, say)
     model.network.scale.bound(train.examples().change)
+    _start_anew(model.network, train.cut, say)
     forecaster, cut = SeriesForecaster(old.saved, old.where), train.cut
     before = forecaster.run(test.inputs)
     if cut.several:
@@ -96,6 +103,36 @@ def _windows(
         "out",
         hint="Give the steps before the new ones, too: a forecast looks at them.",
     )
+
+
+def _start_anew(network: Forecaster, whole: Cut, say: Say) -> None:
+    """Take the linear forecast that the new windows ask for, if it is clearly better there.
+
+    It is no weight that steps of an optimizer would move: after a jump of the level, or another
+    rhythm, they could only learn on top of a forecast that is wrong by now. The latest part of the
+    new windows says whether another one is better, and how much of what was learned besides still
+    helps it.
+    """
+    ends = whole.ends.copy()
+    ends[:, 0] = (ends[:, 1] * _EARLIER).astype(int)
+    cut = dataclasses.replace(whole, ends=ends)
+    later, horizon = cut.part(1), cut.shape.horizon
+    if len(cut.part(0)) < _FEW or len(later) < _FEW:
+        return
+    chosen, again = cut.paths
+    examples = later.examples()
+    inputs = {name: as_tensor(array) for name, array in later.inputs.items()}
+    before = network(inputs).numpy() - examples.last[:, None]
+    learned = before - network.path()(examples)
+    errors = {f: np.abs(chosen(examples) + f * learned - examples.change) for f in FRACTIONS}
+    best = min(FRACTIONS, key=lambda f: float(np.nanmean(errors[f])))
+    if clearly_better(errors[best], np.abs(before - examples.change), horizon):
+        network.start_from(again)
+        network.keep(best)
+        say(
+            f"it starts from the forecast by {again.name} of the new steps, and keeps {best:.0%} "
+            "of what was learned besides: the latest of them say so"
+        )
 
 
 def _least(model: str, columns: int, hidden: Sequence[int]) -> int:
