@@ -24,7 +24,7 @@ LAYERS = [
     {"utils"},
     {"drawing"},
     {"engine/ir"},
-    {"engine/source_info"},
+    {"engine/source_info", "engine/overwriting"},
     {"engine", "engine/tensor", "engine/pytree", "engine/closure"},
     {"engine/ops"},
     {"engine/autodiff", "engine/batch_independence"},

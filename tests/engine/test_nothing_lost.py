@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
 import threading
 from typing import Any
 
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.engine import overwriting
+from chainrule.engine.compile import Compiled
+from chainrule.engine.tensor import own_node
 from chainrule.errors import ChainruleError, ConfigError, DerivativeError, TraceError
 
 from .backends.flags import NIGHTLY
@@ -345,6 +350,169 @@ def test_a_variable_that_another_thread_assigns_is_read_once():
             assert len(cr.trace(lambda: w * 2.0 + w).variables) == 1
 
     in_threads(write, read, retrace)
+
+
+def test_numbers_that_a_program_overwrites_are_read_before_or_after():
+    """A step in C writes into the arrays of its variables: all of one step, or all of the next."""
+    size = 200_000
+    w, v = cr.parameter(np.zeros(size)), cr.Buffer(np.zeros(size))
+    times = 3000 if NIGHTLY else 60
+    done = threading.Event()
+
+    def step() -> None:
+        v.assign(v + 1.0)
+        w.assign(w + 1.0)
+
+    def train() -> None:
+        run = cr.compile(step, backend="c")
+        try:
+            for _ in range(times):
+                run()
+        finally:
+            done.set()
+
+    def many() -> None:
+        """The same variables, in another order, by another program that takes many steps."""
+        other = Compiled(lambda x: (w.assign(w + x.sum()), v.assign(v + x.sum()))[0], "c")
+        for _ in range(times // 2):
+            other.run_steps([[0], [0]], np.ones(1), rows=[0])
+
+    def one() -> None:
+        """Reads both and overwrites neither, like a prediction; and one that overwrites another."""
+        own = cr.Buffer(np.zeros(size))
+        predict = cr.compile(lambda: (w * 1.0, v * 1.0), backend="c")
+        copy = cr.compile(lambda: own.assign(w + 0.0), backend="c")
+        while not done.is_set():
+            copy()
+            for found in (*predict(), own):
+                assert (found.numpy() == found.numpy()[0]).all()
+
+    def read() -> None:
+        while not done.is_set():
+            for found in (w.numpy().copy(), (v * 1.0).numpy(), np.array(v), w.detach().numpy()):
+                assert (found == found[0]).all()
+
+    in_threads(train, many, one, read)
+    assert w[0].item() == v[-1].item() == 2 * times
+
+
+def test_numbers_that_were_fetched_before_a_step_stay():
+    w = cr.Buffer(np.zeros(3))
+    run = cr.compile(lambda: w.assign(w + 1.0), backend="c")
+    run()
+    node, view, tensor, detached = w.node, w.numpy(), cr.tensor(w), w.detach()
+    run()
+    for old in (node.value, view, tensor.numpy(), detached.numpy()):
+        np.testing.assert_array_equal(old, 1.0)
+    del node, view, tensor, detached, old
+    np.testing.assert_array_equal(w.numpy(), 2.0)
+    place = w.numpy().ctypes.data
+    run()
+    assert w.numpy().ctypes.data == place  # nobody else has it: no copy
+    assert w.tolist() == [3.0] * 3
+
+
+def test_a_thread_does_not_wait_for_its_own_program():
+    """As in the handler of a signal that comes at the end of a step."""
+    w = cr.Buffer(np.zeros(3))
+    overwriting.begin([w], {w}, own_node)
+    try:
+        assert w.tolist() == [0.0] * 3
+        overwritten = {w}
+        overwriting.begin([w], overwritten, own_node)
+        overwriting.end(overwritten)
+        waited = threading.Thread(target=w.tolist, daemon=True)
+        waited.start()
+        waited.join(0.1)
+        assert waited.is_alive()
+    finally:
+        overwriting.end(overwriting.calls.claims[0][1])
+    waited.join(60)
+    assert not waited.is_alive()
+    assert not overwriting.calls.claims
+
+
+def test_variables_are_free_after_an_error():
+    w = cr.Buffer(np.zeros(4))
+
+    def step(i: Any) -> Any:
+        w.assign(w + cr.take(w, i).sum() + 1.0)
+
+    run = cr.compile(step, backend="c")
+    run(np.array([1]))
+    with pytest.raises(ChainruleError, match="range"):
+        run(np.array([9]))
+    in_threads(lambda: np.testing.assert_array_equal(w.numpy(), 1.0))
+    run(np.array([1]))
+    assert w.tolist() == [3.0] * 4
+
+
+def test_a_variable_made_in_a_compiled_function_is_one():
+    """Not a constant, even if nothing assigned it meanwhile and the function is traced again."""
+    made: list[cr.Buffer] = []
+
+    def scaled(x: Any) -> Any:
+        if not made:
+            made.append(cr.Buffer(2.0))
+        return x * made[0]
+
+    run = cr.compile(scaled, backend="numpy")
+    assert run(np.ones(1)).tolist() == [2.0]
+    assert run(np.ones(2)).tolist() == [2.0, 2.0]
+    made[0].assign(3.0)
+    assert run(np.ones(1)).tolist() == [3.0]
+    assert run(np.ones(2)).tolist() == [3.0, 3.0]
+    assert copy.deepcopy(made[0]).tolist() == 3.0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_the_steps_of_other_threads():
+    """The child has the numbers of one step, goes on with it, and waits for nobody."""
+    w, v = cr.Buffer(np.zeros(50_000)), cr.Buffer(np.zeros(50_000))
+    done = threading.Event()
+
+    @cr.compile(backend="c")
+    def step() -> None:
+        v.assign(v + 1.0)
+        w.assign(w + 1.0)
+
+    predict = cr.compile(lambda: w * 1.0, backend="c")
+    prepared = Compiled(lambda x: x * 2.0 + 1.125, "c")
+
+    def train() -> None:
+        while not done.is_set():
+            step(), predict()
+
+    def child(attempt: int) -> bool:
+        before = int(w.numpy()[0])
+        right = bool((w.numpy() == before).all() and (v.numpy() == before).all())
+        step()
+        right &= bool((predict().numpy() == before + 1).all())
+        # The thread that builds it goes on in the parent only.
+        return right and (attempt > 0 or prepared(np.ones(3)).tolist() == [3.125] * 3)
+
+    step(), predict()
+    thread = threading.Thread(target=train)
+    thread.start()
+    codes = []
+    try:
+        prepared.prepare(np.ones(3))
+        for attempt in range(100 if NIGHTLY else 10):
+            process = os.fork()
+            if process == 0:
+                code = 2
+                try:
+                    signal.alarm(60)
+                    code = 0 if child(attempt) else 1
+                finally:
+                    os._exit(code)
+            codes.append(os.waitpid(process, 0)[1])
+    finally:
+        done.set()
+        thread.join()
+    assert not any(codes), codes
+    assert (w.numpy() == v.numpy()).all()
 
 
 def test_an_error_in_one_thread_leaves_the_others_alone():

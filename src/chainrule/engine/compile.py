@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import os
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
 from .ir.types import DTYPES, Type, float64, type_of
 from .ops.scan import CALL, parts_of
+from .overwriting import begin, end
 from .tensor import (
     TRACE_BIT,
     Number,
@@ -36,6 +38,7 @@ from .tensor import (
     TraceRecord,
     Variable,
     as_tensor,
+    own_node,
     recording,
     symbol,
     tracing,
@@ -289,8 +292,8 @@ class Compiled:
         self._keeps_history = history
         #: The graph and inputs of the latest call, to look into what went wrong.
         self.last_run: tuple[Traced, list[Array]] | None = None
-        self._programs: dict[Any, tuple[Traced, Executable]] = {}
-        self._prepared: dict[Any, tuple[Traced, Future[Executable]]] = {}
+        self._programs: dict[Any, _Program] = {}
+        self._prepared: dict[Any, tuple[Traced, Future[Executable], int]] = {}
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: the object is the first argument."""
@@ -298,7 +301,7 @@ class Compiled:
 
     def traced(self, *arguments: Any, **options: Any) -> Traced:
         """The graph for arguments of these types."""
-        return self._program(self._described(arguments, options), arguments, options)[0]
+        return self._program(self._described(arguments, options), arguments, options).traced
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Run the program for arguments of these types; the first time, make it."""
@@ -306,28 +309,22 @@ class Compiled:
             # A program has no history: here the function's own code is a part of what is recorded.
             return self._function(*arguments, **options)
         taken = self._described(arguments, options)
-        traced, run = self._program(taken, arguments, options)
+        program = self._program(taken, arguments, options)
+        traced = program.traced
         inputs = [_value(leaf) for leaf in taken.inputs]
         self.last_run = None  # lets go of the arrays, which may now be overwritten
-        in_place = set(run.in_place)
-        for number, variable in enumerate(traced.variables, len(inputs)):
-            inputs.append(_exclusive(variable) if number in in_place else variable._known())
-        self.last_run = traced, inputs
-        history = _history(traced, taken.inputs, inputs) if self._keeps_history else ()
-        results = run(inputs)
-        count = len(traced.graph.outputs) - len(traced.assigned)
+        try:
+            inputs += program.begin()
+            self.last_run = traced, inputs
+            history = _history(traced, taken.inputs, inputs) if self._keeps_history else ()
+            results = program.run(inputs)
+        finally:
+            program.end()
+        count = program.results
         if not (self._guard and _stopped(results[:count])):
-            self._assign(traced, results[count:], in_place)
+            for variable, value in zip(program.given, results[count:], strict=True):
+                variable.assign(Tensor(constant(value)))
         return traced.rebuild(results[:count], history)
-
-    def _assign(self, traced: Traced, results: list[Array], in_place: set[int]) -> None:
-        """Give the variables their new values, but for those that have them already."""
-        overwritten = {traced.donated[number] for number in in_place}
-        count = len(traced.graph.outputs) - len(traced.assigned)
-        new_values = iter(results)
-        for number, variable in enumerate(traced.assigned, count):
-            if number not in overwritten:
-                variable.assign(Tensor(constant(next(new_values))))
 
     def run_steps(
         self, order: Any, *arguments: Any, rows: Sequence[int], counter: int | None = None
@@ -367,14 +364,17 @@ class Compiled:
             else argument
             for position, argument in enumerate(arguments)
         ]
-        traced, run = self._program(self._described(first, {}), first, {})
-        if run.run_steps is None or len(run.in_place) < len(traced.assigned):
+        program = self._program(self._described(first, {}), first, {})
+        traced, run = program.traced, program.run
+        if run.run_steps is None or program.given:
             return self._run_one_by_one(order, arguments, rows, counter)
         inputs, gathered, counters = _inputs_of_steps(arguments, rows, counter)
         self.last_run = None
-        for number, variable in enumerate(traced.variables, len(inputs)):
-            inputs.append(_exclusive(variable) if number in run.in_place else variable._known())
-        done, results = run.run_steps(inputs, gathered, order, counters)
+        try:
+            inputs += program.begin()
+            done, results = run.run_steps(inputs, gathered, order, counters)
+        finally:
+            program.end()
         if done < len(order):
             known = {i: x for i, x in enumerate(inputs) if x is not None}
             known |= {i: _rows(data, order[done]) for i, data in gathered.items()}
@@ -409,7 +409,7 @@ class Compiled:
         """The text of the program that was made last: C, or with NumPy its graph."""
         if not self._programs:
             raise TraceError("There is no program yet.", hint="Call the function first.")
-        return list(self._programs.values())[-1][1].source
+        return list(self._programs.values())[-1].run.source
 
     def _make(self, traced: Traced) -> Executable:
         count = len(traced.graph.outputs) - len(traced.assigned)
@@ -425,17 +425,22 @@ class Compiled:
         key = self._described(arguments, options).key
         if not self._backend.is_instant and key not in self._programs:
             traced = trace(self._function, *arguments, **options)
-            self._prepared[key] = traced, in_background(partial(self._make, traced))
+            building = in_background(partial(self._make, traced))
+            self._prepared[key] = traced, building, os.getpid()
 
-    def _program(self, taken: _Call, arguments: Any, options: Any) -> tuple[Traced, Executable]:
+    def _program(self, taken: _Call, arguments: Any, options: Any) -> _Program:
         key = taken.key
         if key in self._prepared:
-            traced, building = self._prepared.pop(key)
-            self._programs[key] = traced, building.result()
+            traced, building, process = self._prepared.pop(key)
+            # In the child of a fork nobody goes on with it.
+            goes_on = building.done() or process == os.getpid()
+            self._programs[key] = _Program(
+                traced, building.result() if goes_on else self._make(traced)
+            )
         found = self._programs.get(key)
-        if found is None or found[0].is_stale():
+        if found is None or found.traced.is_stale():
             traced = trace(self._function, *arguments, **options)
-            found = self._programs[key] = (traced, self._make(traced))
+            found = self._programs[key] = _Program(traced, self._make(traced))
         return found
 
     def _described(self, arguments: Any, options: Any) -> _Call:
@@ -516,31 +521,64 @@ def _value(leaf: Any) -> Array:
     return as_tensor(leaf, float64 if _is_number(leaf) else None)._known()
 
 
-def _exclusive(variable: Variable) -> Array:
-    """The array of a variable, which a program may overwrite: a copy if others can see it.
+class _Program:
+    """A function made ready to run.
 
-    Besides the variable only its node knows the array; whoever else holds one of them, such as
-    a tensor or a view made from the variable, keeps the old numbers.
+    Attributes:
+        traced: the function as a graph.
+        run: the graph as a program.
+        results: how many of its outputs are results of the function.
+        given: the variables that get their new values from the outputs behind them; others are
+            overwritten.
     """
-    node = variable.node
-    array = node.value
-    alone = sys.getrefcount(node) <= _ALONE[0] and sys.getrefcount(array) <= _ALONE[1]
-    if alone and array is not None and array.base is None and array.flags.carray:
-        return array
-    array = variable._known()
-    variable._set(np.array(array, order="C"), variable.node.watched)
-    return variable._known()
+
+    def __init__(self, traced: Traced, run: Executable) -> None:
+        self.traced, self.run = traced, run
+        self.results = len(traced.graph.outputs) - len(traced.assigned)
+        self._variables = traced.variables
+        first = len(traced.graph.inputs) - len(traced.variables)
+        self._places = sorted(number - first for number in run.in_place)
+        self._overwritten = frozenset(traced.variables[place] for place in self._places)
+        self.given = [v for v in traced.assigned if v not in self._overwritten]
+
+    def begin(self) -> list[Any]:
+        """The arrays of the variables; those that are overwritten belong to the call until `end`.
+
+        If others can see one of these it is copied: besides the variable only its node knows the
+        array; whoever else holds one of them, such as a tensor or a view made from the variable,
+        keeps the old numbers.
+        """
+        if not self._places:
+            return [variable._known() for variable in self._variables]
+        nodes = begin(self._variables, self._overwritten, own_node)
+        arrays = [node.value for node in nodes]
+        for place in self._places:
+            of_node, of_array = _holders(nodes, arrays, place)
+            array = arrays[place]
+            alone = of_node <= _ALONE[0] and of_array <= _ALONE[1]
+            if not (alone and array.base is None and array.flags.carray):
+                arrays[place] = np.array(array, order="C")
+                self._variables[place]._set(arrays[place], nodes[place].watched)
+        return arrays
+
+    def end(self) -> None:
+        """Let other threads at the variables."""
+        if self._places:
+            end(self._overwritten)
 
 
-def _holders(variable: Variable) -> tuple[int, int]:
-    """How many hold the variable's node, and its array."""
-    node = variable.node
-    array = node.value
-    return sys.getrefcount(node), sys.getrefcount(array)
+def _holders(nodes: list[Node], arrays: list[Any], place: int) -> tuple[int, int]:
+    """How many hold a node, and its array; these lists do."""
+    return sys.getrefcount(nodes[place]), sys.getrefcount(arrays[place])
+
+
+def _holders_of_one(variable: Variable) -> tuple[int, int]:
+    nodes = [own_node(variable)]
+    return _holders(nodes, [nodes[0].value], 0)
 
 
 #: The numbers of a variable that nobody shares; they differ between versions of Python.
-_ALONE = _holders(Variable([0.0]))
+_ALONE = _holders_of_one(Variable([0.0]))
 
 
 def compile(

@@ -24,6 +24,7 @@ from ..utils.typing import Array
 from .ir.node import Node, constant, placeholder
 from .ir.operation import Operation
 from .ir.types import DType, Type, as_dtype, as_value, bool_, float32, float64, int64
+from .overwriting import afterwards, calls, is_overwritten
 from .source_info import here, user_line
 
 #: What functions accept where a tensor is expected.
@@ -367,7 +368,9 @@ class Variable(Tensor):
     def node(self) -> Node:
         """What it is now: in a derivative or a trace of this thread, what stands in for it."""
         standing = tracing.standing
-        own: Node = _own_node(self)
+        own: Node = own_node(self)
+        if calls.claims and is_overwritten(self):
+            own = afterwards(self, own_node)
         if standing is None:
             return own
         found = standing.get(self)
@@ -407,13 +410,16 @@ class Variable(Tensor):
             _GRAD.__set__(self, gradient)
 
     def __init__(self, value: TensorLike, dtype: Any = None, name: str | None = None) -> None:
-        super().__init__(tensor(value, dtype).node, name)
+        super().__init__(self._node_of(tensor(value, dtype)._known()), name)
         self.initial: Callable[[Tensor, tuple[int, ...], Any], Tensor] | None = None
-        self._set(self._known(), watched=0)
+
+    def _node_of(self, value: Array, watched: int = 0) -> Node:
+        node = constant(value, watched)
+        node.attributes["owner"] = weakref.ref(self)
+        return node
 
     def _set(self, value: Array, watched: int) -> None:
-        self.node = constant(value, watched)
-        self.node.attributes["owner"] = weakref.ref(self)
+        self.node = self._node_of(value, watched)
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: the numbers, not the gradient or what is kept of the past."""
@@ -430,9 +436,8 @@ class Variable(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         """A variable of its own: a copied network must not share its weights with the original."""
         twin = type(self).__new__(type(self))
-        Tensor.__init__(twin, self.node, self.name)
+        Tensor.__init__(twin, twin._node_of(self._known().copy(), self.node.watched), self.name)
         twin.initial = self.initial
-        twin._set(self._known().copy(), self.node.watched)
         memo[id(self)] = twin
         return twin
 
@@ -497,7 +502,8 @@ class Parameter(Variable):
 #: Where a tensor keeps these; of a variable they are properties.
 _NODE: Any = Tensor.__dict__["node"]
 _GRAD: Any = Tensor.__dict__["grad"]
-_own_node = _NODE.__get__
+#: The node of a variable, whatever stands in for it, and whoever overwrites its numbers.
+own_node = _NODE.__get__
 
 
 class TraceRecord:

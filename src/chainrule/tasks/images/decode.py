@@ -6,7 +6,6 @@ import contextlib
 import functools
 import importlib
 import os
-import threading
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, DataError
+from ...utils.locks import new_lock
 from ...utils.typing import Array
 
 #: Images of more pixels than this are taken for decompression bombs.
@@ -29,7 +29,7 @@ FORMATS = (
     "PNG", "PPM", "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM", "XVTHUMB",
 )  # fmt: skip
 _HEIF = (".heic", ".heif", ".hif")
-_one_large_at_a_time = threading.Lock()
+_one_large_at_a_time = new_lock()
 
 
 def pillow() -> ModuleType:

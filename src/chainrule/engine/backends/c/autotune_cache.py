@@ -9,15 +9,15 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ....utils.locks import new_lock
 from . import cache, toolchain
 
 _log = logging.getLogger("chainrule")
-_reading = threading.Lock()
+_reading = new_lock()
 
 #: What a measurement holds for: if the text of these files changes, it is void.
 _GENERATOR = ("cpu.py", "gemm.py", "gemm_tiles.py")

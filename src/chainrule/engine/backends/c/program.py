@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import ChainruleError, OutOfRangeError
+from ....utils.locks import new_lock
 from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.program import Program
@@ -86,7 +86,7 @@ class CProgram:
             self._constants.put(number, array)
         self._memory = np.empty(made.arena + 64, np.uint8)
         self._arena = ctypes.c_void_p(-(-self._memory.ctypes.data // 64) * 64)
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs for these inputs, in the graph's order, without those of donated inputs.
