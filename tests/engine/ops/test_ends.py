@@ -229,3 +229,31 @@ def test_logarithms_without_a_factor(run: Any) -> None:
     a, b = np.array([0.0, 0.0, 0.0, 2.0]), np.array([inf, 0.0, nan, inf])
     np.testing.assert_array_equal(run(cr.xlogy, a, b), special.xlogy(a, b))
     np.testing.assert_array_equal(run(cr.xlog1py, a, b - 1), special.xlog1py(a, b - 1))
+
+
+SQUARES = {
+    "norm": (lambda x: cr.norm(x) ** 2, 2 * np.eye(3)),
+    "a product": (lambda x: (lambda n: n * n)(cr.norm(x)), 2 * np.eye(3)),
+    "square": (lambda x: cr.square(cr.norm(x)) + x.sum(), 2 * np.eye(3)),
+    "of rows": (lambda x: (cr.norm(x.reshape(3, 1), 1) ** 2.0).sum(), 2 * np.eye(3)),
+    "abs": (lambda x: (abs(x) ** 2).sum(), 2 * np.eye(3)),
+    "std": (lambda x: cr.std(x) ** 2, 2 / 3 * (np.eye(3) - 1 / 3)),
+    "sqrt": (lambda x: (cr.sqrt(x * x) ** 2).sum(), 2 * np.eye(3)),
+}
+
+
+@pytest.mark.parametrize("name", SQUARES)
+def test_the_square_of_a_norm_has_a_second_derivative_at_zero(run: Any, name: str) -> None:
+    function, expected = SQUARES[name]
+    for x in (np.zeros(3), np.array([3.0, -4.0, 1.0])):
+        found = run(cr.jacobian(cr.grad(function)), x)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_the_square_of_a_norm_has_the_same_bits_watched_or_not() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    plain = (cr.norm(x, 1) ** 2).numpy()
+    np.testing.assert_array_equal((cr.norm(cr.parameter(x), 1) ** 2).numpy(), plain)
+    for backend in ("numpy", "c"):
+        compiled = cr.compile(lambda x: cr.norm(x, 1) ** 2, backend=backend)(x).numpy()
+        np.testing.assert_allclose(compiled, plain, rtol=0 if backend == "numpy" else 1e-6)

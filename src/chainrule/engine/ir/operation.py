@@ -122,6 +122,8 @@ class Operation:
         scales: whether it multiplies or divides an operand by something, or by -1.
         work: ``(result type, *operand types, **attributes) -> int``: multiplications and the like,
             where they are more than the elements of the result.
+        square: ``(*inputs) -> tensor``: the square of its result, to the bit, with the derivatives
+            that the square has where the result itself has none, as √x at 0.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Operation:
     linear: bool = False
     scales: bool = False
     work: Callable[..., int] | None = None
+    square: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if self.elementwise and self.batch is None:

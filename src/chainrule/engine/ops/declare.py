@@ -347,6 +347,7 @@ def unary(
     floats: bool = True,
     numbers: bool = False,
     result: Any = None,
+    square: Callable[..., Any] | None = None,
     **domain: Any,
 ) -> UnaryFunction:
     """Declare an operation of one number and its function.
@@ -366,6 +367,7 @@ def unary(
         floats: whether integers become floats first.
         numbers: whether booleans are refused.
         result: the element type of the result, if it is not that of x.
+        square: the square of the result, with the derivatives that it has; see `Operation`.
         domain: where the samples lie: options of `reals`.
     """
     op = register(
@@ -383,6 +385,7 @@ def unary(
             c=c,
             js=js,
             notation=notation,
+            square=square,
         )
     )
 
@@ -414,11 +417,13 @@ def binary(
     numbers: bool = False,
     result: Any = None,
     operand: Callable[..., Any] | None = None,
+    of_one: Callable[[Tensor], Tensor | None] | None = None,
     **domain: Any,
 ) -> BinaryFunction:
     """Declare an operation of two numbers and its broadcasting function.
 
     Options are those of `unary`, with a rule for each operand; ``operand`` converts them first.
+    ``of_one`` may give the result for twice the same tensor.
     """
 
     def strict() -> Iterable[Sample]:
@@ -454,6 +459,10 @@ def binary(
     def body(a: TensorLike, b: TensorLike) -> Tensor:
         if operand is not None:
             a, b = operand(a), operand(b)
+        if a is b and of_one is not None and isinstance(a, Tensor):
+            found = of_one(a)
+            if found is not None:
+                return found
         return apply(op, *align(a, b, floats=floats))
 
     body.__name__ = body.__qualname__ = name

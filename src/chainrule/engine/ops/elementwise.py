@@ -66,6 +66,7 @@ abs = unary(
     "|x|; the derivative at 0 is 0.", floats=False, gap=0.1,
     c={"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"}, js="Math.abs({0})",
     notation=Notation(latex=r"\left|{0}\right|", is_activation=True), exact=True,
+    square=lambda x: x * x,
 )  # fmt: skip
 sign = unary(
     "sign", lambda xp, x: xp.sign(x), ZERO, "sign({0})", "-1, 0 or 1.", floats=False, gap=0.1,
@@ -95,6 +96,40 @@ round = unary(
 
 # ---- powers, exponentials, logarithms --------------------------------------------------------
 
+#: The square of a root: x, rounded as the root was.
+SQUARED_ROOT = register(
+    Operation(
+        "squared_root",
+        same_type("squared_root", floats=True),
+        lambda xp, x: xp.sqrt(x) * xp.sqrt(x),
+        (lambda g, y, x: g,),
+        "(√{0})²",
+        sample_shapes(low=0.2),
+        elementwise=True,
+        exact=True,
+        c={"f": "sqrt{f}({0}) * sqrt{f}({0})"},
+        js="Math.sqrt({0}) ** 2",
+        notation=Notation(text="(√({0}))²", latex=r"\left(\sqrt{{{0}}}\right)^2"),
+    )
+)
+#: √x as the last step of a norm: at 0, where it has no derivative, that is taken as 0.
+ROOT_OF_NORM = register(
+    Operation(
+        "root_of_norm",
+        same_type("root_of_norm", floats=True),
+        lambda xp, x: xp.sqrt(x),
+        (lambda g, y, x: where(y == 0, 0.0, g * 0.5 / where(y == 0, 1.0, y)),),
+        "√{0}",
+        sample_shapes(low=0.2),
+        elementwise=True,
+        exact=True,
+        c={"f": "sqrt{f}({0})"},
+        js="Math.sqrt({0})",
+        notation=Notation(text="√({0})", latex=r"\sqrt{{{0}}}", derivatives=("1 / (2 · {y})",)),
+        square=lambda x: apply(SQUARED_ROOT, x),
+    )
+)
+
 cbrt = unary(
     "cbrt", lambda xp, x: xp.cbrt(x), lambda g, y, x: g / (3 * y * y), "∛{0}",
     "The cube root, of negative numbers too; its derivative at 0 is infinite.", gap=0.2,
@@ -105,7 +140,7 @@ sqrt = unary(
     "sqrt", lambda xp, x: xp.sqrt(x), lambda g, y, x: g * 0.5 / y, "√{0}",
     "√x; its derivative at 0 is infinite.", low=0.2, c={"f": "sqrt{f}({0})"}, js="Math.sqrt({0})",
     notation=Notation(text="√({0})", latex=r"\sqrt{{{0}}}", derivatives=("1 / (2 · {y})",)),
-    exact=True,
+    exact=True, square=lambda x: apply(SQUARED_ROOT, x),
 )  # fmt: skip
 rsqrt = unary(
     "rsqrt", lambda xp, x: 1 / xp.sqrt(x), lambda g, y, x: g * -0.5 * y / x, "1/√{0}", "1/√x",
@@ -348,6 +383,17 @@ subtract = binary(
     ),
     exact=True,
 )  # fmt: skip
+
+
+def _square(x: Tensor) -> Tensor | None:
+    """The square of a result whose operation knows more of it than its own derivative."""
+    node = x.node
+    if node.op.square is None or not node.inputs:  # nobody watches
+        return None
+    squared: Tensor = node.op.square(*map(Tensor, node.inputs))
+    return squared
+
+
 multiply = binary(
     "multiply", lambda xp, a, b: a * b, (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     "{0} · {1}", "a · b", scales=True, c={"*": "{0} * {1}", "b": "{0} & {1}"}, js="{0} * {1}",
@@ -357,7 +403,7 @@ multiply = binary(
         derivatives=("{other}", "{other}"),
         gradient="A product passes it on to each factor, times the other factor.",
     ),
-    exact=True,
+    exact=True, of_one=_square,
 )  # fmt: skip
 
 
@@ -651,7 +697,7 @@ def _smooth(*shapes: tuple[int, ...], **domain: Any) -> Callable[[], Iterable[Sa
 
 @function(_smooth())
 def square(x: TensorLike) -> Tensor:
-    """x²."""
+    """x²; of a norm or a root it has all its derivatives at 0, too."""
     x = as_tensor(x)
     return x * x
 

@@ -31,7 +31,7 @@ from .declare import (
     normalize_axis,
     reals,
 )
-from .elementwise import abs, exp, sqrt, where
+from .elementwise import ROOT_OF_NORM, abs, exp, sqrt, where
 from .shape import expand_dims, reshape, swapaxes
 
 __all__ = [
@@ -572,8 +572,9 @@ def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, order: Tensor
         return sum(abs(x), axis, keepdims)
     if known in (math.inf, -math.inf):
         return (max if known == math.inf else min)(abs(x), axis, keepdims)
-    total = sum(x * x if known == 2 else abs(x) ** order, axis, keepdims)
+    if known == 2:
+        return apply(ROOT_OF_NORM, sum(x * x, axis, keepdims))
+    total = sum(abs(x) ** order, axis, keepdims)
     flat = total == 0
-    safe = where(flat, 1.0, total)
-    root = sqrt(safe) if known == 2 else safe ** (1 / order)
+    root = where(flat, 1.0, total) ** (1 / order)
     return where(flat, 0.0 if known is None or known > 0 else math.inf, root)
