@@ -69,7 +69,7 @@ add("permute permute_copy", "transpose", lambda x, *axes: cr.transpose(x, shape_
 add("transpose transpose_copy", "swapaxes", lambda x, a, b: cr.swapaxes(x, a, b) if x.ndim else x)
 add("T t t_copy", "Tensor.T", lambda x: x.T)
 add("H", "Tensor.T", lambda x: x.T)
-add("mT mH", "swapaxes", lambda x: cr.swapaxes(x, -1, -2), "swapaxes(x, -1, -2)")
+add("mT mH", "Tensor.mT", lambda x: x.mT)
 add("movedim", "moveaxis", plain(cr.moveaxis))
 add("flip", "flip", lambda x, dims: cr.flip(x, tuple(dims)))
 add("fliplr", "fliplr", plain(cr.fliplr))
@@ -516,7 +516,7 @@ def _qr(x: Any, mode: Any = "reduced") -> Any:
     return q, r
 
 
-add("qr linalg.qr", "linalg.qr", _qr, "mode 'reduced' or 'r'")
+add("qr linalg.qr", "linalg.qr", _qr, "no derivative of the columns that 'complete' adds to Q")
 add(
     "linalg.eigh",
     "linalg.eigh",
@@ -643,12 +643,12 @@ def _svd(x: Any, full_matrices: bool = True) -> Any:
     return cr.abs(cr.linalg.svd(x)[0])  # PyTorch compares these, for signs are any
 
 
-add("linalg.svd", "linalg.svd", _svd, "the reduced matrices")
+add("linalg.svd", "linalg.svd", _svd, "the reduced matrices without full_matrices=True")
 add(
     "svd",
     "linalg.svd",
     lambda x, some=True, compute_uv=True: _svd(x, not some),
-    "gives Vᵀ; the reduced matrices",
+    "gives Vᵀ; full_matrices in place of some",
 )
 
 # ---- masks -----------------------------------------------------------------------------------

@@ -108,6 +108,11 @@ class Tensor:
         """The tensor with its axes in reverse order."""
         return cast("Tensor", FUNCTIONS["transpose"](self))
 
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 - NumPy's name
+        """The matrices on the last two axes transposed."""
+        return cast("Tensor", FUNCTIONS["swapaxes"](self, -1, -2))
+
     def _known(self) -> Array:
         if not has_value(self.node):
             file, line = user_line()

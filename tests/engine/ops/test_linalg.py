@@ -9,7 +9,7 @@ import pytest
 from scipy import linalg, special
 
 import chainrule as cr
-from chainrule.errors import ChainruleError, DataError, ShapeError
+from chainrule.errors import ChainruleError, DataError, DerivativeError, ShapeError
 
 RNG = np.random.default_rng(7)
 SQUARE = RNG.normal(size=(5, 5)) + 3 * np.eye(5)
@@ -94,7 +94,7 @@ def test_shapes_are_named():
         with pytest.raises(ShapeError, match="found:"):
             call()
     with pytest.raises(ChainruleError, match="reduced"):
-        cr.linalg.qr(TALL, "complete")
+        cr.linalg.qr(TALL, "raw")
 
 
 def test_not_a_number_stays_one():
@@ -199,3 +199,40 @@ def test_against_numpy():
     assert counts.tolist() == expected[0].tolist()
     close(edges, expected[1])
     assert cr.bincount([0, 2, 2], 4).tolist() == [1, 0, 2, 0]
+
+
+def test_complete_factors_are_orthogonal_and_extend_the_reduced_ones():
+    for a in (TALL, np.stack([TALL.T, 2 * TALL.T]), SINGULAR, np.zeros((3, 1))):
+        q, r = (y.numpy() for y in cr.linalg.qr(a, mode="complete"))
+        expected = np.linalg.qr(a, "complete")
+        assert (q.shape, r.shape) == (expected[0].shape, expected[1].shape)
+        np.testing.assert_allclose(q @ r, a, atol=1e-13)
+        close(cr.linalg.qr(a)[0], q[..., : min(a.shape[-2:])])
+        u, s, vt = (y.numpy() for y in cr.linalg.svd(a, full_matrices=True))
+        for square in (q, u, vt):
+            eye = np.broadcast_to(np.eye(square.shape[-1]), square.shape)
+            np.testing.assert_allclose(square @ square.swapaxes(-1, -2), eye, atol=1e-13)
+        k = s.shape[-1]
+        np.testing.assert_allclose((u[..., :k] * s[..., None, :]) @ vt[..., :k, :], a, atol=1e-13)
+
+
+def test_the_derivative_of_completed_factors_is_that_of_their_unique_part():
+    """R and the singular values have one; what completes Q, U and V is refused."""
+    weights = RNG.normal(size=(6, 3))
+    cr.check_grad(lambda a: (cr.linalg.qr(a, mode="complete")[1] * weights).sum(), TALL)
+    cr.check_grad(lambda a: (cr.linalg.svd(a, full_matrices=True)[1] ** 2).sum(), TALL)
+    for function in (
+        lambda a: cr.linalg.qr(a, mode="complete")[0].sum(),
+        lambda a: cr.linalg.svd(a, full_matrices=True)[0].sum(),
+        lambda a: cr.linalg.svd(a.T, full_matrices=True)[2].sum(),
+    ):
+        with pytest.raises(DerivativeError, match="complement has no derivative"):
+            cr.grad(function)(cr.tensor(TALL))
+
+
+def test_signs_of_vectors_are_those_of_their_first_large_component():
+    for vectors in (cr.linalg.eigh(POSITIVE)[1].numpy(), cr.linalg.svd(TALL)[0].numpy()):
+        large = np.abs(vectors) >= 0.618 * np.abs(vectors).max(0)
+        assert all(column[mask][0] > 0 for column, mask in zip(vectors.T, large.T, strict=True))
+    found = cr.linalg.eigh([[2.0, 1.0], [1.0, 2.0]])[1]
+    close(found, np.array([[1, 1], [-1, 1]]) / np.sqrt(2), 1e-6)

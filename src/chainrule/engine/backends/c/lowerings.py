@@ -21,6 +21,7 @@ from .kernels import (
     convolution_weight_gradient,
     embedding_bag,
     indexing,
+    linalg,
     matmul,
     pooling,
     random,
@@ -62,6 +63,7 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "max_pool": pooling.max_pool,
     "max_pool_scatter": pooling.max_pool_scatter,
     "max_pool_gather": pooling.max_pool_gather,
+    **{name: getattr(linalg, name) for name in linalg.NAMES},
     "attention": attention.attention,
     "attention_gradients": attention.gradients,
 }

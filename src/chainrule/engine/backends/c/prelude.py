@@ -9,6 +9,7 @@ from ...ops.reduction import MAX, MIN
 from .kernels.axis import BEFORE_C, BEFORE_FLOAT_C, SORT_C
 from .kernels.gemm import MATMUL_C
 from .kernels.indexing import INDEX_C
+from .kernels.linalg import LINALG_C
 from .kernels.math import MATH_C
 from .kernels.random import RANDOM_C
 from .kernels.special import POLYGAMMA_C, SPECIAL_C
@@ -316,6 +317,7 @@ def _paragraphs() -> list[tuple[frozenset[str], str]]:
             _instances(BEFORE_C, *_SIGNED, *_UNSIGNED, *_BYTES),
             _instances(SORT_C, *_FLOATS, *_SIGNED, *_UNSIGNED, *_BYTES),
             _lanes(),
+            LINALG_C,
         ]
     )
     pieces: list[tuple[frozenset[str], str]] = []

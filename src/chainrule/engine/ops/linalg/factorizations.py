@@ -16,7 +16,7 @@ import numpy as np
 
 from ....errors import ConfigError
 from ....utils.typing import Array
-from ...ir.operation import Operation, Sample, register
+from ...ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ...ir.types import Record, Type, int64
 from ...tensor import Tensor, TensorLike, apply, as_tensor
 from ..declare import function, reals
@@ -25,7 +25,7 @@ from ..indexing import one_hot
 from ..products import matmul
 from ..reduction import max
 from ..scan import parts_of
-from ..shape import concatenate, expand_dims, eye, narrow, tril, triu, zeros_like
+from ..shape import concatenate, expand_dims, eye, narrow, tril, triu, zeros, zeros_like
 from .matrices import (
     MATRICES,
     cubic,
@@ -265,6 +265,38 @@ def _qr_pull_back(
     return {0: solve_triangular(r, sent, transpose=True, left=False)}
 
 
+def _complement_type(x: Type) -> Type:
+    need_matrix("complement", x)
+    m, n = x.shape[-2:]
+    return Type(x.dtype, (*x.shape[:-1], builtins.max(m - n, 0)))
+
+
+#: Orthonormal columns at right angles to those of a matrix. Which ones is arbitrary: no derivative.
+COMPLEMENT: Operation = register(
+    Operation(
+        "complement",
+        _complement_type,
+        lambda xp, x: np.linalg.qr(x, "complete")[0][..., x.shape[-1] :],
+        (NON_DIFFERENTIABLE,),
+        "{0}^⊥",
+        lambda: [
+            Sample((np.linalg.qr(reals(4, 2))[0],), smooth=False),
+            Sample((np.linalg.qr(reals(2, 3, 1))[0],), smooth=False),
+            Sample((np.eye(2),), smooth=False),
+        ],
+        batch=MATRICES,
+        work=cubic,
+    )
+)
+
+
+def _completed(columns: Tensor) -> Tensor:
+    """A square matrix with these orthonormal columns first."""
+    if columns.shape[-2] == columns.shape[-1]:
+        return columns
+    return concatenate([columns, apply(COMPLEMENT, columns)], columns.ndim - 1)
+
+
 QR: Operation = register(
     Operation(
         "qr", _qr_type, lambda xp, x: tuple(np.linalg.qr(x)), formula="Q and R of {0}",
@@ -278,6 +310,7 @@ QR: Operation = register(
         Sample((reals(3, 2),)),
         Sample((reals(2, 2, 3),)),
         Sample((reals(2, 2),), {"mode": "r"}),
+        Sample((reals(2, 3),), {"mode": "complete"}),
     ],
     "linalg.qr",
 )
@@ -286,10 +319,12 @@ def qr(x: TensorLike, mode: str = "reduced") -> Any:
 
     Args:
         x: (…, m, n).
-        mode: "reduced" for Q and R with min(m, n) columns and rows, or "r" for R alone.
+        mode: "reduced" for Q and R with min(m, n) columns and rows, "complete" for Q of (m, m) and
+            R of (m, n), or "r" for R alone, reduced.
 
     Returns:
-        Q and R, or R. The derivative of a matrix whose first columns depend linearly is refused.
+        Q and R, or R. The derivative of a matrix whose first columns depend linearly is refused,
+        and that of the columns which "complete" adds to Q, which are arbitrary.
 
     Example:
         >>> import chainrule as cr
@@ -297,8 +332,9 @@ def qr(x: TensorLike, mode: str = "reduced") -> Any:
         >>> abs(r).numpy().round(4).tolist()
         [[5.0, 2.2...], [0.0, 0.4...]]
     """
-    if mode not in ("reduced", "r"):
-        raise ConfigError("qr has two modes.", expected="'reduced' or 'r'", found=repr(mode))
+    if mode not in ("reduced", "complete", "r"):
+        raise ConfigError("qr has three modes.", expected="'reduced', 'complete' or 'r'",
+                          found=repr(mode))  # fmt: skip
     x = matrix("qr", x)
     m, n = x.shape[-2:]
     square = narrow(x, x.ndim - 1, 0, m) if n > m else x
@@ -306,7 +342,12 @@ def qr(x: TensorLike, mode: str = "reduced") -> Any:
     if n > m:
         rest = narrow(x, x.ndim - 1, m, n)
         r = concatenate([r, matmul(transposed(q), rest)], r.ndim - 1)
-    return r if mode == "r" else (q, r)
+    if mode == "r":
+        return r
+    if mode == "complete" and m > n:
+        below = zeros((*r.shape[:-2], m - n, n), r.dtype)
+        return _completed(q), concatenate([r, below], r.ndim - 2)
+    return q, r
 
 
 @function(
@@ -334,6 +375,20 @@ def householder_product(x: TensorLike, scales: TensorLike) -> Tensor:
 # ---- eigenvalues and singular values -----------------------------------------------------------
 
 
+def _leading_sign(vectors: Array, axis: int) -> Array:
+    """-1 where the first of the large components along an axis is negative, otherwise 1.
+
+    A rule of ours, so that signs are the same on every backend and with every LAPACK. Of components
+    that differ by rounding the first counts.
+    """
+    if not vectors.size:
+        return np.ones((), vectors.dtype)
+    size = np.abs(vectors)
+    large = size >= 0.618 * size.max(axis, keepdims=True)
+    first = np.take_along_axis(vectors, large.argmax(axis, keepdims=True), axis)
+    return np.where(first < 0, vectors.dtype.type(-1), vectors.dtype.type(1))
+
+
 def _over_gaps(turned: Tensor, values: Tensor, of: Tensor) -> Tensor:
     """``turned`` / (ofⱼ - ofᵢ), 0 on the diagonal; NaN between equal values, unless it is 0."""
     n = values.shape[-1]
@@ -346,11 +401,15 @@ def _over_gaps(turned: Tensor, values: Tensor, of: Tensor) -> Tensor:
 
 
 def _eigh(xp: Any, x: Any) -> Any:
-    if not np.isfinite(x).all():  # LAPACK would not converge
-        bad = ~np.isfinite(x).all((-2, -1), keepdims=True)
-        values, vectors = np.linalg.eigh(np.where(bad, 0, x))
-        return np.where(bad[..., 0], np.nan, values), np.where(bad, np.nan, vectors)
-    return tuple(np.linalg.eigh(x))
+    bad = ~np.isfinite(x).all((-2, -1), keepdims=True)
+    if bad.any():  # LAPACK would not converge
+        values, vectors = _eigh(xp, np.where(bad, x.dtype.type(0), x))
+        return (
+            np.where(bad[..., 0], np.nan, values).astype(x.dtype),
+            np.where(bad, np.nan, vectors).astype(x.dtype),
+        )
+    values, vectors = np.linalg.eigh(x)
+    return values, vectors * _leading_sign(vectors, -2)
 
 
 def _eigh_pull_back(
@@ -386,8 +445,9 @@ EIGH: Operation = register(
 def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     """The eigenvalues of a symmetric matrix, smallest first, and its eigenvectors as columns.
 
-    Of a matrix that is not symmetric, (A + Aᵀ) / 2 is taken. The sign of an eigenvector is any;
-    of equal eigenvalues the vectors are any basis of their space, and have no derivative: NaN.
+    Of a matrix that is not symmetric, (A + Aᵀ) / 2 is taken. The first large component of an
+    eigenvector is positive, "large" being at least 0.618 times the largest; of equal eigenvalues
+    the vectors are any basis of their space, and have no derivative: NaN.
 
     Args:
         x: (…, n, n); one with NaN or infinities gives NaN.
@@ -422,11 +482,12 @@ def _svd_type(x: Type) -> Type:
 def _svd(xp: Any, x: Any) -> Any:
     bad = ~np.isfinite(x).all((-2, -1), keepdims=True)
     if bad.any():  # LAPACK would not converge
-        u, s, v = np.linalg.svd(np.where(bad, 0, x), full_matrices=False)
-        return tuple(
-            np.where(hole, np.nan, z) for hole, z in ((bad, u), (bad[..., 0], s), (bad, v))
-        )
-    return tuple(np.linalg.svd(x, full_matrices=False))
+        u, s, v = _svd(xp, np.where(bad, x.dtype.type(0), x))
+        parts = ((bad, u), (bad[..., 0], s), (bad, v))
+        return tuple(np.where(hole, np.nan, z).astype(x.dtype) for hole, z in parts)
+    u, s, v = np.linalg.svd(x, full_matrices=False)
+    sign = _leading_sign(u, -2)
+    return u * sign, s, v * np.swapaxes(sign, -1, -2) if sign.ndim else v
 
 
 def _over(x: Tensor, s: Tensor) -> Tensor:
@@ -477,17 +538,20 @@ SVD: Operation = register(
     lambda: [Sample((reals(3, 2),)), Sample((reals(2, 2, 3),)), Sample((invertible(2, 2),))],
     "linalg.svd",
 )
-def svd(x: TensorLike) -> tuple[Tensor, Tensor, Tensor]:
+def svd(x: TensorLike, full_matrices: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """U, s and Vᵀ with A = U·diag(s)·Vᵀ: singular values, largest first, and their vectors.
 
-    They are the reduced ones, ``full_matrices=False`` in NumPy. The signs of a pair of vectors are
-    any; of equal singular values, and of 0, the vectors have no derivative: NaN.
+    The first large component of a column of U is positive, as in `eigh`. Of equal singular values,
+    and of 0, the vectors have no derivative: NaN.
 
     Args:
         x: (…, m, n); one with NaN or infinities gives NaN.
+        full_matrices: whether U and V are square. The vectors which that adds are arbitrary; their
+            derivative is refused. NumPy and PyTorch have True by default.
 
     Returns:
-        (…, m, k), (…, k) and (…, k, n), k the smaller of m and n.
+        (…, m, k), (…, k) and (…, k, n), k the smaller of m and n; with ``full_matrices`` (…, m, m)
+        and (…, n, n).
 
     Example:
         >>> import chainrule as cr
@@ -496,6 +560,8 @@ def svd(x: TensorLike) -> tuple[Tensor, Tensor, Tensor]:
         [3.0, 2.0]
     """
     u, s, v = parts_of(apply(SVD, matrix("svd", x)))
+    if full_matrices:
+        u, v = _completed(u), transposed(_completed(transposed(v)))
     return u, s, v
 
 

@@ -180,11 +180,11 @@ def matrix_power(x: TensorLike, power: int) -> Tensor:
 
 
 #: Of Padé's approximation of order 13 (Higham, 2005), and up to which norm it has all digits.
-_PADE = (
+PADE = (
     64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000,
     10559470521600, 670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1,
 )  # fmt: skip
-_PADE_NORM = 5.371920351148152
+PADE_NORM = 5.371920351148152
 
 
 def _matrix_exp(xp: Any, x: Any) -> Any:
@@ -194,9 +194,9 @@ def _matrix_exp(xp: Any, x: Any) -> Any:
     bad = ~np.isfinite(x).all((-2, -1), keepdims=True)
     a: Array = np.where(bad, 0, x).astype(np.float64)
     largest = float(np.abs(a).sum(-2).max())
-    steps = builtins.max(0, math.ceil(math.log2(largest / _PADE_NORM))) if largest else 0
+    steps = builtins.max(0, math.ceil(math.log2(largest / PADE_NORM))) if largest else 0
     a = a / 2.0**steps
-    one, b = np.eye(a.shape[-1]), _PADE
+    one, b = np.eye(a.shape[-1]), PADE
     a2 = a @ a
     a4 = a2 @ a2
     a6 = a4 @ a2
