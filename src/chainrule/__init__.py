@@ -27,6 +27,7 @@ _ALIASES = {
     "ir": "engine.ir",
     "linalg": "engine.ops.linalg",
     "masked": "engine.ops.masked",
+    "onnx": "interop.onnx",
     "ops": "engine.ops",
     "series": "tasks.timeseries",
     "sklearn": "interop.sklearn",

@@ -12,6 +12,7 @@ from .engine.compile import compile, trace
 from .engine.gradcheck import check_grad
 from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
 from .explain import Explanation, explain
+from .interop import onnx
 from .serialization import SavedModel, load, save
 from .tasks import active_learning as active
 from .tasks import audio, images, text
@@ -50,6 +51,7 @@ __all__ = [
     "metrics",
     "models",
     "nn",
+    "onnx",
     "ops",
     "optim",
     "parameter",

@@ -15,6 +15,7 @@ from .error_handling import reported
 from .evaluate import evaluate
 from .example import example
 from .explain import explain
+from .export import export
 from .generate import generate
 from .label_next import label_next
 from .predict import predict
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
-    *(generate, runs, report, summary, cache, example),
+    *(generate, export, runs, report, summary, cache, example),
 )
 for _command in _COMMANDS:
     app.command()(reported(_command))
