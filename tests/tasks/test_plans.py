@@ -23,25 +23,28 @@ from chainrule.training import Arrays
 READ = {"read", "split", "understand", "read_test", "size"}
 LEARN = {"build", "encode", "recipe"}
 REPORT = {"about", "baselines"}
-FILES = READ | LEARN | REPORT | {"check", "encode_training", "average", "details", "folds",
-                                 "fold_count", "tried", "more_tests"}  # fmt: skip
+PICTURES = {"profile", "shown", "inside"}
+FILES = READ | LEARN | REPORT | PICTURES | {
+    "check", "encode_training", "average", "details", "folds", "fold_count", "tried", "more_tests",
+}  # fmt: skip
 STEPS = {
     "table": {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
                                          "details", "settle", "measure",
                                          "for_baselines", "summarized", "predict", "score",
                                          "row_errors", "more_tests"}
-        | {"profile", "answers", "shown", "inside"},
+        | PICTURES | {"answers"},
     },
     "text": {
-        "classification": READ | LEARN | REPORT | {"check", "predict", "details"},
-        "language": (READ - {"read_test"}) | LEARN | REPORT | {"check", "predict", "score"},
+        "classification": READ | LEARN | REPORT | PICTURES | {"check", "predict", "details"},
+        "language": (READ - {"read_test"}) | LEARN | REPORT | {"check", "predict", "score"}
+        | PICTURES - {"shown"},
     },
     "series": {
         "forecast": (READ - {"read_test"}) | LEARN | REPORT
         | {"settle", "details", "folds", "more_tests", "predict", "row_errors"}
-        | {"warm_start", "average", "score"},
-        "sequences": READ | LEARN | REPORT | {"average"},
+        | {"warm_start", "average", "score"} | PICTURES | {"answers"},
+        "sequences": READ | LEARN | REPORT | PICTURES | {"average"},
     },
     "images": {"files": FILES},
     "audio": {"files": FILES},

@@ -241,13 +241,17 @@ def _tuples(value: Any) -> Any:
 
 
 def rounded(value: float) -> float | None:
-    """To five digits, which no eye can tell from all of them; None for what is no number.
+    """To digits that no eye can tell from all of them; None for what is no number.
+
+    Large numbers keep more: seconds since 1970 are told apart by the last of ten.
 
     Example:
-        >>> rounded(0.123456789), rounded(float("nan")), rounded(1234567.0)
-        (0.12346, None, 1234600.0)
+        >>> rounded(0.123456789), rounded(float("nan")), rounded(1790000123.4)
+        (0.1234568, None, 1790000123.0)
     """
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+    if not math.isfinite(value):
+        return None
+    return float(f"{value:.10g}" if abs(value) >= 1e6 else f"{value:.7g}")
 
 
 def numbers(values: Iterable[Any]) -> Numbers:

@@ -115,14 +115,14 @@ def _legend(chart: Chart) -> str:
     marks = [mark for mark in chart.marks if mark.label and not isinstance(mark, Cells)]
     if len(marks) < 2:
         return ""
-    items = []
+    items: dict[str, None] = {}  # several marks of one name have one entry
     for mark in marks:
         quiet = isinstance(mark, Rule) or getattr(mark, "quiet", False)
         kind = "quiet" if quiet else f"s{series_of(chart, mark)}"
         shape = "dot" if isinstance(mark, Points) else "box" if isinstance(
             mark, Bars | Histogram) else "stroke"  # fmt: skip
         swatch = f'<span class="swatch {shape} {kind}" aria-hidden="true"></span>'
-        items.append(f"<li>{swatch}{_escape(mark.label)}</li>")
+        items[f"<li>{swatch}{_escape(mark.label)}</li>"] = None
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -190,8 +190,8 @@ def _cells_table(chart: Chart, mark: Cells) -> Table:
 
 def _gallery(gallery: Gallery) -> str:
     items = "".join(
-        f'<figure style="width:{gallery.width}px"><img src="{_escape(picture.data)}" '
-        f'alt="{_escape(picture.alternative)}" width="{gallery.width}" loading="lazy">'
+        f'<figure><img src="{_escape(picture.data)}" '
+        f'alt="{_escape(picture.alternative)}" width="{gallery.width}">'
         f"<figcaption>{_escape(picture.caption)}</figcaption></figure>"
         for picture in gallery.pictures
         if picture.data.startswith("data:image/png;base64,")

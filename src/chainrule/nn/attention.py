@@ -15,9 +15,11 @@ from ..engine.ops import (
     concatenate,
     cos,
     expand_dims,
+    matmul,
     reshape,
     scaled_dot_product_attention,
     sin,
+    softmax,
     take,
     transpose,
     where,
@@ -150,6 +152,41 @@ class MultiHeadAttention(Module):
         room = cache["keys"].shape[2]
         seen = arange(room) <= expand_dims(first + arange(q.shape[2]), 1)
         return self._attend(q, cache["keys"], cache["values"], seen, False), cache
+
+    def weights(
+        self, query: TensorLike, keys: TensorLike | None = None, *, causal: bool = False
+    ) -> Tensor:
+        """What each query attends to, without dropout: softmax(Q·Kᵀ/√d) of each head.
+
+        A call does not make them, as they take memory for each pair of positions.
+
+        Args:
+            query: (rows, n, embed_dim).
+            keys: (rows, m, kdim); the queries without them.
+            causal: a query attends only to keys that are not after it.
+
+        Returns:
+            (rows, heads, n, m); each row of the last axis has the sum 1.
+
+        Example:
+            >>> import chainrule as cr
+            >>> attention = cr.nn.MultiHeadAttention(8, 2)
+            >>> w = attention.weights(cr.ones((3, 5, 8)), causal=True)
+            >>> w.shape, w[0, 0, 1].numpy().round(2).tolist()
+            ((3, 2, 5, 5), [0.5, 0.5, 0.0, 0.0, 0.0])
+        """
+        query = self._sequences(query, self.embed_dim)
+        q = self._heads(self.q_proj(query))
+        k = self._heads(self.k_proj(query if keys is None else keys))
+        if self.positions is not None:
+            q, k = self.positions(q, 0), self.positions(k, 0)
+        scores = matmul(q, transpose(k, (0, 1, 3, 2))) / float(np.sqrt(q.shape[-1]))
+        if causal:
+            n, m = scores.shape[-2:]
+            seen = arange(m) <= expand_dims(arange(n) + (m - n), 1)
+            scores = where(seen, scores, -float("inf"))
+        found: Tensor = softmax(scores)
+        return found
 
     def cache(self, rows: int, room: int, dtype: Any = float) -> AttentionCache:
         """An empty cache for so many rows, with room for so many positions."""

@@ -73,8 +73,8 @@ def worst(
     if not len(rows) or answers.fold is None or answers.row is None:
         return None
     picked = [(tested[int(answers.fold[row])], int(answers.row[row])) for row in rows]
-    block: Block | None = plan.shown(picked, [said_of(answers, row) for row in rows])
-    if block is None:
+    blocks: Sequence[Block] = plan.shown(picked, [said_of(answers, row) for row in rows])
+    if not blocks:
         return None
     wrong = int((answers.said != answers.target).sum()) if answers.classes else 0
     sentence = (
@@ -85,7 +85,7 @@ def worst(
     )
     of = f" of {answers.name}" if several else ""
     end = f"-{answers.name}" if several else ""
-    return section(f"worst{end}", f"The worst errors{of}", Text((sentence,), quiet=True), block)
+    return section(f"worst{end}", f"The worst errors{of}", Text((sentence,), quiet=True), *blocks)
 
 
 def said_of(answers: Answers, row: int) -> tuple[str, str]:

@@ -454,14 +454,14 @@ class Plan(ABC, Generic[D, P, S]):
 
     def shown(
         self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
-    ) -> Block | None:
+    ) -> Sequence[Block]:
         """Some examples as they are, with what is right and what was predicted of each.
 
         Args:
             picked: what was tested, and the place of the example in its part.
             said: the right answer and the prediction, in words.
         """
-        return None
+        return ()
 
     def inside(self, tested: Tested) -> list[Section]:
         """What a report shows of the network: what it looks at, and what it has learned."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import models, nn
 from ...data import Target
+from ...drawing.colours import coloured
 from ...engine.compile import Compiled
 from ...engine.ops import expand_dims, mean
 from ...engine.tensor import Buffer, Tensor
@@ -153,6 +154,17 @@ class AudioMedium:
         rows, columns = PICTURE
         energies = small(_bands(schema.rate, batch)[..., None], (rows + 1, columns))
         return np.asarray(np.diff(energies, axis=1) * _NATS)
+
+    def shown(self, schema: AudioSchema, decoded: Array) -> Array:
+        """The log-mel spectrogram, high frequencies at the top."""
+        (bands,) = _bands(schema.rate, decoded[None])
+        return np.asarray(coloured(bands.T[::-1], low=float(np.quantile(bands, 0.05))))
+
+    def shown_importance(self, schema: AudioSchema, strength: Array) -> Array:
+        """(1, time) how much each stretch of the sound matters, over a narrow strip."""
+        parts = max(min(len(strength) // 64, 256), 1)
+        means = np.array([part.mean() for part in np.array_split(strength, parts)])
+        return np.tile(means, (max(parts // 6, 1), 1))
 
 
 class AudioPlan(FilePlan):

@@ -164,6 +164,14 @@ class ImageMedium:
         """The pixels as means over a small grid."""
         return small(batch)
 
+    def shown(self, schema: ImageSchema, decoded: Array) -> Array:
+        """The pixels."""
+        return decoded
+
+    def shown_importance(self, schema: ImageSchema, strength: Array) -> Array:
+        """That of the channel that matters most."""
+        return np.asarray(strength.max(axis=2))
+
 
 class ImagePlan(FilePlan):
     """Images as a plan of the runner."""

@@ -115,6 +115,12 @@ class Medium(Protocol):
     def pictures(self, schema: Any, batch: Array) -> Array:
         """(n, 16, 17, channels) a small picture of each, from about 0 to 255, to find copies by."""
 
+    def shown(self, schema: Any, decoded: Array) -> Array:
+        """A decoded file as pixels from 0 to 255: (height, width), or with channels."""
+
+    def shown_importance(self, schema: Any, strength: Array) -> Array:
+        """(height, width) how much each place of that picture matters, from that of each number."""
+
 
 class MediaModel(Module):
     """Decoded files → predictions: numbers in the target's unit, or class probabilities."""

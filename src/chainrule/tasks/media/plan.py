@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ...data import Target, k_folds, split_indices
+from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError
 from ...training import Stream
 from ...utils.typing import Array
@@ -20,6 +21,8 @@ from ..kinds.media import MediaOptions
 from ..linear_baseline import linear_model
 from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
 from ..scaling import TargetScaler
+from ..tested import Tested
+from . import inspection
 from .copies import Signatures, copies, digests_of_files
 from .files import Files, find_known, find_labelled
 from .medium import (
@@ -442,6 +445,22 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         linear = linear_model((x - mean) / std, some.target, count)
         found = [linear((z - mean) / std) for z in self._features(schema, test)]
         return {name: constant, "linear": np.concatenate(found)}
+
+    # ---- pictures --------------------------------------------------------------------------------
+
+    def profile(self, schema: Any, split: Split[FilePart]) -> list[Section]:
+        """Files of each class, and some of them."""
+        return inspection.profile(self, schema, split)
+
+    def shown(
+        self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
+    ) -> Sequence[Block]:
+        """Their pictures."""
+        return inspection.files_as_they_are(self, picked, said)
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """Filters and saliency."""
+        return inspection.inside(self, tested)
 
     def _features(self, schema: Any, part: FilePart) -> Iterator[Array]:
         features = functools.partial(self.medium.features, schema)

@@ -510,9 +510,9 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def shown(
         self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
-    ) -> Block | None:
+    ) -> Sequence[Block]:
         """Their cells."""
-        return inspection.rows_as_they_are(picked, said)
+        return [inspection.rows_as_they_are(picked, said)]
 
     def inside(self, tested: Tested) -> list[Section]:
         """Permutation importance and partial dependence."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...data import Schema, infer_schema, read_table, source_name
 from ...data.schema import check_present
+from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
@@ -24,7 +25,9 @@ from ..kinds.text import CLASSIFIERS, TextOptions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
+from ..tested import Tested
 from ..warm_start import named_model
+from . import inspection
 from .classifier_network import ClassifierShape, LinearClassifier, encode_texts, naive_bayes
 from .linear_choice import Choice, choose, inverse_frequencies, tf_idf
 from .ngrams import Grams
@@ -337,6 +340,20 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
         )  # fmt: skip
         # What a penalty has led to in the end is the solution, not what fits best on the way.
         return replace(recipe, validate_every=recipe.epochs) if choice else recipe
+
+    def profile(self, schema: ClassSchema, split: Split[Labelled]) -> list[Section]:
+        """The classes, and how long the texts are."""
+        return inspection.profile(self, schema, split)
+
+    def shown(
+        self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
+    ) -> Sequence[Block]:
+        """The texts."""
+        return inspection.texts_as_they_are(picked, said)
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """Which words matter."""
+        return inspection.inside(self, tested)
 
     def about(self, schema: ClassSchema) -> dict[str, Any]:
         """Two classes, or more."""

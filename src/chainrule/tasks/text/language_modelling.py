@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import source_name
+from ...drawing.blocks import Section
 from ...engine.backends.base import Backend
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
@@ -20,7 +21,9 @@ from ..examples import Examples, RawRow, check_rows, shortened
 from ..kinds.text import LANGUAGE_MODELS, TextOptions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split
+from ..tested import Tested
 from ..warm_start import named_model
+from . import inspection
 from .generate import generate
 from .language_network import (
     LanguageShape,
@@ -203,6 +206,15 @@ class LanguageModelling(Plan[Passage, Passage, LanguageSchema]):
             epochs=max(round(_TOKENS[model] / tokens), 1), most_epochs=_MOST_EPOCHS,
             lr=_RATES[model], weight_decay=0.1, clip=1.0,
         )  # fmt: skip
+
+    def profile(self, schema: LanguageSchema, split: Split[Passage]) -> list[Section]:
+        """The tokens, and how the text begins."""
+        counts = split.counts(self.unit)
+        return inspection.language_profile(schema, counts, split.train.text)
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """How surprising the test text is, what the model writes, what it attends to."""
+        return inspection.language_inside(self, tested)
 
     def about(self, schema: LanguageSchema) -> dict[str, Any]:
         """What is predicted."""

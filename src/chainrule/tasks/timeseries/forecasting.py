@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...data import source_name
+from ...drawing.blocks import Block, Section
 from ...engine.tensor import as_tensor
 from ...errors import ConfigError, DataError, ModelFileError
 from ...training import Arrays
@@ -18,7 +19,9 @@ from ..kinds.series import SeriesOptions
 from ..linear_baseline import linear_predictions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split
+from ..tested import Answers, Tested
 from ..warm_start import warm_start
+from . import inspection
 from .blending import Blending
 from .calendar import Calendar
 from .cycles import Cycle, cycles_json, cycles_of
@@ -366,6 +369,24 @@ class Forecasting(Plan[Panel, Windows, ForecastSchema]):
             found["seasonal naive"] = test.earlier(schema.season)
         found["linear"] = _autoregression(split.train, test)
         return found
+
+    def profile(self, schema: ForecastSchema, split: Split[Windows]) -> list[Section]:
+        """The series, with the parts that train, validate and test."""
+        return inspection.profile(self, schema, split)
+
+    def answers(self, schema: ForecastSchema, part: Windows, predicted: Array) -> list[Answers]:
+        """Every step of every window that is known."""
+        return inspection.answers(schema, part, predicted)
+
+    def shown(
+        self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
+    ) -> Sequence[Block]:
+        """Windows with what was forecast and what came."""
+        return inspection.windows_as_they_are(picked)
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """Forecasts over the test part, and the error by step."""
+        return inspection.inside(tested)
 
     def more_tests(self, report: dict[str, Any]) -> str:
         """Several origins, if there is one now."""

@@ -12,6 +12,7 @@ import numpy as np
 from ... import models, nn
 from ...data import Schema, Target, infer_schema, source_name
 from ...data.schema import check_present
+from ...drawing.blocks import Block, Section
 from ...engine.ops import arange, concatenate, expand_dims, maximum, sum, where
 from ...engine.ops import max as largest
 from ...engine.tensor import Buffer, Tensor
@@ -28,6 +29,8 @@ from ..linear_baseline import linear_predictions
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
+from ..tested import Tested
+from . import inspection
 from .archive import read_rows
 from .reading import column_of_numbers, fill_forward, input_columns
 from .times import read_times
@@ -352,6 +355,20 @@ class SequenceClassification(Plan[Labelled, Labelled, SequenceSchema]):
     def about(self, schema: SequenceSchema) -> dict[str, Any]:
         """Two classes, or more."""
         return {"task": task_of(schema.classes), "target": self.options.target}
+
+    def profile(self, schema: SequenceSchema, split: Split[Labelled]) -> list[Section]:
+        """The classes, and a sequence of each."""
+        return inspection.sequences_profile(self, schema, split)
+
+    def shown(
+        self, picked: Sequence[tuple[Tested, int]], said: Sequence[tuple[str, str]]
+    ) -> Sequence[Block]:
+        """Sequences over their steps."""
+        return inspection.sequences_as_they_are(picked, said)
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """Which columns matter."""
+        return inspection.sequences_inside(self, tested)
 
     def baselines(
         self, schema: SequenceSchema, split: Split[Labelled], test: Labelled
