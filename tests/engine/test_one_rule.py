@@ -319,6 +319,34 @@ def test_bits_of_integers():
         cr.tensor([1.0]) & a
 
 
+@pytest.mark.parametrize("backend", ["eager", "numpy", "c"])
+def test_a_cast_between_two_others_rounds(backend):
+    """Integers of more digits than a float has, and those that do not fit in the last type."""
+
+    def run(function: Any, x: Any) -> Any:
+        return (
+            function(cr.tensor(x))
+            if backend == "eager"
+            else cr.compile(function, backend=backend)(x)
+        )
+
+    x = np.array([2**24 + 1, -(2**24) - 1, 2**53 + 1, -(2**53) - 1, 2**62 + 1, 5])
+    exact = [int(float(n)) for n in x]
+    assert run(lambda a: a.astype("float64").astype("int64"), x).tolist() == exact
+    single = [2**24, -(2**24), 2**53, -(2**53), 2**62, 5]
+    assert run(lambda a: a.astype("float32").astype("int64"), x).tolist() == single
+    assert run(lambda a: a.astype("float32").astype("int32"), x[[0, 5]]).tolist() == [2**24, 5]
+    for size in (2, 3, 7, 100):
+        halves = np.random.default_rng(size).normal(size=size)
+        found = run(lambda a: a.astype("float32").astype("float64"), halves)
+        assert found.tolist() == halves.astype(np.float32).astype(np.float64).tolist()
+        assert run(lambda a: a.astype("bool").astype("float32"), halves).tolist() == [1.0] * size
+    far = np.array([-(2**31) - 1, 2**31, 2**40, -(2**63), 7])
+    for through in ("float64", "float32"):
+        found = run(lambda a, t=through: a.astype(t).astype("int32"), far)
+        assert found.tolist() == [-(2**31)] * 4 + [7]  # as processors convert what does not fit
+
+
 # ---- what is not read may be NaN -----------------------------------------------------------------
 
 

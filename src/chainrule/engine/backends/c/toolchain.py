@@ -38,6 +38,7 @@ OPTIONAL_FLAGS = (
     "-fno-trapping-math",
     "-fno-ipa-pure-const",  # GCC 12 takes some loops that copy for functions without effect,
     "-fno-ipa-modref",  # and drops the calls
+    "-fno-tree-slp-vectorize",  # in it GCC 12 takes a double that was a float in between as it was
     "-ffp-contract=off",  # a·b + c in one rounding only where a kernel names it
     "-march=native",
     "-mcpu=native",  # how Arm's compilers say it
