@@ -13,6 +13,7 @@ from .engine.gradcheck import check_grad
 from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
 from .explain import Explanation, explain
 from .interop import onnx
+from .interop.tuning import tune
 from .serialization import SavedModel, load, save
 from .tasks import active_learning as active
 from .tasks import audio, images, text
@@ -63,6 +64,7 @@ __all__ = [
     "trace",
     "training",
     "transfer",
+    "tune",
     "value_and_grad",
     "vjp",
     *ops.NAMES,

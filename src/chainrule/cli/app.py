@@ -21,8 +21,10 @@ from .label_next import label_next
 from .predict import predict
 from .report import report
 from .runs import runs
+from .serve import serve
 from .summary import summary
 from .train import train
+from .tune import tune
 from .update import update
 
 app = typer.Typer(
@@ -34,6 +36,7 @@ app = typer.Typer(
 _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
     *(generate, export, runs, report, summary, cache, example),
+    *(serve, tune),
 )
 for _command in _COMMANDS:
     app.command()(reported(_command))

@@ -261,6 +261,17 @@ class Schema:
             weights,
         )
 
+    def encode_column(
+        self, column: Column, frame: pl.DataFrame, source: str = "the table"
+    ) -> tuple[Floats | Integers, list[str]]:
+        """One column of `encode`, and notes on its cells.
+
+        Raises:
+            DataError: a cell cannot be read.
+        """
+        notes: list[str] = []
+        return self._encode_column(column, frame, source, notes, strict=True), notes
+
     def with_missing(self, words: Sequence[str]) -> Schema:
         """The same schema, in which these words, in any case, mean a missing value, too.
 

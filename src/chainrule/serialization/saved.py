@@ -14,6 +14,7 @@ from ..engine.backends.numpy import Program
 from ..engine.ir.graph import Graph
 from ..engine.ir.types import Record, Type, type_of
 from ..engine.ir.work import work
+from ..engine.passes.fold import fold_constants
 from ..errors import DataError, ModelFileError
 from ..utils.typing import Array
 from .dynamic_batch import Template
@@ -195,7 +196,7 @@ class SavedModel:
         return result
 
     def _make_program(self, rows: int) -> Program:
-        return Program(self.graph(rows))
+        return Program(fold_constants(self.graph(rows)))
 
     def graph(self, rows: int) -> Graph:
         """The forward pass as a graph, for this number of rows (at least 1)."""

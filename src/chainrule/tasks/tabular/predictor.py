@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import datetime
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...data import Encoded, Schema, read_table, source_name
+from ...data.row_encoder import RowEncoder
 from ...data.source import with_reading
 from ...data.table_scan import TableScan, is_larger_than_memory
 from ...errors import ModelFileError
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from ..examples import Examples
 
 Say = Callable[[str], None]
+#: Values of a cell.
+_SINGLE = (str, int, float, np.generic, datetime.date)
 
 
 class TablePredictor:
@@ -67,12 +72,15 @@ class TablePredictor:
         like these. Quantiles follow as ``price_0.1`` and so on.
 
         Args:
-            source: a file, data frame or dict with the columns of the training data.
+            source: a file, data frame or dict with the columns of the training data; or rows as
+                dicts, a list of them or one, which take no data frame.
             proba: the probability of each class, too.
             keep: columns of the input to stand before the predictions; ``["all"]`` for all.
             say: takes notes, such as categories that were never seen; they are Python warnings
                 without it.
         """
+        if (rows := rows_in(source)) is not None:
+            return self._predict_rows(rows, proba, keep, say)
         kept: list[pl.DataFrame] = []
 
         def take(frame: pl.DataFrame) -> None:
@@ -82,6 +90,22 @@ class TablePredictor:
         found = np.concatenate([self.saved.predict(columns_by_kind(rows)) for rows in parts])
         table = table_of(self.schema.targets, found, proba)
         return beside(_joined(kept), table, say) if keep else table
+
+    @functools.cached_property
+    def _encoder(self) -> RowEncoder:
+        return RowEncoder(self.schema)
+
+    def _predict_rows(
+        self, rows: Sequence[Mapping[str, Any]], proba: bool, keep: Sequence[str], say: Say
+    ) -> pl.DataFrame:
+        arrays, notes = self._encoder.encode(rows)
+        for note in dict.fromkeys(notes):
+            say(note)
+        table = table_of(self.schema.targets, self.saved.predict(arrays), proba)
+        if not keep:
+            return table
+        frame = read_table({name: [row.get(name) for row in rows] for name in rows[0]})
+        return beside(frame.select(kept_names(keep, frame.columns, "the rows")), table, say)
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer, for raw rows: (rows, features)."""
@@ -128,6 +152,21 @@ class TablePredictor:
                     noted.add(column)
                     say(f"{note} (in the first part of the file that has such)" if large else note)
             yield rows
+
+
+def rows_in(source: Any) -> Sequence[Mapping[str, Any]] | None:
+    """The rows of a source that is a list of dicts, or a dict of single values; None of others.
+
+    Example:
+        >>> rows_in({"a": 1}), rows_in([{"a": 1}]), rows_in({"a": [1]})
+        ([{'a': 1}], [{'a': 1}], None)
+    """
+    if isinstance(source, Mapping):
+        single = all(v is None or isinstance(v, _SINGLE) for v in source.values())
+        return [source] if source and single else None
+    if isinstance(source, list | tuple) and source:
+        return source if all(isinstance(row, Mapping) for row in source) else None
+    return None
 
 
 def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
