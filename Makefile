@@ -8,6 +8,9 @@ BIN    := $(VENV)/bin
 BENCH  := .bench
 DEMO   := runs/demo
 WORKERS ?= 2
+# Where `make torture` keeps its counts and inputs, and how long it runs.
+TORTURE ?= .torture
+MINUTES ?= 55
 
 # The first interpreter that really is Python >= 3.11 (a version manager's shim may exist and fail).
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -15,7 +18,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly mutants lint format docs site wheel bench clean
+.PHONY: help demo test nightly torture mutants lint format docs site wheel bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -34,6 +37,10 @@ test: lint ## lint, types and the tests, those of the documentation included
 
 nightly: $(VENV)/.dev ## all tests, large sweeps included, and 10,000 other random graphs each time: hours
 	CHAINRULE_NIGHTLY=1 CHAINRULE_RANDOM_GRAPHS=10000 $(PYTEST) -m ""
+
+torture: $(VENV)/.dev ## an hour of crashes, interruptions, hostile files and random inputs; it goes on next time
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 nice -n 15 \
+		$(BIN)/python -m tests.torture --store $(TORTURE) --minutes $(MINUTES)
 
 mutants: $(VENV)/.dev ## put 500 small faults into the engine, training and optimizers: do tests notice?
 	$(BIN)/python tests/mutants.py --workers $(WORKERS)

@@ -65,6 +65,8 @@ def begun(
 
     path = None if source == "-" else Path(source).absolute()
     with reserved(Path(folder), replace=force) if folder else new_folder(source) as place:
+        if path is not None and path.exists() and not (path.is_file() or path.is_dir()):
+            path = None  # a pipe, such as <(zcat data.gz): like standard input it is read once
         digest = digest_of(path) if path is not None and path.exists() else None
         record = Unfinished(place, kind, source, None if path is None else str(path), digest,
                             options.to_json())  # fmt: skip

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from chainrule.errors import DataError
@@ -104,6 +105,66 @@ def _decode_fields(kind: Any, value: Any, where: str) -> Any:
         )
     given = {k: t for k, t in types_of_fields.items() if k in value}
     return kind(**{k: _decode(t, value[k], f"{where}.{k}") for k, t in given.items()})
+
+
+def check_types(record: Any, where: str) -> None:
+    """See that the fields of a dataclass, which came from a file, are of the types that they say.
+
+    Raises:
+        DataError: one is not.
+
+    Example:
+        >>> from chainrule.data.parsing import Notation
+        >>> check_types(Notation(5, "."), "notation")
+        Traceback (most recent call last):
+        chainrule.errors.DataError: A field has a wrong value.
+          where: notation.decimal
+          expected: str
+          found: 5
+    """
+    hints = typing.get_type_hints(type(record))
+    for field in dataclasses.fields(record):
+        _check(hints[field.name], getattr(record, field.name), f"{where}.{field.name}")
+
+
+def _check(kind: Any, value: Any, where: str) -> None:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        fits = [_fits(option, value) for option in arguments]
+        if not any(fits):
+            raise _misfit(where, " or ".join(_name(option) for option in arguments), value)
+        _check(arguments[fits.index(True)], value, where)
+        return
+    if not _fits(kind, value):
+        raise _misfit(where, _name(kind), value)
+    if dataclasses.is_dataclass(value):
+        check_types(value, where)
+    elif origin is tuple:
+        kinds = arguments[:1] * len(value) if arguments[-1] is ... else arguments
+        if len(kinds) != len(value):
+            raise _misfit(where, f"{len(kinds)} values", value)
+        for position, (one, item) in enumerate(zip(kinds, value, strict=True)):
+            _check(one, item, f"{where}[{position}]")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            _check(arguments[0], key, f"a key of {where}")
+            _check(arguments[1], item, f"{where}.{key}")
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether a value is of a type, whatever is in it."""
+    if kind is Any:
+        return True
+    if typing.get_origin(kind) is typing.Literal:
+        return value in typing.get_args(kind)
+    plain = typing.get_origin(kind) or kind
+    if plain is float:
+        return type(value) in (int, float)
+    return type(value) is plain if plain in (int, bool, str) else isinstance(value, plain)
+
+
+def _name(kind: Any) -> str:
+    return "nothing" if kind is type(None) else getattr(kind, "__name__", str(kind))
 
 
 def _misfit(where: str, expected: str, found: Any) -> DataError:

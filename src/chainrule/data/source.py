@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..utils.files import is_endless
 from .column_names import listed
 from .encoding import is_valid, legacy_encoding, without_mark
 
@@ -154,6 +155,8 @@ def _with_slashes(found: re.Match[str]) -> str:
 def _read_file(path: Path, name: str) -> bytes:
     """The content of a file that nobody writes to meanwhile."""
     with path.open("rb") as file:
+        if is_endless(file):
+            raise DataError("This is a device, not a file.", where=name, hint="Name a file.")
         before = os.fstat(file.fileno())
         data = file.read()
         after = os.fstat(file.fileno())
@@ -184,6 +187,11 @@ def _files_inside(folder: Path) -> str:
     return f"name one of the files in it: {listed(files)}" if files else "it holds no table either"
 
 
+#: A packed file may unpack to so many bytes, or to so many times its size. Tables of equal rows
+#: reach some hundred times.
+_UNPACKED, _RATIO = 2**28, 500
+
+
 def unpack(data: bytes, name: str) -> bytes:
     """Decompress by the format's first bytes."""
     import bz2
@@ -192,9 +200,9 @@ def unpack(data: bytes, name: str) -> bytes:
     import zlib
 
     formats: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
-        b"\x1f\x8b": ("gzip", gzip.decompress),
-        b"BZh": ("bzip2", bz2.decompress),
-        b"\xfd7zXZ\x00": ("xz", lzma.decompress),
+        b"\x1f\x8b": ("gzip", lambda packed: _limited(gzip.open, packed)),
+        b"BZh": ("bzip2", lambda packed: _limited(bz2.open, packed)),
+        b"\xfd7zXZ\x00": ("xz", lambda packed: _limited(lzma.open, packed)),
         b"\x28\xb5\x2f\xfd": ("zstd", _unpack_zstd),
         b"PK\x03\x04": ("zip", lambda packed: _unpack_zip(packed, name)),
         b"PK\x05\x06": ("zip", lambda packed: _unpack_zip(packed, name)),
@@ -213,6 +221,24 @@ def unpack(data: bytes, name: str) -> bytes:
                     found=str(error),
                     hint="copy or download it again",
                 ) from None
+    return data
+
+
+def _limited(open_packed: Any, packed: bytes) -> bytes:
+    with open_packed(io.BytesIO(packed)) as stream:
+        return _at_most(stream, len(packed))
+
+
+def _at_most(stream: Any, size: int) -> bytes:
+    """What is in a packed file of this size, unless it would fill the memory.
+
+    Raises:
+        ValueError: it unpacks to far more than tables do.
+    """
+    most = max(_UNPACKED, _RATIO * size)
+    data: bytes = stream.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"{size:,} bytes unpack to more than {most:,}: no table does")
     return data
 
 
@@ -253,7 +279,8 @@ def _unpack_zip(packed: bytes, name: str) -> bytes:
                 found=f"{len(members)} members: {listed(members)}" if members else "none",
                 hint="unpack it and name the file you want",
             )
-        return archive.read(members[0])
+        with archive.open(members[0]) as member:
+            return _at_most(member, len(packed))
 
 
 # ---------------------------------------------------------------- text

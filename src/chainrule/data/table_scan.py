@@ -139,7 +139,8 @@ class TableScan:
         self._start, self._header, self._lines_before, self._dialect = mark, b"", 0, None
         if self._is_json or b"\n" not in first:
             return
-        text = first[mark:].decode(self._encoding, errors="replace").replace("\r\n", "\n")
+        text = first[mark:].decode(self._encoding, errors="replace")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
         found = find_dialect(text, self._said.separator or self._usual_separator(text))
         self.notes += [f"{self.name}: {sentence}" for sentence in found.notes]
         self._dialect = Dialect(found.separator)

@@ -18,7 +18,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ModelFileError
+from ..errors import ChainruleError, ModelFileError
 from ..utils.files import model_in
 from .detection import recognise
 from .kinds import KINDS, kind_named
@@ -114,5 +114,15 @@ def load_predictor(path: str | os.PathLike[str], *, missing: Sequence[str] = ())
         from .model_reading import need_missing
 
         need_missing(saved, missing)
-    predictor: Predictor = module_of(kind_of(saved.schema, str(found))).predictor(saved, str(found))
+    module = module_of(kind_of(saved.schema, str(found)))
+    try:
+        predictor: Predictor = module.predictor(saved, str(found))
+    except ChainruleError:
+        raise
+    except Exception as error:  # a file from elsewhere may say anything of its data
+        raise ModelFileError(
+            "What the model says of its data is damaged.",
+            where=str(found),
+            found=f"{type(error).__name__}: {error}"[:500],
+        ) from error
     return predictor

@@ -8,6 +8,7 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
 from ..errors import ChainruleError
 
@@ -104,6 +105,17 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def is_endless(file: IO[Any]) -> bool:
+    """Whether this is a device such as ``/dev/zero``, whose content has no end.
+
+    Example:
+        >>> with open("/dev/zero", "rb") as zeros:
+        ...     is_endless(zeros)
+        True
+    """
+    return stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty()
 
 
 def make_folder(path: str | os.PathLike[str]) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import Schema, infer_schema, read_table, source_name
+from ...data.json_dataclass import check_types
 from ...data.schema import check_present
 from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError, ModelFileError
@@ -122,11 +123,13 @@ class ClassSchema:
         try:
             words = content["words"]
             read = Grams.from_json if words["kind"] == "grams" else tokenizer_from_json
-            return ClassSchema(
+            schema = ClassSchema(
                 tuple(str(name) for name in content["classes"]), read(words),
                 ClassifierShape(**content["shape"]), content["column"], content["target"],
                 content["encoding"],
             )  # fmt: skip
+            check_types(schema, "text")
+            return schema
         except (KeyError, TypeError) as error:
             raise ModelFileError("The description of the texts is damaged.", where=where,
                                  found=f"{type(error).__name__}: {error}") from None  # fmt: skip

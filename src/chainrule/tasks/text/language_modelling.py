@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import source_name
+from ...data.json_dataclass import check_types
 from ...drawing.blocks import Section
 from ...engine.backends.base import Backend
 from ...errors import ConfigError, DataError, ModelFileError
@@ -112,7 +113,9 @@ class LanguageSchema:
             raise ModelFileError("The tokenizer does not fit the network.", where=where,
                                  expected=f"{shape.vocabulary} numbers",
                                  found=str(len(tokenizer)))  # fmt: skip
-        return LanguageSchema(tokenizer, shape, content.get("encoding"))
+        schema = LanguageSchema(tokenizer, shape, content.get("encoding"))
+        check_types(schema, "text")
+        return schema
 
 
 class Passage:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
+from ...utils.files import is_endless
 from ..class_folders import find_class_folders, is_class
 from .tokenizers import normalize
 
@@ -32,7 +33,10 @@ def read_text(path: str | os.PathLike[str], encoding: str | None = None) -> str:
     """
     where = os.fspath(path)
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            if is_endless(file):
+                raise DataError("This is a device, not a text.", where=where, hint="Name a file.")
+            data = file.read()
     except OSError as error:
         raise DataError("The text cannot be read.", where=where,
                         found=error.strerror or str(error)) from None  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...data import source_name
+from ...data.json_dataclass import check_types
 from ...drawing.blocks import Block, Section
 from ...engine.tensor import as_tensor
 from ...errors import ConfigError, DataError, ModelFileError
@@ -160,7 +161,7 @@ class ForecastSchema:
                 name: tuple(map(float, content.get(name, ())))
                 for name in ("floor", "quantiles", "low", "high")
             }
-            return ForecastSchema(
+            schema = ForecastSchema(
                 tuple(map(str, content["columns"])),
                 content["time"],
                 None if calendar is None else Calendar(**calendar),
@@ -177,6 +178,8 @@ class ForecastSchema:
                 version=int(content.get("version", 1)),
                 **numbers,
             )  # fmt: skip
+            check_types(schema, "series")
+            return schema
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelFileError("The description of the series is damaged.", where=where,
                                  found=f"{type(error).__name__}: {error}") from None  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import models, nn
 from ...data import Schema, Target, infer_schema, source_name
+from ...data.json_dataclass import check_types
 from ...data.schema import check_present
 from ...drawing.blocks import Block, Section
 from ...engine.ops import arange, concatenate, expand_dims, maximum, sum, where
@@ -115,6 +116,7 @@ class SequenceSchema:
             rest = {name: value for name, value in content.items() if name not in ("kind", "task")}
             rest["names"], rest["hidden"] = tuple(rest["names"]), tuple(rest["hidden"])
             schema = SequenceSchema(**rest)
+            check_types(schema, "series")
             assert len(schema.classes) > 1
             return schema
         except (KeyError, TypeError, AttributeError, AssertionError, DataError) as error:
