@@ -100,6 +100,7 @@ def same(one, other):
         (Recurrent, "adam", {"shuffle": False}),
         (dense, "sgd", {"batch_size": None, "validate_every": 2}),
         (dense, "adam", {"stream": True}),
+        (dense, "adam", {"stream": True, "accumulate": 3, "batch_size": 9}),
     ],
 )
 @pytest.mark.parametrize("stops", [(1, 1), (3,), (9, 14), (20, 5)])

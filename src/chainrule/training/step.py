@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,21 @@ class Step:
             for buffer in (*self._sums.values(), self._sum_of_weights):
                 buffer.assign(np.zeros(buffer.shape))
             self._pending = 0
+
+    def accumulated(self) -> dict[str, Array]:
+        """The sums of gradients that have not made an update yet, by path; nothing if none has."""
+        if not self._pending:
+            return {}
+        sums = {path: buffer.numpy() for path, buffer in self._sums.items()}
+        return {"": self._sum_of_weights.numpy(), **sums}
+
+    def load_accumulated(self, sums: Mapping[str, Array], pending: int) -> None:
+        """Go on from what `accumulated` gave, of so many batches."""
+        if pending:
+            self._sum_of_weights.assign(sums[""])
+            for path, buffer in self._sums.items():
+                buffer.assign(sums[path])
+        self._pending = pending
 
     @property
     def pending(self) -> int:

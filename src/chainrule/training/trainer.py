@@ -119,6 +119,8 @@ class Trainer:
         self._stop_reason: str | None = None
         self._deadline = Deadline(None)
         self._best: dict[str, Array] | None = None
+        #: Gradients of an update that was interrupted, and of how many batches.
+        self._unfinished: tuple[dict[str, Array], int] | None = None
         self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
 
     def __repr__(self) -> str:
@@ -411,6 +413,9 @@ class Trainer:
         """The steps of an epoch that are not done yet."""
         step = self._step(options.accumulate)
         step.drop_accumulated()
+        if self._unfinished is not None:
+            step.load_accumulated(*self._unfinished)
+            self._unfinished = None
         number = position.steps
         steps = self._steps_of(train, options.batch_size, options.accumulate)
         for part, batches in self._parts(train, options, done=number):
@@ -487,7 +492,7 @@ class Trainer:
         if isinstance(data, Arrays):
             order = np.arange(len(data)) if draw is None else permutation(draw, len(data)).numpy()
             whole = order[: full * size].reshape(-1, size)
-            for batches in self._chunks(whole[done:], options.accumulate):
+            for batches in self._chunks(whole, done, options.accumulate):
                 yield data, batches
             if last and done <= full:
                 yield data, order[full * size :][None]
@@ -500,16 +505,15 @@ class Trainer:
             for batch in data.each(itertools.islice(numbers, done, None), self.epoch + 1):
                 yield batch, np.arange(len(batch))[None]
 
-    def _chunks(self, batches: Array, accumulate: int) -> Iterator[Array]:
-        """The batches in groups, each of which takes about a tenth of a second.
+    def _chunks(self, batches: Array, done: int, accumulate: int) -> Iterator[Array]:
+        """The batches that are not done, in groups, each of which takes about a tenth of a second.
 
         So small networks need not come back to Python after each step. After each group nothing
         is accumulated that has not made an update.
         """
-        done = 0
         while done < len(batches):
             begun = time.perf_counter()
-            end = done + self._steps_at_once * accumulate
+            end = (done // accumulate + self._steps_at_once) * accumulate
             yield batches[done:end]
             done = end
             if time.perf_counter() - begun < _CHUNK_SECONDS / 2:
@@ -582,12 +586,16 @@ class Trainer:
         model = {f"model.{path}": array for path, array in self.model.state().items()}
         records = self.history.records
         where = [i for i, record in enumerate(records) if record is self.history.best]
+        pending = [step for step in self._steps.values() if step.pending]
+        sums = pending[0].accumulated() if pending else {}
         facts = {
             "history": [dict(record) for record in records],  # another thread may write them later
             "best": where[0] if where and best else None,
             "stop_reason": self._stop_reason,
+            "pending": pending[0].pending if pending else 0,
         }
-        return self._steps_done, self.state() | model | best, facts
+        accumulated = {f"accumulated.{path}": array for path, array in sums.items()}
+        return self._steps_done, self.state() | model | best | accumulated, facts
 
     def load_full_state(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
         """Go on from what `full_state` gave.
@@ -599,6 +607,7 @@ class Trainer:
         self.load_state(arrays)
         self.history.records = [dict(record) for record in facts["history"]]
         self._stop_reason = facts["stop_reason"]
+        self._unfinished = _part_of(arrays, "accumulated."), facts.get("pending", 0)
         if facts["best"] is not None:
             self.history.best = self.history.records[facts["best"]]
             self._best = _part_of(arrays, "best.")
