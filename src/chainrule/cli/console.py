@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.text import Text
 
 
@@ -62,15 +65,48 @@ def silence(stream: TextIO) -> None:
 
 # ---------------------------------------------------------------- writing
 
+#: What may make a terminal do something, or show what is not there: control characters, and those
+#: that turn the direction of writing. They stand in data, whose words are shown.
+_COMMANDS = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\t\n"
+}
+
+
+_ESCAPED = f"[{''.join(chr(code) for code in _COMMANDS if code >= 0x20)}]"
+
+
+def harmless(text: str) -> str:
+    r"""The text without what would command a terminal; its length stays the same.
+
+    Example:
+        >>> harmless("price\x1b[2J")
+        'price�[2J'
+    """
+    return text.translate(_COMMANDS)
+
+
+class SafeConsole(Console):
+    """A console to which no text of a user's data gives commands; styles are its own."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """What is printed, in parts."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(harmless(text), style)
+
 
 def show(*parts: RenderableType) -> None:
     """Results, for standard output."""
-    _print(Console(highlight=False), parts)
+    _print(SafeConsole(highlight=False), parts)
 
 
 def say(*parts: RenderableType) -> None:
     """What the program is doing, for standard error."""
-    _print(Console(stderr=True, highlight=False), parts)
+    _print(SafeConsole(stderr=True, highlight=False), parts)
 
 
 def note(sentence: str) -> None:
@@ -85,11 +121,14 @@ def warn(sentence: str) -> None:
 
 def show_json(document: Any) -> None:
     """One JSON document, and nothing else, on standard output."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1))
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+    print(re.sub(_ESCAPED, lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def write_bytes(content: bytes) -> None:
-    """Write a file to standard output."""
+    """Write a file to standard output; what a terminal shows gives it no commands."""
+    if sys.stdout.isatty():
+        content = harmless(content.decode(errors="replace")).encode()
     rest = memoryview(content)
     while rest:  # unbuffered streams (python -u) may take a part only
         rest = rest[sys.stdout.buffer.write(rest) :]

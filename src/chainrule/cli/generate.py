@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .console import note
+from .console import harmless, note
 from .error_handling import Debug
 from .predict import Model
 
@@ -50,8 +50,8 @@ def generate(
     pieces = writer.generate(
         prompt, length, temperature=temperature, top_k=top_k, seed=seed, say=note
     )
-    sys.stdout.write(prompt)
+    sys.stdout.write(harmless(prompt))
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(harmless(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
