@@ -44,6 +44,9 @@ OPTIONAL_FLAGS = (
     "-mcpu=native",  # how Arm's compilers say it
     "-mprefer-vector-width=512",
 )
+#: Macros by which compilers say for which instructions they make programs. What the processor can
+#: do is not enough: flags, or the compiler's age, may rule some out.
+EXTENSIONS = ("__AVX512F__", "__AVX2__", "__FMA__", "__SSE2__", "__ARM_NEON")
 _TIMEOUT_SECONDS = 300.0
 
 
@@ -59,11 +62,13 @@ class Compiler:
         command: how it is called.
         version: what it says of itself.
         flags: those that it is called with.
+        extensions: what it says that programs may use, of `EXTENSIONS`.
     """
 
     command: tuple[str, ...]
     version: str
     flags: tuple[str, ...]
+    extensions: tuple[str, ...] = ()
 
     def key(self, source: str, extra: tuple[str, ...] = ()) -> str:
         """A name for what this compiler makes of a source on this machine."""
@@ -129,25 +134,40 @@ def _examine(command: tuple[str, ...]) -> Compiler:
     if remembered is not None:
         try:
             data = json.loads(remembered)
-            return Compiler(command, str(data["version"]), tuple(map(str, data["flags"])))
+            flags, extensions = (tuple(map(str, data[k])) for k in ("flags", "extensions"))
+            return Compiler(command, str(data["version"]), flags, extensions)
         except (ValueError, KeyError, TypeError):
             pass  # damaged: examine it again
     version = _run((*command, "--version"), Path.cwd()).splitlines()
-    flags = list(BASE_FLAGS)
+    chosen = list(BASE_FLAGS)
     trial = "double f(double x) { return x * x + 1.0; }\n"
-    _compile(command, tuple(flags), trial)
+    _compile(command, tuple(chosen), trial)
     for flag in OPTIONAL_FLAGS:
-        if flag == "-mcpu=native" and "-march=native" in flags:
+        if flag == "-mcpu=native" and "-march=native" in chosen:
             continue
         try:
-            _compile(command, (*flags, "-Werror", flag), trial)
+            _compile(command, (*chosen, "-Werror", flag), trial)
         except CompilerError:
             continue
-        flags.append(flag)
-    compiler = Compiler(command, version[0] if version else "", tuple(flags))
+        chosen.append(flag)
+    extensions = _extensions(command, tuple(chosen))
+    compiler = Compiler(command, version[0] if version else "", tuple(chosen), extensions)
     with suppress(OSError):  # without room it is examined again
-        cache.keep(name, json.dumps({"version": compiler.version, "flags": flags}))
+        cache.keep(name, json.dumps({"version": compiler.version, "flags": chosen,
+                                    "extensions": extensions}))  # fmt: skip
     return compiler
+
+
+def _extensions(command: tuple[str, ...], flags: tuple[str, ...]) -> tuple[str, ...]:
+    """The instructions of which the compiler makes programs with these flags."""
+    workshop = cache.workshop()
+    try:
+        (workshop / "empty.c").write_text("\n", encoding="utf-8")
+        said = _run((*command, *flags, "-dM", "-E", "empty.c"), workshop)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    defined = {line.split()[1] for line in said.splitlines() if line.startswith("#define ")}
+    return tuple(name for name in EXTENSIONS if name in defined)
 
 
 def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str) -> None:

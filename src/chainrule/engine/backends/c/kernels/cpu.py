@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import autotune_cache
+from .. import autotune_cache, toolchain
 from ..autotune_cache import TileChoice
 
 
@@ -82,7 +82,30 @@ TARGETS = {
 
 
 def native_kind() -> Target:
-    """The target for the kind of processor that this runs on."""
+    """The target for what the compiler makes programs for, or the processor, without a compiler."""
+    try:
+        return target_of(toolchain.find().extensions)
+    except toolchain.CompilerError:
+        return _kind_of_processor()
+
+
+def target_of(extensions: Sequence[str]) -> Target:
+    """The target for these of `toolchain.EXTENSIONS`.
+
+    Example:
+        >>> target_of(["__SSE2__", "__FMA__", "__AVX2__"]).name, target_of([]).name
+        ('avx2', 'plain')
+    """
+    if "__AVX512F__" in extensions:
+        return TARGETS["avx512"]
+    if "__AVX2__" in extensions and "__FMA__" in extensions:
+        return TARGETS["avx2"]
+    if "__ARM_NEON" in extensions:
+        return TARGETS["neon"]
+    return TARGETS["sse" if "__SSE2__" in extensions else "plain"]
+
+
+def _kind_of_processor() -> Target:
     machine = platform.machine().lower()
     if machine in ("arm64", "aarch64"):
         return TARGETS["neon"]
