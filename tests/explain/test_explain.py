@@ -329,3 +329,21 @@ def test_a_model_from_a_file_is_explained_like_the_one_that_was_saved(name, tmp_
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
     learned = {layer.path for layer in direct.layers if layer.parameters}
     assert {layer.path for layer in told.layers if layer.parameters} == learned
+
+
+@pytest.mark.parametrize(
+    ("make", "letters"), [(cr.models.lstm, "cfghio"), (cr.models.gru, "hnru")], ids=["lstm", "gru"]
+)
+def test_the_parts_of_recurrent_cells_have_their_letters(make, letters):
+    network = make(1, 2, hidden=2).initialize(seed=0)
+    x, y = np.full((1, 3, 2), 0.5, np.float32), np.ones((1, 1), np.float32)
+    told = cr.explain(network, x, y, loss="mse", lr=0.1)
+    value = {node.symbol: node.value.data for node in told.nodes if node.value is not None}
+    assert {f"{letter}_t{step}" for letter in letters for step in range(3)} <= value.keys()
+    if "c" in letters:  # c' = f·c + i·g, h' = o·tanh(c')
+        kept = value["f_t2"] * value["c_t1"] + value["i_t2"] * value["g_t2"]
+        np.testing.assert_allclose(value["c_t2"], kept)
+        np.testing.assert_allclose(value["h_t2"], value["o_t2"] * np.tanh(kept))
+    else:  # h' = n + u·(h - n)
+        moved = value["u_t2"] * (value["h_t1"] - value["n_t2"])
+        np.testing.assert_allclose(value["h_t2"], value["n_t2"] + moved)

@@ -183,7 +183,8 @@ def _lstm(**options: Any) -> Explanation:
         story=(
             "A sequence of three numbers goes through the same cell, one time step after the "
             "other. The cell state c and the hidden state h have two units each and are passed "
-            "from step to step.",
+            "from step to step: c = f·c + i·g and h = o·tanh(c), with the input gate i, the "
+            "forget gate f, the candidate g and the output gate o.",
             "The weights are shared by all three time steps. So backpropagation goes through time, "
             "and the gradient of each weight is the sum over the three steps.",
         ),

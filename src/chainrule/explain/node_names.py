@@ -12,6 +12,7 @@ from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
 from ..engine.ops.indexing import TAKE
 from ..engine.ops.reduction import SUM
 from ..engine.ops.shape import CONCATENATE
+from .cells import letters
 from .record import Step
 
 #: Several functions of the same weighted sum are a1, a1b, a1c and so on.
@@ -179,7 +180,8 @@ class Names:
             if node not in symbol:
                 give(node, name)
         weighted = others = 0
-        base: dict[Node, str] = {}  # without the time step; of a loop's body for all its steps
+        base = self._cells()  # without the time step; of a loop's body for all its steps
+        other = "v" if "h" in base.values() else "h"
         number_of: dict[Node, int] = {}
         uses_of: dict[int, int] = {}
         for node in step.order:
@@ -205,10 +207,22 @@ class Names:
                     base[shared] = "c"
                 else:
                     others += 1
-                    base[shared] = f"h{others}"
+                    base[shared] = f"{other}{others}"
             time = step.time.get(node)
             give(node, base[shared] if time is None else f"{base[shared]}_t{time}")
         return symbol
+
+    def _cells(self) -> dict[Node, str]:
+        """The parts of recurrent cells by their letters, with a number where there are several."""
+        step, base = self._step, {}
+        taken: dict[str, int] = defaultdict(int)
+        for node, letter in letters(step.order, _sources).items():
+            shared = step.twin.get(node, node)
+            if shared not in base:
+                taken[letter] += 1
+                number = taken[letter]
+                base[shared] = letter if number == 1 else f"{letter}{number}"
+        return base
 
     def _is_weighted_sum(self, node: Node) -> bool:
         """Whether it is a sum of products with learned numbers, such as x · w + b."""

@@ -433,7 +433,7 @@ const Pictures = (() => {
     const picture = (kind, word) => {
       const arrays = ordered.map((node) => Live.array(kind, node.id));
       if (arrays.some((array) => !array)) return null;
-      const scale = Math.max(...arrays.map(largest));
+      const scale = largest(arrays.flatMap((array) => [...array]));
       return captioned(
         heatmap(size, arrays.length, (r, t) => arrays[t][r], {
           label: `${word} over time`,
