@@ -21,7 +21,9 @@ from chainrule.explain.html.page import arithmetic_script
 Array = np.ndarray[Any, Any]
 
 #: What LAPACK computes, a page does not: it says so by name.
-LAPACK = {"cholesky", "cofactors", "det", "matrix_exp", "pinv", "solve", "solve_triangular"}
+LAPACK = {
+    "cholesky", "cofactors", "complement", "det", "matrix_exp", "pinv", "solve", "solve_triangular",
+}  # fmt: skip
 SAMPLED = {name: list(op.samples()) for name, op in dict(OPERATIONS).items() if name not in LAPACK}
 #: Prints for each case the largest error, relative where numbers are large, or what went wrong.
 COMPARE = """
