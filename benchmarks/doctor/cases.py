@@ -220,16 +220,18 @@ def healthy(seed: int) -> Case:
     )  # fmt: skip
     if rng.random() < 0.15:
         case.norm = True
-    elif rng.random() < 0.15:
+    elif rng.random() < 0.15 and dataset != "circles":
         case.dropout = 0.1
     rng = np.random.default_rng([seed, 1])
     if optimizer == "sgd":
-        case.lr = float(10 ** rng.uniform(-1.7, -1.1))
+        case.lr = float(10 ** rng.uniform(-2.3, -1.8))
         case.more = {"momentum": 0.9}
     else:
         case.lr = float(10 ** rng.uniform(-2.6, -2.0))
     hard = dataset in ("circles", "product", "waves", "friedman")
     case.updates = int(rng.uniform(700, 1000)) * (2 if hard else 1)
+    if hard and optimizer == "sgd":
+        case.updates *= 2
     return case
 
 

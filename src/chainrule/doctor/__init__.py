@@ -9,6 +9,7 @@ from .doctor import doctor
 from .evidence import Evidence
 from .examine import examine
 from .finding import Finding, Fix
+from .labels import Suspects, suspects
 from .loop import Loop
 from .monitor import Doctor
 
@@ -20,6 +21,8 @@ __all__ = [
     "Finding",
     "Fix",
     "Loop",
+    "Suspects",
     "doctor",
     "examine",
+    "suspects",
 ]

@@ -22,7 +22,7 @@ _FEWEST = 30
 #: Features with more different values than this are not discrete.
 _DISCRETE = 20
 _CORRELATION, _PURITY = 0.999, 0.998
-_AROUND = 10
+_AROUND = 15
 
 
 def data_facts(train: Arrays, held_out: Arrays | None, task: str, *, lints: bool = True) -> Data:
@@ -63,7 +63,7 @@ def data_facts(train: Arrays, held_out: Arrays | None, task: str, *, lints: bool
     if x.shape[1] <= MOST_FEATURES:
         _add_neighbourhood(found, x, y, classes, z)
     if z is not None and len(z) >= _FEWEST:
-        _add_shift(found, x, z)
+        _add_shift(found, x, z, _class_weights(y, t, classes))
     return found
 
 
@@ -169,6 +169,9 @@ def _target_copy(x: Array, y: Array, classes: int) -> tuple[int, float] | None:
                 table = np.zeros((groups.max() + 1, classes))
                 np.add.at(table, (groups, y.astype(int)), 1)
                 score = float(table.max(axis=1).sum() / len(y))
+            others = len(y) - np.bincount(y.astype(int)).max()  # than the most frequent class
+            if others < _FEWEST / 3 or (1 - score) * len(y) > 0.02 * others:
+                continue
         else:
             pairs = ((values, y), (_ranks(values), _ranks(y)))
             score = max(abs(float(np.corrcoef(a, b)[0, 1])) for a, b in pairs)
@@ -226,7 +229,7 @@ def _add_neighbourhood(
     rows, others = standardised(x[order], x[order] if z is None else z)
     continuous = sum(len(np.unique(column)) > _DISCRETE for column in rows.T)
     if classes:
-        found.suspicious, found.chance = _denied(rows, y[order], classes)
+        found.suspicious, found.deepest = _denied(rows, y[order], classes)
     if z is None or not continuous:
         return
     exact = {row.tobytes() for row in np.round(x, 9)}
@@ -250,28 +253,45 @@ def _nearness(x: Array, z: Array, itself: bool) -> float:
 
 
 def _denied(x: Array, y: Array, classes: int) -> tuple[float, float]:
-    """The fraction of rows whose neighbours all agree on another class, and what chance gives."""
+    """Of the rows that lie deepest in one class by their neighbours, how many have another label.
+
+    Where classes overlap, few rows of another label lie deep; wrong labels lie everywhere.
+
+    Returns:
+        The fraction, and of how many rows.
+    """
     near, _ = neighbours(x, x, _AROUND, itself=True)
-    labels = y[near]
-    agreed = np.stack([(labels == c).sum(axis=1) for c in range(classes)], axis=1)
-    top, count = agreed.argmax(axis=1), agreed.max(axis=1)
-    strong = count >= _AROUND - 2
-    share = agreed[np.arange(len(y)), y.astype(int)] <= 1
-    return float((strong & share & (top != y)).mean()), float(strong.mean())
+    votes = np.stack([(y[near] == c).mean(axis=1) for c in range(classes)], axis=1)
+    top = votes.argmax(axis=1)
+    around = votes[near].mean(axis=1)  # and what the neighbours' neighbours say
+    depth = votes[np.arange(len(y)), top] + around[np.arange(len(y)), top]
+    count = max(len(y) // 5, min(len(y), 40))
+    deepest = np.argsort(-depth, kind="stable")[:count]
+    return float((top != y)[deepest].mean()), float(count)
 
 
 # ---- shift ---------------------------------------------------------------------------------------
 
 
-def _add_shift(found: Data, x: Array, z: Array) -> None:
+def _class_weights(y: Array, t: Array | None, classes: int) -> Array:
+    """A weight for each training row, so that the classes are as frequent as in validation."""
+    if not classes or t is None:
+        return np.full(len(y), 1 / len(y))
+    ours, theirs = (np.bincount(labels.astype(int), minlength=classes) for labels in (y, t))
+    weights = (theirs[:classes] / np.maximum(ours, 1))[y.astype(int)]
+    return np.asarray(weights / weights.sum()) if weights.sum() else np.full(len(y), 1 / len(y))
+
+
+def _add_shift(found: Data, x: Array, z: Array, weights: Array) -> None:
+    """Differences of means, beyond what other shares of the classes explain."""
     deviation = x.std(axis=0)
     use = deviation > 0
     if not use.any():
         return
-    gap = np.abs(z.mean(axis=0) - x.mean(axis=0))[use] / deviation[use]
+    gap = np.abs(z.mean(axis=0) - weights @ x)[use] / deviation[use]
     found.shift = float(gap.max())
     found.shift_feature = int(np.flatnonzero(use)[np.argmax(gap)])
-    chance = math.sqrt(1 / len(x) + 1 / len(z))
+    chance = math.sqrt((weights**2).sum() + 1 / len(z))
     found.shifted = float((gap > 5 * chance).mean())
 
 

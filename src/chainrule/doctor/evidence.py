@@ -146,8 +146,8 @@ class Data:
         reference_train: the same on the rows that it learned from.
         signal: whether the quick models are clearly better than a constant.
         linear: the skill of the linear model.
-        suspicious: the fraction of rows whose label the neighbours deny unanimously.
-        chance: what fraction would be expected by chance.
+        suspicious: of the rows that lie deepest in one class, the fraction with another label.
+        deepest: how many these are.
     """
 
     rows: int = 0
@@ -179,7 +179,7 @@ class Data:
     signal: bool = True
     linear: float | None = None
     suspicious: float = 0.0
-    chance: float = 0.0
+    deepest: float = 0.0
 
 
 @dataclasses.dataclass

@@ -137,9 +137,9 @@ def _range(limits: tuple[float, float]) -> str:
 
 def linear(c: Context) -> Iterator[Finding]:
     """Layers that could be one."""
-    if not (c.s.is_linear or c.s.linear_pairs):
+    if not c.s.linear_pairs:
         return
-    layer = c.s.linear_pairs[0] if c.s.linear_pairs else ""
+    layer = c.s.linear_pairs[0]
     yield Finding(
         "graph", "missing_nonlinearity", "warning",
         "The whole network is linear, in spite of its hidden layers."
@@ -171,27 +171,46 @@ def symmetric(c: Context) -> Iterator[Finding]:
 def gains(c: Context) -> Iterator[Finding]:
     """Initial weights that blow a signal up or let it die away."""
     hidden = {p: g for p, g in list(c.s.gains.items())[:-1] if p not in c.s.symmetric}
-    if not hidden or c.s.normalised or (c.over and not c.poor):
+    if not hidden or c.s.normalised:
         return
     through = math.prod(hidden.values())
     path = max(hidden, key=lambda p: abs(math.log(max(hidden[p], 1e-30))))
     extreme = hidden[path] > _GAIN_HIGH or hidden[path] < _GAIN_LOW
-    along = through > _GAIN_THROUGH or through < 1 / _GAIN_THROUGH
-    if not (extreme or along) or not (c.over or c.failed):
+    if through > _GAIN_THROUGH and not extreme:
+        cause, high, measured, limit = "exploding_gradient", True, through, _GAIN_THROUGH
+    elif extreme or through < 1 / _GAIN_THROUGH:
+        cause, high = "bad_initialisation", hidden[path] > 1
+        measured, limit = hidden[path], _GAIN_HIGH if high else _GAIN_LOW
+    else:
         return
-    high = hidden[path] > 1
+    certain = hidden[path] > 1.5 * _GAIN_HIGH or hidden[path] < _GAIN_LOW / 1.5
+    if not certain and not ((c.over or c.failed) and c.poor):
+        return
     yield Finding(
-        "weights", "bad_initialisation", "warning",
+        "weights",
+        cause,
+        "warning",
         f"The initial weights are too {'large' if high else 'small'}: a signal's size changes "
         f"{through:.3g}-fold through the hidden layers.",
         "Signals and gradients "
-        + ("grow from layer to layer, saturate activations or overflow." if high
-           else "die away from layer to layer, and nothing is learned."),
-        "std(w)·√fan-in", hidden[path], _GAIN_HIGH if high else _GAIN_LOW,
-        Fix("Use the default initialisation: model.initialize(seed=0); kaiming_uniform for ReLU, "
-            "xavier_uniform for tanh and sigmoid."),
-        layer=path.removesuffix(".weight"), step=0, epoch=0, score=0.88,
-    )  # fmt: skip
+        + (
+            "grow from layer to layer, saturate activations or overflow."
+            if high
+            else "die away from layer to layer, and nothing is learned."
+        ),
+        "std(w)·√fan-in"
+        + (" multiplied over the hidden layers" if cause == "exploding_gradient" else ""),
+        measured,
+        limit,
+        Fix(
+            "Use the default initialisation: model.initialize(seed=0); kaiming_uniform for ReLU, "
+            "xavier_uniform for tanh and sigmoid."
+        ),
+        layer=path.removesuffix(".weight"),
+        step=0,
+        epoch=0,
+        score=0.88,
+    )
 
 
 def tiny_batches(c: Context) -> Iterator[Finding]:

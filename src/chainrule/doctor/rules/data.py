@@ -13,7 +13,7 @@ _SHARED = 0.05
 _NEAR = 0.35
 _SHIFT = 0.6
 _SORTED = 0.3
-_DENIED = 0.045
+_DENIED = 0.05
 _UNBALANCED = 8.0
 
 
@@ -185,20 +185,22 @@ def shuffled_labels(c: Context) -> Iterator[Finding]:
 
 
 def mislabelled(c: Context) -> Iterator[Finding]:
-    """Rows whose neighbours agree on another class."""
-    if c.d.chance < 0.3 or not c.d.signal:
+    """Rows deep inside of one class that have the label of another."""
+    fraction = c.d.suspicious
+    if not c.d.signal or fraction * c.d.deepest < 4 or fraction < _DENIED:
         return
-    fraction = c.d.suspicious / c.d.chance
-    if fraction > _DENIED:
-        yield Finding(
-            "labels", "mislabelled", "warning",
-            f"About {fraction:.0%} of the rows have a label that all their neighbours deny.",
-            "The network learns them by heart, or is torn between them and their neighbours.",
-            "rows whose 10 neighbours agree on another class, of those whose neighbours agree",
-            fraction, _DENIED,
-            Fix("Go through these rows: cr.doctor.suspects(…), or chainrule doctor RUN "
-                "--relabel FILE."), score=0.87,
-        )  # fmt: skip
+    yield Finding(
+        "labels",
+        "mislabelled",
+        "warning",
+        f"{fraction:.0%} of the rows that lie deep inside of one class have the label of another.",
+        "The network learns them by heart, or is torn between them and their neighbours.",
+        "rows with another label, among the fifth that lie deepest in a class",
+        fraction,
+        _DENIED,
+        Fix("Go through the rows whose label is improbable, and correct it."),
+        score=0.87,
+    )
 
 
 def imbalance(c: Context) -> Iterator[Finding]:

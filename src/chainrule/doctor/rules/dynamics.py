@@ -25,9 +25,8 @@ def vanishing(c: Context) -> Iterator[Finding]:
               for ratio, path in [_depth_ratio(c, m)] if ratio is not None]  # fmt: skip
     if not ratios:
         return
-    middle = float(np.median([ratio for ratio, _, _ in ratios]))
+    middle, m, path = ratios[0]
     if middle < _VANISHED:
-        _, m, path = ratios[-1]
         yield Finding(
             "gradients", "vanishing_gradient", "warning",
             f"The gradient of the first layer is {middle:.2g} times that of the last.",

@@ -9,16 +9,18 @@ from ..finding import Finding, Fix
 from .context import Context
 
 _FALLING = 0.03
-_GAP = 0.15
+_GAP = 0.2
+_LOST = 0.4
 _SOFT_DECAY = 0.05
 _DROPOUT = 0.7
 
 
 def too_few_epochs(c: Context) -> Iterator[Finding]:
     """The loss was still falling when the training ended."""
-    if not c.over or c.learned or c.failed or not c.evidence.history:
+    if not c.over or not c.poor or c.failed or not c.evidence.history:
         return
-    if c.fall > _FALLING or c.updates < 50:
+    few = c.updates < 60 or len(c.evidence.history) < 3
+    if few or (c.fall > _FALLING and not c.learned):
         epochs = len(c.evidence.history)
         yield Finding(
             "history", "too_few_epochs", "warning",
@@ -33,7 +35,7 @@ def too_few_epochs(c: Context) -> Iterator[Finding]:
 def large_batches(c: Context) -> Iterator[Finding]:
     """So few updates in an epoch that the epochs do not suffice."""
     e = c.evidence
-    if not c.over or c.learned or c.failed or c.d.rows < 64:
+    if not c.over or not c.poor or c.failed or c.d.rows < 64:
         return
     if e.steps <= 2 and e.batch_size >= 64 and (c.fall > 0.005 or c.updates < 300):
         yield Finding(
@@ -118,31 +120,38 @@ def underfitting(c: Context) -> Iterator[Finding]:
 
 
 def overfitting(c: Context) -> Iterator[Finding]:
-    """A large gap between the training rows and others."""
+    """The validation loss rises while the training loss falls, and the result suffers."""
     if not c.over or c.failed:
         return
     validated, trained = c.evidence.series("val_loss"), c.evidence.series("loss")
     outcome = c.evidence.outcome
-    if len(validated) < 3 or not all(map(math.isfinite, validated)):
+    if len(validated) < 3 or not all(map(math.isfinite, validated)) or not c.measured:
         return
     best, last = min(validated), validated[-1]
-    rise = last / best if best > 0 else 1.0
-    gap = last / trained[-1] if trained[-1] > 0 else math.inf
+    gained = max(c.measured[0].loss - best, 1e-12)
+    lost = (last - best) / gained
     apart = (outcome.train or 0.0) - (outcome.held_out or 0.0)
-    if (rise > 1.5 and gap > 3 and apart > _GAP / 3) or (
-        apart > 2 * _GAP and c.d.signal and gap > 2
-    ):
+    rises = lost > _LOST and trained[-1] < last / 2
+    if (rises and (not c.good or apart > _GAP)) or (apart > 2 * _GAP and c.d.signal):
         best_epoch = 1 + validated.index(best)
         yield Finding(
-            "history", "overfitting", "warning",
-            f"The validation loss is {rise:.2g} times its least, the training loss "
-            f"{1 / max(gap, 1e-9):.2g} of it.",
+            "history",
+            "overfitting",
+            "warning",
+            f"After epoch {best_epoch} the validation loss rises from {best:.3g} to {last:.3g}, "
+            f"while the training loss falls to {trained[-1]:.3g}.",
             "The network learns its rows by heart instead of what they have in common"
             + ("; the weights of the best epoch are kept." if c.evidence.kept_best else "."),
-            "last / least validation loss", rise, 1.5,
-            Fix("Use more data, a smaller network, weight decay, dropout or early stopping.",
-                {"patience": 5, "weight-decay": 0.1}), epoch=best_epoch, score=0.74,
-        )  # fmt: skip
+            "rise of the validation loss / what it had fallen",
+            lost,
+            _LOST,
+            Fix(
+                "Use more data, a smaller network, weight decay, dropout or early stopping.",
+                {"patience": 5, "weight-decay": 0.1},
+            ),
+            epoch=best_epoch,
+            score=0.76,
+        )
 
 
 RULES = (
