@@ -20,6 +20,7 @@ import numpy as np
 
 from chainrule.doctor import examine
 
+from .baselines import BASELINES
 from .cases import FROZEN, NETWORKS, Case, Result, healthy, run, variant
 from .faults import MUST_HURT, OPERATORS, inject
 
@@ -138,6 +139,18 @@ def confusion(results: Sequence[Result], judge: Judge) -> dict[str, Counter[str]
     return found
 
 
+def table(found: dict[str, dict[str, float]]) -> str:
+    """The figures of all judges, in Markdown."""
+    names = list(next(iter(found.values())))[2:]
+    sizes = next(iter(found.values()))
+    head = f"{sizes['faulty']:.0f} faulty, {sizes['healthy']:.0f} healthy trainings\n\n"
+    lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for judge, figure in found.items():
+        cells = [f"{figure[n]:.0f}" if n == "two: runs" else f"{figure[n]:.3f}" for n in names]
+        lines.append(f"| {judge} | {' | '.join(cells)} |")
+    return head + "\n".join(lines)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures of a half."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -150,8 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     begun = time.perf_counter()
     results = generate(given.half, given.bases, given.cache)
     print(f"{len(results)} trainings, {time.perf_counter() - begun:.0f} s")
-    for name, value in figures(results, doctor).items():
-        print(f"{name:16} {value:.3f}")
+    judges: dict[str, Judge] = {"chainrule": doctor, **BASELINES}
+    print(table({name: figures(results, judge) for name, judge in judges.items()}))
     if given.confusion:
         for true, counts in sorted(confusion(results, doctor).items()):
             print(f"{true:28}", ", ".join(f"{n} {c}" for n, c in counts.most_common(6)))

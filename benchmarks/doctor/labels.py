@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,13 @@ def flipped(y: Any, seed: int) -> tuple[Any, Any]:
 def main() -> None:
     """Print precision and recall, means over the seeds."""
     import sklearn.datasets
-    from cleanlab.filter import find_label_issues
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    find_label_issues = importlib.import_module("cleanlab.filter").find_label_issues
     models = {
         "logistic regression": LogisticRegression(C=0.03, max_iter=500),
         "15 neighbours": KNeighborsClassifier(15),

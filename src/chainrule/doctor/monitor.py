@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from .examine import examine
 from .finding import Finding
 from .measure import ROWS, Probe
 from .outcome import outcome_of
+from .reported import add_report
 from .structure import structure_of
 
 #: A row of more numbers than this is measured with fewer of them.
@@ -69,6 +70,11 @@ class Doctor(Callback):
     def diagnosis(self) -> Diagnosis:
         """The findings, as text and JSON data."""
         return Diagnosis(self.findings, self.evidence.over)
+
+    def judge(self, report: Mapping[str, Any]) -> None:
+        """Take the report of a training, with its baselines, as evidence."""
+        add_report(self.evidence, report)
+        self._tell()
 
     def __repr__(self) -> str:
         return str(self.diagnosis)

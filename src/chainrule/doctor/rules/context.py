@@ -82,8 +82,12 @@ class Context:
 
     @property
     def learned(self) -> bool:
-        """Whether it has learned its own rows; unknown counts as learned."""
-        return self.untrained is None or self.untrained <= _MARGIN
+        """Whether it has learned its own rows; if that is unknown the losses tell."""
+        if self.untrained is not None:
+            return self.untrained <= _MARGIN
+        losses, validated = self.evidence.series("loss"), self.evidence.series("val_loss")
+        apart = bool(losses and validated) and losses[-1] < 0.7 * validated[-1]
+        return self.good or apart
 
     @property
     def poor(self) -> bool:
