@@ -53,6 +53,7 @@ def of_base(seed: int, causes: Sequence[str], two: bool) -> list[Result]:
     """The trainings of one sane network."""
     base = healthy(seed)
     found = [run(variant(base, number) if number else base) for number in range(SANE)]
+    _SANE[base.seed] = found[0].skill
     for cause in causes:
         made = faulty(seed, cause)
         found += [made] if made is not None else []

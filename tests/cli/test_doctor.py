@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import polars as pl
 
 from chainrule.doctor import Finding
 from chainrule.doctor.finding import Fix
@@ -84,3 +85,30 @@ def test_a_training_says_its_findings_once(invoke, place):
     result = invoke("train", "noise.csv", "--target", "b", "--lr", "1000", "--optimizer", "sgd",
                     "--epochs", "5", "--hidden", "8", "--members", "1")  # fmt: skip
     assert result.stderr.count("a learning rate that is too high") == 1, result.stderr
+
+
+def test_improbable_labels_are_written(invoke, place, without_compiler):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 2))
+    sort = np.where(x[:, 0] > 0, "a", "b")
+    wrong = np.flatnonzero(np.abs(x[:, 0]) > 0.8)[:8]
+    sort[wrong] = np.where(sort[wrong] == "a", "b", "a")
+    rows = [f"{a:.3f},{b:.3f},{c}" for (a, b), c in zip(x, sort, strict=True)]
+    (place / "sorts.csv").write_text("\n".join(["x,row,sort", *rows]) + "\n")
+    options = ("--epochs", "20", "--hidden", "8", "--members", "1", "--quiet")
+    assert invoke("train", "sorts.csv", "-t", "sort", *options, "--out", "run").exit_code == 0
+    result = invoke("doctor", "run", "--relabel", "doubtful.csv", "--quiet")
+    assert result.exit_code == 0, result.output
+    found = pl.read_csv(place / "doubtful.csv")
+    assert found.columns == ["row", "given", "likely", "sure", "x", "row (table)", "sort"]
+    assert set(wrong) <= set(found["row"])
+    assert found.height <= 16
+    assert (found["given"] == found["sort"]).all()
+    assert (found["given"] != found["likely"]).all()
+
+
+def test_only_classes_can_be_gone_through(invoke, place):
+    run = trained(invoke, place)
+    result = invoke("doctor", run, "--relabel", "doubtful.csv")
+    assert result.exit_code == 2
+    assert "Only labels of classes can be gone through." in result.stderr

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ConfigError
-from .console import show, show_json, warn
+from .console import note, show, show_json, warn
 from .error_handling import FAILED, Debug
 
 if TYPE_CHECKING:
@@ -37,8 +38,16 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    relabel: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the rows whose class is probably wrong to a table to go through.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="With --fix: no progress and notes.")
+        bool, typer.Option("--quiet", "-q", help="With --fix, --relabel: no progress and notes.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="The findings as one JSON document.")
@@ -53,6 +62,9 @@ def doctor(
     from ..utils.runs import json_data, read_run
 
     found = read_run(run)
+    if relabel is not None:
+        _relabelled(found, relabel, quiet)
+        return
     diagnosis = Diagnosis.load(run)
     if fix:
         again = _fixed(found, diagnosis, out, quiet)
@@ -89,6 +101,42 @@ def keep_findings(watch: Doctor, run: Run) -> None:
     watch.diagnosis.save(run.folder)
 
 
+# ---- labels --------------------------------------------------------------------------------------
+
+
+def _relabelled(run: Run, file: Path, quiet: bool) -> None:
+    """Write the rows whose class is probably wrong."""
+    from ..tasks.kinds import kind_named
+    from ..utils.files import write_atomically
+    from .predict import check_output, encode
+
+    check_output(file)
+    kind = kind_named(str(run.record.get("kind")))
+    if kind.name != "table":
+        raise ConfigError(
+            "Only the labels of tables can be gone through.",
+            where=str(run.folder),
+            expected="a run of a table",
+            found=f"a run of the kind {kind.name}",
+        )
+    from ..tasks.tabular.relabel import doubtful_labels
+
+    options: Any = kind.options.from_json(run.options, whole=True)
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore")
+        found = doubtful_labels(_source(run), options, (lambda _: None) if quiet else note)
+    write_atomically(file, encode(found, file.suffix.lower()))
+    show(f"{found.height:,} rows whose label is improbable are in {file}, the surest first.")
+
+
+def _source(run: Run) -> str:
+    """Where the data of the run are."""
+    source = run.record.get("source")
+    known = source.get("path") if isinstance(source, dict) else None
+    return str(known or run.record.get("data"))
+
+
 # ---- fixing --------------------------------------------------------------------------------------
 
 
@@ -117,8 +165,7 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
     finding = usable[0]
     changed = read_options(finding.fix.options, "the fix")
     options = kind.options.from_json(run.options | changed, whole=True)
-    source = str((run.record.get("source") or {}).get("path") or run.record.get("data"))
-    with begun(kind.name, source, options, out, force=False) as job:
+    with begun(kind.name, _source(run), options, out, force=False) as job:
         watch = attending(quiet)
         result = trained(job, quiet, (watch,))
         need_an_epoch(result)

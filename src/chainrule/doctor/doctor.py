@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, overload
 
-from ..engine.ops import sigmoid, softmax
 from ..engine.tensor import Tensor
 from ..errors import ConfigError
 from ..losses import LOSSES
@@ -14,8 +13,6 @@ from ..optim import Optimizer
 from ..training import Trainer
 from .loop import Loop
 from .monitor import Doctor
-
-_OUTPUTS = {"cross_entropy": softmax, "binary_cross_entropy": sigmoid}
 
 
 @overload
@@ -77,9 +74,8 @@ def doctor(
             "The doctor of a loop needs the network's optimizer, loss and data.",
             expected="cr.doctor(model, optimizer, loss, (x, y)), or cr.doctor(trainer)",
         )
-    output = _OUTPUTS.get(loss) if isinstance(loss, str) else None
     if isinstance(loss, str):
         if loss not in LOSSES:
             raise ConfigError(f"Unknown loss {loss!r}.", expected=", ".join(sorted(LOSSES)))
         loss = LOSSES[loss]
-    return Loop(trained, optimizer, loss, output, data, validation)
+    return Loop(trained, optimizer, loss, data, validation)

@@ -40,7 +40,6 @@ class Loop:
         model: the network.
         optimizer: changes it.
         loss: of prediction and target.
-        output: from the network's output to predictions.
         data: examples of the training set, or all of them.
         validation: of the validation set.
 
@@ -53,7 +52,6 @@ class Loop:
         model: Module,
         optimizer: Optimizer,
         loss: Callable[..., Tensor],
-        output: Callable[[Tensor], Tensor] | None,
         data: Any,
         validation: Any = None,
     ) -> None:
@@ -63,7 +61,7 @@ class Loop:
         self._held_out = None if validation is None else Arrays.of(validation)
         if self._train.target is None:
             raise DataError("The doctor needs examples with their target.", expected="(x, y)")
-        self._evaluator = Evaluator(model, loss, output, find_backend("numpy"))
+        self._evaluator = Evaluator(model, loss, None, find_backend("numpy"))
         structure = structure_of(model, loss, optimizer, self._train)
         self.evidence.structure = structure
         self.evidence.data = data_facts(self._train, self._held_out, structure.task)

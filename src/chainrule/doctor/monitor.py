@@ -37,7 +37,8 @@ class Doctor(Callback):
     Args:
         overhead: the fraction of the training's time that it may take, beyond the first and the
             last look; None for as long as a dozen measurements take.
-        lints: whether to look at single features of the inputs.
+        lints: whether inputs and outputs are the user's own, and single features and the skill of
+            the predictions mean something; where chainrule prepares them the report tells it.
         say: gets each finding as it arises.
 
     Attributes:
@@ -135,10 +136,10 @@ class Doctor(Callback):
         evidence.history = [dict(one) for one in trainer.history.records]
         evidence.over = True
         evidence.kept_best = trainer.history.best is not None
-        if self._data is not None:
+        if self._data is not None and self._lints:  # else the report tells more
             with np.errstate(all="ignore"):
                 # Once, and forwards only: not worth a native program.
-                quick = Evaluator(trainer.model, trainer.loss, trainer.output, "numpy")
+                quick = Evaluator(trainer.model, trainer.loss, None, "numpy")
                 evidence.outcome = outcome_of(
                     lambda x: quick.predict(Arrays(x)), evidence.structure, *self._data
                 )

@@ -13,6 +13,8 @@ from .evidence import Outcome, Structure
 from .quick_models import skill
 
 _MOST_ROWS = 2000
+#: What a loss may take so that the network's output can be compared with the target.
+_OUTPUTS = ("", "logits", "log-probabilities", "scores", "values")
 
 
 def outcome_of(
@@ -21,7 +23,7 @@ def outcome_of(
     """What the network reaches on both sets.
 
     Args:
-        predict: from inputs to predictions.
+        predict: from inputs to what the network gives, and its loss takes.
         structure: of the network.
         train: the training set.
         held_out: the validation set.
@@ -32,7 +34,7 @@ def outcome_of(
             continue
         some = examples.take(np.arange(min(len(examples), _MOST_ROWS)) * len(examples)
                              // min(len(examples), _MOST_ROWS))  # fmt: skip
-        pair = _pair(np.asarray(predict(some.inputs)), some.target, structure.task)
+        pair = _pair(np.asarray(predict(some.inputs)), some.target, structure)
         if pair is None:
             return found
         predicted, target, classes = pair
@@ -50,9 +52,12 @@ def outcome_of(
     return found
 
 
-def _pair(predicted: Array, target: Array | None, task: str) -> tuple[Array, Array, int] | None:
+def _pair(
+    predicted: Array, target: Array | None, structure: Structure
+) -> tuple[Array, Array, int] | None:
     """Predictions and targets, one for each row, and the number of classes."""
-    if target is None or not task:
+    task = structure.task
+    if target is None or not task or structure.loss_output not in _OUTPUTS:
         return None
     rows = len(target)
     if target.ndim == 2 and target.shape[1] > 1 and predicted.shape == target.shape:
@@ -70,11 +75,16 @@ def _pair(predicted: Array, target: Array | None, task: str) -> tuple[Array, Arr
         return None
     values = predicted.reshape(-1).astype(np.float64)
     if task == "binary":
-        return (values > 0.5).astype(np.int64), target.astype(np.int64), 2
+        return (values > 0).astype(np.int64), target.astype(np.int64), 2
     if task != "regression":
         return None
     if classes := looks_like_classes(target):  # class indices that are learned as numbers
         with np.errstate(invalid="ignore"):
             rounded = np.clip(np.nan_to_num(np.round(values)), 0, classes - 1)
         return rounded.astype(np.int64), target.astype(np.int64), classes
-    return values, target.astype(np.float64), 0
+    target = target.astype(np.float64)
+    if not structure.loss_output and np.isfinite(values).all() and values.std() > 0:
+        # A loss of the user's own may learn another form of the target: the line between them.
+        slope = float(np.cov(values, target)[0, 1] / values.var(ddof=1))
+        values = target.mean() + slope * (values - values.mean())
+    return values, target, 0

@@ -173,7 +173,9 @@ def gains(c: Context) -> Iterator[Finding]:
     hidden = {p: g for p, g in list(c.s.gains.items())[:-1] if p not in c.s.symmetric}
     if not hidden or c.s.normalised:
         return
-    through = math.prod(hidden.values())
+    kinds = {a.kind for m in c.measured[:1] for a in m.activations.values()}
+    usual = 1.0 if kinds & {"tanh", "sigmoid"} else math.sqrt(2)  # ReLU takes half of the power
+    through = math.prod(gain / usual for gain in hidden.values())
     path = max(hidden, key=lambda p: abs(math.log(max(hidden[p], 1e-30))))
     extreme = hidden[path] > _GAIN_HIGH or hidden[path] < _GAIN_LOW
     if through > _GAIN_THROUGH and not extreme:
