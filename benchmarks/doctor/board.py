@@ -22,7 +22,7 @@ from chainrule.doctor import examine
 
 from .baselines import BASELINES
 from .cases import FROZEN, NETWORKS, Case, Result, healthy, run, variant
-from .faults import MUST_HURT, OPERATORS, inject
+from .faults import MUST_HURT, OPERATORS, inject, together
 
 #: Sane networks in a half, sane and faulty trainings of each.
 BASES, SANE, FAULTY = 84, 3, 2
@@ -59,9 +59,11 @@ def of_base(seed: int, causes: Sequence[str], two: bool) -> list[Result]:
         found += [made] if made is not None else []
     if two:
         rng = np.random.default_rng([seed, 5])
-        pair = [str(c) for c in rng.choice(sorted(OPERATORS), 2, replace=False)]
-        made = two_faults(base, pair, rng)
-        found += [made] if made is not None else []
+        made = None
+        while made is None:
+            first, second = (str(c) for c in rng.choice(sorted(OPERATORS), 2))
+            made = two_faults(base, (first, second), rng) if together(first, second) else None
+        found.append(made)
     return found
 
 
@@ -115,7 +117,8 @@ def figures(results: Sequence[Result], judge: Judge) -> dict[str, float]:
     """Detection, first cause, first three, false alarms; of two faults recall and precision."""
     sane = [judge(r) for r in results if not r.faults]
     one = [(r.faults[0], judge(r)) for r in results if len(r.faults) == 1]
-    two = [(set(r.faults), judge(r)) for r in results if len(r.faults) == 2]
+    two = [(set(r.faults), judge(r)) for r in results if len(r.faults) == 2
+           and together(*r.faults)]  # fmt: skip
     hits = sum(len(true & set(named[:3])) for true, named in two)
     return {
         "faulty": len(one),

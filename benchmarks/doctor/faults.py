@@ -25,6 +25,22 @@ MUST_HURT = {
     "over_regularised", "batch_too_small", "batch_too_large", "frozen_parameters",
     "missing_nonlinearity", "class_imbalance", "not_shuffled", "output_range",
 }  # fmt: skip
+#: Faults of one group overwrite each other, so two are never put in together.
+GROUPS = (
+    {"softmax_twice", "softmax_of_one_unit", "mse_on_classes", "output_range", "unscaled_target"},
+    {"symmetric_initialisation", "bad_initialisation", "dead_relu", "saturated_units",
+     "exploding_gradient", "vanishing_gradient", "underfitting", "missing_nonlinearity",
+     "batch_norm_tiny_batch", "frozen_parameters", "missing_from_optimizer", "overfitting"},
+    {"learning_rate_too_high", "learning_rate_too_low"},
+    {"too_few_epochs", "batch_too_small", "batch_too_large"},
+    {"mislabelled", "shuffled_labels", "class_imbalance", "not_shuffled", "leakage_groups",
+     "leakage_duplicates"},
+)  # fmt: skip
+
+
+def together(first: str, second: str) -> bool:
+    """Whether two faults can be put into one training."""
+    return first != second and not any(first in g and second in g for g in GROUPS)
 
 
 def operator(name: str) -> Callable[[Operator], Operator]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.doctor import Diagnosis, Finding, examine
+from chainrule.doctor import Diagnosis, Doctor, Finding, examine
 from chainrule.doctor.examine import ranked
 from chainrule.doctor.finding import Fix
 from chainrule.doctor.measure import Probe
@@ -174,3 +174,14 @@ def test_a_trainer_is_watched(data):
     trainer.fit(data.classes[0], epochs=1)
     assert watch.findings == examine(watch.evidence)
     assert watch.findings[0].cause == "softmax_twice"
+
+
+def test_what_is_stuck_is_said_while_the_training_goes_on(data):
+    said = []
+    model = net(hidden=2)
+    watch = Doctor(say=lambda finding: said.append((finding.cause, len(watch.evidence.history))))
+    trainer = cr.Trainer(model, "cross_entropy", cr.optim.Adam(model, lr=100.0), callbacks=[watch],
+                         progress=False)  # fmt: skip
+    trainer.fit(data.classes[0], epochs=24)
+    assert [cause for cause, _ in said] == ["learning_rate_too_high"]
+    assert 8 <= said[0][1] < 24

@@ -76,6 +76,9 @@ def doctor(
         show_json({"run": str(run), "findings": json_data(diagnosis.to_json())})
     else:
         show(str(diagnosis))
+        if any(finding.step is not None for finding in diagnosis):
+            source = shlex.quote(_source(found))
+            show("", f"Every number of a step: chainrule explain {shlex.quote(str(run))} {source}")
     if any(finding.severity != "note" for finding in diagnosis):
         raise typer.Exit(FAILED)
 

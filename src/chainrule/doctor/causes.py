@@ -45,7 +45,7 @@ CAUSES: dict[str, str] = {
 
 _RATE = ("learning_rate_too_high", "learning_rate_too_low")
 _SIGNAL = ("vanishing_gradient", "exploding_gradient", "dead_relu", "saturated_units")
-_RESULT = ("too_few_epochs", "underfitting", "overfitting", "batch_too_large", "batch_too_small")
+_RESULT = ("too_few_epochs", "underfitting", "overfitting")
 _LAST = (*_RATE, *_SIGNAL, *_RESULT, "over_regularised", "class_imbalance", "unscaled_target")
 
 #: By cause the other ones that it brings about: where both are found, these are consequences.

@@ -11,6 +11,9 @@ from ..evidence import Evidence, Measurement
 
 #: A network is good if it is not worse than quick models by more than this skill.
 _MARGIN = 0.06
+#: A training that goes on is stuck if the loss of so many epochs is no less than this fraction of
+#: the first one.
+_EPOCHS, _STUCK = 5, 0.98
 
 
 class Context:
@@ -92,7 +95,27 @@ class Context:
     @property
     def poor(self) -> bool:
         """Worse than can be expected, on its own rows or on held-out ones, and so known."""
-        return not self.good or not self.learned
+        return not self.good or not self.learned or self.stuck
+
+    @functools.cached_property
+    def stuck(self) -> bool:
+        """Whether a training that goes on is no better than a constant after a third of it."""
+        losses, e = self.evidence.series("loss"), self.evidence
+        if e.over or not self.measured or len(losses) < max(_EPOCHS, e.epochs / 3):
+            return False
+        start = self.constant_loss or self.measured[0].loss
+        return float(np.median(losses[-_EPOCHS:])) > _STUCK * start
+
+    @functools.cached_property
+    def constant_loss(self) -> float | None:
+        """The loss of the best constant, for the usual losses; None for others."""
+        counts = np.array([n for n in self.d.classes if n], float)
+        if self.s.loss in ("cross_entropy", "binary_cross_entropy") and len(counts) > 1:
+            shares = counts / counts.sum()
+            return float(-(shares * np.log(shares)).sum())
+        if self.s.loss == "mse" and self.d.target_deviation:
+            return self.d.target_deviation**2
+        return None
 
     @functools.cached_property
     def fall(self) -> float:

@@ -172,6 +172,9 @@ def shuffled_labels(c: Context) -> Iterator[Finding]:
     """Nothing can be learned, neither by the network nor by quick models."""
     if not c.over or c.d.signal or c.d.reference is None or c.skill is None:
         return
+    counts = [n for n in c.d.classes if n]
+    if counts and max(counts) > _UNBALANCED * min(counts):
+        return  # accuracy says little of rare classes
     held_out = c.evidence.outcome.held_out
     if held_out is not None and held_out < 0.1 and not c.failed:
         yield Finding(
