@@ -70,7 +70,7 @@ def of_base(seed: int, causes: Sequence[str], two: bool) -> list[Result]:
 def faulty(seed: int, cause: str) -> Result | None:
     """A training with this fault, on some network where it applies and does harm."""
     network = 0
-    for attempt in range(16):
+    for attempt in range(8):
         rng = np.random.default_rng([seed, 3, attempt])
         # Where it does not apply, another network; where it does no harm, other numbers.
         case = healthy(seed + 101 * NETWORKS * attempt + network)

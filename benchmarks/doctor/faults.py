@@ -195,7 +195,7 @@ def _(case: Case, rng: Any) -> Case | None:
 
 @operator("too_few_epochs")
 def _(case: Case, rng: Any) -> Case | None:
-    return case.copy(epochs=int(rng.integers(1, 3)))
+    return case.copy(epochs=int(rng.integers(1, 3)), batch=64, norm=False)
 
 
 @operator("over_regularised")
@@ -294,7 +294,7 @@ def _(case: Case, rng: Any) -> Case | None:
 @operator("batch_too_small")
 def _(case: Case, rng: Any) -> Case | None:
     rows = len(case.loaded.x)
-    return case.copy(batch=1, norm=False, lr=case.lr * 3, epochs=max(3000 // rows, 2))
+    return case.copy(batch=1, norm=False, lr=case.lr * 8, epochs=max(3000 // rows, 2))
 
 
 @operator("batch_too_large")
@@ -305,7 +305,7 @@ def _(case: Case, rng: Any) -> Case | None:
 
 @operator("frozen_parameters")
 def _(case: Case, rng: Any) -> Case | None:
-    return case.copy(hold="frozen", norm=False)
+    return case.copy(hold="frozen", norm=False, widths=(6,) * max(len(case.widths), 2))
 
 
 @operator("disconnected_parameters")
@@ -338,7 +338,8 @@ def _(case: Case, rng: Any) -> Case | None:
 def _(case: Case, rng: Any) -> Case | None:
     data = case.loaded
     order = np.argsort(data.y, kind="stable")
-    return case.copy(data=_changed(case, x=data.x[order], y=data.y[order]), shuffle=False)
+    return case.copy(data=_changed(case, x=data.x[order], y=data.y[order]), shuffle=False,
+                     lr=case.lr * 2, norm=False)  # fmt: skip
 
 
 @operator("missing_values")
