@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -185,3 +186,25 @@ def test_what_is_stuck_is_said_while_the_training_goes_on(data):
     trainer.fit(data.classes[0], epochs=24)
     assert [cause for cause, _ in said] == ["learning_rate_too_high"]
     assert 8 <= said[0][1] < 24
+
+
+def test_a_doctor_that_fails_does_not_harm_the_training(data, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise ZeroDivisionError("broken")
+
+    monkeypatch.setattr(sys.modules["chainrule.doctor.monitor"], "data_facts", broken)
+    watch = examined(net(), "cross_entropy", data.classes, epochs=2)
+    assert len(watch.evidence.history) == 2
+    assert "The doctor could not look at the training" in caplog.text
+
+
+def test_a_network_that_was_trained_before_has_no_bad_initialisation(data):
+    model = net(hidden=2)
+    w = model.parameters()["layers.0.weight"]
+    w.assign(w.numpy() * 20)
+
+    def causes():
+        return [f.cause for f in examined(model, "cross_entropy", data.classes, epochs=25).findings]
+
+    assert causes() == ["bad_initialisation"]
+    assert causes() == []

@@ -23,6 +23,10 @@ _FEWEST = 30
 _DISCRETE = 20
 _CORRELATION, _PURITY = 0.999, 0.998
 _AROUND = 15
+#: Classes whose values are apart by so many standard deviations of the feature are copies.
+_GAP = 0.1
+#: The last of several counts is rarer than this, beside the most frequent one.
+_TAIL = 0.2
 
 
 def data_facts(train: Arrays, held_out: Arrays | None, task: str, *, lints: bool = True) -> Data:
@@ -58,6 +62,8 @@ def data_facts(train: Arrays, held_out: Arrays | None, task: str, *, lints: bool
     if t is not None and classes:
         found.held_out_classes = np.bincount(t.astype(int), minlength=classes).tolist()
     found.target_copy = _target_copy(x, y, classes)
+    if found.target_copy is not None and classes:
+        found.target_apart = _apart(x[:, found.target_copy[0]], y)
     found.sorted = _sortedness(y, classes)
     _add_reference(found, x, y, classes, None if z is None or t is None else (z, t))
     if x.shape[1] <= MOST_FEATURES:
@@ -113,11 +119,18 @@ def looks_like_classes(y: Array) -> int:
         >>> import numpy as np
         >>> looks_like_classes(np.array([0.0, 1.0, 2.0] * 20)), looks_like_classes(np.arange(60.0))
         (3, 0)
+        >>> looks_like_classes(np.repeat([0.0, 1.0, 2.0, 3.0], [30, 20, 9, 3]))  # counts
+        0
     """
     if len(y) < _FEWEST or not np.isfinite(y).all():
         return 0
-    values = np.unique(y)
+    values, counts = np.unique(y, return_counts=True)
     if len(values) > min(_DISCRETE, len(y) // 10) or (values != np.arange(len(values))).any():
+        return 0
+    # Counts of something have one peak and a long tail, which indices of classes hardly have.
+    peak = int(counts.argmax())
+    one_peak = (np.diff(counts[peak:]) <= 0).all() and (np.diff(counts[: peak + 1]) >= 0).all()
+    if len(values) >= 4 and one_peak and counts[-1] < _TAIL * counts[peak]:
         return 0
     return len(values)
 
@@ -189,6 +202,17 @@ def _ordered_purity(values: Array, y: Array, classes: int) -> float:
     labels = y[order]
     changes = int((np.diff(labels) != 0).sum())
     return 1 - max(changes - (len(np.unique(labels)) - 1), 0) / len(labels)
+
+
+def _apart(values: Array, y: Array) -> bool:
+    """Whether the values of each class are apart from those of others, as in a copy of the class.
+
+    If not, the class is where a threshold of the feature puts it, as in a grade from a score.
+    """
+    order = np.argsort(values, kind="stable")
+    borders = np.flatnonzero(np.diff(y[order]) != 0)
+    gaps = np.diff(values[order])[borders]
+    return bool(np.median(gaps) > _GAP * values.std()) if len(gaps) else False
 
 
 def _ranks(values: Array) -> Array:

@@ -130,6 +130,7 @@ class Data:
         constant: features with one value.
         duplicates: pairs of features that are equal.
         target_copy: the feature that gives the target away, and how sure.
+        target_apart: whether the values of the classes are apart in it.
         target_scale: the root mean square of the target, for regression.
         target_low: its least value.
         target_high: its greatest value.
@@ -161,6 +162,7 @@ class Data:
     constant: list[int] = dataclasses.field(default_factory=list)
     duplicates: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     target_copy: tuple[int, float] | None = None
+    target_apart: bool = True
     target_scale: float = 0.0
     target_deviation: float = 0.0
     target_low: float = 0.0

@@ -151,7 +151,9 @@ class Loop:
 
     def _measure(self) -> None:
         evidence = self.evidence
-        if self._probe is None:
+        if self._probe is None or (
+            evidence.measurements and evidence.measurements[-1].step == self._step
+        ):
             return
         try:
             evidence.measurements.append(self._probe(self._rows, self._step, len(evidence.history)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from .outcome import outcome_of
 from .reported import add_report
 from .structure import structure_of
 
+_log = logging.getLogger("chainrule")
 #: A row of more numbers than this is measured with fewer of them.
 _NUMBERS = 2**18
 #: Measurements in a training without a limit of time.
@@ -89,14 +92,20 @@ class Doctor(Callback):
         evidence = self.evidence
         if trainer.epoch == 0 or not evidence.epochs:
             evidence = self.evidence = Evidence()
-            self._said, self._due = set(), 0
+            self._due = 0
         evidence.epochs = trainer.epoch + options.epochs
         evidence.batch_size, evidence.shuffle = options.batch_size, options.shuffle
         evidence.over, evidence.failure = False, ""
         if not isinstance(data, Arrays) or data.target is None:
             return  # a stream: only the history is known
         held_out = validation if isinstance(validation, Arrays) else None
-        self._data = data, held_out
+        with self._unharmed():
+            self._look(trainer, data, held_out)
+        self._spent = time.perf_counter() - self._begun
+
+    def _look(self, trainer: Any, data: Arrays, held_out: Arrays | None) -> None:
+        """The facts before the first step, and what is to be measured."""
+        evidence = self.evidence
         name = "" if isinstance(trainer.loss, str) else getattr(trainer.loss, "__name__", "")
         structure = structure_of(trainer.model, trainer.loss, trainer.optimizer, data, name)
         if trainer.epoch:  # trained weights say nothing of their initialisation
@@ -106,7 +115,7 @@ class Doctor(Callback):
         row = sum(leaf[0].size for leaf in _leaves(data.inputs))
         self._rows = data.take(some_rows(len(data), min(ROWS, max(2, _NUMBERS // max(row, 1)))))
         self._probe = Probe(trainer.model, trainer.loss, trainer.optimizer, trainer.seed)
-        self._spent = time.perf_counter() - self._begun
+        self._data = data, held_out
 
     def on_start(self, trainer: Any, epochs: int, steps: int) -> None:
         """The first measurement."""
@@ -116,7 +125,7 @@ class Doctor(Callback):
 
     def on_epoch_end(self, trainer: Any, record: dict[str, float]) -> None:
         """Another one, if it is due and there is time for it."""
-        self.evidence.history = [dict(one) for one in trainer.history.records]
+        self.evidence.history = trainer.history.records
         if trainer.epoch >= self._due or trainer.epoch == self.evidence.epochs:
             allowed = self._overhead is None or trainer.epoch == self.evidence.epochs
             elapsed = time.perf_counter() - self._begun
@@ -133,16 +142,17 @@ class Doctor(Callback):
     def on_end(self, trainer: Any) -> None:
         """What came out of it."""
         evidence = self.evidence
-        evidence.history = [dict(one) for one in trainer.history.records]
+        evidence.history = trainer.history.records
         evidence.over = True
         evidence.kept_best = trainer.history.best is not None
         if self._data is not None and self._lints:  # else the report tells more
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), self._unharmed():
                 # Once, and forwards only: not worth a native program.
                 quick = Evaluator(trainer.model, trainer.loss, None, "numpy")
                 evidence.outcome = outcome_of(
                     lambda x: quick.predict(Arrays(x)), evidence.structure, *self._data
                 )
+        self._data = self._rows = self._probe = None  # lets go of the arrays
         self._tell()
 
     # ---- what they do ----------------------------------------------------------------------------
@@ -152,12 +162,20 @@ class Doctor(Callback):
             return
         begun = time.perf_counter()
         step = self.evidence.steps * trainer.epoch
-        try:
+        with self._unharmed():
             self.evidence.measurements.append(self._probe(self._rows, step, trainer.epoch))
-        except ChainruleError:  # the step itself tells what is wrong with it
-            self._probe = None
         self._longest = time.perf_counter() - begun
         self._spent += self._longest
+
+    @contextmanager
+    def _unharmed(self) -> Iterator[None]:
+        """Whatever goes wrong with a look: the training goes on, without further measurements."""
+        try:
+            yield
+        except Exception as error:
+            self._probe = None
+            if not isinstance(error, ChainruleError):  # else the step itself tells what is wrong
+                _log.warning("The doctor could not look at the training: %r", error)
 
     def _tell(self) -> None:
         if self._say is None:

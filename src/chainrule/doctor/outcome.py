@@ -61,7 +61,7 @@ def _pair(
         return None
     rows = len(target)
     if target.ndim == 2 and target.shape[1] > 1 and predicted.shape == target.shape:
-        if not ((target == 0) | (target == 1)).all():
+        if not ((target == 0) | (target == 1)).all() or (target.sum(axis=1) != 1).any():
             return None
         return predicted.argmax(axis=1), target.argmax(axis=1), target.shape[1]
     if target.size != rows:

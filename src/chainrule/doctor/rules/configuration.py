@@ -94,7 +94,7 @@ def softmax_of_one(c: Context) -> Iterator[Finding]:
 
 def classes_as_numbers(c: Context) -> Iterator[Finding]:
     """A squared error of class indices."""
-    if c.s.task == "regression" and len(c.d.classes) >= 2:
+    if c.s.loss_output == "values" and len(c.d.classes) >= 2:
         count = len(c.d.classes)
         loss = "binary_cross_entropy" if count == 2 else "cross_entropy"
         yield Finding(
@@ -185,6 +185,9 @@ def gains(c: Context) -> Iterator[Finding]:
         measured, limit = hidden[path], _GAIN_HIGH if high else _GAIN_LOW
     else:
         return
+    start, constant = c.measured[0].loss if c.measured else math.inf, c.constant_loss
+    if constant is not None and start < 0.9 * constant:
+        return  # it was trained before
     certain = hidden[path] > 1.5 * _GAIN_HIGH or hidden[path] < _GAIN_LOW / 1.5
     if not certain and not ((c.over or c.failed) and c.poor):
         return

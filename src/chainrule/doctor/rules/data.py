@@ -101,13 +101,16 @@ def target_copy(c: Context) -> Iterator[Finding]:
     if c.d.target_copy is None:
         return
     column, sure = c.d.target_copy
+    threshold = not c.d.target_apart
     yield Finding(
-        "inputs", "leakage_column", "error",
+        "inputs", "leakage_column", "note" if threshold else "error",
         f"Feature {column} alone gives the target away ({sure:.4f}).",
-        "It is the target in another form, which new rows will hardly have.",
+        "The class is where a threshold of it puts the row, so no network is needed."
+        if threshold
+        else "It is the target in another form, which new rows will hardly have.",
         "correlation with the target, or rows whose class it tells", sure, 0.998,
         Fix(f"Leave out feature {column}, unless it is known before the target is."),
-        layer=f"feature {column}", score=0.96,
+        layer=f"feature {column}", score=0.4 if threshold else 0.96,
     )  # fmt: skip
 
 
