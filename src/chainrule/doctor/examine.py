@@ -26,14 +26,15 @@ def examine(evidence: Evidence) -> list[Finding]:
 def ranked(findings: list[Finding]) -> list[Finding]:
     """By score, each cause with its consequences under it.
 
-    A finding is a consequence of another one that brings it about and is no less sure.
+    A finding is a consequence of another one that brings it about and is no less sure, unless it
+    is a fact of the configuration.
     """
     order = sorted(findings, key=lambda one: -one.score)
     kept: list[Finding] = []
     under: dict[str, list[str]] = {}
     for finding in order:
         roots = [one for one in kept if finding.cause in BRINGS.get(one.cause, ())]
-        if roots:
+        if roots and not finding.is_fact:
             under.setdefault(roots[0].cause, []).append(
                 f"{CAUSES[finding.cause]}: {finding.message}"
             )

@@ -43,6 +43,7 @@ class Finding:
         epoch: the same, in epochs.
         score: from 0 to 1, how sure it is; findings are ranked by it.
         consequences: what follows from it, in words.
+        is_fact: whether it is a fact of the configuration, which no other cause brings about.
 
     Example:
         >>> fix = Fix("Standardise the inputs.")
@@ -66,6 +67,7 @@ class Finding:
     epoch: int | None = None
     score: float = 0.5
     consequences: tuple[str, ...] = ()
+    is_fact: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""

@@ -215,6 +215,7 @@ def gains(c: Context) -> Iterator[Finding]:
         step=0,
         epoch=0,
         score=0.88,
+        is_fact=certain,
     )
 
 

@@ -28,7 +28,7 @@ def too_few_epochs(c: Context) -> Iterator[Finding]:
             "The training ended before the network had learned what quick models learn.",
             "fall of the training loss in the last fifth of the epochs", c.fall, _FALLING,
             Fix(f"Train longer: {max(epochs * 5, 50)} epochs.", {"epochs": max(epochs * 5, 50)}),
-            epoch=epochs, score=0.7,
+            epoch=epochs, score=0.7, is_fact=few,
         )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def large_batches(c: Context) -> Iterator[Finding]:
             "There were too few updates for the network to learn; the gradients of two halves of "
             "the rows agree, so smaller batches would do as well.",
             "updates in an epoch", float(e.steps), 2.0,
-            Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.78,
+            Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.78, is_fact=True,
         )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def small_batches(c: Context) -> Iterator[Finding]:
             "The gradient of so few rows is mostly noise: with this learning rate the weights "
             "wander about.",
             "rows in a batch", float(e.batch_size), 2.0,
-            Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.83,
+            Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.83, is_fact=True,
         )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def _regularised(message: str, formula: str, measured: float, limit: float, fix:
         "regularisation", "over_regularised", "warning", message,
         "The penalty weighs more than the error: the network gives nearly the same answer to all "
         "rows, on its own training set, too.",
-        formula, measured, limit, fix, score=0.86,
+        formula, measured, limit, fix, score=0.86, is_fact=True,
     )  # fmt: skip
 
 
@@ -116,6 +116,7 @@ def underfitting(c: Context) -> Iterator[Finding]:
         Fix("Use more hidden units.", {"hidden": "64,64"}) if small
         else Fix("Train longer, with a higher rate, or with more hidden units."),
         score=0.79 if small else 0.5,
+        is_fact=small,
     )  # fmt: skip
 
 
