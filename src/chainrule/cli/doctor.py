@@ -100,7 +100,7 @@ def attending(quiet: bool) -> Doctor:
 
 def keep_findings(watch: Doctor, run: Run) -> None:
     """Write what was found beside the run; its report is evidence, too."""
-    watch.judge(run.report)
+    watch.add_report(run.report)
     watch.diagnosis.save(run.folder)
 
 

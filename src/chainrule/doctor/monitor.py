@@ -75,7 +75,7 @@ class Doctor(Callback):
         """The findings, as text and JSON data."""
         return Diagnosis(self.findings, self.evidence.over)
 
-    def judge(self, report: Mapping[str, Any]) -> None:
+    def add_report(self, report: Mapping[str, Any]) -> None:
         """Take the report of a training, with its baselines, as evidence."""
         add_report(self.evidence, report)
         self._tell()

@@ -189,6 +189,7 @@ def gains(c: Context) -> Iterator[Finding]:
     if constant is not None and start < 0.9 * constant:
         return  # it was trained before
     certain = hidden[path] > 1.5 * _GAIN_HIGH or hidden[path] < _GAIN_LOW / 1.5
+    certain = certain or through > 10 * _GAIN_THROUGH
     if not certain and not ((c.over or c.failed) and c.poor):
         return
     yield Finding(
