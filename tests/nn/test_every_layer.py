@@ -126,6 +126,14 @@ LAYERS: dict[str, Any] = {
         lambda: nn.MultiHeadAttention(2, 1, bias=False, kdim=3, vdim=1, rotary=True),
         [reals(2, 2, 2), reals(2, 3, 3), reals(2, 3, 1)],
     ),
+    "BilinearAttention": (
+        lambda: nn.BilinearAttention(2, 3),
+        [reals(2, 2, 2), reals(2, 3, 3), reals(2, 3, 1)],
+    ),
+    "AdditiveAttention": (
+        lambda: nn.AdditiveAttention(2, 3, 2),
+        [reals(2, 2, 2), reals(2, 3, 3), reals(2, 3, 1)],
+    ),
     "SinusoidalPositions": (lambda: nn.SinusoidalPositions(4), [reals(2, 3, 4)]),
     "LearnedPositions": (lambda: nn.LearnedPositions(4, 3), [reals(2, 3, 3)]),
     "RotaryPositions": (lambda: nn.RotaryPositions(4), [reals(2, 3, 4)]),

@@ -79,6 +79,7 @@ from .pooling import (
     Upsample,
 )
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, detach_state, segments
+from .scored_attention import AdditiveAttention, BilinearAttention
 from .summary import Summary
 from .transformer import (
     TransformerDecoder,
@@ -104,6 +105,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AdditiveAttention",
     "AlphaDropout",
     "AttentionCache",
     "AvgPool1d",
@@ -111,6 +113,7 @@ __all__ = [
     "AvgPool3d",
     "BatchNorm",
     "Bilinear",
+    "BilinearAttention",
     "Conv1d",
     "Conv2d",
     "Conv3d",

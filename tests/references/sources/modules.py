@@ -159,8 +159,60 @@ def _as_ours(vector: torch.Tensor, axis: int, shape: Any) -> torch.Tensor:
     return torch.movedim(vector.reshape(others), 0, -1).reshape(-1).clone()
 
 
+def attention() -> Iterator[dict[str, Any]]:
+    """With scores of their own, for each query and key by itself."""
+
+    class Bilinear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(3, 2))
+
+        def score(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+            return k @ (self.weight @ q)
+
+    class Additive(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query_weight = nn.Parameter(torch.empty(4, 2))
+            self.key_weight = nn.Parameter(torch.empty(4, 3))
+            self.score_weight = nn.Parameter(torch.empty(1, 4))
+
+        def score(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+            return self.score_weight[0] @ torch.tanh(self.query_weight @ q + self.key_weight @ k)
+
+    def named(found: Tensors) -> Tensors:
+        return {name.replace("score_weight", "score"): x for name, x in turned(found).items()}
+
+    def attend(
+        module: Any, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Any
+    ) -> list[torch.Tensor]:
+        results = []
+        for q, seen in zip(query, mask, strict=True):
+            scores = torch.stack([module.score(q, k) for k in keys])
+            weights = torch.softmax(scores[seen], 0)
+            results.append(weights @ values[seen])
+        return [torch.stack(results)]
+
+    everything = torch.ones(2, 4, dtype=torch.bool)
+    some = torch.tensor([[True, False, True, True], [False, False, True, False]])
+    for name, sizes, module in (
+        ("BilinearAttention", [2, 3], Bilinear()),
+        ("AdditiveAttention", [2, 3, 4], Additive()),
+    ):
+        for case, mask, constants in (
+            ("all keys", everything, {}),
+            ("a mask", some, {"mask": some}),
+        ):
+            yield run(
+                name, case, {"sizes": sizes}, module, named,
+                lambda m, q, k, v, mask=mask: attend(m, q, k, v, mask),
+                [real(2, 2), real(4, 3), real(4, 2)], **constants,
+            )  # fmt: skip
+
+
 def cases() -> Iterator[dict[str, Any]]:
     yield from convolutions()
     yield from pooling()
     yield from containers()
     yield from parametrisations()
+    yield from attention()

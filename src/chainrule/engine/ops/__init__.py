@@ -18,6 +18,7 @@ from .convolution import *  # noqa: F403
 from .cross_entropy import *  # noqa: F403
 from .custom import *  # noqa: F403
 from .declare import *  # noqa: F403
+from .einstein import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .embedding_bag import *  # noqa: F403
 from .gathered_windows import *  # noqa: F403
@@ -37,9 +38,9 @@ from .statistics import *  # noqa: F403
 #: What every family names in its ``__all__``.
 NAMES = ["linalg", "masked", "random"]
 for _family in (
-    "activation", "attention", "convolution", "cross_entropy", "custom", "declare", "elementwise",
-    "arrangement", "embedding_bag", "gathered_windows", "images", "indexing", "pooling",
-    "products", "reduction", "resizing", "scan", "scatter", "shape", "sorting",
+    "activation", "attention", "convolution", "cross_entropy", "custom", "declare", "einstein",
+    "elementwise", "arrangement", "embedding_bag", "gathered_windows", "images", "indexing",
+    "pooling", "products", "reduction", "resizing", "scan", "scatter", "shape", "sorting",
     "special_functions", "statistics",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__

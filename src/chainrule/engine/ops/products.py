@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import math
-import string
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from .reduction import norm, sum
 from .shape import expand_dims, flatten, pad, reshape, roll, transpose
 
 __all__ = [
-    "cosine_similarity", "cross", "diag", "diagonal", "dot", "einsum", "inner", "kron", "matmul",
+    "cosine_similarity", "cross", "diag", "diagonal", "dot", "inner", "kron", "matmul",
     "outer", "tensordot", "vdot",
 ]  # fmt: skip
 
@@ -280,105 +279,3 @@ def cosine_similarity(a: TensorLike, b: TensorLike, axis: int = -1, eps: float =
     lengths = [norm(x, axis) for x in (a, b)]
     safe = [where(length < eps, eps, length) for length in lengths]
     return sum(a * b, axis) / (safe[0] * safe[1])
-
-
-@function(
-    lambda: [
-        Sample(("ij,jk->ik", reals(2, 3), reals(3, 4))),
-        Sample(("bij,bkj->bik", reals(2, 2, 3), reals(2, 4, 3))),
-        Sample(("ii->i", reals(3, 3))),
-        Sample(("...ij,jk", reals(2, 2, 3), reals(3, 2))),
-        Sample(("ij->", reals(2, 3))),
-        Sample(("i,j,k->kji", reals(2), reals(3), reals(2, seed=1))),
-        Sample(("bqhd,bkhd->bhqk", reals(2, 3, 2, 2), reals(2, 4, 2, 2))),
-    ]
-)
-def einsum(equation: str, *operands: TensorLike) -> Tensor:
-    """Einstein's summation: letters name axes, letters that the result lacks are summed over.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.ops.einsum("ij,j->i", [[1.0, 2.0]], [3.0, 4.0]).tolist()
-        [11.0]
-    """
-    tensors = [as_tensor(x) for x in operands]
-    terms, output = _parse_einsum(_name_dots(equation, tensors), len(operands))
-    for term, x in zip(terms, tensors, strict=True):
-        if len(term) != x.ndim:
-            raise ShapeError(f"einsum {equation!r}: {term!r} names {len(term)} axes.",
-                             found=str(x.type))  # fmt: skip
-    named, x = _diagonals(terms[0], tensors[0])
-    for position in range(1, len(tensors)):
-        other, y = _diagonals(terms[position], tensors[position])
-        later = set(output).union(*terms[position + 1 :])
-        named, x = _contract(named, x, other, y, later)
-    surplus = [i for i, letter in enumerate(named) if letter not in output]
-    x = sum(x, surplus) if surplus else x
-    named = "".join(letter for letter in named if letter in output)
-    return transpose(x, [named.index(letter) for letter in output])
-
-
-def _name_dots(equation: str, tensors: list[Tensor]) -> str:
-    """Letters in place of ``...``, counted from the last axis that the dots stand for."""
-    if "..." not in equation:
-        return equation
-    free = [c for c in string.ascii_letters if c not in equation]
-    left, arrow, output = equation.replace(" ", "").partition("->")
-    terms, longest = left.split(","), ""
-    for i, (term, x) in enumerate(zip(terms, tensors, strict=False)):
-        if "..." in term:
-            letters = "".join(free[: max(x.ndim - len(term) + 3, 0)][::-1])
-            longest = max(longest, letters, key=len)
-            terms[i] = term.replace("...", letters)
-    if not arrow:
-        letters = left.replace(".", "").replace(",", "")
-        output = "..." + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    return ",".join(terms) + "->" + output.replace("...", longest)
-
-
-def _parse_einsum(equation: str, count: int) -> tuple[list[str], str]:
-    left, arrow, output = equation.replace(" ", "").partition("->")
-    terms = left.split(",")
-    letters = "".join(terms)
-    if not arrow:
-        output = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    fine = all(c.isalpha() for c in letters + output) and set(output) <= set(letters)
-    if len(terms) != count or not fine or len(set(output)) < len(output):
-        raise ShapeError("einsum cannot read this equation.", found=equation,
-                         expected=f"{count} groups of letters, such as 'ij,jk->ik'")  # fmt: skip
-    return terms, output
-
-
-def _diagonals(term: str, x: Tensor) -> tuple[str, Tensor]:
-    """A letter that is named twice in one operand means its diagonal."""
-    for letter in dict.fromkeys(term):
-        while term.count(letter) > 1:
-            first = term.index(letter)
-            second = term.index(letter, first + 1)
-            rest = [i for i in range(x.ndim) if i not in (first, second)]
-            x = diagonal(transpose(x, [*rest, first, second]))
-            term = "".join(term[i] for i in rest) + letter
-    return term, x
-
-
-def _contract(a: str, x: Tensor, b: str, y: Tensor, later: set[str]) -> tuple[str, Tensor]:
-    """Two operands as one batched matrix product: batch axes, own axes, summed axes."""
-    shared = [c for c in a if c in b]
-    batch = [c for c in shared if c in later]
-    summed = [c for c in shared if c not in later]
-    own_a = [c for c in a if c not in b]
-    own_b = [c for c in b if c not in a]
-    sizes = dict(zip(a, x.shape, strict=True))
-    for c, extent in zip(b, y.shape, strict=True):
-        if sizes.setdefault(c, extent) != extent:
-            raise ShapeError(f"einsum: the axes {c!r} differ.", expected=str(sizes[c]),
-                             found=str(extent))  # fmt: skip
-
-    def matrices(names: str, z: Tensor, order: list[list[str]]) -> Tensor:
-        flat = [c for group in order for c in group]
-        moved = transpose(z, [names.index(c) for c in flat])
-        return reshape(moved, [math.prod(sizes[c] for c in group) for group in order])
-
-    product = matmul(matrices(a, x, [batch, own_a, summed]), matrices(b, y, [batch, summed, own_b]))
-    names = [*batch, *own_a, *own_b]
-    return "".join(names), reshape(product, [sizes[c] for c in names])
