@@ -27,6 +27,7 @@ LAYERS = [
     {"engine/source_info", "engine/overwriting"},
     {"engine", "engine/tensor", "engine/pytree", "engine/closure"},
     {"engine/ops"},
+    {"engine/vmap"},
     {"engine/autodiff", "engine/batch_independence"},
     {"engine/passes"},
     {"engine/backends", "engine/nan_debug"},

@@ -7,10 +7,11 @@ from .engine.ops import *  # noqa: F403  isort: skip
 from . import data, errors, losses, metrics, models, nn, optim, training
 from .doctor import doctor
 from .engine import ir, ops
-from .engine.autodiff import grad, hvp, jacobian, jvp, value_and_grad, vjp
+from .engine.autodiff import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .engine.compile import compile, trace
 from .engine.gradcheck import check_grad
 from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
+from .engine.vmap import vmap
 from .explain import Explanation, explain
 from .interop import onnx
 from .interop.tuning import tune
@@ -42,6 +43,7 @@ __all__ = [
     "errors",
     "explain",
     "grad",
+    "hessian",
     "hvp",
     "images",
     "ir",
@@ -67,5 +69,6 @@ __all__ = [
     "tune",
     "value_and_grad",
     "vjp",
+    "vmap",
     *ops.NAMES,
 ]

@@ -14,16 +14,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..errors import DerivativeError
 from . import pytree
 from .ir.graph import topological_order
 from .ir.node import PART, Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
-from .ops import identity, ones_like, reshape, sum, zeros_like
+from .ops import identity, ones_like, reshape, sum, zeros, zeros_like
 from .source_info import backward_through
 from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, has_value, standing_in
+from .vmap import vmap
 
-__all__ = ["grad", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
 # ---- the walk --------------------------------------------------------------------------------
@@ -404,6 +407,8 @@ def jvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Tensor:
 def jacobian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     """All derivatives of a tensor with respect to a tensor: shape (…output, …input).
 
+    One backward pass gives all rows: `chainrule.vmap` over the outputs.
+
     Example:
         >>> import chainrule as cr
         >>> cr.jacobian(lambda x: x * x)(cr.tensor([1.0, 2.0])).tolist()
@@ -412,20 +417,31 @@ def jacobian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Te
 
     def all_derivatives(*arguments: Any, **options: Any) -> Tensor:
         x = as_tensor(arguments[argnums])
-        count = as_tensor(function(*arguments, **options)).size
+        y = as_tensor(function(*arguments, **options))
+        if not y.size:
+            return zeros((*y.shape, *x.shape), x.dtype)
 
-        def element(z: Tensor, number: int) -> Tensor:
+        def weighted(z: Tensor, weights: Tensor) -> Tensor:
             given = [*arguments]
             given[argnums] = z
-            y = as_tensor(function(*given, **options))
-            return reshape(y, (y.size,))[number]
+            return sum(as_tensor(function(*given, **options)) * weights)
 
-        rows = [grad(element)(x, number) for number in range(count)]
-        shape = as_tensor(function(*arguments, **options)).shape + x.shape
-        stacked: Tensor = FUNCTIONS["stack"](rows) if rows else zeros_like(x)[None][:0]
-        return reshape(stacked, shape)
+        basis = reshape(as_tensor(np.eye(y.size), y.dtype), (y.size, *y.shape))
+        rows = vmap(grad(weighted), in_axes=(None, 0))(x, basis)
+        return reshape(rows, (*y.shape, *x.shape))
 
     return all_derivatives
+
+
+def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
+    """All second derivatives of a single number with respect to a tensor: shape (…input, …input).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.hessian(lambda x: x[0] ** 2 * x[1])(cr.tensor([1.0, 2.0])).tolist()
+        [[4.0, 2.0], [2.0, 0.0]]
+    """
+    return jacobian(grad(function, argnums), argnums)
 
 
 def hvp(function: Callable[[Any], Any], x: Any, direction: Any) -> Any:

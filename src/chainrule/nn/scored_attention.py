@@ -46,8 +46,8 @@ class BilinearAttention(Module):
     def forward(
         self,
         query: TensorLike,
-        key: TensorLike,
-        value: TensorLike | None = None,
+        keys: TensorLike,
+        values: TensorLike | None = None,
         *,
         mask: TensorLike | None = None,
     ) -> Tensor:
@@ -55,14 +55,14 @@ class BilinearAttention(Module):
 
         Args:
             query: (…, n, query_dim).
-            key: (…, m, key_dim).
-            value: (…, m, features).
+            keys: (…, m, key_dim).
+            values: (…, m, features).
             mask: booleans (…, n, m), or broadcast to it: True where a query may attend.
         """
         projected = matmul(features_last(query, self.query_dim), self.weight)
-        key = features_last(key, self.key_dim)
-        value = key if value is None else value
-        return scaled_dot_product_attention(projected, key, value, mask, scale=1.0)
+        keys = features_last(keys, self.key_dim)
+        values = keys if values is None else values
+        return scaled_dot_product_attention(projected, keys, values, mask, scale=1.0)
 
     def extra_repr(self) -> str:
         return f"{self.query_dim}, {self.key_dim}"
@@ -105,19 +105,19 @@ class AdditiveAttention(Module):
     def forward(
         self,
         query: TensorLike,
-        key: TensorLike,
-        value: TensorLike | None = None,
+        keys: TensorLike,
+        values: TensorLike | None = None,
         *,
         mask: TensorLike | None = None,
     ) -> Tensor:
         """Attend; arguments as those of `BilinearAttention`."""
-        key = features_last(key, self.key_dim)
+        keys = features_last(keys, self.key_dim)
         of_query = matmul(features_last(query, self.query_dim), self.query_weight)
-        of_key = matmul(key, self.key_weight)
+        of_key = matmul(keys, self.key_weight)
         hidden = tanh(expand_dims(of_query, -2) + expand_dims(of_key, -3))
         scores = matmul(hidden, self.score)
         scores = reshape(scores, scores.shape[:-1])
-        return matmul(masked.softmax(scores, mask), key if value is None else value)
+        return matmul(masked.softmax(scores, mask), keys if values is None else values)
 
     def extra_repr(self) -> str:
         return f"{self.query_dim}, {self.key_dim}, {self.hidden}"

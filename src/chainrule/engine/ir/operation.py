@@ -124,6 +124,8 @@ class Operation:
             where they are more than the elements of the result.
         square: ``(*inputs) -> tensor``: the square of its result, to the bit, with the derivatives
             that the square has where the result itself has none, as √x at 0.
+        vmap: how it takes one more axis, for `chainrule.vmap`: see `chainrule.engine.ops.mapping`.
+            Not needed where ``batch`` is the rule of a kind; without any it runs in a loop.
     """
 
     name: str
@@ -151,6 +153,7 @@ class Operation:
     linear: bool = False
     scales: bool = False
     work: Callable[..., int] | None = None
+    vmap: Callable[..., Any] | None = None
     square: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:

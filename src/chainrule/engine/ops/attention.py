@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..ir.node import Node
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Record, Type, bool_, promote, uint32
 from ..tensor import Tensor, TensorLike, apply, as_tensor, need_plain, symbol
+from . import mapping
 from .declare import broadcast_to, cast, floating, function, need_float, reals
 from .elementwise import exp, where
 from .products import matmul
@@ -286,6 +288,7 @@ ATTENTION: Operation = register(
         "attention", _attention_type, _attention, formula="softmax({0} · {1}ᵀ) · {2}",
         pull_back=_attention_pull_back, batch=BatchRule(_attention_rows),
         work=_work,
+        vmap=partial(mapping.attended, 3),
     )
 )  # fmt: skip
 
@@ -371,5 +374,6 @@ ATTENTION_GRADIENTS: Operation = register(
     Operation(
         "attention_gradients", _gradients_type, _gradients,
         formula="gradients of attention({0}, {1}, {2})", pull_back=_gradients_pull_back, work=_work,
+        vmap=partial(mapping.attended, 6),
     )
 )  # fmt: skip

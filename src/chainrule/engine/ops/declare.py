@@ -8,7 +8,7 @@ said by other operations is only a function and needs no derivative rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -270,6 +270,16 @@ def _broadcast_same(walk: BatchWalk, node: Node, axis: Axis) -> bool:
     return fixed or walk.is_same(source, axis.at(own))
 
 
+def _broadcast_mapped(
+    op: Any, size: int, inputs: Sequence[Tensor], mapped: Sequence[bool], attributes: Any
+) -> Tensor:
+    """As the rules in `mapping`: single axes go behind that of the examples."""
+    (x,), shape = inputs, attributes["shape"]
+    between = (1,) * (len(shape) - x.ndim + 1)
+    wide: Tensor = FUNCTIONS["reshape"](x, (size, *between, *x.shape[1:]))
+    return broadcast_to(wide, (size, *shape))
+
+
 BROADCAST = register(
     Operation(
         "broadcast_to",
@@ -285,6 +295,7 @@ BROADCAST = register(
         ],
         view=True,
         batch=BatchRule(_broadcast_rows, _broadcast_same),
+        vmap=_broadcast_mapped,
     )
 )
 

@@ -17,6 +17,7 @@ from ..ir.notation import Notation
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
+from . import mapping
 from .check import require
 from .declare import broadcast_to, cast, function, integers, normalize_axis, reals
 from .elementwise import where
@@ -105,6 +106,7 @@ SCATTER_ADD: Operation = register(
         ],
         indices=1,
         accumulates=True,
+        vmap=mapping.scattered,
     )
 )
 
@@ -139,6 +141,7 @@ TAKE: Operation = register(
         indices=1,
         batch=BatchRule(_take_rows),
         notation=Notation(gradient="Of a table only the rows that were gathered get a gradient."),
+        vmap=mapping.taken,
     )
 )
 
@@ -226,6 +229,7 @@ ADD_ALONG_AXIS: Operation = register(
         ],
         indices=1,
         accumulates=True,
+        vmap=mapping.along,
     )
 )
 TAKE_ALONG: Operation = register(

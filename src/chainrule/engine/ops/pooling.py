@@ -22,6 +22,7 @@ from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type
 from ..ir.work import STARTED
 from ..tensor import Tensor, TensorLike, apply, as_tensor
+from . import mapping
 from .declare import floating, function, need_float, reals
 from .gathered_windows import largest, positions
 from .sliding_window import (
@@ -200,6 +201,7 @@ SUM_UNPOOL: Operation = register(
             for shape, slide in _CASES
         ],
         work=_work,
+        vmap=mapping.all_images,
     )
 )
 MAX_POOL: Operation = register(
@@ -231,6 +233,7 @@ MAX_POOL_SCATTER: Operation = register(
         "{1} at max windows({0})",
         _samples(second=True, outputs=True),
         work=_work,
+        vmap=mapping.all_images,
     )
 )
 #: The mean of the second image where the first is the largest of the window: its transpose.
@@ -243,6 +246,7 @@ MAX_POOL_GATHER: Operation = register(
         "{1} where max windows({0})",
         _samples(second=True),
         work=_work,
+        vmap=mapping.all_images,
     )
 )
 

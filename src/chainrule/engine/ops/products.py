@@ -15,6 +15,7 @@ from ..ir.notation import Notation
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import Tensor, TensorLike, apply, as_tensor
+from . import mapping
 from .declare import align, broadcast_to, cast, function, normalize_axis, reals
 from .elementwise import result_dtype, where
 from .indexing import getitem
@@ -108,6 +109,7 @@ MATMUL = register(
             "weight times its input.",
         ),
         linear=True,
+        vmap=mapping.leading,
     )
 )
 

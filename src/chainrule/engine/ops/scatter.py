@@ -14,6 +14,7 @@ from ...errors import ConfigError, ShapeError
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type, bool_, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor, has_value
+from . import mapping
 from .declare import (
     align,
     boolean,
@@ -139,6 +140,7 @@ SCATTER: Operation = register(
         indices=1,
         accumulates=True,
         exact=True,
+        vmap=mapping.scattered,
     )
 )
 

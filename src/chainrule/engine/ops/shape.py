@@ -24,6 +24,7 @@ from ..ir.node import Node
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
 from ..tensor import FUNCTIONS, Tensor, TensorLike, apply, as_tensor
+from . import mapping
 from .declare import align, broadcast_to, cast, function, normalize_axes, normalize_axis, reals
 from .elementwise import result_dtype
 
@@ -75,6 +76,7 @@ RESHAPE = register(
         ],
         view=True,
         batch=BatchRule(_reshape_rows, _reshape_same),
+        vmap=mapping.reshaped,
     )
 )
 
@@ -157,6 +159,7 @@ TRANSPOSE = register(
         ],
         view=True,
         batch=BatchRule(_transpose_rows, _transpose_same),
+        vmap=mapping.transposed,
     )
 )
 
@@ -336,6 +339,7 @@ SLICE = register(
         ],
         view=True,
         batch=BatchRule(_slice_rows),
+        vmap=mapping.sliced,
     )
 )
 
@@ -399,6 +403,7 @@ PAD = register(
         ],
         moves=True,
         batch=BatchRule(_pad_rows),
+        vmap=mapping.padded,
     )
 )
 
@@ -475,6 +480,7 @@ FLIP = register(
         lambda: [Sample((reals(2, 3),), {"axes": (1,)}), Sample((reals(2, 0),), {"axes": (0, 1)})],
         view=True,
         batch=BatchRule(_flip_rows),
+        vmap=mapping.over_axes,
     )
 )
 

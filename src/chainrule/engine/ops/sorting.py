@@ -10,6 +10,7 @@ from ..ir.node import Node
 from ..ir.operation import ZERO, Operation, Sample, register
 from ..ir.types import Type, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor
+from . import mapping
 from .declare import floating, function, normalize_axis, reals
 from .elementwise import isnan, where
 from .indexing import take_along_axis
@@ -97,6 +98,7 @@ SEARCHSORTED = register(
         ],
         batch=BatchRule(_searchsorted_rows),
         exact=True,
+        vmap=mapping.searched,
     )
 )
 

@@ -445,13 +445,6 @@ for _name, _text in (
     LINALG_C = LINALG_C.replace(_name, _text)
 
 
-#: The operations with a kernel here, which has the name of the operation.
-NAMES = (
-    *("cholesky", "cofactors", "complement", "det", "eigh", "lu", "matrix_exp", "pinv", "qr"),
-    *("slogdet", "solve", "solve_triangular", "svd"),
-)
-
-
 def _check_size(node: Node) -> tuple[int, int]:
     """The extents of the matrices; of right-hand sides only the rows count.
 
