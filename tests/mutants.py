@@ -2,10 +2,13 @@
 
     python tests/mutants.py --count 500 --seed 1        what `make mutants` runs
     python tests/mutants.py --count 20 src/chainrule/optim
+    python tests/mutants.py --part 2/5 --map FOLDER     one of five parts; what tests call is kept
 
 A mutant is a module with one change: another comparison, another sign, a number that is one more, a
-branch always taken, a statement left out. It lives in memory only. The tests nearest to its module
-run against it, those of the same name first; where none fails, the mutant survives and is printed:
+branch always taken, a statement left out. It lives in memory only. First all tests run once without
+any mutant, to know which functions each of them calls. Against a mutant run those that call the
+changed function: of the nearest files first, the quick ones first, each test with its first
+parameters before others, for a limited time. Where none fails, the mutant survives and is printed:
 a change of the program that no test near to it notices.
 
 Not changed is what no result depends on: messages and texts, the indentation of C, samples of
@@ -22,41 +25,37 @@ import importlib.abc
 import importlib.machinery
 import itertools
 import os
+import pickle
 import random
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType, FrameType
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "chainrule"
 #: What is mutated.
 SUBJECTS = ("engine", "training", "optim")
-#: Files and folders below tests/ for those below src/chainrule/ beside what mirrors them; the first
-#: that is above a module counts.
-NEAR = {
-    "engine/backends/c": ("engine/backends",),
-    "engine/backends": ("engine/backends/test_compiled.py", "engine/test_every_op.py"),
-    "engine/ops": ("engine/ops", "engine/test_every_op.py", "test_references.py"),
-    "engine/passes": (
-        "engine/passes",
-        "engine/ops/test_scan.py",
-        "engine/backends/test_loops_in_c.py",
-        "engine/backends/test_random_graphs.py",
-    ),
-    "engine/ir": ("engine/ir", "engine/test_*.py", "serialization/test_dynamic_batch.py"),
-    "engine": ("engine/test_*.py", "engine/ops/test_scan.py", "serialization"),
-    "optim": ("optim",),
-    "training": ("training", "tasks/tabular/test_pipeline.py"),
-}
-#: These say little about others than their namesakes: they start programs of their own.
-NOT_NEAR = ("test_toolchain.py", "test_sanitizers.py", "test_documentation", "test_autotune.py")
+#: Where the tests are that may notice.
+TESTS = (
+    *("tests/engine", "tests/optim", "tests/training", "tests/serialization", "tests/nn"),
+    *("tests/test_references.py", "tests/test_losses.py", "tests/test_public.py"),
+    *(f"src/chainrule/{subject}" for subject in SUBJECTS),
+)
+#: These start programs of their own, or are run by others.
+NOT_NEAR = ("test_sanitizers.py", "test_every_width.py")
+#: How many of the nearest files come first; they get a third of the time.
+FEW = 3
 #: Nobody is to depend on what these do; samples are data of tests.
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
 QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample"}
@@ -70,7 +69,7 @@ SYMMETRIC_CALLS = {
     *("isinstance", "hasattr", "getattr", "cast"),
 }
 
-_SHORTEST_LIMIT = 20.0
+_SHORTEST_LIMIT = 60.0
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
@@ -84,6 +83,10 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 
 
+#: A function as its code is known: its module, first line (of its decorators) and name.
+Function = tuple[str, int, str]
+
+
 @dataclass
 class Mutant:
     """One change of one module: ``old`` at a place becomes ``new``."""
@@ -94,6 +97,7 @@ class Mutant:
     line: int
     old: str
     new: str
+    function: Function | None = None
     stage: int = 0
     killer: str = ""
 
@@ -119,6 +123,7 @@ class Mutator(ast.NodeVisitor):
         self.text = path.read_bytes()
         self.lines = [0, *itertools.accumulate(map(len, self.text.splitlines(keepends=True)))]
         self.found: list[Mutant] = []
+        self.functions: list[Function] = []
 
     def _add(self, node: ast.expr | ast.stmt, new: str) -> None:
         assert node.end_lineno is not None
@@ -128,7 +133,8 @@ class Mutator(ast.NodeVisitor):
         old = self.text[start:end].decode()
         if isinstance(node, ast.expr) and not isinstance(node, ast.Constant):
             new = f"({new})"
-        self.found.append(Mutant(self.path, start, end, node.lineno, old, new))
+        function = self.functions[-1] if self.functions else None
+        self.found.append(Mutant(self.path, start, end, node.lineno, old, new, function))
 
     # ---- what is not mutated -----------------------------------------------------------------
 
@@ -143,8 +149,19 @@ class Mutator(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         if node.name not in QUIET_FUNCTIONS and "samples" not in node.name:
-            for part in (*node.args.defaults, *filter(None, node.args.kw_defaults), *node.body):
+            for part in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
                 self.visit(part)
+            first = min(part.lineno for part in (node, *node.decorator_list))
+            self._visit_body(first, node.name, node.body)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self._visit_body(node.lineno, "<lambda>", [node.body])
+
+    def _visit_body(self, first: int, name: str, body: Iterable[ast.AST]) -> None:
+        self.functions.append((str(self.path), first, name))
+        for part in body:
+            self.visit(part)
+        self.functions.pop()
 
     def visit_Assign(self, node: ast.Assign) -> None:
         name = ast.unparse(node.targets[0])
@@ -285,27 +302,62 @@ def compiles(text: bytes) -> bool:
 # ---- which tests ---------------------------------------------------------------------------------
 
 
-def nearest(path: Path) -> list[list[str]]:
-    """The tests of a module, in stages: of its name and its examples; then those of its folder."""
+@dataclass
+class Calls:
+    """What the tests call.
+
+    Attributes:
+        seconds: how long each test takes.
+        tests: the tests that call a function.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    tests: dict[Function, set[str]] = field(default_factory=dict)
+
+    def chosen(self, mutant: Mutant, budget: float) -> list[list[str]]:
+        """The tests of a mutant, in two stages, that take so many seconds together."""
+        if mutant.function is not None:
+            able = self.tests.get(mutant.function, set())
+        else:  # it changes what is done when the module is imported
+            own = [tests for key, tests in self.tests.items() if key[0] == str(mutant.path)]
+            able = set().union(*own)
+        files = sorted({_file(test) for test in able}, key=lambda file: distance(mutant.path, file))
+        first = self._in_time([test for test in able if _file(test) in files[:FEW]], budget / 3)
+        second = self._in_time(able - set(first), budget * 2 / 3)
+        return [stage for stage in (first, second) if stage]
+
+    def _in_time(self, tests: Iterable[str], budget: float) -> list[str]:
+        """Tests that take so long together: one of each function, then others, quick ones first."""
+        count: Counter[str] = Counter()
+        ordered = []
+        for test in sorted(tests, key=lambda test: (self.seconds[test], test)):
+            name = test.partition("[")[0]
+            ordered.append((count[name], self.seconds[test], test))
+            count[name] += 1
+        found: list[str] = []
+        total = 0.0
+        for _, seconds, test in sorted(ordered):
+            total += seconds
+            if found and total > budget:
+                break
+            found.append(test)
+        return found
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def distance(path: Path, file: str) -> tuple[int, int, str]:
+    """How far a file of tests is from a module: its own examples, its namesakes, its folder."""
     place = path.relative_to(PACKAGE).with_suffix("")
-    tests = ROOT / "tests"
-    first = [path, tests / place.parent / f"test_{place.name}.py"]
-    first += sorted((tests / place.parts[0]).rglob(f"test_*{place.name}*.py"))
-    above = next((key for key in NEAR if place.as_posix().startswith(f"{key}/")), place.parts[0])
-    second: list[Path] = []
-    for pattern in NEAR.get(above, (above,)):
-        for found in sorted(tests.glob(pattern)):
-            second += sorted(found.rglob("test_*.py")) if found.is_dir() else [found]
-    stages, seen = [], set()
-    for number, stage in enumerate((first, second)):
-        kept = []
-        for file in stage:
-            near = not (number and file.name.startswith(NOT_NEAR))
-            if near and file.exists() and file not in seen:
-                seen.add(file)
-                kept.append(str(file.relative_to(ROOT)))
-        stages.append(kept)
-    return [stage for stage in stages if stage]
+    own = file == str(path.relative_to(ROOT)), Path(file).stem == f"test_{place.name}"
+    common = 0
+    for own_part, part in zip(place.parts[:-1], Path(file).parts[1:-1], strict=False):
+        if own_part != part:
+            break
+        common += 1
+    return 2 - any(own) - (place.name in Path(file).stem), -common, file
 
 
 # ---- running them --------------------------------------------------------------------------------
@@ -335,9 +387,61 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+class Chosen:
+    """A part of pytest: it runs some of the tests that were collected, in a given order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.place = {test: number for number, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted(
+            (item for item in items if item.nodeid in self.place),
+            key=lambda item: self.place[item.nodeid],
+        )
+
+
+class Listener:
+    """A part of pytest: it notes which functions each test calls, and how long it takes."""
+
+    def __init__(self) -> None:
+        self.calls = Calls()
+        self._codes: set[CodeType] = set()
+        self._failed = False
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> None:
+        self._codes.add(frame.f_code)  # as nothing is returned, lines are not traced
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._failed |= not report.passed
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._failed = False
+        self._codes.clear()
+        began = time.perf_counter()
+        threading.settrace(self._trace)
+        sys.settrace(self._trace)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)
+            if self._failed:
+                print(f"not used, for it fails without a mutant: {item.nodeid}", flush=True)
+            else:
+                self._note(item.nodeid, time.perf_counter() - began)
+
+    def _note(self, test: str, seconds: float) -> None:
+        self.calls.seconds[test] = seconds
+        for code in self._codes:
+            if code.co_filename.startswith(str(PACKAGE)):
+                key = code.co_filename, code.co_firstlineno, code.co_name
+                self.calls.tests.setdefault(key, set()).add(test)
+
+
 @dataclass
 class Run:
-    """A process that runs tests, perhaps against a mutant."""
+    """A process that runs tests: of a file, to listen to them, or those chosen for a mutant."""
 
     tests: list[str]
     limit: float
@@ -348,23 +452,20 @@ class Run:
 
     def start(self, programs: Path) -> None:
         self.folder.mkdir()
-        if self.mutant is not None:  # programs are named by their source: those that are the same
-            (self.folder / "programs").mkdir(mode=0o700)
-            for file in [*programs.glob("*.so"), *programs.glob("compiler-*")]:
-                os.link(file, self.folder / "programs" / file.name)
-            programs = self.folder / "programs"
+        own = self.folder / "programs"
+        own.mkdir(mode=0o700)
+        for file in programs.iterdir():  # built programs are named by their source
+            os.link(file, own / file.name)
         self.process = os.fork()
         if self.process == 0:
             code = 3
             try:
-                code = self._test(programs)
+                code = self._test(own)
             finally:
                 sys.stdout.flush()
                 os._exit(code)
 
     def _test(self, programs: Path) -> int:
-        import pytest
-
         os.setsid()
         output = os.open(self.folder / "output", os.O_WRONLY | os.O_CREAT)
         os.dup2(output, 1)
@@ -373,17 +474,15 @@ class Run:
         if self.mutant is not None:
             sys.meta_path.insert(0, Finder(self.mutant))
         importlib.import_module("chainrule.public")  # in the usual order
-        options = [
-            "-x",
-            "-q",
-            "--tb=line",
-            "--assert=plain",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-        ]
-        return int(pytest.main([*options, f"--basetemp={self.folder}/tests", *self.tests]))
+        options = ["-q", "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
+        options += ["-p", "no:xdist", f"--basetemp={self.folder}/tests"]
+        if self.mutant is not None:
+            files = dict.fromkeys(test.partition("[")[0] for test in self.tests)
+            return int(pytest.main(["-x", *options, *files], plugins=[Chosen(self.tests)]))
+        listener = Listener()
+        code = int(pytest.main([*options, *self.tests], plugins=[listener]))
+        (self.folder / "calls").write_bytes(pickle.dumps(listener.calls))
+        return code
 
     def finished(self) -> bool | None:
         """Whether the tests passed; None while they run."""
@@ -396,9 +495,10 @@ class Run:
             os.killpg(self.process, signal.SIGKILL)
             os.waitpid(self.process, 0)
             passed = False
-        if self.mutant is not None and not passed:
-            self.mutant.killer = self._killer()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.mutant is not None:
+            if not passed:
+                self.mutant.killer = self._killer()
+            shutil.rmtree(self.folder, ignore_errors=True)
         return passed
 
     def _killer(self) -> str:
@@ -410,11 +510,24 @@ class Run:
 class Machine:
     """A few processes at a time."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
-        self.folder, self.workers = folder, workers
-        self.programs = folder / "programs"
-        self.programs.mkdir(mode=0o700)
+    def __init__(self, folder: Path, workers: int, kept: Path | None = None) -> None:
+        self.folder, self.workers, self.kept = folder, workers, kept
+        self.programs = (kept or folder).resolve() / "programs"
+        self.programs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.count = itertools.count()
+
+    def known_calls(self) -> Calls | None:
+        """What the tests call, if it was kept."""
+        if self.kept is None or not (self.kept / "calls").exists():
+            return None
+        found = pickle.loads((self.kept / "calls").read_bytes())
+        assert isinstance(found, Calls)
+        return found
+
+    def remember(self, calls: Calls) -> Calls:
+        if self.kept is not None:
+            (self.kept / "calls").write_bytes(pickle.dumps(calls))
+        return calls
 
     def run(self, waiting: list[Run]) -> Iterator[tuple[Run, bool]]:
         """Runs as they finish; more may be put into the list meanwhile."""
@@ -431,6 +544,12 @@ class Machine:
                     running.remove(run)
                     yield run, passed
 
+    def keep_programs(self, run: Run) -> None:
+        """What was built without a mutant need not be built again."""
+        for file in [*run.folder.glob("programs/*.so"), *run.folder.glob("programs/compiler-*")]:
+            if not (self.programs / file.name).exists():
+                os.link(file, self.programs / file.name)
+
     def new(self, tests: list[str], limit: float, mutant: Mutant | None = None) -> Run:
         return Run(tests, limit, self.folder / f"run{next(self.count)}", mutant)
 
@@ -440,23 +559,32 @@ def import_what_all_need() -> None:
     import hypothesis.strategies  # noqa: F401
     import numpy.testing  # noqa: F401
     import polars  # noqa: F401
-    import pytest  # noqa: F401
     import safetensors.numpy  # noqa: F401
     import typer.testing  # noqa: F401
 
     assert "chainrule" not in sys.modules
 
 
-def usable(machine: Machine, files: set[str]) -> dict[str, float]:
-    """How long each file of tests takes; those that fail without any mutant are left out."""
-    seconds = {}
-    for run, passed in machine.run([machine.new([file], 600.0) for file in sorted(files)]):
-        (file,) = run.tests
-        if passed:
-            seconds[file] = time.monotonic() - run.started
-        else:
-            print(f"not used, for it fails without a mutant: {file}", flush=True)
-    return seconds
+def listen(machine: Machine) -> Calls:
+    """What the tests call, but for those that fail without any mutant."""
+    groups: dict[str, list[str]] = {}
+    for name in TESTS:
+        place = ROOT / name
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            is_example = name.startswith("src")
+            if is_example or (file.name.startswith("test_") and file.name not in NOT_NEAR):
+                group = "src" if is_example else str(file.parent)
+                groups.setdefault(group, []).append(str(file.relative_to(ROOT)))
+    waiting = [machine.new(files, 3600.0) for files in groups.values()]
+    all_calls = Calls()
+    for run, _ in machine.run(sorted(waiting, key=lambda run: -len(run.tests))):
+        calls = pickle.loads((run.folder / "calls").read_bytes())
+        all_calls.seconds.update(calls.seconds)
+        for key, tests in calls.tests.items():
+            all_calls.tests.setdefault(key, set()).update(tests)
+        machine.keep_programs(run)
+        shutil.rmtree(run.folder, ignore_errors=True)
+    return all_calls
 
 
 def main() -> int:
@@ -467,6 +595,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--least", type=float, default=0.85, help="the fraction to be killed")
     parser.add_argument("--killers", action="store_true", help="print what killed the others, too")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of tests against a mutant")
+    parser.add_argument("--part", default="1/1", help="2/5: the second of five parts of them")
+    parser.add_argument("--map", type=Path, help="a folder to keep what the tests call")
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(SOURCE))
@@ -476,14 +607,15 @@ def main() -> int:
     below = [p.resolve() for p in options.paths] or [PACKAGE / name for name in SUBJECTS]
     modules = sorted({f for p in below for f in ([p] if p.is_file() else p.rglob("*.py"))})
     everything = [mutant for path in modules for mutant in mutants_of(path)]
-    chosen = chosen_from(everything, options.count, options.seed)
-    stages = {path: nearest(path) for path in {mutant.path for mutant in chosen}}
+    part, parts = map(int, options.part.split("/"))
+    chosen = chosen_from(everything, options.count, options.seed)[part - 1 :: parts]
     import_what_all_need()
     with tempfile.TemporaryDirectory() as folder:
-        machine = Machine(Path(folder), options.workers)
-        files = {file for parts in stages.values() for part in parts for file in part}
-        seconds = usable(machine, files)
-        survivors, killed = judge(machine, chosen, stages, seconds, options.killers)
+        machine = Machine(Path(folder), options.workers, options.map)
+        calls = machine.known_calls() or machine.remember(listen(machine))
+        print(f"{len(calls.seconds)} tests of {sum(calls.seconds.values()):.0f} s, listened to in "
+              f"{(time.monotonic() - began) / 60:.1f} min", flush=True)  # fmt: skip
+        survivors, killed = judge(machine, chosen, calls, options.seconds, options.killers)
     fraction = killed / max(len(chosen), 1)
     print(f"{killed} of {len(chosen)} mutants killed ({fraction:.1%}), of {len(everything)} that "
           f"there are, in {(time.monotonic() - began) / 60:.0f} min")  # fmt: skip
@@ -493,26 +625,26 @@ def main() -> int:
 
 
 def judge(
-    machine: Machine,
-    chosen: list[Mutant],
-    stages: dict[Path, list[list[str]]],
-    seconds: dict[str, float],
-    tell_killers: bool,
+    machine: Machine, chosen: list[Mutant], calls: Calls, budget: float, tell_killers: bool
 ) -> tuple[list[Mutant], int]:
     """Run the tests of each mutant until one fails."""
 
     def run_of(mutant: Mutant) -> Run | None:
-        while mutant.stage < len(stages[mutant.path]):
-            tests = [file for file in stages[mutant.path][mutant.stage] if file in seconds]
-            if tests:
-                tests.sort(key=lambda file: (file.startswith("src"), seconds[file]))
-                limit = max(_SHORTEST_LIMIT, 4 * sum(seconds[file] for file in tests))
-                return machine.new(tests, limit, mutant)
-            mutant.stage += 1
-        return None
+        stages = calls.chosen(mutant, budget)[mutant.stage :]
+        if not stages:
+            return None
+        limit = max(_SHORTEST_LIMIT, 4 * sum(calls.seconds[test] for test in stages[0]))
+        return machine.new(stages[0], limit, mutant)
 
     survivors, killed = [], 0
-    waiting = [run for run in map(run_of, chosen) if run is not None]
+    waiting: list[Run] = []
+    for mutant in chosen:
+        first = run_of(mutant)
+        if first is not None:
+            waiting.append(first)
+        else:
+            survivors.append(mutant)
+            print(f"survived: {mutant}\n          no test near to it runs it", flush=True)
     for run, passed in machine.run(waiting):
         mutant = run.mutant
         assert mutant is not None
@@ -524,7 +656,7 @@ def judge(
         mutant.stage += 1
         following = run_of(mutant)
         if following is not None:
-            waiting.append(following)
+            waiting.insert(0, following)
         else:
             survivors.append(mutant)
             print(f"survived: {mutant}", flush=True)

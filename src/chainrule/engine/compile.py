@@ -109,7 +109,7 @@ class Traced:
             if len(found) != len(before) or not all(map(operator.is_, found, before)):
                 return True
         for variable, (kind, watched) in zip(self._asked, self._kinds, strict=True):
-            node = variable.node
+            node = own_node(variable)
             if node.watched != watched or (node.type is not kind and node.type != kind):
                 return True
         return False
@@ -167,18 +167,10 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
 
 
 def _history(traced: Traced, leaves: list[Any], inputs: list[Array]) -> tuple[Node, ...]:
-    """What the results of a call depend on, if somebody may ask for a derivative; else nothing.
-
-    A function that assigns parameters is a step of a training: its results are only numbers.
-    """
+    """What the results of a call depend on, if somebody may ask for a derivative; else nothing."""
     variables = traced.variables
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     if not any(x.node.watched for x in (*tensors, *variables)):
-        return ()
-    if any(isinstance(variable, Parameter) for variable in traced.assigned):
-        return ()
-    count = len(traced.graph.outputs) - len(traced.assigned)
-    if not any(node.type.is_float for node in traced.graph.outputs[:count]):
         return ()
     assigned = {id(variable) for variable in traced.assigned}
     nodes = []
@@ -316,7 +308,8 @@ class Compiled:
         try:
             inputs += program.begin()
             self.last_run = traced, inputs
-            history = _history(traced, taken.inputs, inputs) if self._keeps_history else ()
+            keeps = self._keeps_history and program.is_differentiable
+            history = _history(traced, taken.inputs, inputs) if keeps else ()
             results = program.run(inputs)
         finally:
             program.end()
@@ -530,6 +523,8 @@ class _Program:
         results: how many of its outputs are results of the function.
         given: the variables that get their new values from the outputs behind them; others are
             overwritten.
+        is_differentiable: whether somebody may ask for a derivative of its results. A function that
+            assigns parameters is a step of a training: its results are only numbers.
     """
 
     def __init__(self, traced: Traced, run: Executable) -> None:
@@ -540,6 +535,10 @@ class _Program:
         self._places = sorted(number - first for number in run.in_place)
         self._overwritten = frozenset(traced.variables[place] for place in self._places)
         self.given = [v for v in traced.assigned if v not in self._overwritten]
+        results = traced.graph.outputs[: self.results]
+        self.is_differentiable = any(node.type.is_float for node in results) and not any(
+            isinstance(variable, Parameter) for variable in traced.assigned
+        )
 
     def begin(self) -> list[Any]:
         """The arrays of the variables; those that are overwritten belong to the call until `end`.
@@ -552,8 +551,8 @@ class _Program:
             return [variable._known() for variable in self._variables]
         nodes = begin(self._variables, self._overwritten, own_node)
         arrays = [node.value for node in nodes]
-        for place in self._places:
-            of_node, of_array = _holders(nodes, arrays, place)
+        holders = _holders(nodes, arrays, self._places)
+        for place, (of_node, of_array) in zip(self._places, holders, strict=True):
             array = arrays[place]
             alone = of_node <= _ALONE[0] and of_array <= _ALONE[1]
             if not (alone and array.base is None and array.flags.carray):
@@ -567,14 +566,15 @@ class _Program:
             end(self._overwritten)
 
 
-def _holders(nodes: list[Node], arrays: list[Any], place: int) -> tuple[int, int]:
-    """How many hold a node, and its array; these lists do."""
-    return sys.getrefcount(nodes[place]), sys.getrefcount(arrays[place])
+def _holders(nodes: list[Node], arrays: list[Any], places: list[int]) -> list[tuple[int, int]]:
+    """How many hold each node, and its array; these lists do."""
+    count = sys.getrefcount
+    return [(count(nodes[place]), count(arrays[place])) for place in places]
 
 
 def _holders_of_one(variable: Variable) -> tuple[int, int]:
     nodes = [own_node(variable)]
-    return _holders(nodes, [nodes[0].value], 0)
+    return _holders(nodes, [nodes[0].value], [0])[0]
 
 
 #: The numbers of a variable that nobody shares; they differ between versions of Python.
