@@ -21,6 +21,7 @@ import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.errors import DataError
 from chainrule.report import Recorder, RunContent
+from chainrule.report.flow import flow
 from chainrule.report.watch import ADDRESS, Watcher, served_page, version
 
 from .conftest import hostile, write
@@ -155,3 +156,26 @@ def test_the_served_page_allows_its_own_program_only(tmp_path: Path) -> None:
     page = served_page(tmp_path)
     assert page.count("<script>") == 1
     assert "connect-src 'self'" in page
+
+
+def test_measurements_are_drawn_over_layers_and_time(tmp_path: Path) -> None:
+    moments = [
+        {"step": step, "gradient": {"a.weight": 2.0 * size, "b.weight": size, "b.bias": 1.0},
+         "weight": {"a.weight": 4.0, "b.weight": 1.0},
+         "update": {"a.weight": 0.04, "b.weight": 0.1},
+         "activations": {"relu": {"dead": 0.25}, "tanh": {"dead": 0.0}}}
+        for step, size in ((0, 1.0), (1000, 0.01))
+    ]  # fmt: skip
+    recorder = Recorder(tmp_path, {"data": "d"})
+    recorder.measured = lambda: {"sizes": {"a.weight": 16, "b.weight": 4}, "measurements": moments}
+    trained(recorder)
+    recorder._release()
+    content = RunContent(tmp_path, stored=recorder.stored)
+    (section,) = flow(content)
+    charts = {chart.name: chart for chart in section.charts}
+    assert charts["gradient_flow"].y.categories == ("a.weight", "b.weight")  # no bias
+    assert charts["gradient_flow"].x.categories == ("step 0", "step 1,000")
+    assert charts["gradient_flow"].marks[0].values == ((0.5, 0.005), (0.5, 0.005))
+    assert charts["update_ratio"].marks[0].values == ((0.01, 0.01), (0.1, 0.1))
+    assert charts["dead_units"].y.categories == ("relu",)
+    assert flow(RunContent(tmp_path)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from .console import say, warn
 
 if TYPE_CHECKING:
+    from ..doctor import Doctor
     from ..report import Recorder
+    from ..report.tensorboard import TensorBoard
     from ..tasks.result import TrainingResult
     from ..utils.runs import Run
     from .resume import Job
@@ -65,3 +68,33 @@ def write_report(recorder: Recorder, run: Run, result: TrainingResult) -> None:
         say(f"  chainrule report {shlex.quote(str(run.folder))}")
     if recorder.problem:
         warn(f"The report could not be written as a whole: {recorder.problem}")
+
+
+def measured(watch: Doctor) -> dict[str, Any]:
+    """What the doctor has measured, for the pictures of how gradients flow."""
+    evidence = watch.evidence
+    measurements = [dataclasses.asdict(each) for each in evidence.measurements]
+    return {"sizes": dict(evidence.structure.sizes), "measurements": measurements}
+
+
+def board_of(job: Job) -> TensorBoard:
+    """What writes the events of a training into its run folder; those of a replaced run go."""
+    from ..report.tensorboard import TensorBoard, event_files
+
+    if not job.record.can_go_on:
+        for path in event_files(job.folder):
+            path.unlink()
+    return TensorBoard(job.folder, {"kind": job.kind, **job.options.to_json()})
+
+
+def finish_board(board: TensorBoard | None, run: Run) -> None:
+    """The last events: metrics of the test set, the summary, findings."""
+    if board is None:
+        return
+    from ..report import RunContent
+    from ..report.sections import in_words
+
+    said, found = in_words(RunContent.read(run.folder))
+    board.finish(run.report, said, found)
+    if board.problem:
+        warn(f"The event files for TensorBoard are not whole: {board.problem}")

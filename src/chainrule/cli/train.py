@@ -20,7 +20,7 @@ from .doctor import attending, keep_findings
 from .error_handling import FAILED, Debug
 from .options import OPTIONS, foreign, read_config, read_options, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
-from .recording import PAGE, recorded, write_report
+from .recording import PAGE, board_of, finish_board, measured, recorded, write_report
 from .resume import Job, begun, command, in_words, reproduced, resumed, trained
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ def train(
     quiet: Annotated[
         bool, _option("Only the report, no progress and notes.", "--quiet", "-q")
     ] = False,
+    tensorboard: Annotated[
+        bool, _option("Event files for TensorBoard, in the run folder.", "--tensorboard")
+    ] = False,
     show_c: Annotated[bool, _option("The C program of a training step, too.", "--show-c")] = False,
     as_json: Annotated[bool, _option("The report as one JSON document.", "--json")] = False,
     debug: Debug = False,
@@ -90,7 +93,9 @@ def train(
         return
     with _job(chosen, resume, allow_changes, force) as job, recorded(job) as recorder:
         watch = attending(quiet)
-        result = trained(job, quiet, (watch, recorder))
+        recorder.measured = lambda: measured(watch)
+        board = board_of(job) if tensorboard else None
+        result = trained(job, quiet, (watch, recorder, *([board] if board else [])))
         need_an_epoch(result)
         source = {"path": job.record.path, "digest": job.record.digest}
         run, problem = keep(job.kind, result, job.options.to_json(), job.folder, source)
@@ -98,6 +103,7 @@ def train(
         if not result.history.interrupted:
             job.record.remove()
         write_report(recorder, run, result)
+        finish_board(board, run)
     if as_json:
         show_json({"run": str(run.folder), "model": str(run.folder / MODEL), **run.report})
     else:

@@ -288,6 +288,21 @@ class Module:
         """The class with sizes and options, in one line."""
         return f"{type(self).__name__}({self.extra_repr()})"
 
+    def _repr_html_(self) -> str:
+        """The layers with their parameters, for notebooks."""
+        from ..drawing.blocks import Table
+        from ..drawing.notebook import fragment
+
+        rows = []
+        for path, module in self.named_modules():
+            own = [v for name, v in module.parameters().items() if "." not in name]
+            if own or not list(module.children()):
+                shapes = ", ".join("×".join(map(str, v.shape)) or "1" for v in own)
+                rows.append((path or "–", module.title(), shapes, f"{sum(v.size for v in own):,}"))
+        total = sum(v.size for v in self.parameters().values())
+        table = Table(("path", "layer", "shapes", "#parameters"), tuple(rows))
+        return fragment(f"{type(self).__name__}: {total:,} parameters", [table])
+
     def __repr__(self) -> str:
         lines = [f"({path}): {child!r}" for path, child in self.children()]
         if not lines:

@@ -9,5 +9,13 @@ from __future__ import annotations
 from .content import RunContent
 from .page import compare_pages, report_page, write_page
 from .recorder import Recorder
+from .tensorboard import TensorBoard
 
-__all__ = ["Recorder", "RunContent", "compare_pages", "report_page", "write_page"]
+__all__ = [
+    "Recorder",
+    "RunContent",
+    "TensorBoard",
+    "compare_pages",
+    "report_page",
+    "write_page",
+]

@@ -32,11 +32,14 @@ class Stored:
         about: data, target, options, kind of data, epochs, steps, environment, begin.
         profile: sections on the data.
         sections: those that need network and test set.
+        measured: what the doctor measured: ``measurements`` of gradients, weights and updates, and
+            ``sizes`` of the parameters.
     """
 
     about: Mapping[str, Any] = field(default_factory=dict)
     profile: tuple[Section, ...] = ()
     sections: tuple[Section, ...] = ()
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write it into a run folder.
@@ -50,6 +53,7 @@ class Stored:
             "about": json_data(self.about),
             "profile": [section.to_json() for section in self.profile],
             "sections": [section.to_json() for section in self.sections],
+            "measured": json_data(self.measured),
         }
         text = json.dumps(json_data(content), ensure_ascii=False, separators=(",", ":"))
         write_atomically(folder / STORED, text.encode(errors="replace"))
@@ -65,6 +69,7 @@ class Stored:
                 dict(content["about"]),
                 tuple(map(Section.from_json, content["profile"])),
                 tuple(map(Section.from_json, content["sections"])),
+                dict(content.get("measured") or {}),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Stored()

@@ -59,6 +59,7 @@ class Recorder(RunCallback):
         about: what is known before: kind, data, target, options, path and digest of the source.
 
     Attributes:
+        measured: gives what was measured so far: see `Stored.measured`.
         problem: the first thing that went wrong, as a sentence; "" if nothing did.
 
     Example:
@@ -78,6 +79,7 @@ class Recorder(RunCallback):
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder = folder
         self.problem = ""
+        self.measured: Callable[[], Mapping[str, Any]] = dict
         self.stored = Stored({**about, "versions": versions(), "machine": machine()})
         self._before = _bytes_of(folder) if (folder / RECORD).exists() else {}
         self._fits: list[list[dict[str, Any]]] = []
@@ -133,6 +135,7 @@ class Recorder(RunCallback):
             return
         self._next = float("inf")  # until the thread knows how long it took
         fits = tuple(list(fit) for fit in self._fits)
+        self.stored = dataclasses.replace(self.stored, measured=json_data(self.measured()))
         self._thread = threading.Thread(target=self._write, args=(fits,), daemon=True)
         self._thread.start()
 
@@ -174,7 +177,9 @@ class Recorder(RunCallback):
             self.discard()
             lines = (json.dumps(line, allow_nan=False) + "\n" for fit in self._fits for line in fit)
             write_atomically(place / HISTORY, "".join(lines).encode())
-        self.stored = dataclasses.replace(self.stored, sections=tuple(sections()))
+        self.stored = dataclasses.replace(
+            self.stored, sections=tuple(sections()), measured=json_data(self.measured())
+        )
         self.stored.write(place)
         write_page(place)
 

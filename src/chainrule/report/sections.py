@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from statistics import stdev
 from typing import Any
 
 from ..drawing.blocks import Code, Finding, Section, Text, section, table
 from ..drawing.chart import Axis, Bars, Chart, numbers
 from ..tasks.kinds import KINDS
-from ..tasks.metric_names import best_is_one, score, title
+from ..tasks.metric_names import best_is_one, score, score_table, title
 from ..tasks.options import declared
 from ..training.curves import learning_charts
 from ..utils.numbers import duration, number
 from .content import RunContent, mapping
+from .flow import flow
 
 #: So many metrics have a picture beside the table.
 _DRAWN = 4
@@ -74,6 +74,16 @@ def summary(content: RunContent) -> Found:
         sentences.append(str(verdict))
     sentences += [*_matters(content), *_warned(content), _went(content)]
     return [section("summary", "Summary", Text(tuple(s for s in sentences if s)))]
+
+
+def in_words(content: RunContent) -> tuple[list[str], list[str]]:
+    """The summary of a run, a sentence each, and its findings, in Markdown."""
+    blocks = [block for part in (*summary(content), *findings(content)) if part
+              for block in part.blocks]  # fmt: skip
+    said = [sentence for block in blocks if isinstance(block, Text) for sentence in block.sentences]
+    found = [f"**{block.title}**: {' '.join([*block.sentences, block.fix])}"
+             for block in blocks if isinstance(block, Finding)]  # fmt: skip
+    return said, found
 
 
 def _trained(content: RunContent) -> str:
@@ -197,16 +207,7 @@ def scores(content: RunContent) -> Found:
     if not metrics:
         return []
     baselines = {name: mapping(each) for name, each in mapping(report.get("baselines")).items()}
-    folds = mapping(report.get("cv")).get("metrics") or []
-    rows, marked = [], []
-    for i, (name, value) in enumerate(metrics.items()):
-        values = [value, *(each.get(name) for each in baselines.values())]
-        texts = [score(name, each) for each in values]
-        texts[0] += _deviation([mapping(fold).get(name) for fold in folds])
-        rows.append((title(name), *texts))
-        marked += [(i, 1 + j) for j in _best(name, values)]
-    grid = table(("metric", "#network", *(f"#{name}" for name in baselines)), rows,
-                 marked=tuple(marked), caption=_measured_on(content))  # fmt: skip
+    grid = score_table(report, _measured_on(content))
     charts = [_bars(name, value, baselines) for name, value in list(metrics.items())[:_DRAWN]]
     notes = tuple(f"{note[:1].upper()}{note[1:]}." for note in map(str, report.get("notes") or ()))
     return [
@@ -222,19 +223,6 @@ def _measured_on(content: RunContent) -> str:
         return f"The mean of {folds} parts, each held out once; ± is the standard deviation"
     count = f"{rows:,} {content.unit}" if isinstance(rows, int) else "a part"
     return f"On {count} that the network has not seen; the best value of each row is bold"
-
-
-def _deviation(values: Sequence[Any]) -> str:
-    known = [value for value in values if isinstance(value, int | float)]
-    return f" ± {number(stdev(known))}" if len(known) > 1 else ""
-
-
-def _best(name: str, values: Sequence[Any]) -> list[int]:
-    known = [value for value in values if isinstance(value, int | float)]
-    if len(set(known)) < 2 or name.startswith("coverage_"):
-        return []
-    best = (max if best_is_one(name) else min)(known)
-    return [i for i, value in enumerate(values) if value == best]
 
 
 def _bars(name: str, value: Any, baselines: Mapping[str, Mapping[str, Any]]) -> Chart | None:
@@ -368,6 +356,7 @@ PLAN: tuple[Callable[[RunContent], Found], ...] = (
     findings,
     scores,
     training,
+    flow,
     examined,
     data,
     configuration,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from statistics import stdev
+from typing import Any
+
+from ..drawing.blocks import Table, table
 from ..utils.numbers import number
 
 _TITLES = {
@@ -45,3 +50,42 @@ def _metric(name: str) -> str:
     from .evaluation import metric_of
 
     return metric_of(name)
+
+
+def score_table(report: Mapping[str, Any], caption: str = "") -> Table | None:
+    """The metrics of a report beside those of the baselines; None if nothing was tested.
+
+    Args:
+        report: of a training, with ``metrics``, ``baselines`` and ``cv``.
+        caption: of the table.
+    """
+
+    def known(value: Any) -> Mapping[str, Any]:
+        return value if isinstance(value, Mapping) else {}
+
+    baselines = {name: known(each) for name, each in known(report.get("baselines")).items()}
+    folds = [known(fold) for fold in known(report.get("cv")).get("metrics") or []]
+    rows, marked = [], []
+    for i, (name, value) in enumerate(known(report.get("metrics")).items()):
+        values = [value, *(each.get(name) for each in baselines.values())]
+        texts = [score(name, each) for each in values]
+        texts[0] += _deviation([fold.get(name) for fold in folds])
+        rows.append((title(name), *texts))
+        marked += [(i, 1 + j) for j in _best(name, values)]
+    heads = ("metric", "#network", *(f"#{name}" for name in baselines))
+    return table(heads, rows, marked=tuple(marked), caption=caption)
+
+
+def _deviation(values: Sequence[Any]) -> str:
+    """The standard deviation over the parts of a cross-validation."""
+    known = [value for value in values if isinstance(value, int | float)]
+    return f" ± {number(stdev(known))}" if len(known) > 1 else ""
+
+
+def _best(name: str, values: Sequence[Any]) -> list[int]:
+    """The places of the best value, if there is more than one."""
+    known = [value for value in values if isinstance(value, int | float)]
+    if len(set(known)) < 2 or name.startswith("coverage_"):
+        return []
+    best = (max if best_is_one(name) else min)(known)
+    return [i for i, value in enumerate(values) if value == best]

@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ..drawing.blocks import Section
+from ..drawing.blocks import Section, Table
+from ..drawing.chart import Chart
 from ..engine.tensor import Tensor
 from ..errors import TrainingError
 from ..nn import Module
 from ..serialization import to_bytes
 from ..training import Trainer, save_training
 from ..utils.files import write_atomically
+from .metric_names import score_table
 from .optimizer import effective
 from .options import TrainingOptions
 
@@ -96,6 +98,41 @@ class TrainingResult:
         if self._sections is None:
             self._sections = self.examine()
         return self._sections
+
+    @property
+    def charts(self) -> list[Chart]:
+        """All pictures of a report: learning curves and those of `sections`."""
+        return [*self.history.charts, *(c for section in self.sections for c in section.charts)]
+
+    def plot(self, *names: str, ax: Any = None) -> Any:
+        """Draw pictures of the report with matplotlib (the extra ``plot``).
+
+        Args:
+            names: of the pictures, such as ``"loss"``, ``"confusion"``, ``"roc"``,
+                ``"calibration"``, ``"predicted_actual"`` or ``"importance"``; all by default.
+            ax: axes to draw a single one into; a new figure is made without.
+
+        Returns:
+            The axes of a single name, otherwise axes by name.
+
+        Raises:
+            ConfigError: there is no such picture (the message names those that there are), or
+                matplotlib is not installed.
+        """
+        from ..drawing.axes import plotted
+
+        return plotted(self.charts, names, ax)
+
+    def _repr_html_(self) -> str:
+        from ..drawing.notebook import fragment
+
+        shown = [self.scores, *self.history.charts[:1]]
+        return fragment(repr(self), [block for block in shown if block is not None])
+
+    @property
+    def scores(self) -> Table | None:
+        """Metrics on the test set beside the baselines, as a table; None without a test set."""
+        return score_table(self.report)
 
     @property
     def source(self) -> str:

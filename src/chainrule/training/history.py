@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from ..drawing.chart import Chart
+from .curves import learning_charts
+
 
 class History:
     """One record an epoch: a dict of numbers by name.
@@ -50,6 +53,40 @@ class History:
             parts.append(f"best: epoch {self.best['epoch']:.0f}")
             parts += [f"{name} {value:.4g}" for name, value in shown.items()]
         return f"History({', '.join(parts)})"
+
+    @property
+    def charts(self) -> list[Chart]:
+        """The learning curves as `chainrule.drawing.chart.Chart`."""
+        return learning_charts(self.records, self.best)
+
+    def plot(self, *names: str, ax: Any = None) -> Any:
+        """Draw the learning curves with matplotlib (the extra ``plot``).
+
+        Args:
+            names: of the curves, such as ``"loss"``, ``"val_accuracy"``, ``"rate"`` or
+                ``"gradient_norm"``; all by default.
+            ax: axes to draw a single one into; a new figure is made without.
+
+        Returns:
+            The axes of a single name, otherwise axes by name.
+
+        Raises:
+            ConfigError: there is no such curve, or matplotlib is not installed.
+
+        Example:
+            >>> history = History()
+            >>> history.records += [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.3}]
+            >>> history.plot("loss").get_title()
+            'Loss'
+        """
+        from ..drawing.axes import plotted
+
+        return plotted(self.charts, names, ax)
+
+    def _repr_html_(self) -> str:
+        from ..drawing.notebook import fragment
+
+        return fragment(repr(self), self.charts[:3])
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON data."""

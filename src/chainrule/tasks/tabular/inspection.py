@@ -271,6 +271,8 @@ def _curves(target: Target, curves: Array, values: Array, several: bool) -> list
         mean = own.mean(axis=1)
         centered = own - own.mean(axis=0) + mean.mean()
         low, high = np.quantile(centered, [0.1, 0.9], axis=1)
+        if target.classes:
+            low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
         band: tuple[Numbers, Numbers] = (), ()
         if len(shown) == 1:
             band = numbers(np.minimum(low, mean)), numbers(np.maximum(high, mean))
