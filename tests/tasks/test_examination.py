@@ -135,3 +135,19 @@ def test_several_targets_and_folds_have_their_pictures(monkeypatch: pytest.Monke
     assert {"numbers-y", "classes-c", "importance"} <= set(names)
     counts = charts(result.sections)["confusion"].marks[0].texts
     assert sum(int(text) for row in counts for text in row) == 90  # each row was tested once
+
+
+def test_many_columns_are_shuffled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAINRULE_CC", "")
+    draw = np.random.default_rng(0)
+    table = {f"c{i}": draw.normal(size=80) for i in range(40)}
+    table["y"] = 3 * table["c7"] + table["c21"]
+    table["c3"][::2] = np.nan
+    options = cr.tables.TableOptions(target="y", epochs=30, members=1, hidden=(8,))
+    result = cr.tables.train_table(table, options, progress=False)
+    names = charts(result.sections)["importance"].y.categories
+    assert names[:2] == ("c7", "c21")
+    (section,) = (each for each in result.sections if each.name == "worst")
+    (rows,) = (block for block in section.blocks if isinstance(block, Table))
+    assert "" in {row[2 + 3] for row in rows.rows}  # what is missing is empty
+    assert not [cell for row in rows.rows for cell in row if cell == "nan"]

@@ -148,6 +148,7 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
     from ..tasks.kinds import kind_named
     from .options import OPTIONS, read_options
     from .outcome import keep, need_an_epoch
+    from .recording import measured, recorded, write_report
     from .resume import begun, trained
 
     kind = kind_named(str(run.record.get("kind")))
@@ -168,9 +169,13 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
     finding = usable[0]
     changed = read_options(finding.fix.options, "the fix")
     options = kind.options.from_json(run.options | changed, whole=True)
-    with begun(kind.name, _source(run), options, out, force=False) as job:
+    with (
+        begun(kind.name, _source(run), options, out, force=False) as job,
+        recorded(job) as recorder,
+    ):
         watch = attending(quiet)
-        result = trained(job, quiet, (watch,))
+        recorder.measured = lambda: measured(watch)
+        result = trained(job, quiet, (watch, recorder))
         need_an_epoch(result)
         before, after = _best(run.record.get("history")), _best(result.history.to_json())
         better = after is not None and (before is None or after < before)
@@ -178,7 +183,9 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
             place = {"path": job.record.path, "digest": job.record.digest}
             new, _ = keep(kind.name, result, options.to_json(), job.folder, place)
             keep_findings(watch, new)
+            write_report(recorder, new, result)
         else:
+            recorder.discard()
             shutil.rmtree(job.record.checkpoints, ignore_errors=True)
         job.record.remove()
     return {

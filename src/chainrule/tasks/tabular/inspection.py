@@ -10,7 +10,7 @@ section 8.2.)
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,8 @@ from . import targets
 #: So many test rows, and so many predictions in all, tell how important a column is.
 _ROWS, _PREDICTIONS = 1000, 150_000
 _REPEATS = 5
-#: And are predicted at once.
-_PIECE = 2048
+#: And are predicted at once; in so many smaller pieces at most.
+_PIECE, _MOST_PIECES = 2048, 100
 #: So many columns are shown; of so many the dependence.
 _SHOWN, _DEPENDENCE = 20, 6
 _GRID, _CATEGORIES, _AVERAGED = 20, 12, 200
@@ -116,16 +116,20 @@ class Importance:
         if len(rows) > _ROWS:
             rows = rows.take(np.sort(draw.choice(len(rows), _ROWS, replace=False)))
         columns = schema.columns
-        repeats = min(max(_PREDICTIONS // max(len(rows) * len(columns), 1), 1), _REPEATS)
-        if len(rows) * len(columns) > 2 * _PREDICTIONS:
-            count = max(2 * _PREDICTIONS // len(columns), 50)
-            rows = rows.take(np.arange(min(count, len(rows))))
+        most = max(2 * _PREDICTIONS // len(columns), 50)
+        if len(rows) > most:
+            rows = rows.take(np.linspace(0, len(rows) - 1, most).astype(int))
+        repeats = max(min(_PREDICTIONS // (len(rows) * len(columns)), _REPEATS), 1)
         score = _scorer(plan, tested, rows)
-        before = score(rows, 1)[0]
+        before = score([rows])[0]
+        at_once = max(_PIECE // (len(rows) * repeats), 1)
         drops = np.zeros((len(columns), repeats))
-        for i, column in enumerate(columns):
-            orders = [draw.permutation(len(rows)) for _ in range(repeats)]
-            drops[i] = before - score(_shuffled(schema, column, rows, orders), repeats)
+        for start in range(0, len(columns), at_once):
+            group = columns[start : start + at_once]
+            copies = [_shuffled(schema, column, rows, draw.permutation(len(rows)))
+                      for column in group for _ in range(repeats)]  # fmt: skip
+            found = before - score(copies)
+            drops[start : start + at_once] = found.reshape(len(group), repeats)
         metric = "R²" if schema.targets[0].task == "regression" else "accuracy of probabilities"
         return Importance(
             columns, drops.mean(axis=1), drops.std(axis=1), metric, len(rows), repeats
@@ -154,23 +158,36 @@ class Importance:
         return [Text((said,), quiet=True), chart]
 
 
-def _scorer(plan: Any, tested: Tested, rows: Encoded) -> Any:
-    """From so many copies of the rows, perhaps changed, to a score of each copy."""
+def _scorer(plan: Any, tested: Tested, rows: Encoded) -> Callable[[Sequence[Encoded]], Array]:
+    """From copies of the rows, which may be changed, to a score of each copy."""
     schema, given = tested.schema, rows.target
     assert given is not None
 
-    def score(changed: Encoded, copies: int) -> Array:
-        predicted = _predict(plan, tested, changed)
+    def score(copies: Sequence[Encoded]) -> Array:
+        predicted = _predict(plan, tested, _joined(copies))
         parts = targets.predicted_of(schema.targets, predicted)
-        found = np.zeros(copies)
+        found = np.zeros(len(copies))
         for i, (target, part) in enumerate(zip(schema.targets, parts, strict=True)):
             own = given.reshape(len(given), -1)[:, i]
             known = ~np.isnan(own.astype(float))
-            pieces = part.reshape(copies, len(given), *part.shape[1:])
+            pieces = part.reshape(len(copies), len(given), *part.shape[1:])
             found += [_goodness(target, own[known], piece[known]) for piece in pieces]
         return found / len(schema.targets)
 
     return score
+
+
+def _joined(copies: Sequence[Encoded]) -> Encoded:
+    """Copies of rows, one after another."""
+    first = copies[0]
+    if len(copies) == 1:
+        return first
+    fields = ("numeric", "category", "date", "text")
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(copy, name) for copy in copies]) for name in fields
+    }
+    whole = first.take(np.tile(np.arange(len(first)), len(copies)))
+    return dataclasses.replace(whole, **arrays)
 
 
 def _goodness(target: Target, own: Array, predicted: Array) -> float:
@@ -186,6 +203,8 @@ def _goodness(target: Target, own: Array, predicted: Array) -> float:
 def _predict(plan: Any, tested: Tested, rows: Encoded) -> Array:
     """In pieces of as many rows as the test set, for which there is a program already."""
     size = min(len(tested.part), _PIECE)
+    if len(rows) > _MOST_PIECES * size:  # another program costs less than so many small pieces
+        size = _PIECE
     found = []
     for start in range(0, len(rows), size):
         piece = rows.take(np.arange(start, start + size) % len(rows))
@@ -206,13 +225,12 @@ def _place(schema: Schema, column: Column) -> tuple[str, slice]:
     return "text", slice(start, start + column.longest)
 
 
-def _shuffled(schema: Schema, column: Column, rows: Encoded, orders: Sequence[Array]) -> Encoded:
-    """Copies of the rows, one after another, in each of which the column has another order."""
+def _shuffled(schema: Schema, column: Column, rows: Encoded, order: Array) -> Encoded:
+    """The rows with a column in another order."""
     field, place = _place(schema, column)
-    copies = rows.take(np.tile(np.arange(len(rows)), len(orders)))
-    array = getattr(copies, field).copy()
-    array[:, place] = array[np.concatenate(orders), place]
-    return dataclasses.replace(copies, **{field: array})
+    array = getattr(rows, field).copy()
+    array[:, place] = array[order, place]
+    return dataclasses.replace(rows, **{field: array})
 
 
 # ---- dependence ----------------------------------------------------------------------------------
@@ -413,7 +431,7 @@ def _cells(tested: Tested, row: int, names: Sequence[str]) -> list[str]:
     rows = part.encoded(schema)
     if hasattr(part, "frame"):
         cells = part.frame.select(names).row(row)
-        return ["" if cell is None else _short_cell(cell) for cell in cells]
+        return ["" if cell is None or cell != cell else _short_cell(cell) for cell in cells]
     found = []
     for column in schema.columns[: len(names)]:
         field, place = _place(schema, column)

@@ -22,12 +22,14 @@ from ...data import Encoded, Schema
 from ...data.schema import check_present, known_targets
 from ...data.split import split_in_time
 from ...data.table_scan import TableScan
+from ...drawing.blocks import Section
 from ...errors import ConfigError, DataError
 from ...training import Arrays, DiskDataset
 from ...utils.random import generator
 from ...utils.typing import Array
 from ..evaluation import class_weights
 from ..plan import Examples, Learner, Split
+from . import inspection
 from .defaults import choose
 from .partition import KeyReader, Keys, Partition, combinations
 from .plan import TablePlan, features_of, learned, need_rows
@@ -474,6 +476,15 @@ class StreamedTablePlan(TablePlan):
     def size(self, data: Scanned) -> dict[str, Any]:
         """How many rows and columns the file has."""
         return {"rows": len(data), "columns": len(data.schema.columns), "in_parts": True}
+
+    def profile(self, schema: Schema, split: Split[StreamedRows]) -> list[Section]:
+        """Target and columns, in the training rows of the sample."""
+        roles = split.train.data.roles
+        counts = (
+            f"{roles.learned:,} rows to learn from and to validate, "
+            f"{roles.rows - roles.learned:,} to test; the pictures are of a sample."
+        )
+        return inspection.profile(schema, split.train.encoded(schema), counts)
 
     def count(self, split: Split[StreamedRows]) -> int:
         """Known before anything is encoded."""
