@@ -539,6 +539,43 @@ add(
 )
 
 
+def _ctc(
+    x: Any,
+    target: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Any:
+    """PyTorch's targets may be one behind the other."""
+    steps, labels = (
+        np.asarray(n.numpy() if isinstance(n, cr.Tensor) else n).reshape(-1)
+        for n in (input_lengths, target_lengths)
+    )
+    given = target.numpy()
+    if given.ndim == 1:
+        padded = np.zeros((len(labels), max(labels.max(initial=0), 1)), int)
+        for row, begin, count in zip(padded, np.cumsum(labels) - labels, labels, strict=True):
+            row[:count] = given[begin : begin + count]
+        given = padded
+    single = x.ndim == 2
+    z = cr.expand_dims(x, 0) if single else cr.swapaxes(x, 0, 1)
+    loss = cr.losses.ctc(
+        z, given, input_lengths=steps, target_lengths=labels, blank=blank,
+        zero_infinity=zero_infinity, reduction=reduction,
+    )  # fmt: skip
+    return loss[0] if single and reduction == "none" else loss
+
+
+add(
+    "nn.functional.ctc_loss",
+    "losses.ctc",
+    _ctc,
+    "(batch, steps, classes), of logits or logarithms of probabilities",
+)
+
+
 def _multilabel_margin(x: Any, target: Any, reduction: str = "mean") -> Any:
     """PyTorch's target is a list of labels that ends with -1."""
     if x.ndim == 0:
@@ -688,6 +725,6 @@ absent(
 )
 absent("nn.functional.pad:replicate_negative", "no negative margins: use an index")
 absent(
-    "sum_to_size frexp lu_unpack lu nextafter ormqr nn.functional.ctc_loss",
+    "sum_to_size frexp lu_unpack lu nextafter ormqr",
     "not there yet",
 )

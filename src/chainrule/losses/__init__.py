@@ -47,6 +47,7 @@ from .regression import (
     quantile,
     smooth_l1,
 )
+from .sequence import ctc
 from .similarity import cosine_embedding, hinge_embedding, margin_ranking, nt_xent, triplet_margin
 
 #: The losses of one prediction and one target, by name.
@@ -65,6 +66,7 @@ __all__ = [
     "cosine",
     "cosine_embedding",
     "cross_entropy",
+    "ctc",
     "dice",
     "focal",
     "gaussian_nll",

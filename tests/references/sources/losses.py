@@ -477,6 +477,43 @@ losses.add(
     reduction="sum",
 )
 
+# Sequences: PyTorch has the steps first.
+
+
+def ctc(logits, target, input_lengths, target_lengths, reduction, blank=0, zero_infinity=False):
+    return F.ctc_loss(
+        torch.log_softmax(logits, -1).transpose(0, 1), target, input_lengths, target_lengths,
+        blank, reduction, zero_infinity,
+    )  # fmt: skip
+
+
+ctc_lengths = {
+    "input_lengths": exactly([6, 4, 5], "int64"),
+    "target_lengths": exactly([3, 2, 0], "int64"),
+}
+for reduction in REDUCTIONS:
+    losses.add(
+        "ctc",
+        ctc,
+        real(3, 6, 4),
+        exactly([[1, 1, 3], [2, 3, 1], [1, 1, 1]], "int64"),
+        case=f"repeated labels, an empty target, reduction={reduction}",
+        **ctc_lengths,
+        reduction=reduction,
+    )
+losses.add(
+    "ctc",
+    ctc,
+    real(3, 3, 4),
+    exactly([[0, 1], [1, 1], [0, 0]], "int64"),
+    case="targets that do not fit",
+    input_lengths=exactly([3, 2, 1], "int64"),
+    target_lengths=exactly([2, 2, 2], "int64"),
+    reduction="none",
+    blank=3,
+    zero_infinity=True,
+)
+
 # Their kernels, one number an element or a row.
 
 ops.add(
