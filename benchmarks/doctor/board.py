@@ -31,28 +31,28 @@ HURTS = 0.1
 FIRST_SEED = {"development": 0, "frozen": FROZEN}
 
 
-def generate(half: str, bases: int, cache: Path) -> list[Result]:
+def generate(half: str, bases: int, cache: Path, sane: int, faults: int) -> list[Result]:
     """Run the trainings of a half, those that the cache has not."""
     cache.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
     causes = itertools.cycle(sorted(OPERATORS))
     for number in range(bases):
         path = cache / f"{half}-{number}.pickle"
-        wanted = [next(causes) for _ in range(FAULTY)]
+        wanted = [next(causes) for _ in range(faults)]
         if path.exists():
             results += pickle.loads(path.read_bytes())
             continue
-        found = of_base(FIRST_SEED[half] + number, wanted, two=number % 4 == 0)
+        found = of_base(FIRST_SEED[half] + number, wanted, sane, two=number % 4 == 0)
         path.write_bytes(pickle.dumps(found))
         results += found
         print(f"{half} {number + 1}/{bases}", end="\r", file=sys.stderr, flush=True)
     return results
 
 
-def of_base(seed: int, causes: Sequence[str], two: bool) -> list[Result]:
+def of_base(seed: int, causes: Sequence[str], sane: int, two: bool) -> list[Result]:
     """The trainings of one sane network."""
     base = healthy(seed)
-    found = [run(variant(base, number) if number else base) for number in range(SANE)]
+    found = [run(variant(base, number) if number else base) for number in range(sane)]
     _SANE[base.seed] = found[0].skill
     for cause in causes:
         made = faulty(seed, cause)
@@ -161,11 +161,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--half", choices=sorted(FIRST_SEED), default="frozen")
     parser.add_argument("--bases", type=int, default=BASES)
     parser.add_argument("--cache", type=Path, default=Path(".bench/doctor"))
+    parser.add_argument("--sane", type=int, default=SANE, help="sane trainings of a network")
+    parser.add_argument("--faults", type=int, default=FAULTY, help="faulty ones")
     parser.add_argument("--confusion", action="store_true")
     parser.add_argument("--wrong", action="store_true", help="list what was told wrongly")
     given = parser.parse_args(arguments)
     begun = time.perf_counter()
-    results = generate(given.half, given.bases, given.cache)
+    results = generate(given.half, given.bases, given.cache, given.sane, given.faults)
     print(f"{len(results)} trainings, {time.perf_counter() - begun:.0f} s")
     judges: dict[str, Judge] = {"chainrule": doctor, **BASELINES}
     print(table({name: figures(results, judge) for name, judge in judges.items()}))
