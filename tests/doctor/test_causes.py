@@ -207,3 +207,11 @@ def test_sorted_rows_that_are_not_shuffled(data):
     watch = examined(net(), "cross_entropy", ((x[order], y[order]), validation), epochs=3,
                      shuffle=False)  # fmt: skip
     assert first(watch) == "not_shuffled"
+
+
+def test_parameters_whose_rate_is_zero(data):
+    model = net()
+    groups = cr.optim.groups_by_path(model, {"layers.0": {"lr": 0.0}})
+    optimizer = cr.optim.Adam(groups, lr=0.02)
+    findings = examined(model, "cross_entropy", data.classes, optimizer=optimizer).findings
+    assert (findings[0].cause, findings[0].layer) == ("frozen_parameters", "layers.0.weight")

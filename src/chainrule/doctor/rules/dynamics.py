@@ -14,6 +14,8 @@ from .context import Context
 _VANISHED, _EXPLODED = 1e-3, 1e3
 _DEAD, _FLAT = 0.5, 0.6
 _WORSE = 1.05
+#: A gradient below this fraction of the largest one may be lost in rounding.
+_NOTHING = 1e-4
 _FAR = 100.0
 
 
@@ -193,4 +195,27 @@ def _rate(change: str, rate: float) -> Fix:
     return Fix(f"{change} the learning rate, to {rate:.2g} say.", {"lr": float(f"{rate:.2g}")})
 
 
-RULES = (vanishing, exploding, dead, saturated, rate_too_high, rate_too_low)
+def unchanged(c: Context) -> Iterator[Finding]:
+    """Parameters that have a gradient, and no update."""
+    later = c.measured[1:]  # a schedule may begin at 0
+    if not later:
+        return
+    paths = [
+        path
+        for path in later[0].update
+        if all(m.update.get(path, 0.0) == 0 for m in later)
+        and all(m.gradient.get(path, 0.0) > _NOTHING * max(m.gradient.values()) for m in later)
+    ]
+    if paths:
+        yield Finding(
+            "updates", "frozen_parameters", "warning",
+            f"Parameters that never change: {len(paths)}, {', '.join(paths[:3])}"
+            + (", …." if len(paths) > 3 else "."),
+            "They have a gradient, but the optimizer's update of them is 0.",
+            "largest ‖Δw‖", 0.0, 0.0,
+            Fix("Give their group a learning rate above 0."),
+            layer=paths[0], step=later[-1].step, epoch=later[-1].epoch, score=0.93, is_fact=True,
+        )  # fmt: skip
+
+
+RULES = (unchanged, vanishing, exploding, dead, saturated, rate_too_high, rate_too_low)
