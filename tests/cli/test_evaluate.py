@@ -7,7 +7,8 @@ import pytest
 
 def test_metrics_are_those_of_the_predictions(invoke, trained, place):
     truth = pl.read_csv(place / "flats.csv")["rent"].to_numpy()
-    predicted = pl.read_csv(invoke("predict", trained / "rent", "flats.csv").stdout.encode())
+    output = invoke("predict", trained / "rent", "flats.csv", "--digits", "all").stdout
+    predicted = pl.read_csv(output.encode())
     error = truth - predicted["prediction"].to_numpy()
     result = invoke("evaluate", trained / "rent", "flats.csv", "--json")
     metrics = json.loads(result.stdout)["metrics"]

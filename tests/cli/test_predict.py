@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 
 import numpy as np
@@ -50,6 +51,43 @@ class TestOutput:
         result = invoke("predict", trained / "rent", "new.csv")
         assert len(result.stdout.splitlines()) == 3
         assert "Atlantis" in result.stderr
+
+
+class TestDigits:
+    def predicted(self, invoke, trained, *options):
+        return pl.read_csv(invoke("predict", trained, "flats.csv", *options).stdout.encode())
+
+    def test_numbers_have_those_that_the_error_leaves(self, invoke, trained):
+        every = self.predicted(invoke, trained / "rent", "--digits", "all")["prediction"]
+        found = self.predicted(invoke, trained / "rent")["prediction"]
+        report = json.loads((trained / "rent" / "run.json").read_text())["report"]
+        assert report["precision"] == {"rent": 0}
+        assert 10 <= report["metrics"]["mae"] < 100  # its third digit is the first decimal
+        assert found.to_list() == every.round(1).to_list() != every.to_list()
+
+    def test_so_many_as_are_asked_for(self, invoke, trained):
+        every = self.predicted(invoke, trained / "rent", "--digits", "all")["prediction"]
+        found = self.predicted(invoke, trained / "rent", "--digits", "2")["prediction"]
+        assert found.to_list() == every.round_sig_figs(2).to_list()
+
+    def test_probabilities_keep_three_of_both_ends(self, invoke, trained):
+        columns = ["probability cheap", "probability dear"]
+        every = self.predicted(invoke, trained / "class", "--proba", "--digits", "all")
+        found = self.predicted(invoke, trained / "class", "--proba")
+        exact, p = (table.select(columns).to_numpy() for table in (every, found))
+        assert (exact != p).any()
+        assert (np.abs(exact - p) <= 0.0051 * np.minimum(exact, 1 - exact) + 2e-7).all()
+
+    def test_columns_that_are_kept_stay_as_they_are(self, invoke, trained, place):
+        (place / "homes.csv").write_text("m2,city,exact\n50,Oslo,0.123456789012\n")
+        output = invoke("predict", trained / "rent", "homes.csv", "--keep", "exact").stdout
+        assert output.splitlines()[1].startswith("0.123456789012,")
+
+    @pytest.mark.parametrize("said", ["0", "-1", "1.5", "many", "18"])
+    def test_invalid_ones_are_refused(self, invoke, trained, said):
+        result = invoke("predict", trained / "rent", "flats.csv", f"--digits={said}")
+        assert result.exit_code == 2
+        assert "a number from 1 to 17, or all" in result.stderr
 
 
 class TestErrors:

@@ -32,6 +32,9 @@ Rows = Annotated[
     ),
 ]
 
+#: Every digit.
+_ALL = "all"
+_MOST_DIGITS = 17
 _FORMATS = (".csv", ".parquet", ".jsonl")
 
 
@@ -62,6 +65,15 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    digits: Annotated[
+        str | None,
+        typer.Option(
+            help="Significant digits of the numbers; all for every one. By default those that the "
+            "model's error leaves.",
+            metavar="N|all",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Predict the target of raw data, one prediction for each row or file, in their order.
@@ -69,11 +81,16 @@ def predict(
     Example: chainrule predict runs/houses-2026-01-31-1 new_houses.csv --out prices.csv
     """
     check_output(out)
+    significant = _digits(digits)
+    from ..tasks.digits import deserved_by_column, with_digits
     from ..utils.files import write_atomically
 
     predictor = loaded(model, missing)
     source = usual_for(predictor, as_said(data, encoding, separator, table))
     predictions = predictor.predict(source, proba=proba, say=note, **_kept(predictor, keep))
+    if digits != _ALL:
+        decimals = deserved_by_column((predictor.record or {}).get("report") or {})
+        predictions = with_digits(predictions, decimals, proba, significant)
     content = encode(predictions, ".csv" if out is None else out.suffix.lower())
     if out is None:
         write_bytes(content)
@@ -105,6 +122,24 @@ def _kept(predictor: Predictor, keep: list[str] | None) -> dict[str, Any]:
         raise ConfigError(
             "The option keep cannot be understood.", expected=str(misfit), found=", ".join(keep)
         ) from None
+
+
+def _digits(said: str | None) -> int | None:
+    """How many significant digits are asked for; None for those that are deserved, or all.
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    if said is None or said == _ALL:
+        return None
+    if not said.isdecimal() or not 1 <= int(said) <= _MOST_DIGITS:
+        raise ConfigError(
+            "The option digits cannot be understood.",
+            where="the command line",
+            expected=f"a number from 1 to {_MOST_DIGITS}, or {_ALL}",
+            found=said,
+        )
+    return int(said)
 
 
 def check_output(out: Path | None) -> None:

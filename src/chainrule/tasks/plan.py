@@ -388,6 +388,10 @@ class Plan(ABC, Generic[D, P, S]):
         """What the report says of a test set besides metrics, as nested numbers by name."""
         return {}
 
+    def precision(self, schema: S, part: P) -> dict[str, int | None]:
+        """How many decimals the numbers of each target are written with, where that is known."""
+        return {}
+
     def for_baselines(self, schema: S) -> S:
         """The schema by which baselines are scored, where the network's is its own."""
         return schema

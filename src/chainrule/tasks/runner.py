@@ -137,13 +137,17 @@ def fit(
     steps = recipe.steps(data)
     make = _trainers(plan, learner, recipe, steps)
     rate = _rate(options, recipe, make, data)
-    trained = functools.partial(make, rate, output=learner.output, average=plan.average(steps))
-    trial = functools.partial(trained, progress=False)
+    average = plan.average(steps)
+    trial = functools.partial(make, rate, output=learner.output, average=average, progress=False)
     if (revised := plan.tried(schema, learner, split, trial, recipe, steps)) is not learner:
         learner = revised
+        make = _trainers(plan, learner, recipe, steps)
         data, validation = plan.examples(schema, learner, split)
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
-    trainer = trained(metrics=learner.metrics, progress=progress, callbacks=callbacks)
+    trainer = make(
+        rate, output=learner.output, average=average, metrics=learner.metrics, progress=progress,
+        callbacks=callbacks,
+    )  # fmt: skip
     failure = _fit(trainer, learner, data, validation, recipe, plan)
     schema = plan.settle(schema, learner, validation, trainer, split)
     return Fitted(split, test, schema, learner, data, trainer, failure)
@@ -250,26 +254,33 @@ def _cross_validated(
 ) -> TrainingResult:
     """The mean metrics of all folds, with the model that is learned from all data."""
     found: list[Scores] = []
-    end = plan.until
+    end, say, notes = plan.until, plan.say, list(plan.notes)
     for number, split in enumerate(splits, 1):
         last = number == len(splits)
         if end is not None:  # each has an equal part of the time that is left
             now = time.perf_counter()
             plan.until = now + max(end - now, 0) / (len(splits) - number + 1)
-        plan.say("all data, for the model that is kept" if last else
-                 f"fold {number} of {len(splits) - 1}")  # fmt: skip
+        say("all data, for the model that is kept" if last else
+            f"fold {number} of {len(splits) - 1}")  # fmt: skip
+        # What is said of a network is said of the one that is kept.
+        plan.say, plan.notes = (say if last else _nothing), list(notes)
         fitted = fit(plan, split, progress, on_schema, callbacks)
         on_schema = lambda schema: None  # noqa: E731 - it is told once
         if not last:
             found.append(scores(plan, fitted))
         if not fitted.complete:
             break
+    plan.say = say
     tested = _tested(found) | {
         "cv": {"folds": len(found), "metrics": [fold.metrics for fold in found]}
     }
     result = report(plan, fitted, tested, found)
     result.report["rows"]["test"] = 0
     return result
+
+
+def _nothing(sentence: str) -> None:
+    """Say nothing."""
 
 
 def _tested(found: list[Scores]) -> dict[str, Any]:
@@ -321,7 +332,10 @@ def report(
     result = result_of(plan, fitted.schema, fitted.learner, fitted.train, fitted.trainer,
                        fitted.failure)  # fmt: skip
     rows = {"train": fitted.split.seen, "test": len(fitted.test or ())}
+    precision = plan.precision(fitted.schema, fitted.split.train)
     result.report |= {"unit": plan.unit, "rows": rows, **tested}
+    if precision:
+        result.report["precision"] = precision
     if tested:
         result.report |= plan.verdict(result.report)
     if plan.notes:

@@ -6,7 +6,7 @@ import pytest
 
 from chainrule import load
 from chainrule.data import infer_schema
-from chainrule.tasks.scaling import TargetScaler
+from chainrule.tasks.scaling import TargetScaler, log_is_better
 from chainrule.tasks.tabular import TableOptions, TablePredictor, train_table
 from chainrule.tasks.tabular.features import TableFeatures, has_heavy_tails
 from chainrule.tasks.tabular.heads import NumberHead
@@ -36,6 +36,14 @@ class TestLinearShare:
         assert result.report["metrics"]["r2"] > 0.999
         (sentence,) = result.report["notes"]
         assert sentence.startswith("a linear model beside the network makes")
+
+    def test_it_is_said_once_with_folds(self, linear):
+        said = []
+        options = TableOptions(target="y", epochs=2, hidden=(4,), members=2, cv=3)
+        report = train_table(linear, options, progress=False, say=said.append).report
+        assert said.count("fold 1 of 3") == 1
+        for sentences in (said, report["notes"]):
+            assert len([s for s in sentences if s.startswith("a linear model beside")]) == 1
 
     def test_it_is_in_the_model_file(self, linear, tmp_path):
         result = trained(linear)
@@ -122,11 +130,24 @@ class TestLogarithm:
         x = rng.normal(size=3000)
         y = np.exp(3 + 0.5 * x + rng.normal(size=3000))
         result = trained({"x": x, "y": y}, epochs=8)
-        (sentence,) = [s for s in result.report["notes"] if "logarithm" in s]
+        told, _, sentence = result.report["notes"]
+        assert told.startswith("the logarithm of 'y' is learned: in short trials the error (RMSE)")
         assert "predictions are multiplied by 1." in sentence
         found = result.report["metrics"]["r2"], result.report["baselines"]["linear"]["r2"]
         assert found[0] > found[1]
         assert result._model.heads[0].factor.item() == pytest.approx(np.exp(0.5), rel=0.15)
+
+    def test_what_adds_up_is_learned_as_it_is(self):
+        rng = np.random.default_rng(0)
+        x = rng.exponential(size=(600, 2))
+        y = 0.05 + 20 * x[:, 0] * (x[:, 1] > 1) + 0.1 * rng.exponential(size=600)
+        assert log_is_better(y)
+        result = trained({"a": x[:, 0], "b": x[:, 1], "y": y}, epochs=60)
+        (told,) = [s for s in result.report["notes"] if "logarithm" in s]
+        assert told.startswith("the logarithm of 'y' is not learned: in short trials")
+        assert result._model.heads[0].scale.log is False
+        assert result.report["network"]["log_target"] is False
+        assert result.report["metrics"]["r2"] > 0.6
 
     def test_without_noise_nothing_is_changed(self):
         rng = np.random.default_rng(0)
@@ -137,7 +158,7 @@ class TestLogarithm:
         correct_mean(head, "y", HeldOut(z, z[0, :, 0], np.ones(500)), said.append)
         assert head.factor.item() == 1
         assert said == [
-            "the logarithm of 'y' is learned; held-out rows show no bias of the way back"
+            "'y' is the exponential of what is learned: held-out rows show no bias of that"
         ]
 
     def test_the_factor_is_the_ratio_of_means(self):

@@ -110,7 +110,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         self._test: FilePart | None = None
         self._copies: tuple[int, int] | None = None
         self._group_of: Array | None = None
-        self._changes: tuple[str, ...] | None = None
+        self._changes: tuple[tuple[str, ...], str] | None = None
 
     def reader(self, schema: Any, files: Files) -> FileReader:
         """The files as arrays, which stay in memory if they fit there."""
@@ -377,7 +377,9 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
             return learner
         if self._changes is None:
             self._changes = self._trials(schema, learner, split.train, trial, recipe, steps)
-        kept = self._changes
+        kept, told = self._changes
+        if told:
+            self.say(f"{self.unit}: {told}")
         if kept == learner.augment.changes:
             return learner
         augment = dataclasses.replace(learner.augment, changes=kept) if kept else None
@@ -387,7 +389,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
     def _trials(
         self, schema: Any, learner: Learner, train: FilePart, trial: Callable[[], Any],
         recipe: Recipe, steps: int,
-    ) -> tuple[str, ...]:  # fmt: skip
+    ) -> tuple[tuple[str, ...], str]:  # fmt: skip
         full, reader = learner.augment, self.reader(schema, train.files)
 
         def stream(changes: tuple[str, ...]) -> Stream:
@@ -406,10 +408,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         )
         groups = None if self._group_of is None else self._group_of[train.rows]
         changes: tuple[str, ...] = full.changes
-        kept, said = trials.kept(changes, train.target, groups, self.options.seed)
-        if said:
-            self.say(f"{self.unit}: {said}")
-        return kept
+        return trials.kept(changes, train.target, groups, self.options.seed)
 
     def recipe(self, schema: Any, learner: Learner, examples: Examples) -> Recipe:
         """By the medium's rules."""

@@ -22,6 +22,7 @@ from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError
 from ...training import Arrays
 from ...utils.typing import Array
+from ..digits import decimals_of
 from ..evaluation import class_weights
 from ..kinds.table import TableOptions
 from ..plan import Examples, Learner, Plan, Recipe, Split
@@ -34,6 +35,7 @@ from .defaults import Defaults, choose
 from .features import blank_rows, columns_by_kind
 from .heads import ClassHead, Head, NumberHead, head_for
 from .held_out import calibrate, correct_quantiles, held_out, with_threshold
+from .log_target import logarithm_helps
 from .losses import table_loss, task_of_loss
 from .network import TableModel, TableNetwork
 from .partition import KeyReader, Partition, combinations
@@ -127,6 +129,8 @@ class TablePlan(Plan[Any, Any, Schema]):
     options: TableOptions
     #: What the linear model beside the network is solved on.
     solved_on: Arrays | None = None
+    #: Whether the logarithm of a number is learned, as trials said; None leaves it to its skewness.
+    logarithm: bool | None = None
 
     @functools.cached_property
     def previous(self) -> Previous | None:
@@ -322,7 +326,7 @@ class TablePlan(Plan[Any, Any, Schema]):
             scaler = previous.scale(number)
             if scaler is not None:
                 return scaler.widen(target)
-        return TargetScaler().fit(target)
+        return TargetScaler(self.logarithm).fit(target)
 
     def warm_start(self, schema: Schema, learner: Learner) -> None:
         """The weights of another model for the features that both have."""
@@ -380,6 +384,39 @@ class TablePlan(Plan[Any, Any, Schema]):
             weight_decay=chosen.weight_decay,
             schedule=chosen.schedule,
         ).with_validations()
+
+    def tried(
+        self, schema: Schema, learner: Learner, split: Split[Any], trial: Callable[[], Any],
+        recipe: Recipe, steps: int,
+    ) -> Learner:  # fmt: skip
+        """Without the logarithm of the target, if trials find that it does harm."""
+        if not self._doubts_logarithm(learner):
+            return learner
+        train, validation = self.examples(schema, learner, split)
+        if not isinstance(train, Arrays) or not isinstance(validation, Arrays):
+            return learner  # larger than memory: by its skewness alone
+        helps, told = logarithm_helps(learner, trial, train, validation, recipe, steps)
+        name, word = schema.targets[0].name, "is" if helps else "is not"
+        self.note(f"the logarithm of {name!r} {word} learned: {told}")
+        if helps:
+            return learner
+        self.logarithm = False
+        try:
+            return self.build(schema, split)
+        finally:
+            self.logarithm = None
+
+    def _doubts_logarithm(self, learner: Learner) -> bool:
+        """Only that of one number, learned by squared errors, which no earlier model settled."""
+        head, *others = learner.model.heads
+        usual = self.options.loss in (None, "mse") and not self.options.quantiles
+        return (
+            not others
+            and isinstance(head, NumberHead)
+            and bool(head.scale.log)
+            and usual
+            and self.previous is None
+        )
 
     def average(self, steps: int) -> float:
         """Always the same."""
@@ -441,6 +478,16 @@ class TablePlan(Plan[Any, Any, Schema]):
         return targets.measured(
             schema.targets, rows.target, before, predicted, rows.weights, self.calibrated
         )
+
+    def precision(self, schema: Schema, part: Any) -> dict[str, int | None]:
+        """Decimals of the targets that are numbers."""
+        values = part.encoded(schema).target
+        columns = values.reshape(len(values), -1).T
+        return {
+            target.name: decimals_of(column.astype(float))
+            for target, column in zip(schema.targets, columns, strict=True)
+            if not target.classes
+        }
 
     def for_baselines(self, schema: Schema) -> Schema:
         """Without the network's own thresholds."""

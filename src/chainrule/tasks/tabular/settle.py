@@ -112,6 +112,6 @@ def correct_mean(head: NumberHead, name: str, rows: HeldOut, say: Say) -> None:
         head.factor.assign(head.factor.item() * ratio)
     how = f"predictions are multiplied by {ratio:.2f}, so that they are means and not medians"
     say(
-        f"the logarithm of {name!r} is learned; "
-        + (how if corrected else "held-out rows show no bias of the way back")
+        f"{name!r} is the exponential of what is learned: "
+        + (how if corrected else "held-out rows show no bias of that")
     )
