@@ -65,7 +65,7 @@ def test_an_old_run_predicts_the_same_bits(stored):
         assert found == expected if exactly else len(found) == len(expected)
     else:
         proba = [] if name in ("table_numbers", "forecast") else ["--proba"]
-        found = command("predict", "run", data, *proba)
+        found = command("predict", "run", data, "--digits", "all", *proba)
         assert len(found.splitlines()) == len(expected.splitlines())
         for mine, theirs in zip(found.splitlines(), expected.splitlines(), strict=True):
             agree(mine, theirs, exactly)

@@ -30,7 +30,7 @@ FILES = READ | LEARN | REPORT | PICTURES | {
 STEPS = {
     "table": {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
-                                         "details", "settle", "measure",
+                                         "details", "settle", "measure", "precision", "tried",
                                          "for_baselines", "summarized", "predict", "score",
                                          "row_errors", "more_tests"}
         | PICTURES | {"answers"},

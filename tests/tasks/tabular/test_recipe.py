@@ -12,6 +12,7 @@ from chainrule.tasks.tabular.features import TableFeatures, has_heavy_tails
 from chainrule.tasks.tabular.heads import NumberHead
 from chainrule.tasks.tabular.held_out import HeldOut
 from chainrule.tasks.tabular.linear_path import _logistic, _ridge
+from chainrule.tasks.tabular.pieces import _left_out, pieces_help
 from chainrule.tasks.tabular.settle import correct_mean
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
@@ -122,6 +123,49 @@ class TestHeavyTails:
         schema = infer_schema(frame, "y").fit(frame)
         assert not [k for k in TableFeatures(schema, 0, ranks=True).labels()["numbers"]
                     if k[1] == "normal score"]  # fmt: skip
+
+
+class TestPieces:
+    """What a small table is like decides whether its numbers are encoded in pieces."""
+
+    def helps(self, table, bins=20):
+        frame = pl.DataFrame(table)
+        schema = infer_schema(frame, "y", kinds={"x": "numeric"}).fit(frame)
+        return pieces_help(schema, schema.encode(frame, target=True), bins)
+
+    @pytest.fixture
+    def x(self):
+        return np.random.default_rng(0).uniform(-3, 3, 600)
+
+    @pytest.mark.parametrize(("wave", "helps"), [
+        (lambda x: 2 * x, False), (lambda x: x + x**2, False), (lambda x: 0 * x, False),
+        (lambda x: np.sin(4 * x), True), (lambda x: 1.0 * (np.abs(x) < 0.5), True),
+    ])  # fmt: skip
+    def test_waves_and_steps_need_them(self, x, wave, helps):
+        y = wave(x) + 0.2 * np.random.default_rng(1).normal(size=600)
+        assert self.helps({"x": x, "y": y}) is helps
+        if helps:
+            assert self.helps({"x": x, "y": np.where(y > np.median(y), "b", "a")})
+
+    def test_a_few_rows_say_nothing(self, x):
+        assert not self.helps({"x": x[:90], "y": np.sin(4 * x[:90])})
+
+    def test_the_network_has_them(self, x):
+        y = np.sin(4 * x)
+        shape = trained({"x": x, "y": y}, epochs=2).report["network"]
+        assert (shape["bins"], shape["dropout"], shape["input_dropout"]) == (15, 0.1, 0.0)
+        luck = np.random.default_rng(1).choice(["a", "b"], 600)
+        shape = trained({"x": x, "y": luck}, epochs=2).report["network"]
+        assert (shape["bins"], shape["dropout"], shape["input_dropout"]) == (0, 0.3, 0.1)
+
+    def test_left_out_errors_are_those_without_the_row(self):
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 1))
+        found = _left_out(x @ x.T, y, 0.7)
+        for i in range(12):
+            rest = np.arange(12) != i
+            weights = np.linalg.solve(x[rest].T @ x[rest] + 0.7 * np.eye(3), x[rest].T @ y[rest])
+            assert found[i] == pytest.approx(((y[i] - x[i] @ weights) ** 2).sum())
 
 
 class TestLogarithm:

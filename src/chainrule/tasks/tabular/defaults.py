@@ -6,6 +6,7 @@ diabetes: few rows want many members with much dropout, many rows one wide netwo
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ from .network import Shape
 
 #: Below this many rows every row is too precious to be held out for good.
 SMALL = 5_000
-#: Below this many rows a piecewise encoding of numbers learns noise.
+#: Below this many rows a piecewise encoding of numbers may learn noise (`pieces.py` decides it).
 _ENOUGH_FOR_PIECES = 2_000
+#: Pieces of a number at most, and rows for each of them.
+_PIECES, _ROWS_A_PIECE = 64, 32
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 800
 _EPOCHS = 20
@@ -70,7 +73,7 @@ def choose(options: TableOptions, rows: int) -> Defaults:
         input_dropout=0.1 if small and options.dropout is None else 0.0,
         norm=options.norm or "none",
         members=members,
-        bins=0 if rows < _ENOUGH_FOR_PIECES else 64,
+        bins=0 if rows < _ENOUGH_FOR_PIECES else _PIECES,
         ranks=rows < _ENOUGH_FOR_PIECES,
         # Beside other losses than the usual ones it would not be the best linear model.
         linear=options.hidden != () and options.loss in (None, "mse", "cross_entropy"),
@@ -90,6 +93,24 @@ def choose(options: TableOptions, rows: int) -> Defaults:
         if isinstance(options.test, float)
         else (0.2 if small else min(0.1, _JUDGES / rows)),
     )
+
+
+def pieces_for(rows: int) -> int:
+    """In how many pieces numbers of so many rows are encoded, at most.
+
+    Example:
+        >>> pieces_for(300), pieces_for(5000)
+        (9, 64)
+    """
+    return min(_PIECES, rows // _ROWS_A_PIECE)
+
+
+def for_numbers(shape: Shape) -> Shape:
+    """The network of a small table whose target is a number: with little dropout.
+
+    Dropout changes the sizes of what the last layer adds up. A class bears that, a number does not.
+    """
+    return dataclasses.replace(shape, dropout=min(shape.dropout, 0.1), input_dropout=0.0)
 
 
 def _given(value: float | None, chosen: float) -> float:

@@ -31,7 +31,7 @@ from ..tested import Answers, Tested
 from ..warm_start import named_model, warm_start
 from . import inspection, targets
 from .baselines import linear_baseline
-from .defaults import Defaults, choose
+from .defaults import SMALL, Defaults, choose, for_numbers, pieces_for
 from .features import blank_rows, columns_by_kind
 from .heads import ClassHead, Head, NumberHead, head_for
 from .held_out import calibrate, correct_quantiles, held_out, with_threshold
@@ -39,6 +39,7 @@ from .log_target import logarithm_helps
 from .losses import table_loss, task_of_loss
 from .network import TableModel, TableNetwork
 from .partition import KeyReader, Partition, combinations
+from .pieces import pieces_help
 from .settle import choose_linear_share, correct_mean
 from .split_check import warnings_of
 from .warm_start import Previous
@@ -284,13 +285,25 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def build(self, schema: Schema, split: Split[Any]) -> Learner:
         """The network that suits so many rows; its target is scaled by the training rows."""
-        chosen = self.defaults(self.count(split))
+        chosen = self.suited(schema, split, self.defaults(self.count(split)))
         values = split.train.encoded(schema).target
         heads = self._heads(schema, values)
         outputs = sum(head.outputs for head in heads)
         network = TableNetwork(schema, outputs, chosen.shape, self.options.seed)
         weights = targets.loss_weights(schema, values) if schema.more_targets else ()
         return self.learner_of(schema, TableModel(network, heads, weights), chosen)
+
+    def suited(self, schema: Schema, split: Split[Any], chosen: Defaults) -> Defaults:
+        """With what the targets and the rows of a small table say of the network."""
+        count, shape = self.count(split), chosen.shape
+        if self.previous is not None or count >= SMALL:
+            return chosen
+        if self.options.dropout is None and any(not each.classes for each in schema.targets):
+            shape = for_numbers(shape)
+        bins = pieces_for(count)
+        if not shape.bins and pieces_help(schema, self.seen(schema, split), bins):
+            shape = dataclasses.replace(shape, bins=bins, input_dropout=0.0)
+        return dataclasses.replace(chosen, shape=shape)
 
     def learner_of(self, schema: Schema, model: TableModel, chosen: Defaults) -> Learner:
         """What is trained of a model of a table."""

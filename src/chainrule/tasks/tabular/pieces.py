@@ -1,0 +1,77 @@
+"""Whether numbers of a small table are to be encoded in pieces: a linear model of them says.
+
+Pieces let a network follow what jumps and bends, such as the traffic of the hours of a day; where
+a smooth curve says all there is, they learn noise. A ridge regression of the pieces is compared
+with one of the numbers, their squares and smooth steps, by what each says of the rows without them
+(leave-one-out, in closed form), of at most a thousand rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...data import Encoded, Schema
+from ...utils.typing import Array
+from .features import TableFeatures, columns_by_kind
+
+#: More rows than this say nothing more, and fewer say nothing.
+_MOST_ROWS, _FEWEST_ROWS = 1_000, 100
+#: Penalties, as parts of the mean squared length of a row.
+_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+#: Pieces are taken if they are better by more than so many standard errors, and by this fraction:
+#: a network finds part of what they say by itself.
+_CLEAR, _WORTH = 2.0, 0.05
+#: Squares of standardised numbers further out than this say nothing of a curve.
+_FAR = 3.0
+
+
+def pieces_help(schema: Schema, rows: Encoded, bins: int) -> bool:
+    """Whether pieces tell more of some target than smooth curves do.
+
+    Args:
+        schema: fitted.
+        rows: of the training, with their target.
+        bins: pieces of each column, at most.
+    """
+    if not rows.numeric.shape[1] or len(rows) < _FEWEST_ROWS or bins < 2:
+        return False
+    rows = rows.take(np.arange(0, len(rows), -(-len(rows) // _MOST_ROWS)))
+    assert rows.target is not None
+    given = columns_by_kind(rows)
+    smooth = _matrix(TableFeatures(schema, 0, short=False, ranks=True), given)
+    pieces = _matrix(TableFeatures(schema, bins, short=False), given)
+    plain = smooth[:, : rows.numeric.shape[1]]
+    # What a hidden unit makes of one number: a bow, and a step that is not steep.
+    curves = np.c_[smooth, np.clip(plain, -_FAR, _FAR) ** 2, np.tanh(2 * plain)]
+    for target, values in zip(schema.targets, rows.target.reshape(len(rows), -1).T, strict=True):
+        known = ~np.isnan(values.astype(float))
+        if known.sum() < _FEWEST_ROWS:
+            continue
+        own = values[known]
+        wanted = np.eye(len(target.classes))[own.astype(int)] if target.classes else own[:, None]
+        before = _errors(curves[known], wanted)
+        gain = before - _errors(pieces[known], wanted)
+        clear = _CLEAR * gain.std() / np.sqrt(len(gain))
+        if gain.mean() > max(clear, _WORTH * before.mean()):
+            return True
+    return False
+
+
+def _matrix(features: TableFeatures, given: dict[str, Array]) -> Array:
+    return np.asarray(features(given)["numbers"].numpy(), float)
+
+
+def _errors(x: Array, wanted: Array) -> Array:
+    """(rows,) squared leave-one-out errors of the best ridge regression."""
+    x, y = x - x.mean(axis=0), wanted - wanted.mean(axis=0)
+    kernel = x @ x.T
+    size = float(np.trace(kernel)) / len(x) or 1.0
+    found = [_left_out(kernel, y, part * size) for part in _PENALTIES]
+    return min(found, key=lambda errors: float(errors.mean()))
+
+
+def _left_out(kernel: Array, y: Array, penalty: float) -> Array:
+    """The residual of row i without row i is αᵢ / (K + λI)⁻¹ᵢᵢ, with α = (K + λI)⁻¹y."""
+    inverse = np.linalg.inv(kernel + penalty * np.eye(len(kernel)))
+    residuals = (inverse @ y) / np.diag(inverse)[:, None]
+    return np.asarray((residuals**2).sum(axis=1))
