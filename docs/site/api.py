@@ -35,6 +35,7 @@ PAGES = {
     "linalg": "Linear algebra",
     "masked": "Masked reductions",
     "random": "Random numbers",
+    "onnx": "ONNX",
     "ir": "Graphs",
     "errors": "Errors",
 }

@@ -73,7 +73,7 @@ def test_the_c_of_each_node(invoke):
         (("--demo", "xor", "--weight", "hiden.weight[0,0]"), "Did you mean hidden.weight"),
         (("--demo", "xor", "--row", "3"), "takes no model"),
         (("nothing.safetensors", "flats.csv"), "nothing.safetensors"),
-        (("--demo", "xor", "--notation", "newton"), "leibniz or delta"),
+        (("--demo", "xor", "--notation", "newton"), "leibniz, delta"),
     ],
 )
 def test_what_cannot_be_done_is_said(invoke, arguments, words):

@@ -188,6 +188,8 @@ ABOUT_OPERATIONS = (
     "engine/backends/c/views.py",
     "engine/backends/c/prelude.py",
     "engine/backends/c/kernels/math.py",
+    "engine/backends/c/kernels/linalg.py",
+    "doctor/measure.py",  # which activations it looks into, each in its way
 )
 
 

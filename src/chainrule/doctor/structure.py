@@ -29,20 +29,6 @@ from ..training import Arrays
 from .evidence import Structure
 
 _NORMALISATIONS = (BatchNorm, LayerNorm, GroupNorm, RMSNorm)
-#: Operations through which a linear function stays one, if what else goes in is constant.
-_LINEAR = {
-    "add", "broadcast_to", "cast", "identity", "multiply", "negative", "reshape", "subtract",
-    "transpose", "where",
-}  # fmt: skip
-_RANGES = {
-    "relu": (0.0, math.inf),
-    "sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "exp": (0.0, math.inf),
-    "softplus": (0.0, math.inf),
-    "log_softmax": (-math.inf, 0.0),
-}
 _ROWS = 8
 _SAME = 1e-6
 
@@ -166,11 +152,11 @@ def _add_output(found: Structure, model: Module, traced: Traced, inputs: Any) ->
     output = traced.graph.outputs[0]
     found.outputs = int(math.prod(output.type.shape[1:]))
     last = output
-    while last.op.name in ("reshape", "cast", "identity", "transpose", "broadcast_to"):
+    while last.op.moves and last.inputs:
         last = last.inputs[0]
-    if last.op.name in _RANGES:
+    if last.op.range is not None:
         found.output_operation = last.op.name
-        found.output_range = _RANGES[last.op.name]
+        found.output_range = last.op.range
     leaves = pytree.flatten(inputs)[0]
     single = len(leaves) == 1 and leaves[0].dtype.kind == "f"
     with np.errstate(all="ignore"):
@@ -224,14 +210,14 @@ def _linear_pairs(traced: Traced, model: Module) -> list[str]:
 
 
 def _weight_of(node: Node, weights: dict[Node, Variable]) -> Variable | None:
-    if node.op.name not in ("matmul", "convolution", "conv"):
+    if not node.op.linear or len(node.inputs) < 2:
         return None
     return weights.get(node.inputs[1])
 
 
 def _product_before(node: Node, weights: dict[Node, Variable]) -> Node | None:
     """The product with weights that a node is a linear function of, if it is one."""
-    while node.op.name in _LINEAR:
+    while _keeps_linear(node):
         operands = [x for x in node.inputs if _depends(x, weights)]
         if len(operands) != 1:
             return None
@@ -239,10 +225,14 @@ def _product_before(node: Node, weights: dict[Node, Variable]) -> Node | None:
     return node if _weight_of(node, weights) is not None else None
 
 
+def _keeps_linear(node: Node) -> bool:
+    """Whether it is a linear function of an operand, if the others are constant."""
+    name = node.op.name
+    return node.op.moves or node.op.scales or name == "add" or name == "subtract" or name == "where"
+
+
 def _depends(node: Node, weights: dict[Node, Variable]) -> bool:
     """Whether a node is more than a bias, a constant or a mask."""
-    while node.op.name in ("broadcast_to", "reshape", "cast"):
+    while node.op.moves and node.inputs:
         node = node.inputs[0]
-    return bool(node.inputs) and node not in weights and node.op.name not in (
-        "greater_equal", "greater", "less", "random_bits",
-    )  # fmt: skip
+    return bool(node.inputs) and node not in weights and node.type.is_float

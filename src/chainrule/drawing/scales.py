@@ -127,7 +127,7 @@ def written(values: Sequence[float], kind: str = "linear") -> list[str]:
 
     Example:
         >>> written([0.0, 0.25, 0.5]), written([0, 2000, 4000]), written([1e-4, 0.1], "log")
-        (['0', '0.25', '0.5'], ['0', '2,000', '4,000'], ['1e−4', '0.1'])
+        (['0.00', '0.25', '0.50'], ['0', '2,000', '4,000'], ['1e−4', '0.1'])
     """
     if kind == "time":
         return _written_times(values)

@@ -36,10 +36,10 @@ def _lstm(h: Node, sources: Sources) -> dict[Node, str]:
     if h.op.name != "multiply":
         return {}
     o, bent = sorted(sources(h), key=lambda part: part.op.name)
-    if (o.op.name, bent.op.name) != ("sigmoid", "tanh"):
+    if o.op.name != "sigmoid" or bent.op.name != "tanh":
         return {}
     c = sources(bent)[0]
-    while c.op.name not in ("add", "tanh", "sigmoid") and len(sources(c)) == 1:
+    while not c.op.notation.is_activation and len(sources(c)) == 1:
         c = sources(c)[0]  # normalised inside of the tanh
     if c.op.name != "add" or any(part.op.name != "multiply" for part in sources(c)):
         return {}
@@ -47,7 +47,7 @@ def _lstm(h: Node, sources: Sources) -> dict[Node, str]:
         (_product(part, sources) for part in sources(c)),
         key=lambda parts: parts[2].op.name != "tanh",
     )
-    if (i.op.name, g.op.name, f.op.name) != ("sigmoid", "tanh", "sigmoid"):
+    if i.op.name != "sigmoid" or g.op.name != "tanh" or f.op.name != "sigmoid":
         return {}
     return {h: "h", bent: "tanh_c", c: "c", o: "o", i: "i", f: "f", g: "g"}
 

@@ -122,6 +122,8 @@ class Operation:
         scales: whether it multiplies or divides an operand by something, or by -1.
         work: ``(result type, *operand types, **attributes) -> int``: multiplications and the like,
             where they are more than the elements of the result.
+        range: between which numbers all results lie, where that is less than all numbers and an end
+            is reached or approached.
         square: ``(*inputs) -> tensor``: the square of its result, to the bit, with the derivatives
             that the square has where the result itself has none, as √x at 0.
         vmap: how it takes one more axis, for `chainrule.vmap`: see `chainrule.engine.ops.mapping`.
@@ -155,6 +157,7 @@ class Operation:
     work: Callable[..., int] | None = None
     vmap: Callable[..., Any] | None = None
     square: Callable[..., Any] | None = None
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.elementwise and self.batch is None:

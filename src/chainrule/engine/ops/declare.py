@@ -359,6 +359,7 @@ def unary(
     numbers: bool = False,
     result: Any = None,
     square: Callable[..., Any] | None = None,
+    range: tuple[float, float] | None = None,
     **domain: Any,
 ) -> UnaryFunction:
     """Declare an operation of one number and its function.
@@ -379,6 +380,7 @@ def unary(
         numbers: whether booleans are refused.
         result: the element type of the result, if it is not that of x.
         square: the square of the result, with the derivatives that it has; see `Operation`.
+        range: between which numbers all results lie; see `Operation`.
         domain: where the samples lie: options of `reals`.
     """
     op = register(
@@ -396,6 +398,7 @@ def unary(
             c=c,
             js=js,
             notation=notation,
+            range=range,
             square=square,
         )
     )

@@ -150,7 +150,7 @@ rsqrt = unary(
 exp = unary(
     "exp", lambda xp, x: xp.exp(x), lambda g, y, x: g * y, "exp({0})", "eˣ",
     c={"f": "cr_exp{f}({0})"}, js="Math.exp({0})",
-    notation=Notation(
+    range=(0.0, math.inf), notation=Notation(
         latex=r"\exp\left({0}\right)", is_activation=True, derivatives=("{y}",),
         gradient="The exponential is its own derivative.",
     ),
@@ -228,7 +228,7 @@ cosh = unary(
 tanh = unary(
     "tanh", lambda xp, x: xp.tanh(x), lambda g, y, x: g * (1 - y * y), "tanh({0})",
     "Hyperbolic tangent.", c={"f": "cr_tanh{f}({0})"}, js="Math.tanh({0})",
-    notation=Notation(
+    range=(-1.0, 1.0), notation=Notation(
         latex=r"\tanh\left({0}\right)", is_activation=True, derivatives=("1 - {y}²",),
         gradient="The hyperbolic tangent a = tanh(z) has the derivative 1 - a².",
     ),
@@ -283,7 +283,7 @@ sigmoid = unary(
     "sigmoid", _sigmoid, lambda g, y, x: g * y * (1 - y), "σ({0})",
     "The logistic function 1 / (1 + exp(-x)); never overflows.", c={"f": "cr_sigmoid{f}({0})"},
     js="Special.sigmoid({0})",
-    notation=Notation(
+    range=(0.0, 1.0), notation=Notation(
         latex=r"\sigma\left({0}\right)", is_activation=True, derivatives=("{y} · (1 - {y})",),
         gradient="The sigmoid a = σ(z) has the derivative a · (1 - a).",
     ),
@@ -293,7 +293,7 @@ softplus = unary(
     lambda g, y, x: g * sigmoid(x), "ln(1 + exp({0}))",
     "ln(1 + eˣ), a smooth relu; never overflows (Dugas et al., 2001).",
     c={"f": "cr_softplus{f}({0})"}, js="Math.max({0}, 0) + Math.log1p(Math.exp(-Math.abs({0})))",
-    notation=Notation(
+    range=(0.0, math.inf), notation=Notation(
         latex=r"\ln\left(1 + \exp\left({0}\right)\right)", is_activation=True,
         derivatives=("σ({x})",), gradient="Softplus, ln(1 + exp(z)), has the derivative σ(z).",
     ),
@@ -302,7 +302,7 @@ relu = unary(
     "relu", lambda xp, x: xp.maximum(x, 0), lambda g, y, x: where(x > 0, g, 0.0), "max(0, {0})",
     "max(0, x); the derivative at 0 is 0 (Nair and Hinton, 2010).", gap=0.1,
     c={"f": "({0} < 0 ? 0 : {0})"}, js="Math.max({0}, 0)", cost=Cost.SELECTION,
-    notation=Notation(
+    range=(0.0, math.inf), notation=Notation(
         latex=r"\max\left(0, {0}\right)", is_activation=True,
         derivatives=("1 if {x} > 0 else 0",),
         gradient="ReLU, max(0, z), has the derivative 1 where z is above 0, and 0 elsewhere.",

@@ -257,6 +257,7 @@ SOFTMAX = register(
         "softmax({0})",
         _axis_samples,
         batch=ALONG,
+        range=(0.0, 1.0),
         notation=Notation(
             is_activation=True,
             gradient="The softmax y has the derivative y · (1 - y) with respect to its own input, "
@@ -273,6 +274,7 @@ LOG_SOFTMAX = register(
         "ln softmax({0})",
         _axis_samples,
         batch=ALONG,
+        range=(-math.inf, 0.0),
         notation=Notation(
             title="log-softmax",
             gradient="The logarithm of the softmax, y, has the derivative 1 - exp(y) with respect "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 from collections.abc import Sequence
@@ -58,6 +59,20 @@ class Partition:
         if self.times is not None:
             return folds_in_time(self.times, count)
         return k_folds(rows, count, seed, strata, groups=self.groups)
+
+    def folds_at_most(
+        self, rows: int, count: int, seed: int, strata: Array | None
+    ) -> list[tuple[Indices, Indices]]:
+        """As `folds`; fewer of them where there are not as many rows or groups, but two at least.
+
+        Example:
+            >>> len(Partition(groups=np.array([0, 0, 1, 1])).folds_at_most(4, 8, 0, None))
+            2
+        """
+        for fewer in range(count, 2, -1):
+            with contextlib.suppress(DataError):
+                return self.folds(rows, fewer, seed, strata)
+        return self.folds(rows, 2, seed, strata)
 
 
 @dataclass(frozen=True, eq=False)

@@ -639,9 +639,11 @@ def _member_folds(
 ) -> Array:
     """(rows, members): 1 where the row validates the member instead of training it.
 
-    Every row validates one member, so all rows are used for both, and never for both in one member.
+    Every row validates one member, so all rows are used for both, and never for both in one member;
+    several members share a part where there are fewer rows that differ than members.
     """
     held = np.zeros((rows, members))
-    for member, (_, own) in enumerate(partition.folds(rows, members, seed, strata)):
-        held[own, member] = 1.0
+    parts = partition.folds_at_most(rows, members, seed, strata)
+    for member in range(members):
+        held[parts[member % len(parts)][1], member] = 1.0
     return held
