@@ -15,7 +15,7 @@ import griffe
 
 import chainrule as cr
 
-#: Titles of the pages; the order is that of the navigation.
+#: Titles of the pages; the order is that of the navigation. Other modules come after them.
 PAGES = {
     "chainrule": "Functions and classes",
     "nn": "Layers",
@@ -43,7 +43,8 @@ PAGES = {
 
 def pages() -> Iterator[tuple[str, str, str]]:
     """Of each page: its name, its title and its Markdown."""
-    for name, title in PAGES.items():
+    others = [n for n in cr.__all__ if n not in PAGES and inspect.ismodule(getattr(cr, n))]
+    for name, title in (PAGES | {other: other.capitalize() for other in others}).items():
         module = cr if name == "chainrule" else getattr(cr, name)
         yield name, title, _page(module, f"cr.{name}" if name != "chainrule" else "cr", title)
 
@@ -51,7 +52,9 @@ def pages() -> Iterator[tuple[str, str, str]]:
 def _public(module: types.ModuleType) -> list[str]:
     """Names of a page: those of a module; of the package, those that no other page has."""
     if module is cr:
-        return [n for n in cr.__all__ if n not in {*cr.ops.NAMES, *cr.ops.__all__, *PAGES}]
+        elsewhere = {*cr.ops.NAMES, *cr.ops.__all__}
+        names = [n for n in cr.__all__ if n not in elsewhere]
+        return [n for n in names if not inspect.ismodule(getattr(cr, n))]
     own = getattr(module, "__all__", None)
     if own is None:
         own = [
