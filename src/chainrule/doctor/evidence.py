@@ -36,6 +36,8 @@ class Structure:
         lr: its learning rate at the start of the training.
         weight_decay: its weight decay and L2 penalty together.
         l1: its L1 penalty.
+        work: of predicting a row, in multiplications, about.
+        nodes: how many the graph of a prediction has.
         sizes: how many numbers each parameter has.
     """
 
@@ -63,6 +65,8 @@ class Structure:
     lr: float = 0.0
     weight_decay: float = 0.0
     l1: float = 0.0
+    work: float = 0.0
+    nodes: int = 0
     sizes: dict[str, int] = dataclasses.field(default_factory=dict)
 
 

@@ -23,7 +23,7 @@ from .diagnosis import Diagnosis
 from .evidence import Evidence
 from .examine import examine
 from .finding import Finding
-from .measure import ROWS, Probe
+from .measure import Probe, measured_rows
 from .outcome import outcome_of
 from .structure import structure_of
 
@@ -65,8 +65,9 @@ class Loop:
         structure = structure_of(model, loss, optimizer, self._train)
         self.evidence.structure = structure
         self.evidence.data = data_facts(self._train, self._held_out, structure.task)
-        self._rows = self._train.take(some_rows(len(self._train), ROWS))
-        self._probe: Probe | None = Probe(model, loss, optimizer)
+        rows = measured_rows(structure, len(self._train))
+        self._rows = self._train.take(some_rows(len(self._train), rows))
+        self._probe = Probe(model, loss, optimizer) if rows else None
         self._before: dict[str, Any] = {}
         self._checked = self._piled = 0
         self._losses: list[float] = []

@@ -26,10 +26,15 @@ from ..engine.tensor import Tensor
 from ..nn import Module
 from ..optim import Optimizer, global_norm
 from ..training import Arrays
-from .evidence import Activation, Measurement
+from .evidence import Activation, Measurement, Structure
 
 #: Rows that are measured, always the same.
 ROWS = 256
+#: Fewer say nothing.
+_FEWEST = 8
+#: Predictions that a measurement costs: three times forwards and backwards, and four forwards.
+_PASSES = 13
+_NODES = 3000
 #: The loss is measured at these multiples of the update.
 MULTIPLES = (1.0, 3.0, 10.0, 30.0, 100.0)
 #: An activation is at a flat end where its derivative is less than this fraction of the largest.
@@ -37,6 +42,23 @@ _FLAT = 0.04
 _KINDS = ("relu", "sigmoid", "tanh")
 
 Gradients = dict[str, Tensor]
+
+
+def measured_rows(structure: Structure, rows: int, work: float = 5e9) -> int:
+    """How many rows are measured, so that it takes no more work than this; 0 for none.
+
+    Args:
+        structure: of the network.
+        rows: that there are.
+        work: in multiplications.
+
+    Example:
+        >>> measured_rows(Structure(work=1e4), 1000), measured_rows(Structure(work=1e9), 1000)
+        (256, 0)
+    """
+    affordable = int(work / (_PASSES * (structure.work or 1.0)))
+    found = min(ROWS, rows, affordable) // 2 * 2
+    return found if found >= min(_FEWEST, rows) and structure.nodes <= _NODES else 0
 
 
 class Probe:

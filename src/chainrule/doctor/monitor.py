@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import pytree
 from ..errors import ChainruleError
 from ..training import Arrays, Callback
 from ..training.evaluation import Evaluator
@@ -19,14 +18,15 @@ from .diagnosis import Diagnosis
 from .evidence import Evidence
 from .examine import examine
 from .finding import Finding
-from .measure import ROWS, Probe
+from .measure import Probe, measured_rows
 from .outcome import outcome_of
 from .reported import add_report
 from .structure import structure_of
 
 _log = logging.getLogger("chainrule")
-#: A row of more numbers than this is measured with fewer of them.
-_NUMBERS = 2**18
+#: A measurement takes no more than so many multiplications; beside a training whose time counts,
+#: no more than the second number, which NumPy does in about half a second.
+_WORK, _LITTLE = 5e9, 3e8
 #: Measurements in a training without a limit of time.
 _MEASUREMENTS = 12
 
@@ -112,10 +112,11 @@ class Doctor(Callback):
             structure.gains, structure.symmetric = {}, []
         evidence.structure = structure
         evidence.data = data_facts(data, held_out, structure.task, lints=self._lints)
-        row = sum(leaf[0].size for leaf in _leaves(data.inputs))
-        self._rows = data.take(some_rows(len(data), min(ROWS, max(2, _NUMBERS // max(row, 1)))))
-        self._probe = Probe(trainer.model, trainer.loss, trainer.optimizer, trainer.seed)
         self._data = data, held_out
+        rows = measured_rows(structure, len(data), _WORK if self._overhead is None else _LITTLE)
+        if rows:
+            self._rows = data.take(some_rows(len(data), rows))
+            self._probe = Probe(trainer.model, trainer.loss, trainer.optimizer, trainer.seed)
 
     def on_start(self, trainer: Any, epochs: int, steps: int) -> None:
         """The first measurement."""
@@ -184,7 +185,3 @@ class Doctor(Callback):
             if finding.cause not in self._said:
                 self._said.add(finding.cause)
                 self._say(finding)
-
-
-def _leaves(inputs: Any) -> list[Any]:
-    return list(pytree.flatten(inputs)[0])

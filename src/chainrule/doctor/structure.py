@@ -11,6 +11,7 @@ from ..engine import pytree
 from ..engine.compile import Traced, trace
 from ..engine.ir.node import Node
 from ..engine.ir.types import Type
+from ..engine.ir.work import work
 from ..engine.ops.random import key
 from ..engine.tensor import Parameter, Variable
 from ..errors import ChainruleError
@@ -31,6 +32,8 @@ from .evidence import Structure
 _NORMALISATIONS = (BatchNorm, LayerNorm, GroupNorm, RMSNorm)
 _ROWS = 8
 _SAME = 1e-6
+#: Networks whose prediction of a row takes more multiplications than this are not run, only read.
+_MOST_WORK = 2e7
 
 
 def structure_of(
@@ -135,6 +138,8 @@ def _add_graph(found: Structure, model: Module, loss: Any, examples: Arrays) -> 
         return model(x, train=True, key=key(0))
 
     traced = trace(predict, inputs)
+    found.nodes = len(traced.graph.nodes)
+    found.work = work(traced.graph) / rows
     _add_output(found, model, traced, examples.take(np.arange(rows)).inputs)
     found.linear_pairs = _linear_pairs(traced, model)
     if loss is None or examples.target is None:
@@ -157,6 +162,8 @@ def _add_output(found: Structure, model: Module, traced: Traced, inputs: Any) ->
     if last.op.range is not None:
         found.output_operation = last.op.name
         found.output_range = last.op.range
+    if found.work > _MOST_WORK:
+        return
     leaves = pytree.flatten(inputs)[0]
     single = len(leaves) == 1 and leaves[0].dtype.kind == "f"
     with np.errstate(all="ignore"):
