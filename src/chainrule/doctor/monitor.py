@@ -26,7 +26,7 @@ from .structure import structure_of
 _log = logging.getLogger("chainrule")
 #: A measurement takes no more than so many multiplications; beside a training whose time counts,
 #: no more than the second number, which NumPy does in about half a second.
-_WORK, _LITTLE = 5e9, 3e8
+_WORK, _LITTLE = 5e9, 4.5e8
 #: Measurements in a training without a limit of time.
 _MEASUREMENTS = 12
 
@@ -38,8 +38,8 @@ class Doctor(Callback):
     training.
 
     Args:
-        overhead: the fraction of the training's time that it may take, beyond the first and the
-            last look; None for as long as a dozen measurements take.
+        overhead: the fraction of the training's time that it may take, beyond the first look; None
+            for as long as a dozen measurements take.
         lints: whether inputs and outputs are the user's own, and single features and the skill of
             the predictions mean something; where chainrule prepares them the report tells it.
         say: gets each finding as it arises.
@@ -128,7 +128,7 @@ class Doctor(Callback):
         """Another one, if it is due and there is time for it."""
         self.evidence.history = trainer.history.records
         if trainer.epoch >= self._due or trainer.epoch == self.evidence.epochs:
-            allowed = self._overhead is None or trainer.epoch == self.evidence.epochs
+            allowed = self._overhead is None
             elapsed = time.perf_counter() - self._begun
             if allowed or self._spent + self._longest < (self._overhead or 0) * elapsed:
                 every = max(self.evidence.epochs // _MEASUREMENTS, 1)
