@@ -99,11 +99,15 @@ class Context:
 
     @functools.cached_property
     def stuck(self) -> bool:
-        """Whether a training that goes on is no better than a constant after a third of it."""
+        """Whether the loss is no better than a constant's after a third of the training.
+
+        Where the outcome is known, that tells more.
+        """
         losses, e = self.evidence.series("loss"), self.evidence
-        if e.over or not self.measured or len(losses) < max(_EPOCHS, e.epochs / 3):
+        known = e.over and e.outcome.train is not None
+        if known or not self.measured or len(losses) < max(_EPOCHS, e.epochs / 3):
             return False
-        start = self.constant_loss or self.measured[0].loss
+        start = self.constant_loss or min(self.measured[0].loss, losses[0])
         return float(np.median(losses[-_EPOCHS:])) > _STUCK * start
 
     @functools.cached_property
