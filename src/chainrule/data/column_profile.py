@@ -148,6 +148,30 @@ class Profile:
         """The currency and percent signs at its numbers."""
         return tuple(parsing.signs(self.distinct)) if self.is_text else ()
 
+    def mixed_signs(self) -> str | None:
+        """What to say where its numbers are in several currencies, or only some in percent.
+
+        Example:
+            >>> import polars as pl
+            >>> told = Profile.of(pl.Series("paid", ["$5", "7 €", "USD 9"])).mixed_signs()
+            >>> "several currencies ($, €)" in told
+            True
+        """
+        if not self.is_text:
+            return None
+        signs = self.signs
+        percent = "%" in signs
+        currencies = {parsing.currency(sign) for sign in signs if sign != "%"}
+        if len(currencies) > 1:
+            return (f"{self.name!r} has amounts in several currencies "
+                    f"({', '.join(sorted(currencies))}): they are read as plain numbers, none is "
+                    "converted")  # fmt: skip
+        numbers = self.distinct.filter(self.distinct.str.contains(r"\d"))
+        if percent and not numbers.str.contains("%", literal=True).all():
+            return (f"{self.name!r} has numbers with % and without: the sign is left out, 12 % is "
+                    "read as 12")  # fmt: skip
+        return None
+
     def unread(self, read: pl.Series) -> tuple[str, ...]:
         """The shapes of the distinct cells that were not read; ``("*",)`` if there are too many."""
         shapes = parsing.shape(self.distinct.filter(read.is_null())).unique().sort()

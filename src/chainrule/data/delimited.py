@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .column_names import check_names, listed
-from .dialect import Dialect, find_dialect, long_fields
+from .dialect import Dialect, find_dialect, is_spaced, long_fields
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +39,9 @@ def parse_delimited(
             expected="an ASCII character other than a quote or a line break",
             found=repr(separator),
         )
+    if separator is None and dialect is None and is_spaced(text):
+        separator = " "
+        notes.append(f"{name}: fields are separated by spaces (--separator says otherwise)")
     if separator == " " and dialect is None:
         text = single_spaced(text)
     dialect = dialect or find_dialect(text, separator)

@@ -15,6 +15,7 @@ _NONE = "\x1f"
 _LINES = 200
 #: The first line of files for Excel.
 _SEPARATOR_LINE = re.compile(r'"?sep=([!#-/:-@[-^`{-~\t ])"?\s*', re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:[eEdD][+-]?\d+)?")
 _NUMBER = re.compile(r"\W*\d[\d.,\s]*\W*")
 
 
@@ -82,6 +83,27 @@ def sniff(text: str) -> str | None:
             if best is None or score > best[0]:
                 best = score, separator
     return best[1] if best else None
+
+
+def is_spaced(text: str) -> bool:
+    r"""Are the fields of a table separated by spaces, as programs that calculate write them?
+
+    Names above as many fields in every row, half of which and more are numbers. Nothing else
+    stands between the fields.
+
+    Example:
+        >>> is_spaced("x   y\n1.5 2\n3  10\n"), is_spaced("a line\nand one\nmore of\n")
+        (True, False)
+    """
+    lines = [line.split() for line in text.split("\n", _LINES)[:_LINES] if line.strip()]
+    if len(lines) < 3 or sniff(text) is not None or '"' in text:
+        return False
+    header, *rows = lines
+    widths = {len(row) for row in rows}
+    if len(widths) > 1 or len(rows[0]) < 2 or len(rows[0]) - len(header) not in (0, 1):
+        return False
+    numbers = [all(map(_SCIENTIFIC.fullmatch, column)) for column in zip(*rows, strict=True)]
+    return not _has_number(header) and sum(numbers) >= max(2, len(numbers) / 2)
 
 
 def _line(text: str, begin: int) -> str:

@@ -99,6 +99,10 @@ def infer_schema(
     schema = schema.with_targets(specs)
     if weight is not None:
         schema = dataclasses.replace(schema, weight=_weight(frame, weight, conventions, source))
+    numbers = {c.name for c in columns if c.kind == "numeric"}
+    numbers |= {spec.name for spec in specs if not spec.classes}
+    mixed = [p.mixed_signs() for p in (*aims, *profiles) if p.name in numbers]
+    told = [*told, *filter(None, mixed)]
     return dataclasses.replace(schema, notes=(*notes, *told, *leaks(schema, frame)))
 
 

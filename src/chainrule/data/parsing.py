@@ -248,6 +248,24 @@ def _sign(values: pl.Series) -> pl.Series:
     return before.fill_null(values.str.extract(rf"({_CURRENCY}|%)\)?$"))
 
 
+#: Other ways to write the sign of a currency.
+_SAME_CURRENCY = {
+    "usd": "$", "us$": "$", "eur": "€", "gbp": "£", "jpy": "¥", "cny": "¥", "inr": "₹", "rs": "₹",
+    "rs.": "₹", "kr": "kr", "kr.": "kr", "sek": "kr", "nok": "kr", "dkk": "kr", "pln": "zł",
+    "fr.": "CHF", "chf": "CHF",
+}  # fmt: skip
+
+
+def currency(sign: str) -> str:
+    """One sign for each currency.
+
+    Example:
+        >>> currency("usd"), currency("$"), currency("EUR")
+        ('$', '$', '€')
+    """
+    return _SAME_CURRENCY.get(sign.lower(), sign)
+
+
 def other_signs(text: pl.Series, known: Sequence[str]) -> pl.Series:
     """Which cells have a sign that says something else than these: percent, another currency.
 
