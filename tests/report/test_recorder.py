@@ -100,7 +100,15 @@ def test_the_page_is_written_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     recorder = Recorder(tmp_path, {})
     monkeypatch.setattr("chainrule.report.recorder._SECONDS", 1e9)
+    monkeypatch.setattr("chainrule.report.recorder._FIRST", 0.0)
     trained(recorder, epochs=200)
+    assert recorder._thread is not None
+    recorder._thread.join()
+    assert len(written) == 1
+    monkeypatch.setattr("chainrule.report.recorder._FIRST", 60.0)
+    recorder = Recorder(tmp_path, {})
+    trained(recorder)
+    recorder._release()  # at once: a training of less than that has no page meanwhile
     assert len(written) == 1
 
 

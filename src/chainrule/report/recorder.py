@@ -1,7 +1,7 @@
 """Writes the report of a run while its training goes on, beside the training and never in its way.
 
 Each epoch adds a line to ``history.jsonl``. The page is written by another thread, so seldom that
-it takes no more than a fiftieth of the time. Whatever goes wrong here is kept as a sentence: it
+it takes no more than a hundredth of the time. Whatever goes wrong here is kept as a sentence: it
 never ends a training.
 """
 
@@ -28,10 +28,12 @@ from ..utils.runs import RECORD, json_data, versions
 from .content import HISTORY, PAGE, STORED, RunContent, Stored
 from .page import write_page
 
-#: The page is written again after so many seconds at the earliest,
+#: The first page is written after so many seconds: who trains for less than that needs none,
+_FIRST = 1.0
+#: the next ones after so many seconds at the earliest,
 _SECONDS = 2.0
-#: and after so many times as long as it took to write it.
-_TIMES = 50.0
+#: and after so many times as long as it took to write the one before.
+_TIMES = 100.0
 
 P = ParamSpec("P")
 
@@ -85,6 +87,7 @@ class Recorder(RunCallback):
         self._fits: list[list[dict[str, Any]]] = []
         self._file: IO[str] | None = None
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
         self._next = 0.0
 
     # ---- callbacks -------------------------------------------------------------------------------
@@ -107,7 +110,8 @@ class Recorder(RunCallback):
         self._fits.append([])
         for record in list(trainer.history):
             self._add(record)
-        self._page_in_background()
+        if len(self._fits) == 1:  # epochs may take long: it does not wait for the end of one
+            self._page_in_background(_FIRST)
 
     @_guarded
     def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
@@ -130,19 +134,21 @@ class Recorder(RunCallback):
 
     # ---- the page --------------------------------------------------------------------------------
 
-    def _page_in_background(self) -> None:
+    def _page_in_background(self, delay: float = 0.0) -> None:
         if self._thread is not None and self._thread.is_alive():
             return
         self._next = float("inf")  # until the thread knows how long it took
-        fits = tuple(list(fit) for fit in self._fits)
         self.stored = dataclasses.replace(self.stored, measured=json_data(self.measured()))
-        self._thread = threading.Thread(target=self._write, args=(fits,), daemon=True)
+        self._thread = threading.Thread(target=self._write, args=(delay,), daemon=True)
         self._thread.start()
 
-    def _write(self, fits: tuple[list[dict[str, Any]], ...]) -> None:
+    def _write(self, delay: float) -> None:
+        if delay and self._over.wait(delay):
+            return
         begun = time.perf_counter()
         try:
             now = datetime.datetime.now().strftime("%H:%M:%S")
+            fits = tuple(list(fit) for fit in self._fits)
             write_page(self.folder, RunContent(
                 self.folder, stored=self.stored, fits=fits, running=True, when=now
             ))  # fmt: skip
@@ -195,6 +201,7 @@ class Recorder(RunCallback):
                 path.unlink(missing_ok=True)
 
     def _release(self) -> None:
+        self._over.set()
         if self._thread is not None:
             self._thread.join()
         self._close_file()
