@@ -12,7 +12,7 @@ from ..tasks.metric_names import best_is_one, score, title
 from ..training.curves import EPOCH
 from ..utils.numbers import duration, number
 from .content import RunContent, mapping
-from .sections import plain_value, state_of
+from .sections import plain_value, status_of
 
 #: So many metrics have a picture.
 _DRAWN = 6
@@ -27,9 +27,9 @@ def comparison_sections(contents: Sequence[RunContent]) -> list[Section]:
 
 def _runs(contents: Sequence[RunContent]) -> Section | None:
     rows = [
-        (content.name, str(content.about.get("data") or "–"), content.target,
+        (content.name, str(content.about.get("data") or "–").rpartition("/")[2], content.target,
          number(content.report.get("parameters")), number(len(content.epochs)),
-         duration(content.report.get("seconds")), state_of(content)[0].partition(".")[0])
+         duration(content.report.get("seconds")), status_of(content))
         for content in contents
     ]  # fmt: skip
     heads = ("run", "data", "target", "#parameters", "#epochs", "#time", "state")

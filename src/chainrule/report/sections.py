@@ -63,6 +63,14 @@ def state_of(content: RunContent) -> tuple[str, bool]:
     return f"The training is not finished: {epochs}{of} are done{fit}. To go on: {again}", True
 
 
+def status_of(content: RunContent) -> str:
+    """The same in a word or two."""
+    if content.finished:
+        interrupted = mapping(content.record.get("history")).get("interrupted")
+        return "interrupted" if interrupted else "finished"
+    return "running" if content.running else "not finished"
+
+
 def _when(content: RunContent) -> str:
     return f"; written at {content.when}" if content.when else ""
 
