@@ -27,6 +27,7 @@ import itertools
 import os
 import pickle
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -69,7 +70,9 @@ SYMMETRIC_CALLS = {
     *("isinstance", "hasattr", "getattr", "cast"),
 }
 
-_SHORTEST_LIMIT = 60.0
+#: Seconds of the processor: a test that takes longer counts as failed. Those that wait get more.
+_SHORTEST_LIMIT = 20.0
+_PATIENCE = 15.0
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
@@ -316,9 +319,10 @@ class Calls:
 
     def chosen(self, mutant: Mutant, budget: float) -> list[list[str]]:
         """The tests of a mutant, in two stages, that take so many seconds together."""
-        if mutant.function is not None:
-            able = self.tests.get(mutant.function, set())
-        else:  # it changes what is done when the module is imported
+        able = self.tests.get(mutant.function, set()) if mutant.function else set()
+        if (
+            not able
+        ):  # it is called when the module is imported: whatever uses the module may notice
             own = [tests for key, tests in self.tests.items() if key[0] == str(mutant.path)]
             able = set().union(*own)
         files = sorted({_file(test) for test in able}, key=lambda file: distance(mutant.path, file))
@@ -467,6 +471,8 @@ class Run:
 
     def _test(self, programs: Path) -> int:
         os.setsid()
+        if self.mutant is not None:
+            resource.setrlimit(resource.RLIMIT_CPU, (int(self.limit) + 1, int(self.limit) + 5))
         output = os.open(self.folder / "output", os.O_WRONLY | os.O_CREAT)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -489,7 +495,7 @@ class Run:
         process, status = os.waitpid(self.process, os.WNOHANG)
         if process:
             passed = status == 0 or os.waitstatus_to_exitcode(status) == 5  # 5: there were none
-        elif time.monotonic() - self.started < self.limit:
+        elif time.monotonic() - self.started < _PATIENCE * self.limit:
             return None
         else:
             os.killpg(self.process, signal.SIGKILL)

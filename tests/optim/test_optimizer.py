@@ -565,3 +565,54 @@ def test_few_nodes_for_each_parameter(name: str, limit: int) -> None:
         return sum(node.op not in (CONSTANT, PLACEHOLDER) for node in graph.nodes)
 
     assert (nodes(8) - nodes(3)) / 5 <= limit
+
+
+def _formula(name: str, gradients: list[float], lr: float, eps: float) -> float:
+    """Where a weight of 1 goes, by the formulas of the papers, with β = (0.8, 0.9), ρ = 0.9."""
+    w, m, v, u, largest = 1.0, 0.0, 0.0, 0.0, 0.0
+    for t, g in enumerate(gradients, 1):
+        before = v
+        m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
+        m_hat, v_hat = m / (1 - 0.8**t), v / (1 - 0.9**t)
+        largest = max(largest, v)
+        if name == "adam":
+            w -= lr * m_hat / (v_hat**0.5 + eps)
+        elif name == "amsgrad":
+            w -= lr * m_hat / ((largest / (1 - 0.9**t)) ** 0.5 + eps)
+        elif name == "adamax":
+            u = max(0.9 * u, abs(g) + eps)
+            w -= lr * m_hat / u
+        elif name == "rmsprop":
+            w -= lr * g / (v**0.5 + eps)
+        elif name == "adagrad":
+            w -= lr * g / (sum(h * h for h in gradients[:t]) ** 0.5 + eps)
+        elif name == "adadelta":
+            d = ((u + eps) / (0.9 * before + 0.1 * g * g + eps)) ** 0.5 * g
+            w, u = w - lr * d, 0.9 * u + 0.1 * d * d
+        elif name == "radam":
+            limit = 2 / (1 - 0.9) - 1
+            rho = limit - 2 * t * 0.9**t / (1 - 0.9**t)
+            if rho > 5:
+                r = ((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)) ** 0.5
+                w -= lr * m_hat * r * (1 - 0.9**t) ** 0.5 / (v**0.5 + eps)
+            else:
+                w -= lr * m_hat
+    return w
+
+
+@pytest.mark.parametrize(
+    "name", ["adam", "amsgrad", "adamax", "rmsprop", "adagrad", "adadelta", "radam"]
+)
+def test_a_large_eps_is_where_the_formula_has_it(name: str) -> None:
+    """By default it is so small that it is hardly seen."""
+    betas = {"betas": (0.8, 0.9), "eps": 0.7}
+    options = {"rmsprop": {"alpha": 0.9, "eps": 0.7}, "adagrad": {"eps": 0.7},
+               "adadelta": {"rho": 0.9, "eps": 0.7},
+               "amsgrad": betas | {"amsgrad": True}}.get(name, betas)  # fmt: skip
+    gradients = [2.0, -0.5, 1.5, 0.25, 0.75, 0.5, -1.0, 0.1]
+    w = cr.parameter(np.float64(1.0))
+    optimizer = OPTIMIZERS["adam" if name == "amsgrad" else name]([w], lr=0.1, **options)
+    for count, gradient in enumerate(gradients, 1):
+        optimizer.update([gradient])
+        expected = _formula(name, gradients[:count], 0.1, 0.7)
+        assert w.item() == pytest.approx(expected, rel=1e-9), count

@@ -40,6 +40,28 @@ def test_variables_are_overwritten_in_place():
     assert counter.total.numpy().ctypes.data == place
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_an_old_value_that_is_read_after_the_new_one_stays(steps):
+    """What reads it waits for something that was computed from the new value, by some steps."""
+    start, a = np.diag([1.0, 2.0, 3.0]), np.arange(9.0).reshape(3, 3)
+    w = cr.Buffer(start)
+
+    def step(a):
+        old, new = cr.transpose(w), w * 2.0 + a
+        w.assign(new)
+        for _ in range(steps):
+            new = cr.tanh(new @ a)
+        return old @ new
+
+    expected_new = start * 2.0 + a
+    value = expected_new
+    for _ in range(steps):
+        value = np.tanh(value @ a)
+    found = compiled(step)(a)
+    np.testing.assert_allclose(found.numpy(), start.T @ value, rtol=1e-12)
+    np.testing.assert_allclose(w.numpy(), expected_new, rtol=1e-12)
+
+
 def test_what_others_hold_is_not_overwritten():
     counter = Counter()
     add = compiled(counter.add)

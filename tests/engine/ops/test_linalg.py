@@ -151,6 +151,27 @@ def test_special_functions():
     for name, at in [("i0e", x), ("i1e", x), ("erfcx", x[1:]), ("log_ndtr", x[1:]), ("ndtri", p)]:
         found = getattr(cr, name)(cr.tensor(at, "float64")).numpy()
         np.testing.assert_allclose(found, getattr(special, name)(at), rtol=2e-13, err_msg=name)
+    some = np.array([-3.0, -1.5, -1.0, -1e-9, 0.0, 1e-9, 0.5, 1.0, 2.25, 30.0])
+    for name in ("entr", "ndtr", "log_ndtr", "i0", "i1"):
+        found = getattr(cr, name)(cr.tensor(some, "float64")).numpy()
+        np.testing.assert_allclose(found, getattr(special, name)(some), rtol=2e-13, err_msg=name)
+    for d in (1, 2, 3):
+        at = np.array([1.01, 1.5, 4.0, 20.0])
+        found = cr.multigammaln(cr.tensor(at, "float64"), d).numpy()
+        np.testing.assert_allclose(found, [special.multigammaln(a, d) for a in at], rtol=1e-12)
+    assert cr.frac(cr.tensor([-1.25, 2.75, 3.0])).tolist() == [-0.25, 0.75, 0.0]
+    assert cr.ldexp(cr.tensor([3.0, -1.5]), [4, -1]).tolist() == [48.0, -0.75]
+    angles = cr.angle(cr.tensor([-2.0, -0.5, 0.0, 3.0])).numpy()
+    np.testing.assert_allclose(angles, np.angle([-2.0, -0.5, 0.0, 3.0]), rtol=1e-6)
+
+
+def test_rows_that_are_too_long_are_shortened():
+    x = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0], [-6.0, 8.0]])
+    close(cr.renorm(x, 0, 2.0), [[1.2, 1.6], [0.3, 0.4], [0, 0], [-1.2, 1.6]], 1e-6)
+    close(cr.renorm(x.T, 1, 2.0, 1), [[6 / 7, 0.3, 0, -6 / 7], [8 / 7, 0.4, 0, 8 / 7]], 1e-6)
+    close(cr.normalize(x), [[0.6, 0.8], [0.6, 0.8], [0, 0], [-0.6, 0.8]])
+    close(cr.normalize(x, 0, 1), x / [[9.3, 12.4]])
+    close(cr.normalize(x, eps=20.0), x / 20.0)
 
 
 def test_the_last_of_repeated_updates_wins():
