@@ -1,5 +1,6 @@
 """What all optimizers have in common: groups, penalties, limits, state, refusals."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -616,3 +617,33 @@ def test_a_large_eps_is_where_the_formula_has_it(name: str) -> None:
         optimizer.update([gradient])
         expected = _formula(name, gradients[:count], 0.1, 0.7)
         assert w.item() == pytest.approx(expected, rel=1e-9), count
+
+
+#: What an option may not be, and the largest and smallest that it may be.
+RANGES: dict[str, tuple[list[Any], list[Any]]] = {
+    "lr": ([-1e-9, math.inf], [0.0, 100.0]),
+    "weight_decay": ([-1e-9, math.nan], [0.0, 3.0]),
+    "l1": ([-1e-9], [0.0, 3.0]),
+    "l2": ([-1e-9], [0.0, 3.0]),
+    "eps": ([-1e-9], [0.0, 3.0]),
+    "momentum": ([-1e-9], [0.0, 3.0]),
+    "dampening": ([-1e-9, 1.001], [0.0, 1.0]),
+    "alpha": ([-1e-9, 1.0], [0.0, 0.999]),
+    "rho": ([-1e-9, 1.001], [0.0, 1.0]),
+    "lr_decay": ([-1e-9], [0.0, 3.0]),
+    "initial_accumulator_value": ([-1e-9], [0.0, 3.0]),
+    "momentum_decay": ([-1e-9], [0.0, 3.0]),
+    "betas": ([(1.0, 0.5), (0.5, 1.0), (0.5, -1e-9), (0.5,), (0.5, 0.5, 0.5)], [(0.0, 0.999)]),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_option_has_its_range(name: str) -> None:
+    known = {option.name for option in dataclasses.fields(OPTIMIZERS[name])}
+    for option, (wrong, right) in RANGES.items():
+        if option in known:
+            for value in right:
+                OPTIMIZERS[name]([W], **{option: value})
+            for value in wrong:
+                with pytest.raises(ConfigError, match=f"{option} of "):
+                    OPTIMIZERS[name]([W], **{option: value})
