@@ -16,10 +16,11 @@ from chainrule.engine.ir import Graph, Node, operation
 from chainrule.engine.ir.node import placeholder
 from chainrule.engine.ir.notation import Notation
 from chainrule.engine.ir.operation import OPERATIONS
-from chainrule.engine.ir.types import type_of
+from chainrule.engine.ir.types import Type, type_of
 from chainrule.engine.ops.declare import unary
 from chainrule.engine.passes import optimize
 from chainrule.engine.tensor import FUNCTIONS, apply
+from chainrule.errors import ChainruleError
 from chainrule.explain.checker import check
 from chainrule.explain.html.page import arithmetic_script
 
@@ -269,3 +270,19 @@ def test_graph_properties_are_not_taken_from_the_c_backend():
 def test_a_set_of_operations_would_be_found():
     (node,) = (n for n in ast.walk(ast.parse('X = {"exp", "log", "other"}')) if names_in(n))
     assert names_in(node) == ["exp", "log"]
+
+
+def test_operations_on_elements_refuse_operands_of_two_types():
+    """Functions broadcast and convert before; a graph from a file may hold anything."""
+    looked_at = 0
+    for op in OPERATIONS.values():
+        sample = next((s for s in op.samples() if len(s.inputs) > 1), None)
+        if not op.elementwise or sample is None:
+            continue
+        types = [type_of(np.asarray(x)) for x in sample.inputs]
+        assert op.type_rule(*types, **sample.attributes).shape == types[-1].shape, op.name
+        for wrong in (Type(types[-1].dtype, (7, 5)), Type(np.dtype("uint32"), types[-1].shape)):
+            with pytest.raises(ChainruleError, match="expected"):
+                op.type_rule(*types[:-1], wrong, **sample.attributes)
+        looked_at += 1
+    assert looked_at > 15
