@@ -254,6 +254,7 @@ def test_what_mattered_is_found():
     assert sum(found.values()) == pytest.approx(1)
 
 
+@pytest.mark.nightly
 def test_two_threads_may_search_at_once():
     found = []
 
@@ -268,6 +269,7 @@ def test_two_threads_may_search_at_once():
     assert found == [1, 1]
 
 
+@pytest.mark.nightly
 def test_the_command(tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
@@ -302,4 +304,19 @@ def test_the_command(tmp_path, monkeypatch):
     assert again.exit_code == 0, again.output
     assert "3 trials" in again.stdout
     assert "default options" in again.stdout
-    assert CliRunner().invoke(app, ["tune", "-", "--target", "y"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [("-", "reads its data more than once"), ("t.csv --search best", "Unknown search")],
+)
+def test_the_command_refuses_what_is_wrong(tmp_path, monkeypatch, options, message):
+    from typer.testing import CliRunner
+
+    from chainrule.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n")
+    done = CliRunner().invoke(app, ["tune", *options.split(), "--target", "y"])
+    assert done.exit_code == 2
+    assert message in done.output

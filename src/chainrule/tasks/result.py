@@ -135,6 +135,11 @@ class TrainingResult:
         return score_table(self.report)
 
     @property
+    def model(self) -> Module:
+        """What is saved: raw rows in, predictions out."""
+        return self._model
+
+    @property
     def source(self) -> str:
         """The program of a training step: C, or the graph where NumPy runs it."""
         return self._trainer.source

@@ -12,7 +12,13 @@ from ..extras import need
 
 need("sklearn", "sklearn", "chainrule.sklearn")
 
+from .autoencoder import ChainruleAutoencoder, ChainruleOutlierDetector  # noqa: E402
 from .classifier import ChainruleClassifier  # noqa: E402
 from .regressor import ChainruleRegressor  # noqa: E402
 
-__all__ = ["ChainruleClassifier", "ChainruleRegressor"]
+__all__ = [
+    "ChainruleAutoencoder",
+    "ChainruleClassifier",
+    "ChainruleOutlierDetector",
+    "ChainruleRegressor",
+]

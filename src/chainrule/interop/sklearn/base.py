@@ -410,24 +410,33 @@ def _rows(
     frame = features.as_frame().with_columns(
         [pl.Series(target.name, values) for target, values in targets.items()]
     )
-    if weights is None:
-        return _in_order(frame)
-    whole = weights.round()
-    if (whole == weights).all() and weights.sum() <= SMALL:
-        # Counts: as if the rows were there so often.
-        return _in_order(frame[np.repeat(np.arange(len(weights)), whole.astype(int))])
-    frame = frame.with_columns(pl.Series(weight, weights / weights.mean()))
-    return _in_order(frame.filter(pl.col(weight) > 0))
+    frame, weights = in_order(frame, weights)
+    return frame if weights is None else frame.with_columns(pl.Series(weight, weights))
 
 
-def _in_order(frame: pl.DataFrame) -> pl.DataFrame:
-    """Small tables in an order of their own, so that the order of the rows changes nothing."""
+def in_order(frame: pl.DataFrame, weights: Array | None) -> tuple[pl.DataFrame, Array | None]:
+    """Small tables in an order of their own, so that the order of the rows changes nothing.
+
+    Weights that are counts make copies of rows; rows without weight are left out.
+    """
     import polars as pl
 
+    if weights is not None:
+        whole = weights.round()
+        if (whole == weights).all() and weights.sum() <= SMALL:
+            frame, weights = frame[np.repeat(np.arange(len(weights)), whole.astype(int))], None
+        else:
+            kept = np.flatnonzero(weights > 0)
+            frame, weights = frame[kept], weights[kept] / weights.mean()
     if frame.height > SMALL:
-        return frame
-    plain = [n for n, d in frame.schema.items() if not d.is_nested() and d != pl.Object]
-    return frame.sort(plain, nulls_last=True, maintain_order=True)
+        return frame, weights
+    keys = frame.select(
+        [n for n, d in frame.schema.items() if not d.is_nested() and d != pl.Object]
+    )
+    order = keys.select(
+        pl.arg_sort_by(keys.columns, nulls_last=True, maintain_order=True)
+    ).to_series()
+    return frame[order], None if weights is None else weights[order.to_numpy()]
 
 
 def weights_of(sample_weight: Any, X: Any, count: int) -> Array | None:
