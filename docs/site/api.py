@@ -36,6 +36,7 @@ PAGES = {
     "masked": "Masked reductions",
     "random": "Random numbers",
     "onnx": "ONNX",
+    "weights": "Weights of other systems",
     "ir": "Graphs",
     "errors": "Errors",
 }

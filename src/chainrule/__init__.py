@@ -34,6 +34,7 @@ _ALIASES = {
     "tables": "tasks.tabular",
     "text": "tasks.text",
     "train": "training",
+    "weights": "interop.weights",
 }
 
 #: Public functions whose package has the same name.

@@ -13,7 +13,7 @@ from .engine.gradcheck import check_grad
 from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
 from .engine.vmap import vmap
 from .explain import Explanation, explain
-from .interop import onnx
+from .interop import onnx, weights
 from .interop.tuning import tune
 from .serialization import SavedModel, load, save
 from .tasks import active_learning as active
@@ -69,6 +69,7 @@ __all__ = [
     "transfer",
     "tune",
     "value_and_grad",
+    "weights",
     "vjp",
     "vmap",
     *ops.NAMES,

@@ -10,11 +10,12 @@ import onnx
 import onnxruntime
 
 
-def session(model: Any) -> onnxruntime.InferenceSession:
+def session(model: Any, check: bool = True) -> onnxruntime.InferenceSession:
     """A file, or a model in memory, that is checked and ready to run on one thread."""
     if isinstance(model, str | Path):
         model = onnx.load(model)
-    onnx.checker.check_model(model, full_check=True)
+    if check:
+        onnx.checker.check_model(model, full_check=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

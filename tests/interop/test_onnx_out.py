@@ -253,6 +253,17 @@ def test_nothing_is_written_that_is_not_needed(tmp_path):
     assert kinds == ["MatMul", "Add", "Relu", "MatMul", "Add", "Identity"]
 
 
+def test_axes_are_exchanged_once_for_a_stack_of_convolutions(tmp_path):
+    net = cr.nn.Sequential(cr.nn.Conv2d(3, 4, 3), cr.nn.MaxPool2d(2), cr.nn.Conv2d(4, 2, 3))
+    for layer in (net.layers[0], net.layers[2]):
+        layer.bias = None
+    cr.onnx.save(tmp_path / "m.onnx", net, image(9, 9, 3))
+    kinds = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert kinds == ["Transpose", "Conv", "MaxPool", "Conv", "Transpose", "Identity"]
+    found = run(tmp_path / "m.onnx", image(9, 9, 3))["prediction"]
+    np.testing.assert_allclose(found, net(image(9, 9, 3)).numpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_errors(tmp_path):
     linear = cr.nn.Linear(4, 2)
     with pytest.raises(ConfigError, match="example of its inputs"):

@@ -114,7 +114,7 @@ def parse(data: bytes) -> SavedModel:
 
 def _parse(data: bytes) -> SavedModel:
     _check_start(data[:16], len(data))
-    header = _json(data[8 : 8 + int.from_bytes(data[:8], "little")], "the header")
+    header = strict_json(data[8 : 8 + int.from_bytes(data[:8], "little")], "the header")
     metadata = header.get("__metadata__")
     text = metadata.get(FORMAT) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
@@ -122,7 +122,7 @@ def _parse(data: bytes) -> SavedModel:
             "This safetensors file was not written by chainrule: it has arrays, but no graph.",
             hint="Build the network and give it the arrays with load_state.",
         )
-    document = _json(text, "the document")
+    document = strict_json(text, "the document")
     version = document.get("version")
     if document.get("format") != FORMAT or type(version) is not int:
         raise ModelFileError("This is not a model of chainrule.",
@@ -173,7 +173,7 @@ _READERS = {1: _read_version_1}
 
 
 def _arrays(data: bytes, header: dict[str, Any]) -> dict[str, Array]:
-    _check_arrays(header)
+    check_arrays(header)
     try:
         found = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
@@ -189,7 +189,7 @@ def _arrays(data: bytes, header: dict[str, Any]) -> dict[str, Array]:
     return arrays
 
 
-def _check_arrays(header: dict[str, Any]) -> None:
+def check_arrays(header: dict[str, Any]) -> None:
     """What the format allows, and no array can be."""
     if len(header) > _MAX_ARRAYS:
         raise ModelFileError("The file has too many arrays.", expected=f"at most {_MAX_ARRAYS:,}",
@@ -208,7 +208,7 @@ def _check_arrays(header: dict[str, Any]) -> None:
             )
 
 
-def _json(text: str | bytes, where: str) -> dict[str, Any]:
+def strict_json(text: str | bytes, where: str) -> dict[str, Any]:
     """Strict JSON: no key twice, no NaN, no number that is none of ours, nothing too deep."""
     data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
     if sum(map(data.count, (b"{", b"[", b","))) > _MAX_VALUES:

@@ -66,6 +66,7 @@ class Emitter:
         self._constants: dict[Any, str] = {}
         self._count = 0
         self._used: set[str] = set()
+        self._transposed: dict[str, tuple[str, list[int]]] = {}
         self._rows: str | None = None
         #: The input whose first extent is the number of rows.
         self.rows_of: str | None = None
@@ -92,13 +93,24 @@ class Emitter:
         self, operator: str, results: int, *inputs: str, domain: str = "", **attributes: Any
     ) -> list[str]:
         """A node with several results, and their names."""
+        if operator == "Transpose":
+            inputs, attributes = self._merged(inputs[0], attributes["perm"])
+            if attributes["perm"] == sorted(attributes["perm"]):
+                return list(inputs)
         names = [self.fresh() for _ in range(results)]
+        if operator == "Transpose":
+            self._transposed[names[0]] = (inputs[0], attributes["perm"])
         kept = {key: value for key, value in attributes.items() if value is not None}
         node = self.onnx.helper.make_node(operator, list(inputs), names, domain=domain, **kept)
         self.nodes.append(node)
         if domain:
             self.custom_domains.add(domain)
         return names
+
+    def _merged(self, x: str, perm: Sequence[int]) -> tuple[tuple[str], dict[str, Any]]:
+        """A transposition of what was transposed before, in one."""
+        source, first = self._transposed.get(x, (x, list(range(len(perm)))))
+        return (source,), {"perm": [first[axis] for axis in perm]}
 
     def constant(self, value: Any, dtype: Any = None) -> str:
         """The name of an array of the file; equal ones are kept once."""
@@ -107,9 +119,14 @@ class Emitter:
         key: Any = named or (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
             name = self.reserve(named) if named else self.fresh("c")
-            self.initializers[name] = self.onnx.numpy_helper.from_array(
+            tensor = self.onnx.numpy_helper.from_array(
                 np.ascontiguousarray(array).reshape(array.shape), name
             )
+            if named:
+                self.initializers[name] = tensor
+            else:  # no parameter, for whoever trains the file
+                node = self.onnx.helper.make_node("Constant", [], [name], value=tensor)
+                self._outermost.append(node)
             self._constants[key] = name
             self._kept.append(value)
         return self._constants[key]
@@ -135,6 +152,16 @@ class Emitter:
     def lower(self, graph: Any, inputs: Sequence[str]) -> list[str]:
         """Write the nodes of a graph within this one; the names of its outputs."""
         raise NotImplementedError
+
+    def finished(self, outputs: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        """The nodes and initialisers that the outputs depend on."""
+        needed, nodes = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed & set(node.output):
+                nodes.append(node)
+                needed |= read_by(node)
+        kept = [tensor for name, tensor in self.initializers.items() if name in needed]
+        return nodes[::-1], kept
 
     # ---- shapes --------------------------------------------------------------------------------
 
@@ -209,3 +236,13 @@ class Emitter:
     def tensor_type(self, dtype: Any) -> int:
         """ONNX's number of an element type."""
         return int(self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def read_by(node: Any) -> set[str]:
+    """What a node reads, also in the graphs inside of it."""
+    found = set(node.input)
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            found |= read_by(inner)
+        found |= {output.name for output in attribute.g.output}
+    return found

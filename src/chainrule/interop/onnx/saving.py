@@ -117,9 +117,8 @@ def convert(saved: SavedModel, opset: int = OPSET) -> tuple[Any, Signature]:
     (found,) = e.lower(graph, inputs)
     write_outputs(e, signature, saved, graph.outputs[0], found)
     helper = e.onnx.helper
-    made = helper.make_graph(
-        e.nodes, "chainrule", signature.inputs, signature.outputs, list(e.initializers.values())
-    )
+    nodes, arrays = e.finished([info.name for info in signature.outputs])
+    made = helper.make_graph(nodes, "chainrule", signature.inputs, signature.outputs, arrays)
     versions = [helper.make_opsetid("", opset)]
     versions += [helper.make_opsetid("ai.onnx.ml", 3)] if e.custom_domains else []
     proto = helper.make_model(
