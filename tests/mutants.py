@@ -57,6 +57,8 @@ TESTS = (
 NOT_NEAR = ("test_sanitizers.py", "test_every_width.py")
 #: How many of the nearest files come first; they get a third of the time.
 FEW = 3
+#: The headings of kernels: comments in C, for readers.
+QUIET_FILES = {"formulas.py"}
 #: Nobody is to depend on what these do; samples are data of tests.
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
 QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample"}
@@ -611,7 +613,8 @@ def main() -> int:
     began = time.monotonic()
 
     below = [p.resolve() for p in options.paths] or [PACKAGE / name for name in SUBJECTS]
-    modules = sorted({f for p in below for f in ([p] if p.is_file() else p.rglob("*.py"))})
+    found = {f for p in below for f in ([p] if p.is_file() else p.rglob("*.py"))}
+    modules = sorted(file for file in found if file.name not in QUIET_FILES)
     everything = [mutant for path in modules for mutant in mutants_of(path)]
     part, parts = map(int, options.part.split("/"))
     chosen = chosen_from(everything, options.count, options.seed)[part - 1 :: parts]

@@ -329,6 +329,11 @@ def test_driven_says_that_it_needs_the_loss() -> None:
         (lambda: ReduceLROnPlateau(0.1, mode="least"), "min or max"),
         (lambda: EMADriven(0.1, decay=1.0), "below 1"),
         (lambda: EMADriven(0.1, max_lr=0.01), "at least lr"),
+        (lambda: EMADriven(0.1, min_lr=0.2), "at most lr"),
+        (lambda: EMADriven(-0.1), "lr of EMADriven"),
+        (lambda: EMADriven(0.1, growth=-1.0), "growth of EMADriven"),
+        (lambda: EMADriven(0.1, shrink=-1.0), "shrink of EMADriven"),
+        (lambda: EMADriven(0.1, min_lr=-0.1), "min_lr of EMADriven"),
         (lambda: EMADriven(0.1, threshold=0), "above 0"),
         (lambda: Warmup(0.1, 10), "a schedule"),  # type: ignore[arg-type]
         (lambda: SequentialLR([Constant(1.0)], [3]), "0 rising numbers"),

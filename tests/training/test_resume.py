@@ -14,7 +14,9 @@ import pytest
 
 import chainrule as cr
 from chainrule.training import Arrays, Checkpoints, Stream
+from chainrule.training import resume as resume_module
 from chainrule.training.checkpoints import Snapshot, read
+from chainrule.utils.signals import Terminated
 
 
 class InterruptAt(cr.Callback):
@@ -234,6 +236,62 @@ def after(running, epochs):
         if int(line) >= epochs:
             return
     raise AssertionError(running.stderr.read())
+
+
+class SignalAt(InterruptAt):
+    """Sends itself signals when so many steps are done."""
+
+    def __init__(self, steps, numbers):
+        super().__init__(steps)
+        self.numbers = numbers
+
+    def on_step_end(self, trainer, step, loss):
+        self.left -= 1
+        if self.left == 0:
+            for number in self.numbers:
+                signal.raise_signal(number)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [([signal.SIGINT], None), ([signal.SIGINT] * 2, 130), ([signal.SIGTERM], 143)],
+)
+@pytest.mark.parametrize("is_large", [False, True])
+def test_a_signal_waits_for_the_end_of_its_step(tmp_path, monkeypatch, numbers, code, is_large):
+    """What is too large to be written at once is not, if the process is to end."""
+
+    def end(number, frame):
+        raise Terminated(number)
+
+    monkeypatch.setattr(resume_module, "_AT_ONCE", 10 if is_large else 10**8)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        x, y = rows()
+        whole = fitted(tmp_path / "whole", dense, "adam", (x, y))
+        network = dense().initialize(seed=3)
+        trainer = cr.Trainer(
+            network, "mse", OPTIMIZERS["adam"](network), callbacks=[SignalAt(7, numbers)],
+            backend="numpy", progress=False, seed=5,
+        )  # fmt: skip
+        held = rows(24, seed=2)
+        options = {"epochs": 7, "batch_size": 16, "validation": held, "patience": 5}
+        folder = Checkpoints(tmp_path / "a", every=1000)
+        if code is None:
+            trainer.fit((x, y), checkpoints=folder, **options)
+            assert trainer.stop_reason == "interrupted"
+        else:
+            with pytest.raises(SystemExit) as ended:
+                trainer.fit((x, y), checkpoints=folder, **options)
+            assert ended.value.code == code
+        assert signal.getsignal(signal.SIGTERM) is end
+        found = Checkpoints(tmp_path / "a").newest()
+        if is_large and code is not None:
+            assert found is None
+        else:
+            assert 7 <= found.step <= 10  # an epoch has 5
+            same(fitted(tmp_path / "a", dense, "adam", (x, y), resume=True), whole)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])

@@ -304,3 +304,16 @@ def test_the_operations_refuse_what_no_convolution_gives():
     for image, weights in ((x, w.astype("float64")), (x, w[0]), (x[0], w[0]), (x, w[None])):
         with pytest.raises(ShapeError, match="as many axes and one element type"):
             apply(convolution.CONVOLUTION, image, weights, **slide)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_what_is_not_given_changes_nothing(rank: int) -> None:
+    """The defaults: steps of 1, nothing around, no gaps, one group, no bias."""
+    rng = np.random.default_rng(rank)
+    x, w = rng.normal(size=(2, *[4] * rank, 3)), rng.normal(size=(*[2] * rank, 3, 5))
+    plain = getattr(cr, f"conv{rank}d")(x, w).numpy()
+    assert plain.shape == (2, *[3] * rank, 5)
+    given = getattr(cr, f"conv{rank}d")(x, w, None, 1, 0, 1, 1).numpy()
+    np.testing.assert_array_equal(plain, given)
+    back = getattr(cr, f"conv_transpose{rank}d")(plain, w).numpy()
+    assert back.shape == (2, *[4] * rank, 3)
