@@ -2,12 +2,14 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 
 import pytest
 
 import chainrule
+from chainrule.cli.error_handling import explain
 
 QUICK = ("--epochs", "2", "--hidden", "8", "--members", "2")
 
@@ -111,3 +113,19 @@ def test_a_warning_is_a_sentence_without_a_line_of_the_program(start):
     )
     process = start(command=("-c", code))
     assert process.communicate(timeout=60)[1].strip() == "warning: A checkpoint is damaged."
+
+
+def test_a_limit_of_memory_that_is_too_low_is_said_and_nothing_hangs(start):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (600_000 * 1024, resource.RLIM_INFINITY))
+
+    out, err, code = finish(start("train", "flats.csv", "--target", "rent", before=limited))
+    assert (out, code) == ("", 2)
+    assert "The limit of memory is too low for any work." in err
+    assert "600,000 kB" in err
+
+
+def test_a_limit_that_leaves_no_room_for_a_thread_is_said_plainly():
+    what, parts = explain(RuntimeError("can't start new thread"))
+    assert str(what) == "error: There is not enough memory."
+    assert "ulimit -v" in str(list(parts.renderable.columns[1].cells))

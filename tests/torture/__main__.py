@@ -112,8 +112,9 @@ def _save_current(store: Store, name: str) -> Path:
     current = store.folder / "corpus" / folder / "current"
     kept = store.folder / "failures" / folder / f"{int(time.time())}.input"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    data = current.read_bytes()
-    kept.write_bytes(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    if current.exists():  # otherwise it ended after its last input
+        data = current.read_bytes()
+        kept.write_bytes(data[8 : 8 + int.from_bytes(data[:8], "little")])
     for left in Path("/dev/shm").glob("torture-fuzz-*"):
         if not Path("/proc", left.name.rpartition("-")[2]).exists():
             shutil.rmtree(left, ignore_errors=True)

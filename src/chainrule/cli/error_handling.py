@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import os
+import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,10 +28,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import ChainruleError, TrainingError
+from ..errors import ChainruleError, ConfigError, TrainingError
 from ..utils.signals import Terminated, terminating
 from .console import indented, say, silence
 
+#: What reading a small table and training on it take, on two processors.
+_ADDRESS_SPACE = 1_572_864_000
+#: What Python says where a limit of memory or processes leaves no room for a thread.
+_NO_THREAD = "can't start new thread"
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 Debug = Annotated[
@@ -46,6 +51,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, debug: bool, **options: Any) -> None:
         try:
             with terminating():
+                _need_address_space()
                 command(*arguments, debug=debug, **options)
             sys.stdout.flush()
         except typer.Exit:
@@ -70,6 +76,22 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _need_address_space() -> None:
+    """Refuse limits under which libraries would end the process, or wait for ever, without a word.
+
+    Raises:
+        ConfigError: the limit of the process is too low.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _ADDRESS_SPACE:
+        raise ConfigError(
+            "The limit of memory is too low for any work.",
+            expected=f"at least {_ADDRESS_SPACE // 1024:,} kB of addresses, most never used",
+            found=f"{limit // 1024:,} kB",
+            hint=f"ulimit -v {_ADDRESS_SPACE // 1024}, or unlimited",
+        )
+
+
 def _is_usage_error(error: Exception) -> bool:
     # Typer shows its own, such as typer.BadParameter; their common base has no public name.
     return hasattr(error, "exit_code") and hasattr(error, "format_message")
@@ -91,8 +113,10 @@ def explain(error: Exception) -> list[RenderableType]:
     """An error in words: what, where, expected, found and a hint."""
     if isinstance(error, ChainruleError):
         return _laid_out(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _NO_THREAD in str(error):
         hint = "use fewer rows or columns, a smaller --hidden or --batch-size"
+        if _NO_THREAD in str(error):
+            hint = "allow more memory (ulimit -v) or processes (ulimit -u), or say --threads 1"
         return _laid_out(ChainruleError("There is not enough memory.", hint=hint))
     if isinstance(error, OSError):
         found = error.strerror or str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -62,6 +63,11 @@ def later(default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"later": True})
 
 
+@functools.cache
+def _types_of_fields(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
@@ -91,7 +97,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 def _decode_fields(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _misfit(where, "an object", value)
-    types_of_fields = typing.get_type_hints(kind)
+    types_of_fields = _types_of_fields(kind)
     unknown = sorted(value.keys() - types_of_fields.keys())
     # What was written before a field came has its default.
     later = {field.name for field in dataclasses.fields(kind) if field.metadata.get("later")}
@@ -122,7 +128,7 @@ def check_types(record: Any, where: str) -> None:
           expected: str
           found: 5
     """
-    hints = typing.get_type_hints(type(record))
+    hints = _types_of_fields(type(record))  # type: ignore[arg-type]
     for field in dataclasses.fields(record):
         _check(hints[field.name], getattr(record, field.name), f"{where}.{field.name}")
 

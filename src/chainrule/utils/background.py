@@ -13,6 +13,8 @@ T = TypeVar("T")
 def in_background(work: Callable[[], T]) -> Future[T]:
     """Start the work in a thread of its own; its result, or its error, once it is asked for.
 
+    Where no thread can be started, it is done at once.
+
     Example:
         >>> in_background(lambda: 6 * 7).result()
         42
@@ -25,5 +27,8 @@ def in_background(work: Callable[[], T]) -> Future[T]:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:  # a limit of memory or processes leaves no room for a thread
+        run()
     return future
