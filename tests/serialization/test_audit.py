@@ -4,9 +4,11 @@ A hook cannot be taken away again, so that a process of its own listens.
 """
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 PROGRAM = """
     import json, os, sys, warnings
@@ -73,9 +75,11 @@ PROGRAM = """
 
 
 def test_reading_opens_the_files_and_does_nothing_else(tmp_path):
+    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path / "files")],
         capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)

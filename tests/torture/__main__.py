@@ -40,7 +40,9 @@ class Store:
         self.failures: list[str] = []
 
     def count(self, what: str, number: int) -> None:
-        """So many more; written at once."""
+        """So many more; written at once, also if others count meanwhile."""
+        if self._file.exists():
+            self.counts |= json.loads(self._file.read_text())
         self.counts[what] = self.counts.get(what, 0) + number
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(self.counts, indent=1) + "\n")

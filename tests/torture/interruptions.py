@@ -167,7 +167,9 @@ def _run(place: Path, steps: int, *arguments: Any) -> bool:
     """A command in its own process; whether it was killed."""
     if "--resume" in arguments:
         arguments = arguments[: arguments.index("--out")]
-    environment = {**os.environ, "CHAINRULE_CHECKPOINT_SECONDS": "0"}
+    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "CHAINRULE_CHECKPOINT_SECONDS": "0",
+                   "PYTHONPATH": os.pathsep.join(places)}  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", __name__, str(steps), *map(str, arguments)],
         cwd=place, env=environment, capture_output=True, text=True, check=False,

@@ -168,7 +168,7 @@ class SavedModel:
             count = len(part[0])
             if native is not None:  # it takes as many rows as it was built for
                 part = [array.take(range(most), 0, mode="clip") for array in part]
-            found = self._compute_part(part, native or self._program(len(part[0])))
+            found = self._compute_part(part, native or self._program(len(part[0])), start, count)
             result[start : start + count] = found[:count]
         return result
 
@@ -181,7 +181,7 @@ class SavedModel:
         except BuildError:
             return None
 
-    def _compute_part(self, arrays: list[Array], run: Executable) -> Array:
+    def _compute_part(self, arrays: list[Array], run: Executable, start: int, rows: int) -> Array:
         graph = run.graph
         try:
             (result,) = run(arrays)
@@ -190,6 +190,7 @@ class SavedModel:
         except Exception as error:  # a file from elsewhere may hold a graph that cannot be run
             raise DataError(
                 "The model cannot be computed with these inputs.",
+                where=f"rows {start} to {start + rows - 1}" if rows > 1 else f"row {start}",
                 found=f"{type(error).__name__}: {error}"[:500],
                 hint="An index, such as that of a category, may be larger than in training.",
             ) from error

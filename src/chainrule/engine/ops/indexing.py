@@ -40,9 +40,10 @@ def check_range(indices: Any, extent: int) -> None:
     """Refuse indices that are not between ``-extent`` and ``extent - 1``."""
     if not indices.size or (-extent <= indices.min() and indices.max() < extent):
         return
-    worst = indices.max() if indices.max() >= extent else indices.min()
+    first = tuple(np.argwhere(~_is_within(indices, extent))[0].tolist())
+    place = f" at {list(first)}" if first else ""
     raise OutOfRangeError("An index is out of range.", expected=_range_of(extent),
-                          found=str(worst))  # fmt: skip
+                          found=f"{indices[first]}{place}")  # fmt: skip
 
 
 def _is_within(indices: Any, extent: int) -> Any:
