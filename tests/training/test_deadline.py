@@ -104,6 +104,21 @@ def test_partial_fit_and_tables_take_it(monkeypatch):
     assert result.report["options"]["minutes"] == 0.5
 
 
+def test_reading_counts_and_time_is_left_for_the_report(monkeypatch):
+    clock = Clock(monkeypatch)
+    x = np.arange(80.0)
+
+    def sentences(sentence):
+        if "networks with" in sentence:  # all was read, and the network is built
+            clock.now += 20.0
+
+    options = TableOptions(target="y", minutes=1.0, epochs=900, members=2, hidden=(4,))
+    result = train_table({"x": x, "y": 3 * x}, options, progress=False, say=sentences,
+                         callbacks=(Ticks(clock),))  # fmt: skip
+    assert result.report["stop_reason"] == "the time that was given is over"
+    assert 45 < clock.now <= 55  # six seconds are left for what comes then
+
+
 @pytest.mark.parametrize("minutes", [0, -1, float("nan")])
 def test_no_time_is_refused(minutes):
     with pytest.raises(ConfigError, match="Invalid value for minutes"):

@@ -168,7 +168,8 @@ class TrainingOptions(ReadingOptions, _TargetOption):
         fraction_or_file,
     )
     minutes: float | None = option(
-        None, "Stop the training after so many minutes; the best model is kept.", "M", TRAINING,
+        None, "Be done in so many minutes, from reading to report; the best model is kept.", "M",
+        TRAINING,
         number,
     )  # fmt: skip
     patience: int | None = option(

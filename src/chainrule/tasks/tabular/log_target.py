@@ -33,6 +33,7 @@ def logarithm_helps(
     validation: Arrays,
     recipe: Recipe,
     steps: int,
+    minutes: float | None = None,
 ) -> tuple[bool, str]:
     """Whether to learn the logarithm, and a sentence about it.
 
@@ -44,6 +45,7 @@ def logarithm_helps(
         validation: held-out rows.
         recipe: of the training.
         steps: of the training.
+        minutes: that are left; a quarter of them is for the trials.
     """
     (head,) = learner.model.heads
     logarithm: TargetScaler = head.scale
@@ -61,7 +63,7 @@ def logarithm_helps(
         ]
         trial().fit(
             parts[0], validation=parts[1], epochs=epochs, batch_size=recipe.batch_size,
-            validate_every=epochs,
+            validate_every=epochs, minutes=None if minutes is None else minutes / 8,
         )  # fmt: skip
         (rows,) = held_out(learner, parts[1])
         errors.append(_squared_errors(scale, rows))

@@ -408,7 +408,9 @@ class TablePlan(Plan[Any, Any, Schema]):
         train, validation = self.examples(schema, learner, split)
         if not isinstance(train, Arrays) or not isinstance(validation, Arrays):
             return learner  # larger than memory: by its skewness alone
-        helps, told = logarithm_helps(learner, trial, train, validation, recipe, steps)
+        helps, told = logarithm_helps(
+            learner, trial, train, validation, recipe, steps, self.minutes_left()
+        )
         name, word = schema.targets[0].name, "is" if helps else "is not"
         self.note(f"the logarithm of {name!r} {word} learned: {told}")
         if helps:
