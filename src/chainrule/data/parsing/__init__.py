@@ -1,0 +1,53 @@
+"""Cells to values: how a column's text is read as numbers, booleans, dates or categories.
+
+Each module has one subject. Everything here works on whole polars Series and knows nothing of
+tables: `tidy` brings a column of any type to one of few, and `read_numbers`, `read_booleans`,
+`read_dates`, `read_categories` read it as one kind. A cell that cannot be read becomes null; who
+calls counts them.
+"""
+
+from .booleans import BOOLEANS, are_booleans, read_booleans
+from .categories import read_categories
+from .cells import ERRORS, MISSING, WORDS, epoch_seconds, shape, tally, tidy
+from .currencies import bare_numbers, currency, other_signs, signs
+from .dates import (
+    DATE_FORMATS,
+    OR,
+    fitting_date_formats,
+    likely_date_formats,
+    mixed_date_format,
+    read_dates,
+)
+from .numbers import NOTATIONS, PLAIN, Notation, fitting_notations, read_numbers
+from .units import UNITS, find_unit
+
+__all__ = [
+    "BOOLEANS",
+    "DATE_FORMATS",
+    "ERRORS",
+    "MISSING",
+    "NOTATIONS",
+    "OR",
+    "PLAIN",
+    "UNITS",
+    "WORDS",
+    "Notation",
+    "are_booleans",
+    "bare_numbers",
+    "currency",
+    "epoch_seconds",
+    "find_unit",
+    "fitting_date_formats",
+    "fitting_notations",
+    "likely_date_formats",
+    "mixed_date_format",
+    "other_signs",
+    "read_booleans",
+    "read_categories",
+    "read_dates",
+    "read_numbers",
+    "shape",
+    "signs",
+    "tally",
+    "tidy",
+]

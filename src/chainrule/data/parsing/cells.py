@@ -1,0 +1,94 @@
+"""Cells of any type to one of few types, and what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# A cell of any of these, in any case, is a missing value: words of spreadsheets and of C.
+ERRORS = frozenset(
+    {"", "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!", "#spill!"}
+    | {"#calc!", "<na>", "-nan", "-nan(ind)", "1.#qnan", "1.#ind", "-1.#ind"}
+)
+
+# These usually mean a missing value, but some may be values: no damage at all, North America.
+WORDS = frozenset({"na", "n/a", "n.a.", "null", "none", "nan", "nat", "?", "-", "--", "."})
+
+MISSING = ERRORS | WORDS
+
+
+def tidy(column: pl.Series, missing: Iterable[str] | None = None) -> pl.Series | None:
+    """A column as String (trimmed), Boolean, Int64, Float64 or Datetime (UTC), null where missing.
+
+    None if its cells are lists, structures or bytes. Infinities stay; `read_numbers` keeps them.
+
+    Args:
+        column: of any type.
+        missing: the words, in lower case, that mean a missing value, beside `ERRORS`; `WORDS`
+            without it.
+
+    Example:
+        >>> import polars as pl
+        >>> tidy(pl.Series([" a", "N/A", "?"])).to_list()
+        ['a', None, None]
+    """
+    import polars as pl
+
+    dtype = column.dtype
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        text = column.cast(pl.String).str.strip_chars()
+        words = MISSING if missing is None else ERRORS.union(missing)
+        return text.set(text.str.to_lowercase().is_in(sorted(words)), None)
+    if dtype == pl.Null:
+        return column.cast(pl.String)
+    if dtype == pl.Boolean:
+        return column
+    if dtype.is_integer():
+        whole = column.cast(pl.Int64, strict=False)
+        return whole if whole.null_count() == column.null_count() else column.cast(pl.Float64)
+    if dtype.is_float() or dtype.is_decimal():
+        return column.cast(pl.Float64).fill_nan(None)
+    if dtype in (pl.Date, pl.Datetime):
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return column.cast(pl.Datetime("us"))
+    if dtype == pl.Time:  # as a time of 1 January 1970
+        return (column.cast(pl.Int64) // 1000).cast(pl.Datetime("us"))
+    if dtype == pl.Duration:
+        return column.dt.total_microseconds() / 1e6
+    return None
+
+
+def tally(column: pl.Series) -> pl.DataFrame:
+    """The distinct values of a column, in order of appearance, and in how many rows each is.
+
+    Example:
+        >>> import polars as pl
+        >>> tally(pl.Series(["b", "a", None, "b"])).rows()
+        [('b', 2), ('a', 1)]
+    """
+    cells = column.alias("value").drop_nulls().to_frame()
+    return cells.group_by("value", maintain_order=True).len("rows")
+
+
+def epoch_seconds(moments: pl.Series) -> pl.Series:
+    """Seconds since 1970-01-01 UTC, as Float64."""
+    import polars as pl
+
+    return moments.cast(pl.Int64).cast(pl.Float64) / 1e6
+
+
+def shape(cells: pl.Series) -> pl.Series:
+    """Cells in lower case with 0 for each run of digits: what odd cells of a column have in common.
+
+    Example:
+        >>> import polars as pl
+        >>> shape(pl.Series(["N.B. 12", "7x33"])).to_list()
+        ['n.b. 0', '0x0']
+    """
+    import polars as pl
+
+    return cells.cast(pl.String).str.to_lowercase().str.replace_all(r"\d+", "0")
