@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import chainrule
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.errors import DataError
-from chainrule.report import Recorder, RunContent
+from chainrule.report import Recorder, RunContent, report_page
 from chainrule.report.flow import flow
 from chainrule.report.watch import ADDRESS, Watcher, served_page, version
 
@@ -187,3 +188,29 @@ def test_measurements_are_drawn_over_layers_and_time(tmp_path: Path) -> None:
     assert charts["update_ratio"].marks[0].values == ((0.01, 0.01), (0.1, 0.1))
     assert charts["dead_units"].y.categories == ("relu",)
     assert flow(RunContent(tmp_path)) == []
+
+
+def test_an_interrupted_run_shows_its_model_and_how_to_go_on(tmp_path: Path) -> None:
+    from chainrule.utils.unfinished import Unfinished
+
+    recorder = Recorder(tmp_path, {"data": "d"})
+    trained(recorder)
+    Unfinished(tmp_path, "table", "d.csv", "d.csv", "0", {"target": "y"}).write()
+    record = {
+        "format": "chainrule.run",
+        "version": 1,
+        "created": "2026-11-29T09:00:00",
+        "report": {"metrics": {"r2": 0.5}},
+        "history": {"epochs": [], "interrupted": True},
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))  # fmt: skip
+    page = report_page(RunContent.read(tmp_path))
+    assert "Interrupted, with the best weights so far" in page
+    assert "chainrule train --resume" in page
+    assert "0.5000" in page
+    with (tmp_path / "history.jsonl").open("a") as file:  # it went on, and was killed
+        file.write('{"fit": 1, "epoch": 4, "loss": 0.5}\n')
+    later = (tmp_path / "run.json").stat().st_mtime_ns + 10**9
+    os.utime(tmp_path / "history.jsonl", ns=(later, later))
+    page = report_page(RunContent.read(tmp_path))
+    assert "not finished: 4 epochs" in page

@@ -50,12 +50,14 @@ def recording(
         can_go_on: tells whether something is left of a training that ended early.
     """
     from ..report import Recorder
+    from ..utils.runs import RECORD
 
     recorder = Recorder(folder, about)
     try:
         yield recorder
     except BaseException:
-        recorder.close() if can_go_on() else recorder.discard()
+        written = (folder / RECORD).exists() and not recorder.replaces
+        recorder.close() if written or can_go_on() else recorder.discard()
         raise
 
 
@@ -94,7 +96,10 @@ def finish_board(board: TensorBoard | None, run: Run) -> None:
     from ..report import RunContent
     from ..report.sections import in_words
 
-    said, found = in_words(RunContent.read(run.folder))
-    board.finish(run.report, said, found)
+    try:
+        said, found = in_words(RunContent.read(run.folder, running=False))
+        board.finish(run.report, said, found)
+    except Exception as error:  # the model is written: nothing here may say otherwise
+        board.problem = board.problem or f"{type(error).__name__}: {error}"
     if board.problem:
         warn(f"The event files for TensorBoard are not whole: {board.problem}")

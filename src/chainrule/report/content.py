@@ -100,21 +100,27 @@ class RunContent:
     when: str = ""
 
     @staticmethod
-    def read(folder: Path) -> RunContent:
+    def read(folder: Path, running: bool | None = None) -> RunContent:
         """What is in a run folder.
+
+        Args:
+            folder: of the run.
+            running: whether a process is training into it; found out by default.
 
         Raises:
             DataError: there is neither a run nor a training that has begun, or its record is
                 damaged.
         """
         finished = (folder / RECORD).exists()
-        running = is_locked(folder)
+        running = is_locked(folder) if running is None else running
         unfinished = None
         if (folder / UNFINISHED).exists():
             unfinished = Unfinished.read(folder)
         if not finished and unfinished is None and not (folder / HISTORY).exists():
             read_run(folder)  # its error says what is expected
-        record = read_run(folder).record if finished and unfinished is None else {}
+        # After an interruption there are both: a model, and a training that can go on.
+        stale = unfinished is not None and (running or _is_newer(folder / HISTORY, folder / RECORD))
+        record = read_run(folder).record if finished and not stale else {}
         content = RunContent(
             folder, record, Stored.read(folder), read_history(folder / HISTORY),
             read_findings(folder / FINDINGS), unfinished, running,
@@ -183,6 +189,14 @@ class RunContent:
         history = self.record.get("history")
         best = history.get("best") if isinstance(history, dict) else None
         return best if isinstance(best, dict) else None
+
+
+def _is_newer(path: Path, other: Path) -> bool:
+    """Whether a file was written after another one."""
+    try:
+        return path.stat().st_mtime_ns > other.stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

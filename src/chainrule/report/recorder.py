@@ -62,6 +62,7 @@ class Recorder(RunCallback):
 
     Attributes:
         measured: gives what was measured so far: see `Stored.measured`.
+        replaces: whether the folder held a run before.
         problem: the first thing that went wrong, as a sentence; "" if nothing did.
 
     Example:
@@ -83,7 +84,8 @@ class Recorder(RunCallback):
         self.problem = ""
         self.measured: Callable[[], Mapping[str, Any]] = dict
         self.stored = Stored({**about, "versions": versions(), "machine": machine()})
-        self._before = _bytes_of(folder) if (folder / RECORD).exists() else {}
+        self.replaces = (folder / RECORD).exists()
+        self._before = _bytes_of(folder) if self.replaces else {}
         self._fits: list[list[dict[str, Any]]] = []
         self._file: IO[str] | None = None
         self._thread: threading.Thread | None = None
@@ -166,7 +168,7 @@ class Recorder(RunCallback):
         fits = tuple(list(fit) for fit in self._fits)
         content = RunContent(self.folder, stored=self.stored, fits=fits)
         with suppress(Exception):  # a run folder says more than this recorder knows
-            content = dataclasses.replace(RunContent.read(self.folder), running=False)
+            content = RunContent.read(self.folder, running=False)
         write_page(self.folder, content)
 
     @_guarded
@@ -187,7 +189,7 @@ class Recorder(RunCallback):
             self.stored, sections=tuple(sections()), measured=json_data(self.measured())
         )
         self.stored.write(place)
-        write_page(place)
+        write_page(place, RunContent.read(place, running=False))
 
     @_guarded
     def discard(self) -> None:

@@ -53,14 +53,19 @@ def state_of(content: RunContent) -> tuple[str, bool]:
         history = mapping(content.record.get("history"))
         how = "Interrupted, with the best weights so far" if history.get("interrupted") else (
             "Finished")  # fmt: skip
-        return f"{how}{f' on {when} UTC' if when else ''}. Run folder: {content.name}", False
+        on = f" To go on: {_go_on(content)}" if content.unfinished else ""
+        return f"{how}{f' on {when} UTC' if when else ''}. Run folder: {content.name}.{on}", False
     most = content.about.get("epochs")
     of = f" of at most {most:,}" if isinstance(most, int) else ""
     fit = f", in part {len(content.fits)} of a cross-validation" if len(content.fits) > 1 else ""
     if content.running:
         return f"The training goes on: {epochs}{of} are done{fit}{_when(content)}.", True
-    again = f"chainrule train --resume {shlex.quote(str(content.folder))}"
-    return f"The training is not finished: {epochs}{of} are done{fit}. To go on: {again}", True
+    done_so_far = f"{epochs}{of} are done{fit}"
+    return f"The training is not finished: {done_so_far}. To go on: {_go_on(content)}", True
+
+
+def _go_on(content: RunContent) -> str:
+    return f"chainrule train --resume {shlex.quote(str(content.folder))}"
 
 
 def status_of(content: RunContent) -> str:
