@@ -516,6 +516,27 @@ def _qr(x: Any, mode: Any = "reduced") -> Any:
     return q, r
 
 
+def _ormqr(x: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False) -> Any:
+    """The product with the whole Q, of as many columns as rows."""
+    m, n = x.shape[-2:]
+    whole = cr.pad(x, [*((0, 0),) * (x.ndim - 1), (0, m - n)]) if n < m else x
+    q = cr.linalg.householder_product(whole, tau)
+    q = q.mT if transpose else q
+    return q @ other if left else other @ q
+
+
+written("ormqr", "linalg.householder_product(a, tau) @ c", _ormqr)
+
+
+def _sum_to_size(x: Any, *size: Any) -> Any:
+    shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    lead = x.ndim - len(shape)
+    y = cr.sum(x, tuple(range(lead))) if lead else x
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 and y.shape[i] != 1)
+    return cr.sum(y, axes, keepdims=True) if axes else y
+
+
+written("sum_to_size", "sum(x, axes, keepdims=True)", _sum_to_size)
 add("qr linalg.qr", "linalg.qr", _qr, "no derivative of the columns that 'complete' adds to Q")
 add(
     "linalg.eigh",

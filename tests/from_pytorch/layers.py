@@ -725,6 +725,6 @@ absent(
 )
 absent("nn.functional.pad:replicate_negative", "no negative margins: use an index")
 absent(
-    "sum_to_size frexp lu_unpack lu nextafter ormqr",
+    "frexp lu_unpack lu nextafter",
     "not there yet",
 )

@@ -106,6 +106,20 @@ def masked_attention(q, k, v):
 for n, m in ((21, 37), (70, 70))[: 1 + ALL]:
     check(masked_attention, *(r.standard_normal((2, e, 5)).astype("f4") for e in (n, m, m)))
     check(attention, *(r.standard_normal((2, e, d)) for e, d in ((n, 7), (m, 7), (m, 5))))
+
+def matrices(a, b, tall, large):
+    linalg = cr.linalg
+    return [
+        linalg.cholesky(a @ a.mT), linalg.solve(a, b), linalg.det(a), *linalg.slogdet(a),
+        *linalg.eigh(a @ a.mT), *linalg.lu(tall), linalg.pinv(tall), linalg.matrix_exp(a),
+        *linalg.qr(tall, "complete"), linalg.svdvals(tall), linalg.svdvals(large),
+        linalg.solve_triangular(a, b), cr.grad(linalg.det)(a[0]),
+    ]
+
+if ALL:
+    shapes = (3, 4, 4), (3, 4, 2), (5, 3), (64, 64)
+    a, *others = (r.standard_normal(shape) for shape in shapes)
+    check(matrices, a + 3 * np.eye(4), *others)
 print("clean")
 """
 
