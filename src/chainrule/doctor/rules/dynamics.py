@@ -14,6 +14,7 @@ from .context import Context
 _VANISHED, _EXPLODED = 1e-3, 1e3
 _DEAD, _FLAT = 0.5, 0.6
 _WORSE = 1.05
+_ROSE = 1.2
 #: A gradient below this fraction of the largest one may be lost in rounding.
 _NOTHING = 1e-4
 _FAR = 100.0
@@ -140,6 +141,8 @@ def rate_too_high(c: Context) -> Iterator[Finding]:
     worse = [m for m in steps if m.line and not m.line[1.0] < _WORSE]
     losses = c.evidence.series("loss")
     diverged = c.failed or (len(losses) > 1 and not losses[-1] < 2 * min(losses))
+    rose = len(losses) > 1 and c.stuck and losses[-1] > _ROSE * min(losses)
+    diverged = diverged or rose
     first = c.evidence.measurements[0]
     jumped = bool(first.line) and not first.line.get(1.0, 1.0) < 3.0
     fraction = len(worse) / max(len(steps), 1)
@@ -149,6 +152,8 @@ def rate_too_high(c: Context) -> Iterator[Finding]:
         yield Finding(
             "updates", "learning_rate_too_high", "error" if c.failed else "warning",
             "The loss became infinite." if c.failed else
+            f"The loss fell to {min(losses):.3g} and rose to {losses[-1]:.3g} again."
+            if rose and fraction < 0.4 else
             f"In {fraction:.0%} of the measurements an update made the loss larger on the rows "
             "that it was computed from.",
             "The step is longer than the distance in which the gradient points down: the loss "
