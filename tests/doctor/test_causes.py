@@ -76,6 +76,19 @@ def test_units_that_start_alike(data):
     assert first(examined(model, "cross_entropy", data.classes)) == "symmetric_initialisation"
 
 
+def test_a_head_of_zeros_is_no_symmetry(data):
+    class Net(cr.nn.Module):
+        def __init__(self):
+            self.network = net()
+            self.linear = cr.nn.Linear(2, 2, init="zeros")
+            self.network.layers[2].weight.assign(cr.zeros((24, 2)))
+
+        def forward(self, x):
+            return self.network(x) + self.linear(x)
+
+    assert examined(Net(), "cross_entropy", data.classes).findings == []
+
+
 def test_parameters_that_the_loss_does_not_reach(data):
     class Net(cr.nn.Module):
         def __init__(self):

@@ -25,7 +25,7 @@ from .examine import examine
 from .finding import Finding
 from .measure import Probe, measured_rows
 from .outcome import outcome_of
-from .structure import structure_of
+from .structure import still_symmetric, structure_of
 
 #: Steps from one look at the gradients to the next.
 _EVERY = 10
@@ -95,6 +95,7 @@ class Loop:
         evidence = self.evidence
         evidence.over = True
         evidence.epochs = len(evidence.history)
+        evidence.structure.symmetric = still_symmetric(evidence.structure, self._model)
         if self._losses and not evidence.history:
             self._end_epoch()
         self._measure()

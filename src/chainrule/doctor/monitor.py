@@ -21,7 +21,7 @@ from .finding import Finding
 from .measure import Probe, measured_rows
 from .outcome import outcome_of
 from .reported import add_report
-from .structure import structure_of
+from .structure import still_symmetric, structure_of
 
 _log = logging.getLogger("chainrule")
 #: A measurement takes no more than so many multiplications; beside a training whose time counts,
@@ -127,6 +127,9 @@ class Doctor(Callback):
     def on_epoch_end(self, trainer: Any, record: dict[str, float]) -> None:
         """Another one, if it is due and there is time for it."""
         self.evidence.history = trainer.history.records
+        if self.evidence.structure.symmetric:
+            found = still_symmetric(self.evidence.structure, trainer.model)
+            self.evidence.structure.symmetric = found
         if trainer.epoch >= self._due or trainer.epoch == self.evidence.epochs:
             allowed = self._overhead is None
             elapsed = time.perf_counter() - self._begun

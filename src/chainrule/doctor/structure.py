@@ -27,6 +27,7 @@ from ..nn import (
 )
 from ..optim import Optimizer, Schedule
 from ..training import Arrays
+from ..utils.typing import Array
 from .evidence import Structure
 
 _NORMALISATIONS = (BatchNorm, LayerNorm, GroupNorm, RMSNorm)
@@ -89,10 +90,25 @@ def _add_weights(found: Structure, model: Module) -> None:
         fan_in = math.prod(values.shape[:-1])
         found.gains[path] = float(values.std() * math.sqrt(fan_in))
         columns = values.reshape(fan_in, -1)
-        size = float(np.abs(columns).max(initial=0.0))
-        alike = columns.shape[1] > 1 and np.ptp(columns, axis=1).max() <= _SAME * size
-        if alike and fan_in > 1:
+        if fan_in > 1 and _alike(columns):
             found.symmetric.append(path)
+
+
+def _alike(columns: Array) -> bool:
+    """Whether all columns, of which there are several, are the same."""
+    size = float(np.abs(columns).max(initial=0.0))
+    return columns.shape[1] > 1 and bool(np.ptp(columns, axis=1).max() <= _SAME * size)
+
+
+def still_symmetric(structure: Structure, model: Module) -> list[str]:
+    """Of the weights whose units started alike, those whose units are so after some training."""
+    matrices = layers_with_weights(model)
+    return [
+        path
+        for path in structure.symmetric
+        if path in matrices
+        and _alike(np.asarray(matrices[path].numpy()).reshape(-1, matrices[path].shape[-1]))
+    ]
 
 
 def layers_with_weights(model: Module) -> dict[str, Parameter]:

@@ -153,7 +153,9 @@ def linear(c: Context) -> Iterator[Finding]:
 
 
 def symmetric(c: Context) -> Iterator[Finding]:
-    """Units that are copies of each other; a last layer of zeros alone is fine."""
+    """Units that are copies of each other, and stay so: zeros at the end of a network do not."""
+    if not c.evidence.history:
+        return
     last = list(c.s.gains)[-1:]
     paths = [path for path in c.s.symmetric if [path] != last]
     if paths:
@@ -170,7 +172,8 @@ def symmetric(c: Context) -> Iterator[Finding]:
 
 def gains(c: Context) -> Iterator[Finding]:
     """Initial weights that blow a signal up or let it die away."""
-    hidden = {p: g for p, g in list(c.s.gains.items())[:-1] if p not in c.s.symmetric}
+    # Weights of 0, or all alike, are meant so, or are symmetric.
+    hidden = {p: g for p, g in list(c.s.gains.items())[:-1] if g > 1e-9}
     if not hidden or c.s.normalised:
         return
     kinds = {a.kind for m in c.measured[:1] for a in m.activations.values()}
