@@ -225,6 +225,17 @@ def test_slopes_at_the_ends_of_ranges(run: Any, dtype: str) -> None:
     assert np.isnan(run(gradient(cr.arccosh), np.array([-2.0], dtype))).all()
 
 
+def test_slopes_of_powers_at_their_ends(run: Any) -> None:
+    """a⁰ is 1 for every a; what is multiplied by 0 there is not looked at."""
+    base, zero = np.array([0.0, -2.0, inf, -inf, nan, 3.0]), np.zeros(6)
+    by_base = cr.grad(lambda a, b: cr.power(a, b).sum())
+    np.testing.assert_array_equal(run(by_base, base, zero), 0.0)
+    np.testing.assert_array_equal(run(by_base, np.array([0.0, 4.0]), np.ones(2)), 1.0)
+    by_exponent = cr.grad(lambda a, b: cr.power(a, b).sum(), 1)
+    at = np.array([0.0, 0.0, 1.0, 4.0]), np.array([1.0, 2.5, 7.0, 0.5])
+    np.testing.assert_allclose(run(by_exponent, *at), [0, 0, 0, 2 * math.log(4)], rtol=1e-12)
+
+
 def test_logarithms_without_a_factor(run: Any) -> None:
     a, b = np.array([0.0, 0.0, 0.0, 2.0]), np.array([inf, 0.0, nan, inf])
     np.testing.assert_array_equal(run(cr.xlogy, a, b), special.xlogy(a, b))
