@@ -12,6 +12,7 @@ from chainrule.sklearn import (
     ChainruleClassifier,
     ChainruleOutlierDetector,
     ChainruleRegressor,
+    ChainruleTextClassifier,
 )
 from scipy import sparse
 from sklearn import config_context
@@ -338,6 +339,37 @@ def test_rows_that_cannot_be_restored_are_outliers():
     assert model.decision_function(X[:1])[0] == model.score_samples(X[:1])[0] - model.offset_
     with pytest.raises(ValueError, match="contamination must be in"):
         ChainruleOutlierDetector(0.7).fit(X)
+
+
+# ---- texts ---------------------------------------------------------------------------------------
+
+
+def test_texts_are_classified():
+    X = ["good film", "bad film", "a good one", "too bad"] * 10
+    y = np.array([3, 7] * 20)
+    model = ChainruleTextClassifier(max_iter=20, backend="numpy").fit(X, y)
+    assert model.predict(["good", "bad"]).tolist() == [3, 7]
+    assert np.allclose(model.predict_proba(pd.Series(X[:3])).sum(axis=1), 1)
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+    heavy = clone(model).set_params(class_weight={3: 100.0}).fit(X, y)
+    assert (heavy.predict_proba(["film"])[:, 0] > model.predict_proba(["film"])[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        ("one text", [1], "is one text"),
+        (["a", None], [0, 1], "Row 1 of X is no text"),
+        ([["a", "b"], ["c", "d"]], [0, 1], "one text for each row"),
+        ([], [], "no texts"),
+        (["a", "b"], [1, 1], "one class only"),
+        (["a", "b"], [1], "inconsistent numbers of samples"),
+    ],
+)
+def test_what_are_no_texts_is_refused(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        ChainruleTextClassifier().fit(X, y)
 
 
 # ---- in scikit-learn's tools ---------------------------------------------------------------------

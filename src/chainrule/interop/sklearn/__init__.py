@@ -15,10 +15,12 @@ need("sklearn", "sklearn", "chainrule.sklearn")
 from .autoencoder import ChainruleAutoencoder, ChainruleOutlierDetector  # noqa: E402
 from .classifier import ChainruleClassifier  # noqa: E402
 from .regressor import ChainruleRegressor  # noqa: E402
+from .text import ChainruleTextClassifier  # noqa: E402
 
 __all__ = [
     "ChainruleAutoencoder",
     "ChainruleClassifier",
     "ChainruleOutlierDetector",
     "ChainruleRegressor",
+    "ChainruleTextClassifier",
 ]

@@ -221,8 +221,8 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
             kinds=self._kinds(),
             missing=None if self.missing is None else tuple(self.missing),
             weight=weight,
-            seed=self._seed(),
-            threads=self._threads(),
+            seed=seed_of(self.random_state),
+            threads=threads_of(self.n_jobs),
             backend=self.backend,
             **more,
         )
@@ -235,18 +235,6 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
             names[key] if isinstance(key, int) and key < len(names) else str(key): kind
             for key, kind in known.items()
         }
-
-    def _seed(self) -> int:
-        if isinstance(self.random_state, int | np.integer):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31))
-
-    def _threads(self) -> int | None:
-        """As many as joblib leaves to its workers, where nothing is said."""
-        if self.n_jobs is not None:
-            return self.n_jobs if self.n_jobs > 0 else None
-        said = os.environ.get("OMP_NUM_THREADS", "")
-        return int(said) if said.isdigit() and int(said) > 0 else None
 
     def _features(self, X: Any, *, reset: bool, as_table: bool | None = None) -> Features:
         if reset and self.column_kinds:
@@ -437,6 +425,21 @@ def in_order(frame: pl.DataFrame, weights: Array | None) -> tuple[pl.DataFrame, 
         pl.arg_sort_by(keys.columns, nulls_last=True, maintain_order=True)
     ).to_series()
     return frame[order], None if weights is None else weights[order.to_numpy()]
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed that a ``random_state`` of scikit-learn stands for."""
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
+
+
+def threads_of(n_jobs: int | None) -> int | None:
+    """As many as joblib leaves to its workers, where nothing is said."""
+    if n_jobs is not None:
+        return n_jobs if n_jobs > 0 else None
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() and int(said) > 0 else None
 
 
 def weights_of(sample_weight: Any, X: Any, count: int) -> Array | None:

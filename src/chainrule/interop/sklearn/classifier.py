@@ -117,7 +117,7 @@ class ChainruleClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc
         """
         with value_errors():
             features = self._features(X, reset=True)
-            labels = _labels(y, self, len(features))
+            labels = labels_of(y, self, len(features))
             self.classes_ = np.unique(labels)
             if len(self.classes_) < 2:
                 raise ValueError(
@@ -156,7 +156,7 @@ class ChainruleClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc
             if first and classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             features = self._features(X, reset=first)
-            labels = _labels(y, self, len(features))
+            labels = labels_of(y, self, len(features))
             if first:
                 self.classes_ = np.unique(classes)
             elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
@@ -176,7 +176,7 @@ class ChainruleClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc
         if X is None or y is None:
             raise ValueError("X_val and y_val come together: one of them is missing.")
         features = self._features(X, reset=False)
-        labels = _labels(y, self, len(features))
+        labels = labels_of(y, self, len(features))
         if unknown := sorted(set(labels.tolist()) - set(self.classes_.tolist()), key=str):
             raise ValueError(f"y_val has classes that y does not have: {unknown[:5]}")
         weights = self._weights(labels, weights_of(sample_weight, X, len(features)))
@@ -191,13 +191,10 @@ class ChainruleClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc
 
     def _target(self, names: Sequence[str]) -> Target:
         """The classes, with the names that they have in the model file."""
-        texts = [str(label) for label in self.classes_.tolist()]
-        unclear = any(t != t.strip() or not t for t in texts) or len(set(texts)) < len(texts)
-        if unclear:
-            texts = [f"class {i}" for i in range(len(texts))]
+        texts = label_names(self.classes_)
         task: Task = "binary" if len(texts) == 2 else "multiclass"
         name = free_name("target", names)
-        return Target(name, task, f"{len(texts)} classes", classes=tuple(texts), missing=())
+        return Target(name, task, f"{len(texts)} classes", classes=texts, missing=())
 
     def _coded(self, labels: Array, target: Target) -> Array:
         return np.array(target.classes, object)[np.searchsorted(self.classes_, labels)]
@@ -229,7 +226,7 @@ class ChainruleClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc
         return np.asarray(self.classes_[best])
 
 
-def _labels(y: Any, estimator: Any, rows: int) -> Array:
+def labels_of(y: Any, estimator: Any, rows: int) -> Array:
     """(rows,) labels of classes, as scikit-learn checks them."""
     if y is None:
         raise ValueError(
@@ -242,3 +239,10 @@ def _labels(y: Any, estimator: Any, rows: int) -> Array:
     if len(found) != rows:
         raise ValueError(f"X has {rows:,} rows, y {len(found):,}: inconsistent numbers of samples")
     return np.asarray(found)
+
+
+def label_names(classes: Array) -> tuple[str, ...]:
+    """The names of labels in a model file, different from each other."""
+    texts = tuple(str(label) for label in classes.tolist())
+    unclear = any(t != t.strip() or not t for t in texts) or len(set(texts)) < len(texts)
+    return tuple(f"class {i}" for i in range(len(texts))) if unclear else texts
