@@ -18,7 +18,8 @@ Lowering = Callable[..., Any]
 #: Operations that ONNX has.
 _SAME = {
     "abs": "Abs", "sign": "Sign", "negative": "Neg", "floor": "Floor", "ceil": "Ceil",
-    "round": "Round", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos",
+    "round": "Round", "sqrt": "Sqrt", "root_of_norm": "Sqrt",
+    "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos",
     "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh",
     "cosh": "Cosh", "tanh": "Tanh", "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh",
     "erf": "Erf", "sigmoid": "Sigmoid", "relu": "Relu", "add": "Add",
@@ -79,6 +80,11 @@ def _trunc(e: Emitter, node: SymbolicNode, x: str) -> str:
 def _cbrt(e: Emitter, node: SymbolicNode, x: str) -> str:
     root = e.op("Pow", e.op("Abs", x), _number(e, node, 1 / 3))
     return e.op("Mul", e.op("Sign", x), root)
+
+
+def _squared_root(e: Emitter, node: SymbolicNode, x: str) -> str:
+    root = e.op("Sqrt", x)
+    return e.op("Mul", root, root)
 
 
 def _rsqrt(e: Emitter, node: SymbolicNode, x: str) -> str:
@@ -257,6 +263,7 @@ ELEMENTWISE: Mapping[str, Lowering] = {
     "not_equal": _not_equal,
     "trunc": _trunc,
     "cbrt": _cbrt,
+    "squared_root": _squared_root,
     "rsqrt": _rsqrt,
     "exp2": _exp2,
     "expm1": _expm1,

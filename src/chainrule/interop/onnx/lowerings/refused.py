@@ -29,6 +29,7 @@ REFUSED = {
     "solve_triangular": _FACTOR,
     "slogdet": _FACTOR,
     "cholesky": _FACTOR,
+    "complement": _FACTOR,
     "lu": _FACTOR,
     "qr": _FACTOR,
     "eigh": _FACTOR,
