@@ -148,7 +148,7 @@ class TestPieces:
             assert self.helps({"x": x, "y": np.where(y > np.median(y), "b", "a")})
 
     def test_a_few_rows_say_nothing(self, x):
-        assert not self.helps({"x": x[:90], "y": np.sin(4 * x[:90])})
+        assert not self.helps({"x": x[:290], "y": np.sin(4 * x[:290])})
 
     def test_the_network_has_them(self, x):
         y = np.sin(4 * x)

@@ -15,7 +15,7 @@ from ...utils.typing import Array
 from .features import TableFeatures, columns_by_kind
 
 #: More rows than this say nothing more, and fewer say nothing.
-_MOST_ROWS, _FEWEST_ROWS = 1_000, 100
+_MOST_ROWS, _FEWEST_ROWS = 1_000, 300
 #: Penalties, as parts of the mean squared length of a row.
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 #: Pieces are taken if they are better by more than so many standard errors, and by this fraction:
