@@ -360,3 +360,15 @@ def test_a_compiler_that_hangs_takes_its_children_with_it(tmp_path, monkeypatch)
             return
         time.sleep(0.02)
     pytest.fail("the child of the compiler lives on")
+
+
+def test_it_is_called_with_the_flags_that_it_accepts(tmp_path):
+    compiler = toolchain.find()
+    (tmp_path / "empty.c").write_text("int one;\n")
+    for flag in toolchain.OPTIONAL_FLAGS:
+        command = [*compiler.command, "-Werror", flag, "-c", "empty.c", "-o", "empty.o"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True)
+        accepted = done.returncode == 0
+        if flag == "-mcpu=native" and "-march=native" in compiler.flags:
+            accepted = False  # one of them says it
+        assert (flag in compiler.flags) == accepted, flag
