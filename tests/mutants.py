@@ -7,9 +7,8 @@
 A mutant is a module with one change: another comparison, another sign, a number that is one more, a
 branch always taken, a statement left out. It lives in memory only. First all tests run once without
 any mutant, to know which functions each of them calls. Against a mutant run those that call the
-changed function: of the nearest files first, the quick ones first, each test with its first
-parameters before others, for a limited time. Where none fails, the mutant survives and is printed:
-a change of the program that no test near to it notices.
+changed function: of the nearest files first, the quick ones first, for a limited time. Where none
+fails, the mutant survives and is printed: a change of the program that no test near to it notices.
 
 Not changed is what no result depends on: messages and texts, the indentation of C, samples of
 tests, what was tuned for speed (how much work is worth a thread, what is worth to be computed
@@ -202,6 +201,8 @@ class Mutator(ast.NodeVisitor):
     # ---- expressions -------------------------------------------------------------------------
 
     def visit_Compare(self, node: ast.Compare) -> None:
+        if any(isinstance(part, ast.Attribute) and part.attr == "cost" for part in ast.walk(node)):
+            return  # what is worth to be computed again
         for number, op in enumerate(node.ops):
             ops = [*node.ops[:number], COMPARISONS[type(op)](), *node.ops[number + 1 :]]
             self._add(node, ast.unparse(ast.Compare(node.left, ops, node.comparators)))
@@ -333,13 +334,13 @@ class Calls:
         return [stage for stage in (first, second) if stage]
 
     def _in_time(self, tests: Iterable[str], budget: float) -> list[str]:
-        """Tests that take so long together: one of each function, then others, quick ones first."""
+        """Tests that take so long together, quick ones and those of other functions first."""
         count: Counter[str] = Counter()
         ordered = []
         for test in sorted(tests, key=lambda test: (self.seconds[test], test)):
             name = test.partition("[")[0]
-            ordered.append((count[name], self.seconds[test], test))
             count[name] += 1
+            ordered.append((count[name] * self.seconds[test], self.seconds[test], test))
         found: list[str] = []
         total = 0.0
         for _, seconds, test in sorted(ordered):
