@@ -9,14 +9,17 @@ from typing import Any
 from .evidence import Evidence
 
 #: Baselines that give the same answer to all rows.
-_CONSTANT = ("mean", "majority")
+_CONSTANT = ("mean", "majority", "unigram")
+#: Where the report does not say whether a difference is clear, it is from this skill on.
+_CLEAR = 0.1
 
 
 def add_report(evidence: Evidence, report: Mapping[str, Any]) -> None:
     """Skills on the test set, of the network and of the best of its baselines.
 
-    Nothing is added where the report has neither R² nor accuracy, where several targets share it,
-    or where the difference may be chance.
+    The skill is R², or how much better accuracy, or another error, is than that of a constant.
+    Nothing is added where several targets share the report, or where there is no constant; a
+    difference that may be chance is none.
 
     Args:
         evidence: of the training.
@@ -41,16 +44,25 @@ def add_report(evidence: Evidence, report: Mapping[str, Any]) -> None:
         return
     best = max(rivals, key=lambda name: rivals[name])
     known = compared.get(best)
-    clear = isinstance(known, Mapping) and bool(known.get("clear"))
+    clear = known["clear"] if isinstance(known, Mapping) else rivals[best] - ours > _CLEAR
     evidence.outcome.held_out = ours
     evidence.data.reference = rivals[best] if clear or rivals[best] <= ours else ours
 
 
 def _skill(values: Mapping[str, Any], baselines: Mapping[str, Any]) -> float | None:
-    r2, accuracy = values.get("r2"), values.get("accuracy")
-    if isinstance(r2, float) and math.isfinite(r2):
+    if (r2 := _number(values, "r2")) is not None:
         return r2
-    frequent = (baselines.get("majority") or {}).get("accuracy")
-    if not isinstance(accuracy, float) or not isinstance(frequent, float) or frequent >= 1:
+    constants = [baselines[name] for name in _CONSTANT if name in baselines]
+    if not constants or not values:
         return None
-    return (accuracy - frequent) / (1 - frequent)
+    name = "accuracy" if "accuracy" in values else next(iter(values))
+    value, base = _number(values, name), _number(constants[0], name)
+    if value is None or base is None:
+        return None
+    best = 1.0 if name == "accuracy" else 0.0
+    return (value - base) / (best - base) if base != best else None
+
+
+def _number(values: Mapping[str, Any], name: str) -> float | None:
+    found = values.get(name)
+    return found if isinstance(found, float) and math.isfinite(found) else None

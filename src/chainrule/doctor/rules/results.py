@@ -24,6 +24,8 @@ def too_few_epochs(c: Context) -> Iterator[Finding]:
         epochs = len(c.evidence.history)
         yield Finding(
             "history", "too_few_epochs", "warning",
+            f"There were {c.updates} updates, in {epochs} epoch{'s' * (epochs > 1)}."
+            if epochs < 3 else
             f"After {epochs} epochs the loss is still falling, by {c.fall:.0%} in the last fifth.",
             "The training ended before the network had learned what quick models learn.",
             "fall of the training loss in the last fifth of the epochs", c.fall, _FALLING,
@@ -101,9 +103,10 @@ def _shrinkage(c: Context) -> float:
 
 def underfitting(c: Context) -> Iterator[Finding]:
     """A network that is too small for what quick models find in the data."""
-    if not c.over or c.learned or c.failed:
+    if not c.over or c.learned or c.failed or c.untrained is None:
         return
-    small = c.s.hidden_layers == 0 or 0 < c.s.narrowest <= 3
+    linear = c.s.hidden_layers == 0 and len(c.s.sizes) <= 2  # a weight and a bias
+    small = linear or 0 < c.s.narrowest <= 3
     yield Finding(
         "results", "underfitting", "warning",
         f"On its own training rows the network reaches {c.evidence.outcome.train or 0:.2f}, a "
