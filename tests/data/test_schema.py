@@ -14,6 +14,7 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from chainrule.data import Encoded, Schema, Statistics, infer_schema, read_table
 from chainrule.data.json_dataclass import from_json
+from chainrule.data.schema import check_present
 from chainrule.errors import DataError
 
 TRAIN = read_table(
@@ -417,3 +418,11 @@ def test_whole_numbers_are_floats_where_floats_belong() -> None:
     found = from_json(Statistics, json.dumps(content), "s", 1)
     assert found == Statistics(1, 0, 1, mean=2.0)
     assert type(found.mean) is float
+
+
+def test_a_column_that_is_there_is_not_suggested_for_another_one():
+    with pytest.raises(DataError) as caught:
+        check_present(["sepal_length", "sepal_width"], ["sepal_length"], "flowers.csv")
+    assert "sepal_length" not in (caught.value.hint or "")
+    with pytest.raises(DataError, match="did you mean 'sepal_widht'"):
+        check_present(["sepal_length", "sepal_width"], ["sepal_length", "sepal_widht"], "x.csv")

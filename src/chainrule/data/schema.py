@@ -430,7 +430,8 @@ def check_present(needed: Sequence[str], present: Sequence[str], source: str) ->
     absent = [name for name in needed if name not in set(present)]
     if not absent:
         return
-    lower = {name.lower(): name for name in present}
+    # A column that is needed and there is no slip of another one.
+    lower = {name.lower(): name for name in present if name not in set(needed)}
     near = difflib.get_close_matches(absent[0].lower(), lower, n=2)
     hint = "check the header of the table"
     if near:
