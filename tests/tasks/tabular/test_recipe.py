@@ -13,7 +13,7 @@ from chainrule.tasks.tabular.heads import NumberHead
 from chainrule.tasks.tabular.held_out import HeldOut
 from chainrule.tasks.tabular.linear_path import _logistic, _ridge
 from chainrule.tasks.tabular.pieces import _left_out, pieces_help
-from chainrule.tasks.tabular.settle import correct_mean
+from chainrule.tasks.tabular.settle import _best_share, correct_mean
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
 
@@ -37,6 +37,15 @@ class TestLinearShare:
         assert result.report["metrics"]["r2"] > 0.999
         (sentence,) = result.report["notes"]
         assert sentence.startswith("a linear model beside the network makes")
+
+    @pytest.mark.parametrize(("noise", "share"), [(0.0, 1.0), (0.3, 0.5), (50.0, 0.0)])
+    def test_the_share_is_that_of_the_least_loss(self, noise, share):
+        rng = np.random.default_rng(0)
+        y = rng.normal(size=4000).astype(np.float32)
+        head = NumberHead(TargetScaler(False).fit(y))
+        network, other = (y + rng.normal(size=4000) * each for each in (0.3, noise))
+        rows = HeldOut(network[None, :, None], y, np.ones(4000))
+        assert _best_share(head, rows, other[None, :, None]) == pytest.approx(share, abs=0.051)
 
     def test_it_is_said_once_with_folds(self, linear):
         said = []
