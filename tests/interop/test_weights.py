@@ -445,3 +445,49 @@ def test_hdf5_with_links_objects_and_bombs(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ModelFileError, match="damaged"):
         cr.weights.read(path)
+
+
+# ---- arrays of other libraries -------------------------------------------------------------------
+
+
+class Foreign:
+    """An array of another library, which speaks DLPack only."""
+
+    def __init__(self, array, error=None):
+        self.array, self.error = array, error
+
+    def __dlpack__(self, **options):
+        if self.error:
+            raise self.error
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_arrays_of_other_libraries_keep_their_element_type():
+    for dtype in (np.float64, np.float32, np.int64, np.int32, np.bool_):
+        array = np.array([[0, 1], [1, 1]]).astype(dtype).T
+        taken = cr.tensor(Foreign(array))
+        assert taken.dtype == dtype
+        np.testing.assert_array_equal(taken.numpy(), array)
+    y = cr.sum(cr.multiply(Foreign(np.ones(3)), cr.tensor([1.0, 2.0, 3.0])))
+    assert y.item() == 6.0
+    net = cr.weights.load(nn.Linear(2, 1), {"weight": np.ones((1, 2)), "bias": np.zeros(1)})
+    assert net(Foreign(np.ones((4, 2), np.float32))).shape == (4, 1)
+
+
+def test_tensors_go_out_by_dlpack():
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    out = np.from_dlpack(x)
+    np.testing.assert_array_equal(out, x.numpy())
+    assert not np.shares_memory(out, x.numpy())
+    with pytest.raises(cr.errors.DerivativeError):
+        cr.grad(lambda x: cr.sum(cr.tensor(np.from_dlpack(x))))(x)
+
+
+def test_what_cannot_be_read_says_how():
+    for error in (RuntimeError("Can't call numpy() on Tensor that requires grad."),
+                  TypeError("ScalarType BFloat16"), BufferError("cuda")):  # fmt: skip
+        with pytest.raises(cr.errors.TypeRuleError, match=r"detach\(\)\.cpu\(\)\.float\(\)"):
+            cr.tensor(Foreign(np.ones(2), error))

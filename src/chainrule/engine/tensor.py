@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..errors import DerivativeError, ShapeError, TraceError
+from ..errors import DerivativeError, ShapeError, TraceError, TypeRuleError
 from ..utils.typing import Array
 from .ir.node import Node, constant, placeholder
 from .ir.operation import Operation
@@ -135,6 +135,13 @@ class Tensor:
         if self.node.watched & ~(PARAMETER_BIT | TRACE_BIT):
             raise _lost("A NumPy array made of a tensor inside of a derivative")
         return np.array(self._known(), dtype=dtype)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The value for other libraries, such as ``torch.from_dlpack``; a copy, as for NumPy."""
+        return self.__array__().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # the memory of the processor
 
     def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
         """NumPy's functions: that of the same name here, if a derivative would be lost.
@@ -591,8 +598,8 @@ def has_value(node: Node) -> bool:
 
 def _to_array(data: Any, dtype: DType | None) -> Array:
     """Data as an array of a known element type; numbers in Python lists become float32/int64."""
-    if isinstance(data, (np.ndarray, np.generic)):
-        array = np.asarray(data)
+    if isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__dlpack__"):
+        array = _of_any_library(data)
         if dtype is None and array.dtype == np.float16:
             dtype = float32
         if dtype is None and array.dtype.kind in "iu" and array.dtype.itemsize < 4:
@@ -607,6 +614,22 @@ def _to_array(data: Any, dtype: DType | None) -> Array:
         return np.array(array, dtype=dtype)
     with np.errstate(over="ignore"):  # what is too large for the type is infinite
         return np.array(array, dtype=dtype)
+
+
+def _of_any_library(data: Any) -> Array:
+    """An array of NumPy, PyTorch, JAX and others."""
+    try:
+        if isinstance(data, np.generic) or hasattr(data, "__array__"):
+            return np.asarray(data)
+        return np.from_dlpack(data)
+    except (RuntimeError, TypeError, ValueError, BufferError) as error:
+        kind = f"{type(data).__module__}.{type(data).__name__}"
+        raise TypeRuleError(
+            "An array of another library cannot be read.",
+            expected="an array in the memory of the processor, without a gradient of its own",
+            found=f"{kind}: {error}"[:300],
+            hint="Of PyTorch: x.detach().cpu().float()",
+        ) from None
 
 
 def tensor(data: TensorLike, dtype: Any = None) -> Tensor:
