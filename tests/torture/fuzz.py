@@ -1,9 +1,9 @@
 """Random inputs for every parser and reader: the right answer or a refusal, in time.
 
 A target takes the bytes of an input; whatever it raises that is no `ChainruleError` is a failure,
-and so is an input that takes longer than ten seconds or ends the process. What is answered in a way
-that was not seen before goes into the corpus, from which further inputs are made; corpus, counts
-and failures stay in the store, so that the next run goes on.
+and so is an input that takes ten seconds of the processor, waits for ever, or ends the process.
+What is answered in a way that was not seen before goes into the corpus, from which further inputs
+are made; corpus, counts and failures stay in the store, so that the next run goes on.
 
 ``python -m tests.torture.fuzz TARGET STORE SECONDS SEED`` runs one target; `__main__` runs all.
 """
@@ -45,7 +45,7 @@ from chainrule.errors import ChainruleError
 from .mutate import mutated, mutated_json
 
 STORED_RUNS = Path(__file__).parents[1] / "stored_runs"
-#: An input that takes longer hangs.
+#: Of the processor: an input that takes longer hangs. One that only waits, `__main__` ends.
 SECONDS = 10
 #: Of a column: each counts as an input.
 CELLS = 1000
@@ -108,7 +108,7 @@ def _header(data: bytes) -> str:
 
 
 def _json(data: bytes) -> str:
-    from chainrule.serialization.reading import _json as read
+    from chainrule.serialization.reading import strict_json as read
 
     return " ".join(sorted({type(v).__name__ for v in read(data, "here").values()}))
 
@@ -480,15 +480,15 @@ def watched(count: list[int]) -> Iterator[None]:
             raise Hang
         last[0] = count[0]
 
-    before = signal.signal(signal.SIGALRM, tick)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS, SECONDS)
+    before = signal.signal(signal.SIGPROF, tick)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS, SECONDS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def inputs(target: Target, corpus: list[bytes], seed: int) -> Iterator[bytes]:
