@@ -165,6 +165,16 @@ def test_special_functions():
     np.testing.assert_allclose(angles, np.angle([-2.0, -0.5, 0.0, 3.0]), rtol=1e-6)
 
 
+def test_norms_are_numpys_for_every_way_to_name_axes():
+    x = RNG.normal(size=(3, 4))
+    for order in (None, 1, 2, 3, np.inf):
+        for axis in (0, -1, (1,)):
+            found = cr.linalg.norm(x, order, axis=axis)
+            close(found, np.linalg.norm(x, order, axis=axis if axis != (1,) else 1))
+    close(cr.linalg.norm(x, keepdims=True), np.linalg.norm(x, keepdims=True))
+    close(cr.linalg.norm(x, 1, axis=(1, 0)), np.linalg.norm(x, 1, axis=(1, 0)))
+
+
 def test_rows_that_are_too_long_are_shortened():
     x = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0], [-6.0, 8.0]])
     close(cr.renorm(x, 0, 2.0), [[1.2, 1.6], [0.3, 0.4], [0, 0], [-1.2, 1.6]], 1e-6)
