@@ -16,7 +16,9 @@ def test_a_table_model_becomes_a_file_that_predicts_raw_rows(invoke, place, trai
     assert set(found) == {"label", "probabilities"}
     assert set(found["label"]) <= {"cheap", "dear"}
     (place / "new.csv").write_text("m2,city\n30,Oslo\n,\n")
-    told = invoke("predict", trained / "class", "new.csv", "--proba").stdout.splitlines()[1:]
+    told = invoke(
+        "predict", trained / "class", "new.csv", "--proba", "--digits", "all"
+    ).stdout.splitlines()[1:]
     for line, label, p in zip(told, found["label"], found["probabilities"], strict=True):
         named, *numbers = line.split(",")
         assert named == label

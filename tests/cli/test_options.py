@@ -16,7 +16,7 @@ def test_command_line_file_and_training_have_the_same_options():
     assert {option.field for option in OPTIONS.values()} == fields
     typed = {name.rstrip("_").replace("_", "-") for name in inspect.signature(train).parameters}
     others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug",
-              "resume", "allow-changes", "reproduce"}  # fmt: skip
+              "resume", "allow-changes", "reproduce", "tensorboard"}  # fmt: skip
     assert typed - others == set(OPTIONS)
 
 

@@ -168,7 +168,7 @@ def test_indices_out_of_range() -> None:
         assert isinstance(caught.value, OutOfRangeError)
     with pytest.raises(OutOfRangeError) as caught:
         cr.take(x, [5], axis=1)
-    assert (caught.value.expected, caught.value.found) == ("from -3 to 2", "5")
+    assert (caught.value.expected, caught.value.found) == ("from -3 to 2", "5 at [0]")
     with pytest.raises(OutOfRangeError):
         cr.take_along_axis(x, [[7]], 1)
 
