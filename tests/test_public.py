@@ -43,6 +43,7 @@ def test_nothing_heavy_is_imported_before_it_is_used():
     assert run("import chainrule as cr; print(cr.exp(0.0).item())") == "1.0\n"
 
 
+@pytest.mark.nightly
 def test_any_module_may_be_imported_first():
     """A function outranks the module of its name, whichever comes first."""
     names = ["engine.tensor", "engine.compile", "ops", "serialization", "tables", "nn", "explain"]

@@ -31,27 +31,13 @@ from . import targets
 _ROWS, _PREDICTIONS = 1000, 150_000
 _REPEATS = 5
 #: And are predicted at once; in so many smaller pieces at most.
-_PIECE, _MOST_PIECES = 2048, 100
+_PIECE, _MOST_PIECES, _BLOCK = 2048, 100, 16_384
 #: So many columns are shown; of so many the dependence.
 _SHOWN, _DEPENDENCE = 20, 6
 _GRID, _CATEGORIES, _AVERAGED = 20, 12, 200
 _MOST_CURVES = 4
 #: A profile draws so many columns, and lists so many.
 _DRAWN, _LISTED = 12, 60
-
-
-@dataclass(frozen=True, eq=False)
-class _Fixed:
-    """Encoded rows in the place of a part of a table."""
-
-    rows: Encoded
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def encoded(self, schema: Schema) -> Encoded:
-        """They are encoded already."""
-        return self.rows
 
 
 def inside(plan: Any, tested: Tested) -> list[Section]:
@@ -205,11 +191,15 @@ def _predict(plan: Any, tested: Tested, rows: Encoded) -> Array:
     size = min(len(tested.part), _PIECE)
     if len(rows) > _MOST_PIECES * size:  # another program costs less than so many small pieces
         size = _PIECE
+    # What the network takes of many pieces is computed at once: it runs operation by operation.
+    block = size * max(1, min(_BLOCK // size, -(-len(rows) // size)))
     found = []
-    for start in range(0, len(rows), size):
-        piece = rows.take(np.arange(start, start + size) % len(rows))
-        part = _Fixed(piece)
-        found.append(plan.predict(tested.schema, tested.learner, tested.trainer, part))
+    for begin in range(0, len(rows), block):
+        several = rows.take(np.arange(begin, begin + block) % len(rows))
+        features = plan.features(tested.learner, several)
+        for start in range(0, block, size):
+            piece = {name: x[start : start + size] for name, x in features.items()}
+            found.append(tested.trainer.predict(piece))
     return np.concatenate(found)[: len(rows)]
 
 

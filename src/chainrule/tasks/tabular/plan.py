@@ -526,7 +526,11 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def predict(self, schema: Schema, learner: Learner, trainer: Any, part: Any) -> Any:
         """Numbers, or probabilities of classes."""
-        return trainer.predict(features_of(learner, part.encoded(schema)))
+        return trainer.predict(self.features(learner, part.encoded(schema)))
+
+    def features(self, learner: Learner, rows: Encoded) -> dict[str, Array]:
+        """What the network takes."""
+        return features_of(learner, rows)
 
     def score(self, schema: Schema, part: Any, predicted: Any) -> dict[str, float]:
         """The metrics of the task."""
