@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from .nightly import by_night
+
+SLOW = ("active_digits", "generative_digits")
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -34,7 +37,11 @@ def _programs(script: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("without_compiler")
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
+@pytest.mark.parametrize(
+    "script",
+    [by_night(script, unless=script.stem not in SLOW) for script in EXAMPLES],
+    ids=lambda script: script.stem,
+)
 def test_it_runs(script: Path, tmp_path: Path) -> None:
     missing = [name for name in _imported(script) if importlib.util.find_spec(name) is None]
     if missing:
