@@ -10,9 +10,9 @@ they come, ``tuned`` the same with words and pairs, sublinear counts, and a pena
 cross-validation. Printed are accuracies: the mean over the seeds, and how often chainrule is ahead
 or equal.
 
-mails: spam or not (SpamAssassin's public corpus, 2002-2005). union: paragraphs of State of the
-Union messages since 1900, the president a Democrat or a Republican. plays: speeches of Shakespeare,
-from a comedy, a history or a tragedy.
+mails: spam or not (SpamAssassin's public corpus, 2002-2005). union: passages of 80 words of State
+of the Union messages since 1900, the president a Democrat or a Republican. plays: speeches of
+Shakespeare, from a comedy, a history or a tragedy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from chainrule.tasks import load_predictor
 
 #: Texts and their classes.
 Texts = tuple[list[str], list[str]]
-_LEAST_WORDS, _TESTED = 40, 1000
+_LEAST_WORDS, _PASSAGE, _TESTED = 40, 80, 1000
 
 
 def _archive(folder: Path, name: str) -> Path:
@@ -58,7 +58,7 @@ def mails(folder: Path) -> Texts:
 
 
 def union(folder: Path) -> Texts:
-    """Paragraphs of State of the Union messages."""
+    """Passages of State of the Union messages."""
     texts, labels = [], []
     with tarfile.open(_archive(folder, "sotu")) as packed:
         for member in sorted(packed.getmembers(), key=lambda m: m.name):
@@ -67,10 +67,10 @@ def union(folder: Path) -> Texts:
                 continue
             content = packed.extractfile(member)
             assert content is not None
-            for paragraph in content.read().decode("utf-8", "replace").splitlines():
-                if len(paragraph.split()) >= _LEAST_WORDS:
-                    texts.append(paragraph)
-                    labels.append("democrat" if found[2] == "d" else "republican")
+            words = content.read().decode("utf-8", "replace").split()
+            for start in range(0, len(words) - _PASSAGE, _PASSAGE):
+                texts.append(" ".join(words[start : start + _PASSAGE]))
+                labels.append("democrat" if found[2] == "d" else "republican")
     return texts, labels
 
 
