@@ -35,7 +35,7 @@ def test_out_and_opset(invoke, place, trained):
 
 def test_mistakes(invoke, place, trained):
     for arguments, words in (
-        (("--to", "tflite"), "not written in this format"),
+        (("--to", "onx"), "Did you mean 'onnx'?"),
         (("--to", "onnx", "--out", "no/r.onnx"), "mkdir -p no"),
         (("--to", "onnx", "--opset", "5"), "from 17 to"),
     ):

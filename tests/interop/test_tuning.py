@@ -60,7 +60,7 @@ def test_a_space_in_a_file(tmp_path):
     ("space", "message"),
     [
         ({}, "The space is empty"),
-        ({"dropuot": [0.1]}, "did you mean 'dropout'"),
+        ({"dropuot": [0.1]}, "Did you mean 'dropout'"),
         ({"dropout": []}, "nothing to choose"),
         ({"dropout": {"low": 0.5, "high": 0.1}}, "range is empty"),
         ({"dropout": {"low": 0.1, "high": 0.1}}, "range is empty"),
@@ -200,7 +200,7 @@ def test_a_database_that_is_locked_is_a_clear_error(tmp_path, monkeypatch):
         ({"trials": 0}, ConfigError, "Invalid value for trials"),
         ({"jobs": 0}, ConfigError, "Invalid value for jobs"),
         ({"cv": 3}, ConfigError, "validates each trial by itself"),
-        ({"colour": 3}, ConfigError, "no option 'colour'"),
+        ({"dropuot": [0.1]}, ConfigError, "Did you mean 'dropout'?"),
         ({"target": "z"}, DataError, "no column 'z'"),
     ],
 )

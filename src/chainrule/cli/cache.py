@@ -45,6 +45,7 @@ def cache(
         return
     from ..engine.backends.c import autotune_cache
     from ..engine.backends.c import cache as programs
+    from ..utils.numbers import counted
 
     folder, files = programs.folder(), programs.entries()
     size = sum(path.stat().st_size for path in files)
@@ -58,7 +59,7 @@ def cache(
         }  # fmt: skip
         show_json(content)
         return
-    what = f"{len(files):,} files, {size / 1e6:.1f} MB, in {folder}"
+    what = f"{counted(len(files), 'file')}, {size / 1e6:.1f} MB, in {folder}"
     show(f"removed: {what}" if clear else what)
     if measured is not None:
         kinds = f"{len(measured.choices)} kinds and sizes of matrix products"

@@ -111,6 +111,7 @@ def _relabelled(run: Run, file: Path, quiet: bool) -> None:
     """Write the rows whose class is probably wrong."""
     from ..tasks.kinds import kind_named
     from ..utils.files import write_atomically
+    from ..utils.numbers import counted
     from .predict import check_output, encode
 
     check_output(file)
@@ -130,7 +131,7 @@ def _relabelled(run: Run, file: Path, quiet: bool) -> None:
             warnings.simplefilter("ignore")
         found = doubtful_labels(_source(run), options, (lambda _: None) if quiet else note)
     write_atomically(file, encode(found, file.suffix.lower()))
-    show(f"{found.height:,} rows whose label is improbable are in {file}, the surest first.")
+    show(f"{counted(found.height, 'row')} with an improbable label, the surest first: {file}")
 
 
 def _source(run: Run) -> str:

@@ -68,12 +68,11 @@ def export(
 
     Example: chainrule export runs/houses-2026-01-31-1 --to onnx --out houses.onnx
     """
-    from ..errors import ConfigError
+    from ..errors import ConfigError, unknown
     from ..utils.runs import model_file
 
     if to not in FORMATS:
-        raise ConfigError("Models are not written in this format.", expected=", ".join(FORMATS),
-                          found=to, hint=f"--to {next(iter(FORMATS))}")  # fmt: skip
+        raise unknown("format", to, FORMATS, "--to")
     form = FORMATS[to]
     file = model_file(model)
     if out is None:

@@ -59,6 +59,7 @@ def label_next(
     check_output(out)
     from ..tasks.label_next import next_rows
     from ..utils.files import write_atomically
+    from ..utils.numbers import counted
     from ..utils.runs import json_data
 
     predictor = loaded(model, missing)
@@ -66,7 +67,7 @@ def label_next(
     rows = next_rows(predictor, source, count, strategy, seed=seed, say=note)
     if out is not None:
         write_atomically(out, encode(rows, out.suffix.lower()))
-        note(f"{rows.height:,} rows to label are in {out}")
+        note(f"{counted(rows.height, 'row')} to label: {out}")
     if as_json:
         show_json(json_data({"model": str(model), "pool": pool, "rows": rows.to_dicts()}))
     elif out is None:

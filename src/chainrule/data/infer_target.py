@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from ..utils.numbers import counted
 from ..utils.typing import Array
 from . import parsing
 from .column_profile import (
@@ -174,13 +175,23 @@ def learnable_rows(
     return found, notes
 
 
+def without_target(lost: int) -> str:
+    """What is said of rows that are left out.
+
+    Example:
+        >>> without_target(1)
+        '1 row has no target and is left out'
+    """
+    return counted(lost, "row has no target and is", "rows have no target and are") + " left out"
+
+
 def _notes_on(target: Target, values: Array, lost: int, several: bool) -> list[str]:
     """What is to be said of the rows without this target, and of rare classes."""
     notes = []
     if lost:
-        rows = "row has" if lost == 1 else "rows have"
+        rows = counted(lost, "row has", "rows have")
         fate = "will train the other targets only" if several else "will not be used"
-        notes.append(f"{lost:,} {rows} no usable target ({target.name}) and {fate}")
+        notes.append(f"{rows} no usable target ({target.name}) and {fate}")
     if target.classes:
         kept = parsing.WORDS.difference(target.missing or parsing.WORDS)
         for word in (name for name in target.classes if name.lower() in kept):

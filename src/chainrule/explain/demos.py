@@ -12,7 +12,7 @@ from .. import losses, models, nn
 from ..engine.autodiff import value_and_grad
 from ..engine.ops import max_pool, relu, reshape, sigmoid, sum, tanh
 from ..engine.tensor import Buffer, Tensor, parameter
-from ..errors import ConfigError
+from ..errors import unknown
 from ..optim import SGD, Adam, Optimizer
 from .explain import explain
 from .explanation import Explanation
@@ -221,5 +221,5 @@ def demo(name: str, **options: Any) -> Explanation:
         0.0338
     """
     if name not in DEMOS:
-        raise ConfigError(f"There is no demo {name!r}.", expected=", ".join(DEMOS))
+        raise unknown("demo", name, DEMOS)
     return DEMOS[name](**options)

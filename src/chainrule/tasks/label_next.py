@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, unknown
+from ..utils.numbers import counted
 from ..utils.typing import Array
 from .active_learning import STRATEGIES, Choice, label_next
 from .predictions import PROBABILITY
@@ -76,7 +77,7 @@ def next_rows(
         **_compared(predictor, chosen, pool, readable, labelled),
     )
     if len(choice.rows) < count:
-        say(f"the pool has {len(choice.rows):,} rows only")
+        say(f"the pool has {counted(len(choice.rows), 'row')} only")
     rest = [name for name in predicted.columns if name not in names]
     return pl.DataFrame(
         {
@@ -118,7 +119,7 @@ def _parts(
     if not empty.any():
         say(f"all rows have a {target.name}; it is not looked at")
         return frame, None, None
-    say(f"{int(empty.sum()):,} rows have no {target.name}: they are the pool")
+    say(f"the pool: {counted(int(empty.sum()), 'row')} without {target.name}")
     labelled = frame.filter(~empty) if not empty.all() else None
     return frame.filter(empty), labelled, np.flatnonzero(empty)
 

@@ -37,3 +37,13 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A count with its words, in the singular or the plural.
+
+    Example:
+        >>> counted(1, "row has", "rows have"), counted(1200, "file"), counted(0, "text")
+        ('1 row has', '1,200 files', '0 texts')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

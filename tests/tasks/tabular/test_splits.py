@@ -137,6 +137,10 @@ class TestGroups:
         said = []
         split_of(patients, said, split_by_group="patient")
         assert "10 rows have no group in 'patient': each is by itself" in said
+        said.clear()
+        patients["patient"][:9] = patients["patient"][9:18]
+        split_of(patients, said, split_by_group="patient")
+        assert "1 row has no group in 'patient': each is by itself" in said
 
     def test_a_random_split_of_groups_is_measured(self, patients):
         plan, _, _ = split_of(patients)

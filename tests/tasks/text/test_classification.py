@@ -237,7 +237,7 @@ def test_folders_of_classes(tmp_path):
     result = cr.text.train(folder, TextOptions(epochs=8, backend="numpy"), progress=False,
                            say=notes.append)  # fmt: skip
     assert result.report["metrics"]["accuracy"] >= 0.9
-    assert "1 files are no texts and left out: .doc" in notes
+    assert "1 file is no text and left out: .doc" in notes
     result.save(tmp_path / "model.safetensors")
     model = cr.text.load(tmp_path / "model.safetensors")
     found = model.predict(folder / "sport")

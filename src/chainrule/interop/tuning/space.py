@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, unknown
 from ...tasks.kinds import kind_named
 from ...tasks.option_values import MisfitError, integer
 from ...tasks.options import Declaration, declared
@@ -156,13 +155,8 @@ def space_of(content: Mapping[str, Any], kind: str, where: str = "space") -> tup
         field = by_name.get(name.replace("_", "-"))
         place = f"{where}, {name}"
         if field is None:
-            near = difflib.get_close_matches(name.replace("_", "-"), by_name, n=1)
-            raise ConfigError(
-                f"There is no option {name!r}.", where=where,
-                expected=f"options of the kind {kind}: "
-                + ", ".join(n for n, f in by_name.items() if f not in _FIXED),
-                hint=f"did you mean {near[0]!r}?" if near else None,
-            )  # fmt: skip
+            searched = [option for option, f in by_name.items() if f not in _FIXED]
+            raise unknown(f"option of the kind {kind}", name, searched, where)
         if field in _FIXED:
             raise ConfigError(
                 f"The option {name!r} cannot be searched.", where=place,

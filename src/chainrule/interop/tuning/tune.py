@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data import read_table, source_name
-from ...errors import ChainruleError, ConfigError
+from ...errors import ChainruleError, ConfigError, unknown
 from ...tasks import module_of, recognise
 from ...tasks.kinds import kind_named
 from ...utils.unfinished import digest_of
@@ -159,8 +159,7 @@ def _own(kind: str, options: Mapping[str, Any]) -> Any:
     known = kind_named(kind).options
     fields = {field.name for field in dataclasses.fields(known)}
     if strange := [name for name in options if name not in fields]:
-        raise ConfigError(f"Data of the kind {kind} have no option {strange[0]!r}.",
-                          expected=", ".join(sorted(fields)))  # fmt: skip
+        raise unknown(f"option of the kind {kind}", strange[0], sorted(fields))
     needed = {f.name for f in dataclasses.fields(known) if f.default is dataclasses.MISSING}
     if "target" in needed and "target" not in options:
         raise ConfigError("Which column is to be predicted?", expected="target='COLUMN'")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...data import Schema, Target, infer_target, read_table, source_name
+from ...data.infer_target import without_target
 from ...errors import ConfigError, DataError
 from ...utils.typing import Array
 from ..class_extension import new_classes
@@ -419,7 +420,7 @@ def _labelled(files: Files, frame: pl.DataFrame, target: Target) -> Files:
     known = values >= 0 if target.classes else np.isfinite(values)
     notes = []
     if lost := int((~known).sum()):
-        notes.append(f"{lost:,} rows have no target that is known and are left out")
+        notes.append(without_target(lost))
     if not known.any():
         raise DataError("No row has a target that is known.", where=files.source)
     parts = None

@@ -15,6 +15,7 @@ from ...data import Column, Schema, infer_schema, k_folds, parsing, split_indice
 from ...data.schema import check_present, read_values, tidy_column
 from ...data.split import Indices, folds_in_time, split_in_time
 from ...errors import DataError
+from ...utils.numbers import counted
 from ...utils.typing import Array
 from ..kinds.table import TableOptions
 
@@ -154,7 +155,8 @@ class KeyReader:
 
     def _of_time(self, times: Array) -> list[str]:
         if missing := int(np.isnan(times).sum()):
-            return [f"{missing:,} rows have no time in {self.time!r} and are only trained on"]
+            rows = counted(missing, "row has", "rows have")
+            return [f"{rows} no time in {self.time!r}: only trained on"]
         return []
 
     def _of_groups(self, keys: Array) -> tuple[Partition, list[str]]:
@@ -163,9 +165,8 @@ class KeyReader:
         groups[alone] = len(keys) + np.arange(int(alone.sum()))
         notes = []
         if alone.any():
-            notes.append(
-                f"{int(alone.sum()):,} rows have no group in {self.group!r}: each is by itself"
-            )
+            rows = counted(int(alone.sum()), "row has", "rows have")
+            notes.append(f"{rows} no group in {self.group!r}: each is by itself")
         return Partition(groups=groups), notes
 
 
@@ -239,8 +240,9 @@ def _of_copies(
             f"the columns have {combinations:,.0f} combinations of values only: rows that are "
             "alike are taken for different cases, not for copies"
         ]
+    copies = int(counts[repeated].sum() - repeated.sum())
     notes = [
-        f"{int(counts[repeated].sum() - repeated.sum()):,} of {rows:,} rows repeat another one: "
+        f"{copies:,} of {rows:,} rows {'repeats' if copies == 1 else 'repeat'} another one: "
         "identical rows stay on one side of every split"
     ]
     if differ.any():

@@ -16,6 +16,7 @@ from ...data import (
     read_table,
     source_name,
 )
+from ...data.infer_target import without_target
 from ...data.schema import known_targets
 from ...data.source import FileReading, with_reading
 from ...drawing.blocks import Block, Section
@@ -609,7 +610,7 @@ def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.
     """The rows that have a target."""
     known = known_targets(schema.read_target(frame, name))
     if not known.all():
-        say(f"{int((~known).sum()):,} rows have no target and are left out")
+        say(without_target(int((~known).sum())))
         frame = frame.filter(known)
     return frame
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import Encoded, Schema
+from ...data.infer_target import without_target
 from ...data.schema import check_present, known_targets
 from ...data.split import split_in_time
 from ...data.table_scan import TableScan
@@ -399,7 +400,7 @@ class StreamedTablePlan(TablePlan):
             roles.rows += int(known.sum())
             start += part.height
         if lost := start - roles.rows:
-            self.say(f"{lost:,} rows have no target and are left out")
+            self.say(without_target(lost))
         need_rows(roles.rows, scan.name)
         test = 0.0 if isinstance(options.test, str) else choose(options, roles.rows).test
         held_out = self.defaults(round(roles.rows * (1 - test))).held_out

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import Schema, infer_schema, read_table, source_name
+from ...data.infer_target import without_target
 from ...data.json_dataclass import check_types
 from ...data.schema import check_present
 from ...drawing.blocks import Block, Section
@@ -17,6 +18,7 @@ from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
 from ...training import Arrays
+from ...utils.numbers import counted
 from ...utils.typing import Array
 from ..class_extension import task_of
 from ..classification import Classifier
@@ -211,7 +213,7 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
     assert schema.target is not None
     target = schema.read_target(frame, name)
     if (target < 0).any():
-        say(f"{int((target < 0).sum()):,} rows have no target and are left out")
+        say(without_target(int((target < 0).sum())))
         frame, target = frame.filter(target >= 0), target[target >= 0]
     kept = Schema((), (), schema.target).to_json()
     return Labelled(_texts(frame, column), target, schema.target.classes, column, kept)
@@ -267,7 +269,8 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
         _check(self.options)
         found = read_labelled(source, self.options, self.say)
         if empty := sum(not text.strip() for text in found.texts):
-            self.say(f"{empty:,} texts are empty; what the others have in common decides on them")
+            are = counted(empty, "text is empty", "texts are empty")
+            self.say(f"{are}; what the others have in common decides on them")
         return found.balanced() if self.options.balance else found
 
     def split(self, data: Labelled) -> Split[Labelled]:
@@ -491,7 +494,7 @@ def labelled_by(schema: ClassSchema, source: Any, say: Say) -> Labelled:
     check_present([schema.column], frame.columns, name)
     target = Schema.from_json(str(schema.target)).read_target(frame, name)
     if (target < 0).any():
-        say(f"{int((target < 0).sum()):,} rows have no target and are left out")
+        say(without_target(int((target < 0).sum())))
         frame, target = frame.filter(target >= 0), target[target >= 0]
     return Labelled(_texts(frame, schema.column), target, schema.classes)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...utils.files import is_endless
+from ...utils.numbers import counted
 from ..class_folders import find_class_folders, is_class
 from .tokenizers import normalize
 
@@ -168,7 +169,8 @@ def read_class_folders(
             found.labels.append(place.name)
             found.names.append(str(path))
     if others:
-        say(f"{others.total():,} files are no texts and left out: {', '.join(others)}")
+        are = counted(others.total(), "file is no text", "files are no texts")
+        say(f"{are} and left out: {', '.join(others)}")
     classes = sorted(set(found.labels))
     if len(classes) < fewest:
         raise DataError(

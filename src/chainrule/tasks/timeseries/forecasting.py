@@ -15,6 +15,7 @@ from ...drawing.blocks import Block, Section
 from ...engine.tensor import as_tensor
 from ...errors import ConfigError, DataError, ModelFileError
 from ...training import Arrays
+from ...utils.numbers import counted
 from ...utils.typing import Array
 from ..kinds.series import SeriesOptions
 from ..linear_baseline import linear_predictions
@@ -209,7 +210,7 @@ class Forecasting(Plan[Panel, Windows, ForecastSchema]):
         self._name = source_name(source)
         panel = read_series(source, columns, say=self.say)
         if rest := sum(len(series.ahead) for series in panel.series):
-            self.say(f"{rest:,} steps after the last known {options.target} are left out")
+            self.say(f"left out: {counted(rest, 'step')} after the last known {options.target}")
         return panel
 
     def split(self, data: Panel) -> Split[Windows]:
