@@ -72,6 +72,7 @@ bench: $(BENCH)/.ready ## training steps and house prices beside the peers; writ
 	$(BENCH)/bin/python -m benchmarks.training_steps
 	$(BENCH)/bin/python -m benchmarks.networks
 	$(BENCH)/bin/python -m benchmarks.houses
+	$(BENCH)/bin/python -m benchmarks.ctc
 
 clean: ## remove what make and the tools have made; your runs stay, but for the demo's
 	rm -rf $(VENV) $(BENCH) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -127,3 +127,73 @@ def test_what_is_refused(options, error, words):
     target = options.pop("target", [[1, 2]])
     with pytest.raises(error, match=words):
         ctc(np.zeros((1, 4, 3)), np.array(target), **options)
+
+
+def long_batch(labels, dtype):
+    rng = np.random.default_rng(labels)
+    logits = (8 * rng.normal(size=(3, 50, 21))).astype(dtype)
+    how = {
+        "input_lengths": rng.integers(labels, 51, 3),
+        "target_lengths": rng.integers(0, labels + 1, 3),
+    }
+    return logits, rng.integers(1, 21, (3, labels)), how
+
+
+@pytest.mark.parametrize("labels", [0, 15, 16, 25])
+def test_float32_has_its_digits_for_any_number_of_labels(labels):
+    """Native programs work on vectors of sixteen; each step keeps its logarithms near to 0."""
+    logits, target, how = long_batch(labels, np.float64)
+
+    def loss(z):
+        return ctc(z, target, **how, reduction="sum", zero_infinity=True)
+
+    value, gradient = cr.value_and_grad(loss)(cr.tensor(logits))
+    found = cr.compile(cr.value_and_grad(loss), backend="c")(logits.astype(np.float32))
+    assert found[0].item() == pytest.approx(value.item(), rel=1e-6)
+    np.testing.assert_allclose(found[1].numpy(), gradient.numpy(), atol=2e-5)
+    alone = cr.compile(loss, backend="c")(logits.astype(np.float32))
+    assert alone.item() == found[0].item()  # the same bits without a gradient
+
+
+def test_the_same_bits_for_any_number_of_threads(monkeypatch):
+    logits = np.random.default_rng(0).normal(size=(8, 300, 12)).astype(np.float32)
+    target = np.random.default_rng(1).integers(1, 12, (8, 40))
+    results = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("CHAINRULE_THREADS", threads)
+        program = cr.compile(cr.value_and_grad(lambda z: ctc(z, target)), backend="c")
+        value, gradient = program(logits)
+        results.append((value.item(), gradient.numpy().tobytes()))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_nan_is_told_and_what_is_not_read_does_no_harm(backend):
+    logits, target, steps, labels = batch()
+    logits[0, 2, 1] = np.nan
+    logits[1, 4] = np.nan  # behind the end
+    each = cr.compile(
+        cr.value_and_grad(
+            lambda z: ctc(z, target, input_lengths=steps, target_lengths=labels, reduction="none")[
+                :2
+            ].sum()
+        ),
+        backend=backend,
+    )
+    gradient = each(logits)[1].numpy()
+    assert np.isnan(gradient[0]).all()
+    assert np.isfinite(gradient[1:]).all()
+
+
+def test_a_target_that_does_not_fit_is_infinite_with_no_gradient():
+    logits = RNG.normal(size=(2, 2, 3))
+    how = {"target": np.array([[1, 1], [1, 2]]), "reduction": "none"}
+    for backend in ("numpy", "c"):
+        program = cr.compile(
+            lambda z: (ctc(z, **how), cr.grad(lambda z: ctc(z, **how).sum())(z)), backend=backend
+        )
+        value, gradient = program(logits)
+        assert np.isinf(value.numpy()[0])
+        assert value.numpy()[1] == pytest.approx(by_hand(logits[1], [1, 2], 0))
+        assert not gradient.numpy()[0].any()
+        assert gradient.numpy()[1].any()

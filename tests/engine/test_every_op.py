@@ -37,7 +37,7 @@ BACKENDS: list[tuple[str, Callable[[Graph, list[Array]], list[Array]], dict[str,
 #: Those with several results are tested through their functions.
 NO_SAMPLES = {
     *("constant", "placeholder", "stop_gradient", "part", "scan", "call"),
-    *("attention", "attention_gradients"),
+    *("attention", "attention_gradients", "ctc"),
     *("eigh", "lu", "qr", "slogdet", "svd"),
 }
 #: Functions whose rules are tested through other functions or that make tensors from nothing.

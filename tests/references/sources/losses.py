@@ -514,6 +514,39 @@ losses.add(
     zero_infinity=True,
 )
 
+losses.add(
+    "ctc",
+    lambda *given, **how: ctc(*given, **how).detach(),  # PyTorch's gradient is NaN here
+    real(4, 3, 4),
+    exactly([[1, 1, 2], [1, 2, 3], [2, 2, 0], [3, 0, 0]], "int64"),
+    case="targets that do not fit are infinite",
+    input_lengths=exactly([3, 3, 2, 0], "int64"),
+    target_lengths=exactly([3, 3, 2, 1], "int64"),
+    reduction="none",
+)
+for reduction in REDUCTIONS:
+    losses.add(
+        "ctc",
+        ctc,
+        real(4, 8, 5),
+        exactly([[0, 1, 2], [3, 3, 0], [2, 1, 0], [0, 0, 0]], "int64"),
+        case=f"lengths after subsampling by 2, the last class is blank, reduction={reduction}",
+        input_lengths=exactly([(n + 1) // 2 for n in (16, 13, 5, 2)], "int64"),
+        target_lengths=exactly([3, 2, 2, 0], "int64"),
+        reduction=reduction,
+        blank=4,
+    )
+losses.add(
+    "ctc",
+    ctc,
+    real(2, 40, 20),
+    exactly([[(7 * i) % 19 + 1 for i in range(18)], [5] * 18], "int64"),
+    case="long targets",
+    input_lengths=exactly([40, 38], "int64"),
+    target_lengths=exactly([18, 18], "int64"),
+    reduction="sum",
+)
+
 # Their kernels, one number an element or a row.
 
 ops.add(
@@ -527,4 +560,12 @@ ops.add(
     lambda logits, classes: F.cross_entropy(logits, classes, reduction="none"),
     real(4, 3),
     classes,
+)
+ops.add(
+    "ctc_from_logits",
+    lambda z, target, steps, labels: ctc(z, target, steps, labels, "none"),
+    real(2, 5, 3),
+    exactly([[1, 1], [2, 0]], "int64"),
+    exactly([5, 4], "int64"),
+    exactly([2, 1], "int64"),
 )

@@ -16,6 +16,7 @@ from .arrangement import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .convolution import *  # noqa: F403
 from .cross_entropy import *  # noqa: F403
+from .ctc import *  # noqa: F403
 from .custom import *  # noqa: F403
 from .declare import *  # noqa: F403
 from .einstein import *  # noqa: F403
@@ -38,10 +39,10 @@ from .statistics import *  # noqa: F403
 #: What every family names in its ``__all__``.
 NAMES = ["linalg", "masked", "random"]
 for _family in (
-    "activation", "attention", "convolution", "cross_entropy", "custom", "declare", "einstein",
-    "elementwise", "arrangement", "embedding_bag", "gathered_windows", "images", "indexing",
-    "pooling", "products", "reduction", "resizing", "scan", "scatter", "shape", "sorting",
-    "special_functions", "statistics",
+    "activation", "attention", "convolution", "cross_entropy", "ctc", "custom", "declare",
+    "einstein", "elementwise", "arrangement", "embedding_bag", "gathered_windows", "images",
+    "indexing", "pooling", "products", "reduction", "resizing", "scan", "scatter", "shape",
+    "sorting", "special_functions", "statistics",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__
 

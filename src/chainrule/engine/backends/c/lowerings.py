@@ -19,6 +19,7 @@ from .kernels import (
     axis,
     convolution,
     convolution_weight_gradient,
+    ctc,
     embedding_bag,
     indexing,
     linalg,
@@ -76,6 +77,7 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "solve": linalg.solve,
     "solve_triangular": linalg.solve_triangular,
     "svd": linalg.svd,
+    "ctc": ctc.ctc,
     "attention": attention.attention,
     "attention_gradients": attention.gradients,
 }

@@ -7,6 +7,7 @@ import re
 
 from ...ops.reduction import MAX, MIN
 from .kernels.axis import BEFORE_C, BEFORE_FLOAT_C, SORT_C
+from .kernels.ctc import CTC_C
 from .kernels.gemm import MATMUL_C
 from .kernels.indexing import INDEX_C
 from .kernels.linalg import LINALG_C
@@ -318,6 +319,7 @@ def _paragraphs() -> list[tuple[frozenset[str], str]]:
             _instances(SORT_C, *_FLOATS, *_SIGNED, *_UNSIGNED, *_BYTES),
             _lanes(),
             LINALG_C,
+            _instances(CTC_C, *_FLOATS),
         ]
     )
     pieces: list[tuple[frozenset[str], str]] = []
