@@ -50,6 +50,7 @@ SUBJECTS = ("engine", "training", "optim")
 TESTS = (
     *("tests/engine", "tests/optim", "tests/training", "tests/serialization", "tests/nn"),
     *("tests/test_references.py", "tests/test_losses.py", "tests/test_public.py"),
+    *("tests/from_pytorch", "tests/models", "tests/test_ctc.py"),
     *(f"src/chainrule/{subject}" for subject in SUBJECTS),
 )
 #: These start programs of their own, or are run by others.

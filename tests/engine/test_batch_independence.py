@@ -50,6 +50,11 @@ APART = {
     ),
     "group norm": (cr.nn.GroupNorm(1, 2), reals(*IMAGE)),
     "layer norm": (cr.nn.LayerNorm(5), reals(5)),
+    "columns by index": (lambda x: cr.take(x, np.array([[2, 0], [1, 1]]), 1), reals(5)),
+    "by index before the rows": (
+        lambda x: cr.transpose(cr.take(cr.transpose(x), np.array([[2, 0], [1, 1]]), 0), (2, 0, 1)),
+        reals(5),
+    ),
     "dropout": (lambda x: cr.nn.Dropout(0.5)(x, train=True, key=KEY), reals(5)),
 }
 MIXED = {
@@ -60,6 +65,7 @@ MIXED = {
     "neighbours": (lambda x: x + cr.flip(x, 0), reals(5)),
     "similar rows": (lambda x: x @ cr.transpose(x) @ x, reals(5)),
     "by number": (lambda x: x * np.arange(len(x), dtype=np.float32)[::-1, None], reals(5)),
+    "rows by index": (lambda x: cr.take(x, np.arange(len(x))[::-1].copy(), 0), reals(5)),
     "dropout behind a turn": (
         lambda x: cr.transpose(cr.nn.Dropout(0.5)(cr.transpose(x), train=True, key=KEY)),
         reals(5),

@@ -84,7 +84,7 @@ EVERY = [(case, mapped) for case in CASES for mapped in which_are_mapped(case)]
         by_night(
             case,
             mapped,
-            unless=all(mapped) and (case.is_operation or case.name.startswith(BY_DAY)),
+            unless=case.is_operation or (all(mapped) and case.name.startswith(BY_DAY)),
         )
         for case, mapped in EVERY
     ],

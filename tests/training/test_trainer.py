@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from types import SimpleNamespace
 
@@ -97,6 +98,16 @@ def test_accumulated_batches_of_other_sizes_are_one_large_batch(weighted, backen
     trainer = quiet(parts, cr.optim.SGD(parts, lr=0.1), backend=backend)
     trainer.fit(data, epochs=3, batch_size=8, accumulate=4, shuffle=False)
     np.testing.assert_allclose(parts.weight.numpy(), whole.weight.numpy(), rtol=1e-5)
+
+
+def test_accumulated_rows_without_weight_change_nothing():
+    x, y = line(rows=16)
+    weights = np.repeat(np.float32([0, 1]), 8)
+    some, those = cr.nn.Linear(2, 1).initialize(0), cr.nn.Linear(2, 1).initialize(0)
+    options = {"epochs": 1, "batch_size": 4, "accumulate": 2, "shuffle": False}
+    quiet(some, cr.optim.SGD(some, lr=0.1)).fit((x, y, weights), **options)
+    quiet(those, cr.optim.SGD(those, lr=0.1)).fit((x[8:], y[8:]), **options)
+    np.testing.assert_allclose(some.weight.numpy(), those.weight.numpy(), rtol=1e-6)
 
 
 def test_what_is_left_over_at_the_end_of_an_epoch_makes_an_update():
@@ -443,6 +454,19 @@ def test_a_layer_that_was_replaced_is_noticed():
 def test_early_stopping_needs_validation_data():
     with pytest.raises(ConfigError, match="needs validation data"):
         quiet(network()).fit(line(), epochs=2, patience=1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"), [(0.0, "All rows have weight 0"), (-1.0, "finite"), (math.nan, "finite")]
+)
+def test_weights_that_cannot_be(weight, words):
+    x, y = line(rows=8)
+    weights = np.full(8, weight, np.float32)
+    for data, validation in [((x, y, weights), None), ((x, y), (x, y, weights))]:
+        with pytest.raises(DataError, match=words) as caught:
+            quiet(network()).fit(data, epochs=1, validation=validation)
+        part = "training" if validation is None else "validation"
+        assert caught.value.where.startswith(f"{part} data")
 
 
 def test_wrong_data_and_names():

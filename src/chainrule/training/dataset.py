@@ -50,6 +50,19 @@ class Arrays:
             )
         self._rows = sizes.pop()
 
+    def check_weights(self, where: str) -> None:
+        """An error if the weight of a row is impossible, or if no row counts."""
+        if self.weights is None or not self.weights.size:
+            return
+        wrong = ~(np.isfinite(self.weights) & (self.weights >= 0))
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0])
+            raise DataError("The weight of a row must be a finite number of at least 0.",
+                            where=f"{where}, row {row}", found=str(self.weights[row]))  # fmt: skip
+        if not self.weights.any():
+            raise DataError("All rows have weight 0: there is nothing to average.",
+                            where=where, hint="Give some rows a positive weight.")  # fmt: skip
+
     @staticmethod
     def of(data: Any) -> Arrays:
         """The examples in ``(inputs, target)`` or ``(inputs, target, weights)``."""

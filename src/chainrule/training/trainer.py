@@ -208,6 +208,9 @@ class Trainer:
         if minutes is not None and not minutes > 0:
             raise ConfigError("minutes must be positive.", found=str(minutes))
         _check_patience(patience, held_out)
+        for name, part in (("training data", train), ("validation data", held_out)):
+            if isinstance(part, Arrays):
+                part.check_weights(name)
         _check_owner(self.optimizer, self.model)
         options = FitOptions(epochs, size, shuffle, accumulate, patience, monitor, validate_every)
         keeper = self._keeper(Keeper.place(checkpoints, resume), options, train, held_out)

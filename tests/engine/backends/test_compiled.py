@@ -184,6 +184,13 @@ def test_index_out_of_range_changes_nothing():
     np.testing.assert_array_equal(table.numpy(), before)
 
 
+def test_no_row_can_be_taken_of_none():
+    run = compiled(lambda numbers: cr.take(np.ones((0, 2), np.float32), numbers))
+    assert run(np.zeros(0, np.int64)).shape == (0, 2)
+    with pytest.raises(OutOfRangeError, match="An index is out of range"):
+        run(np.zeros(1, np.int64))
+
+
 @pytest.mark.parametrize("backend", ["numpy", "c"])
 def test_guard(backend):
     w = cr.parameter([1.0, 2.0])

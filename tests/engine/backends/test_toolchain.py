@@ -65,6 +65,16 @@ def test_second_build_takes_the_first_ones_file():
     assert first.stat().st_mtime_ns == before
 
 
+def test_a_compiler_is_examined_once(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    command = script(tmp_path / "cc", f'echo x >> {log}\nexec cc "$@"\n')
+    monkeypatch.setenv("CHAINRULE_CC", command)
+    first, calls = toolchain.find(), log.read_text()
+    toolchain._examine.cache_clear()
+    assert toolchain.find() == first
+    assert log.read_text() == calls
+
+
 def test_flags_are_part_of_the_key():
     assert toolchain.build(SOURCE) != toolchain.build(SOURCE, ("-O1",))
 

@@ -1,5 +1,7 @@
 """Programs for vectors of other widths have the same bits: the shape decides the order of sums."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,33 @@ from tests.nightly import by_night
 
 #: Without AVX-512 a program has 8 numbers of single precision in a vector, not 16.
 NARROW = "cc -mno-avx512f"
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "name"),
+    [
+        ("x86_64", "fpu sse2 fma avx2 avx512f avx512vl", "avx512"),
+        ("AMD64", "fpu sse2 avx2 fma", "avx2"),
+        ("x86_64", "fpu sse2 avx2", "sse"),
+        ("x86_64", None, "sse"),
+        ("aarch64", "", "neon"),
+        ("arm64", "", "neon"),
+        ("riscv64", "", "plain"),
+    ],
+)
+def test_the_processor_tells_its_kind_without_a_compiler(monkeypatch, machine, flags, name):
+    def text_of(self, **options):
+        if flags is None:
+            raise OSError
+        return f"processor\t: 0\nflags\t\t: {flags}\n"
+
+    def missing():
+        raise toolchain.CompilerError("none")
+
+    monkeypatch.setattr(toolchain, "find", missing)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(Path, "read_text", text_of)
+    assert native_kind() == TARGETS[name]
 
 
 @pytest.fixture

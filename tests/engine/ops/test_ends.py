@@ -268,3 +268,19 @@ def test_the_square_of_a_norm_has_the_same_bits_watched_or_not() -> None:
     for backend in ("numpy", "c"):
         compiled = cr.compile(lambda x: cr.norm(x, 1) ** 2, backend=backend)(x).numpy()
         np.testing.assert_allclose(compiled, plain, rtol=0 if backend == "numpy" else 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "rank"),
+    [
+        ({"mode": "cubic"}, 2),
+        ({"mode": "bicubic"}, 3),
+        ({"padding": "wrap"}, 2),
+        ({"mode": "cubic", "padding": "wrap"}, 2),
+    ],
+)
+def test_unknown_modes_of_grid_sample(options: dict[str, str], rank: int) -> None:
+    image, grid = np.ones((1, *(3,) * rank, 1)), np.zeros((1, *(2,) * rank, rank))
+    with pytest.raises(cr.errors.ConfigError, match="mode or padding") as caught:
+        cr.grid_sample(image, grid, **options)
+    assert ("bicubic" in str(caught.value).partition("found")[0]) == (rank == 2)

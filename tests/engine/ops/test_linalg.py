@@ -267,3 +267,15 @@ def test_signs_of_vectors_are_those_of_their_first_large_component():
         assert all(column[mask][0] > 0 for column, mask in zip(vectors.T, large.T, strict=True))
     found = cr.linalg.eigh([[2.0, 1.0], [1.0, 2.0]])[1]
     close(found, np.array([[1, 1], [-1, 1]]) / np.sqrt(2), 1e-6)
+
+
+def test_weighted_histograms_and_covariances_are_numpys() -> None:
+    rng = np.random.default_rng(3)
+    x, weights = rng.normal(size=(2, 3)), rng.uniform(0.5, 2, (2, 3))
+    counts, _ = cr.histogram(x, 4, weights=weights)
+    np.testing.assert_allclose(counts.numpy(), np.histogram(x, 4, weights=weights)[0])
+    repeats, reliability = np.array([1, 3, 2]), weights[0]
+    for options in ({"fweights": repeats}, {"aweights": reliability},
+                    {"fweights": repeats, "aweights": reliability}):  # fmt: skip
+        found = cr.cov(x, **options).numpy()
+        np.testing.assert_allclose(found, np.cov(x, **options), rtol=1e-12)

@@ -319,8 +319,9 @@ def test_a_body_that_returns_one_thing():
     [([np.ones(3), np.ones(2)], None), (np.ones(3), 2), (None, None), (None, -1), (1.0, None)],
 )
 def test_no_single_number_of_steps(xs, length):
-    with pytest.raises(errors.ShapeError, match="steps"):
+    with pytest.raises(errors.ShapeError, match="steps") as caught:
         cr.scan(lambda c, x: (c, None), cr.tensor(0.0), xs, length)
+    assert (f"length={length}" in str(caught.value)) == (length is not None)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -24,6 +24,10 @@ def names(function, *arrays):
     return [node.op.name for node in less.nodes if node.inputs]
 
 
+def _batched(x):
+    return cr.reshape(x, (1, 2, 3)) @ cr.exp(cr.reshape(x, (1, 3, 2)))
+
+
 @pytest.mark.parametrize(
     ("function", "left"),
     [
@@ -43,6 +47,10 @@ def names(function, *arrays):
         (lambda x: (cr.exp(x), cr.exp(x)), ["exp"]),
         (lambda x: cr.transpose(x) @ x, ["matmul"]),
         (lambda x: cr.transpose(cr.transpose(x) @ cr.exp(x)), ["exp", "matmul"]),
+        (lambda x: cr.transpose(_batched(x), (0, 2, 1)),
+         ["reshape", "exp", "reshape", "matmul"]),
+        (lambda x: cr.transpose(_batched(x), (1, 0, 2)),
+         ["reshape", "reshape", "exp", "matmul", "transpose"]),
         (lambda x: cr.sum(x, 0) * 0.0, ["sum", "broadcast_to", "multiply"]),
         (lambda x: cr.sum(cr.broadcast_to(cr.max(x), (5, 4))), ["max", "multiply"]),
         (lambda x: x / 4.0, ["broadcast_to", "multiply"]),
