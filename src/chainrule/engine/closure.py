@@ -26,8 +26,9 @@ class Captured(NamedTuple):
     """A function as a closed graph.
 
     Attributes:
-        graph: inputs: those from outside, then the symbols; outputs: the tensors of the result,
-            then the new values of the variables that were assigned.
+        graph: inputs: those from outside, then (with ``stateful``) the values that the assigned
+            variables have before, then the symbols; outputs: the tensors of the result, then the
+            new values of the variables that were assigned.
         free: the tensors from outside.
         result: what the function returned, a tree of tensors without values.
         assigned: the variables that were given new values; they have their old ones again.
@@ -39,13 +40,17 @@ class Captured(NamedTuple):
     assigned: list[Variable]
 
 
-def capture(function: Callable[..., Any], types: Sequence[Type], name: str) -> Captured:
+def capture(
+    function: Callable[..., Any], types: Sequence[Type], name: str, *, stateful: bool = False
+) -> Captured:
     """Call the function with tensors of these types, and close the graph that it leaves.
 
     Args:
         function: takes one tensor for each type, returns a tree of tensors and numbers.
         types: the types of its arguments.
         name: what the function is to the user, for messages.
+        stateful: the variables that the function assigns differ from call to call: what they are
+            before is an input of the graph, in the order of `Captured.assigned`.
     """
     symbols = [symbol(one, str(number)) for number, one in enumerate(types)]
     hoist = tracing.record is not None
@@ -59,19 +64,26 @@ def capture(function: Callable[..., Any], types: Sequence[Type], name: str) -> C
             f"backward() inside {name}: its gradients would be lost.",
             hint="Use cr.grad inside, or call backward() on the result.",
         )
-    graph, free = _close([s.node for s in symbols], outputs, hoist)
+    before = [variable.node for variable in assigned] if stateful else []
+    graph, free = _close([s.node for s in symbols], outputs, hoist, before)
     return Captured(graph, [Tensor(node) for node in free], rebuild(results), assigned)
 
 
-def _close(inputs: list[Node], outputs: list[Node], hoist: bool) -> tuple[Graph, list[Node]]:
+def _close(
+    inputs: list[Node], outputs: list[Node], hoist: bool, before: list[Node]
+) -> tuple[Graph, list[Node]]:
     """The graph from the inputs to the outputs, and the nodes from outside that it needs.
+
+    The nodes ``before`` are values from outside that differ from call to call: inputs, too.
 
     What does not depend on the inputs is computed outside, once, unless it is a mere broadcast,
     which costs nothing inside. Without an outer trace (not ``hoist``) what has no value yet cannot
     be computed outside, and stays inside.
     """
     order = topological_order(outputs)
-    depends = set(inputs)
+    changing = {node: placeholder(node.type, f"state {i}", TRACE_BIT)
+                for i, node in enumerate(before)}  # fmt: skip
+    depends = {*inputs, *before}
     for node in order:
         if any(source in depends for source in node.inputs):
             depends.add(node)
@@ -81,11 +93,11 @@ def _close(inputs: list[Node], outputs: list[Node], hoist: bool) -> tuple[Graph,
             return True
         return bool(node.inputs) and node.value is None and not hoist
 
-    needed = {*inputs, *outputs}
+    needed = {*inputs, *before, *outputs}
     for node in reversed(order):
-        if node in needed and is_inside(node):
+        if node in needed and node not in changing and is_inside(node):
             needed.update(node.inputs)
-    new = {node: node for node in inputs}
+    new = {node: node for node in inputs} | changing
     free: dict[Node, Node] = {}
     for node in order:
         if node not in needed or node in new:
@@ -101,7 +113,8 @@ def _close(inputs: list[Node], outputs: list[Node], hoist: bool) -> tuple[Graph,
             new[node] = kept
         else:
             free[node] = new[node] = placeholder(node.type, f"free {len(free)}", TRACE_BIT)
-    return Graph([*free.values(), *inputs], [new[node] for node in outputs]), list(free)
+    given = [*free.values(), *changing.values(), *inputs]
+    return Graph(given, [new[node] for node in outputs]), list(free)
 
 
 def _kept(node: Node) -> Node | None:

@@ -324,20 +324,77 @@ def test_no_single_number_of_steps(xs, length):
     assert (f"length={length}" in str(caught.value)) == (length is not None)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_variable_cannot_be_assigned_in_a_body(compiled):
-    count = cr.Buffer(0.0, name="count")
+@pytest.mark.parametrize("backend", ["eager", "numpy", "c"])
+def test_a_variable_that_a_body_assigns_goes_from_step_to_step(backend):
+    count, doubled = cr.Buffer(1.0, name="count"), cr.Buffer(0.0, name="doubled")
 
     def body(c: Any, x: Any) -> Any:
-        count.assign(count + 1.0)
-        return c + x, None
+        twice = 2.0 * count  # from the value of this step, not of the first
+        doubled.assign(twice)
+        count.assign(count + x)
+        return c + twice, count
 
     def run(x: Any) -> Any:
-        return cr.scan(body, cr.tensor(0.0), x)[0]
+        return cr.scan(body, cr.tensor(0.0), x)
 
-    with pytest.raises(errors.TraceError, match="assign"):
-        (cr.compile(run, backend="numpy") if compiled else run)(cr.ones(3))
-    assert count.item() == 0.0
+    total, counts = (run if backend == "eager" else cr.compile(run, backend=backend))(
+        cr.tensor([1.0, 10.0, 100.0])
+    )
+    assert counts.tolist() == [2.0, 12.0, 112.0]
+    assert total.item() == 2.0 * (1 + 2 + 12)
+    assert (count.item(), doubled.item()) == (112.0, 24.0)
+
+
+def test_a_body_of_nothing_but_a_variable():
+    state = cr.Buffer(3.0)
+    cr.scan(lambda c, x: (state.assign(state * state), (None, None))[1], None, length=2)
+    assert state.item() == 81.0
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_a_training_as_one_scan(backend):
+    """An optimizer updates its parameters inside a loop as it does in single calls."""
+    x = np.random.default_rng(0).normal(size=(5, 8, 3)).astype(np.float32)
+
+    def network() -> tuple[Any, Any]:
+        net = cr.nn.Linear(3, 1)
+        net.load_state({"weight": np.full((3, 1), 0.5), "bias": np.zeros(1)})
+        optimizer = cr.optim.Adam(net, lr=0.1, clip_norm=0.5)
+
+        def update(batch: Any) -> Any:
+            loss, gradients = cr.value_and_grad(
+                lambda n: ((n(batch) - batch[:, :1] * 3.0) ** 2).mean()
+            )(net)
+            optimizer.update(gradients)
+            return loss
+
+        return net, update
+
+    single, update = network()
+    expected = [update(cr.tensor(batch)).item() for batch in x]
+    together, update = network()
+
+    def fit(batches: Any) -> Any:
+        return cr.scan(lambda c, b: (c, update(b)), None, batches, differentiable=False)[1]
+
+    assert cr.compile(fit, backend=backend)(x).numpy() == pytest.approx(expected, rel=1e-5)
+    for path, value in single.state().items():
+        assert together.state()[path] == pytest.approx(value, rel=1e-5)
+
+
+def test_the_derivative_reaches_what_a_variable_was_given():
+    state = cr.Buffer(1.0)
+
+    def run(x: Any) -> Any:
+        def body(c: Any, s: Any) -> Any:
+            state.assign(state * s)
+            return c, state
+
+        return cr.scan(body, None, x)[1].sum()
+
+    gradient = cr.compile(lambda x: (state.assign(1.0), cr.grad(run)(x))[1], backend="numpy")
+    # s1 + s1 s2 + s1 s2 s3 at (2, 3, 5)
+    assert gradient(cr.tensor([2.0, 3.0, 5.0])).tolist() == [1 + 3 + 15, 2 + 10, 6]
 
 
 def test_backward_in_a_body():

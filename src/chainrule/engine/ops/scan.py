@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError, TraceError, TypeRuleError
+from ...errors import ShapeError, TypeRuleError
 from .. import pytree
-from ..closure import capture
+from ..closure import Captured, capture
 from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError
 from ..ir.graph import Graph, topological_order
 from ..ir.node import PART, Node
@@ -392,6 +392,9 @@ def scan(
     of steps times the size of the carry, however much happens inside of a step. (Native programs
     keep up to eight times as much where that saves work.)
 
+    A variable that the body assigns, such as a parameter that an optimizer updates, is part of the
+    carry: each step finds it as the last one left it, and after the loop it has its last value.
+
     Randomness in the body needs another key in every step: make the number of the step a slice,
     ``xs=cr.arange(steps)``, and fold it in.
 
@@ -409,7 +412,7 @@ def scan(
     Raises:
         TypeRuleError: a tensor of the carry changes its type or the carry its structure.
         ShapeError: the extents of ``xs`` differ from each other or from ``length``.
-        TraceError: the body assigns a variable, or needs the value of a tensor.
+        TraceError: the body needs the value of a tensor.
 
     Example:
         >>> import chainrule as cr
@@ -424,8 +427,6 @@ def scan(
     carried = [as_tensor(leaf) for leaf in carried]
     sliced = [as_tensor(leaf) for leaf in sliced]
     steps = _steps(sliced, length)
-    if not carried and not sliced:
-        raise ShapeError("A scan needs a carry or slices.", hint="Give it one tensor at least.")
 
     def step(*given: Tensor) -> Any:
         c, x = list(given[: len(carried)]), list(given[len(carried) :])
@@ -438,23 +439,30 @@ def scan(
         return result
 
     types = [x.type for x in carried] + [Type(x.dtype, x.shape[1:]) for x in sliced]
-    captured = capture(step, types, "the body of a scan")
-    if captured.assigned:
-        names = ", ".join(variable.name or "a variable" for variable in captured.assigned)
-        raise TraceError(
-            "The body of a scan cannot assign variables.",
-            found=names,
-            hint="Let it be a part of the carry, and assign the last one after the scan.",
-        )
-    fixed = captured.free
+    captured = capture(step, types, "the body of a scan", stateful=True)
+    body_graph, state = _with_state(captured), [Tensor(v.node) for v in captured.assigned]
+    fixed, carried = captured.free, [*state, *carried]
+    if not carried and not sliced:
+        raise ShapeError("A scan needs a carry or slices.", hint="Give it one tensor at least.")
     if not differentiable:
         fixed, carried, sliced = ([x.detach() for x in group] for group in (fixed, carried, sliced))
     results = loop(
-        captured.graph, fixed, carried, sliced, sums=0, length=steps, reverse=bool(reverse),
+        body_graph, fixed, carried, sliced, sums=0, length=steps, reverse=bool(reverse),
         differentiable=differentiable,
     )  # fmt: skip
+    for variable, last in zip(captured.assigned, results, strict=False):
+        variable.assign(last)
+    results = results[len(state) :]
+    count = len(carried) - len(state)
     rebuild_results = pytree.flatten(captured.result[1])[1]
-    return rebuild_carry(results[: len(carried)]), rebuild_results(results[len(carried) :])
+    return rebuild_carry(results[:count]), rebuild_results(results[count:])
+
+
+def _with_state(captured: Captured) -> Graph:
+    """The body with the variables that it assigns in front of the carry, in inputs and outputs."""
+    count = len(captured.graph.outputs) - len(captured.assigned)
+    outputs = captured.graph.outputs
+    return Graph(captured.graph.inputs, [*outputs[count:], *outputs[:count]])
 
 
 def _steps(slices: list[Tensor], length: int | None) -> int:
