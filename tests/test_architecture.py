@@ -44,7 +44,7 @@ LAYERS = [
     {"tasks/tabular", "tasks/text", "tasks/timeseries"},
     {"tasks/media"},
     {"tasks/images", "tasks/audio"},
-    {"explain", "interop", "report"},
+    {"explain", "interop", "report", "rl"},
     {"public"},
     {"cli"},
     {"__main__", "__init__"},
