@@ -45,6 +45,7 @@ LAYERS = [
     {"tasks/media"},
     {"tasks/images", "tasks/audio"},
     {"explain", "interop", "report", "rl"},
+    {"evolve"},
     {"public"},
     {"cli"},
     {"__main__", "__init__"},

@@ -1,0 +1,37 @@
+"""Beside backpropagation: searches that need no derivative, on the same engine.
+
+Populations are one more axis of a program: drawing, evaluating and learning of a generation, or of
+many, is one native call.
+"""
+
+from __future__ import annotations
+
+from .cmaes import CMAES
+from .differential import DifferentialEvolution
+from .evolution_strategy import EvolutionStrategy
+from .fitness import f1_error, zero_one
+from .genetic import GeneticAlgorithm
+from .local import HillClimbing, RandomSearch, SimulatedAnnealing
+from .minimize import Evolved, fit, maximize, minimize
+from .search import Progress, Search
+from .strategy import STRATEGIES, Strategy
+
+__all__ = [
+    "CMAES",
+    "STRATEGIES",
+    "DifferentialEvolution",
+    "EvolutionStrategy",
+    "Evolved",
+    "GeneticAlgorithm",
+    "HillClimbing",
+    "Progress",
+    "RandomSearch",
+    "Search",
+    "SimulatedAnnealing",
+    "Strategy",
+    "f1_error",
+    "fit",
+    "maximize",
+    "minimize",
+    "zero_one",
+]
