@@ -44,6 +44,7 @@ LAYERS = [
     {"tasks/tabular", "tasks/text", "tasks/timeseries"},
     {"tasks/media"},
     {"tasks/images", "tasks/audio"},
+    {"tasks/sequence_to_text"},
     {"explain", "interop", "report", "rl"},
     {"evolve"},
     {"public"},

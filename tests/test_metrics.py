@@ -295,11 +295,13 @@ PERFECT: dict[str, Any] = {
     "values": ([1.0, 2.0, 4.0], [1.0, 2.0, 4.0]),
     "classes": ([0, 1, 2], [0, 1, 2]),
     "probabilities": ([0, 1, 2], np.eye(3)),
+    "texts": (["a red cat sat", ("x", "one two three four"), "c"], ["a red cat sat", "x", "c"]),
 }
 WORSE: dict[str, Any] = {
     "values": ([1.0, 2.0, 4.0], [2.0, 2.0, -3.0]),
     "classes": ([0, 1, 2], [1, 0, 2]),
     "probabilities": ([0, 1, 2], np.roll(np.eye(3), 1, axis=0)),
+    "texts": (["a red cat sat", "one two three four", "c"], ["a cat", "y y", "z"]),
 }
 
 
@@ -311,7 +313,8 @@ def test_directions_and_kinds(name):
     if name.startswith("top_"):
         return  # of three classes the three best are always right
     assert good > bad if metric.higher_is_better else good < bad
-    assert good == pytest.approx(1.0 if metric.higher_is_better else 0.0, abs=1e-12)
+    best = 100.0 if name in ("bleu", "chrf") else 1.0
+    assert good == pytest.approx(best if metric.higher_is_better else 0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", metrics.METRICS)

@@ -77,7 +77,7 @@ def test_public_modules_are_imported_by_their_short_names():
         "masked": "engine.ops.masked",
         "ops": "engine.ops",
         "ops.random": "engine.ops.random",
-        "series": "tasks.timeseries",
+        "sequence_to_text": "tasks.sequence_to_text",
         "tables": "tasks.tabular",
         "text": "tasks.text",
         "train": "training",

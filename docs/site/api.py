@@ -30,6 +30,7 @@ PAGES = {
     "series": "Series",
     "images": "Images",
     "audio": "Sounds",
+    "sequence_to_text": "Sequences to texts",
     "active": "Active learning",
     "ops": "Operations",
     "linalg": "Linear algebra",

@@ -29,6 +29,7 @@ _ALIASES = {
     "masked": "engine.ops.masked",
     "onnx": "interop.onnx",
     "ops": "engine.ops",
+    "sequence_to_text": "tasks.sequence_to_text",
     "series": "tasks.timeseries",
     "sklearn": "interop.sklearn",
     "tables": "tasks.tabular",

@@ -17,7 +17,7 @@ from .interop import onnx, weights
 from .interop.tuning import tune
 from .serialization import SavedModel, load, save
 from .tasks import active_learning as active
-from .tasks import audio, images, text
+from .tasks import audio, images, sequence_to_text, text
 from .tasks import tabular as tables
 from .tasks import timeseries as series
 from .training import AdversarialStep, Callback, History, Trainer, transfer
@@ -62,6 +62,7 @@ __all__ = [
     "report",
     "rl",
     "save",
+    "sequence_to_text",
     "series",
     "tables",
     "text",

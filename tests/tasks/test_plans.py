@@ -48,6 +48,10 @@ STEPS = {
     },
     "images": {"files": FILES},
     "audio": {"files": FILES},
+    "sequence-to-text": {
+        "texts": READ | LEARN | REPORT
+        | {"examples", "average", "predict", "score", "row_errors", "answers"},
+    },
 }  # fmt: skip
 
 

@@ -223,6 +223,7 @@ def cross_entropy(
     *,
     class_weights: TensorLike | None = None,
     label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
     sample_weights: TensorLike | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -234,10 +235,13 @@ def cross_entropy(
         class_weights: (classes) what the loss of each class is multiplied by; with class indices
             the mean is then Σ w·l / Σ w, with probabilities Σ w·l / n, both as in PyTorch.
         label_smoothing: ε: the target becomes (1-ε)·target + ε/classes (Szegedy et al., 2016).
+        ignore_index: where the target is this class index, such as that of padding, the loss is 0,
+            and the mean does not count it.
         sample_weights: one for each row; the mean is weighted by them.
         reduction: "mean", "sum" or "none".
 
     Raises:
+        ConfigError: ignore_index goes with class indices only.
         ShapeError: the target has neither of the two shapes.
         TypeRuleError: class indices are not integers.
         DataError: a class index is out of range.
@@ -250,6 +254,13 @@ def cross_entropy(
     """
     z, t = floating(logits), as_tensor(target)
     _check_smoothing(label_smoothing)
+    counted = None
+    if ignore_index is not None:
+        if t.type.is_float:
+            raise ConfigError("Probabilities have no index to ignore.", expected="class indices",
+                              found=f"ignore_index={ignore_index} and {t.type}")  # fmt: skip
+        counted = t != ignore_index
+        t = where(counted, t, 0)  # it need be no class
     t = need_fitting(cross_entropy, t)
     weights = None if class_weights is None else _class_weights(class_weights, z)
     if t.shape == z.shape and t.type.is_float:
@@ -263,6 +274,9 @@ def cross_entropy(
     if label_smoothing:
         others = log_softmax(z) if weights is None else weights * log_softmax(z)
         loss = (1 - label_smoothing) * loss - label_smoothing * mean(others, -1)
+    if counted is not None:
+        counts = cast(reshape(counted, loss.shape), loss.dtype)
+        loss, mass = loss * counts, counts if mass is None else mass * counts
     return reduce(loss, reduction, sample_weights, mass)
 
 

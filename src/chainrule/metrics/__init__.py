@@ -1,8 +1,9 @@
 """Metrics: how good predictions are. NumPy in, float out; no derivatives.
 
 Arguments are ``(target, prediction)``, in scikit-learn's order. Metrics of *values* take numbers,
-those of *classes* take predicted classes, those of *probabilities* one for each class; `compute`
-makes classes from probabilities where they are needed. ``sample_weights`` weighs the rows.
+those of *classes* take predicted classes, those of *probabilities* one for each class, those of
+*texts* texts; `compute` makes classes from probabilities where they are needed. ``sample_weights``
+weighs the rows.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ from .probability import (
     top_k_accuracy,
 )
 from .regression import explained_variance, mae, mape, max_error, median_ae, mse, r2, rmse
+from .texts import (
+    bleu,
+    character_error_rate,
+    chrf,
+    edit_distance,
+    exact_match,
+    token_f1,
+    word_error_rate,
+)
 
 
 class Metric(NamedTuple):
@@ -50,7 +60,7 @@ class Metric(NamedTuple):
 
     function: Callable[..., float]
     higher_is_better: bool
-    kind: Literal["values", "classes", "probabilities"]
+    kind: Literal["values", "classes", "probabilities", "texts"]
     weighted: bool = True
 
 
@@ -85,6 +95,12 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
         "calibration_error": Metric(calibration_error, False, "probabilities"),
         "top_3_accuracy": Metric(partial(top_k_accuracy, k=3), True, "probabilities"),
         "top_5_accuracy": Metric(partial(top_k_accuracy, k=5), True, "probabilities"),
+        "exact_match": Metric(exact_match, True, "texts", weighted=False),
+        "word_error_rate": Metric(word_error_rate, False, "texts", weighted=False),
+        "character_error_rate": Metric(character_error_rate, False, "texts", weighted=False),
+        "token_f1": Metric(token_f1, True, "texts", weighted=False),
+        "bleu": Metric(bleu, True, "texts", weighted=False),
+        "chrf": Metric(chrf, True, "texts", weighted=False),
     }
 )
 
@@ -143,11 +159,16 @@ __all__ = [
     "accuracy",
     "average_precision",
     "balanced_accuracy",
+    "bleu",
     "brier",
     "calibration_error",
+    "character_error_rate",
+    "chrf",
     "classes_of",
     "compute",
     "confusion_matrix",
+    "edit_distance",
+    "exact_match",
     "explained_variance",
     "f1",
     "log_loss",
@@ -163,5 +184,7 @@ __all__ = [
     "recall",
     "rmse",
     "roc_auc",
+    "token_f1",
     "top_k_accuracy",
+    "word_error_rate",
 ]

@@ -9,6 +9,7 @@ from .lenet import lenet
 from .mlp import mlp
 from .mobilenet import mobilenet
 from .resnet import resnet
+from .seq2seq_transformer import Seq2SeqTransformer, TokenEntrance, seq2seq_transformer
 from .sequence import SequenceModel, gru, lstm
 from .tcn import TCN, tcn
 from .transformer import TransformerClassifier, transformer_classifier
@@ -21,7 +22,9 @@ __all__ = [
     "TCN",
     "VAE",
     "Autoencoder",
+    "Seq2SeqTransformer",
     "SequenceModel",
+    "TokenEntrance",
     "TransformerClassifier",
     "autoencoder",
     "conv_autoencoder",
@@ -34,6 +37,7 @@ __all__ = [
     "mlp",
     "mobilenet",
     "resnet",
+    "seq2seq_transformer",
     "tcn",
     "transformer_classifier",
     "vae",

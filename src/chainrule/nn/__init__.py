@@ -82,6 +82,7 @@ from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, detach_state,
 from .scored_attention import AdditiveAttention, BilinearAttention
 from .summary import Summary
 from .transformer import (
+    DecoderCache,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
@@ -121,6 +122,7 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "CosineLinear",
+    "DecoderCache",
     "DepthwiseConv2d",
     "Dropout",
     "Embedding",

@@ -153,6 +153,29 @@ class MultiHeadAttention(Module):
         seen = arange(room) <= expand_dims(first + arange(q.shape[2]), 1)
         return self._attend(q, cache["keys"], cache["values"], seen, False), cache
 
+    def project(self, keys: TensorLike, values: TensorLike | None = None) -> tuple[Tensor, Tensor]:
+        """Keys and values as the heads see them, for `attend`: (rows, heads, m, features).
+
+        Where many queries come one after another to the same keys, they are projected once.
+        """
+        values = keys if values is None else values
+        return self._heads(self.k_proj(keys)), self._heads(self.v_proj(values))
+
+    def attend(
+        self, query: TensorLike, keys: Tensor, values: Tensor, *, mask: TensorLike | None = None
+    ) -> Tensor:
+        """What a call gives, from keys and values that `project` made.
+
+        Example:
+            >>> import chainrule as cr
+            >>> attention = cr.nn.MultiHeadAttention(8, 2)
+            >>> x, memory = cr.ones((3, 1, 8)), cr.ones((3, 5, 8))
+            >>> attention.attend(x, *attention.project(memory)).shape
+            (3, 1, 8)
+        """
+        q = self._heads(self.q_proj(self._sequences(query, self.embed_dim)))
+        return self._attend(q, keys, values, mask, False)
+
     def weights(
         self, query: TensorLike, keys: TensorLike | None = None, *, causal: bool = False
     ) -> Tensor:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, TypedDict
 
-from ..engine.tensor import Tensor, TensorLike
+from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError
 from .activation import ACTIVATIONS
 from .attention import AttentionCache, MultiHeadAttention
@@ -17,11 +17,23 @@ from .module import Module
 from .normalization import LayerNorm
 
 __all__ = [
+    "DecoderCache",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
 ]
+
+
+class DecoderCache(TypedDict):
+    """What a decoder layer keeps from one token to the next."""
+
+    #: keys and values of the positions before
+    own: AttentionCache
+    #: (rows, heads, other time, features of a head) of the other sequence
+    keys: Tensor
+    #: the same
+    values: Tensor
 
 
 class _Block(Module):
@@ -120,7 +132,9 @@ class TransformerDecoderLayer(_Block):
 
     A call takes x (rows, time, d_model), the other sequence ``memory`` (rows, other time,
     d_model), ``mask`` for x and ``memory_mask`` for the memory. A position of x does not
-    attend to those after it, unless ``causal=False``.
+    attend to those after it, unless ``causal=False``. With a ``cache`` (of `cache`), which holds
+    what is needed of the memory, x are the positions that follow those in it, and the result is
+    the pair (x, new cache).
 
     Example:
         >>> import chainrule as cr
@@ -151,12 +165,15 @@ class TransformerDecoderLayer(_Block):
     def forward(
         self,
         x: TensorLike,
-        memory: TensorLike,
+        memory: TensorLike | None = None,
         *,
         mask: TensorLike | None = None,
         memory_mask: TensorLike | None = None,
         causal: bool = True,
-    ) -> Tensor:
+        cache: DecoderCache | None = None,
+    ) -> Any:
+        if cache is not None:
+            return self._go_on(x, cache, mask, memory_mask)
         x = self._around(
             x, lambda x: self.self_attn(x, mask=mask, causal=causal), self.norm1, self.dropout1
         )
@@ -164,6 +181,32 @@ class TransformerDecoderLayer(_Block):
             x, lambda x: self.multihead_attn(x, memory, mask=memory_mask), self.norm2, self.dropout2
         )
         return self._around(x, self._feed_forward, self.norm3, self.dropout3)
+
+    def _go_on(
+        self, x: TensorLike, cache: DecoderCache, mask: Any, memory_mask: Any
+    ) -> tuple[Tensor, DecoderCache]:
+        """The positions that follow those in the cache."""
+        new: list[AttentionCache] = []
+
+        def own(x: Tensor) -> Tensor:
+            y, kept = self.self_attn(x, mask=mask, cache=cache["own"])
+            new.append(kept)
+            found: Tensor = y
+            return found
+
+        def other(x: Tensor) -> Tensor:
+            return self.multihead_attn.attend(x, cache["keys"], cache["values"], mask=memory_mask)
+
+        y = self._around(as_tensor(x), own, self.norm1, self.dropout1)
+        y = self._around(y, other, self.norm2, self.dropout2)
+        y = self._around(y, self._feed_forward, self.norm3, self.dropout3)
+        return y, {"own": new[0], "keys": cache["keys"], "values": cache["values"]}
+
+    def cache(self, memory: Tensor, room: int) -> DecoderCache:
+        """A cache for the rows of the memory, with room for so many positions of x."""
+        keys, values = self.multihead_attn.project(memory)
+        own = self.self_attn.cache(memory.shape[0], room, keys.dtype)
+        return {"own": own, "keys": keys, "values": values}
 
 
 class _Stack(Module):
@@ -233,12 +276,24 @@ class TransformerDecoder(_Stack):
     def forward(
         self,
         x: TensorLike,
-        memory: TensorLike,
+        memory: TensorLike | None = None,
         *,
         mask: TensorLike | None = None,
         memory_mask: TensorLike | None = None,
         causal: bool = True,
+        cache: list[DecoderCache] | None = None,
     ) -> Any:
-        for layer in self.layers:
-            x = layer(x, memory, mask=mask, memory_mask=memory_mask, causal=causal)
-        return self._end(x)
+        if cache is None:
+            for layer in self.layers:
+                x = layer(x, memory, mask=mask, memory_mask=memory_mask, causal=causal)
+            return self._end(x)
+        new = []
+        for layer, seen in zip(self.layers, cache, strict=True):
+            x, kept = layer(x, memory_mask=memory_mask, cache=seen)
+            new.append(kept)
+        return self._end(x), new
+
+    def cache(self, memory: Tensor, room: int) -> list[DecoderCache]:
+        """Caches for the rows of the memory, one for each layer; see `TransformerDecoderLayer`."""
+        layers = [layer for layer in self.layers if isinstance(layer, TransformerDecoderLayer)]
+        return [layer.cache(memory, room) for layer in layers]

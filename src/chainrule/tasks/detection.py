@@ -26,10 +26,16 @@ _NAMED = [kind.name for kind in KINDS.values() if issubclass(kind.options, Media
 #: So many files of a folder are enough to know it.
 _SAMPLE = 1000
 _HEAD = 65_536
+#: Of fewer texts it is not clear that each is a text of its own.
+_FEWEST_TEXTS = 12
+#: What columns are called that only name a row.
+NAMES = frozenset(
+    ("id", "key", "uuid", "index", "row", "no", "nr", "url", "file", "split", "lang", "language")
+)
 
 
 def recognise(source: Any, target: str | None = None, options: Iterable[str] = ()) -> str:
-    """The kind of data of a source: table, images, audio, text or series.
+    """The kind of data of a source: table, images, audio, text, series or sequence-to-text.
 
     Args:
         source: a path, or an object in memory, which is a table.
@@ -56,7 +62,7 @@ def recognise(source: Any, target: str | None = None, options: Iterable[str] = (
     kind = by_ending.get(path.suffix.lower())
     if kind and not (kind == "text" and target):
         return kind
-    return _named_in(path) or ("text" if target and _is_text_with_class(path, target) else "table")
+    return _named_in(path) or (_by_target(path, target) if target else "table")
 
 
 def _of_folder(folder: Path) -> str:
@@ -132,25 +138,99 @@ def _named_in(path: Path) -> str | None:
     return None
 
 
-def _is_text_with_class(path: Path, target: str) -> bool:
-    """Whether a table has one column beside the target, and that is text."""
+def _by_target(path: Path, target: str) -> str:
+    """The kind of a table by what stands in its target, and beside it."""
+    frame = _head_of(path)
+    if frame is None:
+        return "table"
+    if is_text_to_text(frame, target):
+        return "sequence-to-text"
+    return "text" if is_text_with_class(frame, target) else "table"
+
+
+def _head_of(path: Path) -> pl.DataFrame | None:
+    """The first rows of a table; None where they cannot be read as simply as that."""
     import polars as pl
 
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
         if head.startswith(b"PAR1"):
-            frame = pl.scan_parquet(path).head(_SAMPLE).collect()
-        else:
-            header = head.splitlines()[0].decode("utf-8", "replace")
-            separator = max(",;\t|", key=header.count)
-            frame = pl.read_csv(
-                path, separator=separator, n_rows=_SAMPLE, infer_schema=False,
-                encoding="utf8-lossy", truncate_ragged_lines=True,
-            )  # fmt: skip
+            return pl.scan_parquet(path).head(_SAMPLE).collect()
+        if head.startswith(b"{"):
+            lines = head.splitlines(keepends=True)
+            whole = lines if len(head) < _HEAD else lines[:-1]
+            return pl.read_ndjson(b"".join(whole), infer_schema_length=None)
+        header = head.splitlines()[0].decode("utf-8", "replace")
+        separator = max(",;\t|", key=header.count)
+        return pl.read_csv(
+            path, separator=separator, n_rows=_SAMPLE, infer_schema=False,
+            encoding="utf8-lossy", truncate_ragged_lines=True,
+        )  # fmt: skip
     except (OSError, IndexError, pl.exceptions.PolarsError):
+        return None
+
+
+#: Columns of a question and of what it is about, by their usual names.
+_QUESTIONS = ("question", "query")
+_CONTEXTS = ("context", "story", "passage", "paragraph", "document", "article")
+
+
+def question_and_context(columns: Iterable[str]) -> list[str]:
+    """The columns of question and context by their names; none without both.
+
+    Example:
+        >>> question_and_context(["Story", "question", "id"]), question_and_context(["question"])
+        (['question', 'Story'], [])
+    """
+    by_name = {name.lower(): name for name in columns}
+    question = next((by_name[name] for name in _QUESTIONS if name in by_name), None)
+    context = next((by_name[name] for name in _CONTEXTS if name in by_name), None)
+    return [question, context] if question and context else []
+
+
+def is_text_to_text(frame: pl.DataFrame, target: str) -> bool:
+    """Whether a target is of texts that are to be written, from another column of texts.
+
+    Such a target is neither of numbers nor of classes that come again and again: most of its texts
+    are distinct. The columns beside it are of texts, too, or name the rows; or they are a question
+    and its context.
+
+    Example:
+        >>> import polars as pl
+        >>> words = pl.DataFrame({"en": ["a cat", "a dog"] * 9, "fr": ["un chat", "un chien"] * 9})
+        >>> many = pl.DataFrame({"en": [f"{k} cats" for k in "abcdefghijklmnopqrst"],
+        ...                      "fr": [f"{k} chats" for k in "abcdefghijklmnopqrst"]})
+        >>> is_text_to_text(words, "fr"), is_text_to_text(many, "fr")
+        (False, True)
+    """
+    import polars as pl
+
+    from ..data import infer_target
+
+    if target not in frame.columns or frame[target].dtype != pl.String:
         return False
-    return is_text_with_class(frame, target)
+    others = [frame[n] for n in frame.columns if n != target and frame[n].null_count() < len(frame)]
+    if not others:
+        return False
+    if question_and_context(each.name for each in others):
+        return True
+    cells = frame[target].drop_nulls()
+    if len(cells) < _FEWEST_TEXTS or cells.n_unique() < 2:
+        return False
+    try:
+        classes = infer_target(frame, target).classes  # none of numbers
+        if not classes or len(classes) * 2 <= len(cells):
+            return False
+    except DataError:  # too many classes, or dates: it is no target of a table
+        pass
+    texts = [each for each in others if each.dtype == pl.String and not _holds_numbers(each)]
+    rest = [each.name.lower() for each in others if each is not texts[0]] if texts else []
+    return len(texts) == 1 and NAMES.issuperset(rest)
+
+
+def _holds_numbers(cells: pl.Series) -> bool:
+    return cells.drop_nulls().cast(float, strict=False).null_count() * 2 < cells.count()
 
 
 def is_text_with_class(frame: pl.DataFrame, target: str) -> bool:

@@ -188,9 +188,9 @@ class Recipe:
 
     def steps(self, examples: Examples) -> int:
         """All steps over these examples; of a stream only whole batches count."""
-        whole = isinstance(examples, Stream) and examples.whole
-        batches = len(examples) / self.batch_size
-        return self.epochs * max(int(batches) if whole else math.ceil(batches), 1)
+        if isinstance(examples, Stream):
+            return self.epochs * max(examples.steps(self.batch_size), 1)
+        return self.epochs * math.ceil(len(examples) / self.batch_size)
 
 
 def inputs_of(examples: Examples) -> Any:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.tensor import Tensor
 from ..utils.typing import Array
 from .dataset import Arrays
+from .sampler import batches_in_order, grouped_batches
 
 #: Batches that are loaded ahead, for each worker.
 _AHEAD = 4
@@ -37,6 +39,9 @@ class Stream:
         rows: how many there are, where no target says it.
         whole: drop the last batch of an epoch if it is smaller; in another epoch it has other
             rows. That saves a program for batches of another size.
+        groups: (n,) integers: rows of one group, such as sequences of similar length, are together
+            in a batch, so that it needs no more padding than they do.
+        at_once: rows that are evaluated at once, where the results take much memory.
 
     Attributes:
         waited: seconds in which the training had to wait for a batch.
@@ -57,6 +62,8 @@ class Stream:
         workers: int | None = None,
         rows: int = 0,
         whole: bool = False,
+        groups: Any = None,
+        at_once: int | None = None,
     ) -> None:
         self._load = load
         self.target: Array | None = None if target is None else np.asarray(target)
@@ -64,6 +71,8 @@ class Stream:
         self.weights: Array | None = None if weights is None else np.asarray(weights)
         self.workers = workers or min(os.cpu_count() or 1, 8)
         self.whole = whole
+        self.groups: Array | None = None if groups is None else np.asarray(groups)
+        self.at_once = at_once
         self.waited = 0.0
 
     def __len__(self) -> int:
@@ -79,7 +88,22 @@ class Stream:
             workers=self.workers,
             rows=len(indices),
             whole=self.whole,
+            groups=None if self.groups is None else self.groups[indices],
+            at_once=self.at_once,
         )
+
+    def in_order(self, size: int, key: Tensor | None) -> Iterator[Array]:
+        """The row indices of each batch of an epoch, shuffled by a key; see `batches_in_order`."""
+        if self.groups is None:
+            return batches_in_order(len(self), size, key)
+        return grouped_batches(self.groups, size, key)
+
+    def steps(self, size: int) -> int:
+        """How many batches of so many rows an epoch has."""
+        if self.groups is not None:
+            return int(-(-np.bincount(self.groups) // size).sum())
+        full, rest = divmod(len(self), size)
+        return full + (rest > 0 and not self.whole)
 
     def read(self, rows: Any, epoch: int = 0) -> Arrays:
         """The examples of these rows, at once and in this thread."""

@@ -57,7 +57,7 @@ class Evaluator:
     def predict(self, examples: Examples) -> Array:
         """The predictions for all rows."""
         predicted: list[Array] = []
-        for part in self._parts(examples):
+        for part in self._parts(examples, ordered=True):
             predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
         return np.concatenate(predicted)
 
@@ -66,7 +66,7 @@ class Evaluator:
         total = weight = 0.0
         size = 0
         predicted: list[Array] = []
-        for part in self._parts(examples):
+        for part in self._parts(examples, ordered=predict):
             padded = self._padded(part, size)
             size = size or len(padded)
             found = self._error(padded.inputs, padded.target, padded.weights).numpy()
@@ -95,13 +95,16 @@ class Evaluator:
             options["reduction"] = SUM_AND_WEIGHT
         return self.loss(self.model(inputs), target, **options)
 
-    def _parts(self, examples: Examples) -> Iterator[Arrays]:
-        """Parts that are evaluated at once."""
+    def _parts(self, examples: Examples, ordered: bool) -> Iterator[Arrays]:
+        """Parts that are evaluated at once; in the order of the rows, if that matters."""
         if isinstance(examples, Arrays):
             yield from examples.batches(self._rows_at_once(examples))
         else:
-            size = self._rows_at_once(examples.read([0]))
-            yield from examples.batches(np.arange(len(examples)), size)
+            size = examples.at_once or self._rows_at_once(examples.read([0]))
+            if ordered or examples.groups is None:
+                yield from examples.batches(np.arange(len(examples)), size)
+            else:
+                yield from examples.each(examples.in_order(size, None))
 
     def _rows_at_once(self, examples: Arrays) -> int:
         """Fewer where a row has many numbers; all where they are not independent."""

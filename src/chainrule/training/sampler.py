@@ -59,6 +59,32 @@ def last_two_as_one(batches: Iterator[Array]) -> Iterator[Array]:
     yield np.concatenate([before, last])
 
 
+def grouped_batches(groups: Array, size: int, key: Tensor | None) -> Iterator[Array]:
+    """The row indices of batches whose rows are of one group, such as sequences of similar length.
+
+    Rows are shuffled within their group, and so are the batches; the last batch of a group is
+    perhaps smaller.
+
+    Args:
+        groups: (rows,) integers: the group of each.
+        size: rows in a batch.
+        key: random key, or None for groups and rows one after another.
+
+    Example:
+        >>> [batch.tolist() for batch in grouped_batches(np.array([1, 0, 1, 0, 1]), 2, None)]
+        [[1, 3], [0, 2], [4]]
+    """
+    batches = []
+    for number in np.unique(groups):
+        rows = np.flatnonzero(groups == number)
+        if key is not None:
+            rows = rows[permutation(fold_in(key, int(number)), len(rows)).numpy()]
+        batches += [rows[start : start + size] for start in range(0, len(rows), size)]
+    order = np.arange(len(batches)) if key is None else permutation(key, len(batches)).numpy()
+    for place in order:
+        yield batches[place]
+
+
 def _parts(rows: int, key: Tensor | None) -> Iterator[Array]:
     if key is None:
         for start in range(0, rows, _AT_ONCE):

@@ -34,7 +34,7 @@ from .evaluation import Evaluator, Examples
 from .history import History
 from .progress import progress_display
 from .resume import FitOptions, Keeper, Position, identity_of
-from .sampler import batches_in_order, last_two_as_one
+from .sampler import last_two_as_one
 from .step import Step
 
 #: From the output of the network to a prediction, by the loss that it is trained with.
@@ -465,8 +465,8 @@ class Trainer:
         variance: it joins the batch before it.
         """
         full, rest = divmod(len(data), size)
-        if isinstance(data, Stream) and data.whole:
-            return full, 0
+        if isinstance(data, Stream) and (data.whole or data.groups is not None):
+            return data.steps(size), 0
         if rest == 1 and full:
             one = data if isinstance(data, Arrays) else data.read([0])
             if not self._step(accumulate).rows_are_independent(one.inputs):
@@ -500,7 +500,7 @@ class Trainer:
             if last and done <= full:
                 yield data, order[full * size :][None]
         else:
-            numbers = batches_in_order(len(data), size, draw)
+            numbers = data.in_order(size, draw)
             if last > size:
                 numbers = last_two_as_one(numbers)
             elif not last:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import ConfigError
-from . import audio, images, series, table, text
+from . import audio, images, sequence_to_text, series, table, text
 from .kind import Kind
 
 __all__ = ["KINDS", "Kind", "kind_named"]
 
 #: By name. A new kind has a module here, which is entered here, and a folder beside this one.
 KINDS: Mapping[str, Kind] = {
-    module.KIND.name: module.KIND for module in (table, text, series, images, audio)
+    module.KIND.name: module.KIND
+    for module in (table, text, series, images, audio, sequence_to_text)
 }
 
 
@@ -29,6 +30,7 @@ def kind_named(name: str) -> Kind:
         >>> kind_named("audio").noun
         'sounds'
     """
+    name = name if name in KINDS else name.replace("_", "-")
     if name not in KINDS:
         raise ConfigError(
             f"There is no kind of data {name!r}.",

@@ -214,6 +214,49 @@ class WordTokenizer(Tokenizer):
                 "spaces": self.spaces, "unspaced": self.unspaced}  # fmt: skip
 
 
+class SymbolTokenizer(Tokenizer):
+    """What stands between spaces is a number each, such as the phones ``HH AH0 L OW1``.
+
+    Args:
+        symbols: the vocabulary, the frequent ones first.
+
+    Example:
+        >>> phones = SymbolTokenizer.fit(["K AE1 T", "K AA1 R"])
+        >>> phones.symbols, phones.decode(phones.encode("T AE1  K"))
+        (('K', 'AA1', 'AE1', 'R', 'T'), 'T AE1 K')
+    """
+
+    kind = "symbol"
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.symbols = tuple(symbols)
+        self._numbers = {symbol: number for number, symbol in enumerate(self.symbols, SPECIAL)}
+        if len(self._numbers) < len(self.symbols):
+            raise DataError("A symbol is in the vocabulary twice.")
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], most: int = 20_000) -> SymbolTokenizer:
+        """The vocabulary of texts: the ``most`` frequent symbols."""
+        counts = Counter(symbol for text in texts for symbol in normalize(text).split())
+        return cls(frequent(counts, most, 1))
+
+    def __len__(self) -> int:
+        return SPECIAL + len(self.symbols)
+
+    def encode(self, text: str) -> Array:
+        known = self._numbers
+        return np.array([known.get(s, UNKNOWN) for s in normalize(text).split()], np.int32)
+
+    def piece(self, number: int) -> str:
+        return _special(number) if number < SPECIAL else self.symbols[number - SPECIAL]
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        return " ".join(piece for piece in map(self.piece, map(int, numbers)) if piece)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "symbols": list(self.symbols)}
+
+
 def frequent(counts: Mapping[str, int], most: int, least: int) -> list[str]:
     """The most frequent, each at least so often; ties in the order of Unicode."""
     kept = [word for word, count in counts.items() if count >= least]
@@ -308,7 +351,7 @@ def fit_tokenizer(kind: str, texts: Sequence[str], most: int, *, exact: bool) ->
     """A tokenizer with the vocabulary of texts.
 
     Args:
-        kind: character, word or bpe.
+        kind: character, word, bpe or symbol.
         texts: to be learned from.
         most: how many numbers at most.
         exact: words keep case and spaces, so that texts can be written with them.
@@ -317,6 +360,8 @@ def fit_tokenizer(kind: str, texts: Sequence[str], most: int, *, exact: bool) ->
         return CharacterTokenizer.fit("".join(texts), most)
     if kind == "bpe":
         return PieceTokenizer.fit("\n".join(texts), most)
+    if kind == "symbol":
+        return SymbolTokenizer.fit(texts, most)
     return WordTokenizer.fit(texts, most, lower=not exact, spaces=exact)
 
 
@@ -337,6 +382,8 @@ def tokenizer_from_json(content: Any) -> Tokenizer:
         if kind == "word" and all(isinstance(word, str) for word in content["words"]):
             lower, spaces = bool(content["lower"]), bool(content["spaces"])
             return WordTokenizer(content["words"], lower, spaces, bool(content.get("unspaced")))
+        if kind == "symbol" and all(isinstance(symbol, str) for symbol in content["symbols"]):
+            return SymbolTokenizer(content["symbols"])
         if kind == "bpe":
             return PieceTokenizer(base64.b64decode(content["model"], validate=True))
     except (KeyError, TypeError, ValueError, DataError) as error:
@@ -344,4 +391,4 @@ def tokenizer_from_json(content: Any) -> Tokenizer:
             raise
         raise ModelFileError("The tokenizer of the model is damaged.", found=str(error)) from None
     raise ModelFileError("The tokenizer of the model is of no known kind.", found=f"{kind!r:.60}",
-                         expected="character, word or bpe")  # fmt: skip
+                         expected="character, word, bpe or symbol")  # fmt: skip

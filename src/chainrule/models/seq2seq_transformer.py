@@ -1,0 +1,171 @@
+"""From one sequence to another: the encoder–decoder transformer (Vaswani et al., 2017)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+from .. import nn
+from ..engine.ops import arange, expand_dims, matmul, take, transpose
+from ..engine.tensor import Tensor, TensorLike, as_tensor
+
+
+class TokenEntrance(nn.Module):
+    """Token indices as vectors: their embedding, multiplied by √width.
+
+    An entrance of `Seq2SeqTransformer`: a call takes the source (rows, time) and the ``lengths`` of
+    the rows, and gives vectors (rows, time, width) and their lengths.
+    """
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        self.tokens = embedding(vocabulary, width)
+
+    def forward(self, source: TensorLike, lengths: TensorLike) -> Any:
+        x = self.tokens(source)
+        return x * math.sqrt(x.shape[-1]), lengths
+
+
+class Seq2SeqTransformer(nn.Module):
+    """An encoder of the source, and a decoder that predicts each token of the target.
+
+    Blocks normalise first. The logits are products with the vectors of the decoder's embedding:
+    one weight, used twice (Press and Wolf, 2017); embeddings are multiplied by √width.
+
+    A call takes a dict of ``source`` (rows, time) token indices, or what else the entrance takes,
+    ``lengths`` (rows) of the sources and ``previous`` (rows, steps), the tokens of the target up to
+    the one that is predicted; it gives logits (rows, steps, vocabulary).
+
+    Args:
+        entrance: source and lengths → vectors (rows, time, width) and their lengths, such as
+            `TokenEntrance`.
+        vocabulary: tokens of the target.
+        width: features inside.
+        heads: of the attention; must divide the width.
+        layers: of the encoder, and of the decoder.
+        dropout: the probability of dropping.
+        shared: the entrance embeds the same tokens, and its ``tokens`` are those of the target.
+    """
+
+    def __init__(
+        self,
+        entrance: Any,
+        vocabulary: int,
+        width: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+        shared: bool = False,
+    ) -> None:
+        self.entrance = entrance
+        self.tokens = None if shared else embedding(vocabulary, width)
+        self.positions = nn.SinusoidalPositions(width)
+        self.dropout = nn.Dropout(dropout)
+        block = (width, heads, 4 * width, dropout)
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(*block, activation="gelu", norm_first=True),
+            layers, nn.LayerNorm(width),
+        )  # fmt: skip
+        self.decoder = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(*block, activation="gelu", norm_first=True),
+            layers, nn.LayerNorm(width),
+        )  # fmt: skip
+
+    def forward(self, inputs: Any) -> Tensor:
+        memory, seen = self.encode(inputs["source"], inputs["lengths"])
+        x = self.dropout(self.positions(self._embedded(inputs["previous"])))
+        return self._logits(self.decoder(x, memory, memory_mask=seen))
+
+    def encode(self, source: TensorLike, lengths: TensorLike) -> tuple[Tensor, Tensor]:
+        """The encoded source (rows, time, width), and a mask (rows, 1, 1, time) of what counts."""
+        x, lengths = self.entrance(source, lengths)
+        seen = expand_dims(arange(x.shape[1]) < expand_dims(as_tensor(lengths), 1), (1, 2))
+        return self.encoder(self.dropout(self.positions(x)), mask=seen), seen
+
+    @property
+    def _embedding(self) -> Any:
+        return self.entrance.tokens if self.tokens is None else self.tokens
+
+    def _embedded(self, previous: TensorLike) -> Tensor:
+        x: Tensor = self._embedding(previous)
+        return x * math.sqrt(x.shape[-1])
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return matmul(x, transpose(self._embedding.weight))
+
+    # ---- one token after another -----------------------------------------------------------------
+
+    def start(self, source: TensorLike, lengths: TensorLike, room: int) -> Any:
+        """What `step` needs of the source, with room for so many tokens.
+
+        Keys and values of the source are computed once; those of the target are kept (a cache).
+        """
+        memory, seen = self.encode(source, lengths)
+        return {
+            "layers": self.decoder.cache(memory, room),
+            "seen": seen,
+            "position": as_tensor(0),
+        }
+
+    def step(self, previous: TensorLike, state: Any, rows: TensorLike | None = None) -> Any:
+        """The logits (rows, vocabulary) of the next token, and the new state.
+
+        Args:
+            previous: (rows) the last tokens.
+            state: of `start`, or of the step before.
+            rows: (rows) which row of the state each one goes on from; each from its own without
+                it. Both must be of the same source.
+        """
+        position, layers = state["position"], state["layers"]
+        if rows is not None:
+            layers = [_reordered(layer, rows) for layer in layers]
+        x = self.positions(self._embedded(expand_dims(as_tensor(previous), 1)), position)
+        x, layers = self.decoder(x, memory_mask=state["seen"], cache=layers)
+        state = {"layers": layers, "seen": state["seen"], "position": position + 1}
+        return self._logits(x)[:, 0], state
+
+
+def _reordered(layer: Any, rows: TensorLike) -> Any:
+    own = layer["own"]
+    moved = {name: take(own[name], rows, 0) for name in ("keys", "values")}
+    return {**layer, "own": {**own, **moved}}
+
+
+def embedding(vocabulary: int, width: int) -> nn.Embedding:
+    """An embedding with vectors of norm 1, for what comes out of it is multiplied by √width."""
+    small = functools.partial(nn.init.normal, std=1 / math.sqrt(width))
+    return nn.Embedding(vocabulary, width, init=small)
+
+
+def seq2seq_transformer(
+    vocabulary: int,
+    source_vocabulary: int | None = None,
+    *,
+    entrance: nn.Module | None = None,
+    width: int = 128,
+    heads: int = 4,
+    layers: int = 2,
+    dropout: float = 0.1,
+) -> Seq2SeqTransformer:
+    """An encoder–decoder transformer, which translates one sequence into another.
+
+    Args:
+        vocabulary: tokens of the target.
+        source_vocabulary: tokens of the source; without them the tokens are those of the target,
+            and one embedding serves both.
+        entrance: what makes vectors of a source that is not of tokens: see `Seq2SeqTransformer`.
+        width: features inside.
+        heads: of the attention; must divide the width.
+        layers: of the encoder, and of the decoder.
+        dropout: the probability of dropping.
+
+    Example:
+        >>> import chainrule as cr
+        >>> model = cr.models.seq2seq_transformer(10, width=16, layers=1)
+        >>> pairs = {"source": [[1, 2, 3], [4, 5, 0]], "lengths": [3, 2], "previous": [[1], [4]]}
+        >>> model({name: cr.tensor(value) for name, value in pairs.items()}).shape
+        (2, 1, 10)
+    """
+    shared = entrance is None and source_vocabulary is None
+    entrance = entrance or TokenEntrance(source_vocabulary or vocabulary, width)
+    return Seq2SeqTransformer(entrance, vocabulary, width, heads, layers, dropout, shared)

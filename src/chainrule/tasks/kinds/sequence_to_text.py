@@ -1,0 +1,79 @@
+"""Sequences that become texts as a kind of data: translation, spelling, answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import ConfigError
+from ..option_values import integer, number, text
+from ..options import NETWORK, TRAINING, documented, option, wrong
+from .columns import ColumnOptions
+from .kind import Kind
+
+TOKENIZERS = ("character", "word", "bpe", "symbol")
+MODELS = ("transformer", "lstm")
+
+
+@documented
+@dataclass(frozen=True)
+class SequenceToTextOptions(ColumnOptions):
+    """Options for a target of texts; see `TrainingOptions`, too.
+
+    The source is in the columns ``features``: one of texts, or several, such as question and
+    context.
+
+    Raises:
+        ConfigError: an option has an invalid value.
+    """
+
+    model: str | None = option(
+        None, "For targets of texts: transformer or lstm.", "NAME", NETWORK, text
+    )
+    tokenizer: str | None = option(
+        None, "For targets of texts: of source and target; symbol splits at spaces.", "NAME",
+        NETWORK, text,
+    )  # fmt: skip
+    target_tokenizer: str | None = option(
+        None, "Tokenizer of the target, if it is another one.", "NAME", NETWORK, text
+    )
+    vocabulary: int | None = option(None, "Size of the vocabulary.", "N", NETWORK, integer)
+    context: int | None = option(
+        None, "Number of tokens that the network sees at once.", "N", NETWORK, integer
+    )
+    label_smoothing: float | None = option(
+        None, "Probability that training leaves to other tokens than the right one.", "FRACTION",
+        TRAINING, number,
+    )  # fmt: skip
+    beam: int | None = option(
+        None, "Continuations of a text that are followed at once when it is written.", "N", NETWORK,
+        integer,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_known(model=MODELS, tokenizer=TOKENIZERS, target_tokenizer=TOKENIZERS)
+        self._check_positive("context", "beam")
+        if self.vocabulary is not None and self.vocabulary < 4:
+            raise wrong("vocabulary", "4 or more", self.vocabulary)
+        if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
+            raise wrong("label_smoothing", "from 0 up to but without 1", self.label_smoothing)
+        if self.hidden is not None and (not self.hidden or min(self.hidden) < 1):
+            raise wrong("hidden", "sizes above 0, such as 128,128", self.hidden)
+        if self.hidden is not None and len(set(self.hidden)) > 1:
+            raise wrong("hidden", "layers of the same size, such as 128,128", self.hidden)
+        features = self.features or ()
+        if self.target in features:
+            raise ConfigError("The target is no source.", expected="other columns",
+                              found=", ".join(features))  # fmt: skip
+        if self.balance:
+            raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
+
+
+KIND = Kind(
+    "sequence-to-text",
+    "chainrule.tasks.sequence_to_text",
+    SequenceToTextOptions,
+    noun="sources of texts",
+    new="NEW_SOURCES.csv",
+    told_by=frozenset({"target_tokenizer", "label_smoothing", "beam"}),
+)

@@ -1,0 +1,103 @@
+"""Batches of pairs of similar length: padded no more than they need, in few different shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...training import Stream
+from ...utils.typing import Array
+from ..text.tokenizers import Tokenizer
+from .outputs import Output
+from .pairs import Pairs
+from .sources import Source
+
+#: The longest pairs of each group, as quantiles: few are long.
+_QUANTILES = (0.4, 0.75, 0.95, 1.0)
+#: Fewer pairs are one group: each shape needs a program.
+_FEW = 500
+#: Lengths are rounded up, so that training and validation set share their programs.
+_ROUND = 4
+#: So many scores are computed at once where the loss is only evaluated.
+_SCORES = 2**23
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Pairs as tokens, with the lengths that they have in a batch.
+
+    Attributes:
+        sources: as `Source.prepared` gives them.
+        targets: tokens of each text.
+        source_lengths: (pairs,) cut to the longest that is seen.
+        target_lengths: (pairs,) cut, too.
+        cut: how many sources and how many targets were longer.
+    """
+
+    sources: list[Any]
+    targets: list[Array]
+    source_lengths: Array
+    target_lengths: Array
+    cut: tuple[int, int]
+
+
+def encoded(source: Source, tokenizer: Tokenizer, output: Output, pairs: Pairs) -> Encoded:
+    """Pairs as tokens; what is too long is cut."""
+    sources = source.prepared(pairs.sources)
+    whole = [tokenizer.encode(text) for text in pairs.target]
+    targets = [tokens[: output.longest] for tokens in whole]
+    lengths = source.lengths(sources)
+    cut = int((lengths > source.longest).sum()), sum(len(t) > output.longest for t in whole)
+    return Encoded(
+        sources, targets, np.minimum(lengths, source.longest), output.length(targets), cut
+    )
+
+
+def sizes_of(parts: Sequence[Encoded], longest: int) -> list[tuple[int, int]]:
+    """The shapes of batches: lengths of source and target, ascending.
+
+    Args:
+        parts: all that is to have its place in them.
+        longest: of a source.
+    """
+    sources = np.concatenate([part.source_lengths for part in parts])
+    targets = np.concatenate([part.target_lengths for part in parts])
+    sums = sources + targets
+    quantiles = _QUANTILES if len(sums) >= _FEW else _QUANTILES[-1:]
+    found: list[tuple[int, int]] = []
+    for edge in np.quantile(sums, quantiles, method="higher"):
+        within = sums <= edge
+        size = (
+            min(_rounded(int(sources[within].max())), max(longest, int(sources.max()))),
+            _rounded(int(targets[within].max())),
+        )
+        if size not in found:
+            found.append(size)
+    return found
+
+
+def _rounded(length: int) -> int:
+    return -(-length // _ROUND) * _ROUND
+
+
+def stream_of(
+    part: Encoded, source: Source, output: Output, sizes: Sequence[tuple[int, int]]
+) -> Stream:
+    """Pairs in batches of the smallest of these shapes that they fit into."""
+    fits = np.stack(
+        [(part.source_lengths <= s) & (part.target_lengths <= t) for s, t in sizes], axis=1
+    )
+    groups = fits.argmax(axis=1)
+
+    def load(rows: Array, epoch: int) -> Any:
+        s, t = sizes[int(groups[rows].max())]
+        arrays = source.batch([part.sources[row] for row in rows], s)
+        return output.batch(arrays, [part.targets[row] for row in rows], t)
+
+    at_once = max(_SCORES // (sizes[-1][1] * output.classes), 1)
+    return Stream(
+        load, rows=len(groups), groups=groups, workers=1, at_once=1 << (at_once.bit_length() - 1)
+    )

@@ -1,0 +1,97 @@
+"""How a network writes a text: what it is trained on, its loss, and how its answer is found.
+
+An output is a class here, entered in `OUTPUTS` under its name, with the models that have it.
+`Autoregressive` writes one token after another; another way, such as CTC, which gives a token or a
+blank for each step of the source, is another class with the same methods.
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...engine.backends.base import Backend
+from ...engine.tensor import Tensor
+from ...losses import cross_entropy
+from ...utils.typing import Array
+from ..text.tokenizers import PADDING
+from .decoding import Decoding, Writer, Written
+from .sources import padded
+
+
+class Output(ABC):
+    """A way to write texts.
+
+    Args:
+        end: the token that ends a text; those of the tokenizer are below it.
+        longest: tokens that a text has at most.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, end: int, longest: int) -> None:
+        self.end, self.longest = end, longest
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """How many scores the network gives in each step."""
+
+    @abstractmethod
+    def length(self, tokens: Sequence[Array]) -> Array:
+        """(texts,) what room each needs in a batch."""
+
+    @abstractmethod
+    def batch(
+        self, source: dict[str, Array], tokens: Sequence[Array], length: int
+    ) -> tuple[dict[str, Array], Array]:
+        """Inputs of the network and target of its loss, from arrays of the source and tokens."""
+
+    @abstractmethod
+    def loss(self, smoothing: float) -> Callable[..., Tensor]:
+        """The loss of what the network gives and the target of a batch."""
+
+    @abstractmethod
+    def writer(
+        self, network: Any, how: Decoding, backend: str | Backend
+    ) -> Callable[[dict[str, Array]], list[list[Written]]]:
+        """A function of a batch of sources: the best texts for each row, the best first."""
+
+
+class Autoregressive(Output):
+    """One token after another, each from those before it; it is trained with the right ones."""
+
+    name = "autoregressive"
+
+    @property
+    def classes(self) -> int:
+        return self.end + 1
+
+    def length(self, tokens: Sequence[Array]) -> Array:
+        return np.array([len(each) + 1 for each in tokens], np.int64)
+
+    def batch(
+        self, source: dict[str, Array], tokens: Sequence[Array], length: int
+    ) -> tuple[dict[str, Array], Array]:
+        end = np.array([self.end], np.int32)
+        target = padded([np.concatenate([each, end]) for each in tokens], length)
+        # A text begins after an end; what follows padding does not count.
+        previous = np.concatenate([np.full((len(target), 1), self.end), target[:, :-1]], axis=1)
+        return {**source, "previous": previous.astype(np.int32)}, target
+
+    def loss(self, smoothing: float) -> Callable[..., Tensor]:
+        return functools.partial(cross_entropy, ignore_index=PADDING, label_smoothing=smoothing)
+
+    def writer(
+        self, network: Any, how: Decoding, backend: str | Backend
+    ) -> Callable[[dict[str, Array]], list[list[Written]]]:
+        return Writer(network, self.end, self.longest, how, backend).write
+
+
+#: By name, and the models that have it.
+OUTPUTS: dict[str, type[Output]] = {Autoregressive.name: Autoregressive}
+OUTPUT_OF = {"transformer": Autoregressive.name, "lstm": Autoregressive.name}

@@ -1,0 +1,247 @@
+"""The training on pairs of source and text, as a plan for `chainrule.tasks.runner`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import ModelFileError
+from ...serialization import SavedModel
+from ...training import Trainer
+from ...utils.typing import Array
+from ..kinds.sequence_to_text import SequenceToTextOptions
+from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
+from ..tested import Answers
+from ..warm_start import named_model
+from .baselines import texts_for_nothing
+from .batching import Encoded, encoded, sizes_of, stream_of
+from .decoding import Decoding
+from .network import SequenceShape
+from .pairs import Pairs
+from .reading import find_source, need_target, read_frame, read_pairs
+from .schema import SequenceSchema
+from .scoring import metric_names, scores, text_errors
+from .sources import LONGEST, Source, TextSource
+from .translator import written
+
+Say = Callable[[str], None]
+
+#: A text may become so much longer than the longest one of the training.
+_LONGER = 1.25
+#: Up to so many pairs the network is small.
+_FEW = 3000
+_HIDDEN = {"transformer": ((128, 128), (256, 256, 256)), "lstm": ((128,), (256,))}
+_RATES = {"transformer": 1e-3, "lstm": 2e-3}
+_BATCH = 64
+#: So many tokens, source and target, are learned from by default, in so many epochs at most.
+_TOKENS = 25_000_000
+_MOST_EPOCHS = 60
+_FEWEST_UPDATES = 1500
+_SMOOTHING = 0.1
+#: Continuations that are followed at once when a text is written.
+_BEAM = 1
+#: Of fewer pairs a fifth is the test set, otherwise a tenth, but no more than `_TESTED`.
+_SMALL = 5000
+_TESTED = 3000
+
+
+class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
+    """Sources that become texts, such as translations, pronunciations and answers."""
+
+    kind, task, unit = "sequence-to-text", "texts", "pairs"
+    options: SequenceToTextOptions
+
+    def __init__(self, options: SequenceToTextOptions, say: Say = lambda sentence: None) -> None:
+        super().__init__(options, say)
+        self.saved = named_model(options)
+        #: Before it is fitted: it knows where it stands.
+        self._source: Source = TextSource(())
+
+    # ---- data ------------------------------------------------------------------------------------
+
+    def read(self, source: Any) -> Pairs:
+        """The pairs of a table."""
+        frame, where = read_frame(source, self.options.encoding)
+        target = need_target(self.options, where, frame.columns)
+        self._source = find_source(frame, self.options, where)
+        columns = self._source.columns
+        left_out = [name for name in frame.columns if name not in (*columns, target)]
+        if left_out:
+            more = ", ".join(left_out[:8]) + ", …" * (len(left_out) > 8)
+            self.say(f"the source is {' and '.join(columns)}; left out: {more}")
+        return read_pairs(frame, self._source, target, where, self.say)
+
+    def split(self, data: Pairs) -> Split[Pairs]:
+        """By chance; pairs of one source stay together."""
+        test = 0.2 if len(data) < _SMALL else min(0.1, _TESTED / len(data))
+        return split_rows(data, self.options, None, self.unit, test=test, groups=data.keys)
+
+    def understand(self, split: Split[Pairs]) -> SequenceSchema:
+        """Tokens and sizes by the training pairs, or those of the model to start from."""
+        train, options = split.train, self.options
+        if self.saved is not None:
+            return _adopted(self.saved, self._source, options)
+        source, tokenizer = self._source.fitted(train.sources, train.target, options, self.say)
+        model = options.model or "transformer"
+        hidden = options.hidden or _HIDDEN[model][len(train) > _FEW]
+        most = max(len(tokenizer.encode(text)) for text in train.target)
+        shape = SequenceShape(
+            model=model,
+            classes=len(tokenizer) + 1,
+            width=hidden[0],
+            layers=len(hidden),
+            dropout=0.1 if options.dropout is None else options.dropout,
+            shared=isinstance(source, TextSource) and source.tokenizer is tokenizer,
+            longest=options.context or min(int(most * _LONGER) + 4, LONGEST),
+        )
+        names = metric_names(train.references, len(source.columns) > 1, tokenizer.kind == "symbol")
+        return SequenceSchema(
+            source, tokenizer, options.target, shape, Decoding(beam=options.beam or _BEAM),
+            tuple(names), options.encoding,
+        )  # fmt: skip
+
+    def read_test(self, schema: SequenceSchema) -> Pairs:
+        """The pairs of the test file."""
+        return pairs_by(schema, self.options.test, self.say)
+
+    def size(self, data: Pairs) -> dict[str, Any]:
+        """How many pairs there are, and of how many sources."""
+        return {"rows": len(data), "sources": len(data.first)}
+
+    # ---- network and learning --------------------------------------------------------------------
+
+    def build(self, schema: SequenceSchema, split: Split[Pairs]) -> Learner:
+        """The network of the schema's sizes."""
+        network = schema.shape.build(schema.source).initialize(self.options.seed)
+        return learner_of(schema, network, split.train, self.options)
+
+    def encode(self, schema: SequenceSchema, learner: Learner, part: Pairs) -> Examples:
+        """Batches of pairs of similar length."""
+        found = self._encoded(schema, part)
+        return self._stream(schema, found, sizes_of([found], 1))
+
+    def examples(
+        self, schema: SequenceSchema, learner: Learner, split: Split[Pairs]
+    ) -> tuple[Examples, Examples]:
+        """Training and validation set in batches of the same shapes."""
+        parts = [self._encoded(schema, part) for part in (split.train, split.validation)]
+        sizes = sizes_of(parts, 1)
+        train, validation = (self._stream(schema, part, sizes) for part in parts)
+        return train, validation
+
+    def _encoded(self, schema: SequenceSchema, part: Pairs) -> Encoded:
+        found = encoded(schema.source, schema.tokenizer, schema.output, part)
+        for count, what, most in zip(
+            found.cut, ("sources", "targets"), (schema.source.longest, schema.output.longest),
+            strict=True,
+        ):  # fmt: skip
+            if count:
+                self.say(f"{count:,} of {len(part):,} {what} are longer than {most:,} tokens and "
+                         "are cut; --context says how long they may be")  # fmt: skip
+        return found
+
+    def _stream(
+        self, schema: SequenceSchema, part: Encoded, sizes: list[tuple[int, int]]
+    ) -> Examples:
+        return stream_of(part, schema.source, schema.output, sizes)
+
+    def recipe(self, schema: SequenceSchema, learner: Learner, examples: Examples) -> Recipe:
+        """So many tokens are learned from."""
+        model = schema.shape.model
+        return Recipe.of(
+            self.options, len(examples), batch_size=_BATCH,
+            epochs=max(round(_TOKENS / learner.choice), 1), updates=_FEWEST_UPDATES,
+            most_epochs=_MOST_EPOCHS, lr=_RATES[model], weight_decay=0.01, clip=1.0,
+        )  # fmt: skip
+
+    def average(self, steps: int) -> float:
+        """Averaged weights remember a fiftieth of the training."""
+        return min(1 - 50 / max(steps, 100), 0.999)
+
+    # ---- report ----------------------------------------------------------------------------------
+
+    def about(self, schema: SequenceSchema) -> dict[str, Any]:
+        """The text that is written."""
+        return {"task": "texts", "target": schema.target or "text"}
+
+    def predict(
+        self, schema: SequenceSchema, learner: Learner, trainer: Trainer | None, part: Pairs
+    ) -> list[str]:
+        """The text for each different source."""
+        items = [part.sources[row] for row in part.first]
+        found = written(schema, learner.network, items, schema.decoding, self.backend)
+        return [texts[0].text for texts in found]
+
+    def score(self, schema: SequenceSchema, part: Pairs, predicted: list[str]) -> dict[str, float]:
+        """The metrics that the schema names."""
+        return scores(schema.metrics, part.references, predicted)
+
+    def row_errors(self, schema: SequenceSchema, part: Pairs, predicted: list[str]) -> Array:
+        """Whether each text is wrong, or its character error rate."""
+        return text_errors(schema.metrics[0], part.references, predicted)
+
+    def baselines(
+        self, schema: SequenceSchema, split: Split[Pairs], test: Pairs
+    ) -> dict[str, list[str]]:
+        """The source itself, words by a dictionary, the text of the most similar source."""
+        return texts_for_nothing(schema.source, split.train, test)
+
+    def answers(self, schema: SequenceSchema, part: Pairs, predicted: Any) -> list[Answers]:
+        """Texts have no classes and are no numbers: the report shows them itself."""
+        return []
+
+
+def learner_of(
+    schema: SequenceSchema, network: Any, train: Pairs, options: SequenceToTextOptions
+) -> Learner:
+    """What is trained of a network that writes texts."""
+    source, output = schema.source, schema.output
+    some = train.take(np.arange(2) % len(train))
+    part = encoded(source, schema.tokenizer, output, some)
+    sizes = sizes_of([part], 1)
+    example, _ = output.batch(source.batch(part.sources, sizes[-1][0]), part.targets, sizes[-1][1])
+    smoothing = _SMOOTHING if options.label_smoothing is None else options.label_smoothing
+    # Encoding a sample says how many tokens an epoch has.
+    sample = encoded(source, schema.tokenizer, output, train.take(_even(len(train), 1000)))
+    tokens = float((sample.source_lengths + sample.target_lengths).mean()) * len(train)
+    shape = schema.shape
+    name = f"a {shape.model} of {shape.layers} and {shape.layers} layers of {shape.width}"
+    return Learner(network, output.loss(smoothing), name, example=example, choice=tokens)
+
+
+def _even(rows: int, most: int) -> Array:
+    """So many rows at most, in equal distances."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.int64))
+
+
+def pairs_by(schema: SequenceSchema, source: Any, say: Say) -> Pairs:
+    """Pairs as in the training.
+
+    Raises:
+        DataError: a column is missing, or no row has both.
+    """
+    frame, name = read_frame(source, schema.encoding)
+    return read_pairs(frame, schema.source, str(schema.target), name, say)
+
+
+def _adopted(saved: SavedModel, source: Source, options: SequenceToTextOptions) -> SequenceSchema:
+    """The schema of the model to start from, for these columns.
+
+    Raises:
+        ModelFileError: it writes no texts, or from other sources.
+    """
+    where = str(options.from_model)
+    if not isinstance(saved.schema, dict) or saved.schema.get("kind") != SequenceToText.kind:
+        raise ModelFileError("The model to start from writes no texts.", where=where,
+                             hint="Omit --from.")  # fmt: skip
+    other = SequenceSchema.from_json(saved.schema, where)
+    if other.source.kind != source.kind or len(other.source.columns) != len(source.columns):
+        raise ModelFileError("The model to start from has other sources.", where=where,
+                             expected=f"{source.kind}, columns {', '.join(source.columns)}",
+                             found=f"{other.source.kind}, columns "
+                             f"{', '.join(other.source.columns)}")  # fmt: skip
+    other.source.columns = source.columns
+    return replace(other, target=options.target, encoding=options.encoding)

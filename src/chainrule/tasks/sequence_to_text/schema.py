@@ -1,0 +1,108 @@
+"""What was understood of pairs of source and text; it goes into the model file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...data.json_dataclass import check_types
+from ...errors import ModelFileError
+from ...metrics import METRICS
+from ..text.tokenizers import Tokenizer, tokenizer_from_json
+from .decoding import Decoding
+from .network import SequenceShape
+from .outputs import OUTPUT_OF, OUTPUTS, Output
+from .sources import Source, TextSource, source_from_json, tokens_of
+
+
+@dataclass(frozen=True)
+class SequenceSchema:
+    """What was understood of sources and their texts.
+
+    Attributes:
+        source: what it is, where it stands, and how it becomes numbers.
+        tokenizer: of the target.
+        target: the column of the target; None where each text is a file.
+        shape: of the network.
+        decoding: how texts are found, unless something else is asked for.
+        metrics: that tell most about the texts, the most telling first.
+        encoding: how files are written.
+        notes: warnings.
+    """
+
+    source: Source
+    tokenizer: Tokenizer
+    target: str | None
+    shape: SequenceShape
+    decoding: Decoding = field(default_factory=Decoding)
+    metrics: tuple[str, ...] = ("exact_match",)
+    encoding: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def output(self) -> Output:
+        """How the network writes."""
+        return OUTPUTS[OUTPUT_OF[self.shape.model]](len(self.tokenizer), self.shape.longest)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the target is an answer: the source is a question with its context."""
+        return len(self.source.columns) > 1
+
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell."""
+        shape = self.shape
+        target = f"column {self.target}" if self.target else "a file each"
+        tokens = "tokens as those of the source" if shape.shared else tokens_of(self.tokenizer)
+        return [
+            *self.source.described(),
+            ("target", f"texts, {target}; {tokens}"),
+            ("network", f"{shape.model} with {shape.layers} and {shape.layers} layers of "
+             f"{shape.width} units, sees {self.source.longest:,} steps of a source and writes "
+             f"{shape.longest:,} tokens at most"),
+        ]  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data for the model file."""
+        return {
+            "kind": "sequence-to-text",
+            "source": self.source.to_json(),
+            # A tokenizer that both have stands in the file once.
+            "tokenizer": None if self.shape.shared else self.tokenizer.to_json(),
+            "target": self.target,
+            "shape": vars(self.shape),
+            "decoding": vars(self.decoding),
+            "metrics": list(self.metrics),
+            "encoding": self.encoding,
+        }
+
+    @staticmethod
+    def from_json(content: Any, where: str) -> SequenceSchema:
+        """What `to_json` gave.
+
+        Raises:
+            ModelFileError: it is damaged.
+        """
+        try:
+            source = source_from_json(content["source"])
+            shape = SequenceShape(**content["shape"])
+            shared = source.tokenizer if isinstance(source, TextSource) else None
+            stored = content["tokenizer"]
+            tokenizer = shared if stored is None else tokenizer_from_json(stored)
+            if tokenizer is None:
+                raise TypeError("no tokenizer")
+            schema = SequenceSchema(
+                source, tokenizer, content["target"], shape, Decoding(**content["decoding"]),
+                tuple(content["metrics"]), content["encoding"],
+            )  # fmt: skip
+            check_types(schema, "sequence-to-text")
+            if not schema.metrics or not set(schema.metrics) <= set(METRICS):
+                raise ValueError("metrics")
+            if shape.model not in OUTPUT_OF or schema.output.classes != shape.classes:
+                raise ValueError("the tokenizer does not fit the network")
+        except (KeyError, TypeError, ValueError) as error:
+            found = f"{type(error).__name__}: {error}"[:300]
+            raise ModelFileError(
+                "The description of sources and texts is damaged.", where=where, found=found
+            ) from None
+        return schema

@@ -1,0 +1,229 @@
+"""What a text is made from: where it stands in a table, and how it becomes numbers.
+
+A source is a class here, entered in `SOURCES` under its kind. `TextSource` is for columns of texts;
+another kind of source, such as sounds, is another class with the same methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ... import models
+from ...data.schema import check_present
+from ...errors import ModelFileError
+from ...nn import Module
+from ...utils.typing import Array
+from ..examples import shortened
+from ..kinds.sequence_to_text import SequenceToTextOptions
+from ..text.tokenizers import CharacterTokenizer, Tokenizer, normalize, tokenizer_from_json
+from .vocabulary import fit_tokenizers
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Say = Callable[[str], None]
+
+#: Steps of a source, and tokens of a target, at most, where no option says it.
+LONGEST = 256
+
+
+class Source(ABC):
+    """A kind of source: cells of a table → items, items → arrays, and their way into the network.
+
+    Attributes:
+        kind: as in model files.
+        columns: of the table that hold it.
+        longest: that the network sees, in steps of `lengths`; more is cut.
+    """
+
+    kind: ClassVar[str]
+    columns: tuple[str, ...]
+    longest: int
+
+    @abstractmethod
+    def fitted(
+        self, items: Sequence[Any], targets: Sequence[str], options: SequenceToTextOptions, say: Say
+    ) -> tuple[Source, Tokenizer]:
+        """The source with what the training items say of it, and the tokenizer of the targets."""
+
+    @abstractmethod
+    def read(self, frame: pl.DataFrame, where: str) -> list[Any]:
+        """An item for each row of a table; None where the source is missing."""
+
+    @abstractmethod
+    def key(self, item: Any) -> Hashable:
+        """Equal for equal sources: these stay on one side of a split."""
+
+    @abstractmethod
+    def shown(self, item: Any) -> str:
+        """An item in words, for people."""
+
+    @abstractmethod
+    def prepared(self, items: Sequence[Any]) -> list[Any]:
+        """Items as `lengths` and `batch` take them: what is done once for each."""
+
+    @abstractmethod
+    def lengths(self, prepared: Sequence[Any]) -> Array:
+        """(items,) the length of each before it is cut."""
+
+    @abstractmethod
+    def batch(self, prepared: Sequence[Any], length: int) -> dict[str, Array]:
+        """Arrays for the network: ``source`` (rows, length, …), padded, and ``lengths`` (rows)."""
+
+    @abstractmethod
+    def entrance(self, width: int, dropout: float) -> Module:
+        """The module that makes vectors of a batch: see `chainrule.models.Seq2SeqTransformer`."""
+
+    @abstractmethod
+    def described(self) -> list[tuple[str, str]]:
+        """What there is to tell."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """JSON data for the model file, with ``kind``."""
+
+    @staticmethod
+    @abstractmethod
+    def from_json(content: Any) -> Source:
+        """What `to_json` gave; a KeyError or TypeError where it is damaged."""
+
+
+class TextSource(Source):
+    """Texts, of one column or of several, such as question and context.
+
+    Tokens are those of the tokenizer; one more, `end`, stands after each of the texts.
+
+    Args:
+        columns: of the texts.
+        tokenizer: makes tokens of them; it knows none before the source is fitted.
+        longest: tokens that the network sees.
+    """
+
+    kind = "text"
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        tokenizer: Tokenizer = CharacterTokenizer(""),  # noqa: B008 - it never changes
+        longest: int = LONGEST,
+    ) -> None:
+        self.columns = tuple(columns)
+        self.tokenizer = tokenizer
+        self.longest = longest
+
+    def fitted(
+        self, items: Sequence[Any], targets: Sequence[str], options: SequenceToTextOptions, say: Say
+    ) -> tuple[TextSource, Tokenizer]:
+        texts = [text for item in items for text in item]
+        own, other = fit_tokenizers(texts, targets, options, say)
+        found = TextSource(self.columns, own)
+        longest = min(int(found.lengths(found.prepared(items)).max()), LONGEST)
+        found.longest = options.context or longest
+        return found, other
+
+    @property
+    def end(self) -> int:
+        """The token that ends a text."""
+        return len(self.tokenizer)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are, with the end."""
+        return len(self.tokenizer) + 1
+
+    def read(self, frame: pl.DataFrame, where: str) -> list[tuple[str, ...] | None]:
+        check_present(self.columns, frame.columns, where)
+        return texts_of(frame, self.columns)
+
+    def key(self, item: tuple[str, ...]) -> Hashable:
+        return item
+
+    def shown(self, item: tuple[str, ...]) -> str:
+        return shortened(" | ".join(item)) if len(item) > 1 else item[0]
+
+    def prepared(self, items: Sequence[tuple[str, ...]]) -> list[Array]:
+        end = np.array([self.end], np.int32)
+        return [
+            np.concatenate([part for text in item for part in (self.tokenizer.encode(text), end)])
+            for item in items
+        ]
+
+    def lengths(self, prepared: Sequence[Array]) -> Array:
+        return np.array([len(tokens) for tokens in prepared], np.int64)
+
+    def batch(self, prepared: Sequence[Array], length: int) -> dict[str, Array]:
+        lengths = np.minimum(self.lengths(prepared), length)
+        return {"source": padded(prepared, length), "lengths": lengths}
+
+    def entrance(self, width: int, dropout: float) -> Module:
+        return models.TokenEntrance(self.vocabulary, width)
+
+    def described(self) -> list[tuple[str, str]]:
+        columns = "columns " + ", ".join(self.columns) if len(self.columns) > 1 else (
+            f"column {self.columns[0]}")  # fmt: skip
+        return [("source", f"texts, {columns}; {tokens_of(self.tokenizer)}")]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "columns": list(self.columns), "longest": self.longest,
+                "tokenizer": self.tokenizer.to_json()}  # fmt: skip
+
+    @staticmethod
+    def from_json(content: Any) -> TextSource:
+        columns = tuple(str(name) for name in content["columns"])
+        longest = content["longest"]
+        if not columns or type(longest) is not int or longest < 1:
+            raise TypeError("columns or longest")
+        return TextSource(columns, tokenizer_from_json(content["tokenizer"]), longest)
+
+
+#: By kind.
+SOURCES: dict[str, type[Source]] = {TextSource.kind: TextSource}
+
+
+def source_from_json(content: Any) -> Source:
+    """The source that `Source.to_json` described.
+
+    Raises:
+        ModelFileError: there is no such kind of source.
+    """
+    kind = content["kind"]
+    if kind not in SOURCES:
+        raise ModelFileError("The model is for sources of no known kind.",
+                             expected=", ".join(SOURCES), found=f"{kind!r:.40}")  # fmt: skip
+    return SOURCES[kind].from_json(content)
+
+
+def texts_of(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...] | None]:
+    """The normalised texts of some columns by row; None where one of them is empty or missing."""
+    import polars as pl
+
+    cells = [frame[name].cast(pl.String).to_list() for name in columns]
+    return [
+        None if any(text is None or not text.strip() for text in row)
+        else tuple(normalize(text).strip() for text in row)
+        for row in zip(*cells, strict=True)
+    ]  # fmt: skip
+
+
+def padded(sequences: Sequence[Array], length: int) -> Array:
+    """Sequences of tokens as rows of one length: cut, or padded with 0.
+
+    Example:
+        >>> padded([np.array([5, 6, 7]), np.array([8])], 2).tolist()
+        [[5, 6], [8, 0]]
+    """
+    found = np.zeros((len(sequences), length), np.int32)
+    for row, tokens in zip(found, sequences, strict=True):
+        row[: min(len(tokens), length)] = tokens[:length]
+    return found
+
+
+def tokens_of(tokenizer: Tokenizer) -> str:
+    """How many tokens there are, in words."""
+    unit = {"character": "characters", "word": "words", "bpe": "subword tokens",
+            "symbol": "symbols between spaces"}[tokenizer.kind]  # fmt: skip
+    return f"{len(tokenizer):,} {unit}"

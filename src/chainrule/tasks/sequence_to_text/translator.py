@@ -1,0 +1,221 @@
+"""A saved model that writes texts: for files, for lines as they come, and to be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...engine.backends.base import Backend
+from ...errors import DataError
+from ...serialization import SavedModel
+from ..examples import Examples, RawRow, check_rows, no_target, shortened
+from ..text.tokenizers import UNKNOWN, Tokenizer
+from .batching import encoded, sizes_of
+from .decoding import Decoding, Written
+from .pairs import Pairs
+from .reading import lines_of, read_frame, read_pairs
+from .schema import SequenceSchema
+from .scoring import scores
+from .sources import TextSource, texts_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Say = Callable[[str], None]
+
+#: Sources that are worked on at once; of fewer than so many, building a program takes longer.
+_AT_ONCE, _WORTH_A_PROGRAM = 64, 200
+#: Lengths are rounded up to so many steps.
+_ROUND = 16
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that a model wrote.
+
+    Attributes:
+        text: itself.
+        score: Σ ln p / lengthᵅ, by which texts of one source are compared.
+        ended: whether the model ended it.
+    """
+
+    text: str
+    score: float
+    ended: bool
+
+
+def written(
+    schema: SequenceSchema,
+    network: Any,
+    items: Sequence[Any],
+    how: Decoding,
+    backend: str | Backend = "auto",
+) -> list[list[Text]]:
+    """The best texts for each item of a source, the best first.
+
+    Items of similar length are worked on together; which ones they are changes no text.
+    """
+    source, output = schema.source, schema.output
+    prepared = source.prepared(items)
+    lengths = np.minimum(source.lengths(prepared), source.longest)
+    found: list[list[Text]] = [[] for _ in items]
+    write = output.writer(network, how, backend)
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), _AT_ONCE):
+        rows = order[start : start + _AT_ONCE]
+        length = int(-(-lengths[rows].max() // _ROUND) * _ROUND)
+        full = rows if len(order) <= _AT_ONCE else np.resize(rows, _AT_ONCE)
+        batch = source.batch([prepared[row] for row in full], length)
+        for row, best in zip(rows, write(batch), strict=False):
+            found[row] = [_text(schema.tokenizer, each) for each in best]
+    return found
+
+
+def _text(tokenizer: Tokenizer, found: Written) -> Text:
+    return Text(tokenizer.decode(found.tokens.tolist()).strip(), found.score, found.ended)
+
+
+class Translator:
+    """A saved model that writes texts: a `chainrule.tasks.Predictor`."""
+
+    def __init__(self, saved: SavedModel, path: str) -> None:
+        self.saved = saved
+        self.schema = SequenceSchema.from_json(saved.schema, path)
+        self.record = saved.record
+        self.network = self.schema.shape.rebuild(self.schema.source, saved.state())
+        self._path = path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """There are none."""
+        return ()
+
+    def write(
+        self,
+        items: Sequence[Any],
+        how: Decoding | None = None,
+        *,
+        say: Say = lambda sentence: None,
+    ) -> list[list[Text]]:
+        """The best texts for each item of the source, the best first.
+
+        Args:
+            items: texts, or a tuple of texts for each of several columns; of other sources what
+                these take.
+            how: greedily or by a beam; as in the training without it.
+            say: takes notes.
+        """
+        source = self.schema.source
+        given = list(items)
+        if isinstance(source, TextSource):
+            given = lines_of(given) if all(isinstance(i, str) for i in given) else given
+            self._say_unknown(source, given, say)
+        lengths = source.lengths(source.prepared(given))
+        if cut := int((lengths > source.longest).sum()):
+            say(f"{cut:,} of {len(given):,} sources are longer than the {source.longest:,} tokens "
+                "that the model sees: they are cut")  # fmt: skip
+        backend = "auto" if len(given) >= _WORTH_A_PROGRAM else "numpy"
+        found = written(self.schema, self.network, given, how or self.schema.decoding, backend)
+        if open_ := sum(not texts[0].ended for texts in found):
+            most = self.schema.output.longest
+            say(f"{open_:,} of {len(given):,} texts were not ended within {most:,} tokens")
+        return found
+
+    def _say_unknown(self, source: TextSource, items: Sequence[Any], say: Say) -> None:
+        tokens = source.prepared(items)
+        unknown = sum(int((each == UNKNOWN).sum()) for each in tokens)
+        if unknown:
+            total = sum(map(len, tokens))
+            say(f"{unknown:,} of {total:,} tokens are not in the vocabulary of the model")
+
+    def predict(
+        self,
+        source: Any,
+        *,
+        proba: bool = False,
+        say: Say = lambda sentence: None,
+        how: Decoding | None = None,
+    ) -> pl.DataFrame:
+        """The text of each source.
+
+        Args:
+            source: a table with the columns of the source, a file with a source in each line, or a
+                list of texts.
+            proba: the logarithm of the probability per token, too.
+            say: takes notes.
+            how: greedily or by a beam; as in the training without it.
+        """
+        import polars as pl
+
+        items = self._items(source)
+        known = [item for item in items if item is not None]
+        if empty := len(items) - len(known):
+            say(f"{empty:,} of {len(items):,} sources are empty: so are their texts")
+        found = iter(self.write(known, how, say=say) if known else [])
+        texts = [None if item is None else next(found)[0] for item in items]
+        columns: dict[str, Any] = {
+            "prediction": pl.Series(["" if t is None else t.text for t in texts], dtype=pl.String)
+        }
+        if proba:
+            columns["score"] = pl.Series([None if t is None else t.score for t in texts],
+                                         dtype=pl.Float64)  # fmt: skip
+        return pl.DataFrame(columns)
+
+    def _items(self, source: Any) -> list[Any]:
+        if isinstance(source, list):
+            items = [item if isinstance(item, tuple) else (str(item),) for item in source]
+            return [item if all(text.strip() for text in item) else None for item in items]
+        frame, name = read_frame(source, self.schema.encoding)
+        return self.schema.source.read(frame, name)
+
+    def _pairs(self, source: Any, say: Say) -> Pairs:
+        frame, name = read_frame(source, self.schema.encoding)
+        return read_pairs(frame, self.schema.source, str(self.schema.target), name, say)
+
+    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
+        """The metrics on pairs whose target is known."""
+        pairs = self._pairs(source, say)
+        items = [pairs.sources[row] for row in pairs.first]
+        found = [texts[0].text for texts in self.write(items, say=say)]
+        return scores(self.schema.metrics, pairs.references, found)
+
+    def examples(
+        self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
+    ) -> Examples:
+        """Pairs of a table: the source, and the target up to each token that is predicted.
+
+        Raises:
+            DataError: there is no such row, or it has no target.
+        """
+        schema = self.schema
+        frame, name = read_frame(source, schema.encoding)
+        check_rows(rows, frame.height, name, "Rows of a table are counted from 0.")
+        if schema.target is None or schema.target not in frame.columns:
+            raise no_target(name, f"a column {schema.target!r}", ", ".join(frame.columns[:20]))
+        frame = frame[list(rows)]
+        items = schema.source.read(frame, name)
+        targets = [None if t is None else t[0] for t in texts_of(frame, [schema.target])]
+        if any(item is None or text is None for item, text in zip(items, targets, strict=True)):
+            raise DataError("A row has no source or no target.", where=name,
+                            expected="both in each of the rows")  # fmt: skip
+        pairs = Pairs.of(items, [str(text) for text in targets], range(len(items)))
+        part = encoded(schema.source, schema.tokenizer, schema.output, pairs)
+        s, t = sizes_of([part], 1)[-1]
+        inputs, target = schema.output.batch(schema.source.batch(part.sources, s), part.targets, t)
+        said = self.write(items)
+        raw = tuple(
+            RawRow(
+                row,
+                ({"column": ", ".join(schema.source.columns),
+                  "text": shortened(schema.source.shown(items[place])),
+                  "encoded": f"{part.source_lengths[place]:,} tokens", "input": "x.source"},),
+                {"column": schema.target, "text": shortened(pairs.target[place])},
+                shortened(said[place][0].text),
+                f"Row {row}",
+            )
+            for place, row in enumerate(rows)
+        )  # fmt: skip
+        return Examples(inputs, target, schema.output.loss(0.0), raw, self.network)

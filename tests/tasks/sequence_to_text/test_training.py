@@ -1,0 +1,191 @@
+"""From pairs of texts to a model that writes: what is read, learned, saved and measured."""
+
+import numpy as np
+import pytest
+from chainrule.sequence_to_text import SequenceToTextOptions
+
+import chainrule as cr
+from chainrule.errors import ConfigError, DataError
+from chainrule.tasks import recognise
+from chainrule.tasks.sequence_to_text.batching import encoded, sizes_of, stream_of
+from chainrule.tasks.sequence_to_text.outputs import Autoregressive
+from chainrule.tasks.sequence_to_text.pairs import Pairs
+from chainrule.tasks.sequence_to_text.sources import TextSource
+from chainrule.tasks.sequence_to_text.vocabulary import tokenizer_kind
+from chainrule.tasks.text import CharacterTokenizer
+
+from .conftest import pairs_of_digits
+
+
+def test_what_is_regular_is_learned_and_saved(trained, model):
+    result, data = trained
+    report = result.report
+    assert report["metrics"]["exact_match"] > 0.8
+    baselines = report["baselines"]
+    assert report["metrics"]["exact_match"] > baselines["nearest neighbour"]["exact_match"]
+    assert set(baselines) == {"copying", "dictionary", "nearest neighbour"}
+    found = model.predict({"words": ["two one", "four", " "], "number": ["", "", ""]})
+    assert found["prediction"].to_list() == ["2-1", "4", ""]
+    metrics = model.evaluate(data)
+    assert metrics["exact_match"] > 0.9
+    assert list(metrics) == list(report["metrics"])
+
+
+def test_a_text_does_not_depend_on_those_beside_it(model):
+    alone = model.write(["three"])[0][0]
+    among = model.write(["one two three", "three", "zero zero zero"])[1][0]
+    assert alone.text == among.text == "3"
+    assert alone.score == pytest.approx(among.score, abs=1e-5)
+
+
+def test_examples_are_what_the_network_learned_from(trained, model):
+    _, data = trained
+    found = model.examples(data, [7, 1])
+    z = model.network({name: cr.tensor(a) for name, a in found.inputs.items()})
+    end = len(model.schema.tokenizer)
+    assert found.target[1].tolist()[:2] == [*model.schema.tokenizer.encode("1").tolist(), end]
+    assert found.inputs["previous"][:, 0].tolist() == [end, end]
+    assert (z.numpy().argmax(-1) == found.target)[found.target > 0].mean() > 0.9
+    assert found.raw[1].prediction == "1"
+
+
+def test_an_update_goes_on_from_the_model(trained, tmp_path, without_compiler):
+    from chainrule.tasks.update import update
+
+    result, _ = trained
+    result.save(tmp_path / "model.safetensors")
+    new = pairs_of_digits(2)
+    report = update(tmp_path / "model.safetensors", new, progress=False).report
+    assert report["rows"] == {"train": 24, "test": 6}
+    assert report["metrics"]["exact_match"] > 0.5
+
+
+def test_a_training_starts_from_another_model(trained, tmp_path, without_compiler):
+    result, data = trained
+    result.save(tmp_path / "model.safetensors")
+    options = SequenceToTextOptions(
+        target="number", epochs=1, lr=1e-5, from_model=str(tmp_path / "model.safetensors")
+    )
+    said = []
+    found = cr.sequence_to_text.train(data, options, progress=False, say=said.append)
+    assert found.report["metrics"]["exact_match"] > 0.8
+    with pytest.raises(ConfigError, match="Only classes"):
+        SequenceToTextOptions(target="number", balance=True)
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def test_the_kind_is_found_by_the_target(tmp_path):
+    def kind(name, header, rows, target, **options):
+        path = tmp_path / name
+        path.write_text("\n".join([header, *rows]))
+        return recognise(path, target, options)
+
+    names = [f"{a}{b}{c}" for a in "bdgk" for b in "aeiou" for c in "nrt"]
+    phones = [f"{name}\t{' '.join(name.upper())}" for name in names]
+    assert kind("p.tsv", "word\tphones", phones, "phones") == "sequence-to-text"
+    assert kind("i.tsv", "id\tw\tp", [f"{i}\t{p}" for i, p in enumerate(phones)], "p") == (
+        "sequence-to-text"
+    )
+    lines = [f"the {name} of may,2024-05-{1 + day % 28:02}" for day, name in enumerate(names)]
+    assert kind("d.csv", "words,date", lines, "date") == "sequence-to-text"
+    # Classes, numbers and tables with other features stay what they are.
+    mails = [f"see you at {name} then,{'spam' if i % 2 else 'ham'}" for i, name in enumerate(names)]
+    assert kind("m.csv", "text,class", mails, "class") == "text"
+    assert (
+        kind("n.csv", "text,price", [f"{n},{i}.5" for i, n in enumerate(names)], "price") == "table"
+    )
+    houses = [f"{i},{n} street,{n.upper()} road" for i, n in enumerate(names)]
+    assert kind("h.csv", "size,street,road", houses, "road") == "table"
+    asked = [f"Where is {n}?,{n} is in the garden.,garden" for n in names]
+    assert kind("q.csv", "question,context,answer", asked, "answer") == "sequence-to-text"
+
+
+def test_rows_without_both_are_left_out_and_copies_count_once(without_compiler):
+    data = pairs_of_digits(2)
+    data["words"] += ["", "one", None, "four"]
+    data["number"] += ["7", "1", "8", "  "]
+    said = []
+    options = SequenceToTextOptions(target="number", hidden=(8,), epochs=1)
+    report = cr.sequence_to_text.train(data, options, progress=False, say=said.append).report
+    assert "3 rows (30, 32, 33) have no source or no target and are left out" in said
+    assert "1 pairs are there more than once and count once" in said
+    assert report["data"]["rows"] == 30
+
+
+def test_what_cannot_be_read_is_told():
+    options = SequenceToTextOptions(target="b")
+    train = cr.sequence_to_text.train
+    with pytest.raises(DataError, match="No row has a source and a target"):
+        train({"a": ["x", ""], "b": ["", "y"]}, options, progress=False)
+    with pytest.raises(DataError, match="not clear which column") as caught:
+        train({"a": ["x"], "c": ["z"], "b": ["y"]}, options, progress=False)
+    assert caught.value.hint == "--features a"
+    with pytest.raises(ConfigError, match="Which column"):
+        train({"a": ["x"]}, SequenceToTextOptions(), progress=False)
+    with pytest.raises(ConfigError, match="beam"):
+        SequenceToTextOptions(target="b", beam=0)
+
+
+def test_sources_with_several_targets_stay_together_and_any_is_right(trained):
+    pairs = Pairs.of(["a", "b", "a"], ["x", "y", "z"], ["a", "b", "a"])
+    assert pairs.first.tolist() == [0, 1]
+    assert pairs.references == [("x", "z"), ("y",)]
+    assert cr.metrics.exact_match(pairs.references, ["z", "x"]) == 0.5
+    assert cr.metrics.character_error_rate([("ab", "abcd")], ["abcd"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["HH AH0 L OW1", "K AE1 T S"] * 50, "symbol"),
+        (["hello", "cats", "don't"] * 50, "character"),
+        (["the third of may", "on the 4th, of june 2024"] * 50, "word"),
+        ([f"a long sentence {k} that nobody has written before it, like {k * k}" for k in
+          range(99)], "bpe"),
+    ],
+)  # fmt: skip
+def test_tokens_suit_the_texts(texts, kind):
+    pytest.importorskip("sentencepiece")
+    assert tokenizer_kind(texts) == kind
+
+
+# ---- batches -------------------------------------------------------------------------------------
+
+
+def test_pairs_of_similar_length_are_together_and_all_are_there():
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("abc"), rng.integers(1, 40))) for _ in range(700)]
+    tokenizer = CharacterTokenizer.fit("abc")
+    source, output = TextSource(["a"], tokenizer, 50), Autoregressive(len(tokenizer), 50)
+    pairs = Pairs.of([(text,) for text in texts], texts, range(700))
+    part = encoded(source, tokenizer, output, pairs)
+    sizes = sizes_of([part], 1)
+    assert 2 <= len(sizes) <= 4
+    stream = stream_of(part, source, output, sizes)
+    seen = []
+    for batch in stream.each(stream.in_order(32, cr.random.key(1))):
+        lengths = batch.inputs["lengths"]
+        assert (batch.inputs["source"].shape[1], batch.target.shape[1]) in sizes
+        # Each is in the smallest shape that it fits into.
+        smaller = [s for s, _ in sizes if s < batch.inputs["source"].shape[1]]
+        assert not smaller or lengths.max() > max(smaller)
+        for row, length in enumerate(lengths):
+            tokens = batch.inputs["source"][row, : length - 1]
+            assert (batch.target[row, : length - 1] == tokens).all()
+            assert (batch.inputs["previous"][row, 1:length] == tokens).all()
+            seen.append(tokenizer.decode(tokens))
+    assert sorted(seen) == sorted(texts)
+    assert stream.steps(32) == sum(-(-n // 32) for n in np.bincount(stream.groups))
+
+
+def test_padding_does_not_count_in_the_loss():
+    loss = Autoregressive(4, 9).loss(0.1)
+    z = np.random.default_rng(0).normal(size=(2, 3, 5))
+    t = np.array([[2, 3, 4], [4, 0, 0]])
+    p = np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True))
+    each = -0.9 * np.take_along_axis(p, t[..., None], -1)[..., 0] - 0.1 * p.mean(-1)
+    assert float(loss(cr.tensor(z), cr.tensor(t)).item()) == pytest.approx(each[t > 0].mean())
+    half = loss(cr.tensor(z), cr.tensor(t), sample_weights=np.array([1.0, 0.0]))
+    assert half.item() == pytest.approx(each[0].mean())
