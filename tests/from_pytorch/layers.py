@@ -694,17 +694,11 @@ add(
     _dropout,
     "a layer; elements, not channels",
 )
-written("fft.fftshift fft.ifftshift", "roll(x, n // 2, axis)", _random)
 
 # ---- what is missing -------------------------------------------------------------------------
 
-absent(
-    "view_as_complex complex polar stft cdouble cfloat chalf linalg.eig "
-    "linalg.eigvals fft.fft fft.fft2 fft.fftn fft.hfft fft.hfft2 fft.hfftn fft.rfft fft.rfft2 "
-    "fft.rfftn fft.ifft fft.ifft2 fft.ifftn fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2 "
-    "fft.irfftn",
-    "there are no complex numbers",
-)
+absent("linalg.eig linalg.eigvals", "complex eigenvalues: linalg.eigh of symmetric matrices")
+absent("chalf", "float32 and float64 only")
 absent("to_sparse sparse.sampled_addmm sparse.mm:reduce", "there are no sparse tensors")
 absent(
     "as_strided as_strided:partial_views as_strided_copy as_strided_scatter",

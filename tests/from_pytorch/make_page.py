@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import arrays, layers  # noqa: F401  they fill in the table
+from . import arrays, fourier, layers  # noqa: F401  they fill in the table
 from .table import ABSENT, TABLE, Entry
 
 PAGE = Path(__file__).parents[2] / "docs" / "from_pytorch.md"

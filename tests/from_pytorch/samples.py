@@ -11,7 +11,7 @@ import numpy as np
 
 import chainrule as cr
 
-from . import arrays, layers  # noqa: F401  they fill in the table
+from . import arrays, fourier, layers  # noqa: F401  they fill in the table
 from .table import TABLE
 
 FILE = Path(__file__).parents[1] / "references" / "pytorch_samples.json"

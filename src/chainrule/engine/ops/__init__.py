@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from . import fft as fft
 from . import linalg as linalg
 from . import masked as masked
 from . import random as random
@@ -37,7 +38,7 @@ from .special_functions import *  # noqa: F403
 from .statistics import *  # noqa: F403
 
 #: What every family names in its ``__all__``.
-NAMES = ["linalg", "masked", "random"]
+NAMES = ["fft", "linalg", "masked", "random"]
 for _family in (
     "activation", "attention", "convolution", "cross_entropy", "ctc", "custom", "declare",
     "einstein", "elementwise", "arrangement", "embedding_bag", "gathered_windows", "images",
