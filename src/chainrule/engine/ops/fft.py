@@ -235,7 +235,7 @@ def _length(n: int | None, found: int) -> int:
 
 
 def _fitted(x: Tensor, n: int) -> Tensor:
-    """The last axis cut, or filled up with zeros, to this length."""
+    """The last axis cut, or padded with zeros, to this length."""
     have = x.shape[-1]
     if have >= n:
         return x[..., :n]
@@ -274,7 +274,7 @@ def fft(x: TensorLike, n: int | None = None, axis: int = -1, norm: str | None = 
 
     Args:
         x: pairs, (..., 2).
-        n: how many numbers; the axis is cut, or filled up with zeros.
+        n: how many numbers; the axis is cut, or padded with zeros.
         axis: along which; the axis of the pairs does not count.
         norm: "backward" (no factor), "ortho" (1/√n) or "forward" (1/n).
 
