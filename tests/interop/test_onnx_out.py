@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import onnx
@@ -117,6 +118,10 @@ def test_every_kind_of_data(name, tmp_path, monkeypatch):
     found = run("m.onnx", *arrays)
     key = "probabilities" if saved.classes else "prediction"
     np.testing.assert_allclose(found[key], expected, rtol=1e-5, atol=1e-5)
+    kinds = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+    declared = [kinds.get(info.type) for info in session("m.onnx").get_inputs()]
+    comes_back([x.astype(kind or x.dtype) for x, kind in zip(arrays, declared, strict=True)],
+               found[key])  # fmt: skip
     model = onnx.load("m.onnx")
     assert (model.ir_version, model.opset_import[0].version) == (8, 17)
     assert {node.op_type for node in model.graph.node}.isdisjoint({"ZipMap"})
@@ -124,6 +129,23 @@ def test_every_kind_of_data(name, tmp_path, monkeypatch):
         assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     if "text" in name or "language" in name:
         assert json.loads((tmp_path / "m.tokenizer.json").read_text())["kind"] == "text"
+
+
+def comes_back(arrays, expected):
+    """What was exported is read again: predictions, texts among the inputs, and a training."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "outputs of text")
+        again = cr.onnx.load("m.onnx")
+    found = again.run(*arrays)[again.output_names[-1]]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    if not again.parameters():
+        return
+    given = again.encode(*arrays)
+    step = cr.compile(cr.value_and_grad(lambda net, x: (net(*x) ** 2).sum()), backend="numpy")
+    _, gradients = step(again, given)
+    assert any(np.any(g.numpy()) for g in gradients.values())
+    cr.save("again.safetensors", again, given)
+    np.testing.assert_allclose(cr.load("again.safetensors").predict(*given), expected, 1e-5, 1e-5)
 
 
 def columns(model, frame):

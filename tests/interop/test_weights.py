@@ -18,6 +18,8 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.errors import ConfigError, ModelFileError, ShapeError
 
+from ..references.onnx_networks import sums
+
 HERE = Path(__file__).parents[1] / "references" / "weights"
 RESULTS = json.loads((HERE / "results.json").read_text())
 
@@ -140,6 +142,31 @@ def test_gpt2(stored, tmp_path):
     }
     again = cr.weights.gpt2(more, heads=2)
     np.testing.assert_array_equal(again(x).numpy(), model(x).numpy())
+
+
+def test_gpt2_of_transformers(stored, tmp_path):
+    """As Hugging Face's own program writes it, with its values and gradients."""
+    told = json.loads((HERE / "transformers.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(told["config"]))
+    model = cr.weights.gpt2(stored("transformers.safetensors"))
+    x = np.array(told["x"])
+    np.testing.assert_allclose(model(x).numpy(), told["y"], rtol=1e-5, atol=1e-5)
+    assert model.generate(x[:1, :3], 4).tolist() == told["generated"]
+
+    def loss(net):
+        return cr.losses.cross_entropy(net(x)[:, :-1].reshape(-1, 17), x[:, 1:].reshape(-1))
+
+    value, gradients = cr.value_and_grad(loss)(model)
+    assert value.item() == pytest.approx(told["loss"], rel=1e-5)
+    for path, variable in model.parameters().items():  # in their names and layouts
+        variable.assign(gradients[path].numpy())
+    cr.weights.save(tmp_path / "gradients.safetensors", model, names="gpt2")
+    found = cr.weights.read(tmp_path / "gradients.safetensors")
+    expected = {name.removeprefix("transformer."): s for name, s in told["gradients"].items()}
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        close = 1e-5 * expected[name][-1] * array.size
+        np.testing.assert_allclose(sums(array), expected[name], 1e-4, close, err_msg=name)
 
 
 def test_what_gpt2_does_not_say(stored, tmp_path):

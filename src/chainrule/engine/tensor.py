@@ -579,6 +579,19 @@ def recording() -> Iterator[TraceRecord]:
 
 
 @contextmanager
+def computed_at_once() -> Iterator[None]:
+    """For a while operations on constants have values, also where a trace would leave them to the
+    graph because they grow; no variable may be read or assigned.
+    """  # noqa: D205
+    record = tracing.record
+    tracing.record = None
+    try:
+        yield
+    finally:
+        tracing.record = record
+
+
+@contextmanager
 def standing_in(nodes: dict[Variable, Node]) -> Iterator[None]:
     """For a while, and for this thread only, other nodes stand in for those of variables."""
     standing, held = tracing.standing, tracing.held

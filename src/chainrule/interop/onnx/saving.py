@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...serialization import SavedModel, load, parse, to_bytes
 from ...utils.files import model_in, write_atomically
 from .emitter import IR_OF_OPSET, OPSET
 from .lowering import Writer
+from .reading.model import OnnxModel
 from .signature import Signature, reserve_outputs, write_inputs, write_outputs
 from .symbolic import symbolic
 
@@ -58,8 +60,11 @@ def save(
         >>> cr.onnx.save(path, cr.nn.Linear(2, 1), np.zeros((1, 2), np.float32))
         []
     """
+    texts: Mapping[int, Sequence[str]] = {}
+    if isinstance(model, OnnxModel) and example is not None:
+        example, texts = model.encode(*_arguments(example)), model.texts
     saved = _saved(model, example, output, classes)
-    proto, signature = convert(saved, opset)
+    proto, signature = convert(saved, opset, texts)
     path = Path(path)
     data = proto.SerializeToString()
     for name, document in signature.beside.items():
@@ -78,6 +83,10 @@ def beside(path: Path, name: str) -> Path:
     """
     tidy = "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
     return path.with_name(f"{path.stem}.{tidy}.json")
+
+
+def _arguments(example: Any) -> Sequence[Any]:
+    return example if isinstance(example, tuple | list) else (example,)
 
 
 def _saved(model: Any, example: Any, output: Any, classes: list[Any] | None) -> SavedModel:
@@ -106,11 +115,19 @@ def _saved(model: Any, example: Any, output: Any, classes: list[Any] | None) -> 
     return found
 
 
-def convert(saved: SavedModel, opset: int = OPSET) -> tuple[Any, Signature]:
-    """A saved model as a checked ``onnx.ModelProto``, with what is known of its inputs."""
+def convert(
+    saved: SavedModel, opset: int = OPSET, texts: Mapping[int, Sequence[str]] | None = None
+) -> tuple[Any, Signature]:
+    """A saved model as a checked ``onnx.ModelProto``, with what is known of its inputs.
+
+    Args:
+        saved: the model.
+        opset: the version of the operators.
+        texts: by the positions of inputs that take texts as indices, which texts those are.
+    """
     names = {id(array): name for name, array in saved.arrays.items()}
     e = Writer(opset, names)
-    signature = Signature()
+    signature = Signature(texts=texts or {})
     graph = symbolic(saved.graph(2), saved.graph(3))
     reserve_outputs(e, saved)
     inputs = write_inputs(e, signature, saved, graph.inputs)

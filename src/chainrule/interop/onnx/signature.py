@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ class Signature:
         notes: what the user has to know about them.
         beside: JSON documents that are written beside the file, by what is added to its name.
         about: what each input means, in words, for the file.
+        texts: by the positions of inputs that the graph takes as indices of texts, which those are.
     """
 
     inputs: list[Any] = field(default_factory=list)
@@ -42,6 +43,7 @@ class Signature:
     notes: list[str] = field(default_factory=list)
     beside: dict[str, Any] = field(default_factory=dict)
     about: dict[str, str] = field(default_factory=dict)
+    texts: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 def declared(
@@ -73,10 +75,19 @@ def write_inputs(
 def _as_they_are(
     e: Emitter, signature: Signature, saved: SavedModel, nodes: Sequence[SymbolicNode]
 ) -> list[str]:
-    return [
-        declared(e, signature, str(node.attributes["name"]), node.dtype, node.shape[1:])
-        for node in nodes
-    ]
+    found = []
+    for place, node in enumerate(nodes):
+        words = signature.texts.get(place)
+        kind = node.dtype if words is None else str
+        name = declared(e, signature, str(node.attributes["name"]), kind, node.shape[1:])
+        if words is not None:
+            indices = e.op(
+                "LabelEncoder", name, domain="ai.onnx.ml", keys_strings=list(words),
+                values_int64s=list(range(len(words))), default_int64=len(words),
+            )  # fmt: skip
+            name = e.cast(indices, node.dtype)
+        found.append(name)
+    return found
 
 
 def _images(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ...extras import need
 from ..emitter import read_by
 from .external import external_data
 from .operators import OPERATORS
-from .values import MAX_ELEMENTS, kept_as
+from .values import MAX_ELEMENTS, TEXT, UNUSED, kept_as
 
 #: Nodes in all graphs of a file, and graphs inside of graphs.
 _MAX_NODES, _MAX_DEPTH = 2**16, 16
@@ -28,6 +28,8 @@ FIRST_OPSET, LAST_OPSET = 1, 28
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 #: Attributes that are a number of an element type.
 _TYPES = {"to", "dtype", "output_dtype", "output_datatype"}
+#: Attributes that are values, and not words which say how something is computed.
+_TEXTS = {"keys_strings", "values_strings", "default_string", "value_strings"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +70,17 @@ class GraphData:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """A file: its graph, and the versions of the operators by domain."""
+    """A file.
+
+    Attributes:
+        graph: what is computed.
+        opsets: versions of the operators by domain.
+        texts: those that occur in the file, with the indices that stand for them.
+    """
 
     graph: GraphData
     opsets: dict[str, int]
+    texts: dict[str, int]
 
 
 def read_file(path: str | os.PathLike[str]) -> Content:
@@ -133,7 +142,7 @@ def read_model(model: Any, folder: Path | None = None) -> Content:
                                  found=str(error)[:200]) from None  # fmt: skip
     reader = _Reader(onnx, folder, _context(onnx, model))
     try:
-        return Content(reader.graph(model.graph, set(), 0), opsets)
+        return Content(reader.graph(model.graph, set(), 0), opsets, reader.texts)
     except UnicodeDecodeError as error:  # raised when a name is looked at
         raise ModelFileError("The file is damaged: a name that is no text.",
                              found=str(error)[:200]) from None  # fmt: skip
@@ -184,6 +193,7 @@ class _Reader:
     def __init__(self, onnx: Any, folder: Path | None, context: Any) -> None:
         self.onnx, self.folder, self._context = onnx, folder, context
         self.count = self.elements = 0
+        self.texts: dict[str, int] = {"_Unused": UNUSED}
 
     def graph(self, proto: Any, outside: set[str], depth: int) -> GraphData:
         """A graph, all of whose names are known and given once."""
@@ -308,8 +318,17 @@ class _Reader:
             raise ModelFileError("A node is not as ONNX declares it.", where=label,
                                  found=sentence) from None  # fmt: skip
 
+    def indices(self, texts: Sequence[bytes]) -> Array:
+        """Texts of the file, as the indices that stand for them."""
+        found = np.empty(len(texts), TEXT)
+        for place, text in enumerate(texts):
+            found[place] = self.texts.setdefault(text.decode("utf-8", "replace"), len(self.texts))
+        return found
+
     def attribute(self, proto: Any, label: str, known: set[str], depth: int) -> Any:
         kinds = proto.AttributeType
+        if proto.name in _TEXTS and proto.type in (kinds.STRING, kinds.STRINGS):
+            return self.indices([proto.s] if proto.type == kinds.STRING else proto.strings)
         if proto.name in _TYPES and proto.type == kinds.INT:
             return self.dtype(proto.i, label)
         match proto.type:
@@ -335,8 +354,6 @@ class _Reader:
     def array(self, tensor: Any) -> Array:
         """A tensor, after its size was checked."""
         where = f"tensor {tensor.name!r:.80}"
-        if tensor.data_type == self.onnx.TensorProto.STRING:
-            raise ModelFileError("Tensors of strings are not read.", where=where)
         dtype = self.dtype(tensor.data_type, where)
         shape = tuple(tensor.dims)
         count = math.prod(shape)
@@ -344,6 +361,12 @@ class _Reader:
         if min(shape, default=0) < 0 or len(shape) > 32 or self.elements > 2 * MAX_ELEMENTS:
             raise ModelFileError("A tensor with an impossible shape.", where=where,
                                  found=f"{shape}"[:80])  # fmt: skip
+        if np.dtype(dtype) == TEXT:
+            if len(tensor.string_data) != count:
+                raise ModelFileError("A tensor has other texts than its shape says.", where=where,
+                                     expected=f"{count:,}",
+                                     found=f"{len(tensor.string_data):,}")  # fmt: skip
+            return self.indices(tensor.string_data).reshape(shape)
         size = count * np.dtype(dtype).itemsize
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
             raw = external_data(self.folder, tensor, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import keyword
@@ -11,14 +12,23 @@ from typing import Any
 import numpy as np
 
 from ....engine.source_info import layer
-from ....engine.tensor import Buffer, Parameter, Tensor, as_tensor
-from ....errors import ChainruleError, ShapeError
+from ....engine.tensor import Buffer, Parameter, Tensor, as_tensor, computed_at_once, has_value
+from ....errors import ChainruleError, ModelFileError, ShapeError
 from ....nn import Module
 from ....utils.typing import Array
 from .content import Content, GraphData, NodeData
 from .operators import OPERATORS, STATIC, Call, as_values
-from .values import Value, kept_as, value_of
+from .values import TEXT, Value, indices_of, kept_as, value_of
 
+#: Operators that take texts: they move them, or look them up.
+_OF_TEXTS = frozenset((
+    "ai.onnx.ml.ArrayFeatureExtractor", "ai.onnx.ml.LabelEncoder", "Compress", "Concat", "Equal",
+    "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "If", "Loop",
+    "Reshape", "Scan", "Shape", "Size", "Slice", "Split", "Squeeze", "Tile", "Transpose",
+    "Unsqueeze", "Where",
+))  # fmt: skip
+#: Elements of shapes, axes and the like.
+_SMALL = 64
 #: Statistics of a normalisation, which are no parameters: positions of its inputs.
 _STATISTICS = {"BatchNormalization": (3, 4)}
 
@@ -26,10 +36,12 @@ _STATISTICS = {"BatchNormalization": (3, 4)}
 class OnnxModel(Module):
     """A network that was read from a file of ONNX.
 
-    It is called with one tensor for each input, in the layout of the file (images of most systems
-    are channels first), and gives one tensor, or a tuple of them in the order of ``output_names``.
+    It is called with one tensor for each input, or with one tuple or dict of them, in the layout of
+    the file (images of most systems are channels first), and gives one tensor, or a tuple of them
+    in the order of ``output_names``.
     Floating-point initialisers are parameters, called as in the file; statistics of a batch
     normalisation are buffers, and stay as they are in a training, as does dropout, which is off.
+    Texts go in as arrays of strings, or as what `encode` makes of them, where a tensor is needed.
 
     Attributes:
         weights: parameters and buffers by their name in the file.
@@ -42,17 +54,54 @@ class OnnxModel(Module):
         self.input_names = list(content.graph.inputs)
         self.output_names = list(content.graph.outputs)
         self.weights, self._constants = _variables(content)
+        self._texts = dict(content.texts)
+
+    @property
+    def texts(self) -> dict[int, list[str]]:
+        """By the position of each input of texts, what the indices from 0 stand for."""
+        kinds = [dtype for dtype, _ in self._content.graph.inputs.values()]
+        return {i: list(self._texts) for i, dtype in enumerate(kinds) if dtype == TEXT}
+
+    def encode(self, *inputs: Any) -> tuple[Any, ...]:
+        """The inputs as tensors take them, to be compiled, trained on, explained or saved.
+
+        Texts are indices (int32) then, and integers of fewer bits int64.
+
+        Args:
+            inputs: arrays, one for each input; or one tuple, or one dict by name.
+
+        Raises:
+            ConfigError: an input of texts has something else.
+        """
+        declared = self._content.graph.inputs
+        if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+            if inputs[0].keys() != declared.keys():
+                raise ShapeError("The model takes other inputs.", expected=", ".join(declared),
+                                 found=", ".join(map(str, inputs[0])))  # fmt: skip
+            inputs = tuple(inputs[0][name] for name in declared)
+        elif len(inputs) == 1 != len(declared) and isinstance(inputs[0], tuple | list):
+            inputs = tuple(inputs[0])
+        if len(inputs) != len(declared):
+            raise ShapeError("The model takes other inputs.", expected=", ".join(declared),
+                             found=f"{len(inputs)} arguments")  # fmt: skip
+        texts = dict(self._texts)  # of this call: other texts are equal to themselves only
+        pairs = zip(declared.items(), inputs, strict=True)
+        return tuple(_encoded(x, dtype, texts, name) for (name, (dtype, _)), x in pairs)
 
     def _run(self, *inputs: Any) -> Any:
         graph = self._content.graph
-        if len(inputs) != len(graph.inputs):
-            raise ShapeError("The model takes other inputs.", expected=", ".join(graph.inputs),
-                             found=f"{len(inputs)} arguments")  # fmt: skip
+        inputs = self.encode(*inputs)
         env: dict[str, Value] = dict(self._constants)
         for name, variable in self.weights.items():
             env[name] = Value(variable, graph.arrays[name].dtype)
+        double = any(
+            variable.dtype == np.float64 and kept_as(graph.arrays[name].dtype) == np.float32
+            for name, variable in self.weights.items()
+        )
         for (name, (dtype, shape)), given in zip(graph.inputs.items(), inputs, strict=True):
-            env[name] = _input(name, given, dtype, shape)
+            # A module that was converted, net.to("float64"), computes with all digits.
+            kept = np.dtype(np.float64) if double and kept_as(dtype).kind == "f" else kept_as(dtype)
+            env[name] = _input(name, given, dtype, kept, shape)
         found = _computed(graph, env, self._content.opsets)
         results = [found[name].tensor for name in graph.outputs]
         return results[0] if len(results) == 1 else tuple(results)
@@ -128,8 +177,15 @@ def _roles(graph: GraphData) -> tuple[set[str], set[str]]:
     return fixed, statistics
 
 
-def _input(name: str, given: Any, dtype: Any, shape: tuple[Any, ...] | None) -> Value:
+def _encoded(x: Any, dtype: Any, texts: dict[str, int], name: str) -> Any:
     kept = kept_as(dtype)
+    given = getattr(x, "dtype", None)
+    if dtype == TEXT:
+        return x if given == kept else indices_of(x, texts, name)
+    return x.astype(kept) if isinstance(x, np.ndarray) and given == dtype != kept else x
+
+
+def _input(name: str, given: Any, dtype: Any, kept: Any, shape: tuple[Any, ...] | None) -> Value:
     found = given if isinstance(given, Tensor) else value_of(given).tensor
     if shape is not None:
         pairs = zip(found.shape, shape, strict=False)
@@ -170,8 +226,20 @@ def _computed(
     return env
 
 
+def _is_of_shapes(call: Call) -> bool:
+    """Whether a node computes few constants, such as a shape: others read their values."""
+    inputs = [value.tensor for value in call.inputs if value is not None]
+    return (
+        all(has_value(x.node) and not x.node.watched and x.size <= _SMALL for x in inputs)
+        and not any(callable(value) for value in call.attributes.values())
+    )  # fmt: skip
+
+
 def _values(node: NodeData, env: Mapping[str, Value], opsets: Mapping[str, int]) -> list[Value]:
     inputs = [env[name] if name else None for name in node.inputs]
+    if node.kind not in _OF_TEXTS and any(x is not None and x.dtype == TEXT for x in inputs):
+        raise ModelFileError("An operator that is not read for texts.", where=node.label,
+                             expected=", ".join(sorted(_OF_TEXTS)))  # fmt: skip
     attributes = {
         name: _body(value, env, opsets) if isinstance(value, GraphData) else value
         for name, value in node.attributes.items()
@@ -182,7 +250,8 @@ def _values(node: NodeData, env: Mapping[str, Value], opsets: Mapping[str, int])
     wanted = max((i for i, name in enumerate(node.outputs, 1) if name), default=1)
     call = Call(node.kind, node.label, inputs, attributes, opsets.get(domain, 1), wanted)
     try:
-        values = as_values(OPERATORS[node.kind](call), call)
+        with computed_at_once() if _is_of_shapes(call) else contextlib.nullcontext():
+            values = as_values(OPERATORS[node.kind](call), call)
     except ChainruleError as error:
         error.where = error.where or node.label
         raise

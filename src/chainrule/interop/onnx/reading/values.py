@@ -1,7 +1,8 @@
 """Values while a graph of ONNX is computed: a tensor, and the element type that ONNX gives it.
 
 chainrule has six element types, ONNX more. Small and unsigned integers are kept as int64, half
-precision as float32; the result of a model is converted to what the file declares.
+precision as float32; the result of a model is converted to what the file declares. Texts are kept
+as int32: each that occurs in the file has an index, and any other one that is met gets a later one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ _AS_INT64 = ("int8", "int16", "uint8", "uint16", "uint32", "uint64")
 _KEPT = {np.dtype(name): np.dtype(name) for name in _SAME}
 _KEPT |= {np.dtype(name): np.dtype("int64") for name in _AS_INT64}
 _KEPT[np.dtype("float16")] = np.dtype("float32")
+#: The element type of texts.
+TEXT = np.dtype(object)
+_KEPT[TEXT] = np.dtype("int32")
+#: The index of ONNX's text for an unknown key, unless a file has one of its own.
+UNUSED = 0
 
 
 class Value(NamedTuple):
@@ -35,7 +41,7 @@ def kept_as(dtype: Any) -> Any:
     """The element type here of one there.
 
     Raises:
-        ModelFileError: there is none: strings, complex numbers, 8 and 4 bits.
+        ModelFileError: there is none: complex numbers, 8 and 4 bits.
 
     Example:
         >>> kept_as(np.uint8).name, kept_as(np.float16).name
@@ -45,7 +51,7 @@ def kept_as(dtype: Any) -> Any:
     if dtype.name == "bfloat16":
         return np.dtype("float32")
     if dtype not in _KEPT:
-        known = ", ".join(sorted(kind.name for kind in _KEPT))
+        known = ", ".join(sorted(kind.name for kind in _KEPT if kind != TEXT))
         raise ModelFileError("An element type of ONNX that is not read.", expected=known,
                              found=dtype.name)  # fmt: skip
     return _KEPT[dtype]
@@ -104,4 +110,37 @@ def need_size(shape: Any) -> tuple[int, ...]:
     return extents
 
 
-__all__ = ["MAX_ELEMENTS", "Value", "kept_as", "known", "need_size", "value_of", "wrapped"]
+def indices_of(texts: Any, known: dict[str, int], where: str) -> Array:
+    """The indices of texts; those that are not known yet are entered.
+
+    Raises:
+        ConfigError: something is no text, or the texts are no array.
+
+    Example:
+        >>> indices_of([["b"], ["new"]], known := {"a": 0, "b": 1}, "town").tolist(), known["new"]
+        ([[1], [2]], 2)
+    """
+    array = np.asarray(texts)
+    different, places = np.unique(array.astype(TEXT).ravel().astype(str), return_inverse=True)
+    if array.dtype.kind != "U":
+        strange = [x for x in array.astype(TEXT).ravel().tolist() if not isinstance(x, str)]
+        if strange:
+            raise ConfigError("This input takes texts.", where=where,
+                              expected="an array of strings", found=f"{strange[0]!r:.80}",
+                              hint="Models of tables take '' for a missing category.")  # fmt: skip
+    codes = [known.setdefault(str(text), len(known)) for text in different]
+    return np.array(codes, np.int32)[places].reshape(array.shape)
+
+
+__all__ = [
+    "MAX_ELEMENTS",
+    "TEXT",
+    "UNUSED",
+    "Value",
+    "indices_of",
+    "kept_as",
+    "known",
+    "need_size",
+    "value_of",
+    "wrapped",
+]

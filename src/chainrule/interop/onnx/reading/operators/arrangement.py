@@ -10,16 +10,18 @@ import numpy as np
 
 from .....engine import ops
 from .....engine.tensor import Tensor, as_tensor
-from ..values import Value, kept_as, need_size, value_of
+from .....utils.typing import Array
+from ..values import TEXT, UNUSED, Value, kept_as, need_size, value_of
 from .calls import Call, operator
 
 
 @operator("Constant")
 def _constant(c: Call) -> Any:
-    for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
+    kinds: dict[str, Any] = {"value": None, "value_float": np.float32, "value_floats": np.float32,
+             "value_int": np.int64, "value_ints": np.int64, "value_strings": TEXT}  # fmt: skip
+    for name, kind in kinds.items():
         if name in c.attributes:
             value = c.attributes[name]
-            kind = np.float32 if "float" in name else np.int64 if "int" in name else None
             return value_of(np.asarray(value, kind))
     raise c.error("A constant that is not read.", ", ".join(c.attributes),
                   "a tensor, numbers or integers")  # fmt: skip
@@ -406,26 +408,40 @@ def _dropout(c: Call) -> Any:
     return [c[0], value_of(np.ones(c[0].shape, bool))]
 
 
+def _table_of(c: Call, side: str) -> tuple[Array, Any]:
+    """The keys or the values of a table, and their element type."""
+    kinds: dict[str, Any] = {"int64s": np.int64, "floats": np.float32, "strings": TEXT,
+                             "tensor": None}  # fmt: skip
+    said = [(c.attribute(f"{side}_{name}"), kind) for name, kind in kinds.items()]
+    given = [(found, kind) for found, kind in said if found is not None]
+    if len(given) != 1:
+        raise c.error(f"One list of {side} is needed.", ", ".join(c.attributes))
+    found, kind = given[0]
+    array = np.ravel(np.asarray(found, kind))
+    return array, array.dtype
+
+
 @operator("ai.onnx.ml.LabelEncoder")
 def _label_encoder(c: Call) -> Any:
-    """Integers and numbers only."""
-    keys = c.attribute("keys_int64s", c.attribute("keys_floats"))
-    values = c.attribute("values_int64s", c.attribute("values_floats"))
-    keys = c.attribute("keys_tensor") if keys is None else keys
-    values = c.attribute("values_tensor") if values is None else values
-    if keys is None or values is None or np.asarray(values).dtype.kind not in "if":
-        raise c.error("Only numbers are encoded here.", ", ".join(c.attributes))
-    whole = "values_int64s" in c.attributes
-    default = c.attribute("default_int64" if whole else "default_float", -1 if whole else -0.0)
-    default = np.asarray(c.attribute("default_tensor", default)).ravel()[0]
-    kind = np.asarray(values).dtype if "values_tensor" in c.attributes else np.dtype(
-        np.int64 if whole else np.float32)  # fmt: skip
-    found: Any = ops.full(c[0].shape, default, kept_as(kind))
+    """A table from keys to values; of a key that is there twice, the first counts."""
+    keys, _ = _table_of(c, "keys")
+    values, kind = _table_of(c, "values")
+    defaults = {"i": ("default_int64", -1), "f": ("default_float", -0.0)}
+    name, usual = defaults.get(kind.kind, ("default_string", UNUSED))
+    default = c.attribute("default_tensor", c.attribute(name, usual))
+    if len(keys) != len(values):
+        raise c.error("There are not as many keys as values.", f"{len(keys)} and {len(values)}")
     x = c[0]
-    for key, value in zip(np.ravel(keys), np.ravel(values), strict=True):
-        same = ops.isnan(x) if key != key else ops.equal(x, as_tensor(key, x.dtype))
-        found = ops.where(same, as_tensor(value, kept_as(kind)), found)
-    return Value(found, kind)
+    keys, first = np.unique(keys.astype(x.dtype), return_index=True)  # sorted, NaN last
+    table = as_tensor(np.append(values[first], np.ravel(default)[:1]).astype(kept_as(kind)))
+    known, count = keys[keys == keys], len(keys)
+    at = ops.full(x.shape, count, "int64")
+    if len(known):
+        near = ops.minimum(ops.searchsorted(as_tensor(known), x), len(known) - 1)
+        at = ops.where(ops.equal(ops.take(as_tensor(known), near, 0), x), near, at)
+    if len(known) < count and c.opset >= 4:
+        at = ops.where(ops.isnan(x), count - 1, at)
+    return Value(ops.take(table, at, 0), kind)
 
 
 @operator("Col2Im", static=(1, 2))
