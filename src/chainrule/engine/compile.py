@@ -38,6 +38,7 @@ from .tensor import (
     TraceRecord,
     Variable,
     as_tensor,
+    brought_home,
     own_node,
     recording,
     symbol,
@@ -175,10 +176,11 @@ def _history(traced: Traced, leaves: list[Any], inputs: list[Array]) -> tuple[No
     assigned = {id(variable) for variable in traced.assigned}
     nodes = []
     for leaf, array in zip([*leaves, *variables], inputs, strict=True):
-        if isinstance(leaf, Tensor) and leaf.node.value is array and id(leaf) not in assigned:
+        own = isinstance(leaf, Tensor) and id(leaf) not in assigned
+        if own and (leaf.node.value is array or not isinstance(array, np.ndarray)):
             nodes.append(leaf.node)
         else:  # the caller's own array, or one that the program overwrites
-            nodes.append(constant(array.copy()))
+            nodes.append(constant(np.array(array)))
     return tuple(nodes)
 
 
@@ -282,10 +284,17 @@ class Compiled:
         self._backend = registry.find_backend(backend)
         self._guard = guard
         self._keeps_history = history
-        #: The graph and inputs of the latest call, to look into what went wrong.
-        self.last_run: tuple[Traced, list[Array]] | None = None
+        self._last: tuple[_Program, list[Any]] | None = None
         self._programs: dict[Any, _Program] = {}
         self._prepared: dict[Any, tuple[Traced, Future[Executable], int]] = {}
+
+    @property
+    def last_run(self) -> tuple[Traced, list[Array]] | None:
+        """The graph and inputs of the latest call, to look into what went wrong."""
+        if self._last is None:
+            return None
+        program, inputs = self._last
+        return program.traced, program.in_numpy(inputs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: the object is the first argument."""
@@ -304,15 +313,15 @@ class Compiled:
         program = self._program(taken, arguments, options)
         traced = program.traced
         inputs = [_value(leaf) for leaf in taken.inputs]
-        self.last_run = None  # lets go of the arrays, which may now be overwritten
+        self._last = None  # lets go of the arrays, which may now be overwritten
         try:
             inputs += program.begin()
-            self.last_run = traced, inputs
+            self._last = program, inputs
             keeps = self._keeps_history and program.is_differentiable
             history = _history(traced, taken.inputs, inputs) if keeps else ()
             results = program.run(inputs)
         finally:
-            program.end()
+            program.end(inputs)
         count = program.results
         if not (self._guard and _stopped(results[:count])):
             for variable, value in zip(program.given, results[count:], strict=True):
@@ -362,17 +371,17 @@ class Compiled:
         if run.run_steps is None or program.given:
             return self._run_one_by_one(order, arguments, rows, counter)
         inputs, gathered, counters = _inputs_of_steps(arguments, rows, counter)
-        self.last_run = None
+        self._last = None
         try:
             inputs += program.begin()
             done, results = run.run_steps(inputs, gathered, order, counters)
         finally:
-            program.end()
+            program.end(inputs)
         if done < len(order):
             known = {i: x for i, x in enumerate(inputs) if x is not None}
             known |= {i: _rows(data, order[done]) for i, data in gathered.items()}
             known |= {i: np.asarray(known[i] + done) for i in counters}
-            self.last_run = traced, [known[i] for i in range(len(inputs))]
+            self._last = program, [known[i] for i in range(len(inputs))]
         return done, traced.rebuild(results)
 
     def _run_one_by_one(
@@ -543,27 +552,53 @@ class _Program:
     def begin(self) -> list[Any]:
         """The arrays of the variables; those that are overwritten belong to the call until `end`.
 
+        For a program with a memory of its own, what they are there.
+
         If others can see one of these it is copied: besides the variable only its node knows the
         array; whoever else holds one of them, such as a tensor or a view made from the variable,
         keeps the old numbers.
         """
+        if self.run.memory is not None:
+            return begin(self._variables, self._overwritten, self._in_memory)
         if not self._places:
             return [variable._known() for variable in self._variables]
-        nodes = begin(self._variables, self._overwritten, own_node)
+        nodes = begin(self._variables, self._overwritten, brought_home)
         arrays = [node.value for node in nodes]
         holders = _holders(nodes, arrays, self._places)
         for place, (of_node, of_array) in zip(self._places, holders, strict=True):
             array = arrays[place]
+            assert array is not None
             alone = of_node <= _ALONE[0] and of_array <= _ALONE[1]
             if not (alone and array.base is None and array.flags.carray):
-                arrays[place] = np.array(array, order="C")
-                self._variables[place]._set(arrays[place], nodes[place].watched)
+                arrays[place] = own = np.array(array, order="C")
+                self._variables[place]._set(own, nodes[place].watched)
         return arrays
 
-    def end(self) -> None:
-        """Let other threads at the variables."""
-        if self._places:
+    def _in_memory(self, variable: Variable) -> Any:
+        """The value of a variable in the memory of the program."""
+        memory = self.run.memory
+        assert memory is not None
+        if variable.away is not None and variable.away[0] is memory:
+            return variable.away[1]
+        node = brought_home(variable)
+        assert node.value is not None
+        return memory.put(node.value) if variable in self._overwritten else memory.seen(node)
+
+    def end(self, inputs: list[Any]) -> None:
+        """Let other threads at the variables; ``inputs`` are those of the call, if it began."""
+        first = len(self.traced.graph.inputs) - len(self._variables)
+        if self.run.memory is not None and len(inputs) > first:
+            for place in self._places:
+                self._variables[place].away = self.run.memory, inputs[first + place]
+        if self._places or self.run.memory is not None:
             end(self._overwritten)
+
+    def in_numpy(self, inputs: list[Any]) -> list[Array]:
+        """The inputs of a call as arrays of NumPy."""
+        memory = self.run.memory
+        return [
+            x if isinstance(x, np.ndarray) or memory is None else memory.fetch(x) for x in inputs
+        ]
 
 
 def _holders(nodes: list[Node], arrays: list[Any], places: list[int]) -> list[tuple[int, int]]:

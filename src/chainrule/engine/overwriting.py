@@ -1,4 +1,4 @@
-"""Which variables native programs are overwriting just now: other threads wait for the end.
+"""Which variables programs are overwriting just now, and which are away: others wait for them.
 
 A program writes new values into the arrays of its variables, and meanwhile other threads run. Who
 wants one of these variables gets it before or after the call, never midway:
@@ -8,6 +8,8 @@ wants one of these variables gets it before or after the call, never midway:
 - Who fetches it during the call looks here afterwards, and waits. A thread never waits for itself.
 - A call reads all that it uses at once, when no other one overwrites any of it; it never waits for
   others later on, so no two wait for each other.
+- A program of an accelerator leaves new values in its memory: the variable is *away*. Who wants it
+  has it fetched, under the same lock.
 - A fork waits for the end of the calls and holds new ones back, so that no child inherits numbers
   of two steps.
 """

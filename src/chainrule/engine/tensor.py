@@ -372,17 +372,21 @@ class Variable(Tensor):
     function reads and changes them like the same code without `chainrule.compile`.
 
     ``initial(key, shape, dtype)`` draws its first value, if it was drawn: see `chainrule.nn.init`.
+    ``away`` is a memory other than NumPy's, and its numbers there, if they are newer than those of
+    its node: see `chainrule.engine.backends.base.Memory`.
     """
 
-    __slots__ = ("initial",)
+    __slots__ = ("away", "initial")
+
+    away: tuple[Any, Any] | None
 
     @property
     def node(self) -> Node:
         """What it is now: in a derivative or a trace of this thread, what stands in for it."""
         standing = tracing.standing
         own: Node = own_node(self)
-        if calls.claims and is_overwritten(self):
-            own = afterwards(self, own_node)
+        if self.away is not None or (calls.claims and is_overwritten(self)):
+            own = afterwards(self, brought_home)
         if standing is None:
             return own
         found = standing.get(self)
@@ -393,6 +397,7 @@ class Variable(Tensor):
 
     @node.setter
     def node(self, node: Node) -> None:
+        self.away = None
         _NODE.__set__(self, node)
 
     @property
@@ -516,6 +521,15 @@ _NODE: Any = Tensor.__dict__["node"]
 _GRAD: Any = Tensor.__dict__["grad"]
 #: The node of a variable, whatever stands in for it, and whoever overwrites its numbers.
 own_node = _NODE.__get__
+
+
+def brought_home(variable: Variable) -> Node:
+    """The node of a variable, with its numbers fetched from where they are."""
+    if variable.away is not None:
+        memory, value = variable.away
+        variable._set(memory.fetch(value), own_node(variable).watched)
+    node: Node = own_node(variable)
+    return node
 
 
 class TraceRecord:

@@ -7,11 +7,12 @@ outside asks which one it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ...errors import ChainruleError
 from ...utils.typing import Array
 from ..ir.graph import Graph
+from ..ir.node import Node
 
 
 class BuildError(ChainruleError):
@@ -20,6 +21,19 @@ class BuildError(ChainruleError):
 
 class UnsupportedError(BuildError):
     """A backend has no kernel for an operation."""
+
+
+class Memory(Protocol):
+    """Where variables stay between two calls, if not in arrays of NumPy: that of an accelerator."""
+
+    def put(self, array: Array) -> Any:
+        """A copy of the value of a variable, in this memory."""
+
+    def seen(self, node: Node) -> Any:
+        """The same of a value that is only read, copied once for each."""
+
+    def fetch(self, value: Any) -> Array:
+        """A copy of such a value as an array of NumPy."""
 
 
 class Executable(Protocol):
@@ -34,10 +48,18 @@ class Executable(Protocol):
         """Its text, for readers."""
 
     @property
+    def memory(self) -> Memory | None:
+        """Where it has the variables; None for arrays of NumPy.
+
+        If there is one, a call replaces in the list of inputs those that it overwrites by their
+        next values, and arguments are arrays of NumPy nevertheless.
+        """
+
+    @property
     def in_place(self) -> Collection[int]:
         """Positions of donated inputs that a call overwrites with their next values."""
 
-    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+    def __call__(self, inputs: list[Any]) -> list[Array]:
         """The outputs for these inputs, without those that were written in place."""
 
     @property

@@ -13,6 +13,7 @@ from .base import Backend, BuildError, Executable
 from .c.backend import CBackend
 from .c.lowering_cache import is_known
 from .numpy import NUMPY
+from .xla.backend import XlaBackend
 
 _log = logging.getLogger("chainrule")
 
@@ -58,10 +59,11 @@ def _warn_once(sentence: str) -> None:
 
 
 _C = CBackend()
+_XLA = XlaBackend()
 #: What runs a function of `chainrule.compile` unless it is said.
 BY_SIZE = FirstThatBuilds(_C, NUMPY, smallest=10_000)
 BACKENDS: dict[str, Backend] = {
-    backend.name: backend for backend in (NUMPY, _C, FirstThatBuilds(_C, NUMPY))
+    backend.name: backend for backend in (NUMPY, _C, _XLA, FirstThatBuilds(_C, NUMPY))
 }
 
 

@@ -28,6 +28,7 @@ class Program:
 
     #: It overwrites no input, and steps are called one by one: see `engine.backends.base`.
     in_place: Collection[int] = ()
+    memory = None
     run_steps = None
 
     def __init__(

@@ -844,7 +844,7 @@ POLYGAMMA = register(
     Operation(
         "polygamma",
         _polygamma_type,
-        lambda xp, x, order: special.polygamma(x, order),
+        lambda xp, x, order: special.polygamma(x, order, xp),
         (lambda g, y, x, order: g * polygamma(x, order + 1),),
         "ψ({0})",
         lambda: [

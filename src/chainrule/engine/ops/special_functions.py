@@ -29,13 +29,13 @@ def _i1e_slope(y: Tensor, x: Tensor) -> Tensor:
 
 
 i0e = unary(
-    "i0e", lambda xp, x: special.bessel_scaled(x, 0),
+    "i0e", lambda xp, x: special.bessel_scaled(x, 0, xp),
     lambda g, y, x: g * (i1e(x) - sign(x) * y), "exp(-|{0}|) · I₀({0})",
     "exp(-|x|)·I₀(x), with the modified Bessel function of order 0; it never overflows.",
     c={"f": "cr_bessel_scaled{f}({0}, 0)"}, js="Special.besselScaled({0}, 0)", gap=0.1,
 )  # fmt: skip
 i1e = unary(
-    "i1e", lambda xp, x: special.bessel_scaled(x, 1),
+    "i1e", lambda xp, x: special.bessel_scaled(x, 1, xp),
     lambda g, y, x: g * _i1e_slope(y, x), "exp(-|{0}|) · I₁({0})",
     "exp(-|x|)·I₁(x), with the modified Bessel function of order 1; it never overflows.",
     c={"f": "cr_bessel_scaled{f}({0}, 1)"}, js="Special.besselScaled({0}, 1)", gap=0.1,

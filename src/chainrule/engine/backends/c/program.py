@@ -55,6 +55,8 @@ class CProgram:
         [2.0, 5.0]
     """
 
+    memory = None
+
     def __init__(
         self,
         graph: Graph,

@@ -1,0 +1,356 @@
+"""The XLA backend against the NumPy backend: operations, functions, and what a program promises."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.engine import pytree
+from chainrule.engine.backends.numpy import Program
+from chainrule.engine.backends.registry import find_backend
+from chainrule.engine.ir.graph import Graph
+from chainrule.engine.ir.operation import OPERATIONS
+
+from ...nightly import NIGHTLY, by_night
+from .test_c import ARBITRARY, FUNCTION_CALLS, OPERATION_CALLS, agree, in_parts, sample_graph
+
+jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'chainrule[xla]'")
+
+from chainrule.engine.backends.xla import library  # noqa: E402
+from chainrule.engine.backends.xla.backend import XlaBackend  # noqa: E402
+from chainrule.engine.backends.xla.lowerings import LOWERINGS  # noqa: E402
+from chainrule.engine.backends.xla.trace import Trace  # noqa: E402
+
+LEAVES = {"constant", "placeholder"}
+
+
+def run(graph, arrays):
+    return find_backend("xla").build(graph, {}, ()).__call__(list(arrays))
+
+
+def merged(cases):
+    """Several graphs as one program, for most of building a small one is to begin."""
+    graphs, arrays, labels = zip(*cases, strict=True)
+    graph = Graph(
+        [node for one in graphs for node in one.inputs],
+        [node for one in graphs for node in one.outputs],
+    )
+    names = [label for one, label in zip(graphs, labels, strict=True) for _ in one.outputs]
+    return graph, [array for one in arrays for array in one], names
+
+
+def compare(cases):
+    graph, arrays, labels = merged(cases)
+    for one, other, label in zip(run(graph, arrays), Program(graph)(arrays), labels, strict=True):
+        agree(one, other, label)
+
+
+def cases_of(calls, names, dtypes, first_only=False, gradients=True):
+    for name in names:
+        function, samples = calls[name]
+        for number, sample in enumerate(samples[:1] if first_only else samples):
+            for dtype in dtypes:
+                graph, arrays = sample_graph(
+                    function, sample, dtype, gradients and name not in ARBITRARY
+                )
+                yield graph, arrays, f"{name}, sample {number}, {dtype}"
+
+
+# ---- every operation -------------------------------------------------------------------------
+
+
+def shapes_of(graph, arrays):
+    """What JAX finds by tracing alone, without compiling anything."""
+
+    def traced(*inputs):
+        return Trace(LOWERINGS).run(graph, inputs)
+
+    with library.settings():
+        return [(y.dtype, y.shape) for y in jax.eval_shape(traced, *arrays)]
+
+
+@pytest.mark.parametrize(
+    ("calls", "gradients"),
+    [pytest.param(OPERATION_CALLS, False, id="operations"), by_night(FUNCTION_CALLS, True)],
+)
+def test_everything_can_be_traced(calls, gradients):
+    """An operation whose compute is for NumPy only needs a lowering; this test says so."""
+    for graph, arrays, label in cases_of(calls, calls, ("float32",), True, gradients):
+        expected = [(y.type.dtype, y.type.shape) for y in graph.outputs]
+        assert shapes_of(graph, arrays) == expected, label
+
+
+def test_lowerings_are_of_operations_that_exist():
+    assert set(LOWERINGS) <= set(OPERATIONS) - LEAVES
+
+
+#: By day, one sample of each of these: those whose lowering could be wrong by more than a name.
+BY_DAY = [
+    *("erfinv", "cast", "random_bits", "fold_in", "pad", "take", "scatter_add", "scatter"),
+    *("scatter_bag", "convolution", "max_pool", "matmul"),
+]
+
+
+def test_a_sample_of_operations():
+    compare(list(cases_of(OPERATION_CALLS, BY_DAY, ("float32",), first_only=True)))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "names", in_parts([name for name, (_, samples) in OPERATION_CALLS.items() if samples], 12)
+)
+def test_operations(names):
+    compare(list(cases_of(OPERATION_CALLS, names, ("float64", "float32"))))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("names", in_parts(list(FUNCTION_CALLS), 16))
+def test_functions(names):
+    compare(list(cases_of(FUNCTION_CALLS, names, ("float64", "float32"))))
+
+
+def weighted(results):
+    """One number that depends on every result in another way."""
+    total = cr.tensor(0.0, "float64")
+    for y in results:
+        if y.type.is_float:
+            weights = np.cos(1.7 * np.arange(y.size)).reshape(y.shape)
+            total = total + cr.sum(y * cr.tensor(weights, y.dtype)).astype("float64")
+    return total
+
+
+def second_graph(function, sample):
+    """The gradient of a weighted sum of the gradients."""
+    leaves, rebuild, _ = pytree.flatten(list(sample.inputs))
+    places = [i for i, x in enumerate(leaves) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    arrays = [leaves[i].astype("float64") for i in places]
+    every = tuple(range(len(places)))
+
+    def value(*floats):
+        filled = list(leaves)
+        for i, x in zip(places, floats, strict=True):
+            filled[i] = x
+        found = function(*rebuild(filled), **sample.attributes)
+        return weighted([cr.as_tensor(y) for y in pytree.flatten(found)[0]])
+
+    def first(*floats):
+        return weighted(cr.grad(value, argnums=every)(*floats))
+
+    return cr.trace(cr.grad(first, argnums=every), *arrays).graph, arrays
+
+
+def has_second(name, sample):
+    floats = [x for x in pytree.flatten(list(sample.inputs))[0]
+              if isinstance(x, np.ndarray) and x.dtype.kind == "f"]  # fmt: skip
+    return sample.smooth and floats and name not in ARBITRARY
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("names", in_parts(list(FUNCTION_CALLS), 16))
+def test_second_derivatives(names):
+    cases = []
+    for name in names:
+        function, samples = FUNCTION_CALLS[name]
+        for number, sample in enumerate(samples):
+            if has_second(name, sample):
+                label = f"{name}, sample {number}, second derivative"
+                cases.append((*second_graph(function, sample), label))
+    if cases:
+        compare(cases)
+
+
+# ---- programs --------------------------------------------------------------------------------
+
+
+def small_network(seed=0):
+    """By day without dropout, whose random bits take most of the time to compile."""
+    layers = [cr.nn.Linear(6, 16), cr.nn.BatchNorm(16), cr.nn.ReLU()]
+    layers += [cr.nn.Dropout(0.2)] if NIGHTLY else []
+    return cr.nn.Sequential(*layers, cr.nn.Linear(16, 1)).initialize(seed=seed)
+
+
+def some_rows(rows=300, columns=6):
+    x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+    return x, (x[:, :1] ** 2 + x[:, 1:2]).astype(np.float32)
+
+
+def trained(backend, epochs=3, batch_size=32, **options):
+    trainer = cr.Trainer(small_network(), "mse", "adam", lr=0.01, progress=False, backend=backend)
+    history = trainer.fit(some_rows(), epochs=epochs, batch_size=batch_size, **options)
+    return trainer, np.array(history["loss"])
+
+
+def test_a_training_is_that_of_numpy():
+    _, expected = trained("numpy", batch_size=60)
+    _, found = trained("xla", batch_size=60)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.nightly
+def test_a_training_repeats_to_the_bit():
+    """300 rows are no multiple of 32: the last batch has a program of its own."""
+    _, expected = trained("numpy")
+    trainer, found = trained("xla")
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    again, losses = trained("xla")
+    np.testing.assert_array_equal(losses, found)
+    for path, array in trainer.model.state().items():
+        np.testing.assert_array_equal(again.model.state()[path], array)
+
+
+def test_variables_stay_on_the_device_until_somebody_looks():
+    total = cr.Buffer(1.0)
+
+    def step(x):
+        total.assign(total + x)
+        return total * 2.0
+
+    add = cr.compile(step, backend="xla")
+    assert add(cr.tensor(2.0)).item() == 6.0
+    assert total.away is not None
+    assert add(cr.tensor(1.0)).item() == 8.0
+    assert total.item() == 4.0
+    assert total.away is None
+    total.assign(10.0)
+    assert add(cr.tensor(1.0)).item() == 22.0
+    held = total.numpy()
+    add(cr.tensor(5.0))
+    assert (held.item(), total.item()) == (11.0, 16.0)
+
+
+def test_other_backends_go_on_with_what_is_away():
+    weight = cr.parameter([1.0, 2.0])
+
+    def step(x):
+        weight.assign(weight - 0.5 * x)
+        return (weight * weight).sum()
+
+    on_device, in_numpy = (cr.compile(step, backend=name) for name in ("xla", "numpy"))
+    one = cr.tensor([1.0, 1.0])
+    found = [on_device(one).item(), in_numpy(one).item(), on_device(one).item()]
+    assert found == [2.5, 1.0, 0.5]
+    assert weight.tolist() == [-0.5, 0.5]
+
+
+def test_a_step_that_is_not_finite_changes_nothing():
+    weight = cr.parameter(1.0)
+
+    def step(x):
+        weight.assign(weight + x)
+        return cr.log(x)
+
+    run_step = cr.compile(step, backend="xla", guard=True)
+    assert run_step(cr.tensor(1.0)).item() == 0.0
+    assert np.isnan(run_step(cr.tensor(-1.0)).item())
+    assert weight.item() == 2.0
+
+
+def test_steps_end_where_one_is_not_finite():
+    weight = cr.parameter(1.0)
+
+    def step(x, number):
+        weight.assign(weight + x[0])
+        return cr.log(x[0]) + cr.astype(number, "float32")
+
+    data = np.array([1.0, 2.0, -1.0, 4.0], np.float32)
+    run_step = cr.compile(step, backend="xla", guard=True)
+    order = np.arange(4)[:, None]
+    done, results = run_step.run_steps(order, data, np.int64(5), rows=[0], counter=1)
+    np.testing.assert_allclose(results.numpy(), [5.0, 6 + np.log(2.0), np.nan], rtol=1e-6)
+    assert (done, weight.item()) == (2, 4.0)
+    data[2] = 8.0  # what was put on the device is not what is there now
+    done, results = run_step.run_steps(order, data, np.int64(0), rows=[0], counter=1)
+    assert (done, weight.item()) == (4, 19.0)
+
+
+def test_an_index_out_of_range_is_refused_as_by_numpy():
+    table = cr.parameter(np.zeros((3, 2), np.float32))
+
+    def step(rows):
+        table.assign(table + 1.0)
+        return cr.take(table, rows)
+
+    look_up = cr.compile(step, backend="xla")
+    assert look_up(cr.tensor([0, -3])).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    with pytest.raises(cr.errors.OutOfRangeError, match="An index is out of range") as caught:
+        look_up(cr.tensor([0, 3]))
+    assert caught.value.found == "3 at [1]"
+    assert table.numpy().max() == 1.0  # nothing was overwritten
+    with pytest.raises(cr.errors.DataError, match="singular"):
+        cr.compile(cr.linalg.inv, backend="xla")(cr.tensor([[1.0, 1.0], [1.0, 1.0]]))
+
+
+def test_results_have_a_derivative():
+    weight = cr.parameter([1.0, 2.0])
+    loss = cr.compile(lambda x: (weight * x).sum() ** 2, backend="xla")(cr.tensor([3.0, 4.0]))
+    loss.backward()
+    assert weight.grad.tolist() == [66.0, 88.0]
+
+
+def test_float64_is_computed_in_float64_and_jax_itself_stays_as_it_was():
+    x = np.array([1.0, 1e-17, -1.0])
+    assert cr.compile(lambda x: x.sum(), backend="xla")(x).item() == pytest.approx(x.sum(), abs=0)
+    assert jax.numpy.asarray(x).dtype == np.float32
+
+
+def test_threads_wait_for_a_step_and_see_whole_ones():
+    left, right = cr.Buffer(0.0), cr.Buffer(0.0)
+
+    def step(x):
+        left.assign(left + x)
+        right.assign(right + x)
+        return x
+
+    run_step = cr.compile(step, backend="xla")
+    run_step(cr.tensor(1.0))
+    seen, over = [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            seen.append(left.item())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(200):
+        run_step(cr.tensor(1.0))
+    over.set()
+    thread.join()
+    assert seen == sorted(seen)
+    assert left.item() == right.item() == 201.0
+
+
+def test_numpy_in_an_own_operation_is_refused_by_name():
+    @cr.operation(derivatives=[lambda g, y, x: g])
+    def only_numpy(xp, x):
+        return np.asarray(x) + 1.0
+
+    with pytest.raises(cr.errors.ChainruleError, match="only_numpy cannot be traced by JAX"):
+        cr.compile(only_numpy, backend="xla")(cr.tensor([1.0]))
+
+
+# ---- precision -------------------------------------------------------------------------------
+
+
+def test_bfloat16_computes_products_with_fewer_digits_and_keeps_masters():
+    x = np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)
+    weight = cr.parameter(np.random.default_rng(1).normal(size=(64, 8)).astype(np.float32) / 8)
+
+    def step(x):
+        y = x @ weight
+        weight.assign(weight * 1.0001)
+        return y
+
+    exact = x @ weight.numpy()
+    before = weight.numpy().copy()
+    found = cr.compile(step, backend=XlaBackend(precision="bf16"))(x).numpy()
+    error = np.abs(found - exact).max()
+    assert 1e-4 < error < 0.05
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(weight.numpy(), before * np.float32(1.0001), rtol=1e-7)
+
+
+@pytest.mark.parametrize("option", [{"precision": "fp8"}, {"device": "abacus"}, {"devices": 0}])
+def test_wrong_options_are_refused_by_name(option):
+    with pytest.raises(cr.errors.ConfigError):
+        XlaBackend(**option)
