@@ -40,6 +40,7 @@ def build(
     update, changes = explain_update(step, collector, optimizer, list(weights))
     layers = collector.layers(model, changes)
     chains = [chain_of(collector, weight) for weight in weights]
+    graph = page_graph(step, collector.id)
     loops = ["A loop over time is too long to be unrolled: it is shown as one node."]
     return Explanation(
         title=title,
@@ -52,7 +53,8 @@ def build(
         update=update,
         chains=tuple(chains),
         flow=flow_notes(layers),
-        graph=page_graph(step, collector.id),
+        graph=graph if isinstance(graph, dict) else None,
+        graph_missing=graph if isinstance(graph, str) else "",
         story=tuple(story),
         notes=(*notes, *(loops if step.kept_loops else ())),
         bad=bad_numbers(step),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from ..engine.ops.reduction import SUM
 from ..engine.ops.shape import SLICE
 from ..nn import Module
 from ..utils.typing import Array
+from . import probabilities
 from .elements import Elements, cut, leaves, number
 from .explanation import (
     Call,
@@ -38,6 +40,8 @@ _WHOLE_TOGETHER = 250_000
 #: Histograms of larger arrays are those of a subsample.
 _SAMPLE = 20_000
 _BINS = 24
+#: Of the maps of an attention that is not kept in full about so many numbers are drawn.
+_MAPS = 40_000
 #: Nodes up to this size have equations for all their elements, larger ones for some.
 _ALL_ELEMENTS = 16
 _SOME_ELEMENTS = 2
@@ -289,15 +293,23 @@ class Collector:
                     **_attributes(node)}  # fmt: skip
         if node.op is MAX_POOL or node.op is SUM_POOL:
             return {"kind": "pooling", "image": self.id[node.inputs[0]], **_attributes(node)}
-        if name == "attention":
-            return {"kind": "attention", "queries": node.inputs[0].type.shape[-2],
-                    "keys": node.inputs[1].type.shape[-2]}  # fmt: skip
-        if name == "softmax" and len(node.type.shape) >= 3 and self.names.layer[node] != "loss":
-            return {"kind": "attention", "queries": node.type.shape[-2],
-                    "keys": node.type.shape[-1]}  # fmt: skip
+        is_map = name == "softmax" and len(node.type.shape) >= 3
+        if node in self.step.attention or (is_map and self.names.layer[node] != "loss"):
+            return self._attention(node)
         if node in self.step.time:
             return {"kind": "time", "step": self.step.time[node]}
         return None
+
+    def _attention(self, node: Node) -> dict[str, Any]:
+        """A map of the weights: where they are too many to be kept, in steps of 1/255."""
+        queries, keys = node.type.shape[-2:]
+        view: dict[str, Any] = {"kind": "attention", "queries": queries, "keys": keys}
+        if node not in self._whole:
+            maps = self.step.values[node].reshape(-1, queries, keys)
+            count = min(len(maps), max(_MAPS // max(queries * keys, 1), 1))
+            levels = np.rint(np.nan_to_num(maps[:count]) * 255).astype(np.uint8)
+            view |= {"maps": count, "levels": base64.b64encode(levels.tobytes()).decode()}
+        return view
 
     # ---- layers ---------------------------------------------------------------------------------
 
@@ -370,7 +382,14 @@ class Collector:
         if right is not None:
             batch.append(Equation(left, right))
         unit = self.names.unit
-        return Error(name, formula, tuple(single), tuple(batch), self.id[step.loss], unit)
+        found: tuple[tuple[Equation, ...], ...] = ((), ())
+        if step.outputs and step.outputs[0] in self.names.symbol:
+            output = step.outputs[0]
+            symbol, number_of = self.names.symbol[output], self.id[output]
+            found = probabilities.find(step, symbol, number_of, self.quantity)
+        return Error(
+            name, formula, tuple(single), tuple(batch), self.id[step.loss], unit, *found
+        )
 
     def _losses_of_examples(self, node: Node) -> list[Equation]:
         rows = node.type.shape[0]

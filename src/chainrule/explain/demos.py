@@ -87,8 +87,8 @@ def _neuron(**options: Any) -> Explanation:
             "The smallest network: two inputs, two weights, one output. The output is the sum of "
             "the inputs, each multiplied by its weight. The target is 0.6; the output is not yet.",
             "To learn is to change the weights a little, so that the output comes closer.",
-            "The symbols: x is the input, weight the two weights, z1 the output, y the target, e "
-            "the error, output minus target, and L the loss, half the square of e.",
+            "The symbols: x is the input, weight the two weights, ŷ the output, y the target, e the "
+            "error, output minus target, and L the loss, half the square of e.",
         ),
     )
 
@@ -99,7 +99,7 @@ def _houses(**options: Any) -> Explanation:
         [[3.0, 2000.0]],
         [[0.5]],
         loss=half_squared_error,
-        **{"lr": 0.5, "optimizer": "sgd", **options},
+        **{"lr": 0.1, "optimizer": "sgd", **options},
         title="The price of a house",
         labels={"x": ("bedrooms", "square feet")},
         story=(
@@ -111,8 +111,8 @@ def _houses(**options: Any) -> Explanation:
             "adds its bias, and applies the sigmoid function σ(z) = 1 / (1 + e^(-z)), which rises "
             "smoothly from 0 to 1. The output neuron is a weighted sum of the two hidden neurons, "
             "again with a bias. Its unit is millions of dollars: 0.32 means $ 320,000.",
-            "The symbols: x is the input, h1 the scaled input, z1 the weighted sums of the two "
-            "hidden neurons, a1 their activations σ(z1), z2 the output, y the target, e the error, "
+            "The symbols: x is the input, scaled the scaled input, z1 the weighted sums of the two "
+            "hidden neurons, a1 their activations σ(z1), ŷ the output, y the target, e the error, "
             "output minus target, and L the loss, half the square of e. All weights and biases "
             "start at arbitrary values; how to change them is the question.",
         ),
@@ -133,7 +133,8 @@ def _xor(**options: Any) -> Explanation:
             "learn it; four hidden neurons can.",
             "The output z2 becomes a probability p = σ(z2). The loss of a case is -ln of the "
             "probability of the right answer, -ln p or -ln(1 - p); it is computed from z2 itself, "
-            "as (1 - y) · z2 + ln(1 + exp(-z2)), which is the same number.",
+            "as (1 - y) · z2 + ln(1 + exp(-z2)), which is the same number. All the links from L back to "
+            "z2 come to (p - y) / 4: the probability minus the target, by the number of cases.",
             "All four cases form one batch. Each has a loss of its own, L is their mean, and the "
             "gradient of each weight is the mean of the gradients of the four cases.",
         ),
@@ -141,10 +142,11 @@ def _xor(**options: Any) -> Explanation:
 
 
 def _cnn(**options: Any) -> Explanation:
-    model = Bars().initialize(seed=3)
-    vertical, horizontal = np.zeros((2, 6, 6, 1))
-    vertical[:, 2] = 1.0
-    horizontal[3] = 1.0
+    model = Bars().initialize(seed=5)
+    # Bars that fade on a ground that is not even: no two numbers of a window are equal.
+    vertical, horizontal = 0.02 * (np.arange(36.0) * 7 % 11).reshape(1, 6, 6, 1).repeat(2, 0)
+    vertical[:, 2, 0] = 1.0 - 0.05 * np.arange(6)
+    horizontal[3, :, 0] = 0.7 + 0.05 * np.arange(6)
     x, y = np.stack([vertical, horizontal]), np.array([0, 1])
     given = {"optimizer": Adam(model, lr=0.01), **options}
     if isinstance(given["optimizer"], Optimizer):

@@ -235,6 +235,8 @@ class Error:
         batch: from the losses of the examples to the loss of the batch.
         node: the id of the node that is the loss.
         unit: what the loss is a sum of: ``example``, or ``term`` if that is not known.
+        probabilities: where the loss makes probabilities of the output: p = σ(z) or softmax(z).
+        shortcut: the gradient of the output as a whole, ∂L/∂z = (p - y) / n, if it is that.
     """
 
     name: str
@@ -243,6 +245,8 @@ class Error:
     batch: tuple[Equation, ...]
     node: int
     unit: str = "example"
+    probabilities: tuple[Equation, ...] = ()
+    shortcut: tuple[Equation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -378,6 +382,7 @@ class Explanation:
         labels: for inputs by symbol: names of the features on the last axis, such as columns.
         graph: forward pass, backward pass and update as one graph in the JSON of
             `chainrule.ir`, with names: see `page_graph.page_graph`; None if too large.
+        graph_missing: why there is none.
         notes: sentences about what was omitted or assumed, and why.
         bad: sentences about the first NaN or infinity, forward and backward, if there is one.
     """
@@ -395,6 +400,7 @@ class Explanation:
     rows: tuple[RawRow, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     graph: Mapping[str, Any] | None = None
+    graph_missing: str = ""
     story: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()

@@ -192,6 +192,7 @@ def _call(op: str, values: list[float]) -> Expression:
     return Call(op, terms) if len(terms) > 1 else terms[0]
 
 
+_LETTERS = {"ℓ": r"\ell", "ŷ": r"\hat{y}"}
 _SPECIAL = re.compile(r"([_%&#$])")
 _NUMBERED = re.compile(r"([a-z])(\d+)([a-z]?)(?:_t(\d+))?(?:_(\d+))?")
 
@@ -226,11 +227,12 @@ class LatexWriter(Writer):
             letter, number, variant, time, again = match.groups()
             first = f"({number}{variant or ''})" + (f"[{again}]" if again else "")
             above = [first, *([f"t{{=}}{time}"] if time else []), *above]
-            letter = {"l": r"\ell"}.get(letter, letter)
+        elif symbol in _LETTERS:
+            letter = _LETTERS[symbol]
         elif symbol.endswith("\u0302"):
             letter = rf"\hat{{{symbol[:-1]}}}"
         elif len(symbol) == 1:
-            letter = {"l": r"\ell"}.get(symbol, symbol)
+            letter = symbol
         else:
             escaped = _SPECIAL.sub(r"\\\1", symbol)
             letter = rf"\mathrm{{{escaped}}}"

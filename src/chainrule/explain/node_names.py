@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 from ..engine.ir.node import CONSTANT, PLACEHOLDER, Node
+from ..engine.ir.operation import Cost
 from ..engine.ops.indexing import TAKE
 from ..engine.ops.reduction import SUM
 from ..engine.ops.shape import CONCATENATE
@@ -179,16 +180,18 @@ class Names:
         for node, name in self._lines.items():
             if node not in symbol:
                 give(node, name)
-        weighted = others = 0
+        weighted = 0
+        others: dict[str, int] = defaultdict(int)
         base = self._cells()  # without the time step; of a loop's body for all its steps
-        other = "v" if "h" in base.values() else "h"
         number_of: dict[Node, int] = {}
         uses_of: dict[int, int] = {}
         for node in step.order:
             if node in symbol or node not in self.named:
                 continue
             shared = step.twin.get(node, node)
-            if self._is_weighted_sum(node) and (shared in number_of or shared not in base):
+            if self._is_compared(node):
+                base[shared] = "ŷ"
+            elif self._is_weighted_sum(node) and (shared in number_of or shared not in base):
                 if shared not in base:
                     weighted += 1
                     base[shared], number_of[shared] = f"z{weighted}", weighted
@@ -200,17 +203,42 @@ class Names:
                     base[shared] = f"a{number}{_LETTERS[uses_of.get(number, 0) % 26]}"
                     uses_of[number] = uses_of.get(number, 0) + 1
                 elif self.role[node] == "example_loss":
-                    base[shared] = "l"
-                elif self.layer[node] == "loss" and node.op.name == "subtract":
+                    base[shared] = "ℓ"
+                elif self._is_difference(node):
                     base[shared] = "e"
                 elif node.op is CONSTANT:
                     base[shared] = "c"
                 else:
-                    others += 1
-                    base[shared] = f"{other}{others}"
+                    meaning = self._meaning(node)
+                    others[meaning] += 1
+                    again = str(others[meaning]) if others[meaning] > 1 else ""
+                    base[shared] = meaning + again
             time = step.time.get(node)
             give(node, base[shared] if time is None else f"{base[shared]}_t{time}")
         return symbol
+
+    def _is_difference(self, node: Node) -> bool:
+        """Whether it is output minus target, or something like it in the loss."""
+        return self.layer[node] == "loss" and node.op.name == "subtract"
+
+    def _is_compared(self, node: Node) -> bool:
+        """Whether it is the output, and the loss takes the difference from the target: ŷ - y."""
+        if self.role[node] != "output" or not node.inputs or len(self._step.outputs) != 1:
+            return False
+        targets = {one for one in self._step.order if self.role[one] == "target"}
+        differences = [user for user in self.uses(node) if self._is_difference(user)]
+        return any(targets.intersection(_sources(one)) for one in differences)
+
+    def _meaning(self, node: Node) -> str:
+        """What a node without a letter is: ``scaled``, ``weights``, or the name of its operation."""
+        step = self._step
+        if node in step.attention or step.twin.get(node) in step.attention:
+            return "weights"
+        is_arithmetic = node.op.scales or (node.op.elementwise and node.op.cost <= Cost.ARITHMETIC)
+        if is_arithmetic and node.type.is_float and node not in self._depends:
+            if any(self.role[source] in ("input", "hidden") for source in _sources(node)):
+                return "scaled"
+        return node.op.name
 
     def _cells(self) -> dict[Node, str]:
         """The parts of recurrent cells by their letters, with a number where there are several."""

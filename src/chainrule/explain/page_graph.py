@@ -17,11 +17,11 @@ MAX_NODES = 3_000
 MAX_NUMBERS = 60_000
 
 
-def page_graph(step: Step, ids: dict[Node, int]) -> dict[str, Any] | None:
+def page_graph(step: Step, ids: dict[Node, int]) -> dict[str, Any] | str:
     """Forward pass, backward pass, update, and the loss after it, as one graph.
 
     Returns:
-        None if it is too large. Otherwise ``ir``, the graph as `chainrule.ir.to_json` writes it,
+        A sentence that says why there is none, if it is too large. Otherwise ``ir``, the graph as `chainrule.ir.to_json` writes it,
         and the numbers of its nodes: ``values`` and ``gradients`` by the number of the explained
         node, ``sent`` as (consumer, position, node), ``new`` by path, ``before`` and ``after`` by
         the optimizer's own names, ``loss`` and ``loss_after``; ``inputs`` say for each
@@ -42,9 +42,14 @@ def page_graph(step: Step, ids: dict[Node, int]) -> dict[str, Any] | None:
     graph = Graph(list(dict.fromkeys(leaves)), list(dict.fromkeys(outputs)))
     size = sum(node.type.size for node in graph.nodes if node.op is PLACEHOLDER)
     constants = sum(node.type.size for node in graph.nodes if not node.inputs) - size
-    records = any(isinstance(node.type, Record) for node in graph.nodes)
-    if records or len(graph.nodes) > MAX_NODES or size > MAX_NUMBERS or constants > MAX_NUMBERS:
-        return None
+    records = [node for node in graph.nodes if isinstance(node.type, Record)]
+    if records:
+        return f"{records[0].op.name} has several results, which a page cannot compute."
+    if len(graph.nodes) > MAX_NODES:
+        return f"the step has {len(graph.nodes):,} operations, and a page computes {MAX_NODES:,}."
+    if max(size, constants) > MAX_NUMBERS:
+        return (f"the step has {max(size, constants):,} inputs, weights and constants, and a page "
+                f"holds {MAX_NUMBERS:,}.")  # fmt: skip
     number = {node: place for place, node in enumerate(graph.nodes)}
     return {
         "ir": to_json(graph),

@@ -55,6 +55,7 @@ class Step:
         time: for nodes of a loop over time their time step.
         twin: for such nodes the one of the loop's body, which all time steps share.
         kept_loops: loops that were too long to be unrolled.
+        attention: the nodes that are the weights of an attention.
     """
 
     loss: Node
@@ -71,6 +72,7 @@ class Step:
     time: dict[Node, int]
     twin: dict[Node, Node]
     kept_loops: list[Node]
+    attention: set[Node]
 
 
 @dataclass
@@ -151,6 +153,7 @@ def record(
         time=unrolled.step,
         twin=unrolled.twin,
         kept_loops=unrolled.kept,
+        attention=unrolled.weights,
     )
     _update(step, optimizer, learned)
     _run(step)

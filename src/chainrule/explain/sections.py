@@ -281,6 +281,10 @@ def _error(explanation: Explanation, writer: Writer) -> Iterator[Part]:
             elif node.shown and node.role == "hidden":
                 for equation in node.forward:
                     yield formula(equation, writer)
+    if explanation.error.probabilities:
+        yield Prose("The output is no probability yet; the loss makes probabilities p of it:")
+        for equation in explanation.error.probabilities:
+            yield formula(equation, writer)
     for equation in explanation.error.examples:
         yield formula(equation, writer)
     for equation in explanation.error.batch:
@@ -323,6 +327,8 @@ def _backward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
             yield Prose(_some(node, writer))
         for equation in node.backward:
             yield formula(equation, writer)
+        if node.role == "output":
+            yield from _shortcut(explanation, writer)
     learned = [node for node in explanation.nodes if node.role == "parameter" and node.backward]
     if learned:
         yield Heading("The gradients of the weights", 2)
@@ -331,6 +337,18 @@ def _backward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
             yield Prose(_some(node, writer))
         for equation in node.backward:
             yield formula(equation, writer)
+
+
+def _shortcut(explanation: Explanation, writer: Writer) -> Iterator[Part]:
+    """The gradient of the output in one line: (p - y) / n."""
+    if not explanation.error.shortcut:
+        return
+    yield Prose(
+        "All of these links together come to something short: the probability minus the target, "
+        "p - y, divided by the number of examples where the loss is their mean."
+    )
+    for equation in explanation.error.shortcut:
+        yield formula(equation, writer)
 
 
 def _some(node: Node, writer: Writer) -> str:

@@ -1,13 +1,18 @@
-"""Loops over time and calls, unrolled, so that every time step has nodes of its own."""
+"""Loops, calls and fused attention written out, so that every part has nodes of its own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from ..engine.ir.graph import Graph
 from ..engine.ir.node import CONSTANT, PART, PLACEHOLDER, Node
 from ..engine.ir.types import Record
-from ..engine.ops import stack
+from ..engine.ops import exp, log, matmul, random, softmax, stack, sum, swapaxes, where
+from ..engine.ops.attention import ATTENTION, options
 from ..engine.ops.scan import CALL, SCAN
 from ..engine.tensor import TRACE_BIT, Tensor
 
@@ -16,19 +21,21 @@ MAX_NODES = 20_000
 
 
 class Unrolled:
-    """A graph whose loops are unrolled.
+    """A graph whose loops are unrolled, and whose attention is made of plain operations.
 
     Attributes:
         graph: the same function, without scans and calls unless they are too long.
         step: for nodes of a loop their time step.
         twin: for nodes of a loop the node of its body that they are a copy of.
         kept: the loops that were not unrolled.
+        weights: the nodes that are the weights of an attention.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.step: dict[Node, int] = {}
         self.twin: dict[Node, Node] = {}
         self.kept: list[Node] = []
+        self.weights: set[Node] = set()
         self._room = MAX_NODES
         new = self._copy(graph.nodes, {node: node for node in graph.inputs}, None)
         self.graph = Graph([new[n] for n in graph.inputs], [new[n] for n in graph.outputs])
@@ -46,6 +53,10 @@ class Unrolled:
                 sources = [new[source] for source in node.inputs]
                 unroll = self._scan if node.op is SCAN else self._call
                 parts[node] = unroll(node, sources, needed.get(node, set()), step)
+                continue
+            if node.op is ATTENTION:
+                sources = [new[source] for source in node.inputs]
+                parts[node] = self._attention(node, sources, needed.get(node, set()), step)
                 continue
             if node.op in (SCAN, CALL):
                 self.kept.append(node)
@@ -137,3 +148,36 @@ class Unrolled:
                 self.step[node] = step
             pending += node.inputs
         return x.node
+
+    def _attention(
+        self, node: Node, sources: list[Node], needed: set[int], step: int | None
+    ) -> dict[int, Node]:
+        """softmax(Q·Kᵀ·scale)·V with the scores and the weights; see `engine.ops.attention`."""
+        query, keys, values, *more = (Tensor(source) for source in sources)
+        mask, key = options(tuple(more))
+        scores = matmul(query, swapaxes(keys, -1, -2)) * node.attributes["scale"]
+        n, m = scores.shape[-2:]
+        visible: Any = np.tri(n, m, m - n, dtype=bool) if node.attributes["causal"] else None
+        attends: Any = None if n <= m or visible is None else visible.any(-1, keepdims=True)
+        if mask is not None and mask.dtype == bool:
+            visible = mask if visible is None else mask & visible
+            attends = visible.any(-1, keepdims=True)
+        elif mask is not None:
+            scores = scores + mask
+        if visible is not None:
+            # A query that attends to nothing gets zeros; its scores are left as they are for that.
+            seen = visible if attends is None else visible | ~attends
+            scores = where(seen, scores, -math.inf)
+        weights = softmax(scores, -1)
+        if attends is not None:
+            weights = where(attends, weights, 0.0)
+        self.weights.add(weights.node)
+        if key is not None:
+            dropout = node.attributes["dropout"]
+            kept = random.uniform(key, weights.shape, "float32") >= dropout
+            weights = where(kept, weights / (1 - dropout), 0.0)
+        found = {0: matmul(weights, values).node}
+        if 1 in needed:
+            found[1] = log(sum(exp(scores), -1)).node
+        stop = set(sources)
+        return {index: self._placed(Tensor(one), node, stop, step) for index, one in found.items()}

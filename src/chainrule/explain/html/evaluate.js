@@ -752,15 +752,15 @@ const Graphs = (() => {
   const single = (x) => (x.type === "float32" ? make(x.type, x.shape, x.data.map(Math.fround)) : x);
 
   /** The values of all nodes, for these inputs in the graph's order. Nodes that are forced have the
-      given values, whatever their inputs are. */
-  function run(graph, inputs, forced = new Map()) {
+      given values, whatever their inputs are. With a set of places only these are computed. */
+  function run(graph, inputs, forced = new Map(), needed = null) {
     const values = graph.nodes.map((node) => node.value);
     graph.inputs.forEach((place, i) => {
       values[place] = inputs[i];
     });
     for (const [place, value] of forced) values[place] = value;
     graph.nodes.forEach((node, place) => {
-      if (values[place]) return;
+      if (values[place] || (needed && !needed.has(place))) return;
       if (!OPERATIONS[node.op]) throw new Error(`This page cannot compute “${node.op}”.`);
       const found = OPERATIONS[node.op](
         node.inputs.map((source) => values[source]),
@@ -769,6 +769,19 @@ const Graphs = (() => {
       values[place] = Array.isArray(found) ? found : single(found);
     });
     return values;
+  }
+
+  /** The places that these are computed from, and they themselves. */
+  function until(graph, places) {
+    const found = new Set(),
+      pending = [...places];
+    while (pending.length) {
+      const place = pending.pop();
+      if (found.has(place)) continue;
+      found.add(place);
+      pending.push(...graph.nodes[place].inputs);
+    }
+    return found;
   }
 
   function outputs(graph, inputs) {
@@ -781,5 +794,5 @@ const Graphs = (() => {
       (op) => !OPERATIONS[op] && op !== "constant" && op !== "placeholder",
     );
 
-  return { make, read, run, outputs, missing, attentionWeights, decode };
+  return { make, read, run, outputs, until, missing, decode };
 })();

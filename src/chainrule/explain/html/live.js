@@ -17,6 +17,7 @@ const Live = (() => {
     nodeAt = new Map(roles ? roles.values.map((place, id) => [place, id]) : []);
     const equations = [
       ...data.error.examples,
+      ...data.error.probabilities,
       ...data.update.equations,
       ...data.update.parameters.flatMap((one) => one.equations),
     ];
@@ -29,6 +30,7 @@ const Live = (() => {
   /** Back to the numbers of Python. */
   function restore() {
     changed = false;
+    values = null;
     forced = new Map();
     store = { value: new Map(), gradient: new Map(), new: new Map() };
     for (const node of explanation.nodes) {
@@ -50,11 +52,7 @@ const Live = (() => {
 
   function run() {
     changed = true;
-    const given = roles.inputs.map(({ node }, i) => {
-      const [type, shape] = graph.nodes[node].type;
-      return Graphs.make(type, shape, inputs[i]);
-    });
-    values = Graphs.run(graph, given, forced);
+    values = Graphs.run(graph, given(inputs), forced);
     // A record, the value of an operation with several results, has no numbers of its own.
     roles.values.forEach((place, id) => store.value.set(id, values[place].data ?? null));
     for (const [id, place] of Object.entries(roles.gradients))
@@ -79,6 +77,49 @@ const Live = (() => {
     }
     return sum;
   }
+
+  /** How many elements the step has. */
+  const work = () => graph.nodes.reduce((sum, node) => sum + Numbers.sizeOf(node.type[1] || []), 0);
+  const MAX_WORK = 4_000_000; // elements that are computed for the curve of a step
+
+  /** [t, loss with the weights old + t · (new − old)] for t from 0 to 1.5; null if that is too much. */
+  function alongTheStep(count) {
+    if (!graph) return null;
+    if (work() * count > MAX_WORK) return null;
+    if (!values) values = Graphs.run(graph, given(inputs), forced);
+    const weights = roles.inputs.flatMap(({ role, name }, place) =>
+      role === "parameter" && roles.new[name] !== undefined ? [[place, values[roles.new[name]].data]] : [],
+    );
+    const needed = Graphs.until(graph, [roles.loss]);
+    return Array.from({ length: count }, (_, i) => {
+      const t = (1.5 * i) / (count - 1);
+      const moved = inputs.slice();
+      for (const [place, next] of weights)
+        moved[place] = inputs[place].map((old, k) => old + t * (next[k] - old));
+      return [t, Graphs.run(graph, given(moved), forced, needed)[roles.loss].data[0]];
+    }).filter(([, loss]) => Number.isFinite(loss));
+  }
+
+  /** The outputs of the network for rows of an input, as many at a time as the step has examples. */
+  function outputsAt(inputId, outputId, points) {
+    const place = roles.inputs.findIndex(({ node }) => nodeAt.get(node) === inputId);
+    const size = inputs[place].length,
+      each = explanation.nodes[inputId].value.shape[0],
+      found = [];
+    const needed = Graphs.until(graph, [roles.values[outputId]]);
+    for (let start = 0; start < points.length; start += size) {
+      const rows = Float64Array.from({ length: size }, (_, i) => points[Math.min(start + i, points.length - 1)]);
+      const moved = inputs.map((old, i) => (i === place ? rows : old));
+      found.push(...Graphs.run(graph, given(moved), forced, needed)[roles.values[outputId]].data.slice(0, each));
+    }
+    return found.slice(0, (points.length * each) / size);
+  }
+
+  const given = (numbers) =>
+    roles.inputs.map(({ node }, i) => {
+      const [type, shape] = graph.nodes[node].type;
+      return Graphs.make(type, shape, numbers[i]);
+    });
 
   function tell() {
     followers = followers.filter(({ owner }) => !owner || owner.isConnected);
@@ -204,6 +245,9 @@ const Live = (() => {
     set,
     setRate,
     takeSteps,
+    alongTheStep,
+    outputsAt,
+    work,
     number,
     within,
     sizes,
@@ -218,6 +262,12 @@ const Live = (() => {
     /** Calls hear() after every change, as long as the owner is in the page. */
     follow: (hear, owner = null) => followers.push({ hear, owner }),
     canRun: () => graph !== null,
+    lossNode: () => explanation.error.node,
+    /** Why nothing can be computed again, in a sentence. */
+    whyNot: () =>
+      !explanation.graph
+        ? `There are no sliders: ${explanation.graph_missing}`
+        : `There are no sliders: this page cannot compute ${Graphs.missing(explanation.graph.ir).join(", ")}.`,
     hasRate: () => graph !== null && roles.after[RATE] !== undefined,
     isChanged: () => changed,
     knobFor: (node) => (graph ? knobs().find((knob) => knob.node === node) : undefined),

@@ -19,22 +19,32 @@ const Network = (() => {
   /** How much larger the letters of the page are than those that the drawing is made for. */
   const scale = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 17;
   const roomOf = () => byId("drawing").clientWidth / scale();
-  /** Whether names stand inside the neurons, because there is no room around them. */
-  const isDense = () => narrow() || neurons.rows > 3;
+  /** Parts of a loss of logits: they are drawn inside of it, as the probability is. */
+  const isInside = (id) =>
+    explanation.error.probabilities.length > 0 && nodeOf(id).layer === "loss" && nodeOf(id).role === "hidden";
 
   function setup(data) {
     explanation = data;
     opened = new Set();
     examples = countExamples();
+    example = firstOfInterest();
     neurons = findNeurons();
     isSmall = neurons !== null;
-    byId("stage").classList.toggle("wide", isSmall && neurons.rows <= 5);
     setupExample();
   }
 
   function countExamples() {
     const input = explanation.nodes.find((node) => node.role === "input" && node.value.shape.length > 1);
     return input ? input.value.shape[0] : 1;
+  }
+
+  /** The first example that is not all zeros: zeros show nothing. */
+  function firstOfInterest() {
+    const input = explanation.nodes.find((node) => node.role === "input" && node.value.shape.length > 1);
+    if (!input || !input.value.data) return 0;
+    const each = input.value.data.length / examples;
+    const found = input.value.data.findIndex((value) => value !== 0);
+    return found < 0 ? 0 : Math.floor(found / each);
   }
 
   function setupExample() {
@@ -49,12 +59,15 @@ const Network = (() => {
         Player.draw();
       },
     });
-    for (let i = 0; i < examples; i++) choice.append(element("option", { value: i, text: String(i) }));
+    for (let i = 0; i < examples; i++) choice.append(element("option", { value: i, text: String(i), selected: i === example }));
     show(
       place,
       element("label", { for: "example-choice", text: "Drawn: example " }),
       choice,
-      ` (0 to ${examples - 1}). The gradients of the weights are those of all examples together.`,
+      element("span", {
+        class: "aside",
+        text: ` (0 to ${examples - 1}). The gradients of the weights are those of all examples together.`,
+      }),
     );
   }
 
@@ -92,7 +105,7 @@ const Network = (() => {
     const made = new Map(),
       drawn = [];
     for (const node of explanation.nodes) {
-      if (!node.shown || LEAVES.includes(node.role)) continue;
+      if (!node.shown || LEAVES.includes(node.role) || isInside(node.id)) continue;
       for (let index = 0; index < Numbers.sizeOf(node.value.shape); index++) {
         if (!isDrawn({ node: node.id, index })) continue;
         drawn.push(Chains.equation(`${node.id}:${index}`));
@@ -108,8 +121,9 @@ const Network = (() => {
     };
     for (const equation of drawn) {
       const neuron = add(equation.left);
-      neuron.equation = equation;
-      for (const { signals, weights } of terms(equation.right)) {
+      neuron.equation = withoutInside(equation);
+      if (!neuron.equation) return null;
+      for (const { signals, weights } of terms(neuron.equation.right)) {
         const near = signals.filter(isDrawn);
         for (const q of new Map(near.map((one) => [Chains.keyOf(one), one])).values())
           neuron.edges.push({ from: Chains.keyOf(q), weight: weights[0] || null, into: neuron.key, q });
@@ -118,6 +132,7 @@ const Network = (() => {
       for (const edge of neuron.edges) add(edge.q);
     }
     mergeActivations(made);
+    mergeScaled(made);
     const size = [...made.values()].reduce((sum, neuron) => sum + neuron.edges.length, 0);
     if (made.size > MAX_NEURONS || size > MAX_EDGES) return null;
     place(made);
@@ -152,6 +167,38 @@ const Network = (() => {
     }
   }
 
+  /** An equation in which the parts of the loss are written out; null if that cannot be said. */
+  function withoutInside(equation, depth = 0) {
+    const written = (e) => {
+      if (e.kind === "call") {
+        const parts = e.arguments.map(written);
+        return parts.includes(null) ? null : { ...e, arguments: parts };
+      }
+      if (!isValue(e) || !isInside(e.node)) return e;
+      const inner = depth < 12 ? Chains.equation(Chains.keyOf(e)) : null;
+      return inner ? (withoutInside(inner, depth + 1)?.right ?? null) : null;
+    };
+    const right = written(equation.right);
+    return right && { ...equation, right };
+  }
+
+  /** An input that is only scaled is one box, with both numbers. */
+  function mergeScaled(made) {
+    const users = new Map();
+    for (const neuron of made.values())
+      for (const edge of neuron.edges) users.set(edge.from, [...(users.get(edge.from) || []), neuron]);
+    for (const neuron of [...made.values()]) {
+      if (neuron.edges.length !== 1 || neuron.biases.length || neuron.edges[0].weight) continue;
+      const source = made.get(neuron.edges[0].from);
+      if (!source || source.equation || nodeOf(source.q.node).role !== "input") continue;
+      if (users.get(source.key).length !== 1 || ["loss", "example_loss"].includes(nodeOf(neuron.q.node).role))
+        continue;
+      neuron.raw = source.q;
+      neuron.edges = [];
+      made.delete(source.key);
+    }
+  }
+
   /** Columns: as far from the inputs as the longest path. Targets stand beside what they are compared with. */
   function place(made) {
     const order = [...made.values()].sort((a, b) => a.q.node - b.q.node || a.q.index - b.q.index);
@@ -162,7 +209,7 @@ const Network = (() => {
         const depths = order
           .filter((other) => other.edges.some((edge) => edge.from === neuron.key))
           .map((other) => other.depth - 1);
-        if (depths.length && nodeOf(neuron.q.node).role !== "input") neuron.depth = Math.min(...depths);
+        if (depths.length && nodeOf(neuron.q.node).role !== "input" && !neuron.raw) neuron.depth = Math.min(...depths);
       }
     const columns = [];
     for (const neuron of order) (columns[neuron.depth] ||= []).push(neuron);
@@ -176,36 +223,51 @@ const Network = (() => {
     made.rows = Math.max(...columns.map((column) => column.length));
   }
 
+  /** How wide columns are: where weights stand on the edges there must be room for their numbers. */
+  function columnShares() {
+    const shares = Array.from({ length: neurons.columns }, () => 1);
+    if (narrow()) return shares;
+    for (const neuron of neurons.values()) if (neuron.edges.some((edge) => edge.weight)) shares[neuron.depth] = 1.5;
+    return shares;
+  }
+
   function drawNeurons() {
-    const down = narrow(),
-      room = roomOf() || 600,
-      radius = isDense() ? 34 : 27;
-    const step = down ? 116 : Math.max(96, Math.min(190, (room - 20) / neurons.columns));
-    const gap = down ? Math.max(70, Math.min(150, (room - 10) / neurons.rows)) : isDense() ? 86 : 112;
-    const long = neurons.columns * step + 20,
-      wide = Math.max(neurons.rows * gap + 10, down ? room : 0);
+    const room = roomOf() || 600,
+      shares = columnShares(),
+      all = shares.reduce((sum, one) => sum + one, 0),
+      step = Math.max(58, Math.min(170, (room - 16) / all)),
+      isCompact = step < 92,
+      radius = isCompact ? Math.min(24, step * 0.31) : 30;
+    const gap = isCompact ? 76 : neurons.rows > 3 ? 106 : 138;
+    const starts = shares.map((_, i) => shares.slice(0, i).reduce((sum, one) => sum + one, 0));
+    const width = all * step + 8,
+      height = neurons.rows * gap + 14;
     for (const neuron of neurons.values()) {
-      const along = (neuron.depth + 0.5) * step + 10;
-      const across = wide / 2 + (neuron.row - (neuron.rows - 1) / 2) * gap;
-      [neuron.x, neuron.y] = down ? [across, along] : [along, across];
+      neuron.x = (starts[neuron.depth] + shares[neuron.depth] - 0.5) * step + 4;
+      neuron.y = height / 2 - 6 + (neuron.row - (neuron.rows - 1) / 2) * gap;
     }
-    const [width, height] = down ? [wide, long] : [long, wide];
     const svg = element("svg", {
       viewBox: `0 0 ${width} ${height}`,
       role: "group",
-      class: "neurons",
+      class: `neurons ${isCompact ? "compact" : neurons.rows > 3 ? "many" : ""}`,
       "aria-label": "The network, from the inputs to the loss. Each neuron can be chosen.",
     });
     const edges = [...neurons.values()].flatMap((neuron) => neuron.edges);
-    const labels = edges.filter((edge) => edge.weight).length <= MAX_LABELLED && !(down && neurons.rows > 3);
+    const weighted = edges.filter((edge) => edge.weight).length;
+    const labels = weighted <= (isCompact ? 9 : MAX_LABELLED);
     const largest = Math.max(...edges.map((edge) => Math.abs(factorOf(edge))), 1e-12);
     const below = element("g"),
-      above = element("g");
-    for (const edge of edges) drawEdge(edge, below, above, largest, radius, labels);
+      above = element("g"),
+      taken = [...neurons.values()].flatMap((neuron) => spaceOf(neuron, radius, isCompact));
+    const flat = (edge) => Math.abs(neurons.get(edge.from).y - neurons.get(edge.into).y);
+    for (const edge of edges.sort((a, b) => flat(a) - flat(b))) drawEdge(edge, below, above, largest, radius, labels, taken, isCompact);
     for (const neuron of neurons.values()) drawNeuron(neuron, above, radius);
     svg.append(below, above);
     svg.style.maxWidth = `${width * 1.1 * scale()}px`;
+    svg.style.maxHeight = narrow() ? "33vh" : "calc(100vh - 19rem)";
+    const focused = document.activeElement?.dataset?.knob;
     show(byId("drawing"), svg);
+    if (focused) svg.querySelector(`[data-knob="${focused}"]`)?.focus();
   }
 
   /** The local derivative of the sum in a neuron with respect to what comes in along an edge. */
@@ -215,14 +277,14 @@ const Network = (() => {
     return Chains.factor(equation, edge.from);
   }
 
-  function drawEdge(edge, below, above, largest, radius, labels) {
+  function drawEdge(edge, below, above, largest, radius, labels, taken, isCompact) {
     const a = neurons.get(edge.from),
       b = neurons.get(edge.into),
       value = factorOf(edge);
     const length = Math.hypot(b.x - a.x, b.y - a.y),
       dx = (b.x - a.x) / length,
       dy = (b.y - a.y) / length;
-    const out = a.equation
+    const out = isRound(a)
       ? radius
       : Math.min(radius / Math.max(Math.abs(dx), 1e-9), 18 / Math.max(Math.abs(dy), 1e-9));
     const x1 = a.x + dx * out,
@@ -249,23 +311,119 @@ const Network = (() => {
     );
     below.append(group);
     if (edge.weight && labels) {
-      const t = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.72 : 0.3;
-      above.append(weightLabel(edge.weight, x1 + (x2 - x1) * t, y1 + (y2 - y1) * t));
+      const text = labelText(edge.weight, isCompact);
+      const isSmallText = isCompact || neurons.rows > 3;
+      const size = {
+        w: text.length * (isCompact ? 6.1 : isSmallText ? 6.8 : 7.4) + (isCompact ? 2 : 5),
+        h: isSmallText ? 14 : 18,
+      };
+      if (isCompact && size.w > Math.hypot(x2 - x1, y2 - y1) + 4) return; // no room: a click on the edge says it
+      const start = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.72 : 0.3;
+      const at = freePlace(taken, size, start, (t) => [x1 + (x2 - x1) * t, y1 + (y2 - y1) * t]);
+      above.append(weightLabel(edge.weight, text, size, ...at));
     }
   }
 
-  /** The number of a weight on its edge, on a plate of its own: a line through a number is misread. */
-  function weightLabel(weight, x, y) {
+  const isRound = (neuron) => Boolean(neuron.equation) && !neuron.raw;
+
+  /** What a neuron with its texts covers, so that no number of an edge stands there. */
+  function spaceOf(neuron, radius, isCompact) {
+    const { x, y } = neuron,
+      top = y - (isRound(neuron) ? radius : 18) - 11;
+    const name = labelOf(neuron.raw || neuron.q).length * (isCompact ? 5.5 : 7);
+    const gradients = gradientsOf(neuron);
+    const lines = isCompact ? 1 : 1 + (neurons.rows > 3 ? Math.min(gradients.length, 1) : gradients.length);
+    const long = gradients.length && !isCompact ? (neurons.rows > 3 ? gradients.join("  ") : gradients[0]).length * 7 : 0;
+    return [
+      { x, y, w: 2 * radius, h: 2 * radius },
+      { x, y: top, w: name, h: 13 },
+      { x, y: y + radius + 3 + 8 * lines, w: Math.max(2 * radius, long), h: 16 * lines },
+    ];
+  }
+
+  /** Where along an edge a label meets no other. */
+  function freePlace(taken, { w, h }, start, at) {
+    const overlap = ([x, y]) =>
+      taken.reduce(
+        (sum, one) =>
+          sum +
+          Math.max(0, (w + one.w) / 2 - Math.abs(x - one.x)) * Math.max(0, (h + one.h) / 2 - Math.abs(y - one.y)),
+        0,
+      );
+    const tried = Array.from({ length: 25 }, (_, i) => start + (i % 2 ? 1 : -1) * 0.04 * Math.ceil(i / 2));
+    const inside = tried.filter((t) => t >= 0.1 && t <= 0.9).map(at);
+    const best = inside.reduce((one, other) => (overlap(other) < overlap(one) - 1e-9 ? other : one));
+    taken.push({ x: best[0], y: best[1], w, h });
+    return best;
+  }
+
+  function labelText(weight, isCompact) {
     const q = Player.shownOfWeight(weight),
       value = Live.number(q);
-    const text = q.of === "gradient" ? `${Numbers.gradientSign()} ${Numbers.format(value, 2)}` : short(value);
-    const width = text.length * 7.6 + 6;
+    return q.of === "gradient"
+      ? `${Numbers.gradientSign()}${Numbers.format(value, 2)}`
+      : Numbers.format(value, isCompact ? 2 : 3);
+  }
+
+  /** The number of a weight on its edge, on a plate of its own: a line through a number is misread. */
+  function weightLabel(weight, text, { w, h }, x, y) {
     return element(
       "g",
-      { class: `weight ${q.of}`, click: () => Chosen.weight(weight) },
-      element("rect", { x: x - width / 2, y: y - 9, width, height: 18, rx: 4 }),
-      element("text", { x, y: y + 4.5, text }),
+      { class: `weight ${Player.shownOfWeight(weight).of}`, ...knobOf(weight, () => Chosen.weight(weight)) },
+      element("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 4 }),
+      element("text", { x, y: y + h / 4, text }),
     );
+  }
+
+  /** What makes a number one that can be dragged, and changed with the keys ↑ and ↓. */
+  function knobOf(q, act) {
+    const knob = Live.knobFor(q.node),
+      name = Numbers.nameText(q);
+    if (!knob) return { click: act };
+    const start = Live.initial(knob.place, q.index),
+      reach = Number.isFinite(start) ? Math.max(2 * Math.abs(start), 1) : 1;
+    const now = Live.input(knob.place, q.index);
+    const move = (by) => Live.set(knob.place, q.index, Number((now + by * reach).toPrecision(6)));
+    return {
+      tabindex: 0,
+      role: "slider",
+      "data-knob": `${knob.place}-${q.index}`,
+      "aria-label": name,
+      "aria-valuenow": now,
+      "aria-valuetext": Numbers.format(now),
+      pointerdown: (event) => drag(event, (by) => move(by / 200), act),
+      keydown: (event) => {
+        const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+        if (event.key === "Enter" || event.key === " ") act(event);
+        else if (way) move(way / 40);
+        else return;
+        event.preventDefault();
+        event.stopPropagation();
+      },
+    };
+  }
+
+  /** Follows the pointer until it is let go; what did not move was a click. The drawing is made anew
+      while it lasts, so the window listens. */
+  function drag(event, move, act) {
+    event.preventDefault();
+    const from = event.clientY - event.clientX;
+    let moved = false;
+    const go = (next) => {
+      const by = from - (next.clientY - next.clientX);
+      if (!moved && Math.abs(by) < 4) return;
+      moved = true;
+      move(by);
+    };
+    const end = () => {
+      removeEventListener("pointermove", go);
+      removeEventListener("pointerup", end);
+      removeEventListener("pointercancel", end);
+      if (!moved) act(event);
+    };
+    addEventListener("pointermove", go);
+    addEventListener("pointerup", end);
+    addEventListener("pointercancel", end);
   }
 
   const short = (value) => Numbers.format(value, 3);
@@ -273,69 +431,86 @@ const Network = (() => {
 
   function drawNeuron(neuron, above, radius) {
     const { q, x, y } = neuron,
-      node = nodeOf(q.node);
+      node = nodeOf(q.node),
+      isCompact = radius < 26;
     const known = Player.isKnown("value", q.node) || !neuron.equation;
     const value = Live.number(q),
-      label = labelOf(q);
+      label = labelOf(neuron.raw || q);
+    const act = () => Chosen.element(q, neuron);
+    const movable = neuron.raw || (neuron.equation ? null : q);
+    const handle = movable && Live.knobFor(movable.node) ? knobOf(movable, act) : null;
     const group = element("g", {
-      class: `neuron ${node.role} ${Player.nodeClass(neuron)} ${known && !Number.isFinite(value) ? "bad" : ""}`,
+      class: `neuron ${node.role} ${Player.nodeClass(neuron)} ${known && !Number.isFinite(value) ? "bad" : ""} ${handle ? "knob" : ""}`,
       tabindex: 0,
       role: "button",
       "aria-label": `${label}${known ? `, value ${Numbers.format(value)}` : ", not computed yet"}`,
-      click: () => Chosen.element(q, neuron),
-      keydown: activate(() => Chosen.element(q, neuron)),
+      click: act,
+      keydown: activate(act),
+      ...(handle ? { ...handle, click: null, "aria-label": label } : {}),
     });
-    const leaf = !neuron.equation;
     group.append(
-      leaf
-        ? element("rect", { x: x - radius, y: y - 18, width: 2 * radius, height: 36, rx: 6 })
-        : element("circle", { cx: x, cy: y, r: radius }),
+      isRound(neuron)
+        ? element("circle", { cx: x, cy: y, r: radius })
+        : element("rect", { x: x - radius, y: y - 18, width: 2 * radius, height: 36, rx: 6 }),
     );
-    const number = known ? short(value) : "?",
-      isLong = number.length > 5;
-    const gradient = Player.isKnown("gradient", q.node) ? Live.number({ ...q, of: "gradient" }) : null;
-    const write = (text, kind, left, top, act) =>
-      group.append(
-        element("text", {
-          class: kind,
-          x: left,
-          y: top,
-          text,
-          click: act
-            ? (event) => {
-                event.stopPropagation();
-                act();
-              }
-            : null,
-        }),
-      );
-    const inside = isDense() && !leaf;
-    write(number, isLong ? "number long" : "number", x, y + 5);
-    write(
-      clip(label, inside ? 8 : 18),
-      inside ? "label within" : "label",
-      x,
-      inside ? y - 14 : y - radius - 7,
-    );
-    let under = y + (leaf ? 18 : radius) + (inside ? 13 : 15);
-    if (neuron.biases.length) {
+    const write = (text, kind, top, more = {}) => group.append(element("text", { class: kind, x, y: top, text, ...more }));
+    const number = (one) =>
+      Player.isKnown("value", one.node) || !Chains.equation(Chains.keyOf(one))
+        ? Numbers.format(Live.number(one), isCompact ? 2 : 3)
+        : "?";
+    const pair = neuron.pre ? [neuron.pre.q, q] : neuron.raw ? [neuron.raw, q] : null;
+    if (pair) {
+      group.append(element("line", { class: "halves", x1: x - radius, x2: x + radius, y1: y, y2: y }));
+      write(number(pair[0]), "half pre", y - 5);
+      write(number(pair[1]), "half", y + 15);
+    } else {
+      const text = number(q);
+      write(text, text.length > 5 ? "number long" : "number", y + 5);
+    }
+    write(clip(label, isCompact ? 11 : 18), "label", y - (isRound(neuron) ? radius : 18) - 6);
+    below(neuron, write, y + (isRound(neuron) ? radius : 18) + (isCompact ? 11 : 13), isCompact);
+    above.append(group);
+  }
+
+  /** Under a neuron: its bias, its probability, its gradients. */
+  function below(neuron, write, top, isCompact) {
+    const line = isCompact ? 11 : 14,
+      sign = Numbers.gradientSign(),
+      isFull = isCompact && gradientsOf(neuron).length > 0;
+    if (neuron.biases.length && !isFull) {
       const [bias] = neuron.biases,
         now = Player.shownOfWeight(bias);
+      const handle = knobOf(bias, () => Chosen.weight(bias));
+      const stop = (event) => {
+        event.stopPropagation();
+        handle.pointerdown?.(event);
+      };
       const text =
-        now.of === "gradient"
-          ? `${Numbers.gradientSign()}b ${short(Live.number(now))}`
-          : signed(Live.number(now));
-      write(text, "bias", x, under, () => Chosen.weight(bias));
-      under += 15;
+        now.of === "gradient" ? `${sign}b ${short(Live.number(now))}` : signed(Live.number(now));
+      write(text, "bias bias-knob", top, { ...handle, pointerdown: stop, click: (event) => event.stopPropagation() });
+      top += line;
     }
-    if (gradient !== null)
-      write(
-        `${Numbers.gradientSign()} ${Numbers.format(gradient, inside ? 2 : 3)}`,
-        inside ? "gradient within" : "gradient",
-        x,
-        inside ? y + 22 : under,
-      );
-    above.append(group);
+    const p = explanation.error.probabilities.find(
+      ({ left }) => left.node === neuron.q.node && left.index === neuron.q.index,
+    );
+    if (p && !isFull && Player.isKnown("value", explanation.error.node)) {
+      write(`p ${short(Live.number(p.left))}`, "bias", top);
+      top += line;
+    }
+    const gradients = gradientsOf(neuron);
+    if (isCompact && gradients.length) write(gradients.at(-1), "gradient", top);
+    else if (neurons.rows > 3 && gradients.length) write(gradients.join("  "), "gradient", top);
+    else gradients.forEach((text, i) => write(text, "gradient", top + i * line));
+  }
+
+  /** The gradients of a neuron that are known by now: of its sum, and of its activation. */
+  function gradientsOf(neuron) {
+    const sign = Numbers.gradientSign();
+    const gradient = (one, name) => {
+      const found = Player.isKnown("gradient", one.node) ? Live.number({ ...one, of: "gradient" }) : null;
+      return found === null ? [] : [`${sign}${name} ${Numbers.format(found, 2)}`];
+    };
+    return neuron.pre ? [...gradient(neuron.pre.q, "z"), ...gradient(neuron.q, "a")] : gradient(neuron.q, "");
   }
 
   const clip = (text, length) => (text.length > length ? text.slice(0, length - 1) + "…" : text);
@@ -557,7 +732,7 @@ const Network = (() => {
   }
 
   function draw() {
-    byId("legend").hidden = !isSmall;
+    byId("legend-neurons").hidden = !isSmall;
     byId("legend-boxes").hidden = isSmall;
     if (isSmall) drawNeurons();
     else drawBoxes();
@@ -567,6 +742,7 @@ const Network = (() => {
     setup,
     draw,
     isDrawn,
+    isInside,
     examples: () => examples,
     labelOf,
     drawnPlace,

@@ -19,6 +19,46 @@ const SVG_NAMES = new Set(["svg", "g", "path", "line", "circle", "rect", "text",
 const byId = (id) => document.getElementById(id);
 const show = (place, ...children) => place.replaceChildren(...children.flat(Infinity).filter(Boolean));
 
+/** The data of the page, with quantities and calls as they were before `page.packed`. */
+function unpacked(text) {
+  return JSON.parse(text, (_, value) => {
+    const quantity = value?.["=q"],
+      call = value?.["=c"];
+    if (value?.["=v"]) return withSummary(...value["=v"]);
+    if (quantity) {
+      const [symbol, place, number, of, node, index] = quantity;
+      return { kind: "quantity", symbol, place, value: number, of, node, index };
+    }
+    return call ? { kind: "call", op: call[0], arguments: call.slice(1) } : value;
+  });
+}
+
+/** An array with the summary of its numbers, as `Values` in Python. */
+function withSummary(shape, dtype, data) {
+  const BINS = 24,
+    all = data.map((one) => Number(Numbers.parse(one))),
+    finite = all.filter(Number.isFinite);
+  const low = finite.length ? finite.reduce((a, b) => Math.min(a, b)) : 0,
+    high = finite.length ? finite.reduce((a, b) => Math.max(a, b)) : 0;
+  const square = all.reduce((sum, one) => sum + one * one, 0);
+  const histogram = finite.length > 1 && high > low && Number.isFinite(high - low) ? Array(BINS).fill(0) : [];
+  if (histogram.length)
+    for (const one of finite) histogram[Math.min(BINS - 1, Math.floor(((one - low) / (high - low)) * BINS))] += 1;
+  return {
+    shape,
+    dtype,
+    data,
+    norm: Math.sqrt(square),
+    rms: all.length ? Math.sqrt(square / all.length) : 0,
+    mean: finite.length ? finite.reduce((a, b) => a + b, 0) / finite.length : 0,
+    low,
+    high,
+    zeros: all.length ? all.filter((one) => one === 0).length / all.length : 0,
+    bad: all.length - finite.length,
+    histogram,
+  };
+}
+
 const Numbers = (() => {
   const MINUS = "−";
   let significant = 6; // digits of numbers
@@ -91,7 +131,7 @@ const Numbers = (() => {
     if (e.kind !== "call") return is(e) ? 1 : 0;
     const parts = e.arguments;
     const d = parts.map((argument) => derivative(argument, is, numberOf));
-    if (d.every((one) => one === 0)) return 0;
+    if (d.every((one) => one === 0) || isTest(e.op)) return 0;
     const v = parts.map((argument) => value(argument, numberOf));
     const best = (pick) => d[v.indexOf(pick(...v))];
     switch (e.op) {

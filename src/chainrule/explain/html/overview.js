@@ -28,19 +28,40 @@ const Overview = (() => {
             : fall < 0
               ? "This step raises the loss: the learning rate is too high for it."
               : "This step changes nothing.";
-    show(
-      byId("losses"),
-      element("h2", { text: "Does the step help?" }),
+    return element(
+      "div",
+      { id: "losses" },
       row("Loss before the step", loss, "before", "the loss with the current weights"),
-      row("Predicted by the gradient", predicted, "predicted", "L + Σ gradient · change: right for small steps"),
+      row("Linear prediction", predicted, "predicted", "L + Σ gradient · change: right for small steps"),
       row("Loss after the step", after, "after", "the loss of the same examples with the new weights"),
       element("p", { class: "note", role: "status", text: words }),
       predicted < 0 && loss >= 0 && after >= 0
         ? element("p", {
             class: "note",
-            text: "A predicted loss below 0 is impossible: the step is so long that the gradient changes along the way.",
+            text: "A loss below 0 is impossible: the step is so long that the gradient changes along the way.",
           })
         : null,
+    );
+  }
+
+  /** The loss along the step, from the old weights to the new ones and beyond, with its tangent. */
+  function tangent() {
+    const line = Live.alongTheStep(25);
+    if (!line || line.length < 2) return null;
+    const { loss, predicted, after } = Live.losses();
+    const at = (t) => loss + t * (predicted - loss);
+    const end = line.at(-1)[0];
+    return Charts.lines(
+      [
+        { name: "loss L", points: line, kind: "after" },
+        { name: "its tangent, the linear prediction", points: [[0, at(0)], [end, at(end)]], kind: "predicted" },
+      ],
+      {
+        title: "The loss along the step",
+        x: "how much of the step is taken (0: old weights, 1: new weights)",
+        y: "L",
+        marks: [[1, after], [1, predicted]],
+      },
     );
   }
 
@@ -183,5 +204,5 @@ const Overview = (() => {
     );
   }
 
-  return { losses, flow, layers, notes, chains };
+  return { losses, tangent, flow, layers, notes, chains };
 })();

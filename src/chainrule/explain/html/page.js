@@ -68,6 +68,7 @@ const Player = (() => {
     phases();
     text();
     Network.draw();
+    Sliders.lossNow();
   }
 
   function phases() {
@@ -101,8 +102,6 @@ const Player = (() => {
   }
 
   function text() {
-    const { phase, title, body: make } = step(),
-      [, name, meaning] = PHASES.find(([one]) => one === phase);
     byId("count").textContent = `step ${current + 1} of ${steps.length}`;
     for (const [id, at] of [
       ["first", 0],
@@ -111,12 +110,7 @@ const Player = (() => {
       ["last", steps.length - 1],
     ])
       byId(id).disabled = current === at;
-    show(
-      byId("text"),
-      element("p", { class: "phase" }, element("b", { text: `${name}. ` }), meaning),
-      element("h2", { text: title }),
-      make(),
-    );
+    show(byId("text"), bodyOf(step()));
   }
 
   function keys(event) {
@@ -138,7 +132,40 @@ const Player = (() => {
 
   const motion = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
 
+  const bodyOf = ({ phase, title, body: make }) => {
+    const [, name, meaning] = PHASES.find(([one]) => one === phase);
+    return [
+      element("p", { class: "phase" }, element("b", { text: `${name}. ` }), meaning),
+      element("h2", { text: title }),
+      make(),
+    ];
+  };
+
+  /** Paper has no buttons: all steps, one below the other, every box open. */
+  function printAll() {
+    const was = current;
+    current = steps.length - 1; // every number is known
+    Network.draw();
+    document.body.classList.add("all");
+    show(
+      byId("text"),
+      steps.map((one) => element("section", {}, bodyOf(one))),
+    );
+    for (let round = 0; round < 3; round++)
+      for (const box of byId("text").querySelectorAll("details:not([open])")) openNow(box);
+    current = was;
+  }
+  const openNow = (box) => {
+    box.open = true;
+    box.dispatchEvent(new Event("toggle"));
+  };
+
   function listen() {
+    addEventListener("beforeprint", printAll);
+    addEventListener("afterprint", () => {
+      document.body.classList.remove("all");
+      draw();
+    });
     byId("first").addEventListener("click", () => go(0));
     byId("back").addEventListener("click", () => go(current - 1));
     byId("next").addEventListener("click", () => go(current + 1));
@@ -159,7 +186,10 @@ const Player = (() => {
     boxClass,
     linkClass,
     motion,
+    printAll,
     count: () => steps.length,
+    /** Whether the loss after the step has been reached: it is not given away before. */
+    isAtEnd: () => Boolean(step().ends),
     current: () => current,
   };
 })();
@@ -188,7 +218,7 @@ const Theme = (() => {
 })();
 
 (() => {
-  const explanation = JSON.parse(byId("data").textContent);
+  const explanation = unpacked(byId("data").textContent);
   Live.setup(explanation);
   Chains.setup(explanation);
   Chosen.setup(explanation);
@@ -203,10 +233,10 @@ const Theme = (() => {
     byId("text").setAttribute("aria-live", "off"); // sliders speak for themselves
     Player.draw();
     Chosen.refresh();
-    Overview.losses();
     Sliders.curve();
     Overview.flow(explanation);
     Pictures.draw();
+    Plane.draw();
     byId("text").setAttribute("aria-live", "polite");
   };
   show(
@@ -217,6 +247,8 @@ const Theme = (() => {
   Overview.chains(explanation);
   Overview.notes(explanation);
   Sliders.showAll();
+  Plane.setup(explanation);
+  Symbols.setup(explanation);
   Theme.listen(redraw);
   Player.listen();
   Live.follow(redraw);

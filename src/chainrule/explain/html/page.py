@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import re
 from typing import Any
 
 from ...drawing.page import THEME, embedded, page_of
@@ -23,12 +24,15 @@ SCRIPTS = (
     "elements.js",
     "chains.js",
     "equations.js",
+    "charts.js",
     "pictures.js",
     "network.js",
     "chosen.js",
     "sliders.js",
+    "plane.js",
     "overview.js",
     "words.js",
+    "symbols.js",
     "steps.js",
     "page.js",
 )
@@ -49,11 +53,15 @@ def to_html(explanation: Explanation, digits: int = 6) -> str:
 
 def page(data: dict[str, Any], digits: int = 6) -> str:
     """The page for an explanation that is JSON data already."""
-    data = {**data, "nodes": [_without_contributions(node) for node in data["nodes"]]}
-    data["digits"] = digits
+    data = {**page_data(data), "digits": digits}
     style = f"{THEME}\n{_asset('page.css')}"
-    fields = {"data": embedded(data)}
+    fields = {"data": embedded(packed(data))}
     return page_of(_asset("page.html"), data["title"], style, _script(), fields)
+
+
+def page_data(data: dict[str, Any]) -> dict[str, Any]:
+    """Of the data what a page shows."""
+    return {**data, "nodes": [_without_contributions(node) for node in data["nodes"]]}
 
 
 @functools.cache
@@ -61,13 +69,48 @@ def _asset(name: str) -> str:
     return (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
+@functools.cache
 def _script() -> str:
-    return "\n".join([arithmetic_script(), *map(_asset, SCRIPTS)])
+    return compact("\n".join([arithmetic_script(), *map(_asset, SCRIPTS)]))
+
+
+def compact(script: str) -> str:
+    """A script without comments on lines of their own and without indentation: a third less."""
+    text = re.sub(r"^[ \t]*/\*.*?\*/[ \t]*\n", "", script, flags=re.DOTALL | re.MULTILINE)
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def arithmetic_script() -> str:
     """What runs graphs in the page: `Graphs` of ``evaluate.js``, and all that it needs."""
     return "\n".join([_asset("special.js"), elementwise_script(), _asset("evaluate.js")])
+
+
+#: How the page's script finds what was packed.
+_QUANTITY, _CALL, _VALUES = "=q", "=c", "=v"
+
+
+def packed(data: Any) -> Any:
+    """The same data with quantities and calls as lists: most of a page would be their field names.
+
+    Of arrays whose numbers are all there only these are written; the page computes the summary.
+
+    Example:
+        >>> packed({"kind": "call", "op": "exp", "arguments": []})
+        {'=c': ['exp']}
+    """
+    if isinstance(data, list):
+        return [packed(one) for one in data]
+    if not isinstance(data, dict):
+        return data
+    if data.get("kind") == "quantity" and "of" in data:
+        fields = [data[key] for key in ("symbol", "place", "value", "of", "node", "index")]
+        return {_QUANTITY: fields}
+    if data.get("kind") == "call" and "arguments" in data:
+        return {_CALL: [data["op"], *map(packed, data["arguments"])]}
+    if "histogram" in data and data.get("data") is not None:
+        return {_VALUES: [data["shape"], data["dtype"], data["data"]]}
+    return {key: packed(one) for key, one in data.items()}
 
 
 def _without_contributions(node: dict[str, Any]) -> dict[str, Any]:
@@ -77,11 +120,15 @@ def _without_contributions(node: dict[str, Any]) -> dict[str, Any]:
     recurrent network.
     """
     contributions = [
-        {
-            **one,
-            "value": {**one["value"], "data": None},
-            "local": one["local"] and {**one["local"], "data": None},
-        }
+        {**one, "value": _summary(one["value"]), "local": one["local"] and _summary(one["local"])}
         for one in node["contributions"]
     ]
     return {**node, "contributions": contributions}
+
+
+def _summary(values: dict[str, Any]) -> dict[str, Any]:
+    """Without the numbers themselves, and with as many digits as are shown."""
+    short = {
+        key: float(f"{one:.6g}") if isinstance(one, float) else one for key, one in values.items()
+    }
+    return {**short, "data": None}

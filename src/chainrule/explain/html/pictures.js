@@ -33,7 +33,7 @@ const Pictures = (() => {
     rows,
     columns,
     at,
-    { label, scale, pick, mark, side = 220, rowWord = "row", columnWord = "column" },
+    { label, scale, pick, mark, side = 220, rowWord = "row", columnWord = "column", nameOf = String },
   ) {
     const canvas = element("canvas", {
       width: columns,
@@ -76,7 +76,7 @@ const Pictures = (() => {
     };
     canvas.addEventListener("mousemove", (event) => {
       const [r, c] = cell(event);
-      canvas.title = `${rowWord} ${r}, ${columnWord} ${c}: ${format(at(r, c))}`;
+      canvas.title = `${rowWord} ${nameOf(r)}, ${columnWord} ${nameOf(c)}: ${format(at(r, c))}`;
     });
     if (pick) canvas.addEventListener("click", (event) => pick(...cell(event)));
     return box;
@@ -193,6 +193,7 @@ const Pictures = (() => {
       scaleOut = largest(map.data);
     const channels = Array.from({ length: Math.min(inputs, MAX_MAPS) }, (_, i) => first + i);
     const maps = Array.from({ length: Math.min(map.c, MAX_MAPS) }, (_, i) => i);
+    if (!maps.includes(look.channel)) maps[maps.length - 1] = look.channel; // the framed number is always seen
     const mark = { row: place.top, column: place.left, rows: place.high, columns: place.wide };
     return [
       element(
@@ -233,7 +234,7 @@ const Pictures = (() => {
                   scale: kernel.scale,
                   side: 110,
                 }),
-                `weights for channel ${c}`,
+                `weights from channel ${c} to ${look.channel}`,
               ),
             )
           : null,
@@ -255,7 +256,7 @@ const Pictures = (() => {
       element("p", {
         class: "note",
         text: kernel
-          ? "The frame is the window. Each number in it times the weight at the same position, all added (before the bias), is the one framed number of the output. Click another position of the output."
+          ? "The frame is the window. Each number in it times the weight at the same position, all added, is the one framed number of the output; the bias of its channel is added after that. Click another position of the output."
           : "The frame is the window; its numbers become the one framed number of the output. Click another position of the output.",
       }),
       arithmetic(node, image, kernel, map, place, look, channels),
@@ -327,6 +328,8 @@ const Pictures = (() => {
       );
     });
     const word = kernel ? "Sum of the products" : node.op === "max_pool" ? "Largest of them" : "Sum of them";
+    const bias = kernel ? biasOf(node, look.channel) : null;
+    const ties = node.op === "max_pool" ? all.filter((value) => value === result).length : 1;
     return [
       lines,
       element(
@@ -334,34 +337,70 @@ const Pictures = (() => {
         {},
         `${word}: `,
         element("b", { class: "window-result", text: format(result) }),
-        all.length < rows * columns * channels.length
-          ? " (dots are padding and count as 0)"
-          : "",
+        all.length < rows * columns * channels.length ? " (dots are padding and count as 0)" : "",
+        bias === null
+          ? ""
+          : `; with the bias ${format(bias)} it is ${format(result + bias)}, the number in ${userOf(node).symbol || "the next step"}`,
       ),
+      ties > 1
+        ? element("p", {
+            class: "note",
+            text: `${ties} numbers of this window are equally large: each gets 1/${ties} of the gradient.`,
+          })
+        : null,
     ];
+  }
+
+  const onlyUser = (id) => {
+    const users = explanation.nodes.filter((one) => one.inputs.includes(id));
+    return users.length === 1 ? users[0] : null;
+  };
+  const userOf = (node) => onlyUser(node.id);
+
+  /** What is added to a channel of a convolution; null if nothing is. */
+  function biasOf(node, channel) {
+    const user = userOf(node);
+    if (!user || user.op !== "add") return null;
+    let other = nodeOf(user.inputs.find((id) => id !== node.id));
+    while (["broadcast_to", "reshape"].includes(other.op)) other = nodeOf(other.inputs[0]);
+    const data = other.role === "parameter" ? dataOf(other.id) : null;
+    return data && channel < data.length ? data[channel] : null;
   }
 
   // ---- attention -----------------------------------------------------------------------------
 
-  /** The attention weights: a node of their own, or inside the operation that uses them. */
-  function weightsOf(node) {
-    if (node.op !== "attention") return { shape: node.value.shape, data: dataOf(node.id) };
-    const [q, k, , ...more] = node.inputs.map((id) => {
-      const { shape, dtype } = nodeOf(id).value;
-      return Graphs.make(dtype, shape, dataOf(id));
-    });
-    return Graphs.attentionWeights(q, k, more, node.attributes)[0];
+  /** The attention weights; of many only some maps, in steps of 1/255. */
+  function weightsOf({ id, value, view }) {
+    const data = dataOf(id);
+    if (data || !view.levels) return { shape: value.shape, data };
+    const levels = Uint8Array.from(atob(view.levels), (letter) => letter.charCodeAt(0));
+    return { shape: value.shape, data: Float64Array.from(levels, (level) => level / 255) };
+  }
+
+  /** What stands at a position: its token or its name, if that is known. */
+  function positionName(i, count) {
+    const names = Object.values(explanation.labels).find((one) => one.length === count);
+    return names ? `${i} “${names[i]}”` : String(i);
+  }
+
+  /** Where the first head looks most, in words. */
+  function strongest(data, row, k) {
+    const weights = Array.from({ length: k }, (_, c) => [data[row * k + c], c]).sort((a, b) => b[0] - a[0]);
+    const said = weights.slice(0, 3).map(([weight, c]) => `${positionName(c, k)} (${format(weight, 2)})`);
+    return element("span", { class: "line", text: `Head 0 looks most at ${said.join(", ")}.` });
   }
 
   function attention(node) {
     const { shape, data } = weightsOf(node);
     const [q, k] = shape.slice(-2),
-      maps = data.length / (q * k),
+      maps = Math.floor(data.length / (q * k)),
       look = lookOf(node, { row: null });
     return [
       element("p", {
         class: "note",
-        text: "Row: the query position; column: the key position that it attends to. Each row adds up to 1.",
+        text:
+          "Row: the query position; column: the key position that it attends to. Each row adds up to 1." +
+          (maps < Numbers.sizeOf(shape.slice(0, -2)) ? ` The first ${maps} maps are in this page.` : ""),
       }),
       element(
         "div",
@@ -375,6 +414,7 @@ const Pictures = (() => {
                 scale: 1,
                 rowWord: "query",
                 columnWord: "key",
+                nameOf: (i) => positionName(i, k),
                 mark: look.row === null ? null : { row: look.row, column: 0, rows: 1, columns: k },
                 pick: (row) => {
                   look.row = row;
@@ -391,7 +431,7 @@ const Pictures = (() => {
         : element(
             "p",
             {},
-            `Attention weights of query ${look.row}: `,
+            `Attention weights of query ${positionName(look.row, q)}: `,
             Array.from({ length: Math.min(maps, MAX_MAPS) }, (_, m) =>
               element(
                 "span",
@@ -402,6 +442,7 @@ const Pictures = (() => {
                 ).join("  "),
               ),
             ),
+            positionName(0, k) !== "0" ? strongest(data, look.row, k) : null,
           ),
     ];
   }
@@ -459,8 +500,7 @@ const Pictures = (() => {
 
   /** How a node is pictured, if it can be. */
   function kindOf(node) {
-    if (node.op === "attention") return node.inputs.slice(0, 2).every(dataOf) ? KINDS.attention : undefined;
-    return node.view && dataOf(node.id) ? KINDS[node.view.kind] : undefined;
+    return node.view && (dataOf(node.id) || node.view.levels) ? KINDS[node.view.kind] : undefined;
   }
 
   function setup(data) {
@@ -548,5 +588,5 @@ const Pictures = (() => {
     return element("div", { class: "gallery" }, picture("value", "value"), picture("gradient", "gradient"));
   }
 
-  return { setup, draw, of, inStep };
+  return { setup, draw, of, inStep, colour };
 })();

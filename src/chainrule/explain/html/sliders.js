@@ -3,8 +3,39 @@ const Sliders = (() => {
   const { format, nameText } = Numbers;
   const MAX_SLIDERS = 40;
 
+  /** Beside the drawing: the learning rate, steps, the loss now. */
+  function quick() {
+    show(
+      byId("quick"),
+      Live.hasRate() ? rateSlider() : null,
+      element(
+        "div",
+        { class: "actions" },
+        [1, 10, 100].map((times) =>
+          element("button", {
+            type: "button",
+            class: "step-button",
+            text: times === 1 ? "Take this step" : `${times} steps`,
+            click: () => Live.takeSteps(times),
+          }),
+        ),
+        element("button", { type: "button", id: "reset", text: "Reset", click: () => Live.reset() }),
+        element("span", { id: "loss-now", role: "status" }),
+      ),
+    );
+  }
+
+  /** The loss, once it is known. */
+  function lossNow() {
+    const place = byId("loss-now"),
+      node = Live.lossNode();
+    if (place)
+      place.textContent = Player.isKnown("value", node) ? `L = ${format(Live.losses().loss, 4)}` : "L = ?";
+  }
+
   /** The section with all of them. */
   function showAll() {
+    if (Live.canRun()) quick();
     const place = byId("try");
     if (!Live.canRun()) {
       show(
@@ -12,7 +43,7 @@ const Sliders = (() => {
         element("h2", { id: "try-title", text: "Try it yourself" }),
         element("p", {
           class: "note",
-          text: "This network is too large to be recomputed in the page, so there are no sliders.",
+          text: Live.whyNot(),
         }),
       );
       return;
@@ -43,28 +74,9 @@ const Sliders = (() => {
         class: "note",
         text: "Move a slider: every number on this page is computed again, here in the page, in full precision.",
       }),
-      Live.hasRate() ? element("div", { class: "sliders" }, rateSlider()) : null,
       box("Inputs", inputs <= 12, "input"),
       box("Targets", inputs <= 12, "target"),
       box("Weights", groups.parameter.length <= 12, "parameter"),
-      element(
-        "div",
-        { class: "actions" },
-        [1, 10, 100].map((times) =>
-          element("button", {
-            type: "button",
-            class: "step-button",
-            text: times === 1 ? "Take this step" : `${times} steps`,
-            click: () => Live.takeSteps(times),
-          }),
-        ),
-        element("button", {
-          type: "button",
-          id: "reset",
-          text: "Reset",
-          click: () => Live.reset(),
-        }),
-      ),
       element("div", { id: "curve" }),
     );
   }
@@ -139,36 +151,25 @@ const Sliders = (() => {
   function curve() {
     const place = byId("curve"),
       history = Live.history();
+    lossNow();
     if (!place) return;
     if (history.length < 2) {
       show(place);
       return;
     }
-    const width = 600,
-      height = 120,
-      top = Math.max(...history.filter(Number.isFinite), 1e-300);
-    const points = history.map(
-      (loss, i) =>
-        `${8 + ((width - 16) * i) / (history.length - 1)},${height - 8 - ((height - 16) * loss) / top}`,
-    );
     show(
       place,
       element("p", {
         class: "note",
         text: `Loss over ${history.length - 1} steps: from ${format(history[0])} to ${format(history.at(-1))}`,
       }),
-      element(
-        "svg",
-        {
-          viewBox: `0 0 ${width} ${height}`,
-          class: "curve",
-          role: "img",
-          "aria-label": `The loss over ${history.length - 1} steps, from ${format(history[0])} to ${format(history.at(-1))}`,
-        },
-        element("path", { d: `M ${points.join(" L ")}` }),
-      ),
+      Charts.lines([{ name: "loss L", points: history.map((loss, i) => [i, loss]), kind: "after" }], {
+        title: `The loss over ${history.length - 1} steps`,
+        x: "steps",
+        y: "L",
+      }),
     );
   }
 
-  return { showAll, of, curve };
+  return { showAll, of, curve, lossNow };
 })();

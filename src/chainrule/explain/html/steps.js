@@ -71,9 +71,10 @@ const Steps = (() => {
     );
   }
 
-  /** Nodes that a target takes part in belong to the error. */
+  /** Nodes of the loss, and those that a target takes part in, belong to the error. */
   function ofTheError() {
-    const found = new Set(explanation.nodes.filter((node) => node.role === "target").map((node) => node.id));
+    const isOf = (node) => node.role === "target" || (node.layer === "loss" && node.inputs.length);
+    const found = new Set(explanation.nodes.filter(isOf).map((node) => node.id));
     for (const node of explanation.nodes)
       if (node.role === "loss" || node.role === "example_loss" || node.inputs.some((id) => found.has(id)))
         found.add(node.id);
@@ -166,7 +167,12 @@ const Steps = (() => {
             text: "The loss is small when the output is close to the target. Training makes it smaller.",
           }),
           element("p", { class: "formula", text: loss.formula }),
-          before.flatMap((node) => computed(node)),
+          probabilities(loss),
+          loss.probabilities.length
+            ? Equations.later("How the loss is computed exactly, without overflow", () =>
+                before.flatMap((node) => computed(node)),
+              )
+            : before.flatMap((node) => computed(node)),
           Equations.all(loss.examples, 4),
           loss.batch.length && loss.examples.length
             ? element("p", { class: "note", text: "All examples together:" })
@@ -175,6 +181,46 @@ const Steps = (() => {
         ],
       },
     ];
+  }
+
+  function probabilities({ probabilities: found }) {
+    if (!found.length) return null;
+    return [
+      element("p", {
+        class: "note",
+        text: "The output is no probability yet: the loss makes probabilities p of it.",
+      }),
+      Equations.all(found, 4),
+    ];
+  }
+
+  /** The way from the loss back to the output at once, where it comes to (p − y) / n. */
+  function shortWay(nodes) {
+    const { shortcut } = explanation.error;
+    const output = explanation.nodes.find((node) => node.role === "output");
+    const inside = nodes.filter((node) => Network.isInside(node.id) || node === output);
+    if (!shortcut.length || !inside.includes(output)) return null;
+    return {
+      phase: "backward",
+      title: `Gradient of ${output.symbol}: how the loss changes with it`,
+      nodes: ids(inside),
+      focus: [output.id],
+      makes: "gradient",
+      body: () => [
+        element("p", {
+          class: "note",
+          text: "All links from the loss to the output together come to something short: the probability minus the target, divided by the number of examples where the loss is their mean.",
+        }),
+        Equations.all(shortcut, 4),
+        Equations.later("Link by link, as backpropagation computes it", () =>
+          inside.map((node) => [
+            element("h3", { text: node.symbol }),
+            Words.backward(node),
+            written(node, node.backward),
+          ]),
+        ),
+      ],
+    };
   }
 
   function backward() {
@@ -192,8 +238,10 @@ const Steps = (() => {
         learns.has(node.id),
     );
     nodes.sort((a, b) => place(b) - place(a) || a.id - b.id);
+    const short = shortWay(nodes),
+      skipped = new Set(short ? short.nodes : []);
     const groups = [];
-    for (const node of nodes) {
+    for (const node of nodes.filter((one) => !skipped.has(one.id))) {
       const last = groups.at(-1);
       if (last && node.role === "parameter" && last[0].role === "parameter" && place(last[0]) === place(node))
         last.push(node);
@@ -219,11 +267,17 @@ const Steps = (() => {
               written(node, node.backward),
             ]),
     });
-    if (groups.length <= MAX_STEPS) return groups.map(step);
-    return grouped(groups.flat(), (members, name) => ({
-      ...step(members),
-      title: members.length > 1 ? `Back through ${name}` : title(members),
-    }));
+    const made =
+      groups.length <= MAX_STEPS
+        ? groups.map(step)
+        : grouped(groups.flat(), (members, name) => ({
+            ...step(members),
+            title: members.length > 1 ? `Back through ${name}` : title(members),
+          }));
+    if (!short) return made;
+    // What lies before it, such as the losses of the examples, comes first.
+    const before = made.filter((one) => one.nodes.every((id) => id > Math.max(...short.nodes)));
+    return [...before, short, ...made.filter((one) => !before.includes(one))];
   }
 
   /** For each parameter the first shown node that depends on it. */
@@ -282,20 +336,16 @@ const Steps = (() => {
       title: "The loss after the step",
       nodes: [],
       makes: "new",
-      body: () => {
-        const { loss, after, predicted } = Live.losses();
-        return [
-          Equations.facts([
-            ["loss before", Numbers.format(loss)],
-            ["predicted by the gradient", Numbers.format(predicted)],
-            ["loss after", element("b", { text: Numbers.format(after) })],
-          ]),
-          element("p", {
-            class: "note",
-            text: "The prediction is the tangent at the old weights, L + Σ gradient · change; it holds for small steps, since gradients change along the way. Repeating the four steps is all there is to training.",
-          }),
-        ];
-      },
+      ends: true,
+      body: () => [
+        element("p", {
+          class: "note",
+          text: "Does the step help? The tangent at the old weights, L + Σ gradient · change, is the linear prediction: right for small steps, since gradients change along the way.",
+        }),
+        Overview.losses(),
+        Overview.tangent(),
+        element("p", { class: "note", text: "Repeating the four steps is all there is to training." }),
+      ],
     };
     return [general, ...steps, last];
   }

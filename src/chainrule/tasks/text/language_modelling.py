@@ -13,6 +13,7 @@ from ...data import source_name
 from ...data.json_dataclass import check_types
 from ...drawing.blocks import Section
 from ...engine.backends.base import Backend
+from ...engine.tensor import as_tensor
 from ...errors import ConfigError, DataError, ModelFileError
 from ...nn import Module
 from ...serialization import SavedModel
@@ -396,14 +397,27 @@ class LanguageModel:
         given, following = windows(numbers, min(self.schema.shape.context, len(numbers) - 1))
         check_rows(rows, len(given), str(source), "Windows of the text are counted from 0.")
         given, following = given[list(rows)], following[list(rows)]
+        letters = [tuple(tokenizer.decode(one[i : i + 1]) for i in range(len(one))) for one in given]
         raw = tuple(
             RawRow(
                 row,
                 ({"column": "text", "text": shortened(tokenizer.decode(given[place])),
                   "encoded": f"{len(given[place]):,} tokens", "input": "x"},),
                 {"column": "following text", "text": shortened(tokenizer.decode(following[place]))},
+                self._likeliest(given[place]),
                 name=f"Window {row} of the text",
             )
             for place, row in enumerate(rows)
         )  # fmt: skip
-        return Examples(given, following, next_token_loss, raw, self.network)
+        labels = {"x": letters[0]} if len(rows) == 1 else {}
+        return Examples(given, following, next_token_loss, raw, self.network, labels=labels)
+
+    def _likeliest(self, tokens: Array, count: int = 5) -> str:
+        """The tokens that most likely come after a window, with their probabilities."""
+        logits = self.network(as_tensor(tokens[None])).numpy()[0, -1].astype(float)
+        odds = np.exp(logits - logits.max())
+        best = np.argsort(-odds)[:count]
+        return ", ".join(
+            f"{self.schema.tokenizer.decode(best[i : i + 1])!r} ({odds[one] / odds.sum():.1%})"
+            for i, one in enumerate(best)
+        )
