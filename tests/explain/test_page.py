@@ -355,9 +355,7 @@ return found;
 
 
 @pytest.mark.parametrize("name", ["neuron", "houses", "xor"])
-def test_no_number_of_the_drawing_lies_on_another(
-    browser: Any, tmp_path: Path, name: str
-) -> None:
+def test_no_number_of_the_drawing_lies_on_another(browser: Any, tmp_path: Path, name: str) -> None:
     page = shown(browser, tmp_path, demo(name))
     for step in range(page.execute_script("return Player.count()")):
         page.execute_script("Player.go(arguments[0])", step)
@@ -419,7 +417,9 @@ def test_the_decision_map_is_the_network_at_every_point(browser: Any, tmp_path: 
     ids = [next(n.id for n in told.nodes if n.role == role) for role in ("input", "output")]
     points = np.random.default_rng(3).normal(size=(5, 2))
     found = page.execute_script(
-        "return Live.outputsAt(arguments[0], arguments[1], arguments[2])", *ids, points.ravel().tolist()
+        "return Live.outputsAt(arguments[0], arguments[1], arguments[2])",
+        *ids,
+        points.ravel().tolist(),
     )
     np.testing.assert_allclose(found, model(cr.tensor(points)).numpy().ravel(), rtol=1e-12)
     page.execute_script("document.querySelector('#plane summary').click()")
@@ -440,7 +440,9 @@ def test_a_small_language_model_is_computed_again(browser: Any, tmp_path: Path) 
     model = cr.models.gpt(11, context=4, width=4, heads=2, layers=1).initialize(seed=0)
     told = explain(model.to("float64"), [[1, 2, 3, 4]], [[2, 3, 4, 5]], loss="cross_entropy")
     page = shown(browser, tmp_path, told)
-    page.execute_script("const [knob] = Live.knobs(); Live.set(knob.place, 0, Live.input(knob.place, 0))")
+    page.execute_script(
+        "const [knob] = Live.knobs(); Live.set(knob.place, 0, Live.input(knob.place, 0))"
+    )
     agree(page, told)
 
 

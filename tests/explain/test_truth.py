@@ -170,7 +170,9 @@ def test_the_step_is_the_one_that_training_makes(name: str) -> None:
     assert told.update.gradient_norm == pytest.approx(norm, rel=1e-12)
     assert told.update.clip_factor == pytest.approx(min(1.0, 0.5 / norm), rel=1e-5)
     for update in told.update.parameters:
-        close(whole(update.new), model.parameters()[update.path].numpy(), 1e-10)
+        # The gradient of a key's bias is 0, and what rounding leaves of it AdamW makes larger.
+        expected = model.parameters()[update.path].numpy()
+        np.testing.assert_allclose(whole(update.new), expected, rtol=1e-10, atol=1e-11)
 
 
 def test_dropout_is_that_of_the_training_step() -> None:

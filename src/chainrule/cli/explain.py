@@ -29,6 +29,8 @@ _ENDINGS = {
     ".htm": "html",
     ".json": "json",
 }
+#: As in `chainrule.explain.detail`, which takes time to import.
+_DETAILS = ("brief", "normal", "all")
 _FORMATS = tuple(dict.fromkeys(_ENDINGS.values()))
 
 
@@ -98,6 +100,13 @@ def explain(
         float | None,
         typer.Option(help="Another learning rate.", metavar="RATE", show_default=False),
     ] = None,
+    detail: Annotated[
+        str,
+        typer.Option(
+            help="brief (by layer), normal (without what repeats) or all; of texts.",
+            metavar="NAME",
+        ),
+    ] = "normal",
     digits: Annotated[int, typer.Option(help="Significant digits.", min=3, max=17)] = 6,
     show_c: Annotated[bool, typer.Option("--show-c", help="Show the C code of each node.")] = False,
     encoding: Encoding = None,
@@ -111,15 +120,17 @@ def explain(
     Example: chainrule explain --demo houses
     """  # fmt: skip
     kind = _kind(format, out)
+    if detail not in _DETAILS:
+        raise unknown("detail", detail, _DETAILS)
     options: dict[str, Any] = {"notation": notation, "show_c": show_c}
     options |= {"weight": weight} if weight else {}
     source = None if data is None else as_said(data, encoding, separator, table)
     options |= {} if demo or not missing else {"missing": missing_words(missing)}
     explanation = _explanation(model, source, row, demo, optimizer, lr, options)
     if out is None and kind == "text":
-        _show_text(explanation, digits)
+        _show_text(explanation, digits, detail)
         return
-    content = _rendered(explanation, kind, digits).encode()
+    content = _rendered(explanation, kind, digits, detail).encode()
     if out is None:
         write_bytes(content)
     else:
@@ -173,19 +184,17 @@ def _explanation(
     )
 
 
-def _rendered(explanation: Explanation, kind: str, digits: int) -> str:
+def _rendered(explanation: Explanation, kind: str, digits: int, detail: str) -> str:
     if kind == "json":
         import json
 
         return json.dumps(explanation.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
     if kind == "text":
-        return explanation.to_text(100, digits)
-    write = {
-        "html": explanation.to_html,
-        "latex": explanation.to_latex,
-        "markdown": explanation.to_markdown,
-    }[kind]
-    return write(digits)
+        return explanation.to_text(100, digits, detail)
+    if kind == "html":
+        return explanation.to_html(digits)
+    write = {"latex": explanation.to_latex, "markdown": explanation.to_markdown}[kind]
+    return write(digits, detail)
 
 
 # ---- on a terminal -------------------------------------------------------------------------------
@@ -194,11 +203,11 @@ _NARROW, _WIDE = 60, 120
 _NUMBER = re.compile(r"(?<![\w.\[,])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w\]])")
 
 
-def _show_text(explanation: Explanation, digits: int) -> None:
+def _show_text(explanation: Explanation, digits: int, detail: str) -> None:
     """Text in the width of the terminal, coloured by sign and magnitude; plain in pipes."""
     console = SafeConsole(highlight=False)
     width = min(max(console.width, _NARROW), _WIDE) if console.is_terminal else 80
-    text = explanation.to_text(width, digits)
+    text = explanation.to_text(width, digits, detail)
     if not console.is_terminal:
         sys.stdout.write(harmless(text))
         return

@@ -387,9 +387,7 @@ class Collector:
             output = step.outputs[0]
             symbol, number_of = self.names.symbol[output], self.id[output]
             found = probabilities.find(step, symbol, number_of, self.quantity)
-        return Error(
-            name, formula, tuple(single), tuple(batch), self.id[step.loss], unit, *found
-        )
+        return Error(name, formula, tuple(single), tuple(batch), self.id[step.loss], unit, *found)
 
     def _losses_of_examples(self, node: Node) -> list[Equation]:
         rows = node.type.shape[0]

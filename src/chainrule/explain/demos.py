@@ -87,8 +87,8 @@ def _neuron(**options: Any) -> Explanation:
             "The smallest network: two inputs, two weights, one output. The output is the sum of "
             "the inputs, each multiplied by its weight. The target is 0.6; the output is not yet.",
             "To learn is to change the weights a little, so that the output comes closer.",
-            "The symbols: x is the input, weight the two weights, ŷ the output, y the target, e the "
-            "error, output minus target, and L the loss, half the square of e.",
+            "The symbols: x is the input, weight the two weights, ŷ the output, y the target, e "
+            "the error, output minus target, and L the loss, half the square of e.",
         ),
     )
 
@@ -133,8 +133,8 @@ def _xor(**options: Any) -> Explanation:
             "learn it; four hidden neurons can.",
             "The output z2 becomes a probability p = σ(z2). The loss of a case is -ln of the "
             "probability of the right answer, -ln p or -ln(1 - p); it is computed from z2 itself, "
-            "as (1 - y) · z2 + ln(1 + exp(-z2)), which is the same number. All the links from L back to "
-            "z2 come to (p - y) / 4: the probability minus the target, by the number of cases.",
+            "as (1 - y) · z2 + ln(1 + exp(-z2)), which is the same number. All the links from L "
+            "back to z2 come to (p - y) / 4: probability minus target, by the number of cases.",
             "All four cases form one batch. Each has a loss of its own, L is their mean, and the "
             "gradient of each weight is the mean of the gradients of the four cases.",
         ),

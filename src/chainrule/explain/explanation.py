@@ -385,6 +385,7 @@ class Explanation:
         graph_missing: why there is none.
         notes: sentences about what was omitted or assumed, and why.
         bad: sentences about the first NaN or infinity, forward and backward, if there is one.
+        is_brief: whether texts summarise it by layer, however small it is.
     """
 
     title: str
@@ -404,6 +405,7 @@ class Explanation:
     story: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
+    is_brief: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON data.
@@ -414,17 +416,20 @@ class Explanation:
         found: dict[str, Any] = _plain(self)
         return {"format": "chainrule.explanation", "version": 1, **found}
 
-    def to_text(self, width: int = 80, digits: int = 6) -> str:
-        """The explanation as plain text, ``width`` columns wide."""
-        return RENDERERS["text"](self, width=width, digits=digits)
+    def to_text(self, width: int = 80, digits: int = 6, detail: str = "normal") -> str:
+        """The explanation as plain text, ``width`` columns wide.
 
-    def to_markdown(self, digits: int = 6) -> str:
+        ``detail`` is ``brief`` (by layer), ``normal`` (without what repeats) or ``all``.
+        """
+        return RENDERERS["text"](self, width=width, digits=digits, detail=detail)
+
+    def to_markdown(self, digits: int = 6, detail: str = "normal") -> str:
         """The explanation as Markdown, with formulas that GitHub and notebooks render."""
-        return RENDERERS["markdown"](self, digits=digits)
+        return RENDERERS["markdown"](self, digits=digits, detail=detail)
 
-    def to_latex(self, digits: int = 6) -> str:
+    def to_latex(self, digits: int = 6, detail: str = "normal") -> str:
         """The explanation as a LaTeX document that compiles as it is."""
-        return RENDERERS["latex"](self, digits=digits)
+        return RENDERERS["latex"](self, digits=digits, detail=detail)
 
     def to_html(self, digits: int = 6) -> str:
         """The explanation as one self-contained page."""

@@ -15,7 +15,7 @@ from ..optim import OPTIMIZERS, Optimizer
 from ..tasks import KINDS, kind_of, load_predictor
 from ..tasks.examples import Examples
 from ..tasks.model_reading import usual_reading
-from ..tasks.optimizer import highest_rate, optimizer_again, remember
+from ..tasks.optimizer import last_rate, optimizer_again, remember
 from ..utils.files import TRAINING, model_in
 from .explain import explain
 from .explanation import Explanation
@@ -44,7 +44,7 @@ def explain_rows(
             windows of a series or of a text.
         optimizer: a name; without one the optimizer of the training, with the state that is in
             the run folder.
-        lr: the learning rate; without one the highest of the training.
+        lr: the learning rate; without one that at the end of the training.
         missing: words that mean a missing value in the data, besides those of the training.
         say: takes notes, such as unknown categories.
         options: of `explain`: ``weight``, ``notation``, ``train``, ``seed``, ``show_c``.
@@ -83,7 +83,7 @@ def _optimizer(
     folder: Path,
 ) -> tuple[Optimizer, list[str]]:  # fmt: skip
     """The optimizer of the training, and notes about it."""
-    rate = highest_rate(predictor.record) if lr is None else lr
+    rate = last_rate(predictor.record) if lr is None else lr
     if examples.optimizer is None:
         kind = kind_of(predictor.saved.schema, str(folder))
         like = optimizer_again(KINDS[kind].options, predictor.record, network)
@@ -99,7 +99,7 @@ def _optimizer(
         if one.init and one.name not in ("model", "lr")
     }
     optimizer = type(like)(like.model, lr=rate, **given)
-    said = "The optimizer is that of the training, with the highest learning rate of the training"
+    said = "The optimizer is that of the training, with the learning rate at its end"
     if lr is not None:
         said = "The optimizer is that of the training, with another learning rate"
     if not remember(optimizer, folder / TRAINING):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .detail import at_detail
 from .explanation import Explanation
 from .formatting import DIGITS, LatexWriter
 from .markdown import aligned
@@ -30,6 +31,7 @@ _CHARACTERS = {
     "#": r"\#", "$": r"\$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "←": r"$\leftarrow$",
     "→": r"$\to$", "−": "$-$", "·": r"$\cdot$", "∂": r"$\partial$", "σ": r"$\sigma$",
+    "ℓ": r"$\ell$",
     "δ": r"$\delta$", "β": r"$\beta$", "√": r"$\surd$", "½": r"$\tfrac12$", "²": r"${}^2$",
     "³": r"${}^3$", "Σ": r"$\Sigma$", "∞": r"$\infty$", "×": r"$\times$", "′": r"$'$",
     "≥": r"$\ge$", "≤": r"$\le$", "≠": r"$\neq$", "ᵗ": r"${}^t$", "₁": r"${}_1$",
@@ -43,16 +45,17 @@ _CHARACTERS = {
 }  # fmt: skip
 
 
-def to_latex(explanation: Explanation, digits: int = DIGITS) -> str:
+def to_latex(explanation: Explanation, digits: int = DIGITS, detail: str = "normal") -> str:
     """The explanation as a document for pdfLaTeX with the usual packages.
 
     Args:
         explanation: what to write.
         digits: significant digits.
+        detail: ``brief``, ``normal`` or ``all``; see `detail.at_detail`.
     """
     writer = LatexWriter(explanation.notation, digits)
     lines = [_HEAD]
-    for part in parts(explanation, writer):
+    for part in parts(at_detail(explanation, detail), writer):
         lines += _set(part)
     return "\n".join(lines) + "\n" + _FOOT
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .detail import at_detail
 from .explanation import Explanation
 from .formatting import DIGITS, LatexWriter
 from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
@@ -13,16 +14,17 @@ from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~])")
 
 
-def to_markdown(explanation: Explanation, digits: int = DIGITS) -> str:
+def to_markdown(explanation: Explanation, digits: int = DIGITS, detail: str = "normal") -> str:
     """The explanation as Markdown, as GitHub, GitLab, Jupyter and Pandoc set it.
 
     Args:
         explanation: what to write.
         digits: significant digits.
+        detail: ``brief``, ``normal`` or ``all``; see `detail.at_detail`.
     """
     writer = LatexWriter(explanation.notation, digits)
     blocks: list[str] = []
-    for part in parts(explanation, writer):
+    for part in parts(at_detail(explanation, detail), writer):
         blocks += _set(part)
     return "\n\n".join(blocks) + "\n"
 

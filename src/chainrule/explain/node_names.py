@@ -230,15 +230,14 @@ class Names:
         return any(targets.intersection(_sources(one)) for one in differences)
 
     def _meaning(self, node: Node) -> str:
-        """What a node without a letter is: ``scaled``, ``weights``, or the name of its operation."""
+        """What a node without a letter is: ``scaled``, ``weights``, or its operation."""
         step = self._step
         if node in step.attention or step.twin.get(node) in step.attention:
             return "weights"
         is_arithmetic = node.op.scales or (node.op.elementwise and node.op.cost <= Cost.ARITHMETIC)
-        if is_arithmetic and node.type.is_float and node not in self._depends:
-            if any(self.role[source] in ("input", "hidden") for source in _sources(node)):
-                return "scaled"
-        return node.op.name
+        is_fixed = node.type.is_float and node not in self._depends
+        given = any(self.role[source] in ("input", "hidden") for source in _sources(node))
+        return "scaled" if is_arithmetic and is_fixed and given else node.op.name
 
     def _cells(self) -> dict[Node, str]:
         """The parts of recurrent cells by their letters, with a number where there are several."""

@@ -21,12 +21,12 @@ def page_graph(step: Step, ids: dict[Node, int]) -> dict[str, Any] | str:
     """Forward pass, backward pass, update, and the loss after it, as one graph.
 
     Returns:
-        A sentence that says why there is none, if it is too large. Otherwise ``ir``, the graph as `chainrule.ir.to_json` writes it,
-        and the numbers of its nodes: ``values`` and ``gradients`` by the number of the explained
-        node, ``sent`` as (consumer, position, node), ``new`` by path, ``before`` and ``after`` by
-        the optimizer's own names, ``loss`` and ``loss_after``; ``inputs`` say for each
-        placeholder its ``name``, ``role`` (``input``, ``target``, ``parameter``, ``buffer`` or
-        ``state``) and ``value``, a flat list.
+        A sentence that says why there is none, if it is too large. Otherwise ``ir``, the graph as
+        `chainrule.ir.to_json` writes it, and the numbers of its nodes: ``values`` and
+        ``gradients`` by the number of the explained node, ``sent`` as (consumer, position, node),
+        ``new`` by path, ``before`` and ``after`` by the optimizer's own names, ``loss`` and
+        ``loss_after``; ``inputs`` say for each placeholder its ``name``, ``role`` (``input``,
+        ``target``, ``parameter``, ``buffer`` or ``state``) and ``value``, a flat list.
     """
     update = step.update
     loss_after = _with_new_parameters(step)

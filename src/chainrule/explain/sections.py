@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..engine.ir.operation import OPERATIONS
+from ..tasks.examples import RawRow
 from .explanation import Chain, Equation, Explanation, Layer, Node, ParameterUpdate, Path, Values
 from .formatting import Writer
 
@@ -20,6 +21,8 @@ _PARAMETERS = 12
 _INTEGERS = 8
 #: So short a computation is shown as a row of names.
 _SHORT = 9
+#: So many columns are named that moved a prediction.
+_MOVED = 8
 #: A parameter's update is written with about so many equations at most.
 _UPDATES = 24
 
@@ -108,12 +111,30 @@ def _opening(explanation: Explanation) -> Iterator[Part]:
             target = row.target
             yield Prose(f"The target {target['column']} is {target['text']}"
                         f"{_predicted(row.prediction)}.")  # fmt: skip
+        yield from _moved(row)
     path = [node.symbol for node in explanation.nodes if node.shown and node.inputs]
     inputs = [node.symbol for node in explanation.nodes if node.role == "input"]
     if len(inputs) == 1 and 1 < len(path) <= _SHORT and explanation.error.unit == "example":
         yield Lines((" → ".join([*inputs, *path]),))
     if any(node.value.shape for node in explanation.nodes):
         yield Prose(_indices(explanation))
+
+
+def _moved(row: RawRow) -> Iterator[Part]:
+    """Which cells the prediction depends on: what it would be without each of them."""
+    if not row.moved:
+        return
+    yield Prose(
+        "What moved the prediction: what the model would say if a cell were missing, the cell "
+        "that changes most first."
+    )
+    yield Grid(
+        ("column", "in the file", "without it", "so it moved the prediction by"),
+        tuple(
+            (str(c["column"]), str(c["text"]), str(c["without"]), str(c["change"]))
+            for c in row.moved[:_MOVED]
+        ),
+    )
 
 
 def _indices(explanation: Explanation) -> str:
@@ -154,7 +175,8 @@ def _forward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
         yield _layer_grid(explanation)
         if explanation.rows:
             yield from _preprocessing(explanation, writer)
-        yield Prose("The network is large: the arithmetic of one path through it is shown.")
+        reason = "In brief" if explanation.is_brief else "The network is large"
+        yield Prose(f"{reason}: the arithmetic of one path through it is shown.")
         for chain in explanation.chains[:1]:
             for equation in chain.forward:
                 yield formula(equation, writer)
@@ -179,7 +201,7 @@ def _preprocessing(explanation: Explanation, writer: Writer) -> Iterator[Part]:
 
 def _is_large(explanation: Explanation) -> bool:
     """Whether there is too much to show node by node; preprocessing does not count."""
-    if len(explanation.update.parameters) > _PARAMETERS:
+    if explanation.is_brief or len(explanation.update.parameters) > _PARAMETERS:
         return True
     learning = _depending(explanation)
     nodes = [explanation.nodes[number] for number in learning]

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 
+from .detail import at_detail
 from .explanation import Explanation
 from .formatting import DIGITS, Writer
 from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
@@ -13,18 +14,21 @@ from .sections import Bars, Formula, Grid, Heading, Lines, Part, Prose, parts
 _BAR = "▏▎▍▌▋▊▉█"
 
 
-def to_text(explanation: Explanation, width: int = 80, digits: int = DIGITS) -> str:
+def to_text(
+    explanation: Explanation, width: int = 80, digits: int = DIGITS, detail: str = "normal"
+) -> str:
     """The explanation as text without colours.
 
     Args:
         explanation: what to write.
         width: columns.
         digits: significant digits.
+        detail: ``brief``, ``normal`` or ``all``; see `detail.at_detail`.
     """
     writer = Writer(explanation.notation, digits)
     lines: list[str] = []
     before: Part | None = None
-    for part in parts(explanation, writer):
+    for part in parts(at_detail(explanation, detail), writer):
         if before is not None and _is_separated(before, part):
             lines.append("")
         lines += _set(part, width)

@@ -174,7 +174,7 @@ class Unrolled:
         self.weights.add(weights.node)
         if key is not None:
             dropout = node.attributes["dropout"]
-            kept = random.uniform(key, weights.shape, "float32") >= dropout
+            kept = random.uniform(key, weights.shape, dtype="float32") >= dropout
             weights = where(kept, weights / (1 - dropout), 0.0)
         found = {0: matmul(weights, values).node}
         if 1 in needed:

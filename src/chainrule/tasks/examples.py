@@ -29,6 +29,8 @@ class RawRow:
         target: the cell of the target.
         prediction: what the model says, as text in the target's unit.
         name: what it is called; a row of the table without one.
+        moved: for each column what the model says without its cell, the largest change first:
+            ``column``, ``text``, ``without`` and ``change``.
     """
 
     number: int
@@ -36,6 +38,7 @@ class RawRow:
     target: Mapping[str, Any] | None = None
     prediction: str = ""
     name: str = ""
+    moved: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,6 +89,17 @@ def optimizer_again(kind: type[TrainingOptions], record: Any, model: Any) -> Opt
     return make_optimizer(options, model, 1, lr=highest_rate(record), schedule="constant", **chosen)
 
 
+def last_rate(record: Any) -> float:
+    """The learning rate at the end of a training; the highest if the end is not known or 0.
+
+    Example:
+        >>> last_rate({"history": {"epochs": [{"rate": 0.1}, {"rate": 0.01}]}})
+        0.01
+    """
+    rates = [float(epoch["rate"]) for epoch in record["history"]["epochs"]]
+    return rates[-1] if rates and rates[-1] > 0 else highest_rate(record)
+
+
 def highest_rate(record: Any) -> float:
     """The highest learning rate of a training; at the end of an epoch, if no more is known.
 

@@ -24,8 +24,10 @@ const Steps = (() => {
                 ? "The weights stand on the edges of the drawing; they are what is learned."
                 : "The weights inside the layers are what is learned."),
           }),
-          given(leaves),
-          explanation.rows.map(row),
+          explanation.rows.map((one) => [moved(one), row(one)]),
+          explanation.rows.length
+            ? Equations.later("The cells as the numbers that go into the network", () => given(leaves))
+            : given(leaves),
         ],
       },
     ];
@@ -69,6 +71,29 @@ const Steps = (() => {
           ),
       ),
     );
+  }
+
+  /** Which cells a prediction depends on: what the model says without each of them. */
+  function moved(one) {
+    if (!one.moved || !one.moved.length) return null;
+    const row = (cells, of = "td") => element("tr", {}, cells.map((text) => element(of, { text })));
+    return [
+      element("h3", { text: "What moved the prediction" }),
+      element("p", {
+        class: "note",
+        text: "What the model would say if a cell were missing; the cell that changes most first. What if it were another number? Drag the input in the drawing, or move its slider below.",
+      }),
+      element(
+        "table",
+        {},
+        element("thead", {}, row(["column", "in the file", "without it", "so it moved the prediction by"], "th")),
+        element(
+          "tbody",
+          {},
+          one.moved.slice(0, 8).map((cell) => row([cell.column, cell.text, cell.without, cell.change])),
+        ),
+      ),
+    ];
   }
 
   /** Nodes of the loss, and those that a target takes part in, belong to the error. */

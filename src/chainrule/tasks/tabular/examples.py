@@ -62,7 +62,10 @@ def rows_of_table(
         _target(trained, encoded),
         _loss(previous, trained),
         tuple(
-            _raw_row(number, place, previous, frame, encoded, predictions[place])
+            dataclasses.replace(
+                _raw_row(number, place, previous, frame, encoded, predictions[place]),
+                moved=_moved(saved, previous, frame[place], predictions[place]),
+            )
             for place, number in enumerate(rows)
         ),
         TrainedNetwork(trained.network, trained.heads),
@@ -216,6 +219,35 @@ def _raw_row(
     parts = predicted_of(targets, found[None])
     told = [said(part[0], target.classes) for target, part in zip(targets, parts, strict=True)]
     return RawRow(number, tuple(cells), aim, ", ".join(told))
+
+
+def _moved(
+    saved: SavedModel, previous: Previous, row: pl.DataFrame, found: Any
+) -> tuple[Mapping[str, str], ...]:
+    """What the model says of a row without each of its cells, the largest change first."""
+    import polars as pl
+
+    schema = previous.schema
+    columns = [c for group in _groups(schema).values() for c in group if c.name in row.columns]
+    without = [row.with_columns(pl.lit(None, row[c.name].dtype).alias(c.name)) for c in columns]
+    if not columns or len(schema.targets) != 1:
+        return ()
+    encoded = schema.encode(pl.concat(without), source="the row without a cell")
+    others = saved.predict(columns_by_kind(encoded))
+    (target,) = schema.targets
+    ((now,),) = predicted_of([target], found[None])
+    (then,) = predicted_of([target], others)
+    best = int(np.argmax(now)) if target.classes else 0
+    moved = []
+    for column, one in zip(columns, then, strict=True):
+        change = float(np.ravel(now)[best] - np.ravel(one)[best])
+        written = (
+            f"{change:+.1%} for {target.classes[best]}" if target.classes else f"{change:+.6g}"
+        )
+        text = shortened(_cell(row[column.name][0]))
+        told = {"column": column.name, "text": text, "without": said(one, target.classes)}
+        moved.append((abs(change), {**told, "change": written}))
+    return tuple(told for _, told in sorted(moved, key=lambda pair: -pair[0]))
 
 
 def _encoded(kind: str, values: Array) -> str:

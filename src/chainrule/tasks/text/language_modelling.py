@@ -397,7 +397,7 @@ class LanguageModel:
         given, following = windows(numbers, min(self.schema.shape.context, len(numbers) - 1))
         check_rows(rows, len(given), str(source), "Windows of the text are counted from 0.")
         given, following = given[list(rows)], following[list(rows)]
-        letters = [tuple(tokenizer.decode(one[i : i + 1]) for i in range(len(one))) for one in given]
+        letters = tuple(tokenizer.decode([token]) for token in given[0].tolist())
         raw = tuple(
             RawRow(
                 row,
@@ -409,7 +409,7 @@ class LanguageModel:
             )
             for place, row in enumerate(rows)
         )  # fmt: skip
-        labels = {"x": letters[0]} if len(rows) == 1 else {}
+        labels = {"x": letters} if len(rows) == 1 else {}
         return Examples(given, following, next_token_loss, raw, self.network, labels=labels)
 
     def _likeliest(self, tokens: Array, count: int = 5) -> str:
