@@ -9,6 +9,7 @@ import typer
 
 from .. import __version__
 from .cache import cache
+from .compare import compare
 from .console import prepare_streams
 from .doctor import doctor
 from .error_handling import reported
@@ -36,7 +37,7 @@ app = typer.Typer(
 _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
     *(generate, export, runs, report, summary, cache, example),
-    *(serve, tune),
+    *(serve, tune, compare),
 )
 for _command in _COMMANDS:
     app.command()(reported(_command))

@@ -7,18 +7,20 @@ many, is one native call.
 from __future__ import annotations
 
 from .cmaes import CMAES
+from .comparison import Comparison, compare
 from .differential import DifferentialEvolution
 from .evolution_strategy import EvolutionStrategy
 from .fitness import f1_error, zero_one
 from .genetic import GeneticAlgorithm
 from .local import HillClimbing, RandomSearch, SimulatedAnnealing
-from .minimize import Evolved, fit, maximize, minimize
 from .search import Progress, Search
+from .searches import Evolved, fit, maximize, minimize
 from .strategy import STRATEGIES, Strategy
 
 __all__ = [
     "CMAES",
     "STRATEGIES",
+    "Comparison",
     "DifferentialEvolution",
     "EvolutionStrategy",
     "Evolved",
@@ -29,6 +31,7 @@ __all__ = [
     "Search",
     "SimulatedAnnealing",
     "Strategy",
+    "compare",
     "f1_error",
     "fit",
     "maximize",

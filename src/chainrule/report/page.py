@@ -36,14 +36,15 @@ def report_page(content: RunContent, script: str = "", attributes: str = "", mor
     state, is_open = state_of(content)
     said = f'<p class="state{" open" * is_open}" role="status">{html.escape(state)}</p>'
     more += f"<script>{script}</script>" if script else ""
-    return _page(title_of(content), said, sections_of(content), script, attributes, more)
+    return page_of_sections(title_of(content), said, sections_of(content), script, attributes, more)
 
 
 def compare_pages(contents: Sequence[RunContent]) -> str:
     """A page that shows runs side by side."""
     names = ", ".join(content.name for content in contents)
     said = f'<p class="state">{html.escape(names)}</p>'
-    return _page(f"{len(contents)} runs side by side", said, comparison_sections(contents))
+    title = f"{len(contents)} runs side by side"
+    return page_of_sections(title, said, comparison_sections(contents))
 
 
 def write_page(folder: Path, content: RunContent | None = None) -> Path:
@@ -62,10 +63,24 @@ def write_page(folder: Path, content: RunContent | None = None) -> Path:
     return folder / PAGE
 
 
-def _page(
-    title: str, state: str, sections: list[Section], script: str = "", attributes: str = "",
+def page_of_sections(
+    title: str, said: str, sections: list[Section], script: str = "", attributes: str = "",
     more: str = "",
 ) -> str:  # fmt: skip
+    """A page of any sections, in the style of reports.
+
+    Args:
+        title: of it.
+        said: below the title, as HTML.
+        sections: what it shows.
+        script: a program of the page, where it is served; a file has none.
+        attributes: of the body, as HTML.
+        more: at the end, as HTML.
+
+    Returns:
+        A complete document; the largest pictures are left out, and that is said, where it would be
+        too large.
+    """
     body = sections_html(sections)
     while len(body.encode(errors="replace")) > MOST_BYTES - 50_000:
         lighter = _lighter(sections)
@@ -73,7 +88,7 @@ def _page(
             break
         sections = lighter
         body = sections_html(sections)
-    fields = {"state": state, "body": body, "footer": _footer(), "more": more,
+    fields = {"state": said, "body": body, "footer": _footer(), "more": more,
               "attributes": attributes}  # fmt: skip
     return page_of(_template(), title, style_sheet(), script, fields, asks=bool(script))
 
