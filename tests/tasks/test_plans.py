@@ -50,7 +50,8 @@ STEPS = {
     "audio": {"files": FILES},
     "sequence-to-text": {
         "texts": READ | LEARN | REPORT
-        | {"examples", "average", "predict", "score", "row_errors", "answers"},
+        | {"examples", "average", "predict", "score", "row_errors", "answers"}
+        | PICTURES - {"shown"},
     },
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .answer import answer
 from .cache import cache
 from .compare import compare
 from .console import prepare_streams
@@ -25,6 +26,7 @@ from .runs import runs
 from .serve import serve
 from .summary import summary
 from .train import train
+from .translate import translate
 from .tune import tune
 from .update import update
 
@@ -36,7 +38,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
-    *(generate, export, runs, report, summary, cache, example),
+    *(generate, translate, answer, export, runs, report, summary, cache, example),
     *(serve, tune, compare),
 )
 for _command in _COMMANDS:

@@ -66,6 +66,8 @@ def show_use(run: Run) -> None:
     folder = shlex.quote(str(run.folder))
     if run.report.get("task") == "language":
         show(f"  chainrule generate {folder} --prompt 'Once upon a time'")
+    elif run.report.get("task") == "texts":
+        show(f"  chainrule {run.report.get('command', 'translate')} {folder}")
     else:
         new = KINDS[run.record["kind"]].new
         show(f"  chainrule predict {folder} {new} --out predictions.csv")

@@ -9,6 +9,7 @@ from .lenet import lenet
 from .mlp import mlp
 from .mobilenet import mobilenet
 from .resnet import resnet
+from .seq2seq_lstm import Seq2SeqLSTM, seq2seq_lstm
 from .seq2seq_transformer import Seq2SeqTransformer, TokenEntrance, seq2seq_transformer
 from .sequence import SequenceModel, gru, lstm
 from .tcn import TCN, tcn
@@ -22,6 +23,7 @@ __all__ = [
     "TCN",
     "VAE",
     "Autoencoder",
+    "Seq2SeqLSTM",
     "Seq2SeqTransformer",
     "SequenceModel",
     "TokenEntrance",
@@ -37,6 +39,7 @@ __all__ = [
     "mlp",
     "mobilenet",
     "resnet",
+    "seq2seq_lstm",
     "seq2seq_transformer",
     "tcn",
     "transformer_classifier",

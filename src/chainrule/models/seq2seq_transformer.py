@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from .. import nn
-from ..engine.ops import arange, expand_dims, matmul, take, transpose
+from ..engine.ops import arange, expand_dims, matmul, repeat, take, transpose
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 
 
@@ -95,12 +95,20 @@ class Seq2SeqTransformer(nn.Module):
 
     # ---- one token after another -----------------------------------------------------------------
 
-    def start(self, source: TensorLike, lengths: TensorLike, room: int) -> Any:
+    def start(self, source: TensorLike, lengths: TensorLike, room: int, beam: int = 1) -> Any:
         """What `step` needs of the source, with room for so many tokens.
 
         Keys and values of the source are computed once; those of the target are kept (a cache).
+
+        Args:
+            source: as in a call.
+            lengths: (rows).
+            room: tokens of the target.
+            beam: how many rows of the state there are for each of the source, side by side.
         """
         memory, seen = self.encode(source, lengths)
+        if beam > 1:
+            memory, seen = repeat(memory, beam, 0), repeat(seen, beam, 0)
         return {
             "layers": self.decoder.cache(memory, room),
             "seen": seen,

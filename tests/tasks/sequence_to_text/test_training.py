@@ -8,6 +8,7 @@ import chainrule as cr
 from chainrule.errors import ConfigError, DataError
 from chainrule.tasks import recognise
 from chainrule.tasks.sequence_to_text.batching import encoded, sizes_of, stream_of
+from chainrule.tasks.sequence_to_text.inspection import confusions
 from chainrule.tasks.sequence_to_text.outputs import Autoregressive
 from chainrule.tasks.sequence_to_text.pairs import Pairs
 from chainrule.tasks.sequence_to_text.sources import TextSource
@@ -189,3 +190,28 @@ def test_padding_does_not_count_in_the_loss():
     assert float(loss(cr.tensor(z), cr.tensor(t)).item()) == pytest.approx(each[t > 0].mean())
     half = loss(cr.tensor(z), cr.tensor(t), sample_weights=np.array([1.0, 0.0]))
     assert half.item() == pytest.approx(each[0].mean())
+
+
+# ---- report --------------------------------------------------------------------------------------
+
+
+def test_the_report_shows_texts_errors_and_where_the_network_looked(trained):
+    result, _ = trained
+    found = {section.name: section for section in result.sections}
+    assert {"written", "alignment"} <= set(found)
+    source, right, written = found["written"].blocks[0].rows[0]
+    assert right == "-".join(str(("zero", "one", "two", "three", "four").index(w)) for w in
+                             source.split())  # fmt: skip
+    assert written
+    chart = found["alignment"].charts[0]
+    (cells,) = chart.marks
+    for row in cells.values:
+        assert sum(row) == pytest.approx(1.0, abs=1e-4)
+    assert chart.y.categories[-1] == "end"
+
+
+def test_confusions_are_those_of_the_fewest_edits():
+    part = Pairs.of(["a", "b", "c"], ["K AE T", "K AA R", "D AO G"], ["a", "b", "c"])
+    found = confusions(part, ["G AE T", "G AA R", "D AO G"])
+    assert found.rows == (("K", "G", "2"),)
+    assert confusions(part, ["K AE T", "K AA R", "D AO G"]) is None

@@ -31,7 +31,7 @@ class Decoding:
     """
 
     beam: int = 1
-    length_penalty: float = 1.0
+    length_penalty: float = 0.6
     best: int = 1
     longest: int | None = None
 
@@ -85,28 +85,30 @@ class Writer:
     ) -> None:
         self.network, self.end, self.how = network, end, how
         self.room = min(longest, how.longest or longest)
+        beam = how.beam
         self._start = Compiled(
-            lambda x, lengths: self.network.start(x, lengths, self.room), backend
+            lambda x, lengths: self.network.start(x, lengths, self.room, beam), backend
         )
         self._step = Compiled(self._next, backend)
 
-    def _next(self, previous: Tensor, state: Any) -> Any:
-        logits, state = self.network.step(previous, state)
+    def _next(self, previous: Tensor, state: Any, rows: Tensor | None) -> Any:
+        logits, state = self.network.step(previous, state, rows)
         return log_softmax(logits), state
 
     def write(self, source: dict[str, Array]) -> list[list[Written]]:
         """The best texts for each row of a source, the best first."""
-        return self._greedy(source)
-
-    def _greedy(self, source: dict[str, Array]) -> list[list[Written]]:
-        """The most probable token each time."""
-        rows, room = len(source["lengths"]), self.room
         state = self._start(source["source"], source["lengths"])
+        rows = len(source["lengths"])
+        return self._greedy(state, rows) if self.how.beam == 1 else self._search(state, rows)
+
+    def _greedy(self, state: Any, rows: int) -> list[list[Written]]:
+        """The most probable token each time."""
+        room = self.room
         last = np.full(rows, self.end, np.int64)
         tokens = np.zeros((rows, room), np.int64)
         lengths, total, open_ = np.zeros(rows, np.int64), np.zeros(rows), np.ones(rows, bool)
         for position in range(room):
-            found, state = self._step(last, state)
+            found, state = self._step(last, state, None)
             scores = found.numpy()
             last = scores[:, SPECIAL:].argmax(axis=1) + SPECIAL
             total += np.where(open_, scores[np.arange(rows), last], 0.0)
@@ -115,9 +117,117 @@ class Writer:
             tokens[:, position] = last
             if not open_.any():
                 break
-        return [[self._written(tokens[row, : lengths[row]], total[row])] for row in range(rows)]
+        return [[self.written(tokens[row, : lengths[row]], total[row])] for row in range(rows)]
 
-    def _written(self, tokens: Array, total: float) -> Written:
+    def _search(self, state: Any, rows: int) -> list[list[Written]]:
+        """Beam search: in each step the best continuations of all texts that are followed."""
+        beam = self.how.beam
+        beams = [_Beam(self, beam) for _ in range(rows)]
+        last = np.full(rows * beam, self.end, np.int64)
+        parents = np.arange(rows * beam)
+        for position in range(self.room):
+            found, state = self._step(last, state, parents)
+            scores = found.numpy().reshape(rows, beam, -1)
+            for row, each in enumerate(beams):
+                tokens, origins = each.advance(scores[row], position)
+                last[row * beam : (row + 1) * beam] = tokens
+                parents[row * beam : (row + 1) * beam] = row * beam + origins
+            if all(each.done for each in beams):
+                break
+        return [each.best() for each in beams]
+
+    def score(self, log_probability: float, length: int) -> float:
+        """By which texts of one source are compared: Σ ln p / lengthᵅ."""
+        return log_probability / float(max(length, 1)) ** self.how.length_penalty
+
+    def written(self, tokens: Array, total: float) -> Written:
+        """A text with its score."""
         ended = bool(len(tokens)) and int(tokens[-1]) == self.end
-        score = float(total) / max(len(tokens), 1) ** self.how.length_penalty
+        score = self.score(float(total), len(tokens))
         return Written(tokens[:-1] if ended else tokens, float(total), score, ended)
+
+
+class _Beam:
+    """The texts of one source that are followed, and those that are ended.
+
+    Args:
+        writer: compares them.
+        width: how many are followed.
+    """
+
+    def __init__(self, writer: Writer, width: int) -> None:
+        self.writer, self.width = writer, width
+        self.totals = np.full(width, -np.inf)
+        self.totals[0] = 0.0  # all begin alike: one of them is followed
+        self.tokens = np.zeros((width, 0), np.int64)
+        self.ended: list[Written] = []
+        self.done = False
+
+    def advance(self, scores: Array, position: int) -> tuple[Array, Array]:
+        """Take the best continuations: their last tokens, and which text each goes on from.
+
+        Args:
+            scores: (width, vocabulary) ln p of each next token.
+            position: of this token.
+        """
+        if self.done:
+            return np.full(self.width, self.writer.end), np.arange(self.width)
+        totals = self.totals[:, None] + scores.astype(np.float64)
+        totals[:, :SPECIAL] = -np.inf
+        flat = totals.ravel()
+        # Each of the best texts may end in one way: twice as many leave enough to go on.
+        count = min(2 * self.width, len(flat))
+        chosen = np.argpartition(-flat, count - 1)[:count]
+        chosen = chosen[np.lexsort((chosen, -flat[chosen]))]
+        going: list[int] = []
+        for rank, place in enumerate(chosen.tolist()):
+            origin, token = divmod(place, scores.shape[1])
+            if flat[place] == -np.inf:
+                break
+            if token != self.writer.end:
+                going.append(place)
+            elif rank < self.width:
+                tokens = np.append(self.tokens[origin], token)
+                self.ended.append(self.writer.written(tokens, flat[place]))
+            if len(going) == self.width:
+                break
+        self._follow(flat, going, scores.shape[1])
+        self.done = self._is_done(position)
+        origins, tokens = np.divmod(np.array(going or [self.writer.end]), scores.shape[1])
+        fill = self.width - len(origins)
+        return np.pad(tokens, (0, fill), mode="edge"), np.pad(origins, (0, fill), mode="edge")
+
+    def _follow(self, flat: Array, going: list[int], vocabulary: int) -> None:
+        old, self.totals = self.tokens, np.full(self.width, -np.inf)
+        self.tokens = np.zeros((self.width, old.shape[1] + 1), np.int64)
+        for rank, place in enumerate(going):
+            origin, token = divmod(place, vocabulary)
+            self.totals[rank] = flat[place]
+            self.tokens[rank] = np.append(old[origin], token)
+
+    def _is_done(self, position: int) -> bool:
+        """Whether no text that is still followed can become one of the best ones.
+
+        Σ ln p only falls; what it is divided by only grows with the length for α > 0, and only
+        falls for α < 0.
+        """
+        wanted = self.writer.how.best
+        if not np.isfinite(self.totals).any():
+            return True
+        if len(self.ended) < wanted:
+            return False
+        alpha, most = self.writer.how.length_penalty, float(self.totals.max())
+        length = self.writer.room if alpha > 0 else position + 2
+        worst = sorted((each.score for each in self.ended), reverse=True)[wanted - 1]
+        return worst >= self.writer.score(most, length)
+
+    def best(self) -> list[Written]:
+        """The best texts, the best first; those that had no more room come last."""
+        found = sorted(self.ended, key=lambda each: -each.score)
+        open_ = [
+            self.writer.written(tokens, total)
+            for tokens, total in zip(self.tokens, self.totals.tolist(), strict=True)
+            if np.isfinite(total)
+        ]
+        found += sorted(open_, key=lambda each: -each.score) if not self.done else []
+        return found[: self.writer.how.best]

@@ -64,8 +64,18 @@ def _transformer(shape: SequenceShape, source: Source) -> Module:
     )  # fmt: skip
 
 
+def _lstm(shape: SequenceShape, source: Source) -> Module:
+    return models.Seq2SeqLSTM(
+        source.entrance(shape.width, shape.dropout), shape.classes, shape.width, shape.layers,
+        shape.dropout, shape.shared,
+    )  # fmt: skip
+
+
 #: What builds each model.
-BUILDERS: dict[str, Callable[[SequenceShape, Source], Any]] = {"transformer": _transformer}
+BUILDERS: dict[str, Callable[[SequenceShape, Source], Any]] = {
+    "transformer": _transformer,
+    "lstm": _lstm,
+}
 
 
 def heads(width: int) -> int:

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from ...drawing.blocks import Section
 from ...errors import ModelFileError
 from ...serialization import SavedModel
 from ...training import Trainer
 from ...utils.typing import Array
 from ..kinds.sequence_to_text import SequenceToTextOptions
 from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
-from ..tested import Answers
+from ..tested import Answers, Tested
 from ..warm_start import named_model
+from . import inspection
 from .baselines import texts_for_nothing
 from .batching import Encoded, encoded, sizes_of, stream_of
 from .decoding import Decoding
@@ -33,7 +35,7 @@ Say = Callable[[str], None]
 _LONGER = 1.25
 #: Up to so many pairs the network is small.
 _FEW = 3000
-_HIDDEN = {"transformer": ((128, 128), (256, 256, 256)), "lstm": ((128,), (256,))}
+_HIDDEN = {"transformer": ((128, 128), (192, 192, 192)), "lstm": ((128,), (256,))}
 _RATES = {"transformer": 1e-3, "lstm": 2e-3}
 _BATCH = 64
 #: So many tokens, source and target, are learned from by default, in so many epochs at most.
@@ -165,7 +167,8 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
 
     def about(self, schema: SequenceSchema) -> dict[str, Any]:
         """The text that is written."""
-        return {"task": "texts", "target": schema.target or "text"}
+        command = schema.source.command
+        return {"task": "texts", "target": schema.target or "text", "command": command}
 
     def predict(
         self, schema: SequenceSchema, learner: Learner, trainer: Trainer | None, part: Pairs
@@ -189,6 +192,14 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         """The source itself, words by a dictionary, the text of the most similar source."""
         return texts_for_nothing(schema.source, split.train, test)
 
+    def profile(self, schema: SequenceSchema, split: Split[Pairs]) -> list[Section]:
+        """How long sources and targets are."""
+        return inspection.profile(schema, split.counts(self.unit), split.train)
+
+    def inside(self, tested: Tested) -> list[Section]:
+        """Texts beside what is right, what is confused, and where the network looked."""
+        return inspection.inside(tested)
+
     def answers(self, schema: SequenceSchema, part: Pairs, predicted: Any) -> list[Answers]:
         """Texts have no classes and are no numbers: the report shows them itself."""
         return []
@@ -208,7 +219,8 @@ def learner_of(
     sample = encoded(source, schema.tokenizer, output, train.take(_even(len(train), 1000)))
     tokens = float((sample.source_lengths + sample.target_lengths).mean()) * len(train)
     shape = schema.shape
-    name = f"a {shape.model} of {shape.layers} and {shape.layers} layers of {shape.width}"
+    article = "an" if shape.model[0] in "aeiou" or shape.model == "lstm" else "a"
+    name = f"{article} {shape.model} of {shape.layers} and {shape.layers} layers of {shape.width}"
     return Learner(network, output.loss(smoothing), name, example=example, choice=tokens)
 
 

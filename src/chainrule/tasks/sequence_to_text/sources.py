@@ -36,11 +36,13 @@ class Source(ABC):
 
     Attributes:
         kind: as in model files.
+        command: of the program, that writes texts from such sources.
         columns: of the table that hold it.
         longest: that the network sees, in steps of `lengths`; more is cut.
     """
 
     kind: ClassVar[str]
+    command: str
     columns: tuple[str, ...]
     longest: int
 
@@ -114,6 +116,7 @@ class TextSource(Source):
         self.columns = tuple(columns)
         self.tokenizer = tokenizer
         self.longest = longest
+        self.command = "answer" if len(self.columns) > 1 else "translate"
 
     def fitted(
         self, items: Sequence[Any], targets: Sequence[str], options: SequenceToTextOptions, say: Say

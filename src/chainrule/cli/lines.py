@@ -1,0 +1,163 @@
+"""Lines of sources to texts that a model writes, for `chainrule translate` and `answer`."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ConfigError, DataError
+from .console import harmless, note
+
+if TYPE_CHECKING:
+    from ..tasks.sequence_to_text import Translator
+
+#: Lines that are worked on at once, where nobody waits for each.
+_AT_ONCE = 512
+
+Beam = Annotated[
+    int | None,
+    typer.Option(
+        help="Continuations that are followed at once; 1 takes the likeliest token each time. As "
+        "in the training by default.",
+        metavar="N",
+        show_default=False,
+    ),
+]
+Best = Annotated[
+    int | None,
+    typer.Option(
+        "--n-best",
+        help="So many texts for each line, with its number and their scores between tabs.",
+        metavar="N",
+        show_default=False,
+    ),
+]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option(
+        help="Texts are compared by ln p / length^X: 0 favours short ones, above 1 long ones.",
+        metavar="X",
+        show_default=False,
+    ),
+]
+
+
+def writer_of(model: Path, columns: int, hint: str) -> Translator:
+    """The model, if it writes texts from so many columns of texts.
+
+    Raises:
+        ConfigError: it does not; ``hint`` says what to do.
+    """
+    from ..tasks import load_predictor
+    from ..tasks.sequence_to_text import Translator
+    from ..tasks.sequence_to_text.sources import TextSource
+    from ..utils.runs import model_file
+
+    found = load_predictor(model_file(model))
+    if not isinstance(found, Translator) or not isinstance(found.schema.source, TextSource):
+        raise ConfigError(
+            "This model does not write texts from texts.", where=str(model), hint=hint
+        )
+    if len(found.schema.source.columns) != columns:
+        raise ConfigError(
+            "The model takes another number of texts.",
+            where=str(model),
+            expected=f"{'one column' if columns == 1 else 'question and context'} as the source",
+            found=f"the columns {', '.join(found.schema.source.columns)}",
+            hint=hint,
+        )
+    return found
+
+
+def decoding(
+    translator: Translator, beam: int | None, best: int | None, penalty: float | None
+) -> Any:
+    """How texts are found: as the model says, but for what is asked for."""
+    usual = translator.schema.decoding
+    width = max(usual.beam, best or 1) if beam is None else beam
+    said = {"beam": width, "best": best or 1}
+    if penalty is not None:
+        said["length_penalty"] = penalty  # type: ignore[assignment]
+    return dataclasses.replace(usual, **said)
+
+
+def lines_of(files: list[Path] | None) -> Iterator[str]:
+    """The lines of files, or of standard input, without their ends."""
+    if not files:
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+        yield from (line.rstrip("\r\n") for line in sys.stdin)
+        return
+    from ..tasks.text import read_text
+
+    for path in files:
+        text = read_text(path)
+        yield from text.removesuffix("\n").split("\n")
+
+
+def write_lines(
+    translator: Translator, lines: Iterable[str], item: Callable[[str], Any], how: Any,
+    one_by_one: bool,
+) -> None:  # fmt: skip
+    """Write a text for each line, and an empty line for each that is empty.
+
+    Args:
+        translator: the model.
+        lines: of the sources.
+        item: what the model takes, of a line that is not empty.
+        how: as of `decoding`.
+        one_by_one: somebody waits for each line.
+    """
+    said: set[str] = set()
+
+    def once(sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            note(sentence)
+
+    numbered = enumerate(lines, 1)
+    while block := list(itertools.islice(numbered, 1 if one_by_one else _AT_ONCE)):
+        asked = [(number, item(line)) for number, line in block if line.strip()]
+        texts = translator.write([each for _, each in asked], how, say=once) if asked else []
+        found = dict(zip((number for number, _ in asked), texts, strict=True))
+        for number, _ in block:
+            _show(number, found.get(number, []), how.best)
+        sys.stdout.flush()
+
+
+def _show(number: int, texts: list[Any], best: int) -> None:
+    if best == 1:
+        print(_on_one_line(texts[0].text) if texts else "")
+        return
+    for each in texts:
+        print(f"{number}\t{each.score:.4f}\t{_on_one_line(each.text)}")
+
+
+def _on_one_line(text: str) -> str:
+    line = " ".join(text.splitlines())
+    return harmless(line) if sys.stdout.isatty() else line
+
+
+def need_context(line: str, context: str | None, number: int) -> tuple[str, str]:
+    """Question and context of a line.
+
+    Raises:
+        DataError: it has no context.
+    """
+    question, tab, own = line.partition("\t")
+    if tab and own.strip():
+        return question.strip(), own.strip()
+    if context is None:
+        raise DataError(
+            "A question needs its context.",
+            where=f"line {number:,}",
+            expected="question, a tab, context; or one for all of them with --context",
+            found=line[:80],
+            hint="chainrule answer MODEL --context story.txt",
+        )
+    return question.strip(), context

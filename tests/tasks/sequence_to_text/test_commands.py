@@ -1,0 +1,98 @@
+"""`chainrule translate` and `chainrule answer`: lines in, lines out."""
+
+import pytest
+from typer.testing import CliRunner
+
+import chainrule as cr
+from chainrule.cli.app import app
+
+from .conftest import DIGITS
+
+
+def run(*arguments, **more):
+    return CliRunner().invoke(app, list(map(str, arguments)), **more)
+
+
+@pytest.fixture(scope="module")
+def file(model):
+    return model._path
+
+
+@pytest.fixture(scope="module")
+def story_model(tmp_path_factory):
+    """A network that has hardly learned anything of questions about rooms."""
+    rooms = ("garden", "kitchen", "hall")
+    rows = [(f"Where is {name}?", f"{name} is in the {room}.", room)
+            for name in ("Ann", "Bob", "Eve", "Tom") for room in rooms]  # fmt: skip
+    table = dict(zip(("question", "context", "answer"), map(list, zip(*rows, strict=True)),
+                     strict=True))  # fmt: skip
+    options = cr.sequence_to_text.SequenceToTextOptions(
+        target="answer", hidden=(8,), epochs=1, backend="numpy", test=0.25
+    )
+    path = tmp_path_factory.mktemp("stories") / "model.safetensors"
+    result = cr.sequence_to_text.train(table, options, progress=False)
+    result.save(path)
+    assert list(result.report["metrics"]) == ["exact_match", "token_f1", "character_error_rate"]
+    return path
+
+
+def test_a_line_for_each_line(file, tmp_path):
+    done = run("translate", file, input="two one\n\n four \r\nzero zero three")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "2-1\n\n4\n0-0-3\n"
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "b.txt").write_text("three")
+    assert run("translate", file, tmp_path / "a.txt", tmp_path / "b.txt").stdout == "1\n2\n3\n"
+
+
+def test_several_texts_with_their_scores(file):
+    done = run("translate", file, "--n-best", 2, "--length-penalty", 0, input="one\n\ntwo\n")
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines] == ["1", "1", "3", "3"]
+    assert (lines[0][2], lines[2][2]) == ("1", "2")
+    assert float(lines[0][1]) > float(lines[1][1])
+
+
+def test_a_word_that_the_model_does_not_know_is_told(file):
+    done = run("translate", file, input="one hundred\n")
+    assert "1 of 3 tokens are not in the vocabulary of the model" in done.stderr
+
+
+def test_a_beam_of_nothing(file):
+    done = run("translate", file, "--beam", 0, input="one\n")
+    assert done.exit_code == 2
+    assert "beam=0" in done.stderr
+    done = run("translate", file, "--beam", 2, "--n-best", 3, input="one\n")
+    assert "A beam finds no more texts than it is wide." in done.stderr
+
+
+def test_questions_have_a_context(story_model, tmp_path):
+    story = tmp_path / "story.txt"
+    story.write_text("Ann is in\nthe hall.")
+    asked = "Where is Ann?\nWhere is Bob?\tBob is in the garden.\n"
+    done = run("answer", story_model, "--context", story, input=asked)
+    assert done.exit_code == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+    done = run("answer", story_model, input="Where is Ann?\n")
+    assert done.exit_code == 2
+    assert "A question needs its context." in done.stderr
+
+
+def test_each_command_says_which_models_it_is_for(file, story_model):
+    done = run("answer", file, input="one\n")
+    assert done.exit_code == 2
+    assert "chainrule translate" in done.stderr
+    done = run("translate", story_model, input="one\n")
+    assert "chainrule answer" in done.stderr
+
+
+def test_a_table_is_predicted_and_evaluated(file, tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text("words,number\n" + "".join(f"{DIGITS[n]},{n}\n" for n in range(5)))
+    assert run("predict", file, table).stdout.splitlines() == ["prediction", *"01234"]
+    done = run("predict", file, table, "--proba").stdout.splitlines()
+    assert done[0] == "prediction,score"
+    assert all(float(line.split(",")[1]) < 0 for line in done[1:])
+    assert "exact match" in run("evaluate", file, table).stdout
+    done = run("explain", file, table, "--row", 1, "--format", "text")
+    assert done.exit_code in (0, 2), done.stderr
