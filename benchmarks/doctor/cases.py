@@ -22,7 +22,7 @@ from .datasets import DATASETS, Data, load
 
 Array = np.ndarray[Any, Any]
 #: Steps are native programs; what runs once an epoch is not worth a compiler's time.
-BACKEND = FirstThatBuilds(CBackend(1), NUMPY, smallest=10**9)
+BACKEND = FirstThatBuilds("auto", [CBackend(1), NUMPY], smallest=10**9)
 #: In a quick look all trainings run on NumPy, and are no longer than this.
 QUICK = int(os.environ.get("DOCTOR_QUICK", "0"))
 

@@ -8,6 +8,8 @@ from . import data, errors, evolve, losses, metrics, models, nn, optim, report, 
 from .doctor import doctor
 from .engine import ir, ops
 from .engine.autodiff import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .engine.backends.xla.backend import XlaBackend
+from .engine.backends.xla.devices import devices
 from .engine.compile import compile, trace
 from .engine.gradcheck import check_grad
 from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
@@ -33,12 +35,14 @@ __all__ = [
     "Tensor",
     "Trainer",
     "Variable",
+    "XlaBackend",
     "active",
     "as_tensor",
     "audio",
     "check_grad",
     "compile",
     "data",
+    "devices",
     "doctor",
     "errors",
     "evolve",

@@ -289,6 +289,11 @@ class Compiled:
         self._prepared: dict[Any, tuple[Traced, Future[Executable], int]] = {}
 
     @property
+    def parts(self) -> int:
+        """Over how many devices its backend splits a batch."""
+        return self._backend.parts
+
+    @property
     def last_run(self) -> tuple[Traced, list[Array]] | None:
         """The graph and inputs of the latest call, to look into what went wrong."""
         if self._last is None:

@@ -26,7 +26,10 @@ from .option_values import (
 )
 
 #: What another training with the same options need not repeat.
-_NOT_AGAIN = {"from_model", "freeze", "test", "cv", "minutes"}
+_NOT_AGAIN = {
+    *("from_model", "freeze", "test", "cv", "minutes"),
+    *("device", "devices", "sharding"),  # those of another machine
+}
 #: The groups of options in help and documentation.
 DATA, NETWORK, TRAINING = "The data", "The network", "The training"
 
@@ -179,7 +182,23 @@ class TrainingOptions(ReadingOptions, _TargetOption):
         False, "Weight classes so that all count the same, however rare.", "", DATA, flag
     )
     seed: int = option(0, "The same seed gives the same model.", "N", TRAINING, integer)
-    backend: str = option("auto", "Backend: auto, c or numpy.", "NAME", TRAINING, text)
+    backend: str = option("auto", "Backend: auto, c, numpy or xla.", "NAME", TRAINING, text)
+    device: str | None = option(
+        None, "Device of the backend xla: cpu, gpu or tpu.", "NAME", TRAINING, text
+    )
+    devices: int | None = option(
+        None, "Number of devices over which each batch is split.", "N", TRAINING, integer
+    )
+    precision: str | None = option(
+        None, "Precision of products on the backend xla: float32 or bf16.", "NAME", TRAINING, text
+    )
+    sharding: str | None = option(
+        None,
+        "Weights on several devices: replicated, fsdp (spread over them) or tensor.",
+        "NAME",
+        TRAINING,
+        text,
+    )
     threads: int | None = option(
         None, "Number of threads of the native code; all by default.", "N", TRAINING, integer
     )
@@ -201,7 +220,8 @@ class TrainingOptions(ReadingOptions, _TargetOption):
             from ..data.source import with_reading
 
             object.__setattr__(self, "test", with_reading(self.test, self.reading))
-        self._check_positive("epochs", "batch_size", "minutes", "patience", "clip", "threads")
+        self._check_positive("epochs", "batch_size", "minutes", "patience", "clip", "threads",
+                             "devices")  # fmt: skip
         for name in ("lr", "l1", "l2", "weight_decay", "seed"):
             value = getattr(self, name)
             if value is not None and value < 0:

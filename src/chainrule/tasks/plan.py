@@ -275,7 +275,14 @@ class Plan(ABC, Generic[D, P, S]):
     def __init__(self, options: Any, say: Say = lambda sentence: None) -> None:
         self.options = options
         self.say = say
-        self.backend = find_backend(options.backend, options.threads)
+        self.backend = find_backend(
+            options.backend,
+            options.threads,
+            device=options.device,
+            devices=options.devices,
+            precision=options.precision,
+            sharding=options.sharding,
+        )
         self.checkpoints: Checkpoints | None = None  # set by the runner
         self.until: float | None = None
         #: Sentences that the report repeats: what its figures do not tell by themselves.

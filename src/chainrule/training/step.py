@@ -15,7 +15,7 @@ from ..engine.nan_debug import first_bad_number
 from ..engine.ops import sum, where, zeros_like
 from ..engine.ops.random import fold_in, key
 from ..engine.tensor import Buffer, Tensor
-from ..errors import TrainingError
+from ..errors import ConfigError, TrainingError
 from ..losses import check_target
 from ..nn import Module
 from ..optim import EMA, Optimizer, global_norm
@@ -133,7 +133,17 @@ class Step:
         return self._pending
 
     def expect(self, rows: int) -> None:
-        """A full batch has so many rows, whichever comes first."""
+        """A full batch has so many rows, whichever comes first.
+
+        Raises:
+            ConfigError: there are more devices over which it is to be split.
+        """
+        parts = self._program.parts
+        if rows < parts:
+            raise ConfigError(
+                "A batch has fewer rows than there are devices.", expected=f"at least {parts} rows",
+                found=str(rows), hint="Take a larger batch_size, or fewer devices.",
+            )  # fmt: skip
         self._full_size = self._full_size or rows
 
     def prepare(self, batch: Arrays) -> None:

@@ -1,5 +1,7 @@
 """The XLA backend against the NumPy backend: operations, functions, and what a program promises."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.engine import pytree
+from chainrule.engine.backends import registry
 from chainrule.engine.backends.numpy import Program
 from chainrule.engine.backends.registry import find_backend
 from chainrule.engine.ir.graph import Graph
@@ -354,3 +357,84 @@ def test_bfloat16_computes_products_with_fewer_digits_and_keeps_masters():
 def test_wrong_options_are_refused_by_name(option):
     with pytest.raises(cr.errors.ConfigError):
         XlaBackend(**option)
+
+
+# ---- where there is no JAX, or no such device --------------------------------------------------
+
+
+@pytest.fixture
+def fresh_jax():
+    """What was found out about JAX is forgotten before and after."""
+    library.load.cache_clear()
+    registry._warn_once.cache_clear()
+    yield
+    library.load.cache_clear()
+    registry._warn_once.cache_clear()
+
+
+def built(backend):
+    graph = cr.trace(lambda x: x * 2.0, np.ones(3, np.float32)).graph
+    program = backend.build(graph, {}, ())
+    assert program([np.ones(3, np.float32)])[0].tolist() == [2.0, 2.0, 2.0]
+    return type(program).__name__
+
+
+def test_without_jax_the_native_backend_goes_on(monkeypatch, caplog, fresh_jax):
+    monkeypatch.setattr(library, "is_installed", lambda: False)
+    assert built(find_backend("xla")) in ("CProgram", "Program")
+    assert caplog.messages == [
+        "The xla backend needs JAX, which is not installed. The C backend is used."
+    ]
+    assert [device.platform for device in cr.devices()] == ["cpu"]
+    with pytest.raises(cr.errors.ChainruleError, match="not installed") as caught:
+        built(XlaBackend())
+    assert caught.value.hint == "Install it: pip install 'chainrule[xla]'"
+
+
+def test_an_old_jax_is_not_tried(monkeypatch, caplog, fresh_jax):
+    monkeypatch.setattr(jax, "__version__", "0.4.38")
+    assert built(find_backend("xla")) in ("CProgram", "Program")
+    assert caplog.messages == [
+        "This version of JAX is too old for the xla backend. The C backend is used."
+    ]
+
+
+def test_a_newer_jax_is_tried_with_a_word(monkeypatch, caplog, fresh_jax):
+    monkeypatch.setattr(jax, "__version__", "1.2.0")
+    assert built(find_backend("xla")) == "XlaProgram"
+    assert caplog.messages == [
+        "jax 1.2.0 is newer than the versions that chainrule was tested with (0.10 to 0.12)."
+    ]
+
+
+def test_a_device_that_is_not_there(caplog, fresh_jax):
+    if any(device.platform == "tpu" for device in cr.devices()):
+        pytest.skip("there is a TPU")
+    assert built(find_backend("auto", device="tpu")) in ("CProgram", "Program")
+    assert caplog.messages == ["JAX finds no TPU on this machine. The C backend is used."]
+    with pytest.raises(cr.errors.ConfigError, match="not as many devices"):
+        built(find_backend("xla", devices=4096))
+    with pytest.raises(cr.errors.ConfigError, match="precision is an option of the backend xla"):
+        find_backend("c", precision="bf16")
+
+
+def test_a_batch_is_not_smaller_than_the_devices_over_which_it_is_split(monkeypatch):
+    monkeypatch.setattr(XlaBackend, "parts", 8)
+    with pytest.raises(cr.errors.ConfigError, match="fewer rows than there are devices") as caught:
+        trained(XlaBackend(), batch_size=4)
+    assert (caught.value.expected, caught.value.found) == ("at least 8 rows", "4")
+
+
+def test_the_processor_is_a_device():
+    device = cr.devices()[-1]
+    assert (device.platform, device.number) == ("cpu", 0)
+
+
+@pytest.mark.nightly
+def test_jax_is_imported_only_where_it_is_asked_for():
+    code = (
+        "import sys, chainrule as cr; cr.compile(lambda x: x + 1)(cr.tensor(1.0)); "
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -81,6 +81,10 @@ class Backend(Protocol):
     name: str
     is_instant: bool
 
+    @property
+    def parts(self) -> int:
+        """Over how many devices a batch is split."""
+
     def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
         """A program.
 

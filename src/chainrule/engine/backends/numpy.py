@@ -27,6 +27,7 @@ class ArrayBackend:
     """
 
     is_instant = True
+    parts = 1
 
     def __init__(
         self, name: str, xp: Any, lowerings: Mapping[str, Callable[..., Any]] | None = None

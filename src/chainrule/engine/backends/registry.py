@@ -7,43 +7,71 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 
-from ...errors import unknown
+from ...errors import ConfigError, unknown
 from ..ir.graph import Graph
 from .base import Backend, BuildError, Executable
 from .c.backend import CBackend
 from .c.lowering_cache import is_known
 from .numpy import NUMPY
 from .xla.backend import XlaBackend
+from .xla.library import has_accelerator
 
 _log = logging.getLogger("chainrule")
+#: How a sentence names them.
+_TITLES = {"numpy": "NumPy", "c": "C", "xla": "XLA"}
 
 
 class FirstThatBuilds:
-    """One backend, and another one for what it cannot build, which is said in one sentence."""
+    """Backends, of which each takes what those before it cannot build: said in one sentence.
 
-    name = "auto"
+    Args:
+        name: how users ask for it.
+        backends: the best one first.
+        smallest: graphs of fewer numbers, without donated inputs, which are those of a step that
+            will run many times, and without a loop go to the last backend at once.
+    """
+
     is_instant = False
 
-    def __init__(self, first: Backend, second: Backend, smallest: int = 0) -> None:
-        self._first, self._second, self._smallest = first, second, smallest
+    def __init__(self, name: str, backends: Sequence[Backend], smallest: int = 0) -> None:
+        self.name, self._backends, self._smallest = name, list(backends), smallest
+
+    @property
+    def parts(self) -> int:
+        """Over how many devices the first backend splits a batch."""
+        return self._backends[0].parts
 
     def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
-        """A program of the first backend, or else of the second.
-
-        The second one takes small graphs, too: of fewer numbers than ``smallest``, without donated
-        inputs, which are those of a step that will run many times, and without a loop.
-        """
+        """A program of the first backend that can build one."""
+        *others, last = self._backends
         if (
             not donated
             and _numbers(graph) < self._smallest
             and not is_known(graph, donated, guards)
         ):
-            return self._second.build(graph, donated, guards)
-        try:
-            return self._first.build(graph, donated, guards)
-        except BuildError as error:
-            _warn_once(f"{error.what} The NumPy backend is used.")
-            return self._second.build(graph, donated, guards)
+            return last.build(graph, donated, guards)
+        for backend, other in zip(others, self._backends[1:], strict=True):
+            try:
+                return backend.build(graph, donated, guards)
+            except BuildError as error:
+                _warn_once(f"{error.what} The {_TITLES[other.name]} backend is used.")
+        return last.build(graph, donated, guards)
+
+
+class Automatic(FirstThatBuilds):
+    """An accelerator where JAX has one, otherwise native code, or else NumPy."""
+
+    def __init__(self, native: Backend, smallest: int = 0) -> None:
+        super().__init__("auto", [native, NUMPY], smallest)
+        self._looked = False
+
+    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
+        """A program of the first backend that can build one."""
+        if not self._looked:
+            self._looked = True
+            if has_accelerator():
+                self._backends.insert(0, _XLA)
+        return super().build(graph, donated, guards)
 
 
 def _numbers(graph: Graph) -> float:
@@ -58,31 +86,58 @@ def _warn_once(sentence: str) -> None:
     _log.warning(sentence)
 
 
-_C = CBackend()
-_XLA = XlaBackend()
+_C, _XLA = CBackend(), XlaBackend()
+
+
+def _xla(found: XlaBackend, native: Backend = _C) -> Backend:
+    return FirstThatBuilds("xla", [found, native, NUMPY])
+
+
 #: What runs a function of `chainrule.compile` unless it is said.
-BY_SIZE = FirstThatBuilds(_C, NUMPY, smallest=10_000)
+BY_SIZE = Automatic(_C, smallest=10_000)
 BACKENDS: dict[str, Backend] = {
-    backend.name: backend for backend in (NUMPY, _C, _XLA, FirstThatBuilds(_C, NUMPY))
+    backend.name: backend for backend in (NUMPY, _C, _xla(_XLA), Automatic(_C))
 }
 
 
-def find_backend(backend: str | Backend, threads: int | None = None) -> Backend:
+def find_backend(
+    backend: str | Backend,
+    threads: int | None = None,
+    *,
+    device: str | None = None,
+    devices: int | None = None,
+    precision: str | None = None,
+    sharding: str | None = None,
+) -> Backend:
     """The backend of this name.
 
     Args:
         backend: a name; a backend is returned as it is.
         threads: of native programs; all by default.
+        device: "cpu", "gpu" or "tpu", for the backend "xla", which "auto" then is.
+        devices: how many of them; this and the others are as in `XlaBackend`.
+        precision: of products.
+        sharding: of variables.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or an option is not for it.
     """
     if not isinstance(backend, str):
         return backend
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
+    given = {"device": device, "devices": devices, "precision": precision, "sharding": sharding}
+    options = {name: value for name, value in given.items() if value is not None}
+    if options and backend not in ("xla", "auto"):
+        name, value = next(iter(options.items()))
+        raise ConfigError(
+            f"{name} is an option of the backend xla.", found=f"{name} {value}, backend {backend}",
+            hint="Take --backend xla, or omit it: then it is that.",
+        )  # fmt: skip
+    native = _C if threads is None else CBackend(threads)
+    if options:
+        return _xla(XlaBackend(**options), native)  # type: ignore[arg-type]
     if threads is None:
         return BACKENDS[backend]
-    native = CBackend(threads)
-    found: dict[str, Backend] = {"c": native, "auto": FirstThatBuilds(native, NUMPY)}
+    found: dict[str, Backend] = {"c": native, "auto": Automatic(native), "xla": _xla(_XLA, native)}
     return found.get(backend, BACKENDS[backend])

@@ -15,9 +15,12 @@ from ...tasks.kinds import kind_named
 from ...tasks.option_values import MisfitError, integer
 from ...tasks.options import Declaration, declared
 
+#: Options that say where the arithmetic is done.
+MACHINE = ("backend", "threads", "device", "devices", "precision", "sharding")
 #: Options that say what is learned, measured or paid, not how: trials would not be comparable.
 _FIXED = {
-    *("target", "test", "validation", "seed", "backend", "threads", "from_model", "freeze", "cv"),
+    *("target", "test", "validation", "seed", "from_model", "freeze", "cv"),
+    *MACHINE,
     *("minutes", "loss", "quantiles", "task", "weight", "balance", "kinds", "threshold_for"),
     *("missing", "encoding", "separator", "table", "horizon", "time", "series", "group", "known"),
     *(

@@ -22,7 +22,7 @@ from ...errors import ChainruleError, ConfigError, unknown
 from ...tasks import module_of, recognise
 from ...tasks.kinds import kind_named
 from ...utils.unfinished import digest_of
-from .space import Parameter, default_space, options_with, read_space, space_of
+from .space import MACHINE, Parameter, default_space, options_with, read_space, space_of
 from .study import DEFAULT, SEARCHES, importances, optuna
 from .trials import Job, again, with_threads, work
 
@@ -181,7 +181,7 @@ def _check(space: tuple[Parameter, ...], options: Mapping[str, Any], own: Any) -
 
 def _facts(kind: str, source: Any, options: Any, space: tuple[Parameter, ...]) -> dict[str, Any]:
     """What scores depend on."""
-    told = {name: v for name, v in options.to_json().items() if name not in ("threads", "backend")}
+    told = {name: v for name, v in options.to_json().items() if name not in MACHINE}
     return json.loads(json.dumps({
         "kind": kind,
         "data": _digest(source),

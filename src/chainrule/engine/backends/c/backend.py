@@ -17,6 +17,7 @@ class CBackend:
 
     name = "c"
     is_instant = False
+    parts = 1
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ....errors import ConfigError
 from ...ir.graph import Graph
-from ..base import Executable
+from ..base import BuildError, Executable
 from . import library
 from .placement import SHARDINGS, Placement
 
@@ -56,13 +56,23 @@ class XlaBackend:
             raise ConfigError("devices must be positive.", found=str(devices))
         self.placement = Placement(device, devices, PRECISIONS[precision], sharding)
 
+    @property
+    def parts(self) -> int:
+        """Over how many devices a batch is split; one where JAX does not start."""
+        try:
+            return self.placement.parts
+        except BuildError:
+            return 1
+
     def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
         """A program.
 
         Raises:
-            BuildError: JAX is missing or does not start.
+            BuildError: JAX is missing or does not start, or finds no such device.
+            ConfigError: there are not as many devices.
         """
         library.load()
+        _ = self.placement.mesh  # an error here and now, if there are no such devices
         from .program import XlaProgram
 
         return XlaProgram(graph, donated, guards, _memory(self.placement))

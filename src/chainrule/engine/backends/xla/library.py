@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,12 +81,18 @@ def _keep_quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
 
+def has_processes() -> bool:
+    """Whether this process is one of several; no import of JAX."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
+
+
 def available(platform: str | None = None) -> list[Any]:
     """JAX's devices of a platform; without one, those that JAX would take.
 
     Raises:
-        ConfigError: there is none of this platform, or no such platform.
-        BuildError: JAX does not start.
+        ConfigError: no platform is called so.
+        BuildError: there is none of this platform, or JAX does not start.
     """
     jax = load()
     if platform is not None and platform not in PLATFORMS:
@@ -98,7 +105,7 @@ def available(platform: str | None = None) -> list[Any]:
                 "JAX finds no device that works.", found=str(error).partition("\n")[0][:300],
                 hint="Set JAX_PLATFORMS=cpu to go on without an accelerator.",
             ) from None  # fmt: skip
-        raise ConfigError(
+        raise BuildError(
             f"JAX finds no {platform.upper()} on this machine.",
             found=", ".join(sorted({d.platform for d in jax.devices()})),
             hint=_INSTALL_FOR[platform],

@@ -60,7 +60,7 @@ class DeviceMemory:
         if known is not None and known[0]() is array and known[1] == sample:
             return known[2]
         number = id(array)
-        there = self.placement.put(array, self.placement.spec_of_rows(0, 0))
+        there = self.placement.put(array, self.placement.everywhere)
         gone = weakref.ref(array, lambda _: self._data.pop(number, None))
         self._data[number] = gone, sample, there
         return there

@@ -57,12 +57,21 @@ class Placement(NamedTuple):
     @property
     def parts(self) -> int:
         """Into how many parts a batch is split."""
+        if self.devices in (None, 1) and not library.has_processes():
+            return 1
         return int(self.mesh.shape["data"])
 
     @property
     def processes(self) -> int:
         """How many processes take part."""
         return int(library.load().process_count())
+
+    @property
+    def everywhere(self) -> Any:
+        """The layout of what every device has as a whole."""
+        from jax.sharding import PartitionSpec
+
+        return PartitionSpec()
 
     def spec_of_variable(self, shape: Sequence[int]) -> Any:
         """How a variable of this shape is laid out: a function of its shape only."""
@@ -83,7 +92,7 @@ class Placement(NamedTuple):
         """How a batch of so many rows is laid out, with ``lead`` axes before that of the rows."""
         from jax.sharding import PartitionSpec
 
-        if rows % self.parts or self.parts == 1:
+        if not rows or rows % self.parts or self.parts == 1:
             return PartitionSpec()
         return PartitionSpec(*(None,) * lead, "data")
 
@@ -108,10 +117,8 @@ class Placement(NamedTuple):
         """A copy of what is on the devices; with several processes, all must ask for it."""
         if not array.is_fully_addressable:
             if not array.is_fully_replicated:
-                from jax.sharding import PartitionSpec
-
                 with library.settings():
-                    array = _replicated(self.layout(PartitionSpec()))(array)
+                    array = _replicated(self.layout(self.everywhere))(array)
             array = array.addressable_data(0)
         return np.array(array, order="C")
 
