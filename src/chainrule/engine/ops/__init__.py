@@ -25,6 +25,7 @@ from .elementwise import *  # noqa: F403
 from .embedding_bag import *  # noqa: F403
 from .gathered_windows import *  # noqa: F403
 from .images import *  # noqa: F403
+from .incomplete import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .pooling import *  # noqa: F403
 from .products import *  # noqa: F403
@@ -42,8 +43,8 @@ NAMES = ["fft", "linalg", "masked", "random"]
 for _family in (
     "activation", "attention", "convolution", "cross_entropy", "ctc", "custom", "declare",
     "einstein", "elementwise", "arrangement", "embedding_bag", "gathered_windows", "images",
-    "indexing", "pooling", "products", "reduction", "resizing", "scan", "scatter", "shape",
-    "sorting", "special_functions", "statistics",
+    "incomplete", "indexing", "pooling", "products", "reduction", "resizing", "scan", "scatter",
+    "shape", "sorting", "special_functions", "statistics",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__
 
