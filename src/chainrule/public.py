@@ -12,6 +12,7 @@ from .engine.backends.xla.backend import XlaBackend
 from .engine.backends.xla.devices import devices
 from .engine.compile import compile, trace
 from .engine.gradcheck import check_grad
+from .engine.implicit import fixed_point, linearize, odeint, root
 from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, parameter, tensor
 from .engine.vmap import vmap
 from .explain import Explanation, explain
@@ -47,6 +48,7 @@ __all__ = [
     "errors",
     "evolve",
     "explain",
+    "fixed_point",
     "grad",
     "hessian",
     "hvp",
@@ -54,17 +56,20 @@ __all__ = [
     "ir",
     "jacobian",
     "jvp",
+    "linearize",
     "load",
     "losses",
     "metrics",
     "models",
     "nn",
+    "odeint",
     "onnx",
     "ops",
     "optim",
     "parameter",
     "report",
     "rl",
+    "root",
     "save",
     "sequence_to_text",
     "series",

@@ -27,6 +27,7 @@ from .gathered_windows import *  # noqa: F403
 from .images import *  # noqa: F403
 from .incomplete import *  # noqa: F403
 from .indexing import *  # noqa: F403
+from .own_derivative import *  # noqa: F403
 from .pooling import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reduction import *  # noqa: F403
@@ -43,8 +44,8 @@ NAMES = ["fft", "linalg", "masked", "random"]
 for _family in (
     "activation", "attention", "convolution", "cross_entropy", "ctc", "custom", "declare",
     "einstein", "elementwise", "arrangement", "embedding_bag", "gathered_windows", "images",
-    "incomplete", "indexing", "pooling", "products", "reduction", "resizing", "scan", "scatter",
-    "shape", "sorting", "special_functions", "statistics",
+    "incomplete", "indexing", "own_derivative", "pooling", "products", "reduction", "resizing",
+    "scan", "scatter", "shape", "sorting", "special_functions", "statistics",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__
 

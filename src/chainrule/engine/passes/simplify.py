@@ -225,6 +225,13 @@ def _identity(node: Node) -> Node | None:
     return node.inputs[0]
 
 
+@_rule_of("part")
+def _part(node: Node) -> Node | None:
+    """A value with a derivative of its own is the value, once all derivatives are taken."""
+    (source,) = node.inputs
+    return source.inputs[0] if source.op.name == "own_derivative" else None
+
+
 @_rule_of("reshape")
 def _reshape(node: Node) -> Node | None:
     (source,) = node.inputs

@@ -21,8 +21,9 @@ def lower(graph: Graph, donated: dict[int, int], guards: Sequence[int], fuse: bo
 
     Args and errors are those of `lowering_cache.lowered`, which asks the cache first.
     """
-    check_support(graph)
-    optimized = pack_weights(optimize(graph))
+    optimized = optimize(graph)
+    check_support(optimized)
+    optimized = pack_weights(optimized)
     kernels = schedule(optimized, donated, guards, fuse)
     wanted = {kernels.inputs[i]: kernels.outputs[j] for i, j in donated.items()}
     places = plan_memory(kernels, wanted)
