@@ -29,6 +29,7 @@ LAYERS = [
     {"engine/ops"},
     {"engine/vmap"},
     {"engine/autodiff", "engine/batch_independence"},
+    {"engine/implicit"},
     {"engine/passes"},
     {"engine/backends", "engine/nan_debug"},
     {"engine/compile"},

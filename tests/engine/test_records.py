@@ -181,8 +181,8 @@ def imported(tree):
             yield from (f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names)
 
 
-#: Where operations are declared; the backend's registry of lowerings, of views as strides, and the
-#: C functions that it brings.
+#: Where operations are declared; the backends' registries of lowerings, of views as strides, and the
+#: C functions that they bring.
 ABOUT_OPERATIONS = (
     "engine/ops/",
     "engine/backends/c/lowerings.py",
@@ -190,6 +190,8 @@ ABOUT_OPERATIONS = (
     "engine/backends/c/prelude.py",
     "engine/backends/c/kernels/math.py",
     "engine/backends/c/kernels/linalg.py",
+    "engine/backends/xla/lowerings/",
+    "engine/backends/xla/trace.py",
     "doctor/measure.py",  # which activations it looks into, each in its way
 )
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from ...errors import ChainruleError
+import numpy as np
+
+from ...errors import ChainruleError, DataError
 from ...utils.typing import Array
 from ..ir.graph import Graph
 from ..ir.node import Node
@@ -98,3 +100,20 @@ class Backend(Protocol):
         Raises:
             BuildError: it cannot.
         """
+
+
+def checked_order(order: Array, gathered: Mapping[int, Array]) -> Array:
+    """The row numbers, (steps, batch) int64, none of them outside of the data.
+
+    Raises:
+        DataError: a number is.
+    """
+    rows = min((len(data) for data in gathered.values()), default=0)
+    order = np.require(order, np.int64, ["C", "A"])
+    if order.size and gathered and (order.min() < 0 or order.max() >= rows):
+        raise DataError(
+            "A row number is outside of the data.",
+            expected=f"0 to {rows - 1}",
+            found=f"{order.min()} to {order.max()}",
+        )
+    return order

@@ -15,9 +15,10 @@ from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.program import Program
 from ...ir.types import Type, type_of
+from ..base import checked_order
 from . import toolchain
 from .lowering_cache import lowered
-from .run_steps import checked_order, feeds
+from .run_steps import feeds
 from .threads import parallel
 
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from ....errors import DataError
 from ....utils.typing import Array
 
 STEPS_C = """
@@ -77,20 +74,3 @@ def feeds(gathered: Mapping[int, Array], counters: Sequence[int], batch: int) ->
     ]
     entries += [Feed(number, 0, 0, None) for number in counters]
     return (Feed * max(len(entries), 1))(*entries)
-
-
-def checked_order(order: Array, gathered: Mapping[int, Array]) -> Array:
-    """The row numbers, (steps, batch) int64, none of them outside of the data.
-
-    Raises:
-        DataError: a number is.
-    """
-    rows = min((len(data) for data in gathered.values()), default=0)
-    order = np.require(order, np.int64, ["C", "A"])
-    if order.size and gathered and (order.min() < 0 or order.max() >= rows):
-        raise DataError(
-            "A row number is outside of the data.",
-            expected=f"0 to {rows - 1}",
-            found=f"{order.min()} to {order.max()}",
-        )
-    return order

@@ -17,7 +17,7 @@ from ....utils.typing import Array
 from ...ir.graph import Graph
 from ...ir.program import Program
 from ...passes import optimize
-from ..base import BuildError
+from ..base import BuildError, checked_order
 from . import library
 from .lowerings import LOWERINGS
 from .memory import DeviceMemory
@@ -100,8 +100,6 @@ class XlaProgram:
         counters: Sequence[int] = (),
     ) -> tuple[int, list[Array]]:
         """Run the program once for each row of ``order``: `CProgram.run_steps` on devices."""
-        from ..c.run_steps import checked_order
-
         order = checked_order(order, gathered)
         done, parts = 0, []
         inputs_now = list(inputs)
