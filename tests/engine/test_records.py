@@ -181,8 +181,8 @@ def imported(tree):
             yield from (f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names)
 
 
-#: Where operations are declared; the backends' registries of lowerings, of views as strides, and the
-#: C functions that they bring.
+#: Where operations are declared; the backends' registries of lowerings, of views as strides, and
+#: the C functions that they bring.
 ABOUT_OPERATIONS = (
     "engine/ops/",
     "engine/backends/c/lowerings.py",
