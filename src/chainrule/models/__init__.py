@@ -12,6 +12,7 @@ from .resnet import resnet
 from .seq2seq_lstm import Seq2SeqLSTM, seq2seq_lstm
 from .seq2seq_transformer import Seq2SeqTransformer, TokenEntrance, seq2seq_transformer
 from .sequence import SequenceModel, gru, lstm
+from .speech import SpeechEntrance, SpeechRecognizer, speech_recognizer
 from .tcn import TCN, tcn
 from .transformer import TransformerClassifier, transformer_classifier
 from .vae import VAE, vae, vae_loss
@@ -26,6 +27,8 @@ __all__ = [
     "Seq2SeqLSTM",
     "Seq2SeqTransformer",
     "SequenceModel",
+    "SpeechEntrance",
+    "SpeechRecognizer",
     "TokenEntrance",
     "TransformerClassifier",
     "autoencoder",
@@ -41,6 +44,7 @@ __all__ = [
     "resnet",
     "seq2seq_lstm",
     "seq2seq_transformer",
+    "speech_recognizer",
     "tcn",
     "transformer_classifier",
     "vae",

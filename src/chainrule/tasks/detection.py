@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from .kinds import KINDS
 from .kinds.media import MediaOptions
+from .transcripts import has_transcripts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +29,8 @@ _SAMPLE = 1000
 _HEAD = 65_536
 #: Of fewer texts it is not clear that each is a text of its own.
 _FEWEST_TEXTS = 12
+#: Texts of so many words, on average, are said rather than names of classes.
+_SAID = 1.5
 #: What columns are called that only name a row.
 NAMES = frozenset(
     ("id", "key", "uuid", "index", "row", "no", "nr", "url", "file", "split", "lang", "language")
@@ -62,7 +65,10 @@ def recognise(source: Any, target: str | None = None, options: Iterable[str] = (
     kind = by_ending.get(path.suffix.lower())
     if kind and not (kind == "text" and target):
         return kind
-    return _named_in(path) or (_by_target(path, target) if target else "table")
+    named = _named_in(path)
+    if named == "audio" and target and is_transcript(_head_of(path), target):
+        return "sequence-to-text"
+    return named or (_by_target(path, target) if target else "table")
 
 
 def _of_folder(folder: Path) -> str:
@@ -83,6 +89,8 @@ def _of_folder(folder: Path) -> str:
             found=found or "no files",
             hint="A table is named itself: chainrule train houses.csv --target price",
         )
+    if counts["audio"] and has_transcripts(folder, files_in(folder)):
+        return "sequence-to-text"
     return counts.most_common(1)[0][0]
 
 
@@ -227,6 +235,26 @@ def is_text_to_text(frame: pl.DataFrame, target: str) -> bool:
     texts = [each for each in others if each.dtype == pl.String and not _holds_numbers(each)]
     rest = [each.name.lower() for each in others if each is not texts[0]] if texts else []
     return len(texts) == 1 and NAMES.issuperset(rest)
+
+
+def is_transcript(frame: pl.DataFrame | None, target: str) -> bool:
+    """Whether a target beside sounds is what is said in them, rather than a class.
+
+    Example:
+        >>> import polars as pl
+        >>> said = pl.DataFrame({"text": ["a cat", "two dogs"], "speaker": ["a", "b"]})
+        >>> is_transcript(said, "text"), is_transcript(said, "speaker")
+        (True, False)
+    """
+    import polars as pl
+
+    from ..data.words import count_words
+
+    if frame is None or target not in frame.columns or frame[target].dtype != pl.String:
+        return False
+    cells = frame[target].drop_nulls()
+    several = len(cells) and float(count_words(cells).to_numpy().mean()) >= _SAID
+    return bool(several) and cells.n_unique() * 2 > len(cells)
 
 
 def _holds_numbers(cells: pl.Series) -> bool:

@@ -84,19 +84,41 @@ def read_sound(path: str, rate: int, samples: int) -> Array:
         ConfigError: it has another sample rate, and soxr is not installed.
     """
     header = read_header(path)
+    # Before it is resampled, what is not needed of a long sound goes.
+    needed = -(-samples * header.rate // rate) + 2 * header.rate // 100
+    x = _middle(_checked_samples(path, header, needed), needed)
+    x = _fitting(_middle(_resampled(x, header.rate, rate, path), samples))
+    short = samples - len(x)
+    x = np.pad(x, (short // 2, short - short // 2))
+    return _as_int16(x)
+
+
+def read_whole_sound(path: str, rate: int, most: int = MAX_SAMPLES) -> Array:
+    """As `read_sound`, from beginning to end; of longer sounds the first ``most`` samples.
+
+    Returns:
+        (samples,) int16; 32767 is full scale.
+    """
+    header = read_header(path)
+    x = _checked_samples(path, header, MAX_SAMPLES)
+    x = x[: -(-most * header.rate // rate) + 2 * header.rate // 100]
+    return _as_int16(_fitting(_resampled(x, header.rate, rate, path)[:most]))
+
+
+def _checked_samples(path: str, header: Header, needed: int) -> Array:
+    """One channel of a sound, or an error that names it."""
     try:
-        x = _read(path, header, -(-samples * header.rate // rate) + 2 * header.rate // 100)
+        x = _read(path, header, needed)
     except Exception as error:
         raise _damaged(path, error) from None
     if not len(x):
         raise DataError("A sound cannot be read.", where=path, found="a length of 0")
     if not np.isfinite(x).all():
         raise DataError("A sound cannot be read.", where=path, found="samples that are not finite")
-    # Before it is resampled, what is not needed of a long sound goes.
-    x = _middle(one_channel(x)[0], -(-samples * header.rate // rate) + 2 * header.rate // 100)
-    x = _fitting(_middle(_resampled(x, header.rate, rate, path), samples))
-    short = samples - len(x)
-    x = np.pad(x, (short // 2, short - short // 2))
+    return one_channel(x)[0]
+
+
+def _as_int16(x: Array) -> Array:
     return np.clip(np.rint(x * 32767), -32768, 32767).astype(np.int16)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import ConfigError
-from ..option_values import integer, number, text
-from ..options import NETWORK, TRAINING, documented, option, wrong
+from ..option_values import flag, integer, number, text
+from ..options import DATA, NETWORK, TRAINING, documented, option, wrong
 from .columns import ColumnOptions
 from .kind import Kind
 
 TOKENIZERS = ("character", "word", "bpe", "symbol")
-MODELS = ("transformer", "lstm")
+MODELS = ("transformer", "lstm", "ctc-lstm", "ctc-transformer")
+TRANSCRIPTS = ("spoken", "written")
 
 
 @documented
@@ -27,8 +28,9 @@ class SequenceToTextOptions(ColumnOptions):
     """
 
     model: str | None = option(
-        None, "For targets of texts: transformer or lstm.", "NAME", NETWORK, text
-    )
+        None, "For targets of texts: transformer or lstm; of sounds ctc-lstm or ctc-transformer.",
+        "NAME", NETWORK, text,
+    )  # fmt: skip
     tokenizer: str | None = option(
         None, "For targets of texts: of source and target; symbol splits at spaces.", "NAME",
         NETWORK, text,
@@ -49,8 +51,30 @@ class SequenceToTextOptions(ColumnOptions):
         integer,
     )  # fmt: skip
 
+    transcripts: str | None = option(
+        None, "Texts of sounds: spoken, in lower case without punctuation, or as they are written.",
+        "spoken|written", DATA, text,
+    )  # fmt: skip
+    language_model: str | None = option(
+        None, "What helps to read sounds: the words of the training, none, or a file of sentences.",
+        "words|none|FILE", NETWORK, text,
+    )  # fmt: skip
+    sample_rate: int | None = option(
+        None, "Sample rate that sounds are resampled to.", "N", DATA, integer
+    )
+    seconds: float | None = option(
+        None, "Seconds of a sound that are heard at most.", "X", DATA, number
+    )
+    skip_bad: bool = option(
+        False, "Leave out files that cannot be read, and list them.", "", DATA, flag
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_known(transcripts=TRANSCRIPTS)
+        self._check_positive("seconds")
+        if self.sample_rate is not None and not 1000 <= self.sample_rate <= 96_000:
+            raise wrong("sample_rate", "from 1,000 to 96,000, such as 16000", self.sample_rate)
         self._check_known(model=MODELS, tokenizer=TOKENIZERS, target_tokenizer=TOKENIZERS)
         self._check_positive("context", "beam")
         if self.vocabulary is not None and self.vocabulary < 4:

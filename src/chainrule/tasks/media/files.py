@@ -352,41 +352,52 @@ def _paths(frame: pl.DataFrame, source: Any, file_type: FileType) -> list[str]:
 
     Names without an ending, or of files in a folder beside the table, are looked up there.
     """
+    name = source_name(source)
+    column = file_column(frame, source, file_type)
+    if column is None:
+        raise DataError(
+            f"No column of this table names {file_type.noun}.",
+            where=name,
+            expected=f"paths that end in {', '.join(file_type.endings[:12])} …",
+            found=f"the columns {', '.join(frame.columns[:20])}",
+        )
+    cells = [None if cell is None else str(cell).strip() for cell in frame[column].to_list()]
+    if missing := [row for row, cell in enumerate(cells) if not cell]:
+        raise DataError(
+            "A row names no file.", where=f"{name}, column {column!r}, row {missing[0] + 1}"
+        )
+    return located([str(cell) for cell in cells], source, file_type)
+
+
+def file_column(frame: pl.DataFrame, source: Any, file_type: FileType) -> str | None:
+    """The column of a table that names files of a type, by their endings, or by what lies there."""
     import polars as pl
 
-    name = source_name(source)
-    folder = Path(source).parent if isinstance(source, str | Path) else Path()
     texts = [column for column in frame.columns if frame[column].dtype == pl.String]
     counts = {
         column: sum(file_type.belongs(cell) for cell in frame[column].drop_nulls().head(1000))
         for column in texts
     }
     column = max(counts, key=lambda column: counts[column], default=None)
-    below: dict[str, str] | None = None
-    if column is None or not counts[column]:
-        below = _names_below(folder, file_type) if isinstance(source, str | Path) else {}
-        ids = {
-            c: sum(str(x) in below for x in frame[c].drop_nulls().head(1000)) for c in frame.columns
-        }
-        column = max(ids, key=lambda column: ids[column], default=None)
-        if column is None or not ids[column]:
-            raise DataError(
-                f"No column of this table names {file_type.noun}.",
-                where=name,
-                expected=f"paths that end in {', '.join(file_type.endings[:12])} …",
-                found=f"the columns {', '.join(frame.columns[:20])}",
-            )
-    cells = [None if cell is None else str(cell).strip() for cell in frame[column].to_list()]
-    if missing := [row for row, cell in enumerate(cells) if not cell]:
-        raise DataError(
-            "A row names no file.", where=f"{name}, column {column!r}, row {missing[0] + 1}"
-        )
-    paths = [str(cell).replace("\\", "/") for cell in cells]
-    if below is None:
-        start = next((p for p in (folder, Path()) if (p / paths[0]).exists()), None)
-        if start is not None or not isinstance(source, str | Path):
-            return [str((start or Path()) / path) for path in paths]
-        below = _names_below(folder, file_type)
+    if column is not None and counts[column]:
+        return column
+    if not isinstance(source, str | Path):
+        return None
+    below = _names_below(Path(source).parent, file_type)
+    ids = {c: sum(str(x) in below for x in frame[c].drop_nulls().head(1000)) for c in frame.columns}
+    column = max(ids, key=lambda column: ids[column], default=None)
+    return column if column is not None and ids[column] else None
+
+
+def located(names: Sequence[str], source: Any, file_type: FileType) -> list[str]:
+    """Where files are that a table names."""
+    paths = [name.replace("\\", "/") for name in names]
+    folder = Path(source).parent if isinstance(source, str | Path) else Path()
+    first = paths[0] if paths else ""
+    start = next((p for p in (folder, Path()) if (p / first).is_file()), None)
+    if start is not None or not isinstance(source, str | Path):
+        return [str((start or Path()) / path) for path in paths]
+    below = _names_below(folder, file_type)
     return [below.get(path, below.get(Path(path).name, str(folder / path))) for path in paths]
 
 

@@ -1,7 +1,8 @@
 """Sequences that become texts as a kind of data: translations, spellings, answers.
 
-A table with a source and a target of texts is learned from; the network reads the source and writes
-the target. What a source is stands in `sources`, how a text is written in `outputs`.
+A table with a source and a target of texts is learned from, or sounds with what is said in them;
+the network reads the source and writes the target. What a source is stands in `sources`, how a text
+is written in `outputs`.
 """
 
 from __future__ import annotations
@@ -18,19 +19,27 @@ from ..kinds.sequence_to_text import KIND, SequenceToTextOptions
 from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
+from .ctc_decoding import LabelModel, Reading, WordModel, ctc_beam, ctc_greedy
 from .decoding import Decoding
 from .plan import SequenceToText
 from .translator import Text, Translator
 from .update import continued
+from .word_ngrams import WordNGrams
 
 __all__ = [
     "NEW",
     "Decoding",
+    "LabelModel",
     "Options",
+    "Reading",
     "SequenceToTextOptions",
     "Text",
     "Translator",
+    "WordModel",
+    "WordNGrams",
     "continuation",
+    "ctc_beam",
+    "ctc_greedy",
     "load",
     "predictor",
     "train",

@@ -95,6 +95,8 @@ def stream_of(
     def load(rows: Array, epoch: int) -> Any:
         s, t = sizes[int(groups[rows].max())]
         arrays = source.batch([part.sources[row] for row in rows], s)
+        if epoch:
+            arrays = source.changed(arrays, rows, epoch)
         return output.batch(arrays, [part.targets[row] for row in rows], t)
 
     at_once = max(_SCORES // (sizes[-1][1] * output.classes), 1)

@@ -25,6 +25,9 @@ class Decoding:
         length_penalty: α: texts are compared by Σ ln p / lengthᵅ; 0 favours short ones.
         best: how many texts are wanted of each source.
         longest: tokens, if fewer than the network has room for.
+        language: what is known of texts beside what the network says of the source, where texts are
+            written by CTC: a `ctc_decoding.LabelModel`; it is in no file.
+        language_weight: of that.
 
     Raises:
         ConfigError: a value is out of range.
@@ -34,6 +37,8 @@ class Decoding:
     length_penalty: float = 0.6
     best: int = 1
     longest: int | None = None
+    language: Any = None
+    language_weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.best < 1 or (self.longest is not None and self.longest < 1):
@@ -48,6 +53,10 @@ class Decoding:
                 expected=f"a beam of {self.best} or more",
                 found=f"beam={self.beam}, best={self.best}",
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data for the model file."""
+        return {name: value for name, value in vars(self).items() if name != "language"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ... import models
@@ -71,10 +72,19 @@ def _lstm(shape: SequenceShape, source: Source) -> Module:
     )  # fmt: skip
 
 
+def _ctc(encoder: str, shape: SequenceShape, source: Source) -> Module:
+    return models.SpeechRecognizer(
+        source.entrance(shape.width, shape.dropout), shape.classes, shape.width, shape.layers,
+        encoder, shape.dropout,
+    )  # fmt: skip
+
+
 #: What builds each model.
 BUILDERS: dict[str, Callable[[SequenceShape, Source], Any]] = {
     "transformer": _transformer,
     "lstm": _lstm,
+    "ctc-lstm": partial(_ctc, "lstm"),
+    "ctc-transformer": partial(_ctc, "transformer"),
 }
 
 

@@ -1,8 +1,8 @@
 """How a network writes a text: what it is trained on, its loss, and how its answer is found.
 
-An output is a class here, entered in `OUTPUTS` under its name, with the models that have it.
-`Autoregressive` writes one token after another; another way, such as CTC, which gives a token or a
-blank for each step of the source, is another class with the same methods.
+An output is a class, entered in `schema.OUTPUTS` under its name, with the models that have it.
+`Autoregressive` writes one token after another; another way, such as `ctc_output.CtcOutput`, which
+gives a token or a blank for each step of the source, is another class with the same methods.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from ...engine.backends.base import Backend
 from ...engine.tensor import Tensor
 from ...losses import cross_entropy
 from ...utils.typing import Array
-from ..text.tokenizers import PADDING
+from ..text.tokenizers import PADDING, Tokenizer
 from .decoding import Decoding, Writer, Written
-from .sources import padded
+from .sources import LONGEST, Source, padded
+
+#: A text may become so much longer than the longest one of the training.
+_LONGER = 1.25
 
 
 class Output(ABC):
@@ -40,6 +43,11 @@ class Output(ABC):
     @abstractmethod
     def classes(self) -> int:
         """How many scores the network gives in each step."""
+
+    def room(self, source: Source, tokenizer: Tokenizer, texts: Sequence[str]) -> int:
+        """How many tokens a text may have: some more than the longest one of the training."""
+        most = max(len(tokenizer.encode(text)) for text in texts)
+        return min(int(most * _LONGER) + 4, LONGEST)
 
     @abstractmethod
     def length(self, tokens: Sequence[Array]) -> Array:
@@ -90,8 +98,3 @@ class Autoregressive(Output):
         self, network: Any, how: Decoding, backend: str | Backend
     ) -> Callable[[dict[str, Array]], list[list[Written]]]:
         return Writer(network, self.end, self.longest, how, backend).write
-
-
-#: By name, and the models that have it.
-OUTPUTS: dict[str, type[Output]] = {Autoregressive.name: Autoregressive}
-OUTPUT_OF = {"transformer": Autoregressive.name, "lstm": Autoregressive.name}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...drawing.blocks import Section
-from ...errors import ModelFileError
+from ...errors import ConfigError, DataError, ModelFileError
 from ...serialization import SavedModel
 from ...training import Trainer
 from ...utils.typing import Array
@@ -20,27 +20,29 @@ from ..warm_start import named_model
 from . import inspection
 from .baselines import texts_for_nothing
 from .batching import Encoded, encoded, sizes_of, stream_of
+from .ctc_output import CtcOutput
 from .decoding import Decoding
 from .network import SequenceShape
 from .pairs import Pairs
-from .reading import find_source, need_target, read_frame, read_pairs
-from .schema import SequenceSchema
+from .reading import find_source, need_target, read_as, read_frame, read_pairs
+from .schema import OUTPUT_OF, OUTPUTS, SequenceSchema
 from .scoring import metric_names, scores, text_errors
-from .sources import LONGEST, Source, TextSource
+from .sources import Source, TextSource
 from .translator import written
 
 Say = Callable[[str], None]
 
-#: A text may become so much longer than the longest one of the training.
-_LONGER = 1.25
+#: So many pairs that cannot be learned from are named.
+_NAMED = 5
 #: Up to so many pairs the network is small.
 _FEW = 3000
-_HIDDEN = {"transformer": ((128, 128), (192, 192, 192)), "lstm": ((128,), (256,))}
-_RATES = {"transformer": 1e-3, "lstm": 2e-3}
-_BATCH = 64
+_HIDDEN = {
+    "transformer": ((128, 128), (192, 192, 192)), "lstm": ((128,), (256,)),
+    "ctc-lstm": ((256, 256), (256, 256)), "ctc-transformer": ((144,) * 4, (192,) * 6),
+}  # fmt: skip
+_RATES = {"transformer": 1e-3, "lstm": 2e-3, "ctc-lstm": 2e-3, "ctc-transformer": 1e-3}
 #: So many tokens, source and target, are learned from by default, in so many epochs at most.
 _TOKENS = 25_000_000
-_MOST_EPOCHS = 60
 _FEWEST_UPDATES = 1500
 _SMOOTHING = 0.1
 #: Continuations that are followed at once when a text is written.
@@ -61,13 +63,14 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         self.saved = named_model(options)
         #: Before it is fitted: it knows where it stands.
         self._source: Source = TextSource(())
+        self._target = options.target
 
     # ---- data ------------------------------------------------------------------------------------
 
     def read(self, source: Any) -> Pairs:
         """The pairs of a table."""
-        frame, where = read_frame(source, self.options.encoding)
-        target = need_target(self.options, where, frame.columns)
+        frame, where = read_frame(source, self.options.encoding, self.say)
+        target = self._target = need_target(self.options, where, frame.columns)
         self._source = find_source(frame, self.options, where)
         columns = self._source.columns
         left_out = [name for name in frame.columns if name not in (*columns, target)]
@@ -85,25 +88,55 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         """Tokens and sizes by the training pairs, or those of the model to start from."""
         train, options = split.train, self.options
         if self.saved is not None:
-            return _adopted(self.saved, self._source, options)
+            return _adopted(self.saved, self._source, self._target, options)
         source, tokenizer = self._source.fitted(train.sources, train.target, options, self.say)
-        model = options.model or "transformer"
+        model = _model_for(source, options)
         hidden = options.hidden or _HIDDEN[model][len(train) > _FEW]
-        most = max(len(tokenizer.encode(text)) for text in train.target)
+        output = OUTPUTS[OUTPUT_OF[model]](len(tokenizer), 1)
         shape = SequenceShape(
             model=model,
-            classes=len(tokenizer) + 1,
+            classes=output.classes,
             width=hidden[0],
             layers=len(hidden),
             dropout=0.1 if options.dropout is None else options.dropout,
             shared=isinstance(source, TextSource) and source.tokenizer is tokenizer,
-            longest=options.context or min(int(most * _LONGER) + 4, LONGEST),
+            longest=options.context or output.room(source, tokenizer, train.target),
         )
-        names = metric_names(train.references, len(source.columns) > 1, tokenizer.kind == "symbol")
+        names = source.metrics or metric_names(
+            train.references, len(source.columns) > 1, tokenizer.kind == "symbol"
+        )
         return SequenceSchema(
-            source, tokenizer, options.target, shape, Decoding(beam=options.beam or _BEAM),
+            source, tokenizer, self._target, shape, Decoding(beam=options.beam or _BEAM),
             tuple(names), options.encoding,
         )  # fmt: skip
+
+    def check(self, schema: SequenceSchema, split: Split[Pairs]) -> Split[Pairs]:
+        """Without pairs that cannot be learned from, which are named."""
+        parts = [split.train, split.validation, *([split.test] if split.test else [])]
+        kept, why = zip(*(self._fitting(schema, part) for part in parts), strict=True)
+        lost = [reason for each in why for reason in each]
+        if not lost:
+            return split
+        more = "; …" * (len(lost) > _NAMED)
+        count = sum(map(len, parts))
+        said = f"{len(lost):,} of {count:,} {self.unit} cannot be learned from and are left out: "
+        if 2 * len(lost) > count or not all(map(len, kept)):
+            raise DataError(f"Most of the {self.unit} cannot be learned from.",
+                            expected="sources that hold their texts",
+                            found="; ".join(lost[:_NAMED]) + more)  # fmt: skip
+        self.note(said + "; ".join(lost[:_NAMED]) + more)
+        return Split(kept[0], kept[1], kept[2] if split.test else None)
+
+    def _fitting(self, schema: SequenceSchema, part: Pairs) -> tuple[Pairs, list[str]]:
+        """The pairs whose text can be made of the source, and why the others cannot."""
+        output = schema.output
+        reasons = [
+            schema.source.unfit(item, schema.tokenizer.encode(text), output)
+            for item, text in zip(part.sources, part.target, strict=True)
+        ]
+        rows = np.array([row for row, reason in enumerate(reasons) if not reason], np.int64)
+        lost = [reason for reason in reasons if reason]
+        return (part.take(rows) if lost else part), lost
 
     def read_test(self, schema: SequenceSchema) -> Pairs:
         """The pairs of the test file."""
@@ -152,11 +185,11 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
 
     def recipe(self, schema: SequenceSchema, learner: Learner, examples: Examples) -> Recipe:
         """So many tokens are learned from."""
-        model = schema.shape.model
+        model, source = schema.shape.model, schema.source
         return Recipe.of(
-            self.options, len(examples), batch_size=_BATCH,
+            self.options, len(examples), batch_size=source.batch_size,
             epochs=max(round(_TOKENS / learner.choice), 1), updates=_FEWEST_UPDATES,
-            most_epochs=_MOST_EPOCHS, lr=_RATES[model], weight_decay=0.01, clip=1.0,
+            most_epochs=source.most_epochs, lr=_RATES[model], weight_decay=0.01, clip=1.0,
         )  # fmt: skip
 
     def average(self, steps: int) -> float:
@@ -175,7 +208,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
     ) -> list[str]:
         """The text for each different source."""
         items = [part.sources[row] for row in part.first]
-        found = written(schema, learner.network, items, schema.decoding, self.backend)
+        found = written(schema, learner.network, items, schema.how, self.backend)
         return [texts[0].text for texts in found]
 
     def score(self, schema: SequenceSchema, part: Pairs, predicted: list[str]) -> dict[str, float]:
@@ -235,11 +268,27 @@ def pairs_by(schema: SequenceSchema, source: Any, say: Say) -> Pairs:
     Raises:
         DataError: a column is missing, or no row has both.
     """
-    frame, name = read_frame(source, schema.encoding)
+    frame, name = read_as(schema.source, str(schema.target), source, schema.encoding, say)
     return read_pairs(frame, schema.source, str(schema.target), name, say)
 
 
-def _adopted(saved: SavedModel, source: Source, options: SequenceToTextOptions) -> SequenceSchema:
+def _model_for(source: Source, options: SequenceToTextOptions) -> str:
+    """The model of the options, or that of the source.
+
+    Raises:
+        ConfigError: it does not go with such sources.
+    """
+    model = options.model or source.model
+    if OUTPUT_OF[model] == CtcOutput.name and not source.has_steps:
+        raise ConfigError(f"The model {model!r} writes what is said in sounds.",
+                          expected="transformer or lstm", found=f"sources that are {source.kind}",
+                          hint="Omit --model.")  # fmt: skip
+    return model
+
+
+def _adopted(
+    saved: SavedModel, source: Source, target: str | None, options: SequenceToTextOptions
+) -> SequenceSchema:
     """The schema of the model to start from, for these columns.
 
     Raises:
@@ -256,4 +305,4 @@ def _adopted(saved: SavedModel, source: Source, options: SequenceToTextOptions) 
                              found=f"{other.source.kind}, columns "
                              f"{', '.join(other.source.columns)}")  # fmt: skip
     other.source.columns = source.columns
-    return replace(other, target=options.target, encoding=options.encoding)
+    return replace(other, target=target, encoding=options.encoding)

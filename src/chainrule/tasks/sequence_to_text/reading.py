@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ...data import read_table, source_name
 from ...data.schema import check_present
 from ...errors import ConfigError, DataError
-from ..detection import NAMES, question_and_context
+from ..class_folders import said_left_out
+from ..detection import NAMES, files_in, question_and_context
 from ..kinds.sequence_to_text import SequenceToTextOptions
 from ..text.tokenizers import normalize
+from ..transcripts import is_sound, transcripts_of
 from .pairs import Pairs
+from .sounds import SoundSource
 from .sources import Source, TextSource, texts_of
 
 if TYPE_CHECKING:
@@ -20,13 +24,33 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+#: Columns of the table of a folder of sounds.
+FILE, TEXT = "file", "transcript"
+#: So many cells say whether a column names sounds.
+_LOOKED_AT = 1000
 #: So many rows that are left out are named.
 _NAMED = 5
 
 
 def find_source(frame: pl.DataFrame, options: SequenceToTextOptions, where: str) -> Source:
-    """The source that a table has, before it is fitted; see `sources.SOURCES`."""
+    """The source that a table has, before it is fitted; see `schema.SOURCES`."""
+    column = sound_column(frame, options)
+    if column is not None:
+        form = options.transcripts or "spoken"
+        return SoundSource((column,), form=form, skip_bad=options.skip_bad)
     return TextSource(text_columns(frame, options, where))
+
+
+def sound_column(frame: pl.DataFrame, options: SequenceToTextOptions) -> str | None:
+    """The column that names sounds, if the source is one."""
+    import polars as pl
+
+    for name in options.features or frame.columns:
+        if name in frame.columns and name not in options.drop and frame[name].dtype == pl.String:
+            cells = frame[name].drop_nulls().head(_LOOKED_AT).to_list()
+            if cells and 2 * sum(map(is_sound, cells)) > len(cells):
+                return name
+    return None
 
 
 def text_columns(frame: pl.DataFrame, options: SequenceToTextOptions, where: str) -> list[str]:
@@ -70,8 +94,10 @@ def read_pairs(frame: pl.DataFrame, source: Source, target: str, where: str, say
         DataError: a column is missing, or no row has both.
     """
     check_present([target], frame.columns, where)
-    sources = source.read(frame, where)
-    targets = [None if text is None else text[0] for text in texts_of(frame, [target])]
+    sources = source.read(frame, where, say)
+    targets = [
+        None if text is None else source.text(text[0]) or None for text in texts_of(frame, [target])
+    ]
     empty, repeated = [], 0
     kept: dict[Any, int] = {}
     for row, (item, text) in enumerate(zip(sources, targets, strict=True)):
@@ -103,13 +129,58 @@ def _rows(rows: Sequence[int]) -> str:
     return f"{len(rows):,} rows ({named})"
 
 
-def read_frame(source: Any, encoding: str | None) -> tuple[pl.DataFrame, str]:
-    """The table of a source, and its name."""
+def read_frame(
+    source: Any, encoding: str | None, say: Say = lambda sentence: None
+) -> tuple[pl.DataFrame, str]:
+    """The table of a source, and its name; of a folder of sounds, or a sound, that of its files."""
     name = source_name(source)
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        raise DataError("This is a folder, and texts are learned from a table.", where=name,
-                        expected="a table with columns of source and target")  # fmt: skip
+    if isinstance(source, str | Path):
+        if Path(source).is_dir():
+            return _sounds_of(Path(source), say), name
+        if is_sound(str(source)):
+            return _table_of_sounds([str(source)], {}), name
     return read_table(source, encoding=encoding), name
+
+
+def read_as(
+    source: Source, target: str, given: Any, encoding: str | None, say: Say = lambda sentence: None
+) -> tuple[pl.DataFrame, str]:
+    """`read_frame`, with the columns of a source: sounds may be a folder here and a table there."""
+    frame, name = read_frame(given, encoding, say)
+    if isinstance(source, SoundSource):
+        if tuple(frame.columns) == (FILE, TEXT):
+            frame = frame.rename({FILE: source.columns[0], TEXT: target})
+        elif source.columns[0] not in frame.columns:
+            column = sound_column(frame, SequenceToTextOptions())
+            frame = frame if column is None else frame.rename({column: source.columns[0]})
+    return frame, name
+
+
+def _sounds_of(folder: Path, say: Say) -> pl.DataFrame:
+    """The sounds of a folder, with their texts.
+
+    Raises:
+        DataError: there are no sounds.
+    """
+    found = transcripts_of(str(folder), files_in(folder))
+    if not found.paths:
+        raise DataError("This is a folder without sounds; texts are learned from a table.",
+                        where=str(folder),
+                        expected="a table with columns of source and target, or sounds with their "
+                        "texts")  # fmt: skip
+    for note in said_left_out(found.left_out, "sounds or texts of sounds"):
+        say(note)
+    if found.found:
+        say(f"the texts of the sounds are {found.found}")
+    return _table_of_sounds(found.paths, found.texts)
+
+
+def _table_of_sounds(paths: Sequence[str], texts: dict[str, str]) -> pl.DataFrame:
+    import polars as pl
+
+    # Paths that are absolute mean the same from every folder.
+    columns = {FILE: [os.path.abspath(path) for path in paths], TEXT: [*map(texts.get, paths)]}
+    return pl.DataFrame(columns, schema={FILE: pl.String, TEXT: pl.String})
 
 
 def need_target(options: SequenceToTextOptions, where: str, columns: Sequence[str]) -> str:
@@ -118,6 +189,8 @@ def need_target(options: SequenceToTextOptions, where: str, columns: Sequence[st
     Raises:
         ConfigError: it was not said.
     """
+    if options.target is None and tuple(columns) == (FILE, TEXT):
+        return TEXT
     if options.target is None:
         raise ConfigError("Which column is to be predicted?", where=where,
                           expected=f"--target and one of {', '.join(columns[:20])}",

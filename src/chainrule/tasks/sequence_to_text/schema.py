@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...data.json_dataclass import check_types
 from ...errors import ModelFileError
 from ...metrics import METRICS
-from ..text.tokenizers import Tokenizer, tokenizer_from_json
+from ..text.tokenizers import SPECIAL, Tokenizer, tokenizer_from_json
+from .ctc_decoding import WordModel
+from .ctc_output import CtcOutput
 from .decoding import Decoding
 from .network import SequenceShape
-from .outputs import OUTPUT_OF, OUTPUTS, Output
-from .sources import Source, TextSource, source_from_json, tokens_of
+from .outputs import Autoregressive, Output
+from .sounds import SoundSource
+from .sources import Source, TextSource, tokens_of
+from .word_ngrams import WordNGrams
+
+#: By kind.
+SOURCES: dict[str, type[Source]] = {each.kind: each for each in (TextSource, SoundSource)}
+#: By name, and the models that have it.
+OUTPUTS: dict[str, type[Output]] = {each.name: each for each in (Autoregressive, CtcOutput)}
+OUTPUT_OF = {
+    "transformer": Autoregressive.name,
+    "lstm": Autoregressive.name,
+    "ctc-lstm": CtcOutput.name,
+    "ctc-transformer": CtcOutput.name,
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,7 @@ class SequenceSchema:
         metrics: that tell most about the texts, the most telling first.
         encoding: how files are written.
         notes: warnings.
+        words: `WordNGrams` of the texts, where they help to read what the network hears.
     """
 
     source: Source
@@ -38,6 +54,14 @@ class SequenceSchema:
     metrics: tuple[str, ...] = ("exact_match",)
     encoding: str | None = None
     notes: tuple[str, ...] = ()
+    words: Any = None
+
+    @property
+    def how(self) -> Decoding:
+        """How texts are found: `decoding`, with what is known of words."""
+        if self.words is None:
+            return self.decoding
+        return replace(self.decoding, language=WordModel(self.words, pieces_of(self.tokenizer)))
 
     @property
     def output(self) -> Output:
@@ -71,7 +95,8 @@ class SequenceSchema:
             "tokenizer": None if self.shape.shared else self.tokenizer.to_json(),
             "target": self.target,
             "shape": vars(self.shape),
-            "decoding": vars(self.decoding),
+            "decoding": self.decoding.to_json(),
+            "words": None if self.words is None else self.words.to_json(),
             "metrics": list(self.metrics),
             "encoding": self.encoding,
         }
@@ -94,6 +119,7 @@ class SequenceSchema:
             schema = SequenceSchema(
                 source, tokenizer, content["target"], shape, Decoding(**content["decoding"]),
                 tuple(content["metrics"]), content["encoding"],
+                words=WordNGrams.from_json(content["words"]) if content.get("words") else None,
             )  # fmt: skip
             check_types(schema, "sequence-to-text")
             if not schema.metrics or not set(schema.metrics) <= set(METRICS):
@@ -106,3 +132,24 @@ class SequenceSchema:
                 "The description of sources and texts is damaged.", where=where, found=found
             ) from None
         return schema
+
+
+def source_from_json(content: Any) -> Source:
+    """The source that `Source.to_json` described.
+
+    Raises:
+        ModelFileError: there is no such kind of source.
+    """
+    kind = content["kind"]
+    if kind not in SOURCES:
+        raise ModelFileError("The model is for sources of no known kind.",
+                             expected=", ".join(SOURCES), found=f"{kind!r:.40}")  # fmt: skip
+    return SOURCES[kind].from_json(content)
+
+
+def pieces_of(tokenizer: Tokenizer) -> dict[int, str]:
+    """The text of each token that is one."""
+    spaced = tokenizer.kind == "symbol"
+    return {
+        number: tokenizer.piece(number) + " " * spaced for number in range(SPECIAL, len(tokenizer))
+    }

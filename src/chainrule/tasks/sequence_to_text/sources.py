@@ -1,7 +1,7 @@
 """What a text is made from: where it stands in a table, and how it becomes numbers.
 
-A source is a class here, entered in `SOURCES` under its kind. `TextSource` is for columns of texts;
-another kind of source, such as sounds, is another class with the same methods.
+A source is a class, entered in `schema.SOURCES` under its kind. `TextSource` is for columns of
+texts; another kind of source, such as `sounds.SoundSource`, is another class with the same methods.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 
 from ... import models
 from ...data.schema import check_present
-from ...errors import ModelFileError
 from ...nn import Module
 from ...utils.typing import Array
 from ..examples import shortened
@@ -37,12 +36,22 @@ class Source(ABC):
     Attributes:
         kind: as in model files.
         command: of the program, that writes texts from such sources.
+        model: that is trained by default.
+        has_steps: whether a text is said step by step, so that CTC can write it.
+        batch_size: pairs in a batch.
+        most_epochs: of a training on few pairs.
+        metrics: that tell most about the texts, if that is known without them.
         columns: of the table that hold it.
         longest: that the network sees, in steps of `lengths`; more is cut.
     """
 
     kind: ClassVar[str]
     command: str
+    model: ClassVar[str] = "transformer"
+    has_steps: ClassVar[bool] = False
+    batch_size: ClassVar[int] = 64
+    most_epochs: ClassVar[int] = 60
+    metrics: ClassVar[tuple[str, ...]] = ()
     columns: tuple[str, ...]
     longest: int
 
@@ -53,8 +62,12 @@ class Source(ABC):
         """The source with what the training items say of it, and the tokenizer of the targets."""
 
     @abstractmethod
-    def read(self, frame: pl.DataFrame, where: str) -> list[Any]:
+    def read(self, frame: pl.DataFrame, where: str, say: Say = lambda note: None) -> list[Any]:
         """An item for each row of a table; None where the source is missing."""
+
+    def text(self, text: str) -> str:
+        """A target as it is learned and evaluated."""
+        return text
 
     @abstractmethod
     def key(self, item: Any) -> Hashable:
@@ -75,6 +88,14 @@ class Source(ABC):
     @abstractmethod
     def batch(self, prepared: Sequence[Any], length: int) -> dict[str, Array]:
         """Arrays for the network: ``source`` (rows, length, …), padded, and ``lengths`` (rows)."""
+
+    def changed(self, batch: dict[str, Array], rows: Array, epoch: int) -> dict[str, Array]:
+        """A training batch with random changes that leave the texts as they are."""
+        return batch
+
+    def unfit(self, item: Any, text: Array, output: Any) -> str:
+        """Why the tokens of a text cannot be learned from an item; empty where they can."""
+        return ""
 
     @abstractmethod
     def entrance(self, width: int, dropout: float) -> Module:
@@ -138,7 +159,9 @@ class TextSource(Source):
         """How many tokens there are, with the end."""
         return len(self.tokenizer) + 1
 
-    def read(self, frame: pl.DataFrame, where: str) -> list[tuple[str, ...] | None]:
+    def read(
+        self, frame: pl.DataFrame, where: str, say: Say = lambda note: None
+    ) -> list[tuple[str, ...] | None]:
         check_present(self.columns, frame.columns, where)
         return texts_of(frame, self.columns)
 
@@ -181,23 +204,6 @@ class TextSource(Source):
         if not columns or type(longest) is not int or longest < 1:
             raise TypeError("columns or longest")
         return TextSource(columns, tokenizer_from_json(content["tokenizer"]), longest)
-
-
-#: By kind.
-SOURCES: dict[str, type[Source]] = {TextSource.kind: TextSource}
-
-
-def source_from_json(content: Any) -> Source:
-    """The source that `Source.to_json` described.
-
-    Raises:
-        ModelFileError: there is no such kind of source.
-    """
-    kind = content["kind"]
-    if kind not in SOURCES:
-        raise ModelFileError("The model is for sources of no known kind.",
-                             expected=", ".join(SOURCES), found=f"{kind!r:.40}")  # fmt: skip
-    return SOURCES[kind].from_json(content)
 
 
 def texts_of(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...] | None]:

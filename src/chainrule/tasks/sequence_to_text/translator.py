@@ -16,9 +16,10 @@ from ..text.tokenizers import UNKNOWN, Tokenizer
 from .batching import encoded, sizes_of
 from .decoding import Decoding, Written
 from .pairs import Pairs
-from .reading import lines_of, read_frame, read_pairs
+from .reading import lines_of, read_as, read_pairs
 from .schema import SequenceSchema
 from .scoring import scores
+from .sounds import SoundSource
 from .sources import TextSource, texts_of
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Translator:
         """
         source = self.schema.source
         given = list(items)
+        if isinstance(source, SoundSource):
+            given = [source.given(item) for item in given]
         if isinstance(source, TextSource):
             given = lines_of(given) if all(isinstance(i, str) for i in given) else given
             self._say_unknown(source, given, say)
@@ -118,7 +121,7 @@ class Translator:
             say(f"{cut:,} of {len(given):,} sources are longer than the {source.longest:,} tokens "
                 "that the model sees: they are cut")  # fmt: skip
         backend = "auto" if len(given) >= _WORTH_A_PROGRAM else "numpy"
-        found = written(self.schema, self.network, given, how or self.schema.decoding, backend)
+        found = written(self.schema, self.network, given, how or self.schema.how, backend)
         if open_ := sum(not texts[0].ended for texts in found):
             most = self.schema.output.longest
             say(f"{open_:,} of {len(given):,} texts were not ended within {most:,} tokens")
@@ -150,7 +153,7 @@ class Translator:
         """
         import polars as pl
 
-        items = self._items(source)
+        items = self._items(source, say)
         known = [item for item in items if item is not None]
         if empty := len(items) - len(known):
             say(f"{empty:,} of {len(items):,} sources are empty: so are their texts")
@@ -164,16 +167,22 @@ class Translator:
                                          dtype=pl.Float64)  # fmt: skip
         return pl.DataFrame(columns)
 
-    def _items(self, source: Any) -> list[Any]:
+    def _items(self, source: Any, say: Say) -> list[Any]:
+        if isinstance(source, list) and isinstance(self.schema.source, SoundSource):
+            return [self.schema.source.given(item) for item in source]
         if isinstance(source, list):
             items = [item if isinstance(item, tuple) else (str(item),) for item in source]
             return [item if all(text.strip() for text in item) else None for item in items]
-        frame, name = read_frame(source, self.schema.encoding)
-        return self.schema.source.read(frame, name)
+        frame, name = self._frame(source, say)
+        return self.schema.source.read(frame, name, say)
 
     def _pairs(self, source: Any, say: Say) -> Pairs:
-        frame, name = read_frame(source, self.schema.encoding)
+        frame, name = self._frame(source, say)
         return read_pairs(frame, self.schema.source, str(self.schema.target), name, say)
+
+    def _frame(self, source: Any, say: Say = lambda note: None) -> tuple[pl.DataFrame, str]:
+        schema = self.schema
+        return read_as(schema.source, str(schema.target), source, schema.encoding, say)
 
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on pairs whose target is known."""
@@ -191,7 +200,7 @@ class Translator:
             DataError: there is no such row, or it has no target.
         """
         schema = self.schema
-        frame, name = read_frame(source, schema.encoding)
+        frame, name = self._frame(source)
         check_rows(rows, frame.height, name, "Rows of a table are counted from 0.")
         if schema.target is None or schema.target not in frame.columns:
             raise no_target(name, f"a column {schema.target!r}", ", ".join(frame.columns[:20]))

@@ -1,0 +1,246 @@
+"""From sounds with their texts to a model that writes what is said."""
+
+import numpy as np
+import pytest
+from chainrule.sequence_to_text import Decoding, SequenceToTextOptions
+
+import chainrule as cr
+from chainrule.errors import ConfigError, DataError, ModelFileError
+from chainrule.tasks import recognise
+from chainrule.tasks.detection import files_in
+from chainrule.tasks.sequence_to_text.ctc_decoding import WordModel
+from chainrule.tasks.sequence_to_text.schema import SequenceSchema, pieces_of
+from chainrule.tasks.sequence_to_text.sounds import SoundSource, is_silent, spoken, steps_needed
+from chainrule.tasks.sequence_to_text.word_ngrams import WordNGrams
+from chainrule.tasks.transcripts import transcripts_of
+
+from .sounds_of_tones import RATE, texts, tones, write_sound, write_table
+
+
+def options(**more):
+    usual = {"target": "text", "hidden": (32,), "epochs": 20, "batch_size": 8, "lr": 2e-2,
+             "dropout": 0.0, "backend": "numpy"}  # fmt: skip
+    return SequenceToTextOptions(**(usual | more))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tones")
+    write_table(folder, 80)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    said = []
+    found = cr.sequence_to_text.train(
+        folder / "said.csv", options(), progress=False, say=said.append
+    )
+    return found, said
+
+
+@pytest.fixture(scope="module")
+def model(trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tones") / "model.safetensors"
+    trained[0].save(path)
+    return cr.sequence_to_text.load(path)
+
+
+def test_what_is_said_is_learned(trained):
+    result, _ = trained
+    report = result.report
+    assert [*report["metrics"]] == ["word_error_rate", "character_error_rate", "exact_match"]
+    assert report["metrics"]["character_error_rate"] < 0.1
+    assert report["baselines"]["most frequent"]["character_error_rate"] > 0.5
+
+
+def test_new_sounds_are_read_from_files_tables_and_folders(model, tmp_path):
+    new = ["dad cab", "b add"]
+    for number, text in enumerate(new):
+        write_sound(tmp_path / f"{number}.wav", tones(text, 500 + number))
+    paths = [str(tmp_path / f"{number}.wav") for number in range(2)]
+    assert [found[0].text for found in model.write(paths)] == new
+    assert model.predict(tmp_path)["prediction"].to_list() == new
+    assert model.predict(paths[1])["prediction"].to_list() == new[1:]
+    (tmp_path / "new.csv").write_text("sound\n0.wav\n1.wav\n")
+    found = model.predict(tmp_path / "new.csv", proba=True)
+    assert found["prediction"].to_list() == new
+    assert (found["score"] <= 0).all()
+    (tmp_path / "0.txt").write_text("Dad: cab.")
+    (tmp_path / "1.txt").write_text("B add")
+    assert model.evaluate(tmp_path)["word_error_rate"] == 0.0
+
+
+def test_a_sound_does_not_depend_on_those_beside_it(model, folder):
+    paths = sorted(map(str, (folder / "sounds").glob("*.wav")))[:6]
+    lengths = model.schema.source.lengths([model.schema.source.given(p) for p in paths])
+    assert len(set(lengths.tolist())) > 1
+    among = model.write(paths)
+    for path, found in zip(paths, among, strict=True):
+        [alone] = model.write([path])
+        assert alone[0].text == found[0].text
+        assert alone[0].score == pytest.approx(found[0].score, abs=1e-4)
+
+
+def test_a_beam_finds_several_texts_and_words_help(model, folder):
+    path = str(folder / "sounds" / "0.wav")
+    [best] = model.write([path], Decoding(beam=8, best=3))
+    assert len(best) == 3
+    assert best[0].score >= best[1].score >= best[2].score
+    assert best[0].text == texts(80)[0]
+    grams = WordNGrams.fit(["cab dad"] * 5, 2)
+    language = WordModel(grams, pieces_of(model.schema.tokenizer))
+    how = Decoding(beam=16, language=language, language_weight=50.0)
+    [forced] = model.write([path], how)
+    assert forced[0].text != best[0].text
+
+
+def test_the_schema_comes_back_from_its_file(model):
+    content = model.schema.to_json()
+    again = SequenceSchema.from_json(content, "here")
+    assert again.to_json() == content
+    for damage in ({"rate": "x"}, {"stride": 3}, {"deviation": []}, {"form": "sung"}):
+        broken = content | {"source": content["source"] | damage}
+        with pytest.raises(ModelFileError, match="damaged"):
+            SequenceSchema.from_json(broken, "here")
+
+
+# ---- what cannot be learned from -------------------------------------------------------------
+
+
+def test_texts_that_are_too_long_and_silence_are_named(folder, tmp_path, without_compiler):
+    table = (folder / "said.csv").read_text().splitlines()[:31]
+    rows = [f"{folder}/{row}" for row in table[1:]]
+    write_sound(tmp_path / "short.wav", tones("a"))
+    write_sound(tmp_path / "silent.wav", np.zeros(RATE))
+    rows += ["short.wav," + "abcd " * 12, "silent.wav,abc", f"{folder}/sounds/70.wav,[noise]"]
+    (tmp_path / "said.csv").write_text("\n".join(["file,text", *rows]))
+    said = []
+    result = cr.sequence_to_text.train(
+        tmp_path / "said.csv", options(epochs=1), progress=False, say=said.append
+    )
+    told = " ".join(said)
+    assert "short.wav: its text has 59 tokens, for which CTC needs 59 steps" in told
+    assert "silent.wav: nothing is heard in it" in told
+    assert "row 32 has no source or no target" in told
+    assert sum(result.report["rows"].values()) == 30
+
+
+def test_most_texts_too_long_is_an_error(tmp_path):
+    lines = ["file,text"]
+    for number, text in enumerate(texts(20)):
+        write_sound(tmp_path / f"{number}.wav", tones("a", number))
+        lines.append(f"{number}.wav,{text * 9}")
+    (tmp_path / "said.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"Most of the pairs(.|\n)*needs \d+ steps"):
+        cr.sequence_to_text.train(tmp_path / "said.csv", options(), progress=False)
+
+
+def test_files_that_cannot_be_read_are_named(folder, tmp_path, without_compiler):
+    table = (folder / "said.csv").read_text().splitlines()[:25]
+    rows = [f"{folder}/{row}" for row in table[1:]]
+    (tmp_path / "broken.wav").write_bytes(b"RIFF but no sound")
+    (tmp_path / "said.csv").write_text(
+        "\n".join(["file,text", *rows, "broken.wav,abc", "nowhere.wav,abc"])
+    )
+    with pytest.raises(DataError, match=r"2 of 26 sounds cannot be read(.|\n)*skip-bad"):
+        cr.sequence_to_text.train(tmp_path / "said.csv", options(), progress=False)
+    said = []
+    cr.sequence_to_text.train(
+        tmp_path / "said.csv", options(epochs=1, skip_bad=True), progress=False, say=said.append
+    )
+    assert any("broken.wav" in note and "nowhere.wav" in note for note in said)
+
+
+def test_models_go_with_their_sources(folder):
+    pairs = {"a": [f"word {n}" for n in range(30)], "b": [f"mot {n}" for n in range(30)]}
+    with pytest.raises(ConfigError, match="what is said in sounds"):
+        cr.sequence_to_text.train(
+            pairs, SequenceToTextOptions(target="b", model="ctc-lstm"), progress=False
+        )
+    with pytest.raises(ConfigError, match="transcripts"):
+        options(transcripts="sung")
+    with pytest.raises(ConfigError, match="beam"):
+        options(beam=0)
+
+
+# ---- folders ---------------------------------------------------------------------------------
+
+
+def test_texts_beside_sounds_and_in_lists(tmp_path):
+    for name in ("hello", "digits/1", "letters/a"):
+        write_sound(tmp_path / "en" / f"{name}.wav", tones("a"))
+    (tmp_path / "en" / "core.txt").write_text("; prompts\n\nhello: Hello: you.\ndigits/1: one\n")
+    found = transcripts_of(str(tmp_path / "en"), files_in(tmp_path / "en"))
+    texts = {path[len(str(tmp_path / "en")) + 1 :]: text for path, text in found.texts.items()}
+    assert texts == {"hello.wav": "Hello: you.", "digits/1.wav": "one"}
+    assert found.found == "in core.txt"
+    # as of LibriSpeech, with a list for each chapter, and of LJ Speech
+    for name in ("84-1-0", "84-1-1"):
+        write_sound(tmp_path / "libri" / "84" / "1" / f"{name}.wav", tones("a"))
+    (tmp_path / "libri" / "84" / "1" / "84-1.trans.txt").write_text("84-1-0 GO ON\n84-1-1 SO IT IS")
+    found = transcripts_of(str(tmp_path / "libri"), files_in(tmp_path / "libri"))
+    assert sorted(found.texts.values()) == ["GO ON", "SO IT IS"]
+    write_sound(tmp_path / "lj" / "wavs" / "LJ1.wav", tones("a"))
+    (tmp_path / "lj" / "metadata.csv").write_text("LJ1|In 1 of|In one of\n")
+    found = transcripts_of(str(tmp_path / "lj"), files_in(tmp_path / "lj"))
+    assert [*found.texts.values()] == ["In one of"]
+    for folder in ("en", "libri", "lj"):
+        assert recognise(tmp_path / folder) == "sequence-to-text"
+
+
+def test_the_kind_of_folders_and_tables_of_sounds(folder, tmp_path):
+    assert recognise(folder / "said.csv", "text") == "sequence-to-text"
+    for label in ("yes", "no"):
+        for number in range(3):
+            write_sound(tmp_path / "classes" / label / f"{number}.wav", tones("a"))
+    (tmp_path / "classes" / "README.txt").write_text("yes and no\n")
+    assert recognise(tmp_path / "classes") == "audio"
+    (tmp_path / "classes" / "t.csv").write_text("file,word\nyes/0.wav,yes\nno/0.wav,no\n" * 5)
+    assert recognise(tmp_path / "classes" / "t.csv", "word") == "audio"
+
+
+def test_a_folder_is_trained_on(folder, tmp_path, without_compiler):
+    for number, text in enumerate(texts(24)):
+        write_sound(tmp_path / f"{number}.wav", tones(text, number))
+        (tmp_path / f"{number}.txt").write_text(text)
+    said = []
+    result = cr.sequence_to_text.train(
+        tmp_path, options(target=None, epochs=1), progress=False, say=said.append
+    )
+    assert "the texts of the sounds are a text file beside each" in said
+    assert result.report["target"] == "transcript"
+
+
+# ---- parts -----------------------------------------------------------------------------------
+
+
+def test_what_is_heard_of_a_text():
+    assert spoken("Waldo's “best” — e-mail!") == "waldo's best e mail"
+    assert spoken("[beep]") == spoken("...") == ""
+    assert spoken("Ça, c'est 2 £") == "ça c'est 2"
+    assert steps_needed(np.array([], np.int64)) == 0
+
+
+def test_silence_noise_and_speech(tmp_path):
+    rng = np.random.default_rng(0)
+    sounds = {"silence": np.zeros(RATE), "noise": 0.1 * rng.normal(size=RATE),
+              "said": tones("abc")}  # fmt: skip
+    source = SoundSource(rate=RATE)
+    for name, samples in sounds.items():
+        path = write_sound(tmp_path / f"{name}.wav", samples)
+        silent = is_silent(source.features(source.given(str(path))))
+        assert silent == (name != "said"), name
+
+
+def test_random_changes_leave_room_and_are_the_same_again(folder):
+    source = SoundSource(rate=RATE)
+    items = [source.given(str(folder / "sounds" / f"{n}.wav")) for n in range(4)]
+    batch = source.batch(items, 260)
+    changed = [source.changed(batch, np.arange(4), epoch) for epoch in (1, 1, 2)]
+    np.testing.assert_array_equal(changed[0]["source"], changed[1]["source"])
+    assert (changed[0]["source"] != changed[2]["source"]).any()
+    assert (changed[0]["lengths"] <= 260).all()
+    for row, length in zip(changed[0]["source"], changed[0]["lengths"], strict=True):
+        assert not row[length:].any()
+        assert row[:length].any()
