@@ -87,6 +87,7 @@ class Steps(cr.nn.Module):
         self.first, self.last = cr.nn.Linear(inputs, units), cr.nn.Linear(units, outputs)
 
     def forward(self, x: Any) -> Any:
+        """Logits."""
         return self.last(cr.where(self.first(x) > 0, 1.0, -1.0))
 
 
@@ -138,6 +139,7 @@ def rings(seed: int, count: int) -> tuple[Any, Any]:
 
 
 def rastrigin(x: Any) -> Any:
+    """A bowl with a valley at each whole number."""
     return (x**2 - 10 * cr.cos(2 * np.pi * x) + 10).sum()
 
 
@@ -152,6 +154,7 @@ def schwefel(x: Any) -> Any:
 
 
 def rosenbrock(x: Any) -> Any:
+    """One bent valley."""
     return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
