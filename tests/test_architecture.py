@@ -47,6 +47,7 @@ LAYERS = [
     {"tasks/images", "tasks/audio"},
     {"tasks/sequence_to_text"},
     {"explain", "interop", "report", "rl"},
+    {"learn"},
     {"evolve"},
     {"public"},
     {"cli"},

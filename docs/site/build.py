@@ -38,6 +38,7 @@ NAVIGATION = {
     "Backpropagation": {
         "docs/textbook.md": "The textbook", "docs/explain.md": "Explanations",
         "docs/explain_page.md": "The page of an explanation",
+        "docs/learn.md": "Exercises and the course",
         "docs/conventions.md": "Conventions",
     },
     "Reference": {

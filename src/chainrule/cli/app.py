@@ -16,9 +16,11 @@ from .doctor import doctor
 from .error_handling import reported
 from .evaluate import evaluate
 from .example import example
+from .exercise import exercise
 from .explain import explain
 from .export import export
 from .generate import generate
+from .grade import grade
 from .label_next import label_next
 from .predict import predict
 from .report import report
@@ -40,6 +42,7 @@ _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
     *(generate, translate, answer, export, runs, report, summary, cache, example),
     *(serve, tune, compare),
+    *(exercise, grade),
 )
 for _command in _COMMANDS:
     app.command()(reported(_command))

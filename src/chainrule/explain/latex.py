@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .detail import at_detail
 from .explanation import Explanation
@@ -54,8 +54,13 @@ def to_latex(explanation: Explanation, digits: int = DIGITS, detail: str = "norm
         detail: ``brief``, ``normal`` or ``all``; see `detail.at_detail`.
     """
     writer = LatexWriter(explanation.notation, digits)
+    return latex_of(parts(at_detail(explanation, detail), writer))
+
+
+def latex_of(written: Iterable[Part]) -> str:
+    """Parts as a document; their mathematics are LaTeX."""
     lines = [_HEAD]
-    for part in parts(at_detail(explanation, detail), writer):
+    for part in written:
         lines += _set(part)
     return "\n".join(lines) + "\n" + _FOOT
 

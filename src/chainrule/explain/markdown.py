@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .detail import at_detail
 from .explanation import Explanation
@@ -23,8 +23,13 @@ def to_markdown(explanation: Explanation, digits: int = DIGITS, detail: str = "n
         detail: ``brief``, ``normal`` or ``all``; see `detail.at_detail`.
     """
     writer = LatexWriter(explanation.notation, digits)
+    return markdown_of(parts(at_detail(explanation, detail), writer))
+
+
+def markdown_of(written: Iterable[Part]) -> str:
+    """Parts as Markdown; their mathematics are LaTeX."""
     blocks: list[str] = []
-    for part in parts(at_detail(explanation, detail), writer):
+    for part in written:
         blocks += _set(part)
     return "\n\n".join(blocks) + "\n"
 
