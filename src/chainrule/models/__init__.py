@@ -8,6 +8,7 @@ from .gpt import GPT, gpt
 from .lenet import lenet
 from .mlp import mlp
 from .mobilenet import mobilenet
+from .pointer import Pointer
 from .resnet import resnet
 from .seq2seq_lstm import Seq2SeqLSTM, seq2seq_lstm
 from .seq2seq_transformer import Seq2SeqTransformer, TokenEntrance, seq2seq_transformer
@@ -24,6 +25,7 @@ __all__ = [
     "TCN",
     "VAE",
     "Autoencoder",
+    "Pointer",
     "Seq2SeqLSTM",
     "Seq2SeqTransformer",
     "SequenceModel",

@@ -18,6 +18,7 @@ from ..engine.ops import (
     tanh,
 )
 from ..engine.tensor import Tensor, TensorLike, as_tensor
+from .pointer import Pointer
 from .seq2seq_transformer import TokenEntrance
 
 
@@ -36,11 +37,12 @@ class Seq2SeqLSTM(nn.Module):
         layers: of reading, and of writing.
         dropout: the probability of dropping.
         shared: the entrance embeds the same tokens, and its ``tokens`` are those of the target.
+        copies: lets the network copy from the source: see `Pointer`; inputs then have ``copied``.
     """
 
     def __init__(
         self, entrance: Any, vocabulary: int, width: int, layers: int, dropout: float,
-        shared: bool = False,
+        shared: bool = False, copies: int | None = None,
     ) -> None:  # fmt: skip
         self.entrance = entrance
         self.tokens = None if shared else TokenEntrance(vocabulary, width)
@@ -51,12 +53,13 @@ class Seq2SeqLSTM(nn.Module):
         self.attention = nn.BilinearAttention(width, 2 * width)
         self.joined = nn.Linear(3 * width, width, bias=False)
         self.head = nn.Linear(width, vocabulary, init="xavier_uniform")
+        self.pointer = None if copies is None else Pointer(width, 2 * width, copies)
 
     def forward(self, inputs: Any) -> Tensor:
         memory, seen, state = self.encode(inputs["source"], inputs["lengths"])
         x = self.dropout(self._embedded(inputs["previous"]))
         y, _ = self.decoder(x, state)
-        return self._logits(y, memory, seen)
+        return self._scores(y, memory, seen, inputs.get("copied"))
 
     def encode(self, source: TensorLike, lengths: TensorLike) -> tuple[Tensor, Tensor, Any]:
         """The encoded source (rows, time, 2·width), a mask (rows, 1, time), the first state."""
@@ -76,11 +79,14 @@ class Seq2SeqLSTM(nn.Module):
         found: Tensor = x
         return found
 
-    def _logits(self, y: Tensor, memory: Tensor, seen: Tensor) -> Tensor:
+    def _scores(self, y: Tensor, memory: Tensor, seen: Tensor, copied: Any) -> Tensor:
         context = self.attention(y, memory, mask=seen)
         joined = self.dropout(tanh(self.joined(concatenate([y, context], -1))))
         logits: Tensor = self.head(joined)
-        return logits
+        if self.pointer is None:
+            return logits
+        found: Tensor = self.pointer(joined, logits, memory, seen, copied)
+        return found
 
     def alignment(self, inputs: Any) -> Tensor:
         """How much each token of the target looks at each step of the source.
@@ -96,25 +102,27 @@ class Seq2SeqLSTM(nn.Module):
 
     # ---- one token after another -----------------------------------------------------------------
 
-    def start(self, source: TensorLike, lengths: TensorLike, room: int, beam: int = 1) -> Any:
+    def start(self, inputs: Any, room: int, beam: int = 1) -> Any:
         """What `step` needs of the source; see `Seq2SeqTransformer.start`."""
-        memory, seen, state = self.encode(source, lengths)
+        memory, seen, state = self.encode(inputs["source"], inputs["lengths"])
+        known = [memory, seen] if self.pointer is None else [memory, seen, inputs["copied"]]
         if beam > 1:
-            memory, seen = repeat(memory, beam, 0), repeat(seen, beam, 0)
+            known = [repeat(each, beam, 0) for each in known]
             state = tuple(repeat(part, beam, 1) for part in state)
-        return {"memory": memory, "seen": seen, "state": state}
+        return {"known": known, "state": state}
 
     def step(self, previous: TensorLike, state: Any, rows: TensorLike | None = None) -> Any:
         """The logits (rows, vocabulary) of the next token, and the new state.
 
         See `Seq2SeqTransformer.step`.
         """
-        inner = state["state"]
+        inner, known = state["state"], state["known"]
         if rows is not None:
             inner = tuple(take(part, rows, 1) for part in inner)
         x = self._embedded(expand_dims(as_tensor(previous), 1))
         y, inner = self.decoder(x, inner)
-        return self._logits(y, state["memory"], state["seen"])[:, 0], {**state, "state": inner}
+        memory, seen, copied = known if self.pointer is not None else (*known, None)
+        return self._scores(y, memory, seen, copied)[:, 0], {"known": known, "state": inner}
 
 
 def seq2seq_lstm(

@@ -9,6 +9,7 @@ from typing import Any
 from .. import nn
 from ..engine.ops import arange, expand_dims, matmul, repeat, take, transpose
 from ..engine.tensor import Tensor, TensorLike, as_tensor
+from .pointer import Pointer
 
 
 class TokenEntrance(nn.Module):
@@ -45,6 +46,7 @@ class Seq2SeqTransformer(nn.Module):
         layers: of the encoder, and of the decoder.
         dropout: the probability of dropping.
         shared: the entrance embeds the same tokens, and its ``tokens`` are those of the target.
+        copies: lets the network copy from the source: see `Pointer`; inputs then have ``copied``.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Seq2SeqTransformer(nn.Module):
         layers: int,
         dropout: float,
         shared: bool = False,
+        copies: int | None = None,
     ) -> None:
         self.entrance = entrance
         self.tokens = None if shared else embedding(vocabulary, width)
+        self.pointer = None if copies is None else Pointer(width, width, copies)
         self.positions = nn.SinusoidalPositions(width)
         self.dropout = nn.Dropout(dropout)
         block = (width, heads, 4 * width, dropout)
@@ -74,7 +78,8 @@ class Seq2SeqTransformer(nn.Module):
     def forward(self, inputs: Any) -> Tensor:
         memory, seen = self.encode(inputs["source"], inputs["lengths"])
         x = self.dropout(self.positions(self._embedded(inputs["previous"])))
-        return self._logits(self.decoder(x, memory, memory_mask=seen))
+        x = self.decoder(x, memory, memory_mask=seen)
+        return self._scores(x, memory, seen, inputs.get("copied"))
 
     def encode(self, source: TensorLike, lengths: TensorLike) -> tuple[Tensor, Tensor]:
         """The encoded source (rows, time, width), and a mask (rows, 1, 1, time) of what counts."""
@@ -90,30 +95,33 @@ class Seq2SeqTransformer(nn.Module):
         x: Tensor = self._embedding(previous)
         return x * math.sqrt(x.shape[-1])
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return matmul(x, transpose(self._embedding.weight))
+    def _scores(self, x: Tensor, memory: Any, seen: Tensor, copied: Any) -> Tensor:
+        logits = matmul(x, transpose(self._embedding.weight))
+        if self.pointer is None:
+            return logits
+        found: Tensor = self.pointer(x, logits, memory, seen[:, 0], copied)
+        return found
 
     # ---- one token after another -----------------------------------------------------------------
 
-    def start(self, source: TensorLike, lengths: TensorLike, room: int, beam: int = 1) -> Any:
+    def start(self, inputs: Any, room: int, beam: int = 1) -> Any:
         """What `step` needs of the source, with room for so many tokens.
 
         Keys and values of the source are computed once; those of the target are kept (a cache).
 
         Args:
-            source: as in a call.
-            lengths: (rows).
+            inputs: as of a call, without ``previous``.
             room: tokens of the target.
             beam: how many rows of the state there are for each of the source, side by side.
         """
-        memory, seen = self.encode(source, lengths)
+        memory, seen = self.encode(inputs["source"], inputs["lengths"])
+        known = [memory, seen] if self.pointer is None else [memory, seen, inputs["copied"]]
         if beam > 1:
-            memory, seen = repeat(memory, beam, 0), repeat(seen, beam, 0)
-        return {
-            "layers": self.decoder.cache(memory, room),
-            "seen": seen,
-            "position": as_tensor(0),
-        }
+            known = [repeat(each, beam, 0) for each in known]
+        layers = self.decoder.cache(known[0], room)
+        # Only a pointer looks at the encoded source itself.
+        known = known[1:2] if self.pointer is None else known
+        return {"layers": layers, "known": known, "position": as_tensor(0)}
 
     def step(self, previous: TensorLike, state: Any, rows: TensorLike | None = None) -> Any:
         """The logits (rows, vocabulary) of the next token, and the new state.
@@ -124,13 +132,14 @@ class Seq2SeqTransformer(nn.Module):
             rows: (rows) which row of the state each one goes on from; each from its own without
                 it. Both must be of the same source.
         """
-        position, layers = state["position"], state["layers"]
+        position, layers, known = state["position"], state["layers"], state["known"]
+        memory, seen, copied = (None, *known, None) if self.pointer is None else known
         if rows is not None:
             layers = [_reordered(layer, rows) for layer in layers]
         x = self.positions(self._embedded(expand_dims(as_tensor(previous), 1)), position)
-        x, layers = self.decoder(x, memory_mask=state["seen"], cache=layers)
-        state = {"layers": layers, "seen": state["seen"], "position": position + 1}
-        return self._logits(x)[:, 0], state
+        x, layers = self.decoder(x, memory_mask=seen, cache=layers)
+        state = {"layers": layers, "known": known, "position": position + 1}
+        return self._scores(x, memory, seen, copied)[:, 0], state
 
 
 def _reordered(layer: Any, rows: TensorLike) -> Any:

@@ -41,7 +41,7 @@ def log_probability(network, row, tokens):
 @pytest.mark.parametrize("beam", [1, 2])
 def test_step_by_step_is_as_all_at_once(network, beam):
     previous = np.array([[END, 2, 3], [END, 4, 4], [END, 3, 2]])
-    state = network.start(SOURCE["source"], SOURCE["lengths"], ROOM, beam)
+    state = network.start(SOURCE, ROOM, beam)
     for step in range(ROOM):
         tokens = np.repeat(previous[:, step], beam)
         z, state = network.step(cr.tensor(tokens), state)

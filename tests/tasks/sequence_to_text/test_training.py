@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from chainrule.sequence_to_text import SequenceToTextOptions
+from chainrule.sequence_to_text import Decoding, SequenceToTextOptions
 
 import chainrule as cr
 from chainrule.errors import ConfigError, DataError
@@ -13,8 +13,9 @@ from chainrule.tasks.sequence_to_text.outputs import Autoregressive
 from chainrule.tasks.sequence_to_text.pairs import Pairs
 from chainrule.tasks.sequence_to_text.sources import TextSource
 from chainrule.tasks.sequence_to_text.vocabulary import tokenizer_kind
-from chainrule.tasks.text import CharacterTokenizer
+from chainrule.tasks.text import CharacterTokenizer, WordTokenizer
 
+from ...nightly import by_night
 from .conftest import pairs_of_digits
 
 
@@ -215,3 +216,59 @@ def test_confusions_are_those_of_the_fewest_edits():
     found = confusions(part, ["G AE T", "G AA R", "D AO G"])
     assert found.rows == (("K", "G", "2"),)
     assert confusions(part, ["K AE T", "K AA R", "D AO G"]) is None
+
+
+# ---- copying -------------------------------------------------------------------------------------
+
+
+def test_a_pointer_mixes_vocabulary_and_source():
+    pointer = cr.models.Pointer(4, 3, copies=1).initialize(1)
+    rng = np.random.default_rng(0)
+    y, z, memory = (cr.tensor(rng.normal(size=s)) for s in ((1, 2, 4), (1, 2, 5), (1, 4, 3)))
+    seen = cr.tensor([[[True, True, True, False]]])
+    p = np.exp(pointer(y, z, memory, seen, [[2, 5, 2, 3]]).numpy()[0])
+    gate, attention = (part.numpy()[0] for part in pointer.parts(y, memory, seen))
+    expected = np.exp(z.numpy()[0])
+    expected = np.append(expected / expected.sum(1, keepdims=True), np.zeros((2, 1)), 1)
+    expected *= 1 - gate
+    expected[:, 2] += (attention[:, 0] + attention[:, 2]) * gate[:, 0]
+    expected[:, 5] += attention[:, 1] * gate[:, 0]
+    np.testing.assert_allclose(p, expected, atol=1e-6)
+    assert (attention[:, 3] == 0).all()
+
+
+def test_words_that_the_vocabulary_lacks_are_numbered_in_each_source():
+    words = WordTokenizer(("What", " is", " the", " code", "?", ".", " What"), False, True)
+    source = TextSource(["question", "context"], words, copies=2)
+    (item,) = source.prepared([("What is the code?", "the code is Kik. Not Bob or Kik.")])
+    assert item.unknown == (" Kik", " Not")
+    assert item.copied[item.numbers == 1].tolist() == [10, 11, 0, 0, 10]
+    tokens = source.target_tokens(words, "Kik?", item)
+    assert tokens.tolist() == [10, 6]
+    assert source.text_of(words, tokens, item) == "Kik?"
+    batch, target = Autoregressive(source.end, 9).batch(source.batch([item], 30), [tokens], 4)
+    assert target.tolist() == [[10, 6, 9, 0]]
+    assert batch["previous"].tolist() == [[9, 1, 6, 9]]
+
+
+@pytest.mark.parametrize("model", ["transformer", by_night("lstm")])
+def test_unknown_words_are_copied(model, tmp_path):
+    rng = np.random.default_rng(0)
+    names = ["".join(rng.choice(list("bdgklmnrst"), 6)) for _ in range(400)]
+    shapes = ("the code is {} today", "{} is the code now", "now the code is {}")
+    table = {
+        "question": ["What is the code?"] * 400,
+        "context": [shapes[n % 3].format(name) for n, name in enumerate(names)],
+        "answer": names,
+    }
+    options = SequenceToTextOptions(
+        target="answer", hidden=(16,), epochs=12, lr=1e-2, model=model, backend="numpy",
+        tokenizer="word", dropout=0.0,
+    )  # fmt: skip
+    result = cr.sequence_to_text.train(table, options, progress=False)
+    assert result.report["metrics"]["exact_match"] > 0.9  # no name is there twice
+    result.save(tmp_path / "model.safetensors")
+    loaded = cr.sequence_to_text.load(tmp_path / "model.safetensors")
+    for how in (Decoding(), Decoding(beam=3)):
+        (found,) = loaded.write([("What is the code?", "now the code is spaceship")], how)
+        assert found[0].text == "spaceship"

@@ -46,6 +46,10 @@ class SequenceToTextOptions(ColumnOptions):
         None, "Probability that training leaves to other tokens than the right one.", "FRACTION",
         TRAINING, number,
     )  # fmt: skip
+    copy: bool | None = option(
+        None, "Let the network copy from the source; of itself where that is question and context.",
+        "", NETWORK, flag,
+    )  # fmt: skip
     beam: int | None = option(
         None, "Continuations of a text that are followed at once when it is written.", "N", NETWORK,
         integer,
@@ -89,6 +93,10 @@ class SequenceToTextOptions(ColumnOptions):
         if self.target in features:
             raise ConfigError("The target is no source.", expected="other columns",
                               found=", ".join(features))  # fmt: skip
+        if self.copy and self.label_smoothing:
+            raise ConfigError("A network that copies is trained without label smoothing.",
+                              found=f"copy and label_smoothing={self.label_smoothing}",
+                              hint="Omit one of the two.")  # fmt: skip
         if self.balance:
             raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
 

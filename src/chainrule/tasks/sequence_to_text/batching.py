@@ -47,7 +47,10 @@ class Encoded:
 def encoded(source: Source, tokenizer: Tokenizer, output: Output, pairs: Pairs) -> Encoded:
     """Pairs as tokens; what is too long is cut."""
     sources = source.prepared(pairs.sources)
-    whole = [tokenizer.encode(text) for text in pairs.target]
+    whole = [
+        source.target_tokens(tokenizer, text, item)
+        for text, item in zip(pairs.target, sources, strict=True)
+    ]
     targets = [tokens[: output.longest] for tokens in whole]
     lengths = source.lengths(sources)
     cut = int((lengths > source.longest).sum()), sum(len(t) > output.longest for t in whole)

@@ -13,7 +13,7 @@ from ...engine.ops import log_softmax
 from ...engine.tensor import Tensor
 from ...errors import ConfigError
 from ...utils.typing import Array
-from ..text.tokenizers import SPECIAL
+from ..text.tokenizers import SPECIAL, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,7 @@ class Writer:
         self.network, self.end, self.how = network, end, how
         self.room = min(longest, how.longest or longest)
         beam = how.beam
-        self._start = Compiled(
-            lambda x, lengths: self.network.start(x, lengths, self.room, beam), backend
-        )
+        self._start = Compiled(lambda inputs: self.network.start(inputs, self.room, beam), backend)
         self._step = Compiled(self._next, backend)
 
     def _next(self, previous: Tensor, state: Any, rows: Tensor | None) -> Any:
@@ -106,9 +104,13 @@ class Writer:
 
     def write(self, source: dict[str, Array]) -> list[list[Written]]:
         """The best texts for each row of a source, the best first."""
-        state = self._start(source["source"], source["lengths"])
+        state = self._start(source)
         rows = len(source["lengths"])
         return self._greedy(state, rows) if self.how.beam == 1 else self._search(state, rows)
+
+    def _known(self, tokens: Array) -> Array:
+        """Tokens that were copied and are not in the vocabulary go in as the unknown."""
+        return np.where(tokens > self.end, UNKNOWN, tokens)
 
     def _greedy(self, state: Any, rows: int) -> list[list[Written]]:
         """The most probable token each time."""
@@ -117,7 +119,7 @@ class Writer:
         tokens = np.zeros((rows, room), np.int64)
         lengths, total, open_ = np.zeros(rows, np.int64), np.zeros(rows), np.ones(rows, bool)
         for position in range(room):
-            found, state = self._step(last, state, None)
+            found, state = self._step(self._known(last), state, None)
             scores = found.numpy()
             last = scores[:, SPECIAL:].argmax(axis=1) + SPECIAL
             total += np.where(open_, scores[np.arange(rows), last], 0.0)
@@ -135,7 +137,7 @@ class Writer:
         last = np.full(rows * beam, self.end, np.int64)
         parents = np.arange(rows * beam)
         for position in range(self.room):
-            found, state = self._step(last, state, parents)
+            found, state = self._step(self._known(last), state, parents)
             scores = found.numpy().reshape(rows, beam, -1)
             for row, each in enumerate(beams):
                 tokens, origins = each.advance(scores[row], position)

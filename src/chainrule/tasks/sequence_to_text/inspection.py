@@ -21,6 +21,7 @@ from ..tested import Tested
 from .pairs import Pairs
 from .scoring import text_errors
 from .sources import TextSource
+from .vocabulary import encode_text
 
 #: So many texts are shown as they come, so many alignments, so many confusions.
 _SHOWN, _ALIGNED, _CONFUSED = 20, 3, 15
@@ -33,7 +34,7 @@ def profile(schema: Any, counts: str, train: Pairs) -> list[Section]:
     """How long sources and targets are, and the first pairs."""
     source = schema.source
     lengths = source.lengths(source.prepared(train.sources)).astype(float)
-    targets = np.array([len(schema.tokenizer.encode(text)) for text in train.target], float)
+    targets = np.array([len(encode_text(schema.tokenizer, text)) for text in train.target], float)
     rows = [
         (_short(source.shown(item)), _short(text))
         for item, text in zip(train.sources[:5], train.target, strict=False)
@@ -173,14 +174,14 @@ def alignment(
         (written, source) weights, the tokens of both, and of which part of the network they are;
         None for networks without attention, and for texts without tokens.
     """
-    source, tokens = schema.source, schema.tokenizer.encode(text)[: _TOKENS - 1]
+    source, tokens = schema.source, encode_text(schema.tokenizer, text)[: _TOKENS - 1]
     prepared = source.prepared([item])
     length = min(len(prepared[0]), source.longest)
     inputs, _ = schema.output.batch(source.batch(prepared, length), [tokens], len(tokens) + 1)
     weights, which = _weights(network, {name: as_tensor(a) for name, a in inputs.items()})
     if weights is None or not len(tokens):
         return None
-    seen = [_visible(source, int(token)) for token in prepared[0][:length]]
+    seen = [_visible(source, int(token)) for token in prepared[0].numbers[:length]]
     said = [_visible(source if schema.shape.shared else None, int(t), schema) for t in tokens]
     return weights[:, :_TOKENS], tuple(seen[:_TOKENS]), (*said, "end"), which
 

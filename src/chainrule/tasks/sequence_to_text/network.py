@@ -26,6 +26,8 @@ class SequenceShape:
         dropout: fraction of the hidden units that are set to 0 in training.
         shared: source and target have the same tokens, and one embedding.
         longest: tokens of a target.
+        copies: words that the vocabulary lacks and that can be copied from a source; None for a
+            network that does not copy.
     """
 
     model: str
@@ -35,6 +37,7 @@ class SequenceShape:
     dropout: float
     shared: bool
     longest: int
+    copies: int | None = None
 
     def build(self, source: Source) -> Any:
         """A new network for such sources."""
@@ -61,14 +64,14 @@ class SequenceShape:
 def _transformer(shape: SequenceShape, source: Source) -> Module:
     return models.Seq2SeqTransformer(
         source.entrance(shape.width, shape.dropout), shape.classes, shape.width,
-        heads(shape.width), shape.layers, shape.dropout, shape.shared,
+        heads(shape.width), shape.layers, shape.dropout, shape.shared, shape.copies,
     )  # fmt: skip
 
 
 def _lstm(shape: SequenceShape, source: Source) -> Module:
     return models.Seq2SeqLSTM(
         source.entrance(shape.width, shape.dropout), shape.classes, shape.width, shape.layers,
-        shape.dropout, shape.shared,
+        shape.dropout, shape.shared, shape.copies,
     )  # fmt: skip
 
 

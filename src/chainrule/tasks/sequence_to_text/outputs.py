@@ -18,9 +18,10 @@ from ...engine.backends.base import Backend
 from ...engine.tensor import Tensor
 from ...losses import cross_entropy
 from ...utils.typing import Array
-from ..text.tokenizers import PADDING, Tokenizer
+from ..text.tokenizers import PADDING, UNKNOWN, Tokenizer
 from .decoding import Decoding, Writer, Written
 from .sources import LONGEST, Source, padded
+from .vocabulary import encode_text
 
 #: A text may become so much longer than the longest one of the training.
 _LONGER = 1.25
@@ -46,7 +47,7 @@ class Output(ABC):
 
     def room(self, source: Source, tokenizer: Tokenizer, texts: Sequence[str]) -> int:
         """How many tokens a text may have: some more than the longest one of the training."""
-        most = max(len(tokenizer.encode(text)) for text in texts)
+        most = max(len(encode_text(tokenizer, text)) for text in texts)
         return min(int(most * _LONGER) + 4, LONGEST)
 
     @abstractmethod
@@ -89,6 +90,7 @@ class Autoregressive(Output):
         target = padded([np.concatenate([each, end]) for each in tokens], length)
         # A text begins after an end; what follows padding does not count.
         previous = np.concatenate([np.full((len(target), 1), self.end), target[:, :-1]], axis=1)
+        previous = np.where(previous > self.end, UNKNOWN, previous)  # it was copied
         return {**source, "previous": previous.astype(np.int32)}, target
 
     def loss(self, smoothing: float) -> Callable[..., Tensor]:

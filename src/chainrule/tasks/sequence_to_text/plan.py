@@ -29,6 +29,7 @@ from .schema import OUTPUT_OF, OUTPUTS, SequenceSchema
 from .scoring import metric_names, scores, text_errors
 from .sources import Source, TextSource
 from .translator import written
+from .vocabulary import encode_text
 
 Say = Callable[[str], None]
 
@@ -101,6 +102,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
             dropout=0.1 if options.dropout is None else options.dropout,
             shared=isinstance(source, TextSource) and source.tokenizer is tokenizer,
             longest=options.context or output.room(source, tokenizer, train.target),
+            copies=getattr(source, "copies", None),
         )
         names = source.metrics or metric_names(
             train.references, len(source.columns) > 1, tokenizer.kind == "symbol"
@@ -131,7 +133,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         """The pairs whose text can be made of the source, and why the others cannot."""
         output = schema.output
         reasons = [
-            schema.source.unfit(item, schema.tokenizer.encode(text), output)
+            schema.source.unfit(item, encode_text(schema.tokenizer, text), output)
             for item, text in zip(part.sources, part.target, strict=True)
         ]
         rows = np.array([row for row, reason in enumerate(reasons) if not reason], np.int64)
@@ -247,7 +249,8 @@ def learner_of(
     part = encoded(source, schema.tokenizer, output, some)
     sizes = sizes_of([part], 1)
     example, _ = output.batch(source.batch(part.sources, sizes[-1][0]), part.targets, sizes[-1][1])
-    smoothing = _SMOOTHING if options.label_smoothing is None else options.label_smoothing
+    usual = _SMOOTHING if schema.shape.copies is None else 0.0
+    smoothing = usual if options.label_smoothing is None else options.label_smoothing
     # Encoding a sample says how many tokens an epoch has.
     sample = encoded(source, schema.tokenizer, output, train.take(_even(len(train), 1000)))
     tokens = float((sample.source_lengths + sample.target_lengths).mean()) * len(train)

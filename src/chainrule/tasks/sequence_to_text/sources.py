@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,8 +19,15 @@ from ...nn import Module
 from ...utils.typing import Array
 from ..examples import shortened
 from ..kinds.sequence_to_text import SequenceToTextOptions
-from ..text.tokenizers import CharacterTokenizer, Tokenizer, normalize, tokenizer_from_json
-from .vocabulary import fit_tokenizers
+from ..text.tokenizers import (
+    PADDING,
+    UNKNOWN,
+    CharacterTokenizer,
+    Tokenizer,
+    normalize,
+    tokenizer_from_json,
+)
+from .vocabulary import encode_text, fit_tokenizers, words_as_tokens
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +36,8 @@ Say = Callable[[str], None]
 
 #: Steps of a source, and tokens of a target, at most, where no option says it.
 LONGEST = 256
+#: Words of a source that the tokenizer lacks, and that can be copied.
+_COPIES = 16
 
 
 class Source(ABC):
@@ -97,6 +107,14 @@ class Source(ABC):
         """Why the tokens of a text cannot be learned from an item; empty where they can."""
         return ""
 
+    def target_tokens(self, tokenizer: Tokenizer, text: str, prepared: Any) -> Array:
+        """The tokens of a target, given its prepared source."""
+        return encode_text(tokenizer, text)
+
+    def text_of(self, tokenizer: Tokenizer, tokens: Array, prepared: Any) -> str:
+        """The text of tokens that were written for a prepared source."""
+        return tokenizer.decode(tokens.tolist()).strip()
+
     @abstractmethod
     def entrance(self, width: int, dropout: float) -> Module:
         """The module that makes vectors of a batch: see `chainrule.models.Seq2SeqTransformer`."""
@@ -115,6 +133,25 @@ class Source(ABC):
         """What `to_json` gave; a KeyError or TypeError where it is damaged."""
 
 
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The tokens of a source.
+
+    Attributes:
+        numbers: of the tokenizer, with an end after each text.
+        unknown: words that the tokenizer lacks, each once, as far as they can be copied.
+        copied: what each token is as one of the target: itself, or behind the vocabulary the
+            number of an unknown word; padding where it cannot be copied.
+    """
+
+    numbers: Array
+    unknown: tuple[str, ...] = ()
+    copied: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
 class TextSource(Source):
     """Texts, of one column or of several, such as question and context.
 
@@ -124,6 +161,8 @@ class TextSource(Source):
         columns: of the texts.
         tokenizer: makes tokens of them; it knows none before the source is fitted.
         longest: tokens that the network sees.
+        copies: how many words of a source that the tokenizer lacks can be copied; None where
+            nothing is copied.
     """
 
     kind = "text"
@@ -133,7 +172,9 @@ class TextSource(Source):
         columns: Sequence[str],
         tokenizer: Tokenizer = CharacterTokenizer(""),  # noqa: B008 - it never changes
         longest: int = LONGEST,
+        copies: int | None = None,
     ) -> None:
+        self.copies = copies
         self.columns = tuple(columns)
         self.tokenizer = tokenizer
         self.longest = longest
@@ -143,8 +184,10 @@ class TextSource(Source):
         self, items: Sequence[Any], targets: Sequence[str], options: SequenceToTextOptions, say: Say
     ) -> tuple[TextSource, Tokenizer]:
         texts = [text for item in items for text in item]
-        own, other = fit_tokenizers(texts, targets, options, say)
-        found = TextSource(self.columns, own)
+        copies = self.command == "answer" if options.copy is None else options.copy
+        own, other = fit_tokenizers(texts, targets, options, say, copies)
+        spare = _COPIES if own.kind in ("word", "symbol") else 0
+        found = TextSource(self.columns, own, copies=spare if copies else None)
         longest = min(int(found.lengths(found.prepared(items)).max()), LONGEST)
         found.longest = options.context or longest
         return found, other
@@ -171,19 +214,55 @@ class TextSource(Source):
     def shown(self, item: tuple[str, ...]) -> str:
         return shortened(" | ".join(item)) if len(item) > 1 else item[0]
 
-    def prepared(self, items: Sequence[tuple[str, ...]]) -> list[Array]:
+    def prepared(self, items: Sequence[tuple[str, ...]]) -> list[Tokens]:
+        return [self._tokens(item) for item in items]
+
+    def _tokens(self, item: tuple[str, ...]) -> Tokens:
         end = np.array([self.end], np.int32)
-        return [
-            np.concatenate([part for text in item for part in (self.tokenizer.encode(text), end)])
-            for item in items
-        ]
+        parts = [part for text in item for part in (encode_text(self.tokenizer, text), end)]
+        numbers = np.concatenate(parts)
+        if self.copies is None:
+            return Tokens(numbers)
+        copied = np.where(numbers == self.end, PADDING, numbers)
+        words = [w for text in item for w in (*words_as_tokens(self.tokenizer, text), "")]
+        unknown: dict[str, int] = {}
+        for place in np.flatnonzero(numbers == UNKNOWN):
+            word = words[place] if words else ""
+            if word and (word in unknown or len(unknown) < self.copies):
+                copied[place] = self.vocabulary + unknown.setdefault(word, len(unknown))
+            else:
+                copied[place] = PADDING
+        return Tokens(numbers, tuple(unknown), copied)
 
-    def lengths(self, prepared: Sequence[Array]) -> Array:
-        return np.array([len(tokens) for tokens in prepared], np.int64)
+    def lengths(self, prepared: Sequence[Tokens]) -> Array:
+        return np.array([len(each) for each in prepared], np.int64)
 
-    def batch(self, prepared: Sequence[Array], length: int) -> dict[str, Array]:
+    def batch(self, prepared: Sequence[Tokens], length: int) -> dict[str, Array]:
         lengths = np.minimum(self.lengths(prepared), length)
-        return {"source": padded(prepared, length), "lengths": lengths}
+        arrays = {"source": padded([p.numbers for p in prepared], length), "lengths": lengths}
+        if self.copies is not None:
+            arrays["copied"] = padded([p.copied for p in prepared if p.copied is not None], length)
+        return arrays
+
+    def target_tokens(self, tokenizer: Tokenizer, text: str, prepared: Tokens) -> Array:
+        numbers = super().target_tokens(tokenizer, text, prepared)
+        if not prepared.unknown:
+            return numbers
+        words = words_as_tokens(tokenizer, text)
+        places = {word: self.vocabulary + n for n, word in enumerate(prepared.unknown)}
+        for place in np.flatnonzero(numbers == UNKNOWN):
+            numbers[place] = places.get(words[place], UNKNOWN)
+        return numbers
+
+    def text_of(self, tokenizer: Tokenizer, tokens: Array, prepared: Tokens) -> str:
+        if not prepared.unknown:
+            return super().text_of(tokenizer, tokens, prepared)
+        between = " " if tokenizer.kind == "symbol" else ""
+        known = [
+            prepared.unknown[n - self.vocabulary] if n >= self.vocabulary else tokenizer.piece(n)
+            for n in tokens.tolist()
+        ]
+        return between.join(known).strip()
 
     def entrance(self, width: int, dropout: float) -> Module:
         return models.TokenEntrance(self.vocabulary, width)
@@ -195,15 +274,18 @@ class TextSource(Source):
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "columns": list(self.columns), "longest": self.longest,
-                "tokenizer": self.tokenizer.to_json()}  # fmt: skip
+                "copies": self.copies, "tokenizer": self.tokenizer.to_json()}  # fmt: skip
 
     @staticmethod
     def from_json(content: Any) -> TextSource:
         columns = tuple(str(name) for name in content["columns"])
         longest = content["longest"]
+        copies = content.get("copies")
         if not columns or type(longest) is not int or longest < 1:
             raise TypeError("columns or longest")
-        return TextSource(columns, tokenizer_from_json(content["tokenizer"]), longest)
+        if copies is not None and (type(copies) is not int or not 0 <= copies <= LONGEST):
+            raise TypeError("copies")
+        return TextSource(columns, tokenizer_from_json(content["tokenizer"]), longest, copies)
 
 
 def texts_of(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...] | None]:

@@ -12,7 +12,7 @@ from ...engine.backends.base import Backend
 from ...errors import DataError
 from ...serialization import SavedModel
 from ..examples import Examples, RawRow, check_rows, no_target, shortened
-from ..text.tokenizers import UNKNOWN, Tokenizer
+from ..text.tokenizers import UNKNOWN
 from .batching import encoded, sizes_of
 from .decoding import Decoding, Written
 from .pairs import Pairs
@@ -71,12 +71,13 @@ def written(
         full = rows if len(order) <= _AT_ONCE else np.resize(rows, _AT_ONCE)
         batch = source.batch([prepared[row] for row in full], length)
         for row, best in zip(rows, write(batch), strict=False):
-            found[row] = [_text(schema.tokenizer, each) for each in best]
+            found[row] = [_text(schema, each, prepared[row]) for each in best]
     return found
 
 
-def _text(tokenizer: Tokenizer, found: Written) -> Text:
-    return Text(tokenizer.decode(found.tokens.tolist()).strip(), found.score, found.ended)
+def _text(schema: SequenceSchema, found: Written, prepared: Any) -> Text:
+    text = schema.source.text_of(schema.tokenizer, found.tokens, prepared)
+    return Text(text, found.score, found.ended)
 
 
 class Translator:
@@ -129,7 +130,7 @@ class Translator:
 
     def _say_unknown(self, source: TextSource, items: Sequence[Any], say: Say) -> None:
         tokens = source.prepared(items)
-        unknown = sum(int((each == UNKNOWN).sum()) for each in tokens)
+        unknown = sum(int((each.numbers == UNKNOWN).sum()) for each in tokens)
         if unknown:
             total = sum(map(len, tokens))
             say(f"{unknown:,} of {total:,} tokens are not in the vocabulary of the model")

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from ...data.words import words_of
 from ...errors import DataError
+from ...utils.typing import Array
 from ..kinds.sequence_to_text import SequenceToTextOptions
-from ..text.tokenizers import Tokenizer, fit_tokenizer
+from ..text.tokenizers import SymbolTokenizer, Tokenizer, WordTokenizer, fit_tokenizer
 
 Say = Callable[[str], None]
 
@@ -19,6 +20,9 @@ _MOST = {"character": 8192, "word": 20_000, "bpe": 8000, "symbol": 20_000}
 _FEW_SYMBOLS, _OFTEN = 200, 20
 #: And with so few words, by words, if hardly any word is there once only.
 _FEW_WORDS, _ONCE = 2000, 0.05
+#: Where words can be copied, those that are there less often are left out of the vocabulary: the
+#: network learns to copy what it does not know.
+_RARE = 5
 #: So many characters are read one by one; longer texts in pieces of words.
 _SHORT = 48
 #: A piece for so many characters of the texts.
@@ -53,20 +57,48 @@ def tokenizer_kind(texts: Sequence[str]) -> str:
     return "bpe" if importlib.util.find_spec("sentencepiece") else "word"
 
 
+def encode_text(tokenizer: Tokenizer, text: str) -> Array:
+    """The tokens of a text; a word at its beginning is the one that it is elsewhere."""
+    return tokenizer.encode(spaced(tokenizer.kind, text))
+
+
+def spaced(kind: str, text: str) -> str:
+    """A text as tokenizers take it whose words keep the space before them."""
+    return f" {text}" if kind in ("word", "bpe") else text
+
+
+def words_as_tokens(tokenizer: Tokenizer, text: str) -> list[str]:
+    """What each token of a text stands for, known or not; nothing of tokenizers without words."""
+    if isinstance(tokenizer, WordTokenizer):
+        return tokenizer.split(spaced(tokenizer.kind, text))
+    return text.split() if isinstance(tokenizer, SymbolTokenizer) else []
+
+
 def fit_tokenizers(
-    sources: Sequence[str], targets: Sequence[str], options: SequenceToTextOptions, say: Say
+    sources: Sequence[str],
+    targets: Sequence[str],
+    options: SequenceToTextOptions,
+    say: Say,
+    copies: bool = False,
 ) -> tuple[Tokenizer, Tokenizer]:
     """The tokenizers of sources and targets; the same one where both are of the same kind."""
     first = options.tokenizer or tokenizer_kind(sources)
     second = options.target_tokenizer or options.tokenizer or tokenizer_kind(targets)
+    if copies:  # what is copied must be a token of both
+        second = first
     if first == second:
-        both = _fitted(first, [*sources, *targets], options, say)
+        both = _fitted(first, [*sources, *targets], options, say, _RARE if copies else 1)
         return both, both
     return _fitted(first, sources, options, say), _fitted(second, targets, options, say)
 
 
-def _fitted(kind: str, texts: Sequence[str], options: SequenceToTextOptions, say: Say) -> Tokenizer:
+def _fitted(
+    kind: str, texts: Sequence[str], options: SequenceToTextOptions, say: Say, least: int = 1
+) -> Tokenizer:
     most = options.vocabulary or _MOST[kind]
+    texts = [spaced(kind, text) for text in texts]
+    if kind == "word" and least > 1:
+        return WordTokenizer.fit(texts, most, least, lower=False, spaces=True)
     if kind != "bpe":
         return fit_tokenizer(kind, texts, most, exact=True)
     if options.vocabulary is None:
