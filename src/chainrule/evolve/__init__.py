@@ -6,6 +6,7 @@ many, is one native call.
 
 from __future__ import annotations
 
+from .architecture import EvolvedNetwork, Genome, Space, evolve_network
 from .cmaes import CMAES
 from .comparison import Comparison, compare
 from .differential import DifferentialEvolution
@@ -24,14 +25,18 @@ __all__ = [
     "DifferentialEvolution",
     "EvolutionStrategy",
     "Evolved",
+    "EvolvedNetwork",
     "GeneticAlgorithm",
+    "Genome",
     "HillClimbing",
     "Progress",
     "RandomSearch",
     "Search",
     "SimulatedAnnealing",
+    "Space",
     "Strategy",
     "compare",
+    "evolve_network",
     "f1_error",
     "fit",
     "maximize",
