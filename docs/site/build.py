@@ -44,7 +44,8 @@ NAVIGATION = {
     "Reference": {
         "docs/command_line.md": "Command line", "docs/operations.md": "Operations",
         "docs/from_pytorch.md": "From PyTorch", "docs/scikit_learn.md": "scikit-learn",
-        "docs/onnx.md": "ONNX", "docs/weights.md": "Weights of other systems",
+        "docs/onnx.md": "ONNX", "docs/export.md": "C for devices",
+        "docs/weights.md": "Weights of other systems",
         "docs/reliability.md": "Reliability",
         "docs/architecture.md": "Architecture", "benchmarks/README.md": "Benchmarks",
         "CONTRIBUTING.md": "Contributing", "CHANGELOG.md": "Changelog",

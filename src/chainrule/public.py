@@ -17,6 +17,7 @@ from .engine.tensor import Buffer, Parameter, Tensor, Variable, as_tensor, param
 from .engine.vmap import vmap
 from .explain import Explanation, explain
 from .interop import onnx, weights
+from .interop.c import export_c
 from .interop.tuning import tune
 from .serialization import SavedModel, load, save
 from .tasks import active_learning as active
@@ -48,6 +49,7 @@ __all__ = [
     "errors",
     "evolve",
     "explain",
+    "export_c",
     "fixed_point",
     "grad",
     "hessian",

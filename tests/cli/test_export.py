@@ -43,3 +43,35 @@ def test_mistakes(invoke, place, trained):
         assert done.exit_code != 0
         assert words in done.stderr
     assert invoke("export", "no-run", "--to", "onnx").exit_code != 0
+
+
+def test_a_model_as_c(invoke, place, trained):
+    done = invoke("export", trained / "rent", "--to", "c", "--out", "c", "--train", "--batch", "2")
+    assert done.exit_code == 0, done.output
+    assert "rent.h and rent.c" in done.stderr
+    assert "The model is in c" in done.stdout
+    assert {path.name for path in (place / "c").iterdir()} == {
+        "rent.h", "rent.c", "main.c", "README.md", "rent_report.json",
+    }  # fmt: skip
+    assert "int rent_learn(" in (place / "c" / "rent.h").read_text()
+
+
+def test_mistakes_in_c(invoke, place, trained):
+    for arguments, words in (
+        (("--name", "7up"), "--name x_7up"),
+        (("--ram", "12"), "more RAM"),
+        (("--ram", "much"), "--ram 64k"),
+        (("--opset", "17"), "Omit --opset"),
+        (("--learn", "last"), "--train"),
+        (("--train", "--learn", "hed"), "Unknown layer 'hed'"),
+        (("--train", "--optimizer", "addam"), "Did you mean 'adam'"),
+        (("--train", "--batch", "0"), "--batch 1"),
+        (("--out", "no/c"), "mkdir -p no"),
+    ):
+        done = invoke("export", trained / "rent", "--to", "c", *arguments)
+        assert done.exit_code != 0
+        assert words in done.stderr, (arguments, done.stderr)
+    done = invoke("export", trained / "rent", "--to", "onnx", "--train")
+    assert done.exit_code != 0
+    assert "--train is not for --to onnx" in done.stderr
+    assert not list(place.glob("*/rent.c"))

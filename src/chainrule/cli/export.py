@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -20,23 +21,36 @@ class Format(NamedTuple):
 
     Attributes:
         about: what it is for, in a few words.
-        ending: of its files.
-        write: ``(model, file, opset) → notes``; imports what it needs.
+        ending: of its files; none of a folder.
+        options: those that it has, besides the model and where to write.
+        write: ``(model, where, options) → notes``; imports what it needs.
     """
 
     about: str
     ending: str
-    write: Callable[[Path, Path, int | None], list[str]]
+    options: tuple[str, ...]
+    write: Callable[[Path, Path, dict[str, Any]], list[str]]
 
 
-def _onnx(model: Path, out: Path, opset: int | None) -> list[str]:
+def _onnx(model: Path, out: Path, options: dict[str, Any]) -> list[str]:
     from ..interop import onnx
 
-    return onnx.save(out, model) if opset is None else onnx.save(out, model, opset=opset)
+    return onnx.save(out, model, **options)
 
+
+def _c(model: Path, out: Path, options: dict[str, Any]) -> list[str]:
+    from ..interop.c import export_model
+
+    return export_model(model, out, **options)
+
+
+_C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "ram")
 
 #: By the word of ``--to``.
-FORMATS = {"onnx": Format("ONNX, which most runtimes read", ".onnx", _onnx)}
+FORMATS = {
+    "onnx": Format("ONNX, which most runtimes read", ".onnx", ("opset",), _onnx),
+    "c": Format("C99 for any device and any program", "", _C_OPTIONS, _c),
+}
 
 _TO = "; ".join(f"{name}: {form.about}" for name, form in FORMATS.items())
 
@@ -49,8 +63,9 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The file to write; by default it is called like the run, in the current folder.",
-            metavar="FILE",
+            help="The file to write, or the folder; by default it is called like the run, in the "
+            "current folder.",
+            metavar="PATH",
             show_default=False,
         ),
     ] = None,
@@ -62,8 +77,48 @@ def export(
             show_default=False,
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="What all names in C begin with; by default what the run is called.",
+            metavar="PREFIX",
+            show_default=False,
+        ),
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="The model goes on learning in C.", show_default=False)
+    ] = False,
+    learn: Annotated[
+        str | None,
+        typer.Option(
+            help="The layers that learn in C: parts of their paths, last, or all (the default).",
+            metavar="LAYER,…",
+            show_default=False,
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            help="The optimizer in C: sgd (the default), momentum or adam.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Rows of a step of training in C; 1 by default.", metavar="N",
+                     show_default=False),
+    ] = None,
+    ram: Annotated[
+        str | None,
+        typer.Option(
+            help="The RAM that the C program may take, such as 64k; more is refused.",
+            metavar="BYTES",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write a model for other systems, with its preprocessing: raw rows in, predictions out.
 
     Example: chainrule export runs/houses-2026-01-31-1 --to onnx --out houses.onnx
@@ -74,13 +129,40 @@ def export(
     if to not in FORMATS:
         raise unknown("format", to, FORMATS, "--to")
     form = FORMATS[to]
+    given = {"opset": opset, "name": name, "train": train or None, "learn": learn,
+             "optimizer": optimizer, "batch": batch, "ram": ram}  # fmt: skip
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    for option in options:
+        if option not in form.options:
+            raise ConfigError(f"--{option} is not for --to {to}.",
+                              expected=", ".join(f"--{one}" for one in form.options),
+                              hint=f"Omit --{option}.")  # fmt: skip
+    if not train and (only := [o for o in ("learn", "optimizer", "batch") if o in options]):
+        raise ConfigError(f"--{only[0]} is for models that go on learning.", hint="--train")
+    if ram is not None:
+        options["ram"] = _bytes(ram)
+    if learn is not None:
+        options["learn"] = [layer.strip() for layer in learn.split(",") if layer.strip()]
     file = model_file(model)
+    called = file.parent.resolve().name if model.is_dir() else file.stem
     if out is None:
-        name = file.parent.resolve().name if model.is_dir() else file.stem
-        out = Path(name + form.ending)
+        out = Path(called + form.ending)
+    if "name" in form.options and name is None:
+        options["called"] = called
     if not out.parent.is_dir():
         raise ConfigError("There is no such folder.", where=str(out.parent),
                           hint=f"make it: mkdir -p {out.parent}")  # fmt: skip
-    for sentence in form.write(file, out, opset):
+    for sentence in form.write(file, out, options):
         note(sentence)
     show(f"The model is in {out}")
+
+
+def _bytes(text: str) -> int:
+    """A size such as 64k or 1M, in units of 1,024."""
+    from ..errors import ConfigError
+
+    found = re.fullmatch(r"(\d+)\s*([kKmM]?)(?:i?[bB])?", text.strip())
+    if found is None or not int(found[1]):
+        raise ConfigError("This is no size of memory.", expected="bytes, or such as 64k or 1M",
+                          found=f"--ram {text}", hint="--ram 64k")  # fmt: skip
+    return int(found[1]) * {"": 1, "k": 2**10, "m": 2**20}[found[2].lower()]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import chainrule as cr
 from chainrule.engine.backends.c import autotune, autotune_cache, cache, lowering_cache, toolchain
 from chainrule.engine.backends.c.autotune_cache import TileChoice, TunedTiles
-from chainrule.engine.backends.c.kernels.cpu import TARGETS, native_kind
-from chainrule.engine.backends.c.kernels.gemm import Product, native_target, plan, plan_with_reads
+from chainrule.engine.backends.c.kernels.cpu import TARGETS, native_kind, native_target
+from chainrule.engine.backends.c.kernels.gemm import Product, plan, plan_with_reads
 from chainrule.errors import ChainruleError
 
 from ...nightly import by_night

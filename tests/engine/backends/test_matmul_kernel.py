@@ -13,13 +13,13 @@ import pytest
 
 from chainrule.engine.backends.c import toolchain
 from chainrule.engine.backends.c.autotune_cache import TileChoice
+from chainrule.engine.backends.c.kernels.cpu import native_target
 from chainrule.engine.backends.c.kernels.gemm import (
     MATMUL_C,
     TARGETS,
     Pointers,
     Product,
     emit,
-    native_target,
     plan,
 )
 from chainrule.engine.backends.c.kernels.math import FMA_C

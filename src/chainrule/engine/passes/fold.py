@@ -8,16 +8,21 @@ from ...utils.typing import Array
 from ..ir.graph import Graph
 from ..ir.node import CONSTANT, Node, constant
 from ..ir.types import Record, as_value
+from ..ops.declare import BROADCAST
 from .rewrite import rewrite
 
 #: Results of so few elements are folded, whatever they come from.
 _SMALL = 1024
 
 
-def fold_constants(graph: Graph) -> Graph:
+def fold_constants(graph: Graph, keep_broadcasts: bool = False) -> Graph:
     """The graph with constants in the place of what can be computed from constants alone.
 
     Large results that are larger than what they come from, such as broadcasts, stay as they are.
+
+    Args:
+        graph: what to simplify.
+        keep_broadcasts: whether small ones stay, too, where memory counts more than time.
 
     Example:
         >>> import chainrule as cr
@@ -39,7 +44,9 @@ def fold_constants(graph: Graph) -> Graph:
             values[node] = as_value(found)
 
     def folded(new: Node, old: Node) -> Node:
-        return constant(np.ascontiguousarray(values[old])) if old in values else new
+        if old not in values or (keep_broadcasts and old.op is BROADCAST):
+            return new
+        return constant(np.ascontiguousarray(values[old]))
 
     return rewrite(graph, folded)
 

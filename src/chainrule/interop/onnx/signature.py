@@ -5,7 +5,6 @@ A kind without a record here takes the arrays that its model was saved with, as 
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ...data import Column, Schema, Target
-from ...data.parsing import ERRORS, WORDS
 from ...errors import ConfigError
 from ...serialization import SavedModel
 from ...tasks import kind_of
+from ..category_codes import code_of_others, codes_of
 from .emitter import Emitter, Rows
 from .symbolic import SymbolicNode
 
@@ -164,33 +163,14 @@ def _words(e: Emitter, signature: Signature, column: Column) -> str:
 def _categories(e: Emitter, signature: Signature, column: Column) -> str:
     """Codes of words, from 0, what is missing or was never seen."""
     text = declared(e, signature, column.name, str, [1], "text; '' if missing")
-    codes = dict.fromkeys(_missing_words(column), 0) if column.has_other else {}
-    codes |= {word: code for code, word in enumerate(column.vocabulary, 1)}
-    for word, code in _other_spellings(column.vocabulary).items():
-        codes.setdefault(word, code)
+    codes = codes_of(column)
     if not codes:
         codes[""] = 0
     return e.op(
         "LabelEncoder", text, domain="ai.onnx.ml",
         keys_strings=list(codes), values_int64s=list(codes.values()),
-        default_int64=column.codes - 1 if column.has_other else 0,
+        default_int64=code_of_others(column),
     )  # fmt: skip
-
-
-def _missing_words(column: Column) -> list[str]:
-    """Words that mean a missing value, as they are usually written."""
-    words = sorted(ERRORS | set(WORDS if column.missing is None else column.missing))
-    spelled = [(word, word.upper(), word.capitalize()) for word in words]
-    return list(dict.fromkeys([*itertools.chain(*spelled), "NaN", "NaT", "#N/A"]))
-
-
-def _other_spellings(vocabulary: Sequence[str]) -> dict[str, int]:
-    """Codes as files of numbers have them: 2138 is 02138, if no other code has the value."""
-    found: dict[str, list[int]] = {}
-    for code, word in enumerate(vocabulary, 1):
-        if word.isascii() and word.isdigit():
-            found.setdefault(word.lstrip("0"), []).append(code)
-    return {word: codes[0] for word, codes in found.items() if word and len(codes) == 1}
 
 
 _INPUTS: dict[str, Callable[..., list[str]]] = {

@@ -24,8 +24,8 @@ from ....errors import ChainruleError
 from ....utils.typing import Array
 from . import autotune_cache, cache, toolchain
 from .autotune_cache import TileChoice, TunedTiles
-from .kernels.cpu import native_kind
-from .kernels.gemm import GemmPlan, Pointers, Product, Target, emit, native_target, plan
+from .kernels.cpu import native_kind, native_target
+from .kernels.gemm import GemmPlan, Pointers, Product, Target, emit, plan
 from .lowering_cache import cached_products
 from .prelude import prelude
 

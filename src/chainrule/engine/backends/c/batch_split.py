@@ -18,6 +18,7 @@ from ...ir.types import Record
 from ...ops.declare import BROADCAST
 from ...ops.shape import SLICE
 from .kernel import may_stop
+from .kernels.cpu import target_in_use
 
 #: So many rows make products fast, fewer than these too slow.
 _ENOUGH_ROWS, _FEWEST_ROWS = 16, 4
@@ -32,7 +33,7 @@ def split_batch(node: Node) -> tuple[Graph, int]:
     number of threads.
     """
     body: Graph = node.attributes["body"]
-    if node.op.name != "scan" or may_stop(node):
+    if node.op.name != "scan" or may_stop(node) or target_in_use().frugal:
         return body, 1
     attributes = node.attributes
     first = attributes["consts"]

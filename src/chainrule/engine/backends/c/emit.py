@@ -14,6 +14,7 @@ from .formulas import formulas
 from .function import Function, address
 from .kernel import Kernel, KernelSchedule, operands
 from .kernels import matmul, scan
+from .kernels.cpu import target_in_use
 from .loops import emit_loop, tile_statements
 from .lowerings import KERNELS
 from .memory import MemoryPlan
@@ -29,7 +30,7 @@ _WORTH_A_THREAD = 1 << 18
 #: A kernel must not become a part of what calls it. In a loop gcc 12 at -O3 forgets that
 #: ``restrict`` holds for one call only, and takes a carry that was just written for the one of the
 #: step before; and one function of all kernels would take compilers twice as long.
-_APART = "__attribute__((noinline))"
+_APART = "CR_APART"
 
 
 @dataclass
@@ -51,13 +52,8 @@ class Emitted:
 
 def emit(schedule: KernelSchedule, plan: MemoryPlan) -> Emitted:
     """The C text of a program."""
-    writer = _Writer()
-    guards = [_guard(node, plan) for node in schedule.guards]
-    calls, scratch = writer.calls(schedule, plan, guards)
-    for old, new in plan.copied_back:
-        kind = C_TYPES[new.type.dtype.name]
-        source, target = address(plan.places[new]), address(plan.places[old])
-        calls.append(f"memcpy({target}, {source}, {new.type.size} * sizeof({kind}));")
+    writer = Writer()
+    calls, scratch = writer.program(schedule, plan)
     results = sum(place.kind == "output" for place in plan.places.values())
     loop = STEPS_C.replace("OUTPUTS", str(max(results, 1))).strip()
     body = "\n\n".join([*writer.texts(), _step(calls, scratch, plan), loop]) + "\n"
@@ -65,7 +61,7 @@ def emit(schedule: KernelSchedule, plan: MemoryPlan) -> Emitted:
     return Emitted(source, max(plan.arena + scratch, 64), writer.stops)
 
 
-class _Writer:
+class Writer:
     """The functions of a program: of kernels, and of loops around kernels.
 
     Attributes:
@@ -87,6 +83,16 @@ class _Writer:
             if name in self._tasks:
                 found.append(self._tasks[name])
         return found
+
+    def program(self, schedule: KernelSchedule, plan: MemoryPlan) -> tuple[list[str], int]:
+        """The calls of a whole program in order, and the bytes of scratch memory they need."""
+        guards = [_guard(node, plan) for node in schedule.guards]
+        calls, scratch = self.calls(schedule, plan, guards)
+        for old, new in plan.copied_back:
+            kind = C_TYPES[new.type.dtype.name]
+            source, target = address(plan.places[new]), address(plan.places[old])
+            calls.append(f"memcpy({target}, {source}, {new.type.size} * sizeof({kind}));")
+        return calls, scratch
 
     def calls(
         self,
@@ -114,10 +120,10 @@ class _Writer:
                 continue
             function = _function(kernel, schedule, plan)
             comment = formulas(kernel, schedule.views, function) if function is not None else ""
-            note = _note(kernel)
+            note = description(kernel)
             while function is not None:
                 name = self._named(function.text("@"), comment)
-                in_parts = _is_parallel(function) and not alone
+                in_parts = _is_parallel(function) and not alone and not target_in_use().frugal
                 if in_parts:
                     self._tasks[name] = _part(name, function)
                 if guards and function.writes_to("input"):
@@ -162,7 +168,7 @@ class _Writer:
         ]
         work = address(plan.places[node])
         own = "scratch" if scratch else "NULL"
-        note = f" /* {_note(kernel)} */"
+        note = f" /* {description(kernel)} */"
         if kernel.chunks > 1:
             self._tasks[name] = scan.chunks_text(layout, name, scratch)
             pointers = [*given, *results, "constants", work, own]
@@ -173,7 +179,8 @@ class _Writer:
             f"(const void *[]){{{', '.join(given) or 'NULL'}}}, "
             f"(void *[]){{{', '.join(results) or 'NULL'}}}"
         )
-        call = f"{name}({tables}, constants, {work}, {own}, parallel, threads)"
+        pool = "" if target_in_use().frugal else ", parallel, threads"
+        call = f"{name}({tables}, constants, {work}, {own}{pool})"
         if stops:
             return [f"*status = {call};{note}", "if (*status) return *status;"], scratch
         return [f"{call};{note}"], scratch
@@ -249,7 +256,7 @@ def _part(name: str, function: Function) -> str:
     )
 
 
-def _note(kernel: Kernel) -> str:
+def description(kernel: Kernel) -> str:
     """What a call computes and for which layer, in characters that can do nothing in C."""
     names = dict.fromkeys(node.op.name for node in kernel.nodes)
     layers = dict.fromkeys(

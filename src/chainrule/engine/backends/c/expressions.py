@@ -24,6 +24,7 @@ from ...ir.types import DType
 #: The C type of an element in memory; booleans are one byte.
 C_TYPES = {
     "bool": "unsigned char",
+    "uint8": "uint8_t",  # only of what programs that leave this machine are given, such as pixels
     "int32": "int32_t",
     "int64": "int64_t",
     "uint32": "uint32_t",
@@ -35,7 +36,7 @@ LOCAL_TYPES = {**C_TYPES, "bool": "_Bool"}
 _SUFFIX = {"float32": "f", "float64": ""}
 #: Short names of element types in the names of C functions.
 SHORT = {
-    "bool": "b8", "int32": "i32", "int64": "i64", "uint32": "u32", "float32": "f32",
+    "bool": "b8", "uint8": "u8", "int32": "i32", "int64": "i64", "uint32": "u32", "float32": "f32",
     "float64": "f64",
 }  # fmt: skip
 

@@ -24,7 +24,8 @@ from ...ir.graph import Graph
 from ...ir.node import Node
 from ...ir.types import Type
 from . import cache, toolchain
-from .kernels.gemm import Product, native_target
+from .kernels.cpu import native_target
+from .kernels.gemm import Product
 from .lowered import Lowered, Stop
 
 #: Graphs with more bytes of constants are not worth keeping.

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from ...ir.node import CONSTANT, Node
 from .function import Place
 from .kernel import Kernel, KernelSchedule, operands
+from .kernels.cpu import target_in_use
 from .kernels.scan import Layout
-
-#: Values begin at cache lines, so that no two threads write to one.
-_ALIGNMENT = 64
 
 
 @dataclass
@@ -167,7 +165,8 @@ def _alike(first: Node, second: Node) -> bool:
 
 def _bytes(node: Node) -> int:
     size = max(node.type.size * node.type.dtype.itemsize, 1)
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
+    alignment = target_in_use().alignment  # a cache line, so that no two threads write to one
+    return -(-size // alignment) * alignment
 
 
 def _place(blocks: list[_Block]) -> int:

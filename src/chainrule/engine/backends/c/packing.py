@@ -17,6 +17,7 @@ from ...ir.operation import Operation
 from ...ir.types import Type
 from ...passes.rewrite import rewrite
 from .batch_split import split_batch
+from .kernels.cpu import target_in_use
 from .kernels.gemm import Product, panel_columns
 
 #: With fewer steps a copy does not pay.
@@ -56,7 +57,7 @@ def pack_weights(graph: Graph) -> Graph:
 
 def _packed(scan: Node) -> Node:
     body, attributes = scan.attributes["body"], scan.attributes
-    if attributes["length"] < _FEWEST_STEPS:
+    if attributes["length"] < _FEWEST_STEPS or target_in_use().frugal:
         return scan
     outside = dict(zip(body.inputs[: attributes["consts"]], scan.inputs, strict=False))
     chunks = split_batch(scan)[1]

@@ -7,6 +7,7 @@ import re
 
 from ...ops.reduction import MAX, MIN
 from .kernels.axis import BEFORE_C, BEFORE_FLOAT_C, SORT_C
+from .kernels.cpu import target_in_use
 from .kernels.ctc import CTC_C
 from .kernels.gemm import MATMUL_C
 from .kernels.indexing import INDEX_C
@@ -15,6 +16,7 @@ from .kernels.math import MATH_C
 from .kernels.random import RANDOM_C
 from .kernels.special import POLYGAMMA_C, SPECIAL_C
 
+#: In a program that leaves this machine an index is as long as a pointer of where it goes.
 _HEADERS = """\
 #include <math.h>
 #include <stddef.h>
@@ -22,6 +24,17 @@ _HEADERS = """\
 #include <string.h>
 
 typedef int64_t idx; /* the number of an element */
+"""
+
+#: What compilers have beside the standard.
+_COMPILERS = """
+#if defined __GNUC__
+#define CR_APART __attribute__((noinline))
+#define CR_UNKNOWN(n) __asm__("" : "+r"(n))
+#else
+#define CR_APART
+#define CR_UNKNOWN(n) (void)(n)
+#endif
 """
 
 #: Division of NumPy and Python: rounded down; the remainder has the sign of the divisor.
@@ -276,6 +289,48 @@ def _unless_own(name: str, body: str, types: tuple[str, str, str]) -> str:
     return "" if defined else _instances(body, types)
 
 
+#: The same sums in the same order in C without vectors.
+_PLAIN_LANES = """
+static inline void cr_lanes_NAME_S(T *restrict lanes, const T *restrict x, idx n)
+{
+  idx i = 0;
+  while (i + 16 <= n) {
+    const idx end = n - i < 2048 ? n : i + 2048;
+    T part[16];
+    for (int l = 0; l < 16; l++) part[l] = x[i + l];
+    for (i += 16; i + 16 <= end; i += 16)
+      for (int l = 0; l < 16; l++) part[l] = part[l] SIGN x[i + l];
+    for (int l = 0; l < 16; l++) lanes[l] = lanes[l] SIGN part[l];
+  }
+  for (idx l = 0; i < n; i++, l++) lanes[l] = lanes[l] SIGN x[i];
+}
+"""
+
+
+def _plain_lanes() -> str:
+    """Reductions of rows in lanes, for any compiler."""
+    total = "\n\n" + _LANES.split("\n\n")[-1]
+    parts = []
+    for name, sign in (("sum", "+"), ("prod", "*")):
+        template = (_PLAIN_LANES.rstrip() + total).replace("NAME", name).replace("SIGN", sign)
+        parts.append(_instances(template, *_FLOATS, *_SIGNED, *_UNSIGNED))
+    for op, rest in ((MAX, ">="), (MIN, "<=")):
+        keep = f"(({{0}}) {rest} ({{1}}) || ({{0}}) != ({{0}}) ? ({{0}}) : ({{1}}))"
+        assert op.reduction is not None
+        for rule, types in ((keep, _FLOATS), (op.reduction.combine.c["*"],
+                                              (*_SIGNED, *_UNSIGNED, *_BOOLEAN))):  # fmt: skip
+            template = _chosen(rule).replace("NAME", op.name)
+            parts.append(_instances(template, *types))
+    return "".join(parts)
+
+
+def _chosen(rule: str) -> str:
+    """The lanes of an extreme, by the C expression of the extreme of two."""
+    return re.sub(
+        r"CHOICE\((.*), (.*?)\);", lambda m: rule.format(m[1], m[2]) + ";", _EXTREME_LANES
+    )
+
+
 def _lanes() -> str:
     parts = [_instances(_LANE_TYPE, *_FLOATS, *_SIGNED, *_UNSIGNED)]
     for name, sign in (("sum", "+"), ("prod", "*")):
@@ -288,21 +343,17 @@ def _lanes() -> str:
         text = "\nstatic" + functions.replace("NAME", name)
         parts.append(_instances(text, *_FLOATS))
         assert op.reduction is not None
-        rule = op.reduction.combine.c["*"]
-        template = re.sub(
-            r"CHOICE\((.*), (.*?)\);",
-            lambda m, rule=rule: rule.format(m[1], m[2]) + ";",  # type: ignore[misc]
-            _EXTREME_LANES,
-        )
+        template = _chosen(op.reduction.combine.c["*"])
         parts.append(_instances(template.replace("NAME", name), *_SIGNED, *_UNSIGNED, *_BOOLEAN))
     return "".join(parts)
 
 
 @functools.cache
-def _paragraphs() -> list[tuple[frozenset[str], str]]:
+def _paragraphs(plain: bool) -> list[tuple[frozenset[str], str]]:
     """The pieces of all helpers, in order, with the names that each defines."""
     text = "\n".join(
         [
+            _COMPILERS,
             _mathematics(),
             _instances(SPECIAL_C, *_FLOATS),
             POLYGAMMA_C,
@@ -317,7 +368,7 @@ def _paragraphs() -> list[tuple[frozenset[str], str]]:
             _instances(BEFORE_FLOAT_C, *_FLOATS),
             _instances(BEFORE_C, *_SIGNED, *_UNSIGNED, *_BYTES),
             _instances(SORT_C, *_FLOATS, *_SIGNED, *_UNSIGNED, *_BYTES),
-            _lanes(),
+            _plain_lanes() if plain else _lanes(),
             LINALG_C,
             _instances(CTC_C, *_FLOATS),
         ]
@@ -344,10 +395,12 @@ def _defined(piece: str) -> frozenset[str]:
 
 def prelude(text: str) -> str:
     """The beginning of a program: what this text uses, and what that uses."""
+    frugal = target_in_use().frugal
+    headers = _HEADERS.replace("int64_t idx", "ptrdiff_t idx") if frugal else _HEADERS
     used = set(re.findall(r"\b(?:cr|CR)_\w+", text))
     kept: list[str] = []
-    for names, piece in reversed(_paragraphs()):
+    for names, piece in reversed(_paragraphs(frugal)):
         if names & used or not names:
             kept.append(piece)
             used |= set(re.findall(r"\b(?:cr|CR)_\w+", piece))
-    return "\n\n".join([_HEADERS.rstrip(), *reversed(kept)]) + "\n"
+    return "\n\n".join([headers.rstrip(), *reversed(kept)]) + "\n"

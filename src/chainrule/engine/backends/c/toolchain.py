@@ -271,6 +271,19 @@ def load(source: str, extra: tuple[str, ...] = ()) -> ctypes.CDLL:
         ) from error
 
 
+def call(flags: tuple[str, ...], folder: Path) -> str:
+    """Call the machine's compiler with other flags than those of programs; its output.
+
+    Args:
+        flags: all arguments.
+        folder: where it works.
+
+    Raises:
+        CompilerError: there is none, or it failed.
+    """
+    return _run((*find().command, *flags), folder)
+
+
 def _run(arguments: tuple[str, ...], folder: Path) -> str:
     """Call the compiler; its output."""
     environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}

@@ -27,7 +27,7 @@ from ..expressions import C_TYPES, literal
 from ..function import Function, Where
 from ..views import View
 from .attention_scores import STEP, row_functions
-from .gemm import native_target
+from .cpu import target_in_use
 from .gemm_tiles import ELEMENTS, microkernel
 
 #: Rows of a tile in registers; of one of keys, which has to divide a panel.
@@ -80,7 +80,7 @@ class _Shape:
     @property
     def lanes(self) -> int:
         """Elements of a vector."""
-        return max(native_target().vector // ELEMENTS[self.dtype][2], 1)
+        return max(target_in_use().vector // ELEMENTS[self.dtype][2], 1)
 
     @property
     def width(self) -> int:
@@ -136,7 +136,9 @@ class _Text:
         steps = "_".join(map(str, (*a_steps, b_step, c_step)))
         name = f"@_{rows}x{width}_{steps}"
         tile = (rows, width)
-        text = microkernel(name, self.shape.dtype, tile, self.shape.lanes, a_steps, b_step, c_step)
+        text = microkernel(
+            name, self.shape.dtype, tile, self.shape.lanes, a_steps, (b_step, 1), c_step
+        )
         self.tiles.setdefault(name, text)
         return name
 
@@ -206,7 +208,7 @@ class _Text:
                 self.line(f"{whole}{call}", depth + 2)
         self.line("}", depth + 1)
         if not more and (s.hides_keys or s.causal):
-            rest = f"({s.m} - j) * {columns} * sizeof *{to}"
+            rest = f"(size_t)({s.m} - j) * {columns} * sizeof *{to}"
             self.line(f"if (j < {s.m}) memset({to} + j * {columns}, 0, {rest});", depth + 1)
         self.line("}", depth)
 

@@ -6,7 +6,9 @@ from ....ir.node import Node
 from ..function import Function, Where
 from ..views import View
 from .convolution_panels import Weights, chain, is_depthwise, pack, zeros
+from .cpu import target_in_use
 from .direct_convolution import Direct
+from .frugal_convolution import sums
 from .sliding_window import Axis, Geometry, backward, forward, join
 from .winograd import Winograd, fits
 
@@ -45,6 +47,9 @@ def _sums(
     functions: list[Function] = []
     if len(work) < len(phases):
         functions.append(zeros(node, where))
+    if target_in_use().frugal:
+        functions += [sums(node, sources, where, axes, geometry.window, back) for axes in work]
+        return chain(functions)
     packed = 0
     for axes in work:
         taps = join(axes, geometry.window, depth, groups == 1)

@@ -11,7 +11,7 @@ from ....ir.node import Node
 from ...base import UnsupportedError
 from ..function import Function, Where
 from ..views import View
-from .gemm import native_target
+from .cpu import target_in_use
 from .gemm_tiles import ELEMENTS, fused, packer, pieces
 from .sliding_window import Taps
 
@@ -106,12 +106,12 @@ class Weights:
     @property
     def lanes(self) -> int:
         """Elements of a vector."""
-        return max(native_target().vector // ELEMENTS[self.dtype][2], 1)
+        return max(target_in_use().vector // ELEMENTS[self.dtype][2], 1)
 
     @property
     def width(self) -> int:
         """Columns of a panel; the last one has what is left."""
-        return min(native_target().panel * self.lanes, self.columns)
+        return min(target_in_use().panel * self.lanes, self.columns)
 
     @property
     def rows(self) -> int:

@@ -30,8 +30,9 @@ from .convolution_panels import (
     sum_of_blocks,
     zeros,
 )
+from .cpu import target_in_use
 from .direct_convolution import PATCH, copy_patch
-from .gemm import native_target
+from .frugal_convolution import weight_gradient
 from .gemm_tiles import ELEMENTS
 from .sliding_window import Axis, Geometry, Taps, forward, join
 from .winograd import fits
@@ -51,6 +52,8 @@ def weights(node: Node, sources: list[View], where: Where) -> Function | None:
     if x.size == 0 or g.size == 0:
         return zeros(node, where)
     geometry = Geometry.of(node.attributes, x.shape[1:-1], g.shape[1:-1], node.type.shape[:-2])
+    if target_in_use().frugal:
+        return weight_gradient(node, x, g, where, geometry)
     axes = forward(*geometry.numbers)
     if fits(node.type.dtype.name, node.attributes["groups"], x.shape[-1], g.shape[-1], axes):
         return WinogradWeights(node, x, g, where, axes).functions()
@@ -83,7 +86,7 @@ class _Weights:
     # ---- how it is cut ---------------------------------------------------------------------------
 
     def _cut(self) -> None:
-        target = native_target()
+        target = target_in_use()
         self.lanes = max(target.vector // self.item, 1)
         vectors = 1 if self.depthwise else min(target.panel, -(-self.columns // self.lanes))
         self.width = min(vectors * self.lanes, self.columns)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +25,9 @@ class Target:
         accumulators: vectors of C in a tile, by measurement on some machines.
         panel: width of a panel in vectors, likewise.
         choices: what was measured on this very machine, by `Product.name` or `Product.kind`.
+        alignment: bytes at whose multiples values begin in memory.
+        frugal: whether operands are read where they are, and loops are plain C: no copies in
+            panels, no buffers on the stack, no parts for threads. Slower, and much smaller.
     """
 
     name: str
@@ -31,6 +36,8 @@ class Target:
     accumulators: int
     panel: int
     choices: Mapping[str, TileChoice] = field(default_factory=dict, hash=False)
+    alignment: int = 64
+    frugal: bool = False
 
     def holds(self, rows: int, vectors: int) -> bool:
         """Whether a tile stays in registers: C, the shorter side, and one of the longer side.
@@ -71,13 +78,15 @@ class Target:
 _CANDIDATES = 7
 
 #: Tiles in single precision: 12 × 32, 6 × 16, 8 × 12, 4 × 8 and 4 × 4. Without a fused
-#: multiply-add one register takes the products.
+#: multiply-add one register takes the products. The last two are for any processor: "plain" makes
+#: the most of its caches, "frugal" is for programs that leave this machine, for small devices too.
 TARGETS = {
     "avx512": Target("avx512", 64, 32, 24, 2),
     "avx2": Target("avx2", 32, 16, 12, 2),
     "neon": Target("neon", 16, 32, 24, 3),
     "sse": Target("sse", 16, 15, 8, 2),
     "plain": Target("plain", 0, 15, 8, 4),
+    "frugal": Target("frugal", 0, 15, 8, 4, alignment=8, frugal=True),
 }
 
 
@@ -133,3 +142,27 @@ def native_target() -> Target:
         if target.holds(choice.rows, choice.vectors)
     }
     return replace(target, choices=legal)
+
+
+_chosen: ContextVar[Target | None] = ContextVar("target", default=None)
+
+
+def target_in_use() -> Target:
+    """The target that kernels are written for: `native_target`, unless `writing_for` says another.
+
+    Example:
+        >>> with writing_for(TARGETS["frugal"]):
+        ...     target_in_use().name
+        'frugal'
+    """
+    return _chosen.get() or native_target()
+
+
+@contextmanager
+def writing_for(target: Target) -> Iterator[None]:
+    """Within the block kernels are written for this target, in this thread."""
+    token = _chosen.set(target)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)

@@ -30,7 +30,7 @@ from .convolution_panels import (
     check_stack,
     microkernel,
 )
-from .gemm import native_target
+from .cpu import target_in_use
 from .gemm_tiles import ELEMENTS
 from .sliding_window import Axis
 
@@ -106,7 +106,7 @@ class Direct:
         """Pixels into tiles, tiles into units of work."""
         _, rows, columns = (axis.count for axis in self.axes)
         vectors = -(-self.panels.width // self.panels.lanes)
-        most = max(native_target().accumulators // vectors, 1)
+        most = max(target_in_use().accumulators // vectors, 1)
         self.most = most
         for tallest, most_rest in ((most, rows), (most, 1), (1, 1)):
             #: How rows are cut into strips, with tiles as high as these.

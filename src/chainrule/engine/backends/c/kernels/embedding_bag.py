@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ....ir.node import Node
 from ..function import Function, Where
 from ..views import View
-from .gemm import native_target
+from .cpu import target_in_use
 from .gemm_tiles import ELEMENTS, fused, pieces
 
 #: Vectors of a block of columns.
@@ -29,7 +29,7 @@ class _Blocks:
 
     def __init__(self, columns: int, dtype: str) -> None:
         self.element, self._short, item = ELEMENTS[dtype]
-        lanes = max(native_target().vector // item, 1)
+        lanes = max(target_in_use().vector // item, 1)
         self.width = _VECTORS * lanes
         self.whole, rest = divmod(columns, self.width)
         self.count = self.whole + bool(rest)

@@ -25,12 +25,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..autotune_cache import TileChoice
-from .cpu import TARGETS, Target, native_target
+from .cpu import TARGETS, Target, target_in_use
 from .gemm_tiles import ELEMENTS, MATMUL_C, microkernel, packer, pieces
 
 __all__ = [
     "MATMUL_C", "TARGETS", "GemmPlan", "Pointers", "Product", "Target", "Text", "emit",
-    "native_target", "plan",
+    "plan", "target_in_use",
 ]  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def plan(product: Product, target: Target, measured_packing: bool = True) -> Gem
     columns = vectors * lanes
     depth = -(-k // -(-k // _DEPTH)) if k else 1
     tiles, panels = -(-product.m // rows), -(-n // columns)
-    packed, pack_a = _packing(product, tiles)
+    packed, pack_a = (False, False) if target.frugal else _packing(product, tiles)
     if choice is not None and choice.pack_b is not None and measured_packing:
         packed = product.transpose_b or choice.pack_b
         pack_a = packed and bool(choice.pack_a)
@@ -205,12 +205,12 @@ def _packing(product: Product, tiles: int) -> tuple[bool, bool]:
 
 def panel_columns(product: Product) -> int:
     """How wide the panels are in which B is best stored, to be used many times."""
-    return plan(product, native_target()).columns
+    return plan(product, target_in_use()).columns
 
 
 def plan_in_panels(product: Product, columns: int) -> GemmPlan:
     """The plan of a product whose B is stored in panels."""
-    target = native_target()
+    target = target_in_use()
     vectors = max(columns // max(target.vector // product.item, 1), 1)
     default = plan(product, target)
     same = default.columns == columns
@@ -288,7 +288,7 @@ def emit(
         names = ("j", "i")
     if product.k == 1:  # vectors, which are their own transposes
         product = replace(product, transpose_a=False, transpose_b=False)
-    target = target or native_target()
+    target = target or target_in_use()
     chosen = chosen or (plan_with_reads if fetched else plan)(product, target)
     writer = _Writer(product, pointers, target, chosen)
     writer.epilogue, writer.names, writer.kept = epilogue, names, kept
@@ -300,7 +300,7 @@ def emit_panels(n: int, k: int, transposed: bool, dtype: str, columns: int) -> T
     """Copy B, k × n or its transpose, into panels: column j of block l begins at l·n + j·d."""
     product = Product(1, n, k, False, transposed, 1, dtype)
     writer = _Writer(
-        product, Pointers("b", "b", "packed"), native_target(), plan_in_panels(product, columns)
+        product, Pointers("b", "b", "packed"), target_in_use(), plan_in_panels(product, columns)
     )
     return writer.panels_text()
 
@@ -494,7 +494,7 @@ class _Writer:
     def _fetch(self, j: str) -> None:
         """Ask for what the epilogue reads."""
         p = self.product
-        if self.fetched:
+        if self.fetched and self.lanes > 1:
             g = f"g * {p.m * p.n} + " if p.batch > 1 else ""
             place = f"{g}(i + z) * {p.n} + {j}"
             calls = " ".join(f"__builtin_prefetch({name} + {place});" for name in self.fetched)
@@ -526,7 +526,10 @@ class _Writer:
         if open_block:
             self._open("/* a tile */")
         plan, p = self.plan, self.product
-        b, b_step = (packed, width) if plan.panels else (f"b + l * {p.n} + {j}", p.n)
+        step_l, step_j = p.b_strides
+        b, b_step = f"b + {_times('l', step_l)} + {_times(j, step_j)}", step_l
+        if plan.panels:
+            b, b_step, step_j = packed, width, 1
         if p.in_panels:
             b = f"b + l * {p.n} + {j} * d"
 
@@ -535,7 +538,7 @@ class _Writer:
 
         def call(rows: int) -> str:
             a_steps = (1, rows) if plan.pack_a else p.a_strides
-            name = self._micro((rows, width), a_steps, b_step, c_step)
+            name = self._micro((rows, width), a_steps, (b_step, step_j), c_step)
             return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0);"
 
         if not self.kept:
@@ -555,7 +558,8 @@ class _Writer:
         row, column = self.names
         self._line(f"const idx i0 = i, i1 = i + {rows}, j0 = {j}, j1 = j0 + {width};")
         self._open(f"for (idx {row} = i0; {row} < i1; {row}++)")
-        self._line("#pragma GCC unroll 1")  # otherwise no loop is left to be vectorised
+        if self.lanes > 1:
+            self._line("#pragma GCC unroll 1")  # otherwise no loop is left to be vectorised
         self._open(f"for (idx {column} = j0; {column} < j1; {column}++)")
         n = self.product.n
         element = f"c[{row} * {n} + {column}]"
@@ -568,12 +572,13 @@ class _Writer:
     # ---- the functions -------------------------------------------------------------------------
 
     def _micro(
-        self, tile: tuple[int, int], a_steps: tuple[int, int], b_step: int, c_step: int
-    ) -> str:
+        self, tile: tuple[int, int], a_steps: tuple[int, int], b_steps: tuple[int, int],
+        c_step: int,
+    ) -> str:  # fmt: skip
         """The name of a function that computes a tile."""
         name = f"@_{tile[0]}x{tile[1]}"
         p = self.product
-        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_step, c_step)
+        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step)
         self.functions[name] = text
         return name
 

@@ -85,7 +85,11 @@ def _fma_of(short: str, item: int, size: int) -> str:
 #: What the text of a product uses.
 MATMUL_C = (
     """
+#if defined __GNUC__
 #define CR_ALIGNED __attribute__((aligned(64)))
+#else
+#define CR_ALIGNED
+#endif
 
 """
     + _vector_types()
@@ -195,7 +199,7 @@ def microkernel(
     tile: tuple[int, int],
     lanes: int,
     a_steps: tuple[int, int],
-    b_step: int,
+    b_steps: tuple[int, int],
     c_step: int,
 ) -> str:
     """A C function that adds to a tile of C what a block of depth contributes.
@@ -206,7 +210,7 @@ def microkernel(
         tile: rows and columns.
         lanes: elements of the longest vector.
         a_steps: elements from a[i, l] to a[i+1, l] and to a[i, l+1].
-        b_step: elements from b[l, j] to b[l+1, j].
+        b_steps: elements from b[l, j] to b[l+1, j], and to b[l, j+1], 1 if there are vectors.
         c_step: elements from c[i, j] to c[i+1, j].
     """
     c_type, short, item = ELEMENTS[dtype]
@@ -227,9 +231,9 @@ def microkernel(
             "{",
             *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
             "  for (idx l = 0; l < depth; l++) {",
-            *(f"    {line}" for line in _step(c_type, vectors, rows, a_steps[0])),
+            *(f"    {line}" for line in _step(c_type, vectors, rows, a_steps[0], b_steps[1])),
             f"    a += {a_steps[1]};",
-            f"    b += {b_step};",
+            f"    b += {b_steps[0]};",
             "  }",
             "  if (more) { /* what earlier blocks left */",
             *(f"    {cell} += {_at(kind, 'c', offset)};" for cell, kind, offset in cells),
@@ -246,7 +250,9 @@ def _at(kind: str, pointer: str, offset: int) -> str:
     return f"*({const}{kind} *)({pointer} + {offset})"
 
 
-def _step(c_type: str, vectors: Sequence[tuple[int, int, str]], rows: int, step: int) -> list[str]:
+def _step(
+    c_type: str, vectors: Sequence[tuple[int, int, str]], rows: int, step: int, across: int
+) -> list[str]:
     """What one l adds to a tile.
 
     The shorter side of the tile stays in registers while the longer one goes by, so that
@@ -255,7 +261,7 @@ def _step(c_type: str, vectors: Sequence[tuple[int, int, str]], rows: int, step:
 
     def load(v: int, first: int, kind: str) -> str:
         keep = f" CR_REGISTER(b{v});" if kind != c_type and rows > 1 else ""
-        return f"{kind} b{v} = {_at(kind, 'b', first)};{keep}"
+        return f"{kind} b{v} = {_at(kind, 'b', first * across)};{keep}"
 
     def broadcast(i: int) -> str:
         return f"const {c_type} a{i} = a[{i * step}];"

@@ -19,10 +19,10 @@ _UNIT = 64
 
 INDEX_C = """
 /* A number from the front, or from the end if it is negative. */
-static inline idx cr_place(idx number, idx extent, int32_t *status)
+static inline idx cr_place(int64_t number, idx extent, int32_t *status)
 {
-  const idx place = number < 0 ? number + extent : number;
-  if (place >= 0 && place < extent) return place;
+  const int64_t place = number < 0 ? number + extent : number;
+  if (place >= 0 && place < extent) return (idx)place;
   *status = 1;
   return 0;
 }
@@ -114,7 +114,7 @@ def _scattered(
     if x != y:
         function.line(f"for (idx r = 0; r < {outer * extent}; r++)")
         row = f"r * {inner} + begin"
-        function.line(f"memcpy({y} + {row}, {x} + {row}, (end - begin) * sizeof *{y});", 2)
+        function.line(f"memcpy({y} + {row}, {x} + {row}, (size_t)(end - begin) * sizeof *{y});", 2)
     numbers, updates = function.pointer(sources[1]), function.pointer(sources[2])
     _guard(function, extent if count else 1)
     if not extent or not inner:

@@ -191,7 +191,7 @@ static inline void cr_angle(double zeta, double *c, double *s)
 static ONCE void cr_jacobi(double *restrict a, idx n, double *restrict v)
 {
   for (idx i = 0; i < n * n; i++) v[i] = i % (n + 1) == 0;
-  const double small = cr_norm(a, n * n, 1) * 0x1p-56 / n;
+  const double small = cr_norm(a, n * n, 1) * 0x1p-56 / (double)n;
   for (int sweep = 0, turned = 1; sweep < 40 && turned; sweep++) {
     turned = 0;
     for (idx p = 0; p < n; p++)
@@ -239,7 +239,7 @@ static ONCE void cr_eigh(double *restrict a, idx n, double *restrict values,
 {
   double v[64 * 64], found[64];
   idx order[64];
-  __asm__("" : "+r"(n)); /* not a constant: gcc 12 mirrors 4 × 4 numbers wrongly */
+  CR_UNKNOWN(n); /* not a constant: gcc 12 mirrors 4 × 4 numbers wrongly */
   for (idx i = 0; i < n; i++)
     for (idx j = 0; j < i; j++) a[j * n + i] = a[i * n + j];
   if (!cr_all_finite(a, n * n)) {

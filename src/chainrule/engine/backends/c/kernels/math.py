@@ -111,8 +111,8 @@ FMA_C = """
 /* a b + c, rounded once where the processor can */
 #if defined __FMA__ || defined __FP_FAST_FMA || defined __ARM_FEATURE_FMA
 #define CR_FUSES 1
-#define CR_FMAf(a, b, c) __builtin_fmaf(a, b, c)
-#define CR_FMA(a, b, c) __builtin_fma(a, b, c)
+#define CR_FMAf(a, b, c) fmaf(a, b, c)
+#define CR_FMA(a, b, c) fma(a, b, c)
 #else
 #define CR_FMAf(a, b, c) ((a) * (b) + (c))
 #define CR_FMA(a, b, c) ((a) * (b) + (c))

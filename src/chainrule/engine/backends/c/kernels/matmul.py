@@ -9,12 +9,12 @@ from ....ir.node import Node
 from ..expressions import C_TYPES
 from ..function import Function, Where
 from ..views import View
+from .cpu import target_in_use
 from .gemm import (
     Pointers,
     Product,
     emit,
     emit_panels,
-    native_target,
     plan,
     plan_in_panels,
     plan_with_reads,
@@ -53,12 +53,12 @@ def rows_go_first(product: Product) -> bool:
     Then what is computed from an element may read others in its place: in any other order the
     reads would wait for memory more often than a loop of its own does.
     """
-    return not plan_with_reads(product, native_target()).panels
+    return not plan_with_reads(product, target_in_use()).panels
 
 
 def is_in_one(product: Product) -> bool:
     """Whether its sums are made in one go, so that nothing of it need be in memory."""
-    return product.k <= plan(product, native_target()).depth
+    return product.k <= plan(product, target_in_use()).depth
 
 
 def matmul(

@@ -89,7 +89,7 @@ class _Pool:
         line("_Bool none = best != best;" if others else "")
         for other in others:
             line(f"next = {other};")
-            line("best = (best >= next) | none ? best : next;")
+            line("best = ((best >= next) | none) ? best : next;")
             line("none = none | (next != next);" if other != others[-1] else "")
         return "best"
 

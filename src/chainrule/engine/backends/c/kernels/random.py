@@ -46,8 +46,8 @@ static void cr_philox(uint32_t *restrict words, uint64_t first, uint32_t stream,
 #else
   uint32_t c0[16], c1[16], c2[16], c3[16]; /* sixteen blocks side by side, for vectors */
   for (int i = 0; i < 16; i++) {
-    c0[i] = (uint32_t)(first + i);
-    c1[i] = (uint32_t)((first + i) >> 32);
+    c0[i] = (uint32_t)(first + (uint64_t)i);
+    c1[i] = (uint32_t)((first + (uint64_t)i) >> 32);
     c2[i] = 0;
     c3[i] = stream;
   }

@@ -12,8 +12,7 @@ from ....ir.graph import Graph
 from ....ir.types import Type
 from ..expressions import C_TYPES
 from ..kernel import Kernel
-
-_ALIGNMENT = 64
+from .cpu import target_in_use
 
 
 def size_of(kind: Type) -> int:
@@ -22,7 +21,8 @@ def size_of(kind: Type) -> int:
 
 
 def _aligned(size: int) -> int:
-    return -(-max(size, 1) // _ALIGNMENT) * _ALIGNMENT
+    alignment = target_in_use().alignment
+    return -(-max(size, 1) // alignment) * alignment
 
 
 class Layout:
@@ -68,12 +68,14 @@ class Layout:
 def loop_text(layout: Layout, calls: list[str], stops: bool) -> str:
     """The C function ``@`` around the calls of one step."""
     kind = "static int32_t" if stops else "static void"
+    threads = not target_in_use().frugal
+    const = "" if threads else "const "
     head = (
-        f"{kind} @(const void *const *given, void *const *results, void *const *constants,\n"
-        "    char *work, char *scratch, cr_parallel_call parallel, int32_t threads)"
+        f"{kind} @(const void *const *given, void *const *results, {const}void *const *constants,\n"
+        f"    char *work, char *scratch{', cr_parallel_call parallel, int32_t threads' * threads})"
     )
-    lines = ["(void)given, (void)results, (void)constants, (void)work;",
-             "(void)scratch, (void)parallel, (void)threads;"]  # fmt: skip
+    lines = ["(void)given, (void)results, (void)constants, (void)work, (void)scratch;"]
+    lines += ["(void)parallel, (void)threads;"] * threads
     if layout.length == 0:
         lines += _no_steps(layout)
         return _function(head, lines, stops)

@@ -29,7 +29,7 @@ from ....ir.node import Node
 from ..function import Function, Where
 from ..views import View
 from .convolution_panels import MULTIPLICATIONS, UNITS, Lines, Weights, microkernel
-from .gemm import native_target
+from .cpu import target_in_use
 from .gemm_tiles import ELEMENTS, fma, pieces
 from .sliding_window import Axis
 
@@ -123,7 +123,7 @@ class Tiles:
         self.extent = self.window + OUTPUTS - 1
         self.places = self.extent**2
         self.c_type, self.short, self.item = ELEMENTS[dtype]
-        self.lanes = max(native_target().vector // self.item, 1)
+        self.lanes = max(target_in_use().vector // self.item, 1)
         self.kind = self.c_type if self.lanes == 1 else f"cr_{self.short}x{self.lanes}"
         self.high, self.wide = (-(-axis.count // OUTPUTS) for axis in axes[1:])
         #: Elements from one place of the transformed tiles to the next, not a power of two.
@@ -252,7 +252,7 @@ class Winograd(Tiles):
         count = min(_WORK // each, -(-self.tiles // UNITS))
         vectors = -(-weights.width // weights.lanes)
         #: Rows of a tile of the products; a unit of work has whole ones.
-        self.rows = max(native_target().accumulators // vectors, 1)
+        self.rows = max(target_in_use().accumulators // vectors, 1)
         count = max(-(-count // self.rows), 1) * self.rows
         super().__init__(x, axes, weights.depth, weights.dtype, count)
 

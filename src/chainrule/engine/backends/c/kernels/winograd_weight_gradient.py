@@ -26,7 +26,7 @@ from .convolution_panels import (
     gradient_kernel,
     sum_of_blocks,
 )
-from .gemm import native_target
+from .cpu import target_in_use
 from .sliding_window import Axis
 from .winograd import OUTPUTS, Tiles, matrices
 
@@ -143,7 +143,7 @@ class WinogradWeights(Tiles):
     def _products(self, run: Function, out: Lines) -> None:
         """What the tiles add to the sums of one panel."""
         depth, width = self.channels, self.width
-        most = max(native_target().accumulators // max(width // self.lanes, 1), 1)
+        most = max(target_in_use().accumulators // max(width // self.lanes, 1), 1)
         tiles = -(-depth // most)
         low, more = divmod(depth, tiles)
         with (

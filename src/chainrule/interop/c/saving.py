@@ -1,0 +1,188 @@
+"""Models and functions written as C: the files beside one another in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError
+from ...nn import Module
+from ...serialization import SavedModel, load, parse, to_bytes
+from ...tasks import kind_of
+from ...utils.files import model_in, write_atomically
+from .budget import check_ram
+from .example import main_text, printed
+from .functions import function_program
+from .learning import Learning
+from .models import model_program
+from .names import check_prefix, identifier
+from .program import Program
+from .raw_inputs import Interface
+from .readme import readme
+from .report import Report, report
+from .text import header, lower, source
+
+
+def export_c(
+    what: Any,
+    *example: Any,
+    out: str | os.PathLike[str],
+    name: str | None = None,
+    gradients: bool = False,
+    train: bool = False,
+    learn: Sequence[str] = ("all",),
+    optimizer: str = "sgd",
+    batch: int = 1,
+    ram: int | None = None,
+) -> Report:
+    """Write a function or a model as plain C99, for any device and any program.
+
+    A folder gets ``NAME.h`` and ``NAME.c``, which allocate nothing and need no more of the C
+    library than the README names, an example ``main.c``, a README and a report. A function becomes
+    ``NAME_run``, and ``NAME_gradients`` if these are asked for; variables that it assigns, such as
+    weights in a step of training of your own, are kept in a state that the caller holds. A model
+    becomes ``NAME_predict`` on raw rows, with the preprocessing inside, and with ``train`` also
+    ``NAME_learn``.
+
+    Args:
+        what: a function of arrays; or a run folder, a model file, a loaded model, or a module.
+        example: the arguments of a call of the function (of which the types matter), or of the
+            module, with the rows on the first axis.
+        out: the folder; it is made if need be.
+        name: what all names in C begin with; ``model`` by default, or the function's name.
+        gradients: of a function that gives one number: with respect to its float arguments, too.
+        train: of a model: whether it goes on learning.
+        learn: which layers learn: parts of the paths of arrays, "last", or "all".
+        optimizer: "sgd", "momentum" (0.9) or "adam".
+        batch: rows of a step of training.
+        ram: bytes that arena and state may take together.
+
+    Returns:
+        What it costs: flash, RAM, stack, operations, by kernel.
+
+    Raises:
+        UnsupportedError: an operation has no C; it is named.
+        ConfigError: the name is none of C, an option does not fit, or the RAM is too small.
+
+    Example:
+        >>> import tempfile, chainrule as cr
+        >>> def energy(x, v):
+        ...     return 0.5 * cr.sum(v * v) + cr.sum(1.0 - cr.cos(x))
+        >>> x = cr.tensor([0.1, 0.2])
+        >>> found = cr.export_c(energy, x, x, out=tempfile.mkdtemp(), gradients=True)
+        >>> found.state, sorted(found.operations)
+        (0, ['gradients', 'run'])
+    """
+    learning = Learning(tuple(learn), optimizer, batch) if train else None
+    saved = _model(what, example)
+    if saved is None:
+        if train:
+            raise ConfigError(
+                "Only a model can be exported with train=True.",
+                found=getattr(what, "__name__", type(what).__name__),
+                hint="A function may assign variables itself: export the step of a training.",
+            )
+        called = identifier(getattr(what, "__name__", "model"), "model")
+        prefix = called if name is None else name
+        program = function_program(what, example, prefix, gradients)
+        return write(program, None, (), Path(out), ram)
+    if gradients:
+        raise ConfigError("A model has no gradients in C; it may learn there.",
+                          hint="train=True")  # fmt: skip
+    return write_model(saved, "model" if name is None else name, Path(out), learning, ram)
+
+
+def export_model(
+    model: Path, out: Path, *, name: str | None = None, called: str = "model", train: bool = False,
+    ram: int | None = None, **learning: Any,
+) -> list[str]:  # fmt: skip
+    """Write a model file as C, for the command line: what has to be known, as sentences.
+
+    Args:
+        model: the file.
+        out: the folder.
+        name: what all names in C begin with.
+        called: from which the name is made if there is none.
+        train: whether it goes on learning.
+        ram: bytes that arena and state may take together.
+        learning: ``learn``, ``optimizer`` and ``batch``, as of `export_c`.
+    """
+    name = check_prefix(identifier(called, "model").lower() if name is None else name)
+    layers = tuple(learning.pop("learn", ("all",)))
+    step = Learning(layers=layers, **learning) if train else None
+    found = write_model(load(model), name, out, step, ram)
+    memory = f"{found.arena:,} bytes of RAM" + f" and {found.state:,} of state" * bool(found.state)
+    return [
+        f"{name}.h and {name}.c: {found.constants:,} bytes of constants, {memory}; an example and "
+        "how to build it are in README.md"
+    ]
+
+
+def write_model(
+    saved: SavedModel, name: str, out: Path, learning: Learning | None = None,
+    ram: int | None = None,
+) -> Report:  # fmt: skip
+    """Write a saved model; the report of what it costs."""
+    program, made = model_program(saved, name, learning)
+    if ram is not None:
+        check_ram(program, ram, saved, name, learning)
+    beside = {}
+    if saved.schema is not None and kind_of(saved.schema, "the model") == "text":
+        schema = saved.schema
+        beside["tokenizer.json"] = json.dumps(
+            json.loads(schema) if isinstance(schema, str) else schema, ensure_ascii=False, indent=1
+        )
+    classes = [str(name) for name in saved.classes or ()]
+    shown = classes if saved.output.size == len(classes) else []
+    return write(program, made, shown, out, None, beside)
+
+
+def write(
+    program: Program, made: Interface | None, classes: Sequence[str], out: Path,
+    ram: int | None = None, beside: dict[str, str] | None = None,
+) -> Report:  # fmt: skip
+    """Write the files of a program."""
+    lowered = lower(program)
+    if ram is not None:
+        check_ram(program, ram)
+    prefix = program.prefix
+    files = {f"{prefix}.h": header(program, lowered), f"{prefix}.c": source(program, lowered)}
+    found = report(program, lowered, files)
+    files["main.c"] = main_text(program, made, classes)
+    extra = [f"`{name}`" for name in beside or ()]
+    extra.append(f"`{prefix}_report.json`: what it costs, as data.")
+    files["README.md"] = readme(program, found, printed(program, made, classes), extra)
+    files[f"{prefix}_report.json"] = json.dumps(found.to_json(), indent=1)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("The folder cannot be made.", where=str(out),
+                          found=error.strerror or str(error)) from error  # fmt: skip
+    for name, text in (files | (beside or {})).items():
+        write_atomically(out / name, text.encode())
+    return found
+
+
+def _model(what: Any, example: Sequence[Any]) -> SavedModel | None:
+    """The saved model that is meant; None of a function."""
+    if isinstance(what, Module):
+        if not example:
+            raise ConfigError(
+                "A module needs an example of its inputs, to be written as C.",
+                expected="arrays with the rows on the first axis",
+                hint="cr.export_c(module, x[:2], out=folder)",
+            )
+        return parse(to_bytes(what, example))
+    if isinstance(what, str | os.PathLike):
+        return load(model_in(what))
+    found = getattr(what, "saved", what)
+    if isinstance(found, SavedModel):
+        return found
+    if not isinstance(what, Callable):  # type: ignore[arg-type]
+        raise ConfigError("This cannot be written as C.",
+                          expected="a function, a run folder, a model file, a model or a module",
+                          found=type(what).__name__)  # fmt: skip
+    return None

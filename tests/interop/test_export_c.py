@@ -1,0 +1,418 @@
+"""Models and functions as C: the same predictions, the same training, no warning, no surprise."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.data import Schema
+from chainrule.engine.backends.base import UnsupportedError
+from chainrule.engine.backends.c.program import CProgram
+from chainrule.errors import ConfigError
+from chainrule.interop.c.learning import Learning, Step
+from chainrule.interop.c.models import model_program
+from chainrule.interop.c.raw_inputs import interface
+from chainrule.serialization import load
+from tests.nightly import NIGHTLY, by_night
+
+from ..stored_runs.make_runs import RUNS
+from ..test_stored_runs import unpack
+from .running_c import STRICT, Exported, compiler
+from .test_onnx_out import READY
+
+f32 = np.float32
+#: Kinds of data whose programs have the order of sums of the C backend on this machine.
+SAME_BITS = {"table_numbers", "table_classes", "text_classes", "sequences"}
+ROWS = 1000 if NIGHTLY else 40
+
+
+def random_inputs(saved, entry, rows):
+    """Rows of the exported function's arguments, missing values among them."""
+    random = np.random.default_rng(7)
+    given = []
+    for argument in entry.arguments:
+        shape, dtype = (rows, *argument.type.shape[1:]), argument.type.dtype
+        if dtype == np.uint8:
+            given.append(random.integers(0, 256, shape).astype(np.uint8))
+        elif dtype.kind in "iu":
+            given.append(random.integers(1, 7, shape).astype(dtype))
+        else:
+            given.append(random.normal(0, 2, shape).astype(dtype))
+    return given
+
+
+def table_rows(saved, made, rows):
+    """Raw rows of a table: values around those of the training, a fifth of them missing."""
+    random = np.random.default_rng(8)
+    columns = []
+    for column in made.columns.values():
+        s = column.statistics
+        if column.kind == "category":
+            values = random.integers(0, column.codes, rows).astype(float)
+        elif column.kind == "date":
+            values = np.floor(random.normal(s.mean, s.std + 1e6, rows))
+        else:
+            values = random.normal(s.mean, s.std + 1.0, rows).astype(f32).astype(float)
+        columns.append(np.where(random.random(rows) < 0.2, np.nan, values))
+    return np.stack(columns, 1)
+
+
+def as_the_model_takes(saved, table):
+    """Raw rows as the arrays of the saved model: codes of missing categories are 0."""
+    schema = Schema.from_json(saved.schema)
+    arrays, place = [], 0
+    for name, kind in saved.inputs.items():
+        count = len(getattr(schema, name.rpartition(".")[2]))
+        part = table[:, place : place + count]
+        place += count
+        arrays.append(part if kind.dtype.kind == "f" else np.nan_to_num(part).astype(np.int64))
+    return arrays
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("table_numbers", "images") else by_night(name) for name in RUNS],
+)  # fmt: skip
+def test_every_kind_of_data(name, tmp_path):
+    saved = load(next(unpack(name, tmp_path).glob("run/model.safetensors")))
+    program, made = model_program(saved, "model")
+    cr.export_c(saved, out=tmp_path / "c")
+    (entry,) = program.entries
+    if made.columns:
+        table = table_rows(saved, made, ROWS)
+        given = [table.astype(entry.arguments[0].type.dtype)]
+        wanted = saved.compute(as_the_model_takes(saved, given[0].astype(float)))
+    else:
+        given = random_inputs(saved, entry, ROWS)
+        kinds = [kind.dtype for kind in saved.inputs.values()]
+        wanted = saved.compute([x.astype(k) for x, k in zip(given, kinds, strict=True)])
+    out = entry.results[0].type.dtype
+    exported = Exported(tmp_path / "c")
+    found = exported.predict(*given, like=wanted.astype(out))
+    size = np.abs(wanted).max()
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6 * size)
+    if name in SAME_BITS:
+        native = CProgram(entry.task.graph)
+        rows = [native([x[i : i + 1] for x in given])[0] for i in range(ROWS)]
+        assert np.concatenate(rows).tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ("mlp", "resnet") else by_night(n) for n in READY],
+)
+def test_every_ready_model(name, tmp_path):
+    model, x = READY[name]()
+    output = (lambda encoded: encoded.reconstruction) if name == "vae" else None
+    cr.save(tmp_path / "m.safetensors", model, x, output=output)
+    cr.export_c(tmp_path / "m.safetensors", out=tmp_path)
+    wanted = cr.load(tmp_path / "m.safetensors").predict(x)
+    found = Exported(tmp_path).predict(x, like=wanted)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=2e-6 * np.abs(wanted).max())
+
+
+# ---- functions ---------------------------------------------------------------------------------
+
+
+def test_a_function_and_its_gradients(tmp_path):
+    def valley(x, weight):
+        return cr.sum(weight * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+    x = np.array([-1.2, 1.0, 0.5], f32)
+    cr.export_c(valley, x, 100.0, out=tmp_path, gradients=True)
+    exported = Exported(tmp_path, "valley")
+    value, dx, dw = np.zeros((), f32), np.zeros(3, f32), np.zeros((), f32)
+    assert "double weight" in exported.header
+    call = exported.library.valley_gradients
+    pointers = [ctypes.c_void_p(a.ctypes.data) for a in (value, dx, dw)]
+    arena = ctypes.c_void_p(exported.memory(exported.arena).ctypes.data)
+    assert call(ctypes.c_void_p(x.ctypes.data), ctypes.c_double(100.0), *pointers, arena) == 0
+    d = x[1:].astype(float) - x[:-1].astype(float) ** 2
+    by_hand = np.zeros(3)
+    by_hand[:-1] += -400 * x[:-1] * d - 2 * (1 - x[:-1])
+    by_hand[1:] += 200 * d
+    assert value == pytest.approx(np.sum(100 * d**2 + (1 - x[:-1]) ** 2), rel=1e-5)
+    np.testing.assert_allclose(dx, by_hand, rtol=1e-5)
+    assert dw == pytest.approx(np.sum(d**2), rel=1e-5)
+
+
+def test_a_step_of_ones_own_keeps_its_variables(tmp_path):
+    w = cr.parameter([0.5, -1.0], name="w")
+
+    def step(x):
+        loss, gradients = cr.value_and_grad(lambda p: cr.sum((p[0] * x - 1.0) ** 2))([w])
+        w.assign(w - 0.1 * gradients[0])
+        return loss
+
+    x = np.array([1.0, 2.0], f32)
+    cr.export_c(step, x, out=tmp_path)
+    exported = Exported(tmp_path, "step")
+    state = exported.memory(exported.state)
+    exported.call("init", state)
+    losses = np.zeros((), f32)
+    expected = np.array([0.5, -1.0])
+    for _ in range(5):
+        assert exported.call("run", state, x, losses, exported.memory(exported.arena)) == 0
+        assert losses == pytest.approx(np.sum((expected * x - 1) ** 2), rel=1e-5)
+        expected -= 0.1 * 2 * x * (expected * x - 1)
+    np.testing.assert_allclose(state[:8].view(f32), expected, rtol=1e-5)
+
+
+# ---- learning ----------------------------------------------------------------------------------
+
+
+def start(exported):
+    state = exported.memory(exported.state)
+    exported.call("init", state)
+    return state
+
+
+@pytest.mark.parametrize("optimizer", ["adam", by_night("sgd"), by_night("momentum")])
+def test_a_hundred_steps_are_those_of_a_training(optimizer, tmp_path):
+    """Beside a loop of our own over the module, with the loss that trainings have."""
+    random = np.random.default_rng(3)
+    model = cr.models.mlp(4, 3, (8,)).initialize(seed=1)
+    x = random.normal(size=(60, 4)).astype(f32)
+    y = np.argmax(x[:, :3] + 0.1 * x[:, 1:], 1).astype(np.int32)
+    cr.save(tmp_path / "m.safetensors", model, x[:2], output=cr.softmax, classes=["a", "b", "c"])
+    cr.export_c(tmp_path / "m.safetensors", out=tmp_path, train=True, batch=5, optimizer=optimizer)
+    exported = Exported(tmp_path)
+    state, loss, arena = start(exported), np.zeros(1, f32), exported.memory(exported.arena)
+    made = {"sgd": lambda: cr.optim.SGD(model, 0.05), "adam": lambda: cr.optim.Adam(model, 0.05),
+            "momentum": lambda: cr.optim.SGD(model, 0.05, momentum=0.9)}[optimizer]()  # fmt: skip
+    for number in range(100):
+        rows = random.integers(0, 60, 5)
+        wanted, gradients = cr.value_and_grad(
+            lambda m, rows=rows: cr.losses.cross_entropy(m(x[rows]), y[rows].astype(np.int64))
+        )(model)
+        made.update(gradients)
+        assert exported.call("learn", state, x[rows], y[rows], 0.05, loss, arena) == 0
+        assert loss[0] == pytest.approx(wanted.item(), rel=2e-3, abs=2e-4), number
+    exported.check_borders()
+    assert loss[0] < 0.6
+    wanted = cr.softmax(model(x)).numpy()
+    np.testing.assert_allclose(exported.predict(x, like=wanted), wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [("table_classes", "last"), by_night("table_numbers", "all"), by_night("images", "last"),
+     by_night("forecast", "all"), by_night("language_lstm", "all")],
+)  # fmt: skip
+def test_kinds_of_data_learn(name, layers, tmp_path):
+    saved = load(next(unpack(name, tmp_path).glob("run/model.safetensors")))
+    learning = Learning((layers,), "momentum", 3)
+    program, made = model_program(saved, "model", learning)
+    random = np.random.default_rng(0)
+    many = program.entries[1].arguments
+    if made.columns:
+        given = [np.nan_to_num(table_rows(saved, made, 3)).astype(many[0].type.dtype)]
+    else:
+        given = random_inputs(saved, program.entries[1], 3)[:-2]
+    kind = many[-2].type
+    targets = (random.integers(0, 2, kind.shape) if kind.dtype.kind == "i"
+               else random.uniform(1, 9, kind.shape)).astype(kind.dtype)  # fmt: skip
+    step = Step(saved, learning)
+    inputs = interface(saved, "model", 3).inputs
+    run = cr.compile(lambda y, rate, *x: step(inputs(x), y, rate), backend="numpy")
+    monitored = [run(targets, np.array(0.01, f32), *given).item() for _ in range(20)]
+    cr.export_c(
+        saved, out=tmp_path / "c", train=True, learn=[layers], optimizer="momentum", batch=3
+    )
+    exported = Exported(tmp_path / "c")
+    state, loss, arena = start(exported), np.zeros(1, f32), exported.memory(exported.arena)
+    for wanted in monitored:
+        assert exported.call("learn", state, *given, targets, 0.01, loss, arena) == 0
+        assert loss[0] == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+    assert monitored[-1] < monitored[0]
+    exported.check_borders()
+
+
+def test_what_cannot_be_learned_changes_nothing(tmp_path):
+    model, x = READY["mlp"]()
+    cr.save(tmp_path / "m.safetensors", model, x)
+    cr.export_c(tmp_path / "m.safetensors", out=tmp_path, train=True)
+    exported = Exported(tmp_path)
+    state, loss = start(exported), np.zeros(1, f32)
+    before = state.copy()
+    targets = np.array([[np.inf, 0, 0]], f32)
+    arena = exported.memory(exported.arena)
+    assert exported.call("learn", state, x[:1], targets, 0.1, loss, arena) == -1
+    assert (state == before).all()
+
+
+def test_the_state_is_saved_and_loaded(tmp_path):
+    model, x = READY["mlp"]()
+    cr.save(tmp_path / "m.safetensors", model, x)
+    cr.export_c(tmp_path / "m.safetensors", out=tmp_path, train=True)
+    exported = Exported(tmp_path)
+    state, loss, y = start(exported), np.zeros(1, f32), np.ones((1, 3), f32)
+    arena = exported.memory(exported.arena)
+    exported.call("learn", state, x[:1], y, 0.1, loss, arena)
+    saved = np.zeros(exported.constant("SAVED_BYTES"), np.uint8)
+    exported.call("save", state, saved)
+    learned = state[: exported.constant("STATE_BYTES")].copy()
+    exported.call("init", state)
+    assert (state[: len(learned)] != learned).any()
+    load_state = exported.library.model_load
+
+    def loaded(data, size):
+        return load_state(ctypes.c_void_p(state.ctypes.data), ctypes.c_void_p(data.ctypes.data),
+                          ctypes.c_size_t(size))  # fmt: skip
+
+    for damaged in (0, 5, 20, len(saved) - 1):
+        other = saved.copy()
+        other[damaged] ^= 1
+        assert loaded(other, len(other)) == -1
+    assert loaded(saved, len(saved) - 1) == -1
+    assert (state[: len(learned)] != learned).any()
+    assert loaded(saved, len(saved)) == 0
+    assert (state[: len(learned)] == learned).all()
+
+
+# ---- the written files ---------------------------------------------------------------------------
+
+
+def test_the_commands_of_the_readme(tmp_path):
+    run = unpack("table_classes", tmp_path) / "run"
+    cr.export_c(run, out=tmp_path / "c", name="pump", train=True)
+    text = (tmp_path / "c" / "README.md").read_text()
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no gcc")
+    commands = re.search(r"Try it\n\n((?:    .*\n)+)", text)[1]
+    assert len(commands.splitlines()) == 2
+    said = subprocess.run(["sh", "-ec", commands], cwd=tmp_path / "c", check=True,
+                          capture_output=True, text=True).stdout  # fmt: skip
+    promised = [line.strip() for line in
+                re.search(r"It prints\n\n((?:    .*\n)+)", text)[1].splitlines()]  # fmt: skip
+    assert said.splitlines()[0] == promised[0]
+    for mine, theirs in zip(said.splitlines()[1:], promised[1:], strict=False):
+        assert mine.split(":")[0] == theirs.split(":")[0]
+        assert float(mine.split(":")[1]) == pytest.approx(float(theirs.split(":")[1]), abs=2e-6)
+    losses = [float(line.split(":")[1]) for line in said.splitlines() if "loss" in line]
+    assert losses[1] < losses[0]
+    report = json.loads((tmp_path / "c" / "pump_report.json").read_text())
+    assert report["state"] > 0
+    assert report["operations"]["predict"] > 0
+    assert sum(p["operations"] for p in report["kernels"]["learn"]) == report["operations"]["learn"]
+
+
+@pytest.mark.parametrize(
+    "name", [n if n == "table_classes" else by_night(n) for n in (*RUNS, *READY)]
+)
+def test_sanitizers_find_nothing(name, tmp_path):
+    if name in RUNS:
+        model, given = unpack(name, tmp_path) / "run", ()
+    else:
+        module, x = READY[name]()
+        if name == "vae":
+            pytest.skip("its result is not one tensor")
+        model, given = module, (x,)
+    options = {} if name == "table_classes" else {"learn": ["last"]}
+    cr.export_c(model, *given, out=tmp_path, train=name != "vae", **options)
+    flags = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    program = str(tmp_path / "program")
+    files = [str(tmp_path / "main.c"), str(tmp_path / "model.c")]
+    subprocess.run((*compiler(), *STRICT, *flags, "-o", program, *files, "-lm"), check=True)
+    subprocess.run((program,), check=True, capture_output=True)
+
+
+def test_nothing_but_the_standard(tmp_path):
+    """No extensions of a compiler, no allocation, no variables outside of the caller's memory."""
+    cr.export_c(unpack("images", tmp_path) / "run", out=tmp_path, train=True)
+    text = re.sub(r"/\*.*?\*/", "", (tmp_path / "model.c").read_text(), flags=re.DOTALL)
+    text = re.sub(r"#if defined __GNUC__.*?#else", "", text, flags=re.DOTALL)
+    for word in ("__attribute__", "__builtin", "__typeof", "malloc", "alloca", "vector_size"):
+        assert word not in text
+    for line in text.splitlines():
+        if line.startswith("static") and line.rstrip().endswith(("= {", ";")):
+            assert "const" in line or "(" in line, line
+    report = json.loads((tmp_path / "model_report.json").read_text())
+    undefined = subprocess.run(["nm", "-u", _object(tmp_path)], capture_output=True, text=True,
+                               check=True).stdout.split()[1::2]  # fmt: skip
+    assert set(undefined) - {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"} <= set(report["library"])
+
+
+def _object(folder):
+    made = folder / "model.o"
+    subprocess.run((*compiler(), "-O1", "-c", str(folder / "model.c"), "-o", str(made)), check=True)
+    return str(made)
+
+
+def hostile(saved, names):
+    schema = json.loads(saved.schema)
+    for column, name in zip(schema["columns"], names, strict=True):
+        column["name"] = name
+        if column["vocabulary"]:
+            column["vocabulary"] = ['*/ #error "x"', "??/\\", "int"][: len(column["vocabulary"])]
+    saved.schema = json.dumps(schema)
+    return saved
+
+
+def test_names_that_are_no_identifiers(tmp_path):
+    saved = load(unpack("table_classes", tmp_path) / "run" / "model.safetensors")
+    hostile(saved, ["predict", "größe */", "größe-", "价格"])
+    cr.export_c(saved, out=tmp_path, name="m")
+    exported = Exported(tmp_path, "m")
+    names = re.findall(r"m_(\w+) = \d+, /\* .*: (?:a|0|s)", exported.header)
+    assert len(set(names)) == 4
+    assert "predict" not in names
+    assert "no identifiers" in (tmp_path / "README.md").read_text()
+    code = next(n for n in re.findall(r"int m_(\w+_code)\(", exported.header))
+    lookup = getattr(exported.library, f"m_{code}")
+    assert [lookup(w.encode()) for w in ('*/ #error "x"', "??/\\", "int", "other")] == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize("name", ["2nd", "int", "a-b", "a" * 50, "", "ü"])
+def test_bad_prefixes(name, tmp_path):
+    with pytest.raises(ConfigError, match="begin with this") as error:
+        cr.export_c(lambda x: x, np.ones(2, f32), out=tmp_path, name=name)
+    hint = re.search(r"--name (\w+)", error.value.hint)[1]
+    cr.export_c(lambda x: x * 2.0, np.ones(2, f32), out=tmp_path, name=hint)
+
+
+def test_a_code_out_of_range_is_refused(tmp_path):
+    cr.export_c(unpack("table_classes", tmp_path) / "run", out=tmp_path)
+    exported = Exported(tmp_path)
+    row, out = np.zeros(4), np.zeros(2)
+    for code, status in ((3.0, 0), (4.0, 1), (-1.0, 1), (1.5, 1), (np.inf, 1), (np.nan, 0)):
+        row[exported.position("city")] = code
+        assert exported.call("predict", row, out, exported.memory(exported.arena)) == status
+
+
+def test_too_little_ram_says_what_would_fit(tmp_path):
+    run = unpack("images", tmp_path) / "run"
+    with pytest.raises(ConfigError, match="more RAM") as error:
+        cr.export_c(run, out=tmp_path / "c", train=True, optimizer="adam", batch=4, ram=64 * 1024)
+    assert "--learn last" in error.value.hint
+    assert not (tmp_path / "c").exists()
+    found = cr.export_c(run, out=tmp_path / "c", train=True, learn=["last"], ram=64 * 1024)
+    assert found.arena + found.state <= 64 * 1024
+    with pytest.raises(ConfigError, match="more RAM"):
+        cr.export_c(lambda x: cr.exp(x) @ cr.exp(x), np.ones((20, 20), f32), out=tmp_path, ram=64)
+
+
+def test_an_operation_without_c(tmp_path):
+    @cr.operation([lambda g, y, x: g / 2.0])
+    def halved(xp, x):
+        return x / 2.0
+
+    with pytest.raises(UnsupportedError, match="halved"):
+        cr.export_c(lambda x: halved(x), np.ones(2, f32), out=tmp_path)
+
+
+def test_unknown_layers_and_optimizers(tmp_path):
+    run = unpack("table_numbers", tmp_path) / "run"
+    with pytest.raises(ConfigError, match="layer 'hed'"):
+        cr.export_c(run, out=tmp_path, train=True, learn=["hed"])
+    with pytest.raises(ConfigError, match="optimizer"):
+        cr.export_c(run, out=tmp_path, train=True, optimizer="lion9")
+    with pytest.raises(ConfigError, match="train=True"):
+        cr.export_c(lambda x: x, np.ones(2, f32), out=tmp_path, train=True)
