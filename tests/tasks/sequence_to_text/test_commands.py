@@ -91,8 +91,9 @@ def test_a_table_is_predicted_and_evaluated(file, tmp_path):
     table.write_text("words,number\n" + "".join(f"{DIGITS[n]},{n}\n" for n in range(5)))
     assert run("predict", file, table).stdout.splitlines() == ["prediction", *"01234"]
     done = run("predict", file, table, "--proba").stdout.splitlines()
-    assert done[0] == "prediction,score"
+    assert done[0] == "prediction,log_score"
     assert all(float(line.split(",")[1]) < 0 for line in done[1:])
     assert "exact match" in run("evaluate", file, table).stdout
-    done = run("explain", file, table, "--row", 1, "--format", "text")
-    assert done.exit_code in (0, 2), done.stderr
+    done = run("label-next", file, table, "--count", 2, "--strategy", "coreset")
+    assert done.exit_code == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3

@@ -20,6 +20,7 @@ from ..warm_start import named_model
 from . import inspection
 from .baselines import texts_for_nothing
 from .batching import Encoded, encoded, sizes_of, stream_of
+from .checks import check_targets, doubts
 from .ctc_output import CtcOutput
 from .decoding import Decoding
 from .network import SequenceShape
@@ -78,7 +79,10 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         if left_out:
             more = ", ".join(left_out[:8]) + ", …" * (len(left_out) > 8)
             self.say(f"the source is {' and '.join(columns)}; left out: {more}")
-        return read_pairs(frame, self._source, target, where, self.say)
+        pairs = read_pairs(frame, self._source, target, where, self.say)
+        check_targets(pairs, f"{where}, column {target!r}")
+        self.note(*doubts(self._source, pairs))
+        return pairs
 
     def split(self, data: Pairs) -> Split[Pairs]:
         """By chance; pairs of one source stay together."""

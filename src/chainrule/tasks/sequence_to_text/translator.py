@@ -11,6 +11,7 @@ import numpy as np
 from ...engine.backends.base import Backend
 from ...errors import DataError
 from ...serialization import SavedModel
+from ...utils.typing import Array
 from ..examples import Examples, RawRow, check_rows, no_target, shortened
 from ..text.tokenizers import UNKNOWN
 from .batching import encoded, sizes_of
@@ -164,7 +165,7 @@ class Translator:
             "prediction": pl.Series(["" if t is None else t.text for t in texts], dtype=pl.String)
         }
         if proba:
-            columns["score"] = pl.Series([None if t is None else t.score for t in texts],
+            columns["log_score"] = pl.Series([None if t is None else t.score for t in texts],
                                          dtype=pl.Float64)  # fmt: skip
         return pl.DataFrame(columns)
 
@@ -191,6 +192,27 @@ class Translator:
         items = [pairs.sources[row] for row in pairs.first]
         found = [texts[0].text for texts in self.write(items, say=say)]
         return scores(self.schema.metrics, pairs.references, found)
+
+    def hidden(self, source: Any) -> Array | None:
+        """The mean of each encoded source, (sources, features), to compare them by.
+
+        None for networks that encode nothing apart from writing, and where a source is empty.
+        """
+        items = self._items(source, lambda sentence: None)
+        if not hasattr(self.network, "encode") or any(item is None for item in items):
+            return None
+        kind = self.schema.source
+        prepared = kind.prepared(items)
+        lengths = np.minimum(kind.lengths(prepared), kind.longest)
+        found: list[Any] = [None] * len(items)
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), _AT_ONCE):
+            rows = order[start : start + _AT_ONCE]
+            batch = kind.batch([prepared[row] for row in rows], int(lengths[rows].max()))
+            memory = self.network.encode(batch["source"], batch["lengths"])[0].numpy()
+            for row, states, length in zip(rows, memory, batch["lengths"], strict=True):
+                found[row] = states[:length].mean(axis=0)
+        return np.stack(found)
 
     def examples(
         self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
