@@ -33,6 +33,7 @@ NAVIGATION = {
     "Kinds of data": {
         "docs/tables.md": "Tables", "docs/text.md": "Texts", "docs/series.md": "Series",
         "docs/images.md": "Images", "docs/audio.md": "Sounds",
+        "docs/sequence_to_text.md": "From anything to text",
         "docs/generative.md": "Generative networks", "docs/learning_on.md": "Learning on",
     },
     "Backpropagation": {

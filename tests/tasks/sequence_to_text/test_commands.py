@@ -96,4 +96,4 @@ def test_a_table_is_predicted_and_evaluated(file, tmp_path):
     assert "exact match" in run("evaluate", file, table).stdout
     done = run("label-next", file, table, "--count", 2, "--strategy", "coreset")
     assert done.exit_code == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.stdout.splitlines()) == 4  # a head, a line, two rows
