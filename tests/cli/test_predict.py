@@ -1,10 +1,16 @@
 import errno
 import json
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+
+import chainrule
 
 
 class TestOutput:
@@ -40,6 +46,18 @@ class TestOutput:
         model = trained / "rent" / "model.safetensors"
         rows = (place / "flats.csv").read_bytes()
         assert invoke("predict", model, "-", input=rows).stdout == expected
+
+    @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+    def test_rows_of_another_command(self, invoke, trained, place):
+        """<(command) of bash is the path of a pipe, which can be read once."""
+        expected = invoke("predict", trained / "rent", "flats.csv").stdout
+        line = f"{sys.executable} -m chainrule predict {trained / 'rent'} <(cat flats.csv)"
+        source = Path(chainrule.__file__).parents[1]
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=place, env={**os.environ, "PYTHONPATH": str(source)},
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.stdout == expected, done.stderr
 
     def test_columns_in_another_order_and_without_the_target(self, invoke, trained, place):
         expected = invoke("predict", trained / "rent", "flats.csv").stdout

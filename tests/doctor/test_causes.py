@@ -9,6 +9,9 @@ import chainrule as cr
 
 from .conftest import Data, examined, net
 
+# What a training warns of by itself is what the doctor is to find.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 
 def first(watch):
     findings = watch.findings

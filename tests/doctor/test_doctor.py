@@ -18,6 +18,9 @@ from chainrule.training import Arrays
 
 from .conftest import examined, net
 
+# What a training warns of by itself is what the doctor is to find.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 
 def test_measurements_are_those_of_a_step(data):
     """Beside the gradient, the update and the losses that plain code computes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import partial
 from types import SimpleNamespace
 
@@ -469,6 +470,98 @@ def test_weights_that_cannot_be(weight, words):
         assert caught.value.where.startswith(f"{part} data")
 
 
+@pytest.mark.parametrize(
+    ("part", "number", "words"),
+    [
+        (0, np.nan, r"inputs hold NaN already; inputs\[40, 1\] is nan; 1 of 60 rows has"),
+        (0, -np.inf, r"inputs hold infinity already; inputs\[40, 1\] is -inf"),
+        (1, np.nan, r"targets hold NaN already; target\[40, 0\] is nan"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_found_in_the_data(part, number, words):
+    data = [array.copy() for array in line(60)]
+    data[part][40, -1] = number
+    with pytest.raises(TrainingError, match=words) as refused:
+        quiet(network(), backend="numpy").fit(tuple(data), epochs=1)
+    assert "np.isfinite" in refused.value.hint
+
+
+def warnings_of(fit):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit()
+    return [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "words"),
+    [
+        (1.0, 1e6, "The target is large (root mean square 1"),
+        (1e6, 1.0, "The inputs are large"),
+        (1.0, 1.0, None),
+        (1.0, 30.0, None),
+    ],
+)
+def test_scales_that_a_network_cannot_begin_with_are_said(scale, size, words):
+    x, y = line(100)
+    y = np.where(y > 0, size, -size).astype(np.float32)
+    said = warnings_of(lambda: quiet(network(), backend="numpy").fit((scale * x, y), epochs=1))
+    assert len(said) == (words is not None)
+    assert all(sentence.startswith(words) for sentence in said)
+
+
+def test_networks_that_answer_at_the_scale_of_the_data_are_left_alone():
+    class Scaled(cr.nn.Module):
+        def __init__(self):
+            self.inner = network()
+
+        def forward(self, x):
+            return 1e6 * self.inner(x / 1e6)
+
+    x, y = line(100)
+    assert warnings_of(
+        lambda: quiet(Scaled().initialize(0), backend="numpy").fit((1e6 * x, 1e6 * y), epochs=1)
+    ) == []  # fmt: skip
+
+
+@pytest.mark.parametrize("hand", [False, True])
+def test_probabilities_before_a_loss_of_logits_are_said(hand):
+    x, y = line(60)
+    model = cr.nn.Sequential(cr.nn.Linear(2, 2), cr.nn.Softmax()).initialize(0)
+    labels = (y[:, 0] > 0).astype(int)
+
+    def train(model):
+        if hand:
+            return cr.losses.cross_entropy(model(x), labels)
+        trainer = cr.Trainer(model, "cross_entropy", progress=False, backend="numpy")
+        return trainer.fit((x, labels), epochs=1)
+
+    (sentence, *_) = warnings_of(lambda: train(model))
+    assert "softmax itself" in sentence
+    assert warnings_of(lambda: train(model[0])) == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "hint"),
+    [
+        ("binary_cross_entropy", [1.0, 2.0], "make them 0 and 1: target == 2"),
+        ("binary_cross_entropy", [-1.0, 1.0], "make them 0 and 1: target == 1"),
+        ("cross_entropy", [-1, 1], "np.unique(target, return_inverse=True)[1]"),
+        ("cross_entropy", [1, 2], "subtract 1"),
+        ("hinge", [0.0, 1.0], "2 * target - 1"),
+    ],
+)
+def test_labels_of_two_classes_that_a_loss_does_not_take(loss, labels, hint):
+    x, y = line(60)
+    target = np.where(y[:, 0] > 0, *labels[::-1])
+    outputs = 2 if loss == "cross_entropy" else 1
+    model = cr.nn.Linear(2, outputs).initialize(0)
+    trainer = cr.Trainer(model, loss, progress=False, backend="numpy")
+    with pytest.raises(DataError) as refused:
+        trainer.fit((x, target if outputs == 2 else target[:, None]), epochs=1)
+    assert hint in refused.value.hint
+
+
 def test_wrong_data_and_names():
     with pytest.raises(DataError, match="same number of rows"):
         Arrays(np.zeros((3, 2)), np.zeros(4))
@@ -505,7 +598,7 @@ def test_a_line_that_changes_is_for_terminals_and_notebooks(monkeypatch, termina
 
 
 def test_the_time_that_is_left_is_that_of_the_steps_to_come(monkeypatch):
-    """Of 2 epochs with 4 steps 3 are done, after 30 seconds: 5 steps take 50."""
+    """The first 3 steps of 8 took 30 seconds, for a program was built; the next one takes 10."""
     now = [100.0]
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     live = progress.LiveLine()
@@ -516,7 +609,7 @@ def test_the_time_that_is_left_is_that_of_the_steps_to_come(monkeypatch):
         live.on_step_end(trainer, 3, 0.25)
         (task,) = live.display.tasks
         assert (task.completed, task.total) == (3, 8)
-        assert task.fields["left"] == "0:50"
+        assert task.fields["left"] == "?"
         assert task.fields["epoch"] == "1/2"
         trainer.epoch, now[0] = 1, 140.0
         live.on_epoch_end(trainer, {"loss": 0.5})

@@ -11,7 +11,7 @@ from .. import __version__
 from .answer import answer
 from .cache import cache
 from .compare import compare
-from .console import prepare_streams
+from .console import prepare_streams, with_pipe_as_input
 from .doctor import doctor
 from .error_handling import reported
 from .evaluate import evaluate
@@ -73,4 +73,5 @@ def _chainrule(
 def main() -> None:
     """The entry point of the command line."""
     prepare_streams()
+    sys.argv[1:] = with_pipe_as_input(sys.argv[1:])
     sys.exit(app(prog_name="chainrule"))

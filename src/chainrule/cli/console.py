@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
 import warnings
 from collections.abc import Iterator
@@ -54,6 +55,32 @@ def prepare_streams() -> None:
     sys.stderr = cast(TextIO, Unbreakable(sys.stderr))
     # Users of the program see the sentence, not the line of the program that said it.
     warnings.showwarning = lambda message, *place: warn(str(message))
+
+
+def with_pipe_as_input(arguments: list[str]) -> list[str]:
+    """Arguments in which a shell's ``<(command)`` is standard input, which is read once only.
+
+    Such an argument is the path of an open pipe, as /dev/fd/63. What is read from a pipe is gone,
+    and data are looked at several times.
+    """
+    for place, argument in enumerate(arguments):
+        found = re.fullmatch(r"/dev/fd/(\d+)|/proc/self/fd/(\d+)", argument)
+        if found is None or not _can_be_read(int(found[1] or found[2])):
+            continue
+        os.dup2(int(found[1] or found[2]), 0)
+        return [*arguments[:place], "-", *arguments[place + 1 :]]
+    return arguments
+
+
+def _can_be_read(descriptor: int) -> bool:
+    """Whether this is the end of a pipe from which something comes."""
+    try:
+        import fcntl
+
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        return is_pipe and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    except (ImportError, OSError):
+        return False
 
 
 def silence(stream: TextIO) -> None:

@@ -17,6 +17,7 @@ from ..errors import DataError
 from ..utils.files import is_endless
 from .column_names import listed
 from .encoding import is_valid, legacy_encoding, without_mark
+from .unpacked_size import of_zstd
 
 _SUFFIXES = (
     *(".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".json", ".jsonl", ".ndjson"),
@@ -224,6 +225,15 @@ def unpack(data: bytes, name: str) -> bytes:
     return data
 
 
+def most_unpacked(packed: bytes) -> int:
+    """The bytes that a packed table may become."""
+    return _most(len(packed))
+
+
+def _most(size: int) -> int:
+    return max(_UNPACKED, _RATIO * size)
+
+
 def _limited(open_packed: Any, packed: bytes) -> bytes:
     with open_packed(io.BytesIO(packed)) as stream:
         return _at_most(stream, len(packed))
@@ -235,7 +245,7 @@ def _at_most(stream: Any, size: int) -> bytes:
     Raises:
         ValueError: it unpacks to far more than tables do.
     """
-    most = max(_UNPACKED, _RATIO * size)
+    most = _most(size)
     data: bytes = stream.read(most + 1)
     if len(data) > most:
         raise ValueError(f"{size:,} bytes unpack to more than {most:,}: no table does")
@@ -246,6 +256,9 @@ def _unpack_zstd(packed: bytes) -> bytes:
     """Python has no zstd before 3.14, but polars unpacks it on the way to lines of text."""
     import polars as pl
 
+    most = most_unpacked(packed)
+    if (size := of_zstd(packed)) > most:
+        raise ValueError(f"{len(packed):,} bytes unpack to {size:,}: no table does")
     try:
         lines = pl.read_csv(
             packed, has_header=False, separator="\x1f", quote_char=None, infer_schema=False

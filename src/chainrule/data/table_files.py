@@ -8,6 +8,7 @@ import re
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ from urllib.parse import quote
 
 from ..errors import DataError
 from .column_names import check_names, listed
+from .source import most_unpacked
+from .unpacked_size import check_workbook
 
 if TYPE_CHECKING:
     import polars as pl
@@ -195,6 +198,11 @@ def _damaged(what: str, name: str, error: Exception) -> DataError:
 
 def _read_workbook(data: bytes, name: str, table: str | None, notes: list[str]) -> pl.DataFrame:
     fastexcel = _needed("fastexcel", name)
+    try:
+        check_workbook(data, most_unpacked(data))
+    except (ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError("The workbook is damaged, or would fill the memory.", where=name,
+                        found=str(error)) from None  # fmt: skip
     try:
         book = fastexcel.read_excel(data)
         sheets = list(book.sheet_names)

@@ -32,7 +32,7 @@ from ..engine.ops.cross_entropy import need_classes
 from ..engine.ops.declare import cast, floating, normalize_axes
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError, TypeRuleError
-from .common import need_fitting, pair, reduce
+from .common import need_fitting, need_logits, pair, reduce
 from .registry import (
     CLASSES,
     CLASSES_OR_PROBABILITIES,
@@ -75,6 +75,7 @@ def binary_cross_entropy(
         >>> round(cr.losses.binary_cross_entropy(cr.tensor([0.0]), cr.tensor([1])).item(), 4)
         0.6931
     """
+    need_logits(binary_cross_entropy, logits)
     z, t = pair(logits, target)
     t = need_fitting(binary_cross_entropy, t)
     t = _smooth(t, label_smoothing, 2)
@@ -110,6 +111,7 @@ def focal(
         sample_weights: one for each row.
         reduction: "mean", "sum" or "none".
     """
+    need_logits(focal, logits)
     z, t = pair(logits, target)
     t = need_fitting(focal, t)
     toward = z * (2 * t - 1)  # pₜ = σ(±z), 1 - pₜ = σ(∓z)
@@ -127,6 +129,7 @@ def multilabel_soft_margin(
     reduction: str = "mean",
 ) -> Tensor:
     """The mean binary cross-entropy over the labels (last axis): one loss for every row."""
+    need_logits(multilabel_soft_margin, logits)
     target = need_fitting(multilabel_soft_margin, as_tensor(target))
     each = binary_cross_entropy(logits, target, reduction="none")
     return reduce(mean(each, -1), reduction, sample_weights)
@@ -199,6 +202,7 @@ def dice(
         >>> round(cr.losses.dice(logits, target).item(), 3)
         0.25
     """
+    need_logits(dice, logits)
     z, t = pair(logits, target)
     t = need_fitting(dice, t)
     axes = tuple(range(1, z.ndim)) if axis is None else normalize_axes(axis, z.ndim)
@@ -252,6 +256,7 @@ def cross_entropy(
         >>> round(cr.losses.cross_entropy(logits, cr.tensor([0, 2])).item(), 4)
         0.6691
     """
+    need_logits(cross_entropy, logits)
     z, t = floating(logits), as_tensor(target)
     _check_smoothing(label_smoothing)
     counted = None

@@ -10,6 +10,7 @@ from ..engine.ops.check import require
 from ..engine.ops.declare import cast, floating
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError
+from ..utils.warned import warned
 from .registry import NUMBERS, find_loss
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -38,6 +39,22 @@ def pair(prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
             "number that is predicted.",
         )
     return prediction, cast(target, prediction.dtype)
+
+
+def need_logits(function: Callable[..., Tensor], prediction: TensorLike) -> None:
+    """Warn of probabilities where a loss takes logits: it would apply softmax or sigmoid again."""
+    if not isinstance(prediction, Tensor):
+        return
+    node = prediction.node
+    while node.op.moves and node.inputs:
+        node = node.inputs[0]
+    if node.op.name in ("softmax", "sigmoid"):
+        warned(
+            f"{function.__name__} takes logits, and applies {node.op.name} itself: the prediction "
+            f"is the result of {node.op.name} already, so that the loss stays large and gradients "
+            f"small. Remove {node.op.name} at the end of the network, and apply it to predictions.",
+            UserWarning,
+        )
 
 
 def reduce(

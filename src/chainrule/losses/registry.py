@@ -73,6 +73,8 @@ class Loss(NamedTuple):
 
 
 _losses: dict[str, Loss] = {}
+#: More integers than this are no labels of classes.
+_FEW = 100
 F = TypeVar("F", bound=Callable[..., Tensor])
 
 
@@ -189,11 +191,27 @@ def _hint(found: Loss, target: Array) -> str | None:
     if found.targets is SIGNS and ZERO_OR_ONE.fit(target).all():
         return "From 0 and 1 make 2 * target - 1."
     if not np.isfinite(target).all():
-        return None
+        return "Leave out the rows whose target is missing: np.isfinite(target) is false for them."
+    if hint := _hint_on_labels(found, np.unique(target)):
+        return hint
     task = "multiclass" if CLASSES.fit(target).all() else "regression"
     fitting = [_losses[name] for name in losses_for(task)]
     names = [one.name for one in fitting if one.targets.fit(target).all()]
     return f"For {TASKS[task]} use {_either(names)}."
+
+
+def _hint_on_labels(found: Loss, values: Array) -> str | None:
+    """What to do with class labels that are not indices from 0, or not 0 and 1."""
+    if len(values) > _FEW or (values % 1 != 0).any():
+        return None
+    if len(values) == 2 and found.targets in (ZERO_OR_ONE, PROBABILITIES):
+        return (
+            f"The two classes are {values[0]:g} and {values[1]:g}; make them 0 and 1: "
+            f"target == {values[1]:g}"
+        )
+    if "multiclass" in found.tasks:
+        return "Class indices count from 0: np.unique(target, return_inverse=True)[1]"
+    return None
 
 
 def _either(names: list[str]) -> str:

@@ -251,6 +251,27 @@ def split_rows(
     return Split(data.take(rows[kept]), data.take(rows[validation]), tested)
 
 
+def once(say: Say) -> Say:
+    """Say each sentence once.
+
+    Example:
+        >>> heard = []
+        >>> say = once(heard.append)
+        >>> for sentence in ("a", "b", "a"):
+        ...     say(sentence)
+        >>> heard
+        ['a', 'b']
+    """
+    said: set[str] = set()
+
+    def say_new(sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            say(sentence)
+
+    return say_new
+
+
 class Plan(ABC, Generic[D, P, S]):
     """What is special to a kind of task: the steps of its training.
 
@@ -274,7 +295,7 @@ class Plan(ABC, Generic[D, P, S]):
 
     def __init__(self, options: Any, say: Say = lambda sentence: None) -> None:
         self.options = options
-        self.say = say
+        self.say = once(say)
         self.backend = find_backend(
             options.backend,
             options.threads,

@@ -63,6 +63,28 @@ class Arrays:
             raise DataError("All rows have weight 0: there is nothing to average.",
                             where=where, hint="Give some rows a positive weight.")  # fmt: skip
 
+    def not_finite(self) -> str | None:
+        """Where the first NaN or infinity of the data is, and in how many rows there are some.
+
+        Example:
+            >>> import numpy as np
+            >>> Arrays(np.array([[1, 2], [3, np.nan]]), np.arange(2)).not_finite()
+            'inputs[1, 1] is nan; 1 of 2 rows has such numbers'
+        """
+        first, rows = None, np.zeros(len(self), bool)
+        for name, part in (("inputs", self.inputs), ("target", self.target)):
+            for leaf in pytree.flatten(part)[0]:
+                if leaf.dtype.kind != "f":
+                    continue
+                finite = np.isfinite(leaf)
+                rows |= ~finite.reshape(len(self), -1).all(axis=1)
+                if first is None and not finite.all():
+                    place = tuple(np.argwhere(~finite)[0].tolist())
+                    first = f"{name}{list(place)} is {leaf[place]}"
+        count = int(rows.sum())
+        have = "has" if count == 1 else "have"
+        return first and f"{first}; {count:,} of {len(self):,} rows {have} such numbers"
+
     @staticmethod
     def of(data: Any) -> Arrays:
         """The examples in ``(inputs, target)`` or ``(inputs, target, weights)``."""
@@ -74,6 +96,7 @@ class Arrays:
             "This is not a set of examples.",
             expected="(inputs, target) or (inputs, target, weights)",
             found=type(data).__name__,
+            hint="One tuple of arrays: fit((x, y)).",
         )
 
     def __len__(self) -> int:

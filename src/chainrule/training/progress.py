@@ -48,15 +48,20 @@ class _Clocked(Callback):
 
     def on_start(self, trainer: Training, epochs: int, steps: int) -> None:
         self.epochs, self.steps = epochs, steps
-        self.before = (trainer.epoch - trainer.first_epoch) / epochs
-        self.begun = time.perf_counter()
+        self.first: tuple[float, float] | None = None
 
     def left(self, done: float) -> str:
-        """The time that is left after this fraction of all steps."""
-        here = done - self.before  # done by this process
-        if here <= 0:
-            return "?"
-        return _clock((time.perf_counter() - self.begun) * (1 - done) / here)
+        """The time that is left after this fraction of all steps.
+
+        What came before the first call is not counted: programs were built then.
+        """
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = done, now
+        here = done - self.first[0]
+        if done >= 1:
+            return _clock(0)
+        return _clock((now - self.first[1]) * (1 - done) / here) if here > 0 else "?"
 
 
 class PlainLines(_Clocked):

@@ -11,6 +11,7 @@ from ..engine import pytree
 from ..engine.autodiff import value_and_grad
 from ..engine.backends.base import Backend
 from ..engine.compile import Compiled
+from ..engine.ir.node import Node
 from ..engine.nan_debug import first_bad_number
 from ..engine.ops import sum, where, zeros_like
 from ..engine.ops.random import fold_in, key
@@ -237,15 +238,23 @@ class Step:
         assert self._program.last_run is not None
         traced, inputs = self._program.last_run
         bad = first_bad_number(traced.graph, inputs, 0 if not np.isfinite(loss) else 1)
-        in_data = bad is not None and bad.node in traced.graph.inputs[: -len(traced.variables)]
+        given = traced.graph.inputs[: -len(traced.variables)]
+        in_data = bad is not None and bad.node in given
         raise TrainingError(
             f"The {'loss' if not np.isfinite(loss) else 'gradient'} is not a finite number.",
             where=f"step {self.number + 1}",
-            found=f"loss {loss:.6g}, gradient norm {norm:.6g}; {bad}",
+            found=f"loss {loss:.6g}, gradient norm {norm:.6g}; "
+            + (f"{_part_of(bad.node)} hold {bad.kind} already" if bad and in_data else str(bad)),
             hint="Fill in or leave out the rows for which np.isfinite(x) is false."
             if in_data
             else "Lower the learning rate, or clip the gradient: clip_norm=1.0.",
         )
+
+
+def _part_of(node: Node) -> str:
+    """What an input of the step is called: its name begins with its place among the arguments."""
+    place = str(node.attributes.get("name", "")).partition(".")[0].partition("[")[0]
+    return {"0": "the inputs", "1": "the targets", "2": "the weights"}.get(place, "the data")
 
 
 def _zeros(model: Module) -> dict[str, Buffer]:

@@ -31,6 +31,7 @@ from .data_loader import Stream
 from .dataset import Arrays
 from .deadline import Deadline
 from .evaluation import Evaluator, Examples
+from .first_look import first_look
 from .history import History
 from .progress import progress_display
 from .resume import FitOptions, Keeper, Position, identity_of
@@ -213,6 +214,9 @@ class Trainer:
                 part.check_weights(name)
         _check_owner(self.optimizer, self.model)
         options = FitOptions(epochs, size, shuffle, accumulate, patience, monitor, validate_every)
+        if isinstance(train, Arrays):
+            for sentence in first_look(self.model, self.loss, train):
+                warnings.warn(sentence, stacklevel=2)
         keeper = self._keeper(Keeper.place(checkpoints, resume), options, train, held_out)
         listeners = [*self.callbacks, *progress_display(self.progress)]
         for listener in listeners:
@@ -253,6 +257,8 @@ class Trainer:
             if keeper is not None:
                 keeper.write(self, position)
         except TrainingError as error:
+            if isinstance(train, Arrays) and (place := train.not_finite()):
+                error.found = f"{error.found}; {place}"
             for listener in listeners:
                 listener.on_error(self, error)
             raise

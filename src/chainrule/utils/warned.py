@@ -10,12 +10,12 @@ class DataWarning(UserWarning):
     """Data were read with a loss that their owner should know of."""
 
 
-def warned(sentence: str) -> None:
+def warned(sentence: str, category: type[Warning] = DataWarning) -> None:
     """Warn with a plain sentence; the place is the first outside of the package."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(sentence, DataWarning, stacklevel=level)
+    warnings.warn(sentence, category, stacklevel=level)
 
 
 _PACKAGE = __file__.rpartition("utils")[0]

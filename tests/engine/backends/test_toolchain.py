@@ -326,7 +326,8 @@ def test_a_damaged_program_is_built_again_and_never_run(damage, caplog):
     else:
         beside.unlink()
     assert toolchain.load(SOURCE).answer() == 42
-    assert "damaged and is built again" in caplog.text
+    # Earlier versions wrote no digest: their programs are built again without a word.
+    assert ("damaged and is built again" in caplog.text) == (damage != "no digest")
     caplog.clear()
     assert toolchain.load(SOURCE).answer() == 42
     assert caplog.text == ""

@@ -125,6 +125,9 @@ def find_whole(name: str) -> Path | None:
     try:
         if _beside(path).read_text(encoding="ascii") == _digest(path.read_bytes()):
             return path
+    except FileNotFoundError:  # an earlier version wrote none: nothing to be told of
+        path.unlink(missing_ok=True)
+        return None
     except (OSError, ValueError):
         pass
     _log.warning("A program in the cache is damaged and is built again: %s", path)
