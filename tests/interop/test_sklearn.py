@@ -6,12 +6,14 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from chainrule.sklearn import (
     ChainruleAutoencoder,
     ChainruleClassifier,
     ChainruleOutlierDetector,
     ChainruleRegressor,
+    ChainruleSequenceClassifier,
     ChainruleTextClassifier,
 )
 from scipy import sparse
@@ -370,6 +372,81 @@ def test_texts_are_classified():
 def test_what_are_no_texts_is_refused(X, y, message):
     with pytest.raises(ValueError, match=message):
         ChainruleTextClassifier().fit(X, y)
+
+
+# ---- sequences -----------------------------------------------------------------------------------
+
+
+def walks(count=40):
+    """Of different lengths, in two columns; those of odd rows go up."""
+    g = np.random.default_rng(0)
+    X = [
+        np.cumsum(g.normal(1.6 * (i % 2) - 0.8, 0.5, (g.integers(8, 20), 2)), axis=0)
+        for i in range(count)
+    ]
+    return X, np.array(["down", "up"])[np.arange(count) % 2]
+
+
+def test_sequences_are_classified(tmp_path):
+    X, y = walks()
+    model = ChainruleSequenceClassifier("linear", max_iter=40, backend="numpy").fit(X, y)
+    assert model.classes_.tolist() == ["down", "up"]
+    assert model.score(X, y) > 0.9
+    p = model.predict_proba(X)
+    assert p.shape == (40, 2)
+    assert np.allclose(p.sum(axis=1), 1)
+    np.testing.assert_allclose(model.predict_proba(X[7:8])[0], p[7], atol=1e-6)
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict_proba(X), p)
+    heavy = clone(model).set_params(class_weight={"down": 1.0, "up": 50.0}).fit(X, y)
+    assert heavy.predict_proba(X)[:, 1].mean() > p[:, 1].mean() + 0.02
+    # The file is one for the command line: a table with a row for each step.
+    model.save(tmp_path / "model.safetensors")
+    predictor = cr.series.predictor(cr.load(tmp_path / "model.safetensors"), "model")
+    rows = [(str(i), *step) for i, steps in enumerate(X[:5]) for step in steps]
+    table = pl.DataFrame(rows, ["sequence", "column_0", "column_1"], orient="row")
+    assert predictor.predict(table)["prediction"].to_list() == model.predict(X[:5]).tolist()
+
+
+def test_sequences_of_one_length_are_an_array():
+    g = np.random.default_rng(1)
+    X, y = g.normal(size=(30, 6, 1)), np.arange(30) % 2
+    X[:, :, 0] += 3 * y[:, None]
+    X[3, 2:, 0] = np.nan  # is as in the step before
+    quick = ChainruleSequenceClassifier("linear", max_iter=30, backend="numpy")
+    assert cross_val_score(quick, X, y, cv=3).mean() > 0.9
+    model = clone(quick).fit(X, y)
+    filled = X[3:4].copy()
+    filled[0, 2:] = filled[0, 1]
+    np.testing.assert_array_equal(model.predict_proba(X[3:4]), model.predict_proba(filled))
+    of_lists = clone(quick).fit([x[:, 0].tolist() for x in X], y)  # one column
+    np.testing.assert_array_equal(of_lists.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.ones((4, 3)), "rows of numbers are no sequences"),
+        ([[1, 2], [[1, 2]], [1], [3]], "has 2 columns, those before it 1"),
+        ([["a"], ["b"], ["a"], ["b"]], "Sequence 0 of X is not of numbers"),
+        ([[1], [], [1], [2]], r"Sequence 1 of X has the shape \(0,\)"),
+        ([[1], [np.inf], [1], [2]], "contains infinity"),
+        ([1, 2, 3, 4], "is needed"),
+        ("text", "no list of sequences"),
+        ([], "no sequences"),
+        ([[1], [2]], "inconsistent numbers of samples"),
+    ],
+)
+def test_what_are_no_sequences_is_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        ChainruleSequenceClassifier().fit(X, [0, 1, 0, 1])
+
+
+def test_sequences_of_other_columns_are_refused():
+    X, y = walks(12)
+    model = ChainruleSequenceClassifier("linear", max_iter=1, backend="numpy").fit(X, y)
+    with pytest.raises(ValueError, match=r"have 1 columns, but .* was trained on 2"):
+        model.predict([x[:, 0] for x in X])
 
 
 # ---- in scikit-learn's tools ---------------------------------------------------------------------

@@ -15,6 +15,7 @@ need("sklearn", "sklearn", "chainrule.sklearn")
 from .autoencoder import ChainruleAutoencoder, ChainruleOutlierDetector  # noqa: E402
 from .classifier import ChainruleClassifier  # noqa: E402
 from .regressor import ChainruleRegressor  # noqa: E402
+from .sequences import ChainruleSequenceClassifier  # noqa: E402
 from .text import ChainruleTextClassifier  # noqa: E402
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "ChainruleClassifier",
     "ChainruleOutlierDetector",
     "ChainruleRegressor",
+    "ChainruleSequenceClassifier",
     "ChainruleTextClassifier",
 ]

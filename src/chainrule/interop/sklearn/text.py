@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import compute_sample_weight
-from sklearn.utils.validation import check_is_fitted
 
-from ...data.split import split_indices
-from ...serialization import parse
-from ...tasks import runner
 from ...tasks.kinds.text import TextOptions
 from ...tasks.plan import Split
 from ...tasks.text import TextClassifier, normalize
 from ...tasks.text.classification import Labelled, TextClassification
 from ...utils.typing import Array
-from .base import seed_of, threads_of, value_errors, weights_of
-from .classifier import label_names, labels_of
+from .base import seed_of, threads_of
+from .labelled import LabelledClassifier, without_test
 
 
 class _TextPlan(TextClassification):
@@ -30,31 +24,13 @@ class _TextPlan(TextClassification):
         return source
 
     def split(self, data: Labelled) -> Split[Labelled]:
-        fraction = self.options.validation or 0.1
-        parts = (1 - fraction, fraction)
-        kept, held_out = split_indices(len(data), parts, self.options.seed, data.target)
-        return Split(data.take(kept), data.take(held_out), None)
+        return without_test(self.options, data)
 
     def size(self, data: Labelled) -> dict[str, Any]:
         return {"rows": len(data)}
 
 
-class _FittedText:
-    """A model of texts; a pickle of it is its model file."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _FittedText, (self.data,)
-
-    @functools.cached_property
-    def model(self) -> TextClassifier:
-        """Ready to predict."""
-        return TextClassifier(parse(self.data), "the fitted estimator")
-
-
-class ChainruleTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class ChainruleTextClassifier(LabelledClassifier):
     """A network that predicts the class of a text, trained by the recipe of ``chainrule train``.
 
     ``X`` is a sequence of texts, as scikit-learn's vectorizers take it; few texts are told apart by
@@ -138,43 +114,14 @@ class ChainruleTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         tags.input_tags.string = True
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on all texts.
+    def _examples(self, X: Any, reset: bool) -> list[str]:
+        return _texts(X)
 
-        Args:
-            X: texts.
-            y: their classes.
-            sample_weight: what each counts for.
-
-        Raises:
-            ValueError: they are no texts, or of one class only.
-        """
-        texts = _texts(X)
-        labels = labels_of(y, self, len(texts))
-        self.classes_, target = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                "ChainruleTextClassifier needs at least two classes, but y has one class only: "
-                f"{self.classes_.tolist()[0]!r}"
-            )
-        weights = weights_of(sample_weight, None, len(texts))
-        if self.class_weight is not None:
-            by_class = compute_sample_weight(self.class_weight, labels)
-            weights = by_class if weights is None else by_class * weights
-        if weights is not None:
-            weights = (weights / weights.mean()).astype(np.float32)
-        names = label_names(self.classes_)
-        with value_errors():
-            plan = _TextPlan(self._options(), print if self.verbose else lambda sentence: None)
-            result = runner.train(
-                plan, Labelled(texts, target, names, weights=weights),
-                progress=bool(self.verbose), callbacks=tuple(self.callbacks or ()),
-            )  # fmt: skip
-        self.model_ = _FittedText(result.to_bytes())
-        self.report_ = result.report
-        self.n_iter_ = max(len(result.history), 1)
-        self.loss_curve_ = list(result.history["loss"])
-        return self
+    def _training(
+        self, examples: list[str], target: Array, names: tuple[str, ...],
+        weights: Array | None, say: Callable[[str], None],
+    ) -> tuple[_TextPlan, Labelled]:  # fmt: skip
+        return _TextPlan(self._options(), say), Labelled(examples, target, names, weights=weights)
 
     def _options(self) -> TextOptions:
         return TextOptions(
@@ -186,16 +133,14 @@ class ChainruleTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             backend=self.backend,
         )  # fmt: skip
 
-    def predict_proba(self, X: Any) -> Array:
-        """(texts, classes) float64: the probability of each class, in the order of `classes_`."""
-        check_is_fitted(self)
-        found = self.model_.model.predict(_texts(X), proba=True)
-        numbers = found.drop("prediction").to_numpy().astype(np.float64)
-        return np.asarray(numbers / numbers.sum(axis=1, keepdims=True))
+    def _probabilities(self, examples: list[str]) -> Array:
+        found = _predictor(self.model_).predict(examples, proba=True)
+        return np.asarray(found.drop("prediction").to_numpy())
 
-    def predict(self, X: Any) -> Array:
-        """(texts,) the most probable class."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+@functools.lru_cache(maxsize=8)
+def _predictor(fitted: Any) -> TextClassifier:
+    return TextClassifier(fitted.saved, "the fitted estimator")
 
 
 def _texts(X: Any) -> list[str]:

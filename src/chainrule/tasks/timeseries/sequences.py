@@ -455,8 +455,12 @@ class SequencePredictor(Classifier[SequenceSchema]):
         schema, name, frame = self.schema, source_name(source), read_rows(source)
         check_present(schema.needed, frame.columns, name)
         found = read_sequences(frame, schema.names, schema.group, schema.time, name)
-        told = predictions(self.saved.predict(_inputs(found, schema.longest)), self.classes, proba)
+        told = predictions(self.probabilities(found), self.classes, proba)
         return pl.DataFrame({schema.group: found.names}).with_columns(told.get_columns())
+
+    def probabilities(self, found: Sequences) -> Array:
+        """Of each sequence, of each class."""
+        return self.saved.predict(_inputs(found, self.schema.longest))
 
     def examples(
         self, source: Any, rows: Sequence[int], *, say: Say = lambda sentence: None
@@ -495,5 +499,5 @@ class SequencePredictor(Classifier[SequenceSchema]):
     def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
         """The metrics on sequences whose class is known."""
         known = read_again(self.schema, source)
-        predicted = self.saved.predict(_inputs(known.sequences, self.schema.longest))
+        predicted = self.probabilities(known.sequences)
         return evaluate(task_of(self.classes), known.target, predicted)
