@@ -22,6 +22,7 @@ from .export import export
 from .generate import generate
 from .grade import grade
 from .label_next import label_next
+from .learn import learn
 from .predict import predict
 from .report import report
 from .runs import runs
@@ -42,7 +43,7 @@ _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
     *(generate, translate, answer, export, runs, report, summary, cache, example),
     *(serve, tune, compare),
-    *(exercise, grade),
+    *(learn, exercise, grade),
 )
 for _command in _COMMANDS:
     app.command()(reported(_command))

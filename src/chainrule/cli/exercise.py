@@ -14,7 +14,7 @@ from .error_handling import Debug
 
 def exercise(
     demo: Annotated[
-        str, typer.Option(help="The network: neuron, houses or xor.", metavar="NAME")
+        str, typer.Option(help="The network: neuron, houses, 2-2-2 or xor.", metavar="NAME")
     ] = "houses",
     blanks: Annotated[int, typer.Option(help="How many numbers are left out.", min=1)] = 6,
     seed: Annotated[int, typer.Option(help="Another one leaves out other numbers.")] = 0,

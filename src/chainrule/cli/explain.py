@@ -58,7 +58,7 @@ def explain(
     demo: Annotated[
         str | None,
         typer.Option(
-            help="A built-in example: neuron, houses, xor, cnn or lstm.",
+            help="A built-in example: neuron, houses, 2-2-2, xor, cnn or lstm.",
             metavar="NAME",
             show_default=False,
         ),

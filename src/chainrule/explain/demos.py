@@ -50,6 +50,20 @@ class House(nn.Module):
         return y
 
 
+class ByHand(nn.Module):
+    """Two inputs, two hidden neurons, two outputs, with the numbers of a well-known example."""
+
+    def __init__(self) -> None:
+        self.hidden = nn.Linear(2, 2).to("float64")
+        self.output = nn.Linear(2, 2).to("float64")
+        self.hidden.load_state({"weight": [[0.15, 0.25], [0.2, 0.3]], "bias": [0.35, 0.35]})
+        self.output.load_state({"weight": [[0.4, 0.5], [0.45, 0.55]], "bias": [0.6, 0.6]})
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = sigmoid(self.output(sigmoid(self.hidden(x))))
+        return y
+
+
 class Xor(nn.Module):
     """Two bits, four hidden neurons, one output."""
 
@@ -115,6 +129,22 @@ def _houses(**options: Any) -> Explanation:
             "hidden neurons, a1 their activations σ(z1), ŷ the output, y the target, e the error, "
             "output minus target, and L the loss, half the square of e. All weights and biases "
             "start at arbitrary values; how to change them is the question.",
+        ),
+    )
+
+
+def _by_hand(**options: Any) -> Explanation:
+    return explain(
+        ByHand(),
+        [[0.05, 0.1]],
+        [[0.01, 0.99]],
+        loss=half_squared_error,
+        **{"lr": 0.5, "optimizer": "sgd", **options},
+        title="A step by hand",
+        story=(
+            "Two inputs, two hidden neurons and two outputs, all with the sigmoid. The loss is the "
+            "sum of half the squared errors of both outputs. The numbers are those of the example "
+            "with which many have learned backpropagation (M. Mazur, 2015).",
         ),
     )
 
@@ -202,6 +232,7 @@ def _train(model: nn.Module, x: Any, y: Any, loss: Any, optimizer: Optimizer, st
 DEMOS: dict[str, Callable[..., Explanation]] = {
     "neuron": _neuron,
     "houses": _houses,
+    "2-2-2": _by_hand,
     "xor": _xor,
     "cnn": _cnn,
     "lstm": _lstm,
@@ -209,7 +240,7 @@ DEMOS: dict[str, Callable[..., Explanation]] = {
 
 
 def demo(name: str, **options: Any) -> Explanation:
-    """One of the built-in examples: ``neuron``, ``houses``, ``xor``, ``cnn`` or ``lstm``.
+    """A built-in example: ``neuron``, ``houses``, ``2-2-2``, ``xor``, ``cnn`` or ``lstm``.
 
     Args:
         name: which one.

@@ -20,7 +20,7 @@ from ..explain.mistakes import Arithmetic, Key, key_of, quantities
 
 PHASES = ("forward", "error", "backward", "update")
 #: Demos whose numbers all have equations, so that any of them may be a blank.
-DEMOS = ("neuron", "houses", "xor")
+DEMOS = ("neuron", "houses", "2-2-2", "xor")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def make_exercise(demo: str = "houses", blanks: int = 6, seed: int = 0, **option
     """An exercise of a built-in example.
 
     Args:
-        demo: ``neuron``, ``houses`` or ``xor``.
+        demo: ``neuron``, ``houses``, ``2-2-2`` or ``xor``.
         blanks: how many numbers are left out; they are spread over the four steps.
         seed: another one leaves out other numbers.
         options: of the demo: ``lr``, ``optimizer``, ``notation``.

@@ -107,8 +107,14 @@ def _parts(exercise: Exercise, writer: Writer, is_solved: bool) -> Iterator[Part
 
 
 def _given(explanation: Explanation, writer: Writer) -> Iterator[Part]:
-    """All numbers that nothing computes: inputs, targets, weights, the learning rate."""
+    """All numbers that nothing computes."""
     yield Heading("Given")
+    header = ("symbol", "what", "shape", "numbers, row by row")
+    yield Grid(header, tuple(given_rows(explanation, writer)))
+
+
+def given_rows(explanation: Explanation, writer: Writer) -> list[tuple[str, str, str, str]]:
+    """Symbol, role, shape and numbers of inputs, targets, weights and the learning rate."""
     rows = []
     for node in explanation.nodes:
         values = node.value.data
@@ -118,7 +124,7 @@ def _given(explanation: Explanation, writer: Writer) -> Iterator[Part]:
         shape = " × ".join(map(str, node.value.shape)) or "one number"
         rows.append((node.symbol, node.role, shape, listed))
     rows.append(("lr", "learning rate", "one number", writer.plain.number(explanation.update.rate)))
-    yield Grid(("symbol", "what", "shape", "numbers, row by row"), tuple(rows))
+    return rows
 
 
 def _formula(

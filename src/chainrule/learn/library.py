@@ -1,0 +1,27 @@
+"""Which pages there are to learn with, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .course import write_course
+from .lesson import COUNT
+
+#: The pages by name; each writes into a folder and says what it wrote, where to begin first.
+PAGES: dict[str, Callable[[Path], list[Path]]] = {
+    "course": write_course,
+    **{str(n): lambda folder, n=n: write_course(folder, [n]) for n in range(1, COUNT + 1)},  # type: ignore[misc]
+}
+
+
+def write_pages(folder: Path, page: str | None = None) -> list[Path]:
+    """Write a page, or all of them.
+
+    Args:
+        folder: where to; it is made.
+        page: a name of `PAGES`.
+    """
+    if page is not None:
+        return PAGES[page](folder)
+    return [path for name, write in PAGES.items() if not name.isdigit() for path in write(folder)]
