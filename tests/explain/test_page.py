@@ -16,7 +16,7 @@ from chainrule.explain import explain
 from chainrule.explain.demos import demo
 from chainrule.explain.explanation import Explanation, RawRow
 from chainrule.explain.html import to_html
-from chainrule.explain.html.page import packed, page_data
+from chainrule.explain.html.page import packed, page_data, slips
 
 TOLERANCE = 1e-12
 
@@ -426,6 +426,45 @@ def test_the_decision_map_is_the_network_at_every_point(browser: Any, tmp_path: 
     assert errors(page) == []
 
 
+#: Writes an answer into the blank of a number and says what is said to it.
+ANSWER = """
+const blank = [...document.querySelectorAll('#text .blank')].find(
+  (one) => one.getAttribute('aria-label') === `Your number for ${arguments[0]}`);
+const box = blank.parentNode;
+blank.value = arguments[1];
+blank.dispatchEvent(new Event('change', {bubbles: true}));
+return box.innerText;
+"""
+
+
+def test_numbers_are_blanks_that_name_the_slip(browser: Any, tmp_path: Path) -> None:
+    told = demo("houses")
+    page = shown(browser, tmp_path, told)
+    page.execute_script("document.getElementById('predict').click()")
+    titles = page.execute_script(
+        "return Array.from({length: Player.count()}, (_, i) => { Player.go(i);"
+        " return document.querySelector('#text h2').innerText; })"
+    )
+    page.execute_script("Player.go(arguments[0])", titles.index("z1: weighted sum"))
+    drawn = "return document.querySelector('#drawing svg').textContent"
+    assert "0.34" not in page.execute_script(drawn)
+    assert "bias" in page.execute_script(ANSWER, "z1[0]", "0.24")
+    assert "no number" in page.execute_script(ANSWER, "z1[0]", "a third")
+    assert "right" in page.execute_script(ANSWER, "z1[0]", "0,34")
+    assert "right" in page.execute_script(ANSWER, "z1[1]", "-19/100")
+    assert "0.34" in page.execute_script(drawn)
+    step = titles.index("Gradient of z1: how the loss changes with it")
+    page.execute_script("Player.go(arguments[0])", step)
+    node = next(n for n in told.nodes if n.symbol == "a1")
+    assert node.gradient is not None
+    assert node.gradient.data is not None
+    said = page.execute_script(ANSWER, "∂L/∂z1[0]", f"{node.gradient.data[0]:.4g}")
+    assert "derivative of the activation" in said
+    page.execute_script("document.querySelector('#text .verdict button').click()")
+    assert "-0.0300729".replace("-", "−") in text(page, "#text")
+    assert errors(page) == []
+
+
 def test_printing_writes_all_steps(browser: Any, tmp_path: Path) -> None:
     page = shown(browser, tmp_path, demo("houses"))
     page.execute_script("window.dispatchEvent(new Event('beforeprint'))")
@@ -711,7 +750,9 @@ def test_the_data_in_the_page_are_the_explanation() -> None:
         r'<script type="application/json" id="data">(.*?)</script>', to_html(told), re.DOTALL
     )
     assert found is not None
-    assert json.loads(found[1]) == packed({**page_data(told.to_json()), "digits": 6})
+    assert json.loads(found[1]) == packed(
+        {**page_data(told.to_json()), "slips": slips(told), "digits": 6}
+    )
 
 
 def test_arrays_have_their_summaries_in_the_page(browser: Any, tmp_path: Path) -> None:

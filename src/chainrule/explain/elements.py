@@ -64,6 +64,10 @@ def apply_to_numbers(op: str, arguments: Sequence[float]) -> float:
         return max(arguments)
     if op == "min":
         return min(arguments)
+    if op == "subtract":
+        return arguments[0] - arguments[1]
+    if op == "negative":
+        return -arguments[0]
     operation = OPERATIONS[op]
     assert operation.compute is not None
     kind = np.int64 if set(operation.c or ()) == {"i"} else np.float64  # bits are those of integers

@@ -179,9 +179,15 @@ def _equations(one: Lesson, phases: tuple[str, ...]) -> Iterator[str]:
     """All equations of some steps: names, numbers, result."""
     told, writer = explained(one.demo), Writer()
     arithmetic, idle = Arithmetic(told), unlearned(told)
+    if "backward" in phases:
+        yield _equation(writer.gradient("L"), "<div>= 1</div>")
     for key, equation in arithmetic.equations.items():
         if arithmetic.phase[key] not in phases or (key[0] == "gradient" and key[1] in idle):
             continue
         first, *others = writer.equation(equation)
         lines = "".join(f"<div>= {_text(side)}</div>" for side in others)
-        yield f'<div class="equation"><b>{_text(first)}</b><div>{lines}</div></div>'
+        yield _equation(first, lines)
+
+
+def _equation(left: str, lines: str) -> str:
+    return f'<div class="equation"><b>{_text(left)}</b><div>{lines}</div></div>'

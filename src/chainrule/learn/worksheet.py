@@ -103,6 +103,8 @@ def _parts(exercise: Exercise, writer: Writer, is_solved: bool) -> Iterator[Part
         if exercise.arithmetic.phase[key] != phase:
             phase = exercise.arithmetic.phase[key]
             yield Heading(_STEPS[phase])
+            if phase == "backward":
+                yield Formula((writer.gradient("L"), "1"))
         yield _formula(exercise, equation, writer, numbers.get(key), is_solved)
 
 

@@ -14,7 +14,10 @@ const Equations = (() => {
       q.of === "number" ? written(q, alone) : q.of === "rest" ? element("i", { text: q.symbol }) : link(q);
     const lines = [line("=", Numbers.write(right, named), "names")];
     if (!isLone) lines.push(line("=", Numbers.write(right, written), "numbers"));
-    lines.push(line("=", [element("b", { text: format(Live.number(left)) })], "result"));
+    const result = Predict.hides(left)
+      ? Predict.blank(left)
+      : element("b", { text: format(Live.number(left)) });
+    lines.push(line("=", [result], "result"));
     const isLong = nameText(left).length > 14;
     return element(
       "div",

@@ -25,8 +25,11 @@ const Player = (() => {
   // ---- the current step -----------------------------------------------------------------------
 
   const step = () => steps[current];
-  const isKnown = (kind, node) =>
-    !known[kind].has(node) ? kind === "value" : known[kind].get(node) <= current;
+  const isKnown = (kind, node) => {
+    if (!known[kind].has(node)) return kind === "value";
+    const at = known[kind].get(node);
+    return at < current || (at === current && Predict.isDone());
+  };
   const isFocus = (id) => (step().focus || step().nodes).includes(id);
 
   /** Which number of a weight the drawing shows: its value, its gradient or its new value. */
@@ -110,6 +113,7 @@ const Player = (() => {
       ["last", steps.length - 1],
     ])
       byId(id).disabled = current === at;
+    Predict.begin();
     show(byId("text"), bodyOf(step()));
   }
 
@@ -248,6 +252,7 @@ const Theme = (() => {
   Overview.notes(explanation);
   Sliders.showAll();
   Plane.setup(explanation);
+  Predict.setup(explanation);
   Symbols.setup(explanation);
   Theme.listen(redraw);
   Player.listen();

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import math
 import re
 from typing import Any
 
 from ...drawing.page import THEME, embedded, page_of
 from ..explanation import Explanation
+from ..mistakes import Arithmetic
 from .arithmetic import elementwise_script
 
 #: The viewer's parts in the order in which they need each other, after the arithmetic.
@@ -23,6 +25,7 @@ SCRIPTS = (
     "live.js",
     "elements.js",
     "chains.js",
+    "predict.js",
     "equations.js",
     "charts.js",
     "pictures.js",
@@ -48,7 +51,38 @@ def to_html(explanation: Explanation, digits: int = 6) -> str:
     Returns:
         A complete document, to be saved with the encoding UTF-8 or shown in a frame.
     """
-    return page(explanation.to_json(), digits)
+    return page({**explanation.to_json(), "slips": slips(explanation)}, digits)
+
+
+#: Explanations with more equations have no named slips in their page.
+_MAX_EQUATIONS = 200
+
+
+def slips(explanation: Explanation) -> dict[str, Any]:
+    """For each number of a small network what the usual slips give: see `explain.mistakes`.
+
+    Returns:
+        ``sentences``, and ``of``: by "of symbol index" a list of [wrong number, sentence], and
+        ``room``: how far an answer may be off, where that is not the usual part of the number.
+    """
+    arithmetic = Arithmetic(explanation)
+    found: dict[str, Any] = {"sentences": [], "of": {}, "room": {}}
+    is_small = 0 < len(arithmetic.equations) <= _MAX_EQUATIONS and arithmetic.is_whole
+    if not is_small or not math.isfinite(explanation.loss):
+        return found
+    places: dict[str, int] = {}
+    for key in arithmetic.equations:
+        name = " ".join(map(str, key))
+        made = [
+            [one.value, places.setdefault(one.sentence, len(places))]
+            for one in arithmetic.mistakes(key)
+            if math.isfinite(one.value)
+        ]
+        room = arithmetic.room(key)
+        found["of"] |= {name: made} if made else {}
+        found["room"] |= {} if room is None else {name: room}
+    found["sentences"] = list(places)
+    return found
 
 
 def page(data: dict[str, Any], digits: int = 6) -> str:
