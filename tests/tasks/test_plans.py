@@ -50,7 +50,7 @@ STEPS = {
     "audio": {"files": FILES},
     "sequence-to-text": {
         "texts": READ | LEARN | REPORT
-        | {"check", "examples", "average", "predict", "score", "row_errors", "answers"}
+        | {"check", "examples", "average", "settle", "predict", "score", "row_errors", "answers"}
         | PICTURES - {"shown"},
     },
 }  # fmt: skip

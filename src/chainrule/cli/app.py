@@ -29,6 +29,7 @@ from .runs import runs
 from .serve import serve
 from .summary import summary
 from .train import train
+from .transcribe import transcribe
 from .translate import translate
 from .tune import tune
 from .update import update
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
-    *(generate, translate, answer, export, runs, report, summary, cache, example),
+    *(generate, translate, answer, transcribe, export, runs, report, summary, cache, example),
     *(serve, tune, compare),
     *(learn, exercise, grade),
 )

@@ -1,21 +1,22 @@
-"""Sounds in which every letter is a tone, and the space a pause: speech that is learned at once."""
+"""Sounds in which every letter is a tone, and so is the space: speech that is learned at once."""
 
 import wave
 
 import numpy as np
 
 RATE = 8000
-TONES = {"a": 400, "b": 900, "c": 1500, "d": 2400}
+LETTERS = "abcd"
+TONES = {" ": 150, "a": 400, "b": 900, "c": 1500, "d": 2400}
 
 
 def tones(text, seed=0):
-    """Letters of 90 ms with gaps between them, at different loudness."""
+    """Tones of 90 ms with gaps between them, at different loudness."""
     rng = np.random.default_rng([seed, len(text)])
     parts = [np.zeros(800)]
     for letter in text:
         time = np.arange(720) / RATE
-        loud = 0.0 if letter == " " else rng.uniform(0.2, 0.5)
-        parts.append(loud * np.sin(2 * np.pi * TONES.get(letter, 0) * time) * np.hanning(720))
+        tone = np.sin(2 * np.pi * TONES[letter] * time) * np.hanning(720)
+        parts.append(rng.uniform(0.2, 0.5) * tone)
         parts.append(np.zeros(240))
     sound = np.concatenate([*parts, np.zeros(800)])
     return sound + 0.002 * rng.normal(size=len(sound))
@@ -36,7 +37,7 @@ def texts(count, seed=0):
     rng = np.random.default_rng(seed)
     found = {}
     while len(found) < count:
-        words = ["".join(rng.choice([*TONES], rng.integers(1, 4))) for _ in range(2)]
+        words = ["".join(rng.choice([*LETTERS], rng.integers(1, 4))) for _ in range(2)]
         found[" ".join(words)] = None
     return list(found)
 

@@ -19,7 +19,14 @@ from ..kinds.sequence_to_text import KIND, SequenceToTextOptions
 from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
-from .ctc_decoding import LabelModel, Reading, WordModel, ctc_beam, ctc_greedy
+from .ctc_decoding import (
+    LabelModel,
+    LanguageModelOfLabels,
+    Reading,
+    WordModel,
+    ctc_beam,
+    ctc_greedy,
+)
 from .decoding import Decoding
 from .plan import SequenceToText
 from .translator import Text, Translator
@@ -30,6 +37,7 @@ __all__ = [
     "NEW",
     "Decoding",
     "LabelModel",
+    "LanguageModelOfLabels",
     "Options",
     "Reading",
     "SequenceToTextOptions",

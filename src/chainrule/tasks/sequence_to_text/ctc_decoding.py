@@ -274,7 +274,7 @@ class WordModel:
         """A space ends a word."""
         before, word = state
         added = 0.0
-        for character in self.text[label]:
+        for character in self.text.get(label, ""):
             if not character.isspace():
                 word += character
             elif word:
@@ -320,7 +320,9 @@ class LanguageModelOfLabels:
 
     def read(self, state: Any, label: int) -> tuple[float, Any]:
         """ln p of the tokens of the label."""
-        added, state = self._after(state[0].copy(), self._tokens(self.text[label]), state[1])
+        added, state = self._after(
+            state[0].copy(), self._tokens(self.text.get(label, "")), state[1]
+        )
         return added + self.bonus, state
 
     def end(self, state: Any) -> float:

@@ -96,5 +96,4 @@ def _inputs(source: dict[str, Array]) -> dict[str, Array]:
 
 def _written(labels: Array, log_probability: float, score: float, how: Decoding) -> Written:
     longest = how.longest or len(labels)
-    compared = score / max(len(labels), 1) ** how.length_penalty
-    return Written(labels[:longest], log_probability, compared, len(labels) <= longest)
+    return Written(labels[:longest], log_probability, score, len(labels) <= longest)

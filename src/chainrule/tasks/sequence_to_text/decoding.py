@@ -28,6 +28,7 @@ class Decoding:
         language: what is known of texts beside what the network says of the source, where texts are
             written by CTC: a `ctc_decoding.LabelModel`; it is in no file.
         language_weight: of that.
+        word_bonus: what each word adds where words are known.
 
     Raises:
         ConfigError: a value is out of range.
@@ -39,6 +40,7 @@ class Decoding:
     longest: int | None = None
     language: Any = None
     language_weight: float = 1.0
+    word_bonus: float = 0.0
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.best < 1 or (self.longest is not None and self.longest < 1):

@@ -29,6 +29,7 @@ from .reading import find_source, need_target, read_as, read_frame, read_pairs
 from .schema import OUTPUT_OF, OUTPUTS, SequenceSchema
 from .scoring import metric_names, scores, text_errors
 from .sources import Source, TextSource
+from .speech_words import helped_by_words
 from .translator import written
 from .vocabulary import encode_text
 
@@ -180,8 +181,10 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
             strict=True,
         ):  # fmt: skip
             if count:
-                self.say(f"{count:,} of {len(part):,} {what} are longer than {most:,} tokens and "
-                         "are cut; --context says how long they may be")  # fmt: skip
+                unit = schema.source.unit if what == "sources" else "tokens"
+                option = "--seconds" if schema.source.has_steps else "--context"
+                self.say(f"{count:,} of {len(part):,} {what} are longer than {most:,} {unit} and "
+                         f"are cut; {option} says how long they may be")  # fmt: skip
         return found
 
     def _stream(
@@ -201,6 +204,19 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
     def average(self, steps: int) -> float:
         """Averaged weights remember a fiftieth of the training."""
         return min(1 - 50 / max(steps, 100), 0.999)
+
+    def settle(
+        self,
+        schema: SequenceSchema,
+        learner: Learner,
+        validation: Examples,
+        trainer: Trainer,
+        split: Split[Pairs],
+    ) -> SequenceSchema:
+        """Words of the training help to read what is heard, if they do on the validation set."""
+        if not isinstance(schema.output, CtcOutput):
+            return schema
+        return helped_by_words(schema, learner.network, split, self.options, self.note)
 
     # ---- report ----------------------------------------------------------------------------------
 

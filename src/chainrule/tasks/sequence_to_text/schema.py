@@ -61,7 +61,13 @@ class SequenceSchema:
         """How texts are found: `decoding`, with what is known of words."""
         if self.words is None:
             return self.decoding
-        return replace(self.decoding, language=WordModel(self.words, pieces_of(self.tokenizer)))
+        return self.with_words(self.words)
+
+    def with_words(self, words: Any, decoding: Decoding | None = None) -> Decoding:
+        """How texts are found with the help of `WordNGrams`."""
+        how = decoding or self.decoding
+        model = WordModel(words, pieces_of(self.tokenizer), how.word_bonus)
+        return replace(how, language=model)
 
     @property
     def output(self) -> Output:

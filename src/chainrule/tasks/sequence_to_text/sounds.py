@@ -83,7 +83,7 @@ class SoundSource(Source):
         skip_bad: whether files that cannot be read are left out.
     """
 
-    kind, command = "sound", "transcribe"
+    kind, command, unit = "sound", "transcribe", "frames of 10 ms"
     model, has_steps, batch_size, most_epochs = "ctc-lstm", True, 32, 100
     metrics = ("word_error_rate", "character_error_rate", "exact_match")
 

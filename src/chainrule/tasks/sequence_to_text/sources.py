@@ -46,6 +46,7 @@ class Source(ABC):
     Attributes:
         kind: as in model files.
         command: of the program, that writes texts from such sources.
+        unit: of lengths.
         model: that is trained by default.
         has_steps: whether a text is said step by step, so that CTC can write it.
         batch_size: pairs in a batch.
@@ -57,6 +58,7 @@ class Source(ABC):
 
     kind: ClassVar[str]
     command: str
+    unit: ClassVar[str] = "tokens"
     model: ClassVar[str] = "transformer"
     has_steps: ClassVar[bool] = False
     batch_size: ClassVar[int] = 64

@@ -30,6 +30,8 @@ Say = Callable[[str], None]
 
 #: Sources that are worked on at once; of fewer than so many, building a program takes longer.
 _AT_ONCE, _WORTH_A_PROGRAM = 64, 200
+#: So many sounds without words are named.
+_NAMED = 5
 #: Lengths are rounded up to so many steps.
 _ROUND = 16
 
@@ -120,13 +122,19 @@ class Translator:
             self._say_unknown(source, given, say)
         lengths = source.lengths(source.prepared(given))
         if cut := int((lengths > source.longest).sum()):
-            say(f"{cut:,} of {len(given):,} sources are longer than the {source.longest:,} tokens "
-                "that the model sees: they are cut")  # fmt: skip
+            say(f"{cut:,} of {len(given):,} sources are longer than the {source.longest:,} "
+                f"{source.unit} that the model sees: they are cut")  # fmt: skip
         backend = "auto" if len(given) >= _WORTH_A_PROGRAM else "numpy"
         found = written(self.schema, self.network, given, how or self.schema.how, backend)
         if open_ := sum(not texts[0].ended for texts in found):
             most = self.schema.output.longest
             say(f"{open_:,} of {len(given):,} texts were not ended within {most:,} tokens")
+        if isinstance(source, SoundSource):
+            silent = [item for item, (best, *_) in zip(given, found, strict=True) if not best.text]
+            for sound in silent[:_NAMED]:
+                say(f"no words are heard in {sound.path}")
+            if more := len(silent[_NAMED:]):
+                say(f"nor in {more:,} others")
         return found
 
     def _say_unknown(self, source: TextSource, items: Sequence[Any], say: Say) -> None:

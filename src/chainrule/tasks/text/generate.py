@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,6 +36,12 @@ class Reader:
         self._run = Compiled(self._step, backend)
         self._recent: list[int] = []
         self._state = self._start()
+
+    def copy(self) -> Reader:
+        """A reader of the same text so far, which goes on by itself."""
+        other = copy.copy(self)
+        other._recent = list(self._recent)
+        return other
 
     def _start(self) -> Any:
         if self._is_gpt:
