@@ -47,6 +47,7 @@ NAVIGATION = {
         "docs/from_pytorch.md": "From PyTorch", "docs/scikit_learn.md": "scikit-learn",
         "docs/onnx.md": "ONNX", "docs/export.md": "C for devices",
         "docs/weights.md": "Weights of other systems",
+        "docs/scale.md": "From a laptop to a cluster",
         "docs/reliability.md": "Reliability",
         "docs/architecture.md": "Architecture", "benchmarks/README.md": "Benchmarks",
         "CONTRIBUTING.md": "Contributing", "CHANGELOG.md": "Changelog",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from .doctor import attending, keep_findings
 from .error_handling import FAILED, Debug
 from .options import OPTIONS, foreign, read_config, read_options, with_options
 from .outcome import finish, keep, need_an_epoch, show_use
+from .processes import Asked, is_worker, joined, supervise, without_own
 from .recording import PAGE, board_of, finish_board, measured, recorded, write_report
 from .resume import Job, begun, command, in_words, reproduced, resumed, trained
 
@@ -33,6 +35,12 @@ _OUTPUT = "The output"
 def _option(description: str, *names: str, metavar: str | None = None) -> Any:
     return typer.Option(
         *names, help=description, metavar=metavar, rich_help_panel=_OUTPUT, show_default=False
+    )
+
+
+def _process_option(description: str, metavar: str) -> Any:
+    return typer.Option(
+        help=description, metavar=metavar, rich_help_panel="Several processes", show_default=False
     )
 
 
@@ -78,6 +86,22 @@ def train(
     ] = False,
     show_c: Annotated[bool, _option("The C program of a training step, too.", "--show-c")] = False,
     as_json: Annotated[bool, _option("The report as one JSON document.", "--json")] = False,
+    processes: Annotated[
+        str | None,
+        _process_option(
+            "Train with so many processes, on this machine unless --process is given; "
+            "auto: those that Slurm, Open MPI or Kubernetes has started.",
+            metavar="N|auto",
+        ),
+    ] = None,
+    process: Annotated[
+        int | None,
+        _process_option("The number of the process on this machine, from 0.", metavar="I"),
+    ] = None,
+    coordinator: Annotated[
+        str | None,
+        _process_option("Where the processes meet: an address of process 0.", metavar="HOST:PORT"),
+    ] = None,
     debug: Debug = False,
     **given: Any,
 ) -> None:
@@ -85,12 +109,34 @@ def train(
 
     Example: chainrule train houses.csv --target price
     """
-    from ..utils.files import MODEL
-
     chosen = _chosen(ctx, config)
+    if is_worker():
+        with joined() as worker:
+            chosen.setdefault("backend", "xla")
+            if not worker.is_first:
+                quiet, force = True, True
+                if resume is None:
+                    chosen["out"] = str(worker.scratch("out"))
+                else:
+                    resume = worker.scratch("run")
+            _train(chosen, resume, allow_changes, force, quiet, tensorboard, show_c, as_json)
+        return
+    if processes is not None or process is not None or coordinator is not None:
+        asked = Asked.of(processes or "", process, coordinator, chosen.get("backend"))
+        raise typer.Exit(supervise(asked, without_own(sys.argv[1:])))
     if reproduce is not None:
         _reproduce(reproduce, chosen, quiet, as_json)
         return
+    _train(chosen, resume, allow_changes, force, quiet, tensorboard, show_c, as_json)
+
+
+def _train(
+    chosen: dict[str, Any], resume: Path | None, allow_changes: bool, force: bool, quiet: bool,
+    tensorboard: bool, show_c: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """The training itself, from the options to the report."""
+    from ..utils.files import MODEL
+
     with _job(chosen, resume, allow_changes, force) as job, recorded(job) as recorder:
         watch = attending(quiet)
         recorder.measured = lambda: measured(watch)

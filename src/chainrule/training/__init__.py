@@ -1,5 +1,6 @@
 """Training: the step, the loop around it, what is recorded and shown."""
 
+from ..engine.backends.xla.processes import join
 from .adversarial import AdversarialStep
 from .callbacks import Callback, Training
 from .checkpoint import load_training, save_training
@@ -28,6 +29,7 @@ __all__ = [
     "Transferred",
     "find_rate",
     "freeze_parts",
+    "join",
     "load_training",
     "save_training",
     "transfer",

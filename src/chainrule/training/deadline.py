@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from ..utils.together import agreed
+
 
 class Deadline:
     """Counts from now on.
@@ -23,7 +25,9 @@ class Deadline:
     @property
     def is_over(self) -> bool:
         """Whether there is no time for more steps."""
-        return self._end is not None and time.perf_counter() >= self._end - self._reserved
+        if self._end is None:
+            return False
+        return bool(agreed(time.perf_counter() >= self._end - self._reserved))
 
     def reserve(self, seconds: float) -> None:
         """Keep so much time for the last validation."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..utils.signals import Deferred
+from ..utils.together import gathered, is_first, process_count
 from ..utils.typing import Array
 from .checkpoints import Checkpoints, Snapshot
 
@@ -185,16 +186,32 @@ class Keeper:
 
     def between_steps(self, trainer: Resumable, position: Position) -> None:
         """Nothing is half done: write what is due, and let signals that came do their work."""
+        due = self._agree()
         received = self._signals.received
         if received:
             ends = len(received) > 1 or received[0] != signal.SIGINT
             self.write(trainer, position, limit=_AT_ONCE if ends else None)
             self._signals.deliver()
-        elif self.checkpoints.due:
+        elif due:
             begun = time.perf_counter()
             snapshot = self._snapshot(trainer, position)
             self._written = snapshot.step, position.epochs
-            self.checkpoints.submit(snapshot, time.perf_counter() - begun)
+            if is_first():
+                self.checkpoints.submit(snapshot, time.perf_counter() - begun)
+
+    def _agree(self) -> bool:
+        """Whether a checkpoint is due; of several processes, the first one says so.
+
+        A signal that another one got counts here, too.
+        """
+        received = self._signals.received
+        if process_count() == 1:
+            return not received and self.checkpoints.due
+        found = gathered(2 * (received[0] if received else 0) + self.checkpoints.due)
+        came = max(each // 2 for each in found)
+        if came and not received:
+            received.append(came)
+        return bool(found[0] % 2)
 
     def write(self, trainer: Resumable, position: Position, limit: int | None = None) -> None:
         """Write the present state now, unless it is written, or larger than so many bytes."""
@@ -203,8 +220,9 @@ class Keeper:
         is_new = self._written != (snapshot.step, position.epochs)
         if is_new and (limit is None or snapshot.bytes <= limit):
             self._written = snapshot.step, position.epochs
-            self.checkpoints.submit(snapshot)
-            self.checkpoints.wait()
+            if is_first():
+                self.checkpoints.submit(snapshot)
+                self.checkpoints.wait()
 
     def _snapshot(self, trainer: Resumable, position: Position) -> Snapshot:
         step, arrays, facts = trainer.full_state()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import time
@@ -24,6 +25,7 @@ from ..losses import LOSSES, check_target
 from ..metrics import METRICS, Metric
 from ..nn import Module
 from ..optim import EMA, OPTIMIZERS, Optimizer
+from ..utils import together
 from ..utils.typing import Array
 from .callbacks import Callback
 from .checkpoints import Checkpoints
@@ -246,7 +248,7 @@ class Trainer:
         self._fitting = True
         steps = self._steps_of(train, options.batch_size, options.accumulate)
         try:
-            with nullcontext() if keeper is None else keeper:
+            with nullcontext() if keeper is None else keeper, together.watched():
                 for listener in listeners:
                     listener.on_start(self, options.epochs, steps)
                 yield position
@@ -276,7 +278,7 @@ class Trainer:
         held_out: Examples | None,
     ) -> Keeper | None:
         """Who writes the checkpoints of a fit, and knows it again by its data and options."""
-        if checkpoints is None:
+        if checkpoints is None and together.process_count() == 1:
             return None
         decay = self.optimizer.decay
         own = {
@@ -290,7 +292,9 @@ class Trainer:
         data = {"training": train.fingerprint()}
         if held_out is not None:
             data["validation"] = held_out.fingerprint()
-        return Keeper(checkpoints, {"options": identity_of(options, **own), "data": data})
+        identity = {"options": identity_of(options, **own), "data": data}
+        together.need_same("data, options and seed", json.dumps(identity, default=str))
+        return None if checkpoints is None else Keeper(checkpoints, identity)
 
     def partial_fit(
         self,
@@ -429,6 +433,7 @@ class Trainer:
         steps = self._steps_of(train, options.batch_size, options.accumulate)
         for part, batches in self._parts(train, options, done=number):
             losses, norms = step.run(part, batches, ends=number + len(batches) == steps)
+            together.pulse()
             position.add(losses, _weights(part, batches), float(norms[-1]))
             for loss in losses:
                 number += 1
@@ -529,6 +534,7 @@ class Trainer:
                 self._steps_at_once *= 2
             elif time.perf_counter() - begun > _CHUNK_SECONDS:
                 self._steps_at_once = max(self._steps_at_once // 2, 1)
+            self._steps_at_once = together.agreed(self._steps_at_once)
 
     def _is_best(self, record: dict[str, float], monitor: str) -> bool:
         if monitor not in record:

@@ -43,5 +43,6 @@ def devices() -> list[Device]:
 
 
 def _described(device: Any) -> Device:
-    stats = device.memory_stats() or {}
+    own = device.process_index == library.load().process_index()
+    stats = (device.memory_stats() if own else None) or {}
     return Device(device.platform, int(device.id), device.device_kind, stats.get("bytes_limit"))

@@ -87,6 +87,14 @@ def has_processes() -> bool:
     return jax is not None and jax.distributed.is_initialized()
 
 
+def is_loss_of_a_process(error: BaseException) -> bool:
+    """Whether JAX reports that another process has gone."""
+    text = str(error)
+    return any(
+        word in text for word in ("Gloo", "coordination service", "Connection reset by peer")
+    )
+
+
 def available(platform: str | None = None) -> list[Any]:
     """JAX's devices of a platform; without one, those that JAX would take.
 
@@ -127,6 +135,11 @@ def has_accelerator() -> bool:
         return available()[0].platform != "cpu"
     except (BuildError, ConfigError):
         return False
+
+
+def may_use_only_processors() -> bool:
+    """Whether JAX, as it is installed and told, has no other devices."""
+    return not _may_have_accelerator()
 
 
 def _may_have_accelerator() -> bool:

@@ -49,9 +49,10 @@ class DeviceMemory:
 
     def holds(self, arrays: list[Array]) -> bool:
         """Whether there is room for whole data sets: otherwise rows are sent batch by batch."""
+        if self.placement.processes > 1:
+            return False
         total = sum(array.nbytes for array in arrays)
-        stats = self.placement.mesh.devices.flat[0].memory_stats() or {}
-        return self.placement.processes == 1 and total <= stats.get("bytes_limit", 4 * _MOST) // 4
+        return total <= (self.placement.bytes_limit or 4 * _MOST) // 4
 
     def data(self, array: Array) -> Any:
         """A data set on the devices: put there once, as long as its owner keeps it as it is."""

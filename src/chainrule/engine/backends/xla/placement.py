@@ -67,6 +67,13 @@ class Placement(NamedTuple):
         return int(library.load().process_count())
 
     @property
+    def bytes_limit(self) -> int | None:
+        """The memory of a device of this process, if it is known."""
+        stats = self.mesh.local_devices[0].memory_stats() or {}
+        found: int | None = stats.get("bytes_limit")
+        return found
+
+    @property
     def everywhere(self) -> Any:
         """The layout of what every device has as a whole."""
         from jax.sharding import PartitionSpec

@@ -269,8 +269,7 @@ def _no_room(error: Exception, placement: Any) -> ChainruleError | None:
     text = str(error)
     if "RESOURCE_EXHAUSTED" not in text and "out of memory" not in text.lower():
         return None
-    stats = placement.mesh.devices.flat[0].memory_stats() or {}
-    limit = stats.get("bytes_limit")
+    limit = placement.bytes_limit
     return BuildError(
         "The device has not enough memory for this step.",
         expected=f"at most {limit / 2**30:.1f} GiB on each device" if limit else None,
