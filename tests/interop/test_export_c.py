@@ -16,6 +16,7 @@ from chainrule.data import Schema
 from chainrule.engine.backends.base import UnsupportedError
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.errors import ConfigError
+from chainrule.interop.c import wasm
 from chainrule.interop.c.learning import Learning, Step
 from chainrule.interop.c.models import model_program
 from chainrule.interop.c.raw_inputs import interface
@@ -416,3 +417,86 @@ def test_unknown_layers_and_optimizers(tmp_path):
         cr.export_c(run, out=tmp_path, train=True, optimizer="lion9")
     with pytest.raises(ConfigError, match="train=True"):
         cr.export_c(lambda x: x, np.ones(2, f32), out=tmp_path, train=True)
+
+
+# ---- other languages -----------------------------------------------------------------------------
+
+
+def test_a_shared_library(tmp_path):
+    run = unpack("table_classes", tmp_path) / "run"
+    cr.export_c(run, out=tmp_path / "c", name="pump", to="lib")
+    (library,) = (tmp_path / "c").glob("libpump.*")
+    row, out, arena = np.full(4, np.nan), np.zeros(2), np.zeros(1000)
+    pointers = [ctypes.c_void_p(x.ctypes.data) for x in (row, out, arena)]
+    assert ctypes.CDLL(str(library)).pump_predict(*pointers) == 0
+    saved = load(run / "model.safetensors")
+    wanted = saved.compute(as_the_model_takes(saved, row[None]))
+    np.testing.assert_allclose(out, wanted[0], atol=1e-6)
+
+
+SCRIPT = """
+import { load } from "./pump.mjs";
+const model = await load();
+const rows = [{ size: 64.5, garden: 1, city: "Oslo", built: null },
+              { size: 12.25, city: "Nowhere" }];
+const found = rows.map((row) => model.predict(row));
+const before = model.save();
+const losses = [1, 2, 3].map(() => model.learn(rows.slice(0, 1), ["cheap"], 0.1));
+model.restore(before);
+losses.push(model.learn(rows.slice(0, 1), [0], 0.1));
+const errors = [];
+for (const wrong of [[1, 2], [1, 0, 9, 0], ["big", 0, 1, 0]])
+  try { model.predict(wrong); } catch (error) { errors.push(error.message); }
+try { model.restore(before.map((b) => b ^ 1)); } catch (error) { errors.push(error.message); }
+console.log(JSON.stringify({ found, losses, errors }));
+"""
+
+
+@pytest.mark.parametrize("bare", [by_night(False), True])
+def test_webassembly_in_node(bare, tmp_path, monkeypatch):
+    """With a C library for WebAssembly, and with none but for what clang has by itself."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no Node")
+    run, name = unpack("table_classes", tmp_path) / "run", "pump"
+    if bare:  # no dates, whose sines need a library
+        run = _module_of_classes(tmp_path)
+        every = wasm._compilers()
+        monkeypatch.setattr(wasm, "_compilers", lambda: [c for c in every if not c[1]])
+    try:
+        cr.export_c(run, out=tmp_path / "c", name=name, to="wasm", train=True)
+    except ConfigError as error:
+        pytest.skip(str(error))  # there is no compiler for WebAssembly
+    if bare:
+        script = 'import { load } from "./pump.mjs"; const m = await load();'
+        script += "console.log(JSON.stringify(m.predict([1, 2, 3, 4])));"
+        found = _in_node(node, script, tmp_path / "c")
+        wanted = cr.load(run).predict(np.array([[1, 2, 3, 4]], f32))[0]
+        np.testing.assert_allclose(found["probabilities"], wanted, atol=1e-6)
+        assert found["label"] == "abc"[np.argmax(wanted)]
+        return
+    said = _in_node(node, SCRIPT, tmp_path / "c")
+    saved = load(run / "model.safetensors")
+    table = np.array([[64.5, 1, 2, np.nan], [12.25, np.nan, 0, np.nan]])
+    wanted = saved.compute(as_the_model_takes(saved, table))
+    for one, p in zip(said["found"], wanted, strict=True):
+        np.testing.assert_allclose(one["probabilities"], p, atol=1e-6)
+        assert one["label"] == saved.classes[np.argmax(p)]
+    losses = said["losses"]
+    assert losses[0] > losses[1] > losses[2]
+    assert losses[3] == losses[0]
+    words = ("4 columns", "out of range", "no number", "damaged")
+    assert all(word in error for word, error in zip(words, said["errors"], strict=True))
+
+
+def _module_of_classes(folder):
+    model, x = READY["mlp"]()
+    cr.save(folder / "m.safetensors", model, x, output=cr.softmax, classes=list("abc"))
+    return folder / "m.safetensors"
+
+
+def _in_node(node, script, folder):
+    (folder / "script.mjs").write_text(script)
+    done = subprocess.run((node, "script.mjs"), cwd=folder, capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    return json.loads(done.stdout)

@@ -38,10 +38,15 @@ def _onnx(model: Path, out: Path, options: dict[str, Any]) -> list[str]:
     return onnx.save(out, model, **options)
 
 
-def _c(model: Path, out: Path, options: dict[str, Any]) -> list[str]:
-    from ..interop.c import export_model
+def _in_c(to: str) -> Callable[[Path, Path, dict[str, Any]], list[str]]:
+    """Writes C, and what is built of it."""
 
-    return export_model(model, out, **options)
+    def write(model: Path, out: Path, options: dict[str, Any]) -> list[str]:
+        from ..interop.c import export_model
+
+        return export_model(model, out, to, **options)
+
+    return write
 
 
 _C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "ram")
@@ -49,7 +54,9 @@ _C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "ram")
 #: By the word of ``--to``.
 FORMATS = {
     "onnx": Format("ONNX, which most runtimes read", ".onnx", ("opset",), _onnx),
-    "c": Format("C99 for any device and any program", "", _C_OPTIONS, _c),
+    "c": Format("C99 for any device and any program", "", _C_OPTIONS, _in_c("c")),
+    "lib": Format("that as a shared library", "", _C_OPTIONS, _in_c("lib")),
+    "wasm": Format("that as WebAssembly, for browsers and Node", "", _C_OPTIONS, _in_c("wasm")),
 }
 
 _TO = "; ".join(f"{name}: {form.about}" for name, form in FORMATS.items())

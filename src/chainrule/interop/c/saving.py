@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, unknown
 from ...nn import Module
 from ...serialization import SavedModel, load, parse, to_bytes
 from ...tasks import kind_of
@@ -26,6 +26,40 @@ from .report import Report, report
 from .text import header, lower, source
 
 
+def _nothing(*given: Any) -> dict[str, bytes]:
+    return {}
+
+
+def _library(files: dict[str, str], program: Program, *rest: Any) -> dict[str, bytes]:
+    from .library import build_library
+
+    return build_library(files, program.prefix)
+
+
+def _wasm(files: dict[str, str], *rest: Any) -> dict[str, bytes]:
+    from .wasm import build_wasm
+
+    return build_wasm(files, *rest)
+
+
+#: What is built besides, by the word of ``--to``: ``(files, program, interface, classes)`` → files.
+BUILDS: Mapping[str, Callable[..., dict[str, bytes]]] = {
+    "c": _nothing,
+    "lib": _library,
+    "wasm": _wasm,
+}
+
+
+#: What the files beside are, by their ending.
+_ABOUT = {
+    ".so": "the functions of the header as a shared library, for any processor of this kind",
+    ".dylib": "the functions of the header as a shared library, for any processor of this kind",
+    ".wasm": "the functions as WebAssembly",
+    ".mjs": "the module around it: `import { load } from` it, in browsers and Node",
+    ".json": "what makes tokens of texts",
+}
+
+
 def export_c(
     what: Any,
     *example: Any,
@@ -37,6 +71,7 @@ def export_c(
     optimizer: str = "sgd",
     batch: int = 1,
     ram: int | None = None,
+    to: str = "c",
 ) -> Report:
     """Write a function or a model as plain C99, for any device and any program.
 
@@ -59,6 +94,7 @@ def export_c(
         optimizer: "sgd", "momentum" (0.9) or "adam".
         batch: rows of a step of training.
         ram: bytes that arena and state may take together.
+        to: "c"; "lib" builds a shared library beside the files, "wasm" a WebAssembly module.
 
     Returns:
         What it costs: flash, RAM, stack, operations, by kernel.
@@ -76,6 +112,8 @@ def export_c(
         >>> found.state, sorted(found.operations)
         (0, ['gradients', 'run'])
     """
+    if to not in BUILDS:
+        raise unknown("form", to, BUILDS)
     learning = Learning(tuple(learn), optimizer, batch) if train else None
     saved = _model(what, example)
     if saved is None:
@@ -88,22 +126,23 @@ def export_c(
         called = identifier(getattr(what, "__name__", "model"), "model")
         prefix = called if name is None else name
         program = function_program(what, example, prefix, gradients)
-        return write(program, None, (), Path(out), ram)
+        return write(program, None, (), Path(out), to, ram)
     if gradients:
         raise ConfigError("A model has no gradients in C; it may learn there.",
                           hint="train=True")  # fmt: skip
-    return write_model(saved, "model" if name is None else name, Path(out), learning, ram)
+    return write_model(saved, "model" if name is None else name, Path(out), to, learning, ram)
 
 
 def export_model(
-    model: Path, out: Path, *, name: str | None = None, called: str = "model", train: bool = False,
-    ram: int | None = None, **learning: Any,
+    model: Path, out: Path, to: str, *, name: str | None = None, called: str = "model",
+    train: bool = False, ram: int | None = None, **learning: Any,
 ) -> list[str]:  # fmt: skip
     """Write a model file as C, for the command line: what has to be known, as sentences.
 
     Args:
         model: the file.
         out: the folder.
+        to: one of `BUILDS`.
         name: what all names in C begin with.
         called: from which the name is made if there is none.
         train: whether it goes on learning.
@@ -113,7 +152,7 @@ def export_model(
     name = check_prefix(identifier(called, "model").lower() if name is None else name)
     layers = tuple(learning.pop("learn", ("all",)))
     step = Learning(layers=layers, **learning) if train else None
-    found = write_model(load(model), name, out, step, ram)
+    found = write_model(load(model), name, out, to, step, ram)
     memory = f"{found.arena:,} bytes of RAM" + f" and {found.state:,} of state" * bool(found.state)
     return [
         f"{name}.h and {name}.c: {found.constants:,} bytes of constants, {memory}; an example and "
@@ -122,7 +161,7 @@ def export_model(
 
 
 def write_model(
-    saved: SavedModel, name: str, out: Path, learning: Learning | None = None,
+    saved: SavedModel, name: str, out: Path, to: str, learning: Learning | None = None,
     ram: int | None = None,
 ) -> Report:  # fmt: skip
     """Write a saved model; the report of what it costs."""
@@ -137,11 +176,11 @@ def write_model(
         )
     classes = [str(name) for name in saved.classes or ()]
     shown = classes if saved.output.size == len(classes) else []
-    return write(program, made, shown, out, None, beside)
+    return write(program, made, shown, out, to, None, beside)
 
 
 def write(
-    program: Program, made: Interface | None, classes: Sequence[str], out: Path,
+    program: Program, made: Interface | None, classes: Sequence[str], out: Path, to: str,
     ram: int | None = None, beside: dict[str, str] | None = None,
 ) -> Report:  # fmt: skip
     """Write the files of a program."""
@@ -151,8 +190,9 @@ def write(
     prefix = program.prefix
     files = {f"{prefix}.h": header(program, lowered), f"{prefix}.c": source(program, lowered)}
     found = report(program, lowered, files)
+    built = BUILDS[to](files, program, made, classes)
     files["main.c"] = main_text(program, made, classes)
-    extra = [f"`{name}`" for name in beside or ()]
+    extra = [f"`{name}`: {_ABOUT[Path(name).suffix]}." for name in (*built, *(beside or ()))]
     extra.append(f"`{prefix}_report.json`: what it costs, as data.")
     files["README.md"] = readme(program, found, printed(program, made, classes), extra)
     files[f"{prefix}_report.json"] = json.dumps(found.to_json(), indent=1)
@@ -161,8 +201,9 @@ def write(
     except OSError as error:
         raise ConfigError("The folder cannot be made.", where=str(out),
                           found=error.strerror or str(error)) from error  # fmt: skip
-    for name, text in (files | (beside or {})).items():
-        write_atomically(out / name, text.encode())
+    texts = {name: text.encode() for name, text in (files | (beside or {})).items()}
+    for name, content in (texts | built).items():
+        write_atomically(out / name, content)
     return found
 
 
