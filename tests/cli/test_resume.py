@@ -60,6 +60,35 @@ def test_what_was_killed_goes_on_to_the_same_model(often, start, invoke, place, 
     assert "no unfinished training" in invoke("train", "--resume", "mine").stderr
 
 
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, by_night(signal.SIGTERM), by_night(signal.SIGINT)]
+)
+def test_an_update_that_was_killed_goes_on_to_the_same_model(
+    often, start, invoke, place, trained, number
+):
+    (place / "new.csv").write_text(flats(2000, seed=5))
+    whole = ["update", trained / "rent", "new.csv", "--epochs", 100, "--out"]
+    assert invoke(*whole, "whole", "--quiet").exit_code == 0
+    process = start(*whole, "mine")
+    _, said = kill_after(process, place / "mine", number)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    if number != signal.SIGKILL:
+        assert said.splitlines()[-1].endswith("go on: chainrule train --resume mine")
+    assert "mine: unfinished; " in invoke("runs", ".").stdout
+    refused = invoke("train", "--resume", "mine", "--lr", 0.1)
+    assert "has the options that it began with" in refused.stderr
+    content = (place / "new.csv").read_text()
+    (place / "new.csv").write_text(content.replace("5", "6", 1))
+    assert "no longer those" in invoke("train", "--resume", "mine").stderr
+    (place / "new.csv").write_text(content)
+    result = invoke("train", "--resume", "mine", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["updates"] == 1
+    assert sha(place / "mine") == sha(place / "whole")
+    assert not list((place / "mine").glob("*unfinished*"))
+    assert not (place / "mine" / "checkpoints").exists()
+
+
 def test_a_folder_belongs_to_one_training_and_that_to_its_data_and_options(
     often, start, invoke, place
 ):

@@ -76,7 +76,7 @@ def begun(
             return
         record.write()
         job = Job(kind, source, source, options, record, Checkpoints(record.checkpoints))
-        with _going_on(job):
+        with going_on(record, source):
             yield job
 
 
@@ -99,31 +99,36 @@ def resumed(folder: Path, typed: Mapping[str, Any], allow_changes: bool) -> Iter
         options = kind.options.from_json(
             record.options | _changed(record.options, typed, allow_changes), whole=True
         )
-        _check_data(record, allow_changes)
+        check_data(record, allow_changes)
         checkpoints = Checkpoints(record.checkpoints, resume=True, allow_changes=allow_changes)
         job = Job(kind.name, record.source, str(record.path), options, record, checkpoints)
-        with _going_on(job):
+        with going_on(record, job.data):
             yield job
 
 
 @contextmanager
-def _going_on(job: Job) -> Iterator[None]:
-    """However the work ends: the record goes if there is nothing to go on from."""
-    before = _stamp(job.data)
+def going_on(record: Unfinished, data: str) -> Iterator[None]:
+    """However the work ends: the record goes if there is nothing to go on from.
+
+    Args:
+        record: of the training or update.
+        data: the path of what it learns from.
+    """
+    before = _stamp(data)
     try:
         yield
     except (KeyboardInterrupt, Terminated) as error:
-        if job.record.can_go_on:
-            say("", f"Interrupted. To go on: {command(job.folder)}")
+        if record.can_go_on:
+            say("", f"Interrupted. To go on: {command(record.folder)}")
         else:
-            job.record.remove()
+            record.remove()
         raise error if isinstance(error, Terminated) else Terminated(signal.SIGINT) from None
     except BaseException:
-        if not job.record.can_go_on:
-            job.record.remove()
+        if not record.can_go_on:
+            record.remove()
         raise
-    if _stamp(job.data) != before:
-        warn(f"{job.source} was changed while the training ran.")
+    if _stamp(data) != before:
+        warn(f"{record.source} was changed while the training ran.")
 
 
 def command(folder: Path) -> str:
@@ -164,7 +169,12 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _check_data(record: Unfinished, allow_changes: bool) -> None:
+def check_data(record: Unfinished, allow_changes: bool) -> None:
+    """Refuse to go on with other data than before.
+
+    Raises:
+        DataError: they are not there, or have other bytes.
+    """
     from ..utils.unfinished import digest_of
 
     path = Path(record.path or "")
@@ -209,7 +219,7 @@ def reproduced(folder: Path, quiet: bool) -> dict[str, Any]:
     options = kind.options.from_json(run.options, whole=True)
     record = Unfinished(folder, kind.name, str(run.record.get("data")), source.get("path"),
                         source.get("digest"), run.options)  # fmt: skip
-    _check_data(record, allow_changes=False)
+    check_data(record, allow_changes=False)
     result = trained(Job(kind.name, record.source, str(record.path), options, record), quiet)
     with tempfile.TemporaryDirectory(prefix="chainrule-") as temporary:
         file = Path(temporary, MODEL)

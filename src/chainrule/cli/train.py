@@ -109,6 +109,9 @@ def train(
 
     Example: chainrule train houses.csv --target price
     """
+    from ..utils.unfinished import Unfinished
+    from .update import go_on
+
     chosen = _chosen(ctx, config)
     if is_worker():
         with joined() as worker:
@@ -124,6 +127,9 @@ def train(
     if processes is not None or process is not None or coordinator is not None:
         asked = Asked.of(processes or "", process, coordinator, chosen.get("backend"))
         raise typer.Exit(supervise(asked, without_own(sys.argv[1:])))
+    if resume is not None and (record := Unfinished.read(resume)).model is not None:
+        go_on(record, chosen, quiet, as_json)
+        return
     if reproduce is not None:
         _reproduce(reproduce, chosen, quiet, as_json)
         return

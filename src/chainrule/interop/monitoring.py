@@ -221,11 +221,13 @@ def signature_of(predictor: Any) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
+    from ..data.parsing import PLAIN
+
     kinds = {"numeric": "double", "boolean": "any", "category": "any", "date": "any"}
 
     def spec(column: Column) -> Any:
         # Numbers that were text in training, such as "9.50 €", may be text.
-        written = column.notation is not None or column.signs or column.unit
+        written = column.notation not in (None, PLAIN) or column.signs or column.unit
         kind = "any" if written else kinds.get(column.kind, "string")
         return ColSpec(AnyType() if kind == "any" else kind, name=column.name, required=False)
 

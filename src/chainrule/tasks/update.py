@@ -24,7 +24,7 @@ from ..metrics import METRICS
 from ..nn import Module
 from ..optim import Optimizer
 from ..serialization import SavedModel, load
-from ..training import Callback, Trainer
+from ..training import Callback, Checkpoints, Trainer
 from ..utils.files import TRAINING, model_in
 from ..utils.typing import Array
 from ..utils.unfinished import digest_of
@@ -168,6 +168,7 @@ def update(
     progress: bool = True,
     say: Say = lambda sentence: None,
     callbacks: Iterable[Callback] = (),
+    checkpoints: Checkpoints | None = None,
     **requested: Any,
 ) -> TrainingResult:
     """Go on with the training of a saved model on new data only. Nothing is written.
@@ -181,6 +182,7 @@ def update(
         source: data as those of the training, with their target.
         progress: show the training.
         callbacks: for the `Trainer`.
+        checkpoints: where the state of the update is written, so that it can go on.
         say: takes plain sentences about what is done.
         requested: the fields of `UpdateOptions`.
 
@@ -214,7 +216,7 @@ def update(
     new = module_of(old.kind).continuation(old, source, asked, say)
     plan, schema, learner = new.plan, new.schema, new.learner
     data = plan.encode_training(schema, learner, new.train)
-    trainer = _learn(old, new, data, asked, progress, callbacks)
+    trainer = _learn(old, new, data, asked, progress, callbacks, checkpoints)
     after = plan.predict(schema, learner, trainer, new.test)
     result = result_of(plan, schema, learner, data, trainer)
     result.report |= _report(old, new, plan.score(schema, new.test, after))
@@ -247,6 +249,7 @@ def _learn(
     requested: UpdateOptions,
     progress: bool,
     callbacks: Iterable[Callback],
+    checkpoints: Checkpoints | None,
 ) -> Trainer:
     """The trainer, after the update."""
     plan, learner, say = new.plan, new.learner, new.plan.say
@@ -277,8 +280,9 @@ def _learn(
         f"constant rate {rate:.3g}"
     )
     trainer.partial_fit(
-        data, epochs=epochs, batch_size=recipe.batch_size, minutes=requested.minutes
-    )
+        data, epochs=epochs, batch_size=recipe.batch_size, minutes=requested.minutes,
+        checkpoints=None if checkpoints is None else checkpoints.next_part(),
+    )  # fmt: skip
     return trainer
 
 

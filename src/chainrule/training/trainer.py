@@ -305,6 +305,8 @@ class Trainer:
         shuffle: bool = True,
         lr: float | None = None,
         minutes: float | None = None,
+        checkpoints: Any = None,
+        resume: bool = False,
     ) -> History:
         """Go on learning from new rows, without the old ones (online learning).
 
@@ -320,6 +322,8 @@ class Trainer:
             lr: the learning rate from now on; without it the schedule goes on, which may have come
                 to its end.
             minutes: end after so many.
+            checkpoints: see `fit`.
+            resume: see `fit`.
 
         Returns:
             The history, over all calls of `fit` and `partial_fit`.
@@ -341,8 +345,9 @@ class Trainer:
         if self.average is not None:
             self.average.restart()
         return self.fit(
-            data, epochs=epochs, batch_size=batch_size, shuffle=shuffle, minutes=minutes
-        )
+            data, epochs=epochs, batch_size=batch_size, shuffle=shuffle, minutes=minutes,
+            checkpoints=checkpoints, resume=resume,
+        )  # fmt: skip
 
     def stop(self, reason: str) -> None:
         """End the training after the current epoch."""

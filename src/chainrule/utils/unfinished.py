@@ -32,6 +32,8 @@ class Unfinished:
         path: where they were; None for standard input.
         digest: of their bytes, None for standard input.
         options: that were given, as JSON data.
+        model: the file of the model that an update goes on with; None for a training.
+        model_digest: of its bytes.
     """
 
     folder: Path
@@ -40,6 +42,8 @@ class Unfinished:
     path: str | None
     digest: str | None
     options: dict[str, Any]
+    model: str | None = None
+    model_digest: str | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -60,6 +64,8 @@ class Unfinished:
         content = {"format": _FORMAT, "version": _VERSION, "kind": self.kind,
                    "source": self.source, "path": self.path, "digest": self.digest,
                    "options": self.options}  # fmt: skip
+        if self.model is not None:
+            content |= {"model": self.model, "model_digest": self.model_digest}
         text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
         write_atomically(self.folder / UNFINISHED, text.encode())
 
@@ -93,7 +99,9 @@ class Unfinished:
                             found=str(error)) from None  # fmt: skip
         types: dict[str, Any] = {"kind": str, "source": str, "path": (str, type(None)),
                  "digest": (str, type(None)), "options": dict}  # fmt: skip
+        of_updates: dict[str, Any] = {"model": (str, type(None)), "model_digest": (str, type(None))}
         fields = content if isinstance(content, dict) else {}
+        types |= {name: kind for name, kind in of_updates.items() if name in fields}
         known = (fields.get("format"), fields.get("version")) == (_FORMAT, _VERSION)
         if not known or not all(isinstance(fields.get(n), kind) for n, kind in types.items()):
             raise DataError(
