@@ -13,7 +13,7 @@ import pytest
 
 from .nightly import by_night
 
-SLOW = ("active_digits", "generative_digits")
+SLOW = ("active_digits", "generative_digits", "speech")
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 

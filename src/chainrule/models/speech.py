@@ -99,15 +99,18 @@ class SpeechRecognizer(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, inputs: Any) -> Tensor:
-        x, lengths = self.entrance(inputs["source"], inputs["lengths"])
-        x = self.dropout(x)
-        if self.positions is None:
-            x = self.encoder(x, lengths=lengths)[0]
-        else:
-            seen = expand_dims(arange(x.shape[1]) < expand_dims(lengths, 1), (1, 2))
-            x = self.encoder(self.positions(x), mask=seen)
+        x, _ = self.encode(inputs["source"], inputs["lengths"])
         logits: Tensor = self.head(self.dropout(x))
         return logits
+
+    def encode(self, source: TensorLike, lengths: TensorLike) -> tuple[Tensor, Tensor]:
+        """What the head sees, (rows, steps, width), and how many steps of each row count."""
+        x, count = self.entrance(source, lengths)
+        x = self.dropout(x)
+        if self.positions is None:
+            return self.encoder(x, lengths=count)[0], count
+        seen = expand_dims(arange(x.shape[1]) < expand_dims(count, 1), (1, 2))
+        return self.encoder(self.positions(x), mask=seen), count
 
 
 def speech_recognizer(

@@ -57,6 +57,17 @@ def test_what_is_said_is_learned(trained):
     assert report["baselines"]["most frequent"]["character_error_rate"] > 0.5
 
 
+def test_the_report_shows_when_each_letter_was_heard(trained):
+    found = {section.name: section for section in trained[0].examine()}
+    assert {"written", "alignment"} <= {*found}
+    chart = found["alignment"].blocks[0]
+    assert chart.y.categories[0] in "abcd"
+    cells = np.array(chart.marks[0].values)
+    assert cells.shape == (len(chart.y.categories), len(chart.x.categories))
+    assert cells.max(axis=1).min() > 0.5
+    assert cells.max() <= 1.0
+
+
 def test_new_sounds_are_read_from_files_tables_and_folders(model, tmp_path):
     new = ["dad cab", "b add"]
     for number, text in enumerate(new):

@@ -18,6 +18,7 @@ from ...utils.typing import Array
 from ..evaluation_charts import histogram
 from ..examination import WORST
 from ..tested import Tested
+from .ctc_output import CtcOutput
 from .pairs import Pairs
 from .scoring import text_errors
 from .sources import TextSource
@@ -28,6 +29,8 @@ _SHOWN, _ALIGNED, _CONFUSED = 20, 3, 15
 #: Alignments are shown of so many tokens.
 _TOKENS = 32
 _LETTERS = 300
+#: And of so many moments of a sound.
+_TIMES = 60
 
 
 def profile(schema: Any, counts: str, train: Pairs) -> list[Section]:
@@ -143,10 +146,16 @@ def edits(right: Sequence[str], said: Sequence[str]) -> list[tuple[str, str]]:
 
 def _alignments(tested: Tested, rows: Array) -> list[Block]:
     schema, part = tested.schema, tested.part
-    if not isinstance(schema.source, TextSource):
-        return []
     charts: list[Block] = []
     first = part.first
+    if isinstance(schema.output, CtcOutput):
+        for row in rows[:: max(len(rows) // _ALIGNED, 1)][:_ALIGNED]:
+            item = part.sources[first[row]]
+            if chart := _heard(schema, tested.learner.network, item, tested.predicted[row], row):
+                charts.append(chart)
+        return charts
+    if not isinstance(schema.source, TextSource):
+        return []
     for row in rows[:: max(len(rows) // _ALIGNED, 1)][:_ALIGNED]:
         item = part.sources[first[row]]
         found = alignment(schema, tested.learner.network, item, tested.predicted[row])
@@ -163,6 +172,28 @@ def _alignments(tested: Tested, rows: Array) -> list[Block]:
             )
         )  # fmt: skip
     return charts
+
+
+def _heard(schema: Any, network: Any, item: Any, text: str, row: int) -> Chart | None:
+    """How probable each token of a text was at each time of a sound; None of a text without any."""
+    tokens = list(dict.fromkeys(schema.tokenizer.encode(text).tolist()))[:_TOKENS]
+    if not tokens:
+        return None
+    source = schema.source
+    length = min(int(source.lengths(source.prepared([item]))[0]), source.longest)
+    batch = source.batch(source.prepared([item]), length)
+    probable = np.exp(schema.output.scorer(network, "numpy")(batch)[0][: batch["steps"][0], tokens])
+    parts = np.array_split(probable, min(len(probable), _TIMES))
+    columns = np.array([each.max(axis=0) for each in parts])
+    seconds = [f"{item.seconds * place / len(parts):.1f} s" for place in range(len(parts))]
+    return Chart(
+        f"alignment_{row}", f"“{_short(text)}”",
+        Axis("time", categories=tuple(seconds)),
+        Axis("token", categories=tuple(_visible(None, token, schema) for token in tokens)),
+        (Cells("probability", tuple(numbers(line) for line in columns.T), low=0.0),),
+        "The fuller the colour, the more probable the token was at that time; in between it was "
+        "the blank of CTC.",
+    )  # fmt: skip
 
 
 def alignment(
