@@ -18,7 +18,7 @@ def learn(
         typer.Argument(
             metavar="PAGE",
             show_default=False,
-            help="course, or the number of a lesson from 1 to 12; all pages by default.",
+            help="course, play, compare, or a lesson from 1 to 12; all pages by default.",
         ),
     ] = None,
     out: Annotated[

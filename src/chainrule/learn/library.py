@@ -7,10 +7,13 @@ from pathlib import Path
 
 from .course import write_course
 from .lesson import COUNT
+from .play import write_compare, write_play
 
 #: The pages by name; each writes into a folder and says what it wrote, where to begin first.
 PAGES: dict[str, Callable[[Path], list[Path]]] = {
     "course": write_course,
+    "play": write_play,
+    "compare": write_compare,
     **{str(n): lambda folder, n=n: write_course(folder, [n]) for n in range(1, COUNT + 1)},  # type: ignore[misc]
 }
 

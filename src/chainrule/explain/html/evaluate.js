@@ -183,6 +183,13 @@ const Graphs = (() => {
   // ---- shapes and indices --------------------------------------------------------------------
 
   function broadcast(x, shape) {
+    const size = x.data.length;
+    if (size && size === sizeOf(shape)) return reshape(x, shape);
+    if (size === 1 || (x.shape.length === 1 && x.shape[0] === shape[shape.length - 1])) {
+      const y = make(x.type, shape); // a number, or a row, again and again
+      for (let start = 0; start < y.data.length; start += size) y.data.set(x.data, start);
+      return y;
+    }
     const lead = shape.length - x.shape.length,
       strides = stridesOf(x.shape);
     return view(

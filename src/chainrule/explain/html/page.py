@@ -115,6 +115,11 @@ def compact(script: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
+def viewer_script(*names: str) -> str:
+    """Parts of the viewer by their names, for other pages."""
+    return "\n".join(map(_asset, names))
+
+
 def arithmetic_script() -> str:
     """What runs graphs in the page: `Graphs` of ``evaluate.js``, and all that it needs."""
     return "\n".join([_asset("special.js"), elementwise_script(), _asset("evaluate.js")])

@@ -1,0 +1,327 @@
+/* Builds the graph of a training step of a fully connected network: forward pass, backward pass and
+   update, in the JSON of chainrule.ir. `evaluate.js` runs it, so that the arithmetic is that of every
+   other page. All numbers are float64. */
+const Build = (() => {
+  class Graph {
+    constructor() {
+      this.nodes = [];
+      this.inputs = [];
+    }
+    add(op, shape, inputs = [], attributes = {}, value = undefined, type = "float64") {
+      this.nodes.push({ op, type: [type, shape], inputs, attributes, ...(value ? { value } : {}) });
+      return this.nodes.length - 1;
+    }
+    input(name, shape) {
+      const place = this.add("placeholder", shape, [], { name });
+      this.inputs.push(place);
+      return place;
+    }
+    shape(place) {
+      return this.nodes[place].type[1];
+    }
+    constant(value) {
+      return this.add("constant", [], [], {}, [value]);
+    }
+    spread(place, shape) {
+      return String(this.shape(place)) === String(shape)
+        ? place
+        : this.add("broadcast_to", shape, [place], { shape });
+    }
+    /** An operation of two operands, the second of which may be a scalar or a row. */
+    binary(op, a, b) {
+      return this.add(op, this.shape(a), [a, this.spread(b, this.shape(a))]);
+    }
+    unary(op, a) {
+      return this.add(op, this.shape(a), [a]);
+    }
+    product(a, b, transpose_a = false, transpose_b = false) {
+      const shape = [
+        this.shape(a)[transpose_a ? 1 : 0],
+        this.shape(b)[transpose_b ? 0 : 1],
+      ];
+      return this.add("matmul", shape, [a, b], { transpose_a, transpose_b });
+    }
+    sum(a, axes) {
+      const shape = this.shape(a).filter((_, axis) => !axes.includes(axis));
+      return this.add("sum", shape, [a], { axes });
+    }
+  }
+
+  /** f′(z) times the gradient of a = f(z). */
+  const BACK = {
+    tanh: (g, da, z, a) => {
+      const one = g.spread(g.constant(1), g.shape(a));
+      return g.binary("multiply", da, g.binary("subtract", one, g.binary("multiply", a, a)));
+    },
+    sigmoid: (g, da, z, a) => {
+      const one = g.spread(g.constant(1), g.shape(a));
+      return g.binary("multiply", da, g.binary("multiply", a, g.binary("subtract", one, a)));
+    },
+    relu: (g, da, z) => {
+      const zero = g.spread(g.constant(0), g.shape(z));
+      const on = g.add("greater", g.shape(z), [z, zero], {}, undefined, "bool");
+      return g.add("where", g.shape(z), [on, da, zero]);
+    },
+    linear: (g, da) => da,
+  };
+
+  /** sizes: neurons of each layer, inputs first; the places of all parts. */
+  function network(sizes, activation, rows) {
+    const g = new Graph(),
+      x = g.input("x", [rows, sizes[0]]);
+    const layers = [];
+    let a = x;
+    for (let i = 1; i < sizes.length; i++) {
+      const w = g.input(`W${i}`, [sizes[i - 1], sizes[i]]),
+        b = g.input(`b${i}`, [sizes[i]]);
+      const z = g.binary("add", g.product(a, w), b);
+      const bent = i < sizes.length - 1 && activation !== "linear" ? g.unary(activation, z) : z;
+      layers.push({ before: a, w, b, z, a: bent });
+      a = bent;
+    }
+    return { g, x, layers, output: a };
+  }
+
+  /** The loss of a batch, and the gradient of the output. */
+  function loss(g, z, y, task, rows) {
+    const n = g.constant(rows);
+    if (task === "regression") {
+      const e = g.binary("subtract", z, y);
+      const mean = g.add("divide", [], [g.sum(g.binary("multiply", e, e), [0, 1]), n]);
+      return { mean, dz: g.binary("divide", g.binary("multiply", e, g.constant(2)), n) };
+    }
+    // −ln of the right answer's probability, from the logit: softplus(z) − y · z.
+    const each = g.binary("subtract", g.unary("softplus", z), g.binary("multiply", y, z));
+    const mean = g.add("divide", [], [g.sum(each, [0, 1]), n]);
+    return { mean, dz: g.binary("divide", g.binary("subtract", g.unary("sigmoid", z), y), n) };
+  }
+
+  /** w′ and the new state of a weight. */
+  function update(g, w, grad, optimizer, shared, state) {
+    const scaled = (place, by) => g.binary("multiply", place, by);
+    if (optimizer === "sgd") return { w: g.binary("subtract", w, scaled(grad, shared.lr)), state: [] };
+    if (optimizer === "momentum") {
+      const v = g.binary("add", scaled(state[0], g.constant(0.9)), grad);
+      return { w: g.binary("subtract", w, scaled(v, shared.lr)), state: [v] };
+    }
+    const square = g.binary("multiply", grad, grad);
+    const m = g.binary("add", scaled(state[0], g.constant(0.9)), scaled(grad, g.constant(1 - 0.9)));
+    const v = g.binary("add", scaled(state[1], g.constant(0.999)), scaled(square, g.constant(1 - 0.999)));
+    const root = g.unary("sqrt", g.binary("divide", v, shared.c2));
+    const step = g.binary("divide", g.binary("divide", m, shared.c1), g.binary("add", root, g.constant(1e-8)));
+    return { w: g.binary("subtract", w, scaled(step, shared.lr)), state: [m, v] };
+  }
+
+  const STATES = { sgd: 0, momentum: 1, adam: 2 };
+
+  /** The whole step: places of everything, and the graph made ready. */
+  function step({ sizes, activation, optimizer, task }, rows) {
+    const made = network(sizes, activation, rows),
+      { g, layers } = made;
+    const y = g.input("y", [rows, 1]);
+    const shared = { lr: g.input("lr", []), c1: g.input("c1", []), c2: g.input("c2", []) };
+    const { mean, dz } = loss(g, made.output, y, task, rows);
+    let back = dz;
+    for (let i = layers.length - 1; i >= 0; i--) {
+      const layer = layers[i];
+      if (i < layers.length - 1) {
+        layer.da = back;
+        back = BACK[activation](g, back, layer.z, layer.a);
+      }
+      layer.dz = back;
+      layer.dw = g.product(layer.before, back, true);
+      layer.db = g.sum(back, [0]);
+      if (i) back = g.product(back, layer.w, false, true);
+    }
+    for (const layer of layers)
+      for (const [name, grad] of [
+        ["w", "dw"],
+        ["b", "db"],
+      ]) {
+        const state = Array.from({ length: STATES[optimizer] }, (_, k) =>
+          g.input(`${name} state ${k}`, g.shape(layer[name])),
+        );
+        const next = update(g, layer[name], layer[grad], optimizer, shared, state);
+        layer[`${name}State`] = state;
+        layer[`${name}Next`] = next.w;
+        layer[`${name}StateNext`] = next.state;
+      }
+    return { ...made, y, shared, loss: mean, graph: Graphs.read({ nodes: g.nodes, inputs: g.inputs, outputs: [] }) };
+  }
+
+  /** The forward pass alone. */
+  function forward({ sizes, activation }, rows) {
+    const made = network(sizes, activation, rows);
+    return { ...made, graph: Graphs.read({ nodes: made.g.nodes, inputs: made.g.inputs, outputs: [] }) };
+  }
+
+  return { step, forward, STATES };
+})();
+
+/* A network in training: weights, optimizer state, batches. */
+const Training = (() => {
+  /** Random numbers from a seed (mulberry32): the same in every browser. */
+  function chance(seed) {
+    let a = seed >>> 0;
+    return () => {
+      a = (a + 0x6d2b79f5) | 0;
+      let t = Math.imul(a ^ (a >>> 15), 1 | a);
+      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+      return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    };
+  }
+  /** A standard normal number (Box and Muller). */
+  const normal = (random) => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+
+  const SCALES = {
+    xavier: (fanIn, fanOut) => Math.sqrt(2 / (fanIn + fanOut)),
+    he: (fanIn) => Math.sqrt(2 / fanIn),
+    small: () => 0.05,
+    large: () => 2,
+    zero: () => 0,
+  };
+
+  function weights(sizes, initialisation, seed) {
+    const random = chance(seed * 7919 + 17);
+    return sizes.slice(1).map((to, i) => {
+      const scale = SCALES[initialisation](sizes[i], to);
+      return {
+        w: Float64Array.from({ length: sizes[i] * to }, () => scale * normal(random)),
+        b: new Float64Array(to),
+      };
+    });
+  }
+
+  /** A training of a network on data {x: pairs, y}. Same settings, same numbers. */
+  function start(settings, data) {
+    const rows = data.y.length,
+      size = settings.batch && settings.batch < rows ? settings.batch : rows;
+    const step = Build.step(settings, size);
+    const layers = weights(settings.sizes, settings.initialisation, settings.seed);
+    const state = layers.map(({ w, b }) => ({
+      w: Array.from({ length: Build.STATES[settings.optimizer] }, () => new Float64Array(w.length)),
+      b: Array.from({ length: Build.STATES[settings.optimizer] }, () => new Float64Array(b.length)),
+    }));
+    const random = chance(settings.seed * 104729 + 5);
+    let order = [],
+      taken = 0;
+
+    /** The rows of the next batch: all in turn, shuffled anew for each pass. */
+    function batch() {
+      if (size === rows) return Array.from({ length: rows }, (_, i) => i);
+      const found = [];
+      while (found.length < size) {
+        if (!order.length) {
+          order = Array.from({ length: rows }, (_, i) => i);
+          for (let i = rows - 1; i > 0; i--) {
+            const j = Math.floor(random() * (i + 1));
+            [order[i], order[j]] = [order[j], order[i]];
+          }
+        }
+        found.push(order.pop());
+      }
+      return found;
+    }
+
+    function run(chosen, made = step) {
+      const { g } = made,
+        given = new Map();
+      const put = (place, values) => given.set(place, Graphs.make("float64", g.shape(place), values));
+      put(made.x, Float64Array.from(chosen.flatMap((i) => [data.x[2 * i], data.x[2 * i + 1]])));
+      layers.forEach(({ w, b }, i) => {
+        put(made.layers[i].w, w);
+        put(made.layers[i].b, b);
+      });
+      if (made.y !== undefined) {
+        put(made.y, Float64Array.from(chosen, (i) => data.y[i]));
+        put(made.shared.lr, Float64Array.of(settings.rate));
+        put(made.shared.c1, Float64Array.of(1 - 0.9 ** (taken + 1)));
+        put(made.shared.c2, Float64Array.of(1 - 0.999 ** (taken + 1)));
+        state.forEach((one, i) => {
+          for (const name of ["w", "b"])
+            one[name].forEach((values, k) => put(made.layers[i][`${name}State`][k], values));
+        });
+      }
+      return Graphs.run(
+        made.graph,
+        made.graph.inputs.map((place) => given.get(place)),
+      );
+    }
+
+    /** One step; its batch and its loss before the update. */
+    function advance() {
+      const chosen = batch(),
+        values = run(chosen);
+      step.layers.forEach((layer, i) => {
+        for (const name of ["w", "b"]) {
+          layers[i][name] = values[layer[`${name}Next`]].data;
+          state[i][name] = layer[`${name}StateNext`].map((place) => values[place].data);
+        }
+      });
+      taken += 1;
+      return { chosen, loss: values[step.loss].data[0] };
+    }
+
+    return {
+      settings,
+      data,
+      advance,
+      layers: () => layers,
+      taken: () => taken,
+      /** The root mean square of the gradients of the weights of each layer, for these rows. */
+      gradients: (rows) => {
+        const made = Build.step(settings, rows.length),
+          values = run(rows, made);
+        return made.layers.map(({ dw }) => {
+          const { data: found } = values[dw];
+          return Math.sqrt(found.reduce((sum, v) => sum + v * v, 0) / found.length);
+        });
+      },
+      /** Everything of one example: values and gradients of the step for it alone. */
+      example: (i) => {
+        const made = Build.step(settings, 1);
+        return { made, values: run([i], made) };
+      },
+    };
+  }
+
+  const kept = new Map(); // graphs of forward passes, by what they depend on
+  function forwardOf(settings, rows) {
+    const key = `${settings.sizes} ${settings.activation} ${rows}`;
+    if (!kept.has(key)) {
+      if (kept.size > 12) kept.clear();
+      kept.set(key, Build.forward(settings, rows));
+    }
+    return kept.get(key);
+  }
+
+  /** The outputs of all neurons, layer by layer, for points as pairs. */
+  function outputs(settings, layers, points) {
+    const made = forwardOf(settings, points.length / 2),
+      { g } = made;
+    const given = new Map([[made.x, points]]);
+    layers.forEach(({ w, b }, i) => {
+      given.set(made.layers[i].w, w);
+      given.set(made.layers[i].b, b);
+    });
+    const values = Graphs.run(
+      made.graph,
+      made.graph.inputs.map((place) => Graphs.make("float64", g.shape(place), given.get(place))),
+    );
+    return made.layers.map(({ a }) => values[a].data);
+  }
+
+  /** The loss of outputs z. */
+  function lossOf(z, y, task) {
+    let sum = 0;
+    z.forEach((one, i) => {
+      sum +=
+        task === "regression"
+          ? (one - y[i]) ** 2
+          : Math.max(one, 0) + Math.log1p(Math.exp(-Math.abs(one))) - y[i] * one;
+    });
+    return sum / z.length;
+  }
+
+  return { start, outputs, lossOf, weights, chance, normal };
+})();

@@ -1,0 +1,267 @@
+"""The pages to play with: what they compute is what Python computes, step by step."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.learn.play import compare_page, play_page
+
+BENDS: dict[str, Callable[[], cr.nn.Module]] = {
+    "tanh": cr.nn.Tanh,
+    "relu": cr.nn.ReLU,
+    "sigmoid": cr.nn.Sigmoid,
+}
+OPTIMIZERS: dict[str, Callable[[cr.nn.Module, float], cr.optim.Optimizer]] = {
+    "sgd": lambda m, lr: cr.optim.SGD(m, lr=lr),
+    "momentum": lambda m, lr: cr.optim.SGD(m, lr=lr, momentum=0.9),
+    "adam": lambda m, lr: cr.optim.Adam(m, lr=lr),
+}
+
+
+def opened(browser: Any, folder: Path, page: str, state: Any = None, width: int = 1280) -> Any:
+    file = folder / "page.html"
+    file.write_text(page, encoding="utf-8")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get_log("browser")
+    browser.get("about:blank")
+    browser.get(file.as_uri() + ("" if state is None else "#" + quote(json.dumps(state))))
+    return browser
+
+
+def errors(browser: Any) -> list[str]:
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+READ = """
+const training = Play.training();
+return {layers: training.layers().map(({w, b}) => ({w: [...w], b: [...b]})),
+        settings: training.settings, x: training.data.x, y: training.data.y};
+"""
+
+
+def same_in_python(found: Any) -> cr.nn.Module:
+    """The network of the page, with its weights."""
+    sizes, activation = found["settings"]["sizes"], found["settings"]["activation"]
+    layers: list[cr.nn.Module] = []
+    for number, (one, (before, after)) in enumerate(
+        zip(found["layers"], itertools.pairwise(sizes), strict=True)
+    ):
+        linear = cr.nn.Linear(before, after).to("float64")
+        linear.load_state({"weight": np.reshape(one["w"], (before, after)), "bias": one["b"]})
+        layers.append(linear)
+        if number < len(sizes) - 2 and activation != "linear":
+            layers.append(BENDS[activation]())
+    return cr.nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize(
+    ("activation", "optimizer", "preset", "batch"),
+    [
+        ("tanh", "sgd", "xor", 10), ("relu", "momentum", "spiral", 0),
+        ("sigmoid", "adam", "function", 7), ("linear", "sgd", "function", 1),
+    ],
+)  # fmt: skip
+def test_every_step_is_the_one_of_python(
+    browser: Any, tmp_path: Path, activation: str, optimizer: str, preset: str, batch: int
+) -> None:
+    state = {"preset": preset, "hidden": [4, 3], "activation": activation, "optimizer": optimizer,
+             "batch": batch, "rate": 0.05, "seed": 3}  # fmt: skip
+    page = opened(browser, tmp_path, play_page(), state)
+    found = page.execute_script(READ)
+    model = same_in_python(found)
+    learner = OPTIMIZERS[optimizer](model, 0.05)
+    x, y = np.reshape(found["x"], (-1, 2)), np.reshape(found["y"], (-1, 1))
+    loss = cr.losses.mse if preset == "function" else cr.losses.binary_cross_entropy
+    for _ in range(12):
+        took = page.execute_script("return Play.training().advance()")
+        rows = took["chosen"]
+        assert len(rows) == (batch or len(y))
+        error, gradients = cr.value_and_grad(lambda m, r=rows: loss(m(x[r]), y[r]))(model)
+        learner.update(gradients, loss=error)
+        assert took["loss"] == pytest.approx(error.item(), rel=1e-9)
+        state_now = model.state_dict() if hasattr(model, "state_dict") else model.state()
+        for one, name in zip(page.execute_script(READ)["layers"], linears(model), strict=True):
+            weight, bias = state_now[f"{name}.weight"], state_now[f"{name}.bias"]
+            np.testing.assert_allclose(one["w"], np.ravel(weight), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(one["b"], np.ravel(bias), rtol=1e-9, atol=1e-12)
+    assert errors(page) == []
+
+
+def linears(model: cr.nn.Module) -> list[str]:
+    return [path.rpartition(".")[0] for path in model.parameters() if path.endswith("weight")]
+
+
+def test_a_map_is_the_network_at_every_point(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page())
+    page.execute_script("Play.advance(30)")
+    model = same_in_python(page.execute_script(READ))
+    points = np.random.default_rng(0).uniform(-1, 1, size=(6, 2))
+    found = page.execute_script(
+        "const t = Play.training();"
+        "return Training.outputs(t.settings, t.layers(), Float64Array.from(arguments[0]))"
+        ".map((one) => [...one])",
+        points.ravel().tolist(),
+    )
+    np.testing.assert_allclose(found[-1], model(cr.tensor(points)).numpy().ravel(), rtol=1e-10)
+
+
+def evaluated(written: str) -> float:
+    code = written.replace("−", "-").replace("·", "*").replace("²", "**2").replace("\u202f", "")
+    code = re.sub(r"(\d) \* 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: m[1] + "e" + m[2].translate(
+        str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")), code)  # fmt: skip
+    return float(eval(code, {"__builtins__": {}}, {"tanh": math.tanh}))
+
+
+def test_every_number_of_a_neuron_can_be_opened(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page(), {"hidden": [3, 2], "seed": 5})
+    page.execute_script("Play.advance(40); document.getElementById('unit-0-1').click()")
+    found = page.execute_script(READ)
+    said = page.execute_script("return Play.equations({layer: 0, unit: 1, point: 0})")
+    model = same_in_python(found)
+    at = said["index"]
+    x, y = np.array([found["x"][2 * at : 2 * at + 2]]), np.array([[found["y"][at]]], float)
+    _, gradients = cr.value_and_grad(lambda m: cr.losses.binary_cross_entropy(m(x), y))(model)
+    values = {names.split(" ")[0]: value for names, _, value in said["lines"]}
+    wanted = gradients["layers.0.weight"].numpy()
+    assert values["∂ℓ/∂w0"] == pytest.approx(wanted[0, 1], rel=1e-9)
+    assert values["∂ℓ/∂w1"] == pytest.approx(wanted[1, 1], rel=1e-9)
+    assert values["∂ℓ/∂b"] == pytest.approx(gradients["layers.0.bias"].numpy()[1], rel=1e-9)
+    for names, numbers, value in said["lines"]:
+        if numbers:
+            assert evaluated(numbers) == pytest.approx(value, rel=3e-4, abs=1e-7), names
+    shown = page.execute_script("return document.getElementById('numbers').innerText")
+    assert "Neuron 1 of layer 1" in shown
+    assert errors(page) == []
+
+
+def test_the_address_holds_the_state(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page(), {"preset": "blobs", "hidden": [2], "seed": 9})
+    page.execute_script("Play.advance(25); Play.run(false)")
+    weights = page.execute_script(READ)["layers"]
+    address = page.current_url
+    page.get("about:blank")
+    page.get(address)
+    again = page.execute_script("return Play.state()")
+    assert (again["preset"], again["hidden"], again["steps"]) == ("blobs", [2], 25)
+    assert page.execute_script(READ)["layers"] == weights
+    page.execute_script("document.getElementById('rewind').click()")
+    first = page.execute_script(READ)["layers"]
+    page.execute_script("Play.advance(5); document.getElementById('rewind').click()")
+    assert page.execute_script(READ)["layers"] == first
+
+
+@pytest.mark.parametrize(
+    "bad", ["%7B", "%22x%22", quote('{"hidden":[99],"rate":"<b>","preset":"__proto__"}')]
+)
+def test_a_bad_address_is_no_error(browser: Any, tmp_path: Path, bad: str) -> None:
+    opened(browser, tmp_path, play_page())
+    browser.get("about:blank")
+    browser.get((tmp_path / "page.html").as_uri() + "#" + bad)
+    assert browser.execute_script("return Play.state().hidden") == [4, 3]
+    assert errors(browser) == []
+
+
+def test_own_points_and_tables(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page(), {"preset": "empty"})
+    assert "Paint some points" in page.execute_script(
+        "return document.getElementById('score').innerText"
+    )
+    page.execute_script(
+        "const area = document.getElementById('points').getBoundingClientRect();"
+        "for (const [u, v] of [[0.25, 0.5], [0.75, 0.5], [0.5, 0.9]])"
+        "  document.getElementById('points').dispatchEvent(new PointerEvent('pointerdown', {"
+        "  clientX: area.left + u * area.width, clientY: area.top + v * area.height}))"
+    )
+    painted = page.execute_script("return Play.state().painted")
+    assert painted == [[-0.5, 0, 1], [0.5, 0, 1], [0, -0.8, 1]]
+    rows = "\n".join(f"{i},{2 * i},{i % 3 / 2}" for i in range(20))
+    page.execute_script(
+        "document.getElementById('csv').value = arguments[0];"
+        "document.getElementById('paste').click(); Play.advance(3)", rows
+    )  # fmt: skip
+    assert page.execute_script("return Play.training().settings.task") == "regression"
+    assert page.execute_script("return Play.training().data.y.length") == 15
+    page.execute_script("Play.run(false)")
+    assert "R²" in page.execute_script("return document.getElementById('score').innerText")
+    assert errors(page) == []
+
+
+def test_it_runs_and_pauses(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page())
+    browser.execute_async_script(
+        "const done = arguments[0]; Play.run(true);"
+        "const stop = () => { Play.run(false); done(); };"
+        "const wait = () => Play.state().steps > 5 ? stop() : setTimeout(wait, 20);"
+        "wait();"
+    )
+    taken = page.execute_script("return Play.state().steps")
+    assert taken > 5
+    assert page.execute_script("return document.getElementById('run').textContent") == "Run"
+    assert page.execute_script("return Play.curve().length") > 1
+
+
+@pytest.mark.parametrize("make", [play_page, compare_page])
+def test_small_enough_for_a_phone_and_named_for_a_reader(
+    browser: Any, tmp_path: Path, make: Callable[[], str]
+) -> None:
+    assert len(make().encode()) <= 500_000
+    page = opened(browser, tmp_path, make(), width=390)
+    wide = "return document.documentElement.scrollWidth - window.innerWidth"
+    assert page.execute_script(wide) <= 0
+    unnamed = page.execute_script(
+        "const named = (one) => one.textContent.trim() || one.getAttribute('aria-label')"
+        " || (one.labels && one.labels.length);"
+        "return [...document.querySelectorAll('button, input, select, textarea, [role=img]')]"
+        ".filter((one) => !named(one)).map((one) => one.outerHTML)"
+    )
+    assert unnamed == []
+    assert errors(page) == []
+
+
+@pytest.mark.parametrize("what", ["optimizers", "rates", "activations", "depth", "starts"])
+def test_lanes_begin_alike_and_see_the_same_batches(
+    browser: Any, tmp_path: Path, what: str
+) -> None:
+    page = opened(browser, tmp_path, compare_page())
+    found = page.execute_script(
+        "const choice = document.getElementById('what'); choice.value = arguments[0];"
+        "choice.dispatchEvent(new Event('change'));"
+        "const lanes = Compare.lanes();"
+        "const weights = lanes.map(({training}) => training.layers().map(({w}) => [...w]));"
+        "const batches = lanes.map(({training}) => [0, 1, 2].map(() => training.advance().chosen));"
+        "Compare.draw();"
+        "return [weights, batches]",
+        what,
+    )
+    weights, batches = found
+    assert 3 <= len(batches) <= 4
+    assert all(one == batches[0] for one in batches)
+    if what not in ("depth", "starts"):
+        assert all(one == weights[0] for one in weights)
+    assert errors(page) == []
+
+
+def test_gradients_of_the_lanes_are_those_of_python(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, compare_page())
+    found = page.execute_script(
+        "Compare.advance(3); const lane = Compare.lanes()[2], t = lane.training;"
+        "return {layers: t.layers().map(({w, b}) => ({w: [...w], b: [...b]})),"
+        " settings: t.settings, x: t.data.x, y: t.data.y, gradients: Compare.gradients(lane)}"
+    )
+    model = same_in_python(found)
+    x, y = np.reshape(found["x"], (-1, 2)), np.reshape(found["y"], (-1, 1))
+    _, gradients = cr.value_and_grad(lambda m: cr.losses.binary_cross_entropy(m(x), y))(model)
+    sizes = [np.sqrt(np.mean(gradients[f"{n}.weight"].numpy() ** 2)) for n in linears(model)]
+    np.testing.assert_allclose(found["gradients"], sizes, rtol=1e-9)
