@@ -121,6 +121,13 @@ def tones(folder: Path, count: int, seed: int) -> None:
                 file.writeframes(x.astype("<i2").tobytes())
 
 
+def spellings(path: Path, count: int, seed: int) -> None:
+    g = np.random.default_rng(seed)
+    words = ["".join(g.choice(list("abcde"), g.integers(2, 6))) for _ in range(count)]
+    table = {"word": words, "spelled": [" ".join(word.upper()) for word in words]}
+    pl.DataFrame(table).write_csv(path, separator="\t")
+
+
 #: By name: the maker of data, their names and numbers for training and later, and the options.
 RUNS: dict[str, tuple[Callable[..., None], str, int, int, str]] = {
     "table_numbers": (houses, "houses.csv", 80, 8, "-t price --drop class --hidden 4 --members 2"),
@@ -134,6 +141,7 @@ RUNS: dict[str, tuple[Callable[..., None], str, int, int, str]] = {
     "sequences": (walks, "walks.csv", 40, 6, "-t kind --group who --time t --hidden 4"),
     "images": (pictures, "pictures", 12, 3, "--size 8 --model lenet"),
     "audio": (tones, "tones", 12, 3, "--model cnn"),
+    "spelling": (spellings, "spellings.tsv", 60, 8, "-t spelled --hidden 8"),
 }  # fmt: skip
 
 

@@ -51,6 +51,7 @@ STEPS = {
     "sequence-to-text": {
         "texts": READ | LEARN | REPORT
         | {"check", "examples", "average", "settle", "predict", "score", "row_errors", "answers"}
+        | {"verdict"}
         | PICTURES - {"shown"},
     },
 }  # fmt: skip

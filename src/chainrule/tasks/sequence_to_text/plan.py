@@ -255,6 +255,17 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         """Texts beside what is right, what is confused, and where the network looked."""
         return inspection.inside(tested)
 
+    def verdict(self, report: dict[str, Any]) -> dict[str, Any]:
+        """By the first metric that tells network and baselines apart."""
+        metrics, baselines = report["metrics"], report.get("baselines") or {}
+        told = [name for name, value in metrics.items()
+                if any(each.get(name) != value for each in baselines.values())]  # fmt: skip
+        if not told or next(iter(metrics)) == told[0]:
+            return super().verdict(report)
+        # Where no text is right to the last letter, how far off they are still differs.
+        rest = {name: value for name, value in metrics.items() if name in told}
+        return super().verdict({**report, "metrics": rest, "comparisons": None})
+
     def answers(self, schema: SequenceSchema, part: Pairs, predicted: Any) -> list[Answers]:
         """Texts have no classes and are no numbers: the report shows them itself."""
         return []
