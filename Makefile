@@ -73,6 +73,7 @@ bench: $(BENCH)/.ready ## training steps and house prices beside the peers; writ
 	$(BENCH)/bin/python -m benchmarks.networks
 	$(BENCH)/bin/python -m benchmarks.houses
 	$(BENCH)/bin/python -m benchmarks.ctc
+	$(BENCH)/bin/python -m benchmarks.seq2seq
 
 clean: ## remove what make and the tools have made; your runs stay, but for the demo's
 	rm -rf $(VENV) $(BENCH) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

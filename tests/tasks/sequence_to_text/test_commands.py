@@ -94,6 +94,9 @@ def test_a_table_is_predicted_and_evaluated(file, tmp_path):
     assert done[0] == "prediction,log_score"
     assert all(float(line.split(",")[1]) < 0 for line in done[1:])
     assert "exact match" in run("evaluate", file, table).stdout
+    lines = tmp_path / "new.txt"
+    lines.write_text("three\n\none two\n")
+    assert run("predict", file, lines).stdout.splitlines() == ["prediction", "3", '""', "1-2"]
     done = run("label-next", file, table, "--count", 2, "--strategy", "coreset")
     assert done.exit_code == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4  # a head, a line, two rows

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from ...errors import DataError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..examples import Examples, RawRow, check_rows, no_target, shortened
+from ..text.reading import is_text_file, read_text
 from ..text.tokenizers import UNKNOWN
 from .batching import encoded, sizes_of
 from .decoding import Decoding, Written
@@ -183,8 +186,20 @@ class Translator:
         if isinstance(source, list):
             items = [item if isinstance(item, tuple) else (str(item),) for item in source]
             return [item if all(text.strip() for text in item) else None for item in items]
+        if (lines := self._lines(source)) is not None:
+            return [(line.strip(),) if line.strip() else None for line in lines]
         frame, name = self._frame(source, say)
         return self.schema.source.read(frame, name, say)
+
+    def _lines(self, source: Any) -> list[str] | None:
+        """The lines of a text file that is no table with the column of the source."""
+        known = self.schema.source
+        if not isinstance(known, TextSource) or len(known.columns) > 1:
+            return None
+        if not isinstance(source, str | Path) or not is_text_file(Path(source)):
+            return None
+        lines = read_text(source, self.schema.encoding).removesuffix("\n").split("\n")
+        return None if known.columns[0] in re.split(r"[\t,;|]", lines[0]) else lines
 
     def _pairs(self, source: Any, say: Say) -> Pairs:
         frame, name = self._frame(source, say)
