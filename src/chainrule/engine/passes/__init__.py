@@ -34,7 +34,9 @@ def optimize(graph: Graph) -> Graph:
         graph = _shared(postpone_gathers(graph))
     if any(node.op is PART for node in graph.nodes):
         graph = _shared(optimize_scans(graph, optimize))
-        graph = _shared(optimize_scans(save_residuals(graph), optimize))
+        kept = save_residuals(graph)
+        if kept is not graph:  # a loop inside of loops would be optimized again by each of them
+            graph = _shared(optimize_scans(kept, optimize))
     return eliminate_common_subexpressions(fuse_scatter_adds(reuse_relu_results(graph)))
 
 
