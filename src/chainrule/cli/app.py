@@ -23,6 +23,7 @@ from .generate import generate
 from .grade import grade
 from .label_next import label_next
 from .learn import learn
+from .play import play
 from .predict import predict
 from .report import report
 from .runs import runs
@@ -43,7 +44,7 @@ app = typer.Typer(
 _COMMANDS = (
     *(train, predict, evaluate, doctor, explain, update, label_next),
     *(generate, translate, answer, transcribe, export, runs, report, summary, cache, example),
-    *(serve, tune, compare),
+    *(serve, tune, compare, play),
     *(learn, exercise, grade),
 )
 for _command in _COMMANDS:

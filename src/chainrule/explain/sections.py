@@ -546,22 +546,16 @@ def _flow(explanation: Explanation) -> Iterator[Part]:
         return
     yield Heading("Gradient flow", 2)
     yield Prose("The root mean square (RMS) of the numbers of each layer.")
-    yield Bars(
-        "activation",
-        tuple((layer.path or "input", layer.activation) for layer in layers),
-    )
-    yield Bars(
-        "gradient",
-        tuple(
-            (layer.path or "input", layer.gradient)
-            for layer in layers if layer.gradient is not None
-        ),
-    )  # fmt: skip
-    yield Bars(
-        "gradient of the weights",
-        tuple((layer.path, layer.weight_gradient or 0.0) for layer in learned),
-    )
-    yield Bars("update of the weights", tuple((x.path, x.update or 0.0) for x in learned))
+    named = [(layer.path or "input", layer) for layer in layers]
+    rows = {
+        "activation": [(name, layer.activation) for name, layer in named],
+        "gradient": [(n, one.gradient) for n, one in named if one.gradient is not None],
+        "gradient of the weights": [(one.path, one.weight_gradient or 0.0) for one in learned],
+        "update of the weights": [(one.path, one.update or 0.0) for one in learned],
+    }
+    for title, found in rows.items():
+        if found:  # a loss of 0 may have no gradient to show
+            yield Bars(title, tuple(found))
     for path, sentence in explanation.flow:
         yield Prose(f"! {path}: {sentence}")
 

@@ -338,6 +338,8 @@ def reproduction(content: RunContent) -> Found:
 
 def _command(content: RunContent) -> str:
     """The command that trained it."""
+    if isinstance(content.record.get("command"), str):
+        return str(content.record["command"])
     kind = KINDS.get(str(content.about.get("kind")))
     names = {field: said.name or field.replace("_", "-")
              for field, said in (declared(kind.options) if kind else {}).items()}  # fmt: skip

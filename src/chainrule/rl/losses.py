@@ -76,7 +76,7 @@ def normalized(advantages: Tensor) -> Tensor:
 
     Example:
         >>> import chainrule as cr
-        >>> normalized(cr.tensor([1.0, 3.0])).numpy().round(4).tolist()
+        >>> [round(a, 4) for a in normalized(cr.tensor([1.0, 3.0])).tolist()]
         [-0.7071, 0.7071]
     """
     count = advantages.size

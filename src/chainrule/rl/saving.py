@@ -42,7 +42,7 @@ class PolicySchema:
     Attributes:
         environment: its name.
         algorithm: that trained it.
-        columns: what the numbers of an observation are called.
+        inputs: what the numbers of an observation are called.
         shape: of one observation.
         actions: the names of the actions, or of the numbers of a continuous one.
         continuous: which of both.
@@ -51,7 +51,7 @@ class PolicySchema:
 
     environment: str
     algorithm: str
-    columns: tuple[str, ...]
+    inputs: tuple[str, ...]
     shape: tuple[int, ...]
     actions: tuple[str, ...]
     continuous: bool
@@ -59,12 +59,12 @@ class PolicySchema:
 
     def described(self) -> list[tuple[str, str]]:
         """Pairs of a name and what there is to tell, for `chainrule summary`."""
-        shown = ", ".join(self.columns[:8]) + ", …" * (len(self.columns) > 8)
+        shown = ", ".join(self.inputs[:8]) + ", …" * (len(self.inputs) > 8)
         kind = "numbers" if self.continuous else "one of"
         return [
             ("environment", self.environment),
             ("algorithm", self.algorithm),
-            ("observation", f"{len(self.columns)} numbers: {shown}"),
+            ("observation", f"{len(self.inputs)} numbers: {shown}"),
             ("action", f"{kind}: {', '.join(self.actions)}"),
         ]
 
@@ -83,7 +83,7 @@ class PolicySchema:
         try:
             return PolicySchema(
                 str(content["environment"]), str(content["algorithm"]),
-                tuple(map(str, content["columns"])), tuple(map(int, content["shape"])),
+                tuple(map(str, content["inputs"])), tuple(map(int, content["shape"])),
                 tuple(map(str, content["actions"])), bool(content["continuous"]),
                 bool(content["values"]),
             )  # fmt: skip
@@ -224,14 +224,14 @@ class Policy:
         rate = float(((self.record or {}).get("report") or {}).get("options", {}).get("lr", 1e-3))
         return Examples(
             seen, target, loss, raw, None, lambda network: Adam(network, lr=rate, eps=1e-5),
-            {"x": self.schema.columns} if len(self.schema.shape) == 1 else {}, story,
+            {"x": self.schema.inputs} if len(self.schema.shape) == 1 else {}, story,
         )  # fmt: skip
 
     # ---- inside ------------------------------------------------------------------------------
 
     def _observations(self, frame: pl.DataFrame, name: str) -> Array:
-        check_present(self.schema.columns, frame.columns, name)
-        part = frame.select(self.schema.columns)
+        check_present(self.schema.inputs, frame.columns, name)
+        part = frame.select(self.schema.inputs)
         try:
             found = _numbers(part)
         except Exception as error:  # of polars: a text that is no number
@@ -243,7 +243,7 @@ class Policy:
             row, column = wrong[0]
             raise DataError(
                 "An observation is missing or not finite.",
-                where=f"{name}, column {self.schema.columns[column]!r}, row {row}",
+                where=f"{name}, column {self.schema.inputs[column]!r}, row {row}",
                 expected="a number",
             )
         return found.reshape(-1, *self.schema.shape)
@@ -277,7 +277,7 @@ class Policy:
                 "encoded": f"{float(frame[column][place]):.10g}",
                 "input": f"x[{place},{i}]" if plain else "x",
             }
-            for i, column in enumerate(self.schema.columns[:40])
+            for i, column in enumerate(self.schema.inputs[:40])
         )  # fmt: skip
 
     def _aim(self, frame: pl.DataFrame, place: int) -> dict[str, Any]:

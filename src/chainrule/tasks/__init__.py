@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+#: Models that something else than `chainrule train` makes: the modules that predict with them.
+PREDICTORS = {"policy": "chainrule.rl.saving"}
+
+
 class Predictor(Protocol):
     """A saved model: raw data in, predictions out.
 
@@ -76,7 +80,7 @@ def module_of(kind: str) -> Any:
         >>> module_of("table").__name__
         'chainrule.tasks.tabular'
     """
-    return importlib.import_module(kind_named(kind).module)
+    return importlib.import_module(PREDICTORS.get(kind) or kind_named(kind).module)
 
 
 def kind_of(schema: Any, where: str) -> str:
@@ -90,7 +94,7 @@ def kind_of(schema: Any, where: str) -> str:
     except (ValueError, RecursionError):
         content = None
     kind = content.get("kind", "table") if isinstance(content, dict) else "table"
-    if not isinstance(kind, str) or kind not in KINDS:
+    if not isinstance(kind, str) or kind not in {*KINDS, *PREDICTORS}:
         raise ModelFileError("The model is for data of a kind that is not known.", where=where,
                              expected=", ".join(KINDS), found=f"{kind!r:.40}")  # fmt: skip
     return kind

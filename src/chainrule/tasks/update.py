@@ -80,14 +80,16 @@ class Old:
         saved = load(path)
         record = saved.record if isinstance(saved.record, dict) else {}
         report = record.get("report")
-        if not isinstance(report, dict) or not isinstance(report.get("options"), dict):
+        kind = kind_of(saved.schema, str(path))
+        trained = isinstance(report, dict) and isinstance(report.get("options"), dict)
+        if report is None or not trained or kind not in KINDS:
             raise ModelFileError(
                 "This model cannot be trained on.",
                 where=str(path),
                 expected="a model that chainrule train has made",
                 hint="Train it again with this version of chainrule.",
             )
-        return Old(saved, str(path), kind_of(saved.schema, str(path)), report)
+        return Old(saved, str(path), kind, report)
 
     @property
     def updates(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
@@ -22,8 +23,9 @@ from ...training import History
 from ...utils.signals import deferred
 from ...utils.typing import Array
 from ..making import make_worlds
+from ..players import Player
 from ..spaces import Box, Discrete, Space
-from ..worlds import GraphWorlds, GymnasiumWorlds, Rollout
+from ..worlds import inside
 
 #: Episodes whose mean return is reported.
 _RECENT = 100
@@ -121,6 +123,11 @@ class Algorithm:
 
     # ---- use ---------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def player(self) -> Player:
+        """The policy of now, as it is evaluated."""
+        return Player(self.worlds, self.act, self.backend)
+
     @property
     def observation_space(self) -> Box:
         """What the agent sees."""
@@ -182,11 +189,8 @@ class Algorithm:
                 expected=f"(rows, {', '.join(map(str, self.observation_space.shape))})",
                 found=str(given.shape),
             )
-        program = self.program("predict", lambda x: self.act(x, random.key(0))[0])
-        found: Array = np.array(program(rows))
+        found = self.player.act(rows)
         if isinstance(self.action_space, Box):
-            from ..worlds import inside
-
             found = inside(self.action_space, found)
         return found[0] if single else found
 
@@ -202,16 +206,7 @@ class Algorithm:
         """
         if not is_whole(episodes, 1):
             raise invalid("episodes", episodes, "a positive integer")
-        if isinstance(self.worlds, GymnasiumWorlds):
-            return self.worlds.episodes(self._acting("best", self.act), episodes, seed)
-        worlds = self.worlds
-        program = self.program(
-            ("evaluate", episodes),
-            lambda number: worlds.episodes(self.act, random.fold_in(random.key(0), number),
-                                           episodes),
-        )  # fmt: skip
-        returns, lengths = program(np.int64(seed))
-        return np.array(returns), np.array(lengths)
+        return self.player.episodes(episodes, seed)
 
     def save(self, path: str | os.PathLike[str], report: dict[str, Any] | None = None) -> None:
         """Write the policy to a model file: observations in, actions out.
@@ -341,20 +336,3 @@ def invalid(name: str, value: object, expected: str) -> ConfigError:
 def numbers_of(found: dict[str, Tensor]) -> dict[str, float]:
     """Single tensors as Python numbers."""
     return {name: float(x.item()) for name, x in found.items()}
-
-
-def episode_of(algorithm: Algorithm, seed: int = 1) -> tuple[list[Any], Rollout]:
-    """One episode of the best actions: the states of its worlds, if known, and what happened.
-
-    States are trees of NumPy arrays of one world; of Gymnasium's environments RGB pictures, if
-    they can be had.
-    """
-    worlds = algorithm.worlds
-    if isinstance(worlds, GymnasiumWorlds):
-        return worlds.one_episode(algorithm._acting("best", algorithm.act), seed)
-    assert isinstance(worlds, GraphWorlds)
-    program = algorithm.program(
-        "episode",
-        lambda number: worlds.one_episode(algorithm.act, random.fold_in(random.key(0), number)),
-    )
-    return worlds.cut_at_end(*program(np.int64(seed)))

@@ -1,0 +1,174 @@
+"""`chainrule play`: from a name to a run folder, and a saved policy as any other model file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import chainrule as cr
+from chainrule.cli.app import app
+from chainrule.rl import playing
+from chainrule.rl.saving import Policy
+from chainrule.tasks import load_predictor
+
+SMALL = ["--backend", "numpy", "--hidden", "8", "--n-envs", "4", "--set", "n_steps=16",
+         "--set", "n_epochs=1", "--episodes", "3", "--seed", "2"]  # fmt: skip
+
+
+def run(*words: object) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def played(folder: Path, *words: object) -> Any:
+    found = run("play", "GridWorld", "--steps", 128, "--out", folder, *SMALL, *words)
+    assert found.exit_code == 0, found.output
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps."""
+    where = tmp_path_factory.mktemp("play") / "run"
+    played(where, "--render", "gif")
+    return where
+
+
+def test_a_run_folder(folder):
+    record = json.loads((folder / "run.json").read_text())
+    assert record["data"] == "GridWorld"
+    assert record["options"]["algorithm"] == "ppo"
+    assert record["options"]["n_steps"] == 16
+    assert record["report"]["steps"] == 128
+    assert record["command"].startswith("chainrule play GridWorld --algorithm ppo --steps 128")
+    assert record["history"]["epochs"][-1]["steps"] == 128
+    assert (folder / "episode.gif").read_bytes()[:3] == b"GIF"
+    episode = pl.read_csv(folder / "episode.csv")
+    assert episode.columns == [*(f"cell_{r}_{c}" for r in range(4) for c in range(4)), "action",
+                               "reward", "return"]  # fmt: skip
+    assert episode["cell_0_0"][0] == 1.0
+
+
+def test_the_same_command_gives_the_same_model(folder, tmp_path):
+    played(tmp_path / "again")
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
+        folder / "model.safetensors"
+    ).read_bytes()
+
+
+def test_a_policy_is_a_model_file_like_any_other(folder):
+    csv = folder / "episode.csv"
+    found = run("predict", folder, csv, "--proba", "--keep", "action")
+    table = pl.read_csv(found.stdout.encode())
+    assert table.columns == ["action", "prediction", *(
+        f"probability {name}" for name in ("left", "down", "right", "up"))]  # fmt: skip
+    assert (table["prediction"] == table["action"]).all()  # the episode is of the best actions
+    found = run("evaluate", folder, csv)
+    assert "1.0000" in found.stdout
+    found = run("summary", folder)
+    assert found.exit_code == 0, found.output
+    assert "GridWorld" in found.stdout
+    assert "one of: left, down, right, up" in found.stdout
+    found = run("explain", folder, csv, "--row", 0)
+    assert found.exit_code == 0, found.output
+    assert "policy gradient" in found.stdout
+    assert run("runs", folder.parent).exit_code == 0
+    found = run("report", folder)
+    assert found.exit_code == 0, found.output
+    page = (folder / "report.html").read_text()
+    assert "chainrule play GridWorld" in page
+
+
+def test_a_saved_policy_plays_as_the_agent(folder, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    words = ("play", "GridWorld", "--policy", folder, "--backend", "numpy", "--episodes", 4)
+    assert len(json.loads(run(*words, "--json").stdout)["returns"]) == 4
+    found = run(*words, "--render", "terminal")
+    steps = pl.read_csv(folder / "episode.csv").height
+    assert found.stdout.count("\x1b[0m\n") >= 30 * steps  # so many lines a picture
+    assert "4 episodes of GridWorld" in found.stdout
+
+
+def test_a_policy_of_another_environment_is_refused(folder):
+    found = run("play", "CartPole-v1", "--policy", folder)
+    assert found.exit_code == 2
+    assert "another environment" in found.stderr
+    found = run("update", folder, folder / "episode.csv")
+    assert found.exit_code == 2, found.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("GridWorld", "--steps", "0"), "steps"),
+        (("GridWorld", "--algorithm", "pp"), "ppo"),
+        (("GridWorld", "--set", "gama=0.9"), "gamma"),
+        (("GridWorld", "--set", "gamma"), "NAME=VALUE"),
+        (("GridWorld", "--set", "gamma=high"), "a number"),
+        (("GridWorld", "--set", "n_steps=1.5"), "an integer"),
+        (("GridWorld", "--render", "film.mov"), ".gif"),
+        (("GridWorld", "--episodes", "0"), "episodes"),
+        (("Pendulum-v1", "--algorithm", "dqn"), "sac"),
+        (("CartPoel-v1",), "CartPole-v1"),
+        (("GridWorld", "--hidden", "8,x"), "integers"),
+    ],
+)
+def test_what_cannot_be_done_is_said(words, said, tmp_path):
+    found = run("play", *words, "--out", tmp_path / "run")
+    assert found.exit_code == 2, found.output
+    assert said in found.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("algorithm", ["sac", "ppo"])
+def test_continuous_policies_are_saved_in_the_units_of_the_environment(algorithm, tmp_path):
+    options = {"hidden": (8,), "backend": "numpy", "n_envs": 1}
+    if algorithm == "sac":
+        options |= {"learning_starts": 10, "batch_size": 8}
+    else:
+        options |= {"n_steps": 16, "n_epochs": 1}
+    agent = playing.agent_for("Pendulum-v1", algorithm, options)
+    agent.learn(32)
+    agent.save(tmp_path / "model.safetensors")
+    policy = load_predictor(tmp_path / "model.safetensors")
+    assert isinstance(policy, Policy)
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    assert policy.act(x) == pytest.approx(agent.predict(x), abs=1e-5)
+    _, happened = agent.player.one_episode(3)
+    playing.write_episode(tmp_path, playing.schema_of(agent), happened)
+    assert policy.evaluate(tmp_path / "episode.csv")["mse"] < 1e-6
+    assert policy.predict(tmp_path / "episode.csv").columns == ["prediction"]
+    found = run("explain", tmp_path / "model.safetensors", tmp_path / "episode.csv", "--row", 5)
+    assert found.exit_code == 0, found.output
+
+
+def test_the_values_of_dqn_are_explained_by_the_return(tmp_path):
+    agent = cr.rl.DQN("GridWorld", hidden=(8,), backend="numpy", learning_starts=8, batch_size=8)
+    agent.learn(32)
+    agent.save(tmp_path / "model.safetensors")
+    _, happened = agent.player.one_episode(1)
+    playing.write_episode(tmp_path, playing.schema_of(agent), happened)
+    policy: Any = load_predictor(tmp_path / "model.safetensors")
+    table = policy.predict(tmp_path / "episode.csv", proba=True)
+    assert "value left" in table.columns
+    found = run("explain", tmp_path / "model.safetensors", tmp_path / "episode.csv", "--row", 0)
+    assert found.exit_code == 0, found.output
+    assert "the return that followed" in " ".join(found.stdout.split())
+
+
+def test_observations_that_cannot_be_used_are_named(folder):
+    policy: Any = load_predictor(folder)
+    rows = pl.read_csv(folder / "episode.csv")
+    with pytest.raises(cr.errors.DataError, match="cell_3_3"):
+        policy.predict(rows.drop("cell_3_3"))
+    holes = rows.with_columns(cell_1_1=pl.lit(None, pl.Float64))
+    with pytest.raises(cr.errors.DataError) as caught:
+        policy.predict(holes)
+    assert "'cell_1_1', row 0" in str(caught.value)
+    with pytest.raises(cr.errors.DataError, match="no action"):
+        policy.evaluate(rows.with_columns(action=pl.lit("jump")))
