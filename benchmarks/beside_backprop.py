@@ -49,10 +49,10 @@ def table() -> str:
     """Every method on one table, by forward passes."""
     import polars as pl
 
-    frame = pl.read_parquet(ROOT / "examples" / "data" / "house_prices.parquet").gather_every(20)
+    frame = pl.read_parquet(ROOT / "examples" / "data" / "house_prices.parquet").gather_every(40)
     found = cr.evolve.compare(
         frame, target="price", methods=list(cr.evolve.comparison.METHODS),
-        budget="20000 evaluations", seeds=3, hidden=(16,), say=say,
+        budget="10000 evaluations", seeds=3, hidden=(16,), say=say,
     )  # fmt: skip
     lines = [
         [row["title"], f"{row['train']:.3f}", f"{row['held_out']:.3f}",
@@ -62,7 +62,7 @@ def table() -> str:
     ]  # fmt: skip
     about = (
         f"{found.rows[0]:,} house sales to learn from, {found.rows[1]:,} held out, a network of "
-        f"{found.parameters:,} weights, 20,000 forward passes each, three seeds."
+        f"{found.parameters:,} weights, 10,000 forward passes each, three seeds."
     )
     titles = ["method", "loss", "held out", "R²", "seconds", "passes to 90 %"]
     return about + "\n\n" + rows(titles, lines)
@@ -99,7 +99,7 @@ def descend(model: Any, loss: Any, data: tuple[Any, Any], passes: int, lr: float
 
 def without_derivative() -> str:
     """F1 of a rare class, and units that are steps."""
-    passes, lines = 12_000, []
+    passes, lines = 9_000, []
     cases: list[tuple[str, Callable[[], Any], Any, Any, Any]] = [
         ("F1 of two classes, one rare", lambda: cr.models.mlp(4, 2, [8], cr.nn.Tanh), imbalanced,
          f1_error, 400),
@@ -153,18 +153,18 @@ def schwefel(x: Any) -> Any:
     )
 
 
-def rosenbrock(x: Any) -> Any:
-    """One bent valley."""
-    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+def bowl(x: Any) -> Any:
+    """One round valley, a hundred times as steep in one direction as in another."""
+    return (np.logspace(0, 2, x.shape[0]) * x**2).sum()
 
 
 def descents(f: Any, n: int, reach: float, budget: int, seed: int, target: float) -> float:
-    """Adam from one start after the other, 64 at once; evaluations until one is at the target.
+    """Adam from one start after the other, four at once; evaluations until one is at the target.
 
     An evaluation with its gradient counts as three.
     """
     rng = np.random.default_rng(seed)
-    starts, steps = 64, 1_000
+    starts, steps = 4, 2_500
 
     def once(x: Any, m: Any, v: Any, t: Any, rate: Any) -> Any:
         value, g = cr.vmap(cr.value_and_grad(f))(x)
@@ -189,9 +189,9 @@ def descents(f: Any, n: int, reach: float, budget: int, seed: int, target: float
 
 def rugged() -> str:
     """How often the best valley is found, and with how many evaluations."""
-    budget, lines = 300_000, []
+    budget, lines = 200_000, []
     functions = {
-        "Rosenbrock, 10 numbers": (rosenbrock, 10, 2.0, 1e-6),
+        "a bowl, 100 numbers": (bowl, 100, 5.0, 1e-6),
         "Rastrigin, 10 numbers": (rastrigin, 10, 5.12, 1e-6),
         "Schwefel, 5 numbers": (schwefel, 5, 500.0, 1e-3),
     }
@@ -261,7 +261,7 @@ def growth() -> str:
     about = (
         f"Networks with two hidden layers on {_ROWS} rows. The cosine is that of the gradient and "
         f"of its estimate from k = {_PAIRS} mirrored pairs. The passes are those until the loss is "
-        "a tenth of what it was (for each the best of four learning rates), up to about 10⁴ "
+        "a tenth of what it was (for each the best of three learning rates), up to about 10⁴ "
         "weights."
     )
     return about + "\n\n" + rows(titles, lines)
@@ -299,7 +299,7 @@ def costs(width: int) -> tuple[float | None, float | None]:
     begin = cr.models.mlp(_INPUTS, 1, [width, width], cr.nn.Tanh).initialize(0)
     target = 0.1 * cr.losses.mse(begin(x), y).item()
     by_gradient, by_search = [], []
-    for lr in (0.1, 0.03, 0.01, 0.003):
+    for lr in (0.1, 0.03, 0.01):
         model = cr.models.mlp(_INPUTS, 1, [width, width], cr.nn.Tanh).initialize(0)
         trainer = cr.Trainer(model, "mse", "adam", lr=lr, progress=False)
         history = trainer.fit((x, y), epochs=400, batch_size=None, validation=(x, y))
@@ -307,7 +307,7 @@ def costs(width: int) -> tuple[float | None, float | None]:
         by_gradient += [3 * reached[0]] if reached else []
         model.initialize(0)
         strategy = EvolutionStrategy(0.02, lr=lr, population=2 * _PAIRS)
-        found = cr.evolve.fit(model, "mse", (x, y), strategy, evaluations=400_000, target=target)
+        found = cr.evolve.fit(model, "mse", (x, y), strategy, evaluations=150_000, target=target)
         by_search += [found.evaluations] if found.loss <= target else []
     return min(by_gradient, default=None), min(by_search, default=None)
 
