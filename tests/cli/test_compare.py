@@ -74,3 +74,26 @@ def test_other_data_are_refused(invoke, place):
     result = invoke("compare", "pictures", "--target", "x")
     assert result.exit_code != 0
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.usefixtures("flowers")
+def test_an_interrupt_keeps_the_methods_that_had_come_to_their_end(invoke, place, monkeypatch):
+    from chainrule.evolve.comparison import side_by_side
+    from chainrule.evolve.comparison.methods import run
+
+    def interrupted(name, *arguments):
+        if name == "ga":
+            raise KeyboardInterrupt
+        return run(name, *arguments)
+
+    monkeypatch.setattr(side_by_side, "run", interrupted)
+    result = invoke("compare", "flowers.csv", *SMALL, "--methods", "random,ga,hill")
+    assert result.exit_code == 130, result.output
+    assert "random" in result.stdout
+    assert "hill" not in result.stdout
+    assert "Interrupted" in result.stderr
+    numbers = json.loads((place / "comparison-flowers.json").read_text())
+    assert list(numbers["curves"]) == ["random"]
+    result = invoke("compare", "flowers.csv", *SMALL, "--methods", "ga,hill")
+    assert result.exit_code == 130
+    assert "Traceback" not in result.stderr

@@ -10,10 +10,10 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ConfigError
 from chainrule.evolve.comparison import METHODS, Budget, Comparison, comparison_page
-from chainrule.evolve.comparison.compare import Curve
 from chainrule.evolve.comparison.methods import run
 from chainrule.evolve.comparison.page import charts, columns
 from chainrule.evolve.comparison.problem import problem_of, vector_of
+from chainrule.evolve.comparison.side_by_side import Curve
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
 RNG = np.random.default_rng(2)

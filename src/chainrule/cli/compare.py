@@ -9,7 +9,7 @@ import typer
 
 from . import display
 from .console import note, say, show, show_json
-from .error_handling import Debug
+from .error_handling import INTERRUPTED, Debug
 from .options import OPTIONS, read_options, with_options
 
 _PANEL = "The comparison"
@@ -85,7 +85,7 @@ def compare(
     Example: chainrule compare houses.csv --target price --methods backprop,es,ga --budget 20
     """
     from ..evolve.comparison import compare as compared
-    from ..evolve.comparison.compare import USUAL
+    from ..evolve.comparison.side_by_side import USUAL
 
     typed = {name.rstrip("_").replace("_", "-"): value for name, value in ctx.params.items()}
     chosen = read_options(
@@ -101,6 +101,8 @@ def compare(
         show_json({**found.to_json(), "table": found.table(), "page": str(page)})
     else:
         _show(found, page)
+    if found.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _written(found: Any, page: Path) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .budget import Budget
-from .compare import Comparison, compare
 from .methods import METHODS
 from .page import comparison_page
+from .side_by_side import Comparison, compare
 
 __all__ = ["METHODS", "Budget", "Comparison", "compare", "comparison_page"]

@@ -12,8 +12,8 @@ from ...drawing.chart import Axis, Chart, Line
 from ...report.page import page_of_sections
 from ...tasks.metric_names import title
 from ...utils.numbers import number
-from .compare import Comparison, Curve
 from .methods import METHODS
+from .side_by_side import Comparison, Curve
 
 #: Places of a line.
 _PLACES = 80

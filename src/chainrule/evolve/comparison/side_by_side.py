@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ class Comparison:
         curves: of each method, one for each seed.
         baselines: metrics of answers that cost nothing.
         notes: what was said of the data.
+        interrupted: whether Ctrl-C ended it before all methods had come to their end.
     """
 
     data: str
@@ -89,6 +91,7 @@ class Comparison:
     curves: dict[str, tuple[Curve, ...]]
     baselines: dict[str, dict[str, float]]
     notes: tuple[str, ...] = ()
+    interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON data."""
@@ -192,8 +195,9 @@ def compare(
     first = int(options.get("seed") or 0)
     curves: dict[str, list[Curve]] = {name: [] for name in methods}
     measure = problem.measures()
-    for seed in range(first, first + seeds):
-        for name in methods:
+    interrupted = False
+    try:
+        for seed, name in itertools.product(range(first, first + seeds), methods):
             problem.initialize(seed)
             trail = run(name, problem, chosen, seed, lambda: None)
             curve = _curve(problem, trail, measure)
@@ -203,12 +207,18 @@ def compare(
                 f"{curve.held_out[-1]:.4g}, after {curve.passes[-1]:,.0f} forward passes in "
                 f"{curve.seconds[-1]:.1f} s ({curve.reason})"
             )
+    except KeyboardInterrupt:
+        if not any(curves.values()):
+            raise
+        interrupted = True
+        say("Interrupted: what follows is of the methods that had come to their end.")
     network = problem.network
     return Comparison(
         problem.name, problem.task, problem.measured, str(chosen),
         (len(problem.train), len(problem.held_out)), problem.parameters,
-        _in_words(network), {name: tuple(found) for name, found in curves.items()},
+        _in_words(network), {name: tuple(found) for name, found in curves.items() if found},
         {name: dict(metrics) for name, metrics in problem.constant.items()}, problem.notes,
+        interrupted,
     )  # fmt: skip
 
 
