@@ -18,7 +18,7 @@ def learn(
         typer.Argument(
             metavar="PAGE",
             show_default=False,
-            help="course, play, compare, or a lesson from 1 to 12; all pages by default.",
+            help="course, play, compare, lecture, or a lesson from 1 to 12; all by default.",
         ),
     ] = None,
     out: Annotated[

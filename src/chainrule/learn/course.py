@@ -19,17 +19,20 @@ from .numbers import explained
 from .worksheet import given_rows, solution, worksheet
 
 
-def write_course(folder: Path, numbers: Iterable[int] = range(1, COUNT + 1)) -> list[Path]:
+def write_course(
+    folder: Path, numbers: Iterable[int] = range(1, COUNT + 1), beside: Iterable[str] = ()
+) -> list[Path]:
     """Write lessons with all that belongs to them; the first path is where to begin.
 
     Args:
         folder: where to.
         numbers: which lessons.
+        beside: files of other pages that the contents link to.
     """
     chosen = [lesson(number) for number in numbers]
     files: dict[str, str] = {}
     if len(chosen) > 1:
-        files["index.html"] = contents(chosen)
+        files["index.html"] = contents(chosen, beside)
     for one in chosen:
         files[f"lesson_{one.number:02d}.html"] = lesson_page(one)
         files |= _exercise_files(one)
@@ -65,8 +68,8 @@ def lesson_page(one: Lesson) -> str:
     return _page(f"{one.number}. {one.title}", body)
 
 
-def contents(lessons: Iterable[Lesson]) -> str:
-    """The page that lists the lessons."""
+def contents(lessons: Iterable[Lesson], beside: Iterable[str] = ()) -> str:
+    """The page that lists the lessons, and other pages by the names of their files."""
     rows = "\n".join(
         f'<li value="{one.number}"><a href="lesson_{one.number:02d}.html">{_text(one.title)}</a>'
         f"<p>{_text(one.question)}</p></li>"
@@ -77,7 +80,12 @@ def contents(lessons: Iterable[Lesson]) -> str:
         "be made first, a page with every number, an exercise that grades itself, and a quiz of "
         "five. All numbers were computed when these pages were written."
     )
-    return _page("Backpropagation in twelve lessons", f"<p>{intro}</p>\n<ol>{rows}</ol>")
+    links = "".join(
+        f'<li><a href="{name}">{_text(name.removesuffix(".html").replace("_", ": "))}</a></li>'
+        for name in beside
+    )
+    others = f"<h2>Beside the lessons</h2><ul>{links}</ul>" if links else ""
+    return _page("Backpropagation in twelve lessons", f"<p>{intro}</p>\n<ol>{rows}</ol>{others}")
 
 
 def _page(title: str, body: str) -> str:

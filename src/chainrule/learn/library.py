@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .course import write_course
+from .lecture import write_lectures
 from .lesson import COUNT
 from .play import write_compare, write_play
 
@@ -14,6 +15,7 @@ PAGES: dict[str, Callable[[Path], list[Path]]] = {
     "course": write_course,
     "play": write_play,
     "compare": write_compare,
+    "lecture": write_lectures,
     **{str(n): lambda folder, n=n: write_course(folder, [n]) for n in range(1, COUNT + 1)},  # type: ignore[misc]
 }
 
@@ -27,4 +29,8 @@ def write_pages(folder: Path, page: str | None = None) -> list[Path]:
     """
     if page is not None:
         return PAGES[page](folder)
-    return [path for name, write in PAGES.items() if not name.isdigit() for path in write(folder)]
+    others = [
+        path for name, write in PAGES.items()
+        if not name.isdigit() and name != "course" for path in write(folder)
+    ]  # fmt: skip
+    return [*write_course(folder, beside=[path.name for path in others]), *others]

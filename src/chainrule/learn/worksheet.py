@@ -19,7 +19,7 @@ FORMATS = {".md": "markdown", ".tex": "latex", ".ipynb": "notebook"}
 #: The line by which a worksheet is recognised.
 MARK = "chainrule exercise:"
 
-_STEPS = {
+STEPS = {
     "forward": "Step 1: forward",
     "error": "Step 2: error",
     "backward": "Step 3: backward",
@@ -102,7 +102,7 @@ def _parts(exercise: Exercise, writer: Writer, is_solved: bool) -> Iterator[Part
             continue
         if exercise.arithmetic.phase[key] != phase:
             phase = exercise.arithmetic.phase[key]
-            yield Heading(_STEPS[phase])
+            yield Heading(STEPS[phase])
             if phase == "backward":
                 yield Formula((writer.gradient("L"), "1"))
         yield _formula(exercise, equation, writer, numbers.get(key), is_solved)
