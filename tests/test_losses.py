@@ -492,3 +492,16 @@ def test_triplets_with_another_distance():
 
     expected = np.maximum(cosine(a, p).numpy() - cosine(a, n).numpy() + 1, 0).mean()
     assert losses.triplet_margin(a, p, n, distance=cosine).item() == pytest.approx(expected)
+
+
+def test_an_ignored_class_counts_for_nothing():
+    z, t = RNG.normal(size=(2, 3, 4)), np.array([[1, -100, 3], [-100, 0, 2]])
+    kept = t != -100
+    for options in ({}, {"label_smoothing": 0.2}, {"class_weights": [1.0, 2.0, 0.5, 3.0]}):
+        found = losses.cross_entropy(z, t, ignore_index=-100, **options).item()
+        assert found == pytest.approx(losses.cross_entropy(z[kept], t[kept], **options).item())
+    each = losses.cross_entropy(z, t, ignore_index=-100, reduction="none").numpy()
+    assert (each[~kept] == 0).all()
+    assert (each[kept] > 0).all()
+    with pytest.raises(ConfigError, match="no index to ignore"):
+        losses.cross_entropy(z, RNG.dirichlet(np.ones(4), (2, 3)), ignore_index=0)

@@ -128,3 +128,87 @@ def test_a_part_of_a_part():
 
 def test_a_rate_is_found_on_a_stream():
     assert 1e-5 < cr.training.find_rate(trainer(), Stream(plain, Y)).suggestion < 1
+
+
+# ---- groups: rows of similar length are together -------------------------------------------------
+
+LENGTHS = np.random.default_rng(1).integers(1, 9, 50)
+LONGEST = np.array([3, 6, 8])  # of each group
+GROUPS = np.searchsorted(LONGEST, LENGTHS)
+
+
+class Mean(cr.nn.Module):
+    """A linear map of the mean over what is there, whatever the padding."""
+
+    def __init__(self):
+        self.head = cr.nn.Linear(1, 1)
+
+    def forward(self, inputs):
+        total = cr.sum(inputs["x"], 1, keepdims=True)
+        return self.head(total / cr.expand_dims(inputs["lengths"], 1).astype("float32"))
+
+
+def of_similar_length(**options):
+    def load(rows, epoch):
+        longest = LONGEST[GROUPS[rows].max()]
+        x = np.zeros((len(rows), longest), np.float32)
+        for place, row in enumerate(rows):
+            x[place, : LENGTHS[row]] = np.sin(row + np.arange(LENGTHS[row]))
+        mean = x.sum(1, keepdims=True) / LENGTHS[rows][:, None]
+        return {"x": x, "lengths": LENGTHS[rows]}, (3 * mean).astype(np.float32)
+
+    return Stream(load, rows=50, groups=GROUPS, **options)
+
+
+def fitted(epochs, **options):
+    model = Mean().initialize(seed=1)
+    found = Trainer(model, "mse", "sgd", lr=0.3, progress=False, backend="numpy",
+                    callbacks=options.pop("callbacks", ()))  # fmt: skip
+    stream = of_similar_length()
+    found.fit(stream, validation=stream, epochs=epochs, batch_size=8, **options)
+    return found
+
+
+def test_a_batch_is_of_one_group_and_none_is_forgotten():
+    stream = of_similar_length()
+    shapes, seen = set(), 0
+    for batch in stream.each(stream.in_order(8, cr.random.key(3))):
+        shapes.add(batch.inputs["x"].shape[1])
+        seen += len(batch)
+        assert batch.inputs["lengths"].max() <= batch.inputs["x"].shape[1]
+        smaller = LONGEST[batch.inputs["x"].shape[1] > LONGEST]
+        assert batch.inputs["lengths"].min() > max(smaller, default=0)
+    assert shapes == {3, 6, 8}
+    assert seen == 50
+    orders = [
+        [row for rows in stream.in_order(8, cr.random.key(k)) for row in rows] for k in (0, 1)
+    ]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(50))
+    assert orders[0] != orders[1]
+    assert stream.steps(8) == sum(-(-count // 8) for count in np.bincount(GROUPS))
+
+
+def test_a_training_on_groups_goes_on_to_the_same_bits(tmp_path):
+    whole = fitted(4)
+    assert whole.history["loss"][-1] < whole.history["loss"][0]
+    steps = []
+
+    class Stop(cr.Callback):
+        def on_step_end(self, trainer, number, loss):
+            steps.append(number)
+            if len(steps) == 2 * of_similar_length().steps(8) + 3:
+                raise KeyboardInterrupt
+
+    half = fitted(4, checkpoints=tmp_path, callbacks=[Stop()])
+    assert half.history.interrupted
+    resumed = fitted(4, checkpoints=tmp_path, resume=True)
+    for path, array in whole.model.state().items():
+        assert (array == resumed.model.state()[path]).all()
+    assert whole.history["val_loss"] == resumed.history["val_loss"]
+
+
+def test_predictions_are_in_the_order_of_the_rows():
+    found = fitted(1)
+    by_stream = found.predict(of_similar_length(at_once=4))
+    each = [found.predict(of_similar_length().read([row]).inputs)[0] for row in range(50)]
+    np.testing.assert_allclose(by_stream, each, rtol=1e-6)
