@@ -6,6 +6,9 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as hypothesis_seed
+from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.engine import pytree
@@ -16,7 +19,10 @@ from chainrule.engine.ir.graph import Graph
 from chainrule.engine.ir.operation import OPERATIONS
 
 from ...nightly import NIGHTLY, by_night
+from ...test_losses import EXAMPLES as LOSS_EXAMPLES
+from .random_graphs import instructions
 from .test_c import ARBITRARY, FUNCTION_CALLS, OPERATION_CALLS, agree, in_parts, sample_graph
+from .test_random_graphs import agree_loosely, graph_of
 
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'chainrule[xla]'")
 
@@ -43,7 +49,7 @@ def merged(cases):
     return graph, [array for one in arrays for array in one], names
 
 
-def compare(cases):
+def compare(cases, agree=agree):
     graph, arrays, labels = merged(cases)
     for one, other, label in zip(run(graph, arrays), Program(graph)(arrays), labels, strict=True):
         agree(one, other, label)
@@ -161,6 +167,51 @@ def test_second_derivatives(names):
                 cases.append((*second_graph(function, sample), label))
     if cases:
         compare(cases)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_graphs(smooth, seed):
+    """Ten random functions with their gradients, as one program."""
+
+    @settings(max_examples=1, deadline=None, phases=[Phase.generate], database=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @hypothesis_seed(seed)
+    @given(st.lists(instructions, min_size=10, max_size=10))
+    def check(programs):
+        cases = [(*graph_of(one, smooth, np.float64, seed), str(one)) for one in programs]
+        compare(cases, agree_loosely)
+
+    check()
+
+
+@pytest.mark.nightly
+def test_losses():
+    """Each with its gradient, all in one program."""
+    cases = []
+    for name, (loss, prediction, target) in LOSS_EXAMPLES.items():
+        prediction, target = np.asarray(prediction, np.float64), np.asarray(target)
+
+        def both(prediction, target, loss=loss):
+            return cr.value_and_grad(lambda z: loss(z, target))(prediction)
+
+        cases.append((cr.trace(both, prediction, target).graph, [prediction, target], name))
+    compare(cases)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", cr.optim.OPTIMIZERS)
+def test_optimizers(name):
+    found = {}
+    for backend in ("numpy", "xla"):
+        model = cr.nn.Linear(6, 1).initialize(seed=0)
+        optimizer = cr.optim.OPTIMIZERS[name](model, lr=0.01, clip_norm=1.0)
+        trainer = cr.Trainer(model, "mse", optimizer, progress=False, backend=backend)
+        trainer.fit(some_rows(), epochs=2, batch_size=60, shuffle=False)
+        found[backend] = model.state()
+    for path, array in found["numpy"].items():
+        np.testing.assert_allclose(found["xla"][path], array, rtol=2e-4, atol=1e-5)
 
 
 # ---- programs --------------------------------------------------------------------------------
