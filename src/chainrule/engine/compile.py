@@ -592,10 +592,12 @@ class _Program:
     def end(self, inputs: list[Any]) -> None:
         """Let other threads at the variables; ``inputs`` are those of the call, if it began."""
         first = len(self.traced.graph.inputs) - len(self._variables)
-        if self.run.memory is not None and len(inputs) > first:
+        memory = self.run.memory
+        if memory is not None and len(inputs) > first:
             for place in self._places:
-                self._variables[place].away = self.run.memory, inputs[first + place]
-        if self._places or self.run.memory is not None:
+                if not memory.is_lost(inputs[first + place]):
+                    self._variables[place].away = memory, inputs[first + place]
+        if self._places or memory is not None:
             end(self._overwritten)
 
     def in_numpy(self, inputs: list[Any]) -> list[Array]:

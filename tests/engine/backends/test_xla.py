@@ -26,7 +26,7 @@ from .test_random_graphs import agree_loosely, graph_of
 
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'chainrule[xla]'")
 
-from chainrule.engine.backends.xla import library  # noqa: E402
+from chainrule.engine.backends.xla import library, program  # noqa: E402
 from chainrule.engine.backends.xla.backend import XlaBackend  # noqa: E402
 from chainrule.engine.backends.xla.lowerings import LOWERINGS  # noqa: E402
 from chainrule.engine.backends.xla.trace import Trace  # noqa: E402
@@ -489,3 +489,48 @@ def test_jax_is_imported_only_where_it_is_asked_for():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_device_without_room_is_described():
+    """No such device here: what is said of one, and what XLA plans for a program."""
+    step = jax.jit(lambda x: jax.numpy.tanh(x @ x.T).sum())
+    needed = program._needed(step, (np.ones((256, 64), np.float32),))
+    assert needed.fixed == 4 * (256 * 64 + 1)
+
+    class Small:
+        bytes_limit = 2**30
+
+    error = program.no_room("RESOURCE_EXHAUSTED: …", Small(), program.Needed(2**28, 3 * 2**29))
+    assert error.expected == "at most 1.00 GiB on each device"
+    assert error.found == (
+        "a program of 1.75 GiB: 0.25 GiB for weights and data, 1.50 GiB for the values of a batch"
+    )
+    assert error.hint.endswith("About 50 % of the rows of this batch would fit.")
+
+
+def test_variables_survive_a_device_that_fails(monkeypatch):
+    weight = cr.parameter([1.0, 2.0])
+
+    def step(x):
+        weight.assign(weight + x)
+        return x
+
+    run_step = cr.compile(step, backend="xla")
+
+    def fails(self, function, state, *rest):
+        for array in state.values():
+            array.delete()
+        raise program.no_room("out of memory", self._placement, None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(program.XlaProgram, "_run", fails)
+        with pytest.raises(cr.errors.ChainruleError, match="not enough memory"):
+            run_step(cr.tensor([1.0, 1.0]))
+    assert weight.tolist() == [1.0, 2.0]
+    run_step(cr.tensor([1.0, 1.0]))
+    with monkeypatch.context() as patched:
+        patched.setattr(program.XlaProgram, "_run", fails)
+        with pytest.raises(cr.errors.ChainruleError, match="not enough memory"):
+            run_step(cr.tensor([1.0, 1.0]))
+    with pytest.raises(cr.errors.TrainingError, match="values of a variable are lost"):
+        weight.tolist()

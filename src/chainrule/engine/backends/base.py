@@ -34,6 +34,9 @@ class Memory(Protocol):
     def seen(self, node: Node) -> Any:
         """The same of a value that is only read, copied once for each."""
 
+    def is_lost(self, value: Any) -> bool:
+        """Whether a call that failed has taken it, so that it cannot be fetched."""
+
     def fetch(self, value: Any) -> Array:
         """A copy of such a value as an array of NumPy."""
 

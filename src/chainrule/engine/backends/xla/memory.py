@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....errors import TrainingError
 from ....utils.typing import Array
 from ...ir.node import Node
 from .placement import Placement
@@ -44,8 +45,21 @@ class DeviceMemory:
         return known[1]
 
     def fetch(self, value: Any) -> Array:
-        """The value of a variable as an array of NumPy."""
+        """The value of a variable as an array of NumPy.
+
+        Raises:
+            TrainingError: the device failed in a step that was to replace it.
+        """
+        if value.is_deleted():
+            raise TrainingError(
+                "The values of a variable are lost: the device failed while it trained.",
+                hint="Go on from a checkpoint, or build the network anew.",
+            )
         return self.placement.fetch(value)
+
+    def is_lost(self, value: Any) -> bool:
+        """Whether a step that failed has taken it."""
+        return bool(value.is_deleted())
 
     def holds(self, arrays: list[Array]) -> bool:
         """Whether there is room for whole data sets: otherwise rows are sent batch by batch."""

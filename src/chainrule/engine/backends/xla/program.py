@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -163,7 +163,9 @@ class XlaProgram:
         try:
             return program(*arguments)
         except jax.errors.JaxRuntimeError as error:
-            raise _no_room(error, self._placement) or error from None
+            if not is_out_of_memory(error):
+                raise
+            raise no_room(str(error), self._placement, _needed(program, arguments)) from None
 
     def _jit(self, function: Any) -> Any:
         return jax.jit(function, donate_argnums=0)
@@ -264,16 +266,55 @@ class XlaProgram:
         return self._placement.fetch(x) if isinstance(x, jax.Array) else np.asarray(x)
 
 
-def _no_room(error: Exception, placement: Any) -> ChainruleError | None:
-    """What to say where the memory of a device does not suffice."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether XLA found no room on a device."""
     text = str(error)
-    if "RESOURCE_EXHAUSTED" not in text and "out of memory" not in text.lower():
+    return "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+
+
+class Needed(NamedTuple):
+    """The memory of a program on each device, in bytes.
+
+    Attributes:
+        fixed: variables, and data that are there.
+        working: values between the operations, which grow with the batch.
+    """
+
+    fixed: int
+    working: int
+
+
+def _needed(program: Any, arguments: Any) -> Needed | None:
+    """What XLA plans for these arguments, some of which may be gone; None if it does not say."""
+    try:
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
+        plan = program.lower(*shapes).compile().memory_analysis()
+        fixed = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+        return Needed(int(fixed), int(plan.temp_size_in_bytes))
+    except (AttributeError, NotImplementedError, ValueError, jax.errors.JaxRuntimeError):
         return None
-    limit = placement.bytes_limit
+
+
+def no_room(text: str, placement: Any, needed: Needed | None) -> ChainruleError:
+    """What to say where the memory of a device does not suffice."""
+    limit, found, fits = placement.bytes_limit, text.partition("\n")[0][:300], ""
+    if needed is not None:
+        whole = needed.fixed + needed.working
+        found = (
+            f"a program of {_size(whole)}: {_size(needed.fixed)} for weights and data, "
+            f"{_size(needed.working)} for the values of a batch"
+        )
+        if limit and needed.fixed < limit and needed.working:
+            part = min((limit - needed.fixed) / needed.working, 1.0)
+            fits = f" About {100 * part:.0f} % of the rows of this batch would fit."
     return BuildError(
         "The device has not enough memory for this step.",
-        expected=f"at most {limit / 2**30:.1f} GiB on each device" if limit else None,
-        found=text.partition("\n")[0][:300],
+        expected=f"at most {_size(limit)} on each device" if limit else None,
+        found=found,
         hint="Take a smaller --batch-size, --precision bf16, or spread the weights over several "
-        "devices: --devices N --sharding fsdp.",
+        f"devices: --devices N --sharding fsdp.{fits}",
     )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**27 else f"{count / 2**20:.1f} MiB"
