@@ -160,6 +160,44 @@ def test_the_schema_comes_back_from_its_file(model):
             SequenceSchema.from_json(broken, "here")
 
 
+# ---- what is done with a model besides -------------------------------------------------------
+
+
+def test_examples_to_explain_have_the_loss_of_the_training(model, folder):
+    found = model.examples(folder / "said.csv", [3, 1])
+    z = model.network({name: cr.tensor(a) for name, a in found.inputs.items()})
+    loss = found.loss(z, cr.tensor(found.target)).item()
+    assert 0 <= loss < 0.3
+    assert found.raw[0].prediction == texts(80)[3]
+    assert found.target[0, 1] == len(texts(80)[3])
+
+
+def test_an_update_and_a_warm_start_go_on_from_the_model(
+    trained, folder, tmp_path, without_compiler
+):
+    from chainrule.tasks.update import update
+
+    trained[0].save(tmp_path / "model.safetensors")
+    report = update(
+        tmp_path / "model.safetensors", folder / "said.csv", progress=False, epochs=1, lr=1e-4
+    ).report  # fmt: skip
+    assert report["metrics"]["character_error_rate"] < 0.1
+    found = cr.sequence_to_text.train(
+        folder / "said.csv",
+        options(epochs=1, lr=1e-4, hidden=None, from_model=str(tmp_path / "model.safetensors")),
+        progress=False,
+    )
+    assert found.report["metrics"]["character_error_rate"] < 0.1
+
+
+def test_sounds_to_label_next_are_found(model, folder):
+    from chainrule.tasks.label_next import next_rows
+
+    found = next_rows(model, folder / "sounds", 5)
+    assert found.height == 5
+    assert found["row"].n_unique() == 5
+
+
 # ---- what cannot be learned from -------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from .pairs import Pairs
 from .reading import find_source, need_target, read_as, read_frame, read_pairs
 from .schema import OUTPUT_OF, OUTPUTS, SequenceSchema
 from .scoring import metric_names, scores, text_errors
+from .sounds import SoundSource, frames_of
 from .sources import Source, TextSource
 from .speech_words import helped_by_words
 from .translator import written
@@ -339,4 +340,8 @@ def _adopted(
                              found=f"{other.source.kind}, columns "
                              f"{', '.join(other.source.columns)}")  # fmt: skip
     other.source.columns = source.columns
+    if isinstance(other.source, SoundSource) and isinstance(source, SoundSource):
+        other.source.skip_bad = source.skip_bad
+        if options.seconds is not None:
+            other.source.longest = frames_of(options.seconds)
     return replace(other, target=target, encoding=options.encoding)

@@ -182,8 +182,7 @@ class SoundSource(Source):
         if kind is None:
             kind = "symbol" if tokenizer_kind(targets) == "symbol" else "character"
         tokenizer = fit_tokenizer(kind, targets, options.vocabulary or 8192, exact=True)
-        most = max(sound.seconds for sound in items)
-        longest = round(min(most, options.seconds or _LONGEST) * _FRAMES) + 1
+        longest = frames_of(options.seconds or _LONGEST)
         found = SoundSource(
             self.columns, rate=rate, longest=longest, form=self.form, skip_bad=self.skip_bad
         )
@@ -290,6 +289,16 @@ class SoundSource(Source):
         rate, longest, stride = numbers
         return SoundSource(columns, rate=rate, longest=longest, stride=stride,
                            deviation=deviation, form=content["form"])  # fmt: skip
+
+
+def frames_of(seconds: float) -> int:
+    """How many frames a sound of this length has.
+
+    Example:
+        >>> frames_of(1.5)
+        150
+    """
+    return max(round(seconds * _FRAMES), 1)
 
 
 def spoken(text: str) -> str:

@@ -233,7 +233,8 @@ class Translator:
             rows = order[start : start + _AT_ONCE]
             batch = kind.batch([prepared[row] for row in rows], int(lengths[rows].max()))
             memory = self.network.encode(batch["source"], batch["lengths"])[0].numpy()
-            for row, states, length in zip(rows, memory, batch["lengths"], strict=True):
+            steps = batch.get("steps", batch["lengths"])
+            for row, states, length in zip(rows, memory, steps, strict=True):
                 found[row] = states[:length].mean(axis=0)
         return np.stack(found)
 
@@ -252,7 +253,8 @@ class Translator:
             raise no_target(name, f"a column {schema.target!r}", ", ".join(frame.columns[:20]))
         frame = frame[list(rows)]
         items = schema.source.read(frame, name)
-        targets = [None if t is None else t[0] for t in texts_of(frame, [schema.target])]
+        texts = texts_of(frame, [schema.target])
+        targets = [None if t is None else schema.source.text(t[0]) or None for t in texts]
         if any(item is None or text is None for item, text in zip(items, targets, strict=True)):
             raise DataError("A row has no source or no target.", where=name,
                             expected="both in each of the rows")  # fmt: skip

@@ -9,6 +9,7 @@ from ...data import source_name
 from ..update import Continuation, Old, check_enough, check_grows
 from ..update_options import UpdateOptions
 from .plan import SequenceToText, learner_of, pairs_by
+from .sounds import SoundSource
 from .translator import Translator
 
 Say = Callable[[str], None]
@@ -25,6 +26,8 @@ def continued(
     """
     check_grows(requested, "that writes texts: the tokens that it knows stay the same")
     plan = SequenceToText(old.options(requested), say)
+    if isinstance(model.schema.source, SoundSource):
+        model.schema.source.skip_bad = plan.options.skip_bad
     pairs = pairs_by(model.schema, source, say)
     check_enough(len(pairs), "pairs", source_name(source))
     train, test = (pairs.take(rows) for rows in old.split(len(pairs), requested, None))
