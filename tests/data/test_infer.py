@@ -494,3 +494,16 @@ def test_weeks_are_their_mondays() -> None:
 
 def test_quantities_of_six_digits_are_no_months() -> None:
     assert decided([200101 + 97 * n for n in range(40)]).kind == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"), [(1e30, True), (-1e308, True), (1e4, False), (None, False)]
+)
+def test_a_target_far_from_all_others_is_said(odd, said):
+    y = np.random.default_rng(0).normal(size=200)
+    if odd is not None:
+        y[7] = odd
+    schema = infer_schema(pl.DataFrame({"x": np.arange(200.0) % 7, "y": y}), "y")
+    found = [note for note in schema.notes if "check that row" in note]
+    assert len(found) == said
+    assert all(f"y reaches {odd:.4g}" in note for note in found)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 import threading
 import time
 
@@ -155,6 +158,28 @@ def test_several_processes_share_a_study(tmp_path):
                     storage=f"sqlite:///{tmp_path}/study.db", **SMALL)  # fmt: skip
     assert found.table.height >= 4
     assert len({t.user_attrs["where"] for t in found.study.trials}) >= 2
+
+
+@pytest.mark.nightly
+def test_a_process_that_dies_is_said_and_its_trials_are_tried_again(tmp_path):
+    """As where the memory is full: the others go on, and the search has all of its trials."""
+    said = []
+    killer = threading.Thread(target=kill_first, args=(said,), daemon=True)
+    killer.start()
+    found = cr.tune(TABLE, trials=8, jobs=2, space=RATES, epochs=200, say=said.append,
+                    storage=f"sqlite:///{tmp_path}/study.db", **SMALL)  # fmt: skip
+    assert any("1 process of the search died (SIGKILL" in sentence for sentence in said)
+    assert sum(t.value is not None for t in found.study.trials) >= 8
+
+
+def kill_first(said):
+    """Kill a worker once one of them has ended a trial, so that it is in the midst of another."""
+    while not (workers := multiprocessing.active_children()):
+        time.sleep(0.02)
+    before = len(said)
+    while len(said) == before:
+        time.sleep(0.02)
+    os.kill(workers[0].pid, signal.SIGKILL)
 
 
 def test_a_time_ends_the_search():

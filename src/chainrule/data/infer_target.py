@@ -28,6 +28,8 @@ from .schema import Schema, known_targets
 if TYPE_CHECKING:
     import polars as pl
 
+#: Of so many numbers one is odd that is so many times as far from the median as the 99 % quantile.
+_SOME, _FAR = 20, 1e6
 # An integer target with at most so many values, each in so many rows on average, is one of classes.
 MOST_CLASSES, ROWS_PER_CLASS = 20, 5
 # A word such as none is frequent if it is in this fraction of the rows, and in so many, or as
@@ -205,7 +207,24 @@ def _notes_on(target: Target, values: Array, lost: int, several: bool) -> list[s
         if rare:
             of = f"class {rare[0]!r} has" if len(rare) == 1 else f"{len(rare)} classes have"
             notes.append(f"{of} one row only; it is used for training, never for testing")
+    else:
+        notes += _far_away(target, values)
     return notes
+
+
+def _far_away(target: Target, values: Array) -> list[str]:
+    """A note on numbers so far from the others that a squared error sees nothing else."""
+    if len(values) < _SOME:
+        return []
+    middle = float(np.median(values))
+    away = np.abs(values / 2 - middle / 2)  # half of it, so that it cannot overflow
+    usual, largest = float(np.quantile(away, 0.99)), int(np.argmax(away))
+    if not 0 < usual < away[largest] / _FAR:
+        return []
+    return [
+        f"{target.name} reaches {values[largest]:.4g}, while 99 % of its values lie within "
+        f"{2 * usual:.4g} of {middle:.4g}: check that row, or omit it; the loss mae is moved less"
+    ]
 
 
 def _alike(target: Target) -> list[str]:

@@ -101,6 +101,29 @@ class TestLinearShare:
         assert w[3, 1] - w[3, 0] == pytest.approx(known.intercept_[0], abs=0.1)
 
 
+class TestExtremeNumbers:
+    @pytest.mark.parametrize(
+        ("change", "least"),
+        [
+            (lambda a: np.where(np.arange(len(a)) == 5, 1e30, a), 0.95),
+            (lambda a: np.where(np.arange(len(a)) < 2, [1e308, -1e308] * (len(a) // 2), a), 0.95),
+            (lambda a: a * 1e300, 0.99),
+            (lambda a: a * 1e-310, 0.99),  # denormal
+        ],
+    )
+    def test_they_do_not_poison_the_statistics_of_a_column(self, change, least):
+        rng = np.random.default_rng(0)
+        a, b = rng.normal(size=(2, 300))
+        table = {"a": change(a), "b": b, "y": 2 * a - b + 0.05 * rng.normal(size=300)}
+        assert trained(table, members=1).report["metrics"]["r2"] > least
+
+    @pytest.mark.parametrize("scale", [1e30, 1e-30])
+    def test_a_target_may_have_any_scale(self, scale, linear):
+        linear["y"] = linear["y"] * scale
+        report = trained(linear, members=1).report
+        assert report["metrics"]["r2"] > 0.99
+
+
 class TestHeavyTails:
     def test_normal_scores_are_normal(self):
         rng = np.random.default_rng(0)

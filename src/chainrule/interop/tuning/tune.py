@@ -21,6 +21,7 @@ from ...data import read_table, source_name
 from ...errors import ChainruleError, ConfigError, unknown
 from ...tasks import module_of, recognise
 from ...tasks.kinds import kind_named
+from ...utils.numbers import counted
 from ...utils.unfinished import digest_of
 from .space import MACHINE, Parameter, default_space, options_with, read_space, space_of
 from .study import DEFAULT, SEARCHES, importances, optuna
@@ -218,7 +219,19 @@ def run(job: Job, jobs: int, say: Say) -> Any:
     if all(process.exitcode for process in processes):
         raise ConfigError("The processes of the search have failed.",
                           found=f"exit codes {[p.exitcode for p in processes]}")  # fmt: skip
+    if dead := [process.exitcode for process in processes if process.exitcode]:
+        say(f"{counted(len(dead), 'process', 'processes')} of the search died ({_why(dead[0])}); "
+            "its trials are tried again here")  # fmt: skip
+        return work(job, 0, say)
     return job.study()
+
+
+def _why(code: int) -> str:
+    """What the exit code of a process says."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    return f"{name}, as where the memory is full" if -code == signal.SIGKILL else name
 
 
 def _one(job: Job) -> bool:
