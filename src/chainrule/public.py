@@ -4,7 +4,20 @@ from __future__ import annotations
 
 # First, so that the names below win: cr.trace is not the sum of a diagonal.
 from .engine.ops import *  # noqa: F403  isort: skip
-from . import data, errors, evolve, losses, metrics, models, nn, optim, report, rl, training
+from . import (
+    data,
+    distributions,
+    errors,
+    evolve,
+    losses,
+    metrics,
+    models,
+    nn,
+    optim,
+    report,
+    rl,
+    training,
+)
 from .doctor import doctor
 from .engine import ir, ops
 from .engine.autodiff import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -45,6 +58,7 @@ __all__ = [
     "compile",
     "data",
     "devices",
+    "distributions",
     "doctor",
     "errors",
     "evolve",
