@@ -34,7 +34,7 @@ LAYERS = [
     {"engine/backends", "engine/nan_debug"},
     {"engine/compile"},
     {"engine/gradcheck"},
-    {"nn"},
+    {"nn", "distributions"},
     {"losses", "metrics", "models"},
     {"optim"},
     {"data"},
