@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..engine.ops import abs as absolute
-from ..engine.ops import (
+from ...errors import ConfigError, ShapeError
+from ..ops import abs as absolute
+from ..ops import (
     diagonal,
     digamma,
     exp,
@@ -23,11 +24,10 @@ from ..engine.ops import (
     where,
     xlogy,
 )  # fmt: skip
-from ..engine.ops.declare import broadcast_to
-from ..engine.ops.linalg import cholesky, solve_triangular
-from ..engine.ops.random import normal
-from ..engine.tensor import Tensor, TensorLike, as_tensor
-from ..errors import ConfigError, ShapeError
+from ..ops.declare import broadcast_to
+from ..ops.linalg import cholesky, solve_triangular
+from ..ops.random import normal
+from ..tensor import Tensor, TensorLike, as_tensor
 from .base import POSITIVE, Constraint, Distribution
 from .continuous import _inside
 from .gamma_samples import log_gamma_samples

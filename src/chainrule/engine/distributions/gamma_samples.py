@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.autodiff import grad
-from ..engine.ops import exp, gammainc, log, sqrt, stop_gradient, sum, where
-from ..engine.ops.own_derivative import with_rule
-from ..engine.ops.random import fold_in, normal, uniform
-from ..engine.tensor import Tensor
+from ..autodiff import grad
+from ..ops import exp, gammainc, log, sqrt, stop_gradient, sum, where
+from ..ops.own_derivative import with_rule
+from ..ops.random import fold_in, normal, uniform
+from ..tensor import Tensor
 
 #: Each proposal is refused with probability below 0.05: of so many, one is taken but for 1 in 10¹⁵.
 _PROPOSALS = 12

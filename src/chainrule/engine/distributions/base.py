@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..engine.ops import exp, sqrt
-from ..engine.ops.check import require
-from ..engine.ops.declare import align
-from ..engine.tensor import Tensor, TensorLike, as_tensor, has_value
+from ..ops import exp, sqrt
+from ..ops.check import require
+from ..ops.declare import align
+from ..tensor import Tensor, TensorLike, as_tensor, has_value
 
 Shape = Iterable[int]
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..engine.ops import (
+from ...errors import ConfigError
+from ..ops import (
     argmax,
     astype,
     betainc,
@@ -31,11 +32,10 @@ from ..engine.ops import (
     xlog1py,
     xlogy,
 )  # fmt: skip
-from ..engine.ops.declare import broadcast_to
-from ..engine.ops.random import uniform
-from ..engine.ops.scan import scan
-from ..engine.tensor import Tensor, TensorLike, as_tensor
-from ..errors import ConfigError
+from ..ops.declare import broadcast_to
+from ..ops.random import uniform
+from ..ops.scan import scan
+from ..tensor import Tensor, TensorLike, as_tensor
 from .base import NOT_NEGATIVE, POSITIVE, PROBABILITY, REAL, Constraint, Distribution, _short
 from .continuous import _inside, _unit
 

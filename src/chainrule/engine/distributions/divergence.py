@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..engine.ops import (
+from ...errors import ConfigError
+from ..ops import (
     abs,
     digamma,
     exp,
@@ -19,9 +20,8 @@ from ..engine.ops import (
     xlog1py,
     xlogy,
 )  # fmt: skip
-from ..engine.ops.linalg import solve_triangular
-from ..engine.tensor import Tensor
-from ..errors import ConfigError
+from ..ops.linalg import solve_triangular
+from ..tensor import Tensor
 from .base import Distribution
 from .continuous import Beta, Exponential, Gamma, Laplace, LogNormal, Normal, Uniform
 from .discrete import Bernoulli, Categorical, Geometric, Poisson

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import chainrule as cr
-from chainrule import distributions as d
+from chainrule.engine import distributions as d
 from chainrule.errors import ConfigError, DataError, ShapeError
 
 A = np.array([0.4, 1.0, 3.5])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from ..engine.ops import (
+from ..ops import (
     abs,
     arctan,
     betainc,
@@ -37,9 +37,9 @@ from ..engine.ops import (
     xlogy,
     zeros_like,
 )  # fmt: skip
-from ..engine.ops.declare import align, broadcast_to
-from ..engine.ops.random import fold_in, normal, uniform
-from ..engine.tensor import Tensor, TensorLike
+from ..ops.declare import align, broadcast_to
+from ..ops.random import fold_in, normal, uniform
+from ..tensor import Tensor, TensorLike
 from .base import POSITIVE, REAL, Constraint, Distribution
 from .gamma_samples import gamma_samples, log_gamma_samples
 
