@@ -6,7 +6,6 @@ from __future__ import annotations
 from .engine.ops import *  # noqa: F403  isort: skip
 from . import (
     data,
-    distributions,
     errors,
     evolve,
     losses,
@@ -19,7 +18,7 @@ from . import (
     training,
 )
 from .doctor import doctor
-from .engine import ir, ops
+from .engine import distributions, ir, ops
 from .engine.autodiff import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .engine.backends.xla.backend import XlaBackend
 from .engine.backends.xla.devices import devices

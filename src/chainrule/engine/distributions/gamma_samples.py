@@ -1,4 +1,4 @@
-"""Samples of the standard gamma distribution, with their derivative by its shape."""
+"""Samples of the standard gamma distribution, and their derivative with respect to its shape."""
 
 from __future__ import annotations
 
