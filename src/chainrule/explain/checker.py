@@ -236,11 +236,11 @@ def _anywhere(function: Callable[[float], float]) -> Callable[[Interval], Interv
 _CALL = re.compile(r"([^\s(]+)\(\{0\}(?:, \{\d\})*\)")
 
 
-@functools.cache
-def _functions() -> dict[str, Operation]:
+@functools.lru_cache(1)
+def _functions(operations: tuple[Operation, ...]) -> dict[str, Operation]:
     """The functions in equations, by the names that they are written with."""
-    patterns = {name: _CALL.fullmatch(written(name) or "") for name in OPERATIONS}
-    return {match[1]: OPERATIONS[name] for name, match in patterns.items() if match}
+    patterns = {op: _CALL.fullmatch(written(op.name) or "") for op in operations}
+    return {match[1]: op for op, match in patterns.items() if match}
 
 
 def _range_of(op: Operation, arguments: Sequence[Interval]) -> Interval:
@@ -378,8 +378,8 @@ class _Reader:
             return _range_of(OPERATIONS["abs"], [inside])
         if token == "max" or token == "min":
             return self._extreme(max if token == "max" else min)
-        if token in _functions():
-            found = _range_of(_functions()[token], self._arguments())
+        if token in _functions(tuple(OPERATIONS.values())):
+            found = _range_of(_functions(tuple(OPERATIONS.values()))[token], self._arguments())
             return self._wide(found, found)
         raise _UnreadableError
 
