@@ -272,12 +272,19 @@ def trained(job: Job, quiet: bool, callbacks: tuple[Callback, ...] = ()) -> Trai
     from . import display
     from .console import note
 
+    said: set[str] = set()
+
     def tell(schema: Any) -> None:
         say("", display.understood(schema), "")
         for sentence in schema.notes:
-            warn(sentence)
+            if sentence not in said:
+                warn(sentence)
 
-    how: dict[str, Any] = {"progress": False} if quiet else {"say": note, "on_schema": tell}
+    def tell_note(sentence: str) -> None:
+        said.add(sentence)
+        note(sentence)
+
+    how: dict[str, Any] = {"progress": False} if quiet else {"say": tell_note, "on_schema": tell}
     train = module_of(job.kind).train
     result: TrainingResult = train(
         job.data, job.options, checkpoints=job.checkpoints, callbacks=callbacks, **how

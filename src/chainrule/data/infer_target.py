@@ -177,6 +177,17 @@ def learnable_rows(
     return found, notes
 
 
+def unusable(lost: int, target: str, several: bool = False) -> str:
+    """What is said of rows whose target cannot be used.
+
+    Example:
+        >>> unusable(2, "price")
+        '2 rows have no usable target (price) and will not be used'
+    """
+    fate = "will train the other targets only" if several else "will not be used"
+    return f"{counted(lost, 'row has', 'rows have')} no usable target ({target}) and {fate}"
+
+
 def without_target(lost: int) -> str:
     """What is said of rows that are left out.
 
@@ -191,9 +202,7 @@ def _notes_on(target: Target, values: Array, lost: int, several: bool) -> list[s
     """What is to be said of the rows without this target, and of rare classes."""
     notes = []
     if lost:
-        rows = counted(lost, "row has", "rows have")
-        fate = "will train the other targets only" if several else "will not be used"
-        notes.append(f"{rows} no usable target ({target.name}) and {fate}")
+        notes.append(unusable(lost, target.name, several))
     if target.classes:
         kept = parsing.WORDS.difference(target.missing or parsing.WORDS)
         for word in (name for name in target.classes if name.lower() in kept):

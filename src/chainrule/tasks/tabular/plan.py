@@ -16,7 +16,7 @@ from ...data import (
     read_table,
     source_name,
 )
-from ...data.infer_target import without_target
+from ...data.infer_target import unusable, without_target
 from ...data.schema import known_targets
 from ...data.source import FileReading, with_reading
 from ...drawing.blocks import Block, Section
@@ -610,7 +610,8 @@ def with_target(frame: pl.DataFrame, schema: Schema, name: str, say: Say) -> pl.
     """The rows that have a target."""
     known = known_targets(schema.read_target(frame, name))
     if not known.all():
-        say(without_target(int((~known).sum())))
+        lost, targets = int((~known).sum()), schema.targets
+        say(unusable(lost, targets[0].name) if len(targets) == 1 else without_target(lost))
         frame = frame.filter(known)
     return frame
 
