@@ -56,6 +56,18 @@ def test_a_model_as_c(invoke, place, trained):
     assert "int rent_learn(" in (place / "c" / "rent.h").read_text()
 
 
+def test_a_model_in_8_bits_is_calibrated_by_a_file(invoke, place, trained):
+    (place / "rows.csv").write_text("m2,city\n30,Oslo\n41,Rome\n55,Oslo\n")
+    arguments = ("--to", "c", "--out", "c", "--int8", "rows.csv")
+    done = invoke("export", trained / "rent", *arguments)
+    assert done.exit_code == 0, done.output
+    assert "int8_t" in (place / "c" / "rent.c").read_text()
+    assert "3 rows of the calibration" in (place / "c" / "README.md").read_text()
+    done = invoke("export", trained / "rent", *arguments, "--train")
+    assert done.exit_code != 0
+    assert "--int8 (int8=) with --train" in done.stderr
+
+
 def test_mistakes_in_c(invoke, place, trained):
     for arguments, words in (
         (("--name", "7up"), "--name x_7up"),

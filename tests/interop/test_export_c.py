@@ -20,6 +20,7 @@ from chainrule.interop.c import wasm
 from chainrule.interop.c.learning import Learning, Step
 from chainrule.interop.c.models import model_program
 from chainrule.interop.c.raw_inputs import interface
+from chainrule.interop.c.saving import write_model
 from chainrule.serialization import load
 from tests.nightly import NIGHTLY, by_night
 
@@ -276,6 +277,65 @@ def test_the_state_is_saved_and_loaded(tmp_path):
     assert (state[: len(learned)] != learned).any()
     assert loaded(saved, len(saved)) == 0
     assert (state[: len(learned)] == learned).all()
+
+
+# ---- 8 bits ------------------------------------------------------------------------------------
+
+
+def test_predictions_in_8_bits(tmp_path):
+    """As a simulation written out here has them: scales by channel, sums of integers."""
+    random = np.random.default_rng(5)
+    w, b = random.normal(size=(20, 6)).astype(f32), random.normal(size=6).astype(f32)
+    w[:, 2] *= 100  # a channel with a scale of its own
+    line = cr.nn.Linear(20, 6)
+    line.load_state({"weight": w, "bias": b})
+    cr.save(tmp_path / "m.safetensors", line, np.zeros((2, 20), f32))
+    rows, x = random.normal(size=(2, 30, 20)).astype(f32)
+    cr.export_c(tmp_path / "m.safetensors", out=tmp_path / "c", int8=rows)
+    step = np.abs(rows).max() / 127
+    scale = np.abs(w).max(0) / 127
+    q = np.clip(np.rint(x / step), -127, 127) @ np.rint(w / scale)
+    exported = Exported(tmp_path / "c")
+    found = exported.predict(x, like=np.zeros((30, 6), f32))
+    close = np.isclose(found, q * step * scale + b, rtol=1e-4, atol=1e-3)
+    assert close.mean() > 0.98  # a number halfway between two may be rounded either way
+    np.testing.assert_allclose(found, x @ w + b, atol=0.04 * np.abs(x @ w).max())
+    source = (tmp_path / "c" / "model.c").read_text()
+    assert "static const int8_t" in source
+    assert "on average" in (tmp_path / "c" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["images", by_night("audio"), by_night("table_classes"), by_night("text_transformer")]
+)
+def test_kinds_in_8_bits(name, tmp_path):
+    saved = load(next(unpack(name, tmp_path).glob("run/model.safetensors")))
+    program, made = model_program(saved, "model")
+    if made.columns:
+        given = [table_rows(saved, made, 40).astype(program.entries[0].arguments[0].type.dtype)]
+        arrays = as_the_model_takes(saved, given[0].astype(float))
+    else:
+        given = random_inputs(saved, program.entries[0], 40)
+        kinds = [kind.dtype for kind in saved.inputs.values()]
+        arrays = [x.astype(k) for x, k in zip(given, kinds, strict=True)]
+    wanted = saved.compute(arrays)
+    plain = cr.export_c(saved, out=tmp_path / "f")
+    calibration, _ = model_program(saved, "model", calibration=arrays)
+    assert calibration.entries[0].reference is not None
+    found = write_model(saved, "model", tmp_path / "c", "c", calibration=arrays)
+    assert found.constants < 0.6 * plain.constants
+    got = Exported(tmp_path / "c").predict(*given, like=wanted)
+    assert np.abs(got - wanted).max() < 0.1
+    assert (got.argmax(1) == wanted.argmax(1)).mean() > 0.9
+
+
+def test_8_bits_that_cannot_be(tmp_path):
+    run = unpack("images", tmp_path) / "run"
+    x = np.zeros((3, 8, 8, 1), f32)
+    with pytest.raises(ConfigError, match="floating point"):
+        cr.export_c(run, out=tmp_path / "c", train=True, int8=x)
+    with pytest.raises(ConfigError, match="nothing to quantise"):
+        cr.export_c(run, out=tmp_path / "c", int8=x[:0])
 
 
 # ---- the written files ---------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def _in_c(to: str) -> Callable[[Path, Path, dict[str, Any]], list[str]]:
     return write
 
 
-_C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "ram")
+_C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "ram", "int8")
 
 #: By the word of ``--to``.
 FORMATS = {
@@ -124,6 +124,14 @@ def export(
             show_default=False,
         ),
     ] = None,
+    int8: Annotated[
+        Path | None,
+        typer.Option(
+            help="Predict in 8 bits in C, calibrated by this data.",
+            metavar="DATA",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Write a model for other systems, with its preprocessing: raw rows in, predictions out.
@@ -137,7 +145,7 @@ def export(
         raise unknown("format", to, FORMATS, "--to")
     form = FORMATS[to]
     given = {"opset": opset, "name": name, "train": train or None, "learn": learn,
-             "optimizer": optimizer, "batch": batch, "ram": ram}  # fmt: skip
+             "optimizer": optimizer, "batch": batch, "ram": ram, "int8": int8}  # fmt: skip
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     for option in options:
         if option not in form.options:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -58,6 +59,7 @@ class SavedModel:
         self._arguments: list[str] = document["arguments"]
         self._template = template
         self._state = state
+        self._seen: list[list[Array]] | None = None
         self._sample = self._one_row()
         self.inputs = {str(n.attributes["name"]): n.type for n in self._sample.inputs}
         self.output = self._sample.outputs[0].type
@@ -154,11 +156,34 @@ class SavedModel:
             raise DataError("The inputs have different numbers of rows.", found=found)
         return arrays
 
+    @contextmanager
+    def inputs_seen(self) -> Iterator[list[list[Array]]]:
+        """Within the block the inputs of all predictions are collected: a calibration needs them.
+
+        Example:
+            >>> import tempfile, numpy as np, chainrule as cr
+            >>> path = tempfile.mkdtemp() + "/line.safetensors"
+            >>> cr.save(path, cr.nn.Linear(1, 1), np.zeros((1, 1), np.float32))
+            >>> model = cr.load(path)
+            >>> with model.inputs_seen() as seen:
+            ...     _ = model.predict([[10.0], [20.0]])
+            >>> seen[0][0].tolist()
+            [[10.0], [20.0]]
+        """
+        seen: list[list[Array]] = []
+        self._seen = seen
+        try:
+            yield seen
+        finally:
+            self._seen = None
+
     def compute(self, arrays: list[Array]) -> Array:
         """The outputs for arrays that are of the right types, in the order of `inputs`.
 
         Many rows are computed by a native program, if there is a compiler.
         """
+        if self._seen is not None:
+            self._seen.append(arrays)
         rows, most = len(arrays[0]), self._rows_at_once
         result = np.empty((rows, *self.output.shape[1:]), self.output.dtype)
         worth = rows * _work(self._sample) > _WORTH_BUILDING

@@ -60,7 +60,7 @@ def example_values(argument: Argument, made: Interface | None) -> Array:
 def expected(entry: Entry, given: Sequence[Array], state: Sequence[Array]) -> list[Array]:
     """What a function gives by the reference."""
     variables = [state[number] for number in entry.variables]
-    results = Reference(entry.task.graph)([*given, *variables])
+    results = Reference(entry.reference or entry.task.graph)([*given, *variables])
     return list(results[: len(entry.results)])
 
 

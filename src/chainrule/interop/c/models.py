@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...engine.compile import Traced, trace
 from ...engine.tensor import Tensor
+from ...errors import ConfigError
 from ...serialization import SavedModel
+from ...utils.typing import Array
+from .int8 import in_int8
 from .learning import Learning, Step, run_graph
 from .names import check_prefix
 from .program import Argument, Program, State, entry_of
@@ -14,7 +17,10 @@ from .raw_inputs import Interface, interface, outputs
 
 
 def model_program(
-    saved: SavedModel, name: str, learning: Learning | None = None
+    saved: SavedModel,
+    name: str,
+    learning: Learning | None = None,
+    calibration: Sequence[Array] | None = None,
 ) -> tuple[Program, Interface]:
     """The program of a model, and how it is called.
 
@@ -22,6 +28,10 @@ def model_program(
         saved: the model.
         name: the prefix.
         learning: how it goes on learning, if it does.
+        calibration: rows as the model takes them, for predictions in 8 bits.
+
+    Raises:
+        ConfigError: the name is none of C, or predictions in 8 bits are asked for with learning.
     """
     check_prefix(name)
     made = interface(saved, name, 1)
@@ -34,6 +44,15 @@ def model_program(
         traced.append(_learning(step, many))
     state = State(traced)
     entries = [entry_of("predict", "Predicts one row.", traced[0], made.arguments, [out], state)]
+    if calibration is not None:
+        if step is not None:
+            raise ConfigError(
+                "What goes on learning predicts in floating point.",
+                found="--int8 (int8=) with --train",
+                hint="Export it twice, with one of them each, or omit one.",
+            )
+        entries[0], said = in_int8(entries[0], made, calibration, len(saved.classes or ()))
+        made.notes.append(said)
     if step is not None:
         given = [*many.arguments, *step.arguments]
         entries.append(

@@ -46,6 +46,7 @@ class Entry:
         arguments: what it takes.
         results: what it gives, through pointers.
         variables: the numbers of the variables that it reads, in the order of the graph's inputs.
+        reference: the same for the reference, where that cannot run the graph itself.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Entry:
     arguments: Sequence[Argument]
     results: Sequence[Argument]
     variables: Sequence[int] = ()
+    reference: Graph | None = None
 
     @property
     def changes(self) -> bool:

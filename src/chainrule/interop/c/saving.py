@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...errors import ConfigError, unknown
 from ...nn import Module
 from ...serialization import SavedModel, load, parse, to_bytes
-from ...tasks import kind_of
+from ...tasks import kind_of, load_predictor
 from ...utils.files import model_in, write_atomically
+from ...utils.typing import Array
 from .budget import check_ram
 from .example import main_text, printed
 from .functions import function_program
@@ -72,6 +75,7 @@ def export_c(
     batch: int = 1,
     ram: int | None = None,
     to: str = "c",
+    int8: Any = None,
 ) -> Report:
     """Write a function or a model as plain C99, for any device and any program.
 
@@ -95,6 +99,8 @@ def export_c(
         batch: rows of a step of training.
         ram: bytes that arena and state may take together.
         to: "c"; "lib" builds a shared library beside the files, "wasm" a WebAssembly module.
+        int8: of a model: rows as its ``predict`` takes them (an array, or a tuple of arguments), by
+            which predictions in 8 bits are calibrated; weights then take a quarter of the flash.
 
     Returns:
         What it costs: flash, RAM, stack, operations, by kernel.
@@ -130,12 +136,14 @@ def export_c(
     if gradients:
         raise ConfigError("A model has no gradients in C; it may learn there.",
                           hint="train=True")  # fmt: skip
-    return write_model(saved, "model" if name is None else name, Path(out), to, learning, ram)
+    return write_model(
+        saved, "model" if name is None else name, Path(out), to, learning, ram, _rows(saved, int8)
+    )
 
 
 def export_model(
     model: Path, out: Path, to: str, *, name: str | None = None, called: str = "model",
-    train: bool = False, ram: int | None = None, **learning: Any,
+    train: bool = False, ram: int | None = None, int8: Path | None = None, **learning: Any,
 ) -> list[str]:  # fmt: skip
     """Write a model file as C, for the command line: what has to be known, as sentences.
 
@@ -147,12 +155,16 @@ def export_model(
         called: from which the name is made if there is none.
         train: whether it goes on learning.
         ram: bytes that arena and state may take together.
+        int8: data by which predictions in 8 bits are calibrated.
         learning: ``learn``, ``optimizer`` and ``batch``, as of `export_c`.
     """
     name = check_prefix(identifier(called, "model").lower() if name is None else name)
     layers = tuple(learning.pop("learn", ("all",)))
     step = Learning(layers=layers, **learning) if train else None
-    found = write_model(load(model), name, out, to, step, ram)
+    saved, rows = load(model), None
+    if int8 is not None:
+        rows = _rows_of_data(model, int8)
+    found = write_model(saved, name, out, to, step, ram, rows)
     memory = f"{found.arena:,} bytes of RAM" + f" and {found.state:,} of state" * bool(found.state)
     return [
         f"{name}.h and {name}.c: {found.constants:,} bytes of constants, {memory}; an example and "
@@ -160,12 +172,32 @@ def export_model(
     ]
 
 
+def _rows(saved: SavedModel, given: Any) -> list[Array] | None:
+    """Rows for calibration, as the graph takes them."""
+    if given is None:
+        return None
+    with saved.inputs_seen() as seen:
+        saved.predict(*(given if isinstance(given, tuple) else (given,)))
+    return seen[0]
+
+
+def _rows_of_data(model: Path, data: Path) -> list[Array]:
+    """Rows of raw data, as the predictor of their kind encodes them."""
+    predictor = load_predictor(model)
+    saved = getattr(predictor, "saved", None)
+    if not isinstance(saved, SavedModel):
+        raise ConfigError("A model of this kind cannot be calibrated.", hint="Omit --int8.")
+    with saved.inputs_seen() as seen:
+        predictor.predict(str(data))
+    return [np.concatenate(parts) for parts in zip(*seen, strict=True)]
+
+
 def write_model(
     saved: SavedModel, name: str, out: Path, to: str, learning: Learning | None = None,
-    ram: int | None = None,
+    ram: int | None = None, calibration: Sequence[Array] | None = None,
 ) -> Report:  # fmt: skip
     """Write a saved model; the report of what it costs."""
-    program, made = model_program(saved, name, learning)
+    program, made = model_program(saved, name, learning, calibration)
     if ram is not None:
         check_ram(program, ram, saved, name, learning)
     beside = {}

@@ -23,7 +23,8 @@ def as_product(node: Node) -> Node:
         node: any node.
     """
     flags = _TRANSPOSED.get(node.op)
-    if flags is None or node.attributes["groups"] != 1 or not node.type.size:
+    is_product = flags is not None and node.attributes["groups"] == 1 and node.type.is_float
+    if flags is None or not is_product or not node.type.size:
         return node
     window = node.attributes.get("window", node.inputs[1].type.shape[:-2])
     steps = (*window, *node.attributes["stride"])

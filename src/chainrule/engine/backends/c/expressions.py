@@ -24,7 +24,9 @@ from ...ir.types import DType
 #: The C type of an element in memory; booleans are one byte.
 C_TYPES = {
     "bool": "unsigned char",
-    "uint8": "uint8_t",  # only of what programs that leave this machine are given, such as pixels
+    # Only in programs that leave this machine: pixels, and numbers after a quantisation.
+    "uint8": "uint8_t",
+    "int8": "int8_t",
     "int32": "int32_t",
     "int64": "int64_t",
     "uint32": "uint32_t",
@@ -36,8 +38,8 @@ LOCAL_TYPES = {**C_TYPES, "bool": "_Bool"}
 _SUFFIX = {"float32": "f", "float64": ""}
 #: Short names of element types in the names of C functions.
 SHORT = {
-    "bool": "b8", "uint8": "u8", "int32": "i32", "int64": "i64", "uint32": "u32", "float32": "f32",
-    "float64": "f64",
+    "bool": "b8", "uint8": "u8", "int8": "i8", "int32": "i32", "int64": "i64",
+    "uint32": "u32", "float32": "f32", "float64": "f64",
 }  # fmt: skip
 
 _NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")

@@ -131,6 +131,12 @@ static inline int32_t cr_i32_of_f64(double x)
   return x > -0x1p31 - 1 && x < 0x1p31 ? (int32_t)x : INT32_MIN;
 }
 
+/* of numbers that were clipped before: no double, which small processors lack */
+static inline int8_t cr_i8_of_f64(float x)
+{
+  return (int8_t)x;
+}
+
 static inline uint32_t cr_u32_of_f64(double x)
 {
   return (uint32_t)cr_i64_of_f64(x);

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ....ir.node import Node
+from ..expressions import C_TYPES
 from ..function import Function, Where
 from ..views import View
 from .convolution_panels import Lines, is_depthwise
@@ -35,7 +36,8 @@ class _Sums:
         self.axes, self.window = axes, window
         self.run = Function(where)
         self.out = Lines(self.run)
-        self.kind = ELEMENTS[node.type.dtype.name][0]
+        self.kind = C_TYPES[node.type.dtype.name]
+        self.kinds = [C_TYPES[view.base.type.dtype.name] for view in sources]
         groups = node.attributes["groups"]
         outputs = w.shape[-1]
         taken, given = w.shape[-2], outputs // groups  # channels of a group
@@ -86,9 +88,11 @@ class _Sums:
             place = f"((n * {deep.extent} + z) * {high.extent} + v) * {wide.extent} + h"
             shift = f" + g * {self.depth}" if self.groups > 1 else ""
             shift = " + m" if self.depthwise else shift
-            out.line(f"const {kind} *p = {self.x} + ({place}) * {self.channels[0]}{shift};")
+            out.line(
+                f"const {self.kinds[0]} *p = {self.x} + ({place}) * {self.channels[0]}{shift};"
+            )
             move = f" + m * {along}" if along > 1 else " + m"
-            out.line(f"const {kind} *q = {self.w} + e * {self.element}{group}{move};")
+            out.line(f"const {self.kinds[1]} *q = {self.w} + e * {self.element}{group}{move};")
             self._products(width, merged)
         target = f"g * {self.columns} + m + " if self.groups > 1 else "m + "
         for c in range(width):
@@ -96,15 +100,21 @@ class _Sums:
 
     def _products(self, width: int, merged: bool) -> None:
         """What the taps contribute to the channels of a block."""
-        out, kind, along = self.out, self.kind, self.steps[1]
+        out, along = self.out, self.steps[1]
         if self.depthwise:
             for c in range(width):
-                out.line(f"c{c} = {fma(kind)}(p[{c}], q[{c}], c{c});")
+                out.line(self._added(f"c{c}", f"p[{c}]", f"q[{c}]"))
             return
         count = f"(last - first) * {self.depth}" if merged else str(self.depth)
         with out.block(f"for (idx l = 0; l < {count}; l++, q += {self.steps[0]})"):
             for c in range(width):
-                out.line(f"c{c} = {fma(kind)}(p[l], q[{c * along}], c{c});")
+                out.line(self._added(f"c{c}", "p[l]", f"q[{c * along}]"))
+
+    def _added(self, c: str, a: str, b: str) -> str:
+        """The statement c = a b + c."""
+        if self.kind in ("float", "double"):
+            return f"{c} = {fma(self.kind)}({a}, {b}, {c});"
+        return f"{c} += {a} * {b};"
 
 
 def _follow(wide: Axis, channels: int, depth: int) -> bool:
