@@ -14,6 +14,7 @@ from .evolution_strategy import EvolutionStrategy
 from .fitness import f1_error, zero_one
 from .genetic import GeneticAlgorithm
 from .local import HillClimbing, RandomSearch, SimulatedAnnealing
+from .policies import fit_policy
 from .search import Progress, Search
 from .searches import Evolved, fit, maximize, minimize
 from .strategy import STRATEGIES, Strategy
@@ -39,6 +40,7 @@ __all__ = [
     "evolve_network",
     "f1_error",
     "fit",
+    "fit_policy",
     "maximize",
     "minimize",
     "zero_one",

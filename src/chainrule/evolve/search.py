@@ -69,6 +69,8 @@ class Search:
         chunk: candidates that are evaluated at the same time; fewer need less memory.
         batch_size: rows of the data that a generation sees, drawn for each anew (with replacement);
             all of its candidates see the same.
+        draws: whether the objective draws something: it then gets a random key after the data,
+            another one in each generation, the same for all of its candidates.
 
     Attributes:
         generation: how many are done.
@@ -98,6 +100,7 @@ class Search:
         backend: str = "auto",
         chunk: int | None = None,
         batch_size: int | None = None,
+        draws: bool = False,
     ) -> None:
         start = np.array(start)
         if start.dtype.kind != "f" or start.ndim != 1 or not start.size:
@@ -119,6 +122,7 @@ class Search:
         self._objective = objective
         self._chunk = min(_integer_from_1("chunk", chunk) or self.size, self.size)
         self._batch_size = _integer_from_1("batch_size", batch_size)
+        self._draws = draws
         self._interval = strategy.interval(len(start))
         self._program = Compiled(self._step, backend, guard=True)
         self._asking = Compiled(self._ask, backend)
@@ -196,6 +200,8 @@ class Search:
 
     def _rows_of(self, data: Any, number: Tensor) -> Any:
         """The rows that a generation sees."""
+        if self._draws:
+            data = (*data, fold_in(fold_in(self._key, number), 3))
         if self._batch_size is None:
             return data
         rows = pytree.flatten(data)[0][0].shape[0]
