@@ -97,6 +97,12 @@ _SPACES: dict[str, tuple[Parameter, ...]] = {
         Parameter("dropout", low=0.0, high=0.5), Parameter("augment", ("none", "light", "full")),
         Parameter("batch_size", ("16", "32", "64")),
     ),
+    "sequence-to-text": (
+        Parameter("lr", low=3e-4, high=5e-3, log=True), _DECAY,
+        Parameter("dropout", low=0.0, high=0.4),
+        Parameter("hidden", ("128,128", "192,192,192", "256,256", "256,256,256")),
+        Parameter("batch_size", ("32", "64", "128")),
+    ),
     "audio": (
         Parameter("lr", low=2e-4, high=1e-2, log=True), _DECAY,
         Parameter("dropout", low=0.0, high=0.5), Parameter("augment", ("none", "light", "full")),
