@@ -12,13 +12,15 @@ fails, the mutant survives and is printed: a change of the program that no test 
 
 Not changed is what no result depends on: messages and texts, the indentation of C, samples of
 tests, what was tuned for speed (how much work is worth a thread, what is worth to be computed
-again), whether an array is copied that is only read, and ``strict`` of a zip.
+again, what is decided by a limit that was measured: sizes of tiles, of what is packed), whether an
+array is copied that is only read, and ``strict`` of a zip.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -57,13 +59,20 @@ TESTS = (
 NOT_NEAR = ("test_sanitizers.py", "test_every_width.py")
 #: How many of the nearest files come first; they get a third of the time.
 FEW = 3
-#: The headings of kernels: comments in C, for readers.
-QUIET_FILES = {"formulas.py"}
+#: The headings of kernels, comments in C for readers; and what measures which tiles are fastest.
+QUIET_FILES = {"formulas.py", "autotune.py"}
 #: Nobody is to depend on what these do; samples are data of tests.
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
 QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample"}
 #: Arguments and attributes that are only about speed, or check what is so by construction.
-QUIET_NAMES = {"strict", "copy", "grain", "cost", "unit"}
+QUIET_NAMES = {"strict", "copy", "grain", "cost", "work", "unit", "band", "segment"}
+#: Where constants that are plain numbers are limits that were measured; but for those that are
+#: about the layout of memory and the algorithms themselves.
+TUNED = PACKAGE / "engine" / "backends" / "c"
+NOT_TUNED = {
+    *("OUTPUTS", "STEP", "LARGEST", "_LANES", "_ALIGNMENT", "_STACK", "_MOST_ON_STACK"),
+    *("_TIMEOUT_SECONDS", "_TYPICAL"),
+}
 #: Calls whose arguments after the first are depths of indentation, as is this variable plus 1.
 INDENTED_CALLS = {"line", "_line"}
 INDENTATION = "depth"
@@ -129,6 +138,12 @@ class Mutator(ast.NodeVisitor):
         self.lines = [0, *itertools.accumulate(map(len, self.text.splitlines(keepends=True)))]
         self.found: list[Mutant] = []
         self.functions: list[Function] = []
+        self.limits = tuned_limits() if path.is_relative_to(TUNED) else frozenset()
+
+    def visit(self, node: ast.AST) -> None:
+        """All but the expressions that compare or count with a limit that was measured."""
+        if not isinstance(node, ast.expr) or self.limits.isdisjoint(names_in(node)):
+            super().visit(node)
 
     def _add(self, node: ast.expr | ast.stmt, new: str) -> None:
         assert node.end_lineno is not None
@@ -262,8 +277,9 @@ class Mutator(ast.NodeVisitor):
     def visit_If(self, node: ast.If) -> None:
         if ast.unparse(node.test) == "TYPE_CHECKING":
             return
-        for forced in ("True", "False"):
-            self._add(node.test, forced)
+        if self.limits.isdisjoint(names_in(node.test)):
+            for forced in ("True", "False"):
+                self._add(node.test, forced)
         self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> None:
@@ -279,6 +295,27 @@ class Mutator(ast.NodeVisitor):
             return
         self._add(node, "pass")
         self.visit(node.value)
+
+
+def names_in(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+@functools.cache
+def tuned_limits() -> frozenset[str]:
+    """The names of the measured limits."""
+    found = set()
+    for path in TUNED.rglob("*.py"):
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                parts = [part for part in ast.walk(node.value) if isinstance(part, ast.expr)]
+                plain = (ast.Constant, ast.BinOp, ast.UnaryOp)
+                name = node.targets[0].id
+                if name.isupper() and all(isinstance(part, plain) for part in parts):
+                    numbers = [part for part in parts if isinstance(part, ast.Constant)]
+                    if all(map(is_number, numbers)):
+                        found.add(name)
+    return frozenset(found - NOT_TUNED)
 
 
 def is_number(node: ast.Constant) -> bool:
@@ -605,7 +642,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--least", type=float, default=0.85, help="the fraction to be killed")
     parser.add_argument("--killers", action="store_true", help="print what killed the others, too")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of tests against a mutant")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of tests against a mutant")
     parser.add_argument("--part", default="1/1", help="2/5: the second of five parts of them")
     parser.add_argument("--map", type=Path, help="a folder to keep what the tests call")
     options = parser.parse_args()
