@@ -463,7 +463,7 @@ class Listener:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         self._failed = False
         self._codes.clear()
-        began = time.perf_counter()
+        began = time.process_time()  # whatever else the machine does meanwhile
         threading.settrace(self._trace)
         sys.settrace(self._trace)
         try:
@@ -474,7 +474,7 @@ class Listener:
             if self._failed:
                 print(f"not used, for it fails without a mutant: {item.nodeid}", flush=True)
             else:
-                self._note(item.nodeid, time.perf_counter() - began)
+                self._note(item.nodeid, time.process_time() - began)
 
     def _note(self, test: str, seconds: float) -> None:
         self.calls.seconds[test] = seconds

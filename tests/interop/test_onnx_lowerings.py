@@ -96,3 +96,12 @@ def test_an_operation_of_a_user_is_refused_by_its_name():
 
     with pytest.raises(ConfigError, match=r"threefold.*cannot be written"):
         cr.onnx.save("/nowhere/x.onnx", Model(), np.zeros((2, 3), np.float32))
+
+
+def test_a_value_with_a_derivative_of_its_own_is_the_value():
+    straight = cr.custom_vjp(lambda g, y, x: (g,))(lambda x: cr.round(x) * 2.0)
+    x = np.array([0.4, 1.6, -2.3], np.float32)
+    graph = cr.trace(straight, x).graph
+    assert "own_derivative" in {node.op.name for node in graph.nodes}
+    (found,) = session(written(graph, 17)).run(None, {"in0": x})
+    np.testing.assert_array_equal(found, [0.0, 4.0, -4.0])

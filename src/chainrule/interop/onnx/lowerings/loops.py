@@ -18,6 +18,11 @@ def _call(e: Emitter, node: SymbolicNode, *operands: str) -> tuple[str, ...]:
     return tuple(e.lower(node.attributes["body"], operands))
 
 
+def _own_derivative(e: Emitter, node: SymbolicNode, value: str, *arguments: str) -> tuple[str]:
+    """The value; how it is differentiated is not written."""
+    return (value,)
+
+
 def _part(e: Emitter, node: SymbolicNode, record: tuple[str, ...]) -> str:
     return record[node.attributes["index"]]
 
@@ -72,4 +77,9 @@ def _body(e: Emitter, node: SymbolicNode, fixed: tuple[str, ...]) -> Any:
     return graph
 
 
-LOOPS: Mapping[str, Lowering] = {"call": _call, "part": _part, "scan": _scan}
+LOOPS: Mapping[str, Lowering] = {
+    "call": _call,
+    "own_derivative": _own_derivative,
+    "part": _part,
+    "scan": _scan,
+}
