@@ -110,7 +110,7 @@ def _how(speech: Translator, how: Any, language: str | None, beam: int | None) -
         labels = LanguageModelOfLabels(known, pieces_of(schema.tokenizer))
         return dataclasses.replace(wide, language=labels)
     if schema.words is None:
-        wide = dataclasses.replace(wide, language_weight=0.8, word_bonus=1.0)
+        wide = dataclasses.replace(wide, language_weight=0.3, word_bonus=4.0)
     return schema.with_words(words_of_file(language, schema), wide)
 
 
