@@ -89,9 +89,9 @@ const Play = (() => {
     frames += 1;
     // Steps and pictures take turns, so that no frame has much to compute.
     if (frames % 8 === 0) record();
-    if (frames % 8 === 2) drawNetwork();
-    if (frames % 8 === 4) drawCurve();
-    if (frames % 8 === 6) drawScore();
+    if (frames % 4 === 2) drawNetwork((frames >> 2) % (state.hidden.length + 1));
+    if (frames % 16 === 4) drawCurve();
+    if (frames % 16 === 12) drawScore();
     byId("steps").textContent = `step ${state.steps}`;
     playing = requestAnimationFrame(frame);
   }
@@ -155,12 +155,21 @@ const Play = (() => {
     return k % 2 ? 1 - (2 * (Math.floor(i / GRID) + 0.5)) / GRID : (2 * ((i % GRID) + 0.5)) / GRID - 1;
   });
 
+  /** The colours of −1 to 1 in 511 steps, as the pixels of a canvas. */
+  const PIXELS = Uint32Array.from({ length: 511 }, (_, k) => {
+    const [r, g, b] = colour((k - 255) / 255);
+    return (255 << 24) | (b << 16) | (g << 8) | r;
+  });
+  const IMAGE = new ImageData(GRID, GRID),
+    CELLS = new Uint32Array(IMAGE.data.buffer);
+
   /** What a neuron says at every point of the plane. */
   function map(canvas, values, width, index, share) {
-    const context = canvas.getContext("2d"),
-      image = context.createImageData(GRID, GRID);
-    for (let i = 0; i < GRID * GRID; i++) image.data.set([...colour(share(values[i * width + index])), 255], 4 * i);
-    context.putImageData(image, 0, 0);
+    for (let i = 0; i < GRID * GRID; i++) {
+      const value = share(values[i * width + index]);
+      CELLS[i] = PIXELS[Math.round(255 + 255 * Math.max(-1, Math.min(1, value || 0)))];
+    }
+    canvas.getContext("2d").putImageData(IMAGE, 0, 0);
   }
 
   function draw() {
@@ -183,7 +192,7 @@ const Play = (() => {
 
   let shape = "";
   /** The neurons as canvases in columns; made anew only when the network has another shape. */
-  function drawNetwork() {
+  function drawNetwork(only = null) {
     const sizes = [...state.hidden, 1];
     if (shape !== String(sizes)) {
       shape = String(sizes);
@@ -215,12 +224,13 @@ const Play = (() => {
     if (!training) return;
     const values = Training.outputs(settings(), training.layers(), GRID_POINTS);
     values.forEach((found, layer) => {
+      if (only !== null && only !== layer) return; // the others have their turn in the next frames
       const width = sizes[layer],
         share = layer < state.hidden.length ? ofHidden() : shares();
       for (let i = 0; i < width; i++)
         map(byId(`unit-${layer}-${i}`).firstChild, found, width, i, share);
     });
-    map(byId("plane"), values.at(-1), 1, 0, shares());
+    if (only === null || only === state.hidden.length) map(byId("plane"), values.at(-1), 1, 0, shares());
   }
 
   function sizeButtons(layer) {
