@@ -51,7 +51,8 @@ def test_options_of_a_demo(invoke):
     assert result.exit_code == 0, result.output
     assert "The chain of one weight: output.weight[1,0]" in result.stdout
     assert "δ(z1[0,0])" in result.stdout
-    assert "∂L" not in result.stdout
+    assert "∂L/∂z" not in result.stdout
+    assert "∂L/∂a1[0,0]" in result.stdout  # δ is that of weighted sums only
     assert "v̂" in result.stdout
     assert "0.584190523" in result.stdout
 
@@ -66,7 +67,7 @@ def test_the_c_of_each_node(invoke):
     ("arguments", "words"),
     [
         ((), "nothing to explain"),
-        (("--demo", "nerve"), "neuron, houses, xor, cnn, lstm"),
+        (("--demo", "nerve"), "neuron, houses, 2-2-2, xor, cnn, lstm"),
         (("--demo", "xor", "--format", "word"), "text, markdown, latex, html, json"),
         (("--demo", "xor", "--out", "told.docx"), ".tex"),
         (("--demo", "xor", "--out", "no/folder/told.md"), "There is no such folder"),

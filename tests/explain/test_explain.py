@@ -298,6 +298,38 @@ def test_a_row_is_explained_with_the_loss_of_the_training(priced):
     assert told.loss == pytest.approx(float(((z - expected) ** 2).mean()), rel=1e-4)
 
 
+def test_a_row_leads_with_the_cells_that_moved_its_prediction(priced):
+    """What is said of a cell is what the model predicts of the row without it."""
+    told = explain_rows(priced, table(), [5])
+    predictor = cr.tasks.load_predictor(priced)
+    row = {name: [column[5]] for name, column in table().items() if name != "price"}
+    column = predictor.predict(row).columns[-1]
+    now = predictor.predict(row)[column][0]
+    changes = []
+    for cell in told.rows[0].moved:
+        without = predictor.predict(row | {cell["column"]: [None]})[column][0]
+        assert float(cell["without"]) == pytest.approx(without, rel=1e-4)
+        assert float(cell["change"]) == pytest.approx(now - without, rel=1e-2, abs=1e-3 * abs(now))
+        changes.append(abs(now - without))
+    assert {cell["column"] for cell in told.rows[0].moved} == set(row)
+    assert changes == sorted(changes, reverse=True) or len(changes) < 2
+    text = to_text(told)
+    assert text.index("What moved the prediction") < text.index("Step 1: forward")
+
+
+@pytest.mark.parametrize("detail", ["brief", "normal", "all"])
+def test_how_much_is_written(detail):
+    told = demo("lstm")
+    text = to_text(told, detail=detail)
+    assert all(one.holds for one in check(text))
+    lengths = {d: len(to_text(told, detail=d).splitlines()) for d in ("brief", "normal", "all")}
+    assert lengths["brief"] < 0.4 * lengths["all"]
+    assert lengths["normal"] < 0.8 * lengths["all"]
+    assert ("--detail all" in text) == (detail != "all")
+    with pytest.raises(ConfigError, match="Unknown detail"):
+        to_text(told, detail="most")
+
+
 def test_rows_that_are_not_there(priced, tmp_path):
     with pytest.raises(DataError, match="no row 60") as caught:
         explain_rows(priced, table(), [60])

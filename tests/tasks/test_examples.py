@@ -136,6 +136,13 @@ def test_a_window_of_a_text(tmp_path):
     path = trained("text", tmp_path / "model.safetensors", text, hidden=(8,), context=8)
     told = explain_rows(path, text, [2])
     assert told.rows[0].cells[0]["text"] == text.read_text()[16:24].strip()
+    assert "".join(told.labels["x"]) == text.read_text()[16:24]
+    # The five likeliest tokens after the window, by the model's own probabilities.
+    network = cr.tasks.load_predictor(path).network
+    logits = network(cr.tensor(told.nodes[0].value.data[None].astype("int64"))).numpy()[0, -1]
+    best = np.sort(np.exp(logits) / np.exp(logits).sum())[::-1][:5]
+    for odds, said in zip(best, told.rows[0].prediction.split("%), "), strict=True):
+        assert f"{odds:.1%}"[:-1] in said
     line = tmp_path / "line.txt"
     line.write_text("two")
     short = explain_rows(path, line)

@@ -60,7 +60,7 @@ def explain(
             Without one it is plain gradient descent with the learning rate 0.1.
         lr: the learning rate, if the optimizer is given by name.
         weight: the weight whose chain is shown, such as ``"layers.0.weight[3,7]"``, or several.
-        notation: "leibniz" for ∂L/∂z, "delta" for δ.
+        notation: "leibniz" for ∂L/∂z, "delta" for δ(z), of weighted sums.
         train: explain the model as it is in training, with dropout and batch statistics.
         seed: of dropout and other randomness.
         title: the title.

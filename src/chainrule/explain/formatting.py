@@ -22,7 +22,7 @@ class Writer:
     """Writes expressions as plain text.
 
     Args:
-        notation: ``leibniz`` or ``delta``: how gradients are written.
+        notation: ``leibniz`` or ``delta``: how gradients of weighted sums are written.
         digits: significant digits of numbers.
     """
 
@@ -64,7 +64,11 @@ class Writer:
 
     def gradient(self, name: str) -> str:
         """The gradient of what has this name."""
-        return f"∂L/∂{name}" if self.notation == "leibniz" else f"δ({name})"
+        return f"δ({name})" if self.is_delta(name) else f"∂L/∂{name}"
+
+    def is_delta(self, name: str) -> bool:
+        """Whether a gradient is written δ: that of a weighted sum z, as in the textbooks."""
+        return self.notation == "delta" and _SUM_NAME.match(name) is not None
 
     def gradient_name(self, quantity: Quantity) -> str:
         """The name of a gradient, with its place."""
@@ -193,6 +197,7 @@ def _call(op: str, values: list[float]) -> Expression:
 
 
 _LETTERS = {"ℓ": r"\ell", "ŷ": r"\hat{y}"}
+_SUM_NAME = re.compile(r"z(?![A-Za-z.])")
 _SPECIAL = re.compile(r"([_%&#$])")
 _NUMBERED = re.compile(r"([a-z])(\d+)([a-z]?)(?:_t(\d+))?(?:_(\d+))?")
 
@@ -227,8 +232,8 @@ class LatexWriter(Writer):
             letter, number, variant, time, again = match.groups()
             first = f"({number}{variant or ''})" + (f"[{again}]" if again else "")
             above = [first, *([f"t{{=}}{time}"] if time else []), *above]
-        elif symbol in _LETTERS:
-            letter = _LETTERS[symbol]
+        elif symbol[:1] in _LETTERS:  # ℓ[0] is the loss of an example that is a sum itself
+            letter = _LETTERS[symbol[:1]] + symbol[1:]
         elif symbol.endswith("\u0302"):
             letter = rf"\hat{{{symbol[:-1]}}}"
         elif len(symbol) == 1:
@@ -239,9 +244,9 @@ class LatexWriter(Writer):
         return letter + below + (f"^{{{','.join(above)}}}" if above else "")
 
     def gradient(self, name: str) -> str:
-        if self.notation == "leibniz":
-            return rf"\frac{{\partial L}}{{\partial {name}}}"
-        return rf"\delta\left({name}\right)"
+        if self.is_delta(name):
+            return rf"\delta\left({name}\right)"
+        return rf"\frac{{\partial L}}{{\partial {name}}}"
 
     def partial(self, upper: str, lower: str) -> str:
         return rf"\frac{{\partial {upper}}}{{\partial {lower}}}"

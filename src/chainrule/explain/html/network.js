@@ -505,10 +505,10 @@ const Network = (() => {
 
   /** The gradients of a neuron that are known by now: of its sum, and of its activation. */
   function gradientsOf(neuron) {
-    const sign = Numbers.gradientSign();
     const gradient = (one, name) => {
+      const sign = Numbers.isDelta(nodeOf(one.node).symbol) ? "δ" : Numbers.gradientSign();
       const found = Player.isKnown("gradient", one.node) ? Live.number({ ...one, of: "gradient" }) : null;
-      return found === null ? [] : [`${sign}${name} ${Numbers.format(found, 2)}`];
+      return found === null ? [] : [`${sign}${sign === "δ" ? "" : name} ${Numbers.format(found, 2)}`];
     };
     return neuron.pre ? [...gradient(neuron.pre.q, "z"), ...gradient(neuron.q, "a")] : gradient(neuron.q, "");
   }

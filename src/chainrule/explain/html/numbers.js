@@ -184,14 +184,16 @@ const Numbers = (() => {
   }
 
   /** What stands before the gradient of a number. */
-  const gradientSign = () => (notation === "delta" ? "δ" : "∂");
+  const gradientSign = () => "∂";
+  /** Whether a gradient is written δ: that of a weighted sum z, as in the textbooks. */
+  const isDelta = (symbol) => notation === "delta" && /^z(?![A-Za-z.])/.test(symbol);
 
   /** The name of an element as text: z1[0,2], ∂L/∂z1[0,2], w′. */
   function nameText(q) {
     const at = placeOf(q),
       place = at.length ? `[${at.join(",")}]` : "";
     if (q.of === "gradient")
-      return notation === "delta" ? `δ(${q.symbol})${place}` : `∂L/∂${q.symbol}${place}`;
+      return isDelta(q.symbol) ? `δ(${q.symbol})${place}` : `∂L/∂${q.symbol}${place}`;
     return q.of === "new" || q.of === "new state" ? `new ${q.symbol}${place}` : q.symbol + place;
   }
 
@@ -271,6 +273,7 @@ const Numbers = (() => {
     write,
     configure,
     gradientSign,
+    isDelta,
     MINUS,
   };
 })();

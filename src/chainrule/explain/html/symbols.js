@@ -40,8 +40,7 @@ const Symbols = (() => {
       const name = node.symbol.replace(/_t\d+$/, "");
       if (!found.has(name) && found.size < 24) found.set(name, meaning(node));
     }
-    const sign = Numbers.gradientSign();
-    const gradient = sign === "δ" ? "δ(z)" : "∂L/∂z";
+    const gradient = Numbers.isDelta("z") ? "δ(z)" : "∂L/∂z";
     const list = [...found];
     if (explanation.error.probabilities.length) list.push(["p", "the probability that the output stands for"]);
     list.push(
