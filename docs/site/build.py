@@ -35,6 +35,7 @@ NAVIGATION = {
         "docs/images.md": "Images", "docs/audio.md": "Sounds",
         "docs/sequence_to_text.md": "From anything to text",
         "docs/generative.md": "Generative networks", "docs/learning_on.md": "Learning on",
+        "docs/reinforcement_learning.md": "Reinforcement learning",
     },
     "Backpropagation": {
         "docs/textbook.md": "The textbook", "docs/explain.md": "Explanations",
