@@ -147,6 +147,7 @@ def _train(
     if outcome.failure is not None or problem is not None:
         raise typer.Exit(FAILED)
     if agent.history.interrupted:
+        say("Interrupted: what was learned until then is kept.")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -288,8 +289,8 @@ class _Plain:
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
-        self.begun = self.last = time.perf_counter()
-        self.first: int | None = None
+        self.last = time.perf_counter()
+        self.first: tuple[float, float] | None = None
 
     def __call__(self, record: dict[str, float]) -> None:
         now = time.perf_counter()
@@ -306,7 +307,11 @@ class _Plain:
             parts.append(f"return {record['return']:.4g}  length {record['length']:.4g}")
         if "loss" in record:
             parts.append(f"loss {record['loss']:.4g}")
-        parts.append(f"{record['steps'] / max(now - self.begun, 1e-9):,.0f} steps/s")
+        if self.first is None:  # until here the program was built
+            self.first = (record["steps"], now)
+        else:
+            steps, then = self.first
+            parts.append(f"{(record['steps'] - steps) / max(now - then, 1e-9):,.0f} steps/s")
         return "  ".join(parts)
 
     def show(self, steps: int, text: str) -> None:
