@@ -16,7 +16,7 @@ import numpy as np
 
 from ...engine.compile import BACKENDS, compile
 from ...engine.ops import random
-from ...engine.tensor import Tensor
+from ...engine.tensor import Buffer, Tensor
 from ...errors import ConfigError, TrainingError, unknown
 from ...nn import Module
 from ...training import History
@@ -91,6 +91,8 @@ class Algorithm:
         self.check()
         self.worlds = make_worlds(self.environment, self.n_envs, self.seed)
         self._need_space()
+        #: What all draws of the training follow from; a buffer, so that seeds share programs.
+        self.key = Buffer(random.key(self.seed))
         self.history = History()
         self.steps = 0
         self._iteration = 0
@@ -238,7 +240,7 @@ class Algorithm:
         """A policy for environments that Python steps; other numbers are passed on to it."""
 
         def chosen(observation: Any, number: Any, step: Any, *more: Any) -> Any:
-            key = random.fold_in(random.fold_in(random.key(self.seed), number), step)
+            key = random.fold_in(random.fold_in(self.key, number), step)
             return act(observation, key, *more)
 
         program = self.program(("act", name), chosen)

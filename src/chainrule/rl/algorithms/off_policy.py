@@ -143,7 +143,7 @@ class OffPolicy(Algorithm):
     def _collected(self, number: Tensor, epsilon: Tensor) -> tuple[Rollout, Tensor]:
         worlds = self.worlds
         assert isinstance(worlds, GraphWorlds)
-        key = random.fold_in(random.fold_in(random.key(self.seed), number), 0)
+        key = random.fold_in(random.fold_in(self.key, number), 0)
         rollout = worlds.rollout(lambda x, key: self.explore(x, key, epsilon), key, self.train_freq)
         return rollout, not_finite(rollout)
 
@@ -161,7 +161,7 @@ class OffPolicy(Algorithm):
         return numbers
 
     def _updated(self, data: Data, number: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        key = random.fold_in(random.fold_in(random.key(self.seed), number), 1)
+        key = random.fold_in(random.fold_in(self.key, number), 1)
 
         def one(carry: Tensor, batch: Data) -> tuple[Tensor, Any]:
             return carry + 1, self.update(batch, random.fold_in(key, carry))

@@ -171,7 +171,7 @@ class OnPolicy(Algorithm):
 
         def one(carry: None, now: tuple[Tensor, Tensor]) -> tuple[None, Any]:
             number, left = now
-            key = random.fold_in(random.key(self.seed), number)
+            key = random.fold_in(self.key, number)
             rollout = worlds.rollout(self.explore, random.fold_in(key, 0), self.n_steps)
             found = self._update(rollout, number, left)
             return carry, (found, rollout.done, rollout.total, rollout.length)
@@ -198,7 +198,7 @@ class OnPolicy(Algorithm):
             "returns": advantages + values,
             "values": values,
         }
-        key = random.fold_in(random.fold_in(random.key(self.seed), number), 1)
+        key = random.fold_in(random.fold_in(self.key, number), 1)
         found = self.learned(data, key, remaining)
         if network.normalizer is not None:  # for the actions from now on
             network.normalizer.observe(flat.observation)
