@@ -45,9 +45,6 @@ _HIDDEN = {
     "ctc-lstm": ((256, 256), (256, 256)), "ctc-transformer": ((144,) * 4, (192,) * 6),
 }  # fmt: skip
 _RATES = {"transformer": 1e-3, "lstm": 2e-3, "ctc-lstm": 2e-3, "ctc-transformer": 1e-3}
-#: So many tokens, source and target, are learned from by default: ten to fifteen minutes on two
-#: cores.
-_TOKENS = 12_000_000
 _FEWEST_UPDATES = 1500
 _SMOOTHING = 0.1
 #: Continuations that are followed at once when a text is written.
@@ -199,7 +196,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         model, source = schema.shape.model, schema.source
         return Recipe.of(
             self.options, len(examples), batch_size=source.batch_size,
-            epochs=max(round(_TOKENS / learner.choice), 1), updates=_FEWEST_UPDATES,
+            epochs=max(round(source.learned / learner.choice), 1), updates=_FEWEST_UPDATES,
             most_epochs=source.most_epochs, lr=_RATES[model], weight_decay=0.01, clip=1.0,
         )  # fmt: skip
 

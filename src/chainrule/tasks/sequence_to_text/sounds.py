@@ -84,7 +84,8 @@ class SoundSource(Source):
     """
 
     kind, command, unit = "sound", "transcribe", "frames of 10 ms"
-    model, has_steps, batch_size, most_epochs = "ctc-lstm", True, 32, 100
+    model, has_steps, batch_size, most_epochs = "ctc-lstm", True, 16, 100
+    learned = 40_000_000  # frames of 10 ms, four of which are a step
     metrics = ("word_error_rate", "character_error_rate", "exact_match")
 
     def __init__(

@@ -49,6 +49,7 @@ class Source(ABC):
         unit: of lengths.
         model: that is trained by default.
         has_steps: whether a text is said step by step, so that CTC can write it.
+        learned: steps of sources and tokens of texts that are learned from by default.
         batch_size: pairs in a batch.
         most_epochs: of a training on few pairs.
         metrics: that tell most about the texts, if that is known without them.
@@ -61,6 +62,7 @@ class Source(ABC):
     unit: ClassVar[str] = "tokens"
     model: ClassVar[str] = "transformer"
     has_steps: ClassVar[bool] = False
+    learned: ClassVar[int] = 12_000_000
     batch_size: ClassVar[int] = 64
     most_epochs: ClassVar[int] = 60
     metrics: ClassVar[tuple[str, ...]] = ()
