@@ -38,6 +38,7 @@ def test_a_target_of_sentences_is_refused(invoke, place):
     result = train(invoke, "t.csv", "text")
     assert result.exit_code == 2
     assert "nearly as many classes as rows" in result.stderr
+    assert "sequence-to-text" in result.stderr
 
 
 def test_a_column_of_lists_is_left_out_and_refused_as_a_target(invoke, place):

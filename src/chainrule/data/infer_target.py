@@ -315,7 +315,8 @@ def _classes(column: Profile, where: str) -> Target:
             where=where,
             expected="a few classes, each in several rows, or numbers",
             found=f"{len(text):,} different values in {rows:,} rows, as {text.sort()[0]!r:.40}",
-            hint="is it the right column? Identifiers and free text cannot be predicted",
+            hint="is it the right column? Identifiers cannot be predicted; texts are learned to be "
+            "written with --kind sequence-to-text --features COLUMN_OF_THE_SOURCE",
         )
     numbers = text.cast(float, strict=False)
     order = numbers if numbers.null_count() == 0 else text
