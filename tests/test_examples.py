@@ -13,7 +13,10 @@ import pytest
 
 from .nightly import by_night
 
-SLOW = ("active_digits", "generative_digits", "speech")
+SLOW = (
+    "active_digits", "generative_digits", "speech", "pronunciation", "dates_and_numbers",
+    "translation",
+)  # fmt: skip
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
