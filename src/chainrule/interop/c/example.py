@@ -150,13 +150,13 @@ def _shown(
             f'    printf("%s: %.6f\\n", {prefix}_class_names[c], (double){first.name}[c]);',
         ]
     if made is not None and len(made.labels) == first.type.size:
-        return [f'  printf({string(label + ": ")} "%.9g\\n", (double){first.name}[{i}]);'
+        return [f'  printf({string(label + ": ")} "%.6g\\n", (double){first.name}[{i}]);'
                 for i, label in enumerate(made.labels)]  # fmt: skip
     lines = []
     for result in entry.results:
         count = min(max(result.type.size, 1), _SHOWN)
         lines.append(f"  for (int i = 0; i < {count}; i++)")
-        lines.append(f'    printf("{result.name}[%d]: %.9g\\n", i, (double){result.name}[i]);')
+        lines.append(f'    printf("{result.name}[%d]: %.6g\\n", i, (double){result.name}[i]);')
     return lines
 
 
@@ -173,7 +173,7 @@ def _more(program: Program, entry: Entry, made: Interface | None) -> list[str]:
         for result in entry.results:
             count = min(max(result.type.size, 1), _SHOWN)
             lines.append(f"  for (int i = 0; i < {count}; i++)")
-            lines.append(f'    printf("{result.name}[%d]: %.9g\\n", i, '
+            lines.append(f'    printf("{result.name}[%d]: %.6g\\n", i, '
                          f"(double){result.name}{end}[i]);")  # fmt: skip
         return lines
     return _learning(program, entry)
@@ -228,9 +228,9 @@ def printed(program: Program, made: Interface | None, classes: Sequence[str]) ->
         best = f"class: {classes[made.best(values)]}"
         return [best, *(f"{name}: {p:.6f}" for name, p in zip(classes, values, strict=True))]
     if made is not None and len(made.labels) == len(values):
-        return [f"{label}: {v:.9g}" for label, v in zip(made.labels, values, strict=True)]
+        return [f"{label}: {v:.6g}" for label, v in zip(made.labels, values, strict=True)]
     return [
-        f"{result.name}[{i}]: {value:.9g}"
+        f"{result.name}[{i}]: {value:.6g}"
         for result, array in zip(first.results, found, strict=True)
         for i, value in enumerate(np.asarray(array).reshape(-1)[:_SHOWN].tolist())
     ]

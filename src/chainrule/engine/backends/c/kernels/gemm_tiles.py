@@ -107,7 +107,11 @@ MATMUL_C = (
 #endif
 
 /* An array that is filled as far as anybody looks at what follows from it: no warning. */
+#if defined __GNUC__
 #define CR_SOME(array) __asm__("" : "=m"(array))
+#else
+#define CR_SOME(array) (void)(array)
+#endif
 
 /* a pair of vectors, shuffled */
 #if defined __clang__ || __GNUC__ >= 12

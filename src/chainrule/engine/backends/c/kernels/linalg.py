@@ -402,6 +402,7 @@ static ONCE void cr_matrix_exp(double *restrict a, idx n, double *restrict y)
 {
   static const double b[] = {PADE};
   double a2[64 * 64], a4[64 * 64], a6[64 * 64], odd[64 * 64], even[64 * 64], t[64 * 64];
+  CR_SOME(t);
   double largest = 0;
   int steps = 0;
   if (!cr_all_finite(a, n * n)) {
