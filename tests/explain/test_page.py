@@ -586,6 +586,25 @@ def test_time_steps_stand_side_by_side(browser: Any, tmp_path: Path) -> None:
     assert set(widths) == {len(steps)}
 
 
+def test_the_cell_of_an_lstm_is_drawn_with_its_numbers(browser: Any, tmp_path: Path) -> None:
+    told = demo("lstm")
+    page = shown(browser, tmp_path, told)
+    said = page.execute_script(
+        "const [step] = document.querySelectorAll('#pictures select');"
+        "step.value = '1'; step.dispatchEvent(new Event('change', {bubbles: true}));"
+        "return document.querySelector('#pictures .cell').getAttribute('aria-label')"
+    )
+    value = {n.symbol: n.value.data[0] for n in told.nodes if n.step == 1 and n.value.data.size}
+    found = dict(re.findall(r"(\w+) = (−?[\d.]+)", said))
+    assert set(found) == {"i", "f", "g", "o", "c", "tanh_c", "h"}
+    for letter, number in found.items():
+        wanted = value[f"{letter}_t1"]
+        assert float(number.replace("−", "-")) == pytest.approx(wanted, rel=6e-3)
+    drawn = page.execute_script("return document.querySelector('#pictures .cell').textContent")
+    assert "old c" in drawn
+    assert errors(page) == []
+
+
 # ---- how it looks --------------------------------------------------------------------------------
 
 

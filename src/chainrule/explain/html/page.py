@@ -28,6 +28,7 @@ SCRIPTS = (
     "predict.js",
     "equations.js",
     "charts.js",
+    "cell.js",
     "pictures.js",
     "network.js",
     "chosen.js",

@@ -514,6 +514,11 @@ const Pictures = (() => {
         () => kind[0](node),
       ]);
     }
+    const cells = Cell.find(data);
+    for (const cell of cells) {
+      const look = { step: null, unit: 0 };
+      boxes.push([`The cell of an LSTM${cell[0] ? `, layer ${cell[0]}` : ""}`, () => Cell.draw(cell, look, draw)]);
+    }
     const lines = timelines();
     if (lines.length)
       boxes.push([
@@ -540,7 +545,7 @@ const Pictures = (() => {
           content,
         );
         drawn.push({ box, content, make });
-        box.open = i === 0;
+        box.open = i <= Math.min(cells.length, 1);
         return box;
       }),
     );
