@@ -2,8 +2,10 @@
 
 import ctypes
 import errno
+import importlib.util
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -12,9 +14,11 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import chainrule
+import chainrule as cr
 from chainrule.engine.backends.c import cache, toolchain
 from chainrule.engine.backends.c.toolchain import CompilerError
 
@@ -383,3 +387,19 @@ def test_it_is_called_with_the_flags_that_it_accepts(tmp_path):
         if flag == "-mcpu=native" and "-march=native" in compiler.flags:
             accepted = False  # one of them says it
         assert (flag in compiler.flags) == accepted, flag
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_narrow_products_are_built_by_clang(width, monkeypatch):
+    """Clang puts no vector of 8 bytes into the registers of vectors, even where it is asked to."""
+    if shutil.which("clang"):
+        monkeypatch.setenv("CHAINRULE_CC", "clang")
+    elif importlib.util.find_spec("ziglang"):
+        monkeypatch.setenv("CHAINRULE_CC", f"{sys.executable} -m ziglang cc")
+    else:
+        pytest.skip("neither clang nor ziglang is installed")
+    g = np.random.default_rng(0)
+    x, w = g.normal(size=(9, 7)).astype(np.float32), g.normal(size=(7, width)).astype(np.float32)
+    compiled = cr.compile(lambda a, b: a @ b, backend="c")
+    np.testing.assert_allclose(compiled(x, w).numpy(), x @ w, rtol=1e-5, atol=1e-5)

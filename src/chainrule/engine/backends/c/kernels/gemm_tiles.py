@@ -98,7 +98,9 @@ MATMUL_C = (
     + """
 
 /* Once loaded a vector stays in a register, rather than being read from memory at every use. */
-#if defined __x86_64__
+#if defined __x86_64__ && defined __clang__ /* it puts no vector of 8 bytes into these registers */
+#define CR_REGISTER(v) do { if (sizeof(v) >= 16) __asm__("" : "+v"(v)); } while (0)
+#elif defined __x86_64__
 #define CR_REGISTER(v) __asm__("" : "+x"(v))
 #elif defined __aarch64__
 #define CR_REGISTER(v) __asm__("" : "+w"(v))
