@@ -29,6 +29,7 @@ from .flags import STRICT
 
 FLAGS = (*STRICT, "-Wno-unused-function")
 HEAD = f"""
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
