@@ -469,6 +469,15 @@ def test_a_device_that_is_not_there(caplog, fresh_jax):
         find_backend("c", precision="bf16")
 
 
+def test_auto_takes_an_accelerator_for_what_is_worth_it(monkeypatch):
+    monkeypatch.setattr(registry, "has_accelerator", lambda: True)
+    few, many = (np.ones(n, np.float32) for n in (3, 600_000))
+    double = cr.trace(lambda x: x * 2.0, few).graph, cr.trace(lambda x: x * 2.0, many).graph
+    found = [type(find_backend("auto").build(graph, {}, ())).__name__ for graph in double]
+    assert found[0] in ("CProgram", "Program")
+    assert found[1] == "XlaProgram"
+
+
 def test_a_batch_is_not_smaller_than_the_devices_over_which_it_is_split(monkeypatch):
     monkeypatch.setattr(XlaBackend, "parts", 8)
     with pytest.raises(cr.errors.ConfigError, match="fewer rows than there are devices") as caught:

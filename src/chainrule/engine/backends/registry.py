@@ -59,19 +59,25 @@ class FirstThatBuilds:
 
 
 class Automatic(FirstThatBuilds):
-    """An accelerator where JAX has one, otherwise native code, or else NumPy."""
+    """An accelerator where JAX has one, otherwise native code, or else NumPy.
+
+    An accelerator gets steps of trainings and what computes many numbers: a few are computed sooner
+    than they are sent there and back.
+    """
 
     def __init__(self, native: Backend, smallest: int = 0) -> None:
         super().__init__("auto", [native, NUMPY], smallest)
-        self._looked = False
+        self._accelerated = FirstThatBuilds("auto", [_XLA, native, NUMPY])
 
     def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
         """A program of the first backend that can build one."""
-        if not self._looked:
-            self._looked = True
-            if has_accelerator():
-                self._backends.insert(0, _XLA)
+        if (donated or _numbers(graph) >= _MANY) and has_accelerator():
+            return self._accelerated.build(graph, donated, guards)
         return super().build(graph, donated, guards)
+
+
+#: So many numbers are worth a way to an accelerator.
+_MANY = 10**6
 
 
 def _numbers(graph: Graph) -> float:

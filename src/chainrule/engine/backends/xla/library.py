@@ -127,6 +127,7 @@ _INSTALL_FOR = {
 }
 
 
+@functools.cache
 def has_accelerator() -> bool:
     """Whether JAX is installed and has a GPU or TPU; quick where neither can be."""
     if not is_installed() or not _may_have_accelerator():
