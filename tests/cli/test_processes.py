@@ -126,7 +126,7 @@ def train(table, out, *words, **more):
 
 def losses(run: Path):
     content = json.loads((run / "run.json").read_text())
-    return np.array([record["loss"] for record in content["history"]])
+    return np.array([record["loss"] for record in content["history"]["epochs"]])
 
 
 @pytest.mark.nightly

@@ -214,6 +214,17 @@ def test_optimizers(name):
         np.testing.assert_allclose(found["xla"][path], array, rtol=2e-4, atol=1e-5)
 
 
+def test_a_gradient_for_which_xla_itself_would_end_the_process():
+    """Of a window and a stride of 2 on one axis only, and dilation on the other."""
+    x, w = (np.random.default_rng(0).normal(size=shape) for shape in [(3, 4, 3, 2), (2, 2, 2, 3)])
+
+    def both(x, w):
+        how = {"stride": (2, 1), "dilation": (1, 2)}
+        return cr.grad(lambda x, w: (cr.conv2d(x, w, **how) ** 2).sum(), argnums=(0, 1))(x, w)
+
+    compare([(cr.trace(both, x, w).graph, [x, w], "convolution")])
+
+
 # ---- programs --------------------------------------------------------------------------------
 
 

@@ -101,8 +101,8 @@ _PARAMETERS = """\
             rows; None for a new one each time.
         n_jobs: threads of the native code; by default all, or as many as joblib leaves to its
             workers (OMP_NUM_THREADS).
-        backend: "c", "numpy", "xla" (JAX), or "auto": a GPU where JAX has one, or else C where there
-            is a compiler.
+        backend: "c", "numpy", "xla" (JAX), or "auto": a GPU where JAX has one, otherwise C where
+            there is a compiler.
         verbose: show the training, and say what is done and why."""
 _ATTRIBUTES = """\
         n_features_in_: how many features there are.

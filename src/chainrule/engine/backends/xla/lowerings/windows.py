@@ -47,8 +47,31 @@ def _transposed(trace: Any, g: Any, w: Any, extents: Extents, groups: int, **sli
     image = jax.ShapeDtypeStruct((g.shape[0], *extents, w.shape[-2] * groups), g.dtype)
     if not g.size or not w.size:
         return jnp.zeros(image.shape, g.dtype)
+    if _is_swapped_wrongly(w.shape[:-2], slide):
+        g, slide = _spread(g, w, extents, slide)
     back = jax.linear_transpose(lambda x: _convolved(x, w, groups, slide), image)
     return back(g)[0]
+
+
+def _is_swapped_wrongly(window: Extents, slide: dict[str, Extents]) -> bool:
+    """Whether XLA may take an axis for one of groups, and then ends the process.
+
+    Its simplifier may swap the operands of a convolution, without those of an axis with a base
+    dilation of 2, a window of 2 and a stride of 1, whose extents then do not fit.
+    """
+    numbers = zip(window, slide["stride"], slide["dilation"], strict=True)
+    alike = [each == (2, 2, 1) for each in numbers]
+    return any(alike) and not all(alike)
+
+
+def _spread(g: Any, w: Any, extents: Extents, slide: dict[str, Extents]) -> tuple[Any, Any]:
+    """The outputs with zeros between them, as of a convolution with stride 1."""
+    ones = slide | {"stride": (1,) * len(extents)}
+    places = sliding(extents, w.shape[:-2], **ones)
+    numbers = zip(places, g.shape[1:-1], slide["stride"], strict=True)
+    inner = [(0, full - (count - 1) * step - 1, step - 1) for full, count, step in numbers]
+    zero = jnp.zeros((), g.dtype)
+    return lax.optimization_barrier(lax.pad(g, zero, [(0, 0, 0), *inner, (0, 0, 0)])), ones
 
 
 def _weights(trace: Any, x: Any, g: Any, window: Extents, groups: int, **slide: Any) -> Any:
