@@ -139,7 +139,7 @@ def rings(seed: int, count: int) -> tuple[Any, Any]:
 
 
 def rastrigin(x: Any) -> Any:
-    """A bowl with a valley at each whole number."""
+    """A bowl with a valley at every point of integers."""
     return (x**2 - 10 * cr.cos(2 * np.pi * x) + 10).sum()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
@@ -32,7 +33,11 @@ def test_a_comparison_leaves_a_table_a_page_a_picture_and_numbers(invoke, place)
     assert "random search, seed 1: loss" in " ".join(result.stderr.split())
     page = (place / "comparison-flowers.html").read_text()
     assert "Beside backpropagation" in page
-    assert (place / "comparison-flowers.svg").read_text().startswith("<svg")
+    picture = ElementTree.parse(place / "comparison-flowers.svg").getroot()  # a file by itself
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    texts = {"".join(each.itertext()) for each in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"Loss on rows held out", "random search", "backpropagation (AdamW)"} <= texts
+    assert picture.findall(".//{http://www.w3.org/2000/svg}style")
     numbers = json.loads((place / "comparison-flowers.json").read_text())
     assert [len(curves) for curves in numbers["curves"].values()] == [2, 2]
 

@@ -109,13 +109,13 @@ def _written(found: Any, page: Path) -> Path:
     """The page, the picture and the numbers."""
     import json
 
-    from ..drawing.svg import chart_svg
+    from ..drawing.picture import chart_picture
     from ..evolve.comparison import comparison_page
     from ..evolve.comparison.page import charts
     from ..utils.files import write_atomically
 
     write_atomically(page, comparison_page(found).encode(errors="replace"))
-    write_atomically(page.with_suffix(".svg"), chart_svg(charts(found)[0]).encode())
+    write_atomically(page.with_suffix(".svg"), chart_picture(charts(found)[0]).encode())
     numbers = json.dumps(found.to_json(), indent=1) + "\n"
     write_atomically(page.with_suffix(".json"), numbers.encode())
     return page

@@ -17,7 +17,7 @@ _LETTER = 7.1
 _LONGEST_LABEL = 150
 _ROW = 25
 #: Lines are told apart by their dashes, too.
-_DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 2", "1 2")
+DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 2", "1 2")
 #: So many series have a colour of their own.
 COLOURS = 6
 
@@ -169,7 +169,7 @@ class _Plot:
         parts = self._band(line, number)
         places = [self._at(x, y) for x, y in zip(line.x, line.y, strict=True)]
         kind = "quiet" if line.quiet else f"s{number}"
-        dash = _DASHES[number % len(_DASHES)] if not line.quiet else ""
+        dash = DASHES[number % len(DASHES)] if not line.quiet else ""
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         title = f"<title>{html.escape(line.label)}</title>"
         parts.append(f'<path class="line {kind}"{dashed} d="{_path(places)}">{title}</path>')
