@@ -11,7 +11,7 @@ RANDOM_C = """
 static void cr_philox(uint32_t *restrict words, uint64_t first, uint32_t stream,
     uint32_t k0, uint32_t k1)
 {
-#ifdef __AVX2__
+#if defined __AVX2__ && defined __GNUC__
   /* a word in the lower half of each number; what is in the upper halves does not matter */
   typedef uint64_t lanes __attribute__((vector_size(32), aligned(4), may_alias));
   typedef int halves __attribute__((vector_size(32)));
@@ -19,7 +19,7 @@ static void cr_philox(uint32_t *restrict words, uint64_t first, uint32_t stream,
   for (int part = 0; part < 2; part++, first += 8) {
     lanes c0[2], c1[2], c2[2], c3[2]; /* eight blocks side by side */
     for (int i = 0; i < 2; i++) {
-      c0[i] = first + 4 * i + (lanes){0, 1, 2, 3};
+      c0[i] = first + (uint64_t)(4 * i) + (lanes){0, 1, 2, 3};
       c1[i] = c0[i] >> 32;
       c2[i] = (lanes){0};
       c3[i] = c2[i] + stream;
