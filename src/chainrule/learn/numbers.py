@@ -25,8 +25,9 @@ from ..utils.typing import Array
 Numbers = dict[str, float]
 
 
+@functools.cache
 def numbers_of(lesson: int) -> Numbers:
-    """The numbers of a lesson, from 1 to 12."""
+    """The numbers of a lesson, from 1 to 12; some train small networks, so they are kept."""
     return _LESSONS[lesson - 1]()
 
 
