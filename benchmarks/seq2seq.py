@@ -56,7 +56,7 @@ def tokens() -> tuple[Array, Array, Array]:
 def with_chainrule(task: str) -> Callable[[], float]:
     """One call does the task, and gives a number to compare."""
     import chainrule as cr
-    from chainrule.engine.compile import Compiled
+    from chainrule.tasks.sequence_to_text.decoding import Decoding, Writer
     from chainrule.training import Arrays
     from chainrule.training.step import Step
 
@@ -72,14 +72,13 @@ def with_chainrule(task: str) -> Callable[[], float]:
         step = Step(model, cr.losses.cross_entropy, optimizer, backend="c")
         data = Arrays({**inputs, "previous": previous}, target)
         return lambda: float(step.run(data, np.arange(ROWS)[None])[0][0])
-    start = Compiled(lambda given: model.start(given, TARGET), "c")
-    following = Compiled(lambda last, state: model.step(last, state), "c")
+    writer = Writer(model, VOCABULARY, TARGET, Decoding(), "c")
 
     def write() -> float:
-        state, last, total = start(inputs), np.zeros(ROWS, np.int64), 0.0
+        state, last, total = writer.start(inputs), np.zeros(ROWS, np.int64), 0.0
         for _ in range(TARGET):
-            logits, state = following(last, state)
-            last = logits.numpy().argmax(axis=1)
+            scores, state = writer.advance(last, state)
+            last = scores.argmax(axis=1)
             total += float(last.sum())
         return total
 
@@ -89,112 +88,136 @@ def with_chainrule(task: str) -> Callable[[], float]:
 # ---- PyTorch -------------------------------------------------------------------------------------
 
 
-def with_pytorch(task: str) -> Callable[[], float]:
-    """The same with PyTorch's own layers."""
-    import torch
-    from torch import nn
-    from torch.nn import functional
+class InPyTorch:
+    """The same network of PyTorch's own layers, with the same weights."""
 
-    torch.set_num_threads(int(os.environ["CHAINRULE_THREADS"]))
+    def __init__(self) -> None:
+        import torch
+        from torch import nn
 
-    def mapped(path: str, *shape: int) -> Any:
-        found = torch.tensor(weight(path, shape))
+        torch.set_num_threads(int(os.environ["CHAINRULE_THREADS"]))
+        self.torch = torch
+        layer = {"activation": "gelu", "norm_first": True, "batch_first": True, "dropout": 0.0}
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, **layer), LAYERS,
+            nn.LayerNorm(WIDTH), enable_nested_tensor=False,
+        )  # fmt: skip
+        self.decoder = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(WIDTH, HEADS, 4 * WIDTH, **layer), LAYERS,
+            nn.LayerNorm(WIDTH),
+        )  # fmt: skip
+        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
+            for number, block in enumerate(stack.layers):
+                self._fill(f"{name}.layers.{number}", block)
+        self.first, self.second = (
+            nn.Parameter(self._mapped(f"{path}.weight", VOCABULARY, WIDTH))
+            for path in ("entrance.tokens", "tokens")
+        )
+        rates = 10000.0 ** (-np.arange(0, WIDTH, 2) / WIDTH)
+        angles = np.arange(max(SOURCE, TARGET))[:, None] * rates
+        waves = np.stack([np.sin(angles), np.cos(angles)], 2).reshape(-1, WIDTH)
+        self.positions = torch.tensor(waves.astype(np.float32))
+        self.source, self.previous, self.target = map(torch.tensor, tokens())
+
+    def _mapped(self, path: str, *shape: int) -> Any:
+        found = self.torch.tensor(weight(path, shape))
         return found.T.contiguous() if len(shape) == 2 and "tokens" not in path else found
 
-    def attention(own: Any, path: str) -> None:
-        names = [f"{path}.{letter}_proj" for letter in "qkv"]
-        own.in_proj_weight.data = torch.cat([mapped(f"{n}.weight", WIDTH, WIDTH) for n in names])
-        own.in_proj_bias.data.zero_()
-        own.out_proj.weight.data = mapped(f"{path}.out_proj.weight", WIDTH, WIDTH)
-        own.out_proj.bias.data.zero_()
+    def _fill(self, at: str, block: Any) -> None:
+        for name in ("self_attn", "multihead_attn"):
+            if hasattr(block, name):
+                own, path = getattr(block, name), f"{at}.{name}"
+                parts = [f"{path}.{letter}_proj.weight" for letter in "qkv"]
+                joined = self.torch.cat([self._mapped(part, WIDTH, WIDTH) for part in parts])
+                own.in_proj_weight.data = joined
+                own.in_proj_bias.data.zero_()
+                own.out_proj.weight.data = self._mapped(f"{path}.out_proj.weight", WIDTH, WIDTH)
+                own.out_proj.bias.data.zero_()
+        for name, shape in (("linear1", (WIDTH, 4 * WIDTH)), ("linear2", (4 * WIDTH, WIDTH))):
+            getattr(block, name).weight.data = self._mapped(f"{at}.{name}.weight", *shape)
+            getattr(block, name).bias.data.zero_()
 
-    layer = {"activation": "gelu", "norm_first": True, "batch_first": True, "dropout": 0.0}
-    encoder = nn.TransformerEncoder(
-        nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, **layer), LAYERS,
-        nn.LayerNorm(WIDTH), enable_nested_tensor=False,
-    )  # fmt: skip
-    decoder = nn.TransformerDecoder(
-        nn.TransformerDecoderLayer(WIDTH, HEADS, 4 * WIDTH, **layer), LAYERS, nn.LayerNorm(WIDTH)
-    )
-    for name, stack in (("encoder", encoder), ("decoder", decoder)):
-        for number, block in enumerate(stack.layers):
-            at = f"{name}.layers.{number}"
-            attention(block.self_attn, f"{at}.self_attn")
-            if name == "decoder":
-                attention(block.multihead_attn, f"{at}.multihead_attn")
-            for linear, shape in (("linear1", (WIDTH, 4 * WIDTH)), ("linear2", (4 * WIDTH, WIDTH))):
-                getattr(block, linear).weight.data = mapped(f"{at}.{linear}.weight", *shape)
-                getattr(block, linear).bias.data.zero_()
-    first, second = (
-        nn.Parameter(mapped(f"{path}.weight", VOCABULARY, WIDTH))
-        for path in ("entrance.tokens", "tokens")
-    )
-    rates = 10000.0 ** (-np.arange(0, WIDTH, 2) / WIDTH)
-    angles = np.arange(max(SOURCE, TARGET))[:, None] * rates
-    waves = np.stack([np.sin(angles), np.cos(angles)], 2).reshape(-1, WIDTH)
-    positions = torch.tensor(waves.astype(np.float32))
-    source, previous, target = map(torch.tensor, tokens())
-    root = math.sqrt(WIDTH)
+    def embedded(self, numbers: Any, table: Any, first: int = 0) -> Any:
+        """Tokens as vectors with their positions."""
+        found = self.torch.nn.functional.embedding(numbers, table) * math.sqrt(WIDTH)
+        return found + self.positions[first : first + numbers.shape[1]]
 
-    def encode() -> Any:
-        return encoder(functional.embedding(source, first) * root + positions[:SOURCE])
+    def encode(self) -> Any:
+        """The encoded sources."""
+        return self.encoder(self.embedded(self.source, self.first))
 
-    if task == TASKS[0]:
-        weights = [first, second, *encoder.parameters(), *decoder.parameters()]
+    # ---- a step ----------------------------------------------------------------------------------
+
+    def step(self) -> Callable[[], float]:
+        """One call is a training step."""
+        torch = self.torch
+        weights = [self.first, self.second, *self.encoder.parameters(), *self.decoder.parameters()]
         optimizer = torch.optim.Adam(weights, lr=1e-4, fused=True)
-        hidden = nn.Transformer.generate_square_subsequent_mask(TARGET)
+        hidden = torch.nn.Transformer.generate_square_subsequent_mask(TARGET)
 
         def step() -> float:
-            x = functional.embedding(previous, second) * root + positions[:TARGET]
-            y = decoder(x, encode(), tgt_mask=hidden, tgt_is_causal=True)
-            loss = functional.cross_entropy((y @ second.T).flatten(0, 1), target.flatten())
+            x = self.embedded(self.previous, self.second)
+            y = self.decoder(x, self.encode(), tgt_mask=hidden, tgt_is_causal=True)
+            logits = (y @ self.second.T).flatten(0, 1)
+            loss = torch.nn.functional.cross_entropy(logits, self.target.flatten())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             return float(loss.item())
 
         return step
-    size = WIDTH // HEADS
 
-    def heads(x: Any) -> Any:
-        return x.view(ROWS, -1, HEADS, size).transpose(1, 2)
+    # ---- written greedily ------------------------------------------------------------------------
 
-    def parts(own: Any, x: Any, which: slice) -> Any:
-        rows = slice(which.start * WIDTH, which.stop * WIDTH)
-        return functional.linear(x, own.in_proj_weight[rows], own.in_proj_bias[rows])
+    def _heads(self, x: Any) -> Any:
+        return x.view(ROWS, -1, HEADS, WIDTH // HEADS).transpose(1, 2)
 
-    def attended(own: Any, q: Any, k: Any, v: Any) -> Any:
-        found = functional.scaled_dot_product_attention(heads(q), k, v)
+    def _parts(self, own: Any, x: Any, first: int, last: int) -> Any:
+        rows = slice(first * WIDTH, last * WIDTH)
+        linear = self.torch.nn.functional.linear
+        return linear(x, own.in_proj_weight[rows], own.in_proj_bias[rows])
+
+    def _attended(self, own: Any, q: Any, k: Any, v: Any) -> Any:
+        attend = self.torch.nn.functional.scaled_dot_product_attention
+        found = attend(self._heads(q), k, v)
         return own.out_proj(found.transpose(1, 2).reshape(ROWS, -1, WIDTH))
 
-    def write() -> float:
-        with torch.inference_mode():
-            return written()
+    def _block(self, block: Any, x: Any, seen: Any, known: Any) -> tuple[Any, Any]:
+        """One decoder layer for one more token, with what was seen before."""
+        q, k, v = self._parts(block.self_attn, block.norm1(x), 0, 3).chunk(3, -1)
+        new = self._heads(k), self._heads(v)
+        if seen is not None:
+            new = tuple(self.torch.cat([a, b], 2) for a, b in zip(seen, new, strict=True))
+        x = x + self._attended(block.self_attn, q, *new)
+        q = self._parts(block.multihead_attn, block.norm2(x), 0, 1)
+        x = x + self._attended(block.multihead_attn, q, *known)
+        inner = self.torch.nn.functional.gelu(block.linear1(block.norm3(x)))
+        return x + block.linear2(inner), new
 
-    def written() -> float:
-        memory = encode()
-        known = [tuple(map(heads, parts(b.multihead_attn, memory, slice(1, 3)).chunk(2, -1)))
-                 for b in decoder.layers]  # fmt: skip
-        seen: list[Any] = [None] * LAYERS
-        last, total = torch.zeros(ROWS, dtype=torch.int64), 0.0
-        for place in range(TARGET):
-            x = (functional.embedding(last, second) * root + positions[place])[:, None]
-            for number, block in enumerate(decoder.layers):
-                q, k, v = parts(block.self_attn, block.norm1(x), slice(0, 3)).chunk(3, -1)
-                new = heads(k), heads(v)
-                old = seen[number]
-                seen[number] = new if old is None else tuple(
-                    torch.cat([a, b], 2) for a, b in zip(old, new, strict=True))  # fmt: skip
-                x = x + attended(block.self_attn, q, *seen[number])
-                q = parts(block.multihead_attn, block.norm2(x), slice(0, 1))
-                x = x + attended(block.multihead_attn, q, *known[number])
-                inner = functional.gelu(block.linear1(block.norm3(x)))
-                x = x + block.linear2(inner)
-            last = (decoder.norm(x[:, 0]) @ second.T).argmax(-1)
-            total += float(last.sum())
-        return total
+    def write(self) -> float:
+        """Write all texts; the sum of their tokens."""
+        with self.torch.inference_mode():
+            memory = self.encode()
+            blocks = list(self.decoder.layers)
+            known = [
+                tuple(map(self._heads, self._parts(b.multihead_attn, memory, 1, 3).chunk(2, -1)))
+                for b in blocks
+            ]
+            seen: list[Any] = [None] * LAYERS
+            last, total = self.torch.zeros(ROWS, dtype=self.torch.int64), 0.0
+            for place in range(TARGET):
+                x = self.embedded(last[:, None], self.second, place)
+                for number, block in enumerate(blocks):
+                    x, seen[number] = self._block(block, x, seen[number], known[number])
+                last = (self.decoder.norm(x[:, 0]) @ self.second.T).argmax(-1)
+                total += float(last.sum())
+            return total
 
-    return write
+
+def with_pytorch(task: str) -> Callable[[], float]:
+    """The same with PyTorch."""
+    found = InPyTorch()
+    return found.step() if task == TASKS[0] else found.write
 
 
 SYSTEMS = {"chainrule": with_chainrule, "PyTorch": with_pytorch}

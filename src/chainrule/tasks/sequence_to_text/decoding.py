@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...engine import pytree
 from ...engine.backends.base import Backend
 from ...engine.compile import Compiled
 from ...engine.ops import log_softmax
@@ -99,20 +100,41 @@ class Writer:
         beam = how.beam
         self._start = Compiled(lambda inputs: self.network.start(inputs, self.room, beam), backend)
         self._step = Compiled(self._next, backend)
+        self._changing: list[int] = []
 
     def _next(self, previous: Tensor, state: Any, rows: Tensor | None) -> Any:
-        logits, state = self.network.step(previous, state, rows)
-        return log_softmax(logits), state
+        logits, new = self.network.step(previous, state, rows)
+        before, after = pytree.flatten(state)[0], pytree.flatten(new)[0]
+        pairs = enumerate(zip(before, after, strict=True))
+        # What stays as it is, such as the encoded source, need not be written again in each step.
+        self._changing = [place for place, (old, leaf) in pairs if old is not leaf]
+        return log_softmax(logits), [after[place] for place in self._changing]
+
+    def advance(self, last: Array, state: Any, rows: Array | None = None) -> tuple[Array, Any]:
+        """ln p of each next token (rows, vocabulary), and the new state.
+
+        Args:
+            last: (rows) tokens.
+            state: of the step before.
+            rows: (rows) which row of the state each goes on from; each from its own without it.
+        """
+        # Tokens that were copied and are not in the vocabulary go in as the unknown.
+        known = np.where(last > self.end, UNKNOWN, last)
+        found, changed = self._step(known, state, rows)
+        leaves, rebuild, _ = pytree.flatten(state)
+        for place, leaf in zip(self._changing, changed, strict=True):
+            leaves[place] = leaf
+        return found.numpy(), rebuild(leaves)
+
+    def start(self, source: dict[str, Array]) -> Any:
+        """The state before the first token."""
+        return self._start(source)
 
     def write(self, source: dict[str, Array]) -> list[list[Written]]:
         """The best texts for each row of a source, the best first."""
-        state = self._start(source)
+        state = self.start(source)
         rows = len(source["lengths"])
         return self._greedy(state, rows) if self.how.beam == 1 else self._search(state, rows)
-
-    def _known(self, tokens: Array) -> Array:
-        """Tokens that were copied and are not in the vocabulary go in as the unknown."""
-        return np.where(tokens > self.end, UNKNOWN, tokens)
 
     def _greedy(self, state: Any, rows: int) -> list[list[Written]]:
         """The most probable token each time."""
@@ -121,8 +143,7 @@ class Writer:
         tokens = np.zeros((rows, room), np.int64)
         lengths, total, open_ = np.zeros(rows, np.int64), np.zeros(rows), np.ones(rows, bool)
         for position in range(room):
-            found, state = self._step(self._known(last), state, None)
-            scores = found.numpy()
+            scores, state = self.advance(last, state)
             last = scores[:, SPECIAL:].argmax(axis=1) + SPECIAL
             total += np.where(open_, scores[np.arange(rows), last], 0.0)
             lengths += open_
@@ -139,8 +160,8 @@ class Writer:
         last = np.full(rows * beam, self.end, np.int64)
         parents = np.arange(rows * beam)
         for position in range(self.room):
-            found, state = self._step(self._known(last), state, parents)
-            scores = found.numpy().reshape(rows, beam, -1)
+            found, state = self.advance(last, state, parents)
+            scores = found.reshape(rows, beam, -1)
             for row, each in enumerate(beams):
                 tokens, origins = each.advance(scores[row], position)
                 last[row * beam : (row + 1) * beam] = tokens
