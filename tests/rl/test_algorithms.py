@@ -77,7 +77,7 @@ def test_a_choice_is_learned(name):
     assert agent.predict([0.9]).shape == ()
 
 
-@pytest.mark.parametrize("name", ["ppo", "sac"])
+@pytest.mark.parametrize("name", [by_night("ppo"), "sac"])
 def test_a_number_is_learned(name):
     agent = AGENTS[name](Aim())
     before = agent.evaluate(20)[0].mean()
