@@ -75,7 +75,7 @@ def with_chainrule(task: str) -> Callable[[], float]:
     writer = Writer(model, VOCABULARY, TARGET, Decoding(), "c")
 
     def write() -> float:
-        state, last, total = writer.start(inputs), np.zeros(ROWS, np.int64), 0.0
+        state, last, total = writer.start(inputs), 2 + np.arange(ROWS), 0.0
         for _ in range(TARGET):
             scores, state = writer.advance(last, state)
             last = scores.argmax(axis=1)
@@ -204,7 +204,7 @@ class InPyTorch:
                 for b in blocks
             ]
             seen: list[Any] = [None] * LAYERS
-            last, total = self.torch.zeros(ROWS, dtype=self.torch.int64), 0.0
+            last, total = 2 + self.torch.arange(ROWS), 0.0
             for place in range(TARGET):
                 x = self.embedded(last[:, None], self.second, place)
                 for number, block in enumerate(blocks):
