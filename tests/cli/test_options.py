@@ -16,7 +16,8 @@ def test_command_line_file_and_training_have_the_same_options():
     assert {option.field for option in OPTIONS.values()} == fields
     typed = {name.rstrip("_").replace("_", "-") for name in inspect.signature(train).parameters}
     others = {"ctx", "data", "config", "out", "force", "quiet", "show-c", "as-json", "debug",
-              "resume", "allow-changes", "reproduce", "tensorboard"}  # fmt: skip
+              "resume", "allow-changes", "reproduce", "tensorboard",
+              "processes", "process", "coordinator"}  # fmt: skip
     assert typed - others == set(OPTIONS)
 
 
@@ -66,10 +67,10 @@ class TestCache:
         folder.mkdir(mode=0o700)
         (folder / "one.so").write_bytes(b"x" * 2_000_000)
         monkeypatch.setenv("CHAINRULE_CACHE", str(folder))
-        assert invoke("cache").stdout.startswith(f"1 files, 2.0 MB, in {folder}")
+        assert invoke("cache").stdout.startswith(f"1 file, 2.0 MB, in {folder}")
         assert '"files": 1' in invoke("cache", "--json").stdout
         assert (folder / "one.so").exists()
-        assert invoke("cache", "--clear").stdout.startswith("removed: 1 files")
+        assert invoke("cache", "--clear").stdout.startswith("removed: 1 file,")
         assert list(folder.iterdir()) == []
 
     def test_it_measures(self, invoke, tmp_path, monkeypatch):

@@ -193,6 +193,7 @@ ABOUT_OPERATIONS = (
     "engine/backends/xla/lowerings/",
     "engine/backends/xla/trace.py",
     "doctor/measure.py",  # which activations it looks into, each in its way
+    "interop/c/int8.py",  # what is quantised
     "interop/c/learning.py",  # what a prediction is made of behind the logits
 )
 

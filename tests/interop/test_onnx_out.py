@@ -66,9 +66,13 @@ def test_ready_models(name, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+#: Their graph is one step of writing; those of stored runs are below.
+WRITERS = {"seq2seq_lstm", "seq2seq_transformer", "speech_recognizer"}
+
+
 def test_every_ready_model_is_tried():
     made = {name for name in cr.models.__all__ if name.islower() and not name.endswith("_loss")}
-    assert made == {name.partition(",")[0] for name in READY}
+    assert made - WRITERS == {name.partition(",")[0] for name in READY}
 
 
 def test_padded_sequences(tmp_path):
@@ -102,6 +106,13 @@ def test_every_kind_of_data(name, tmp_path, monkeypatch):
         (kind,) = saved.inputs.values()
         arrays = [np.random.default_rng(0).integers(0, 17, (3, *kind.shape[1:]), np.int32)]
         seen.append((arrays, saved.predict(*arrays)))
+    elif name in ("spelling", "speech"):  # one step of writing
+        rng, arrays = np.random.default_rng(0), []
+        for kind in saved.inputs.values():
+            shape = (3, *kind.shape[1:])
+            drawn = rng.integers(1, 5, shape) if kind.dtype.kind == "i" else rng.normal(size=shape)
+            arrays.append(drawn.astype(kind.dtype))
+        seen.append((arrays, saved.compute(arrays)))
     else:
         predictor = load_predictor("run")
         compute = predictor.saved.compute

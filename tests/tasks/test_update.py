@@ -273,7 +273,8 @@ def test_predictions_go_beyond_the_range_of_the_training(run, tmp_path):
     sales(tmp_path / "risen.csv", 120, 203, 2.0, 1)
     risen = pl.read_csv(tmp_path / "risen.csv").with_columns(pl.col("sold") + 500)
     risen.write_csv(tmp_path / "risen.csv")
-    result = update(one.folder, str(tmp_path / "risen.csv"), epochs=1, progress=False)
+    with pytest.warns(UserWarning, match="The inputs are large"):
+        result = update(one.folder, str(tmp_path / "risen.csv"), epochs=1, progress=False)
     before = result.report["baselines"][BEFORE]["mae"]
     assert before < 200  # its forecasts are 500 above all that it has learned from
     assert result.report["metrics"]["mae"] < 1  # the noise is 0.2

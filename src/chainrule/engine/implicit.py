@@ -152,7 +152,7 @@ def root(
         >>> import chainrule as cr
         >>> square_root = lambda a: cr.root(lambda x: x * x - a, cr.tensor(1.0, "float64"))
         >>> cr.value_and_grad(square_root)(cr.tensor(9.0, "float64"))
-        (Tensor(3.0, dtype=float64), Tensor(0.1666..., dtype=float64))
+        (Tensor(3., dtype=float64), Tensor(0.1666..., dtype=float64))
     """
     _need_steps(steps, "cr.root")
     x = stop_gradient(floating(start))
@@ -270,7 +270,7 @@ def odeint(
         >>> import chainrule as cr
         >>> decay = lambda rate: cr.odeint(lambda y, t: -rate * y, cr.tensor(1.0), [0.0, 1.0])[1]
         >>> cr.value_and_grad(decay)(cr.tensor(2.0))  # exp(-2) and -exp(-2)
-        (Tensor(0.1353..., dtype=float32), Tensor(-0.1353..., dtype=float32))
+        (Tensor(0.1353...), Tensor(-0.1353...))
     """
     _need_steps(steps, "cr.odeint")
     if method not in METHODS:

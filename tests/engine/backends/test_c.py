@@ -164,4 +164,5 @@ def test_functions(names, dtype):
 
 
 def test_every_operation_has_a_kernel():
-    assert set() == WITHOUT_KERNEL
+    """But for what is gone from a graph before kernels are chosen."""
+    assert {"own_derivative"} == WITHOUT_KERNEL

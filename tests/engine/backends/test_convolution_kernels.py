@@ -13,13 +13,10 @@ import chainrule as cr
 from chainrule.engine.backends.base import UnsupportedError
 from chainrule.engine.backends.c import lowering_cache
 from chainrule.engine.backends.c.kernels import (
-    convolution_panels,
-    convolution_weight_gradient,
-    direct_convolution,
     gemm,
     winograd,
-    winograd_weight_gradient,
-)
+)  # fmt: skip
+from chainrule.engine.backends.c.kernels.cpu import writing_for
 from chainrule.engine.backends.c.kernels.direct_convolution import strips
 from chainrule.engine.backends.c.kernels.sliding_window import backward, forward
 from chainrule.engine.backends.c.program import CProgram
@@ -269,15 +266,8 @@ def test_other_processors_give_the_same_bits(name, monkeypatch):
     own = CProgram(graph, flags=STRICT)(arrays)
     target = gemm.TARGETS[name]
     monkeypatch.setattr(lowering_cache, "_generator", lambda: name)
-    for module in (
-        convolution_panels,
-        direct_convolution,
-        winograd,
-        winograd_weight_gradient,
-        convolution_weight_gradient,
-    ):
-        monkeypatch.setattr(module, "native_target", lambda: target)
-    program = CProgram(graph, flags=(*STRICT, "-Wno-psabi"))
+    with writing_for(target):
+        program = CProgram(graph, flags=(*STRICT, "-Wno-psabi"))
     assert (f"cr_f32x{target.vector // 4}" in program.source) == (target.vector > 0)
     for found, expected in zip(program(arrays), own, strict=True):
         assert found.tobytes() == expected.tobytes()

@@ -138,7 +138,7 @@ class TestGroups:
         split_of(patients, said, split_by_group="patient")
         assert "10 rows have no group in 'patient': each is by itself" in said
         said.clear()
-        patients["patient"][:9] = patients["patient"][9:18]
+        patients["patient"][1:10] = patients["patient"][11:20]
         split_of(patients, said, split_by_group="patient")
         assert "1 row has no group in 'patient': each is by itself" in said
 

@@ -408,7 +408,7 @@ class Gamma(Distribution):
         >>> import chainrule as cr
         >>> gamma = cr.distributions.Gamma(2.0, 0.5)
         >>> gamma.mean, gamma.variance
-        (Tensor(4.0), Tensor(8.0))
+        (Tensor(4.), Tensor(8.))
     """
 
     concentration: Tensor

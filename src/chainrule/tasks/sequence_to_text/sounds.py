@@ -334,7 +334,7 @@ def is_silent(features: Array) -> bool:
     """Whether the loudness of a sound stays the same, as that of silence, of noise or of a tone.
 
     Example:
-        >>> is_silent(np.zeros((50, 40))), is_silent(np.sin(np.arange(50))[:, None] * np.ones(40))
+        >>> is_silent(np.zeros((50, 40))), is_silent(np.sin(np.arange(50) / 9)[:, None])
         (True, False)
     """
     loudness = features.mean(axis=1, dtype=np.float64)

@@ -190,7 +190,7 @@ def array_text(head: str, array: Array) -> str:
 
     Example:
         >>> array_text("static const {} t[{}]", np.array([1.5, -2.0], np.float32))
-        'static const float t[2] = {\\n  1.5f, -2.0f,\\n};'
+        'static const float t[2] = {\n  1.5f, -2.0f,\n};'
     """
     flat = array.reshape(-1)
     numbers = [_number(x) for x in flat] or ["0"]
