@@ -93,6 +93,7 @@ def _made(gymnasium: Any, name: str) -> Any:
         raise ConfigError(
             "Gymnasium cannot make the environment.",
             where=name,
+            expected=f"{', '.join(ENVIRONMENTS)}, or one of Gymnasium's",
             found=f"{kind}: {error}"[:300],
             hint=hint,
         ) from None
