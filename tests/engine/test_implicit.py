@@ -63,6 +63,17 @@ def test_a_rule_of_ones_own_choice_counts() -> None:
     assert grown.__doc__ == "exp(x·w)."
 
 
+def test_second_derivatives_reach_what_a_rule_uses() -> None:
+    x, scale = double(1.0, 4.0), double(2.0, 3.0)
+
+    def first(scale: Any) -> Any:
+        own = cr.custom_vjp(lambda g, y, x: (g * scale * x,))(lambda x: x * x)
+        return cr.grad(lambda x: own(x).sum())(x)
+
+    assert first(scale).tolist() == [2.0, 12.0]
+    assert cr.grad(lambda scale: first(scale).sum())(scale).tolist() == [1.0, 4.0]
+
+
 def test_rules_that_cannot_be() -> None:
     x, w = double(1.0), cr.parameter([2.0])
     with pytest.raises(DerivativeError, match="from outside"):

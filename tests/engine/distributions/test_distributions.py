@@ -335,6 +335,12 @@ def test_samples_in_a_native_program_are_those_of_python() -> None:
         (lambda: d.Dirichlet(0.5), ShapeError, "a vector"),
         (lambda: d.MultivariateNormal([0.0], [[1.0, 0.0]]), ShapeError, "square"),
         (lambda: d.MultivariateNormal([0.0]), ConfigError, "either"),
+        (
+            lambda: d.MultivariateNormal(np.zeros((2, 1)), np.ones((3, 1, 1))),
+            ShapeError,
+            "broadcast",
+        ),
+        (lambda: d.Categorical(np.ones((2, 3))).log_prob([0, 1, 2]), ShapeError, "broadcast"),
         (lambda: d.Poisson(2.0).entropy(), NotImplementedError, "Poisson has no entropy"),
         (lambda: d.Normal(np.zeros(2), np.ones(3)), ShapeError, "broadcast"),
     ],

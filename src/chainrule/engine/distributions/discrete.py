@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ...errors import ConfigError
 from ..ops import (
     argmax,
@@ -32,7 +30,7 @@ from ..ops import (
     xlog1py,
     xlogy,
 )  # fmt: skip
-from ..ops.declare import broadcast_to
+from ..ops.declare import broadcast_to, common_shape
 from ..ops.random import uniform
 from ..ops.scan import scan
 from ..tensor import Tensor, TensorLike, as_tensor
@@ -183,7 +181,7 @@ class Categorical(Distribution):
         x = as_tensor(x)
         index = astype(x, "int64")
         possible = (index >= 0) & (index < self.classes) & (astype(index, x.dtype) == x)
-        shape = np.broadcast_shapes(index.shape, self.shape)
+        shape = common_shape([index.shape, self.shape])
         table = broadcast_to(self.logits, (*shape, self.classes))
         safe = broadcast_to(where(possible, index, 0), shape)
         found = squeeze(take_along_axis(table, expand_dims(safe, -1), -1), -1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-import numpy as np
-
 from ...errors import ConfigError, ShapeError
 from ..ops import abs as absolute
 from ..ops import (
@@ -24,7 +22,7 @@ from ..ops import (
     where,
     xlogy,
 )  # fmt: skip
-from ..ops.declare import broadcast_to
+from ..ops.declare import broadcast_to, common_shape
 from ..ops.linalg import cholesky, solve_triangular
 from ..ops.random import normal
 from ..tensor import Tensor, TensorLike, as_tensor
@@ -103,7 +101,7 @@ class MultivariateNormal(Distribution):
         self.dtype = loc.dtype
         self.event_shape = loc.shape[-1:]
         root = matrix if covariance is None else cholesky(matrix)
-        self.shape = _common(loc.shape[:-1], root.shape[:-2])
+        self.shape = common_shape([loc.shape[:-1], root.shape[:-2]])
         n = self.event_shape[0]
         self.loc = broadcast_to(loc, (*self.shape, n))
         self.scale_tril = broadcast_to(root, (*self.shape, n, n))
@@ -139,10 +137,6 @@ class MultivariateNormal(Distribution):
 
     def _variance(self) -> Tensor:
         return sum(self.scale_tril * self.scale_tril, -1)
-
-
-def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(np.broadcast_shapes(a, b))
 
 
 class Independent(Distribution):

@@ -119,7 +119,7 @@ def align(*operands: TensorLike, floats: bool = False) -> list[Tensor]:
     assert dtype is not None
     if floats and dtype.kind != "f":
         dtype = float32
-    fitting = Type(dtype, _common_shape([kind.shape for kind in known]))
+    fitting = Type(dtype, common_shape([kind.shape for kind in known]))
     return [_fit(x, fitting) for x in tensors]
 
 
@@ -137,7 +137,8 @@ def _is_scalar(x: Any) -> bool:
     return isinstance(x, (bool, int, float, Number)) and not isinstance(x, np.generic)
 
 
-def _common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+def common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape to which these are broadcast."""
     first = shapes[0] if shapes else ()
     if all(shape == first for shape in shapes):
         return first

@@ -65,7 +65,7 @@ OWN_DERIVATIVE = register(
 def with_rule(value: Tensor, arguments: Sequence[Tensor], rule: Rule, name: str) -> Tensor:
     """The value, whose gradients with respect to the arguments are those of the rule.
 
-    The rule may use tensors from outside; second derivatives with respect to them are zero.
+    The rule may use tensors from outside: second derivatives reach them, first ones do not.
     """
     value, arguments = stop_gradient(value), list(arguments)
 
