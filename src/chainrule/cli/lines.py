@@ -91,7 +91,12 @@ def lines_of(files: list[Path] | None) -> Iterator[str]:
     """The lines of files, or of standard input, without their ends."""
     if not files:
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-        yield from (line.rstrip("\r\n") for line in sys.stdin)
+        told = False
+        for number, line in enumerate(sys.stdin, 1):
+            if "\ufffd" in line and not told:
+                told = True
+                note(f"line {number} is not UTF-8: what cannot be read becomes \ufffd")
+            yield line.rstrip("\r\n")
         return
     from ..tasks.text import read_text
 

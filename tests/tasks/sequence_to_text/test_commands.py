@@ -58,6 +58,13 @@ def test_a_word_that_the_model_does_not_know_is_told(file):
     assert "1 of 3 tokens are not in the vocabulary of the model" in done.stderr
 
 
+def test_bytes_that_are_no_text_are_told(file):
+    done = run("translate", file, input=b"one\n\xff two\n\xfe one\n")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr.count("line 2 is not UTF-8") == done.stderr.count("UTF-8") == 1
+
+
 def test_a_beam_of_nothing(file):
     done = run("translate", file, "--beam", 0, input="one\n")
     assert done.exit_code == 2
