@@ -41,6 +41,44 @@ def test_a_counter_that_says_nothing_is_left_out_and_that_is_said(name: str) -> 
     assert not any(name in note for note in schema.notes)
 
 
+NUMBERS_OF_THINGS = [
+    *("Kunde Nr", "Nr.", "No.", "lfd. Nr.", "numéro", "matricule", "número", "N°", "№ п/п", "#"),
+    *("Kundennummer", "RechnungsNr", "Order #", "customer_no", "InvoiceNumber", "n° client"),
+    *("Número de cliente", "numéro de dossier", "Номер", "номер клиента", "客户编号", "番号"),
+    *("numer klienta", "volgnummer", "LöpNr", "id_cliente", "ID Kunde"),
+]
+
+
+@pytest.mark.parametrize("name", NUMBERS_OF_THINGS)
+def test_numbers_of_things_with_gaps_are_identifiers_in_any_language(name: str) -> None:
+    numbers = np.random.default_rng(5).choice(90_000, N, replace=False) + 10_000
+    schema = infer_schema(table(**{name: numbers}), "y")
+    (dropped,) = schema.dropped
+    assert (dropped.name, dropped.kind) == (name, "identifier")
+    assert "by itself it says nothing of the target" in dropped.reason
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS_OF_THINGS if "id" not in name.lower()])
+def test_numbers_of_things_that_say_something_are_not_lost_in_silence(name: str) -> None:
+    frame = table(**{name: np.arange(N) * 3 + 10_000})
+    schema = infer_schema(frame, "y")
+    kept = [column for column in schema.columns if column.name == name]
+    told = [note for note in schema.notes if name in note and "explains 9" in note]
+    assert kept or told
+    assert name == "matricule" or kept
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["number of people", "No. of rooms", "num_rooms", "Anzahl", "Número de habitaciones",
+     "nombre", "numéro de pisos", "n", "index", "notes", "Nrg", "honor", "casino"],
+)  # fmt: skip
+def test_amounts_are_no_numbers_of_things(name: str) -> None:
+    amounts = np.random.default_rng(5).choice(90_000, N, replace=False) + 10_000
+    schema = infer_schema(table(**{name: amounts}), "y")
+    assert not schema.dropped
+
+
 def test_an_identifier_that_says_something_is_left_out_with_a_hint_that_works() -> None:
     frame = table(order_id=np.arange(N) + 7000)
     schema = infer_schema(frame, "y")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from . import parsing
+from .identifier_names import words_of_name
 from .parsing import PLAIN, Notation
 
 if TYPE_CHECKING:
@@ -188,9 +188,8 @@ class Profile:
 
     @property
     def name_in_words(self) -> str:
-        """The name in lower case with its words joined by _: ``StoreID`` is ``store_id``."""
-        parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", self.name)
-        return "_".join(part.lower() for part in parts)
+        """The name as `chainrule.data.identifier_names` compares it."""
+        return words_of_name(self.name)
 
 
 def doubtful_words(column: pl.Series) -> list[tuple[str, int]]:

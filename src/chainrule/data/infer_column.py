@@ -24,6 +24,7 @@ from .column_profile import (
     settled,
     shown,
 )
+from .identifier_names import counts_something, is_code, names_things, numbers_things
 from .parsing import PLAIN, Notation
 from .records import Column, Dropped, Kind
 from .words import count_words
@@ -31,19 +32,6 @@ from .words import count_words
 if TYPE_CHECKING:
     import polars as pl
 
-_IDENTIFIER = re.compile(
-    r"(?:^|_)(?:id|ids|uid|uuid|guid|key|pk|rowid|rownames|identifier)$"
-    r"|^(?:row|unnamed_0|column_1)$|^(?:row|record|observation|obs|line|serial|sample)_"
-    r"(?:no|nr|num|number|index|id)$"
-    r"|^(?:customer|user|client|order|product|item|store|passenger|transaction|session|employee"
-    r"|patient|student|account|device|record|house|object)id$"
-)
-#: Names of counters, which may be quantities, too: the number of something, an index.
-_COUNTER = re.compile(r"^(?:index|idx|nr|no|num|number|n|counter|count_no|seq|sequence|ord|pos)$")
-_CODE = re.compile(
-    r"(?:^|_)(?:zip|zipcode|postcode|postalcode|plz|code|fips|naics|sic|icd|cpt|sku|ean|upc|isbn"
-    r"|type|kind|category|region|district|segment|cluster|department|dept)$"
-)
 _DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when|month|yyyymm|ym|period)(?:$|_)|date$")
 # A year with a day, a month or a quarter beside it, for polars.
 _MONTHS = "jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"
@@ -216,12 +204,14 @@ def _found_codes(
     zeros = column.is_text and bool(column.distinct.str.contains(r"^0\d+$").any())
     if is_counter_name(column) and not zeros:
         unique = distinct == rows + column.missing and rows >= FEW_ROWS
-        if unique and values[-1] - values[0] == rows - 1:
-            why = f"{how_often}, without a gap, and called {column.name!r}"
+        gap = values[-1] - values[0] != rows - 1
+        if unique and (not gap or numbers_things(column.name_in_words)):
+            without = "" if gap else "without a gap, and "
+            why = f"{how_often}, {without}called {column.name!r}"
             return Dropped(column.name, "identifier", why)
         return None
-    identifier = _IDENTIFIER.search(column.name_in_words)
-    if zeros or identifier or _CODE.search(column.name_in_words):
+    identifier = names_things(column.name_in_words)
+    if zeros or identifier or is_code(column.name_in_words):
         why = "written with leading zeros" if zeros else f"and called {column.name!r}"
         if distinct * 2 > rows and (identifier or rows >= FEW_ROWS):
             return Dropped(column.name, "identifier", f"{how_often}, {why}")
@@ -231,8 +221,8 @@ def _found_codes(
 
 def is_counter_name(column: Profile, *, or_identifier: bool = False) -> bool:
     """Does the name say that the values count something, or, if asked, that they are codes?"""
-    found = bool(_COUNTER.search(column.name_in_words))
-    return found or (or_identifier and bool(_IDENTIFIER.search(column.name_in_words)))
+    found = counts_something(column.name_in_words)
+    return found or (or_identifier and names_things(column.name_in_words))
 
 
 def as_number(column: Profile) -> Column:
@@ -324,7 +314,7 @@ def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
         return _free_text(column, f"free text, {words:.0f} words on average, {how_often}")
     if words >= 5 and distinct > max(0.1 * rows, 50):
         return _free_text(column, f"free text, {words:.0f} words on average, {how_often}")
-    named = _IDENTIFIER.search(column.name_in_words)
+    named = names_things(column.name_in_words)
     if distinct > 0.5 * rows and (rows >= FEW_ROWS or (named and distinct == rows)):
         if named or distinct > 0.95 * rows:
             return Dropped(column.name, "identifier", f"nearly every row has its own, {how_often}")
