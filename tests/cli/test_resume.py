@@ -113,6 +113,16 @@ def test_a_folder_belongs_to_one_training_and_that_to_its_data_and_options(
     assert changed.exit_code == 0, changed.stderr
 
 
+def test_minutes_that_are_given_to_it_count_from_then_on(often, start, invoke, place):
+    process = start("train", "flats.csv", *LONG, "--epochs", 90000, "--minutes", 9, "--out", "mine")
+    kill_after(process, place / "mine", signal.SIGKILL)
+    result = invoke("train", "--resume", "mine", "--minutes", 0.01, "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["stop_reason"] == "the time that was given is over"
+    assert 0.01 < report["options"]["minutes"] < 2  # with those before
+
+
 def test_a_damaged_record_of_a_training_is_named(invoke, place):
     (place / "mine").mkdir()
     for content in ("{", "[]", '{"format": "chainrule.unfinished", "version": 1}', "[" * 10**5):

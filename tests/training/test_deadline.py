@@ -10,6 +10,7 @@ from chainrule.errors import ConfigError
 from chainrule.tasks.options import TrainingOptions
 from chainrule.tasks.tabular import TableOptions, train_table
 from chainrule.tasks.update_options import UpdateOptions
+from chainrule.training import Checkpoints
 from chainrule.training import trainer as module
 from chainrule.training.deadline import Deadline
 
@@ -117,6 +118,48 @@ def test_reading_counts_and_time_is_left_for_the_report(monkeypatch):
                          callbacks=(Ticks(clock),))  # fmt: skip
     assert result.report["stop_reason"] == "the time that was given is over"
     assert 45 < clock.now <= 55  # six seconds are left for what comes then
+
+
+class Interrupt(cr.Callback):
+    def on_step_end(self, trainer, step, loss):
+        if trainer.epoch == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("cv", [None, 2])
+def test_a_training_that_goes_on_has_the_rest_of_its_time(monkeypatch, tmp_path, cv):
+    x = np.arange(80.0)
+    y = np.exp(np.random.default_rng(0).normal(size=80) + x / 40)  # its logarithm is tried
+    options = TableOptions(target="y", minutes=1.0, epochs=900, members=2, hidden=(4,), cv=cv)
+
+    def trained(*more, **how):
+        clock = Clock(monkeypatch)
+        ticks = Ticks(clock)
+        result = train_table(
+            {"x": x, "y": y}, options, progress=False, callbacks=(ticks, *more),
+            checkpoints=Checkpoints(tmp_path, **how),
+        )  # fmt: skip
+        return result, ticks
+
+    first, before = trained(Interrupt())
+    assert first.history.interrupted
+    assert (tmp_path / "logarithm-1.json").exists()
+    assert 0 < before.steps < 25
+    result, after = trained(resume=True)
+    assert result.report["stop_reason"] == "the time that was given is over"
+    assert after.steps > 0
+    assert 45 < before.steps + after.steps <= 60  # of the 54 that are for training, and trials
+
+
+def test_what_trials_decided_is_not_decided_anew(tmp_path):
+    first = Checkpoints(tmp_path)
+    assert first.decided("logarithm", lambda: (True, "it helps")) == (True, "it helps")
+    assert first.next_part().folder.name == "fit-1"
+    assert first.decided("logarithm", lambda: (False, "no")) == (False, "no")
+    again = Checkpoints(tmp_path, resume=True)
+    assert again.decided("logarithm", lambda: 1 / 0) == [True, "it helps"]
+    again.next_part()
+    assert again.decided("logarithm", lambda: 1 / 0) == [False, "no"]
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan")])

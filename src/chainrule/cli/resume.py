@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import signal
 import tempfile
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from ..utils.runs import Run
     from ..utils.unfinished import Unfinished
 
-#: What changes no bit of the result.
-_FREE = {"threads"}
+#: What changes no bit of the result, and for how long a training goes on.
+_FREE = {"threads", "minutes"}
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,8 @@ def resumed(folder: Path, typed: Mapping[str, Any], allow_changes: bool) -> Iter
     with reserved(folder, replace=True):
         record = Unfinished.read(folder)
         kind = kind_named(record.kind)
-        options = kind.options.from_json(
-            record.options | _changed(record.options, typed, allow_changes), whole=True
-        )
+        typed = _with_minutes_before(_changed(record.options, typed, allow_changes), record)
+        options = kind.options.from_json(record.options | typed, whole=True)
         check_data(record, allow_changes)
         checkpoints = Checkpoints(record.checkpoints, resume=True, allow_changes=allow_changes)
         job = Job(kind.name, record.source, str(record.path), options, record, checkpoints)
@@ -163,6 +163,17 @@ def _changed(
             hint="Omit them, or say --allow-changes: the result is then not that of one training.",
         )
     return dict(typed)
+
+
+def _with_minutes_before(typed: dict[str, Any], record: Unfinished) -> dict[str, Any]:
+    """The minutes that are given to a training count from now on; the record has them all."""
+    from ..training.checkpoints import seconds_spent
+
+    if typed.get("minutes") is None:
+        return typed
+    typed = typed | {"minutes": typed["minutes"] + seconds_spent(record.checkpoints) / 60}
+    dataclasses.replace(record, options=record.options | {"minutes": typed["minutes"]}).write()
+    return typed
 
 
 def _plain(value: Any) -> Any:

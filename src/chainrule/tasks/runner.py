@@ -20,6 +20,7 @@ from ..data import source_name
 from ..data.source import with_reading
 from ..errors import TrainingError
 from ..training import Callback, Checkpoints, Stream, Trainer, find_rate
+from ..training.checkpoints import seconds_spent
 from ..utils.typing import Array
 from .examination import could_not, examine
 from .optimizer import SCALED, make_optimizer
@@ -103,7 +104,8 @@ def train(
     plan.checkpoints = checkpoints
     source = with_reading(source, plan.options.reading)
     if plan.options.minutes is not None:
-        plan.until = started + 60 * plan.options.minutes * (1 - _AFTERWARDS)
+        given = 60 * plan.options.minutes * (1 - _AFTERWARDS)
+        plan.until = started + given - _spent(checkpoints)
     data = plan.read(source)
     if folds := plan.fold_count(data):
         splits = plan.folds(data, folds)
@@ -115,6 +117,13 @@ def train(
     result.report["seconds"] = time.perf_counter() - started
     result.report["data"] = {"kind": plan.kind, "source": source_name(source), **plan.size(data)}
     return result
+
+
+def _spent(checkpoints: Checkpoints | None) -> float:
+    """The seconds that a training that goes on has learned before."""
+    if checkpoints is None or not checkpoints.resume:
+        return 0.0
+    return seconds_spent(checkpoints.folder)
 
 
 def fit(

@@ -25,6 +25,7 @@ from ..nn import Module
 from ..optim import Optimizer
 from ..serialization import SavedModel, load
 from ..training import Callback, Checkpoints, Trainer
+from ..training.checkpoints import seconds_spent
 from ..utils.files import TRAINING, model_in
 from ..utils.typing import Array
 from ..utils.unfinished import digest_of
@@ -282,10 +283,18 @@ def _learn(
         f"constant rate {rate:.3g}"
     )
     trainer.partial_fit(
-        data, epochs=epochs, batch_size=recipe.batch_size, minutes=requested.minutes,
+        data, epochs=epochs, batch_size=recipe.batch_size,
+        minutes=_minutes_left(requested.minutes, checkpoints),
         checkpoints=None if checkpoints is None else checkpoints.next_part(),
     )  # fmt: skip
     return trainer
+
+
+def _minutes_left(minutes: float | None, checkpoints: Checkpoints | None) -> float | None:
+    """Without those before an interruption."""
+    if minutes is None or checkpoints is None or not checkpoints.resume:
+        return minutes
+    return max(minutes - seconds_spent(checkpoints.folder) / 60, 1e-4)
 
 
 def continue_on_rows(

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -120,6 +121,29 @@ class Checkpoints:
         self._parts += 1
         return Checkpoints(self.folder / f"fit-{self._parts}", every=self.every, keep=self.keep,
                            resume=self.resume, allow_changes=self.allow_changes)  # fmt: skip
+
+    def decided(self, name: str, decide: Callable[[], Any]) -> Any:
+        """What is decided before the next part, as JSON data; the same when the training goes on.
+
+        Trials may depend on the time that they are given, which is less then.
+
+        Example:
+            >>> import tempfile
+            >>> folder = tempfile.mkdtemp()
+            >>> Checkpoints(folder).decided("trial", lambda: [True, "it helps"])
+            [True, 'it helps']
+            >>> Checkpoints(folder, resume=True).decided("trial", lambda: [False, "no time"])
+            [True, 'it helps']
+        """
+        path = self.folder / f"{name}-{self._parts + 1}.json"
+        if self.resume:
+            with suppress(OSError, ValueError):
+                return json.loads(path.read_bytes())
+        found = decide()
+        with suppress(OSError):  # on a full disk it is decided anew
+            make_folder(self.folder)
+            write_atomically(path, json.dumps(found).encode())
+        return found
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -294,9 +318,27 @@ def _damaged(path: Path, found: str) -> ModelFileError:
 
 def epochs_done(folder: Path) -> int:
     """The epochs that the newest checkpoints of the last part of a training have done."""
-    parts = sorted(folder.glob("fit-*"), key=lambda part: int(part.name.partition("-")[2] or 0))
-    for part in reversed(parts):
+    return max(((part, len(facts["history"])) for part, facts in _newest_facts(folder)),
+               default=(0, 0))[1]  # fmt: skip
+
+
+def seconds_spent(folder: Path) -> float:
+    """The seconds of training that the newest checkpoints of all parts of a training are worth."""
+    return math.fsum(
+        second
+        for _, facts in _newest_facts(folder)
+        for second in (
+            *(record.get("seconds", 0.0) for record in facts["history"]),
+            facts.get("position", {}).get("seconds", 0.0),
+        )
+    )
+
+
+def _newest_facts(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Of each part that has a checkpoint its number, and the facts of its newest one."""
+    for part in folder.glob("fit-*"):
         for place in sorted(part.glob("step-*"), reverse=True):
             with suppress(ModelFileError, OSError, ValueError, KeyError):
-                return len(_manifest(place / _MANIFEST)["facts"]["history"])
-    return 0
+                facts = _manifest(place / _MANIFEST)["facts"]
+                yield int(part.name.partition("-")[2] or 0), facts | {"history": facts["history"]}
+                break

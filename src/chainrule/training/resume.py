@@ -56,7 +56,7 @@ class Position:
     weights: list[Array] = field(default_factory=list)
     norm: float = 0.0
     seconds: float = 0.0
-    begun: float = field(default_factory=time.perf_counter)
+    begun: float = field(default_factory=lambda: time.perf_counter())
 
     @property
     def steps(self) -> int:

@@ -409,9 +409,14 @@ class TablePlan(Plan[Any, Any, Schema]):
         train, validation = self.examples(schema, learner, split)
         if not isinstance(train, Arrays) or not isinstance(validation, Arrays):
             return learner  # larger than memory: by its skewness alone
-        helps, told = logarithm_helps(
-            learner, trial, train, validation, recipe, steps, self.minutes_left()
-        )
+
+        def compared() -> tuple[bool, str]:
+            return logarithm_helps(
+                learner, trial, train, validation, recipe, steps, self.minutes_left()
+            )
+
+        kept = self.checkpoints
+        helps, told = compared() if kept is None else kept.decided("logarithm", compared)
         name, word = schema.targets[0].name, "is" if helps else "is not"
         self.note(f"the logarithm of {name!r} {word} learned: {told}")
         if helps:
