@@ -110,6 +110,26 @@ def test_same_seed_same_bits(name):
     assert same == [True, False]
 
 
+@pytest.mark.parametrize("options", [{}, {"normalize": True, "clip_range_vf": 0.2}])
+def test_one_program_is_a_rollout_and_then_an_update(options):
+    """The data of all minibatches are those of the policy that acted."""
+    whole, parts = (AGENTS["ppo"](Choice(), **options) for _ in range(2))
+    whole.learn(64)
+    number, key = np.int64(0), cr.random.fold_in(parts.key, 0)
+    rollout = cr.compile(
+        lambda: parts.worlds.rollout(parts.explore, cr.random.fold_in(key, 0), parts.n_steps),
+        backend="numpy",
+    )()
+    parts.begin(64)
+    found = cr.compile(parts._update, backend="numpy")(rollout, number, np.float32(1.0))
+    for name, value in parts.network.state().items():
+        assert whole.network.state()[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
+    record = whole.history.records[-1]
+    for name in ("loss", "kl", "clipped"):
+        assert record[name] == pytest.approx(found[name].item(), rel=1e-4)
+    assert record["kl"] > 0 < record["clipped"]  # later minibatches are of another policy
+
+
 def test_records_of_an_agent():
     seen: list[dict[str, float]] = []
     agent = AGENTS["ppo"](Choice())

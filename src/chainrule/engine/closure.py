@@ -14,7 +14,7 @@ from ..errors import TraceError
 from . import pytree
 from .ir.constants import shrink
 from .ir.graph import Graph, topological_order
-from .ir.node import CONSTANT, Node, placeholder
+from .ir.node import CONSTANT, Node, numbers, placeholder
 from .ir.types import Type
 from .tensor import TRACE_BIT, Tensor, Variable, as_tensor, recording, symbol, tracing
 
@@ -52,6 +52,7 @@ def capture(
         stateful: the variables that the function assigns differ from call to call: what they are
             before is an input of the graph, in the order of `Captured.assigned`.
     """
+    first = next(numbers)
     symbols = [symbol(one, str(number)) for number, one in enumerate(types)]
     hoist = tracing.record is not None
     with recording() as record:
@@ -65,16 +66,18 @@ def capture(
             hint="Use cr.grad inside, or call backward() on the result.",
         )
     before = [variable.node for variable in assigned] if stateful else []
-    graph, free = _close([s.node for s in symbols], outputs, hoist, before)
+    graph, free = _close([s.node for s in symbols], outputs, hoist, before, first)
     return Captured(graph, [Tensor(node) for node in free], rebuild(results), assigned)
 
 
 def _close(
-    inputs: list[Node], outputs: list[Node], hoist: bool, before: list[Node]
+    inputs: list[Node], outputs: list[Node], hoist: bool, before: list[Node], first: int
 ) -> tuple[Graph, list[Node]]:
     """The graph from the inputs to the outputs, and the nodes from outside that it needs.
 
-    The nodes ``before`` are values from outside that differ from call to call: inputs, too.
+    The nodes ``before`` are values from outside that differ from call to call: inputs, too. What
+    was computed of them before the function was called, by nodes with numbers below ``first``,
+    keeps the value that it had then.
 
     What does not depend on the inputs is computed outside, once, unless it is a mere broadcast,
     which costs nothing inside. Without an outer trace (not ``hoist``) what has no value yet cannot
@@ -84,11 +87,18 @@ def _close(
     changing = {node: placeholder(node.type, f"state {i}", TRACE_BIT)
                 for i, node in enumerate(before)}  # fmt: skip
     depends = {*inputs, *before}
+    earlier = set(before)  # and what was computed of them
     for node in order:
-        if any(source in depends for source in node.inputs):
+        if node.number < first and hoist:
+            if any(source in earlier for source in node.inputs):
+                earlier.add(node)
+        elif any(source in depends for source in node.inputs):
             depends.add(node)
+    earlier -= depends
 
     def is_inside(node: Node) -> bool:
+        if node in earlier:
+            return False
         if node in depends or node.op.name == "broadcast_to":
             return True
         return bool(node.inputs) and node.value is None and not hoist

@@ -345,6 +345,43 @@ def test_a_variable_that_a_body_assigns_goes_from_step_to_step(backend):
     assert (count.item(), doubled.item()) == (112.0, 24.0)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_was_computed_of_a_variable_before_the_loop_keeps_its_value(backend, inside):
+    w = cr.engine.tensor.Buffer(np.ones(2), "float64")
+    fresh = cr.engine.tensor.Buffer(np.ones(2), "float64")
+
+    def loop(x: Any) -> Any:
+        before = cr.exp(w) * x
+        wide = cr.broadcast_to(w, (3, 2))
+
+        def body(carry: Any, x: Any) -> Any:
+            old = 1.0 * fresh  # in the loop: of the value of the step
+            w.assign(w + x)
+            fresh.assign(fresh + x)
+            return carry + (before + wide).sum(), (before + old, 1.0 * w)
+
+        return cr.scan(body, cr.zeros((), "float64"), np.arange(3.0))
+
+    def nested(x: Any) -> Any:
+        return cr.scan(lambda carry, x: (carry, loop(x)), None, np.array([1.0, 2.0]))[1]
+
+    def written_out(x: float, w: Any) -> Any:
+        before, values = np.exp(w) * x, w + np.array([0.0, 1.0, 3.0])[:, None]
+        old = w + np.array([0.0, 0.0, 1.0])[:, None]
+        return 9 * (before.sum() + w.sum()), before + old, values
+
+    total, (sums, values) = cr.compile(nested if inside else loop, backend=backend)(1.0)
+    starts = [np.ones(2), np.ones(2) + 3.0]
+    for i, (x, start) in enumerate(zip((1.0, 2.0), starts, strict=True) if inside else ()):
+        expected = written_out(x, start)
+        for found, right in zip((total, sums, values), expected, strict=True):
+            np.testing.assert_allclose(found.numpy()[i], right, rtol=1e-12)
+    if not inside:
+        for found, right in zip((total, sums, values), written_out(1.0, starts[0]), strict=True):
+            np.testing.assert_allclose(found.numpy(), right, rtol=1e-12)
+
+
 def test_a_body_of_nothing_but_a_variable():
     state = cr.Buffer(3.0)
     cr.scan(lambda c, x: (state.assign(state * state), (None, None))[1], None, length=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 from ...errors import TypeRuleError
@@ -28,15 +29,22 @@ class Origin(NamedTuple):
         return f"the backward pass of {where}" if self.backward and where else where
 
 
+#: Nodes are numbered in the order in which they are made.
+numbers = itertools.count()
+
+
 class Node:
     """An operation applied to inputs. Never changed after it is made.
 
     ``value`` is the array if it is known (eager computation, constants) and None inside a trace.
     ``watched`` is a set of bits that says who may differentiate with respect to something that this
-    node depends on: see `chainrule.engine.tensor`.
+    node depends on: see `chainrule.engine.tensor`. ``number`` is larger than that of every node
+    that was made before, and says so what a function found and what it made itself.
     """
 
-    __slots__ = ("__weakref__", "attributes", "inputs", "op", "origin", "type", "value", "watched")
+    __slots__ = (
+        "__weakref__", "attributes", "inputs", "number", "op", "origin", "type", "value", "watched",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,6 +63,7 @@ class Node:
         self.value = value
         self.watched = watched
         self.origin = origin
+        self.number = next(numbers)
 
     def __repr__(self) -> str:
         return f"<{self.op.name}: {self.type}>"
