@@ -143,3 +143,9 @@ def test_names_that_gymnasium_does_not_know():
     with pytest.raises(cr.errors.ConfigError) as caught:
         cr.rl.PPO("CartPoel-v1")
     assert "CartPole-v1" in str(caught.value)
+
+
+def test_pictures_are_drawn_for_an_episode_only():
+    agent = cr.rl.A2C("gymnasium:CartPole-v1", n_envs=2, **SMALL)
+    assert [env.render_mode for env in agent.worlds.envs] == [None, None]
+    assert agent.worlds.draw().render_mode == "rgb_array"

@@ -38,16 +38,19 @@ def make_worlds(environment: Any, count: int, seed: int) -> GraphWorlds | Gymnas
         return GraphWorlds(ENVIRONMENTS[environment](), count, seed)
     if isinstance(environment, Environment):
         return GraphWorlds(environment, count, seed)
+    if isinstance(environment, str):
+        name = environment.removeprefix(GYMNASIUM)
+        gymnasium = _gymnasium(name)
+        return GymnasiumWorlds(
+            lambda: _made(gymnasium, name), count, seed,
+            lambda: _made(gymnasium, name, _render_mode(gymnasium, name)),
+        )  # fmt: skip
     return GymnasiumWorlds(_maker(environment, count), count, seed)
 
 
 def _maker(environment: Any, count: int) -> Callable[[], Any]:
     from ..interop.extras import need
 
-    if isinstance(environment, str):
-        name = environment.removeprefix(GYMNASIUM)
-        gymnasium = _gymnasium(name, need)
-        return lambda: _made(gymnasium, name)
     if hasattr(environment, "step") and hasattr(environment, "reset"):
         spec = getattr(environment, "spec", None)
         if count > 1 and spec is None:
@@ -70,7 +73,9 @@ def _maker(environment: Any, count: int) -> Callable[[], Any]:
     )
 
 
-def _gymnasium(name: str, need: Any) -> Any:
+def _gymnasium(name: str) -> Any:
+    from ..interop.extras import need
+
     try:
         return need("gymnasium", "rl", f"The environment {name!r}, which is not built in,")
     except ConfigError as error:
@@ -81,9 +86,9 @@ def _gymnasium(name: str, need: Any) -> Any:
         raise
 
 
-def _made(gymnasium: Any, name: str) -> Any:
+def _made(gymnasium: Any, name: str, render_mode: str | None = None) -> Any:
     try:
-        return gymnasium.make(name, render_mode=_render_mode(gymnasium, name))
+        return gymnasium.make(name, render_mode=render_mode)
     except Exception as error:  # names, versions and packages that an environment needs
         kind = type(error).__name__
         known = [*ENVIRONMENTS, *getattr(gymnasium, "registry", {})]
@@ -100,7 +105,7 @@ def _made(gymnasium: Any, name: str) -> Any:
 
 
 def _render_mode(gymnasium: Any, name: str) -> str | None:
-    """Pictures as arrays, if the environment can draw them; drawing is only done when asked."""
+    """Pictures as arrays, if the environment can draw them."""
     spec = gymnasium.registry.get(name)
     entry = getattr(spec, "entry_point", None)
     if isinstance(entry, str):

@@ -191,13 +191,16 @@ class GymnasiumWorlds:
         make: makes one of them.
         count: how many.
         seed: of their first episodes; each gets one of its own.
+        draw: makes one that draws pictures, which some do at the cost of every step.
 
     Raises:
         ConfigError: what they see or do is of a kind that no algorithm here takes.
     """
 
-    def __init__(self, make: Callable[[], Any], count: int, seed: int) -> None:
-        self.make, self.count = make, count
+    def __init__(
+        self, make: Callable[[], Any], count: int, seed: int, draw: Callable[[], Any] | None = None
+    ) -> None:
+        self.make, self.draw, self.count = make, draw or make, count
         self.envs = [make() for _ in range(count)]
         one = self.envs[0]
         self.name = one.spec.id if getattr(one, "spec", None) else type(one.unwrapped).__name__
@@ -302,7 +305,7 @@ class GymnasiumWorlds:
         self, act: Callable[[Array, int], Any], seed: int, most_steps: int = 10_000
     ) -> tuple[list[Any], Rollout]:
         """One episode: its pictures, as far as there are any, and what happened."""
-        env = self.make()
+        env = self.draw()
         seen, done = self._reset(env, seed), False
         frames: list[Any] = []
         parts: list[tuple[Any, ...]] = []
