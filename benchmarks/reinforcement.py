@@ -1,15 +1,20 @@
 """Reinforcement learning beside Stable-Baselines3: steps per second, and learning curves.
 
-    python -m venv .bench-rl && .bench-rl/bin/pip install stable-baselines3
+    python -m venv .bench-rl && .bench-rl/bin/pip install stable-baselines3 swig box2d
     python benchmarks/reinforcement.py speed --peer .bench-rl/bin/python
-    python benchmarks/reinforcement.py curves --peer .bench-rl/bin/python [--seeds 5] [--env NAME …]
+    python benchmarks/reinforcement.py curves [--seeds 5] [--env NAME …]
+    python benchmarks/reinforcement.py curves --peer .bench-rl/bin/python
+    python benchmarks/reinforcement.py write
 
 Both train with the tuned options of rl-baselines3-zoo, on one thread. ``speed`` prints PPO's steps
 per second on CartPole: built-in environment, Gymnasium's, and the peer; the time to build programs
 is told, but not counted. Seconds of the processor tell more on a machine that does other work,
-too. ``curves`` trains each seed with both, and prints the interquartile mean
-of the returns of 20 episodes by the best actions, with a 95 % interval (bootstrap over the seeds),
-and the return in training on the way.
+too. ``curves`` trains each seed, the peer's too if its Python is given, and keeps in
+``learning_curves.json``, after each training, the return in training on the way, and the returns of
+20 episodes by the best actions; what is there already is not trained again (``--again`` trains
+chainrule anew). ``write`` puts the interquartile means, with 95 % intervals (bootstrap over the
+seeds), and the picture of the curves into docs/reinforcement_learning.md. LunarLander needs box2d
+here, too.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,21 +34,33 @@ import numpy as np
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-ENVIRONMENTS = ("CartPole-v1", "Pendulum-v1")
+ROOT = Path(__file__).parents[1]
+PAGE, PICTURES = ROOT / "docs" / "reinforcement_learning.md", ROOT / "docs" / "images"
+KEPT = Path(__file__).with_name("learning_curves.json")
+PEER = Path(__file__).parent / "peers" / "stable_baselines.py"
+OURS, THEIRS = "chainrule", "Stable-Baselines3"
+#: Algorithm and steps of each environment's learning curves.
+CURVES = {
+    "CartPole-v1": ("ppo", 100_000),
+    "Acrobot-v1": ("ppo", 100_000),
+    "Pendulum-v1": ("sac", 10_000),
+    "LunarLander-v3": ("ppo", 500_000),
+}
 EPISODES = 20
 #: Of the training, where the return is noted.
-MARKS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+MARKS = tuple(round(0.05 * i, 2) for i in range(1, 21))
 
 
-def ours(environment: str, steps: int, seed: int, evaluate: bool = True) -> dict[str, Any]:
+def ours(
+    environment: str, algorithm: str, steps: int, seed: int, evaluate: bool = True
+) -> dict[str, Any]:
     """A training here: seconds, returns on the way and at the end."""
     from chainrule.rl.playing import agent_for
-
-    name = environment.removeprefix("gymnasium:")
     from chainrule.rl.settings import tuned
 
-    options = {k: v for k, v in tuned("ppo", name).items() if k != "steps"}
-    agent = agent_for(environment, "ppo", options | {"seed": seed, "backend": "c"})
+    options = tuned(algorithm, environment.removeprefix("gymnasium:"))
+    del options["steps"]
+    agent = agent_for(environment, algorithm, options | {"seed": seed, "backend": "c"})
     started, clock = time.perf_counter(), []
     agent.learn(steps, lambda record: clock.append((record["steps"], time.process_time())))
     whole = time.perf_counter() - started
@@ -68,63 +86,22 @@ def at_marks(steps: list[float], returns: list[float], whole: int) -> list[float
     return [float(np.interp(mark * whole, steps, returns)) for mark in MARKS]
 
 
-PEER = r"""
-import json, sys, time
-import numpy as np, torch, gymnasium
-import stable_baselines3 as sb3
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.evaluation import evaluate_policy
-torch.set_num_threads(1)
-name, steps, seed, evaluate, marks = json.loads(sys.argv[1])
-line = lambda v: (lambda rest: rest * v)
-zoo = {
-    "CartPole-v1": (8, dict(n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20,
-                            ent_coef=0.0, learning_rate=line(1e-3), clip_range=line(0.2))),
-    "Pendulum-v1": (4, dict(n_steps=1024, gae_lambda=0.95, gamma=0.9, n_epochs=10, ent_coef=0.0,
-                            learning_rate=1e-3, clip_range=0.2)),
-    "Acrobot-v1": (16, dict(n_steps=256, gae_lambda=0.94, gamma=0.99, n_epochs=4, ent_coef=0.0)),
-}
-n_envs, options = zoo[name]
-class Notes(BaseCallback):
-    def __init__(self):
-        super().__init__()
-        self.steps, self.returns = [], []
-    def _on_step(self):
-        return True
-    def _on_rollout_end(self):
-        found = [e["r"] for e in self.model.ep_info_buffer]
-        if found:
-            self.steps.append(self.num_timesteps)
-            self.returns.append(float(np.mean(found)))
-env = make_vec_env(name, n_envs=n_envs, seed=seed)
-model = sb3.PPO("MlpPolicy", env, seed=seed, device="cpu", **options)
-notes = Notes()
-started, begun = time.perf_counter(), time.process_time()
-model.learn(steps, callback=notes)
-seconds, processor = time.perf_counter() - started, time.process_time() - begun
-found = {"seconds": seconds, "rate": model.num_timesteps / seconds,
-         "processor_rate": model.num_timesteps / processor,
-         "curve": [float(np.interp(m * steps, notes.steps, notes.returns)) for m in marks]}
-if evaluate:
-    test = make_vec_env(name, n_envs=1, seed=1000 + seed)
-    found["returns"] = evaluate_policy(model, test, 20, return_episode_rewards=True)[0]
-print(json.dumps(found))
-"""
-
-
-def peer(python: str, name: str, steps: int, seed: int, evaluate: bool = True) -> dict[str, Any]:
+def peer(
+    python: str, name: str, algorithm: str, steps: int, seed: int, evaluate: bool = True
+) -> dict[str, Any]:
     """The same training of Stable-Baselines3, in a process of its own."""
-    given = json.dumps([name, steps, seed, evaluate, list(MARKS)])
-    done = subprocess.run([python, "-c", PEER, given], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    given = json.dumps([name, algorithm, steps, seed, evaluate, list(MARKS)])
+    return answer([python, str(PEER), given])
 
 
 def alone(arguments: list[Any]) -> dict[str, Any]:
     """A training here in a process of its own, so that nothing is left from another."""
-    command = [sys.executable, __file__, "one", "--given", json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return answer([sys.executable, __file__, "one", "--given", json.dumps(arguments)])
+
+
+def answer(command: list[str]) -> dict[str, Any]:
+    """What a process prints as JSON in its last line."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -153,10 +130,10 @@ def speed(python: str | None, steps: int) -> None:
     tried = ["CartPole-v1", "gymnasium:CartPole-v1"]
     for _ in range(2):
         for name in tried:
-            found = alone([name, steps, 0, False])
+            found = alone([name, "ppo", steps, 0, False])
             told(f"chainrule, {name}", found)
         if python is not None:
-            told("Stable-Baselines3", peer(python, "CartPole-v1", steps, 0, False))
+            told("Stable-Baselines3", peer(python, "CartPole-v1", "ppo", steps, 0, False))
 
 
 def told(who: str, found: dict[str, Any]) -> None:
@@ -166,51 +143,129 @@ def told(who: str, found: dict[str, Any]) -> None:
           f"second of the processor{built}", flush=True)  # fmt: skip
 
 
-def curves(python: str | None, environments: list[str], seeds: int, out: str | None) -> None:
-    """Final returns and the way there, over some seeds."""
-    from chainrule.rl.settings import tuned
+def curves(python: str | None, environments: list[str], seeds: int, again: bool) -> None:
+    """Train what is not yet kept, one seed after the other, and keep each."""
+    for seed in range(seeds):
+        for name in environments:
+            algorithm, steps = CURVES[name]
+            for who in (OURS, THEIRS):
+                known = kept().get(name, {}).get(who, {})
+                if str(seed) in known and not (again and who == OURS):
+                    continue
+                if who == OURS:
+                    found = alone([name, algorithm, steps, seed, True])
+                elif python is not None:
+                    found = peer(python, name, algorithm, steps, seed)
+                else:
+                    continue
+                keep(name, who, seed, found)
+                print(f"{name} {who}, seed {seed}: {np.mean(found['returns']):.4g} after "
+                      f"{found['seconds']:.0f} s", flush=True)  # fmt: skip
+    for line in table():
+        print(line)
 
-    kept: dict[str, Any] = {}
-    for name in environments:
-        steps = 100_000 if name == "Pendulum-v1" else tuned("ppo", name)["steps"]
-        rows: dict[str, list[dict[str, Any]]] = {"chainrule": [], "Stable-Baselines3": []}
-        for seed in range(seeds):
-            rows["chainrule"].append(alone([name, steps, seed, True]))
-            if python is not None:
-                rows["Stable-Baselines3"].append(peer(python, name, steps, seed))
-        for who, found in rows.items():
-            if not found:
+
+def kept() -> dict[str, Any]:
+    """By environment, package and seed: the curve, and the returns at the end."""
+    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return found
+
+
+def keep(name: str, who: str, seed: int, found: dict[str, Any]) -> None:
+    """Add a training."""
+    whole = kept()
+    one = {key: [round(x, 2) for x in found[key]] for key in ("curve", "returns")}
+    whole.setdefault(name, {}).setdefault(who, {})[str(seed)] = one
+    KEPT.write_text(_lines(whole))
+
+
+def _lines(whole: dict[str, Any]) -> str:
+    """JSON with a line for each training."""
+    parts = []
+    for name, packages in whole.items():
+        for who, seeds in packages.items():
+            rows = [f"   {json.dumps(seed)}: {json.dumps(one)}" for seed, one in seeds.items()]
+            packages[who] = "{\n" + ",\n".join(rows) + "\n  }"
+        rows = [f"  {json.dumps(who)}: {text}" for who, text in packages.items()]
+        parts.append(f" {json.dumps(name)}: {{\n" + ",\n".join(rows) + "\n }")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def table() -> list[str]:
+    """Final returns in Markdown."""
+    lines = ["| | steps | seeds | chainrule | Stable-Baselines3 |", "|---|--:|--:|---|---|"]
+    for name, (algorithm, steps) in CURVES.items():
+        packages = kept().get(name, {})
+        cells, counts = [], []
+        for who in (OURS, THEIRS):
+            returns = [one["returns"] for one in packages.get(who, {}).values()]
+            counts.append(len(returns))
+            if not returns:
+                cells.append("–")
                 continue
-            returns = [one["returns"] for one in found]
-            flat = [x for one in returns for x in one]
             low, high = interval(returns)
-            way = np.mean([one["curve"] for one in found], 0)
-            told = ", ".join(f"{x:.4g}" for x in way)
-            print(f"{name} {who}: {interquartile_mean(flat):.4g} ({low:.4g} to {high:.4g}), "
-                  f"{np.mean([one['seconds'] for one in found]):.0f} s; on the way {told}",
-                  flush=True)  # fmt: skip
-        kept[name] = rows
-    if out is not None:
-        Path(out).write_text(json.dumps(kept, indent=1) + "\n")
+            middle = interquartile_mean([x for one in returns for x in one])
+            cells.append(f"{middle:.4g} ({low:.4g} to {high:.4g})")
+        lines.append(f"| {name}, {algorithm.upper()} | {steps:,} | {min(counts)} | "
+                     f"{' | '.join(cells)} |")  # fmt: skip
+    return lines
+
+
+def picture(name: str) -> str:
+    """The curves of an environment as SVG: the mean of the seeds, and their range."""
+    from chainrule.drawing.chart import Axis, Chart, Line, numbers
+    from chainrule.drawing.picture import chart_picture
+
+    algorithm, steps = CURVES[name]
+    lines = []
+    for who, seeds in kept()[name].items():
+        rows = np.array([one["curve"] for one in seeds.values()])
+        lines.append(
+            Line(who, numbers(mark * steps for mark in MARKS), numbers(rows.mean(0)),
+                 numbers(rows.min(0)), numbers(rows.max(0)))
+        )  # fmt: skip
+    ends = ", ".join(f"{line.label} {line.y[-1]:.4g}" for line in lines)
+    chart = Chart(
+        "return", f"{name}, {algorithm.upper()}", Axis("steps", "integer"),
+        Axis("return in training"), tuple(lines), f"At the end: {ends}.",
+    )  # fmt: skip
+    return chart_picture(chart)
+
+
+def write() -> None:
+    """The table and the pictures, into the page."""
+    mark = "<!-- curves -->"
+    names = [name for name in CURVES if name in kept()]
+    shown = []
+    for name in names:
+        path = PICTURES / f"learning-{name.lower()}.svg"
+        path.write_text(picture(name), encoding="utf-8")
+        shown.append(f"![Returns in training, {name}](images/{path.name})")
+    text = "\n".join([*table(), "", *shown])
+    page = PAGE.read_text(encoding="utf-8")
+    page = re.sub(f"{mark}.*?{mark}", lambda _: f"{mark}\n{text}\n{mark}", page, flags=re.DOTALL)
+    PAGE.write_text(page, encoding="utf-8")
 
 
 def main() -> None:
     """Read the command, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("speed", "curves", "one"))
+    parser.add_argument("what", choices=("speed", "curves", "write", "one"))
     parser.add_argument("--peer", help="the Python that has stable-baselines3")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=50_000)
-    parser.add_argument("--env", action="append")
-    parser.add_argument("--out", help="a JSON file of all numbers")
+    parser.add_argument("--env", action="append", choices=tuple(CURVES))
+    parser.add_argument("--again", action="store_true", help="train chainrule anew")
     parser.add_argument("--given", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.what == "one":
         print(json.dumps(ours(*json.loads(chosen.given))))
     elif chosen.what == "speed":
         speed(chosen.peer, chosen.steps)
+    elif chosen.what == "write":
+        write()
     else:
-        curves(chosen.peer, chosen.env or list(ENVIRONMENTS), chosen.seeds, chosen.out)
+        curves(chosen.peer, chosen.env or list(CURVES), chosen.seeds, chosen.again)
 
 
 if __name__ == "__main__":
