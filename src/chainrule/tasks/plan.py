@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from ..data import split_indices
 from ..drawing.blocks import Block, Section
 from ..engine.backends.registry import find_backend
 from ..engine.tensor import Tensor
@@ -23,6 +22,7 @@ from ..utils.typing import Array
 from . import evaluation
 from .examination import default_answers, described
 from .options import TrainingOptions
+from .partition import Partition
 from .tested import Answers, Tested
 from .verdict import verdict, verdicts
 from .warm_start import warm_start
@@ -216,9 +216,9 @@ def split_rows(
     test: float,
     fewest: int = _FEWEST,
     found: str = "",
-    groups: Array | None = None,
+    partition: Partition | None = None,
 ) -> Split[Any]:
-    """Training, validation and test set by chance, classes in proportion.
+    """Training, validation and test set by chance, classes in proportion, or as a partition says.
 
     Args:
         data: all of it.
@@ -228,7 +228,7 @@ def split_rows(
         test: the fraction of the test set, if the options leave it open.
         fewest: rows.
         found: how many there are, in words.
-        groups: (rows,) of each; rows of one group, such as copies of each other, stay together.
+        partition: which rows stay together, or when they were; by chance without it.
 
     Raises:
         DataError: there are too few.
@@ -236,16 +236,15 @@ def split_rows(
     if len(data) < fewest:
         raise DataError(f"There are too few {unit} to train and to evaluate.",
                         expected=f"at least {fewest}", found=found or str(len(data)))  # fmt: skip
+    partition = partition or Partition()
     rows, held_out = np.arange(len(data)), None
     if not isinstance(options.test, str):
         fraction = options.test or test
-        rows, held_out = split_indices(
-            len(data), (1 - fraction, fraction), options.seed, strata, groups=groups
-        )
+        rows, held_out = partition.split(len(data), (1 - fraction, fraction), options.seed, strata)
     fraction = options.validation or 0.1
-    strata, groups = (None if each is None else each[rows] for each in (strata, groups))
-    kept, validation = split_indices(
-        len(rows), (1 - fraction, fraction), options.seed + 1, strata, groups=groups
+    strata = None if strata is None else strata[rows]
+    kept, validation = partition.take(rows).split(
+        len(rows), (1 - fraction, fraction), options.seed + 1, strata
     )
     tested = None if held_out is None else data.take(held_out)
     return Split(data.take(rows[kept]), data.take(rows[validation]), tested)

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from ...errors import ConfigError
 from ..option_values import flag, integer, text, words
-from ..options import DATA, TrainingOptions, option, wrong
+from ..options import DATA, option, wrong
+from .columns import SplitOptions
 
 #: Names for some or all of a medium's changes.
 _SEVERAL = ("none", "light", "full")
 
 
 @dataclass(frozen=True)
-class MediaOptions(TrainingOptions):
+class MediaOptions(SplitOptions):
     """Options that images and sounds share; see `TrainingOptions`, too."""
 
     augment: str | None = option(

@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import ConfigError
 from ..option_values import MisfitError, column, fractions, integer, kinds, text, threshold_metric
 from ..options import DATA, NETWORK, TRAINING, documented, option, wrong
-from .columns import ColumnOptions
+from .columns import ColumnOptions, SplitOptions
 from .kind import Kind
 
 TASKS = ("regression", "classification")
@@ -27,7 +27,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 
 @documented
 @dataclass(frozen=True)
-class TableOptions(ColumnOptions):
+class TableOptions(SplitOptions, ColumnOptions):
     """Options of `train_table`, one for each of ``chainrule train``; see `TrainingOptions`, too.
 
     Raises:
@@ -87,16 +87,6 @@ class TableOptions(ColumnOptions):
         threshold_metric,
     )
     cv: int | None = option(None, "Cross-validation with K folds.", "K", DATA, integer)
-    split_by_group: str | None = option(
-        None,
-        "Rows with the same value here, such as a patient's, stay on one side of every split.",
-        "COLUMN",
-        DATA,
-        text,
-    )
-    split_by_time: str | None = option(
-        None, "The latest rows by this column are the test set.", "COLUMN", DATA, text
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,13 +109,6 @@ class TableOptions(ColumnOptions):
                 hint="Omit one of the two.",
             )
         self._check_known(task=TASKS)
-        if self.split_by_group is not None and self.split_by_time is not None:
-            both = f"split-by-group={self.split_by_group} and split-by-time={self.split_by_time}"
-            raise ConfigError(
-                "A split follows groups or time, not both.",
-                found=both,
-                hint="Omit one of the two.",
-            )
         from ...nn import ACTIVATIONS
 
         activations = tuple(name for name in ACTIVATIONS if name not in _NOT_HIDDEN)

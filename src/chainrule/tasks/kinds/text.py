@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...errors import ConfigError
 from ..option_values import integer, text
 from ..options import NETWORK, documented, option, wrong
-from .columns import ColumnOptions
+from .columns import ColumnOptions, SplitOptions
 from .kind import Kind
 
 TOKENIZERS = ("character", "word", "bpe")
@@ -18,7 +18,7 @@ MODELS = tuple(dict.fromkeys((*CLASSIFIERS, *LANGUAGE_MODELS)))
 
 @documented
 @dataclass(frozen=True)
-class TextOptions(ColumnOptions):
+class TextOptions(SplitOptions, ColumnOptions):
     """Options for text; see `TrainingOptions`, too.
 
     The network of classes is linear, a bag, lstm, transformer or tcn, that of language a gpt or

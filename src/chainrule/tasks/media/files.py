@@ -29,6 +29,8 @@ from ..class_folders import (
 )
 from ..detection import files_in
 from ..examples import class_by_folder, no_target
+from ..kinds.media import MediaOptions
+from ..partition import Partition, partition_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +62,7 @@ class Files:
         source: where they come from, for messages.
         notes: what was left out.
         parts: (n,) `TRAIN`, `VALIDATION` or `TEST` of each, where the data are split already.
+        partition: how they may be split otherwise.
     """
 
     paths: Sequence[str]
@@ -67,6 +70,7 @@ class Files:
     source: str
     notes: list[str] = field(default_factory=list)
     parts: Array | None = None
+    partition: Partition = field(default_factory=Partition)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -74,7 +78,8 @@ class Files:
     def take(self, rows: Array) -> Files:
         """These files, in this order."""
         target, parts = (None if x is None else x[rows] for x in (self.target, self.parts))
-        return Files([self.paths[row] for row in rows], target, self.source, parts=parts)
+        return Files([self.paths[row] for row in rows], target, self.source, parts=parts,
+                     partition=self.partition.take(rows))  # fmt: skip
 
     def sample(self, count: int, each: int) -> list[int]:
         """About so many rows, evenly spread, and from each class at least ``each``, in turns."""
@@ -116,26 +121,23 @@ def find_files(source: Any, file_type: FileType) -> Files:
 def find_labelled(
     source: Any,
     file_type: FileType,
-    column: str | None,
-    inner: bool | None = None,
-    missing: Sequence[str] | None = None,
+    options: MediaOptions,
 ) -> tuple[Files, Target]:
     """The files with their classes or numbers, to learn from.
 
     Args:
         source: a folder with a folder for each class, or a table with a column of paths.
         file_type: which files.
-        column: the table's column to predict.
-        inner: which folders are the classes where each has the same in it; see
-            `chainrule.tasks.class_folders.find_class_folders`.
-        missing: words of the column to predict that mean a missing value.
+        options: with the table's column to predict, and how rows are split; or which folders are
+            the classes where each has the same in it (`chainrule.tasks.class_folders`).
 
     Raises:
         DataError: there are no files, or only one class.
         ConfigError: a table, but no column to predict.
     """
-    name = source_name(source)
+    name, column = source_name(source), options.target
     if isinstance(source, str | Path) and Path(source).is_dir():
+        options.check_no_columns(name)
         if column is not None:
             raise ConfigError(
                 "In a folder the class is the name of the folder that a file is in.",
@@ -143,6 +145,7 @@ def find_labelled(
                 found=f"--target {column}",
                 hint="Omit --target, or name a table with a column of paths.",
             )
+        inner = {"inner": True, "outer": False, None: None}[options.class_folders]
         return _by_folder(Path(source), file_type, inner)
     _refuse_one(source, file_type)
     frame = read_table(source)
@@ -153,8 +156,18 @@ def find_labelled(
             where=name,
             expected=f"--target and one of {', '.join(frame.columns[:20])}",
         )
-    target = infer_target(frame, column, missing=missing, source=name)
-    return _labelled(Files(paths, None, name), frame, target), target
+    target = infer_target(frame, column, missing=options.missing, source=name)
+    if column in options.splits_by:
+        raise ConfigError(f"The target {column!r} cannot say how rows are split.", where=name,
+                          hint="Name another column.")  # fmt: skip
+    partition, notes = partition_of(frame, options, name)
+    files = _labelled(Files(paths, None, name, partition=partition), frame, target)
+    if files.parts is not None and options.splits_by:
+        raise ConfigError("The data are split already, by a column of the table.", where=name,
+                          found=f"a split by {options.splits_by[0]!r}, too",
+                          hint="Remove that column, or omit the option.")  # fmt: skip
+    files.notes.extend(notes)
+    return files, target
 
 
 def find_known(source: Any, file_type: FileType, target: Target) -> Files:
@@ -441,4 +454,5 @@ def _labelled(files: Files, frame: pl.DataFrame, target: Target) -> Files:
     rows = np.flatnonzero(known)
     parts = None if parts is None else parts[rows]
     paths = [files.paths[int(row)] for row in rows]
-    return Files(paths, values[rows], files.source, notes, parts)
+    partition = files.partition.take(rows)
+    return Files(paths, values[rows], files.source, notes, parts, partition)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ...data import Target, k_folds, split_indices
+from ...data import Target
 from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError
 from ...training import Stream
@@ -19,6 +19,7 @@ from ..class_folders import TEST, TRAIN, VALIDATION
 from ..evaluation import class_weights, constant_prediction
 from ..kinds.media import MediaOptions
 from ..linear_baseline import linear_model
+from ..partition import Partition
 from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
 from ..scaling import TargetScaler
 from ..tested import Tested
@@ -109,7 +110,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         self._schema: Any = None
         self._test: FilePart | None = None
         self._copies: tuple[int, int] | None = None
-        self._group_of: Array | None = None
+        self._partition = Partition()
         self._changes: tuple[tuple[str, ...], str] | None = None
 
     def reader(self, schema: Any, files: Files) -> FileReader:
@@ -124,10 +125,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
     def read(self, source: Any) -> FilePart:
         """The files of class folders, or of a table with a column of paths."""
-        inner = {"inner": True, "outer": False, None: None}[self.options.class_folders]
-        files, target = find_labelled(
-            source, self.medium.file_type, self.options.target, inner, self.options.missing
-        )
+        files, target = find_labelled(source, self.medium.file_type, self.options)
         for note in files.notes:
             self.say(note)
         return FilePart.of(files, target, self.options.balance)
@@ -137,32 +135,35 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
         Copies stay together. What cannot be read is out before, so that it is in no part.
         """
-        data, groups = self._ready(data)
+        data, copies = self._ready(data)
         if data.files.parts is not None:
-            return self._split_by_parts(data, groups)
+            return self._split_by_parts(data, copies)
         strata = data.target if data.column.classes else None
         test = 0.2 if len(data) <= _SMALL else 0.1
-        return self._few(split_rows(
-            data, self.options, strata, self.unit, test=test, fewest=_FEWEST, groups=groups
-        ))  # fmt: skip
+        split = split_rows(
+            data, self.options, strata, self.unit, test=test, fewest=_FEWEST,
+            partition=self._partition.take(data.rows),
+        )  # fmt: skip
+        return self._few(self._without_later_copies(split, copies))
 
     def fold_count(self, data: FilePart) -> int:
         """Few files are all tested, in turns, unless the user or the folders say the test set."""
         if self.options.cv:
             return self.options.cv
-        parts = data.files.parts is not None
-        if parts or self.options.test is not None or not _LEAST <= len(data) <= _ALL_TESTED:
+        said = data.files.parts is not None or self.options.split_by_time
+        if said or self.options.test is not None or not _LEAST <= len(data) <= _ALL_TESTED:
             return 0
         return _TURNS
 
     def folds(self, data: FilePart, count: int) -> list[Split[FilePart]]:
         """Each file is tested once; the last split has all to learn from, and tests none."""
         chosen = self.options.cv is None
-        data, groups = self._ready(data)
+        data, copies = self._ready(data)
         strata = data.target if data.column.classes else None
+        partition = self._partition.take(data.rows)
         while True:
             try:
-                folds = k_folds(len(data), count, self.options.seed, strata, groups=groups)
+                folds = partition.folds(len(data), count, self.options.seed, strata)
                 break
             except DataError:  # so few are not copies of each other, or of a class
                 if not chosen or count == 2:
@@ -174,6 +175,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
                 f"trained on the others ({count} folds); --test 0.2 tests a fifth once"
             )
         splits = [self._within(data.take(train), data.take(test)) for train, test in folds]
+        splits = [self._without_later_copies(split, copies) for split in splits]
         return [*splits, self._within(data, None)]
 
     def _within(self, learned: FilePart, test: FilePart | None) -> Split[FilePart]:
@@ -182,9 +184,8 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
             return Split(learned, learned, test)
         fraction = self.options.validation or 0.1
         strata = learned.target if learned.column.classes else None
-        groups = None if self._group_of is None else self._group_of[learned.rows]
-        train, validation = split_indices(
-            len(learned), (1 - fraction, fraction), self.options.seed + 1, strata, groups=groups
+        train, validation = self._partition.take(learned.rows).split(
+            len(learned), (1 - fraction, fraction), self.options.seed + 1, strata
         )
         return Split(learned.take(train), learned.take(validation), test)
 
@@ -201,11 +202,13 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         return Split(everything, everything, split.test)
 
     def _ready(self, data: FilePart) -> tuple[FilePart, Array | None]:
-        """What can be read and is not tested, and which of it are copies of each other."""
+        """What can be read and is not tested, and which of all files are copies of each other."""
         data = self._usable(data)
         if isinstance(self.options.test, str):
             data = self._without_copies_of(self.read_test(self._schema), data)
-        return data, self._groups(data)
+        copies = self._copies_in(data)
+        self._partition = data.files.partition.with_copies(copies)
+        return data, copies
 
     def understand(self, split: Split[FilePart]) -> Any:
         """How files are decoded, from a sample of all."""
@@ -266,8 +269,8 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
         return Signatures.joined(computed(signed, self.reader(schema, part.files), part.rows))
 
-    def _groups(self, data: FilePart) -> Array | None:
-        """(n,) which files are copies of each other; None if there are none."""
+    def _copies_in(self, data: FilePart) -> Array | None:
+        """(files,) which of all files are copies of each other; None if there are none."""
         groups = copies(self._signatures(data))
         names, counts = np.unique(groups, return_counts=True)
         several = names[counts > 1]
@@ -280,9 +283,29 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
             f"{self._copies[0]:,} of {len(data):,} {self.unit} are copies of others, or nearly: "
             f"{len(several):,} groups, each on one side of the split{differ if mixed else ''}"
         )
-        self._group_of = np.zeros(len(data.files), dtype=np.int64)
-        self._group_of[data.rows] = groups
-        return groups
+        of_file = -1 - np.arange(len(data.files))
+        of_file[data.rows] = groups
+        return of_file
+
+    def _without_later_copies(
+        self, split: Split[FilePart], copies: Array | None
+    ) -> Split[FilePart]:
+        """Of a split in time: what is held out is not trained on as a copy of before."""
+        if copies is None or self._partition.times is None:
+            return split
+        train, validation, test = split.train, split.validation, split.test
+        tested = copies[:0] if test is None else copies[test.rows]
+
+        def without(part: FilePart, held_out: Array) -> FilePart:
+            return part.take(np.flatnonzero(~np.isin(copies[part.rows], held_out)))
+
+        kept = without(train, tested)
+        if validation is not train:
+            kept = without(kept, copies[validation.rows])
+        later = kept if validation is train else without(validation, tested)
+        if lost := len(train) - len(kept):
+            self.say(f"{lost:,} {self.unit} with later copies that are held out are left out")
+        return Split(kept, later, test)
 
     def _without_copies_of(self, test: FilePart, data: FilePart) -> FilePart:
         """Without what the test set has, too."""
@@ -299,7 +322,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
             )
         return data.take(np.flatnonzero(~twice))
 
-    def _split_by_parts(self, data: FilePart, groups: Array | None) -> Split[FilePart]:
+    def _split_by_parts(self, data: FilePart, copies: Array | None) -> Split[FilePart]:
         """As folders, or a column of the table, say; what they leave open is by chance."""
         if isinstance(self.options.test, float):
             raise ConfigError(
@@ -309,6 +332,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
                 hint="Omit --test, or name the folder of the training set alone.",
             )
         assert data.files.parts is not None
+        groups = None if copies is None else copies[data.rows]
         said = data.files.parts[data.rows]
         train, validation, test = (
             np.flatnonzero(said == name) for name in (TRAIN, VALIDATION, TEST)
@@ -406,7 +430,7 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         trials = Trials(
             learner.network, trial, stream, changed, recipe.batch_size, steps, bool(schema.classes)
         )
-        groups = None if self._group_of is None else self._group_of[train.rows]
+        groups = self._partition.take(train.rows).groups
         changes: tuple[str, ...] = full.changes
         return trials.kept(changes, train.target, groups, self.options.seed)
 

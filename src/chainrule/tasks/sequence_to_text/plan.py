@@ -14,6 +14,7 @@ from ...serialization import SavedModel
 from ...training import Trainer
 from ...utils.typing import Array
 from ..kinds.sequence_to_text import SequenceToTextOptions
+from ..partition import Partition
 from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
 from ..tested import Answers, Tested
 from ..warm_start import named_model
@@ -87,7 +88,9 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
     def split(self, data: Pairs) -> Split[Pairs]:
         """By chance; pairs of one source stay together."""
         test = 0.2 if len(data) < _SMALL else min(0.1, _TESTED / len(data))
-        return split_rows(data, self.options, None, self.unit, test=test, groups=data.keys)
+        return split_rows(
+            data, self.options, None, self.unit, test=test, partition=Partition(data.keys)
+        )
 
     def understand(self, split: Split[Pairs]) -> SequenceSchema:
         """Tokens and sizes by the training pairs, or those of the model to start from."""

@@ -26,6 +26,7 @@ from ...utils.typing import Array
 from ..digits import decimals_of
 from ..evaluation import class_weights
 from ..kinds.table import TableOptions
+from ..partition import KeyReader, Partition, combinations
 from ..plan import Examples, Learner, Plan, Recipe, Split
 from ..scaling import TargetScaler
 from ..tested import Answers, Tested
@@ -39,7 +40,6 @@ from .held_out import calibrate, correct_quantiles, held_out, with_threshold
 from .log_target import logarithm_helps
 from .losses import table_loss, task_of_loss
 from .network import TableModel, TableNetwork
-from .partition import KeyReader, Partition, combinations
 from .pieces import pieces_help
 from .settle import choose_linear_share, correct_mean
 from .split_check import warnings_of

@@ -29,10 +29,10 @@ from ...training import Arrays, DiskDataset
 from ...utils.random import generator
 from ...utils.typing import Array
 from ..evaluation import class_weights
+from ..partition import KeyReader, Keys, Partition, combinations
 from ..plan import Examples, Learner, Split
 from . import inspection
 from .defaults import choose
-from .partition import KeyReader, Keys, Partition, combinations
 from .plan import TablePlan, features_of, learned, need_rows
 from .targets import named_targets, strata
 

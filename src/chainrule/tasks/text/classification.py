@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from ..classification import Classifier
 from ..evaluation import class_weights, constant_prediction, evaluate
 from ..examples import Examples, RawRow, check_rows, class_by_folder, no_target, said, shortened
 from ..kinds.text import CLASSIFIERS, TextOptions
+from ..partition import Partition, partition_of
 from ..plan import Examples as Encoded
 from ..plan import Learner, Plan, Recipe, Split, split_rows
 from ..predictions import predictions
@@ -158,6 +159,7 @@ class Labelled:
         column: of the text, in a table.
         schema: of the target, in a table.
         weights: how much each text counts, if not all the same.
+        partition: how they may be split.
     """
 
     texts: list[str]
@@ -166,6 +168,7 @@ class Labelled:
     column: str | None = None
     schema: str | None = None
     weights: Array | None = None
+    partition: Partition = field(default_factory=Partition)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -182,6 +185,7 @@ class Labelled:
             texts=[self.texts[row] for row in rows],
             target=self.target[rows],
             weights=None if self.weights is None else self.weights[rows],
+            partition=self.partition.take(rows),
         )
 
 
@@ -192,6 +196,7 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
         DataError: there is no text, or only one class.
     """
     if isinstance(source, str | Path) and Path(source).is_dir():
+        options.check_no_columns(str(source))
         found = read_class_folders(Path(source), options.encoding, say)
         classes = tuple(sorted(set(found.labels)))
         numbers = {name: number for number, name in enumerate(classes)}
@@ -202,7 +207,9 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
         raise ConfigError("Which column is to be predicted?", where=name, expected="--target",
                           hint="chainrule train mails.csv --target class")  # fmt: skip
     frame = read_table(source, encoding=options.encoding)
-    column = text_column(frame, options.target, options.features, options.drop, name)
+    _check_split(options, frame.columns, name)
+    unread = (*options.drop, *options.splits_by)
+    column = text_column(frame, options.target, options.features, unread, name)
     others = [other for other in frame.columns if other not in (column, options.target)]
     if others:
         more = ", ".join(others[:8]) + ", …" * (len(others) > 8)
@@ -216,7 +223,36 @@ def read_labelled(source: Any, options: TextOptions, say: Say) -> Labelled:
         say(without_target(int((target < 0).sum())))
         frame, target = frame.filter(target >= 0), target[target >= 0]
     kept = Schema((), (), schema.target).to_json()
-    return Labelled(_texts(frame, column), target, schema.target.classes, column, kept)
+    texts = _texts(frame, column)
+    partition, notes = partition_of(frame, options, name)
+    if not options.splits_by:
+        partition, notes = _copies(texts)
+    for note in notes:
+        say(note)
+    return Labelled(texts, target, schema.target.classes, column, kept, partition=partition)
+
+
+def _check_split(options: TextOptions, columns: Sequence[str], name: str) -> None:
+    """Refuse to split by what is learned."""
+    check_present(options.splits_by, columns, name)
+    for column in options.splits_by:
+        if column == options.target or column in (options.features or ()):
+            what = "The target" if column == options.target else "The text"
+            raise ConfigError(f"{what} {column!r} cannot say how rows are split.", where=name,
+                              hint="Name another column.")  # fmt: skip
+
+
+def _copies(texts: Sequence[str]) -> tuple[Partition, list[str]]:
+    """Texts that are the same stay on one side of every split."""
+    _, groups, counts = np.unique(np.array(texts, dtype=object), return_inverse=True,
+                                  return_counts=True)  # fmt: skip
+    copies = int((counts - 1).sum())
+    if not copies:
+        return Partition(), []
+    return Partition(groups), [
+        f"{copies:,} of {len(texts):,} texts {'repeats' if copies == 1 else 'repeat'} another "
+        "one: they stay on one side of every split"
+    ]
 
 
 def text_column(
@@ -276,7 +312,9 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
     def split(self, data: Labelled) -> Split[Labelled]:
         """By chance, classes in proportion."""
         test = 0.2 if len(data) < _SMALL else 0.1
-        return split_rows(data, self.options, data.target, self.unit, test=test)
+        return split_rows(
+            data, self.options, data.target, self.unit, test=test, partition=data.partition
+        )
 
     def understand(self, split: Split[Labelled]) -> ClassSchema:
         """The vocabulary of the training texts, or that of the model to start from."""

@@ -273,6 +273,7 @@ def _check(options: TextOptions) -> None:
                           expected=", ".join(LANGUAGE_MODELS),
                           hint="To predict classes, give a table and --target, or a folder of "
                           "class folders.")  # fmt: skip
+    options.check_no_columns("a text to be continued, whose last part is the test set")
     if options.balance:
         raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
 

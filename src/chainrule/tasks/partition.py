@@ -1,4 +1,4 @@
-"""What a split of a table must respect: rows that belong together, or the order of time."""
+"""What a split of rows must respect: rows that belong together, or the order of time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...data import Column, Schema, infer_schema, k_folds, parsing, split_indices
-from ...data.schema import check_present, read_values, tidy_column
-from ...data.split import Indices, folds_in_time, split_in_time
-from ...errors import DataError
-from ...utils.numbers import counted
-from ...utils.typing import Array
-from ..kinds.table import TableOptions
+from ..data import Column, Schema, infer_schema, k_folds, parsing, split_indices
+from ..data.schema import check_present, read_values, tidy_column
+from ..data.split import Indices, folds_in_time, split_in_time
+from ..errors import DataError
+from ..utils.numbers import counted
+from ..utils.typing import Array
+from .kinds.columns import SplitOptions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,6 +44,28 @@ class Partition:
             None if self.groups is None else self.groups[rows],
             None if self.times is None else self.times[rows],
         )
+
+    def with_copies(self, copies: Array | None) -> Partition:
+        """Rows of the same number here stay together besides; in time that is left to the caller.
+
+        Example:
+            >>> both = Partition(np.array([0, 0, 1, 2])).with_copies(np.array([0, 1, 1, 2]))
+            >>> both.groups.tolist()
+            [0, 0, 0, 3]
+        """
+        if copies is None or self.times is not None:
+            return self
+        if self.groups is None:
+            return Partition(copies)
+        both = [np.unique(each, return_inverse=True)[1] for each in (self.groups, copies)]
+        joined, before = np.arange(len(copies)), np.empty(0, np.int64)
+        while not np.array_equal(joined, before):  # the least number that can be reached
+            before = joined
+            for each in both:
+                least = np.full(int(each.max()) + 1, len(copies))
+                np.minimum.at(least, each, joined)
+                joined = least[each]
+        return Partition(joined)
 
     def split(
         self, rows: int, fractions: Sequence[float], seed: int, strata: Array | None
@@ -115,14 +137,14 @@ class KeyReader:
     """
 
     def __init__(
-        self, frame: pl.DataFrame, schema: Schema, options: TableOptions, where: str
+        self, frame: pl.DataFrame, schema: Schema, options: SplitOptions, where: str
     ) -> None:
         self._schema, self.where = schema, where
         self.group, self.time = options.split_by_group, options.split_by_time
         check_present([n for n in (self.group, self.time) if n], frame.columns, where)
         self._moments = None
         if self.time is not None:
-            kinds = {n: kind for n, kind in options.kinds.items() if n == self.time}
+            kinds = {n: kind for n, kind in getattr(options, "kinds", {}).items() if n == self.time}
             self._moments = time_column(frame, self.time, kinds, schema, where)
 
     def read(self, frame: pl.DataFrame) -> Keys:
@@ -263,3 +285,17 @@ def _differ(groups: Array, count: int, target: Array) -> Array:
         np.fmax.at(high, groups, values)
         found |= high > low
     return found
+
+
+def partition_of(
+    frame: pl.DataFrame, options: SplitOptions, where: str
+) -> tuple[Partition, list[str]]:
+    """How rows may be split whose cells are nothing to learn from, and what there is to say of it.
+
+    Raises:
+        DataError: there is no such column, or it holds no times.
+    """
+    if not options.splits_by:
+        return Partition(), []
+    reader = KeyReader(frame, Schema(()), options, where)
+    return reader.partition(reader.read(frame), 0.0, np.empty(0))
