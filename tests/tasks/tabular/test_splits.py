@@ -6,8 +6,8 @@ import pytest
 
 from chainrule.data import infer_schema, read_table
 from chainrule.errors import ChainruleError
-from chainrule.tasks.tabular import TableOptions, streaming
 from chainrule.tasks.partition import KeyReader, combinations
+from chainrule.tasks.tabular import TableOptions, streaming
 from chainrule.tasks.tabular.plan import TablePlan
 from chainrule.tasks.tabular.split_check import warnings_of
 from chainrule.tasks.tabular.streaming import StreamedTablePlan
