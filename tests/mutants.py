@@ -6,9 +6,9 @@
 
 A mutant is a module with one change: another comparison, another sign, a number that is one more, a
 branch always taken, a statement left out. It lives in memory only. First all tests run once without
-any mutant, to know which functions each of them calls. Against a mutant run those that call the
-changed function: of the nearest files first, the quick ones first, for a limited time. Where none
-fails, the mutant survives and is printed: a change of the program that no test near to it notices.
+any mutant, to know which lines each of them runs. Against a mutant run those that run the changed
+line: of the nearest files first, the quick ones first, for a limited time. Where none fails, the
+mutant survives and is printed: a change of the program that no test near to it notices.
 
 Not changed is what no result depends on: messages and texts, the indentation of C, samples of
 tests, what was tuned for speed (how much work is worth a thread, what is worth to be computed
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.abc
@@ -35,6 +36,7 @@ import sys
 import tempfile
 import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -59,6 +61,9 @@ TESTS = (
 NOT_NEAR = ("test_sanitizers.py", "test_every_width.py")
 #: How many of the nearest files come first; they get a third of the time.
 FEW = 3
+#: What is followed line by line, and of how many calls of a function in a test.
+FOLLOWED = tuple(str(PACKAGE / subject) for subject in SUBJECTS)
+OFTEN = 20
 #: The headings of kernels, comments in C for readers; and what measures which tiles are fastest.
 QUIET_FILES = {"formulas.py", "autotune.py"}
 #: Nobody is to depend on what these do; samples are data of tests.
@@ -97,21 +102,26 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 
 
-#: A function as its code is known: its module, first line (of its decorators) and name.
-Function = tuple[str, int, str]
-
-
 @dataclass
 class Mutant:
-    """One change of one module: ``old`` at a place becomes ``new``."""
+    """One change of one module: ``old`` at a place becomes ``new``.
+
+    Attributes:
+        lines: those of the change.
+        statement: the first lines of the statement that the change is in, up to the change.
+        scope: the lines of the definition that the change is in.
+        imported: whether it is run when the module is imported.
+    """
 
     path: Path
     start: int
     end: int
-    line: int
+    lines: range
     old: str
     new: str
-    function: Function | None = None
+    statement: range
+    scope: range
+    imported: bool
     stage: int = 0
     killer: str = ""
 
@@ -126,7 +136,7 @@ class Mutant:
 
     def __str__(self) -> str:
         old, new = (" ".join(text.split()) for text in (self.old, self.new))
-        return f"{self.path.relative_to(ROOT)}:{self.line}: {old[:90]}  →  {new[:90]}"
+        return f"{self.path.relative_to(ROOT)}:{self.lines[0]}: {old[:90]}  →  {new[:90]}"
 
 
 class Mutator(ast.NodeVisitor):
@@ -137,13 +147,26 @@ class Mutator(ast.NodeVisitor):
         self.text = path.read_bytes()
         self.lines = [0, *itertools.accumulate(map(len, self.text.splitlines(keepends=True)))]
         self.found: list[Mutant] = []
-        self.functions: list[Function] = []
+        self.scopes: list[tuple[range, bool]] = []
+        self.statement = range(0)
         self.limits = tuned_limits() if path.is_relative_to(TUNED) else frozenset()
 
     def visit(self, node: ast.AST) -> None:
         """All but the expressions that compare or count with a limit that was measured."""
+        if isinstance(node, ast.stmt):
+            self.statement = lines_of(node)
+            if not self.scopes:
+                with self._within(node, imported=True):
+                    super().visit(node)
+                return
         if not isinstance(node, ast.expr) or self.limits.isdisjoint(names_in(node)):
             super().visit(node)
+
+    @contextlib.contextmanager
+    def _within(self, node: ast.stmt | ast.expr, imported: bool) -> Iterator[None]:
+        self.scopes.append((lines_of(node), imported))
+        yield
+        self.scopes.pop()
 
     def _add(self, node: ast.expr | ast.stmt, new: str) -> None:
         assert node.end_lineno is not None
@@ -153,8 +176,10 @@ class Mutator(ast.NodeVisitor):
         old = self.text[start:end].decode()
         if isinstance(node, ast.expr) and not isinstance(node, ast.Constant):
             new = f"({new})"
-        function = self.functions[-1] if self.functions else None
-        self.found.append(Mutant(self.path, start, end, node.lineno, old, new, function))
+        lines, (scope, imported) = lines_of(node), self.scopes[-1]
+        statement = range(self.statement.start, lines.stop)
+        mutant = Mutant(self.path, start, end, lines, old, new, statement, scope, imported)
+        self.found.append(mutant)
 
     # ---- what is not mutated -----------------------------------------------------------------
 
@@ -169,19 +194,16 @@ class Mutator(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         if node.name not in QUIET_FUNCTIONS and "samples" not in node.name:
-            for part in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
-                self.visit(part)
-            first = min(part.lineno for part in (node, *node.decorator_list))
-            self._visit_body(first, node.name, node.body)
+            with self._within(node, imported=True):
+                for part in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
+                    self.visit(part)
+            with self._within(node, imported=False):
+                for part in node.body:
+                    self.visit(part)
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        self._visit_body(node.lineno, "<lambda>", [node.body])
-
-    def _visit_body(self, first: int, name: str, body: Iterable[ast.AST]) -> None:
-        self.functions.append((str(self.path), first, name))
-        for part in body:
-            self.visit(part)
-        self.functions.pop()
+        with self._within(node, imported=False):
+            self.visit(node.body)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         name = ast.unparse(node.targets[0])
@@ -207,8 +229,9 @@ class Mutator(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        for part in node.body:
-            self.visit(part)
+        with self._within(node, imported=True):
+            for part in node.body:
+                self.visit(part)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -297,6 +320,11 @@ class Mutator(ast.NodeVisitor):
         self.visit(node.value)
 
 
+def lines_of(node: ast.stmt | ast.expr) -> range:
+    assert node.end_lineno is not None
+    return range(node.lineno, node.end_lineno + 1)
+
+
 def names_in(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
@@ -348,24 +376,43 @@ def compiles(text: bytes) -> bool:
 
 @dataclass
 class Calls:
-    """What the tests call.
+    """What the tests run.
 
     Attributes:
         seconds: how long each test takes.
-        tests: the tests that call a function.
+        lines: the numbers of the tests that run a line of a file, in the order of ``seconds``.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    tests: dict[Function, set[str]] = field(default_factory=dict)
+    lines: dict[str, dict[int, array[int]]] = field(default_factory=dict)
+
+    def add(self, other: Calls) -> None:
+        """What more tests run."""
+        first = len(self.seconds)
+        self.seconds.update(other.seconds)
+        for path, lines in other.lines.items():
+            own = self.lines.setdefault(path, {})
+            for line, tests in lines.items():
+                own.setdefault(line, array("I")).extend(test + first for test in tests)
+
+    def able(self, mutant: Mutant) -> set[str]:
+        """The tests that run what was changed."""
+        known = self.lines.get(str(mutant.path.relative_to(PACKAGE)), {})
+        if mutant.imported:  # whatever uses the definition may notice, or else the module
+            places: list[Iterable[int]] = [mutant.scope, known]
+        else:  # not every line of a long expression has code of its own
+            code = lines_with_code(mutant.path)
+            places = [[line for line in mutant.lines if line in code] or mutant.statement]
+        for place in places:
+            found = {test for line in place for test in known.get(line, ())}
+            if found:
+                names = list(self.seconds)
+                return {names[test] for test in found}
+        return set()
 
     def chosen(self, mutant: Mutant, budget: float) -> list[list[str]]:
         """The tests of a mutant, in two stages, that take so many seconds together."""
-        able = self.tests.get(mutant.function, set()) if mutant.function else set()
-        if (
-            not able
-        ):  # it is called when the module is imported: whatever uses the module may notice
-            own = [tests for key, tests in self.tests.items() if key[0] == str(mutant.path)]
-            able = set().union(*own)
+        able = self.able(mutant)
         files = sorted({_file(test) for test in able}, key=lambda file: distance(mutant.path, file))
         first = self._in_time([test for test in able if _file(test) in files[:FEW]], budget / 3)
         second = self._in_time(able - set(first), budget * 2 / 3)
@@ -387,6 +434,17 @@ class Calls:
                 break
             found.append(test)
         return found
+
+
+@functools.cache
+def lines_with_code(path: Path) -> frozenset[int]:
+    """The lines of functions whose running can be seen."""
+    waiting, found = [compile(path.read_bytes(), str(path), "exec", dont_inherit=True)], set()
+    while waiting:
+        code = waiting.pop()
+        found.update(line for _, _, line in code.co_lines() if line is not None)
+        waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+    return frozenset(found)
 
 
 def _file(test: str) -> str:
@@ -446,15 +504,25 @@ class Chosen:
 
 
 class Listener:
-    """A part of pytest: it notes which functions each test calls, and how long it takes."""
+    """A part of pytest: it notes which lines each test runs, and how long it takes."""
 
     def __init__(self) -> None:
         self.calls = Calls()
-        self._codes: set[CodeType] = set()
+        self._lines: dict[CodeType, set[int]] = {}
+        self._count: Counter[CodeType] = Counter()
         self._failed = False
 
-    def _trace(self, frame: FrameType, event: str, argument: object) -> None:
-        self._codes.add(frame.f_code)  # as nothing is returned, lines are not traced
+    def _trace(self, frame: FrameType, event: str, argument: object) -> object:
+        """What follows the lines of a call; of many calls of a function, it follows some."""
+        code = frame.f_code
+        if not code.co_filename.startswith(FOLLOWED):
+            return None
+        self._count[code] += 1
+        return self._line if self._count[code] <= OFTEN or self._count[code] % OFTEN == 0 else None
+
+    def _line(self, frame: FrameType, event: str, argument: object) -> object:
+        self._lines.setdefault(frame.f_code, set()).add(frame.f_lineno)
+        return self._line
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._failed |= not report.passed
@@ -462,26 +530,32 @@ class Listener:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         self._failed = False
-        self._codes.clear()
+        self._lines.clear()
+        self._count.clear()
         began = time.process_time()  # whatever else the machine does meanwhile
-        threading.settrace(self._trace)
-        sys.settrace(self._trace)
+        threading.settrace(self._trace)  # type: ignore[arg-type]
+        sys.settrace(self._trace)  # type: ignore[arg-type]
         try:
             return (yield)
         finally:
             sys.settrace(None)
-            threading.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
             if self._failed:
                 print(f"not used, for it fails without a mutant: {item.nodeid}", flush=True)
             else:
                 self._note(item.nodeid, time.process_time() - began)
 
     def _note(self, test: str, seconds: float) -> None:
+        number = len(self.calls.seconds)
         self.calls.seconds[test] = seconds
-        for code in self._codes:
-            if code.co_filename.startswith(str(PACKAGE)):
-                key = code.co_filename, code.co_firstlineno, code.co_name
-                self.calls.tests.setdefault(key, set()).add(test)
+        for code, lines in self._lines.items():
+            if code.co_name != "<module>":
+                path = str(Path(code.co_filename).relative_to(PACKAGE))
+                known = self.calls.lines.setdefault(path, {})
+                for line in lines:
+                    tests = known.setdefault(line, array("I"))
+                    if not tests or tests[-1] != number:
+                        tests.append(number)
 
 
 @dataclass
@@ -564,7 +638,7 @@ class Machine:
         self.count = itertools.count()
 
     def known_calls(self) -> Calls | None:
-        """What the tests call, if it was kept."""
+        """What the tests run, if it was kept."""
         if self.kept is None or not (self.kept / "calls").exists():
             return None
         found = pickle.loads((self.kept / "calls").read_bytes())
@@ -613,7 +687,7 @@ def import_what_all_need() -> None:
 
 
 def listen(machine: Machine) -> Calls:
-    """What the tests call, but for those that fail without any mutant."""
+    """What the tests run, but for those that fail without any mutant."""
     groups: dict[str, list[str]] = {}
     for name in TESTS:
         place = ROOT / name
@@ -626,9 +700,7 @@ def listen(machine: Machine) -> Calls:
     all_calls = Calls()
     for run, _ in machine.run(sorted(waiting, key=lambda run: -len(run.tests))):
         calls = pickle.loads((run.folder / "calls").read_bytes())
-        all_calls.seconds.update(calls.seconds)
-        for key, tests in calls.tests.items():
-            all_calls.tests.setdefault(key, set()).update(tests)
+        all_calls.add(calls)
         machine.keep_programs(run)
         shutil.rmtree(run.folder, ignore_errors=True)
     return all_calls
