@@ -412,6 +412,78 @@ def test_numbers_that_were_fetched_before_a_step_stay():
     assert w.tolist() == [3.0] * 3
 
 
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_calls_after_the_first_see_what_changed_between_them(size: int):
+    """A program that finds everything where it was looks at its arguments only."""
+    w, b = cr.Buffer(np.zeros(size)), cr.Buffer(1.0)
+
+    def step(x: Any, scale: float, sign: int) -> Any:
+        w.assign(w + x * scale * sign + b)
+        return w * 2.0, w.sum()
+
+    run = cr.compile(step, backend="c")
+    read = cr.compile(lambda x: w + x, backend="c")
+    x = np.ones(size)
+
+    def call(x: Any = x, scale: float = 1.0, sign: int = 1) -> float:
+        doubled, total = run(x, scale, sign)
+        assert doubled.numpy()[-1] == w.numpy()[0] * 2.0
+        assert total.item() == w.numpy()[0] * size
+        return float(total.item()) / size
+
+    kept = [run(x, 1.0, 1)[0] for _ in range(4)]
+    assert [found[-1].item() for found in kept] == [4.0, 8.0, 12.0, 16.0]
+    view = w.numpy()
+    assert call() == 10.0
+    assert view[0] == 8.0  # fetched before
+    x[:] = 5.0  # the caller's own array
+    assert call() == 16.0
+    assert call(x[::-1].copy()[::-1]) == 22.0  # another layout
+    assert call(cr.tensor(x), 2.0) == 33.0
+    assert call(sign=-1) == 29.0
+    for _ in range(3):
+        run(x, 1.0, 1)
+    w.assign(np.zeros(size))
+    assert call() == 6.0
+    b.assign(0.0)
+    for number in range(3):
+        assert read(x)[0].item() == 11.0 + 5 * number  # another program
+        run(x, 1.0, 1)
+    run(x, 1.0, 1)
+    before = run.last_run[1]
+    run(x, 1.0, 1)
+    assert before[-2][0] + 5.0 == w[0].item() or before[-1][0] + 5.0 == w[0].item()
+    with pytest.raises(ChainruleError):
+        run(np.ones(size + 1), 1.0, 1)
+    twice = np.array([1.0, 1.0])
+    with pytest.raises(ChainruleError):
+        run(twice, 1.0, 1)
+    assert call() == 36.0
+
+
+def test_an_assignment_during_a_call_is_not_lost():
+    """Neither the memory that the program writes into, nor the value that was assigned."""
+    w = cr.Buffer(np.zeros(50_000))
+    run = cr.compile(lambda: w.assign(w + 1.0), backend="c")
+    done = threading.Event()
+
+    def train() -> None:
+        try:
+            for _ in range(300):
+                run()
+        finally:
+            done.set()
+
+    def assign() -> None:
+        while not done.is_set():
+            w.assign(np.full(50_000, -1000.0))
+            found = w.numpy()
+            assert (found == found[0]).all()
+            assert found[0] <= -700.0
+
+    in_threads(train, assign)
+
+
 def test_a_thread_does_not_wait_for_its_own_program():
     """As in the handler of a signal that comes at the end of a step."""
     w = cr.Buffer(np.zeros(3))

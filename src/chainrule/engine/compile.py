@@ -29,7 +29,7 @@ from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
 from .ir.types import DTYPES, Type, float64, type_of
 from .ops.scan import CALL, parts_of
-from .overwriting import begin, end
+from .overwriting import begin, begin_again, calls, end
 from .tensor import (
     TRACE_BIT,
     Number,
@@ -102,16 +102,20 @@ class Traced:
 
         Variables may be frozen, unfrozen, converted or given a gradient, modules get other layers.
         """
-        if pytree.changes.count != self._changes:
+        if self.has_other_modules() or any(variable.grad is not None for variable in self._empty):
             return True
-        if any(variable.grad is not None for variable in self._empty):
-            return True
-        for found, before in self._containers:
-            if len(found) != len(before) or not all(map(operator.is_, found, before)):
-                return True
         for variable, (kind, watched) in zip(self._asked, self._kinds, strict=True):
             node = own_node(variable)
             if node.watched != watched or (node.type is not kind and node.type != kind):
+                return True
+        return False
+
+    def has_other_modules(self) -> bool:
+        """Whether modules have other parts than when they were traced."""
+        if pytree.changes.count != self._changes:
+            return True
+        for found, before in self._containers:
+            if len(found) != len(before) or not all(map(operator.is_, found, before)):
                 return True
         return False
 
@@ -286,6 +290,7 @@ class Compiled:
         self._keeps_history = history
         self._last: tuple[_Program, list[Any]] | None = None
         self._programs: dict[Any, _Program] = {}
+        self._plain: dict[Any, _Program] = {}  # by the types of arguments without structure
         self._prepared: dict[Any, tuple[Traced, Future[Executable], int]] = {}
 
     @property
@@ -299,7 +304,11 @@ class Compiled:
         if self._last is None:
             return None
         program, inputs = self._last
-        return program.traced, program.in_numpy(inputs)
+        calls.mark = None  # for these arrays are out of the hands of the variables
+        missing = len(program.traced.graph.inputs) > len(inputs)
+        variables = program.traced.variables if missing else []
+        known = [*inputs, *[variable._known() for variable in variables]]
+        return program.traced, program.in_numpy(known)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: the object is the first argument."""
@@ -314,17 +323,29 @@ class Compiled:
         if tracing.record is not None or in_derivative():
             # A program has no history: here the function's own code is a part of what is recorded.
             return self._function(*arguments, **options)
+        is_plain = not options and tracing.standing is None
+        plain = _plain_types(arguments) if is_plain else None
+        known = None if plain is None else self._plain.get(plain)
+        if known is not None:
+            given = [_value(leaf) for leaf in arguments if type(leaf) in _ARRAYS]
+            self._last = None
+            again = known.run_again(given)
+            if again is not None:
+                self._last = known, given
+                return known.traced.rebuild(again)
         taken = self._described(arguments, options)
         program = self._program(taken, arguments, options)
+        if plain is not None and program.can_repeat and not self._keeps(program):
+            self._plain[plain] = program
         traced = program.traced
         inputs = [_value(leaf) for leaf in taken.inputs]
         self._last = None  # lets go of the arrays, which may now be overwritten
         try:
-            inputs += program.begin()
+            mark = object()
+            inputs += program.begin(mark)
             self._last = program, inputs
-            keeps = self._keeps_history and program.is_differentiable
-            history = _history(traced, taken.inputs, inputs) if keeps else ()
-            results = program.run(inputs)
+            history = _history(traced, taken.inputs, inputs) if self._keeps(program) else ()
+            results = program.run(inputs, mark)
         finally:
             program.end(inputs)
         count = program.results
@@ -332,6 +353,10 @@ class Compiled:
             for variable, value in zip(program.given, results[count:], strict=True):
                 variable.assign(Tensor(constant(value)))
         return traced.rebuild(results[:count], history)
+
+    def _keeps(self, program: _Program) -> bool:
+        """Whether results of a program keep what they depend on."""
+        return self._keeps_history and program.is_differentiable
 
     def run_steps(
         self, order: Any, *arguments: Any, rows: Sequence[int], counter: int | None = None
@@ -378,7 +403,7 @@ class Compiled:
         inputs, gathered, counters = _inputs_of_steps(arguments, rows, counter)
         self._last = None
         try:
-            inputs += program.begin()
+            inputs += program.begin(object())
             done, results = run.run_steps(inputs, gathered, order, counters)
         finally:
             program.end(inputs)
@@ -473,6 +498,29 @@ class Compiled:
         return _Call(key, given)
 
 
+#: Arguments that are inputs of the graph, and that are built into it, if nothing is inside them.
+_ARRAYS = frozenset((np.ndarray, Tensor, float))
+_CONSTANTS = frozenset((bool, int, str))
+
+
+def _plain_types(arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The same for calls that have the same program; None if an argument is of another kind."""
+    key: list[Any] = []
+    for leaf in arguments:
+        kind = type(leaf)
+        if kind is np.ndarray:
+            key.append((leaf.dtype, leaf.shape))
+        elif kind is Tensor:
+            key.append(leaf.node.type)
+        elif kind is float:
+            key.append(float)
+        elif kind in _CONSTANTS:
+            key.append((kind, leaf))
+        else:
+            return None
+    return tuple(key)
+
+
 def _options(leaf: Any) -> tuple[Any, ...]:
     """The plain attributes of an object, such as the one of a method: they are built in, too."""
     known = getattr(leaf, "__dict__", None)
@@ -537,37 +585,41 @@ class _Program:
         results: how many of its outputs are results of the function.
         given: the variables that get their new values from the outputs behind them; others are
             overwritten.
+        can_repeat: whether a call may leave the variables where the program has them from the last.
         is_differentiable: whether somebody may ask for a derivative of its results. A function that
             assigns parameters is a step of a training: its results are only numbers.
     """
 
     def __init__(self, traced: Traced, run: Executable) -> None:
         self.traced, self.run = traced, run
+        self._mark: object = None  # see `overwriting`: left when it last looked at its variables
         self.results = len(traced.graph.outputs) - len(traced.assigned)
         self._variables = traced.variables
         first = len(traced.graph.inputs) - len(traced.variables)
         self._places = sorted(number - first for number in run.in_place)
         self._overwritten = frozenset(traced.variables[place] for place in self._places)
         self.given = [v for v in traced.assigned if v not in self._overwritten]
+        self.can_repeat = run.again is not None and not self.given
         results = traced.graph.outputs[: self.results]
         self.is_differentiable = any(node.type.is_float for node in results) and not any(
             isinstance(variable, Parameter) for variable in traced.assigned
         )
 
-    def begin(self) -> list[Any]:
+    def begin(self, mark: object) -> list[Any]:
         """The arrays of the variables; those that are overwritten belong to the call until `end`.
 
         For a program with a memory of its own, what they are there.
 
         If others can see one of these it is copied: besides the variable only its node knows the
         array; whoever else holds one of them, such as a tensor or a view made from the variable,
-        keeps the old numbers.
+        keeps the old numbers. The mark tells `run_again` that nothing has changed since.
         """
         if self.run.memory is not None:
             return begin(self._variables, self._overwritten, self._in_memory)
-        if not self._places:
+        if not self._places and tracing.standing is not None:
             return [variable._known() for variable in self._variables]
-        nodes = begin(self._variables, self._overwritten, brought_home)
+        self._mark = mark
+        nodes = begin(self._variables, self._overwritten, brought_home, mark)
         arrays = [node.value for node in nodes]
         holders = _holders(nodes, arrays, self._places)
         for place, (of_node, of_array) in zip(self._places, holders, strict=True):
@@ -578,6 +630,26 @@ class _Program:
                 arrays[place] = own = np.array(array, order="C")
                 self._variables[place]._set(own, nodes[place].watched)
         return arrays
+
+    def run_again(self, given: list[Array]) -> list[Array] | None:
+        """The results for other arguments, if since the last call nobody has got or replaced the
+        value of any variable; otherwise None, and nothing was done.
+        """  # noqa: D205
+        if calls.mark is not self._mark or self.traced.has_other_modules():
+            return None
+        assert self.run.again is not None
+        try:
+            # The nodes keep the arrays alive, whatever other threads assign meanwhile.
+            nodes = begin_again(self._variables, self._overwritten, own_node, self._mark)
+            if nodes is None:
+                return None
+            return self.run.again(given, self._mark, nodes)
+        except BaseException:
+            calls.mark = None  # its traceback knows the arrays
+            raise
+        finally:
+            if self._places:
+                end(self._overwritten)
 
     def _in_memory(self, variable: Variable) -> Any:
         """The value of a variable in the memory of the program."""

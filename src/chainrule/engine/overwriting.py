@@ -12,6 +12,9 @@ wants one of these variables gets it before or after the call, never midway:
   has it fetched, under the same lock.
 - A fork waits for the end of the calls and holds new ones back, so that no child inherits numbers
   of two steps.
+- Whoever gets or replaces the node of a variable takes away the *mark* that the last call left
+  (`calls.mark`). A program that finds its own mark knows that nothing has changed hands since, and
+  need not look at its variables one by one.
 """
 
 from __future__ import annotations
@@ -31,40 +34,86 @@ class _Calls:
     Attributes:
         claims: for each its thread, and the variables that it overwrites. The tuple is replaced,
             never changed, so that it can be read at any time.
-        ended: told whenever a call ends.
+        mark: what the last call left; None as soon as somebody has got or replaced the node of a
+            variable, no matter which. Who gets one takes it away after that and before looking at
+            the claims; who replaces one does both under the lock.
+        lock: of all this.
+        ended: told whenever a call ends, if anybody waits.
+        waiting: how many do.
     """
 
     def __init__(self) -> None:
         self.claims: tuple[tuple[int, Set[Any]], ...] = ()
-        self.ended = threading.Condition(threading.Lock())
+        self.mark: object = None
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """A lock that nobody holds."""
+        self.lock = threading.RLock()
+        self.ended = threading.Condition(self.lock)
+        self.waiting = 0
+
+    def wait(self) -> None:
+        """Wait until a call ends, with the lock."""
+        self.waiting += 1
+        try:
+            self.ended.wait()
+        finally:
+            self.waiting -= 1
 
 
 calls = _Calls()
 
 
-def begin(used: Sequence[Any], overwritten: Set[Any], read: Callable[[Any], T]) -> list[T]:
+def begin(
+    used: Sequence[Any], overwritten: Set[Any], read: Callable[[Any], T], mark: object = None
+) -> list[T]:
     """Read all variables that a call uses; those that it overwrites are its own until `end`.
 
-    It waits until no other thread overwrites any of them.
+    It waits until no other thread overwrites any of them. The mark is left for `begin_again`.
     """
     own = get_ident()
-    with calls.ended:
-        while calls.claims and not all(
-            thread == own or found.isdisjoint(used) for thread, found in calls.claims
-        ):
-            calls.ended.wait()
-        calls.claims += ((own, overwritten),)
+    with calls.lock:
+        _wait_for(used, own)
+        if overwritten:
+            calls.claims += ((own, overwritten),)
+        calls.mark = mark
         return list(map(read, used))
+
+
+def begin_again(
+    used: Sequence[Any], overwritten: Set[Any], read: Callable[[Any], T], mark: object
+) -> list[T] | None:
+    """The same, if nobody has got or replaced a variable since the mark was left; otherwise None,
+    and the call has not begun.
+    """  # noqa: D205
+    own = get_ident()
+    with calls.lock:
+        if calls.claims:
+            _wait_for(used, own)
+        if calls.mark is not mark:
+            return None
+        if overwritten:
+            calls.claims += ((own, overwritten),)
+        return list(map(read, used))
+
+
+def _wait_for(used: Sequence[Any], own: int) -> None:
+    while calls.claims and not all(
+        thread == own or found.isdisjoint(used) for thread, found in calls.claims
+    ):
+        calls.wait()
 
 
 def end(overwritten: Set[Any]) -> None:
     """The call of this thread that overwrites these variables is over, if it began at all."""
     own = get_ident()
-    with calls.ended:
+    with calls.lock:
         calls.claims = tuple(
             [claim for claim in calls.claims if claim[0] != own or claim[1] is not overwritten]
         )
-        calls.ended.notify_all()
+        if calls.waiting:
+            calls.ended.notify_all()
 
 
 def is_overwritten(variable: Any) -> bool:
@@ -75,26 +124,23 @@ def is_overwritten(variable: Any) -> bool:
 
 def afterwards(variable: Any, read: Callable[[Any], T]) -> T:
     """Read a variable as soon as no other thread overwrites it."""
-    with calls.ended:
+    with calls.lock:
         while is_overwritten(variable):
-            calls.ended.wait()
+            calls.wait()
+        calls.mark = None
         return read(variable)
 
 
 def _before_fork() -> None:
-    calls.ended.acquire()
+    calls.lock.acquire()
     own = get_ident()
     while any(thread != own for thread, _ in calls.claims):
-        calls.ended.wait()
-
-
-def _in_child() -> None:
-    calls.ended = threading.Condition(threading.Lock())
+        calls.wait()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(
         before=_before_fork,
-        after_in_parent=lambda: calls.ended.release(),
-        after_in_child=_in_child,
+        after_in_parent=lambda: calls.lock.release(),
+        after_in_child=calls.renew_lock,
     )

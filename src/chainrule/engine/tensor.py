@@ -385,6 +385,7 @@ class Variable(Tensor):
         """What it is now: in a derivative or a trace of this thread, what stands in for it."""
         standing = tracing.standing
         own: Node = own_node(self)
+        calls.mark = None
         if self.away is not None or (calls.claims and is_overwritten(self)):
             own = afterwards(self, brought_home)
         if standing is None:
@@ -397,8 +398,10 @@ class Variable(Tensor):
 
     @node.setter
     def node(self, node: Node) -> None:
-        self.away = None
-        _NODE.__set__(self, node)
+        with calls.lock:  # so that no call begins with a node that is replaced meanwhile
+            self.away = None
+            _NODE.__set__(self, node)
+            calls.mark = None
 
     @property
     def grad(self) -> Tensor | None:
@@ -425,6 +428,7 @@ class Variable(Tensor):
             tracing.record.gradients[self] = gradient
         else:
             _GRAD.__set__(self, gradient)
+            calls.mark = None
 
     def __init__(self, value: TensorLike, dtype: Any = None, name: str | None = None) -> None:
         super().__init__(self._node_of(tensor(value, dtype)._known()), name)

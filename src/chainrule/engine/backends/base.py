@@ -64,14 +64,24 @@ class Executable(Protocol):
     def in_place(self) -> Collection[int]:
         """Positions of donated inputs that a call overwrites with their next values."""
 
-    def __call__(self, inputs: list[Any]) -> list[Array]:
-        """The outputs for these inputs, without those that were written in place."""
+    def __call__(self, inputs: list[Any], mark: object = None) -> list[Array]:
+        """The outputs for these inputs, without those that were written in place.
+
+        The mark stands for the values of the variables in `again`.
+        """
 
     @property
     def run_steps(self) -> Callable[..., tuple[int, list[Array]]] | None:
         """Runs many steps in one call, as `chainrule.engine.backends.c.program.CProgram` does.
 
         None if steps are to be called one by one.
+        """
+
+    @property
+    def again(self) -> Callable[..., list[Array] | None] | None:
+        """Runs it with other arguments and the variables of the call before, as that does.
+
+        None if a program doesn't remember where they are.
         """
 
 

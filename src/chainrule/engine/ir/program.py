@@ -30,6 +30,7 @@ class Program:
     in_place: Collection[int] = ()
     memory = None
     run_steps = None
+    again = None
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Program:
         """The graph as text."""
         return str(self.graph)
 
-    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+    def __call__(self, inputs: Sequence[Array], mark: object = None) -> list[Array]:
         """The outputs for these inputs, in the graph's order."""
         slots = self._slots.copy()
         for place, array in zip(self._inputs, inputs, strict=True):

@@ -13,12 +13,13 @@ from ....errors import ChainruleError, OutOfRangeError
 from ....utils.locks import new_lock
 from ....utils.typing import Array
 from ...ir.graph import Graph
+from ...ir.node import Node
 from ...ir.program import Program
 from ...ir.types import Type, type_of
 from ..base import checked_order
 from . import toolchain
 from .lowering_cache import lowered
-from .run_steps import feeds
+from .run_steps import Call, feeds
 from .threads import parallel
 
 
@@ -76,47 +77,76 @@ class CProgram:
         self.arena_bytes, self.unplanned_bytes = made.planned, made.unplanned
         self._stops = made.stops
         library = toolchain.load(self.source, flags)
-        self._step, self._steps = library.cr_step, library.cr_steps
-        self._step.restype, self._steps.restype = ctypes.c_int32, ctypes.c_int64
+        self._run, self._steps = library.cr_run, library.cr_steps
+        self._run.restype, self._steps.restype = ctypes.c_int32, ctypes.c_int64
         self._parallel = parallel()
         self.threads = threads or toolchain.threads_wanted()
         taken = set(self.donated.values())
         self._inputs = _Buffers([node.type for node in graph.inputs])
         self._returned = [n.type for j, n in enumerate(graph.outputs) if j not in taken]
-        self._outputs = (ctypes.c_void_p * max(len(self._returned), 1))()
+        self._results = _Results(self._returned)
         self._constants = _Buffers([type_of(array) for array in made.constants])
         for number, array in enumerate(made.constants):
             self._constants.put(number, array)
         self._memory = np.empty(made.arena + 64, np.uint8)
         self._arena = ctypes.c_void_p(-(-self._memory.ctypes.data // 64) * 64)
+        self._call = Call(
+            *map(ctypes.addressof, (self._inputs.table, self._constants.table)),
+            ctypes.addressof(self._results.table), self._arena, self._parallel, self.threads,
+        )  # fmt: skip
+        self._call_at = ctypes.c_void_p(ctypes.addressof(self._call))
+        self._mark: object = None
         self._lock = new_lock()
 
-    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+    def __call__(self, inputs: Sequence[Array], mark: object = None) -> list[Array]:
         """The outputs for these inputs, in the graph's order, without those of donated inputs.
 
         Args:
             inputs: arrays of the types of the graph's inputs. Donated ones must be C-contiguous,
                 writeable, and of no interest to anybody else.
+            mark: stands for the last inputs in a later call of `again`.
 
         Raises:
             ChainruleError: an index was out of range, or a checked value does not fit. Nothing was
                 overwritten, unless that could not be known before.
         """
         with self._lock:
+            self._mark = None
             for number, array in enumerate(inputs):
                 if not self._inputs.has(number, array):
                     self._inputs.put(number, array, exactly=number in self.donated)
-            results = [np.empty(kind.shape, kind.dtype) for kind in self._returned]
-            for number, array in enumerate(results):
-                self._outputs[number] = array.__array_interface__["data"][0]
-            status = self._step(
-                self._inputs.table, self._constants.table, self._outputs, self._arena,
-                self._parallel, self.threads,
-            )  # fmt: skip
-            self._inputs.release()
+            self._mark = mark
+            status, results = self._once()
         if status > 0:
             self._fail(status, inputs)
         return results
+
+    def again(
+        self, given: Sequence[Array], mark: object, rest: Sequence[Node]
+    ) -> list[Array] | None:
+        """Run it with other first inputs; None, and nothing is done, if the mark is another one.
+
+        Args:
+            given: the first inputs, of the right types, none of them donated.
+            mark: that of the last call, which had the same inputs behind these.
+            rest: the nodes of those, which keep them alive.
+        """
+        with self._lock:
+            if mark is not self._mark:
+                return None
+            for number, array in enumerate(given):
+                self._inputs.copy(number, array)
+            status, results = self._once()
+        if status > 0:
+            self._fail(status, [*given, *[node.value for node in rest]])
+        return results
+
+    def _once(self) -> tuple[int, list[Array]]:
+        self._call.threads = self.threads
+        self._results.renew()
+        status = self._run(self._call_at)
+        self._inputs.release()
+        return status, self._results.take()
 
     def run_steps(
         self,
@@ -157,6 +187,7 @@ class CProgram:
         status = ctypes.c_int32(0)
         table = feeds(data, counters, batch)
         with self._lock:
+            self._mark = None
             for number, given in enumerate(inputs):
                 if number in data or number in counters:
                     kind = self._inputs.types[number]
@@ -193,14 +224,24 @@ class CProgram:
         )
 
 
+#: To find where an array is takes as long as to copy this many bytes.
+_SMALL = 1 << 14
+
+
 class _Buffers:
-    """A table of pointers to arrays of given types, as C takes it."""
+    """A table of pointers to arrays of given types, as C takes it.
+
+    Attributes:
+        table: the pointers.
+        types: of the arrays.
+    """
 
     def __init__(self, types: Sequence[Type]) -> None:
         self.table = (ctypes.c_void_p * max(len(types), 1))()
         self.types = types
-        self._kept: list[Array | None] = [None] * len(types)
-        self._known: list[Callable[[], Array | None]] = [lambda: None] * len(types)
+        self._kept: dict[int, Array] = {}
+        self._known: list[Callable[[], Array | None]] = [_nothing] * len(types)
+        self._copies: dict[int, Array] = {}
 
     def has(self, number: int, array: Array) -> bool:
         """Whether the table points to this very array."""
@@ -208,7 +249,20 @@ class _Buffers:
 
     def release(self) -> None:
         """Let go of the arrays; one that its owner keeps need not be put again."""
-        self._kept = [None] * len(self.types)
+        self._kept.clear()
+
+    def copy(self, number: int, array: Array) -> None:
+        """Take the numbers of an array that is another one in each call, if they are few."""
+        own = self._copies.get(number)
+        if own is None or self._known[number] is not _copied:
+            kind = self.types[number]
+            if kind.size * kind.dtype.itemsize > _SMALL:
+                self.put(number, array)
+                return
+            own = self._copies.setdefault(number, np.empty(kind.shape, kind.dtype))
+            self.table[number] = own.ctypes.data
+            self._known[number] = _copied
+        own[...] = array
 
     def put(self, number: int, array: Array, exactly: bool = False) -> None:
         """Point to an array, or to a copy in order if it is not in order and need not be it."""
@@ -218,6 +272,37 @@ class _Buffers:
         kind = self.types[number]
         if ordered is None or ordered.dtype != kind.dtype or ordered.shape != kind.shape:
             raise TypeError(f"input {number} is {kind}, in order; found {type_of(array)}")
-        self.table[number] = ordered.__array_interface__["data"][0]
-        self._kept[number] = None if exactly else ordered
-        self._known[number] = weakref.ref(array) if ordered is array else lambda: None
+        self.table[number] = ordered.ctypes.data
+        if not exactly:
+            self._kept[number] = ordered
+        self._known[number] = weakref.ref(array) if ordered is array else _nothing
+
+
+def _nothing() -> None:
+    """What a table knows of an array that it cannot find again."""
+
+
+def _copied() -> None:
+    """The same of one that it has copied."""
+
+
+class _Results:
+    """Where a program writes what it returns: few numbers always in the same place."""
+
+    def __init__(self, types: Sequence[Type]) -> None:
+        self.table = (ctypes.c_void_p * max(len(types), 1))()
+        self._arrays = [np.empty(kind.shape, kind.dtype) for kind in types]
+        self._large = [n for n, array in enumerate(self._arrays) if array.nbytes > _SMALL]
+        for number, array in enumerate(self._arrays):
+            self.table[number] = array.ctypes.data
+
+    def renew(self) -> None:
+        """New arrays for many numbers."""
+        for number in self._large:
+            array = self._arrays[number]
+            self._arrays[number] = array = np.empty(array.shape, array.dtype)
+            self.table[number] = array.ctypes.data
+
+    def take(self) -> list[Array]:
+        """The results, which belong to the caller."""
+        return [x.copy() if x.nbytes <= _SMALL else x for x in self._arrays]

@@ -52,7 +52,35 @@ int64_t cr_steps(void *const *inputs, void *const *constants, char *const *outpu
   }
   return count;
 }
+
+/* All that a step takes. */
+typedef struct {
+  void *const *inputs, *const *constants, *const *outputs;
+  char *arena;
+  cr_parallel_call parallel;
+  int32_t threads;
+} cr_call;
+
+int32_t cr_run(const cr_call *call);
+int32_t cr_run(const cr_call *call)
+{
+  return cr_step(call->inputs, call->constants, call->outputs, call->arena, call->parallel,
+                 call->threads);
+}
 """
+
+
+class Call(ctypes.Structure):
+    """The arguments of a step: one pointer is handed over with less work than six."""
+
+    _fields_ = (
+        ("inputs", ctypes.c_void_p),
+        ("constants", ctypes.c_void_p),
+        ("outputs", ctypes.c_void_p),
+        ("arena", ctypes.c_void_p),
+        ("parallel", ctypes.c_void_p),
+        ("threads", ctypes.c_int32),
+    )
 
 
 class Feed(ctypes.Structure):

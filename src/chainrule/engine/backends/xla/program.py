@@ -48,6 +48,8 @@ class XlaProgram:
         in_place: positions of the inputs that a call overwrites.
     """
 
+    again = None
+
     def __init__(
         self,
         graph: Graph,
@@ -73,7 +75,7 @@ class XlaProgram:
         """The graph as text, after the passes."""
         return str(self._optimized)
 
-    def __call__(self, inputs: list[Any]) -> list[Array]:
+    def __call__(self, inputs: list[Any], mark: object = None) -> list[Array]:
         """The outputs for these inputs, without those that were written in place.
 
         Raises:
