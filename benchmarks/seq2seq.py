@@ -28,6 +28,8 @@ import numpy as np
 
 WIDTH, HEADS, LAYERS, VOCABULARY = 256, 8, 4, 1000
 ROWS, SOURCE, TARGET = 32, 64, 64
+#: The first tokens are no text, and never written.
+SPECIAL = 2
 TASKS = ("training step", "written greedily")
 Array = Any
 
@@ -75,12 +77,13 @@ def with_chainrule(task: str) -> Callable[[], float]:
     writer = Writer(model, VOCABULARY, TARGET, Decoding(), "c")
 
     def write() -> float:
-        state, last, total = writer.start(inputs), 2 + np.arange(ROWS), 0.0
-        for _ in range(TARGET):
-            scores, state = writer.advance(last, state)
-            last = scores.argmax(axis=1)
-            total += float(last.sum())
-        return total
+        state, last = writer.start(inputs), 2 + np.arange(ROWS)
+        written: list[Array] = []
+        while sum(map(len, written)) < TARGET:
+            tokens, _, state = writer.several(last, state)
+            written.append(tokens)
+            last = tokens[-1]
+        return float(np.concatenate(written)[:TARGET].sum())
 
     return write
 
@@ -209,7 +212,8 @@ class InPyTorch:
                 x = self.embedded(last[:, None], self.second, place)
                 for number, block in enumerate(blocks):
                     x, seen[number] = self._block(block, x, seen[number], known[number])
-                last = (self.decoder.norm(x[:, 0]) @ self.second.T).argmax(-1)
+                logits = self.decoder.norm(x[:, 0]) @ self.second.T
+                last = logits[:, SPECIAL:].argmax(-1) + SPECIAL
                 total += float(last.sum())
             return total
 

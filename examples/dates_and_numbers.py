@@ -1,6 +1,6 @@
 """Dates and numbers in the words of five languages, written as ISO dates and as digits.
 
-    python examples/dates_and_numbers.py [--quick] [--minutes M] [--seed N] [--write FILE.tsv]
+    python examples/dates_and_numbers.py [--quick] [--epochs N] [--seed N] [--write FILE.tsv]
 
 English, German, French, Spanish and Italian; the texts are made here: numbers below a million in
 words, and dates with their month in words, with and without a weekday, in several orders. The
@@ -191,11 +191,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
     parser.add_argument("--minutes", type=float, help="be done in so many minutes")
+    parser.add_argument("--texts", type=int, default=60_000, help="how many are made")
+    parser.add_argument("--epochs", type=int, default=6, help="times through the texts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--write", metavar="FILE.tsv", type=Path, help="write the table, and stop")
     arguments = parser.parse_args()
-    table = pairs(300 if arguments.quick else 20_000, arguments.seed)
+    table = pairs(300 if arguments.quick else arguments.texts, arguments.seed)
     if arguments.write:
         table.select("words", "digits").write_csv(arguments.write, separator="\t")
         return
@@ -204,7 +206,8 @@ def main() -> None:
     options = cr.sequence_to_text.SequenceToTextOptions(
         target="digits", features=("words",), tokenizer="character", test=0.02,
         seed=arguments.seed, minutes=arguments.minutes, threads=arguments.threads,
-        hidden=(32,) if arguments.quick else (128, 128), epochs=1 if arguments.quick else 25,
+        hidden=(32,) if arguments.quick else (128, 128), lr=2e-3,
+        epochs=1 if arguments.quick else arguments.epochs,
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
     with tempfile.TemporaryDirectory() as folder:

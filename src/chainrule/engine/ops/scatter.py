@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, ShapeError
+from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError, first_axis
+from ..ir.node import Node
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type, bool_, int64
 from ..tensor import Tensor, TensorLike, apply, as_tensor, has_value
@@ -25,7 +27,7 @@ from .declare import (
     normalize_axis,
     reals,
 )  # fmt: skip
-from .elementwise import where
+from .elementwise import clip, where
 from .indexing import (
     _in_range,
     _need_integers,
@@ -50,9 +52,9 @@ from .shape import (
 from .sorting import sort
 
 __all__ = [
-    "bincount", "masked_scatter", "masked_select", "nonzero", "put_along_axis", "scatter",
-    "segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum", "setitem",
-    "unique",
+    "bincount", "dynamic_update_slice", "masked_scatter", "masked_select", "nonzero",
+    "put_along_axis", "scatter", "segment_max", "segment_mean", "segment_min", "segment_prod",
+    "segment_sum", "setitem", "unique",
 ]  # fmt: skip
 
 #: How updates are put together with what was there, and with one another.
@@ -138,9 +140,95 @@ SCATTER: Operation = register(
             ]
         ),
         indices=1,
-        accumulates=True,
+        in_place=True,
         exact=True,
         vmap=mapping.scattered,
+    )
+)
+
+# ---- the operation: a slice that begins where a number says -----------------------------------
+
+
+def _slice_type(x: Type, updates: Type, start: Type, *, axis: int) -> Type:
+    _need_integers("dynamic_update_slice", start)
+    rank = len(x.shape)
+    fits = updates.dtype == x.dtype and len(updates.shape) == rank and 0 <= axis < rank
+    fits = fits and all(
+        own == wide if i != axis else own <= wide
+        for i, (own, wide) in enumerate(zip(updates.shape, x.shape, strict=True))
+    )
+    if not fits or start.shape:
+        raise ShapeError(
+            "dynamic_update_slice puts in a slice of the other extents, at one index.",
+            expected=f"{x} but for axis {axis}, where it may be shorter; and a single integer",
+            found=f"{updates} and {start}",
+        )
+    return x
+
+
+def _first_index(xp: Any, start: Any, extent: int, count: int) -> Any:
+    """Where the slice begins, so that it lies within the axis."""
+    return xp.clip(start, 0, extent - count)
+
+
+def _update_slice(xp: Any, x: Any, updates: Any, start: Any, axis: int) -> Any:
+    y = np.array(x)
+    first = int(_first_index(np, start, x.shape[axis], updates.shape[axis]))
+    y[(*(slice(None),) * axis, slice(first, first + updates.shape[axis]))] = updates
+    return y
+
+
+def _of_slice(g: Tensor, y: Tensor, x: Tensor, updates: Tensor, start: Tensor, axis: int) -> Tensor:
+    count = updates.shape[axis]
+    first = clip(cast(start, int64), 0, x.shape[axis] - count)
+    return take(g, first + arange(count), axis)
+
+
+def _slice_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    """Rows on another axis than that of the slice, which begins at the same index for all."""
+    axis = first_axis(axes)
+    if axes[2] is not None or axis.place == node.attributes["axis"]:
+        raise RowsDependError
+    for source, own in zip(node.inputs[:2], axes[:2], strict=True):
+        if own != axis and not (own is None and walk.is_same(source, axis)):
+            raise RowsDependError
+    return axis
+
+
+def _mapped_slice(
+    op: Operation, size: int, inputs: Any, mapped: Any, attributes: Any
+) -> Tensor | None:
+    if mapped[2]:
+        return None
+    x, updates = (mapping.everywhere(size, inputs[i], mapped[i]) for i in (0, 1))
+    return apply(op, x, updates, inputs[2], axis=attributes["axis"] + 1)
+
+
+#: ``dynamic_update_slice(x, updates, start, axis)``: written in the place of x where nobody else
+#: reads that, as a cache of keys and values asks for.
+UPDATE_SLICE: Operation = register(
+    Operation(
+        "dynamic_update_slice",
+        _slice_type,
+        _update_slice,
+        (
+            lambda g, y, x, updates, start, axis: apply(
+                UPDATE_SLICE, g, zeros_like(updates), start, axis=axis
+            ),
+            _of_slice,
+            NON_DIFFERENTIABLE,
+        ),
+        "{0} with {1} from {2} on",
+        lambda: [
+            Sample((reals(2, 5, 3), reals(2, 2, 3, seed=1), np.array(3)), {"axis": 1}),
+            Sample((reals(4, 2), reals(1, 2, seed=1), np.array(9)), {"axis": 0}),
+            Sample((reals(3), reals(2, seed=1), np.array(-1, np.int32)), {"axis": 0}),
+            Sample((reals(2, 3), reals(2, 0), np.array(1)), {"axis": 1}),
+        ],
+        in_place=True,
+        exact=True,
+        batch=BatchRule(_slice_rows),
+        vmap=_mapped_slice,
     )
 )
 
@@ -339,6 +427,45 @@ def setitem(x: TensorLike, index: Any, values: TensorLike, mode: str = "set") ->
     places = getitem(reshape(arange(x.size), x.shape), index)
     updates = broadcast_to(as_tensor(values, x.dtype), places.shape)
     return reshape(_updated(reshape(x, (x.size,)), places, updates, mode), x.shape)
+
+
+@function(
+    lambda: [
+        Sample((reals(4, 3), reals(2, 3, seed=1), np.array(1))),
+        Sample((reals(2, 3), 1.5, np.array(7), -1)),
+    ]
+)
+def dynamic_update_slice(
+    x: TensorLike, updates: TensorLike, start: TensorLike, axis: int = 0
+) -> Tensor:
+    """``x`` with a slice put in that begins at an index which need not be known beforehand.
+
+    In a compiled program, also in a loop over time, it is written in the place of ``x`` where that
+    is not needed any more: a cache costs what is added to it.
+
+    Source: as JAX's function of this name, along one axis.
+
+    Args:
+        x: any tensor.
+        updates: with the extents of ``x``, but for ``axis``, where it may be shorter; a tensor
+            with fewer axes is broadcast to a slice of extent 1.
+        start: an integer, a tensor without axes. The slice is always within the axis: it begins at
+            0 at least, and ends at the end of the axis at most.
+        axis: of ``x``.
+
+    Raises:
+        ShapeError: the updates have other extents; it names both.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.dynamic_update_slice([1.0, 2.0, 3.0, 4.0], [7.0, 8.0], 1).tolist()
+        [1.0, 7.0, 8.0, 4.0]
+    """
+    x, updates, start = as_tensor(x), as_tensor(updates), as_tensor(start)
+    axis = normalize_axis(axis, x.ndim)
+    if updates.ndim < x.ndim:
+        updates = broadcast_to(updates, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+    return apply(UPDATE_SLICE, x, cast(updates, x.dtype), start, axis=axis)
 
 
 # ---- masks -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from ...engine import pytree
 from ...engine.backends.base import Backend
 from ...engine.compile import Compiled
-from ...engine.ops import log_softmax
+from ...engine.ops import argmax, expand_dims, log_softmax, scan, take_along_axis, where
 from ...engine.tensor import Tensor
 from ...errors import ConfigError
 from ...utils.typing import Array
@@ -97,9 +98,13 @@ class Writer:
     ) -> None:
         self.network, self.end, self.how = network, end, how
         self.room = min(longest, how.longest or longest)
-        beam = how.beam
-        self._start = Compiled(lambda inputs: self.network.start(inputs, self.room, beam), backend)
+        #: Tokens that are written in one call: a call costs as much as a token or two, and those
+        #: after the end of all texts are for nothing.
+        self.at_once = -(-self.room // math.ceil(self.room / math.sqrt(3 * self.room)))
+        beam, room = how.beam, -(-self.room // self.at_once) * self.at_once
+        self._start = Compiled(lambda inputs: self.network.start(inputs, room, beam), backend)
         self._step = Compiled(self._next, backend)
+        self._several = Compiled(self._greedily, backend)
         self._changing: list[int] = []
 
     def _next(self, previous: Tensor, state: Any, rows: Tensor | None) -> Any:
@@ -109,6 +114,42 @@ class Writer:
         # What stays as it is, such as the encoded source, need not be written again in each step.
         self._changing = [place for place, (old, leaf) in pairs if old is not leaf]
         return log_softmax(logits), [after[place] for place in self._changing]
+
+    def _greedily(self, previous: Tensor, state: Any) -> Any:
+        leaves, rebuild, _ = pytree.flatten(state)
+        self._next(previous, state, None)  # says what changes; nobody needs what it computes
+
+        def body(carry: Any, _: Any) -> Any:
+            last, changing = carry
+            now = list(leaves)
+            for place, leaf in zip(self._changing, changing, strict=True):
+                now[place] = leaf
+            known = where(last > self.end, UNKNOWN, last)
+            scores, new = self._next(known, rebuild(now), None)
+            best = argmax(scores[:, SPECIAL:], 1) + SPECIAL
+            return (best, new), (best, take_along_axis(scores, expand_dims(best, 1), 1)[:, 0])
+
+        carry = previous, [leaves[place] for place in self._changing]
+        return scan(body, carry, length=self.at_once, differentiable=False)
+
+    def several(self, last: Array, state: Any) -> tuple[Array, Array, Any]:
+        """The most probable tokens that follow, `at_once` of them, each after the one before.
+
+        Args:
+            last: (rows) tokens.
+            state: of `start`, or of the call before.
+
+        Returns:
+            Tokens (at_once, rows), ln p of each, and the new state.
+        """
+        (_, changed), (tokens, scores) = self._several(last, state)
+        return tokens.numpy(), scores.numpy(), self._changed(state, changed)
+
+    def _changed(self, state: Any, changed: list[Any]) -> Any:
+        leaves, rebuild, _ = pytree.flatten(state)
+        for place, leaf in zip(self._changing, changed, strict=True):
+            leaves[place] = leaf
+        return rebuild(leaves)
 
     def advance(self, last: Array, state: Any, rows: Array | None = None) -> tuple[Array, Any]:
         """ln p of each next token (rows, vocabulary), and the new state.
@@ -121,10 +162,7 @@ class Writer:
         # Tokens that were copied and are not in the vocabulary go in as the unknown.
         known = np.where(last > self.end, UNKNOWN, last)
         found, changed = self._step(known, state, rows)
-        leaves, rebuild, _ = pytree.flatten(state)
-        for place, leaf in zip(self._changing, changed, strict=True):
-            leaves[place] = leaf
-        return found.numpy(), rebuild(leaves)
+        return found.numpy(), self._changed(state, changed)
 
     def start(self, source: dict[str, Array]) -> Any:
         """The state before the first token."""
@@ -138,20 +176,20 @@ class Writer:
 
     def _greedy(self, state: Any, rows: int) -> list[list[Written]]:
         """The most probable token each time."""
-        room = self.room
         last = np.full(rows, self.end, np.int64)
-        tokens = np.zeros((rows, room), np.int64)
-        lengths, total, open_ = np.zeros(rows, np.int64), np.zeros(rows), np.ones(rows, bool)
-        for position in range(room):
-            scores, state = self.advance(last, state)
-            last = scores[:, SPECIAL:].argmax(axis=1) + SPECIAL
-            total += np.where(open_, scores[np.arange(rows), last], 0.0)
-            lengths += open_
-            open_ &= last != self.end
-            tokens[:, position] = last
-            if not open_.any():
+        tokens, scores = np.zeros((2, 0, rows))
+        while len(tokens) < self.room:
+            more, each, state = self.several(last, state)
+            tokens, scores = np.concatenate([tokens, more]), np.concatenate([scores, each])
+            last = more[-1]
+            if (tokens == self.end).any(axis=0).all():
                 break
-        return [[self.written(tokens[row, : lengths[row]], total[row])] for row in range(rows)]
+        tokens, scores = tokens[: self.room].astype(np.int64), scores[: self.room]
+        ends = tokens == self.end
+        lengths = np.where(ends.any(axis=0), ends.argmax(axis=0) + 1, len(tokens))
+        counts = np.arange(len(tokens))[:, None] < lengths
+        total = np.where(counts, scores, 0.0).sum(axis=0)
+        return [[self.written(tokens[: lengths[row], row], total[row])] for row in range(rows)]
 
     def _search(self, state: Any, rows: int) -> list[list[Written]]:
         """Beam search: in each step the best continuations of all texts that are followed."""

@@ -49,6 +49,7 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "check": indexing.check,
     "take": indexing.take,
     "scatter": indexing.scatter,
+    "dynamic_update_slice": indexing.update_slice,
     "scatter_add": indexing.scatter_add,
     "take_along_axis": indexing.take_along_axis,
     "add_along_axis": indexing.add_along_axis,

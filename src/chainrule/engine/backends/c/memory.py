@@ -144,7 +144,7 @@ def _overwritable(kernel: Kernel, schedule: KernelSchedule) -> Iterable[Node]:
     """What the kernel reads element by element, each just before it writes there."""
     if not kernel.is_loop and not kernel.tail:
         node = kernel.nodes[0]
-        position = 0 if node.op.accumulates else None
+        position = 0 if node.op.in_place else None
         reads = [(i, view) for i, view in enumerate(operands(node, schedule.views))]
         aligned = {view.base for i, view in reads if i == position and view.whole}
         return aligned - {view.base for i, view in reads if i != position}

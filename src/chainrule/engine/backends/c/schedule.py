@@ -46,7 +46,11 @@ def check_support(graph: Graph) -> None:
 
 
 def schedule(
-    graph: Graph, donated: dict[int, int], guards: Sequence[int] = (), fuse: bool = True
+    graph: Graph,
+    donated: dict[int, int],
+    guards: Sequence[int] = (),
+    fuse: bool = True,
+    inner: bool = False,
 ) -> KernelSchedule:
     """Cut a graph into kernels.
 
@@ -56,9 +60,10 @@ def schedule(
             that is their next value.
         guards: positions of outputs to be known before anything is overwritten.
         fuse: whether loops are merged.
+        inner: whether it is a step of a loop: what that overwrites nobody sees if it is stopped.
     """
     graph = rewrite(graph, _legal)
-    if donated:
+    if donated and not inner:
         graph = _recompute_late(graph, _early(graph, guards))
     outputs, copies = _own_outputs(graph)
     nodes = Graph(graph.inputs, outputs).nodes
@@ -72,9 +77,10 @@ def schedule(
     wanted = {graph.inputs[i]: outputs[j] for i, j in donated.items()}
     watched = [outputs[position] for position in guards]
     if fuse:
-        early = _early(Graph(graph.inputs, outputs), guards) if donated else set()
+        early = _early(Graph(graph.inputs, outputs), guards) if donated and not inner else set()
         kernels = fuse_loops(kernels, views, early)
-    kernels, overwritten = _order(kernels, views, nodes, wanted, watched, outputs)
+    stops = set() if inner else _may_stop(kernels, views)
+    kernels, overwritten = _order(kernels, views, nodes, wanted, watched, outputs, stops)
     _mark_stores(kernels, views, outputs)
     return KernelSchedule(kernels, views, graph.inputs, outputs, overwritten, watched)
 
@@ -90,7 +96,17 @@ def _add_bodies(kernels: list[Kernel], nodes: Sequence[Node], fuse: bool) -> Non
         kernel.nodes += parts.get(node, [])
         if node.op.has_body:
             body, kernel.chunks = split_batch(node)
-            kernel.body = schedule(body, {}, fuse=fuse)
+            kernel.body = schedule(body, _written_over(node, body), fuse=fuse, inner=True)
+
+
+def _written_over(node: Node, body: Graph) -> dict[int, int]:
+    """Carries of a loop over time that a step only writes at some indices: see `schedule`."""
+    first = node.attributes.get("consts", 0)
+    return {
+        first + number: number
+        for number, new in enumerate(body.outputs[: node.attributes.get("carries", 0)])
+        if new.op.in_place and new.inputs[0] is body.inputs[first + number]
+    }
 
 
 def _legal(node: Node, before: Node) -> Node:
@@ -191,6 +207,7 @@ def _order(
     donated: dict[Node, Node],
     guards: list[Node],
     outputs: list[Node],
+    stops: set[Kernel],
 ) -> tuple[list[Kernel], dict[Node, Node]]:
     """The kernels, sources first; and the donated inputs that can be overwritten in place.
 
@@ -204,14 +221,15 @@ def _order(
     unaligned: set[tuple[Kernel, Node]] = set()
     for kernel in kernels:
         for node in kernel.nodes:
-            for view in operands(node, views):
+            for position, view in enumerate(operands(node, views)):
                 readers.setdefault(view.base, set()).add(kernel)
-                if not (view.whole and (kernel.is_loop or node in kernel.tail)):
+                itself = node.op.in_place and not position
+                if not (view.whole and (kernel.is_loop or node in kernel.tail or itself)):
                     unaligned.add((kernel, view.base))
                 source = kernel_of.get(view.base)
                 if source is not None and source is not kernel:
                     before[kernel].add(source)
-    stops = {kernel_of[node] for node in guards} | _may_stop(kernels, views)
+    stops = stops | {kernel_of[node] for node in guards}
     overwritten: dict[Node, Node] = {}
     for old, new in donated.items():
         writer = kernel_of[new]

@@ -124,6 +124,19 @@ def _scatter(e: Emitter, node: SymbolicNode, x: str, indices: str, updates: str)
     return _scatter_rows(e, node, x, indices, updates, "none" if mode == "set" else mode)
 
 
+def _update_slice(e: Emitter, node: SymbolicNode, x: str, updates: str, start: str) -> str:
+    axis, rank = node.attributes["axis"], len(node.shape)
+    count = node.inputs[1].shape[axis]
+    last = node.shape[axis] - count
+    first = e.op("Max", e.cast(start, np.int64), e.constant(0, np.int64))
+    first = e.op("Min", first, e.constant(last, np.int64))
+    places = e.op("Add", first, e.ints(list(range(count))))
+    order = [axis, *(i for i in range(rank) if i != axis)]
+    x, updates = (e.op("Transpose", each, perm=order) for each in (x, updates))
+    y = e.op("ScatterND", x, e.unsqueeze(places, 1), updates)
+    return e.op("Transpose", y, perm=np.argsort(order).tolist())
+
+
 def _argsort(e: Emitter, node: SymbolicNode, x: str) -> str:
     """Of equal elements the first comes first, in TopK as here."""
     axis = node.attributes["axis"]
@@ -163,6 +176,7 @@ ARRANGEMENT: Mapping[str, Lowering] = {
     "scatter_add": _scatter_add,
     "add_along_axis": _add_along_axis,
     "scatter": _scatter,
+    "dynamic_update_slice": _update_slice,
     "argsort": _argsort,
     "searchsorted": _searchsorted,
     "check": _check,

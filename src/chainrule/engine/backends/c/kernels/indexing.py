@@ -134,6 +134,32 @@ def _scattered(
     return function
 
 
+def update_slice(node: Node, sources: list[View], where: Where) -> Function | None:
+    """A slice from a number on: y[o, start + k, :] = updates[o, k, :], otherwise x."""
+    outer, extent, inner = _parts(sources[0], node.attributes["axis"])
+    row, part = extent * inner, sources[1].shape[node.attributes["axis"]] * inner
+    if node.type.size == 0:
+        return None
+    function = Function(where, extent=outer)
+    x, y = function.pointer(sources[0]), function.writes(node)
+    updates, start = function.pointer(sources[1]), function.pointer(sources[2])
+    copies = x != y
+    function.grain = max(part + copies * row, 1)
+    last = extent - part // max(inner, 1)
+    function.line(f"const int64_t wanted = (int64_t){start}[0];")
+    function.line(f"const idx first = wanted < 0 ? 0 : wanted > {last} ? {last} : (idx)wanted;")
+    function.line("for (idx o = begin; o < end; o++) {")
+    if copies:
+        function.line(f"memcpy({y} + o * {row}, {x} + o * {row}, {row} * sizeof *{y});", 2)
+    if part:
+        to = f"{y} + o * {row} + first * {inner}"
+        function.line(f"memcpy({to}, {updates} + o * {part}, {part} * sizeof *{y});", 2)
+    else:
+        function.line("(void)first;", 2)
+    function.line("}")
+    return function
+
+
 def _along(node: Node, sources: list[View], function: Function, statement: str, array: str) -> None:
     """The loops over places of an index array, one statement in each."""
     axis = node.attributes["axis"]

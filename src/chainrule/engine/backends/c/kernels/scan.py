@@ -3,7 +3,8 @@
 Inside of it a step looks like a program of its own: tables of pointers to inputs and outputs, and
 an arena. Inputs that stay the same are read where they are; slices and stacked results are
 pointers that move on from step to step; a carry goes back and forth between two places, but for
-the first, which is read where it was given, and the last, which is a result.
+the first, which is read where it was given, and the last, which is a result. A carry that a step
+only writes at some indices, such as a cache, has one place, to which the first one is copied.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Layout:
         inputs: types of the body's inputs.
         outputs: types of the body's outputs.
         parts: what is stored outside, by the number of the output.
+        kept: the numbers of carries that are written in their place.
         places: by the number of an output the offset of its own memory, and of a second one.
         arena: the offset of the arena of a step.
         bytes: of all.
@@ -54,13 +56,17 @@ class Layout:
         self.outputs = [y.type for y in kernel.body.outputs]
         stored = set(kernel.stores)
         self.parts = {part.attributes["index"]: part for part in kernel.nodes[1:] if part in stored}
+        given = kernel.body.inputs[self.consts : self.consts + self.carries]
+        self.kept = {n for n, old in enumerate(given) if old in kernel.body.donated}
         self.places: dict[int, tuple[int, int]] = {}
         end = 0
         for number, kind in enumerate(self.outputs):
+            if number in self.kept and number in self.parts:
+                continue
             if number < self.carries + self.sums or number not in self.parts:
                 size = _aligned(size_of(kind))
                 self.places[number] = end, end + size
-                end += size * (2 if number < self.carries else 1)
+                end += size * (2 if number < self.carries and number not in self.kept else 1)
         self.arena = end
         self.bytes = end + _aligned(arena)
 
@@ -131,7 +137,14 @@ def _pointers(layout: Layout) -> tuple[list[str], list[str]]:
     if len(layout.inputs) > first or len(layout.outputs) > layout.carries + layout.sums:
         moving.append(f"const idx t = {f'{last} - s' if layout.reverse else 's'};")
         moving.append("(void)t;")
-    for n in range(layout.carries):
+    for n in sorted(layout.kept):
+        place = f"results[{n}]" if n in layout.parts else f"work + {layout.places[n][0]}"
+        fixed.append(f"outputs[{n}] = {place};")
+        fixed.append(
+            f"memcpy(outputs[{n}], given[{layout.consts + n}], {size_of(layout.outputs[n])});"
+        )
+        fixed.append(f"inputs[{layout.consts + n}] = outputs[{n}];")
+    for n in (n for n in range(layout.carries) if n not in layout.kept):
         one, two = (f"work + {place}" for place in layout.places[n])
         before, after = f"(s % 2 ? {one} : {two})", f"(s % 2 ? {two} : {one})"
         moving.append(

@@ -65,6 +65,11 @@ def _scatter(trace: Any, x: Any, indices: Any, updates: Any, mode: str) -> Any:
     return jnp.where(wins, jnp.take(rows, last, axis=0, mode="clip"), x)
 
 
+def _update_slice(trace: Any, x: Any, updates: Any, start: Any, axis: int) -> Any:
+    first = jnp.clip(start, 0, x.shape[axis] - updates.shape[axis])
+    return lax.dynamic_update_slice_in_dim(x, updates, first, axis)
+
+
 #: Up to so many indices a bag is summed one by one, with no table of all rows in memory.
 _FEW = 32
 
@@ -96,6 +101,7 @@ ARRANGEMENT = {
     "take_along_axis": _take_along_axis,
     "add_along_axis": _add_along_axis,
     "scatter": _scatter,
+    "dynamic_update_slice": _update_slice,
     "embedding_bag": _embedding_bag,
     "scatter_bag": _scatter_bag,
 }
