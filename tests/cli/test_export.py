@@ -63,6 +63,15 @@ def test_a_model_in_8_bits_is_calibrated_by_a_file(invoke, place, trained):
     assert done.exit_code == 0, done.output
     assert "int8_t" in (place / "c" / "rent.c").read_text()
     assert "3 rows of the calibration" in (place / "c" / "README.md").read_text()
+    assert "In 8 bits predictions of 3 rows of the calibration differ" in " ".join(
+        done.stderr.split()
+    )
+    (place / "test.csv").write_text("m2,city,rent\n33,Oslo,900\n48,Rome,700\n60,Oslo,1500\n")
+    done = invoke("export", trained / "rent", *arguments, "--test", "test.csv")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stderr.split())
+    assert "In 8 bits, on test.csv: R²" in said
+    assert "in floating point" in said
     done = invoke("export", trained / "rent", *arguments, "--train")
     assert done.exit_code != 0
     assert "--int8 (int8=) with --train" in done.stderr
@@ -79,6 +88,10 @@ def test_mistakes_in_c(invoke, place, trained):
         (("--train", "--optimizer", "addam"), "Did you mean 'adam'"),
         (("--train", "--batch", "0"), "--batch 1"),
         (("--out", "no/c"), "mkdir -p no"),
+        (("--standardise", "0.1"), "--train"),
+        (("--train", "--standardise", "2"), "--standardise 0.01"),
+        (("--test", "rows.csv"), "--int8 DATA"),
+        (("--plain", "--avx2"), "Omit --plain"),
     ):
         done = invoke("export", trained / "rent", "--to", "c", *arguments)
         assert done.exit_code != 0
@@ -86,4 +99,6 @@ def test_mistakes_in_c(invoke, place, trained):
     done = invoke("export", trained / "rent", "--to", "onnx", "--train")
     assert done.exit_code != 0
     assert "--train is not for --to onnx" in done.stderr
+    done = invoke("export", trained / "rent", "--to", "wasm", "--neon")
+    assert "Omit --neon" in done.stderr
     assert not list(place.glob("*/rent.c"))

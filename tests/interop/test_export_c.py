@@ -14,14 +14,17 @@ import pytest
 import chainrule as cr
 from chainrule.data import Schema
 from chainrule.engine.backends.base import UnsupportedError
+from chainrule.engine.backends.c import toolchain
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.errors import ConfigError
 from chainrule.interop.c import wasm
+from chainrule.interop.c.comparison import Comparison
 from chainrule.interop.c.learning import Learning, Step
 from chainrule.interop.c.models import model_program
 from chainrule.interop.c.raw_inputs import interface
 from chainrule.interop.c.saving import write_model
 from chainrule.serialization import load
+from chainrule.tasks import load_predictor
 from tests.nightly import NIGHTLY, by_night
 
 from ..stored_runs.make_runs import RUNS
@@ -118,6 +121,49 @@ def test_every_ready_model(name, tmp_path):
     wanted = cr.load(tmp_path / "m.safetensors").predict(x)
     found = Exported(tmp_path).predict(x, like=wanted)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=2e-6 * np.abs(wanted).max())
+
+
+# ---- processors ----------------------------------------------------------------------------------
+
+
+def has_avx2():
+    return {"__AVX2__", "__FMA__"} <= set(toolchain.find().extensions)
+
+
+@pytest.mark.parametrize(
+    "name", [n if n == "images" else by_night(n) for n in RUNS if n not in ("spelling", "speech")]
+)  # fmt: skip
+def test_vectors_give_the_bits_of_a_program_here(name, tmp_path):
+    """With AVX2 convolutions and attention are added up in the order of the C backend, too."""
+    if not has_avx2():
+        pytest.skip("this processor has no AVX2")
+    saved = load(next(unpack(name, tmp_path).glob("run/model.safetensors")))
+    (entry,) = model_program(saved, "model")[0].entries
+    cr.export_c(saved, out=tmp_path / "c", processor="avx2")
+    given = random_inputs(saved, entry, 6)
+    if entry.arguments[0].name == "row":  # codes of categories are small
+        given = [np.abs(np.rint(given[0])) % 2]
+    native = CProgram(entry.task.graph)
+    rows = [native([x[i : i + 1] for x in given])[0].copy() for i in range(6)]
+    exported = Exported(tmp_path / "c", flags=("-O2",))
+    found = exported.predict(*given, like=np.concatenate(rows))
+    assert found.tobytes() == np.concatenate(rows).tobytes()
+    assert "#error" in (tmp_path / "c" / "model.c").read_text()
+    assert "-mavx2 -mfma -o model" in (tmp_path / "c" / "README.md").read_text()
+
+
+def test_processors_that_do_not_fit(tmp_path):
+    with pytest.raises(ConfigError, match="processor 'avx3'"):
+        cr.export_c(lambda x: x, np.ones(2, f32), out=tmp_path, processor="avx3")
+    run = unpack("images", tmp_path) / "run"
+    with pytest.raises(ConfigError, match="any processor"):
+        cr.export_c(run, out=tmp_path / "c", to="wasm", processor="neon")
+    found = cr.export_c(run, out=tmp_path / "c", processor="neon")
+    assert found.stack is None or "__ARM_NEON" in toolchain.find().extensions
+    needed = cr.export_c(run, out=tmp_path / "c").arena
+    with pytest.raises(ConfigError, match="more RAM") as error:
+        cr.export_c(run, out=tmp_path / "c", ram=needed, processor="avx2")
+    assert error.value.hint == f"This fits: --plain ({needed:,} bytes)."
 
 
 # ---- functions ---------------------------------------------------------------------------------
@@ -237,6 +283,96 @@ def test_kinds_of_data_learn(name, layers, tmp_path):
     exported.check_borders()
 
 
+def mixture(m, s, x, a):
+    """Mean and standard deviation of what was known, with weight 1 - a, and of rows."""
+    mean = (1 - a) * m + a * np.nanmean(x, 0)
+    square = (1 - a) * (s**2 + m**2) + a * np.nanmean(x**2, 0)
+    return mean, np.sqrt(square - mean**2)
+
+
+def test_inputs_are_standardised_in_front_of_a_module(tmp_path):
+    random = np.random.default_rng(3)
+    model = cr.models.mlp(4, 2, (5,)).initialize(seed=1)
+    x = random.normal(7, 3, (60, 4)).astype(f32)
+    y = (0.1 * x[:, :2] - 0.5).astype(f32)
+    cr.save(tmp_path / "m.safetensors", model, x[:2])
+    cr.export_c(tmp_path / "m.safetensors", out=tmp_path, train=True, batch=5, standardise=0.1)
+    exported = Exported(tmp_path)
+    state, loss, arena = start(exported), np.zeros(1, f32), exported.memory(exported.arena)
+    np.testing.assert_allclose(exported.predict(x, like=y), model(x).numpy(), atol=1e-5)
+    made, mean, std = cr.optim.SGD(model, 0.05), np.zeros(4), np.ones(4)
+    for number in range(60):
+        rows = random.integers(0, 60, 5)
+        mean, std = mixture(mean, std, x[rows].astype(float), 0.1)
+        z = ((x[rows] - mean) / std).astype(f32)
+        wanted, gradients = cr.value_and_grad(lambda m, z=z, t=y[rows]: cr.mean((m(z) - t) ** 2))(
+            model
+        )
+        made.update(gradients)
+        assert exported.call("learn", state, x[rows], y[rows], 0.05, loss, arena) == 0
+        assert loss[0] == pytest.approx(wanted.item(), rel=2e-3, abs=1e-4), number
+    exported.check_borders()
+    wanted = model(((x - mean) / std).astype(f32)).numpy()
+    np.testing.assert_allclose(exported.predict(x, like=y), wanted, atol=2e-3)
+    with pytest.raises(ConfigError, match="--standardise"):
+        cr.export_c(tmp_path / "m.safetensors", out=tmp_path, train=True, standardise=1.0)
+    with pytest.raises(ConfigError, match="Only what learns"):
+        cr.export_c(tmp_path / "m.safetensors", out=tmp_path, standardise=0.1)
+
+
+@pytest.mark.parametrize("name", ["table_classes", by_night("images"), by_night("audio")])
+def test_statistics_of_a_model_follow_the_rows(name, tmp_path):
+    saved = load(next(unpack(name, tmp_path).glob("run/model.safetensors")))
+    learning = Learning(("last",), "sgd", 3, standardise=0.25)
+    program, made = model_program(saved, "model", learning)
+    step, inputs = Step(saved, learning), interface(saved, "model", 3).inputs
+    many = program.entries[1].arguments
+    if made.columns:
+        given = [table_rows(saved, made, 3).astype(many[0].type.dtype)]
+        given[0][:, 0] = np.nan  # what is missing everywhere keeps its statistics
+    else:
+        given = random_inputs(saved, program.entries[1], 3)[:-2]
+    run = cr.compile(lambda y, rate, *x: step(inputs(x), y, rate), backend="numpy")
+    y = np.array([0, 1, 0], np.int32)
+    first = {n: v.numpy().copy() for n, v in step.running.variables.items()}
+    wanted = run(y, np.array(0.01, f32), *given).item()
+    after = {n: v.numpy() for n, v in step.running.variables.items()}
+    if made.columns:
+        columns = given[0][:, :2]
+        with np.errstate(all="ignore"):
+            rows = np.where(np.isnan(columns).all(0), first["network.features.numeric.mean"],
+                            columns)  # fmt: skip
+        key = "network.features.numeric"
+        m, s = mixture(first[f"{key}.mean"], first[f"{key}.scale"], rows, 0.25)
+        known = ~np.isnan(columns).all(0)
+        np.testing.assert_allclose(after[f"{key}.mean"], m, rtol=1e-9)
+        np.testing.assert_allclose(after[f"{key}.scale"][known], s[known], rtol=1e-9)
+        assert after[f"{key}.scale"][0] == first[f"{key}.scale"][0]
+    elif name == "images":
+        m, s = mixture(first["network.mean"], first["network.std"],
+                       given[0].astype(float).reshape(-1, 1), 0.25)  # fmt: skip
+        np.testing.assert_allclose(after["network.mean"], m, rtol=1e-5)
+        np.testing.assert_allclose(after["network.std"], s, rtol=1e-5)
+    assert any((after[n] != first[n]).any() for n in first)
+    cr.export_c(saved, out=tmp_path / "c", train=True, learn=["last"], batch=3, standardise=0.25)
+    exported = Exported(tmp_path / "c")
+    state, loss, arena = start(exported), np.zeros(1, f32), exported.memory(exported.arena)
+    assert exported.call("learn", state, *given, y, 0.01, loss, arena) == 0
+    assert loss[0] == pytest.approx(wanted, rel=1e-4)
+    exported.check_borders()
+    for stored in program.state:
+        if stored.name in after:
+            own = state[stored.offset :][: stored.value.nbytes].view(stored.value.dtype)
+            np.testing.assert_allclose(own, after[stored.name].reshape(-1), rtol=1e-5)
+    assert "moves these statistics by 0.25" in (tmp_path / "c" / "README.md").read_text()
+
+
+def test_sequences_of_several_lengths_have_no_running_statistics(tmp_path):
+    with pytest.raises(ConfigError, match="one length"):
+        cr.export_c(unpack("sequences", tmp_path) / "run", out=tmp_path / "c", train=True,
+                    standardise=0.1)  # fmt: skip
+
+
 def test_what_cannot_be_learned_changes_nothing(tmp_path):
     model, x = READY["mlp"]()
     cr.save(tmp_path / "m.safetensors", model, x)
@@ -333,6 +469,31 @@ def test_kinds_in_8_bits(name, tmp_path):
     got = Exported(tmp_path / "c").predict(*given, like=wanted)
     assert np.abs(got - wanted).max() < 0.1
     assert (got.argmax(1) == wanted.argmax(1)).mean() > 0.9
+
+
+def test_metrics_in_8_bits_beside_floating_point(tmp_path):
+    folder = unpack("table_classes", tmp_path)
+    data = folder / "new" / "houses.csv"
+    predictor = load_predictor(folder / "run")
+    with predictor.saved.inputs_seen() as seen:
+        plain = predictor.evaluate(str(data))
+    rows = [np.concatenate(parts) for parts in zip(*seen, strict=True)]
+    program, _ = model_program(predictor.saved, "model", calibration=rows)
+    found = write_model(predictor.saved, "model", tmp_path / "c", "c", calibration=rows,
+                        comparison=Comparison(predictor, str(data)))  # fmt: skip
+    assert found.metrics["float32"] == plain
+    # The metrics of what the exported program itself says of these rows.
+    called = np.concatenate([a.astype(float) for a in rows], 1)
+    shape = np.zeros((len(called), 2), program.entries[0].results[0].type.dtype)
+    p = Exported(tmp_path / "c").predict(called, like=shape)
+    with predictor.saved.computed_by(lambda arrays: p.astype(f32)):
+        own = predictor.evaluate(str(data))
+    assert found.metrics["int8"] == pytest.approx(own, rel=1e-4)
+    assert found.metrics["int8"]["log_loss"] != plain["log_loss"]
+    said = f"on {data}: accuracy {own['accuracy']:.4f}"
+    assert said in (tmp_path / "c" / "README.md").read_text()
+    report = json.loads((tmp_path / "c" / "model_report.json").read_text())
+    assert report["metrics"]["float32"] == pytest.approx(plain)
 
 
 def test_8_bits_that_cannot_be(tmp_path):

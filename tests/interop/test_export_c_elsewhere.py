@@ -29,6 +29,7 @@ USER = {
     "big-endian MIPS": (("mips-linux-gnu-gcc", "-static"), ("qemu-mips",)),
     "big-endian PowerPC": (("powerpc-linux-gnu-gcc", "-static"), ("qemu-ppc",)),
     "AArch64": (("aarch64-linux-gnu-gcc", "-static"), ("qemu-aarch64",)),
+    "AArch64 with --neon": (("aarch64-linux-gnu-gcc", "-static"), ("qemu-aarch64",)),
 }
 
 pytestmark = pytest.mark.nightly
@@ -40,8 +41,9 @@ def need(*tools):
             pytest.skip(f"there is no {tool}")
 
 
-def exported(name, folder):
-    cr.export_c(unpack(name, folder) / "run", out=folder / "c", train=True, learn=["last"])
+def exported(name, folder, processor="plain"):
+    cr.export_c(unpack(name, folder) / "run", out=folder / "c", train=True, learn=["last"],
+                processor=processor)  # fmt: skip
     text = (folder / "c" / "README.md").read_text()
     return [
         line.strip() for line in re.search(r"It prints\n\n((?:    .*\n)+)", text)[1].splitlines()
@@ -88,7 +90,7 @@ def test_microcontrollers(processor, name, tmp_path):
 def test_other_processors(processor, name, tmp_path):
     command, runner = USER[processor]
     need(command[0], *runner)
-    promised = exported(name, tmp_path)
+    promised = exported(name, tmp_path, "neon" if "--neon" in processor else "plain")
     folder = tmp_path / "c"
     line = (*command, *STRICT, "-O1", "main.c", "model.c", "-lm", "-o", "program")
     made = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)

@@ -49,7 +49,10 @@ def _in_c(to: str) -> Callable[[Path, Path, dict[str, Any]], list[str]]:
     return write
 
 
-_C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "ram", "int8")
+_C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "standardise", "ram", "int8", "test",
+              "plain", "neon", "avx2")  # fmt: skip
+_LEARNING = ("learn", "optimizer", "batch", "standardise")
+_PROCESSORS = ("plain", "neon", "avx2")
 
 #: By the word of ``--to``.
 FORMATS = {
@@ -116,6 +119,15 @@ def export(
         typer.Option(help="Rows of a step of training in C; 1 by default.", metavar="N",
                      show_default=False),
     ] = None,
+    standardise: Annotated[
+        float | None,
+        typer.Option(
+            help="Each step of training in C moves the mean and standard deviation of the inputs "
+            "by this fraction towards those of its rows, such as 0.01.",
+            metavar="FRACTION",
+            show_default=False,
+        ),
+    ] = None,
     ram: Annotated[
         str | None,
         typer.Option(
@@ -132,6 +144,27 @@ def export(
             show_default=False,
         ),
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data whose target is known: metrics of --int8 beside those in floating point.",
+            metavar="DATA",
+            show_default=False,
+        ),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="C for any processor (the default).", show_default=False)
+    ] = False,
+    neon: Annotated[
+        bool,
+        typer.Option("--neon", help="C with the vectors of 64-bit Arm processors: faster, larger.",
+                     show_default=False),
+    ] = False,
+    avx2: Annotated[
+        bool,
+        typer.Option("--avx2", help="C with the vectors of x86 processors: faster, larger.",
+                     show_default=False),
+    ] = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Write a model for other systems, with its preprocessing: raw rows in, predictions out.
@@ -145,15 +178,26 @@ def export(
         raise unknown("format", to, FORMATS, "--to")
     form = FORMATS[to]
     given = {"opset": opset, "name": name, "train": train or None, "learn": learn,
-             "optimizer": optimizer, "batch": batch, "ram": ram, "int8": int8}  # fmt: skip
+             "optimizer": optimizer, "batch": batch, "standardise": standardise, "ram": ram,
+             "int8": int8, "test": test, "plain": plain or None, "neon": neon or None,
+             "avx2": avx2 or None}  # fmt: skip
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     for option in options:
         if option not in form.options:
             raise ConfigError(f"--{option} is not for --to {to}.",
                               expected=", ".join(f"--{one}" for one in form.options),
                               hint=f"Omit --{option}.")  # fmt: skip
-    if not train and (only := [o for o in ("learn", "optimizer", "batch") if o in options]):
+    if not train and (only := [o for o in _LEARNING if o in options]):
         raise ConfigError(f"--{only[0]} is for models that go on learning.", hint="--train")
+    if test is not None and int8 is None:
+        raise ConfigError("--test is for predictions in 8 bits.", hint="--int8 DATA")
+    chosen = [name for name in _PROCESSORS if options.pop(name, None)]
+    if len(chosen) > 1:
+        raise ConfigError("C is written for one kind of processor at a time.",
+                          found=" ".join(f"--{name}" for name in chosen),
+                          hint=f"Omit --{chosen[0]}.")  # fmt: skip
+    if chosen:
+        options["processor"] = chosen[0]
     if ram is not None:
         options["ram"] = _bytes(ram)
     if learn is not None:

@@ -29,7 +29,7 @@ def check_ram(
     need = ram_of(program)
     if need <= most:
         return
-    fits = [] if saved is None else _fitting(saved, name, learning, most)
+    fits = [] if saved is None else _fitting(saved, name, learning, most, program.processor)
     arena = max(lower(program).arenas.values())
     raise ConfigError(
         "The program needs more RAM than there is.",
@@ -40,9 +40,13 @@ def check_ram(
     )  # fmt: skip
 
 
-def _fitting(saved: SavedModel, name: str, learning: Learning | None, most: int) -> list[str]:
+def _fitting(
+    saved: SavedModel, name: str, learning: Learning | None, most: int, processor: str
+) -> list[str]:
     """Options with which it would fit, with the bytes that it then takes."""
     tried: dict[str, Learning | None] = {}
+    if processor != "plain":
+        tried["--plain"] = learning
     if learning is not None:
         if learning.optimizer != "sgd":
             tried["--optimizer sgd"] = replace(learning, optimizer="sgd")
@@ -55,7 +59,9 @@ def _fitting(saved: SavedModel, name: str, learning: Learning | None, most: int)
         tried["without --train"] = None
     found = []
     for words, choice in tried.items():
-        need = ram_of(model_program(saved, name, choice)[0])
+        program = model_program(saved, name, choice)[0]
+        program.processor = "plain" if words == "--plain" else processor
+        need = ram_of(program)
         if need <= most:
             found.append(f"{words} ({need:,} bytes)")
         if len(found) == 2:

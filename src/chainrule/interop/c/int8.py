@@ -10,13 +10,15 @@ in floating point, as do tables of embeddings and the weights of loops.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ...engine.backends.base import BuildError
 from ...engine.backends.numpy import Program as Reference
+from ...engine.backends.registry import find_backend
 from ...engine.ir.graph import Graph
 from ...engine.ir.node import CONSTANT, Node, constant
 from ...engine.ir.operation import OPERATIONS
@@ -142,10 +144,8 @@ def _broadcast(like: Node, value: Any, shape: tuple[int, ...]) -> Node:
 # ---- models --------------------------------------------------------------------------------------
 
 
-def in_int8(
-    entry: Entry, made: Interface, arrays: Sequence[Array], classes: int
-) -> tuple[Entry, str]:
-    """A prediction in 8 bits, and how it compares with that in floating point, as a sentence.
+def in_int8(entry: Entry, made: Interface, arrays: Sequence[Array], classes: int) -> Entry:
+    """A prediction in 8 bits; notes of the interface say how it compares with floating point.
 
     Args:
         entry: the prediction.
@@ -170,8 +170,27 @@ def in_int8(
     reference = quantised(graph, largest, simulated=True)
     plain, whole = ([run(row)[0].reshape(-1) for row in rows]
                     for run in (Reference(graph), Reference(reference)))  # fmt: skip
+    made.notes.append(_compared(plain, whole, classes))
+    made.simulated = _simulation(entry, made, reference)
     task = replace(entry.task, graph=quantised(graph, largest))
-    return replace(entry, task=task, reference=reference), _compared(plain, whole, classes)
+    return replace(entry, task=task, reference=reference)
+
+
+def _simulation(
+    entry: Entry, made: Interface, reference: Graph
+) -> Callable[[Sequence[Array]], Array]:
+    """From arrays of the saved model to its predictions in 8 bits."""
+    try:
+        run: Any = find_backend("c").build(reference, {}, ())
+    except BuildError:
+        run = Reference(reference)
+
+    def compute(arrays: Sequence[Array]) -> Array:
+        given = _as_called(entry, made, arrays)
+        rows = [run([x[i : i + 1] for x in given])[0].copy() for i in range(len(given[0]))]
+        return np.concatenate(rows)
+
+    return compute
 
 
 #: Rows that are used at most.

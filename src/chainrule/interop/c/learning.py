@@ -15,16 +15,17 @@ import numpy as np
 
 from ...engine.autodiff import value_and_grad
 from ...engine.ir.graph import Graph
-from ...engine.ir.node import CONSTANT, PLACEHOLDER, Node
+from ...engine.ir.node import CONSTANT, Node
 from ...engine.ir.types import Type, float32, float64, int32
 from ...engine.ops import log, mean, reshape
-from ...engine.tensor import Parameter, Tensor, apply
+from ...engine.tensor import Parameter, Tensor
 from ...errors import ConfigError, unknown
 from ...losses import cross_entropy
 from ...optim import SGD, Adam, Optimizer, Schedule
 from ...serialization import SavedModel
-from ...utils.typing import Array
+from .graphs import run_graph
 from .program import Argument
+from .running_scale import RunningScale
 
 #: The optimizers, by the names of ``--optimizer``: with (model, schedule) as arguments.
 OPTIMIZERS: Mapping[str, Any] = {
@@ -43,11 +44,14 @@ class Learning:
             layer.
         optimizer: one of `OPTIMIZERS`.
         batch: rows of a step.
+        standardise: the fraction by which a step moves the statistics that inputs are standardised
+            by; None if they stay as they are.
     """
 
     layers: Sequence[str] = ("all",)
     optimizer: str = "sgd"
     batch: int = 1
+    standardise: float | None = None
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
@@ -77,6 +81,7 @@ class Step:
         arguments: targets and rate.
         loss: the result.
         about: what it does.
+        running: the statistics of inputs that each step moves, if any.
         notes: what learns, and what does not.
     """
 
@@ -86,6 +91,8 @@ class Step:
         self.weights = {
             name: Parameter(saved.arrays[name].copy(), name=name) for name in chosen
         }  # fmt: skip
+        moves = learning.standardise
+        self.running = None if moves is None else RunningScale(saved, moves)
         self._arrays = saved.arrays
         self._graph, self._loss, self._target, said = _objective(saved, learning.batch)
         self._schedule = _Given()
@@ -103,51 +110,45 @@ class Step:
         self.notes = [f"These arrays learn: {', '.join(chosen)}."]
         if rest:
             self.notes.append(f"These stay as they are: {', '.join(rest)}.")
+        if self.running is not None:
+            self.notes.append(self.running.about)
 
     @property
     def names(self) -> dict[int, str]:
         """What the variables are called, by their identity."""
         found = {id(v): name for name, v in self.weights.items()}
+        if self.running is not None:
+            found |= {id(v): name for name, v in self.running.variables.items()}
         return found | {id(v): name for name, v in self.optimizer.buffers().items()}
+
+    def forward(self, inputs: Sequence[Tensor], graph: Graph) -> Tensor:
+        """What the graph gives with the variables as they are now."""
+        return self._forward(inputs, graph, self.weights, self._statistics())
+
+    def _statistics(self) -> Mapping[str, Tensor]:
+        return {} if self.running is None else self.running.variables
+
+    def _forward(
+        self, inputs: Sequence[Tensor], graph: Graph, weights: Mapping[str, Tensor],
+        statistics: Mapping[str, Tensor],
+    ) -> Tensor:  # fmt: skip
+        if self.running is not None:
+            inputs = self.running.inputs(inputs, statistics)
+        variables = {**weights, **{n: v for n, v in statistics.items() if n in self._arrays}}
+        (found,) = run_graph(graph, inputs, self._arrays, variables)
+        return found
 
     def __call__(self, inputs: Sequence[Tensor], targets: Tensor, rate: Tensor) -> Tensor:
         """The loss; the weights and the optimizer's state get new values."""
+        now = {} if self.running is None else self.running.moved(self._graph, inputs)
 
         def loss(weights: Mapping[str, Tensor]) -> Tensor:
-            (found,) = run_graph(self._graph, inputs, self._arrays, weights)
-            return self._loss(found, targets)
+            return self._loss(self._forward(inputs, self._graph, weights, now), targets)
 
         value, gradients = value_and_grad(loss)(self.weights)
         self._schedule.value = rate
         self.optimizer.update(gradients, loss=value)
         return value.astype("float32")
-
-
-def run_graph(
-    graph: Graph, given: Sequence[Tensor], arrays: Mapping[str, Array],
-    weights: Mapping[str, Tensor],
-) -> list[Tensor]:  # fmt: skip
-    """The outputs of a graph for tensors, with tensors in the place of some of its arrays.
-
-    Args:
-        graph: what to compute.
-        given: its inputs.
-        arrays: of its constants, by name.
-        weights: what stands for the arrays of these names.
-    """
-    by_array = {id(arrays[name]): weight for name, weight in weights.items()}
-    known: dict[Node, Tensor] = dict(zip(graph.inputs, given, strict=True))
-    for node in graph.nodes:
-        if node in known:
-            continue
-        if node.op is CONSTANT:
-            weight = by_array.get(id(node.value))
-            known[node] = Tensor(node) if weight is None else weight
-        else:
-            assert node.op is not PLACEHOLDER
-            sources = [known[source] for source in node.inputs]
-            known[node] = apply(node.op, *sources, **node.attributes)
-    return [known[node] for node in graph.outputs]
 
 
 # ---- what learns ---------------------------------------------------------------------------------

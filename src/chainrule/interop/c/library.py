@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...engine.backends.c import toolchain
@@ -20,14 +20,18 @@ def library_name(prefix: str) -> str:
     return f"lib{prefix}.{'dylib' if sys.platform == 'darwin' else 'so'}"
 
 
-def build_library(files: Mapping[str, str], prefix: str) -> dict[str, bytes]:
+def build_library(
+    files: Mapping[str, str], prefix: str, flags: Sequence[str] = ()
+) -> dict[str, bytes]:
     """The library of exported files, by its name.
 
-    It is made for any processor of this kind, not for this very one.
+    It is made for any processor of this kind, or for those that the flags say, not for this very
+    one.
 
     Args:
         files: header and source, by name.
         prefix: of the names.
+        flags: of the processor.
 
     Raises:
         CompilerError: there is no compiler, or it failed.
@@ -38,5 +42,5 @@ def build_library(files: Mapping[str, str], prefix: str) -> dict[str, bytes]:
         for file, text in files.items():
             (folder / file).write_text(text, encoding="utf-8")
         toolchain.call(("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-shared",
-                        f"{prefix}.c", "-o", name, "-lm"), folder)  # fmt: skip
+                        *flags, f"{prefix}.c", "-o", name, "-lm"), folder)  # fmt: skip
         return {name: (folder / name).read_bytes()}

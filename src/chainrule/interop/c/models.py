@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ...engine.compile import Traced, trace
 from ...engine.tensor import Tensor
 from ...errors import ConfigError
 from ...serialization import SavedModel
 from ...utils.typing import Array
+from .graphs import run_graph
 from .int8 import in_int8
-from .learning import Learning, Step, run_graph
+from .learning import Learning, Step
 from .names import check_prefix
 from .program import Argument, Program, State, entry_of
 from .raw_inputs import Interface, interface, outputs
@@ -37,8 +38,7 @@ def model_program(
     made = interface(saved, name, 1)
     out = outputs(saved, name, made)
     step = None if learning is None else Step(saved, learning)
-    weights = {} if step is None else step.weights
-    traced = [_prediction(saved, made, out, weights)]
+    traced = [_prediction(saved, made, out, step)]
     if step is not None:
         many = interface(saved, name, step.learning.batch)
         traced.append(_learning(step, many))
@@ -51,8 +51,7 @@ def model_program(
                 found="--int8 (int8=) with --train",
                 hint="Export it twice, with one of them each, or omit one.",
             )
-        entries[0], said = in_int8(entries[0], made, calibration, len(saved.classes or ()))
-        made.notes.append(said)
+        entries[0] = in_int8(entries[0], made, calibration, len(saved.classes or ()))
     if step is not None:
         given = [*many.arguments, *step.arguments]
         entries.append(
@@ -66,14 +65,16 @@ def model_program(
     return program, made
 
 
-def _prediction(
-    saved: SavedModel, made: Interface, out: Argument, weights: Mapping[str, Tensor]
-) -> Traced:
+def _prediction(saved: SavedModel, made: Interface, out: Argument, step: Step | None) -> Traced:
     """The forward pass of one row."""
     graph = saved.graph(1)
 
     def predict(*given: Tensor) -> Tensor:
-        (found,) = run_graph(graph, made.inputs(given), saved.arrays, weights)
+        inputs = made.inputs(given)
+        if step is None:
+            (found,) = run_graph(graph, inputs, saved.arrays, {})
+        else:
+            found = step.forward(inputs, graph)
         return found.astype(out.type.dtype.name)
 
     return trace(predict, *(argument.type for argument in made.arguments))

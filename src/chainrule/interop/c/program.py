@@ -85,6 +85,7 @@ class Program:
         definitions: that belong to them.
         notes: what whoever uses it has to know, as sentences.
         title: what it is, in a line.
+        processor: one of `processors.PROCESSORS`, for which the kernels are written.
     """
 
     prefix: str
@@ -95,6 +96,7 @@ class Program:
     definitions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     title: str = "a function"
+    processor: str = "plain"
 
     @property
     def state_bytes(self) -> int:

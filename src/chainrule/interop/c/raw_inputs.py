@@ -81,6 +81,8 @@ class Interface:
     labels: list[str] = field(default_factory=list)
     taken: set[str] = field(default_factory=lambda: set(_TAKEN))
 
+    #: Predictions in 8 bits, of arrays as the saved model takes them; None in floating point.
+    simulated: Callable[[Sequence[Array]], Array] | None = None
     #: The positive class, and from which probability on; None if the likeliest class counts.
     rule: tuple[int, float] | None = None
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ... import __version__
 from .names import comment
+from .processors import PROCESSORS
 from .program import Program
 from .report import Report
 
@@ -19,12 +20,13 @@ def readme(program: Program, found: Report, printed: Sequence[str], extra: Seque
         printed: the first lines of the example.
         extra: files beside, with what they are.
     """
-    prefix = program.prefix
+    prefix, chosen = program.prefix, PROCESSORS[program.processor]
+    options = " ".join(("-O3", *chosen.flags)) if chosen.needs else "-O2"
     parts = [
         f"# {prefix} in C\n\n{comment(program.title, 90)}, written by chainrule {__version__}: "
         f"`{prefix}.h` and `{prefix}.c`, plain C99. Nothing is allocated; weights are constants; "
         "working memory is the caller's.",
-        f"## Try it\n\n    gcc -O2 -o {prefix} main.c {prefix}.c -lm\n    ./{prefix}\n\n"
+        f"## Try it\n\n    gcc {options} -o {prefix} main.c {prefix}.c -lm\n    ./{prefix}\n\n"
         "It prints\n\n" + "\n".join(f"    {comment(line, 90)}" for line in printed),
         _costs(found),
         _functions(program),
@@ -44,7 +46,7 @@ def _text(note: str) -> str:
 
 def _costs(found: Report) -> str:
     def bytes_(size: int | None) -> str:
-        return "unknown: no compiler was found" if size is None else f"{size:,} bytes"
+        return "unknown: no compiler for it was found" if size is None else f"{size:,} bytes"
 
     rows = [
         ("flash: weights and tables", bytes_(found.constants)),
@@ -73,11 +75,10 @@ def _functions(program: Program) -> str:
 
 
 def _building(program: Program, found: Report) -> str:
-    names = ", ".join(found.library) or "none"
+    names, chosen = ", ".join(found.library) or "none", PROCESSORS[program.processor]
     return (
-        "## For a device\n\nAny C99 compiler will do, for example\n\n"
-        f"    arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard -Os "
-        f"-std=c99 -c {program.prefix}.c\n\n"
+        f"## For a device\n\nIt is for {chosen.about}, for example\n\n"
+        f"    {chosen.compiler} -std=c99 -c {program.prefix}.c\n\n"
         f"Functions of the C library that are called: {names}. Do not use -ffast-math: missing "
         "values are NaN."
     )

@@ -12,6 +12,8 @@ from typing import Any
 
 from ...engine.backends.c import toolchain
 from ...engine.backends.c.standalone import Part, Standalone, library_of
+from .comparison import Metrics
+from .processors import PROCESSORS
 from .program import Program
 
 
@@ -28,6 +30,8 @@ class Report:
         operations: of each function.
         kernels: of each function.
         library: functions of the C library that are called.
+        in_8_bits: how predictions in 8 bits compare with those in floating point; empty of others.
+        metrics: on a test set, by "int8" and "float32"; None without one.
     """
 
     constants: int
@@ -38,6 +42,8 @@ class Report:
     operations: dict[str, int]
     kernels: dict[str, list[Part]]
     library: tuple[str, ...]
+    in_8_bits: str = ""
+    metrics: Metrics | None = None
 
     @property
     def ram(self) -> int:
@@ -69,13 +75,14 @@ def _measured(
     program: Program, files: dict[str, str], constants: int
 ) -> tuple[int | None, int | None]:
     """Bytes of code, and of the deepest stack, as this machine's compiler has them."""
+    flags = PROCESSORS[program.processor].flags
     with tempfile.TemporaryDirectory(prefix="chainrule-") as name:
         folder = Path(name)
         for file, text in files.items():
             (folder / file).write_text(text, encoding="utf-8")
         try:
-            toolchain.call(("-std=c99", "-Os", "-fstack-usage", "-c", f"{program.prefix}.c",
-                            "-o", "program.o"), folder)  # fmt: skip
+            toolchain.call(("-std=c99", "-Os", "-fstack-usage", *flags, "-c",
+                            f"{program.prefix}.c", "-o", "program.o"), folder)  # fmt: skip
         except (toolchain.CompilerError, OSError):
             return None, None
         usage = next(iter(folder.glob("*.su")), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from ...tasks import kind_of, load_predictor
 from ...utils.files import model_in, write_atomically
 from ...utils.typing import Array
 from .budget import check_ram
+from .comparison import Comparison, Metrics, told
 from .example import main_text, printed
 from .functions import function_program
 from .learning import Learning
 from .models import model_program
 from .names import check_prefix, identifier
+from .processors import PROCESSORS, check_processor
 from .program import Program
 from .raw_inputs import Interface
 from .readme import readme
@@ -36,13 +39,20 @@ def _nothing(*given: Any) -> dict[str, bytes]:
 def _library(files: dict[str, str], program: Program, *rest: Any) -> dict[str, bytes]:
     from .library import build_library
 
-    return build_library(files, program.prefix)
+    return build_library(files, program.prefix, PROCESSORS[program.processor].flags)
 
 
-def _wasm(files: dict[str, str], *rest: Any) -> dict[str, bytes]:
+def _wasm(files: dict[str, str], program: Program, *rest: Any) -> dict[str, bytes]:
     from .wasm import build_wasm
 
-    return build_wasm(files, *rest)
+    if program.processor != "plain":
+        raise ConfigError(
+            "WebAssembly runs on any processor.",
+            expected="--plain",
+            found=f"--{program.processor}",
+            hint=f"Omit --{program.processor}, or write C or a library: --to c, --to lib.",
+        )
+    return build_wasm(files, program, *rest)
 
 
 #: What is built besides, by the word of ``--to``: ``(files, program, interface, classes)`` → files.
@@ -76,6 +86,9 @@ def export_c(
     ram: int | None = None,
     to: str = "c",
     int8: Any = None,
+    test: Any = None,
+    standardise: float | None = None,
+    processor: str = "plain",
 ) -> Report:
     """Write a function or a model as plain C99, for any device and any program.
 
@@ -101,6 +114,13 @@ def export_c(
         to: "c"; "lib" builds a shared library beside the files, "wasm" a WebAssembly module.
         int8: of a model: rows as its ``predict`` takes them (an array, or a tuple of arguments), by
             which predictions in 8 bits are calibrated; weights then take a quarter of the flash.
+        test: of a model of `chainrule train`, with ``int8``: data whose target is known (a file, a
+            folder, a data frame, as its ``evaluate`` takes it); the report then has the metrics in
+            8 bits beside those in floating point.
+        standardise: with ``train``: the fraction, such as 0.01, by which each step moves the mean
+            and standard deviation of the inputs towards those of its rows.
+        processor: "plain" for any; "avx2" or "neon" for processors with these vectors, by gcc or
+            clang: more code and working memory, and several times faster.
 
     Returns:
         What it costs: flash, RAM, stack, operations, by kernel.
@@ -120,7 +140,14 @@ def export_c(
     """
     if to not in BUILDS:
         raise unknown("form", to, BUILDS)
-    learning = Learning(tuple(learn), optimizer, batch) if train else None
+    check_processor(processor)
+    if standardise is not None and not train:
+        raise ConfigError("Only what learns has running statistics.", found="standardise=",
+                          hint="train=True")  # fmt: skip
+    if test is not None and int8 is None:
+        raise ConfigError("A test set is for predictions in 8 bits.", found="test=",
+                          hint="int8=rows")  # fmt: skip
+    learning = Learning(tuple(learn), optimizer, batch, standardise) if train else None
     saved = _model(what, example)
     if saved is None:
         if train:
@@ -132,18 +159,22 @@ def export_c(
         called = identifier(getattr(what, "__name__", "model"), "model")
         prefix = called if name is None else name
         program = function_program(what, example, prefix, gradients)
+        program.processor = processor
         return write(program, None, (), Path(out), to, ram)
     if gradients:
         raise ConfigError("A model has no gradients in C; it may learn there.",
                           hint="train=True")  # fmt: skip
+    predictor = _predictor(what) if test is not None else None
     return write_model(
-        saved, "model" if name is None else name, Path(out), to, learning, ram, _rows(saved, int8)
-    )
+        saved, "model" if name is None else name, Path(out), to, learning, ram, _rows(saved, int8),
+        None if predictor is None else Comparison(predictor, test), processor,
+    )  # fmt: skip
 
 
 def export_model(
     model: Path, out: Path, to: str, *, name: str | None = None, called: str = "model",
-    train: bool = False, ram: int | None = None, int8: Path | None = None, **learning: Any,
+    train: bool = False, ram: int | None = None, int8: Path | None = None,
+    test: Path | None = None, processor: str = "plain", **learning: Any,
 ) -> list[str]:  # fmt: skip
     """Write a model file as C, for the command line: what has to be known, as sentences.
 
@@ -156,19 +187,25 @@ def export_model(
         train: whether it goes on learning.
         ram: bytes that arena and state may take together.
         int8: data by which predictions in 8 bits are calibrated.
-        learning: ``learn``, ``optimizer`` and ``batch``, as of `export_c`.
+        test: data whose target is known, on which these are compared with floating point.
+        processor: one of `processors.PROCESSORS`.
+        learning: ``learn``, ``optimizer``, ``batch`` and ``standardise``, as of `export_c`.
     """
     name = check_prefix(identifier(called, "model").lower() if name is None else name)
     layers = tuple(learning.pop("learn", ("all",)))
     step = Learning(layers=layers, **learning) if train else None
-    saved, rows = load(model), None
+    saved, rows, comparison = load(model), None, None
     if int8 is not None:
-        rows = _rows_of_data(model, int8)
-    found = write_model(saved, name, out, to, step, ram, rows)
+        predictor = load_predictor(model)
+        rows = _rows_of_data(predictor, int8)
+        if test is not None:
+            comparison = Comparison(predictor, str(test))
+    found = write_model(saved, name, out, to, step, ram, rows, comparison, processor)
     memory = f"{found.arena:,} bytes of RAM" + f" and {found.state:,} of state" * bool(found.state)
     return [
         f"{name}.h and {name}.c: {found.constants:,} bytes of constants, {memory}; an example and "
-        "how to build it are in README.md"
+        "how to build it are in README.md",
+        *([] if rows is None else [found.in_8_bits]),
     ]
 
 
@@ -181,9 +218,21 @@ def _rows(saved: SavedModel, given: Any) -> list[Array] | None:
     return seen[0]
 
 
-def _rows_of_data(model: Path, data: Path) -> list[Array]:
+def _predictor(what: Any) -> Any:
+    """What evaluates a model of `chainrule train`."""
+    if isinstance(what, str | os.PathLike):
+        return load_predictor(what)
+    if hasattr(what, "evaluate"):
+        return what
+    raise ConfigError(
+        "Only a model that was made by `chainrule train` can be tested here.",
+        found=f"test= with {type(what).__name__}",
+        hint="Give its run folder, or omit test=.",
+    )
+
+
+def _rows_of_data(predictor: Any, data: Path) -> list[Array]:
     """Rows of raw data, as the predictor of their kind encodes them."""
-    predictor = load_predictor(model)
     saved = getattr(predictor, "saved", None)
     if not isinstance(saved, SavedModel):
         raise ConfigError("A model of this kind cannot be calibrated.", hint="Omit --int8.")
@@ -195,9 +244,15 @@ def _rows_of_data(model: Path, data: Path) -> list[Array]:
 def write_model(
     saved: SavedModel, name: str, out: Path, to: str, learning: Learning | None = None,
     ram: int | None = None, calibration: Sequence[Array] | None = None,
+    comparison: Comparison | None = None, processor: str = "plain",
 ) -> Report:  # fmt: skip
     """Write a saved model; the report of what it costs."""
     program, made = model_program(saved, name, learning, calibration)
+    program.processor = check_processor(processor)
+    metrics = None
+    if comparison is not None and made.simulated is not None:
+        metrics = comparison.metrics(made.simulated)
+        made.notes.append(told(metrics, comparison.said))
     if ram is not None:
         check_ram(program, ram, saved, name, learning)
     beside = {}
@@ -208,12 +263,12 @@ def write_model(
         )
     classes = [str(name) for name in saved.classes or ()]
     shown = classes if saved.output.size == len(classes) else []
-    return write(program, made, shown, out, to, None, beside)
+    return write(program, made, shown, out, to, None, beside, metrics)
 
 
 def write(
     program: Program, made: Interface | None, classes: Sequence[str], out: Path, to: str,
-    ram: int | None = None, beside: dict[str, str] | None = None,
+    ram: int | None = None, beside: dict[str, str] | None = None, metrics: Metrics | None = None,
 ) -> Report:  # fmt: skip
     """Write the files of a program."""
     lowered = lower(program)
@@ -221,7 +276,8 @@ def write(
         check_ram(program, ram)
     prefix = program.prefix
     files = {f"{prefix}.h": header(program, lowered), f"{prefix}.c": source(program, lowered)}
-    found = report(program, lowered, files)
+    in_8_bits = " ".join(note for note in program.notes if note.startswith("In 8 bits"))
+    found = replace(report(program, lowered, files), in_8_bits=in_8_bits, metrics=metrics)
     built = BUILDS[to](files, program, made, classes)
     files["main.c"] = main_text(program, made, classes)
     extra = [f"`{name}`: {_ABOUT[Path(name).suffix]}." for name in (*built, *(beside or ()))]

@@ -12,6 +12,7 @@ from ...engine.backends.c.expressions import C_TYPES
 from ...engine.backends.c.standalone import Standalone, array_text, standalone
 from ...engine.ir.types import Type
 from .names import comment
+from .processors import PROCESSORS, guard
 from .program import Argument, Entry, Program
 
 _WIDTH = 100
@@ -23,7 +24,8 @@ def lower(program: Program) -> Standalone:
     Raises:
         UnsupportedError: an operation has no C; it is named.
     """
-    return standalone({entry.name: entry.task for entry in program.entries})
+    kernels = PROCESSORS[program.processor].kernels
+    return standalone({entry.name: entry.task for entry in program.entries}, kernels)
 
 
 # ---- the header ----------------------------------------------------------------------------------
@@ -148,6 +150,7 @@ def source(program: Program, made: Standalone) -> str:
     """The text of PREFIX.c."""
     parts = [
         f"/* Written by chainrule {__version__}: see {program.prefix}.h. */",
+        *([guard(program.processor)] if PROCESSORS[program.processor].needs else ()),
         f'#include "{program.prefix}.h"',
         "#if defined __clang__ /* products and sums are rounded one by one, as written */\n"
         "#pragma STDC FP_CONTRACT OFF\n#endif",

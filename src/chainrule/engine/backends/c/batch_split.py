@@ -33,7 +33,7 @@ def split_batch(node: Node) -> tuple[Graph, int]:
     number of threads.
     """
     body: Graph = node.attributes["body"]
-    if node.op.name != "scan" or may_stop(node) or target_in_use().frugal:
+    if node.op.name != "scan" or may_stop(node) or not target_in_use().threads:
         return body, 1
     attributes = node.attributes
     first = attributes["consts"]

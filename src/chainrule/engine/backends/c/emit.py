@@ -123,7 +123,7 @@ class Writer:
             note = description(kernel)
             while function is not None:
                 name = self._named(function.text("@"), comment)
-                in_parts = _is_parallel(function) and not alone and not target_in_use().frugal
+                in_parts = _is_parallel(function) and not alone and target_in_use().threads
                 if in_parts:
                     self._tasks[name] = _part(name, function)
                 if guards and function.writes_to("input"):
@@ -179,7 +179,7 @@ class Writer:
             f"(const void *[]){{{', '.join(given) or 'NULL'}}}, "
             f"(void *[]){{{', '.join(results) or 'NULL'}}}"
         )
-        pool = "" if target_in_use().frugal else ", parallel, threads"
+        pool = ", parallel, threads" if target_in_use().threads else ""
         call = f"{name}({tables}, constants, {work}, {own}{pool})"
         if stops:
             return [f"*status = {call};{note}", "if (*status) return *status;"], scratch

@@ -408,11 +408,11 @@ def _defined(piece: str) -> frozenset[str]:
 
 def prelude(text: str) -> str:
     """The beginning of a program: what this text uses, and what that uses."""
-    frugal = target_in_use().frugal
-    headers = _HEADERS.replace("int64_t idx", "ptrdiff_t idx") if frugal else _HEADERS
+    target = target_in_use()
+    headers = _HEADERS if target.threads else _HEADERS.replace("int64_t idx", "ptrdiff_t idx")
     used = set(re.findall(r"\b(?:cr|CR)_\w+", text))
     kept: list[str] = []
-    for names, piece in reversed(_paragraphs(frugal)):
+    for names, piece in reversed(_paragraphs(target.frugal)):
         if names & used or not names:
             kept.append(piece)
             used |= set(re.findall(r"\b(?:cr|CR)_\w+", piece))

@@ -1,8 +1,9 @@
 """Graphs as C that leaves this machine: functions for any compiler, any processor, any program.
 
-The kernels are those of the backend, written for the target ``frugal``: plain C99 without threads,
-that allocates nothing. Constants become arrays of the text, which linkers put into read-only
-memory; everything else is in the caller's memory.
+The kernels are those of the backend, written without threads for a target of
+``kernels.cpu.PORTABLE``: ``plain`` is C99 for any processor, the others need the vectors of one
+kind, and gcc or clang. Nothing is allocated. Constants become arrays of the text, which linkers put
+into read-only memory; everything else is in the caller's memory.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...passes.fold import fold_constants
 from .emit import Writer, description
 from .expressions import C_TYPES, literal
 from .kernel import Kernel
-from .kernels.cpu import TARGETS, writing_for
+from .kernels.cpu import PORTABLE, writing_for
 from .lowered import Stop
 from .memory import plan_memory
 from .prelude import prelude
@@ -87,11 +88,12 @@ class Standalone:
     parts: dict[str, list[Part]]
 
 
-def standalone(tasks: Mapping[str, Task]) -> Standalone:
+def standalone(tasks: Mapping[str, Task], target: str = "plain") -> Standalone:
     """Functions of graphs as one C text, in which equal kernels and constants are there once.
 
     Args:
         tasks: by the names that they have in C.
+        target: one of `kernels.cpu.PORTABLE`.
 
     Raises:
         UnsupportedError: there is no kernel for an operation; it is named.
@@ -105,7 +107,7 @@ def standalone(tasks: Mapping[str, Task]) -> Standalone:
     """
     for task in tasks.values():
         check_support(task.graph)
-    with writing_for(TARGETS["frugal"]):
+    with writing_for(PORTABLE[target]):
         return _write(tasks)
 
 

@@ -27,7 +27,8 @@ class Target:
         choices: what was measured on this very machine, by `Product.name` or `Product.kind`.
         alignment: bytes at whose multiples values begin in memory.
         frugal: whether operands are read where they are, and loops are plain C: no copies in
-            panels, no buffers on the stack, no parts for threads. Slower, and much smaller.
+            panels, no buffers on the stack. Slower, and much smaller.
+        threads: whether large kernels are written in parts for threads.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Target:
     choices: Mapping[str, TileChoice] = field(default_factory=dict, hash=False)
     alignment: int = 64
     frugal: bool = False
+    threads: bool = True
 
     def holds(self, rows: int, vectors: int) -> bool:
         """Whether a tile stays in registers: C, the shorter side, and one of the longer side.
@@ -86,7 +88,14 @@ TARGETS = {
     "neon": Target("neon", 16, 32, 24, 3),
     "sse": Target("sse", 16, 15, 8, 2),
     "plain": Target("plain", 0, 15, 8, 4),
-    "frugal": Target("frugal", 0, 15, 8, 4, alignment=8, frugal=True),
+    "frugal": Target("frugal", 0, 15, 8, 4, alignment=8, frugal=True, threads=False),
+}
+
+#: Targets of programs that leave this machine: one thread, the caller's memory.
+PORTABLE = {
+    "plain": TARGETS["frugal"],
+    "avx2": replace(TARGETS["avx2"], threads=False),
+    "neon": replace(TARGETS["neon"], threads=False),
 }
 
 

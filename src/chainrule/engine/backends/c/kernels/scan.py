@@ -74,7 +74,7 @@ class Layout:
 def loop_text(layout: Layout, calls: list[str], stops: bool) -> str:
     """The C function ``@`` around the calls of one step."""
     kind = "static int32_t" if stops else "static void"
-    threads = not target_in_use().frugal
+    threads = target_in_use().threads
     const = "" if threads else "const "
     head = (
         f"{kind} @(const void *const *given, void *const *results, {const}void *const *constants,\n"
