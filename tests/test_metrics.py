@@ -363,3 +363,12 @@ def test_of_a_constant_target_nothing_is_explained(constant):
     assert (
         metrics.r2(varied, varied + np.array([0.0, 0.0, 0.1, 0.0]), sample_weights=weights) == 0.0
     )
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-160, 1e160, 1e300])
+def test_metrics_of_numbers_whose_squares_are_none(factor: float) -> None:
+    target, wrong = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])
+    for metric in (metrics.r2, metrics.explained_variance):
+        assert metric(factor * target, factor * wrong) == pytest.approx(metric(target, wrong))
+    found = metrics.rmse(factor * target, factor * wrong)
+    assert found / factor == pytest.approx(1 / np.sqrt(3))

@@ -21,50 +21,65 @@ import numpy as np
 from chainrule.doctor import examine
 
 from .baselines import BASELINES
-from .cases import FROZEN, NETWORKS, Case, Result, healthy, run, variant
+from .cases import FROZEN, Case, Result, healthy, run, variant
 from .faults import MUST_HURT, OPERATORS, inject, together
 
-#: Sane networks in a half, sane and faulty trainings of each.
-BASES, SANE, FAULTY = 84, 3, 2
+#: Sane networks in a half; sane, faulty and twofold faulty trainings of each.
+BASES, SANE, FAULTY, TWO = 84, 6, 4, 1
 #: A fault that must hurt makes the result worse by so much skill, or is drawn again.
 HURTS = 0.1
 FIRST_SEED = {"development": 0, "frozen": FROZEN}
+#: The trainings of a network by what they are: a number, a cause, or a pair's number.
+Kept = dict[tuple[str, Any], Result | None]
 
 
-def generate(half: str, bases: int, cache: Path, sane: int, faults: int) -> list[Result]:
-    """Run the trainings of a half, those that the cache has not."""
+def generate(half: str, bases: int, cache: Path, sane: int, faults: int, two: int) -> list[Result]:
+    """Run the trainings of a half, those that the cache has not; it goes on where it was ended."""
     cache.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
     causes = itertools.cycle(sorted(OPERATORS))
     for number in range(bases):
         path = cache / f"{half}-{number}.pickle"
-        wanted = [next(causes) for _ in range(faults)]
-        if path.exists():
-            results += pickle.loads(path.read_bytes())
-            continue
-        found = of_base(FIRST_SEED[half] + number, wanted, sane, two=number % 4 == 0)
-        path.write_bytes(pickle.dumps(found))
-        results += found
-        print(f"{half} {number + 1}/{bases}", end="\r", file=sys.stderr, flush=True)
+        wanted: list[tuple[str, Any]] = [("sane", n) for n in range(sane)]
+        wanted += [("fault", next(causes)) for _ in range(faults)]
+        wanted += [("two", n) for n in range(two)]
+        kept: Kept = pickle.loads(path.read_bytes()) if path.exists() else {}
+        if any(key not in kept for key in wanted):
+            of_base(FIRST_SEED[half] + number, wanted, kept)
+            new = path.with_suffix(".new")
+            new.write_bytes(pickle.dumps(kept))
+            new.replace(path)
+            print(f"{half} {number + 1}/{bases}", end="\r", file=sys.stderr, flush=True)
+        results += [made for key in wanted if (made := kept[key]) is not None]
     return results
 
 
-def of_base(seed: int, causes: Sequence[str], sane: int, two: bool) -> list[Result]:
-    """The trainings of one sane network."""
+def of_base(seed: int, wanted: Sequence[tuple[str, Any]], kept: Kept) -> None:
+    """Add the trainings of one sane network that are wanted and not kept yet."""
     base = healthy(seed)
-    found = [run(variant(base, number) if number else base) for number in range(sane)]
-    _SANE[base.seed] = found[0].skill
-    for cause in causes:
-        made = faulty(seed, cause)
-        found += [made] if made is not None else []
-    if two:
-        rng = np.random.default_rng([seed, 5])
-        made = None
-        while made is None:
-            first, second = (str(c) for c in rng.choice(sorted(OPERATORS), 2))
-            made = two_faults(base, (first, second), rng) if together(first, second) else None
-        found.append(made)
-    return found
+    for kind, which in wanted:
+        if (kind, which) in kept:
+            continue
+        if kind == "sane":
+            made: Result | None = run(variant(base, which) if which else base)
+        elif kind == "fault":
+            made = faulty(seed, which)
+        else:
+            made = pair(seed, which)
+        kept[kind, which] = made
+        if kind == "sane" and which == 0 and made is not None:
+            _SANE[base.seed] = made.skill
+
+
+def pair(seed: int, number: int) -> Result:
+    """A training of this network with two faults that are drawn."""
+    rng = np.random.default_rng([seed, 5, number])
+    while True:
+        first, second = (str(c) for c in rng.choice(sorted(OPERATORS), 2))
+        if together(first, second):
+            made = two_faults(healthy(seed), (first, second), rng)
+            if made is not None:
+                return made
 
 
 def faulty(seed: int, cause: str) -> Result | None:
@@ -72,8 +87,8 @@ def faulty(seed: int, cause: str) -> Result | None:
     network = 0
     for attempt in range(8):
         rng = np.random.default_rng([seed, 3, attempt])
-        # Where it does not apply, another network; where it does no harm, other numbers.
-        case = healthy(seed + 101 * NETWORKS * attempt + network)
+        # Where it does not apply, another network; where it does no harm, it is drawn again.
+        case = healthy(seed + network)
         made = inject(case, cause, rng)
         if made is None:
             network += 1
@@ -163,11 +178,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path(".bench/doctor"))
     parser.add_argument("--sane", type=int, default=SANE, help="sane trainings of a network")
     parser.add_argument("--faults", type=int, default=FAULTY, help="faulty ones")
+    parser.add_argument("--two", type=int, default=TWO, help="ones with two faults")
     parser.add_argument("--confusion", action="store_true")
     parser.add_argument("--wrong", action="store_true", help="list what was told wrongly")
     given = parser.parse_args(arguments)
     begun = time.perf_counter()
-    results = generate(given.half, given.bases, given.cache, given.sane, given.faults)
+    results = generate(given.half, given.bases, given.cache, given.sane, given.faults, given.two)
     print(f"{len(results)} trainings, {time.perf_counter() - begun:.0f} s")
     judges: dict[str, Judge] = {"chainrule": doctor, **BASELINES}
     print(table({name: figures(results, judge) for name, judge in judges.items()}))

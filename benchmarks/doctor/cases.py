@@ -23,6 +23,8 @@ from .datasets import DATASETS, Data, load
 Array = np.ndarray[Any, Any]
 #: Steps are native programs; what runs once an epoch is not worth a compiler's time.
 BACKEND = FirstThatBuilds("auto", [CBackend(1), NUMPY], smallest=10**9)
+#: A program takes a second to build, which is worth it from so many updates on.
+WORTH_IT = 600
 #: In a quick look all trainings run on NumPy, and are no longer than this.
 QUICK = int(os.environ.get("DOCTOR_QUICK", "0"))
 
@@ -175,11 +177,12 @@ def run(case: Case) -> Result:
     options = dict(case.more)
     optimizer = cr.optim.OPTIMIZERS[case.optimizer](trained, lr=case.lr, **options)
     doctor = Doctor()
-    trainer = cr.Trainer(model, loss, optimizer, seed=case.seed, progress=False,
-                         callbacks=[doctor], backend="numpy" if QUICK else BACKEND)  # fmt: skip
     batch = min(case.batch, len(data.x))
     steps = -(-len(data.x) // batch)
     epochs = case.epochs or max(case.updates // steps, 1)
+    backend: Any = "numpy" if QUICK or epochs * steps < WORTH_IT else BACKEND
+    trainer = cr.Trainer(model, loss, optimizer, seed=case.seed, progress=False,
+                         callbacks=[doctor], backend=backend)  # fmt: skip
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         with contextlib.suppress(ChainruleError):

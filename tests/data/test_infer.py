@@ -363,11 +363,19 @@ def test_targets_that_cannot_be_learned() -> None:
         ([f"2014-01-{i % 28 + 1:02}" for i in range(40)], "dates"),
         ([[1]] * 40, "lists or objects"),
         ([1.5] + [None] * 39, "too few rows"),
+        ([i * 1e300 for i in range(40)], "too large to compute with"),
+        ([i * 1e-300 for i in range(40)], "too small to compute with"),
+        ([1e-150 * i for i in range(39)] + [None], "too small to compute with"),
     ]:
         text = refused({"x": x, "y": values}, "y")
         assert message in text
         assert where in text
     assert "found: 1 row" in refused({"x": [1.5], "y": [2.5]}, "y")
+
+
+@pytest.mark.parametrize("factor", [1e-130, 1e30, 1e130])
+def test_targets_of_unusual_size_can_be_learned(factor: float) -> None:
+    assert schema_of([factor * (i + 0.5) for i in range(40)]).target.task == "regression"
 
 
 def test_a_class_of_one_row_is_noted() -> None:
@@ -497,7 +505,7 @@ def test_quantities_of_six_digits_are_no_months() -> None:
 
 
 @pytest.mark.parametrize(
-    ("odd", "said"), [(1e30, True), (-1e308, True), (1e4, False), (None, False)]
+    ("odd", "said"), [(1e30, True), (-1e120, True), (1e4, False), (None, False)]
 )
 def test_a_target_far_from_all_others_is_said(odd, said):
     y = np.random.default_rng(0).normal(size=200)
@@ -507,3 +515,10 @@ def test_a_target_far_from_all_others_is_said(odd, said):
     found = [note for note in schema.notes if "check that row" in note]
     assert len(found) == said
     assert all(f"y reaches {odd:.4g}" in note for note in found)
+
+
+def test_a_target_whose_square_is_no_number_is_refused_by_its_row() -> None:
+    y = [*np.random.default_rng(0).normal(size=299), -1e308]
+    text = refused({"x": list(range(300)), "y": y}, "y")
+    assert "too large to compute with" in text
+    assert "y reaches -1e+308, while 99 % of its values lie" in text

@@ -387,6 +387,57 @@ def test_a_loss_that_is_not_a_number_names_the_operation_the_layer_and_the_line(
     assert "test_trainer.py" in caught.value.found
 
 
+class Bursts(cr.Callback):
+    """After an epoch, weights with which the loss overflows."""
+
+    def __init__(self, epoch):
+        self.epoch, self.weights = epoch, []
+
+    def on_epoch_end(self, trainer, record):
+        self.weights.append(trainer.model.state())
+        if record["epoch"] == self.epoch:
+            last = trainer.model.layers[-1].weight
+            last.assign(np.full(last.shape, 1e30, np.float32))
+
+
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_after_a_loss_that_is_not_a_number_the_model_is_as_it_was_at_its_best(average):
+    model, bursts = network(), Bursts(3)
+    trainer = quiet(model, callbacks=[bursts], lr=0.05, average=average)
+    x, y = line(64)
+    with pytest.raises(TrainingError) as caught:
+        trainer.fit((x, y), epochs=50, batch_size=16)
+    losses = trainer.history["loss"][:3]
+    assert losses == sorted(losses, reverse=True)
+    assert "the weights of epoch 3" in caught.value.found
+    assert np.isfinite(model(x).numpy()).all()
+    if average is None:
+        for path, weights in bursts.weights[2].items():
+            assert (model.state()[path] == weights).all()
+
+
+def test_where_the_first_epoch_fails_the_model_is_as_it_was_at_the_start():
+    for validation in (None, 0.25):
+        model = network()
+        start = model.state()
+        with pytest.raises(TrainingError, match="the start"):
+            quiet(model, optimizer="sgd", lr=1e30).fit(
+                line(64), epochs=5, batch_size=8, validation=validation
+            )
+        assert all((model.state()[path] == w).all() for path, w in start.items())
+
+
+def test_rows_that_are_no_numbers_cost_no_steps_before_them():
+    x, y = line(64)
+    y = y.copy()
+    y[-1] = np.nan
+    model = network()
+    start = model.state()
+    with pytest.raises(TrainingError, match="such numbers"):
+        quiet(model).fit((x, y), epochs=1, batch_size=8, shuffle=False)
+    assert any((model.state()[path] != w).any() for path, w in start.items())
+
+
 def test_an_infinite_gradient_is_found_too():
     model = cr.nn.Linear(2, 1).initialize(0)
     trainer = cr.Trainer(model, lambda z, t: cr.sqrt((z * 0.0).sum()), "sgd", progress=False)

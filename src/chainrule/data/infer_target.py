@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Of so many numbers one is odd that is so many times as far from the median as the 99 % quantile.
 _SOME, _FAR = 20, 1e6
+#: Numbers whose squares, and sums of these, are numbers of 64 bits.
+_LARGEST, _LEAST = 1e140, 1e-140
 # An integer target with at most so many values, each in so many rows on average, is one of classes.
 MOST_CLASSES, ROWS_PER_CLASS = 20, 5
 # A word such as none is frequent if it is in this fraction of the rows, and in so many, or as
@@ -345,3 +347,36 @@ def _check_learnable(values: Array, target: Target, where: str) -> None:
             found=f"{one} in all {len(values):,} rows",
             hint="there is nothing to learn: is it the right column?",
         )
+    if not target.classes:
+        check_size(values, where, *_far_away(target, values))
+
+
+def check_size(values: Array, where: str, hint: str = "") -> None:
+    """Refuse numbers whose squares overflow, or whose differences have squares of 0.
+
+    Args:
+        values: at least two, which differ.
+        where: they are from.
+        hint: what to do, if that is known.
+
+    Raises:
+        DataError: no error, mean or scale of them could be computed.
+
+    Example:
+        >>> check_size(np.array([1e-9, 1e30]), "the table")
+    """
+    values = values[np.isfinite(values)]
+    largest = float(np.abs(values).max(initial=0.0))
+    least = float(np.ptp(values / largest)) * largest if largest > 0 else 1.0
+    if least >= _LEAST and largest <= _LARGEST:
+        return
+    too_large = largest > _LARGEST
+    raise DataError(
+        f"The target's numbers are too {'large' if too_large else 'small'} to compute with.",
+        where=where,
+        expected=f"numbers up to {_LARGEST:g}" if too_large
+        else f"numbers that differ by {_LEAST:g} or more",
+        found=f"numbers up to {largest:.4g}" if too_large
+        else f"numbers that differ by {least:.4g} at most",
+        hint=hint or "their squares are no numbers of 64 bits: write the target in another unit",
+    )  # fmt: skip

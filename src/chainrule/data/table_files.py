@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import sqlite3
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -200,7 +201,8 @@ def _read_workbook(data: bytes, name: str, table: str | None, notes: list[str]) 
     fastexcel = _needed("fastexcel", name)
     try:
         check_workbook(data, most_unpacked(data))
-    except (ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+            struct.error) as error:  # fmt: skip
         raise DataError("The workbook is damaged, or would fill the memory.", where=name,
                         found=str(error)) from None  # fmt: skip
     try:
@@ -220,6 +222,10 @@ def _read_workbook(data: bytes, name: str, table: str | None, notes: list[str]) 
         return _read_sheet(book, chosen, f"{name}, sheet {chosen!r}", notes)
     except fastexcel.FastExcelError as error:
         raise _damaged("workbook", name, error) from None
+    except BaseException as error:  # what the library did not expect of a file is none of these
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _damaged("workbook", name, ValueError("a part of it ends early")) from None
 
 
 def _without_value(data: bytes) -> int:

@@ -7,11 +7,11 @@ import re
 import zipfile
 from collections.abc import Iterator
 
+from .binary_workbooks import cells_of_xlsb, sheets_of_xls
+from .rectangle import Rectangle
+
 #: The most that a block of zstd becomes.
 _BLOCK = 128 * 1024
-#: Cells that a sheet may span, whatever it holds, and for each that it holds: libraries keep those
-#: between, too.
-_SPANNED, _FOR_EACH = 2**24, 100
 _CHUNK = 2**20
 
 
@@ -60,35 +60,39 @@ def check_workbook(data: bytes, most: int) -> None:
     """Refuse a workbook that would fill the memory: by what it unpacks to, or by cells far away.
 
     Args:
-        data: of a zip file; others are not packed.
+        data: of a workbook of any kind.
         most: bytes that all its parts may unpack to.
 
     Raises:
         ValueError: it says what there is too much of.
     """
+    if data.startswith(_CONTAINER):
+        for name, cells in sheets_of_xls(data, most):
+            cells.need_near(name)
     if not data.startswith(b"PK"):
         return
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        total = 0
+        total, is_xlsb = 0, "xl/workbook.bin" in archive.namelist()
         for member in archive.infolist():
-            cells = _Cells() if _SHEET.search(member.filename) else None
+            binary = is_xlsb and member.filename.startswith(_SHEETS)
+            look, whole = _Cells(), bytearray()
             for part in _parts(archive, member):
                 total += len(part)
                 if total > most:
                     raise ValueError(
                         f"{len(data):,} bytes unpack to more than {most:,}: no table does"
                     )
-                if cells is not None:
-                    cells.look(part)
-            if cells is not None and cells.spanned > max(_SPANNED, _FOR_EACH * cells.count):
-                raise ValueError(
-                    f"{cells.count:,} cells with a value span a rectangle of {cells.spanned:,}, in "
-                    f"{member.filename}"
-                )
+                if binary:
+                    whole += part
+                else:
+                    look(part)
+            cells = cells_of_xlsb(bytes(whole)) if binary else look.cells
+            cells.need_near(member.filename)
 
 
-#: Sheets of Excel and of OpenDocument.
-_SHEET = re.compile(r"xl/worksheets/[^/]*\.xml$|^content\.xml$")
+_CONTAINER = b"\xd0\xcf\x11\xe0"
+#: Sheets of .xlsb; those of Excel's XML and of OpenDocument may have any name.
+_SHEETS = "xl/worksheets/"
 _TAG = re.compile(
     rb"<(?:\w+:)?(?P<kind>row|c|table|table-row|table-cell|covered-table-cell)(?P<said>[\s/][^>]*)?>"
 )
@@ -98,17 +102,15 @@ _PLACE = re.compile(rb'\br="([A-Z]{1,3})(\d{1,9})"')
 
 
 class _Cells:
-    """The cells with a value that a sheet holds, and how many the rectangle around them has."""
+    """Where the cells of a sheet in XML are."""
 
     def __init__(self) -> None:
-        self.count = self.spanned = 0
-        self._first: tuple[int, int] | None = None
-        self._last = 0, 0
+        self.cells = Rectangle()
         self._line = self._place = 0
         self._lines = 1  # equal rows of OpenDocument
         self._rest = b""
 
-    def look(self, part: bytes) -> None:
+    def __call__(self, part: bytes) -> None:
         """The next bytes of the sheet; a tag may go on in those after them."""
         text = self._rest + part
         last = text.rfind(b"<")
@@ -117,7 +119,8 @@ class _Cells:
         for found in _TAG.finditer(text, 0, end):
             kind, said = found["kind"], found["said"] or b""
             if kind == b"table":
-                self._first, self._line, self._lines = None, 0, 1
+                self.cells.begin_again()
+                self._line, self._lines = 0, 1
             elif kind == b"row":
                 line = _LINE.search(said)
                 self._line, self._place = int(line[1]) if line else self._line + 1, 0
@@ -129,8 +132,8 @@ class _Cells:
             else:
                 before, self._place = self._place, self._place + _times(said)
                 if b"value-type" in said:
-                    self._add(self._line, before + 1)
-                    self._add(self._line + self._lines - 1, self._place)
+                    self.cells.add(self._line, before + 1)
+                    self.cells.add(self._line + self._lines - 1, self._place)
 
     def _cell_of_excel(self, said: bytes) -> None:
         if place := _PLACE.search(said):
@@ -138,16 +141,7 @@ class _Cells:
         else:
             self._place, line = self._place + 1, self._line
         if not said.endswith(b"/"):
-            self._add(line, self._place)
-
-    def _add(self, line: int, column: int) -> None:
-        self.count += 1
-        first = self._first or (line, column)
-        last = self._last if self._first else (line, column)
-        self._first = min(first[0], line), min(first[1], column)
-        self._last = max(last[0], line), max(last[1], column)
-        rectangle = (self._last[0] - self._first[0] + 1) * (self._last[1] - self._first[1] + 1)
-        self.spanned = max(self.spanned, rectangle)
+            self.cells.add(line, self._place)
 
 
 def _times(attributes: bytes) -> int:

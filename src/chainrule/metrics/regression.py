@@ -31,7 +31,9 @@ def rmse(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
     """
     t, p = _floats(target, prediction)
     weights = sample_weights_or_ones(sample_weights, len(t))
-    return float(np.sqrt(np.average((t - p) ** 2, axis=0, weights=weights)).mean())
+    scale = _power_of_two(t - p)
+    squares = ((t - p) / scale) ** 2
+    return float((np.sqrt(np.average(squares, axis=0, weights=weights)) * scale).mean())
 
 
 def mae(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
@@ -70,21 +72,34 @@ def r2(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
     """
     t, p = _floats(target, prediction)
     weights = sample_weights_or_ones(sample_weights, len(t))
-    return _explained((t - p) ** 2, t, weights)
+    return _explained(t - p, t, weights)
 
 
 def explained_variance(target: Any, prediction: Any, *, sample_weights: Any = None) -> float:
     """1 - Var(t - p) / Var(t): R², but a constant error costs nothing."""
     t, p = _floats(target, prediction)
     weights = sample_weights_or_ones(sample_weights, len(t))
-    return _explained(_deviations(t - p, weights) ** 2, t, weights)
+    return _explained(_deviations(t - p, weights), t, weights)
 
 
-def _explained(squares: Array, target: Array, weights: Array) -> float:
-    rest = np.average(squares, axis=0, weights=weights)
-    total = np.average(_deviations(target, weights) ** 2, axis=0, weights=weights)
+def _explained(errors: Array, target: Array, weights: Array) -> float:
+    deviations = _deviations(target, weights)
+    scale = _power_of_two(deviations)
+    with np.errstate(over="ignore"):  # an error that is so much larger explains −∞
+        rest = np.average((errors / scale) ** 2, axis=0, weights=weights)
+    total = np.average((deviations / scale) ** 2, axis=0, weights=weights)
     known = np.where(total > 0, total, 1.0)
     return float(np.where(total > 0, 1 - rest / known, np.where(rest > 0, 0.0, 1.0)).mean())
+
+
+def _power_of_two(x: Array) -> Array:
+    """The size of the largest number of each column, by which squares neither overflow nor vanish.
+
+    Dividing by a power of two changes no digit.
+    """
+    largest = np.abs(x).max(axis=0, initial=0.0)
+    usual = np.isfinite(largest) & (largest > 0)
+    return np.asarray(np.ldexp(1.0, np.frexp(np.where(usual, largest, 1.0))[1] - 1))
 
 
 def _deviations(x: Array, weights: Array) -> Array:

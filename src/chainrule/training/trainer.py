@@ -122,6 +122,8 @@ class Trainer:
         self._stop_reason: str | None = None
         self._deadline = Deadline(None)
         self._best: dict[str, Array] | None = None
+        #: What there is to go back to before a validation: training loss, epoch and weights.
+        self._sound: tuple[float, int, dict[str, Array]] | None = None
         #: Gradients of an update that was interrupted, and of how many batches.
         self._unfinished: tuple[dict[str, Array], int] | None = None
         self._fitting = False  # meanwhile the averaged weights are beside the model, not in it
@@ -180,7 +182,9 @@ class Trainer:
             The history, over all calls of `fit`.
 
         Raises:
-            TrainingError: the loss is not finite; the model then has its best weights so far.
+            TrainingError: the loss is not finite. The model then has its best weights so far:
+                those of the best validation, without one those of the epoch with the least
+                training loss, and before that those of the start.
             ConfigError: data or options are not those of the checkpoint, or the folder has
                 checkpoints and ``resume`` was not asked for.
 
@@ -226,6 +230,7 @@ class Trainer:
         self._deadline = Deadline(minutes)
         with self._training(listeners, options, train, keeper) as position:
             self._prepare(train, held_out, options)
+            self._keep_if_sound(math.inf)
             while position.epochs < epochs and not self._stop_reason:
                 self._epoch(train, held_out, options, position, keeper, listeners)
             if held_out is not None and self._best is None and self.history[monitor]:
@@ -261,11 +266,13 @@ class Trainer:
         except TrainingError as error:
             if isinstance(train, Arrays) and (place := train.not_finite()):
                 error.found = f"{error.found}; {place}"
+            else:
+                self._go_back(error)
             for listener in listeners:
                 listener.on_error(self, error)
             raise
         finally:
-            self._fitting = False
+            self._fitting, self._sound = False, None
             self._restore_best()
             for listener in listeners:
                 listener.on_end(self)
@@ -409,6 +416,8 @@ class Trainer:
             if options.patience is not None and position.waited >= options.patience:
                 self.stop(f"no better {options.monitor} in {options.patience} validations")
             self._deadline.reserve(time.perf_counter() - begun)
+        if held_out is None:
+            self._keep_if_sound(record["loss"])
         if over and number < options.epochs:
             self.stop(self._deadline.reason)
         record["seconds"] = position.elapsed()
@@ -554,6 +563,20 @@ class Trainer:
             self.history.best = record
             self._best = self._weights()
         return better
+
+    def _keep_if_sound(self, loss: float) -> None:
+        """Keep the weights if no epoch before had a smaller training loss."""
+        if self._sound is None or loss < self._sound[0]:
+            done = self.epoch if math.isinf(loss) else self.epoch + 1
+            self._sound = loss, done, self._weights()
+
+    def _go_back(self, error: TrainingError) -> None:
+        """After a loss that is not finite: the weights that gave it are no good."""
+        if self._best is not None or self._sound is None:
+            return
+        loss, epoch, self._best = self._sound
+        which = f"epoch {epoch}, with loss {loss:.4g}," if loss < math.inf else "the start"
+        error.found = f"{error.found}; the weights of {which} are kept"
 
     def _weights(self) -> dict[str, Array]:
         if self.average is None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: From here on digits are counted rather than read.
+_LONG = 1e15
+
 
 def number(value: Any) -> str:
     """A number as people read it.
@@ -11,12 +14,16 @@ def number(value: Any) -> str:
     Example:
         >>> number(113412.7), number(0.89312), number(21.5), number(0.00012), number(None)
         ('113,413', '0.8931', '21.50', '0.00012', '–')
+        >>> number(2.5e30)
+        '2.5e+30'
     """
     if value is None:
         return "–"
     if isinstance(value, str | bool | list | dict):
         return str(value)
     size = abs(value)
+    if isinstance(value, float) and size >= _LONG:
+        return f"{value:.4g}"
     if isinstance(value, int) or size >= 1000:
         return f"{value:,.0f}"
     return f"{value:.2f}" if size >= 10 else f"{value:.4f}" if size >= 0.001 else f"{value:.4g}"

@@ -197,6 +197,8 @@ def test_a_horizon_means_a_series():
     ("values", "options", "what"),
     [
         (np.ones(100), {}, "constant"),
+        (waves(100) * 1e300, {}, "too large"),
+        (waves(100) * 1e-300, {}, "too small"),
         (waves(10), {}, "too short"),
         (waves(100), {"window": 90}, "too short"),
         (waves(100), {"horizon": 40}, "too short"),

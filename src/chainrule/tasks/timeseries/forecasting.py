@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...data import source_name
+from ...data.infer_target import check_size
 from ...data.json_dataclass import check_types
 from ...drawing.blocks import Block, Section
 from ...engine.tensor import as_tensor
@@ -475,6 +476,9 @@ def _check(cut: Cut, parts: tuple[Windows, Windows, Windows], name: str, tested:
             found=f"{value:g} in all {sum(map(len, known)):,} steps",
             hint="There is nothing to learn: the forecast is the last value.",
         )
+    for part in known:
+        if len(np.unique(part)) > 1:
+            check_size(part, f"{name}, column {panel.columns[0]!r}")
 
 
 def _autoregression(train: Windows, later: Windows) -> Array:
