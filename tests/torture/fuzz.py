@@ -304,7 +304,7 @@ def _table_files() -> list[bytes]:
 
 
 def _image(path: Path) -> Any:
-    from chainrule.tasks.images.decode import read_header, read_image
+    from chainrule.data.image_files import read_header, read_image
 
     read_header(str(path))
     return read_image(str(path), 8, 8, "rgb")

@@ -222,6 +222,8 @@ def _understood(source: str, given: dict[str, Any]) -> tuple[str, TrainingOption
     """The kind of the data, and the options as that kind takes them."""
     columns = dict(given.get("kinds", {}))
     named = columns.pop(WHOLE, None)
+    if "image" in columns.values():  # pictures beside other columns
+        named = named or "table"
     kind = kind_named(named or recognise(source, given.get("target"), given))
     given = {name: value for name, value in given.items() if name != "kinds"}
     if columns:

@@ -169,13 +169,13 @@ def _check_arguments(
                 found=f"{target!r} as target and in {argument}",
             )
     for name, kind in kinds.items():
-        if kind not in ("numeric", "boolean", "category", "date", "text") and not (
+        if kind not in ("numeric", "boolean", "category", "date", "text", "image") and not (
             kind.startswith("date:") and "%" in kind
         ):
             raise DataError(
                 f"Column {name!r} cannot be of kind {kind!r}.",
                 where=source,
-                expected="numeric, boolean, category, date, text, or a format, date:%d/%m/%Y",
+                expected="numeric, boolean, category, date, text, image, or date:%d/%m/%Y",
                 found=kind,
             )
     if max_categories < 1:

@@ -26,6 +26,7 @@ from .column_profile import (
 )
 from .identifier_names import counts_something, is_code, names_things, numbers_things
 from .parsing import PLAIN, Notation
+from .picture_columns import names_pictures
 from .records import Column, Dropped, Kind
 from .words import count_words
 
@@ -56,13 +57,15 @@ def decide(
     if forced:
         decided: Column | Dropped = _forced(column, conventions, forced, max_categories, source)
     else:
-        decided = _found(column, conventions, max_categories)
+        decided = _found(column, conventions, max_categories, source)
     if isinstance(decided, Dropped) or column.words is None:
         return decided
     return dataclasses.replace(decided, missing=column.words)
 
 
-def _found(column: Profile, conventions: Conventions, max_categories: int) -> Column | Dropped:
+def _found(
+    column: Profile, conventions: Conventions, max_categories: int, source: str
+) -> Column | Dropped:
     if parsing.are_booleans(column.distinct):
         both = " and ".join(sorted(map(shown, column.distinct.to_list())))
         reason = _with_missing(f"two values, {both}", column)
@@ -81,6 +84,8 @@ def _found(column: Profile, conventions: Conventions, max_categories: int) -> Co
         return _found_numbers(column, settled(notation, column, conventions), how, max_categories)
     if column.date_formats:
         return _found_dates(column, *_choose_format(column.date_formats, column, conventions))
+    if names_pictures(column.distinct, source):
+        return _pictures(column, "pictures")
     found = _found_text(column, max_categories)
     if (isinstance(found, Dropped) or found.kind == "text") and _looks_like_dates(column):
         written = f"such as {column.distinct[0]!r:.40}"
@@ -103,6 +108,8 @@ def _forced(
         return _category(column, reason, max_categories)
     if kind == "text":
         return _free_text(column, reason)
+    if kind == "image":
+        return _pictures(column, reason)
     if kind == "boolean":
         read = parsing.read_booleans(column.distinct)
     elif kind == "numeric":
@@ -326,6 +333,11 @@ def _found_text(column: Profile, max_categories: int) -> Column | Dropped:
 
 def _free_text(column: Profile, reason: str) -> Column:
     return Column(column.name, "text", _with_missing(reason, column))
+
+
+def _pictures(column: Profile, reason: str) -> Column:
+    reason += f", {len(column.distinct):,} different files in {column.present:,} rows"
+    return Column(column.name, "image", _with_missing(reason, column))
 
 
 def _category(column: Profile, reason: str, max_categories: int) -> Column:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .json_dataclass import later
 from .parsing import Notation
 
-Kind = Literal["numeric", "boolean", "category", "date", "text"]
+Kind = Literal["numeric", "boolean", "category", "date", "text", "image"]
 DropKind = Literal["identifier", "text", "constant", "missing", "nested", "requested"]
 Task = Literal["regression", "binary", "multiclass"]
 Floats = NDArray[np.float64]
@@ -115,6 +115,13 @@ class Column:
     """Of free text: how many training rows have each part of the vocabulary."""
     longest: int = later(0)
     """Of free text: so many parts of a cell are seen."""
+    size: int = later(0)
+    """Of pictures: pixels of a side."""
+
+    @property
+    def in_words(self) -> bool:
+        """Are its cells words: names of categories or files, or texts?"""
+        return self.kind in ("category", "text", "image")
 
     @property
     def codes(self) -> int:

@@ -54,6 +54,7 @@ class RowEncoder:
             if columns
         }
         self._texts = [(column.name, _Slow(column, schema)) for column in schema.text]
+        self._pictures = [(column.name, _Slow(column, schema)) for column in schema.image]
         self._dtypes = {"numeric": np.float64, "category": np.int64, "date": np.float64}
         self._needed = [column.name for column in schema.columns]
         weight = [] if schema.weight is None else [schema.weight.name]
@@ -78,12 +79,14 @@ class RowEncoder:
                 for place, (name, read) in enumerate(readers):
                     found[number, place] = self._cell(row, number, name, read, notes)
             arrays[kind] = found
-        if self._texts:
-            parts = [
-                [self._cell(row, number, name, read, notes) for name, read in self._texts]
-                for number, row in enumerate(rows)
-            ]
-            arrays["text"] = np.stack([np.concatenate(part) for part in parts])
+        for kind, slow, join in (("text", self._texts, np.concatenate),
+                                 ("image", self._pictures, np.stack)):  # fmt: skip
+            if slow:
+                parts = [
+                    [self._cell(row, number, name, read, notes) for name, read in slow]
+                    for number, row in enumerate(rows)
+                ]
+                arrays[kind] = np.stack([join(part) for part in parts])
         return arrays, notes
 
     def check_known(self, rows: Sequence[Row]) -> None:

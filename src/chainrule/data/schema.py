@@ -23,6 +23,7 @@ from chainrule.errors import DataError
 from ..utils.typing import Array
 from . import json_dataclass, parsing
 from .json_dataclass import later
+from .picture_columns import encode_pictures, fit_pictures
 from .reading import read_learned, read_values, rows_of, samples, tidy_column
 from .records import (
     Column,
@@ -78,6 +79,7 @@ class Encoded:
         notes: sentences for the user about cells that could not be used.
         text: int64 (rows, t), the numbers of the parts of all free texts; see `text_columns`.
         weights: float64 (rows,) what each row counts for, with the target; None if all count alike.
+        image: float32 (rows, i, size, size, 4), the pictures of each column; see `picture_columns`.
     """
 
     numeric: Floats
@@ -88,6 +90,7 @@ class Encoded:
     notes: tuple[str, ...] = ()
     text: Integers = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.int64))
     weights: Floats | None = None
+    image: Array = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,6 +109,7 @@ class Encoded:
             self.notes,
             self.text[taken] if self.text.shape[1] else self.text,
             None if self.weights is None else self.weights[taken],
+            self.image[taken] if self.image.shape[1] else self.image,
         )
 
 
@@ -160,6 +164,11 @@ class Schema:
         """The columns of `Encoded.text`, each as many columns wide as `Column.longest` says."""
         return self._of("text")
 
+    @property
+    def image(self) -> tuple[Column, ...]:
+        """The columns of `Encoded.image`."""
+        return self._of("image")
+
     def _of(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.kind in kinds)
 
@@ -197,6 +206,8 @@ class Schema:
         tidy = tidy_column(frame, column.name, source, column.missing)
         if column.kind == "text":
             return fit_text(column, parsing.read_categories(tidy))
+        if column.kind == "image":
+            return fit_pictures(column, parsing.read_categories(tidy), source)
         if column.kind != "category":
             values, _ = read_learned(column, tidy, source, strict=False)
             return dataclasses.replace(column, statistics=Statistics.of(values))
@@ -227,7 +238,7 @@ class Schema:
         Args:
             frame: a table with at least the columns of this schema, in any order.
             target: encode the target, too; rows without it are left out and counted in the notes.
-            source: the table's name in messages.
+            source: the table's name in messages; if it is a file, paths of pictures begin there.
             strict: refuse cells that cannot be read, unless such were in the training; otherwise
                 they are missing, too.
 
@@ -259,11 +270,12 @@ class Schema:
             tuple(notes),
             _side_by_side([arrays[column.name] for column in self.text], len(rows)),
             weights,
+            _pictures([arrays[column.name] for column in self.image], len(rows)),
         )
 
     def encode_column(
         self, column: Column, frame: pl.DataFrame, source: str = "the table"
-    ) -> tuple[Floats | Integers, list[str]]:
+    ) -> tuple[Array, list[str]]:
         """One column of `encode`, and notes on its cells.
 
         Raises:
@@ -363,12 +375,16 @@ class Schema:
 
     def _encode_column(
         self, column: Column, frame: pl.DataFrame, source: str, notes: list[str], strict: bool
-    ) -> Floats | Integers:
+    ) -> Array:
         tidy = tidy_column(frame, column.name, source, column.missing)
         if column.kind == "category":
             return _encode_category(column, parsing.read_categories(tidy), notes)
         if column.kind == "text":
             return encode_text(column, parsing.read_categories(tidy))
+        if column.kind == "image":
+            pictures, problems = encode_pictures(column, parsing.read_categories(tidy), source)
+            notes += problems
+            return pictures
         values, column_notes = read_learned(column, tidy, source, strict=strict)
         notes += column_notes
         return values
@@ -558,6 +574,10 @@ def read_weights(column: Column, frame: pl.DataFrame, source: str, *, some: bool
         found=found + (f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""),
         hint="give such rows the weight 0, or remove them",
     )
+
+
+def _pictures(columns: Sequence[Any], rows: int) -> Any:
+    return np.stack(columns, axis=1) if columns else np.zeros((rows, 0), np.float32)
 
 
 def _side_by_side(columns: Sequence[Any], rows: int) -> Any:

@@ -50,7 +50,7 @@ def leaks(schema: Schema, frame: pl.DataFrame) -> list[str]:
 
 
 def _leak(column: Column, tidy: pl.Series, target: Array, classes: int) -> str | None:
-    if column.kind in ("category", "text"):
+    if column.in_words:
         values = parsing.read_categories(tidy).rank("dense").cast(float).to_numpy()
     else:
         values, _ = read_learned(column, tidy, strict=False)
@@ -63,7 +63,7 @@ def _leak(column: Column, tidy: pl.Series, target: Array, classes: int) -> str |
         pure = _purity(groups, target)
         near = groups.max() < 2 * classes and pure >= PURITY
         return f"it predicts the class of {pure:.1%} of the rows" if near else None
-    if column.kind in ("category", "text"):
+    if column.in_words:
         explained = _explained(groups, target)
         few = groups.max() < len(values) / 4
         return f"it explains {explained:.2%} of it" if few and explained >= CORRELATION else None

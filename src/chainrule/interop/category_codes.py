@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ..data import Column
+from ..data import Column, Schema
 from ..data.parsing import ERRORS, WORDS
+from ..errors import ConfigError
 
 
 def codes_of(column: Column) -> dict[str, int]:
@@ -45,3 +46,17 @@ def _other_spellings(vocabulary: Sequence[str]) -> dict[str, int]:
         if word.isascii() and word.isdigit():
             found.setdefault(word.lstrip("0"), []).append(code)
     return {word: codes[0] for word, codes in found.items() if word and len(codes) == 1}
+
+
+def refuse_pictures(schema: Schema) -> None:
+    """Columns of pictures are files, which no exported model opens.
+
+    Raises:
+        ConfigError: there are such columns.
+    """
+    if schema.image:
+        raise ConfigError(
+            "A model with columns of pictures cannot be exported.",
+            where=", ".join(repr(column.name) for column in schema.image),
+            hint="Train without them, with --drop, or use cr.load or `chainrule predict`.",
+        )

@@ -228,7 +228,7 @@ def _cells(schema: Schema, frame: pl.DataFrame, where: str) -> pl.DataFrame:
     found = {}
     for column in schema.columns:
         tidy = tidy_column(frame, column.name, where)
-        if column.kind in ("category", "text"):
+        if column.in_words:
             found[column.name] = parsing.read_categories(tidy)
         else:
             values = read_values(column, tidy, where)[0] + 0.0  # no negative zeros

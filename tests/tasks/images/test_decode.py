@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chainrule.data import image_files as decode
+from chainrule.data.image_files import read_header, read_image, read_range
 from chainrule.errors import DataError
-from chainrule.tasks.images import decode
-from chainrule.tasks.images.decode import read_header, read_image, read_range
 from chainrule.tasks.kinds.images import KIND
 
 

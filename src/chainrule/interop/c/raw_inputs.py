@@ -21,7 +21,7 @@ from ...errors import ConfigError
 from ...serialization import SavedModel
 from ...tasks import kind_of
 from ...utils.typing import Array
-from ..category_codes import code_of_others, codes_of
+from ..category_codes import code_of_others, codes_of, refuse_pictures
 from .names import comment, identifier, identifiers, string
 from .program import Argument
 
@@ -157,6 +157,7 @@ def _pixels(saved: SavedModel, found: Interface) -> None:
 def _table(saved: SavedModel, prefix: str, rows: int) -> Interface:
     """One row of numbers: columns by their positions, categories by their codes."""
     schema = Schema.from_json(saved.schema)
+    refuse_pictures(schema)
     groups = [name.rpartition(".")[2] for name in saved.inputs]
     columns = [column for group in groups for column in getattr(schema, group)]
     if not columns:

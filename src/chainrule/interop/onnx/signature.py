@@ -16,7 +16,7 @@ from ...data import Column, Schema, Target
 from ...errors import ConfigError
 from ...serialization import SavedModel
 from ...tasks import kind_of
-from ..category_codes import code_of_others, codes_of
+from ..category_codes import code_of_others, codes_of, refuse_pictures
 from .emitter import Emitter, Rows
 from .symbolic import SymbolicNode
 
@@ -119,6 +119,7 @@ def _table(
 ) -> list[str]:
     """A column each, as they are in the table; side by side as the network takes them."""
     schema = Schema.from_json(saved.schema)
+    refuse_pictures(schema)
     writers = {"numeric": _numbers, "category": _categories, "date": _dates, "text": _words}
     found = []
     for node in nodes:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import models, nn
 from ...data import Target
+from ...data.image_files import Header, opaque_level, pillow, read_header, read_image, read_range
 from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
@@ -25,7 +26,6 @@ from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
 from . import augment
-from .decode import Header, opaque_level, pillow, read_header, read_image, read_range
 from .schema import ImageSchema
 
 #: So many headers and images tell what all are like, and at least so many of each class.

@@ -41,7 +41,7 @@ class TableOptions(SplitOptions, ColumnOptions):
     kinds: Mapping[str, str] = option(
         {},
         "What the data are (table, images, …) or what a column is (numeric, boolean, category, "
-        "date or text), where the program would guess wrong.",
+        "date, text or image), where the program would guess wrong.",
         "KIND|COLUMN=KIND",
         DATA,
         kinds,

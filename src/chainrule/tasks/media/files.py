@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...data import Schema, Target, infer_target, read_table, source_name
+from ...data.column_names import listed
+from ...data.infer import telling_columns
 from ...data.infer_target import without_target
 from ...errors import ConfigError, DataError
 from ...utils.typing import Array
@@ -167,7 +169,24 @@ def find_labelled(
                           found=f"a split by {options.splits_by[0]!r}, too",
                           hint="Remove that column, or omit the option.")  # fmt: skip
     files.notes.extend(notes)
+    files.notes.extend(_left_out(frame, source, file_type, column, options))
     return files, target
+
+
+def _left_out(
+    frame: pl.DataFrame, source: Any, file_type: FileType, target: str, options: MediaOptions
+) -> list[str]:
+    """The other columns that may say something."""
+    used = {file_column(frame, source, file_type), target, *options.splits_by}
+    others = [
+        name
+        for name in telling_columns(frame.drop([name for name in used if name]))
+        if name.strip().lower() not in _PART_COLUMNS
+    ]
+    if not others:
+        return []
+    beside = "; --kind table learns from them and the pictures" * (file_type.noun == "images")
+    return [f"left out: {listed(others)}{beside}"]
 
 
 def find_known(source: Any, file_type: FileType, target: Target) -> Files:

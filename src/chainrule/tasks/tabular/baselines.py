@@ -9,7 +9,7 @@ import numpy as np
 from ...data import Encoded, Schema
 from ...utils.typing import Array
 from ..linear_baseline import linear_predictions
-from .features import CategoryVectors, TableFeatures, columns_by_kind, side_by_side
+from .features import CategoryVectors, PictureVectors, TableFeatures, columns_by_kind, side_by_side
 from .targets import columns_of
 
 #: Free texts of so many numbers in all are too much for the linear model, which leaves them out.
@@ -40,12 +40,13 @@ def linear_baseline(schema: Schema, train: Encoded, test: Encoded) -> Array:
 def plain_features(schema: Schema) -> Callable[[Encoded], Array]:
     """Makes (rows, features) of encoded rows: standardised and one-hot encoded columns, TF-IDF."""
     features = TableFeatures(schema, bins=0)
-    # Many categories by vectors that are not learned here: a random projection of them.
+    # Many categories and pictures by vectors that are not learned here: random projections.
     vectors = CategoryVectors(features.learned, seed=0) if features.learned else None
+    pictures = PictureVectors(features.pictures).initialize(0) if features.pictures else None
 
     def encode(rows: Encoded) -> Array:
         given = features(columns_by_kind(rows))
-        x = side_by_side(given, vectors).numpy()
+        x = side_by_side(given, vectors, pictures).numpy()
         if not features.has_text or len(rows) * features.text.vocabulary > _NUMBERS:
             return x
         words, weights = (given[name].numpy() for name in ("words", "word_weights"))

@@ -254,6 +254,9 @@ def _encoded(kind: str, values: Array) -> str:
     """What stands for a cell, in words."""
     if kind == "text":
         return f"{np.count_nonzero(values >= SPECIAL):,} words and pairs"
+    if kind == "image":
+        _, height, width, _ = values.shape
+        return f"{height} × {width} pixels" if values.any() else "no picture"
     return f"number {values[0]}" if kind == "category" else f"{values[0]:.10g}"
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...data import Column, Encoded, Schema, Statistics
+from ...data.picture_columns import CHANNELS
 from ...data.text_columns import MISSING_TEXT, SPECIAL
 from ...engine.ops import (
     clip,
@@ -25,8 +26,10 @@ from ...engine.ops import (
     isnan,
     log,
     maximum,
+    mean,
     minimum,
     one_hot,
+    relu,
     searchsorted,
     sin,
     sqrt,
@@ -36,12 +39,12 @@ from ...engine.ops import (
 )
 from ...engine.ops import sum as total
 from ...engine.tensor import Buffer, Tensor, as_tensor, parameter
-from ...nn import Module
+from ...nn import Conv2d, Module
 from ...utils.random import generator
 from ...utils.typing import Array
 
 #: The kinds of columns, as `Encoded` has them.
-KINDS = ("numeric", "category", "date", "text")
+KINDS = ("numeric", "category", "date", "text", "image")
 #: ln(1 + n) of usual numbers of words is about this.
 _LOG_WORDS = 3.0
 #: A feature: the column, and what it tells of it.
@@ -55,6 +58,9 @@ _HEAVY = 5.0
 _ENOUGH_QUANTILES = 10
 #: Pieces of such a column, if the others have none; in fewer rows than this they learn noise.
 _HEAVY_PIECES, _ENOUGH_ROWS = 64, 1_000
+#: Channels of the convolutions of a picture; the last are its features.
+_PICTURE_CHANNELS = (16, 32, 32)
+PICTURE_WIDTH = _PICTURE_CHANNELS[-1]
 _DAY = 86_400.0
 _YEAR = 365.2425
 
@@ -315,6 +321,35 @@ class TextFeatures(Module):
         ]
 
 
+class PictureVectors(Module):
+    """Learned vectors of pictures: for each column three convolutions and a mean over the place.
+
+    Args:
+        columns: how many there are.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.encoders = [
+            [
+                Conv2d(before, after, 3, stride=2, padding=1, init="he_normal")
+                for before, after in itertools.pairwise((CHANNELS, *_PICTURE_CHANNELS))
+            ]
+            for _ in range(columns)
+        ]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (rows, columns, height, width, 4) → features (rows, f) float32."""
+        found = []
+        for i, layers in enumerate(self.encoders):
+            pixels = pictures[:, i] / 255.0
+            there = pixels[..., 3:]
+            x = concatenate([(2 * pixels[..., :3] - 1) * there, there], axis=3)
+            for layer in layers:
+                x = relu(layer(x))
+            found.append(mean(x, axis=(1, 2)))
+        return concatenate(found, axis=1)
+
+
 class TableFeatures(Module):
     """All columns of a schema as numbers for a network; nothing in it is learned.
 
@@ -332,6 +367,7 @@ class TableFeatures(Module):
         if schema.text:
             self.text = TextFeatures(schema.text)
         self.has_text = bool(schema.text)
+        self._pictures = schema.image
         #: The kinds of columns that there are.
         self.kinds = [kind for kind in KINDS if getattr(schema, kind)]
         self._category = schema.category
@@ -339,6 +375,11 @@ class TableFeatures(Module):
         self._one_hot = {i: n for i, n in enumerate(counts) if n <= ONE_HOT_LIMIT}
         self._learned = {i: n for i, n in enumerate(counts) if n > ONE_HOT_LIMIT}
         self.short = short and self.numeric is not None and self.numeric.pieces > 0
+
+    @property
+    def pictures(self) -> int:
+        """How many columns of pictures there are."""
+        return len(self._pictures)
 
     @property
     def learned(self) -> list[int]:
@@ -359,7 +400,7 @@ class TableFeatures(Module):
             ``pieces`` and ``shares``: (rows, k), see `NumericFeatures.places`; ``categories``:
             (rows, c) int64, all columns' categories counted through, and ``known``: (rows, c) 1, or
             0 for one that was never seen; ``words`` and ``word_weights``: (rows, t), see
-            `TextFeatures`. What there is none of is left out.
+            `TextFeatures`; ``pictures`` as they are. What there is none of is left out.
         """
         found: dict[str, Tensor] = {}
         parts = []
@@ -387,6 +428,8 @@ class TableFeatures(Module):
         if self.has_text:
             found["words"], found["word_weights"], others = self.text(inputs["text"])
             parts.append(others)
+        if self._pictures:
+            found["pictures"] = as_tensor(inputs["image"])
         if parts:
             numbers = [part.astype("float32") for part in parts]
             found["numbers"] = concatenate(numbers, axis=1)
@@ -409,6 +452,11 @@ class TableFeatures(Module):
             for i, codes in self._learned.items()
             for place in range(embedding_width(codes))
         ]
+        numbers += [
+            (column.name, "picture", place)
+            for column in self._pictures
+            for place in range(PICTURE_WIDTH)
+        ]
         found = {"numbers": numbers}
         found |= {"pieces": pieces, "categories": categories} if self.short else {}
         return found | ({"words": self.text.labels()} if self.has_text else {})
@@ -419,10 +467,13 @@ def code_names(column: Column) -> list[str | None]:
     return [None, *column.vocabulary, *([""] if column.has_other else [])]
 
 
-def side_by_side(given: dict[str, Tensor], vectors: CategoryVectors | None) -> Tensor:
+def side_by_side(
+    given: dict[str, Tensor], vectors: CategoryVectors | None, pictures: PictureVectors | None
+) -> Tensor:
     """The numbers that `TableFeatures` gives, and the learned vectors: (rows, f) float32."""
     parts = [given["numbers"]] if "numbers" in given else []
     parts += [] if vectors is None else [vectors(given["codes"])]
+    parts += [] if pictures is None else [pictures(given["pictures"])]
     return concatenate(parts, axis=1)
 
 
@@ -430,6 +481,11 @@ def columns_by_kind(rows: Encoded) -> dict[str, Array]:
     """The encoded columns of each kind that there is: what the network takes."""
     groups = {kind: getattr(rows, kind) for kind in KINDS}
     return {kind: columns for kind, columns in groups.items() if columns.shape[1]}
+
+
+def _picture_shape(schema: Schema) -> tuple[int, ...]:
+    """Of a picture; nothing where there are none."""
+    return next(((c.size, c.size, CHANNELS) for c in schema.image), ())
 
 
 def blank_rows(schema: Schema, rows: int) -> dict[str, Array]:
@@ -443,5 +499,6 @@ def blank_rows(schema: Schema, rows: int) -> dict[str, Array]:
             None,
             np.arange(rows),
             text=np.zeros((rows, width), np.int64),
+            image=np.zeros((rows, len(schema.image), *_picture_shape(schema)), np.float32),
         )
     )

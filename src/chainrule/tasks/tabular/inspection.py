@@ -168,7 +168,7 @@ def _joined(copies: Sequence[Encoded]) -> Encoded:
     first = copies[0]
     if len(copies) == 1:
         return first
-    fields = ("numeric", "category", "date", "text")
+    fields = ("numeric", "category", "date", "text", "image")
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(copy, name) for copy in copies]) for name in fields
     }
@@ -206,7 +206,7 @@ def _predict(plan: Any, tested: Tested, rows: Encoded) -> Array:
 def _place(schema: Schema, column: Column) -> tuple[str, slice]:
     """Where a column lies in encoded rows: the array, and which of its columns."""
     for field, columns in (("numeric", schema.numeric), ("category", schema.category),
-                           ("date", schema.date)):  # fmt: skip
+                           ("date", schema.date), ("image", schema.image)):  # fmt: skip
         if column in columns:
             at = columns.index(column)
             return field, slice(at, at + 1)
@@ -230,7 +230,7 @@ def _dependence(plan: Any, tested: Tested, rows: Encoded, columns: Sequence[Colu
     rows = rows.take(np.arange(0, len(rows), -(-len(rows) // _AVERAGED)))
     found: list[Block] = []
     for column in columns:
-        if column.kind != "text":
+        if column.kind not in ("text", "image"):
             found += [chart for chart in [_dependence_of(plan, tested, rows, column)] if chart]
     return found
 
@@ -381,7 +381,7 @@ def _columns_table(schema: Schema) -> Table | None:
 
 def _column_chart(schema: Schema, column: Column, rows: Encoded) -> Chart | None:
     name = f"column_{column.name}"
-    if column.kind == "text":
+    if column.kind in ("text", "image"):
         return None
     field, place = _place(schema, column)
     own = getattr(rows, field)[:, place].ravel()

@@ -26,7 +26,7 @@ _RIDGE = (1e-3, 1e-2, 1e-1)
 _STEPS, _RATE, _DECAY = 150, 0.1, 1e-3
 #: From more rows, or with more features, a linear model is not solved beside the network.
 _MOST_ROWS, _MOST_FEATURES = 20_000, 1_000
-_FAR_FROM_LINEAR = ("piece", "vector")
+_FAR_FROM_LINEAR = ("piece", "vector", "picture")
 
 
 class LinearPath(Module):

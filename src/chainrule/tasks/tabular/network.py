@@ -27,8 +27,10 @@ from ...engine.tensor import Tensor
 from ...nn import BatchNorm, Dropout, LayerNorm, Module
 from ...nn.initialization import parameter
 from .features import (
+    PICTURE_WIDTH,
     CategoryVectors,
     Label,
+    PictureVectors,
     TableFeatures,
     blank_rows,
     embedding_width,
@@ -208,10 +210,12 @@ class TableNetwork(Module):
         )
         learned = self.features.learned
         self.vectors = CategoryVectors(learned, seed) if learned else None
+        self.pictures = PictureVectors(self.features.pictures) if self.features.pictures else None
         self.members = shape.members
         self.activation = getattr(ops, shape.activation)
         self.input_dropout = Dropout(shape.input_dropout) if shape.input_dropout else None
         numbers = _feature_count(self.features, schema) + sum(map(embedding_width, learned))
+        numbers += PICTURE_WIDTH * self.features.pictures
         width = fan_in = numbers
         gain = math.sqrt(2) if shape.hidden else _HEAD
         self.short: ShortLinear | None = None
@@ -247,7 +251,7 @@ class TableNetwork(Module):
 
     def forward(self, given: dict[str, Tensor]) -> Tensor:
         """What the ``features`` give → (members, rows, outputs)."""
-        x = side_by_side(given, self.vectors)
+        x = side_by_side(given, self.vectors, self.pictures)
         x = broadcast_to(x, (self.members, *x.shape))
         if self.input_dropout is not None:
             x = self.input_dropout(x)

@@ -17,6 +17,7 @@ from ...data.row_encoder import RowEncoder
 from ...engine.backends.base import Executable
 from ...engine.backends.registry import find_backend
 from ...engine.passes.fold import fold_constants
+from ...errors import ConfigError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from .targets import decided, predicted_of, quantiles_of
@@ -45,6 +46,13 @@ class RowModel:
         backend: str = "auto",
         sizes: Sequence[int] = SIZES,
     ) -> None:
+        if schema.image:
+            raise ConfigError(
+                "A service opens no files that its clients name.",
+                where=", ".join(repr(column.name) for column in schema.image),
+                found="columns of pictures",
+                hint="chainrule predict takes tables with pictures.",
+            )
         self.encoder = RowEncoder(schema)
         self.targets = schema.targets
         self._kinds = [name.rpartition(".")[2] for name in saved.inputs]

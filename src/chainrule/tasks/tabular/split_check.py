@@ -7,6 +7,7 @@ or of later times; the one that is better by chance tells how much the figure wo
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Iterator
@@ -78,6 +79,10 @@ def warnings_of(
         where: the rows come from.
         seed: for what is drawn.
     """
+    columns = tuple(column for column in schema.columns if column.kind != "image")
+    if not columns:
+        return []
+    schema = dataclasses.replace(schema, columns=columns)  # pictures are too much for quick models
     target = schema.read_target(frame, where)
     if schema.more_targets:  # the first one
         known = ~np.isnan(target[:, 0])

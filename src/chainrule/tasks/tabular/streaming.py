@@ -276,7 +276,7 @@ def _joined(parts: list[Encoded]) -> Encoded:
     def join(name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    names = ("numeric", "category", "date", "target", "rows", "text")
+    names = ("numeric", "category", "date", "target", "rows", "text", "image")
     rows = Encoded(**{name: join(name) for name in names})
     if parts[0].weights is None:
         return rows

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, DataError
-from ...utils.locks import new_lock
-from ...utils.typing import Array
+from ..errors import ConfigError, DataError
+from ..utils.locks import new_lock
+from ..utils.typing import Array
 
 #: Images of more pixels than this are taken for decompression bombs.
 MAX_PIXELS = 100_000_000
