@@ -17,13 +17,22 @@ from typing import Any
 import numpy as np
 
 from ..errors import DerivativeError
-from . import pytree
+from . import pytree, repeated
 from .ir.graph import topological_order
 from .ir.node import PART, Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
 from .ops import identity, ones_like, reshape, sum, zeros, zeros_like
 from .source_info import backward_through
-from .tensor import FUNCTIONS, PARAMETER_BIT, TRACE_BIT, Tensor, as_tensor, has_value, standing_in
+from .tensor import (
+    FUNCTIONS,
+    PARAMETER_BIT,
+    TRACE_BIT,
+    Tensor,
+    as_tensor,
+    has_value,
+    standing_in,
+    tracing,
+)
 from .vmap import vmap
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -50,6 +59,10 @@ def pull_back(
     sees every link of the chain, for explanations; a node with several results has no upstream.
     """
     order = topological_order([output.node for output in outputs])
+    if on_flow is None and tracing.record is None:
+        again = repeated.gradients(order, outputs, upstreams, targets, keep, pull_back)
+        if again is not None:
+            return again
     wanted = set(targets)
     on_path = set(wanted)
     for node in order:

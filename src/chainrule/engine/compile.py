@@ -351,7 +351,7 @@ class Compiled:
         count = program.results
         if not (self._guard and _stopped(results[:count])):
             for variable, value in zip(program.given, results[count:], strict=True):
-                variable.assign(Tensor(constant(value)))
+                variable._set(value, own_node(variable).watched)
         return traced.rebuild(results[:count], history)
 
     def _keeps(self, program: _Program) -> bool:

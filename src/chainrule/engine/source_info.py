@@ -5,7 +5,6 @@ Kept outside a node's identity: it serves messages and explanations, never resul
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -28,13 +27,22 @@ class _Calls(threading.local):
 _calls = _Calls()
 
 
-@contextmanager
-def layer(name: Callable[[], str]) -> Iterator[None]:
+class layer:  # noqa: N801 - used like a function
     """Inside, nodes belong to the layer of this name. It is asked for when needed, and once."""
-    _calls.names.append(functools.cache(name))
-    try:
-        yield
-    finally:
+
+    def __init__(self, name: Callable[[], str]) -> None:
+        self._ask = name
+        self._known: str | None = None
+
+    def _name(self) -> str:
+        if self._known is None:
+            self._known = self._ask()
+        return self._known
+
+    def __enter__(self) -> None:
+        _calls.names.append(self._name)
+
+    def __exit__(self, *error: object) -> None:
         _calls.names.pop()
 
 

@@ -742,8 +742,9 @@ def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
     large arrays are built into it.
     """
     nodes = tuple([source.node for source in inputs])
-    for name in attributes:
-        need_plain(name, attributes[name], op.name)
+    for name, option in attributes.items():
+        if isinstance(option, Tensor):
+            need_plain(name, option, op.name)
     result_type = op.type_rule(*[node.type for node in nodes], **attributes)
     watched = 0
     arrays: list[Array] | None = []
@@ -760,7 +761,9 @@ def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
         return Tensor(Node(op, nodes, attributes, result_type, None, watched | TRACE_BIT, here()))
     assert op.compute is not None
     with np.errstate(all="ignore"):  # infinities and NaN follow IEEE 754; nothing to warn of
-        value = as_value(op.compute(np, *arrays, **attributes))
+        value = op.compute(np, *arrays, **attributes)
+    if type(value) is not np.ndarray:
+        value = as_value(value)
     if not watched:
         return Tensor(constant(value))
     return Tensor(Node(op, nodes, attributes, result_type, value, watched))

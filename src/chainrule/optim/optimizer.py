@@ -17,6 +17,7 @@ from ..errors import ConfigError, ShapeError, unknown
 from ..nn.module import Module
 from ..utils.typing import Array
 from .clipping import Shared, clip_by_norm, clip_by_value
+from .repeated import repeated
 from .schedules import Constant, Schedule
 from .state import arrays, load, named_parameters, need, need_between
 
@@ -164,7 +165,13 @@ class Optimizer:
             ConfigError: the gradient of a parameter is missing; the message names its path.
             ShapeError: a gradient has another shape than its parameter.
         """
-        given = self._prepared(self._matched(gradients), norm)
+        given = self._matched(gradients)
+        options = [group.options for group in self.groups]
+        parts = [self, *self.groups, *options, *_nested(self.schedules())]
+        repeated(self, self._change, parts)(given, loss, norm)
+
+    def _change(self, given: Named, loss: Tensor | None, norm: Tensor | None) -> None:
+        given = self._prepared(given, norm)
         t = astype(self.steps + 1, float64)
         rates: dict[Schedule, Tensor] = {}
         for group in self.groups:
@@ -348,6 +355,13 @@ class Optimizer:
         if self.clip_norm is not None:
             gradients = clip_by_norm(gradients, self.clip_norm, norm)
         return gradients
+
+
+def _nested(schedules: Sequence[Schedule]) -> Iterator[Schedule]:
+    """The schedules, and those inside them."""
+    for schedule in schedules:
+        yield schedule
+        yield from _nested([child for _, child in schedule._children()])
 
 
 class Group:

@@ -205,6 +205,11 @@ def register(operation: Operation) -> Operation:
 _custom: set[str] = set()
 
 
+def is_custom(operation: Operation) -> bool:
+    """Whether an operation is a user's own."""
+    return operation.name in _custom
+
+
 def replace_custom(operation: Operation) -> None:
     """Add an operation of a user, in place of an earlier one of the name, as a notebook needs it.
 

@@ -71,6 +71,7 @@ class Program:
     def __call__(self, inputs: Sequence[Array], mark: object = None) -> list[Array]:
         """The outputs for these inputs, in the graph's order."""
         slots = self._slots.copy()
+        xp, array_type = self._xp, np.ndarray
         for place, array in zip(self._inputs, inputs, strict=True):
             slots[place] = array
         with np.errstate(all="ignore"):
@@ -78,8 +79,8 @@ class Program:
             try:
                 for compute, attributes, sources, place, drop in self._calls:
                     assert compute is not None
-                    operands = [slots[source] for source in sources]
-                    slots[place] = as_value(compute(self._xp, *operands, **attributes))
+                    value = compute(xp, *[slots[source] for source in sources], **attributes)
+                    slots[place] = value if type(value) is array_type else as_value(value)
                     for unused in drop:
                         slots[unused] = None
                     done += 1
