@@ -33,6 +33,13 @@ FIRST_SEED = {"development": 0, "frozen": FROZEN}
 Kept = dict[tuple[str, Any], Result | None]
 
 
+def kept_results(half: str, bases: int, cache: Path) -> list[Result]:
+    """The trainings of a half that the cache has."""
+    paths = [cache / f"{half}-{number}.pickle" for number in range(bases)]
+    found = [pickle.loads(path.read_bytes()) for path in paths if path.exists()]
+    return [made for kept in found for made in kept.values() if made is not None]
+
+
 def generate(half: str, bases: int, cache: Path, sane: int, faults: int, two: int) -> list[Result]:
     """Run the trainings of a half, those that the cache has not; it goes on where it was ended."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -179,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sane", type=int, default=SANE, help="sane trainings of a network")
     parser.add_argument("--faults", type=int, default=FAULTY, help="faulty ones")
     parser.add_argument("--two", type=int, default=TWO, help="ones with two faults")
+    parser.add_argument("--kept", action="store_true", help="of trainings that there are only")
     parser.add_argument("--confusion", action="store_true")
     parser.add_argument("--wrong", action="store_true", help="list what was told wrongly")
     given = parser.parse_args(arguments)

@@ -54,6 +54,25 @@ def test_a_run_folder(folder):
     assert episode["cell_0_0"][0] == 1.0
 
 
+def test_the_doctor_judges_it_as_a_policy(folder):
+    """After 128 steps it does no better than chance, or has hardly moved: the return tells."""
+    record = json.loads((folder / "run.json").read_text())
+    assert all(-1000 <= one["explained"] <= 1 for one in record["history"]["epochs"])
+    found = json.loads(run("doctor", folder, "--json").stdout)["findings"]
+    assert [one["cause"] for one in found] == ["policy_not_learned"]
+    assert found[0]["fix"]["options"] == {"steps": 50_000}
+    told = run("doctor", folder)
+    assert told.exit_code == 1
+    assert "a policy that has not learned" in told.stdout
+    refused = run("doctor", folder, "--fix")
+    assert refused.exit_code == 2
+    assert "chainrule play GridWorld" in refused.stderr
+    assert "--steps 50000" in " ".join(refused.stderr.split())
+    refused = run("doctor", folder, "--relabel", folder / "rows.csv")
+    assert refused.exit_code == 2
+    assert "no labels" in refused.stderr
+
+
 def test_the_same_command_gives_the_same_model(folder, tmp_path):
     played(tmp_path / "again")
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (

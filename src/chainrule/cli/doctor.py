@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The fraction of the training's time that it may take.
 _OVERHEAD = 0.02
+#: The kind of a run of `chainrule play`.
+_POLICY = "policy"
 
 
 def doctor(
@@ -62,6 +64,8 @@ def doctor(
     from ..utils.runs import json_data, read_run
 
     found = read_run(run)
+    if found.record.get("kind") == _POLICY and (fix or relabel is not None):
+        raise _not_of_policies(found, Diagnosis.load(run) if fix else None)
     if relabel is not None:
         _relabelled(found, relabel, quiet)
         return
@@ -81,6 +85,19 @@ def doctor(
             show("", f"Every number of a step: chainrule explain {shlex.quote(str(run))} {source}")
     if any(finding.severity != "note" for finding in diagnosis):
         raise typer.Exit(FAILED)
+
+
+def _not_of_policies(run: Run, diagnosis: Diagnosis | None) -> ConfigError:
+    """The error where something was asked for that is done with data only."""
+    options = next((one.fix.options for one in diagnosis or () if one.fix.options), {})
+    given = " ".join(f"--{name} {value}" for name, value in options.items())
+    return ConfigError(
+        "A policy is trained again by `chainrule play` only." if diagnosis is not None
+        else "Only the labels of tables can be gone through.",
+        where=str(run.folder),
+        found="a policy, which has no labels" if diagnosis is None else "a policy",
+        hint=f"{run.record.get('command')} {given}" if given else None,
+    )  # fmt: skip
 
 
 # ---- beside `chainrule train` --------------------------------------------------------------------

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ChainruleError, ConfigError
-from .console import note, say, show, show_json
+from .console import note, say, show, show_json, warn
 from .error_handling import FAILED, INTERRUPTED, Debug
 from .error_handling import explain as in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..doctor import Diagnosis
     from ..rl.players import Player
     from ..utils.runs import Run
 
@@ -140,6 +141,8 @@ def _train(
         show_json({"run": str(run.folder), **run.report})
     else:
         _show_outcome(run)
+    if not quiet:
+        _warn_of(outcome.diagnosis())
     for error in filter(None, (outcome.failure, problem)):
         say("", *in_words(error))
     if outcome.failure is not None:
@@ -149,6 +152,15 @@ def _train(
     if agent.history.interrupted:
         say("Interrupted: what was learned until then is kept.")
         raise typer.Exit(INTERRUPTED)
+
+
+def _warn_of(diagnosis: Diagnosis) -> None:
+    """A line for each finding that is more than a note."""
+    from ..doctor.diagnosis import one_line
+
+    for finding in diagnosis:
+        if finding.severity != "note":
+            warn(one_line(finding))
 
 
 def _episode(

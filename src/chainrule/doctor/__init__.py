@@ -12,6 +12,7 @@ from .finding import Finding, Fix
 from .labels import Suspects, suspects
 from .loop import Loop
 from .monitor import Doctor
+from .policies import PolicyEvidence, examine_policy
 
 __all__ = [
     "FINDINGS",
@@ -21,8 +22,10 @@ __all__ = [
     "Finding",
     "Fix",
     "Loop",
+    "PolicyEvidence",
     "Suspects",
     "doctor",
     "examine",
+    "examine_policy",
     "suspects",
 ]

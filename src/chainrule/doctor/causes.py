@@ -41,6 +41,16 @@ CAUSES: dict[str, str] = {
     "distribution_shift": "validation data of another distribution",
     "constant_columns": "constant columns",
     "duplicate_columns": "duplicate columns",
+    # of reinforcement learning
+    "environment_fails": "an environment that gives no numbers",
+    "no_episode_ended": "no episode that ended",
+    "policy_not_learned": "a policy that has not learned",
+    "policy_collapsed": "a policy that became worse",
+    "entropy_collapsed": "a policy that is certain too early",
+    "policy_updates_too_large": "updates that change the policy too much",
+    "value_unexplained": "a value function that explains nothing",
+    "value_diverged": "values beyond any return",
+    "too_few_steps": "too few steps",
 }
 
 _RATE = ("learning_rate_too_high", "learning_rate_too_low")
@@ -72,7 +82,7 @@ BRINGS: dict[str, tuple[str, ...]] = {
     "vanishing_gradient": (*_RESULT, "learning_rate_too_low", "class_imbalance"),
     "exploding_gradient": (*_RESULT, *_RATE),
     "learning_rate_too_high": (*_SIGNAL, *_RESULT, "class_imbalance"),
-    "learning_rate_too_low": (*_RESULT, "class_imbalance"),
+    "learning_rate_too_low": (*_RESULT, "class_imbalance", "policy_not_learned"),
     "batch_too_small": ("learning_rate_too_high", "too_few_epochs", "underfitting", "overfitting"),
     "batch_too_large": ("too_few_epochs", "underfitting", "class_imbalance"),
     "too_few_epochs": ("underfitting", "class_imbalance"),
@@ -83,4 +93,16 @@ BRINGS: dict[str, tuple[str, ...]] = {
     "distribution_shift": ("overfitting", "class_imbalance", "shuffled_labels"),
     "underfitting": ("class_imbalance",),
     "class_imbalance": ("underfitting",),
+    "no_episode_ended": ("policy_not_learned",),
+    "entropy_collapsed": ("policy_not_learned", "policy_collapsed", "value_unexplained"),
+    "policy_updates_too_large": (
+        "policy_not_learned",
+        "policy_collapsed",
+        "entropy_collapsed",
+        "value_unexplained",
+    ),
+    "policy_not_learned": ("value_unexplained",),
+    "policy_collapsed": ("value_unexplained", "policy_not_learned"),
+    "value_unexplained": ("policy_not_learned",),
+    "value_diverged": ("policy_not_learned", "policy_collapsed"),
 }

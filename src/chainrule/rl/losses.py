@@ -148,6 +148,23 @@ def actor_critic_loss(
     return PolicyLoss(loss, policy, value, spread, none, none)
 
 
+def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
+    """1 − Var(R − V) / Var(R), at least −1,000: what the critic tells of the returns.
+
+    Of returns that are all alike it is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> returns = cr.tensor([1.0, 2.0, 3.0])
+        >>> [explained_variance(v, returns).item() for v in (returns, 0 * returns, 2 * returns)]
+        [1.0, 0.0, 0.0]
+    """
+    rest, whole = (mean((x - mean(x)) ** 2) for x in (returns - values, returns))
+    alike = whole <= 0.0
+    share = rest / where(alike, whole + 1.0, whole)
+    return where(alike, 0.0 * whole, maximum(1.0 - share, -1000.0))
+
+
 def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: float) -> Tensor:
     """r + γ · V(s′), without the second part where the episode has ended; a constant.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..doctor import Diagnosis, PolicyEvidence, examine_policy
 from ..drawing.chart import Axis, Chart, Line, numbers
 from ..errors import ConfigError, TrainingError, unknown
 from ..tasks import load_predictor
@@ -25,7 +26,7 @@ from .players import Player, by_chance, of_model
 from .rendering import Scene, animation
 from .saving import ACTION, Policy, PolicySchema, schema_of
 from .settings import tuned
-from .spaces import Discrete
+from .spaces import Box, Discrete
 from .worlds import GraphWorlds, Rollout
 
 #: Files of a run folder.
@@ -42,7 +43,7 @@ class Outcome:
         agent: what was trained.
         returns: of the episodes that were played afterwards, by the best actions.
         lengths: their steps.
-        by_chance: the mean return of random actions.
+        by_chance: the returns of random actions.
         seconds: of the training.
         failure: what ended it.
     """
@@ -50,7 +51,7 @@ class Outcome:
     agent: Algorithm
     returns: Array
     lengths: Array
-    by_chance: float
+    by_chance: Array
     seconds: float
     failure: TrainingError | None = None
 
@@ -69,7 +70,7 @@ class Outcome:
                 "return": float(self.returns.mean()),
                 "return_std": float(self.returns.std()),
                 "length": float(self.lengths.mean()),
-                "return_by_chance": self.by_chance,
+                "return_by_chance": float(self.by_chance.mean()),
             },
             "baselines": {},
             "cv": None,
@@ -83,6 +84,21 @@ class Outcome:
             "data": {"kind": "policy", "source": agent.worlds.name},
             "seconds": self.seconds,
         }  # fmt: skip
+
+    def diagnosis(self) -> Diagnosis:
+        """What was wrong with the training, and what to change."""
+        agent, space = self.agent, self.agent.action_space
+        continuous = not isinstance(space, Discrete)
+        evidence = PolicyEvidence(
+            agent.history.records, self.returns.tolist(), self.by_chance.tolist(), agent.name,
+            float(getattr(agent, "lr", 0.0)),
+            actions=space.size if isinstance(space, Box) else space.n,
+            continuous=continuous,
+            updates=int(getattr(agent, "updates", 1)),
+            usual_steps=int(tuned(agent.name, agent.worlds.name).get("steps", 0)),
+            failure=self.failure.what if self.failure is not None else "",
+        )  # fmt: skip
+        return Diagnosis(examine_policy(evidence))
 
 
 def agent_for(environment: Any, algorithm: str, options: Mapping[str, Any]) -> Algorithm:
@@ -188,7 +204,7 @@ def trained(
         if failure is None:
             failure = error
         returns = lengths = random_returns = np.array([np.nan])
-    return Outcome(agent, returns, lengths, float(random_returns.mean()), seconds, failure)
+    return Outcome(agent, returns, lengths, random_returns, seconds, failure)
 
 
 def keep(outcome: Outcome, folder: Path, command: str) -> Run:
@@ -211,7 +227,9 @@ def keep(outcome: Outcome, folder: Path, command: str) -> Run:
         "history": agent.history.to_json(),
     }
     lasting = {name: x for name, x in report.items() if name not in ("seconds", "steps_per_second")}
-    return write_run(folder, lambda path: agent.save(path, lasting), record)
+    run = write_run(folder, lambda path: agent.save(path, lasting), record)
+    outcome.diagnosis().save(run.folder)
+    return run
 
 
 def write_episode(folder: Path, schema: PolicySchema, happened: Rollout) -> None:

@@ -16,7 +16,13 @@ from ...errors import unknown
 from ...nn import Module
 from ...optim import Adam, Optimizer, RMSprop
 from ...optim.schedules import LinearLR
-from ..losses import PolicyLoss, actor_critic_loss, generalized_advantages, ppo_loss
+from ..losses import (
+    PolicyLoss,
+    actor_critic_loss,
+    explained_variance,
+    generalized_advantages,
+    ppo_loss,
+)
 from ..networks import ActorCritic
 from ..spaces import Discrete
 from ..worlds import GraphWorlds, Rollout, not_finite
@@ -202,7 +208,8 @@ class OnPolicy(Algorithm):
         found = self.learned(data, key, remaining)
         if network.normalizer is not None:  # for the actions from now on
             network.normalizer.observe(flat.observation)
-        return {**found, "experience": not_finite(rollout)}
+        explained = explained_variance(values, data["returns"])
+        return {**found, "explained": explained, "experience": not_finite(rollout)}
 
     def _scaled(self, rollout: Rollout) -> Tensor:
         """Rewards divided by the standard deviation of discounted sums of them, cut off at ±10."""
