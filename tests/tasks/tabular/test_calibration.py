@@ -11,7 +11,13 @@ from chainrule.cli import display
 from chainrule.errors import ConfigError
 from chainrule.tasks import load_predictor
 from chainrule.tasks.tabular import TableOptions, train_table
-from chainrule.tasks.tabular.calibration import best_temperature, log_loss, probabilities, quality
+from chainrule.tasks.tabular.calibration import (
+    best_temperature,
+    log_loss,
+    probabilities,
+    quality,
+    temperature_of_mean,
+)
 from chainrule.tasks.tabular.thresholds import choose_threshold, score_at
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
@@ -40,6 +46,27 @@ class TestTemperature:
         ones = np.ones(len(target))
         assert best_temperature(3 * logits, target, ones) == pytest.approx(3, rel=0.05)
         assert best_temperature(logits / 2, target, ones) == pytest.approx(0.5, rel=0.05)
+
+    @pytest.mark.parametrize("sure", [1.0, 2.0])
+    @pytest.mark.parametrize("noise", [0.3, 1.0, 1.5])
+    def test_the_temperature_is_that_of_the_mean_and_not_of_a_member(self, sure, noise):
+        """What eight members need that no row trained, when each row says this of one only."""
+        g = np.random.default_rng(2)
+        truth, rows = g.normal(0, 2, (3000, 3)), np.ones(3000)
+        target = (probabilities(truth[None], 1.0).cumsum(axis=1) < g.random((3000, 1))).sum(axis=1)
+        z = sure * (truth + g.normal(0, noise, (8, 3000, 3)))
+        apart = z[1:] - z[1:].mean(axis=0)
+        found, losses = temperature_of_mean(z[:1], apart, target, rows)
+        best, alone = best_temperature(z, target, rows), best_temperature(z[:1], target, rows)
+        lost, lost_alone = (
+            log_loss(z, target, rows, each) - log_loss(z, target, rows, best)
+            for each in (found, alone)
+        )
+        assert best < alone
+        assert lost < 0.35 * lost_alone
+        assert losses["after"] <= losses["before"]
+        if noise < 1:
+            assert losses["after"] == pytest.approx(log_loss(z, target, rows, found), rel=0.03)
 
     def test_it_is_1_where_nothing_is_gained(self):
         assert best_temperature(np.zeros((1, 4, 2)), np.array([0, 1, 0, 1]), np.ones(4)) == 1.0

@@ -21,7 +21,7 @@ from ...training.evaluation import Evaluator
 from ...utils.typing import Array
 from ..intervals import enough_rows, shift
 from ..plan import Learner
-from .calibration import best_temperature, log_loss, probabilities
+from .calibration import best_temperature, log_loss, probabilities, temperature_of_mean
 from .heads import ClassHead, NumberHead, parts_of
 from .thresholds import choose_threshold
 
@@ -42,11 +42,14 @@ class HeldOut:
             where each row has its own.
         target: (rows,) as it is learned.
         weights: (rows,) what each row counts for.
+        apart: (members, rows, outputs) where each row has its own member, how far the others lie
+            around their mean.
     """
 
     z: Array
     target: Array
     weights: Array
+    apart: Array | None = None
 
 
 def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
@@ -63,31 +66,39 @@ def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
     z = evaluator.predict(Arrays(validation.inputs)).transpose(1, 0, 2)
     rows = np.arange(len(validation))
     weights = np.ones(len(rows)) if validation.weights is None else validation.weights
+    apart = None
     if weights.ndim == 2:  # each row is held out from one member
         own = weights.argmax(axis=1)
+        others = z[(own + np.arange(1, len(z))[:, None]) % len(z), rows]
+        apart = others - others.mean(axis=0)
         z, weights = z[own, rows][None], weights[rows, own]
     heads, target = learner.model.heads, validation.target
     assert target is not None
     found = []
-    for i, part in enumerate(parts_of(heads, z)):
+    of_heads = [None] * len(heads) if apart is None else parts_of(heads, apart)
+    for i, (part, distances) in enumerate(zip(parts_of(heads, z), of_heads, strict=True)):
         values, known = target, weights > 0
         if len(heads) > 1:
             values, known = target[:, i], known & (target[:, len(heads) + i] > 0)
-        found.append(HeldOut(part[:, known], values[known], weights[known]))
+        distances = None if distances is None else distances[:, known]
+        found.append(HeldOut(part[:, known], values[known], weights[known], distances))
     return found
 
 
 def calibrate(head: ClassHead, rows: HeldOut) -> dict[str, Any]:
     """Give the head the temperature that the held-out rows choose; what is to be told of it."""
-    found = best_temperature(rows.z, rows.target.astype(np.int64), rows.weights)
+    given = rows.target.astype(np.int64), rows.weights
+    losses: dict[str, float] = {}
+    if rows.apart is not None and len(rows.apart) > 1 and rows.weights.any():
+        found, losses = temperature_of_mean(rows.z, rows.apart, *given)
+    else:
+        found = best_temperature(rows.z, *given)
+        if len(rows.target):
+            before, after = (log_loss(rows.z, *given, each) for each in (1.0, found))
+            losses = {"before": before, "after": after}
     head.temperature.assign(found)
     told: dict[str, Any] = {"temperature": found, "kept": found != 1.0, "rows": len(rows.target)}
-    if len(rows.target):
-        told["held_out_log_loss"] = {
-            "before": log_loss(rows.z, rows.target.astype(np.int64), rows.weights, 1.0),
-            "after": log_loss(rows.z, rows.target.astype(np.int64), rows.weights, found),
-        }
-    return told
+    return told | ({"held_out_log_loss": losses} if losses else {})
 
 
 def with_threshold(target: Target, head: ClassHead, rows: HeldOut, metric: str, say: Say) -> Target:
