@@ -125,3 +125,27 @@ def test_words_that_are_known_win_over_a_slightly_better_spelling():
     assert read() == "a cot"
     assert read(model=model) == "a cat"
     assert read(model=model, weight=0.0) == "a cot"
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_rows_are_read_as_each_alone(words):
+    """Also with few prefixes, which are left and found again, and a model that is always asked."""
+    rng = np.random.default_rng(3)
+    scores, lengths = logarithms(2 * rng.normal(size=(5, 25, 7))), [25, 0, 9, 24, 1]
+    grams = WordNGrams.fit(["ab cd e", "abc de", "a bad dad"], 3)
+    quick = WordModel(grams, dict(enumerate("_ abcde")), 2.0)
+
+    class Asked:
+        """The same, without saying which labels count."""
+
+        start, read, end = quick.start, quick.read, quick.end
+
+    how = {"beam": 4, "best": 4, "weight": 0.4}
+    together = ctc_beam(scores, lengths, model=quick if words else None, **how)
+    for row, length, found in zip(scores, lengths, together, strict=True):
+        [alone] = ctc_beam(row[None, :length], model=Asked() if words else None, **how)
+        assert [r.labels.tolist() for r in found] == [r.labels.tolist() for r in alone]
+        np.testing.assert_allclose([r.score for r in found], [r.score for r in alone])
+        assert len({tuple(r.labels) for r in found}) == len(found)
+        total = sum(math.exp(r.log_probability) for r in found)
+        assert total <= 1 + 1e-9

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,12 +21,15 @@ _NEVER = -math.inf
 _LEAST = 9.0
 #: And no more of them than so many.
 _LABELS = 40
+#: Rows that are read side by side.
+_ROWS = 64
 
 
 class LabelModel(Protocol):
     """What is known of sequences of labels beside the scores, such as a language model.
 
-    A state stands for what was read; it never changes.
+    A state stands for what was read; it never changes. A model whose score most labels leave as it
+    is may have a function ``adds`` of a label: whether it may change it; only then it is asked.
     """
 
     def start(self) -> Any:
@@ -120,10 +123,11 @@ def ctc_beam(
                           expected="a beam from 1, and no more readings than it is wide",
                           found=f"beam={beam}, best={best}")  # fmt: skip
     scores, lengths = _checked(log_probabilities, lengths, blank)
-    return [
-        _Search(blank, beam, model, weight).read(row[:length])[:best]
-        for row, length in zip(scores, lengths, strict=True)
-    ]
+    found = []
+    for first in range(0, len(scores), _ROWS):
+        rows = slice(first, first + _ROWS)
+        found += _Search(blank, beam, model, weight).read(scores[rows], lengths[rows])
+    return [readings[:best] for readings in found]
 
 
 def _checked(log_probabilities: Any, lengths: Any, blank: int) -> tuple[Array, Array]:
@@ -140,102 +144,209 @@ def _checked(log_probabilities: Any, lengths: Any, blank: int) -> tuple[Array, A
     return scores, known.astype(np.int64)
 
 
-@dataclass(eq=False)
-class _Prefix:
-    """Labels that were read so far, as the last one and the prefix before it."""
+class _Prefixes:
+    """All prefixes that were followed, by number: each is one before it and a label.
 
-    parent: _Prefix | None
-    label: int
-    state: Any
-    #: What the model adds for all of its labels.
-    known: float
-    children: dict[int, _Prefix] = field(default_factory=dict)
-    #: ln p of the paths up to the last step that end in the blank, and of the others.
-    blank: float = _NEVER
-    other: float = _NEVER
-    next_blank: float = _NEVER
-    next_other: float = _NEVER
+    Args:
+        model: what it adds for a label is asked once.
+    """
 
-    @property
-    def labels(self) -> list[int]:
+    def __init__(self, model: LabelModel | None) -> None:
+        self.model = model
+        self._numbers: dict[tuple[int, int], int] = {}
+        self._came: list[tuple[int, int]] = []
+        self._states: list[Any] = []
+        self._read: dict[tuple[int, int], tuple[float, Any]] = {}
+
+    def root(self) -> int:
+        """A new empty prefix."""
+        self._came.append((-1, -1))
+        self._states.append(None if self.model is None else self.model.start())
+        return len(self._came) - 1
+
+    def longer(self, prefix: int, label: int) -> int:
+        """The prefix with one more label; the same number each time."""
+        key = prefix, label
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._came)
+            self._came.append(key)
+            self._states.append(self._asked(prefix, label)[1])
+        return number
+
+    def added(self, prefix: int, label: int) -> float:
+        """What the model adds for one more label."""
+        return self._asked(prefix, label)[0]
+
+    def _asked(self, prefix: int, label: int) -> tuple[float, Any]:
+        if self.model is None:
+            return 0.0, None
+        key = prefix, label
+        found = self._read.get(key)
+        if found is None:
+            found = self._read[key] = self.model.read(self._states[prefix], label)
+        return found
+
+    def end(self, prefix: int) -> float:
+        """What the model adds that nothing follows."""
+        return 0.0 if self.model is None else self.model.end(self._states[prefix])
+
+    def labels(self, prefix: int) -> Array:
+        """All labels of a prefix."""
         found = []
-        node = self
-        while node.parent is not None:
-            found.append(node.label)
-            node = node.parent
-        return found[::-1]
+        before, label = self._came[prefix]
+        while before >= 0:
+            found.append(label)
+            before, label = self._came[before]
+        return np.array(found[::-1], np.int64)
+
+
+@dataclass(eq=False)
+class _Beam:
+    """The prefixes of some rows, (rows, beam) each.
+
+    Attributes:
+        number: of the prefix; -1 where there is none.
+        before: of the one without its last label.
+        last: that label.
+        blank, other: ln p of the paths that end in the blank, and of the others.
+        known: what the model adds for all of its labels.
+        added: (rows, beam, classes) what it adds for one more; NaN where that was not asked yet.
+    """
+
+    number: Array
+    before: Array
+    last: Array
+    blank: Array
+    other: Array
+    known: Array
+    added: Array | None
+
+    def rows(self, rows: Array) -> _Beam:
+        """Some of the rows."""
+        some: dict[str, Any] = {
+            name: None if x is None else x[rows] for name, x in vars(self).items()
+        }
+        return _Beam(**some)
+
+    def put(self, rows: Array, new: _Beam) -> None:
+        """Other prefixes for some of the rows."""
+        for own, other in zip(vars(self).values(), vars(new).values(), strict=True):
+            if own is not None:
+                own[rows] = other
 
 
 class _Search:
+    """The search through some rows at once, a step at a time."""
+
     def __init__(self, blank: int, beam: int, model: LabelModel | None, weight: float) -> None:
-        self.blank, self.beam, self.model, self.weight = blank, beam, model, weight
+        self.blank, self.beam, self.weight = blank, beam, weight
+        self.prefixes = _Prefixes(model)
+        self.has_model = model is not None
+        self._adds = getattr(model, "adds", lambda label: True)
 
-    def read(self, scores: Array) -> list[Reading]:
-        root = _Prefix(None, -1, None if self.model is None else self.model.start(), 0.0)
-        root.blank = 0.0
-        prefixes = [root]
-        for step in scores:
-            prefixes = self._step(prefixes, step)
-        found = [self._reading(prefix) for prefix in prefixes]
+    def read(self, scores: Array, lengths: Array) -> list[list[Reading]]:
+        """All readings of each row, the best first."""
+        beam = self._start(len(scores), scores.shape[2])
+        for step in range(int(lengths.max(initial=0))):
+            rows = np.flatnonzero(lengths > step)
+            beam.put(rows, self._step(beam.rows(rows), scores[rows, step]))
+        return [self._readings(beam, row) for row in range(len(scores))]
+
+    def _start(self, rows: int, classes: int) -> _Beam:
+        shape = rows, self.beam
+        number, blank = np.full(shape, -1), np.full(shape, _NEVER)
+        number[:, 0], blank[:, 0] = [self.prefixes.root() for _ in range(rows)], 0.0
+        #: (classes,) what a label adds as far as that is known without asking.
+        self._unasked = np.array([np.nan if self._adds(n) else 0.0 for n in range(classes)])
+        added = np.tile(self._unasked, (*shape, 1)) if self.has_model else None
+        return _Beam(
+            number, np.full(shape, -1), np.full(shape, -1), blank, np.full(shape, _NEVER),
+            np.zeros(shape), added,
+        )  # fmt: skip
+
+    def _step(self, beam: _Beam, step: Array) -> _Beam:
+        """One step further, from scores (rows, classes): the best prefixes."""
+        labels, scores = self._labels(step)
+        total = np.logaddexp(beam.blank, beam.other)
+        repeated = labels[:, None] == beam.last[:, :, None]
+        longer = np.where(repeated, beam.blank[:, :, None], total[:, :, None]) + scores[:, None]
+        silent = total + step[:, self.blank, None]
+        again = beam.other + np.take_along_axis(step, np.maximum(beam.last, 0), 1)
+        self._merge(beam, labels, longer, again)
+        weighed = np.concatenate([np.logaddexp(silent, again)[:, :, None], longer], 2)
+        weighed += self.weight * beam.known[:, :, None]
+        if beam.added is not None:
+            self._ask(beam, labels, longer)
+            added = np.take_along_axis(beam.added, labels[:, None], 2)
+            weighed[:, :, 1:] += self.weight * np.where(longer == _NEVER, 0.0, added)
+        flat = weighed.reshape(len(step), -1)
+        chosen = np.argsort(-flat, 1, kind="stable")[:, : self.beam]
+        return self._chosen(beam, chosen, flat, labels, (silent, again, longer))
+
+    def _labels(self, step: Array) -> tuple[Array, Array]:
+        """Labels that may follow, (rows, labels), and their scores; -∞ for those that may not."""
+        scores = np.where(step >= step.max(1, keepdims=True) - _LEAST, step, _NEVER)
+        scores[:, self.blank] = _NEVER
+        most = min(max(int((scores > _NEVER).sum(1).max()), 1), _LABELS)
+        labels = np.argsort(-scores, 1, kind="stable")[:, :most]
+        return labels, np.take_along_axis(scores, labels, 1)
+
+    def _merge(self, beam: _Beam, labels: Array, longer: Array, again: Array) -> None:
+        """Paths that reach a prefix which is followed already are added there."""
+        from_ = beam.before[:, :, None] == beam.number[:, None]
+        from_ &= ((beam.before >= 0) & (beam.number >= 0))[:, :, None]
+        by = beam.last[:, :, None] == labels[:, None]
+        row, place = np.nonzero(from_.any(2) & by.any(2))
+        source = row, from_[row, place].argmax(1), by[row, place].argmax(1)
+        again[row, place] = np.logaddexp(again[row, place], longer[source])
+        longer[source] = _NEVER
+
+    def _ask(self, beam: _Beam, labels: Array, longer: Array) -> None:
+        """Ask the model what it adds, where it was not asked yet."""
+        assert beam.added is not None
+        unknown = np.isnan(np.take_along_axis(beam.added, labels[:, None], 2)) & (longer > _NEVER)
+        for row, place, which in np.argwhere(unknown).tolist():
+            label = int(labels[row, which])
+            prefix = int(beam.number[row, place])
+            beam.added[row, place, label] = self.prefixes.added(prefix, label)
+
+    def _chosen(
+        self, beam: _Beam, chosen: Array, flat: Array, labels: Array, ways: tuple[Array, ...]
+    ) -> _Beam:
+        """The prefixes at such places among those that go on and those that get longer."""
+        silent, again, longer = ways
+        place, which = np.divmod(chosen, 1 + labels.shape[1])
+        rows = np.arange(len(chosen))[:, None]
+        label, came = labels[rows, which - 1], longer[rows, place, which - 1]
+        exists, stays = flat[rows, chosen] > _NEVER, which == 0
+        before, known = beam.number[rows, place], beam.known[rows, place]
+        number = before.copy()
+        for row, rank in np.argwhere(exists & ~stays).tolist():
+            key = int(before[row, rank]), int(label[row, rank])
+            number[row, rank] = self.prefixes.longer(*key)
+            known[row, rank] += self.prefixes.added(*key)
+        return _Beam(
+            np.where(exists, number, -1),
+            np.where(stays, beam.before[rows, place], before),
+            np.where(stays, beam.last[rows, place], label),
+            np.where(exists & stays, silent[rows, place], _NEVER),
+            np.where(exists, np.where(stays, again[rows, place], came), _NEVER),
+            known,
+            None
+            if beam.added is None
+            else np.where(stays[:, :, None], beam.added[rows, place], self._unasked),
+        )
+
+    def _readings(self, beam: _Beam, row: int) -> list[Reading]:
+        found = []
+        for place in np.flatnonzero(beam.number[row] >= 0).tolist():
+            prefix = int(beam.number[row, place])
+            probability = float(np.logaddexp(beam.blank[row, place], beam.other[row, place]))
+            known = float(beam.known[row, place]) + self.prefixes.end(prefix)
+            score = probability + self.weight * known
+            found.append(Reading(self.prefixes.labels(prefix), probability, score))
         return sorted(found, key=lambda reading: -reading.score)
-
-    def _step(self, prefixes: list[_Prefix], step: Array) -> list[_Prefix]:
-        """One step further: the best prefixes."""
-        labels = np.flatnonzero(step >= step.max() - _LEAST)
-        if len(labels) > _LABELS:
-            labels = labels[np.argsort(-step[labels], kind="stable")[:_LABELS]]
-        pairs = [(label, float(step[label])) for label in labels.tolist() if label != self.blank]
-        silent = float(step[self.blank])
-        reached: list[_Prefix] = []
-        for prefix in prefixes:
-            total = _added(prefix.blank, prefix.other)
-            if prefix.next_blank == prefix.next_other == _NEVER:
-                reached.append(prefix)
-            prefix.next_blank = _added(prefix.next_blank, total + silent)
-            if prefix.parent is not None:
-                again = prefix.other + float(step[prefix.label])
-                prefix.next_other = _added(prefix.next_other, again)
-            for label, score in pairs:
-                longer = self._longer(prefix, label)
-                came = (prefix.blank if label == prefix.label else total) + score
-                if came == _NEVER:
-                    continue
-                if longer.next_blank == longer.next_other == _NEVER:
-                    reached.append(longer)
-                longer.next_other = _added(longer.next_other, came)
-        for prefix in (*prefixes, *reached):
-            prefix.blank = prefix.other = _NEVER
-        for prefix in reached:
-            prefix.blank, prefix.other = prefix.next_blank, prefix.next_other
-            prefix.next_blank = prefix.next_other = _NEVER
-        reached.sort(key=lambda prefix: -self._score(prefix))
-        return reached[: self.beam]
-
-    def _longer(self, prefix: _Prefix, label: int) -> _Prefix:
-        found = prefix.children.get(label)
-        if found is None:
-            added, state = 0.0, None
-            if self.model is not None:
-                added, state = self.model.read(prefix.state, label)
-            found = _Prefix(prefix, label, state, prefix.known + added)
-            prefix.children[label] = found
-        return found
-
-    def _score(self, prefix: _Prefix) -> float:
-        return _added(prefix.blank, prefix.other) + self.weight * prefix.known
-
-    def _reading(self, prefix: _Prefix) -> Reading:
-        end = 0.0 if self.model is None else self.model.end(prefix.state)
-        probability = _added(prefix.blank, prefix.other)
-        score = probability + self.weight * (prefix.known + end)
-        return Reading(np.array(prefix.labels, np.int64), probability, score)
-
-
-def _added(a: float, b: float) -> float:
-    """ln(exp(a) + exp(b))."""
-    if a < b:
-        a, b = b, a
-    return a if b == _NEVER else a + math.log1p(math.exp(b - a))
 
 
 # ---- what is known of texts ----------------------------------------------------------------------
@@ -281,6 +392,10 @@ class WordModel:
                 added += self._word(before, word)
                 before, word = self._after(before, word), ""
         return added, (before, word)
+
+    def adds(self, label: int) -> bool:
+        """Whether a label may end a word."""
+        return any(character.isspace() for character in self.text.get(label, ""))
 
     def end(self, state: Any) -> float:
         """The last word, and that the sentence ends."""
