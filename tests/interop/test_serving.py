@@ -188,6 +188,38 @@ def test_texts(tmp_path):
     assert predict(application, {"words": "good"})[0] == 422
 
 
+@pytest.mark.parametrize("columns", [("words",), ("question", "context")])
+def test_texts_that_are_written(tmp_path, columns):
+    names = ["one", "two", "three", "four"]
+    pairs = {name: [f"{a} {b}" for a in names for b in names] for name in columns}
+    pairs["digits"] = [f"{a}-{b}" for a in "1234" for b in "1234"]
+    options = cr.sequence_to_text.SequenceToTextOptions(
+        target="digits", hidden=(8,), epochs=1, backend="numpy", features=columns
+    )
+    result = cr.sequence_to_text.train(pairs, options, progress=False)
+    result.save(tmp_path / "m.safetensors")
+    predictor = load_predictor(tmp_path / "m.safetensors")
+    application = Application(engine_of(predictor))
+    row = dict.fromkeys(columns, "one two")
+    expected = predictor.write([("one two",) * len(columns)])[0][0]
+    status, answer = predict(application, row)
+    assert status == 200
+    assert answer["prediction"] == expected.text
+    assert answer["log_score"] == pytest.approx(expected.score)
+    assert answer["ended"] == expected.ended
+    rows = [row, row | {columns[0]: "four four"}, row | {columns[-1]: " "}, row | {"digits": "7"}]
+    answer = predict(application, rows)[1]
+    assert [each["prediction"] for each in answer["predictions"]] == [
+        expected.text, predictor.write([("four four", "one two")[: len(columns)]])[0][0].text, "",
+        expected.text,
+    ]  # fmt: skip
+    noted = predict(application, row | {columns[0]: "sechs"})[1]["notes"]
+    assert "not in the vocabulary" in noted[0]
+    assert predict(application, {"other": "one"})[0] == 422
+    assert predict(application, {columns[0]: "one", "other": "two"})[0] == 422
+    assert "".join(columns[0]) in ask(application, "GET", "/schema")[2].decode()
+
+
 def test_other_kinds_are_refused():
     with pytest.raises(ConfigError, match="cannot be served yet"):
         engine_of(object())

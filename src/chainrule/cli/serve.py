@@ -39,7 +39,9 @@ def serve(
     ] = "auto",
     debug: Debug = False,
 ) -> None:
-    """Serve a model of a table, or of the classes of texts: JSON or CSV in, predictions out.
+    """Serve a model of a table, of the classes of texts, or that writes texts.
+
+    JSON or CSV in, predictions out.
 
     Example: chainrule serve runs/houses-2026-01-31-1 --port 8000
     """

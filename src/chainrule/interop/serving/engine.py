@@ -15,6 +15,8 @@ from ...data.schema import check_present
 from ...errors import ConfigError
 from ...tasks import Predictor
 from ...tasks.predictions import PROBABILITY
+from ...tasks.sequence_to_text.sources import TextSource, texts_of
+from ...tasks.sequence_to_text.translator import Translator
 from ...tasks.tabular import TablePredictor
 from ...tasks.tabular.rows import RowModel, records
 from ...tasks.text import TextClassifier
@@ -86,7 +88,7 @@ def engine_of(predictor: Predictor, backend: str = "auto") -> Engine:
     """What answers with a saved model.
 
     Args:
-        predictor: of tables, or of the classes of texts.
+        predictor: of tables, of the classes of texts, or that writes texts from texts.
         backend: what runs it: "auto", "c" or "numpy".
 
     Raises:
@@ -96,9 +98,11 @@ def engine_of(predictor: Predictor, backend: str = "auto") -> Engine:
         return TableEngine(predictor, backend)
     if isinstance(predictor, TextClassifier):
         return TextEngine(predictor)
+    if isinstance(predictor, Translator) and isinstance(predictor.schema.source, TextSource):
+        return WritingEngine(predictor, backend)
     raise ConfigError(
         "Models of this kind cannot be served yet.",
-        expected="a model of a table, or of the classes of texts",
+        expected="a model of a table, of the classes of texts, or that writes texts from texts",
         found=type(predictor).__name__,
         hint="chainrule predict works for it",
     )
@@ -166,6 +170,58 @@ class TextEngine:
                 "probabilities": {name.removeprefix(PROBABILITY): row[name] for name in names},
             }
             for row in found.to_dicts()
+        ]
+
+
+class WritingEngine:
+    """A model that writes texts from texts: translations, answers.
+
+    Every length of a source is a program; on NumPy none has to be built while somebody waits.
+    """
+
+    most = 16
+
+    def __init__(self, predictor: Translator, backend: str) -> None:
+        self.predictor = predictor
+        self._columns = predictor.schema.source.columns
+        self._backend = "numpy" if backend == "auto" else backend
+        self.fields: tuple[Field, ...] = tuple(
+            Field(name, "text", "a source, or a part of it", "…") for name in self._columns
+        )
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The columns of the source, and that of the target."""
+        return frozenset([*self._columns, str(self.predictor.schema.target)])
+
+    def encode(self, rows: Sequence[Row]) -> tuple[dict[str, Array], list[str]]:
+        """See `Engine`: the sources, None where one is empty."""
+        for number, row in enumerate(rows, 1):
+            check_present(list(self._columns), list(row), f"row {number}")
+            check_present(sorted(row.keys() - self.known), sorted(self.known), f"row {number}")
+        cells = {
+            name: [None if row[name] is None else str(row[name]) for row in rows]
+            for name in self._columns
+        }
+        frame = pl.DataFrame({name: pl.Series(cells[name], dtype=pl.String) for name in cells})
+        found = np.empty(len(rows), object)
+        found[:] = texts_of(frame, self._columns)
+        notes: list[str] = []
+        if given := [item for item in found if item is not None]:
+            self.predictor.doubts(given, notes.append)
+        return {"source": found}, notes
+
+    def compute(self, arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
+        """See `Engine`."""
+        items = arrays["source"].tolist()
+        given = [item for item in items if item is not None]
+        found = iter(self.predictor.write(given, backend=self._backend) if given else [])
+        texts = [None if item is None else next(found)[0] for item in items]
+        return [
+            {"prediction": "", "log_score": None, "ended": True}
+            if text is None
+            else {"prediction": text.text, "log_score": text.score, "ended": text.ended}
+            for text in texts
         ]
 
 

@@ -228,7 +228,8 @@ class TextSource(Source):
         if self.copies is None:
             return Tokens(numbers)
         copied = np.where(numbers == self.end, PADDING, numbers)
-        words = [w for text in item for w in (*words_as_tokens(self.tokenizer, text), "")]
+        parts_of = [words_as_tokens(self.tokenizer, text) for text in item]
+        words = [word for part in parts_of for word in (*part, "")] if any(parts_of) else []
         unknown: dict[str, int] = {}
         for place in np.flatnonzero(numbers == UNKNOWN):
             word = words[place] if words else ""

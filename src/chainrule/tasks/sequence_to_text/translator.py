@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str], None]
+#: A function of a batch of sources: the best texts for each row.
+Write = Callable[[dict[str, Array]], list[list[Written]]]
 
 #: Sources that are worked on at once; of fewer than so many, building a program takes longer.
 _AT_ONCE, _WORTH_A_PROGRAM = 64, 200
@@ -60,16 +62,25 @@ def written(
     items: Sequence[Any],
     how: Decoding,
     backend: str | Backend = "auto",
+    write: Write | None = None,
 ) -> list[list[Text]]:
     """The best texts for each item of a source, the best first.
 
     Items of similar length are worked on together; which ones they are changes no text.
+
+    Args:
+        schema: of the network.
+        network: writes.
+        items: of the source.
+        how: greedily or by a beam.
+        backend: what runs the network.
+        write: what `Output.writer` gave for the same, with the programs that it has built.
     """
-    source, output = schema.source, schema.output
+    source = schema.source
     prepared = source.prepared(items)
     lengths = np.minimum(source.lengths(prepared), source.longest)
     found: list[list[Text]] = [[] for _ in items]
-    write = output.writer(network, how, backend)
+    write = write or schema.output.writer(network, how, backend)
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), _AT_ONCE):
         rows = order[start : start + _AT_ONCE]
@@ -95,6 +106,7 @@ class Translator:
         self.record = saved.record
         self.network = self.schema.shape.rebuild(self.schema.source, saved.state())
         self._path = path
+        self._last: tuple[Decoding, str, Write] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -107,6 +119,7 @@ class Translator:
         how: Decoding | None = None,
         *,
         say: Say = lambda sentence: None,
+        backend: str | None = None,
     ) -> list[list[Text]]:
         """The best texts for each item of the source, the best first.
 
@@ -115,6 +128,7 @@ class Translator:
                 these take.
             how: greedily or by a beam; as in the training without it.
             say: takes notes.
+            backend: what runs the network; without it a native program where it is worth building.
         """
         source = self.schema.source
         given = list(items)
@@ -122,13 +136,11 @@ class Translator:
             given = [source.given(item) for item in given]
         if isinstance(source, TextSource):
             given = lines_of(given) if all(isinstance(i, str) for i in given) else given
-            self._say_unknown(source, given, say)
-        lengths = source.lengths(source.prepared(given))
-        if cut := int((lengths > source.longest).sum()):
-            say(f"{cut:,} of {len(given):,} sources are longer than the {source.longest:,} "
-                f"{source.unit} that the model sees: they are cut")  # fmt: skip
-        backend = "auto" if len(given) >= _WORTH_A_PROGRAM else "numpy"
-        found = written(self.schema, self.network, given, how or self.schema.how, backend)
+        self.doubts(given, say)
+        backend = backend or ("auto" if len(given) >= _WORTH_A_PROGRAM else "numpy")
+        how = how or self.schema.how
+        write = self._writer(how, backend)
+        found = written(self.schema, self.network, given, how, backend, write)
         if open_ := sum(not texts[0].ended for texts in found):
             most = self.schema.output.longest
             say(f"{open_:,} of {len(given):,} texts were not ended within {most:,} tokens")
@@ -139,6 +151,22 @@ class Translator:
             if more := len(silent[_NAMED:]):
                 say(f"nor in {more:,} others")
         return found
+
+    def _writer(self, how: Decoding, backend: str) -> Write:
+        """What writes, with its programs: that of the last call where it is the same."""
+        if self._last is None or self._last[:2] != (how, backend):
+            self._last = how, backend, self.schema.output.writer(self.network, how, backend)
+        return self._last[2]
+
+    def doubts(self, items: Sequence[Any], say: Say) -> None:
+        """Say what the model does not know of items, or does not see."""
+        source = self.schema.source
+        if isinstance(source, TextSource):
+            self._say_unknown(source, items, say)
+        lengths = source.lengths(source.prepared(items))
+        if cut := int((lengths > source.longest).sum()):
+            say(f"{cut:,} of {len(items):,} sources are longer than the {source.longest:,} "
+                f"{source.unit} that the model sees: they are cut")  # fmt: skip
 
     def _say_unknown(self, source: TextSource, items: Sequence[Any], say: Say) -> None:
         tokens = source.prepared(items)
