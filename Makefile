@@ -18,7 +18,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	&& echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly torture mutants lint format docs site wheel bench clean
+.PHONY: help demo test nightly extras torture mutants lint format docs site wheel bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -37,6 +37,9 @@ test: lint ## lint, types and the tests, those of the documentation included
 
 nightly: $(VENV)/.dev ## all tests, large sweeps included, and 10,000 other random graphs each time: hours
 	CHAINRULE_NIGHTLY=1 CHAINRULE_RANDOM_GRAPHS=10000 $(PYTEST) -m ""
+
+extras: $(BIN)/pip ## install each extra in an empty environment and use it: an hour, most of it downloads
+	$(BIN)/python tests/extras.py
 
 torture: $(VENV)/.dev ## an hour of crashes, interruptions, hostile files and random inputs; it goes on next time
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 nice -n 15 \

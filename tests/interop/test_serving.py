@@ -398,9 +398,21 @@ def test_a_server_answers_and_closes_on_what_is_hostile(service):
     assert raw(service, head, b"\r\n").startswith(b"HTTP/1.1 200")
 
 
+def test_who_calls_before_the_server_is_up_waits_for_it(application):
+    with bound("127.0.0.1", 0) as listening:
+        early = http.client.HTTPConnection("127.0.0.1", listening.getsockname()[1], timeout=10)
+        early.request("GET", "/health")
+        server = server_of(application)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        assert early.getresponse().status == 200
+        early.close()
+        server.should_exit = True
+        thread.join()
+
+
 def test_a_port_that_is_taken_is_a_clear_error():
     with bound("127.0.0.1", 0) as listening:
-        listening.listen()
         port = listening.getsockname()[1]
         with pytest.raises(ConfigError, match="cannot listen"):
             bound("127.0.0.1", port)

@@ -28,6 +28,8 @@ _EXACT = 2**53
 Row = Mapping[str, Any]
 #: What a cell is encoded as, and what there is to say of it.
 _Read = tuple[Any, tuple[str, ...]]
+#: The name of a column, and what reads its cells.
+_Reader = tuple[str, Callable[[Any], _Read]]
 
 
 class RowEncoder:
@@ -48,13 +50,17 @@ class RowEncoder:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         groups = {"numeric": schema.numeric, "category": schema.category, "date": schema.date}
-        self._readers = {
-            kind: [(column.name, _reader(column, schema)) for column in columns]
+        self._readers: dict[str, list[_Reader]] = {
+            kind: [(column.name, _reader_of(column, schema)) for column in columns]
             for kind, columns in groups.items()
             if columns
         }
-        self._texts = [(column.name, _Slow(column, schema)) for column in schema.text]
-        self._pictures = [(column.name, _Slow(column, schema)) for column in schema.image]
+        self._texts: list[_Reader] = [
+            (column.name, _Slow(column, schema)) for column in schema.text
+        ]
+        self._pictures: list[_Reader] = [
+            (column.name, _Slow(column, schema)) for column in schema.image
+        ]
         self._dtypes = {"numeric": np.float64, "category": np.int64, "date": np.float64}
         self._needed = [column.name for column in schema.columns]
         weight = [] if schema.weight is None else [schema.weight.name]
@@ -74,18 +80,12 @@ class RowEncoder:
         notes: list[str] = []
         arrays: dict[str, Array] = {}
         for kind, readers in self._readers.items():
-            found = np.empty((len(rows), len(readers)), self._dtypes[kind])
-            for number, row in enumerate(rows):
-                for place, (name, read) in enumerate(readers):
-                    found[number, place] = self._cell(row, number, name, read, notes)
-            arrays[kind] = found
+            found = [self._cells(row, i, readers, notes) for i, row in enumerate(rows, 1)]
+            arrays[kind] = np.array(found, self._dtypes[kind])
         for kind, slow, join in (("text", self._texts, np.concatenate),
                                  ("image", self._pictures, np.stack)):  # fmt: skip
             if slow:
-                parts = [
-                    [self._cell(row, number, name, read, notes) for name, read in slow]
-                    for number, row in enumerate(rows)
-                ]
+                parts = [self._cells(row, i, slow, notes) for i, row in enumerate(rows, 1)]
                 arrays[kind] = np.stack([join(part) for part in parts])
         return arrays, notes
 
@@ -100,27 +100,32 @@ class RowEncoder:
                 unknown = sorted(row.keys() - self.known)
                 check_present(unknown, sorted(self.known), _row(number))
 
-    def _cell(
-        self, row: Row, number: int, name: str, read: Callable[[Any], _Read], notes: list[str]
-    ) -> Any:
+    def _cells(
+        self, row: Row, number: int, readers: Sequence[_Reader], notes: list[str]
+    ) -> list[Any]:
+        """What some columns of a row are encoded as."""
+        values = []
+        name = ""
         try:
-            value, said = read(row[name])
+            for name, read in readers:
+                value, said = read(row[name])
+                values.append(value)
+                if said:
+                    notes += said
         except KeyError:
-            check_present(self._needed, list(row), _row(number + 1))
+            check_present(self._needed, list(row), _row(number))
             raise
         except DataError as error:
-            error.where = f"{_row(number + 1)}, column {name!r}"
+            error.where = f"{_row(number)}, column {name!r}"
             raise
-        if said:
-            notes += said
-        return value
+        return values
 
 
 def _row(number: int) -> str:
     return f"row {number}"
 
 
-def _reader(column: Column, schema: Schema) -> Callable[[Any], _Read]:
+def _reader_of(column: Column, schema: Schema) -> Callable[[Any], _Read]:
     """What reads a cell of a column."""
     slow = _Slow(column, schema)
     if column.kind == "numeric":

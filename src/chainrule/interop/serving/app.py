@@ -36,6 +36,7 @@ Answer = tuple[int, str, bytes]
 #: Requests of more rows are computed in another thread, so that others need not wait.
 _FEW = 64
 _GET = ("/", "/docs", "/health", "/metrics", "/openapi.json", "/schema")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SAFE = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -179,9 +180,7 @@ def _refusal(status: int, error: ChainruleError) -> Answer:
 
 
 def _json(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
 
 
 async def _send(

@@ -12,6 +12,9 @@ from ..extras import need
 from .app import Application
 from .requests import Limits
 
+#: Connections that wait to be taken, at most.
+_BACKLOG = 2048
+
 
 def bound(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 is any free one.
@@ -24,6 +27,7 @@ def bound(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(_BACKLOG)  # whoever calls before the server is up waits, and is answered
     except (OSError, OverflowError) as error:
         listening.close()
         raise ConfigError(
