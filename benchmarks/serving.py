@@ -64,9 +64,8 @@ def processor_seconds(process: int) -> float:
 def counted(place: str) -> tuple[int, int]:
     """Rows and batches until now, as the service counts them."""
     text = urllib.request.urlopen(f"{place}/metrics").read().decode()
-    return tuple(
-        int(re.search(rf"chainrule_{n}_total (\d+)", text)[1]) for n in ("rows", "batches")
-    )  # type: ignore[index,return-value]
+    found = dict(re.findall(r"chainrule_(rows|batches)_total (\d+)", text))
+    return int(found["rows"]), int(found["batches"])
 
 
 def address_of(service: subprocess.Popen[str]) -> str:
@@ -95,7 +94,16 @@ def measure(run: Path, wrk: str, folder: Path, seconds: int, connections: int) -
     )  # fmt: skip
     try:
         place = address_of(service)
-        load = ["taskset", "-c", str(processors[0]), wrk, "-t1", f"-c{connections}", "-s", script]
+        load: list[str] = [
+            "taskset",
+            "-c",
+            str(processors[0]),
+            wrk,
+            "-t1",
+            f"-c{connections}",
+            "-s",
+            str(script),
+        ]
         subprocess.run([*load, "-d1s", place], check=True, stdout=subprocess.DEVNULL)
         before, (rows_before, batches_before) = processor_seconds(service.pid), counted(place)
         begun = time.perf_counter()

@@ -43,8 +43,8 @@ assert double(np.array([1.0, 2.0])) == 6, double
 """)],
     "text": [
         "chainrule example messages",
-        "chainrule train messages.csv --target topic --model bag --tokenizer bpe "
-        "--epochs 1 --out run",
+        "chainrule train messages.csv --target topic --model lstm --tokenizer bpe "
+        "--vocabulary 400 --epochs 1 --out run",
     ],
     "translation": [
         python("""

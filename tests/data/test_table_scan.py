@@ -14,7 +14,7 @@ from chainrule.errors import DataError
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr(table_scan, "_BLOCK", 2000)
-    monkeypatch.setattr(table_scan, "_ROWS", 70)
+    monkeypatch.setattr(table_scan, "PART_ROWS", 70)
 
 
 def frame(rows=500):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -65,18 +67,17 @@ def test_the_file_is_closed_with_the_object(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_said(tmp_path):
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
     dataset = DiskDataset(str(tmp_path))
     dataset.append(*rows(5))
 
-    class Full:
-        def write(self, data):
-            raise OSError(28, "No space left on device")
+    def full(*where):
+        raise OSError(28, "No space left on device")
 
-    real, dataset._file = dataset._file, Full()
-    with pytest.raises(DataError, match="cannot be kept on the disk") as caught:
-        dataset.append(*rows(5))
-    dataset._file = real
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(DataError, match="cannot be kept on the disk") as caught:
+            dataset.append(*rows(5))
     assert caught.value.where == str(tmp_path)
     assert len(dataset) == 5
 

@@ -49,7 +49,7 @@ def parse_delimited(
     separator = dialect.separator
     first_line = text.count("\n", 0, dialect.begin) + 1
     data = text[dialect.begin :].removesuffix("\n").encode() + b"\n"
-    if data.count(b'"') % 2 or not _quotes_are_regular(data, separator):
+    if data.count(b'"') % 2 or not quotes_are_regular(data, separator):
         data = _regular(data.decode(), name, first_line, separator).encode()
     ends, widths = _rows(data, separator)
     starts = np.concatenate([[0], ends[:-1] + 1])
@@ -124,7 +124,7 @@ def end_of_rows(data: bytes, separator: str) -> int:
     end = data.rfind(b"\n") + 1
     if b'"' not in data:
         return end
-    if not _quotes_are_regular(data, separator):
+    if not quotes_are_regular(data, separator):
         lines = [*io.StringIO(data[:end].decode("latin-1").replace("\r", "\n"), newline="\n")]
         return sum(map(len, lines[: _whole_rows(lines, separator)]))
     content = np.frombuffer(data, np.uint8)
@@ -133,7 +133,7 @@ def end_of_rows(data: bytes, separator: str) -> int:
     return int(outside[-1]) + 1 if len(outside) else 0
 
 
-def _quotes_are_regular(data: bytes, separator: str) -> bool:
+def quotes_are_regular(data: bytes, separator: str) -> bool:
     """Is every quote at an edge of a field, or one of two inside a quoted field?
 
     Then a quote opens or closes by its position among the quotes: even ones open.

@@ -30,7 +30,7 @@ IN_MEMORY = 50_000_000
 _PACKED = 4
 #: Bytes of text, and rows of a columnar file, in a part.
 _BLOCK = 8_000_000
-_ROWS = 65_536
+PART_ROWS = 65_536
 _COLUMNAR = {b"PAR1": "parquet", b"ARROW1": "ipc"}
 _PACKERS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -102,6 +102,8 @@ class TableScan:
             start = file.read(16)
         kinds = [kind for magic, kind in _COLUMNAR.items() if start.startswith(magic)]
         self._columnar = kinds[0] if kinds else None
+        #: Which rows of a columnar file `parts` gives: from, and up to.
+        self._rows: tuple[int, int | None] = 0, None
         if self._columnar is None:
             self._begin_text()
 
@@ -137,6 +139,7 @@ class TableScan:
         mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
         self._is_json = first[mark:].lstrip()[:1] in (b"{", b"[")
         self._start, self._header, self._lines_before, self._dialect = mark, b"", 0, None
+        self._end: int | None = None
         if self._is_json or b"\n" not in first:
             return
         text = first[mark:].decode(self._encoding, errors="replace")
@@ -167,29 +170,32 @@ class TableScan:
         self.notes.append(f"{self.name}: not UTF-8; read as {called}; {other}")
         return code
 
-    def _raw(self, start: int) -> Iterator[bytes]:
+    def _raw(self, start: int, end: int | None = None) -> Iterator[bytes]:
+        """The bytes from ``start`` on, up to ``end`` or to the end of the file."""
         with self.path.open("rb") as file:
             file.seek(start)
-            while block := file.read(_BLOCK):
+            while block := file.read(
+                _BLOCK if end is None else max(min(_BLOCK, end - file.tell()), 0)
+            ):
                 yield block
 
-    def _blocks(self, start: int) -> Iterator[bytes]:
+    def _blocks(self, start: int, end: int | None) -> Iterator[bytes]:
         """Whole rows, about `_BLOCK` bytes at a time."""
         rest = b""
-        for raw in self._raw(start):
+        for raw in self._raw(start, end):
             data = rest + raw
-            end = data.rfind(b"\n") + 1
+            whole = data.rfind(b"\n") + 1
             if self._dialect is not None:  # in JSON, no line break is inside quotes
-                end = end_of_rows(data, self._dialect.separator)
-            if end:
-                yield data[:end]
-            rest = data[end:]
+                whole = end_of_rows(data, self._dialect.separator)
+            if whole:
+                yield data[:whole]
+            rest = data[whole:]
         if rest:
             yield rest
 
     def _text_parts(self) -> Iterator[pl.DataFrame]:
         line = self._lines_before
-        for number, block in enumerate(self._blocks(self._start)):
+        for number, block in enumerate(self._blocks(self._start, self._end)):
             if block.strip():
                 notes = self.notes if number == 0 else []
                 try:
@@ -216,19 +222,26 @@ class TableScan:
     def _columnar_parts(self) -> Iterator[pl.DataFrame]:
         import polars as pl
 
-        scan = pl.scan_parquet if self._columnar == "parquet" else pl.scan_ipc
-        start = 0
-        while True:
+        start, end = self._rows
+        while end is None or start < end:
             try:
-                part = scan(self.path).slice(start, _ROWS).collect()
+                part = self._lazy().slice(start, PART_ROWS).collect()
             except (pl.exceptions.PolarsError, OSError) as error:
-                raise DataError(
-                    f"The {self._columnar} file is damaged or cut off.",
-                    where=self.name,
-                    found=str(error).splitlines()[0] if str(error) else type(error).__name__,
-                    hint="copy or write it again",
-                ) from None
+                raise self._damaged(error) from None
             yield part
-            if part.height < _ROWS:
+            if part.height < PART_ROWS:
                 return
             start += part.height
+
+    def _lazy(self) -> pl.LazyFrame:
+        import polars as pl
+
+        return (pl.scan_parquet if self._columnar == "parquet" else pl.scan_ipc)(self.path)
+
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(
+            f"The {self._columnar} file is damaged or cut off.",
+            where=self.name,
+            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            hint="copy or write it again",
+        )

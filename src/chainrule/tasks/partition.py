@@ -15,6 +15,7 @@ from ..data import Column, Schema, infer_schema, k_folds, parsing, split_indices
 from ..data.schema import check_present, read_values, tidy_column
 from ..data.split import Indices, folds_in_time, split_in_time
 from ..errors import DataError
+from ..utils.exchange import exchanged_arrays
 from ..utils.numbers import counted
 from ..utils.typing import Array
 from .kinds.columns import SplitOptions
@@ -98,6 +99,9 @@ class Partition:
         return self.folds(rows, 2, seed, strata)
 
 
+_KEYS = ("cells", "groups", "times")
+
+
 @dataclass(frozen=True, eq=False)
 class Keys:
     """What is read of rows, in parts of the table, to tell how they may be split.
@@ -120,7 +124,14 @@ class Keys:
             found = [getattr(part, name) for part in parts]
             return None if found[0] is None else np.concatenate(found)
 
-        return Keys(*(join(name) for name in ("cells", "groups", "times")))
+        return Keys(*(join(name) for name in _KEYS))
+
+    @staticmethod
+    def of_all(parts: Sequence[Keys]) -> Keys:
+        """Those of all parts that all processes of a training have read, in their order."""
+        own = Keys.joined(parts) if parts else Keys()
+        named = {n: getattr(own, n) for n in _KEYS if getattr(own, n) is not None}
+        return Keys.joined([Keys(**each) for each in exchanged_arrays(named) if each])
 
 
 class KeyReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import weakref
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..utils import together
 from ..utils.typing import Array
 from .data_loader import Stream
 from .dataset import Arrays
 
+#: Bytes that each process sends at once.
+_AT_ONCE = 2**22
 _TARGET, _WEIGHTS = "(target)", "(weights)"
 
 
@@ -62,24 +66,52 @@ class DiskDataset:
         if weights is not None:
             parts[_WEIGHTS] = weights
         if not self._types:
-            self._types = {name: (a.dtype, a.shape[1:]) for name, a in parts.items()}
-            fields = [(name, _stored(kind), shape) for name, (kind, shape) in self._types.items()]
-            self._record = np.dtype(fields)
+            self._take_types({name: (a.dtype, a.shape[1:]) for name, a in parts.items()})
         records = np.empty(len(target), self._record)
         for name, array in parts.items():
             records[name] = array
+        self._write(records.tobytes(), self._rows)
+        self._rows += len(target)
+
+    def shared(self) -> DiskDataset:
+        """The rows of all processes of a training, in their order; alone it is this one."""
+        if together.process_count() == 1:
+            return self
+        own = [(name, kind.str, shape) for name, (kind, shape) in self._types.items()]
+        types = next(filter(None, map(json.loads, together.exchanged(json.dumps(own).encode()))))
+        counts = together.gathered(self._rows)
+        whole = DiskDataset(self._folder)
+        whole._take_types({name: (np.dtype(kind), tuple(shape)) for name, kind, shape in types})
+        size, first = whole._record.itemsize, [sum(counts[:i]) for i in range(len(counts))]
+        step = max(_AT_ONCE // size, 1)
+        for start in range(0, max(counts), step):
+            data = os.pread(self._file.fileno(), size * step, size * start)
+            for number, records in enumerate(together.exchanged(data)):
+                whole._write(records, first[number] + start)
+        whole._rows = sum(counts)
+        return whole
+
+    def _take_types(self, types: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> None:
+        self._types = types
+        self._record = np.dtype([(name, _stored(kind), shape)
+                                 for name, (kind, shape) in types.items()])  # fmt: skip
+
+    def _write(self, records: Any, row: int) -> None:
+        """Records, as bytes, at the place of a row."""
+        size = self._record.itemsize
+        rest, at = memoryview(records), row * size
         try:
-            self._file.write(records.tobytes())
-            self._file.flush()
+            while rest:
+                written = os.pwrite(self._file.fileno(), rest, at)
+                rest, at = rest[written:], at + written
         except OSError as error:
             raise DataError(
                 "The rows cannot be kept on the disk during training.",
                 where=self._folder,
-                expected=f"room for {len(records):,} more rows of {self._record.itemsize:,} bytes",
+                expected=f"room for {len(records) // size:,} more rows of {size:,} bytes",
                 found=error.strerror or str(error),
                 hint="Free some space, or name another folder with TMPDIR=….",
             ) from None
-        self._rows += len(target)
 
     def read(self, rows: Array) -> Arrays:
         """Some rows, in this order."""

@@ -29,6 +29,9 @@ class Group(Protocol):
     def gather(self, values: list[int]) -> list[list[int]]:
         """The values of every process, in their order; all must call it."""
 
+    def exchange(self, data: bytes) -> list[bytes]:
+        """The bytes of every process, in their order; all must call it."""
+
     def pulse(self, alive: bool) -> None:
         """Tell who watches over this process that it goes on, or that it will rest now."""
 
@@ -60,11 +63,29 @@ def process_count() -> int:
     return 1 if _known.group is None else _known.group.count
 
 
+def number() -> int:
+    """Which of them this one is, from 0."""
+    return 0 if _known.group is None else _known.group.number
+
+
 def gathered(value: int) -> list[int]:
     """The value of every process."""
     if _known.group is None:
         return [value]
     return [values[0] for values in _known.group.gather([value])]
+
+
+def exchanged(data: bytes) -> list[bytes]:
+    """The bytes of every process, in their order."""
+    return [data] if _known.group is None else _known.group.exchange(data)
+
+
+def own_part(count: int) -> range:
+    """Which of so many things this process does, where each does a part: consecutive ones."""
+    if _known.group is None:
+        return range(count)
+    group = _known.group
+    return range(count * group.number // group.count, count * (group.number + 1) // group.count)
 
 
 def agreed(value: int) -> int:

@@ -155,6 +155,25 @@ def has_second(name, sample):
     return sample.smooth and floats and name not in ARBITRARY
 
 
+def test_ctc_where_a_target_does_not_fit_or_steps_are_not_finite():
+    """Long and empty targets, one too long for its steps, NaN, and steps that are impossible."""
+    rng = np.random.default_rng(0)
+    z, labels = 3 * rng.normal(size=(7, 60, 9)), rng.integers(1, 9, (7, 20))
+    z[5, 3, 2], z[6, 1] = np.nan, -np.inf
+    steps, counts = np.array([60, 41, 60, 5, 0, 60, 60]), np.array([20, 7, 0, 9, 0, 4, 3])
+
+    def loss_and_gradient(z):
+        loss = cr.ctc_from_logits(z, labels, steps, counts)
+        return loss, cr.grad(lambda z: cr.ctc_from_logits(z, labels, steps, counts).sum())(z)
+
+    graph = cr.trace(loss_and_gradient, z).graph
+    for one, other in zip(run(graph, [z]), Program(graph)([z]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+    loss, _ = Program(graph)([z])
+    assert np.isinf(loss[3])
+    assert np.isnan(loss[5])
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("names", in_parts(list(FUNCTION_CALLS), 16))
 def test_second_derivatives(names):

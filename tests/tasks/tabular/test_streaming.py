@@ -9,15 +9,16 @@ import pytest
 from chainrule.data import table_scan
 from chainrule.errors import ConfigError, DataError
 from chainrule.tasks import load_predictor
-from chainrule.tasks.tabular import TableOptions, streaming, train_table
+from chainrule.tasks.tabular import TableOptions, sample, streaming, train_table
 from chainrule.training import Callback, sampler
 from chainrule.utils.warned import DataWarning
+from tests.in_processes import in_processes
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr(table_scan, "_BLOCK", 9_000)
-    monkeypatch.setattr(table_scan, "_ROWS", 300)
+    monkeypatch.setattr(table_scan, "PART_ROWS", 300)
 
 
 def homes(rows=1200, seed=0):
@@ -93,7 +94,7 @@ def test_a_test_file_and_a_model_to_begin_with(tmp_path):
 
 
 def test_larger_tables_are_understood_from_a_sample_and_dealt_row_by_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "_SAMPLE", 200)
+    monkeypatch.setattr(sample, "MOST_ROWS", 200)
     monkeypatch.setattr(streaming, "_AT_ONCE", 300)
     monkeypatch.setattr(sampler, "_AT_ONCE", 256)
     monkeypatch.setattr(sampler, "_BLOCK", 32)
@@ -168,3 +169,72 @@ def test_an_interrupted_training_keeps_its_best_model(tmp_path):
     assert result.history.interrupted
     assert result.report["epochs"] == 2
     assert set(result.report["metrics"]) == {"r2", "rmse", "mae"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "target", "more"),
+    [
+        ("csv", "class", {"balance": True}),
+        ("parquet", "price", {"split_by_group": "city"}),
+        pytest.param("jsonl", "class", {}, marks=pytest.mark.nightly),
+        pytest.param("csv", "price", {"weight": "rooms"}, marks=pytest.mark.nightly),
+    ],
+)
+def test_processes_that_read_a_part_each_have_what_one_has_that_reads_all(
+    tmp_path, monkeypatch, ending, target, more
+):
+    path = tmp_path / f"homes.{ending}"
+    frame = homes()
+    if more.get("weight"):
+        frame = frame.with_columns(pl.col("rooms").fill_null(1) + 1)
+    frame = frame.with_columns(
+        pl.when(pl.int_range(pl.len()) % 50 == 3).then(None).otherwise(target).alias(target)
+    )
+    {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}[ending](
+        path
+    )
+
+    def prepared():
+        said = []
+        plan = streaming.StreamedTablePlan(options(target, **more), said.append)
+        data = plan.read(path)
+        split = plan.split(data)
+        schema = plan.understand(split)
+        learner = plan.build(schema, split)
+        train, validation = plan.examples(schema, learner, split)
+        return (
+            schema,
+            train.read(np.arange(len(train))),
+            validation,
+            split.test.encoded(schema),
+            said,
+        )
+
+    alone = prepared()
+    for found in in_processes(monkeypatch, 3, prepared):
+        assert found[0].to_json() == alone[0].to_json()
+        assert found[1].fingerprint() == alone[1].fingerprint()
+        assert found[2].fingerprint() == alone[2].fingerprint()
+        for name in ("numeric", "category", "date", "target", "rows"):
+            np.testing.assert_array_equal(getattr(found[3], name), getattr(alone[3], name))
+        assert found[4] == alone[4]
+
+
+def test_processes_have_the_same_sample_of_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample, "MOST_ROWS", 200)
+    monkeypatch.setattr(streaming, "_AT_ONCE", 300)
+    frame = homes(3000)
+    rare = pl.when(pl.int_range(pl.len()) == 2701).then(pl.lit("palace")).otherwise("class")
+    frame.with_columns(rare.alias("class")).write_csv(tmp_path / "t.csv")
+
+    def dealt():
+        data = streaming.StreamedTablePlan(options("class")).read(tmp_path / "t.csv")
+        roles = data.roles
+        return data.sample.frame, roles.rows, roles.of(np.arange(3000)), roles.counts
+
+    alone = dealt()
+    for found in in_processes(monkeypatch, 4, dealt):
+        assert found[0].equals(alone[0])
+        assert found[1] == alone[1]
+        np.testing.assert_array_equal(found[2], alone[2])
+        np.testing.assert_array_equal(found[3], alone[3])

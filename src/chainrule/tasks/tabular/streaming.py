@@ -12,6 +12,7 @@ learned from lies in a temporary file. Where the sample holds all rows, the resu
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,14 @@ import numpy as np
 
 from ...data import Encoded, Schema
 from ...data.infer_target import without_target
-from ...data.schema import check_present, known_targets
+from ...data.schema import known_targets
 from ...data.split import split_in_time
-from ...data.table_scan import TableScan
+from ...data.table_share import TableShare
 from ...drawing.blocks import Section
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError
 from ...training import Arrays, DiskDataset
+from ...utils import together
+from ...utils.exchange import exchanged_arrays
 from ...utils.random import generator
 from ...utils.typing import Array
 from ..evaluation import class_weights
@@ -34,104 +37,22 @@ from ..plan import Examples, Learner, Split
 from . import inspection
 from .defaults import choose
 from .plan import TablePlan, features_of, learned, need_rows
-from .targets import named_targets, strata
+from .sample import Sample, with_columns_of
+from .targets import strata
 
 if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str], None]
 
-#: The sample has at most so many rows, and at least half as many.
-_SAMPLE = 100_000
 #: Up to so many rows are split as a whole, classes in proportion.
 _AT_ONCE = 2**20
-#: Values of the target of which the sample has one row each at least.
-_MOST_CLASSES = 1_000
 #: Rows that are encoded at once.
 _CHUNK = 16_384
 #: Rows whose roles are drawn at once.
 _BLOCK = 16_384
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
-
-
-# ---- the sample ----------------------------------------------------------------------------------
-
-
-class _Sample:
-    """Evenly spread rows of a file, and at least one with each value of a target.
-
-    Attributes:
-        frame: the rows, in their order.
-        places: (n,) where each of them is in the file.
-        rows: how many the file has.
-    """
-
-    def __init__(self, scan: TableScan, target: str, say: Say) -> None:
-        import polars as pl
-
-        self.rows = 0
-        step = 1
-        spread: list[tuple[Array, pl.DataFrame]] = []
-        first: dict[str, list[tuple[Array, pl.DataFrame]]] = {}
-        seen: dict[str, set[Any]] = {}
-        for part in scan.parts():
-            if not self.rows:
-                names = named_targets(target, part.columns, say)
-                check_present(names, part.columns, scan.name)
-                first, seen = {name: [] for name in names}, {name: set() for name in names}
-            places = np.arange(self.rows, self.rows + part.height)
-            chosen = places % step == 0
-            spread.append((places[chosen], part.filter(chosen)))
-            for name in set(first).intersection(part.columns):
-                if len(seen[name]) <= _MOST_CLASSES:
-                    new = _first_of_each(part[name], seen[name])
-                    first[name].append((places[new], part[new]))
-            self.rows += part.height
-            while -(-self.rows // step) > _SAMPLE:
-                step *= 2
-                spread = [_every(step, places, frame) for places, frame in spread]
-        if not self.rows:
-            raise DataError("The table has a header but no rows.", where=scan.name)
-        few = [name for name in first if len(seen[name]) <= _MOST_CLASSES]
-        every = spread + [rows for name in few for rows in first[name]]
-        places = np.concatenate([places for places, _ in every])
-        self.places, picked = np.unique(places, return_index=True)
-        try:
-            frame = pl.concat([frame for _, frame in every], how="diagonal_relaxed")
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                "A column holds values of different types in different parts of the file.",
-                where=scan.name,
-                found=str(error).splitlines()[0],
-            ) from None
-        self.frame = frame[picked]
-
-
-def _every(step: int, places: Array, frame: pl.DataFrame) -> tuple[Array, pl.DataFrame]:
-    kept = places % step == 0
-    return places[kept], frame.filter(kept)
-
-
-def _first_of_each(values: pl.Series, seen: set[Any]) -> Array:
-    """The first row of each value that was never seen before."""
-    import polars as pl
-
-    if values.dtype.is_nested():
-        return np.empty(0, np.int64)
-    first = pl.DataFrame({"value": values, "row": np.arange(len(values))})
-    first = first.drop_nulls().group_by("value", maintain_order=True).first()
-    new = [row for value, row in first.rows() if value not in seen]
-    seen.update(first["value"].to_list())
-    return np.array(new, dtype=np.int64)
-
-
-def with_columns_of(sample: pl.DataFrame, part: pl.DataFrame) -> pl.DataFrame:
-    """A part of the file with all columns: one of JSON lines may lack some."""
-    import polars as pl
-
-    absent = [name for name in sample.columns if name not in part.columns]
-    return part.with_columns(pl.lit(None).alias(name) for name in absent)
 
 
 # ---- training, validation and test set -----------------------------------------------------------
@@ -145,6 +66,7 @@ class _Roles:
         rows: how many there are.
         fractions: of validation and test.
         counts: of each class, in training and validation.
+        before: rows with a target that other processes read, before those of this one.
         known: (n,) which rows of the sample have a target.
         numbers: (n,) their indices among the rows with a target.
         dealt: (rows,) the set of each, unless there are too many that are each by themselves.
@@ -154,6 +76,7 @@ class _Roles:
     rows: int = 0
     fractions: tuple[float, float] = (0.0, 0.0)
     counts: Array = field(default_factory=lambda: np.zeros(0))
+    before: int = 0
     known: Array = field(default_factory=lambda: np.zeros(0, bool))
     numbers: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     dealt: Array | None = None
@@ -176,6 +99,24 @@ class _Roles:
         if self.dealt is not None:
             return int((self.dealt != _TEST).sum())
         return round(self.rows * (1 - self.fractions[1]))
+
+
+def _targets_of_all(roles: _Roles, targets: list[Array]) -> list[Array]:
+    """The targets of all processes, if they are few; what is counted becomes that of all."""
+    if together.process_count() == 1:
+        return targets
+    counts = together.gathered(roles.rows)
+    roles.before = sum(counts[: together.number()])
+    own = {"known": roles.known, "numbers": np.where(roles.known, roles.numbers + roles.before, 0),
+           "counts": roles.counts}  # fmt: skip
+    roles.rows = sum(counts)
+    if targets and roles.rows <= _AT_ONCE:
+        own["targets"] = np.concatenate(targets)
+    found = exchanged_arrays(own)
+    roles.known = np.any([each["known"] for each in found], axis=0)
+    roles.numbers = np.sum([each["numbers"] for each in found], axis=0)
+    roles.counts = np.sum([each["counts"] for each in found], axis=0)
+    return [each["targets"] for each in found if "targets" in each]
 
 
 def _uniform(numbers: Array, seed: int) -> Array:
@@ -215,18 +156,18 @@ class _Kept:
         self._where, self._columns = data.scan.name, data.sample.frame
         self._validation: list[tuple[dict[str, Array], Array, Array | None]] = []
         self._test: list[Encoded] = []
-        self._rows = 0
-        self._noted: set[str] = set()
+        self._rows, self._place = data.roles.before, data.scan.before
+        self._notes: dict[str, str] = {}
 
     def take(self, part: pl.DataFrame) -> None:
         """Encode a part of the file."""
         part = with_columns_of(self._columns, part)
         rows = self.schema.encode(part, target=True, source=self._where, strict=False)
+        rows = dataclasses.replace(rows, rows=rows.rows + self._place)
+        self._place += part.height
         for sentence in rows.notes:
-            column = sentence.partition(":")[0]
-            if column not in self._noted and "without a target" not in sentence:
-                self._noted.add(column)
-                self.plan.say(f"{sentence} (in the first part of the file that has such)")
+            if "without a target" not in sentence:
+                self._notes.setdefault(sentence.partition(":")[0], sentence)
         role = self.roles.of(np.arange(self._rows, self._rows + len(rows)))
         self._rows += len(rows)
         for start in range(0, len(rows), _CHUNK):
@@ -237,9 +178,20 @@ class _Kept:
         validation = rows.take(np.flatnonzero(role == _VALIDATION))
         if len(validation):
             self._validation.append(self.example(validation))
-            self.validated += len(validation)
         if (role == _TEST).any():
             self._test.append(rows.take(np.flatnonzero(role == _TEST)))
+
+    def complete(self) -> None:
+        """All parts are taken: those of other processes come in, and what is odd is said."""
+        self.on_disk = self.on_disk.shared()
+        self._validation = _of_all_examples(self._validation)
+        self._test = _of_all_rows(self._test)
+        self.validated = sum(len(target) for _, target, _ in self._validation)
+        notes: dict[str, str] = {}
+        for each in together.exchanged(json.dumps(self._notes).encode()):
+            notes = json.loads(each) | notes
+        for sentence in notes.values():
+            self.plan.say(f"{sentence} (in the first part of the file that has such)")
 
     def example(self, rows: Encoded) -> tuple[dict[str, Array], Array, Array | None]:
         """What the network takes, the target as it is learned, and weights."""
@@ -272,12 +224,52 @@ def _balance(counts: Array, classes: int) -> Array:
     return weights
 
 
+_ENCODED = ("numeric", "category", "date", "target", "rows", "text", "image")
+
+
+def _of_all_examples(
+    parts: list[tuple[dict[str, Array], Array, Array | None]],
+) -> list[tuple[dict[str, Array], Array, Array | None]]:
+    """The examples of all processes, in their order."""
+    named = [
+        {f"input {name}": array for name, array in inputs.items()}
+        | {"target": target}
+        | ({} if weights is None else {"weights": weights})
+        for inputs, target, weights in parts
+    ]
+    return [
+        (
+            {name[6:]: array for name, array in each.items() if name.startswith("input ")},
+            each["target"],
+            each.get("weights"),
+        )
+        for each in _of_all(named)
+    ]
+
+
+def _of_all_rows(parts: list[Encoded]) -> list[Encoded]:
+    """The same of encoded rows."""
+    names = (*_ENCODED, "weights")
+    named = [{n: getattr(p, n) for n in names if getattr(p, n) is not None} for p in parts]
+    found: list[dict[str, Any]] = [*_of_all(named)]
+    return [Encoded(**each) for each in found]
+
+
+def _of_all(parts: list[dict[str, Array]]) -> list[dict[str, Array]]:
+    """Arrays by name of all processes, in their order; of one process they stay in parts."""
+    if together.process_count() == 1:
+        return parts
+    own = (
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    )
+    return [each for each in exchanged_arrays(own) if each]
+
+
 def _joined(parts: list[Encoded]) -> Encoded:
     def join(name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    names = ("numeric", "category", "date", "target", "rows", "text", "image")
-    rows = Encoded(**{name: join(name) for name in names})
+    rows = Encoded(**{name: join(name) for name in _ENCODED})
     if parts[0].weights is None:
         return rows
     return dataclasses.replace(rows, weights=join("weights"))
@@ -290,8 +282,8 @@ def _joined(parts: list[Encoded]) -> Encoded:
 class Scanned:
     """A file, a sample of it, what its columns mean, the set of each row, and what is kept."""
 
-    scan: TableScan
-    sample: _Sample
+    scan: TableShare
+    sample: Sample
     schema: Schema
     roles: _Roles
     kept: _Kept | None = None
@@ -361,10 +353,10 @@ class StreamedTablePlan(TablePlan):
                 found=f"cv={self.options.cv}",
                 hint="Omit it: so many rows give a reliable report without it.",
             )
-        scan = TableScan(source)
+        scan = TableShare(source)
         for sentence in scan.notes:
             self.say(sentence)
-        sample = _Sample(scan, self.options.target, self.say)
+        sample = Sample(scan, self.options.target, self.say)
         schema = self.understood(sample.frame, scan.name)
         schema = dataclasses.replace(schema, reading=scan.reading)
         self.say(
@@ -373,7 +365,7 @@ class StreamedTablePlan(TablePlan):
         )
         return Scanned(scan, sample, schema, self._dealt(scan, sample, schema))
 
-    def _dealt(self, scan: TableScan, sample: _Sample, schema: Schema) -> _Roles:
+    def _dealt(self, scan: TableShare, sample: Sample, schema: Schema) -> _Roles:
         """Read the target of all rows, and what they are split by; deal these as in memory."""
         options, classes = self.options, len(self.classes(schema))
         roles = _Roles(options.seed)
@@ -382,8 +374,8 @@ class StreamedTablePlan(TablePlan):
         reader = KeyReader(sample.frame, schema, options, scan.name)
         targets: list[Array] = []
         keys: list[Keys] = []
-        counts = np.zeros(classes)
-        start = 0
+        roles.counts = np.zeros(classes)
+        start = scan.before
         for part in scan.parts():
             target = schema.read_target(part, scan.name, strict=False)
             known = known_targets(target)
@@ -396,16 +388,17 @@ class StreamedTablePlan(TablePlan):
                 targets.append(target[known])
             keys.append(reader.read(with_columns_of(sample.frame, part).filter(known)))
             if classes:
-                counts += np.bincount(target[known], minlength=classes)
+                roles.counts += np.bincount(target[known], minlength=classes)
             roles.rows += int(known.sum())
             start += part.height
-        if lost := start - roles.rows:
+        targets = _targets_of_all(roles, targets)
+        if lost := sample.rows - roles.rows:
             self.say(without_target(lost))
         need_rows(roles.rows, scan.name)
         test = 0.0 if isinstance(options.test, str) else choose(options, roles.rows).test
         held_out = self.defaults(round(roles.rows * (1 - test))).held_out
-        roles.fractions, roles.counts = ((1 - test) * held_out, test), counts
-        self._deal(roles, reader, Keys.joined(keys), targets, sample.frame, schema)
+        roles.fractions = (1 - test) * held_out, test
+        self._deal(roles, reader, Keys.of_all(keys), targets, sample.frame, schema)
         return roles
 
     def _deal(
@@ -499,6 +492,7 @@ class StreamedTablePlan(TablePlan):
         data.kept = kept = _Kept(self, schema, learner, data)
         for part in data.scan.parts():
             kept.take(part)
+        kept.complete()
         self.say(
             f"{len(kept.on_disk):,} rows for training lie in a temporary file of "
             f"{kept.on_disk.bytes / 1e6:,.0f} MB, which goes away"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ....errors import ConfigError
 from ...ir.graph import Graph
-from ..base import BuildError, Executable, UnsupportedError
+from ..base import BuildError, Executable
 from . import library
 from .placement import SHARDINGS, Placement
 
@@ -15,10 +15,6 @@ from .placement import SHARDINGS, Placement
 PRECISIONS = {
     "float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16",
 }  # fmt: skip
-
-
-#: Operations that NumPy and C can compute, and no one has written for JAX.
-_WITHOUT_LOWERING = {"ctc"}
 
 
 class XlaBackend:
@@ -75,9 +71,6 @@ class XlaBackend:
             BuildError: JAX is missing or does not start, or finds no such device.
             ConfigError: there are not as many devices.
         """
-        for node in graph.nodes:
-            if node.op.name in _WITHOUT_LOWERING:
-                raise UnsupportedError(f"The operation {node.op.name} is not written for XLA yet.")
         library.load()
         _ = self.placement.mesh  # an error here and now, if there are no such devices
         from .program import XlaProgram

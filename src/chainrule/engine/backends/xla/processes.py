@@ -14,6 +14,7 @@ import numpy as np
 
 from ....errors import ConfigError
 from ....utils.together import come_together, need_same
+from ....utils.typing import Array
 from . import library
 
 #: The file that a process touches while it goes on, for the one that watches over it.
@@ -22,6 +23,8 @@ PULSE = "CHAINRULE_PULSE"
 HEARTBEAT = 10
 #: How long processes wait for one another at the beginning; CHAINRULE_START_SECONDS.
 START = 60
+#: So many bytes of each process are sent at once.
+_PIECE = 2**22
 #: A pulse is told no more often than this.
 _PULSE_SECONDS = 0.5
 
@@ -84,22 +87,41 @@ class _Group:
         place = os.environ.get(PULSE)
         self._file = None if place is None else Path(place)
         self._told = 0.0
-        self._functions: dict[int, Any] = {}
+        self._functions: dict[Any, Any] = {}
 
     def gather(self, values: list[int]) -> list[list[int]]:
-        """The values of every process: one row of an array for each of its devices."""
+        """The values of every process."""
+        return [found.tolist() for found in self._everyones(np.array(values, np.int32))]
+
+    def exchange(self, data: bytes) -> list[bytes]:
+        """The bytes of every process, piece by piece."""
+        sizes = [low + (high << 24) for low, high in
+                 self.gather([len(data) & 0xFFFFFF, len(data) >> 24])]  # fmt: skip
+        parts: list[list[bytes]] = [[] for _ in sizes]
+        for start in range(0, max(sizes), _PIECE):
+            rest = max(sizes) - start  # few lengths: each needs a program
+            own = np.zeros(min(_PIECE, max(1 << (rest - 1).bit_length(), 1024)), np.uint8)
+            piece = np.frombuffer(data[start : start + _PIECE], np.uint8)
+            own[: len(piece)] = piece
+            for number, found in enumerate(self._everyones(own)):
+                parts[number].append(found[: max(sizes[number] - start, 0)].tobytes())
+        return [b"".join(each) for each in parts]
+
+    def _everyones(self, own: Array) -> list[Array]:
+        """An array of each process, of one shape: one row of an array for each of its devices."""
         jax = library.load()
         from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
         mesh = Mesh(np.array(jax.devices()), ("all",))
         rows, everywhere = (NamedSharding(mesh, p) for p in (PartitionSpec("all"), PartitionSpec()))
-        own = np.tile(np.array(values, np.int32), (jax.local_device_count(), 1))
-        if len(values) not in self._functions:
-            self._functions[len(values)] = jax.jit(lambda x: x, out_shardings=everywhere)
-        whole = jax.make_array_from_process_local_data(rows, own)
-        found = np.asarray(self._functions[len(values)](whole).addressable_data(0))
+        key = own.dtype, len(own)
+        if key not in self._functions:
+            self._functions[key] = jax.jit(lambda x: x, out_shardings=everywhere)
+        repeated = np.tile(own, (jax.local_device_count(), 1))
+        whole = jax.make_array_from_process_local_data(rows, repeated)
+        found = np.asarray(self._functions[key](whole).addressable_data(0))
         firsts = {d.process_index: i for i, d in reversed(list(enumerate(jax.devices())))}
-        return [found[firsts[number]].tolist() for number in range(self.count)]
+        return [found[firsts[number]] for number in range(self.count)]
 
     def pulse(self, alive: bool) -> None:
         """Touch the file, or remove it."""

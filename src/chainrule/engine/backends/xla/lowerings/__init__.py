@@ -11,9 +11,10 @@ from .arrangement import ARRANGEMENT
 from .elementwise import ELEMENTWISE
 from .linear_algebra import LINEAR_ALGEBRA
 from .loops import LOOPS
+from .sequences import SEQUENCES
 from .windows import WINDOWS
 
 #: By the name of the operation.
-LOWERINGS = {**ARRANGEMENT, **ELEMENTWISE, **LINEAR_ALGEBRA, **LOOPS, **WINDOWS}
+LOWERINGS = {**ARRANGEMENT, **ELEMENTWISE, **LINEAR_ALGEBRA, **LOOPS, **SEQUENCES, **WINDOWS}
 
 __all__ = ["LOWERINGS"]
