@@ -38,10 +38,11 @@ import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
 
 import pytest
 
@@ -61,9 +62,9 @@ TESTS = (
 NOT_NEAR = ("test_sanitizers.py", "test_every_width.py")
 #: How many of the nearest files come first; they get a third of the time.
 FEW = 3
-#: What is followed line by line, and of how many calls of a function in a test.
+#: What is followed line by line, and for how many lines of one function in a test.
 FOLLOWED = tuple(str(PACKAGE / subject) for subject in SUBJECTS)
-OFTEN = 20
+MOST_LINES = 2000
 #: The headings of kernels, comments in C for readers; and what measures which tiles are fastest.
 QUIET_FILES = {"formulas.py", "autotune.py"}
 #: Nobody is to depend on what these do; samples are data of tests.
@@ -503,26 +504,49 @@ class Chosen:
         )
 
 
+#: What Python calls for each line of a call.
+TraceFunction = Callable[[FrameType, str, object], Any]
+
+
+def followed(lines: set[int]) -> TraceFunction:
+    """What adds the lines of a function to a set, for a while."""
+    left = MOST_LINES
+
+    def each(frame: FrameType, event: str, argument: object) -> TraceFunction:
+        nonlocal left
+        lines.add(frame.f_lineno)
+        left -= 1
+        if left <= 0:
+            frame.f_trace_lines = False
+        return each
+
+    return each
+
+
 class Listener:
     """A part of pytest: it notes which lines each test runs, and how long it takes."""
 
     def __init__(self) -> None:
         self.calls = Calls()
-        self._lines: dict[CodeType, set[int]] = {}
-        self._count: Counter[CodeType] = Counter()
+        self._codes: dict[int, CodeType] = {}  # so that no other takes the place of one
+        self._others: set[int] = set()
+        self._followed: dict[int, tuple[CodeType, set[int], TraceFunction]] = {}
         self._failed = False
 
-    def _trace(self, frame: FrameType, event: str, argument: object) -> object:
-        """What follows the lines of a call; of many calls of a function, it follows some."""
-        code = frame.f_code
-        if not code.co_filename.startswith(FOLLOWED):
+    def _trace(self, frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        """What follows the lines of a call of a function that may be mutated."""
+        key = id(frame.f_code)  # the hash of a code itself takes long
+        if key in self._others:
             return None
-        self._count[code] += 1
-        return self._line if self._count[code] <= OFTEN or self._count[code] % OFTEN == 0 else None
-
-    def _line(self, frame: FrameType, event: str, argument: object) -> object:
-        self._lines.setdefault(frame.f_code, set()).add(frame.f_lineno)
-        return self._line
+        if key not in self._followed:
+            code = frame.f_code
+            self._codes[key] = code
+            if not code.co_filename.startswith(FOLLOWED):
+                self._others.add(key)
+                return None
+            lines: set[int] = set()
+            self._followed[key] = code, lines, followed(lines)
+        return self._followed[key][2]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._failed |= not report.passed
@@ -530,11 +554,10 @@ class Listener:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         self._failed = False
-        self._lines.clear()
-        self._count.clear()
+        self._followed.clear()
         began = time.process_time()  # whatever else the machine does meanwhile
-        threading.settrace(self._trace)  # type: ignore[arg-type]
-        sys.settrace(self._trace)  # type: ignore[arg-type]
+        threading.settrace(self._trace)
+        sys.settrace(self._trace)
         try:
             return (yield)
         finally:
@@ -548,7 +571,7 @@ class Listener:
     def _note(self, test: str, seconds: float) -> None:
         number = len(self.calls.seconds)
         self.calls.seconds[test] = seconds
-        for code, lines in self._lines.items():
+        for code, lines, _ in self._followed.values():
             if code.co_name != "<module>":
                 path = str(Path(code.co_filename).relative_to(PACKAGE))
                 known = self.calls.lines.setdefault(path, {})

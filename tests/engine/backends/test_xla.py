@@ -97,12 +97,49 @@ def test_lowerings_are_of_operations_that_exist():
 #: By day, one sample of each of these: those whose lowering could be wrong by more than a name.
 BY_DAY = [
     *("erfinv", "cast", "random_bits", "fold_in", "pad", "take", "scatter_add", "scatter"),
-    *("scatter_bag", "convolution", "max_pool", "matmul"),
+    *("scatter_bag", "convolution", "max_pool", "matmul", "lgamma", "ndtri", "erfcx"),
+    *("take_along_axis", "add_along_axis", "embedding_bag", "transposed_convolution"),
+    *("convolution_weights", "sum_pool", "sum_unpool", "max_pool_scatter", "max_pool_gather"),
+    *("solve", "solve_triangular", "cholesky", "cofactors", "pinv", "matrix_exp"),
 ]
+#: The same of functions, for operations that give several results.
+FUNCTIONS_BY_DAY = [f"linalg.{name}" for name in ("eigh", "svd", "qr", "lu", "slogdet")]
 
 
 def test_a_sample_of_operations():
-    compare(list(cases_of(OPERATION_CALLS, BY_DAY, ("float32",), first_only=True)))
+    compare(
+        [
+            *cases_of(OPERATION_CALLS, BY_DAY, ("float32",), first_only=True, gradients=False),
+            *cases_of(FUNCTION_CALLS, FUNCTIONS_BY_DAY, ("float32",), True, gradients=False),
+        ]
+    )
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention(causal):
+    """With a mask and dropped weights: the same bits are drawn, and none where all is masked."""
+    rng = np.random.default_rng(4)
+    q, k, v = (rng.normal(size=(2, n, 4)).astype("float32") for n in (3, 5, 5))
+    mask = rng.uniform(size=(2, 3, 5)) > 0.3
+    mask[0, 1] = False
+    key = cr.random.key(3)
+
+    def value(q, k, v, mask):
+        y = cr.scaled_dot_product_attention(q, k, v, mask=mask, causal=causal, dropout=0.4, key=key)
+        return weighted([y]), y
+
+    graph = cr.trace(
+        lambda q, k, v: cr.value_and_grad(
+            lambda *x: value(*x, mask), argnums=(0, 1, 2), has_aux=True
+        )(q, k, v),
+        q, k, v,
+    ).graph  # fmt: skip
+    bias = rng.normal(size=(3, 5)).astype("float32")
+    added = cr.trace(
+        lambda q, k, v, bias: cr.scaled_dot_product_attention(q, k, v, mask=bias, scale=0.3),
+        q, k, v, bias,
+    ).graph  # fmt: skip
+    compare([(graph, [q, k, v], "drawn"), (added, [q, k, v, bias], "added")])
 
 
 @pytest.mark.nightly
