@@ -367,3 +367,152 @@ def test_chosen_options_fit_the_training() -> None:
     assert rates[0] == pytest.approx(0.001)
     assert max(rates) == rates[10] == 0.1
     assert rates[100] == pytest.approx(0, abs=1e-15)
+
+
+#: What has to be given, and the options that need not be, with PyTorch's defaults where it has any.
+GIVEN: dict[str, dict[str, Any]] = {
+    "constant": {"lr": 0.1},
+    "step": {"lr": 0.1, "step_size": 3},
+    "": {"lr": 0.1, "milestones": [2, 4]},
+    "exponential": {"lr": 0.1, "gamma": 0.9},
+    "polynomial": {"lr": 0.1, "total_iters": 5},
+    "linear": {"lr": 0.1},
+    "cosine": {"lr": 0.1, "T_max": 5},
+    "cosine-restarts": {"lr": 0.1, "T_0": 3},
+    "one-cycle": {"max_lr": 0.1, "total_steps": 10},
+    "cyclic": {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 3},
+    "plateau": {"lr": 0.1},
+    "ema-driven": {"lr": 0.1},
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "step": {"gamma": 0.1},
+    "": {"gamma": 0.1},
+    "exponential": {},
+    "polynomial": {"power": 1.0},
+    "linear": {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 100},
+    "cosine": {"eta_min": 0.0},
+    "cosine-restarts": {"T_mult": 1, "eta_min": 0.0},
+    "one-cycle": {
+        "pct_start": 0.3, "anneal_strategy": "cos", "div_factor": 25.0, "final_div_factor": 1e4,
+        "three_phase": False,
+    },
+    "cyclic": {"step_size_down": None, "gamma": 1.0},
+    "plateau": {
+        "mode": "min", "factor": 0.1, "patience": 10, "threshold": 1e-4, "threshold_mode": "rel",
+        "cooldown": 0, "min_lr": 0.0, "eps": 1e-8,
+    },
+    "ema-driven": {
+        "decay": 0.99, "growth": 0.2, "shrink": 1.0, "threshold": 0.2, "min_lr": None,
+        "max_lr": None,
+    },
+}  # fmt: skip
+#: By option the largest and smallest values, and some that are just beyond.
+RANGES: dict[str, tuple[list[Any], list[Any]]] = {
+    "lr": ([0.0, 5.0], [-1e-9, math.inf]),
+    "base_lr": ([0.0], [-1e-9, math.nan]),
+    "eta_min": ([0.0], [-1e-9]),
+    "power": ([0.0], [-1e-9]),
+    "start_factor": ([0.0], [-1e-9]),
+    "end_factor": ([0.0], [-1e-9]),
+    "milestones": ([[0, 3]], [[-1, 3]]),
+    "step_size": ([1], [0]),
+    "total_iters": ([1], [0]),
+    "T_max": ([1], [0]),
+    "T_0": ([1], [0]),
+    "T_mult": ([1], [0]),
+    "total_steps": ([1], [0]),
+    "step_size_up": ([1], [0]),
+    "step_size_down": ([1], [0]),
+    "pct_start": ([0.0, 1.0], [-1e-9, 1.001]),
+    "div_factor": ([1.0], [0.999]),
+    "final_div_factor": ([1.0], [0.999]),
+    "factor": ([0.0, 0.999], [-1e-9, 1.0]),
+    "patience": ([0], [-1]),
+    "cooldown": ([0], [-1]),
+    "growth": ([0.0], [-1e-9]),
+    "shrink": ([0.0], [-1e-9]),
+    "decay": ([0.0, 0.999], [-1e-9, 1.0]),
+    "mode": (["min", "max"], ["least"]),
+    "threshold_mode": (["rel", "abs"], ["both"]),
+    "anneal_strategy": (["cos", "linear"], ["sine"]),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_every_option_has_its_range_and_default(name: str) -> None:
+    kind = SCHEDULES[name]
+    made: Any = kind(**GIVEN[name])
+    assert {key: getattr(made, key) for key in DEFAULTS[name]} == DEFAULTS[name]
+    for option in [*GIVEN[name], *DEFAULTS[name]]:
+        fine, wrong = RANGES.get(option, ([], []))
+        for value in fine:
+            kind(**{**GIVEN[name], option: value})
+        for value in wrong:
+            with pytest.raises(ConfigError, match=f"{option} of "):
+                kind(**{**GIVEN[name], option: value})
+
+
+def test_ranges_of_schedules_around_others() -> None:
+    inner = Constant(0.1)
+    assert (Warmup(inner, 3).start, Average(inner).decay) == (0.01, 0.99)
+    for start in (0.0, 1.0):
+        assert Warmup(inner, 1, start).sequence(1) == [0.1 * start]
+    for wrong in (
+        lambda: Warmup(inner, 0), lambda: Warmup(inner, 3, -1e-9), lambda: Warmup(inner, 3, 1.001),
+        lambda: Average(inner, 1.0), lambda: Average(inner, -1e-9),
+        lambda: Average(0.1),  # type: ignore[arg-type]
+        lambda: SequentialLR([inner, inner], [-1]), lambda: ChainedScheduler([]),
+        lambda: ChainedScheduler([inner, 0.1]),  # type: ignore[list-item]
+        lambda: SequentialLR([inner] * 3, [2, 2]),
+        lambda: OneCycleLR(-1e-9, 10), lambda: cr.optim.CyclicLR(0.0, -1e-9, 3),
+        lambda: cr.optim.CyclicLR(0.0, 1.0, 3, gamma=1.001),
+        lambda: cr.optim.CyclicLR(0.0, 1.0, 3, gamma=-1e-9), lambda: EMADriven(0.1, threshold=-1.0),
+        lambda: ReduceLROnPlateau(0.1, min_lr=-1e-9), lambda: ReduceLROnPlateau(0.1, eps=-1e-9),
+        lambda: ReduceLROnPlateau(0.1, threshold=-1e-9), lambda: StepLR(0.1, 2, gamma=-1e-9),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=" of "):
+            wrong()
+
+
+def test_what_is_chosen_for_a_training_of_so_many_steps() -> None:
+    expected: dict[str, dict[str, Any]] = {
+        "constant": {"lr": 0.1},
+        "one-cycle": {"max_lr": 0.1, "total_steps": 90},
+        "cyclic": {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 9},
+        "cosine-restarts": {"lr": 0.1, "T_0": 13, "T_mult": 2},
+        "plateau": {"lr": 0.1},
+        "ema-driven": {"lr": 0.1, "decay": 0.95},
+    }
+    for name, options in expected.items():
+        assert SCHEDULES[name].options_for(0.1, 90) == pytest.approx(options), name
+    decays = [EMADriven.options_for(0.1, steps)["decay"] for steps in (3, 900, 10**6)]
+    assert decays == pytest.approx([1 - 1 / 20, 1 - 1 / 30, 1 - 1 / 1000])
+    assert Schedule.options_for(0.1, 90) is None
+
+
+def test_driven_beside_its_formulas() -> None:
+    """The averages and the rate, step by step, in plain Python."""
+    losses = [1.0, 0.8, 0.9, 0.5, 0.5, 0.7, 0.9, 1.2]
+    decay, growth, shrink, threshold, lr, low, high = 0.6, 0.7, 1.3, 0.3, 0.1, 0.02, 0.3
+    fast = slow = variance = 0.0
+    rate, expected = lr, []
+
+    def averaged(mean: float, value: float, decay: float, t: int) -> float:
+        return mean + (1 - decay) / (1 - decay ** (t + 1)) * (value - mean)
+
+    for t, loss in enumerate(losses):
+        fast = averaged(fast, loss, decay**10, t)
+        slow = averaged(slow, loss, decay, t)
+        variance = averaged(variance, (loss - slow) ** 2, decay, t)
+        progress = (slow - fast) / (math.sqrt(variance) + 1e-6 * abs(slow) + 1e-300)
+        u = math.tanh(progress / threshold - 1)
+        change = growth * max(u, 0.0) + shrink * min(u, 0.0)
+        rate *= math.exp((1 - decay) * (1 - decay**t) * change)
+        rate = min(max(rate, low), high)
+        expected.append(rate)
+    found = EMADriven(lr, decay, growth, shrink, threshold, low, high).sequence(8, losses)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert EMADriven(lr, decay).sequence(400, [1.0] * 400)[-1] == pytest.approx(lr / 1000)
+    falling = [0.9**t for t in range(60)]
+    assert max(EMADriven(lr, decay, growth=5.0).sequence(60, falling)) == lr

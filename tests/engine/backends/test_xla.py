@@ -124,16 +124,14 @@ def test_attention(causal):
     mask[0, 1] = False
     key = cr.random.key(3)
 
-    def value(q, k, v, mask):
-        y = cr.scaled_dot_product_attention(q, k, v, mask=mask, causal=causal, dropout=0.4, key=key)
-        return weighted([y]), y
+    def attended(*x):
+        return cr.scaled_dot_product_attention(*x, mask=mask, causal=causal, dropout=0.4, key=key)
 
-    graph = cr.trace(
-        lambda q, k, v: cr.value_and_grad(
-            lambda *x: value(*x, mask), argnums=(0, 1, 2), has_aux=True
-        )(q, k, v),
-        q, k, v,
-    ).graph  # fmt: skip
+    def both(*x):
+        slopes = cr.grad(lambda *x: weighted([attended(*x)]), argnums=(0, 1, 2))
+        return attended(*x), slopes(*x)
+
+    graph = cr.trace(both, q, k, v).graph
     bias = rng.normal(size=(3, 5)).astype("float32")
     added = cr.trace(
         lambda q, k, v, bias: cr.scaled_dot_product_attention(q, k, v, mask=bias, scale=0.3),
