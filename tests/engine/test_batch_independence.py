@@ -74,6 +74,100 @@ MIXED = {
 }
 
 
+T = cr.transpose
+FIVE = np.arange(5.0, dtype=np.float32)
+TABLE = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
+MATRIX = np.random.default_rng(1).normal(size=(5, 5)).astype(np.float32)
+
+
+def later(x, step, start):
+    """What a loop over the second axis ends with."""
+    return cr.scan(step, start, cr.swapaxes(x, 0, 1))[0]
+
+
+#: Operations one by one, with the rows on other axes and results that have them in front again.
+APART |= {
+    "sum before": (lambda x: T(cr.sum(cr.reshape(T(x), (1, 5, len(x))), 0)), reals(5)),
+    "sum behind": (lambda x: cr.sum(x, (1, 2)), reals(2, 3)),
+    "softmax before": (lambda x: T(cr.softmax(T(x), 0)), reals(5)),
+    "argmax before": (lambda x: cr.argmax(T(x), 0), reals(5)),
+    "argmax behind": (lambda x: cr.argmax(x, 2), reals(2, 3)),
+    "sorted": (lambda x: cr.sort(x, 1), reals(5)),
+    "cumulated before": (lambda x: T(cr.cumsum(T(x), 0)), reals(5)),
+    "concatenated": (lambda x: cr.concatenate([x, x * 2], 1), reals(5)),
+    "concatenated with the same": (
+        lambda x: cr.concatenate([x, cr.broadcast_to(FIVE, x.shape)], 1), reals(5)),
+    "stacked": (lambda x: cr.stack([x, -x], 1), reals(5)),
+    "sliced": (lambda x: x[:, 1:4:2], reals(5)),
+    "padded": (lambda x: cr.pad(x, [(0, 0), (1, 2)]), reals(5)),
+    "padded before": (lambda x: T(cr.pad(T(x), [(1, 2), (0, 0)])), reals(5)),
+    "flipped": (lambda x: cr.flip(x, 1), reals(5)),
+    "flipped before": (lambda x: T(cr.flip(T(x), 0)), reals(5)),
+    "broadcast behind": (lambda x: cr.broadcast_to(x[:, :, None], (len(x), 5, 2)), reals(5)),
+    "broadcast before": (
+        lambda x: cr.swapaxes(cr.broadcast_to(x, (3, len(x), 5)), 0, 1), reals(5)),
+    "turned": (lambda x: T(T(x, (2, 0, 1)) * 2, (1, 2, 0)), reals(2, 3)),
+    "one number each": (lambda x: x * FIVE + 1, reals(5)),
+    "flat": (lambda x: cr.reshape(x, (len(x), 6)), reals(2, 3)),
+    "split": (lambda x: cr.reshape(x, (len(x), 2, 3)), reals(6)),
+    "flat with time before": (
+        lambda x: T(cr.reshape(cr.tanh(cr.reshape(cr.swapaxes(x, 0, 1), (2 * len(x), 3))),
+                               (2, len(x), 3)), (1, 0, 2)), reals(2, 3)),
+    "where": (lambda x: cr.where(x > 0, x, cr.broadcast_to(FIVE, x.shape)), reals(5)),
+    "matrix on the right": (lambda x: x @ MATRIX, reals(5)),
+    "matrix on the left": (lambda x: T(MATRIX @ T(x)), reals(5)),
+    "matrices of rows": (lambda x: x @ cr.swapaxes(x, 1, 2), reals(3, 4)),
+    "matrix on the right, batched": (lambda x: x @ MATRIX, reals(3, 5)),
+    "determinants": (lambda x: cr.linalg.det(x), reals(3, 3)),
+    "factors": (lambda x: cr.linalg.qr(x)[1], reals(3, 3)),
+    "convolution": (lambda x: cr.conv1d(x, np.ones((2, 2, 3), np.float32)), reals(7, 2)),
+    "pooling": (lambda x: cr.max_pool(x, 2) + cr.avg_pool(x, 2), reals(4, 2)),
+    "attention in rows": (lambda x: cr.scaled_dot_product_attention(x, x, x), reals(4, 3)),
+    "attention with a mask": (
+        lambda x: cr.scaled_dot_product_attention(x, x, x, mask=np.eye(4, dtype=bool)),
+        reals(4, 3)),
+    "attention with heads": (
+        lambda x: cr.scaled_dot_product_attention(x, x, x, causal=True), reals(2, 4, 3)),
+    "embedded": (lambda x: cr.take(TABLE, x), tokens(3)),
+    "embedded before": (lambda x: cr.swapaxes(cr.take(TABLE, T(x)), 0, 1), tokens(3)),
+    "bag": (lambda x: cr.embedding_bag(TABLE, x, np.ones(x.shape)), tokens(3)),
+    "looked up": (lambda x: cr.searchsorted(FIVE, x), reals(4)),
+    "looked up along": (
+        lambda x: cr.take_along_axis(x, cr.argsort(x, 1), 1), reals(4)),
+    "loop": (lambda x: later(x, lambda h, r: (h + r, ()), cr.zeros((len(x), 3), x.dtype)),
+             reals(4, 3)),
+    "loop from a row": (
+        lambda x: later(x, lambda h, r: (cr.tanh(h) * r, ()), x[:, 0]), reals(4, 3)),
+    "stacked by a loop": (
+        lambda x: cr.swapaxes(cr.scan(lambda h, r: (h + r, h * r), x[:, 0],
+                                      cr.swapaxes(x, 0, 1))[1], 0, 1), reals(4, 3)),
+    "recomputed": (lambda x: cr.remat(lambda z: cr.tanh(z) * 2)(x), reals(4)),
+    "bits for all": (
+        lambda x: x * cr.random.uniform(KEY, (5,), dtype=x.dtype), reals(5)),
+}  # fmt: skip
+MIXED |= {
+    "sum over rows": (lambda x: x - cr.sum(x, 0), reals(5)),
+    "rows beside one another": (lambda x: cr.concatenate([x[1:], x[:1]], 0), reals(5)),
+    "some rows": (lambda x: cr.pad(x[1:], [(0, 1), (0, 0)]), reals(5)),
+    "every second row": (lambda x: cr.concatenate([x[::2], x[::2]], 0)[: len(x)], reals(5)),
+    "cumulated rows": (lambda x: cr.flip(cr.cumsum(cr.flip(x, 0), 0), 0), reals(5)),
+    "sorted rows": (lambda x: cr.sort(x, 0), reals(5)),
+    "another reshape": (
+        lambda x: cr.reshape(T(x, (1, 0, 2)), (len(x), 2, 3)), reals(2, 3)),
+    "a sum of products": (lambda x: x @ (T(x) @ x), reals(5)),
+    "attention with rows as keys": (
+        lambda x: cr.scaled_dot_product_attention(x[None], x[None], x[None])[0], reals(5)),
+    "a loop over rows": (
+        lambda x: cr.scan(lambda h, r: (h + r, h), cr.zeros((5,), x.dtype), cr.flip(x, 0))[1],
+        reals(5)),
+    "a matrix of rows": (lambda x: x + cr.linalg.inv(cr.abs(T(x) @ x) + 9 * np.eye(5)).sum(),
+                         reals(5)),
+    "images along the rows": (
+        lambda x: cr.conv1d(x[None], np.ones((3, 5, 5), np.float32), padding="same")[0], reals(5)),
+    "looked up in rows": (lambda x: cr.searchsorted(cr.sort(x), x), reals()),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", APART)
 def test_rows_stay_apart(name):
     predict, x = APART[name]

@@ -373,7 +373,7 @@ def test_chosen_options_fit_the_training() -> None:
 GIVEN: dict[str, dict[str, Any]] = {
     "constant": {"lr": 0.1},
     "step": {"lr": 0.1, "step_size": 3},
-    "": {"lr": 0.1, "milestones": [2, 4]},
+    "multi-step": {"lr": 0.1, "milestones": [2, 4]},
     "exponential": {"lr": 0.1, "gamma": 0.9},
     "polynomial": {"lr": 0.1, "total_iters": 5},
     "linear": {"lr": 0.1},
@@ -387,7 +387,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 DEFAULTS: dict[str, dict[str, Any]] = {
     "constant": {},
     "step": {"gamma": 0.1},
-    "": {"gamma": 0.1},
+    "multi-step": {"gamma": 0.1},
     "exponential": {},
     "polynomial": {"power": 1.0},
     "linear": {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 100},
