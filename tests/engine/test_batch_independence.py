@@ -130,7 +130,7 @@ APART |= {
         lambda x: cr.scaled_dot_product_attention(x, x, x, causal=True), reals(2, 4, 3)),
     "embedded": (lambda x: cr.take(TABLE, x), tokens(3)),
     "embedded before": (lambda x: cr.swapaxes(cr.take(TABLE, T(x)), 0, 1), tokens(3)),
-    "bag": (lambda x: cr.embedding_bag(TABLE, x, np.ones(x.shape)), tokens(3)),
+    "bag": (lambda x: cr.embedding_bag(TABLE, x, cr.astype(x, "float32")), tokens(3)),
     "looked up": (lambda x: cr.searchsorted(FIVE, x), reals(4)),
     "looked up along": (
         lambda x: cr.take_along_axis(x, cr.argsort(x, 1), 1), reals(4)),

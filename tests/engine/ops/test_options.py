@@ -12,6 +12,7 @@ import pytest
 from scipy import linalg, special
 
 import chainrule as cr
+from chainrule.errors import ConfigError, DataError, ShapeError
 
 Array = np.ndarray[Any, Any]
 
@@ -481,3 +482,144 @@ def test_products() -> None:
     close(cr.vdot(a[0], b[:, :, 0].T), np.vdot(a[0], b[:, :, 0].T))
     close(cr.cross(a[:, :, 0], b[:2, :, 1]), np.cross(a[:, :, 0], b[:2, :, 1]))
     close(cr.cross(a, numbers(2, 3, 4, seed=8), 1), np.cross(a, numbers(2, 3, 4, seed=8), axis=1))
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5), (2, 4, 3)])
+def test_factors_multiply_to_the_matrix(shape: tuple[int, ...]) -> None:
+    x = numbers(*shape)
+    m, n = shape[-2:]
+    k = min(m, n)
+    p, lower, upper = (y.numpy() for y in cr.linalg.lu(x))
+    close(p @ lower @ upper, x)
+    assert (p.shape[-1], lower.shape[-1], upper.shape[-2]) == (m, k, k)
+    np.testing.assert_array_equal(np.triu(lower, 1), 0)
+    np.testing.assert_array_equal(np.tril(upper, -1), 0)
+    close(np.diagonal(lower, axis1=-2, axis2=-1), np.ones((*shape[:-2], k)))
+    assert np.abs(lower).max() <= 1
+    for mode in ("reduced", "complete"):
+        q, r = (y.numpy() for y in cr.linalg.qr(x, mode))
+        close(q @ r, x)
+        size = m if mode == "complete" else k
+        close(q.swapaxes(-1, -2) @ q, np.broadcast_to(np.eye(size), (*shape[:-2], size, size)))
+        assert r.shape == (*shape[:-2], size, n)
+        np.testing.assert_array_equal(np.tril(r, -1), 0)
+    close(cr.linalg.qr(x, "r"), cr.linalg.qr(x)[1])
+    for full in (False, True):
+        u, singular, v = (y.numpy() for y in cr.linalg.svd(x, full))
+        close(singular, np.linalg.svd(x, compute_uv=False))
+        close((u[..., :k] * singular[..., None, :]) @ v[..., :k, :], x)
+        assert (u.shape[-1], v.shape[-2]) == ((m, n) if full else (k, k))
+        one = np.eye(u.shape[-1])
+        close(u.swapaxes(-1, -2) @ u, np.broadcast_to(one, (*shape[:-2], *one.shape)))
+
+
+def test_signs_of_vectors_are_fixed() -> None:
+    """The first of the large entries of each vector is positive, whatever LAPACK gives."""
+    x = numbers(2, 4, 3)
+    symmetric = x @ x.swapaxes(-1, -2) + np.eye(4)
+    values, vectors = cr.linalg.eigh(symmetric)
+    close(values, np.linalg.eigvalsh(symmetric))
+    close(cr.linalg.eigvalsh(symmetric), values)
+    for found in (vectors.numpy(), cr.linalg.svd(x)[0].numpy()):
+        large = np.abs(found) >= 0.618 * np.abs(found).max(-2, keepdims=True)
+        first = np.take_along_axis(found, large.argmax(-2)[..., None, :], -2)
+        assert (first > 0).all()
+    close(symmetric @ vectors.numpy(), vectors.numpy() * values.numpy()[:, None, :])
+
+
+def test_systems_with_triangles() -> None:
+    a, b = numbers(3, 3) + 3 * np.eye(3), numbers(3, 2, seed=5)
+    for lower, unit, transpose in itertools.product([False, True], repeat=3):
+        how = {"lower": lower, "unit": unit, "transpose": transpose}
+        expected = linalg.solve_triangular(a, b, int(transpose), lower, unit)
+        close(cr.linalg.solve_triangular(a, b, **how), expected)
+        close(cr.linalg.solve_triangular(a, b[:, 0], **how), expected[:, 0])
+        left = linalg.solve_triangular(a, b, int(not transpose), lower, unit).T
+        close(cr.linalg.solve_triangular(a, b.T, left=False, **how), left)
+    matrix = a @ a.T
+    factor = np.linalg.cholesky(matrix)
+    close(cr.linalg.cholesky(matrix), factor)
+    close(cr.linalg.cholesky(matrix, upper=True), factor.T)
+    close(cr.linalg.cholesky_solve(b, factor), np.linalg.solve(matrix, b))
+    close(cr.linalg.cholesky_solve(b, factor.T, upper=True), np.linalg.solve(matrix, b))
+    close(cr.linalg.cholesky_inverse(factor), np.linalg.inv(matrix))
+    close(cr.linalg.cholesky_inverse(factor.T, upper=True), np.linalg.inv(matrix))
+    packed, rows = cr.linalg.lu_factor(a)
+    close(cr.linalg.lu_solve(packed, rows, b), np.linalg.solve(a, b))
+
+
+def test_determinants_and_exponentials() -> None:
+    x = numbers(3, 4, 4)
+    close(cr.linalg.det(x), np.linalg.det(x))
+    sign, log = np.linalg.slogdet(x)
+    found = cr.linalg.slogdet(x)
+    close(found[0], sign)
+    close(found[1], log)
+    close(cr.linalg.logdet(x), np.where(sign < 0, math.nan, log))
+    assert cr.linalg.logdet(np.zeros((2, 2))).item() == -math.inf
+    for scale in (0.01, 1.0, 30.0):
+        expected = linalg.expm(scale * x)
+        found = cr.linalg.matrix_exp(scale * x).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
+    wide = numbers(2, 5)
+    close(cr.linalg.pinv(wide), np.linalg.pinv(wide))
+    close(cr.linalg.pinv(np.diag([1.0, 1e-3]), rtol=1e-2), np.diag([1.0, 0.0]))
+    assert cr.linalg.matrix_rank(np.diag([1.0, 1e-3])).item() == 2
+    assert cr.linalg.matrix_rank(np.diag([1.0, 1e-3]), 1e-2).item() == 1
+    assert cr.linalg.matrix_rank(np.zeros((2, 3))).item() == 0
+    empty = np.zeros((0, 0))
+    close(cr.linalg.det(empty), 1.0)
+    for shape in ((0, 3), (3, 0), (2, 0, 3)):
+        close(cr.linalg.pinv(np.zeros(shape)), np.linalg.pinv(np.zeros(shape)))
+    close(cr.linalg.matrix_exp(empty), empty)
+
+
+def test_products_of_several_matrices() -> None:
+    parts = [numbers(*shape, seed=i) for i, shape in enumerate([(2, 9), (9, 3), (3, 7), (7, 1)])]
+    close(cr.linalg.multi_dot(parts), np.linalg.multi_dot(parts))
+    close(cr.linalg.multi_dot([parts[0][0], *parts[1:3], numbers(7)]),
+          np.linalg.multi_dot([parts[0][0], *parts[1:3], numbers(7)]))  # fmt: skip
+    close(cr.linalg.multi_dot([parts[0], numbers(9)]), parts[0] @ numbers(9))
+    reflections, scales = linalg.qr(parts[1], mode="raw")[0]
+    orthogonal = linalg.qr(parts[1], mode="economic")[0]
+    close(cr.linalg.householder_product(reflections, scales), orthogonal)
+    a, b = numbers(2, 3), numbers(2, 3, seed=6)
+    close(cr.linalg.vecdot(a, b), (a * b).sum(-1))
+    close(cr.linalg.vecdot(a, b, 0), (a * b).sum(0))
+    close(cr.linalg.vander(a), np.stack([np.vander(row, increasing=True) for row in a]))
+    close(cr.linalg.vander(a[0], 2), np.vander(a[0], 2, increasing=True))
+    close(cr.linalg.vander(a[0], 4, increasing=False), np.vander(a[0], 4))
+    x = numbers(2, 3, 4)
+    close(cr.linalg.diagonal(x), np.diagonal(x, 0, -2, -1))
+    close(cr.linalg.diagonal(x, 1, 0, 2), np.diagonal(x, 1, 0, 2))
+
+
+SQUARE = [
+    *("matrix_power", "matrix_exp", "inv", "det", "slogdet", "cholesky", "cholesky_inverse"),
+    *("eigh", "eigvalsh", "logdet"),
+]
+ANY = ["pinv", "matrix_rank", "lu", "lu_factor", "qr", "svd", "svdvals", "cond"]
+
+
+@pytest.mark.parametrize("name", [*SQUARE, *ANY])
+def test_what_is_no_matrix_is_refused(name: str) -> None:
+    more = (2,) if name == "matrix_power" else ()
+    wrong = [np.ones(3), np.ones(())] + ([np.ones((2, 3))] if name in SQUARE else [])
+    for x in wrong:
+        with pytest.raises(ShapeError, match="matrices"):
+            getattr(cr.linalg, name)(x, *more)
+    with pytest.raises(ShapeError, match="at least two"):
+        cr.linalg.multi_dot([np.ones((2, 2))])
+    with pytest.raises(ShapeError, match="at least two"):
+        cr.linalg.multi_dot([np.ones((2, 2)), np.ones(2), np.ones((2, 2))])
+    with pytest.raises(ConfigError, match="three modes"):
+        cr.linalg.qr(np.ones((2, 2)), "raw")
+
+
+def test_singular_and_indefinite_matrices_are_refused() -> None:
+    singular = np.array([np.eye(2), np.ones((2, 2))])
+    for function in (cr.linalg.inv, lambda x: cr.linalg.solve(x, np.ones((2, 1)))):
+        with pytest.raises(DataError, match=r"singular[\s\S]*matrix \[1\]"):
+            function(singular)
+    with pytest.raises(DataError, match="not positive definite"):
+        cr.linalg.cholesky(-np.eye(2))
