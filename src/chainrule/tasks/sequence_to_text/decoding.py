@@ -194,19 +194,17 @@ class Writer:
     def _search(self, state: Any, rows: int) -> list[list[Written]]:
         """Beam search: in each step the best continuations of all texts that are followed."""
         beam = self.how.beam
-        beams = [_Beam(self, beam) for _ in range(rows)]
+        found = _Beams(self, rows, beam)
         last = np.full(rows * beam, self.end, np.int64)
         parents = np.arange(rows * beam)
+        first = np.arange(rows)[:, None] * beam
         for position in range(self.room):
-            found, state = self.advance(last, state, parents)
-            scores = found.reshape(rows, beam, -1)
-            for row, each in enumerate(beams):
-                tokens, origins = each.advance(scores[row], position)
-                last[row * beam : (row + 1) * beam] = tokens
-                parents[row * beam : (row + 1) * beam] = row * beam + origins
-            if all(each.done for each in beams):
+            scores, state = self.advance(last, state, parents)
+            tokens, origins = found.advance(scores.reshape(rows, beam, -1), position)
+            last, parents = tokens.ravel(), (first + origins).ravel()
+            if found.done.all():
                 break
-        return [each.best() for each in beams]
+        return [found.best(row) for row in range(rows)]
 
     def score(self, log_probability: float, length: int) -> float:
         """By which texts of one source are compared: Σ ln p / lengthᵅ."""
@@ -219,87 +217,95 @@ class Writer:
         return Written(tokens[:-1] if ended else tokens, float(total), score, ended)
 
 
-class _Beam:
-    """The texts of one source that are followed, and those that are ended.
+class _Beams:
+    """The texts of some sources that are followed, and those that are ended.
 
     Args:
         writer: compares them.
-        width: how many are followed.
+        rows: sources.
+        width: how many texts of each are followed.
     """
 
-    def __init__(self, writer: Writer, width: int) -> None:
+    def __init__(self, writer: Writer, rows: int, width: int) -> None:
         self.writer, self.width = writer, width
-        self.totals = np.full(width, -np.inf)
-        self.totals[0] = 0.0  # all begin alike: one of them is followed
-        self.tokens = np.zeros((width, 0), np.int64)
-        self.ended: list[Written] = []
-        self.done = False
+        self.totals = np.full((rows, width), -np.inf)
+        self.totals[:, 0] = 0.0  # all begin alike: one of them is followed
+        self.tokens = np.zeros((rows, width, 0), np.int64)
+        self.ended: list[list[Written]] = [[] for _ in range(rows)]
+        self.done = np.zeros(rows, bool)
 
     def advance(self, scores: Array, position: int) -> tuple[Array, Array]:
         """Take the best continuations: their last tokens, and which text each goes on from.
 
         Args:
-            scores: (width, vocabulary) ln p of each next token.
+            scores: (rows, width, vocabulary) ln p of each next token.
             position: of this token.
         """
-        if self.done:
-            return np.full(self.width, self.writer.end), np.arange(self.width)
-        totals = self.totals[:, None] + scores.astype(np.float64)
-        totals[:, :SPECIAL] = -np.inf
-        flat = totals.ravel()
+        totals = self.totals[:, :, None] + scores.astype(np.float64)
+        totals[:, :, :SPECIAL] = -np.inf
+        flat = totals.reshape(len(totals), -1)
         # Each of the best texts may end in one way: twice as many leave enough to go on.
-        count = min(2 * self.width, len(flat))
-        chosen = np.argpartition(-flat, count - 1)[:count]
-        chosen = chosen[np.lexsort((chosen, -flat[chosen]))]
-        going: list[int] = []
-        for rank, place in enumerate(chosen.tolist()):
-            origin, token = divmod(place, scores.shape[1])
-            if flat[place] == -np.inf:
-                break
-            if token != self.writer.end:
-                going.append(place)
-            elif rank < self.width:
-                tokens = np.append(self.tokens[origin], token)
-                self.ended.append(self.writer.written(tokens, flat[place]))
-            if len(going) == self.width:
-                break
-        self._follow(flat, going, scores.shape[1])
-        self.done = self._is_done(position)
-        origins, tokens = np.divmod(np.array(going or [self.writer.end]), scores.shape[1])
-        fill = self.width - len(origins)
-        return np.pad(tokens, (0, fill), mode="edge"), np.pad(origins, (0, fill), mode="edge")
+        count = min(2 * self.width, flat.shape[1])
+        chosen = np.argpartition(-flat, count - 1, axis=1)[:, :count]
+        values = np.take_along_axis(flat, chosen, 1)
+        order = np.lexsort((chosen, -values), axis=1)
+        chosen, values = (np.take_along_axis(x, order, 1) for x in (chosen, values))
+        origins, tokens = np.divmod(chosen, scores.shape[2])
+        exists = (values > -np.inf) & ~self.done[:, None]
+        ends = tokens == self.writer.end
+        for row, rank in np.argwhere((exists & ends)[:, : self.width]).tolist():
+            whole = np.append(self.tokens[row, origins[row, rank]], self.writer.end)
+            self.ended[row].append(self.writer.written(whole, values[row, rank]))
+        found = self._follow(exists & ~ends, values, tokens, origins)
+        self.done |= self._are_done(position)
+        return found
 
-    def _follow(self, flat: Array, going: list[int], vocabulary: int) -> None:
-        old, self.totals = self.tokens, np.full(self.width, -np.inf)
-        self.tokens = np.zeros((self.width, old.shape[1] + 1), np.int64)
-        for rank, place in enumerate(going):
-            origin, token = divmod(place, vocabulary)
-            self.totals[rank] = flat[place]
-            self.tokens[rank] = np.append(old[origin], token)
+    def _follow(
+        self, goes_on: Array, values: Array, tokens: Array, origins: Array
+    ) -> tuple[Array, Array]:
+        """Go on with the first of those that do, as many as are followed."""
+        places = np.cumsum(goes_on, axis=1) - 1
+        row, rank = np.nonzero(goes_on & (places < self.width))
+        target = row, places[row, rank]
+        shape = self.totals.shape
+        last, came = np.full(shape, self.writer.end), np.zeros(shape, np.int64)
+        last[target], came[target] = tokens[row, rank], origins[row, rank]
+        going = ~self.done
+        new = np.full(shape, -np.inf)
+        new[target] = values[row, rank]
+        self.totals = np.where(going[:, None], new, self.totals)
+        before = np.take_along_axis(self.tokens, came[:, :, None], 1)
+        self.tokens = np.concatenate([before, last[:, :, None]], 2)
+        return last, came
 
-    def _is_done(self, position: int) -> bool:
-        """Whether no text that is still followed can become one of the best ones.
+    def _are_done(self, position: int) -> Array:
+        """(rows) whether no text that is still followed can become one of the best ones.
 
         Σ ln p only falls; what it is divided by only grows with the length for α > 0, and only
         falls for α < 0.
         """
-        wanted = self.writer.how.best
-        if not np.isfinite(self.totals).any():
-            return True
-        if len(self.ended) < wanted:
-            return False
-        alpha, most = self.writer.how.length_penalty, float(self.totals.max())
+        wanted, alpha = self.writer.how.best, self.writer.how.length_penalty
+        worst = np.array(
+            [
+                sorted((text.score for text in ended), reverse=True)[wanted - 1]
+                if len(ended) >= wanted
+                else -np.inf
+                for ended in self.ended
+            ]
+        )
         length = self.writer.room if alpha > 0 else position + 2
-        worst = sorted((each.score for each in self.ended), reverse=True)[wanted - 1]
-        return worst >= self.writer.score(most, length)
+        most = self.totals.max(axis=1) / float(max(length, 1)) ** alpha
+        # Where nothing is followed, or can be better.
+        return (most == -np.inf) | ((worst > -np.inf) & (worst >= most))
 
-    def best(self) -> list[Written]:
+    def best(self, row: int) -> list[Written]:
         """The best texts, the best first; those that had no more room come last."""
-        found = sorted(self.ended, key=lambda each: -each.score)
-        open_ = [
-            self.writer.written(tokens, total)
-            for tokens, total in zip(self.tokens, self.totals.tolist(), strict=True)
-            if np.isfinite(total)
-        ]
-        found += sorted(open_, key=lambda each: -each.score) if not self.done else []
+        found = sorted(self.ended[row], key=lambda each: -each.score)
+        if not self.done[row]:
+            open_ = [
+                self.writer.written(tokens, total)
+                for tokens, total in zip(self.tokens[row], self.totals[row].tolist(), strict=True)
+                if np.isfinite(total)
+            ]
+            found += sorted(open_, key=lambda each: -each.score)
         return found[: self.writer.how.best]
