@@ -1,20 +1,20 @@
 """Reinforcement learning beside Stable-Baselines3: steps per second, and learning curves.
 
     python -m venv .bench-rl && .bench-rl/bin/pip install stable-baselines3 swig box2d
-    python benchmarks/reinforcement.py speed --peer .bench-rl/bin/python
+    python benchmarks/reinforcement.py speed --peer .bench-rl/bin/python --jax .bench/bin/python
     python benchmarks/reinforcement.py curves [--seeds 5] [--env NAME …]
     python benchmarks/reinforcement.py curves --peer .bench-rl/bin/python
     python benchmarks/reinforcement.py write
 
 Both train with the tuned options of rl-baselines3-zoo, on one thread. ``speed`` prints PPO's steps
-per second on CartPole: built-in environment, Gymnasium's, and the peer; the time to build programs
-is told, but not counted. Seconds of the processor tell more on a machine that does other work,
-too. ``curves`` trains each seed, the peer's too if its Python is given, and keeps in
-``learning_curves.json``, after each training, the return in training on the way, and the returns of
-20 episodes by the best actions; what is there already is not trained again (``--again`` trains
-chainrule anew). ``write`` puts the interquartile means, with 95 % intervals (bootstrap over the
-seeds), and the picture of the curves into docs/reinforcement_learning.md. LunarLander needs box2d
-here, too.
+per second on CartPole: built-in environment, Gymnasium's, the peer, and JAX in the design of
+purejaxrl (``peers/jax_ppo.py``); the time to build programs is told, but not counted. Seconds of
+the processor tell more on a machine that does other work, too. ``curves`` trains each seed, the
+peer's too if its Python is given, and keeps in ``learning_curves.json``, after each training, the
+return in training on the way, and the returns of 20 episodes by the best actions; what is there
+already is not trained again (``--again`` trains chainrule anew). ``write`` puts the interquartile
+means, with 95 % intervals (bootstrap over the seeds), and the pictures of the curves into
+docs/reinforcement_learning.md. LunarLander needs box2d here, too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ CURVES = {
     "CartPole-v1": ("ppo", 100_000),
     "Acrobot-v1": ("ppo", 100_000),
     "Pendulum-v1": ("sac", 10_000),
-    "LunarLander-v3": ("ppo", 500_000),
+    "LunarLander-v3": ("ppo", 300_000),
 }
 EPISODES = 20
 #: Of the training, where the return is noted.
@@ -125,22 +126,38 @@ def interval(by_seed: list[list[float]], draws: int = 2000) -> tuple[float, floa
     return float(low), float(high)
 
 
-def speed(python: str | None, steps: int) -> None:
-    """Steps per second of PPO on CartPole, one after the other in one run, twice."""
-    tried = ["CartPole-v1", "gymnasium:CartPole-v1"]
-    for _ in range(2):
-        for name in tried:
-            found = alone([name, "ppo", steps, 0, False])
-            told(f"chainrule, {name}", found)
-        if python is not None:
-            told("Stable-Baselines3", peer(python, "CartPole-v1", "ppo", steps, 0, False))
+def speed(python: str | None, jax: str | None, steps: int) -> None:
+    """Steps per second of PPO on CartPole, one after the other in one run, thrice; medians."""
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        "chainrule": lambda: alone(["CartPole-v1", "ppo", steps, 0, False]),
+        "chainrule, Gymnasium's environment": lambda: alone(
+            ["gymnasium:CartPole-v1", "ppo", steps, 0, False]
+        ),
+    }
+    if python is not None:
+        runs[THEIRS] = lambda: peer(python, "CartPole-v1", "ppo", steps, 0, False)
+    if jax is not None:
+        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = flags
+        runs["JAX, all of it under one jit"] = lambda: answer(
+            [jax, str(PEER.with_name("jax_ppo.py")), json.dumps([steps, 0])]
+        )
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
+    for _ in range(3):
+        for name, run in runs.items():
+            found[name].append(run())
+            told(name, found[name])
 
 
-def told(who: str, found: dict[str, Any]) -> None:
-    """A line of the table."""
-    built = f"; program built in {found['building']:.1f} s" if "building" in found else ""
-    print(f"{who:34} {found['rate']:8,.0f} steps a second, {found['processor_rate']:8,.0f} a "
-          f"second of the processor{built}", flush=True)  # fmt: skip
+def told(who: str, found: list[dict[str, Any]]) -> None:
+    """A line of the table: medians so far."""
+    rate, processor = (np.median([one[key] for one in found]) for key in ("rate", "processor_rate"))
+    built = ""
+    if "building" in found[0]:
+        seconds = np.median([one["building"] for one in found])
+        built = f"; program built in {seconds:.1f} s"
+    print(f"{who:34} {rate:8,.0f} steps a second, {processor:8,.0f} a second of the processor"
+          f"{built}", flush=True)  # fmt: skip
 
 
 def curves(python: str | None, environments: list[str], seeds: int, again: bool) -> None:
@@ -252,8 +269,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("speed", "curves", "write", "one"))
     parser.add_argument("--peer", help="the Python that has stable-baselines3")
+    parser.add_argument("--jax", help="the Python that has jax, for speed")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=50_000)
+    parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--env", action="append", choices=tuple(CURVES))
     parser.add_argument("--again", action="store_true", help="train chainrule anew")
     parser.add_argument("--given", help=argparse.SUPPRESS)
@@ -261,7 +279,7 @@ def main() -> None:
     if chosen.what == "one":
         print(json.dumps(ours(*json.loads(chosen.given))))
     elif chosen.what == "speed":
-        speed(chosen.peer, chosen.steps)
+        speed(chosen.peer, chosen.jax, chosen.steps)
     elif chosen.what == "write":
         write()
     else:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import errors
+from chainrule.rl.algorithms import off_policy, on_policy
 from chainrule.rl.networks import Normalizer
 from chainrule.rl.replay import PrioritizedReplay, Replay
 from chainrule.rl.worlds import Rollout
+from chainrule.training import Checkpoints
 
 from ..nightly import by_night
 
@@ -271,3 +274,47 @@ def test_ctrl_c_ends_after_the_iteration(monkeypatch):
     assert history.interrupted
     assert len(history) == 1
     assert agent.learn(128).interrupted is False
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("ppo", {"normalize": True, "lr_schedule": "linear"}), ("dqn", {"prioritized": True}),
+     ("sac", {})],
+)  # fmt: skip
+def test_a_killed_training_goes_on_to_the_same_bits(name, options, tmp_path, monkeypatch):
+    monkeypatch.setattr(on_policy, "_AT_ONCE", 64)
+    monkeypatch.setattr(off_policy, "_RECORD", 64)
+    steps, kept = 256, Checkpoints(tmp_path, every=0)
+
+    def killed(record: dict[str, float]) -> None:
+        if record["epoch"] == 3:
+            raise RuntimeError("killed")
+
+    def agent() -> Any:
+        return AGENTS[name](Choice() if name != "sac" else Aim(), **options)
+
+    whole = agent()
+    whole.learn(steps)
+    with pytest.raises(RuntimeError, match="killed"):
+        agent().learn(steps, killed, checkpoints=kept)
+    again = agent()
+    again.learn(steps, checkpoints=tmp_path, resume=True)
+    assert again.steps == whole.steps
+    for a, b in zip(again.network.state().values(), whole.network.state().values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert list(tmp_path.glob("step-*"))
+    without = [{k: x for k, x in one.items() if k != "seconds"} for one in whole.history.records]
+    assert [{k: x for k, x in one.items() if k != "seconds"} for one in again.history] == without
+
+
+def test_checkpoints_of_another_training(tmp_path):
+    AGENTS["ppo"](Choice()).learn(64, checkpoints=Checkpoints(tmp_path, every=0))
+    with pytest.raises(errors.ConfigError, match="has the checkpoints of a training"):
+        AGENTS["ppo"](Choice()).learn(64, checkpoints=tmp_path)
+    with pytest.raises(errors.ConfigError, match="no longer the one") as caught:
+        AGENTS["ppo"](Choice(), gamma=0.5).learn(128, checkpoints=tmp_path, resume=True)
+    assert caught.value.found == "gamma 0.5, steps 128"
+    agent = AGENTS["ppo"](Choice())
+    agent.learn(64)
+    with pytest.raises(errors.ConfigError, match="from its beginning"):
+        agent.learn(64, checkpoints=tmp_path, resume=True)

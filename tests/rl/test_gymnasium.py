@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 import chainrule as cr
 from chainrule.rl.worlds import GymnasiumWorlds
+from chainrule.training import Checkpoints
 
 SMALL: dict[str, Any] = {"hidden": (8,), "backend": "numpy"}
 
@@ -149,3 +150,17 @@ def test_pictures_are_drawn_for_an_episode_only():
     agent = cr.rl.A2C("gymnasium:CartPole-v1", n_envs=2, **SMALL)
     assert [env.render_mode for env in agent.worlds.envs] == [None, None]
     assert agent.worlds.draw().render_mode == "rgb_array"
+
+
+def test_a_training_goes_on_with_new_episodes(tmp_path):
+    def agent() -> cr.rl.A2C:
+        return cr.rl.A2C("gymnasium:CartPole-v1", n_envs=2, n_steps=4, **SMALL)
+
+    first, again = agent(), agent()
+    first.learn(16, checkpoints=Checkpoints(tmp_path, every=0))
+    seen = again.worlds._seen.copy()
+    again.learn(16, checkpoints=tmp_path, resume=True)
+    assert again.steps == 16  # nothing was left to do
+    assert (again.worlds._seen != seen).all()
+    np.testing.assert_array_equal(again.network.actor.layers[0].weight.numpy(),
+                                  first.network.actor.layers[0].weight.numpy())  # fmt: skip

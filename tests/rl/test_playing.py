@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import chainrule as cr
+from chainrule.cli import play
 from chainrule.cli.app import app
 from chainrule.rl import playing
 from chainrule.rl.saving import Policy
@@ -191,3 +194,45 @@ def test_observations_that_cannot_be_used_are_named(folder):
     assert "'cell_1_1', row 0" in str(caught.value)
     with pytest.raises(cr.errors.DataError, match="no action"):
         policy.evaluate(rows.with_columns(action=pl.lit("jump")))
+
+
+class TestGoingOn:
+    def unfinished(self, folder: Path) -> None:
+        """What a training leaves that was killed after its second iteration."""
+
+        def killed(record: dict[str, float]) -> None:
+            if record["epoch"] == 3:
+                raise RuntimeError("killed")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CHAINRULE_CHECKPOINT_SECONDS", "0")
+            patch.setattr(play, "_progress", lambda *_: nullcontext(killed))
+            found = run("play", "gymnasium:CartPole-v1", "--steps", 256, "--out", folder, *SMALL)
+        assert "killed" in found.output
+
+    def test_it_goes_on_where_it_was(self, tmp_path):
+        self.unfinished(tmp_path / "run")
+        assert {p.name for p in (tmp_path / "run").iterdir()} == {"checkpoints", "unfinished.json"}
+        listed = run("runs", tmp_path).output
+        assert re.search(r"iterations? (is|are) done; chainrule play --resume", listed)
+        found = run("play", "--resume", tmp_path / "run", "--json")
+        assert found.exit_code == 0, found.output
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert [one["steps"] for one in record["history"]["epochs"]] == [64, 128, 192, 256]
+        assert not (tmp_path / "run" / "unfinished.json").exists()
+        assert not (tmp_path / "run" / "checkpoints").exists()
+        page = (tmp_path / "run" / "report.html").read_text()
+        assert "The mean return goes from" in page
+
+    def test_what_is_refused(self, tmp_path):
+        self.unfinished(tmp_path / "run")
+        for words, expected in (
+            (["play", "--resume", tmp_path / "run", "--seed", 3], "has its environment"),
+            (["play", "--resume", tmp_path / "none"], "no unfinished training"),
+            (["train", "--resume", tmp_path / "run"], "is one of an agent"),
+            (["play", "CartPole-v1", "--out", tmp_path / "run"], "chainrule play --resume"),
+            (["play"], "Which environment"),
+        ):
+            found = run(*words)
+            assert found.exit_code != 0
+            assert expected in " ".join(found.output.split()), found.output

@@ -6,12 +6,13 @@ import shlex
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ChainruleError, ConfigError
+from ..errors import ChainruleError, ConfigError, DataError
 from .console import note, say, show, show_json, warn
 from .error_handling import FAILED, INTERRUPTED, Debug
 from .error_handling import explain as in_words
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..doctor import Diagnosis
+    from ..rl.algorithms import Algorithm
     from ..rl.players import Player
     from ..utils.runs import Run
+    from ..utils.unfinished import Unfinished
 
 _TERMINAL, _GIF = "terminal", "gif"
 #: Seconds between two plain lines of progress, and from one picture of the live line to the next.
@@ -33,15 +36,16 @@ def _option(description: str, *names: str, metavar: str | None = None) -> Any:
 
 
 def play(
+    ctx: typer.Context,
     environment: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="ENV",
             help="CartPole-v1, Pendulum-v1, Acrobot-v1, MountainCar-v0, MountainCarContinuous-v0, "
             "GridWorld or Breakout; or any environment of Gymnasium (the extra rl).",
             show_default=False,
         ),
-    ],
+    ] = None,
     algorithm: Annotated[
         str, _option("ppo, a2c, reinforce, dqn or sac; ppo by default.", metavar="NAME")
     ] = "ppo",
@@ -63,6 +67,11 @@ def play(
         Path | None,
         _option("Play with this saved policy, a run folder or model file; nothing is learned.",
                 metavar="MODEL"),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        _option("Go on with the training in this run folder that was interrupted or killed.",
+                metavar="FOLDER"),
     ] = None,
     episodes: Annotated[
         int, _option("Episodes played afterwards, by the best actions; 20 by default.",
@@ -95,6 +104,14 @@ def play(
     Example: chainrule play CartPole-v1 --algorithm ppo --steps 100000 --render gif
     """
     _check_render(render, policy is not None)
+    if resume is not None:
+        _need_nothing_else(ctx)
+        _resume(resume, quiet, as_json)
+        return
+    if environment is None:
+        raise ConfigError("Which environment is to be learned?",
+                          expected="its name, such as CartPole-v1",
+                          hint="chainrule play CartPole-v1")  # fmt: skip
     if episodes < 1:
         raise ConfigError("Invalid value for --episodes.", expected="a positive integer",
                           found=str(episodes))  # fmt: skip
@@ -108,35 +125,118 @@ def play(
         return
     given = {"seed": seed, "backend": backend, "n_envs": n_envs, "lr": lr, "hidden": hidden}
     options = {name: value for name, value in given.items() if value is not None}
-    _train(
-        environment, algorithm, steps, options | _pairs(settings or []), out, force, render,
-        episodes, quiet, as_json,
-    )  # fmt: skip
-
-
-def _train(
-    environment: str, algorithm: str, steps: int | None, options: dict[str, Any],
-    out: Path | None, force: bool, render: str | None, episodes: int, quiet: bool, as_json: bool,
-) -> None:  # fmt: skip
-    from ..rl import playing
-    from ..rl.settings import tuned
+    asked = _Asked(environment, algorithm, _steps(environment, algorithm, steps),
+                   options | _pairs(settings or []), episodes, render)  # fmt: skip
     from ..utils.runs import new_folder, reserved
 
-    agent = playing.agent_for(environment, algorithm, options)
+    asked.agent()  # says what is wrong with the options before a folder is made
+    with reserved(out, replace=force) if out is not None else new_folder(environment) as folder:
+        record = asked.record(folder)
+        record.remove()  # what --force replaces
+        record.write()
+        _train(asked, record, False, quiet, as_json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A training, as the record of an unfinished one keeps it."""
+
+    environment: str
+    algorithm: str
+    steps: int
+    options: dict[str, Any]
+    episodes: int
+    render: str | None
+
+    def agent(self) -> Algorithm:
+        from ..rl import playing
+
+        return playing.agent_for(self.environment, self.algorithm, self.options)
+
+    def record(self, folder: Path) -> Unfinished:
+        from ..utils.unfinished import POLICY, Unfinished
+
+        return Unfinished(folder, POLICY, self.environment, None, None, asdict(self))
+
+    @property
+    def command(self) -> str:
+        """That trains it again."""
+        parts = ["chainrule play", shlex.quote(self.environment), f"--algorithm {self.algorithm}",
+                 f"--steps {self.steps}"]  # fmt: skip
+        own = {"seed", "n_envs", "lr", "hidden", "backend"}
+        for name, value in self.options.items():
+            if (name, value) in (("seed", 0), ("backend", "auto")):
+                continue
+            of_algorithm = f"--set {name}={value}"
+            parts.append(f"--{name.replace('_', '-')} {value}" if name in own else of_algorithm)
+        return " ".join(parts)
+
+
+def _steps(environment: str, algorithm: str, steps: int | None) -> int:
+    from ..rl.settings import tuned
+
     wanted = tuned(algorithm, environment)["steps"] if steps is None else steps
     if wanted < 1:
         raise ConfigError("Invalid value for --steps.", expected="a positive integer",
                           found=str(wanted))  # fmt: skip
-    reservation = new_folder(environment) if out is None else reserved(out, replace=force)
-    with reservation as folder:
-        if not quiet:
-            count = sum(p.size for p in agent.network.parameters().values())
-            note(f"{algorithm} in {agent.n_envs} × {agent.worlds.name}: {count:,} parameters, "
-                 f"observation {agent.observation_space}, action {agent.action_space}")  # fmt: skip
-        with _progress(wanted, quiet) as shown:
-            outcome = playing.trained(agent, wanted, episodes, shown)
-        run = playing.keep(outcome, folder, _command(environment, algorithm, wanted, options))
-        problem = _episode(agent.player, playing.schema_of(agent), run.folder, render, agent.seed)
+    return int(wanted)
+
+
+def _need_nothing_else(ctx: typer.Context) -> None:
+    """A training that goes on has its options."""
+    free = {"resume", "quiet", "as_json", "debug"}
+    source = ctx.get_parameter_source
+    said = [name for name in ctx.params
+            if name not in free and str(source(name)).endswith("COMMANDLINE")]  # fmt: skip
+    if said:
+        raise ConfigError(
+            "A training that goes on has its environment and its options.",
+            found=", ".join(said), hint="chainrule play --resume FOLDER",
+        )  # fmt: skip
+
+
+def _resume(folder: Path, quiet: bool, as_json: bool) -> None:
+    """Go on with the unfinished training in a run folder.
+
+    Raises:
+        DataError: there is none, or its record is damaged.
+        ConfigError: it is one on data.
+    """
+    from ..utils.runs import reserved
+    from ..utils.unfinished import POLICY, Unfinished
+
+    record = Unfinished.read(folder)  # before anything is made
+    if record.kind != POLICY:
+        raise ConfigError("The training is not one of an agent.", where=str(folder),
+                          hint=record.command)  # fmt: skip
+    names = {one.name for one in fields(_Asked)}
+    if record.options.keys() != names:
+        raise DataError("The record of the training cannot be read.", where=str(folder),
+                        expected=", ".join(sorted(names)),
+                        found=", ".join(sorted(record.options)))  # fmt: skip
+    with reserved(folder, replace=True):
+        _train(_Asked(**record.options), record, True, quiet, as_json)
+
+
+def _train(asked: _Asked, record: Unfinished, resume: bool, quiet: bool, as_json: bool) -> None:
+    from ..rl import playing
+    from ..training import Checkpoints
+    from .resume import going_on
+
+    agent, folder = asked.agent(), record.folder
+    if not quiet:
+        count = sum(p.size for p in agent.network.parameters().values())
+        note(f"{asked.algorithm} in {agent.n_envs} × {agent.worlds.name}: {count:,} parameters, "
+             f"observation {agent.observation_space}, action {agent.action_space}")  # fmt: skip
+    checkpoints = Checkpoints(record.checkpoints, resume=resume).next_part()
+    with going_on(record, None):
+        with _progress(asked.steps, quiet) as shown:
+            outcome = playing.trained(agent, asked.steps, asked.episodes, shown, checkpoints)
+        run = playing.keep(outcome, folder, asked.command)
+        if not agent.history.interrupted:
+            record.remove()
+    _write_report(folder)
+    problem = _episode(agent.player, playing.schema_of(agent), folder, asked.render, agent.seed)
     if as_json:
         show_json({"run": str(run.folder), **run.report})
     else:
@@ -151,6 +251,8 @@ def _train(
         raise typer.Exit(FAILED)
     if agent.history.interrupted:
         say("Interrupted: what was learned until then is kept.")
+        if record.can_go_on:
+            say(f"The training can go on: {record.command}")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -161,6 +263,19 @@ def _warn_of(diagnosis: Diagnosis) -> None:
     for finding in diagnosis:
         if finding.severity != "note":
             warn(one_line(finding))
+
+
+def _write_report(folder: Path) -> None:
+    """The page of the run; whatever happens here, the policy is kept."""
+    from ..report.content import PAGE, RunContent
+    from ..report.page import report_page
+    from ..utils.files import write_atomically
+
+    try:
+        page = report_page(RunContent.read(folder, running=False))
+        write_atomically(folder / PAGE, page.encode(errors="replace"))
+    except ChainruleError as error:
+        warn(f"The report could not be written: {error}")
 
 
 def _episode(
@@ -263,19 +378,6 @@ def _pairs(said: list[str]) -> dict[str, str]:
                               expected="NAME=VALUE, such as gamma=0.98", found=one)  # fmt: skip
         found[name.strip().replace("-", "_")] = value
     return found
-
-
-def _command(environment: str, algorithm: str, steps: int, options: dict[str, Any]) -> str:
-    """The command that trains it again."""
-    parts = ["chainrule play", shlex.quote(environment), f"--algorithm {algorithm}",
-             f"--steps {steps}"]  # fmt: skip
-    own = {"seed", "n_envs", "lr", "hidden", "backend"}
-    for name, value in options.items():
-        if (name, value) in (("seed", 0), ("backend", "auto")):
-            continue
-        option = f"--{name.replace('_', '-')} {value}" if name in own else f"--set {name}={value}"
-        parts.append(option)
-    return " ".join(parts)
 
 
 # ---- progress --------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, DataError
 from ..tasks.kinds import kind_named
 from ..utils.signals import Terminated
+from ..utils.unfinished import POLICY
 from .console import say, warn
 from .options import OPTIONS
 
@@ -96,6 +97,9 @@ def resumed(folder: Path, typed: Mapping[str, Any], allow_changes: bool) -> Iter
     Unfinished.read(folder)  # before anything is made
     with reserved(folder, replace=True):
         record = Unfinished.read(folder)
+        if record.kind == POLICY:
+            raise ConfigError("The training is one of an agent.", where=str(folder),
+                              hint=record.command)  # fmt: skip
         kind = kind_named(record.kind)
         typed = _with_minutes_before(_changed(record.options, typed, allow_changes), record)
         options = kind.options.from_json(record.options | typed, whole=True)
@@ -107,19 +111,19 @@ def resumed(folder: Path, typed: Mapping[str, Any], allow_changes: bool) -> Iter
 
 
 @contextmanager
-def going_on(record: Unfinished, data: str) -> Iterator[None]:
+def going_on(record: Unfinished, data: str | None) -> Iterator[None]:
     """However the work ends: the record goes if there is nothing to go on from.
 
     Args:
         record: of the training or update.
-        data: the path of what it learns from.
+        data: the path of what it learns from, if that is a file.
     """
     before = _stamp(data)
     try:
         yield
     except (KeyboardInterrupt, Terminated) as error:
         if record.can_go_on:
-            say("", f"Interrupted. To go on: {command(record.folder)}")
+            say("", f"Interrupted. To go on: {record.command}")
         else:
             record.remove()
         raise error if isinstance(error, Terminated) else Terminated(signal.SIGINT) from None
@@ -136,8 +140,10 @@ def command(folder: Path) -> str:
     return f"chainrule train --resume {shlex.quote(str(folder))}"
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _stamp(path: str | None) -> tuple[int, int] | None:
     """Tells whether a file has been changed."""
+    if path is None:
+        return None
     try:
         status = Path(path).stat()
     except OSError:

@@ -10,7 +10,6 @@ import typer
 from . import display
 from .console import note, show, show_json, warn
 from .error_handling import Debug
-from .resume import command
 
 if TYPE_CHECKING:
     from ..utils.runs import Run
@@ -55,17 +54,21 @@ def runs(
 
 
 def _show_list(folder: Path, chosen: list[Run], unfinished: list[Unfinished]) -> None:
+    from ..utils.unfinished import POLICY
+
     if chosen:
         show(display.run_list(chosen))
     elif not unfinished:
         note(f"There are no runs in {folder}.")
     for training in unfinished:
         state = _unfinished_as_json(training)
-        done = f"{state['epochs']} epochs are done" if state["epochs"] else "no epoch is done"
+        one = "iteration" if training.kind == POLICY else "epoch"
+        count = state["epochs"]
+        done = f"{count or 'no'} {one}{'s are' if count > 1 else ' is'} done"
         if state["running"]:
             show(f"{training.folder}: a training that runs; {done}")
         else:
-            show(f"{training.folder}: unfinished; {done}; {command(training.folder)}")
+            show(f"{training.folder}: unfinished; {done}; {training.command}")
 
 
 def _unfinished_as_json(training: Unfinished) -> dict[str, Any]:

@@ -65,6 +65,8 @@ def state_of(content: RunContent) -> tuple[str, bool]:
 
 
 def _go_on(content: RunContent) -> str:
+    if content.unfinished is not None:
+        return content.unfinished.command
     return f"chainrule train --resume {shlex.quote(str(content.folder))}"
 
 

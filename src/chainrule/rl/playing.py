@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import time
+import math
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..doctor import Diagnosis, PolicyEvidence, examine_policy
-from ..drawing.chart import Axis, Chart, Line, numbers
 from ..errors import ConfigError, TrainingError, unknown
 from ..tasks import load_predictor
+from ..training import Checkpoints
 from ..utils.files import write_atomically
 from ..utils.runs import Run, write_run
 from ..utils.typing import Array
@@ -178,6 +178,7 @@ def _is_number(word: str) -> bool:
 def trained(
     agent: Algorithm, steps: int, episodes: int = 20,
     on_iteration: Callable[[dict[str, float]], object] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Outcome:  # fmt: skip
     """Train an agent, then play some episodes with its best actions.
 
@@ -185,15 +186,14 @@ def trained(
         TrainingError: it failed in its first iteration.
         KeyboardInterrupt: Ctrl-C in the first iteration.
     """
-    started = time.perf_counter()
     failure = None
     try:
-        agent.learn(steps, on_iteration)
+        agent.learn(steps, on_iteration, checkpoints=checkpoints)
     except TrainingError as error:
         if not len(agent.history):
             raise
         failure = error
-    seconds = time.perf_counter() - started
+    seconds = math.fsum(agent.history["seconds"])  # those of processes before, too
     if agent.history.interrupted and not len(agent.history):
         raise KeyboardInterrupt
     try:
@@ -303,21 +303,7 @@ def saved_player(environment: Any, path: Path, backend: str = "auto") -> tuple[P
     return Player(worlds, act, backend), policy
 
 
-def returns_chart(records: list[dict[str, float]]) -> Chart | None:
-    """The mean return of the last 100 episodes by step."""
-    known = [one for one in records if "return" in one]
-    if len(known) < 2:
-        return None
-    line = Line("mean of the last 100 episodes", numbers(one["steps"] for one in known),
-                numbers(one["return"] for one in known))  # fmt: skip
-    first, last = known[0]["return"], known[-1]["return"]
-    return Chart(
-        "return", "Return", Axis("steps", "integer"), Axis("return"), (line,),
-        f"The mean return goes from {first:.4g} to {last:.4g}.",
-    )  # fmt: skip
-
-
 __all__ = [
     "EPISODE", "PICTURE", "Outcome", "agent_for", "animation", "keep", "pixels_of", "rate_of",
-    "read_options", "returns_chart", "saved_player", "schema_of", "trained", "write_episode",
+    "read_options", "saved_player", "schema_of", "trained", "write_episode",
 ]  # fmt: skip

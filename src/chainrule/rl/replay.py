@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,24 @@ class Replay:
         self._count = min(self._count + rows, self.capacity)
         self._added(places)
 
+    def state(self) -> dict[str, Array]:
+        """Copies of what is kept, and where draws are."""
+        draws = json.dumps(self._rng.bit_generator.state).encode()
+        found = {name: array[: self._count].copy() for name, array in self._arrays.items()}
+        return found | {"draws": np.frombuffer(draws, np.uint8), "next": np.array(self._next)}
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        """Go on from what `state` gave."""
+        self._rng.bit_generator.state = json.loads(state["draws"].tobytes())
+        self._next = int(state["next"])
+        for name in _FIELDS:
+            if name in state:
+                kept = state[name]
+                self._count = len(kept)
+                array = np.empty((self.capacity, *kept.shape[1:]), kept.dtype)
+                array[: self._count] = kept
+                self._arrays[name] = array
+
     def _added(self, places: Array) -> None:
         """For priorities."""
 
@@ -101,6 +120,15 @@ class PrioritizedReplay(Replay):
         #: Sums of pairs: node i is that of 2i and 2i + 1, the leaves are the priorities.
         self._sums = np.zeros(2 * self._leaves)
         self._largest = 1.0
+
+    def state(self) -> dict[str, Array]:
+        """See the base."""
+        return super().state() | {"sums": self._sums.copy(), "largest": np.array(self._largest)}
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        """See the base."""
+        super().load_state(state)
+        self._sums[:], self._largest = state["sums"], float(state["largest"])
 
     def _added(self, places: Array) -> None:
         self._set(places, np.full(len(places), self._largest**self.alpha))

@@ -91,6 +91,19 @@ class GraphWorlds:
         self._length = Buffer(np.zeros(count), "int64")
         self._total = Buffer(np.zeros(count), "float32")
 
+    def state(self) -> dict[str, Array]:
+        """Copies of where the worlds are."""
+        named = {str(i): buffer for i, buffer in enumerate(self._state)}
+        named |= {"length": self._length, "total": self._total}
+        return {name: buffer.numpy().copy() for name, buffer in named.items()}
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        """Go on from what `state` gave."""
+        for i, buffer in enumerate(self._state):
+            buffer.assign(state[str(i)])
+        self._length.assign(state["length"])
+        self._total.assign(state["total"])
+
     def rollout(self, act: Act, key: Tensor, steps: int) -> Rollout:
         """Some steps, as a part of a graph; the worlds are then where these have led."""
         env = self.environment
@@ -208,12 +221,27 @@ class GymnasiumWorlds:
         self.observation_space = self._flattened.space
         self.action_space = _action_space(one.action_space, self.name)
         self._start = int(getattr(one.action_space, "start", 0))
-        seeds = np.random.SeedSequence(seed).generate_state(count)
+        self._seed, self._beginnings = seed, 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """First episodes of all worlds."""
+        entropy = [self._seed, self._beginnings] if self._beginnings else self._seed
+        seeds = np.random.SeedSequence(entropy).generate_state(self.count)
         self._seen = np.stack(
             [self._reset(env, int(s) % 2**31) for env, s in zip(self.envs, seeds, strict=True)]
         )
-        self._length = np.zeros(count, np.int64)
-        self._total = np.zeros(count, np.float32)
+        self._length = np.zeros(self.count, np.int64)
+        self._total = np.zeros(self.count, np.float32)
+
+    def state(self) -> dict[str, Array]:
+        """What tells one beginning from the next: an environment itself cannot be written down."""
+        return {"beginnings": np.array(self._beginnings + 1)}
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        """Begin new episodes, other ones than at the beginnings before."""
+        self._beginnings = int(state["beginnings"])
+        self._begin()
 
     def close(self) -> None:
         """Close the environments."""

@@ -49,7 +49,18 @@ def learning_charts(
         if lines and len(lines[0].x) > 1:
             axis = Axis("", _scale(records, (name,)) if name == "gradient_norm" else "linear")
             charts.append(Chart(name, title, EPOCH, axis, tuple(lines)))
-    return [chart for chart in charts if chart.marks]
+    return [chart for chart in [*_returns(records), *charts] if chart.marks]
+
+
+def _returns(records: Records) -> list[Chart]:
+    """What an agent collected, by the steps that it took."""
+    known = [(r["steps"], r["return"]) for r in records if "steps" in r and "return" in r]
+    if len(known) < 2:
+        return []
+    x, y = thinned(*(numbers(part) for part in zip(*known, strict=True)))
+    line = Line("mean of the last 100 episodes", tuple(x), tuple(y))
+    said = f"The mean return goes from {known[0][1]:.4g} to {known[-1][1]:.4g}."
+    return [Chart("return", "Return", Axis("steps", "integer"), Axis("return"), (line,), said)]
 
 
 def _of(records: Records, name: str, rules: tuple[Rule, ...]) -> Chart:

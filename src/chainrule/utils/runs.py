@@ -15,7 +15,6 @@ import math
 import os
 import platform
 import re
-import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from typing import Any
 from .. import __version__
 from ..errors import ChainruleError, ConfigError, DataError
 from .files import MODEL, TRAINING, make_folder, sync_folder, write_atomically
-from .unfinished import UNFINISHED, digest_of
+from .unfinished import UNFINISHED, Unfinished, digest_of
 
 RECORD = "run.json"
 _LOCK = ".lock"
@@ -150,8 +149,7 @@ def _need_no_run(folder: Path) -> None:
         raise ConfigError(
             "The folder holds a training that is not finished.",
             where=str(folder),
-            hint=f"Go on with it: chainrule train --resume {shlex.quote(str(folder))}; or start "
-            "anew with --force.",
+            hint=f"Go on with it: {Unfinished.read(folder).command}; or start anew with --force.",
         )
     if found := [name for name in (MODEL, RECORD) if (folder / name).exists()]:
         raise ConfigError(

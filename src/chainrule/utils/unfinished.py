@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from ..errors import DataError
 from .files import sync_folder, write_atomically
 
 UNFINISHED, CHECKPOINTS = "unfinished.json", "checkpoints"
+#: The kind of a training in an environment, which ``chainrule play`` goes on with.
+POLICY = "policy"
 _FORMAT, _VERSION = "chainrule.unfinished", 1
 
 
@@ -49,6 +52,12 @@ class Unfinished:
     def checkpoints(self) -> Path:
         """The folder of its checkpoints."""
         return self.folder / CHECKPOINTS
+
+    @property
+    def command(self) -> str:
+        """What goes on with it."""
+        name = "play" if self.kind == POLICY else "train"
+        return f"chainrule {name} --resume {shlex.quote(str(self.folder))}"
 
     @property
     def can_go_on(self) -> bool:

@@ -19,11 +19,13 @@ from ...engine.ops import random
 from ...engine.tensor import Buffer, Tensor
 from ...errors import ConfigError, TrainingError, unknown
 from ...nn import Module
-from ...training import History
+from ...training import Checkpoints, History
+from ...training.resume import Keeper
 from ...utils.signals import deferred
 from ...utils.typing import Array
 from ..making import make_worlds
 from ..players import Player
+from ..resuming import go_on, snapshot_of
 from ..spaces import Box, Discrete, Space
 from ..worlds import inside
 
@@ -57,6 +59,7 @@ class Algorithm:
         history: a record for each iteration: ``epoch``, ``steps``, ``return`` (the mean of the
             last 100 episodes), ``length``, ``episodes``, ``loss`` and its parts, ``seconds``.
         steps: how many steps were taken in all worlds together.
+        goal: how many there are when `learn` is over.
 
     Raises:
         ConfigError: an option has an invalid value, or the algorithm cannot choose such actions.
@@ -99,7 +102,7 @@ class Algorithm:
         self._episodes: deque[tuple[float, int]] = deque(maxlen=_RECENT)
         self._count_of_episodes = 0
         self._programs: dict[Any, Any] = {}
-        self._goal = 0
+        self.goal = 0
         self.build()
 
     # ---- what an algorithm defines -----------------------------------------------------------
@@ -140,7 +143,14 @@ class Algorithm:
         """What it may do."""
         return self.worlds.action_space
 
-    def learn(self, steps: int, on_iteration: Listener | None = None) -> History:
+    def learn(
+        self,
+        steps: int,
+        on_iteration: Listener | None = None,
+        *,
+        checkpoints: str | os.PathLike[str] | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> History:
         """Act and learn for so many more steps, rounded up to whole iterations.
 
         Ctrl-C ends it after the iteration that is going on; ``history.interrupted`` tells.
@@ -148,27 +158,66 @@ class Algorithm:
         Args:
             steps: of all worlds together.
             on_iteration: called with the record of each iteration.
+            checkpoints: a folder for the state of the training, which is written now and then, and
+                when a signal ends it.
+            resume: go on from the newest checkpoint there, if there is one, with a new agent that
+                has the same options: to the same bits in a built-in environment. The episodes that
+                were going on in environments of Gymnasium begin anew.
 
         Raises:
             TrainingError: a reward, an observation or the loss is not finite, or the environment
                 raised an error. The agent is as it was before that iteration.
+            ConfigError: an option has an invalid value, or the checkpoints are of another training.
         """
         if not is_whole(steps, 1):
             raise invalid("steps", steps, "a positive integer")
-        begun, self._goal = self.steps, self.steps + int(steps)
+        begun, self.goal = self.steps, self.steps + int(steps)
         self.history.interrupted = False
+        kept = Keeper.place(checkpoints, resume)
         self.begin(int(steps))
+        if kept is not None:
+            go_on(self, kept)
         try:
             with deferred() as signals:
-                while self.steps < self._goal:
+                while self.steps < self.goal:
                     started = time.perf_counter()
                     remaining = 1.0 - (self.steps - begun) / steps
                     numbers = self.iterate(remaining)
                     self._record(numbers, time.perf_counter() - started, on_iteration)
+                    at_once = bool(signals.received) or self.steps >= self.goal
+                    if kept is not None and (kept.due or at_once):
+                        self._keep(kept, at_once)
                     signals.deliver()
         except KeyboardInterrupt:
             self.history.interrupted = True
+        finally:
+            if kept is not None:
+                kept.wait()
         return self.history
+
+    def _keep(self, checkpoints: Checkpoints, at_once: bool) -> None:
+        """Write down where the training is, beside it or at once."""
+        begun = time.perf_counter()
+        snapshot = snapshot_of(self)
+        checkpoints.submit(snapshot, time.perf_counter() - begun)
+        if at_once:
+            checkpoints.wait()
+
+    def parts(self) -> dict[str, Any]:
+        """All that changes in a training: variables, or what has ``state`` and ``load_state``."""
+        return {"network": self.network, "worlds": self.worlds}
+
+    def counts(self) -> dict[str, Any]:
+        """The numbers that change in a training, as JSON data."""
+        return {"steps": self.steps, "iteration": self._iteration,
+                "episodes": [list(one) for one in self._episodes],
+                "count_of_episodes": self._count_of_episodes}  # fmt: skip
+
+    def load_counts(self, counts: dict[str, Any]) -> None:
+        """Go on from what `counts` gave."""
+        self.steps, self._iteration = counts["steps"], counts["iteration"]
+        self._episodes.extend((total, length) for total, length in counts["episodes"])
+        self._count_of_episodes = counts["count_of_episodes"]
 
     def begin(self, steps: int) -> None:
         """Before so many steps: for schedules."""

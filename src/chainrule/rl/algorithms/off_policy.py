@@ -87,6 +87,19 @@ class OffPolicy(Algorithm):
         self._begun = 0
         self._updates = 0
 
+    def parts(self) -> dict[str, Any]:
+        """See the base."""
+        return super().parts() | {"replay": self.replay}
+
+    def counts(self) -> dict[str, Any]:
+        """See the base."""
+        return super().counts() | {"updates": self._updates}
+
+    def load_counts(self, counts: dict[str, Any]) -> None:
+        """See the base."""
+        super().load_counts(counts)
+        self._updates = counts["updates"]
+
     def begin(self, steps: int) -> None:
         """See the base."""
         self._begun = self.steps
@@ -113,8 +126,8 @@ class OffPolicy(Algorithm):
         """About a thousand steps, in rounds of ``train_freq`` steps and their updates."""
         collected: list[dict[str, float]] = []
         first = self.steps
-        while self.steps < min(self._goal, first + _RECORD):
-            progress = (self.steps - self._begun) / max(self._goal - self._begun, 1)
+        while self.steps < min(self.goal, first + _RECORD):
+            progress = (self.steps - self._begun) / max(self.goal - self._begun, 1)
             self.replay.add(self._collect(progress))
             self._iteration += 1
             if self.steps >= self.learning_starts and len(self.replay):
@@ -233,6 +246,19 @@ class DQN(OffPolicy):
         if self.prioritized:
             self.replay = PrioritizedReplay(self.buffer_size, self.seed)
 
+    def parts(self) -> dict[str, Any]:
+        """See the base."""
+        return super().parts() | {"target": self.target, "optimizer": self.optimizer}
+
+    def counts(self) -> dict[str, Any]:
+        """See the base."""
+        return super().counts() | {"copied": self._copied}
+
+    def load_counts(self, counts: dict[str, Any]) -> None:
+        """See the base."""
+        super().load_counts(counts)
+        self._copied = counts["copied"]
+
     def epsilon(self, progress: float) -> float:
         """See the base."""
         fallen = min(progress / self.exploration_fraction, 1.0) if self.exploration_fraction else 1
@@ -343,6 +369,13 @@ class SAC(OffPolicy):
             Adam(part, lr=self.lr)
             for part in (self.network, self.critic, {"log_alpha": self.log_alpha})
         ]
+
+    def parts(self) -> dict[str, Any]:
+        """See the base."""
+        optimizers = {f"optimizer {i}": one for i, one in enumerate(self.optimizers)}
+        return super().parts() | optimizers | {
+            "critic": self.critic, "target": self.target, "log_alpha": self.log_alpha,
+        }  # fmt: skip
 
     def explore(
         self, observation: Tensor, key: Tensor, epsilon: Tensor

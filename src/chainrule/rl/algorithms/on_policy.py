@@ -9,7 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...engine.autodiff import value_and_grad
-from ...engine.ops import argsort, clip, mean, random, reshape, scan, sqrt, take, where
+from ...engine.ops import (
+    arange,
+    argsort,
+    broadcast_to,
+    clip,
+    mean,
+    random,
+    reshape,
+    scan,
+    sqrt,
+    take,
+    where,
+)
 from ...engine.ops import sum as total
 from ...engine.tensor import Buffer, Tensor
 from ...errors import unknown
@@ -94,6 +106,16 @@ class OnPolicy(Algorithm):
             self._rewards_seen = Buffer(0.0, "float64")
             self._reward_mean = Buffer(0.0, "float64")
 
+    def parts(self) -> dict[str, Any]:
+        """See the base."""
+        found = super().parts() | {"optimizer": self.optimizer}
+        if self.normalize:
+            found |= {
+                "discounted": self._discounted, "reward_mean": self._reward_mean,
+                "reward_variance": self._reward_variance, "rewards_seen": self._rewards_seen,
+            }  # fmt: skip
+        return found
+
     def make_optimizer(self) -> Optimizer:
         """The optimizer of policy and value function."""
         return Adam(self.network, lr=self.lr, eps=1e-5, clip_norm=self.max_grad_norm)
@@ -159,7 +181,7 @@ class OnPolicy(Algorithm):
     def _iterate_in_graph(self, remaining: float) -> dict[str, float]:
         """Some iterations in one call, as many as it takes to make the call itself cheap."""
         size, count = self.n_steps * self.n_envs, self._in_a_call
-        left = max(self._goal - self.steps, 1)
+        left = max(self.goal - self.steps, 1)
         numbers = np.arange(self._iteration, self._iteration + count)
         fall = remaining * size / left
         rest = np.maximum(remaining - fall * np.arange(count), 0.0).astype(np.float32)
@@ -328,6 +350,8 @@ class PPO(OnPolicy):
         """The rows of every minibatch: (updates, batch), another permutation each epoch."""
         count = self.n_steps * self.n_envs
         size = min(self.batch_size, count)
+        if size == count:  # the order of all rows changes no mean
+            return broadcast_to(arange(count), (self.n_epochs, count))
         drawn = random.uniform(key, (self.n_epochs, count), dtype="float64")
         used = argsort(drawn, 1)[:, : self._minibatches * size]
         return reshape(used, (self.n_epochs * self._minibatches, size))
