@@ -31,6 +31,12 @@ def test_good_pairs_are_left_in_peace():
     assert said(words, [" ".join(word.upper()) for word in words]) == []
     numbers = [f"{n} euros" for n in range(100)]
     assert said(numbers, [str(n) for n in range(100)]) == []
+    # A number in words, which no other row has, beside dates with that number as their year.
+    years = [2000 + n % 5 for n in range(500)]
+    dates = [f"on {n % 28} May {year}" for n, year in enumerate(years)]
+    spelt = ["".join("abcdefghij"[int(d)] for d in str(year)) for year in years[:5]]
+    isos = [f"{year}-05-{n % 28}" for n, year in enumerate(years)]
+    assert said([*dates, *spelt], [*isos, *map(str, years[:5])]) == []
 
 
 @pytest.mark.parametrize(("at", "where"), [(0, "from the beginning"), (400, "row 400")])

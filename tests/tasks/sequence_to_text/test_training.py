@@ -272,3 +272,41 @@ def test_unknown_words_are_copied(model, tmp_path):
     for how in (Decoding(), Decoding(beam=3)):
         (found,) = loaded.write([("What is the code?", "now the code is spaceship")], how)
         assert found[0].text == "spaceship"
+
+
+def test_what_stands_near_a_token_is_in_its_vector_and_padding_is_not():
+    entrance = cr.models.TokenEntrance(10, 6, near=3).initialize(0)
+    kernel, bias = (x.numpy() for x in (entrance.near.weight, entrance.near.bias))
+    source = np.array([[3, 4, 5, 6], [7, 8, 0, 9]])
+    found = entrance(source, np.array([4, 2]))[0].numpy()
+    vectors = entrance.tokens.weight.numpy() * np.sqrt(6)
+    for row, tokens in enumerate(([3, 4, 5, 6], [7, 8])):
+        x = np.pad(vectors[tokens], [(1, 1), (0, 0)])
+        for place in range(len(tokens)):
+            near = sum(x[place + k] @ kernel[k] for k in range(3)) + bias
+            np.testing.assert_allclose(found[row, place], x[place + 1] + near, atol=1e-5)
+
+
+def test_only_a_transformer_of_questions_looks_near_and_its_file_says_so():
+    texts = [("who is it", "it is a cat"), ("what is it", "it is a dog")] * 30
+    fitted = {
+        model: TextSource(("question", "context")).fitted(
+            texts,
+            ["cat", "dog"] * 30,
+            cr.sequence_to_text.SequenceToTextOptions(model=model),
+            print,
+        )[0]
+        for model in ("transformer", "lstm", None)
+    }
+    assert [source.near for source in fitted.values()] == [9, 0, 9]
+    single = TextSource(("a",)).fitted(
+        [text[:1] for text in texts], ["cat", "dog"] * 30,
+        cr.sequence_to_text.SequenceToTextOptions(), print,
+    )[0]  # fmt: skip
+    assert single.near == 0
+    content = fitted[None].to_json()
+    assert TextSource.from_json(content).near == 9
+    del content["near"]  # as an older version wrote it
+    assert TextSource.from_json(content).near == 0
+    with pytest.raises(TypeError):
+        TextSource.from_json(content | {"near": -1})

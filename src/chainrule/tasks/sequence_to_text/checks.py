@@ -124,10 +124,10 @@ def _swapped(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
         """How much more a word is one of the target's column."""
         return math.log((second[word] + 0.5) / (first[word] + 0.5))
 
-    scores = np.array(
-        [(sum(map(odds, a)) - sum(map(odds, b))) / max(len(a) + len(b), 1) for a, b in split]
-    )
-    rows = np.flatnonzero(scores > _SWAPPED)
+    sums = np.array([(sum(map(odds, a)), -sum(map(odds, b))) for a, b in split])
+    scores = sums.sum(axis=1) / [max(len(a) + len(b), 1) for a, b in split]
+    # Both, for one alone is a year that is a number elsewhere.
+    rows = np.flatnonzero((scores > _SWAPPED) & (sums > 0).all(axis=1))
     if not len(rows) or 2 * len(rows) > len(split) or np.median(scores) > -_SWAPPED:
         return []  # the columns have the same words, or each row has words of its own
     named = ", ".join(map(str, rows[:_NAMED].tolist())) + ", …" * (len(rows) > _NAMED)

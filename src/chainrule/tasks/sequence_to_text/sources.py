@@ -38,6 +38,8 @@ Say = Callable[[str], None]
 LONGEST = 256
 #: Words of a source that the tokenizer lacks, and that can be copied.
 _COPIES = 16
+#: Tokens around each one of a question and its context.
+_NEAR = 9
 
 
 class Source(ABC):
@@ -167,6 +169,7 @@ class TextSource(Source):
         longest: tokens that the network sees.
         copies: how many words of a source that the tokenizer lacks can be copied; None where
             nothing is copied.
+        near: tokens around each one that its vector has something of: see `models.TokenEntrance`.
     """
 
     kind = "text"
@@ -177,8 +180,9 @@ class TextSource(Source):
         tokenizer: Tokenizer = CharacterTokenizer(""),  # noqa: B008 - it never changes
         longest: int = LONGEST,
         copies: int | None = None,
+        near: int = 0,
     ) -> None:
-        self.copies = copies
+        self.copies, self.near = copies, near
         self.columns = tuple(columns)
         self.tokenizer = tokenizer
         self.longest = longest
@@ -191,7 +195,10 @@ class TextSource(Source):
         copies = self.command == "answer" if options.copy is None else options.copy
         own, other = fit_tokenizers(texts, targets, options, say, copies)
         spare = _COPIES if own.kind in ("word", "symbol") else 0
-        found = TextSource(self.columns, own, copies=spare if copies else None)
+        # An answer is looked up by what stands near it. (The LSTM has that in its states.)
+        is_looked_up = self.command == "answer" and (options.model or self.model) == "transformer"
+        near = _NEAR if is_looked_up else 0
+        found = TextSource(self.columns, own, copies=spare if copies else None, near=near)
         longest = min(int(found.lengths(found.prepared(items)).max()), LONGEST)
         found.longest = options.context or longest
         return found, other
@@ -270,7 +277,7 @@ class TextSource(Source):
         return between.join(known).strip()
 
     def entrance(self, width: int, dropout: float) -> Module:
-        return models.TokenEntrance(self.vocabulary, width)
+        return models.TokenEntrance(self.vocabulary, width, self.near)
 
     def described(self) -> list[tuple[str, str]]:
         columns = "columns " + ", ".join(self.columns) if len(self.columns) > 1 else (
@@ -279,18 +286,22 @@ class TextSource(Source):
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "columns": list(self.columns), "longest": self.longest,
-                "copies": self.copies, "tokenizer": self.tokenizer.to_json()}  # fmt: skip
+                "copies": self.copies, "near": self.near,
+                "tokenizer": self.tokenizer.to_json()}  # fmt: skip
 
     @staticmethod
     def from_json(content: Any) -> TextSource:
         columns = tuple(str(name) for name in content["columns"])
         longest = content["longest"]
-        copies = content.get("copies")
+        copies, near = content.get("copies"), content.get("near", 0)
         if not columns or type(longest) is not int or longest < 1:
             raise TypeError("columns or longest")
         if copies is not None and (type(copies) is not int or not 0 <= copies <= LONGEST):
             raise TypeError("copies")
-        return TextSource(columns, tokenizer_from_json(content["tokenizer"]), longest, copies)
+        if type(near) is not int or not 0 <= near <= LONGEST:
+            raise TypeError("near")
+        tokenizer = tokenizer_from_json(content["tokenizer"])
+        return TextSource(columns, tokenizer, longest, copies, near)
 
 
 def texts_of(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...] | None]:
