@@ -198,6 +198,8 @@ def doubtful_words(column: pl.Series) -> list[tuple[str, int]]:
 
     if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
         return []
+    if parsing.are_plain(column.cast(pl.String)):
+        return []
     words = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     found = parsing.tally(words.filter(words.is_in(sorted(parsing.WORDS)).fill_null(False)))
     return [(str(word), int(rows)) for word, rows in found.rows()]

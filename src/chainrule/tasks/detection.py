@@ -257,6 +257,22 @@ def is_transcript(frame: pl.DataFrame | None, target: str) -> bool:
     return bool(several) and cells.n_unique() * 2 > len(cells)
 
 
+def _has_measurements(frame: pl.DataFrame) -> bool:
+    """Whether two columns or more are numbers with a fraction: then it is a table, seen at once."""
+    import polars as pl
+
+    found = 0
+    for cells in frame:
+        if not (cells.dtype == pl.String or cells.dtype.is_numeric()):
+            continue
+        numbers = cells.cast(float, strict=False)
+        fraction = numbers % 1
+        found += numbers.null_count() == 0 and bool((fraction > 0).any()) and numbers.n_unique() > 2
+        if found > 1:
+            return True
+    return False
+
+
 def _holds_numbers(cells: pl.Series) -> bool:
     return cells.drop_nulls().cast(float, strict=False).null_count() * 2 < cells.count()
 
@@ -278,7 +294,7 @@ def is_text_with_class(frame: pl.DataFrame, target: str) -> bool:
     from ..data.infer import telling_columns
     from ..data.words import count_words
 
-    if target not in frame.columns:
+    if target not in frame.columns or _has_measurements(frame.drop(target)):
         return False
     rest = telling_columns(frame.drop(target))
     if len(rest) != 1 or frame[rest[0]].dtype != pl.String:

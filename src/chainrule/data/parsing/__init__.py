@@ -8,7 +8,7 @@ calls counts them.
 
 from .booleans import BOOLEANS, are_booleans, read_booleans
 from .categories import read_categories
-from .cells import ERRORS, MISSING, WORDS, epoch_seconds, shape, tally, tidy
+from .cells import ERRORS, MISSING, WORDS, are_plain, epoch_seconds, shape, tally, tidy
 from .currencies import bare_numbers, currency, other_signs, signs
 from .dates import (
     DATE_FORMATS,
@@ -33,6 +33,7 @@ __all__ = [
     "WORDS",
     "Notation",
     "are_booleans",
+    "are_plain",
     "bare_numbers",
     "currency",
     "epoch_seconds",

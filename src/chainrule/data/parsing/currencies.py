@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .cells import are_plain
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -19,6 +21,8 @@ def bare_numbers(text: pl.Series) -> pl.Series:
 
     There ``(5)`` and ``5-`` are -5, and ``$-`` is 0.
     """
+    if are_plain(text):
+        return text
     return (
         text.str.replace_all("[\u00a0\u2007\u2009\u202f]", " ")
         .str.replace_all("\u2212", "-", literal=True)
@@ -39,6 +43,8 @@ def signs(values: pl.Series) -> list[str]:
         ['$', '%']
     """
     values = values.filter(values.cast(float, strict=False).is_null())
+    if not len(values):
+        return []
     return [str(sign) for sign in _sign(values).drop_nulls().unique(maintain_order=True).to_list()]
 
 
@@ -75,6 +81,8 @@ def other_signs(text: pl.Series, known: Sequence[str]) -> pl.Series:
         >>> other_signs(pl.Series(["5 %", "$5", "5"]), []).to_list()
         [True, False, False]
     """
+    if are_plain(text):
+        return text.is_null() & False
     sign = _sign(text)
     strange = sign.is_not_null() & ~sign.is_in(list(known))
     if any(sign != "%" for sign in known):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .cells import are_plain
 from .currencies import bare_numbers
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def find_unit(values: pl.Series, counts: pl.Series, fraction: float) -> str | No
         >>> find_unit(pl.Series(["12A", "7B"]), pl.Series([1, 1]), 1.0) is None
         True
     """
+    if are_plain(values):
+        return None
     bare = bare_numbers(values)
     parts = bare.str.extract(rf"^[+-]?[\d.,' ]*?{UNIT}$", 2)
     written = bare.str.contains(rf"^[+-]?[\d.,' ]*{UNIT}$") & parts.is_not_null()
