@@ -84,7 +84,7 @@ INDENTED_CALLS = {"line", "_line"}
 INDENTATION = "depth"
 SYMMETRIC_CALLS = {
     *("max", "min", "maximum", "minimum", "logical_xor", "gcd", "zip"),
-    *("isinstance", "hasattr", "getattr", "cast"),
+    *("isinstance", "hasattr", "getattr", "cast", "broadcast_shapes", "logical_and", "logical_or"),
 }
 
 #: Seconds of the processor: a test that takes longer counts as failed. Those that wait get more.
@@ -737,7 +737,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--least", type=float, default=0.85, help="the fraction to be killed")
     parser.add_argument("--killers", action="store_true", help="print what killed the others, too")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of tests against a mutant")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of tests against a mutant")
     parser.add_argument("--part", default="1/1", help="2/5: the second of five parts of them")
     parser.add_argument("--map", type=Path, help="a folder to keep what the tests call")
     options = parser.parse_args()
