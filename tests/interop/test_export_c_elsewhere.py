@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,21 @@ def test_microcontrollers(processor, name, tmp_path):
         cwd=folder, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     compare(done.stdout, promised)
+
+
+def test_a_new_class_is_learned_within_256_kb(tmp_path):
+    need("arm-none-eabi-gcc", "qemu-system-arm")
+    pytest.importorskip("mlxtend")
+    said = subprocess.run((sys.executable, "-m", "benchmarks.new_class", "--quick"),
+                          cwd=HERE.parents[1], capture_output=True, text=True, timeout=900,
+                          check=True).stdout  # fmt: skip
+    found = re.search(r"RAM: ([\d,]+) bytes of arena, ([\d,]+) of state", said)
+    arena, state = (int(n.replace(",", "")) for n in found.groups())
+    assert arena + state < 256 * 1024
+    before, after = ([int(n) for n in re.findall(r"\d+", line)] for line in said.splitlines()[-2:])
+    assert before[2] == 0
+    assert after[2] >= 0.7 * after[3]
+    assert after[0] >= 0.7 * after[1]
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -90,8 +90,11 @@ def _compile(folder: Path, prefix: str) -> None:
         line = (*command, *_OPTIONS, *own, *libraries, "-o", "module.wasm")
         done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False,
                               stdin=subprocess.DEVNULL)  # fmt: skip
-        if done.returncode == 0:
+        if done.returncode == 0 and not imports((folder / "module.wasm").read_bytes()):
             return
+        if done.returncode == 0:
+            said.append(f"{command[0]}: error: the module would import functions")
+            continue
         lines = [one for one in done.stderr.splitlines() if "error" in one] or [done.stderr[:200]]
         said.append(f"{command[0]}: {lines[0].strip()}")
     raise ConfigError(
@@ -100,6 +103,41 @@ def _compile(folder: Path, prefix: str) -> None:
         found="; ".join(said)[:600] or "none",
         hint="pip install 'chainrule[cc]', or: apt install clang lld wasi-libc",
     )
+
+
+def imports(module: bytes) -> int:
+    r"""How many things a WebAssembly module imports.
+
+    Args:
+        module: its bytes.
+
+    Example:
+        >>> imports(b"\0asm\1\0\0\0" + b"\2\7\1\1a\1b\0\0"), imports(b"\0asm\1\0\0\0")
+        (1, 0)
+    """
+    place = 8
+    while place < len(module):
+        section = module[place]
+        size, start = _leb128(module, place + 1)
+        if section == _IMPORTS:
+            return _leb128(module, start)[0]
+        place = start + size
+    return 0
+
+
+#: The number of the section of a module that lists what it imports.
+_IMPORTS = 2
+
+
+def _leb128(text: bytes, place: int) -> tuple[int, int]:
+    """A number as WebAssembly writes it, and where it ends."""
+    number = shift = 0
+    while True:
+        byte = text[place]
+        number |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return number, place
 
 
 def _compilers() -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -112,7 +150,9 @@ def _compilers() -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         headers = "-isystem", str(_headers())
         found.append(((clang, "--target=wasm32", "-ffreestanding", *headers), ()))
     if importlib.util.find_spec("ziglang") is not None:
-        found.append(((sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi"), ("-lc",)))
+        # A library ("reactor"), or else there would be a main, which imports what starts it.
+        zig = (sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi")
+        found.append(((*zig, "-mexec-model=reactor"), ("-lc",)))
     return found
 
 
