@@ -141,6 +141,43 @@ def test_several_processes_train_as_one(table, tmp_path, count):
     np.testing.assert_allclose(losses(tmp_path / "several"), losses(tmp_path / "one"), rtol=1e-5)
 
 
+@pytest.fixture
+def pictures(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    rng = np.random.default_rng(0)
+    for kind, low in (("dark", 20), ("light", 120)):
+        (tmp_path / "pictures" / kind).mkdir(parents=True)
+        for number in range(160):
+            pixels = rng.integers(low, low + 100, (16, 16, 3)).astype(np.uint8)
+            image.fromarray(pixels).save(tmp_path / "pictures" / kind / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("kind", "tolerance"), [("table", 1e-5), ("pictures", 5e-5)])
+def test_processes_that_read_a_part_of_the_data_train_as_one(request, tmp_path, kind, tolerance):
+    data = request.getfixturevalue(kind)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{found.getsockname()[1]}"
+    runs = []
+    for name, more in (("one", ()), ("0", (place, "2", "0")), ("1", (place, "2", "1"))):
+        out = tmp_path / f"{name}.json"
+        words = [sys.executable, "-m", "tests.cli.part_by_part", str(data), str(out), *more]
+        process = subprocess.Popen(
+            words, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        runs.append((process, out))
+    for process, _ in runs:
+        _, told = process.communicate(timeout=600)
+        assert process.returncode == 0, told
+    alone, *others = [json.loads(out.read_text()) for _, out in runs]
+    for found in others:
+        np.testing.assert_allclose(found["losses"], alone["losses"], rtol=tolerance)
+        assert found["seen"] <= 0.75 * alone["seen"]
+
+
 def workers_of(parent: int) -> list[int]:
     found = subprocess.run(
         ["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False
@@ -176,6 +213,30 @@ def test_the_death_of_a_process_ends_all_and_the_c_backend_goes_on(table, tmp_pa
     _, told = goes_on.communicate(timeout=300)
     assert goes_on.returncode == 0, told
     assert len(losses(run)) >= 40
+
+
+@pytest.mark.nightly
+def test_a_training_of_the_c_backend_goes_on_by_two_processes(table, tmp_path):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    for out, epochs in ((run, "3"), (whole, "6")):
+        begun = train(table, out, epochs, "--backend", "c", "--schedule", "constant")
+        _, told = begun.communicate(timeout=300)
+        assert begun.returncode == 0, told
+    goes_on = command("train", "--resume", run, "--epochs", "6", "--processes", "2",
+                      "--backend", "xla", "--allow-changes")  # fmt: skip
+    _, told = goes_on.communicate(timeout=300)
+    assert goes_on.returncode == 0, told
+    np.testing.assert_allclose(losses(run), losses(whole), rtol=1e-4)
+
+
+@pytest.mark.nightly
+def test_a_coordinator_that_cannot_be_reached_is_said(table, tmp_path):
+    alone = train(table, tmp_path / "run", "3", "--coordinator", "127.0.0.1:9", "--processes", "2",
+                  "--process", "1", CHAINRULE_START_SECONDS="3")  # fmt: skip
+    _, told = alone.communicate(timeout=120)
+    assert alone.returncode
+    assert "Nobody answers at the coordinator's address for 3 s" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.nightly

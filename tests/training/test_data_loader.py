@@ -212,3 +212,30 @@ def test_predictions_are_in_the_order_of_the_rows():
     by_stream = found.predict(of_similar_length(at_once=4))
     each = [found.predict(of_similar_length().read([row]).inputs)[0] for row in range(50)]
     np.testing.assert_allclose(by_stream, each, rtol=1e-6)
+
+
+def test_a_process_loads_its_own_rows_of_a_batch_only():
+    asked = []
+
+    def load(rows, epoch):
+        asked.append(rows.tolist())
+        return X[rows], Y[rows], np.ones(len(rows))
+
+    weights = np.arange(50.0)
+    stream = Stream(load, Y, weights=weights, apart=True, workers=1).take(np.arange(49, -1, -1))
+
+    def own(rows):  # the second half of full batches
+        return np.arange(rows) >= 8 if rows == 16 else np.ones(rows, bool)
+
+    *full, last = stream.batches(np.arange(50), 16, 1, own)
+    assert asked == [[*range(41, 33, -1)], [*range(25, 17, -1)], [*range(9, 1, -1)], [1, 0]]
+    np.testing.assert_array_equal(full[0].inputs[8:], X[41:33:-1])
+    assert not full[0].inputs[:8].any()
+    np.testing.assert_array_equal(full[0].weights, np.arange(49.0, 33, -1))
+    np.testing.assert_array_equal(last.inputs, X[1::-1])
+
+
+def test_where_rows_depend_on_their_batch_all_are_loaded():
+    own = lambda rows: np.arange(rows) < 3  # noqa: E731
+    (batch,) = Stream(plain, Y).batches(np.arange(10), 10, 1, own)
+    np.testing.assert_array_equal(batch.inputs, X[:10])

@@ -298,6 +298,17 @@ class Compiled:
         """Over how many devices its backend splits a batch."""
         return self._backend.parts
 
+    def own_rows(self, rows: int) -> Array:
+        """(rows,) which rows of a batch its programs read in this process.
+
+        All of them, until there is a program, and unless all of them split batches over processes.
+        """
+        memories = [program.run.memory for program in self._programs.values()]
+        found = np.ones(rows, bool)
+        for memory in memories:
+            found = found if memory is None else memory.own_rows(rows)
+        return found if None not in memories else np.ones(rows, bool)
+
     @property
     def last_run(self) -> tuple[Traced, list[Array]] | None:
         """The graph and inputs of the latest call, to look into what went wrong."""

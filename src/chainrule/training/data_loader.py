@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import pytree
 from ..engine.tensor import Tensor
 from ..utils.typing import Array
 from .dataset import Arrays
@@ -19,6 +20,8 @@ from .sampler import batches_in_order, grouped_batches
 
 #: Batches that are loaded ahead, for each worker.
 _AHEAD = 4
+#: Which rows of a batch of so many a process computes.
+Own = Callable[[int], Array]
 
 
 class Stream:
@@ -42,6 +45,8 @@ class Stream:
         groups: (n,) integers: rows of one group, such as sequences of similar length, are together
             in a batch, so that it needs no more padding than they do.
         at_once: rows that are evaluated at once, where the results take much memory.
+        apart: whether examples do not depend on the other rows of their batch. Then each of several
+            processes loads those only that it computes.
 
     Attributes:
         waited: seconds in which the training had to wait for a batch.
@@ -64,6 +69,7 @@ class Stream:
         whole: bool = False,
         groups: Any = None,
         at_once: int | None = None,
+        apart: bool = False,
     ) -> None:
         self._load = load
         self.target: Array | None = None if target is None else np.asarray(target)
@@ -73,6 +79,7 @@ class Stream:
         self.whole = whole
         self.groups: Array | None = None if groups is None else np.asarray(groups)
         self.at_once = at_once
+        self.apart = apart
         self.waited = 0.0
 
     def __len__(self) -> int:
@@ -90,6 +97,7 @@ class Stream:
             whole=self.whole,
             groups=None if self.groups is None else self.groups[indices],
             at_once=self.at_once,
+            apart=self.apart,
         )
 
     def in_order(self, size: int, key: Tensor | None) -> Iterator[Array]:
@@ -109,6 +117,31 @@ class Stream:
         """The examples of these rows, at once and in this thread."""
         return Arrays.of(self._load(np.asarray(rows, dtype=np.int64), epoch))
 
+    def read_own(self, rows: Array, epoch: int, own: Array) -> Arrays:
+        """A batch in which only some rows are loaded, and the others are 0; all weights are known.
+
+        Args:
+            rows: of the batch.
+            epoch: see `batches`.
+            own: (rows,) which of them are loaded.
+        """
+        if own.all() or not self.apart or not own.any():
+            return self.read(rows, epoch)
+        part = self.read(rows[own], epoch)
+        if part.weights is not None and self.weights is None:
+            return self.read(rows, epoch)
+
+        def spread(leaf: Array) -> Array:
+            whole = np.zeros((len(rows), *leaf.shape[1:]), leaf.dtype)
+            whole[own] = leaf
+            return whole
+
+        return Arrays(
+            pytree.map_leaves(spread, part.inputs),
+            None if part.target is None else spread(part.target),
+            None if self.weights is None else self.weights[rows],
+        )
+
     def fingerprint(self) -> str:
         """A digest of the number of rows, of all targets and weights, and of 64 examples."""
         rows = np.unique(np.linspace(0, len(self) - 1, 64).astype(np.int64))
@@ -117,27 +150,35 @@ class Stream:
         parts += [Arrays(array).fingerprint() for array in known]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
-    def batches(self, order: Any, size: int, epoch: int = 0) -> Iterator[Arrays]:
+    def batches(
+        self, order: Any, size: int, epoch: int = 0, own: Own | None = None
+    ) -> Iterator[Arrays]:
         """The examples of these rows in this order, in batches; the last one perhaps shorter.
 
         Args:
             order: (n,) indices of rows.
             size: rows in a batch.
             epoch: what is random in the examples follows from it; 0 for nothing random.
+            own: which rows of a batch of so many this process computes; see `read_own`.
         """
         rows = np.asarray(order, dtype=np.int64)
         parts = (rows[start : start + size] for start in range(0, len(rows), size))
-        yield from self.each(parts, epoch)
+        yield from self.each(parts, epoch, own)
 
-    def each(self, batches: Iterable[Array], epoch: int = 0) -> Iterator[Arrays]:
-        """The examples of each batch of row indices, loaded ahead."""
+    def each(
+        self, batches: Iterable[Array], epoch: int = 0, own: Own | None = None
+    ) -> Iterator[Arrays]:
+        """The examples of each batch of row indices, loaded ahead; see `batches`."""
         numbers = iter(batches)
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="chainrule-stream")
         made: deque[Future[Arrays]] = deque()
 
         def ask() -> None:
             for rows in numbers:
-                made.append(pool.submit(self.read, rows, epoch))
+                if own is None:
+                    made.append(pool.submit(self.read, rows, epoch))
+                else:
+                    made.append(pool.submit(self.read_own, rows, epoch, own(len(rows))))
                 return
 
         try:

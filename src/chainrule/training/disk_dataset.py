@@ -131,7 +131,9 @@ class DiskDataset:
 
     def stream(self, workers: int | None = None) -> Stream:
         """The rows as examples for a `Trainer`."""
-        return Stream(lambda rows, epoch: self.read(rows), rows=self._rows, workers=workers)
+        return Stream(
+            lambda rows, epoch: self.read(rows), rows=self._rows, workers=workers, apart=True
+        )
 
 
 def _stored(kind: np.dtype[Any]) -> np.dtype[Any]:

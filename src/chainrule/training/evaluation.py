@@ -14,6 +14,7 @@ from ..engine.tensor import Tensor
 from ..losses.common import SUM_AND_WEIGHT
 from ..losses.registry import reduction_of
 from ..nn import Module
+from ..utils import together
 from ..utils.typing import Array
 from .data_loader import Stream
 from .dataset import Arrays
@@ -57,7 +58,7 @@ class Evaluator:
     def predict(self, examples: Examples) -> Array:
         """The predictions for all rows."""
         predicted: list[Array] = []
-        for part in self._parts(examples, ordered=True):
+        for part in self._parts(examples, [self._predict], ordered=True):
             predicted.append(self._predicted(part, len(predicted[0]) if predicted else 0))
         return np.concatenate(predicted)
 
@@ -66,7 +67,8 @@ class Evaluator:
         total = weight = 0.0
         size = 0
         predicted: list[Array] = []
-        for part in self._parts(examples, ordered=predict):
+        programs = [self._error, *([self._predict] if predict else [])]
+        for part in self._parts(examples, programs, ordered=predict):
             padded = self._padded(part, size)
             size = size or len(padded)
             found = self._error(padded.inputs, padded.target, padded.weights).numpy()
@@ -95,14 +97,27 @@ class Evaluator:
             options["reduction"] = SUM_AND_WEIGHT
         return self.loss(self.model(inputs), target, **options)
 
-    def _parts(self, examples: Examples, ordered: bool) -> Iterator[Arrays]:
-        """Parts that are evaluated at once; in the order of the rows, if that matters."""
+    def _parts(
+        self, examples: Examples, programs: list[Compiled], ordered: bool
+    ) -> Iterator[Arrays]:
+        """Parts that are evaluated at once; in the order of the rows, if that matters.
+
+        Of several processes each reads the rows that its programs compute.
+        """
         if isinstance(examples, Arrays):
             yield from examples.batches(self._rows_at_once(examples))
         else:
             size = examples.at_once or self._rows_at_once(examples.read([0]))
             if ordered or examples.groups is None:
-                yield from examples.batches(np.arange(len(examples)), size)
+
+                def own(rows: int) -> Array:
+                    if rows != size or padded_size(rows, 0) != rows:
+                        return np.ones(rows, bool)
+                    return np.any([program.own_rows(rows) for program in programs], axis=0)
+
+                several = together.process_count() > 1 and self._independent
+                order = np.arange(len(examples))
+                yield from examples.batches(order, size, own=own if several else None)
             else:
                 yield from examples.each(examples.in_order(size, None))
 

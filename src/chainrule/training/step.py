@@ -21,6 +21,7 @@ from ..losses import check_target
 from ..nn import Module
 from ..optim import EMA, Optimizer, global_norm
 from ..optim.clipping import Shared
+from ..utils.together import process_count
 from ..utils.typing import Array
 from .dataset import Arrays
 from .padding import independent_rows, padded_batches, padded_size, takes_weights
@@ -147,6 +148,11 @@ class Step:
             )  # fmt: skip
         self._full_size = self._full_size or rows
 
+    def own_rows(self, rows: int) -> Array:
+        """(rows,) which rows of a batch this process computes: those of a full one, in a part."""
+        own = self._program.own_rows(rows)
+        return own if rows == self._full_size else np.ones(rows, bool)
+
     def prepare(self, batch: Arrays) -> None:
         """Have the program for a batch of this many rows built in the background."""
         batch, _ = self._padded(batch, np.arange(len(batch))[None])
@@ -244,7 +250,13 @@ class Step:
             f"The {'loss' if not np.isfinite(loss) else 'gradient'} is not a finite number.",
             where=f"step {self.number + 1}",
             found=f"loss {loss:.6g}, gradient norm {norm:.6g}; "
-            + (f"{_part_of(bad.node)} hold {bad.kind} already" if bad and in_data else str(bad)),
+            + (
+                f"{_part_of(bad.node)} hold {bad.kind} already"
+                if bad and in_data
+                else str(bad)
+                if bad or process_count() == 1
+                else "the numbers are those of rows that another process reads"
+            ),
             hint="Fill in or leave out the rows for which np.isfinite(x) is false."
             if in_data
             else "Lower the learning rate, or clip the gradient: clip_norm=1.0.",

@@ -530,7 +530,9 @@ class Trainer:
                 numbers = last_two_as_one(numbers)
             elif not last:
                 numbers = itertools.islice(numbers, full)
-            for batch in data.each(itertools.islice(numbers, done, None), self.epoch + 1):
+            own = self._step(options.accumulate).own_rows if together.process_count() > 1 else None
+            rest = itertools.islice(numbers, done, None)
+            for batch in data.each(rest, self.epoch + 1, own):
                 yield batch, np.arange(len(batch))[None]
 
     def _chunks(self, batches: Array, done: int, accumulate: int) -> Iterator[Array]:

@@ -40,6 +40,9 @@ class Memory(Protocol):
     def fetch(self, value: Any) -> Array:
         """A copy of such a value as an array of NumPy."""
 
+    def own_rows(self, rows: int) -> Array:
+        """(rows,) which rows of a batch this process computes; others may hold anything."""
+
 
 class Executable(Protocol):
     """A program: a graph made ready to run."""

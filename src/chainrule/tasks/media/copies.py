@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...utils import together
+from ...utils.exchange import exchanged_arrays
 from ...utils.typing import Array
 
 #: Rows and columns of the small pictures; the hash has a bit for each pair of columns.
@@ -62,6 +64,20 @@ class Signatures:
         return Signatures(
             digests, np.concatenate(pictures) if len(pictures) == len(parts) else None
         )
+
+    def of_all(self) -> Signatures:
+        """Those of all processes of a training, in their order."""
+        if together.process_count() == 1:
+            return self
+        arrays = {} if self.pictures is None else {"pictures": self.pictures}
+        told = together.exchanged("\n".join(digest.hex() for digest in self.digests).encode())
+        found = exchanged_arrays(arrays | {"count": np.array(len(self))})
+        parts = []
+        for text, each in zip(told, found, strict=True):
+            digests = [bytes.fromhex(line) for line in text.decode().split("\n")]
+            if each["count"]:
+                parts.append(Signatures(digests, each.get("pictures")))
+        return Signatures.joined(parts)
 
 
 def copies(found: Signatures) -> Array:

@@ -14,6 +14,8 @@ from ...data import Target
 from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError
 from ...training import Stream
+from ...utils import together
+from ...utils.exchange import exchanged_arrays
 from ...utils.typing import Array
 from ..class_folders import TEST, TRAIN, VALIDATION
 from ..evaluation import class_weights, constant_prediction
@@ -267,7 +269,12 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         def signed(batch: Array) -> Signatures:
             return Signatures.of(batch, self.medium.pictures(schema, batch))
 
-        return Signatures.joined(computed(signed, self.reader(schema, part.files), part.rows))
+        reader = self.reader(schema, part.files)
+        if reader.is_cached:
+            return Signatures.joined(computed(signed, reader, part.rows))
+        own = together.own_part(len(part))  # of several processes each reads a part of the files
+        found = computed(signed, reader, part.rows[own.start : own.stop])
+        return Signatures.joined(found).of_all()
 
     def _copies_in(self, data: FilePart) -> Array | None:
         """(files,) which of all files are copies of each other; None if there are none."""
@@ -487,7 +494,13 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
     def _features(self, schema: Any, part: FilePart) -> Iterator[Array]:
         features = functools.partial(self.medium.features, schema)
-        return computed(features, self.reader(schema, part.files), part.rows)
+        reader = self.reader(schema, part.files)
+        if reader.is_cached or together.process_count() == 1:
+            return computed(features, reader, part.rows)
+        own = together.own_part(len(part))  # of several processes each reads a part of the files
+        found = [*computed(features, reader, part.rows[own.start : own.stop])]
+        parts = exchanged_arrays({"x": np.concatenate(found)} if found else {})
+        return iter([each["x"] for each in parts if each])
 
 
 def _lost_classes(before: FilePart, after: FilePart) -> list[int]:
@@ -569,7 +582,8 @@ def streamed(
         batch = batch.astype(np.float32)
         return (batch, goal) if weights is None else (batch, goal, weights[rows])
 
-    return Stream(load, target, weights=weights)
+    mixed = augment is not None and "mixup" in augment.changes
+    return Stream(load, target, weights=weights, apart=not mixed)
 
 
 def computed(compute: Callable[[Array], T], reader: FileReader, rows: Array) -> Iterator[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,12 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ...utils import together
+from ...utils.exchange import exchanged_arrays
 from ...utils.typing import Array
 
+#: What an error is made of.
+_PARTS = ("what", "where", "expected", "found", "hint")
 #: Bytes of decoded files that are cached in memory at most.
 MAX_CACHED = 2**27
 
@@ -64,7 +69,10 @@ class FileReader:
         return self._cache[rows]
 
     def check(self, rows: Any) -> dict[int, DataError]:
-        """Read these files; those that cannot be read, with the reason."""
+        """Read these files; those that cannot be read, with the reason.
+
+        Of several processes each reads a part, and tells the others; what stays in memory it sends.
+        """
 
         def tried(row: int) -> DataError | None:
             try:
@@ -73,6 +81,24 @@ class FileReader:
                 return error
             return None
 
+        part = together.own_part(len(rows))
+        rows = np.asarray(rows)[part.start : part.stop]
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             found = zip(rows, pool.map(tried, rows, chunksize=64), strict=True)
-            return {int(row): error for row, error in found if error is not None}
+            bad = {int(row): error for row, error in found if error is not None}
+        return bad if together.process_count() == 1 else self._shared(rows, bad)
+
+    def _shared(self, rows: Array, bad: dict[int, DataError]) -> dict[int, DataError]:
+        """What all processes found, and, where there is room, what they read."""
+        own = {row: [getattr(error, name) for name in _PARTS] for row, error in bad.items()}
+        told = [json.loads(each) for each in together.exchanged(json.dumps(own).encode())]
+        if self._cache is not None:
+            good = rows[self._decoded[rows]]
+            for each in exchanged_arrays({"rows": good, "files": self._cache[good]}):
+                self._cache[each["rows"]] = each["files"]
+                self._decoded[each["rows"]] = True
+        return {
+            int(row): DataError(parts[0], **dict(zip(_PARTS[1:], parts[1:], strict=True)))
+            for each in told
+            for row, parts in each.items()
+        }

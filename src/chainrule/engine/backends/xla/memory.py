@@ -61,6 +61,10 @@ class DeviceMemory:
         """Whether a step that failed has taken it."""
         return bool(value.is_deleted())
 
+    def own_rows(self, rows: int) -> Array:
+        """(rows,) which rows of a batch this process computes; others may hold anything."""
+        return self.placement.own_rows(rows)
+
     def holds(self, arrays: list[Array]) -> bool:
         """Whether there is room for whole data sets: otherwise rows are sent batch by batch."""
         if self.placement.processes > 1:

@@ -103,6 +103,14 @@ class Placement(NamedTuple):
             return PartitionSpec()
         return PartitionSpec(*(None,) * lead, "data")
 
+    def own_rows(self, rows: int) -> Array:
+        """(rows,) which rows of a batch the devices of this process compute."""
+        own = np.zeros(rows, bool)
+        layout = self.layout(self.spec_of_rows(rows))
+        for (part,) in layout.addressable_devices_indices_map((rows,)).values():
+            own[part] = True
+        return own
+
     def layout(self, spec: Any) -> Any:
         """A sharding over these devices."""
         from jax.sharding import NamedSharding
