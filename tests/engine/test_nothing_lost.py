@@ -627,3 +627,16 @@ def test_the_backend_is_decided_by_the_graph():
     again = cr.compile(lambda x: x * 2.25 + 1.125)
     again(np.ones(3))
     assert "#include" in again.source
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_variable_that_is_not_in_order_is_read_by_later_calls(transposed):
+    """A native program points to a copy in order, which must be there as long as it may be read."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(300, 40)).astype(np.float32)
+    weight = cr.parameter(values.T if transposed else values.T.copy())
+    program = cr.compile(lambda x: x @ weight, backend="c")
+    for _ in range(4):
+        x = rng.normal(size=(64, 40)).astype(np.float32)
+        np.testing.assert_allclose(program(x).numpy(), x @ values.T, rtol=1e-4, atol=1e-4)
+        rng.normal(size=(40, 300)).astype(np.float32)  # takes the memory that is free

@@ -240,6 +240,7 @@ class _Buffers:
         self.table = (ctypes.c_void_p * max(len(types), 1))()
         self.types = types
         self._kept: dict[int, Array] = {}
+        self._ordered: dict[int, Array] = {}  # copies that the table points to, and nobody else has
         self._known: list[Callable[[], Array | None]] = [_nothing] * len(types)
         self._copies: dict[int, Array] = {}
 
@@ -273,7 +274,9 @@ class _Buffers:
         if ordered is None or ordered.dtype != kind.dtype or ordered.shape != kind.shape:
             raise TypeError(f"input {number} is {kind}, in order; found {type_of(array)}")
         self.table[number] = ordered.ctypes.data
-        if not exactly:
+        if ordered is not array:  # a later call of `again` may read it
+            self._ordered[number] = ordered
+        elif not exactly:
             self._kept[number] = ordered
         self._known[number] = weakref.ref(array) if ordered is array else _nothing
 
