@@ -1,4 +1,8 @@
-"""Peers that train the same network in turns: what a step takes, and what comes before it."""
+"""Peers take turns: those that train the same network, and those that do the same tasks.
+
+`measure` is for networks that all peers train: what a step takes, and what comes before it.
+`in_turns` and `work` are for a script with tasks of its own, which each system does in a process.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from .machine import installed_bytes
 from .peer import ROOT, Peer, PeerError, Worker, environment
 from .report import Row
 from .task import Array, Network
@@ -90,6 +95,104 @@ def _steps_a_round(steps: int, worker: Worker, seconds: float) -> int:
     return count
 
 
+# ---- tasks of a script --------------------------------------------------------------------------
+
+
+#: One call does a task, and gives numbers and arrays to compare.
+Call = Callable[[], tuple[Any, ...]]
+
+
+def work(build: Callable[[int], Call | None], least: float = 0.5) -> None:
+    """A worker: for each line, the number of a task, the seconds of the quickest of some calls.
+
+    They are seconds of the processor, which depend less on who else works on the machine. With
+    them come the results of the first call, as later ones may have other weights; of arrays the
+    sum of their elements without the signs.
+
+    Args:
+        build: the call of a task; None where there is none.
+        least: seconds of a turn.
+    """
+    calls: dict[int, tuple[Call, list[float]] | None] = {}
+    for line in sys.stdin:
+        number = int(line)
+        if number not in calls:
+            call = build(number)
+            calls[number] = None if call is None else (call, [*map(_size, call())])
+        known = calls[number]
+        if known is None:
+            print("null", flush=True)
+            continue
+        found: list[float] = []
+        begun = time.perf_counter()
+        while len(found) < 2 or time.perf_counter() - begun < least:
+            start = time.process_time()
+            known[0]()
+            found.append(time.process_time() - start)
+        print(json.dumps([min(found), *known[1]]), flush=True)
+
+
+def _size(x: Any) -> float:
+    return float(np.abs(np.asarray(x, np.float64)).sum())
+
+
+def in_turns(
+    script: str, pythons: Mapping[str, str], tasks: int, rounds: int, threads: int
+) -> list[dict[str, Array]]:
+    """For each task by the name of a system: (rounds, 1 + numbers) what its worker answered.
+
+    Args:
+        script: a module of this folder that calls `work` with ``--worker NAME``.
+        pythons: of the systems, by name.
+        tasks: how many there are.
+        rounds: turns of each system.
+        threads: of each.
+    """
+    # Nothing is told of how long programs take to build.
+    kept = {"CHAINRULE_CACHE": os.environ.get("CHAINRULE_CACHE", "")}
+    with tempfile.TemporaryDirectory() as caches:
+        workers = {
+            name: subprocess.Popen(
+                [python, "-m", f"benchmarks.{script}", "--worker", name],
+                env=environment(threads, caches) | kept, cwd=ROOT, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )
+            for name, python in pythons.items()
+        }  # fmt: skip
+        try:
+            return [
+                _of_task(workers, number, rounds, f"{script}: task {number + 1} of {tasks}")
+                for number in range(tasks)
+            ]
+        finally:
+            for worker in workers.values():
+                worker.kill()
+                worker.wait()
+
+
+def _of_task(
+    workers: Mapping[str, subprocess.Popen[str]], number: int, rounds: int, what: str
+) -> dict[str, Array]:
+    found: dict[str, list[list[float]]] = {}
+    for turn in range(rounds):
+        for name, worker in workers.items():
+            say(f"{what}, round {turn + 1} of {rounds}: {name}")
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            print(number, file=worker.stdin, flush=True)
+            line = worker.stdout.readline()
+            if not line:
+                raise PeerError(f"{name} has failed")
+            if (answer := json.loads(line)) is not None:
+                found.setdefault(name, []).append(answer)
+    return {name: np.array(answers) for name, answers in found.items()}
+
+
+def ratio_to(first: Array, other: Array) -> float:
+    """How many times as long the other one takes: the median over the rounds."""
+    return float(statistics.median(other[:, 0] / first[:, 0]))
+
+
 def bind_processors(threads: int) -> None:
     """Give this process and those that it starts so many processors: all peers obey that."""
     if hasattr(os, "sched_setaffinity"):
@@ -145,6 +248,8 @@ def step_rows(network: Network, results: list[Result], sgemm: float) -> list[Row
 
 def start_rows(peers: list[Peer], imports: dict[str, float], results: list[Result]) -> list[Row]:
     """The table of what comes before the first step, and of sizes."""
+    from .machine import installed_bytes  # a peer's worker needs none of what that needs
+
     rows: list[Row] = []
     for peer, result in zip(peers, results, strict=True):
         cold, warm = (

@@ -1,35 +1,33 @@
-"""The encoder–decoder transformer, beside PyTorch: a training step, and texts written greedily.
+"""The encoder–decoder transformer beside PyTorch, JAX and Keras: steps, and texts written greedily.
 
     .bench/bin/python -m benchmarks.seq2seq
-    python benchmarks/seq2seq.py --quick --pytorch /other/environment/bin/python
+    python -m benchmarks.seq2seq --quick --peers /other/environment/bin/python --only PyTorch
 
 Each system is a process of its own with the same weights; they take turns. A step is of 32 pairs of
-64 and 64 tokens, without dropout, by Adam; PyTorch's is eager with fused Adam. Texts are written
-with keys and values kept (a cache), 64 tokens for each of 32 sources; PyTorch's loop is eager.
-Seconds are those of the processor, which depend less on who else works on the machine.
+64 and 64 tokens, without dropout, by Adam; PyTorch's is eager with fused Adam, JAX's under jit,
+Keras's train_on_batch on TensorFlow. Texts are written with keys and values kept (a cache), 64
+tokens for each of 32 sources; PyTorch's loop is eager. Seconds are those of the processor.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
-import statistics
-import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .rounds import Call, bind_processors, in_turns, ratio_to, work
 
 WIDTH, HEADS, LAYERS, VOCABULARY = 256, 8, 4, 1000
 ROWS, SOURCE, TARGET = 32, 64, 64
 #: The first tokens are no text, and never written.
 SPECIAL = 2
+RATE, EPSILON = 1e-4, 1e-5
 TASKS = ("training step", "written greedily")
 Array = Any
 
@@ -52,10 +50,18 @@ def tokens() -> tuple[Array, Array, Array]:
     return rng.integers(2, VOCABULARY, (ROWS, SOURCE)), target[:, :-1], target[:, 1:]
 
 
+def positions() -> Array:
+    """The sine waves of positions."""
+    rates = 10000.0 ** (-np.arange(0, WIDTH, 2) / WIDTH)
+    angles = np.arange(max(SOURCE, TARGET))[:, None] * rates
+    waves = np.stack([np.sin(angles), np.cos(angles)], 2).reshape(-1, WIDTH)
+    return waves.astype(np.float32)
+
+
 # ---- chainrule -----------------------------------------------------------------------------------
 
 
-def with_chainrule(task: str) -> Callable[[], float]:
+def with_chainrule(task: str) -> Call:
     """One call does the task, and gives a number to compare."""
     import chainrule as cr
     from chainrule.tasks.sequence_to_text.decoding import Decoding, Writer
@@ -70,20 +76,20 @@ def with_chainrule(task: str) -> Callable[[], float]:
     source, previous, target = tokens()
     inputs = {"source": source, "lengths": np.full(ROWS, SOURCE)}
     if task == TASKS[0]:
-        optimizer = cr.optim.Adam(model, lr=1e-4)
+        optimizer = cr.optim.Adam(model, lr=RATE)
         step = Step(model, cr.losses.cross_entropy, optimizer, backend="c")
         data = Arrays({**inputs, "previous": previous}, target)
-        return lambda: float(step.run(data, np.arange(ROWS)[None])[0][0])
+        return lambda: (float(step.run(data, np.arange(ROWS)[None])[0][0]),)
     writer = Writer(model, VOCABULARY, TARGET, Decoding(), "c")
 
-    def write() -> float:
+    def write() -> tuple[float]:
         state, last = writer.start(inputs), 2 + np.arange(ROWS)
         written: list[Array] = []
         while sum(map(len, written)) < TARGET:
             tokens, _, state = writer.several(last, state)
             written.append(tokens)
             last = tokens[-1]
-        return float(np.concatenate(written)[:TARGET].sum())
+        return (float(np.concatenate(written)[:TARGET].sum()),)
 
     return write
 
@@ -116,10 +122,7 @@ class InPyTorch:
             nn.Parameter(self._mapped(f"{path}.weight", VOCABULARY, WIDTH))
             for path in ("entrance.tokens", "tokens")
         )
-        rates = 10000.0 ** (-np.arange(0, WIDTH, 2) / WIDTH)
-        angles = np.arange(max(SOURCE, TARGET))[:, None] * rates
-        waves = np.stack([np.sin(angles), np.cos(angles)], 2).reshape(-1, WIDTH)
-        self.positions = torch.tensor(waves.astype(np.float32))
+        self.positions = torch.tensor(positions())
         self.source, self.previous, self.target = map(torch.tensor, tokens())
 
     def _mapped(self, path: str, *shape: int) -> Any:
@@ -151,14 +154,14 @@ class InPyTorch:
 
     # ---- a step ----------------------------------------------------------------------------------
 
-    def step(self) -> Callable[[], float]:
+    def step(self) -> Call:
         """One call is a training step."""
         torch = self.torch
         weights = [self.first, self.second, *self.encoder.parameters(), *self.decoder.parameters()]
-        optimizer = torch.optim.Adam(weights, lr=1e-4, fused=True)
+        optimizer = torch.optim.Adam(weights, lr=RATE, fused=True)
         hidden = torch.nn.Transformer.generate_square_subsequent_mask(TARGET)
 
-        def step() -> float:
+        def step() -> tuple[float]:
             x = self.embedded(self.previous, self.second)
             y = self.decoder(x, self.encode(), tgt_mask=hidden, tgt_is_causal=True)
             logits = (y @ self.second.T).flatten(0, 1)
@@ -166,7 +169,7 @@ class InPyTorch:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            return float(loss.item())
+            return (float(loss.item()),)
 
         return step
 
@@ -197,7 +200,7 @@ class InPyTorch:
         inner = self.torch.nn.functional.gelu(block.linear1(block.norm3(x)))
         return x + block.linear2(inner), new
 
-    def write(self) -> float:
+    def write(self) -> tuple[float]:
         """Write all texts; the sum of their tokens."""
         with self.torch.inference_mode():
             memory = self.encode()
@@ -215,33 +218,205 @@ class InPyTorch:
                 logits = self.decoder.norm(x[:, 0]) @ self.second.T
                 last = logits[:, SPECIAL:].argmax(-1) + SPECIAL
                 total += float(last.sum())
-            return total
+            return (total,)
 
 
-def with_pytorch(task: str) -> Callable[[], float]:
+def with_pytorch(task: str) -> Call:
     """The same with PyTorch."""
     found = InPyTorch()
     return found.step() if task == TASKS[0] else found.write
 
 
-SYSTEMS = {"chainrule": with_chainrule, "PyTorch": with_pytorch}
+# ---- JAX -----------------------------------------------------------------------------------------
 
 
-def work(name: str) -> None:
-    """A worker: for every line, the number of a task, the seconds of the quickest of some calls."""
-    runs: dict[int, Callable[[], float]] = {}
-    for line in sys.stdin:
-        number = int(line)
-        first = number not in runs
-        if first:
-            runs[number] = SYSTEMS[name](TASKS[number])
-        value = runs[number]()  # of the first call: steps change the weights
-        found = []
-        for _ in range(2):
-            start = time.process_time()
-            runs[number]()
-            found.append(time.process_time() - start)
-        print(json.dumps([min(found), value if first else 0.0]), flush=True)
+def paths() -> dict[str, tuple[int, ...]]:
+    """The shapes of all weights by their paths."""
+    found: dict[str, tuple[int, ...]] = {
+        "entrance.tokens.weight": (VOCABULARY, WIDTH), "tokens.weight": (VOCABULARY, WIDTH),
+    }  # fmt: skip
+    for half, parts, norms in (
+        ("encoder", ("self_attn",), (1, 2)),
+        ("decoder", ("self_attn", "multihead_attn"), (1, 2, 3)),
+    ):
+        for number in range(LAYERS):
+            at = f"{half}.layers.{number}"
+            linear = {f"{at}.linear1": (WIDTH, 4 * WIDTH), f"{at}.linear2": (4 * WIDTH, WIDTH)}
+            linear |= {
+                f"{at}.{part}.{letter}_proj": (WIDTH, WIDTH)
+                for part in parts
+                for letter in ("q", "k", "v", "out")
+            }
+            for path, shape in linear.items():
+                found |= {f"{path}.weight": shape, f"{path}.bias": shape[1:]}
+            for norm in norms:
+                found |= {f"{at}.norm{norm}.{name}": (WIDTH,) for name in ("weight", "bias")}
+        found |= {f"{half}.norm.{name}": (WIDTH,) for name in ("weight", "bias")}
+    return found
+
+
+def with_jax(task: str) -> Call | None:
+    """The step under jit, by JAX's own operations."""
+    if task != TASKS[0]:
+        return None
+    import jax
+    import jax.numpy as jnp
+
+    waves = jnp.asarray(positions())
+
+    def norm(w: Any, at: str, x: Any) -> Any:
+        x = x - x.mean(-1, keepdims=True)
+        x = x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + EPSILON)
+        return x * w[f"{at}.weight"] + w[f"{at}.bias"]
+
+    def linear(w: Any, at: str, x: Any) -> Any:
+        return x @ w[f"{at}.weight"] + w[f"{at}.bias"]
+
+    def attention(w: Any, at: str, x: Any, memory: Any, causal: bool) -> Any:
+        q, k, v = (
+            linear(w, f"{at}.{letter}_proj", each).reshape(ROWS, -1, HEADS, WIDTH // HEADS)
+            for letter, each in (("q", x), ("k", memory), ("v", memory))
+        )
+        y = jax.nn.dot_product_attention(q, k, v, is_causal=causal)
+        return linear(w, f"{at}.out_proj", y.reshape(x.shape))
+
+    def rest(w: Any, at: str, last: int, x: Any) -> Any:
+        inner = linear(w, f"{at}.linear1", norm(w, f"{at}.norm{last}", x))
+        return x + linear(w, f"{at}.linear2", jax.nn.gelu(inner, approximate=False))
+
+    def loss_of(w: Any, source: Any, previous: Any, target: Any) -> Any:
+        x = w["entrance.tokens.weight"][source] * math.sqrt(WIDTH) + waves[:SOURCE]
+        for number in range(LAYERS):
+            at = f"encoder.layers.{number}"
+            y = norm(w, f"{at}.norm1", x)
+            x = rest(w, at, 2, x + attention(w, f"{at}.self_attn", y, y, False))
+        memory = norm(w, "encoder.norm", x)
+        x = w["tokens.weight"][previous] * math.sqrt(WIDTH) + waves[:TARGET]
+        for number in range(LAYERS):
+            at = f"decoder.layers.{number}"
+            y = norm(w, f"{at}.norm1", x)
+            x = x + attention(w, f"{at}.self_attn", y, y, True)
+            y = norm(w, f"{at}.norm2", x)
+            x = rest(w, at, 3, x + attention(w, f"{at}.multihead_attn", y, memory, False))
+        logits = norm(w, "decoder.norm", x) @ w["tokens.weight"].T
+        found = jnp.take_along_axis(jax.nn.log_softmax(logits), target[..., None], -1)
+        return -found.mean()
+
+    def train(state: Any, *batch: Any) -> Any:
+        w, m, v, t = state
+        loss, g = jax.value_and_grad(loss_of)(w, *batch)
+        t = t + 1
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        first, second = 1 - 0.9**t, 1 - 0.999**t
+
+        def update(w: Any, m: Any, v: Any) -> Any:
+            return w - RATE * (m / first) / (jnp.sqrt(v / second) + 1e-8)
+
+        return [jax.tree.map(update, w, m, v), m, v, t], loss
+
+    step = jax.jit(train, donate_argnums=0)
+    weights = {path: jnp.asarray(weight(path, shape)) for path, shape in paths().items()}
+    zeros = [jax.tree.map(jnp.zeros_like, weights) for _ in range(2)]
+    state = [weights, *zeros, jnp.float32(0)]
+    batch = [*map(jnp.asarray, tokens())]
+
+    def run() -> tuple[float]:
+        nonlocal state
+        state, loss = step(state, *batch)
+        return (float(jax.block_until_ready((loss, state))[0]),)
+
+    return run
+
+
+# ---- Keras ---------------------------------------------------------------------------------------
+
+
+def with_keras(task: str) -> Call | None:
+    """train_on_batch of a model of Keras's own layers, on TensorFlow."""
+    if task != TASKS[0]:
+        return None
+    import keras
+    from keras import layers, ops
+
+    class Network(keras.Model):  # type: ignore[misc]
+        """Blocks that normalise first, and a tied output."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.tables = [layers.Embedding(VOCABULARY, WIDTH) for _ in range(2)]
+            self.waves = positions()
+            self.blocks = {
+                f"{half}.layers.{number}": self._block(half == "decoder")
+                for half in ("encoder", "decoder")
+                for number in range(LAYERS)
+            }
+            self.ends = [layers.LayerNormalization(epsilon=EPSILON) for _ in range(2)]
+
+        def _block(self, looks_back: bool) -> list[Any]:
+            heads = [
+                layers.MultiHeadAttention(HEADS, WIDTH // HEADS) for _ in range(1 + looks_back)
+            ]
+            norms = [layers.LayerNormalization(epsilon=EPSILON) for _ in range(2 + looks_back)]
+            dense = [layers.Dense(4 * WIDTH, keras.activations.gelu), layers.Dense(WIDTH)]
+            return [*heads, *norms, *dense]
+
+        def call(self, inputs: Any) -> Any:
+            source, previous = inputs
+            x, y = (
+                table(numbers) * math.sqrt(WIDTH) + self.waves
+                for table, numbers in zip(self.tables, (source, previous), strict=True)
+            )
+            for path, block in self.blocks.items():
+                if path.startswith("encoder"):
+                    own, first, second, wide, narrow = block
+                    z = first(x)
+                    x = x + own(z, z)
+                    x = x + narrow(wide(second(x)))
+            memory = self.ends[0](x)
+            for path, block in self.blocks.items():
+                if path.startswith("decoder"):
+                    own, other, first, second, third, wide, narrow = block
+                    z = first(y)
+                    y = y + own(z, z, use_causal_mask=True)
+                    y = y + other(second(y), memory)
+                    y = y + narrow(wide(third(y)))
+            return ops.matmul(self.ends[1](y), ops.transpose(self.tables[1].embeddings))
+
+    source, previous, target = tokens()
+    model = Network()
+    model([source, previous])
+    for table, path in zip(model.tables, ("entrance.tokens.weight", "tokens.weight"), strict=True):
+        table.set_weights([weight(path, (VOCABULARY, WIDTH))])
+    for path, block in model.blocks.items():
+        names = ["self_attn", "multihead_attn"] if len(block) == 7 else ["self_attn"]
+        for name, heads in zip(names, block, strict=False):
+            heads.set_weights(_of_heads(f"{path}.{name}"))
+        for name, dense in (("linear1", block[-2]), ("linear2", block[-1])):
+            shape = tuple(dense.kernel.shape)
+            dense.set_weights([weight(f"{path}.{name}.weight", shape), np.zeros(shape[1])])
+    model.compile(
+        keras.optimizers.Adam(RATE, epsilon=1e-8),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return lambda: (float(model.train_on_batch([source, previous], target)),)
+
+
+def _of_heads(path: str) -> list[Array]:
+    """The weights of Keras's attention: a kernel with heads and a bias, for q, k, v and out."""
+    parts = []
+    for letter in ("q", "k", "v", "out"):
+        shape = (
+            (WIDTH, HEADS, WIDTH // HEADS) if letter != "out" else (HEADS, WIDTH // HEADS, WIDTH)
+        )
+        kernel = weight(f"{path}.{letter}_proj.weight", (WIDTH, WIDTH)).reshape(shape)
+        parts += [kernel, np.zeros(shape[1:] if letter != "out" else WIDTH)]
+    return parts
+
+
+SYSTEMS: dict[str, Callable[[str], Call | None]] = {
+    "chainrule": with_chainrule, "PyTorch": with_pytorch, "JAX": with_jax, "Keras": with_keras,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -249,43 +424,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worker", choices=SYSTEMS)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--pytorch", default=sys.executable, help="the Python that has PyTorch")
+    parser.add_argument("--peers", default=sys.executable, help="the Python that has them")
+    parser.add_argument("--only", metavar="PEER", nargs="+", help="these peers")
     parser.add_argument("--quick", action="store_true", help="two rounds; writes nothing")
     options = parser.parse_args()
     if options.worker:
-        work(options.worker)
+        work(lambda number: SYSTEMS[options.worker](TASKS[number]))
         return
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from benchmarks.machine import description
-    from benchmarks.report import table, today, write_section
+    from .machine import description
+    from .report import table, today, write_section
 
-    threads = str(options.threads)
-    environment = os.environ | {"CHAINRULE_THREADS": threads, "OMP_NUM_THREADS": threads}
-    workers = {
-        name: subprocess.Popen(
-            [python, str(Path(__file__)), "--worker", name], env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )
-        for name, python in {"chainrule": sys.executable, "PyTorch": options.pytorch}.items()
-    }  # fmt: skip
+    bind_processors(options.threads)
+    peers = [name for name in SYSTEMS if name != "chainrule"]
+    pythons = {"chainrule": sys.executable} | dict.fromkeys(options.only or peers, options.peers)
+    found = in_turns("seq2seq", pythons, len(TASKS), 2 if options.quick else 5, options.threads)
     rows = []
-    for number, task in enumerate(TASKS):
-        found: dict[str, list[list[float]]] = {name: [] for name in workers}
-        for _ in range(2 if options.quick else 5):
-            for name, worker in workers.items():
-                assert worker.stdin is not None
-                assert worker.stdout is not None
-                print(number, file=worker.stdin, flush=True)
-                found[name].append(json.loads(worker.stdout.readline()))
-        ours, theirs = (np.array(found[name]) for name in SYSTEMS)
-        assert np.allclose(ours[0, 1], theirs[0, 1], rtol=1e-4), "they compute something else"
-        ratio = statistics.median(theirs[:, 0] / ours[:, 0])
-        tokens_of = ROWS * (TARGET if number else SOURCE + TARGET)
-        speeds = [f"{tokens_of / np.median(x[:, 0]):,.0f}" for x in (ours, theirs)]
-        rows.append([task, *speeds, f"{ratio:.2f}"])
-    for worker in workers.values():
-        worker.terminate()
-    lines = table(["", "chainrule tokens/s", "PyTorch tokens/s", "ratio"], rows)
+    for number, (task, each) in enumerate(zip(TASKS, found, strict=True)):
+        ours = each.pop("chainrule")
+        counted = ROWS * (TARGET if number else SOURCE + TARGET)
+        rows.append([task, "chainrule", f"{counted / np.median(ours[:, 0]):,.0f}", "1.00"])
+        for name, theirs in each.items():
+            assert np.allclose(ours[0, 1], theirs[0, 1], rtol=1e-4), f"{name}: something else"
+            speed = f"{counted / np.median(theirs[:, 0]):,.0f}"
+            rows.append([task, name, speed, f"{ratio_to(ours, theirs):.2f}"])
+    lines = table(["", "", "tokens/s", "times as long"], rows)
     print("\n".join(lines))
     if not options.quick:
         about = f"{today()}, {description(options.threads)}. `benchmarks/seq2seq.py`."
