@@ -102,3 +102,45 @@ def test_an_interrupt_keeps_the_methods_that_had_come_to_their_end(invoke, place
     result = invoke("compare", "flowers.csv", *SMALL, "--methods", "ga,hill")
     assert result.exit_code == 130
     assert "Traceback" not in result.stderr
+
+
+POLICIES = ("--budget", "300episodes", "--hidden", "4", "--backend", "numpy")
+
+
+def test_policies_are_compared_in_an_environment(invoke, place):
+    result = invoke("compare", "GridWorld", *POLICIES, "--methods", "backprop,random,hill",
+                    "--seeds", "2", "--json")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [row["method"] for row in found["table"]] == ["backprop/ppo", "random", "hill"]
+    assert found["parameters"] == 16 * 4 + 4 + 4 * 4 + 4
+    assert found["budget"] == "300 episodes"
+    for name, curves in found["curves"].items():
+        assert len(curves) == 2
+        for curve in curves:
+            assert len(curve["seconds"]) == len(curve["episodes"]) == len(curve["returns"])
+            assert curve["episodes"] == sorted(curve["episodes"])
+            assert all(0 <= value <= 1 for value in curve["returns"]), name
+    first = [curves[0]["returns"][0] for curves in found["curves"].values()]
+    assert len(set(first)) == 1  # the same weights
+    page = (place / "comparison-GridWorld.html").read_text()
+    assert "The mean return of 64 further episodes" in page.replace("the mean", "The mean")
+    picture = (place / "comparison-GridWorld.svg").read_text()
+    assert "Return in GridWorld" in picture
+    assert "backpropagation (PPO)" in picture
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("GridWorld", "--target", "x"), "In an environment these options mean nothing"),
+        (("GridWorld", "--objective", "error"), "--objective"),
+        (("GridWorld", "--methods", "backprop/sac"), "Unknown method"),
+        (("gymnasium:CartPole-v1",), "one that is built in"),
+        (("GridWorld", "--seeds", "0"), "Invalid value for seeds"),
+    ],
+)
+def test_what_means_nothing_in_an_environment(invoke, words, said):
+    result = invoke("compare", *words, "--budget", "300episodes")
+    assert result.exit_code != 0
+    assert said in " ".join(result.output.split())

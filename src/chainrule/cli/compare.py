@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import ConfigError
 from . import display
 from .console import note, say, show, show_json
 from .error_handling import INTERRUPTED, Debug
 from .options import OPTIONS, read_options, with_options
+
+if TYPE_CHECKING:
+    from ..evolve.comparison import PolicyComparison
 
 _PANEL = "The comparison"
 #: Options of a training that mean something for one network of a table, trained by any method.
@@ -19,6 +23,8 @@ _KEPT = (
     "split-by-time", "encoding", "separator", "sheet", "table", "hidden", "activation", "norm",
     "loss", "batch-size", "lr", "seed", "threads", "backend",
 )  # fmt: skip
+#: Those that mean something for a policy.
+_OF_POLICIES = ("hidden", "activation", "lr", "seed", "backend")
 _OPTIONS = {
     name: option for name, option in OPTIONS.items() if name in _KEPT and "table" in option.kinds
 }
@@ -33,14 +39,19 @@ def compare(
     ctx: typer.Context,
     data: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="A table, as for chainrule train.", show_default=False),
+        typer.Argument(
+            metavar="DATA",
+            help="A table, as for chainrule train; or a built-in environment, such as CartPole-v1.",
+            show_default=False,
+        ),
     ],
     *,
     methods: Annotated[
         str | None,
         _option(
             "backprop, es, cma, ga, de, annealing, hill, random, with commas between; "
-            "backprop,es,cma,ga,random by default.",
+            "backprop,es,cma,ga,random by default. In an environment backprop is backprop/ppo; "
+            "backprop/a2c, backprop/reinforce.",
             "NAMES",
         ),
     ] = None,
@@ -48,7 +59,7 @@ def compare(
         str,
         _option(
             "Of each method: seconds (30, 2m), or forward passes over the training rows "
-            "(5000evaluations); 10 seconds by default.",
+            "(5000evaluations), or episodes (5000episodes); 10 seconds by default.",
             "BUDGET",
         ),
     ] = "10s",
@@ -85,24 +96,52 @@ def compare(
     Example: chainrule compare houses.csv --target price --methods backprop,es,ga --budget 20
     """
     from ..evolve.comparison import compare as compared
-    from ..evolve.comparison.side_by_side import USUAL
 
     typed = {name.rstrip("_").replace("_", "-"): value for name, value in ctx.params.items()}
     chosen = read_options(
         {n: v for n, v in typed.items() if n in _OPTIONS and v not in (None, [], ())}
     )
     tell = (lambda sentence: None) if quiet else note
-    found = compared(
-        data, methods=USUAL if methods is None else methods.split(","), budget=budget, seeds=seeds,
-        objective=objective, say=tell, **chosen,
-    )  # fmt: skip
+    how: dict[str, Any] = {"budget": budget, "seeds": seeds, "say": tell}
+    if methods is not None:
+        how["methods"] = methods.split(",")
+    in_environment = not Path(data).exists() and _is_environment(data)
+    if in_environment:
+        found: Any = _in_environment(data, objective, chosen, how)
+    else:
+        found = compared(data, objective=objective, **how, **chosen)
     page = _written(found, out or Path(f"comparison-{Path(found.data).stem}.html"))
     if as_json:
         show_json({**found.to_json(), "table": found.table(), "page": str(page)})
     else:
-        _show(found, page)
+        (_show_policies if in_environment else _show)(found, page)
     if found.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _is_environment(name: str) -> bool:
+    """Whether this names one; those of Gymnasium are then refused by name."""
+    from ..rl.environments import ENVIRONMENTS
+    from ..rl.making import GYMNASIUM
+
+    return name in ENVIRONMENTS or name.startswith(GYMNASIUM)
+
+
+def _in_environment(
+    name: str, objective: str, chosen: dict[str, Any], how: dict[str, Any]
+) -> PolicyComparison:
+    """Policies side by side."""
+    from ..evolve.comparison import compare_policies
+
+    others = [option for option in chosen if option not in _OF_POLICIES]
+    others += ["objective"] if objective != "loss" else []
+    if others:
+        raise ConfigError(
+            "In an environment these options mean nothing.",
+            found=", ".join(f"--{option.replace('_', '-')}" for option in others),
+            expected=", ".join(f"--{option}" for option in _OF_POLICIES),
+        )
+    return compare_policies(name, **how, **chosen)
 
 
 def _written(found: Any, page: Path) -> Path:
@@ -110,15 +149,37 @@ def _written(found: Any, page: Path) -> Path:
     import json
 
     from ..drawing.picture import chart_picture
-    from ..evolve.comparison import comparison_page
+    from ..evolve.comparison import Comparison, comparison_page, policy_page
     from ..evolve.comparison.page import charts
+    from ..evolve.comparison.policy_page import policy_charts
     from ..utils.files import write_atomically
 
-    write_atomically(page, comparison_page(found).encode(errors="replace"))
-    write_atomically(page.with_suffix(".svg"), chart_picture(charts(found)[0]).encode())
+    of_data = isinstance(found, Comparison)
+    document = comparison_page(found) if of_data else policy_page(found)
+    chart = (charts(found) if of_data else policy_charts(found))[0]
+    write_atomically(page, document.encode(errors="replace"))
+    write_atomically(page.with_suffix(".svg"), chart_picture(chart).encode())
     numbers = json.dumps(found.to_json(), indent=1) + "\n"
     write_atomically(page.with_suffix(".json"), numbers.encode())
     return page
+
+
+def _show_policies(found: PolicyComparison, page: Path) -> None:
+    from ..evolve.comparison.policy_page import policy_columns
+
+    titles, rows = policy_columns(found, short=True)
+    grid = display.table(*titles)
+    for row in rows:
+        grid.add_row(*row)
+    show(
+        "", f"{found.environment}: a policy of {found.parameters:,} parameters ({found.network}); "
+        f"{found.budget} each.", "", grid, "",
+    )  # fmt: skip
+    say(
+        "Returns are means of 64 further episodes. To 90 %: nine tenths of the way from the first "
+        "return to the best."
+    )
+    show(f"The page is {page}, its picture {page.with_suffix('.svg')}.")
 
 
 def _show(found: Any, page: Path) -> None:

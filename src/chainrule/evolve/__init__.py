@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .architecture import EvolvedNetwork, Genome, Space, evolve_network
 from .cmaes import CMAES
-from .comparison import Comparison, compare
+from .comparison import Comparison, PolicyComparison, compare, compare_policies
 from .differential import DifferentialEvolution
 from .evolution_strategy import EvolutionStrategy
 from .fitness import f1_error, zero_one
@@ -30,6 +30,7 @@ __all__ = [
     "GeneticAlgorithm",
     "Genome",
     "HillClimbing",
+    "PolicyComparison",
     "Progress",
     "RandomSearch",
     "Search",
@@ -37,6 +38,7 @@ __all__ = [
     "Space",
     "Strategy",
     "compare",
+    "compare_policies",
     "evolve_network",
     "f1_error",
     "fit",

@@ -81,7 +81,7 @@ def fit_policy(
 
     def loss(vector: Tensor, draw: Tensor, count: int = episodes) -> Tensor:
         with weights.standing(vector):
-            return -_returns(environment, act, draw, count).mean()
+            return -returns_of(environment, act, draw, count).mean()
 
     search = Search(as_strategy(strategy), weights.start, loss, seed=seed, backend=backend,
                     chunk=chunk, draws=True)  # fmt: skip
@@ -106,7 +106,7 @@ def fit_policy(
     )  # fmt: skip
 
 
-def _returns(
+def returns_of(
     environment: Environment, act: Callable[[Tensor], Tensor], draw: Tensor, episodes: int
 ) -> Tensor:
     """The sum of rewards of each episode, until it ends or is cut off."""

@@ -5,6 +5,17 @@ from __future__ import annotations
 from .budget import Budget
 from .methods import METHODS
 from .page import comparison_page
+from .policies import PolicyComparison, compare_policies
+from .policy_page import policy_page
 from .side_by_side import Comparison, compare
 
-__all__ = ["METHODS", "Budget", "Comparison", "compare", "comparison_page"]
+__all__ = [
+    "METHODS",
+    "Budget",
+    "Comparison",
+    "PolicyComparison",
+    "compare",
+    "compare_policies",
+    "comparison_page",
+    "policy_page",
+]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ...errors import ConfigError
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0, "minutes": 60.0}
-_PASSES = ("evaluations", "evaluation", "evals", "passes", "pass")
+_PASSES = ("evaluations", "evaluation", "evals", "passes", "pass",
+           "episodes", "episode")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Budget:
 
     Attributes:
         seconds: of each method.
-        passes: forward passes of the network over all training rows; a backward pass counts as two.
+        passes: forward passes of the network over all training rows; a backward pass counts as
+            two. In an environment: episodes.
     """
 
     seconds: float | None = None

@@ -38,7 +38,7 @@ _MOST_STEPS = 64
 _MOST_NUMBERS = 2**24
 
 #: What suits weights that were drawn for a network, rather than the defaults for any function.
-_STRATEGIES: Mapping[str, Callable[[], Strategy]] = MappingProxyType(
+STRATEGIES_OF_NETWORKS: Mapping[str, Callable[[], Strategy]] = MappingProxyType(
     {
         "ga": lambda: GeneticAlgorithm(
             sigma=0.1, selection="truncation", truncation=0.2, crossover=None, population=128
@@ -96,7 +96,7 @@ def run(
     try:
         if method == BACKPROP:
             return _backpropagation(problem, budget, seed, on_progress)
-        return _search(_STRATEGIES[method](), problem, budget, seed, on_progress)
+        return _search(STRATEGIES_OF_NETWORKS[method](), problem, budget, seed, on_progress)
     finally:
         problem.network.load_state(state)
 
@@ -193,4 +193,4 @@ def _search(
     return trail
 
 
-__all__ = ["BACKPROP", "METHODS", "Trail", "run"]
+__all__ = ["BACKPROP", "METHODS", "STRATEGIES_OF_NETWORKS", "Trail", "run"]

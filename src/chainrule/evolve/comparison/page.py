@@ -16,7 +16,7 @@ from .methods import METHODS
 from .side_by_side import Comparison, Curve
 
 #: Places of a line.
-_PLACES = 80
+PLACES = 80
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -64,8 +64,8 @@ def _line(name: str, curves: tuple[Curve, ...], over: str, part: str, series: in
     """The median of the seeds, and the range of all of them."""
     first = max(min(x for x in getattr(c, over) if x > 0) for c in curves)
     last = min(getattr(c, over)[-1] for c in curves)
-    x = np.geomspace(first, max(last, first * 1.0001), _PLACES)
-    rows = np.array([_at(getattr(c, over), getattr(c, part), x) for c in curves])
+    x = np.geomspace(first, max(last, first * 1.0001), PLACES)
+    rows = np.array([value_at(getattr(c, over), getattr(c, part), x) for c in curves])
     middle = np.median(rows, axis=0)
     band: dict[str, Any] = {}
     if len(curves) > 1:
@@ -73,7 +73,7 @@ def _line(name: str, curves: tuple[Curve, ...], over: str, part: str, series: in
     return Line(name, tuple(x.tolist()), tuple(middle.tolist()), series=series, **band)
 
 
-def _at(places: tuple[float, ...], values: tuple[float, ...], x: Any) -> Any:
+def value_at(places: tuple[float, ...], values: tuple[float, ...], x: Any) -> Any:
     """A step function: the value at the last place that is not later."""
     index = np.searchsorted(places, x * (1 + 1e-12), side="right") - 1
     return np.array(values)[index.clip(0, len(values) - 1)]
