@@ -75,6 +75,7 @@ bench: $(BENCH)/.ready ## training steps and house prices beside the peers; writ
 	$(BENCH)/bin/python -m benchmarks.training_steps
 	$(BENCH)/bin/python -m benchmarks.networks
 	$(BENCH)/bin/python -m benchmarks.houses
+	$(BENCH)/bin/python -m benchmarks.from_file
 	$(BENCH)/bin/python -m benchmarks.ctc
 	$(BENCH)/bin/python -m benchmarks.seq2seq
 

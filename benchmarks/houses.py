@@ -43,7 +43,7 @@ def main() -> None:
             "examples/data/house_prices.parquet", "--target", "price", "--batch-size", str(BATCH),
             "--hidden", "256,256", "--json", "--quiet", "--out", f"{folder}/run", "--force",
         ]  # fmt: skip
-        cold, said = _timed(own, options.threads, folder)
+        cold, said = timed(own, options.threads, folder)
         epochs = str(said["epochs"])
         commands = {"chainrule train": own}
         for title, name in (("scikit-learn", "houses_sklearn"), ("PyTorch", "houses_pytorch")):
@@ -52,7 +52,7 @@ def main() -> None:
         r2: dict[str, float] = {}
         for _ in range(rounds):
             for title, command in commands.items():
-                took, said = _timed(command, options.threads, folder)
+                took, said = timed(command, options.threads, folder)
                 seconds[title].append(took)
                 r2[title] = said.get("metrics", said)["r2"]
     rows: list[Row] = []
@@ -75,7 +75,7 @@ def main() -> None:
         write_section(f"House prices, threads: {options.threads}", "\n".join(lines))
 
 
-def _timed(command: list[str], threads: int, caches: str) -> tuple[float, dict[str, Any]]:
+def timed(command: list[str], threads: int, caches: str) -> tuple[float, dict[str, Any]]:
     """Seconds of a process, and the JSON that it prints."""
     begun = time.perf_counter()
     done = subprocess.run(

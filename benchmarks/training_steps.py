@@ -20,6 +20,7 @@ _SKLEARN = "import sklearn.neural_network"
 PEERS = (
     Peer("chainrule", "chainrule_step", "loop", "chainrule", _CHAINRULE, keeps=True),
     Peer("chainrule, a call a step", "chainrule_step", "call", "chainrule", _CHAINRULE, keeps=True),
+    Peer("chainrule, eager", "chainrule_step", "eager", "chainrule", _CHAINRULE),
     Peer("PyTorch", "pytorch", "eager", "torch", "import torch"),
     Peer("PyTorch, fused Adam", "pytorch", "fused", "torch", "import torch"),
     Peer(

@@ -1,4 +1,4 @@
-"""chainrule: many steps in one call of the native program, or one call a step."""
+"""chainrule: many steps in one call of the native program, one call a step, or nothing compiled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .chainrule_networks import network
 
 
 def build(task: Task, mode: str) -> Prepare:
-    """Modes: ``loop``, ``call``."""
+    """Modes: ``loop``, ``call``, ``eager``."""
     model = network(task)
     optimizer = cr.optim.Adam(model, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON)
 
@@ -38,7 +38,17 @@ def build(task: Task, mode: str) -> Prepare:
         def call() -> Any:
             return [step(task.x[rows], task.y[rows]) for rows in order]
 
-        return loop if mode == "loop" else call
+        def eager() -> Any:
+            losses = []
+            for rows in order:
+                optimizer.zero_grad()
+                loss = loss_of(model, cr.tensor(task.x[rows]), cr.tensor(task.y[rows]))
+                loss.backward()
+                optimizer.step()
+                losses.append(loss)
+            return losses
+
+        return {"loop": loop, "call": call, "eager": eager}[mode]
 
     return prepare
 
