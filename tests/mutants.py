@@ -722,8 +722,10 @@ def listen(machine: Machine) -> Calls:
     waiting = [machine.new(files, 3600.0) for files in groups.values()]
     all_calls = Calls()
     for run, _ in machine.run(sorted(waiting, key=lambda run: -len(run.tests))):
-        calls = pickle.loads((run.folder / "calls").read_bytes())
-        all_calls.add(calls)
+        if (run.folder / "calls").exists():
+            all_calls.add(pickle.loads((run.folder / "calls").read_bytes()))
+        else:
+            print(f"not used, for something ended the process: {run.tests}", flush=True)
         machine.keep_programs(run)
         shutil.rmtree(run.folder, ignore_errors=True)
     return all_calls
