@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from . import parsing
 from .identifier_names import words_of_name
 from .parsing import PLAIN, Notation
+from .parsing.currencies import LIMITS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -161,11 +162,15 @@ class Profile:
             return None
         signs = self.signs
         percent = "%" in signs
-        currencies = {parsing.currency(sign) for sign in signs if sign != "%"}
+        limits = sorted(LIMITS.intersection(signs))
+        currencies = {parsing.currency(s) for s in signs if s != "%" and s not in LIMITS}
         if len(currencies) > 1:
             return (f"{self.name!r} has amounts in several currencies "
                     f"({', '.join(sorted(currencies))}): they are read as plain numbers, none is "
                     "converted")  # fmt: skip
+        if limits:
+            return (f"{self.name!r} has numbers that are limits, or rough ({', '.join(limits)}): "
+                    f"the sign is left out, {limits[0]}5 is read as 5")  # fmt: skip
         numbers = self.distinct.filter(self.distinct.str.contains(r"\d"))
         if percent and not numbers.str.contains("%", literal=True).all():
             return (f"{self.name!r} has numbers with % and without: the sign is left out, 12 % is "

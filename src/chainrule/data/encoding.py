@@ -158,7 +158,9 @@ def _score(data: bytes, code: str) -> float:
         characters = [c for c in text if c > "\x7f" and c not in _SIGNS]
         found = (c.encode(code) for c in characters)
         good = sum(len(b) == 2 and b[0] in common for b in found)
-        return good / len(characters) if characters else 0.0
+        # Japanese is full of kana; without any, Chinese is likelier.
+        doubt = 0.9 if code == "euc-jp" and not re.search("[\u3041-\u30fe]", text) else 1.0
+        return doubt * good / len(characters) if characters else 0.0
     runs = re.findall(r"([A-Za-z]?)([^\x00-\x7f]+)(?=([A-Za-z]?))", text)
     inside = [run for a, run, b in runs if (a or b or len(run) == 1) and len(run) <= 3]
     alone = [run for a, run, b in runs if not a and not b]

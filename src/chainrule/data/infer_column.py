@@ -26,6 +26,7 @@ from .column_profile import (
 )
 from .identifier_names import counts_something, is_code, names_things, numbers_things
 from .parsing import PLAIN, Notation
+from .parsing.months import month_names
 from .picture_columns import names_pictures
 from .records import Column, Dropped, Kind
 from .words import count_words
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when|month|yyyymm|ym|period)(?:$|_)|date$")
 # A year with a day, a month or a quarter beside it, for polars.
-_MONTHS = "jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"
+_MONTHS = "|".join(("jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", *month_names()))
 _BESIDE_YEAR = rf"(?i:\d\d?|(?:{_MONTHS})\w*\.?|[qw]\d\d?|of)"
 _LIKE_DATE = rf"\b(?:19|20)\d\d[^\w]?{_BESIDE_YEAR}\b|\b{_BESIDE_YEAR}[^\w]{{1,2}}(?:19|20)\d\d\b"
 

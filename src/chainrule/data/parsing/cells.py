@@ -12,6 +12,18 @@ if TYPE_CHECKING:
 ERRORS = frozenset(
     {"", "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!", "#spill!"}
     | {"#calc!", "<na>", "-nan", "-nan(ind)", "1.#qnan", "1.#ind", "-1.#ind"}
+    # The same in German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Swedish and
+    # Turkish, and what a column shows that is too narrow.
+    | {"#wert!", "#nv", "#bezug!", "#zahl!", "#überlauf!"}
+    | {"#valeur!", "#n/d", "#nom?", "#nombre!", "#nul!"}
+    | {"#¡valor!", "#¡div/0!", "#¡ref!", "#¿nombre?", "#¡num!", "#¡nulo!"}
+    | {"#valore!", "#rif!", "#nome?", "#valor!", "#núm!", "#nulo!"}
+    | {"#waarde!", "#verw!", "#naam?", "#getal!", "#n/b", "#deel/0!", "#leeg!"}
+    | {"#arg!", "#adr!", "#nazwa?", "#liczba!", "#n/d!", "#dziel/0!", "#zero!"}
+    | {"#знач!", "#дел/0!", "#ссылка!", "#имя?", "#число!", "#н/д", "#пусто!"}
+    | {"#värdefel!", "#saknas!", "#referens!", "#namn?", "#ogiltigt!", "#division/0!"}
+    | {"#değer!", "#sayı/0!", "#başv!", "#ad?", "#yok", "#sayı!"}
+    | {"#" * count for count in range(3, 16)}
 )
 
 # These usually mean a missing value, but some may be values: no damage at all, North America.

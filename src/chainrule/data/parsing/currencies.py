@@ -16,15 +16,29 @@ _CURRENCY = (
 )
 
 
+#: Signs of a number that is a limit, or rough.
+LIMITS = frozenset("<>≤≥~≈")
+_LIMIT = r"^([<>≤≥~≈])=?\s*[+-]?[\d.,$€£¥]"
+#: Digits and marks of other scripts: of full width, Arabic, Persian, Devanagari, Bengali, Thai.
+_DIGITS = {
+    chr(zero + digit): str(digit)
+    for zero in (0xFF10, 0x0660, 0x06F0, 0x0966, 0x09E6, 0x0E50)
+    for digit in range(10)
+} | {"٫": ".", "٬": ",", "．": ".", "，": ",", "－": "-", "＋": "+", "％": "%", "٪": "%"}
+
+
 def bare_numbers(text: pl.Series) -> pl.Series:
     """Text without what may stand around a number: currency, percent, signs of accounting.
 
-    There ``(5)`` and ``5-`` are -5, and ``$-`` is 0.
+    There ``(5)`` and ``5-`` are -5, ``$-`` is 0, ``<5`` is 5, and digits are those of ASCII.
     """
     if are_plain(text):
         return text
+    if text.str.contains(r"[^\x00-\x7F]").any():
+        text = text.str.replace_many(list(_DIGITS), list(_DIGITS.values()))
     return (
-        text.str.replace_all("[\u00a0\u2007\u2009\u202f]", " ")
+        text.str.replace(r"^[<>≤≥~≈]=?\s*([+-]?[\d.,$€£¥].*)$", "$1")
+        .str.replace_all("[\u00a0\u2007\u2009\u202f]", " ")
         .str.replace_all("\u2212", "-", literal=True)
         .str.replace(rf"^(?:{_CURRENCY}\s*[-–—]|[-–—]\s*{_CURRENCY})$", "0")
         .str.replace(r"^(\d.*)-$", "-$1")
@@ -45,7 +59,8 @@ def signs(values: pl.Series) -> list[str]:
     values = values.filter(values.cast(float, strict=False).is_null())
     if not len(values):
         return []
-    return [str(sign) for sign in _sign(values).drop_nulls().unique(maintain_order=True).to_list()]
+    found = [*_sign(values).drop_nulls(), *values.str.extract(_LIMIT).drop_nulls()]
+    return list(dict.fromkeys(map(str, found)))
 
 
 def _sign(values: pl.Series) -> pl.Series:
@@ -80,9 +95,18 @@ def other_signs(text: pl.Series, known: Sequence[str]) -> pl.Series:
         [True, True, False]
         >>> other_signs(pl.Series(["5 %", "$5", "5"]), []).to_list()
         [True, False, False]
+        >>> [other_signs(pl.Series(["<5"]), known).to_list() for known in ([], [">"])]
+        [[True], [False]]
     """
     if are_plain(text):
         return text.is_null() & False
+    limited = text.str.contains(_LIMIT).fill_null(False)
+    if LIMITS.intersection(known):
+        limited &= False
+    return _other_currency(text, [sign for sign in known if sign not in LIMITS]) | limited
+
+
+def _other_currency(text: pl.Series, known: Sequence[str]) -> pl.Series:
     sign = _sign(text)
     strange = sign.is_not_null() & ~sign.is_in(list(known))
     if any(sign != "%" for sign in known):

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from .categories import read_categories
+from .months import NAME, in_english
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,6 +18,7 @@ _DAYS = (
     *("%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%d.%m.%Y"),
     *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y"),
     *("%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%B %d, %Y", "%B %d %Y"),
+    *("%d. %B %Y", "%d de %B de %Y", "%d %B %Y г."),
 )
 
 _TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
@@ -71,6 +73,8 @@ def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
         moments = read_dates(column, first)
         return moments.zip_with(moments.is_not_null(), read_dates(column, others))
     text = column if column.dtype == pl.String else read_categories(column)
+    if "%B" in date_format and not any(day in date_format for day in ("%a", "%A")):
+        text = in_english(text)
     text, date_format = _rewritten(text, date_format)
     if not any(
         part in date_format for part in ("%Y", "%y", "%G")
@@ -119,7 +123,7 @@ _DIRECTIVES = {
     "%j": r"\d{3}",
     "%3f": r"\d{3}",
     "%A": "[A-Z][a-z]{5,8}",
-    "%B": "[A-Za-z]{3,9}",
+    "%B": NAME,
     "%p": "[AaPp][Mm]",
     "%a": "[A-Za-z]{3}",
     r"%\.f": r"(?:\.\d+)?",

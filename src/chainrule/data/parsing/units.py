@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 #: difference within the family.
 UNITS: dict[str, dict[str, float]] = {
     "multiples": {
-        **dict.fromkeys(("k", "K", "tsd", "thousand"), 1e3), "lakh": 1e5,
-        **dict.fromkeys(("m", "M", "MM", "mn", "mio", "mln", "million"), 1e6), "crore": 1e7,
-        **dict.fromkeys(("b", "B", "bn", "mrd", "billion"), 1e9),
-        **dict.fromkeys(("T", "tn", "trillion"), 1e12),
+        **dict.fromkeys(("k", "K", "tsd", "thousand", "thousands", "tausend", "duizend"), 1e3),
+        **dict.fromkeys(("mil", "mille", "mila", "tys", "тыс", "тис", "千"), 1e3), "lakh": 1e5,
+        **dict.fromkeys(("万", "萬", "만"), 1e4), **dict.fromkeys(("億", "亿", "억"), 1e8),
+        **dict.fromkeys(("m", "M", "MM", "mn", "mio", "mln", "million", "millions"), 1e6),
+        **dict.fromkeys(("millionen", "millón", "millones", "milhão", "milhões", "miljoen"), 1e6),
+        **dict.fromkeys(("milione", "milioni", "milyon", "млн"), 1e6), "crore": 1e7,
+        **dict.fromkeys(("b", "B", "bn", "mrd", "mld", "billion", "billions", "млрд"), 1e9),
+        **dict.fromkeys(("milliarde", "milliarden", "milliard", "milliards", "miljard"), 1e9),
+        **dict.fromkeys(("miliardo", "miliardi", "milyar", "mil millones", "bilhões"), 1e9),
+        **dict.fromkeys(("T", "tn", "trillion", "billones", "billionen", "трлн"), 1e12),
     },
     "masses": {
         "mg": 1e-6, "g": 1e-3, "kg": 1.0, "t": 1e3, "oz": 0.028349523125, "lb": 0.45359237,
@@ -59,7 +65,7 @@ def _spellings(members: dict[str, float]) -> dict[str, float]:
 SPELLINGS = {family: _spellings(members) for family, members in UNITS.items()}
 
 #: A number, and the word behind it, as a regular expression of two groups.
-UNIT = r"(.*\d[.,]?)\s*([A-Za-zµμΩ°′″'\"²³/][A-Za-zµμΩ°′″'\"²³/.]{0,11}(?: [a-z]{1,9})?)"
+UNIT = r"(.*\d[.,]?)\s*([\p{L}°′″'\"²³/][\p{L}°′″'\"²³/.]{0,11}(?: [a-z]{1,9})?)"
 
 #: A word that is no unit of a family stands behind at least this fraction of the numbers.
 _MOST = 0.5
