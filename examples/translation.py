@@ -84,11 +84,13 @@ def main() -> None:
     options = cr.sequence_to_text.SequenceToTextOptions(
         target="spanish", test=0.02, seed=arguments.seed, minutes=arguments.minutes,
         threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs,
-        hidden=(32,) if arguments.quick else None,
+        hidden=(32,) if arguments.quick else None, beam=4,
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
     for name, found in {"network": result.report["metrics"], **result.report["baselines"]}.items():
         print(f"{name:18}", *(f"{metric} {value:.3g}" for metric, value in found.items()))
+    others = max(each["chrf"] for each in result.report["baselines"].values())
+    print(f"chrF {result.report['metrics']['chrf'] - others:+.1f} beside the best of the others")
     with tempfile.TemporaryDirectory() as place:
         result.save(Path(place) / "model.safetensors")
         model = cr.sequence_to_text.load(Path(place) / "model.safetensors")
