@@ -1,6 +1,6 @@
 """Questions about short stories: answers by type, as in the bAbI tasks, from stories made here.
 
-    python examples/stories.py [--quick] [--minutes M] [--seed N] [--write FILE.csv]
+    python examples/stories.py [--quick] [--epochs N] [--seed N] [--write FILE.csv]
 
 Weston et al. ("Towards AI-complete question answering", 2015) made stories from templates; those
 here are of the same kinds, but written anew, with names, rooms and things of their own. Each type
@@ -116,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
     parser.add_argument("--minutes", type=float, help="be done in so many minutes")
+    parser.add_argument("--epochs", type=int, default=8, help="times through the stories")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--write", metavar="FILE.csv", type=Path, help="write the table, and stop")
@@ -130,7 +131,8 @@ def main() -> None:
     options = cr.sequence_to_text.SequenceToTextOptions(
         target="answer", drop=("type",), test=0.05, seed=arguments.seed, lr=1.5e-3,
         dropout=0.0, batch_size=32, minutes=arguments.minutes, threads=arguments.threads,
-        hidden=(32,) if arguments.quick else (64, 64), epochs=1 if arguments.quick else 8,
+        hidden=(32,) if arguments.quick else (64, 64),
+        epochs=1 if arguments.quick else arguments.epochs,
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
     with tempfile.TemporaryDirectory() as folder:
