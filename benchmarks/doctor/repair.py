@@ -8,7 +8,10 @@ training counts.
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +72,11 @@ FIXES: dict[str, Callable[[Case], dict[str, Any]]] = {
 }
 
 
+Row = dict[str, Any]
+DATASETS = ("circles", "blobs")
+_GOALS: dict[tuple[int, str], float] = {}
+
+
 def mended(case: Case, goal: float) -> tuple[bool, float, int]:
     """Whether the doctor found something, the best skill that its fixes reach, and the rounds."""
     result = run(case)
@@ -107,30 +115,56 @@ def searched(case: Case, rounds: int, rng: Any) -> float:
     return best
 
 
+def harmful(seed: int, dataset: str, cause: str) -> Row | None:
+    """One faulty training, mended and searched; None if it does not apply or does no harm."""
+    # The same networks each time, so that programs serve many trainings.
+    base = healthy(SEED + 1000 * seed).copy(dataset=dataset, widths=(24, 24), norm=False,
+                                            activation="relu", optimizer="adam", lr=0.006,
+                                            more={}, batch=32, updates=1500)  # fmt: skip
+    if (seed, dataset) not in _GOALS:
+        _GOALS[seed, dataset] = run(base).skill - NEAR
+    goal = _GOALS[seed, dataset]
+    rng = np.random.default_rng([seed, DATASETS.index(dataset), CAUSES.index(cause)])
+    case = inject(base, cause, rng)
+    if case is None or run(case).skill >= goal:
+        return None
+    found, best, rounds = mended(case, goal)
+    by_chance = searched(case, max(rounds, 1), rng)
+    return {
+        "found": found,
+        "mended": bool(best >= goal),
+        "better": bool(best > by_chance),
+        "skill": best,
+        "goal": goal,
+        "rounds": rounds,
+        "by chance": by_chance,
+    }
+
+
 def main() -> None:
     """Print what was mended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--cache", type=Path, default=Path(".bench/doctor/repair.json"))
     given = parser.parse_args()
-    rows: list[tuple[bool, bool, bool]] = []
-    for seed in range(given.seeds):
-        for number, dataset in enumerate(("circles", "blobs")):
-            # The same networks each time, so that programs serve many trainings.
-            base = healthy(SEED + 1000 * seed).copy(dataset=dataset, widths=(24, 24), norm=False,
-                                                    activation="relu", optimizer="adam", lr=0.006,
-                                                    more={}, batch=32, updates=1500)  # fmt: skip
-            goal = run(base).skill - NEAR
-            for cause in CAUSES:
-                rng = np.random.default_rng([seed, number, CAUSES.index(cause)])
-                case = inject(base, cause, rng)
-                if case is None or run(case).skill >= goal:
-                    continue  # it does not apply, or does no harm
-                found, best, rounds = mended(case, goal)
-                by_chance = searched(case, max(rounds, 1), rng)
-                rows.append((found, best >= goal, best > by_chance))
-                print(f"{dataset:8} {cause:26} found {found!s:5} skill {best:.2f} of "
-                      f"{goal + NEAR:.2f} in {rounds}, by chance {by_chance:.2f}",
-                      flush=True)  # fmt: skip
+    given.cache.parent.mkdir(parents=True, exist_ok=True)
+    kept: dict[str, Row | None] = (
+        json.loads(given.cache.read_text()) if given.cache.exists() else {}
+    )
+    rows = []
+    for seed, cause, dataset in itertools.product(range(given.seeds), CAUSES, DATASETS):
+        name = f"{dataset}, seed {seed}, {cause}"
+        if name not in kept:  # it goes on where it was ended
+            kept[name] = harmful(seed, dataset, cause)
+            new = given.cache.with_suffix(".new")
+            new.write_text(json.dumps(kept, default=float))
+            new.replace(given.cache)
+        row = kept[name]
+        if row is not None:
+            rows.append([row["found"], row["mended"], row["better"]])
+            print(f"{name:45} found {bool(row['found'])!s:5} skill {row['skill']:.2f}, to reach "
+                  f"{row['goal']:.2f}, in {row['rounds']}; by chance {row['by chance']:.2f}",
+                  flush=True)  # fmt: skip
     found_rate, mended_rate, better = np.mean(rows, axis=0)
     print(f"{len(rows)} faulty trainings: found {found_rate:.0%}, mended {mended_rate:.0%}, "
           f"better than a random search of as many trainings {better:.0%}")  # fmt: skip

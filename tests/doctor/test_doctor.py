@@ -14,7 +14,7 @@ from chainrule.doctor.examine import ranked
 from chainrule.doctor.finding import Fix
 from chainrule.doctor.measure import Probe
 from chainrule.errors import ConfigError, DataError
-from chainrule.training import Arrays
+from chainrule.training import Arrays, Stream
 
 from .conftest import examined, net
 
@@ -211,3 +211,68 @@ def test_a_network_that_was_trained_before_has_no_bad_initialisation(data):
 
     assert causes() == ["bad_initialisation"]
     assert causes() == []
+
+
+def test_a_stream_is_measured_by_some_of_its_rows(data, monkeypatch):
+    """Its first rows are loaded in the order of epoch 0, and the training's bits stay the same."""
+    monitor = sys.modules["chainrule.doctor.monitor"]
+    monkeypatch.setattr(monitor, "_LOADING", 60.0)  # however slow the machine is
+    loaded = []
+
+    def load(rows, epoch):
+        loaded.append(len(rows))
+        return data.x[rows], data.y[rows]
+
+    def trained(callbacks):
+        model = net(hidden=1, activation=cr.nn.Tanh)
+        trainer = cr.Trainer(model, "cross_entropy", "sgd", lr=1e4, progress=False,
+                             callbacks=callbacks, backend="numpy")  # fmt: skip
+        stream = Stream(load, data.y, workers=1)
+        trainer.fit(stream, epochs=6)
+        return model.state()
+
+    watch = Doctor()
+    seen = trained([watch])
+    assert 64 in loaded
+    evidence = watch.evidence
+    assert (evidence.data.rows, len(evidence.measurements)) == (len(data.x), 7)
+    assert evidence.data.duplicates == []  # single features are not looked at
+    assert watch.findings[0].cause == "learning_rate_too_high"
+    alone = trained([])
+    assert all((seen[path] == w).all() for path, w in alone.items())
+
+
+def test_how_a_network_is_built_is_told_where_the_user_built_it(data):
+    def causes(lints):
+        watch = Doctor(lints=lints)
+        layers = cr.nn.Linear(data.x.shape[1], 8), cr.nn.Linear(8, 8), cr.nn.Linear(8, 3)
+        model = cr.nn.Sequential(*layers).initialize(0)
+        trainer = cr.Trainer(model, "cross_entropy", "adam", progress=False, callbacks=[watch],
+                             backend="numpy")  # fmt: skip
+        trainer.fit((data.x, data.y), epochs=1)
+        return [finding.cause for finding in watch.findings]
+
+    assert "missing_nonlinearity" in causes(True)
+    assert "missing_nonlinearity" not in causes(False)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "baselines", "expected"),
+    [
+        # A forecast beside the last value, which counts as 0.
+        ({"mae": 0.5, "rmse": 0.6}, {"persistence": {"mae": 1.0}, "linear": {"mae": 0.8}},
+         (0.5, 0.2)),
+        ({"mae": 3.0}, {"persistence": {"mae": 1.0}, "linear": {"mae": 4.0}}, (-2.0, 0.0)),
+        # Texts beside nothing, whose error rate is 1; exact matches are too rare to tell.
+        ({"exact_match": 0.0, "character_error_rate": 1.5},
+         {"copying": {"exact_match": 0.0, "character_error_rate": 0.4}}, (-0.5, 0.6)),
+        ({"word_error_rate": 0.25}, {"nearest neighbour": {"word_error_rate": 0.75}},
+         (0.75, 0.25)),
+    ],
+)  # fmt: skip
+def test_what_reports_tell_of_forecasts_and_texts(metrics, baselines, expected):
+    watch = Doctor()
+    compared = {name: {"clear": name != "copying"} for name in baselines}
+    watch.add_report({"metrics": metrics, "baselines": baselines, "comparisons": compared})
+    found = watch.evidence.outcome.held_out, watch.evidence.data.reference
+    assert found == pytest.approx(expected)

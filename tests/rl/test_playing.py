@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,30 @@ def test_a_policy_is_a_model_file_like_any_other(folder):
     assert found.exit_code == 0, found.output
     assert "policy gradient" in found.stdout
     assert run("runs", folder.parent).exit_code == 0
+    page = (folder / "report.html").read_text()  # written at the end of the training
     found = run("report", folder)
     assert found.exit_code == 0, found.output
-    page = (folder / "report.html").read_text()
+    assert (folder / "report.html").read_text() == page
     assert "chainrule play GridWorld" in page
+    assert "has learned to act in GridWorld by ppo, from 128 steps in" in page
+    assert "Policy not learned" in page
+    assert "--reproduce" not in page
+
+
+def test_the_page_shows_how_returns_went(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    record = json.loads((folder / "run.json").read_text())
+    first = record["history"]["epochs"][0]
+    record["history"]["epochs"] = [
+        {**first, "epoch": i, "steps": 64 * i, "return": i / 8, "kl": 0.01} for i in (1, 2, 3)
+    ]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    assert run("report", tmp_path / "run").exit_code == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "The mean return goes from 0.125 to 0.375." in page
+    assert "random actions" in page
+    assert "How far an iteration moves the policy" in page
+    assert "Ratios that are clipped" not in page  # none were
 
 
 def test_a_saved_policy_plays_as_the_agent(folder, monkeypatch):

@@ -351,6 +351,7 @@ def _show_outcome(run: Run) -> None:
         f"{duration(report['seconds'])}, {number(report['steps_per_second'])} steps a second",
     )
     folder = shlex.quote(str(run.folder))
+    show(f"The report, with pictures, is {run.folder / 'report.html'}.")
     show(f"The policy is in {run.folder}. To use it:")
     name = shlex.quote(str(run.record["data"]))
     show(f"  chainrule play {name} --policy {folder} --render terminal")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ChainruleError
-from ..training import Arrays, Callback
+from ..training import Arrays, Callback, Stream
 from ..training.evaluation import Evaluator
 from .data_facts import data_facts, some_rows
 from .diagnosis import Diagnosis
@@ -29,6 +29,29 @@ _log = logging.getLogger("chainrule")
 _WORK, _LITTLE = 5e9, 4.5e8
 #: Measurements in a training without a limit of time.
 _MEASUREMENTS = 12
+
+
+#: Rows of a stream that are measured, how many at least, and seconds that loading may take.
+_STREAMED, _FEW, _LOADING = 64, 8, 0.3
+
+
+def sample_of(stream: Stream) -> Arrays:
+    """Some rows of a stream, evenly taken, as many as are loaded soon.
+
+    Example:
+        >>> stream = Stream(lambda rows, epoch: (rows[:, None] * 1.0, rows), np.arange(1000))
+        >>> len(sample_of(stream))
+        64
+    """
+
+    def loaded(count: int) -> Arrays:
+        rows = some_rows(len(stream), count)
+        return next(iter(stream.take(rows).batches(np.arange(len(rows)), max(len(rows), 1))))
+
+    begun = time.perf_counter()
+    few = loaded(_FEW)
+    affordable = int(_LOADING / max((time.perf_counter() - begun) / max(len(few), 1), 1e-9))
+    return few if affordable < 2 * _FEW else loaded(min(affordable, _STREAMED))
 
 
 class Doctor(Callback):
@@ -96,23 +119,31 @@ class Doctor(Callback):
         evidence.epochs = trainer.epoch + options.epochs
         evidence.batch_size, evidence.shuffle = options.batch_size, options.shuffle
         evidence.over, evidence.failure = False, ""
-        if not isinstance(data, Arrays) or data.target is None:
-            return  # a stream: only the history is known
-        held_out = validation if isinstance(validation, Arrays) else None
         with self._unharmed():
-            self._look(trainer, data, held_out)
+            if isinstance(data, Arrays):
+                held_out = validation if isinstance(validation, Arrays) else None
+                self._data = data, held_out
+                self._look(trainer, data, held_out)
+            elif isinstance(data, Stream):
+                self._look(trainer, sample_of(data), None)
+                evidence.data.rows = len(data)
         self._spent = time.perf_counter() - self._begun
 
     def _look(self, trainer: Any, data: Arrays, held_out: Arrays | None) -> None:
         """The facts before the first step, and what is to be measured."""
+        if data.target is None:
+            self._data = None
+            return
         evidence = self.evidence
         name = "" if isinstance(trainer.loss, str) else getattr(trainer.loss, "__name__", "")
         structure = structure_of(trainer.model, trainer.loss, trainer.optimizer, data, name)
         if trainer.epoch:  # trained weights say nothing of their initialisation
             structure.gains, structure.symmetric = {}, []
+        if not self._lints:  # how the network is built is no choice of the user's
+            structure.linear_pairs, structure.is_linear = [], False
         evidence.structure = structure
-        evidence.data = data_facts(data, held_out, structure.task, lints=self._lints)
-        self._data = data, held_out
+        lints = self._lints and self._data is not None
+        evidence.data = data_facts(data, held_out, structure.task, lints=lints)
         rows = measured_rows(structure, len(data), _WORK if self._overhead is None else _LITTLE)
         if rows:
             self._rows = data.take(some_rows(len(data), rows))

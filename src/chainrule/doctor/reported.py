@@ -8,8 +8,10 @@ from typing import Any
 
 from .evidence import Evidence
 
-#: Baselines that give the same answer to all rows.
-_CONSTANT = ("mean", "majority", "unigram")
+#: Baselines that give the same answer to all rows; of a forecast, that nothing changes.
+_CONSTANT = ("mean", "majority", "unigram", "persistence")
+#: Errors of texts, as a fraction of what is right: 1 for those that say nothing.
+_ERROR_RATES = ("character_error_rate", "word_error_rate")
 #: Where the report does not say whether a difference is clear, it is from this skill on.
 _CLEAR = 0.1
 
@@ -40,10 +42,15 @@ def add_report(evidence: Evidence, report: Mapping[str, Any]) -> None:
         for name, values in baselines.items()
         if name not in _CONSTANT and (skill := _skill(values, baselines)) is not None
     }
+    if any(name == "persistence" for name in baselines):
+        rivals["persistence"] = 0.0  # a forecast that is worse than that is no good
     if ours is None or not rivals:
         return
     best = max(rivals, key=lambda name: rivals[name])
-    known = compared.get(best)
+    # What is compared row by row is the first metric.
+    first = next(iter(metrics))
+    by_rate = any(rate in metrics for rate in _ERROR_RATES) and first not in _ERROR_RATES
+    known = None if by_rate else compared.get(best)
     clear = known["clear"] if isinstance(known, Mapping) else rivals[best] - ours > _CLEAR
     evidence.outcome.held_out = ours
     evidence.data.reference = rivals[best] if clear or rivals[best] <= ours else ours
@@ -52,6 +59,9 @@ def add_report(evidence: Evidence, report: Mapping[str, Any]) -> None:
 def _skill(values: Mapping[str, Any], baselines: Mapping[str, Any]) -> float | None:
     if (r2 := _number(values, "r2")) is not None:
         return r2
+    for rate in _ERROR_RATES:
+        if (wrong := _number(values, rate)) is not None:
+            return 1 - wrong
     constants = [baselines[name] for name in _CONSTANT if name in baselines]
     if not constants or not values:
         return None

@@ -13,6 +13,7 @@ from ..tasks.metric_names import best_is_one, score, score_table, title
 from ..tasks.options import declared
 from ..training.curves import learning_charts
 from ..utils.numbers import duration, number
+from . import policy
 from .content import RunContent, mapping
 from .flow import flow
 
@@ -23,7 +24,7 @@ _DRAWN = 4
 def sections_of(content: RunContent) -> list[Section]:
     """All sections that there is something to say in."""
     found: list[Section] = []
-    for make in PLAN:
+    for make in PLANS.get(str(content.about.get("kind")), PLAN):
         found += [each for each in make(content) if each is not None]
     return found
 
@@ -84,11 +85,18 @@ def _when(content: RunContent) -> str:
 
 def summary(content: RunContent) -> Found:
     """What was learned, how well, and what is to be seen to."""
+    if _is_policy(content) and content.finished:
+        told = [*policy.summary(content), *_warned(content)]
+        return [section("summary", "Summary", Text(tuple(told)))]
     sentences = [_trained(content), *_scored(content)]
     if verdict := content.report.get("verdict"):
         sentences.append(str(verdict))
     sentences += [*_matters(content), *_warned(content), _went(content)]
     return [section("summary", "Summary", Text(tuple(s for s in sentences if s)))]
+
+
+def _is_policy(content: RunContent) -> bool:
+    return content.about.get("kind") == POLICY
 
 
 def in_words(content: RunContent) -> tuple[list[str], list[str]]:
@@ -330,9 +338,10 @@ def reproduction(content: RunContent) -> Found:
     if content.record.get("model_sha256"):
         facts.append(("SHA-256 of the model file", str(content.record["model_sha256"])))
     seed = content.options.get("seed", 0)
+    again = " --reproduce trains again and compares." if source.get("digest") else ""
     said = (
         f"The seed is {seed}: the same data and options give the same model, to the bit, on any "
-        "number of threads. --reproduce trains again and compares.",
+        "number of threads." + again,
     )
     return [section("reproduce", "How to reproduce it", Code("\n".join(lines)), Text(said),
                     table(("", ""), facts))]  # fmt: skip
@@ -380,3 +389,11 @@ PLAN: tuple[Callable[[RunContent], Found], ...] = (
     environment,
     reproduction,
 )
+
+#: The kind of a run of `chainrule play`, and the sections of the kinds whose pages differ.
+POLICY = "policy"
+PLANS = {
+    POLICY: (
+        summary, findings, policy.scores, policy.training, configuration, environment, reproduction,
+    ),
+}  # fmt: skip

@@ -97,6 +97,8 @@ def _said(records: Records) -> str:
     if first is None or last is None:
         return ""
     said = f"The training loss goes from {first:.4g} to {last:.4g}"
+    if len(records) == 1:
+        said = f"The training loss is {first:.4g}"
     if validated:
         lowest = min(validated, key=lambda record: float(record["val_loss"]))
         said += (

@@ -135,7 +135,7 @@ def saturated(c: Context) -> Iterator[Finding]:
 
 def rate_too_high(c: Context) -> Iterator[Finding]:
     """Updates that raise the loss on the very rows that they were made from."""
-    if not c.poor or not c.evidence.measurements:
+    if not c.poor:
         return
     steps = c.measured[1:] if len(c.measured) > 2 else c.measured
     worse = [m for m in steps if m.line and not m.line[1.0] < _WORSE]
@@ -143,24 +143,25 @@ def rate_too_high(c: Context) -> Iterator[Finding]:
     diverged = c.failed or (len(losses) > 1 and not losses[-1] < 2 * min(losses))
     rose = len(losses) > 1 and c.stuck and losses[-1] > _ROSE * min(losses)
     diverged = diverged or rose
-    first = c.evidence.measurements[0]
-    jumped = bool(first.line) and not first.line.get(1.0, 1.0) < 3.0
+    first = c.evidence.measurements[0] if c.evidence.measurements else None
+    jumped = first is not None and bool(first.line) and not first.line.get(1.0, 1.0) < 3.0
     fraction = len(worse) / max(len(steps), 1)
     size = _largest_update(c)
     if fraction >= 0.4 or diverged or jumped or size > 0.3:
-        m = (worse or steps or [first])[0]
+        m = next(iter(worse or steps), first)
         yield Finding(
             "updates", "learning_rate_too_high", "error" if c.failed else "warning",
             "The loss became infinite." if c.failed else
             f"The loss fell to {min(losses):.3g} and rose to {losses[-1]:.3g} again."
-            if rose and fraction < 0.4 else
+            if (rose or m is None) and fraction < 0.4 else
             f"In {fraction:.0%} of the measurements an update made the loss larger on the rows "
             "that it was computed from.",
             "The step is longer than the distance in which the gradient points down: the loss "
             "bounces or diverges.",
-            "L(w + Δw) / L(w) on the same rows", m.line.get(1.0), _WORSE,
+            "L(w + Δw) / L(w) on the same rows", m.line.get(1.0) if m else None, _WORSE,
             _rate("Lower", c.s.lr / 10),
-            step=m.step, epoch=m.epoch, score=0.82 if fraction >= 0.4 or jumped else 0.72,
+            step=m.step if m else None, epoch=m.epoch if m else None,
+            score=0.82 if fraction >= 0.4 or jumped else 0.72,
         )  # fmt: skip
 
 

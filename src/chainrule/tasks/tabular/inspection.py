@@ -135,7 +135,7 @@ class Importance:
             Axis(f"{change} when the column is shuffled"), Axis(categories=names),
             (Bars(change, numbers(self.mean[shown]), numbers(self.deviation[shown])),),
             f"Each column of {self.rows:,} test rows was shuffled {times}; the whiskers are the "
-            f"standard deviation.{rest}", size="wide" if len(names) > 6 else "normal",
+            f"standard deviation.{rest}",
         )  # fmt: skip
         said = (
             "What the network loses when it cannot see a column. Columns that say the same share "
