@@ -191,7 +191,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--wrong", action="store_true", help="list what was told wrongly")
     given = parser.parse_args(arguments)
     begun = time.perf_counter()
-    results = generate(given.half, given.bases, given.cache, given.sane, given.faults, given.two)
+    if given.kept:
+        results = kept_results(given.half, given.bases, given.cache)
+    else:
+        sizes = given.sane, given.faults, given.two
+        results = generate(given.half, given.bases, given.cache, *sizes)
     print(f"{len(results)} trainings, {time.perf_counter() - begun:.0f} s")
     judges: dict[str, Judge] = {"chainrule": doctor, **BASELINES}
     print(table({name: figures(results, judge) for name, judge in judges.items()}))
