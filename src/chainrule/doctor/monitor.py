@@ -35,6 +35,17 @@ _MEASUREMENTS = 12
 _STREAMED, _FEW, _LOADING = 64, 8, 0.3
 
 
+def _now() -> tuple[float, float]:
+    """By the clock, and of the processor."""
+    return time.perf_counter(), time.process_time()
+
+
+def _since(begun: tuple[float, float]) -> tuple[float, float]:
+    """What has passed of both: on a busy machine the clock says more, with several threads less."""
+    clock, processor = _now()
+    return clock - begun[0], processor - begun[1]
+
+
 def sample_of(stream: Stream) -> Arrays:
     """Some rows of a stream, evenly taken, as many as are loaded soon.
 
@@ -82,7 +93,8 @@ class Doctor(Callback):
         self._lints = lints
         self._say = say
         self._said: set[str] = set()
-        self._spent = self._begun = self._longest = 0.0
+        self._spent = self._longest = 0.0
+        self._begun = _now()
         self._probe: Probe | None = None
         self._rows: Arrays | None = None
         self._data: tuple[Arrays, Arrays | None] | None = None
@@ -110,7 +122,7 @@ class Doctor(Callback):
 
     def on_data(self, trainer: Any, data: Any, validation: Any, options: Any) -> None:
         """Facts of graph, data and configuration; a training that goes on keeps its evidence."""
-        self._begun, self._spent, self._longest = time.perf_counter(), 0.0, 0.0
+        self._begun, self._spent, self._longest = _now(), 0.0, 0.0
         self._data = self._probe = None
         evidence = self.evidence
         if trainer.epoch == 0 or not evidence.epochs:
@@ -127,7 +139,7 @@ class Doctor(Callback):
             elif isinstance(data, Stream):
                 self._look(trainer, sample_of(data), None)
                 evidence.data.rows = len(data)
-        self._spent = time.perf_counter() - self._begun
+        self._spent = max(_since(self._begun))
 
     def _look(self, trainer: Any, data: Arrays, held_out: Arrays | None) -> None:
         """The facts before the first step, and what is to be measured."""
@@ -163,7 +175,7 @@ class Doctor(Callback):
             self.evidence.structure.symmetric = found
         if trainer.epoch >= self._due or trainer.epoch == self.evidence.epochs:
             allowed = self._overhead is None
-            elapsed = time.perf_counter() - self._begun
+            elapsed = min(_since(self._begun))
             if allowed or self._spent + self._longest < (self._overhead or 0) * elapsed:
                 every = max(self.evidence.epochs // _MEASUREMENTS, 1)
                 self._due = trainer.epoch + every
@@ -195,11 +207,11 @@ class Doctor(Callback):
     def _measure(self, trainer: Any) -> None:
         if self._probe is None or self._rows is None:
             return
-        begun = time.perf_counter()
+        begun = _now()
         step = self.evidence.steps * trainer.epoch
         with self._unharmed():
             self.evidence.measurements.append(self._probe(self._rows, step, trainer.epoch))
-        self._longest = time.perf_counter() - begun
+        self._longest = max(_since(begun))
         self._spent += self._longest
 
     @contextmanager
