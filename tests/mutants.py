@@ -79,6 +79,8 @@ NOT_TUNED = {
     *("OUTPUTS", "STEP", "LARGEST", "_LANES", "_ALIGNMENT", "_STACK", "_MOST_ON_STACK"),
     *("_TIMEOUT_SECONDS", "_TYPICAL"),
 }
+#: What ends a mutant other than a test that fails.
+WAITED, CRASHED = "too long a wait", "time limit or crash"
 #: Calls whose arguments after the first are depths of indentation, as is this variable plus 1.
 INDENTED_CALLS = {"line", "_line"}
 INDENTATION = "depth"
@@ -641,14 +643,14 @@ class Run:
             passed = False
         if self.mutant is not None:
             if not passed:
-                self.mutant.killer = self._killer()
+                self.mutant.killer = self._killer() if process else WAITED
             shutil.rmtree(self.folder, ignore_errors=True)
         return passed
 
     def _killer(self) -> str:
         lines = (self.folder / "output").read_text(errors="replace").splitlines()
         failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-        return failed[-1][:150] if failed else "time limit or crash"
+        return failed[-1][:150] if failed else CRASHED
 
 
 class Machine:
@@ -764,6 +766,8 @@ def main() -> int:
     fraction = killed / max(len(chosen), 1)
     print(f"{killed} of {len(chosen)} mutants killed ({fraction:.1%}), of {len(everything)} that "
           f"there are, in {(time.monotonic() - began) / 60:.0f} min")  # fmt: skip
+    for reason in (WAITED, CRASHED):
+        print(f"  {sum(m.killer == reason for m in chosen)} killed by {reason}")
     for name, count in Counter(m.path.relative_to(PACKAGE).parts[0] for m in survivors).items():
         print(f"  {count} survivors in {name}")
     return int(fraction < options.least)

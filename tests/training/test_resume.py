@@ -179,6 +179,25 @@ def test_no_manifest_is_trusted(tmp_path, content):
         read(place)
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"step": "1"}, "other types"), ({"facts": []}, "other types"), ({"format": "x"}, "version"),
+     ({"version": 2}, "version"), ({"files": {}}, "damaged"),
+     ({"files": {"state.safetensors": {"bytes": 1, "sha256": ""}}}, "another size")],
+)  # fmt: skip
+def test_one_field_that_is_wrong_is_enough(tmp_path, changed, words):
+    Checkpoints(tmp_path).write(Snapshot(1, {"w": np.ones(3)}))
+    path = tmp_path / "step-000000000001" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | changed))
+    with pytest.raises(cr.errors.ModelFileError, match=words):
+        read(path.parent)
+    manifest["files"]["state.safetensors"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(cr.errors.ModelFileError, match="another SHA-256"):
+        read(path.parent)
+
+
 def test_a_checkpoint_that_cannot_be_written_is_said_and_the_training_goes_on(
     tmp_path, monkeypatch
 ):
