@@ -13,7 +13,7 @@ the processor tell more on a machine that does other work, too. ``curves`` train
 peer's too if its Python is given, and keeps in ``learning_curves.json``, after each training, the
 return in training on the way, and the returns of 20 episodes by the best actions; what is there
 already is not trained again (``--again`` trains chainrule anew). ``write`` puts the interquartile
-means, with 95 % intervals (bootstrap over the seeds), and the pictures of the curves into
+means, with 95 % intervals (bootstrap over seeds and episodes), and the pictures of the curves into
 docs/reinforcement_learning.md. LunarLander needs box2d here, too.
 """
 
@@ -120,8 +120,9 @@ def interval(by_seed: list[list[float]], draws: int = 2000) -> tuple[float, floa
     table = np.array(by_seed)
     found = []
     for _ in range(draws):
-        rows = table[rng.integers(len(table), size=len(table))]
-        found.append(interquartile_mean(rows.ravel().tolist()))
+        seeds = rng.integers(len(table), size=(len(table), 1))
+        episodes = rng.integers(table.shape[1], size=table.shape)
+        found.append(interquartile_mean(table[seeds, episodes].ravel().tolist()))
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
 
@@ -214,6 +215,8 @@ def table() -> list[str]:
     for name, (algorithm, steps) in CURVES.items():
         packages = kept().get(name, {})
         cells, counts = [], []
+        if not packages:
+            continue
         for who in (OURS, THEIRS):
             returns = [one["returns"] for one in packages.get(who, {}).values()]
             counts.append(len(returns))
@@ -223,7 +226,8 @@ def table() -> list[str]:
             low, high = interval(returns)
             middle = interquartile_mean([x for one in returns for x in one])
             cells.append(f"{middle:.4g} ({low:.4g} to {high:.4g})")
-        lines.append(f"| {name}, {algorithm.upper()} | {steps:,} | {min(counts)} | "
+        seeds = " and ".join(map(str, dict.fromkeys(counts)))
+        lines.append(f"| {name}, {algorithm.upper()} | {steps:,} | {seeds} | "
                      f"{' | '.join(cells)} |")  # fmt: skip
     return lines
 
