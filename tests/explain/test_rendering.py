@@ -194,7 +194,7 @@ def test_the_c_of_a_node_stands_beside_its_formula():
     assert "cr_sigmoid(" in c["a1"]
     assert "σ(p0)" in c["a1"]
     assert c["a1"].splitlines()[-1] in to_text(told, 120)
-    assert all("cr_step" not in text for text in c.values())
+    assert all("cr_step" not in text and "cr_flush" not in text for text in c.values())
 
 
 def test_large_networks_are_told_by_layer_and_along_one_way():

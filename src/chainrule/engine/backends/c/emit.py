@@ -57,7 +57,7 @@ def emit(schedule: KernelSchedule, plan: MemoryPlan) -> Emitted:
     results = sum(place.kind == "output" for place in plan.places.values())
     loop = STEPS_C.replace("OUTPUTS", str(max(results, 1))).strip()
     body = "\n\n".join([*writer.texts(), _step(calls, scratch, plan), loop]) + "\n"
-    source = prelude(body) + TASK_C + FLUSH_C + "\n" + body
+    source = prelude(body) + FLUSH_C + TASK_C + "\n" + body
     return Emitted(source, max(plan.arena + scratch, 64), writer.stops)
 
 
