@@ -31,7 +31,9 @@ SCRIPT = """
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
 local bodies, number = {}, 0
-for line in io.lines("%s") do bodies[#bodies + 1] = wrk.format(nil, "/predict", nil, line) end
+init = function()
+  for line in io.lines("%s") do bodies[#bodies + 1] = wrk.format(nil, "/predict", nil, line) end
+end
 request = function()
   number = number %% #bodies + 1
   return bodies[number]
@@ -116,6 +118,8 @@ def measure(run: Path, wrk: str, folder: Path, seconds: int, connections: int) -
         service.terminate()
         service.wait()
     asked = after - rows_before
+    if not asked:
+        sys.exit(f"The service refused every request:\n{answer}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", answer)
     assert rate is not None
     print(f"{float(rate[1]):,.0f} requests/s; {re.findall('p50.*', answer)[0]}")
