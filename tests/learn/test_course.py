@@ -13,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from chainrule.cli.app import app
+from chainrule.errors import ConfigError
 from chainrule.learn.course import contents, lesson_page, write_course
 from chainrule.learn.lesson import COUNT, Question, lesson, source
+from chainrule.learn.library import write_pages
 from chainrule.learn.numbers import numbers_of
 
 LESSONS = range(1, COUNT + 1)
@@ -145,6 +147,15 @@ def test_the_command_writes_a_lesson_with_all_that_it_links_to(tmp_path: Path) -
     assert all(one.stat().st_size <= 500_000 for one in folder.glob("*.html"))
     result = CliRunner().invoke(app, ["learn", "13"])
     assert result.exit_code != 0
+
+
+def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "course").write_text("mine")
+    for out in (tmp_path / "course", tmp_path / "course" / "below"):
+        with pytest.raises(ConfigError, match="folder cannot be made") as error:
+            write_pages(out, "play")
+        assert error.value.found == f"{tmp_path / 'course'} is a file"
+    assert (tmp_path / "course").read_text() == "mine"
 
 
 def test_a_lesson_in_a_browser(browser: Any, tmp_path: Path) -> None:

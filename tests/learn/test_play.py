@@ -99,6 +99,72 @@ def test_every_step_is_the_one_of_python(
     assert errors(page) == []
 
 
+def test_a_layer_may_have_an_optimizer_of_its_own(browser: Any, tmp_path: Path) -> None:
+    state = {"preset": "xor", "hidden": [3, 2], "optimizer": "sgd", "batch": 0, "rate": 0.05,
+             "optimizers": ["adam", None, "momentum"], "seed": 4}  # fmt: skip
+    page = opened(browser, tmp_path, play_page(), state)
+    found = page.execute_script(READ)
+    model = same_in_python(found)
+    names = linears(model)
+    layers: Any = [model[int(name.rpartition(".")[2])] for name in names]  # type: ignore[index]
+    kinds = ("adam", "sgd", "momentum")
+    learners = [OPTIMIZERS[k](layer, 0.05) for k, layer in zip(kinds, layers, strict=True)]
+    x, y = np.reshape(found["x"], (-1, 2)), np.reshape(found["y"], (-1, 1))
+    for _ in range(8):
+        page.execute_script("Play.training().advance()")
+        _, gradients = cr.value_and_grad(
+            lambda m: cr.losses.binary_cross_entropy(m(x), y)
+        )(model)  # fmt: skip
+        for name, learner in zip(names, learners, strict=True):
+            learner.update({part: gradients[f"{name}.{part}"] for part in ("weight", "bias")})
+        for one, layer in zip(page.execute_script(READ)["layers"], layers, strict=True):
+            np.testing.assert_allclose(one["w"], layer.weight.numpy().ravel(), rtol=1e-9)
+            np.testing.assert_allclose(one["b"], layer.bias.numpy().ravel(), rtol=1e-9, atol=1e-12)
+    page.execute_script(
+        "const s = document.getElementById('optimizer-1'); s.value = 'adam';"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    now = page.execute_script("return Play.state().optimizers")
+    assert now == ["adam", "adam", "momentum"]
+    assert page.execute_script("return document.getElementById('optimizer-0').value") == "adam"
+    assert errors(page) == []
+
+
+def test_paths_lie_on_the_surface_of_the_loss(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, compare_page())
+    assert page.execute_script("return document.getElementById('surface').hidden")
+    page.execute_script("Compare.advance(20); Compare.advance(20); Compare.draw()")
+    found = page.execute_script("return Compare.surface(5)")
+    first, u, v = (np.array(a) for a in (found["first"], found["axes"]["u"], found["axes"]["v"]))
+    assert [u @ u, v @ v, u @ v] == pytest.approx([1, 1, 0], abs=1e-9)
+    ends = page.execute_script("return Compare.lanes().map(({path}) => path.at(-1))")
+    for one, end in zip(found["paths"], ends, strict=True):
+        assert one["points"][0] == pytest.approx([0, 0], abs=1e-12)
+        assert one["points"][-1] == pytest.approx([(end - first) @ u, (end - first) @ v])
+    lane = page.execute_script(
+        "const {training} = Compare.lanes()[0], d = Compare.data();"
+        "return {settings: training.settings, x: d.x, y: d.y,"
+        "layers: training.layers().map(({w, b}) => ({w: [...w], b: [...b]}))}"
+    )
+    (low, high), (bottom, top), k = found["x"], found["y"], 7
+    at = first + (low + (high - low) * (k % 5 + 0.5) / 5) * u
+    at = at + (bottom + (top - bottom) * (k // 5 + 0.5) / 5) * v
+    for layer in lane["layers"]:
+        for name in ("w", "b"):
+            layer[name], at = at[: len(layer[name])], at[len(layer[name]) :]
+    model = same_in_python(lane)
+    x, y = np.reshape(lane["x"], (-1, 2)), np.reshape(lane["y"], (-1, 1))
+    wanted = cr.losses.binary_cross_entropy(model(cr.tensor(x)), y).item()
+    assert found["losses"][k] == pytest.approx(wanted, rel=1e-9)
+    assert not page.execute_script("return document.getElementById('surface').hidden")
+    page.execute_script(
+        "const s = document.getElementById('what'); s.value = 'depth';"
+        "s.dispatchEvent(new Event('change')); Compare.advance(3); Compare.draw()"
+    )
+    assert page.execute_script("return document.getElementById('surface').hidden")
+    assert errors(page) == []
+
+
 def linears(model: cr.nn.Module) -> list[str]:
     return [path.rpartition(".")[0] for path in model.parameters() if path.endswith("weight")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..utils.files import folder_to_write_to
 from .course import write_course
 from .lecture import write_lectures
 from .lesson import COUNT
@@ -26,7 +27,11 @@ def write_pages(folder: Path, page: str | None = None) -> list[Path]:
     Args:
         folder: where to; it is made.
         page: a name of `PAGES`.
+
+    Raises:
+        ConfigError: there is a file of this name, or the folder cannot be made.
     """
+    folder_to_write_to(folder)
     if page is not None:
         return PAGES[page](folder)
     others = [

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import ChainruleError
+from ..errors import ChainruleError, ConfigError
 
 #: What a model is called in the folder of its run.
 MODEL = "model.safetensors"
@@ -148,3 +148,29 @@ def make_folder(path: str | os.PathLike[str]) -> list[Path]:
                 part.rmdir()
         raise
     return made
+
+
+def folder_to_write_to(path: str | os.PathLike[str]) -> Path:
+    """A folder that a user named for results; it is made, with those above it.
+
+    Raises:
+        ConfigError: there is a file of this name, or it cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> folder_to_write_to(Path(tempfile.mkdtemp(), "course")).is_dir()
+        True
+    """
+    folder = Path(path)
+    try:
+        make_folder(folder)
+    except OSError as error:
+        blocking = next((part for part in (folder, *folder.parents) if part.is_file()), None)
+        raise ConfigError(
+            "The folder cannot be made.",
+            where=str(path),
+            expected="the name of a folder, or a new name",
+            found=f"{blocking} is a file" if blocking else error.strerror or str(error),
+            hint=f"Choose another name: --out {folder.name or 'folder'}_folder",
+        ) from error
+    return folder

@@ -15,7 +15,7 @@ from ...errors import ConfigError, unknown
 from ...nn import Module
 from ...serialization import SavedModel, load, parse, to_bytes
 from ...tasks import kind_of, load_predictor
-from ...utils.files import model_in, write_atomically
+from ...utils.files import folder_to_write_to, model_in, write_atomically
 from ...utils.typing import Array
 from .budget import check_ram
 from .comparison import Comparison, Metrics, told
@@ -284,11 +284,7 @@ def write(
     extra.append(f"`{prefix}_report.json`: what it costs, as data.")
     files["README.md"] = readme(program, found, printed(program, made, classes), extra)
     files[f"{prefix}_report.json"] = json.dumps(found.to_json(), indent=1)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError("The folder cannot be made.", where=str(out),
-                          found=error.strerror or str(error)) from error  # fmt: skip
+    folder_to_write_to(out)
     texts = {name: text.encode() for name, text in (files | (beside or {})).items()}
     for name, content in (texts | built).items():
         write_atomically(out / name, content)

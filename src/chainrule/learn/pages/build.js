@@ -113,9 +113,12 @@ const Build = (() => {
   }
 
   const STATES = { sgd: 0, momentum: 1, adam: 2 };
+  /** A layer may have an optimizer of its own. */
+  const optimizerOf = ({ optimizer, optimizers }, layer) => optimizers?.[layer] || optimizer;
 
   /** The whole step: places of everything, and the graph made ready. */
-  function step({ sizes, activation, optimizer, task }, rows) {
+  function step(settings, rows) {
+    const { sizes, activation, task } = settings;
     const made = network(sizes, activation, rows),
       { g, layers } = made;
     const y = g.input("y", [rows, 1]);
@@ -133,7 +136,8 @@ const Build = (() => {
       layer.db = g.sum(back, [0]);
       if (i) back = g.product(back, layer.w, false, true);
     }
-    for (const layer of layers)
+    layers.forEach((layer, i) => {
+      const optimizer = optimizerOf(settings, i);
       for (const [name, grad] of [
         ["w", "dw"],
         ["b", "db"],
@@ -146,6 +150,7 @@ const Build = (() => {
         layer[`${name}Next`] = next.w;
         layer[`${name}StateNext`] = next.state;
       }
+    });
     return { ...made, y, shared, loss: mean, graph: Graphs.read({ nodes: g.nodes, inputs: g.inputs, outputs: [] }) };
   }
 
@@ -155,7 +160,7 @@ const Build = (() => {
     return { ...made, graph: Graphs.read({ nodes: made.g.nodes, inputs: made.g.inputs, outputs: [] }) };
   }
 
-  return { step, forward, STATES };
+  return { step, forward, states: (settings, layer) => STATES[optimizerOf(settings, layer)] };
 })();
 
 /* A network in training: weights, optimizer state, batches. */
@@ -198,10 +203,13 @@ const Training = (() => {
       size = settings.batch && settings.batch < rows ? settings.batch : rows;
     const step = Build.step(settings, size);
     const layers = weights(settings.sizes, settings.initialisation, settings.seed);
-    const state = layers.map(({ w, b }) => ({
-      w: Array.from({ length: Build.STATES[settings.optimizer] }, () => new Float64Array(w.length)),
-      b: Array.from({ length: Build.STATES[settings.optimizer] }, () => new Float64Array(b.length)),
-    }));
+    const state = layers.map(({ w, b }, i) => {
+      const length = Build.states(settings, i);
+      return {
+        w: Array.from({ length }, () => new Float64Array(w.length)),
+        b: Array.from({ length }, () => new Float64Array(b.length)),
+      };
+    });
     const random = chance(settings.seed * 104729 + 5);
     let order = [],
       taken = 0;

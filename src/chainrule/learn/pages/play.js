@@ -11,6 +11,7 @@ const Play = (() => {
     activation: "tanh",
     initialisation: "xavier",
     optimizer: "sgd",
+    optimizers: [], // of single layers, where another one is chosen
     rate: 0.3,
     batch: 10,
     seed: 1,
@@ -38,6 +39,7 @@ const Play = (() => {
     activation: state.activation,
     initialisation: state.initialisation,
     optimizer: state.optimizer,
+    optimizers: state.optimizers,
     rate: state.rate,
     batch: state.batch,
     seed: state.seed,
@@ -131,6 +133,9 @@ const Play = (() => {
       if (given.hidden.every((n) => Number.isInteger(n) && n >= 1 && n <= MAX_NEURONS)) found.hidden = given.hidden;
     for (const name of ["activation", "initialisation", "optimizer"])
       if ([...byId(name).options].some((one) => one.value === given[name])) found[name] = given[name];
+    if (Array.isArray(given.optimizers) && given.optimizers.length <= MAX_LAYERS + 1)
+      if (given.optimizers.every((name) => !name || [...byId("optimizer").options].some((one) => one.value === name)))
+        found.optimizers = given.optimizers.map((name) => name || null);
     if (isNumber(given.rate, 0, 100)) found.rate = given.rate;
     if (isNumber(given.batch, 0, 1000)) found.batch = Math.round(given.batch);
     if (isNumber(given.seed, 0, 1e9)) found.seed = Math.round(given.seed);
@@ -217,6 +222,7 @@ const Play = (() => {
               ),
             ),
             layer < state.hidden.length ? sizeButtons(layer) : null,
+            optimizerChoice(layer),
           ),
         ),
       );
@@ -245,6 +251,28 @@ const Play = (() => {
       element("button", { type: "button", text: "−", "aria-label": `One neuron less in layer ${layer + 1}`, click: () => change(-1) }),
       element("button", { type: "button", text: "+", "aria-label": `One neuron more in layer ${layer + 1}`, click: () => change(1) }),
     );
+  }
+
+  /** The optimizer of one layer: that of all, or another. */
+  function optimizerChoice(layer) {
+    const name = layer < state.hidden.length ? `layer ${layer + 1}` : "the output";
+    const choice = element(
+      "select",
+      {
+        class: "own",
+        id: `optimizer-${layer}`,
+        "aria-label": `Optimizer of ${name}`,
+        change: (event) => {
+          state.optimizers = [...state.hidden, 1].map((_, i) => state.optimizers[i] ?? null);
+          state.optimizers[layer] = event.target.value || null;
+          changed();
+        },
+      },
+      element("option", { value: "", text: "as all" }),
+      [...byId("optimizer").options].map((one) => element("option", { value: one.value, text: one.text })),
+    );
+    choice.value = state.optimizers[layer] ?? "";
+    return choice;
   }
 
   const toPixel = (a, b) => [((a + 1) / 2) * SIDE, ((1 - b) / 2) * SIDE];
@@ -486,6 +514,7 @@ const Play = (() => {
   function layers(by) {
     if (by > 0 && state.hidden.length < MAX_LAYERS) state.hidden = [...state.hidden, 3];
     if (by < 0) state.hidden = state.hidden.slice(0, -1);
+    state.optimizers = [];
     changed();
   }
 
