@@ -17,7 +17,7 @@ from ..engine.backends.registry import find_backend
 from ..engine.tensor import Tensor
 from ..errors import DataError
 from ..metrics import Metric
-from ..training import Arrays, Checkpoints, Stream
+from ..training import Arrays, Callback, Checkpoints, Stream
 from ..utils.typing import Array
 from . import evaluation
 from .examination import default_answers, described
@@ -386,6 +386,10 @@ class Plan(ABC, Generic[D, P, S]):
     def average(self, steps: int) -> float | None:
         """Decay of the averaged weights in a training of so many steps, if there are such."""
         return None
+
+    def listeners(self, learner: Learner, recipe: Recipe) -> Sequence[Callback]:
+        """What else looks at the training."""
+        return ()
 
     def tried(
         self, schema: S, learner: Learner, split: Split[P], trial: Callable[[], Any],

@@ -158,7 +158,7 @@ def fit(
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
     trainer = make(
         rate, output=learner.output, average=average, metrics=learner.metrics, progress=progress,
-        callbacks=callbacks,
+        callbacks=(*callbacks, *plan.listeners(learner, recipe)),
     )  # fmt: skip
     failure = _fit(trainer, learner, data, validation, recipe, plan)
     schema = plan.settle(schema, learner, validation, trainer, split)

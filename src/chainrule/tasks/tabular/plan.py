@@ -21,9 +21,10 @@ from ...data.schema import known_targets
 from ...data.source import FileReading, with_reading
 from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError
-from ...training import Arrays
+from ...training import Arrays, Callback
 from ...utils.typing import Array
 from ..digits import decimals_of
+from ..early_stop import stop_when_worse
 from ..evaluation import class_weights
 from ..kinds.table import TableOptions
 from ..partition import KeyReader, Partition, combinations
@@ -438,6 +439,13 @@ class TablePlan(Plan[Any, Any, Schema]):
             and usual
             and self.previous is None
         )
+
+    def listeners(self, learner: Learner, recipe: Recipe) -> Sequence[Callback]:
+        """Where the user says nothing of the time, a training that gets worse ends."""
+        options = self.options
+        if options.epochs is not None or options.patience is not None:
+            return ()
+        return stop_when_worse(learner.monitor, recipe)
 
     def average(self, steps: int) -> float:
         """Always the same."""

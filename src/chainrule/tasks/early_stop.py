@@ -1,0 +1,55 @@
+"""The end of a training that only gets worse, where nobody said how long it is to take."""
+
+from __future__ import annotations
+
+import math
+
+from ..training import Callback, Training
+from .plan import Recipe
+
+#: The fraction of all validations without a better one, and how much worse the last one must be.
+_WAIT, _WORSE = 0.3, 0.02
+#: Of fewer validations none is left out.
+_FEWEST = 20
+
+
+class StopWhenWorse(Callback):
+    """Ends a training after so many validations without a better one, if the last is clearly worse.
+
+    The best weights are kept anyway, so that only time is saved. What has no clear best, because
+    it improves again while the learning rate falls, goes on. All is read from the history, so that
+    a training that goes on ends where one that was never interrupted does.
+
+    Args:
+        monitor: the number in the history that says which weights are the best.
+        wait: validations.
+        worse: as a fraction of the best.
+    """
+
+    def __init__(self, monitor: str, wait: int, worse: float = _WORSE) -> None:
+        self.monitor, self.wait, self.worse = monitor, wait, worse
+
+    def on_epoch_end(self, trainer: Training, record: dict[str, float]) -> None:
+        """Look back, after a validation."""
+        if self.monitor not in record:
+            return
+        records = trainer.history.records[trainer.first_epoch :]
+        values = [each[self.monitor] for each in records if self.monitor in each]
+        best = min(values)
+        since = len(values) - 1 - values.index(best)
+        if since >= self.wait and values[-1] > best + self.worse * abs(best):
+            trainer.stop(f"{self.monitor} was best {since} validations before, and is worse now")
+
+
+def stop_when_worse(monitor: str, recipe: Recipe) -> tuple[StopWhenWorse, ...]:
+    """For a training by the rules: after three tenths of its validations.
+
+    Example:
+        >>> recipe = Recipe(batch_size=32, epochs=160, lr=0.1, validate_every=4)
+        >>> [each.wait for each in stop_when_worse("val_loss", recipe)]
+        [12]
+    """
+    validations = math.ceil(recipe.epochs / recipe.validate_every)
+    if validations < _FEWEST:
+        return ()
+    return (StopWhenWorse(monitor, math.ceil(_WAIT * validations)),)
