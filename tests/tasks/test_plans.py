@@ -32,7 +32,7 @@ STEPS = {
         "rows": READ | LEARN | REPORT | {"folds", "warm_start", "examples", "average", "classes",
                                          "details", "settle", "measure", "precision", "tried",
                                          "for_baselines", "summarized", "predict", "score",
-                                         "row_errors", "more_tests"}
+                                         "row_errors", "more_tests", "listeners"}
         | PICTURES | {"answers"},
     },
     "text": {
