@@ -647,3 +647,22 @@ def test_every_option_has_its_range(name: str) -> None:
             for value in wrong:
                 with pytest.raises(ConfigError, match=f"{option} of "):
                     OPTIMIZERS[name]([W], **{option: value})
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_state_that_decays_ends_at_zero(name: str):
+    """Numbers too small for a normal one of their type would stay, and take long."""
+    w = cr.parameter(np.ones(4, np.float32))
+    rule = cr.optim.SGD([w], momentum=0.9) if name == "SGD" else cr.optim.Adam([w])
+    step = cr.compile(lambda g: rule.update([g]))
+    step(np.float32([1, -1, 1e-20, np.nan]))
+    (state,) = rule.groups[0].state.values()
+    mean = state["v" if name == "SGD" else "m"]
+    for _ in range(2000):
+        step(np.zeros(4, np.float32))
+    stuck = mean.numpy()[:3].copy()
+    assert (abs(stuck) > 0).all()
+    assert (abs(stuck) < 1e-38).all()
+    mean.assign(np.float32([stuck[0], 2e-38, -np.inf, np.nan]))
+    rule.drop_subnormal()
+    np.testing.assert_array_equal(mean.numpy(), np.float32([0, 2e-38, -np.inf, np.nan]))

@@ -20,7 +20,7 @@ from .lowerings import KERNELS
 from .memory import MemoryPlan
 from .prelude import prelude
 from .run_steps import STEPS_C
-from .threads import FLUSH_C, TASK_C
+from .threads import TASK_C
 from .views import View
 
 #: Operations on single elements, below which other threads are not woken: about 20 µs.
@@ -57,7 +57,7 @@ def emit(schedule: KernelSchedule, plan: MemoryPlan) -> Emitted:
     results = sum(place.kind == "output" for place in plan.places.values())
     loop = STEPS_C.replace("OUTPUTS", str(max(results, 1))).strip()
     body = "\n\n".join([*writer.texts(), _step(calls, scratch, plan), loop]) + "\n"
-    source = prelude(body) + FLUSH_C + TASK_C + "\n" + body
+    source = prelude(body) + TASK_C + "\n" + body
     return Emitted(source, max(plan.arena + scratch, 64), writer.stops)
 
 

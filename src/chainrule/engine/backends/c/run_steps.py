@@ -31,7 +31,6 @@ int64_t cr_steps(void *const *inputs, void *const *constants, char *const *outpu
                  const int64_t *output_bytes, int64_t output_count, int32_t *status,
                  cr_parallel_call parallel, int32_t threads)
 {
-  const cr_rounding before = cr_flush();
   void *results[OUTPUTS];
   for (int64_t step = 0; step < count; step++) {
     int64_t taken = 0;
@@ -49,12 +48,8 @@ int64_t cr_steps(void *const *inputs, void *const *constants, char *const *outpu
     order += taken;
     for (int64_t o = 0; o < output_count; o++) results[o] = outputs[o] + step * output_bytes[o];
     *status = cr_step(inputs, constants, results, arena, parallel, threads);
-    if (*status) {
-      count = step;
-      break;
-    }
+    if (*status) return step;
   }
-  cr_restore(before);
   return count;
 }
 
@@ -69,11 +64,8 @@ typedef struct {
 int32_t cr_run(const cr_call *call);
 int32_t cr_run(const cr_call *call)
 {
-  const cr_rounding before = cr_flush();
-  const int32_t status = cr_step(call->inputs, call->constants, call->outputs, call->arena,
-                                 call->parallel, call->threads);
-  cr_restore(before);
-  return status;
+  return cr_step(call->inputs, call->constants, call->outputs, call->arena, call->parallel,
+                 call->threads);
 }
 """
 

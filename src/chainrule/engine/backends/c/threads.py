@@ -22,26 +22,6 @@ typedef void (*cr_parallel_call)(cr_task task, void *const *pointers, int64_t ex
                                  int32_t threads);
 """
 
-#: Results too small for a normal number are 0 in programs, as in XLA. Processors take a hundred
-#: times as long over such numbers, and there they would stay: in means of an optimizer that decay
-#: while a unit gets no gradient.
-FLUSH_C = """
-#if defined(__SSE__)
-typedef unsigned cr_rounding;
-static inline cr_rounding cr_flush(void)
-{
-  const cr_rounding before = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(before | 0x8000);
-  return before;
-}
-static inline void cr_restore(cr_rounding before) { __builtin_ia32_ldmxcsr(before); }
-#else
-typedef int cr_rounding;
-static inline cr_rounding cr_flush(void) { return 0; }
-static inline void cr_restore(cr_rounding before) { (void)before; }
-#endif
-"""
-
 POOL_C = (
     """
 #include <pthread.h>
@@ -50,7 +30,6 @@ POOL_C = (
 #include <stdint.h>
 """
     + TASK_C
-    + FLUSH_C
     + """
 enum { MOST_THREADS = 256, SPINS = 2000, PARTS_PER_THREAD = 4 };
 
@@ -91,7 +70,6 @@ static void *work(void *argument)
 {
   const int32_t own = (int32_t)(intptr_t)argument;
   unsigned seen = 0;
-  cr_flush();
   for (;;) {
     for (int spin = 0; spin < SPINS && atomic_load(&job.number) == seen; spin++) rest();
     if (atomic_load(&job.number) == seen) {
