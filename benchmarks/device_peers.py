@@ -244,6 +244,9 @@ _TFLM_CC = """
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 @TIMER@
+extern "C" {
+void *__dso_handle = nullptr; /* for destructors, which do not run */
+}
 alignas(16) static const unsigned char model_bytes[] = {@MODEL@};
 alignas(16) static unsigned char arena[65536];
 int main(void)
