@@ -28,7 +28,8 @@ USER = {
     "32-bit x86": (("gcc", "-m32", "-msse2", "-mfpmath=sse"), ()),
     "RISC-V": (("riscv64-linux-gnu-gcc", "-static"), ("qemu-riscv64",)),
     "big-endian MIPS": (("mips-linux-gnu-gcc", "-static"), ("qemu-mips",)),
-    "big-endian PowerPC": (("powerpc-linux-gnu-gcc", "-static"), ("qemu-ppc",)),
+    # Of 64 bits: the sine of Debian's library for 32 has an instruction that QEMU does not know.
+    "big-endian PowerPC": (("powerpc64-linux-gnu-gcc", "-static"), ("qemu-ppc64",)),
     "AArch64": (("aarch64-linux-gnu-gcc", "-static"), ("qemu-aarch64",)),
     "AArch64 with --neon": (("aarch64-linux-gnu-gcc", "-static"), ("qemu-aarch64",)),
 }
