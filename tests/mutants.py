@@ -13,7 +13,7 @@ mutant survives and is printed: a change of the program that no test near to it 
 Not changed is what no result depends on: messages and texts, the indentation of C, samples of
 tests, what was tuned for speed (how much work is worth a thread, what is worth to be computed
 again, what is decided by a limit that was measured: sizes of tiles, of what is packed), whether an
-array is copied that is only read, and ``strict`` of a zip.
+array is copied that is only read, pauses, and ``strict`` of a zip.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ MOST_LINES = 2000
 QUIET_FILES = {"formulas.py", "autotune.py"}
 #: Nobody is to depend on what these do; samples are data of tests.
 QUIET_FUNCTIONS = {"__repr__", "__str__", "__dir__", "reals", "integers"}
-QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample"}
+QUIET_CALLS = {"warning", "info", "debug", "warn", "print", "say", "Sample", "sleep"}
 #: Arguments and attributes that are only about speed, or check what is so by construction.
 QUIET_NAMES = {"strict", "copy", "grain", "cost", "work", "unit", "band", "segment"}
 #: Where constants that are plain numbers are limits that were measured; but for those that are
