@@ -432,6 +432,7 @@ def test_safetensors_that_must_be_refused(tmp_path):
         header.replace(b"[0,8]", b"[0,9]"), header.replace(b"[2]", b"[-2]"),
         header.replace(b"[2]", b"[1099511627776]"), header.replace(b"F32", b"F99"),
         header.replace(b'{"w"', b'{"w":{},"w"'), header.replace(b"[2]", b"[NaN]"),
+        header.replace(b"[2]", b"[" * 3000 + b"]" * 3000), header.replace(b"[2]", b"[" * 3000),
     ):  # fmt: skip
         path = tmp_path / "bad.safetensors"
         path.write_bytes(made(text))

@@ -224,6 +224,9 @@ def strict_json(text: str | bytes, where: str) -> dict[str, Any]:
     except ValueError as error:  # no JSON, no UTF-8, huge integers
         raise ModelFileError("The file is damaged: this is not JSON.", where=where,
                              found=str(error)[:200]) from None  # fmt: skip
+    except RecursionError:
+        raise ModelFileError("The file is damaged: its data are too deeply nested.",
+                             where=where) from None  # fmt: skip
     if not isinstance(content, dict):
         raise ModelFileError("The file is damaged.", where=where, expected="a JSON object")
     return content
