@@ -46,6 +46,19 @@ class Partition:
             None if self.times is None else self.times[rows],
         )
 
+    def joined(self, other: Partition) -> Partition:
+        """That of these rows, and then of the other's, of the same table.
+
+        Example:
+            >>> Partition(np.array([0, 1])).joined(Partition(np.array([1]))).groups.tolist()
+            [0, 1, 1]
+        """
+
+        def both(one: Array | None, more: Array | None) -> Array | None:
+            return None if one is None or more is None else np.concatenate([one, more])
+
+        return Partition(both(self.groups, other.groups), both(self.times, other.times))
+
     def with_copies(self, copies: Array | None) -> Partition:
         """Rows of the same number here stay together besides; in time that is left to the caller.
 

@@ -13,9 +13,10 @@ from sklearn.pipeline import make_pipeline
 import chainrule as cr
 from chainrule.errors import ConfigError, DataError, ModelFileError
 from chainrule.tasks import load_predictor, recognise
+from chainrule.tasks.partition import Partition
 from chainrule.tasks.text import TextOptions
 from chainrule.tasks.text.classifier_network import ClassifierShape, encode_texts, naive_bayes
-from chainrule.tasks.text.linear_choice import inverse_frequencies, logistic
+from chainrule.tasks.text.linear_choice import choose, inverse_frequencies, logistic
 from chainrule.tasks.text.ngrams import Grams
 from chainrule.tasks.text.tokenizers import WordTokenizer
 from chainrule.tasks.update import update
@@ -118,6 +119,33 @@ def test_the_choice_solves_the_problem_of_scikit_learn():
     np.testing.assert_allclose(ours[:-1].T, theirs.coef_, atol=1e-3)
     difference = ours[-1] - ours[-1].mean() - theirs.intercept_ + theirs.intercept_.mean()
     np.testing.assert_allclose(difference, 0, atol=1e-3)
+
+
+def test_the_penalty_is_chosen_on_groups_that_were_not_seen():
+    generator = np.random.default_rng(0)
+    usual = ["the", "a", "one", "of", "and", "we", "they"]
+    author = np.arange(120) % 12
+    target = author % 2  # whom it is by tells all, but of authors that were seen
+    found = [
+        " ".join([*generator.choice(usual, 6), f"name{'abcdefghijkl'[one]}"]) for one in author
+    ]
+    grams = Grams.fit(found, "word", 1, 1000, 1)
+    by_chance = choose(grams, found, target, None, 0)
+    by_author = choose(grams, found, target, None, 0, Partition(groups=author))
+    assert by_chance.log_loss < 0.1
+    assert by_author.log_loss > 0.5
+    assert by_author.penalty > 100 * by_chance.penalty
+    one = Partition(groups=np.zeros(120, int))  # nothing to hold out by
+    assert choose(grams, found, target, None, 0, one).penalty == by_chance.penalty
+
+
+def test_folds_in_order_of_time_choose_the_penalty():
+    found = texts(80)
+    target = np.arange(80) % 2
+    late = Partition(times=np.arange(80.0))
+    grams = Grams.fit(found["text"], "word", 1, 1000, 1)
+    choice = choose(grams, found["text"], target, None, 0, late)
+    assert choice.log_loss != choose(grams, found["text"], target, None, 0).log_loss
 
 
 def noisy(rows=120, seed=0):

@@ -441,6 +441,7 @@ def _all_of(split: Split[Labelled]) -> Labelled:
     return replace(
         train, texts=train.texts + more.texts,
         target=np.concatenate([train.target, more.target]), weights=weights,
+        partition=train.partition.joined(more.partition),
     )  # fmt: skip
 
 
@@ -475,7 +476,7 @@ def _schema(found: Labelled, model: str, options: TextOptions) -> ClassSchema:
     words = _vocabulary(texts, model, options)
     if model == "linear":
         assert isinstance(words, Grams)
-        choice = choose(words, texts, found.target, found.weights, options.seed)
+        choice = choose(words, texts, found.target, found.weights, options.seed, found.partition)
         words = choice.grams
     lengths = [len(words.encode(text)) for text in texts[: len(texts) if choice else 1000]]
     longest = max(lengths) if choice else int(np.quantile(lengths, 0.98))

@@ -11,13 +11,15 @@ the others; the model itself is then trained like any network, with the penalty 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...data import k_folds
+from ...errors import DataError
 from ...utils.typing import Array
+from ..partition import Partition
 from .ngrams import Grams
 
 #: Penalties are 1 / (n·C) for these C, the strongest first.
@@ -69,7 +71,12 @@ def inverse_frequencies(rows: Sequence[Array], size: int) -> Array:
 
 
 def choose(
-    grams: Grams, texts: Sequence[str], target: Array, weights: Array | None, seed: int
+    grams: Grams,
+    texts: Sequence[str],
+    target: Array,
+    weights: Array | None,
+    seed: int,
+    partition: Partition | None = None,
 ) -> Choice:
     """With or without pieces of words, and the penalty: what predicts held-out texts best.
 
@@ -79,10 +86,11 @@ def choose(
         target: their class indices.
         weights: how much each counts, if not all the same.
         seed: of the folds.
+        partition: how the texts may be split; by chance without it.
     """
     some = list(range(0, len(texts), -(-len(texts) // _ENOUGH)))
     s = np.ones(len(some)) if weights is None else weights[some]
-    folds = k_folds(len(some), min(_FOLDS, len(some)), seed, stratify=target[some])
+    folds = _folds(target[some], seed, (partition or Partition()).take(np.array(some)))
     words, pieces = _kernels(grams, [texts[row] for row in some])
     found = []
     kernels = [(grams.without_letters(), words)]
@@ -94,6 +102,14 @@ def choose(
         found += [(float(mean[i]), strength, parts) for i, strength in enumerate(_STRENGTHS)]
     loss, strength, parts = min(found, key=lambda one: one[0])
     return Choice(parts, 1 / (len(texts) * strength), loss)
+
+
+def _folds(target: Array, seed: int, partition: Partition) -> list[tuple[Array, Array]]:
+    """Folds as the texts may be split; by chance if too few groups have all the classes."""
+    count = min(_FOLDS, len(target))
+    with contextlib.suppress(DataError):
+        return [*partition.folds_at_most(len(target), count, seed, target)]
+    return [*Partition().folds(len(target), count, seed, target)]
 
 
 def _kernels(grams: Grams, texts: Sequence[str]) -> tuple[Array, Array]:
