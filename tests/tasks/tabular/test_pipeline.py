@@ -146,6 +146,33 @@ def test_rules_follow_the_number_of_rows():
     assert small.epochs * (150 // 64) >= 800
 
 
+def test_rules_follow_the_number_of_columns_of_numbers():
+    options = TableOptions(target="y")
+    usual, wide = choose(options, 1_500, 200), choose(options, 1_500, 300)
+    assert usual == choose(options, 1_500)
+    assert (usual.shape.members, usual.shape.ranks, usual.folds) == (8, True, True)
+    assert (wide.shape.members, wide.shape.ranks, wide.folds) == (1, False, False)
+    assert (usual.lr, wide.lr) == (3e-3, 1e-3)
+    few, many = choose(options, 200, 300), choose(options, 20_000, 300)
+    assert (few.shape, few.folds) == (choose(options, 200).shape, True)
+    assert (many.shape.bins, many.shape.members) == (0, 1)
+    assert choose(TableOptions(target="y", members=3), 1_500, 300).shape.members == 3
+
+
+@pytest.mark.usefixtures("without_compiler")
+@pytest.mark.parametrize(("columns", "plain"), [(250, False), (260, True)])
+def test_wide_tables_are_not_encoded_in_pieces(columns, plain):
+    """A column with heavy tails would be."""
+    x, said = np.random.default_rng(0).normal(size=(1_300, columns)), list[str]()
+    x[:, 0] **= 5
+    frame = pl.DataFrame({f"x{i}": x[:, i] for i in range(columns)} | {"y": x[:, 1]})
+    options = TableOptions(target="y", hidden=(2,), epochs=1)
+    result = train_table(frame, options, progress=False, say=said.append)
+    members, inputs, _ = result._model.network.layers[0].weight.shape
+    assert (members, inputs) == (1, columns) if plain else (members, inputs > columns) == (8, True)
+    assert any(f"on {columns} standardised numbers" in each for each in said) == plain
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [

@@ -104,8 +104,8 @@ def measured_by(
 class _ComparedPlan(TablePlan):
     """A table with one plain network: no members, pieces, linear path or dropout beside it."""
 
-    def defaults(self, rows: int) -> Defaults:
-        chosen = super().defaults(rows)
+    def defaults(self, rows: int, numbers: int = 0) -> Defaults:
+        chosen = super().defaults(rows, numbers)
         options = self.options
         shape = dataclasses.replace(
             chosen.shape, members=1, bins=0, ranks=False, linear=False, input_dropout=0.0,

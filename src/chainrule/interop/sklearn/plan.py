@@ -100,9 +100,9 @@ class EstimatorPlan(TablePlan):
             return Split(data, self._validation, None)
         return self.learned(data, None)
 
-    def defaults(self, rows: int) -> Defaults:
+    def defaults(self, rows: int, numbers: int = 0) -> Defaults:
         """Those of any table; with rows of the user's to validate none is held out besides."""
-        chosen = super().defaults(rows)
+        chosen = super().defaults(rows, numbers)
         if self.loss is not None:
             shape = dataclasses.replace(chosen.shape, linear=False)
             chosen = dataclasses.replace(chosen, shape=shape)

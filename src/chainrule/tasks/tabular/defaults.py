@@ -17,6 +17,11 @@ from .network import Shape
 SMALL = 5_000
 #: Below this many rows a piecewise encoding of numbers may learn noise (`pieces.py` decides it).
 _ENOUGH_FOR_PIECES = 2_000
+#: Of more columns of numbers than this, such as pixels or wavelengths, each says little by itself:
+#: pieces of them would be millions of weights.
+_WIDE = 256
+#: From so many rows on they get one plain network with a lower rate: as good and much sooner.
+_ENOUGH_FOR_PLAIN, _PLAIN_RATE = 1_000, 1e-3
 #: Pieces of a number at most, and rows for each of them.
 _PIECES, _ROWS_A_PIECE = 64, 32
 #: Training takes at least so many updates: fewer leave the network unfinished.
@@ -45,6 +50,7 @@ class Defaults:
         folds: members hold out different rows instead of all the same ones.
         held_out: fraction of the rows for validation, which decides which weights are the best.
         test: fraction of the rows for the test set.
+        wide: there are so many columns of numbers that none is encoded in pieces.
     """
 
     shape: Shape
@@ -56,15 +62,23 @@ class Defaults:
     folds: bool
     held_out: float
     test: float
+    wide: bool = False
 
 
-def choose(options: TableOptions, rows: int) -> Defaults:
-    """The user's options, completed by rules for this many training rows."""
-    small = rows < SMALL
+def choose(options: TableOptions, rows: int, numbers: int = 0) -> Defaults:
+    """The user's options, completed by rules for this many training rows.
+
+    Args:
+        options: of the user.
+        rows: of training and validation.
+        numbers: how many columns of numbers there are.
+    """
+    small, wide = rows < SMALL, numbers > _WIDE
+    plain = wide and rows >= _ENOUGH_FOR_PLAIN
     batch = options.batch_size or _power_of_two(4 * math.sqrt(rows), 16, 4096)
     batch = min(batch, rows)
     updates = max(rows // batch, 1)
-    members = options.members or (8 if small else 1)
+    members = options.members or (8 if small and not plain else 1)
     members = min(members, max(rows // 2, 1))
     shape = Shape(
         hidden=((128, 128) if small else (256, 256)) if options.hidden is None else options.hidden,
@@ -73,8 +87,8 @@ def choose(options: TableOptions, rows: int) -> Defaults:
         input_dropout=0.1 if small and options.dropout is None else 0.0,
         norm=options.norm or "none",
         members=members,
-        bins=0 if rows < _ENOUGH_FOR_PIECES else _PIECES,
-        ranks=rows < _ENOUGH_FOR_PIECES,
+        bins=0 if wide or rows < _ENOUGH_FOR_PIECES else _PIECES,
+        ranks=not plain and rows < _ENOUGH_FOR_PIECES,
         # Beside other losses than the usual ones it would not be the best linear model.
         linear=options.hidden != () and options.loss in (None, "mse", "cross_entropy"),
     )
@@ -83,7 +97,7 @@ def choose(options: TableOptions, rows: int) -> Defaults:
         shape=shape,
         epochs=options.epochs or max(min(_EPOCHS, most), math.ceil(_UPDATES / updates)),
         batch_size=batch,
-        lr=_RATE,
+        lr=_PLAIN_RATE if plain else _RATE,
         schedule=options.schedule or "cosine",
         weight_decay=_given(options.weight_decay, 0.02),
         # Of rows in time the latest validate every member.
@@ -92,6 +106,7 @@ def choose(options: TableOptions, rows: int) -> Defaults:
         test=options.test
         if isinstance(options.test, float)
         else (0.2 if small else min(0.1, _JUDGES / rows)),
+        wide=wide,
     )
 
 

@@ -230,7 +230,7 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def learned(self, data: Rows, test: Rows | None) -> Split[Rows]:
         """Training and validation set of these rows."""
-        chosen = self.defaults(len(data))
+        chosen = self.defaults(len(data), len(data.table.schema.numeric))
         if chosen.folds:
             return Split(data, data, test)
         parts = (1 - chosen.held_out, chosen.held_out)
@@ -272,14 +272,14 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     # ---- network ---------------------------------------------------------------------------------
 
-    def defaults(self, rows: int) -> Defaults:
-        """What suits so many rows, and the model to start from."""
-        chosen = choose(self.options, rows)
+    def defaults(self, rows: int, numbers: int = 0) -> Defaults:
+        """What suits so many rows and columns of numbers, and the model to start from."""
+        chosen = choose(self.options, rows, numbers)
         if self.previous is None:
             return chosen
         shape = self.previous.shape_for(chosen.shape, self.options)
         folds = chosen.folds and shape.members > 1
-        return dataclasses.replace(chosen, shape=shape, folds=folds)
+        return dataclasses.replace(chosen, shape=shape, folds=folds, wide=False)
 
     def count(self, split: Split[Any]) -> int:
         """How many rows training and validation set have."""
@@ -287,7 +287,8 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def build(self, schema: Schema, split: Split[Any]) -> Learner:
         """The network that suits so many rows; its target is scaled by the training rows."""
-        chosen = self.suited(schema, split, self.defaults(self.count(split)))
+        usual = self.defaults(self.count(split), len(schema.numeric))
+        chosen = self.suited(schema, split, usual)
         values = split.train.encoded(schema).target
         heads = self._heads(schema, values)
         outputs = sum(head.outputs for head in heads)
@@ -302,7 +303,7 @@ class TablePlan(Plan[Any, Any, Schema]):
             return chosen
         if self.options.dropout is None and any(not each.classes for each in schema.targets):
             shape = for_numbers(shape)
-        bins = pieces_for(count)
+        bins = 0 if chosen.wide else pieces_for(count)
         if not shape.bins and pieces_help(schema, self.seen(schema, split), bins):
             shape = dataclasses.replace(shape, bins=bins, input_dropout=0.0)
         return dataclasses.replace(chosen, shape=shape)
@@ -312,11 +313,12 @@ class TablePlan(Plan[Any, Any, Schema]):
         shape, network = chosen.shape, model.network
         sizes = "-".join(map(str, shape.hidden)) or "none"
         networks = f"{shape.members} networks" if shape.members > 1 else "a network"
+        of = f" on {len(schema.numeric)} standardised numbers" if chosen.wide else ""
         folds = "each row is held out from one of them to choose its best weights"
         return Learner(
             network,
             table_loss(schema, model.heads, self.options.loss, model.loss_weights),
-            f"{networks} with hidden layers {sizes} ({shape.activation})",
+            f"{networks} with hidden layers {sizes} ({shape.activation}){of}",
             model,
             model.output,
             example=blank_rows(schema, 2),
