@@ -14,7 +14,7 @@ import pytest
 import chainrule as cr
 from chainrule.explain import explain
 from chainrule.explain.demos import demo
-from chainrule.explain.explanation import Explanation, RawRow
+from chainrule.explain.explanation import Explanation, Node, RawRow, Values
 from chainrule.explain.html import to_html
 from chainrule.explain.html.page import packed, page_data, slips
 
@@ -788,9 +788,109 @@ def test_arrays_have_their_summaries_in_the_page(browser: Any, tmp_path: Path) -
             assert values[key] == expected[key]
 
 
+def language_model() -> Explanation:
+    """A transformer whose arrays together are far too large for a page."""
+    model = cr.models.gpt(60, context=48, width=48, heads=4, layers=3).initialize(seed=0)
+    tokens = np.random.default_rng(0).integers(0, 60, (1, 48))
+    return explain(model, tokens, np.roll(tokens, -1, 1), loss="cross_entropy")
+
+
+def table_model() -> Explanation:
+    """A network whose step could be computed again, if the page had room for its numbers."""
+    rng = np.random.default_rng(0)
+    model = cr.nn.Sequential(cr.nn.Linear(120, 160), cr.nn.ReLU(), cr.nn.Linear(160, 1))
+    model.initialize(seed=0)
+    x = rng.normal(size=(4, 120)).astype("float32")
+    return explain(model, x, rng.normal(size=(4, 1)).astype("float32"), loss="mse")
+
+
+#: Every number that an equation names, as the page has it, beside the one that Python wrote.
+NAMED = """
+const data = JSON.parse(arguments[0]), found = [];
+const look = (one) => {
+  if (one === null || typeof one !== 'object') return;
+  if (one.kind === 'quantity' && one.node !== null && ['value', 'gradient', 'new'].includes(one.of))
+    found.push([one.value, String(Live.number({ ...one, value: 'not this one' }))]);
+  else Object.values(one).forEach(look);
+};
+[data.nodes.map((n) => [n.forward, n.backward]), data.error, data.chains,
+ data.update.parameters.map((p) => p.equations)].forEach(look);
+return found;
+"""
+
+#: What the panel of a weight says of it, and the same numbers of Python.
+FACTS = """
+const [node, index, symbol, place] = arguments;
+Chosen.weight({ kind: 'quantity', symbol, place, value: 0, of: 'value', node, index });
+return [...document.querySelectorAll('#chosen dd')].map((one) => one.innerText);
+"""
+
+
+def is_kept(new: Values, node: Node) -> bool:
+    gradient = node.gradient
+    return new.size > 500 and new.data is not None and getattr(gradient, "data", None) is not None
+
+
+@pytest.mark.parametrize("make", [language_model, table_model])
+def test_large_pages_are_small_and_keep_their_numbers(
+    browser: Any, tmp_path: Path, make: Any
+) -> None:
+    told = make()
+    whole = told.to_json()
+    page = shown(browser, tmp_path, told)
+    assert (tmp_path / "page.html").stat().st_size <= 500_000
+    until_ready(page)
+    named = page.execute_script(NAMED, json.dumps(whole))
+    assert len(named) > 300
+    for expected, number in named:
+        assert float(number) == pytest.approx(float(expected), rel=1e-6, abs=1e-12)
+    update, node = next(
+        (one, told.nodes[one.node]) for one in told.update.parameters
+        if one.equations and is_kept(one.new, told.nodes[one.node])
+    )  # fmt: skip
+    assert node.gradient is not None
+    equation = update.equations[0].left
+    place = list(equation.place)
+    facts = page.execute_script(FACTS, update.node, equation.index, node.symbol, place)
+    expected = [node.value.data, node.gradient.data, update.new.data]
+    for shown_, array in zip(facts, expected, strict=False):
+        assert array is not None
+        assert evaluated(shown_) == pytest.approx(float(array[equation.index]), rel=1e-5, abs=1e-12)
+    assert "So that the page stays small" in text(page, "#notes")
+    for content in [one for _, _, one in page.execute_script(WALK)[0]]:
+        assert not re.search(r"NaN|undefined|\[object", content)
+    assert errors(page) == []
+
+
+def test_colours_of_a_large_page_are_those_of_the_numbers(browser: Any, tmp_path: Path) -> None:
+    told = table_model()
+    page = shown(browser, tmp_path, told)
+    until_ready(page)
+    node = told.nodes[told.update.parameters[0].node]
+    script = (
+        "const {data, isRough} = Live.picture('value', arguments[0]); return [[...data], isRough]"
+    )
+    data, is_rough = page.execute_script(script, node.id)
+    assert node.value.data is not None
+    expected = node.value.data[: len(data)]
+    assert is_rough
+    assert len(data) == 120 * 160
+    assert np.abs(np.array(data) - expected).max() <= np.abs(expected).max() / 250
+    page.execute_script("Chosen.node(arguments[0])", node.id)
+    assert "rounded to 1/127" in text(page, "#chosen")
+
+
+def until_ready(page: Any) -> None:
+    """Waits for a page that is compressed."""
+    page.execute_async_script(
+        "const done = arguments[0], is = () => 'ready' in document.documentElement.dataset;"
+        "const wait = () => (is() ? done() : setTimeout(wait, 20)); wait();"
+    )
+
+
 def test_sizes() -> None:
     rng = np.random.default_rng(0)
     small = cr.nn.Sequential(cr.nn.Linear(64, 32), cr.nn.ReLU(), cr.nn.Linear(32, 10))
     x = rng.normal(size=(16, 64)).astype("float32")
     page = to_html(explain(small, x, rng.integers(0, 10, 16), loss="cross_entropy"))
-    assert len(page.encode()) <= 1_000_000
+    assert len(page.encode()) <= 500_000

@@ -251,3 +251,22 @@ def test_index_arithmetic_is_omitted_where_there_is_much_of_it():
     assert "operations on integers and booleans are omitted" in text
     assert "%" not in text
     assert not [one for one in check(text) if not one.holds]
+
+
+def test_a_recurrent_network_is_written_on_a_few_pages():
+    told = demo("lstm")
+    written = told.to_text()
+    lines = written.splitlines()
+    assert 200 < len(lines) <= 400
+    assert "Time step 0, first unit:" in lines
+    assert "Time step 2, first unit:" in lines
+    assert "Time step 1" not in written
+    assert "Of 3 time steps the first and the last are written" in written
+    # What the first unit is made of is written, too: each of the four gates with its sum.
+    gates = re.findall(r"^  [ifgo]_t2\[0,0\] = \w+\((z2_t2\[0,\d\])\)", written, re.MULTILINE)
+    assert len(gates) == 4
+    for name in gates:
+        assert re.search(rf"^  {re.escape(name)}$", written, re.MULTILINE)
+    everything = told.to_text(detail="all")
+    assert "h_t1[0,1]\n" in everything
+    assert len(everything.splitlines()) > 1_000

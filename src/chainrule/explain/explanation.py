@@ -386,6 +386,7 @@ class Explanation:
         notes: sentences about what was omitted or assumed, and why.
         bad: sentences about the first NaN or infinity, forward and backward, if there is one.
         is_brief: whether texts summarise it by layer, however small it is.
+        is_folded: whether texts have the first and the last time step only, each in one block.
     """
 
     title: str
@@ -406,6 +407,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
     is_brief: bool = False
+    is_folded: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON data.

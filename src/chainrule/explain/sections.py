@@ -44,10 +44,14 @@ class Prose:
 
 @dataclass(frozen=True)
 class Formula:
-    """An equation: its sides, which are all equal; a note what it is."""
+    """An equation: its sides, which are all equal; a note what it is.
+
+    Equations of one block, such as a time step, stand close together.
+    """
 
     sides: tuple[str, ...]
     note: str = ""
+    block: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,10 +223,17 @@ def _layer(explanation: Explanation, layer: Layer, writer: Writer) -> Iterator[P
     integers = [node.id for node in nodes if _is_integer(node)]
     if len(integers) > _INTEGERS:
         yield Prose(f"{len(integers)} operations on integers and booleans are omitted.")
+    block = ""
     for node in nodes:
         if not node.shown or node.role in ("constant", "target", "example_loss", "loss"):
             continue
         if len(integers) > _INTEGERS and _is_integer(node):
+            continue
+        if explanation.is_folded and node.step is not None and node.forward:
+            if block != (block := f"Time step {node.step}"):
+                yield _time_step(block, node, node.forward)
+            for equation in node.forward:
+                yield formula(equation, writer, block)
             continue
         if not node.inputs:
             yield from _leaf(explanation, node, writer)
@@ -233,6 +244,10 @@ def _layer(explanation: Explanation, layer: Layer, writer: Writer) -> Iterator[P
             yield formula(equation, writer)
         if node.c:
             yield Lines(tuple(node.c.splitlines()), is_code=True)
+
+
+def _time_step(block: str, node: Node, equations: tuple[Equation, ...]) -> Prose:
+    return Prose(f"{block}, first unit:" if node.value.size > len(equations) else f"{block}:")
 
 
 def _is_integer(node: Node) -> bool:
@@ -342,8 +357,15 @@ def _backward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
             for equation in chain.equations:
                 yield formula(equation, writer)
         return
+    block = ""
     for node in reversed(explanation.nodes):
         if not node.backward or node.role == "parameter" or node.id not in learning:
+            continue
+        if explanation.is_folded and node.step is not None:
+            if block != (block := f"Time step {node.step}"):
+                yield _time_step(block, node, node.backward)
+            for equation in node.backward:
+                yield formula(equation, writer, block)
             continue
         if node.value.size > len(node.backward):
             yield Prose(_some(node, writer))
@@ -355,7 +377,7 @@ def _backward(explanation: Explanation, writer: Writer) -> Iterator[Part]:
     if learned:
         yield Heading("The gradients of the weights", 2)
     for node in reversed(learned):
-        if node.value.size > len(node.backward):
+        if node.value.size > len(node.backward) and not explanation.is_folded:
             yield Prose(_some(node, writer))
         for equation in node.backward:
             yield formula(equation, writer)
@@ -473,7 +495,7 @@ def _update(explanation: Explanation, writer: Writer) -> Iterator[Part]:
         )
     for equation in update.equations:
         yield formula(equation, writer)
-    if _is_large(explanation):
+    if _is_large(explanation) or explanation.is_folded:
         yield _parameter_grid(explanation)
         for parameter in update.parameters:
             chosen = [one for one in parameter.equations if _has_chain(one, explanation)]
@@ -560,6 +582,6 @@ def _flow(explanation: Explanation) -> Iterator[Part]:
         yield Prose(f"! {path}: {sentence}")
 
 
-def formula(equation: Equation, writer: Writer) -> Formula:
+def formula(equation: Equation, writer: Writer, block: str = "") -> Formula:
     """An equation as its sides."""
-    return Formula(tuple(writer.equation(equation)), equation.note)
+    return Formula(tuple(writer.equation(equation)), equation.note, block)

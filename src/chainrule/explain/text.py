@@ -39,6 +39,8 @@ def to_text(
 def _is_separated(before: Part, part: Part) -> bool:
     """Whether a blank line belongs between two parts."""
     if isinstance(before, Formula) and isinstance(part, Formula):
+        if part.block and part.block == before.block:
+            return False
         return len(before.sides) > 2 or len(part.sides) > 2
     same = isinstance(before, Prose) and isinstance(part, Prose)
     is_list = same and isinstance(part, Prose) and part.text.startswith("•")

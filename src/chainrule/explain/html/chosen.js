@@ -330,7 +330,7 @@ const Chosen = (() => {
             element("code", { text: part.rule }),
           ),
           part.local ? Equations.statistics("local", part.local) : null,
-          Equations.statistics("contribution", part.value),
+          Equations.statistics("contribution", part.value ?? one.gradient),
         ),
       ),
     ];

@@ -3,6 +3,7 @@
 const Live = (() => {
   let explanation, graph, roles, nodeAt, paths, definitions; // what stays as it is
   let inputs, forced, values, store, changed, past; // what sliders change
+  let known = new Map(); // numbers of equations whose arrays are not in the page
   let followers = [];
   const RATE = "rate.0"; // of the first group of parameters, as the optimizer calls it
 
@@ -22,6 +23,9 @@ const Live = (() => {
       ...data.update.parameters.flatMap((one) => one.equations),
     ];
     definitions = new Map(equations.map((one) => [nameOf(one.left), one]));
+    known = new Map();
+    for (const [node, index, ...numbers] of data.known || [])
+      ["value", "gradient", "new"].forEach((of, i) => known.set(`${of} ${node} ${index}`, numbers[i]));
     restore();
   }
 
@@ -162,6 +166,8 @@ const Live = (() => {
   function number(q) {
     const found = store[q.of] && store[q.of].get(q.node);
     if (found) return found[q.index];
+    if (store[q.of] && q.node !== null && known.size)
+      return changed ? null : Numbers.parse(known.get(`${q.of} ${q.node} ${q.index}`) ?? null);
     if (!changed || q.of === "number") return Numbers.parse(q.value ?? null);
     if (q.symbol === "lr") return rate();
     if (q.of === "state" || q.of === "shared") {
@@ -187,6 +193,16 @@ const Live = (() => {
     const place = changed ? forced.get(roles.after[RATE]) || values[roles.after[RATE]] : null;
     return place ? place.data[0] : Numbers.parse(explanation.update.rate);
   };
+
+  /** An array for its picture: in steps of 1/127 of its largest number where only that is in the page. */
+  function picture(kind, node) {
+    const whole = store[kind].get(node) ?? null;
+    const colours = explanation.nodes[node][kind]?.colours;
+    if (whole || !colours) return { data: whole, isRough: false };
+    const [largest, text] = colours;
+    const step = (one) => (one.charCodeAt(0) << 24) >> 24; // a byte with its sign
+    return { data: Float64Array.from(atob(text), (one) => (step(one) === -128 ? NaN : (step(one) / 127) * largest)), isRough: true };
+  }
 
   function size(data) {
     if (!data) return null;
@@ -274,6 +290,7 @@ const Live = (() => {
     input: (place, index) => inputs[place][index],
     initial: (place, index) => Numbers.parse(roles.inputs[place].value[index]),
     sizeOf: (kind, node) => size(store[kind].get(node)),
+    picture,
     array: (kind, node) => store[kind].get(node) ?? null,
     losses: () => store.losses,
     history: () => past,

@@ -33,6 +33,18 @@ function unpacked(text) {
   });
 }
 
+/** The text of the data: that of large pages is compressed. Calls use(text) with it. */
+function inflated(text, use) {
+  const packed = /^\s*\{"=z":"([^"]*)"\}\s*$/.exec(text);
+  if (!packed) return use(text);
+  if (typeof DecompressionStream === "undefined") {
+    byId("text").textContent = "This page is compressed, and needs a browser of 2023 or later.";
+    return undefined;
+  }
+  const bytes = Uint8Array.from(atob(packed[1]), (one) => one.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text().then(use);
+}
+
 /** An array with the summary of its numbers, as `Values` in Python. */
 function withSummary(shape, dtype, data) {
   const BINS = 24,

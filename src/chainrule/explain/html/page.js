@@ -221,8 +221,8 @@ const Theme = (() => {
   return { listen, isDark };
 })();
 
-(() => {
-  const explanation = unpacked(byId("data").textContent);
+inflated(byId("data").textContent, (text) => {
+  const explanation = unpacked(text);
   Live.setup(explanation);
   Chains.setup(explanation);
   Chosen.setup(explanation);
@@ -265,4 +265,5 @@ const Theme = (() => {
     }
   });
   redraw();
-})();
+  document.documentElement.dataset.ready = "";
+});

@@ -18,6 +18,7 @@ from ...drawing.page import THEME, embedded, page_of
 from ..explanation import Explanation
 from ..mistakes import Arithmetic
 from .arithmetic import elementwise_script
+from .fitting import fitted, summary
 
 #: The viewer's parts in the order in which they need each other, after the arithmetic.
 SCRIPTS = (
@@ -90,13 +91,27 @@ def page(data: dict[str, Any], digits: int = 6) -> str:
     """The page for an explanation that is JSON data already."""
     data = {**page_data(data), "digits": digits}
     style = f"{THEME}\n{_asset('page.css')}"
-    fields = {"data": embedded(packed(data))}
+    fields = {"data": embedded(fitted(data, packed))}
     return page_of(_asset("page.html"), data["title"], style, _script(), fields)
 
 
 def page_data(data: dict[str, Any]) -> dict[str, Any]:
     """Of the data what a page shows."""
-    return {**data, "nodes": [_without_contributions(node) for node in data["nodes"]]}
+    update = data["update"]
+    return {
+        **data,
+        "nodes": [_without_contributions(node) for node in data["nodes"]],
+        "update": {**update, "parameters": [_shown(one) for one in update["parameters"]]},
+    }
+
+
+#: Of the optimizer's state the page shows what its equations say; sliders have it in the graph.
+_HIDDEN = ("before", "after", "gradient")
+
+
+def _shown(parameter: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: one for key, one in parameter.items() if key not in _HIDDEN}
+    return {**kept, "change": summary(kept["change"])}
 
 
 @functools.cache
@@ -160,15 +175,7 @@ def _without_contributions(node: dict[str, Any]) -> dict[str, Any]:
     recurrent network.
     """
     contributions = [
-        {**one, "value": _summary(one["value"]), "local": one["local"] and _summary(one["local"])}
+        {**one, "value": summary(one["value"]), "local": one["local"] and summary(one["local"])}
         for one in node["contributions"]
     ]
     return {**node, "contributions": contributions}
-
-
-def _summary(values: dict[str, Any]) -> dict[str, Any]:
-    """Without the numbers themselves, and with as many digits as are shown."""
-    short = {
-        key: float(f"{one:.6g}") if isinstance(one, float) else one for key, one in values.items()
-    }
-    return {**short, "data": None}

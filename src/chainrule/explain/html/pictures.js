@@ -578,7 +578,7 @@ const Pictures = (() => {
     if (size < 8 || shape.length < 2) return null;
     const rows = Math.min(Math.round(size / columns), 256);
     const picture = (kind, word) => {
-      const data = Live.array(kind, node.id);
+      const { data, isRough } = Live.picture(kind, node.id);
       return data
         ? captioned(
             heatmap(rows, columns, (r, c) => data[r * columns + c], {
@@ -586,7 +586,7 @@ const Pictures = (() => {
               scale: largest(data),
               side: 300,
             }),
-            `${word}, last axis horizontal`,
+            `${word}, last axis horizontal${isRough ? ", rounded to 1/127 of the largest number" : ""}`,
           )
         : null;
     };
