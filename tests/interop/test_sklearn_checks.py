@@ -35,30 +35,32 @@ TELLING = {
 OF_OTHERS = {"check_estimators_pickle", "check_methods_subset_invariance"}
 
 
-def _cases():
-    for estimator in ESTIMATORS:
+def _cases(estimators, by_day=True):
+    for estimator in estimators:
         telling = OF_OTHERS if isinstance(estimator, KINDS[2] | KINDS[3]) else TELLING
         for number, (one, check) in enumerate(estimator_checks_generator(estimator)):
             name = getattr(check, "func", check).__name__
-            marks = () if name in telling else (pytest.mark.nightly,)
+            marks = () if by_day and name in telling else (pytest.mark.nightly,)
             case = f"{type(one).__name__}-{name}-{number}"
             yield pytest.param(one, check, id=case, marks=marks)
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("estimator", "check"), list(_cases()))
-def test_a_check_of_scikit_learn_passes(estimator, check):
+def _passes(estimator, check):
     try:
         check(estimator)
     except SkipTest as skipped:  # such as for array libraries that are not installed
         pytest.skip(str(skipped))
 
 
-@pytest.mark.nightly
-@pytest.mark.filterwarnings("ignore::Warning")
-@pytest.mark.parametrize("kind", KINDS)
-def test_with_the_usual_parameters_they_pass_too(kind):
-    from sklearn.utils.estimator_checks import check_estimator
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("estimator", "check"), list(_cases(ESTIMATORS)))
+def test_a_check_of_scikit_learn_passes(estimator, check):
+    _passes(estimator, check)
 
-    results = check_estimator(kind(), on_fail=None, on_skip=None)
-    assert not [each["check_name"] for each in results if each["status"] == "failed"]
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "check"), list(_cases([kind() for kind in KINDS], by_day=False))
+)
+def test_with_the_usual_parameters_it_passes_too(estimator, check):
+    _passes(estimator, check)
