@@ -331,3 +331,41 @@ def test_gradients_of_the_lanes_are_those_of_python(browser: Any, tmp_path: Path
     _, gradients = cr.value_and_grad(lambda m: cr.losses.binary_cross_entropy(m(x), y))(model)
     sizes = [np.sqrt(np.mean(gradients[f"{n}.weight"].numpy() ** 2)) for n in linears(model)]
     np.testing.assert_allclose(found["gradients"], sizes, rtol=1e-9)
+
+
+def test_layers_are_moved_and_removed_by_pointer_and_keys(browser: Any, tmp_path: Path) -> None:
+    state = {"hidden": [4, 3, 2], "optimizers": ["adam", None, None, "sgd"]}
+    page = opened(browser, tmp_path, play_page(), state)
+    now = "return [Play.state().hidden, Play.state().optimizers, document.activeElement.id]"
+    drag = """
+    const [layer, to] = arguments;
+    const box = (id) => document.getElementById(id).getBoundingClientRect();
+    const end = to === null ? null : box(`handle-${to}`);
+    const clientX = end ? end.left + end.width / 2 : 0;
+    const clientY = end ? end.top : box('neurons').bottom + 50;
+    const at = { bubbles: true, pointerId: 1, clientX, clientY };
+    document.getElementById(`handle-${layer}`).dispatchEvent(new PointerEvent('pointerup', at));
+    """
+    key = (
+        "document.getElementById(arguments[0]).dispatchEvent("
+        "new KeyboardEvent('keydown', {key: arguments[1], bubbles: true}))"
+    )
+    page.execute_script(drag, 0, 2)
+    assert errors(page) == []
+    assert page.execute_script(now) == [[3, 2, 4], [None, None, "adam", "sgd"], "handle-2"]
+    page.execute_script(key, "handle-2", "ArrowLeft")
+    assert page.execute_script(now) == [[3, 4, 2], [None, "adam", None, "sgd"], "handle-1"]
+    page.execute_script(key, "handle-0", "ArrowLeft")  # it is the first already
+    assert page.execute_script(now)[0] == [3, 4, 2]
+    page.execute_script(drag, 1, None)
+    assert page.execute_script(now)[:2] == [[3, 2], [None, None, "sgd"]]
+    page.execute_script(key, "handle-1", "Delete")
+    assert page.execute_script(now)[0] == [3]
+    assert page.execute_script("return Play.training().settings.sizes") == [2, 3, 1]
+    page.execute_script("document.getElementById('more').click()")
+    page.execute_script("const one = document.getElementById('optimizer-0'); one.value = 'adam';"
+                        "one.dispatchEvent(new Event('change'))")  # fmt: skip
+    page.execute_script(drag, 0, 1)  # both have three neurons: the choice moves with the layer
+    shown = "return [0, 1].map((i) => document.getElementById(`optimizer-${i}`).value)"
+    assert page.execute_script(shown) == ["", "adam"]
+    assert errors(page) == []

@@ -81,7 +81,9 @@ const Steps = (() => {
       element("h3", { text: "What moved the prediction" }),
       element("p", {
         class: "note",
-        text: "What the model would say if a cell were missing; the cell that changes most first. What if it were another number? Drag the input in the drawing, or move its slider below.",
+        text:
+          "What the model would say if a cell were missing; the cell that changes most first." +
+          (Live.canRun() ? " What if it were another number? Drag the input in the drawing, or move its slider below." : ""),
       }),
       element(
         "table",

@@ -4,6 +4,7 @@ const Play = (() => {
     GRID = 20, // of the maps, on each side
     MAX_LAYERS = 5,
     MAX_NEURONS = 8,
+    OUTSIDE = 24, // so many pixels outside of the network a layer is dropped to be removed
     FRAME = 8; // milliseconds of arithmetic a frame
   const START = {
     preset: "xor",
@@ -98,11 +99,15 @@ const Play = (() => {
     playing = requestAnimationFrame(frame);
   }
 
-  function run(on) {
-    running = on && training !== null;
+  function setRunning(on) {
+    running = on;
     byId("run").textContent = running ? "Pause" : "Run";
     byId("run").setAttribute("aria-pressed", String(running));
     cancelAnimationFrame(playing);
+  }
+
+  function run(on) {
+    setRunning(on && training !== null);
     if (running) playing = requestAnimationFrame(frame);
     else {
       if (training && curve.at(-1)[0] < training.taken()) record();
@@ -250,7 +255,53 @@ const Play = (() => {
       { class: "size" },
       element("button", { type: "button", text: "−", "aria-label": `One neuron less in layer ${layer + 1}`, click: () => change(-1) }),
       element("button", { type: "button", text: "+", "aria-label": `One neuron more in layer ${layer + 1}`, click: () => change(1) }),
+      handle(layer),
     );
+  }
+
+  /** What a layer is moved and removed by: with the pointer, or with arrow keys and Delete. */
+  function handle(layer) {
+    const drop = (event) => {
+      const area = byId("neurons").getBoundingClientRect();
+      if (event.clientY < area.top - OUTSIDE || event.clientY > area.bottom + OUTSIDE) return move(layer, null);
+      const far = state.hidden.map((_, i) => {
+        const { left, width } = byId(`handle-${i}`).getBoundingClientRect();
+        return Math.abs(left + width / 2 - event.clientX);
+      });
+      return move(layer, far.indexOf(Math.min(...far)));
+    };
+    const press = (event) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (by === undefined && event.key !== "Delete") return;
+      event.preventDefault();
+      move(layer, by === undefined ? null : layer + by);
+    };
+    return element("button", {
+      type: "button",
+      id: `handle-${layer}`,
+      class: "handle",
+      text: "⇄",
+      title: "Drag to another place, or out of the network to remove it (with the keyboard: ← → Delete)",
+      "aria-label": `Move layer ${layer + 1}: left and right arrow; Delete removes it`,
+      pointerdown: (event) => event.target.setPointerCapture(event.pointerId),
+      pointerup: drop,
+      keydown: press,
+    });
+  }
+
+  /** A layer with its optimizer to another place, or away with it. */
+  function move(from, to) {
+    if (to === from || (to !== null && (to < 0 || to >= state.hidden.length))) return;
+    const list = state.hidden.map((n, i) => [n, state.optimizers[i] ?? null]),
+      output = state.optimizers[state.hidden.length] ?? null;
+    const [one] = list.splice(from, 1);
+    if (to !== null) list.splice(to, 0, one);
+    state.hidden = list.map(([n]) => n);
+    const own = [...list.map(([, name]) => name), output];
+    state.optimizers = own.some(Boolean) ? own : [];
+    shape = ""; // layers of one size look alike, but not their optimizers
+    changed();
+    byId(`handle-${to ?? Math.min(from, state.hidden.length - 1)}`)?.focus();
   }
 
   /** The optimizer of one layer: that of all, or another. */
@@ -519,7 +570,7 @@ const Play = (() => {
   }
 
   function changed() {
-    run(false);
+    setRunning(false); // nothing is drawn before the new network is there
     restart();
     record_url();
   }
