@@ -27,6 +27,8 @@ _MAY_BE_VALUES = frozenset({"none", "na", "n/a", "-", "--"})
 _FREQUENT, _FEWEST = 0.02, 5
 # So many different shapes of cells that cannot be read are listed.
 _MOST_SHAPES = 200
+# So few different words are names of things, whatever is in them.
+_FEW_WORDS = 20
 # Below so many rows, unique values say nothing.
 FEW_ROWS = 20
 
@@ -139,10 +141,12 @@ class Profile:
         """What stands behind its numbers."""
         if not self.is_text or not self.present:
             return None
-        numbers = self.distinct.str.contains(r"\d")
-        return parsing.find_unit(
-            self.distinct.filter(numbers), self.counts.filter(numbers), READABLE
-        )
+        numbers = self.distinct.str.contains(r"[\d½¼¾]")
+        cells, counts = self.distinct.filter(numbers), self.counts.filter(numbers)
+        if not len(cells) or parsing.are_plain(cells):
+            return None
+        compound = parsing.find_compound(cells, counts, READABLE)
+        return compound or parsing.find_unit(cells, counts, READABLE)
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -160,6 +164,9 @@ class Profile:
         """
         if not self.is_text:
             return None
+        if self.unit in parsing.COMPOUNDS:
+            return (f"{self.name!r} is written in parts ({self.unit}) and read as numbers: "
+                    f"{parsing.COMPOUNDS[self.unit].told}")  # fmt: skip
         signs = self.signs
         percent = "%" in signs
         limits = sorted(LIMITS.intersection(signs))
@@ -176,6 +183,18 @@ class Profile:
             return (f"{self.name!r} has numbers with % and without: the sign is left out, 12 % is "
                     "read as 12")  # fmt: skip
         return None
+
+    def numbers_in_text(self) -> str | None:
+        """What to say of a column of words that holds numbers, if that it is."""
+        if not self.is_text or self.reads_as_values or len(self.distinct) <= _FEW_WORDS:
+            return None
+        if (why := parsing.odd_numbers(self.distinct)) is None:
+            return None
+        such = f"{self.distinct[0]!r:.40}"
+        return (
+            f"column {self.name} holds numbers, such as {such}, that are not read, as {why}: "
+            "write each number into a column of its own, in one unit"
+        )
 
     def unread(self, read: pl.Series) -> tuple[str, ...]:
         """The shapes of the distinct cells that were not read; ``("*",)`` if there are too many."""
@@ -257,6 +276,8 @@ def choose_notation(
         if len({option.decimal for option in options}) > 1:
             why = "as in other columns" if agreeing else "not settled by the data"
             how += f" ({why})"
+    if column.unit in parsing.COMPOUNDS:
+        return chosen, f"{how}, {column.unit}: {parsing.COMPOUNDS[column.unit].told}"
     left_out = [*column.signs[:3], *([column.unit] if column.unit not in parsing.UNITS else [])]
     if left_out := [word for word in left_out if word]:
         how += f", {' '.join(left_out)} left out"

@@ -102,7 +102,9 @@ def infer_schema(
     numbers = {c.name for c in columns if c.kind == "numeric"}
     numbers |= {spec.name for spec in specs if not spec.classes}
     mixed = [p.mixed_signs() for p in (*aims, *profiles) if p.name in numbers]
-    told = [*told, *filter(None, mixed)]
+    words = {c.name for c in decided if c.kind in ("category", "text", "identifier")}
+    inside = [p.numbers_in_text() for p in profiles if p.name in words - kinds.keys()]
+    told = [*told, *filter(None, [*mixed, *inside])]
     return dataclasses.replace(schema, notes=(*notes, *told, *leaks(schema, frame)))
 
 

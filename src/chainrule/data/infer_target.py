@@ -283,7 +283,7 @@ def _is_regression(column: Profile, task: str | None, where: str) -> bool:
 
 def _are_class_numbers(column: Profile) -> bool:
     notation = column.notations[0] if column.is_text else PLAIN
-    read = parsing.read_numbers(column.distinct, notation)
+    read = parsing.read_numbers(column.distinct, notation, column.unit)
     if read.null_count():  # words among the numbers: classes if few
         return len(column.distinct) <= MOST_CLASSES and column.present >= ROWS_PER_CLASS * len(read)
     values = np.unique(read.filter(read.is_finite()).to_numpy())

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DataError
 from . import parsing
 from .parsing import NOTATIONS, PLAIN, Notation
+from .parsing.units import needs_unit
 from .records import Column, Floats
 
 if TYPE_CHECKING:
@@ -218,6 +219,9 @@ def _expected(column: Column) -> str:
         expected += f" written as {column.date_format}"
     if column.kind == "numeric" and column.notation:
         expected += f" written as {column.notation}"
+    if column.unit is not None and column.kind == "numeric":
+        expected += f", {column.unit}" if column.unit in parsing.COMPOUNDS else ""
+        expected += f" with units of {column.unit}" if needs_unit(column.unit) else ""
     return expected
 
 

@@ -9,6 +9,7 @@ calls counts them.
 from .booleans import BOOLEANS, are_booleans, read_booleans
 from .categories import read_categories
 from .cells import ERRORS, MISSING, WORDS, are_plain, epoch_seconds, shape, tally, tidy
+from .compound import COMPOUNDS, find_compound, odd_numbers
 from .currencies import bare_numbers, currency, other_signs, signs
 from .dates import (
     DATE_FORMATS,
@@ -23,6 +24,7 @@ from .units import UNITS, find_unit
 
 __all__ = [
     "BOOLEANS",
+    "COMPOUNDS",
     "DATE_FORMATS",
     "ERRORS",
     "MISSING",
@@ -37,11 +39,13 @@ __all__ = [
     "bare_numbers",
     "currency",
     "epoch_seconds",
+    "find_compound",
     "find_unit",
     "fitting_date_formats",
     "fitting_notations",
     "likely_date_formats",
     "mixed_date_format",
+    "odd_numbers",
     "other_signs",
     "read_booleans",
     "read_categories",

@@ -19,6 +19,13 @@ _CURRENCY = (
 #: Signs of a number that is a limit, or rough.
 LIMITS = frozenset("<>≤≥~≈")
 _LIMIT = r"^([<>≤≥~≈])=?\s*[+-]?[\d.,$€£¥]"
+#: Words in front of a number that is rough, and a sign behind one that is the least of a range.
+_ROUGH = (r"(?i)^(?:ca\.?|circa|approx\.?|approximately|about|around|roughly|etwa|ungefähr|rund|"
+          r"env\.?|environ|aprox\.?|unos|около|примерно|约|約)\s*([+-]?\d)")  # fmt: skip
+_AT_LEAST = r"^([+-]?\d[\d.,' ]*[kKM]?)\+$"
+_POWER = r"(\d)\s*[×x·*]\s*10(?:\^|\*\*)\s?([+-]?\d{1,3})$"
+_SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+_UNUSUAL = rf"\d\s*[×x·*]\s*10|{_ROUGH}|{_AT_LEAST}"
 #: Digits and marks of other scripts: of full width, Arabic, Persian, Devanagari, Bengali, Thai.
 _DIGITS = {
     chr(zero + digit): str(digit)
@@ -36,6 +43,12 @@ def bare_numbers(text: pl.Series) -> pl.Series:
         return text
     if text.str.contains(r"[^\x00-\x7F]").any():
         text = text.str.replace_many(list(_DIGITS), list(_DIGITS.values()))
+    if text.str.contains(_UNUSUAL).any():
+        raised = text.str.contains(rf"[×x·*]\s*10[{_SUPERSCRIPT}]").fill_null(False)
+        plain = text.str.replace(rf"10([{_SUPERSCRIPT}]+)$", "10^$1")
+        plain = plain.str.replace_many(list(_SUPERSCRIPT), list("0123456789-"))
+        text = plain.zip_with(raised, text).str.replace(_POWER, "${1}e$2")
+        text = text.str.replace(_ROUGH, "$1").str.replace(_AT_LEAST, "$1")
     return (
         text.str.replace(r"^[<>≤≥~≈]=?\s*([+-]?[\d.,$€£¥].*)$", "$1")
         .str.replace_all("[\u00a0\u2007\u2009\u202f]", " ")
@@ -59,8 +72,19 @@ def signs(values: pl.Series) -> list[str]:
     values = values.filter(values.cast(float, strict=False).is_null())
     if not len(values):
         return []
-    found = [*_sign(values).drop_nulls(), *values.str.extract(_LIMIT).drop_nulls()]
+    found = [*_sign(values).drop_nulls(), *_limit(values).drop_nulls()]
     return list(dict.fromkeys(map(str, found)))
+
+
+def _limit(values: pl.Series) -> pl.Series:
+    """The sign that says that a number is a limit, or rough: ca. 5 is ≈5, and 5+ is ≥5."""
+    import polars as pl
+
+    limit = values.str.extract(_LIMIT)
+    for pattern, sign in ((_ROUGH, "≈"), (_AT_LEAST, "≥")):
+        found = values.str.contains(pattern).fill_null(False)
+        limit = pl.Series([sign]).new_from_index(0, len(values)).zip_with(found, limit)
+    return limit
 
 
 def _sign(values: pl.Series) -> pl.Series:
@@ -100,7 +124,7 @@ def other_signs(text: pl.Series, known: Sequence[str]) -> pl.Series:
     """
     if are_plain(text):
         return text.is_null() & False
-    limited = text.str.contains(_LIMIT).fill_null(False)
+    limited = _limit(text).is_not_null()
     if LIMITS.intersection(known):
         limited &= False
     return _other_currency(text, [sign for sign in known if sign not in LIMITS]) | limited

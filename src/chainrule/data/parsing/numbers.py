@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .cells import epoch_seconds
+from .compound import COMPOUNDS
 from .currencies import bare_numbers
-from .units import SPELLINGS, UNIT, UNITS
+from .units import SPELLINGS, UNIT, UNITS, needs_unit
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +61,7 @@ def read_numbers(
         column: tidy.
         notation: of its text.
         unit: what may stand behind the numbers: a family of `UNITS`, whose members are brought to
-            the same scale, or a word of its own.
+            the same scale, or a word of its own; or one of `COMPOUNDS`, numbers in parts.
 
     Example:
         >>> import polars as pl
@@ -75,7 +76,7 @@ def read_numbers(
         return epoch_seconds(column)
     if column.dtype != pl.String:
         return column.cast(pl.Float64)
-    if notation != PLAIN:
+    if notation != PLAIN or unit in COMPOUNDS or needs_unit(unit):
         return _read_written(column, notation, unit)
     values = column.cast(pl.Float64, strict=False)
     rest = (values.is_null() & column.is_not_null()).arg_true()
@@ -88,6 +89,8 @@ def _read_written(text: pl.Series, notation: Notation, unit: str | None) -> pl.S
     import polars as pl
 
     text = bare_numbers(text)
+    if unit in COMPOUNDS:
+        return COMPOUNDS[unit].read(text, lambda part: read_numbers(part, notation))
     if unit is not None:
         return _read_units(text, notation, unit)
     infinite = text.str.contains(r"(?i)^[+-]?inf(inity)?$").fill_null(False)
@@ -111,6 +114,8 @@ def _read_units(text: pl.Series, notation: Notation, unit: str) -> pl.Series:
         same = stem == unit.lower().removesuffix("s")
         factor = same.cast(pl.Float64).set(~same.fill_null(False), None)
     bare = read_numbers(text, notation)
+    if needs_unit(unit):
+        bare = bare.set(bare != 0, None)
     measured = read_numbers(number.set(factor.is_null(), None), notation) * factor
     return bare.zip_with(bare.is_not_null(), measured)
 

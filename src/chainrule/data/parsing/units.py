@@ -71,6 +71,16 @@ UNIT = r"(.*\d[.,]?)\s*([\p{L}°′″'\"²³/][\p{L}°′″'\"²³/.]{0,11}(?:
 _MOST = 0.5
 
 
+def needs_unit(unit: str | None) -> bool:
+    """Whether a number means nothing without its unit, unless it is 0: 500 beside g and kg.
+
+    Example:
+        >>> needs_unit("masses"), needs_unit("multiples"), needs_unit("°C")
+        (True, False, False)
+    """
+    return unit in UNITS and unit != "multiples"
+
+
 def find_unit(values: pl.Series, counts: pl.Series, fraction: float) -> str | None:
     """What stands behind these numbers: a family of `UNITS`, or one word that is always the same.
 
@@ -92,9 +102,11 @@ def find_unit(values: pl.Series, counts: pl.Series, fraction: float) -> str | No
     parts = bare.str.extract(rf"^[+-]?[\d.,' ]*?{UNIT}$", 2)
     written = bare.str.contains(rf"^[+-]?[\d.,' ]*{UNIT}$") & parts.is_not_null()
     plain = bare.str.contains(r"^[+-]?[\d.,' ]*\d[.,]?$")
+    zero = bare.str.contains(r"^[+-]?0(?:[.,]0*)?$")
     with_unit, without = int(counts.filter(written).sum()), int(counts.filter(plain).sum())
     if not with_unit or with_unit + without < fraction * int(counts.sum()):
         return None
+    without -= int(counts.filter(zero).sum())
     found = {str(word) for word in parts.filter(written).unique().to_list()}
     if len(found) > 1 or (without and not found <= {"m", "t", "b", "T"}):
         for family, members in SPELLINGS.items():
