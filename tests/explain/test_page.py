@@ -15,7 +15,7 @@ import chainrule as cr
 from chainrule.explain import explain
 from chainrule.explain.demos import demo
 from chainrule.explain.explanation import Explanation, Node, RawRow, Values
-from chainrule.explain.html import to_html
+from chainrule.explain.html import fitting, to_html
 from chainrule.explain.html.page import packed, page_data, slips
 
 TOLERANCE = 1e-12
@@ -859,6 +859,27 @@ def test_large_pages_are_small_and_keep_their_numbers(
     assert "So that the page stays small" in text(page, "#notes")
     for content in [one for _, _, one in page.execute_script(WALK)[0]]:
         assert not re.search(r"NaN|undefined|\[object", content)
+    assert errors(page) == []
+
+
+def test_the_largest_pages_have_summaries_alone(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = cr.models.gpt(11, context=16, width=16, heads=2, layers=2).initialize(seed=0)
+    tokens = np.random.default_rng(0).integers(0, 11, (1, 16))
+    told = explain(model, tokens, np.roll(tokens, -1, 1), loss="cross_entropy")
+    least = fitting._cut(page_data({**told.to_json(), "graph": None}), fitting._BUDGETS[-1])
+    most = len(fitting._compressed(packed(least))) + 2_000
+    monkeypatch.setattr(fitting, "MOST", most)
+    page = shown(browser, tmp_path, told)
+    until_ready(page)
+    size = page.execute_script("return document.getElementById('data').textContent.length")
+    assert size < most + 20
+    for content in [one for _, _, one in page.execute_script(WALK)[0]]:
+        assert not re.search(r"undefined|\[object", content)
+    for node in told.nodes[:40]:
+        if node.shown:
+            page.execute_script("Chosen.node(arguments[0])", node.id)
     assert errors(page) == []
 
 

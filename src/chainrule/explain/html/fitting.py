@@ -12,25 +12,35 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 #: Bytes of data that a page holds: with the viewer's 200 kB it stays below 500 kB.
 MOST = 290_000
-#: Arrays up to this size are kept in full.
-_SMALL = 64
 #: Of a picture so many rows are drawn, as in ``pictures.js``.
 _ROWS = 256
-#: How many numbers are tried: of arrays in full, and as colours; the first that fit are taken.
+
+
+class Budget(NamedTuple):
+    """How much a page holds: numbers in full, numbers as colours, and so on."""
+
+    exact: int
+    colours: int
+    #: Arrays up to this size are kept in full in any case.
+    small: int = 64
+    #: Bytes of maps of attention.
+    maps: int = 10_000_000
+    has_histograms: bool = True
+
+
+#: Tried in this order; the first that fits is taken.
 _BUDGETS = (
-    (24_000, 200_000),
-    (24_000, 90_000),
-    (12_000, 60_000),
-    (6_000, 30_000),
-    (2_000, 10_000),
-    (0, 0),
-)
+    Budget(24_000, 200_000), Budget(24_000, 90_000), Budget(12_000, 50_000),
+    Budget(6_000, 20_000), Budget(2_000, 5_000), Budget(0, 0),
+    Budget(0, 0, 8, 100_000), Budget(0, 0, 1, 100_000, has_histograms=False),
+    Budget(0, 0, 1, 0, has_histograms=False),
+)  # fmt: skip
 _STEPS = 127
 _ALL = "chainrule explain --format json writes all of them."
 
@@ -63,8 +73,8 @@ def fitted(data: Json, packed: Callable[[Any], Any]) -> Json:
         "graph_missing": "the page would be too large with what they need.",
     }
     for candidate in [data, without] if data["graph"] else [data]:
-        for exact, colours in _BUDGETS:
-            text = _compressed(packed(_cut(candidate, exact, colours)))
+        for budget in _BUDGETS:
+            text = _compressed(packed(_cut(candidate, budget)))
             if len(text) <= MOST:
                 return {COMPRESSED: text}
     return {COMPRESSED: text}  # equations, formulas and names alone are so many
@@ -79,17 +89,17 @@ def _compressed(data: Any) -> str:
     return base64.b64encode(zlib.compress(_json(data), 9)).decode()
 
 
-def _cut(data: Json, exact: int, colours: int) -> Json:
-    """The data with so many numbers of arrays in full, and so many as colours."""
-    kept = _in_full(data["nodes"], exact)
-    room, rough, missing = colours, 0, 0
+def _cut(data: Json, budget: Budget) -> Json:
+    """The data with as much of their arrays as is in the budget."""
+    kept = _in_full(data["nodes"], budget.exact)
+    room, rough, missing = budget.colours, 0, 0
 
     def values(array: Json | None, node: Json) -> Json | None:
         nonlocal room, rough, missing
         if array is None or array["data"] is None:
             return array and summary(array)
         size = len(array["data"])
-        if size <= _SMALL or node["id"] in kept:
+        if size <= budget.small or node["id"] in kept:
             return array
         drawn = _drawn(array)
         if node["shown"] and len(array["shape"]) > 1 and drawn <= room:
@@ -102,27 +112,38 @@ def _cut(data: Json, exact: int, colours: int) -> Json:
     found: dict[int, Json] = {}
     for node in sorted(data["nodes"], key=_size):  # the small ones have the room first
         cut = {kind: values(node[kind], node) for kind in ("value", "gradient")}
-        found[node["id"]] = _without_repetition({**node, **cut})
+        found[node["id"]] = _without_repetition({**node, **cut}, budget.has_histograms)
     update = {
         **data["update"],
-        "parameters": [_without_numbers(one, "new") for one in data["update"]["parameters"]],
+        "parameters": [_without_new(one, budget) for one in data["update"]["parameters"]],
     }
+    nodes, without = _with_few_maps([found[node["id"]] for node in data["nodes"]], budget)
+    maps = f" {without} maps of attention are left out." if without else ""
     note = (
         f"So that the page stays small, {rough} arrays are in it as the colours of their pictures, "
         f"in steps of 1/{_STEPS} of the largest number, and {missing} by their summaries alone; "
-        f"the numbers of the equations are exact. {_ALL}"
+        f"the numbers of the equations are exact.{maps} {_ALL}"
     )
     return {
         **data,
-        "nodes": [found[node["id"]] for node in data["nodes"]],
+        "nodes": nodes,
         "update": update,
         "known": data.get("known") or _known(data),
         "notes": [*data["notes"], note],
     }
 
 
-def _without_repetition(node: Json) -> Json:
+def _without_repetition(node: Json, has_histograms: bool) -> Json:
     """Without what is not drawn of operations inside of others, and what stands there twice."""
+    if not has_histograms:
+        briefly = {kind: node[kind] and {**node[kind], "histogram": []}
+                   for kind in ("value", "gradient")
+                   if node[kind] is None or node[kind]["data"] is None}  # fmt: skip
+        rules = [
+            {**one, "local": None, "value": {**one["value"], "histogram": []}}
+            for one in node["contributions"]
+        ]
+        node = {**node, **briefly, "contributions": rules}
     if not node["shown"]:
         briefly = {
             kind: node[kind] and {**node[kind], "norm": 0, "histogram": []}
@@ -176,10 +197,28 @@ def summary(values: Json) -> Json:
     return {**short, "data": None}
 
 
-def _without_numbers(one: Json, key: str) -> Json:
-    array = one[key]
-    is_small = array["data"] is None or len(array["data"]) <= _SMALL
-    return one if is_small else {**one, key: summary(array)}
+def _without_new(one: Json, budget: Budget) -> Json:
+    new = one["new"]
+    is_small = new["data"] is None or len(new["data"]) <= budget.small
+    found = one if is_small else {**one, "new": summary(new)}
+    if budget.has_histograms:
+        return found
+    return {**found, **{key: {**found[key], "histogram": []} for key in ("new", "change")}}
+
+
+def _with_few_maps(nodes: list[Json], budget: Budget) -> tuple[list[Json], int]:
+    """The nodes with maps of attention as far as there is room, and how many have none."""
+    room, without = budget.maps, 0
+    found: list[Json] = []
+    for node in nodes:
+        levels = (node["view"] or {}).get("levels", "")
+        if len(levels) <= room:
+            room -= len(levels)
+            found.append(node)
+        else:
+            without += 1
+            found.append({**node, "view": {**node["view"], "levels": ""}})
+    return found, without
 
 
 def _with_known(data: Json) -> Json:
