@@ -106,7 +106,7 @@ def test_a_sound(tmp_path):
 
 @pytest.fixture
 def moods(tmp_path):
-    texts = ["good film", "bad film", "good", "bad"] * 6
+    texts = [f"{('good', 'bad')[n % 2]} film of {n}" for n in range(24)]
     lines = [f"{text},{'glad' if 'good' in text else 'sad'}" for text in texts]
     (tmp_path / "moods.csv").write_text("\n".join(["text,mood", *lines]) + "\n")
     return tmp_path / "moods.csv"
@@ -118,7 +118,7 @@ def test_a_text(moods, tmp_path, model):
         "text", tmp_path / "model.safetensors", moods, target="mood", model=model, hidden=(4,)
     )
     told = explain_rows(path, moods, [1])
-    assert told.rows[0].cells[0]["text"] == "bad film"
+    assert told.rows[0].cells[0]["text"] == "bad film of 1"
     assert told.rows[0].target["text"] == "sad"
     p = cr.tasks.load_predictor(path).predict(moods, proba=True)["probability sad"][1]
     assert told.loss == pytest.approx(-np.log(p), rel=1e-4)

@@ -24,7 +24,7 @@ def features_of(columns, rows=None, bins=0, kinds=None):
     module = TableFeatures(schema, bins)
     found = module(columns_by_kind(schema.encode(read_table(rows or columns))))
     vectors = CategoryVectors(module.learned, 0) if module.learned else None
-    return side_by_side(found, vectors).numpy()
+    return side_by_side(found, vectors, None).numpy()
 
 
 def test_numbers_are_standardised():

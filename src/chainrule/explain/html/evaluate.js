@@ -344,6 +344,18 @@ const Graphs = (() => {
     return y;
   }
 
+  function updateSlice(x, updates, start, axis) {
+    const y = make(x.type, x.shape, x.data.slice());
+    const inner = product(x.shape.slice(axis + 1));
+    const row = x.shape[axis] * inner;
+    const part = updates.shape[axis] * inner;
+    const first = Math.min(Math.max(start.data[0], 0), x.shape[axis] - updates.shape[axis]);
+    for (let o = 0; o * part < updates.data.length; o++) {
+      for (let i = 0; i < part; i++) y.data[o * row + first * inner + i] = updates.data[o * part + i];
+    }
+    return y;
+  }
+
   function scatterBag(y, indices, weights, rows) {
     const columns = y.shape[1],
       table = make(y.type, [rows, columns]);
@@ -696,6 +708,7 @@ const Graphs = (() => {
     flip: ([x], a) => flip(x, a.axes),
     take: ([x, indices], a) => take(x, indices, a.axis),
     scatter_add: ([x, indices, updates], a) => scatterAdd(x, indices, updates, a.axis),
+    dynamic_update_slice: ([x, updates, start], a) => updateSlice(x, updates, start, a.axis),
     scatter: ([x, indices, updates], a) => scatter(x, indices, updates, a.mode),
     take_along_axis: ([x, indices], a) => takeAlong(x, indices, a.axis),
     add_along_axis: ([x, indices, updates], a) => addAlong(x, indices, updates, a.axis),

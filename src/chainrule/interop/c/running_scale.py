@@ -17,6 +17,8 @@ import numpy as np
 from ...engine.ir.graph import Graph
 from ...engine.ir.node import CONSTANT, PLACEHOLDER, Node
 from ...engine.ops import maximum, minimum, sqrt, sum, where
+from ...engine.ops.declare import BROADCAST, CAST
+from ...engine.ops.shape import RESHAPE
 from ...engine.tensor import Buffer, Tensor
 from ...errors import ConfigError
 from ...serialization import SavedModel
@@ -25,7 +27,6 @@ from .graphs import run_graph
 
 #: A standard deviation does not fall below this fraction of that of the training.
 _LEAST = 1e-3
-_VIEWS = frozenset({"broadcast_to", "reshape", "cast"})
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _places(graph: Graph, arrays: Mapping[str, Array]) -> list[_Place]:
 
 def _named(node: Node, names: Mapping[int, str]) -> str:
     """The name of the array that a node is, but for its shape and element type."""
-    while node.op.name in _VIEWS:
+    while node.op in (BROADCAST, RESHAPE, CAST):
         node = node.inputs[0]
     return names.get(id(node.value), "") if node.op is CONSTANT else ""
 

@@ -89,8 +89,8 @@ def train(
 
     Example:
         >>> import chainrule as cr
-        >>> words = ["good film", "bad film", "good", "bad"] * 10
-        >>> texts = {"text": words, "mood": ["glad", "sad"] * 20}
+        >>> words = [f"{mood} film {n}" for n in range(50) for mood in ("good", "bad")]
+        >>> texts = {"text": words, "mood": ["glad", "sad"] * 50}
         >>> options = cr.text.TextOptions(target="mood", epochs=20)
         >>> cr.text.train(texts, options, progress=False).report["metrics"]["accuracy"]
         1.0

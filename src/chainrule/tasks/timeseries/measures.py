@@ -33,6 +33,7 @@ def season_of(values: Array, longest: int = 400) -> int:
     longest = min(longest, count // 2 - 1)
     if longest < 3 or not rest.any():
         return 1
+    rest = np.ldexp(rest, -np.frexp(np.abs(rest).max())[1])  # squares of any numbers are finite
     size = 1 << (2 * count - 1).bit_length()
     power = np.abs(np.fft.rfft(rest, size)) ** 2
     raw = np.fft.irfft(power)[: longest + 2]

@@ -155,7 +155,7 @@ def update_slice(node: Node, sources: list[View], where: Where) -> Function | No
         to = f"{y} + o * {row} + first * {inner}"
         function.line(f"memcpy({to}, {updates} + o * {part}, {part} * sizeof *{y});", 2)
     else:
-        function.line("(void)first;", 2)
+        function.line(f"(void)first, (void){updates};", 2)
     function.line("}")
     return function
 
