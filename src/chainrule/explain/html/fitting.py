@@ -57,8 +57,8 @@ def fitted(data: Json, packed: Callable[[Any], Any]) -> Json:
         packed: writes quantities, calls and arrays shortly.
 
     Example:
-        >>> fitted({"title": "small"}, lambda data: data)
-        {'title': 'small'}
+        >>> fitted({"title": "small", "nodes": []}, lambda data: data)
+        {'title': 'small', 'nodes': []}
     """
     data = _with_known(data)
     whole = packed(data)
