@@ -65,6 +65,7 @@ def test_json_says_all_and_nothing_else(invoke, place):
         (("--seeds", "0"), "seeds"),
         (("--objective", "f1"), "objective"),
         (("--target", "sidee"), "sidee"),
+        (("--budget", "600episodes"), "The budget is of something else"),
     ],
 )
 def test_mistakes_are_told(invoke, options, words):
@@ -72,6 +73,13 @@ def test_mistakes_are_told(invoke, options, words):
     assert result.exit_code not in (0, 1)
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_target_is_asked_for(invoke, place):
+    (place / "rows.csv").write_text("x,y\n" + "1,2\n" * 9)
+    result = invoke("compare", "rows.csv")
+    assert result.exit_code not in (0, 1)
+    assert "Which column is to be predicted?" in result.stderr
 
 
 def test_other_data_are_refused(invoke, place):
@@ -137,10 +145,12 @@ def test_policies_are_compared_in_an_environment(invoke, place):
         (("GridWorld", "--objective", "error"), "--objective"),
         (("GridWorld", "--methods", "backprop/sac"), "Unknown method"),
         (("gymnasium:CartPole-v1",), "one that is built in"),
+        (("cartpole-v1",), "Did you mean 'CartPole-v1'?"),
+        (("GridWorld", "--budget", "300evaluations"), "The budget is of something else"),
         (("GridWorld", "--seeds", "0"), "Invalid value for seeds"),
     ],
 )
 def test_what_means_nothing_in_an_environment(invoke, words, said):
-    result = invoke("compare", *words, "--budget", "300episodes")
+    result = invoke("compare", "--budget", "300episodes", *words)
     assert result.exit_code != 0
     assert said in " ".join(result.output.split())

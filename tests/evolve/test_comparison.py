@@ -40,6 +40,7 @@ def classes():
         ("5000evaluations", Budget(passes=5000)),
         ("5,000 Evaluations", Budget(passes=5000)),
         ("1e3 passes", Budget(passes=1000)),
+        ("300 episodes", Budget(episodes=300)),
     ],
 )
 def test_budgets(text, expected):

@@ -8,6 +8,8 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ConfigError, TrainingError
 from chainrule.evolve import CMAES, EvolutionStrategy, fit_policy
+from chainrule.evolve.comparison import PolicyComparison, policy_page
+from chainrule.evolve.comparison.policies import PolicyCurve
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
 
@@ -87,6 +89,22 @@ def test_cart_pole_is_balanced():
     policy = cr.models.mlp(4, 2, [8], cr.nn.Tanh).initialize(0)
     found = fit_policy(policy, cr.rl.CartPole(), CMAES(0.5, population=32), evaluations=1_600)
     assert found.loss > 400
+
+
+def test_seeds_that_never_come_near_count_in_the_median_of_what_it_took():
+    def curve(*returns):
+        places = tuple(float(10**i) for i in range(len(returns)))
+        return PolicyCurve(places, places, returns, "the budget is spent")
+
+    curves = {"es": (curve(0.0, 10.0), curve(0.0, 10.0), curve(0.0, 1.0, 2.0, 10.0))}
+    curves["random"] = (curve(0.0, 10.0), curve(0.0, 1.0), curve(0.0, 1.0))
+    curves["ga"] = (curve(0.0, 1.0, 10.0), curve(0.0, 10.0), curve(0.0, 1.0))
+    curves["hill"] = (curve(0.0),) * 3  # it has ended where it began
+    found = PolicyComparison("Walk", "4 episodes", 2, "none", curves)
+    rows = {row["method"]: row for row in found.table()}
+    taken = {name: row["episodes_to_limit"] for name, row in rows.items()}
+    assert taken == {"es": 10, "random": None, "ga": 100, "hill": None}
+    assert "never" in policy_page(found)
 
 
 def test_what_is_refused():

@@ -114,17 +114,19 @@ def compare(
     if as_json:
         show_json({**found.to_json(), "table": found.table(), "page": str(page)})
     else:
-        (_show_policies if in_environment else _show)(found, page)
+        (_show_policies if in_environment else _show_methods)(found, page)
     if found.interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
 def _is_environment(name: str) -> bool:
-    """Whether this names one; those of Gymnasium are then refused by name."""
+    """Whether this names one, or nearly; others than the built-in ones are then refused by name."""
+    from ..errors import unknown
     from ..rl.environments import ENVIRONMENTS
     from ..rl.making import GYMNASIUM
 
-    return name in ENVIRONMENTS or name.startswith(GYMNASIUM)
+    nearly = unknown("environment", name, ENVIRONMENTS).hint is not None
+    return name in ENVIRONMENTS or name.startswith(GYMNASIUM) or nearly
 
 
 def _in_environment(
@@ -167,34 +169,34 @@ def _written(found: Any, page: Path) -> Path:
 def _show_policies(found: PolicyComparison, page: Path) -> None:
     from ..evolve.comparison.policy_page import policy_columns
 
-    titles, rows = policy_columns(found, short=True)
-    grid = display.table(*titles)
-    for row in rows:
-        grid.add_row(*row)
-    show(
-        "", f"{found.environment}: a policy of {found.parameters:,} parameters ({found.network}); "
-        f"{found.budget} each.", "", grid, "",
-    )  # fmt: skip
-    say(
+    _show(
+        policy_columns(found, short=True),
+        f"{found.environment}: a policy of {found.parameters:,} parameters ({found.network}); "
+        f"{found.budget} each.",
         "Returns are means of 64 further episodes. To 90 %: nine tenths of the way from the first "
-        "return to the best."
+        "return to the best.",
+        page,
     )
-    show(f"The page is {page}, its picture {page.with_suffix('.svg')}.")
 
 
-def _show(found: Any, page: Path) -> None:
+def _show_methods(found: Any, page: Path) -> None:
     from ..evolve.comparison.page import columns
 
-    titles, rows = columns(found, short=True)
+    _show(
+        columns(found, short=True),
+        f"{found.rows[0]:,} rows to learn from, {found.rows[1]:,} held out; a network of "
+        f"{found.parameters:,} parameters ({found.network}); {found.budget} each.",
+        "A pass is one of the network over all training rows; a backward pass counts as two. To "
+        f"90 %: nine tenths of the way from the first {found.measured} to the best.",
+        page,
+    )
+
+
+def _show(table: tuple[list[str], list[list[str]]], what: str, told: str, page: Path) -> None:
+    titles, rows = table
     grid = display.table(*titles)
     for row in rows:
         grid.add_row(*row)
-    show(
-        "", f"{found.rows[0]:,} rows to learn from, {found.rows[1]:,} held out; a network of "
-        f"{found.parameters:,} parameters ({found.network}); {found.budget} each.", "", grid, "",
-    )  # fmt: skip
-    say(
-        "A pass is one of the network over all training rows; a backward pass counts as two. To "
-        f"90 %: nine tenths of the way from the first {found.measured} to the best."
-    )
+    show("", what, "", grid, "")
+    say(told)
     show(f"The page is {page}, its picture {page.with_suffix('.svg')}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from ...report.page import page_of_sections
 from ...tasks.metric_names import title
 from ...utils.numbers import number
 from .methods import METHODS
-from .side_by_side import Comparison, Curve
+from .side_by_side import Comparison
 
-#: Places of a line.
-PLACES = 80
+#: Places of a line, and where one of a method begins that has ended at its start.
+_PLACES, _SOON = 80, 1e-3
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -45,7 +46,7 @@ def charts(comparison: Comparison) -> list[Chart]:
 
 def _chart(c: Comparison, over: str, label: str, part: str, words: str) -> Chart:
     marks = [
-        _line(METHODS[name], curves, over, part, number)
+        line(METHODS[name], curves, over, part, number)
         for number, (name, curves) in enumerate(c.curves.items())
     ]
     ends = ", ".join(
@@ -60,12 +61,20 @@ def _chart(c: Comparison, over: str, label: str, part: str, words: str) -> Chart
     )  # fmt: skip
 
 
-def _line(name: str, curves: tuple[Curve, ...], over: str, part: str, series: int) -> Line:
-    """The median of the seeds, and the range of all of them."""
-    first = max(min(x for x in getattr(c, over) if x > 0) for c in curves)
+def line(name: str, curves: Sequence[Any], over: str, part: str, series: int) -> Line:
+    """The median of the seeds, and the range of all of them.
+
+    Args:
+        name: of the method.
+        curves: of each seed.
+        over: the attribute of a curve that has the places.
+        part: the one that has the values there.
+        series: which colour.
+    """
+    first = max(min((x for x in getattr(c, over) if x > 0), default=_SOON) for c in curves)
     last = min(getattr(c, over)[-1] for c in curves)
-    x = np.geomspace(first, max(last, first * 1.0001), PLACES)
-    rows = np.array([value_at(getattr(c, over), getattr(c, part), x) for c in curves])
+    x = np.geomspace(first, max(last, first * 1.0001), _PLACES)
+    rows = np.array([_value_at(getattr(c, over), getattr(c, part), x) for c in curves])
     middle = np.median(rows, axis=0)
     band: dict[str, Any] = {}
     if len(curves) > 1:
@@ -73,7 +82,7 @@ def _line(name: str, curves: tuple[Curve, ...], over: str, part: str, series: in
     return Line(name, tuple(x.tolist()), tuple(middle.tolist()), series=series, **band)
 
 
-def value_at(places: tuple[float, ...], values: tuple[float, ...], x: Any) -> Any:
+def _value_at(places: tuple[float, ...], values: tuple[float, ...], x: Any) -> Any:
     """A step function: the value at the last place that is not later."""
     index = np.searchsorted(places, x * (1 + 1e-12), side="right") - 1
     return np.array(values)[index.clip(0, len(values) - 1)]

@@ -29,6 +29,7 @@ from ..vectors import Weights
 from .budget import Budget
 from .methods import BACKPROP, METHODS, STRATEGIES_OF_NETWORKS, Trail
 from .problem import vector_of
+from .side_by_side import LEFT, Say, chosen_methods, median_at
 
 #: Algorithms that follow the gradient, by the names that they have here.
 GRADIENTS: Mapping[str, str] = {
@@ -41,10 +42,6 @@ USUAL = (f"{BACKPROP}/ppo", "es", "cma", "ga", "random")
 #: Episodes of a candidate, and episodes by which weights on the way are measured.
 _EPISODES, _MEASURED = 4, 64
 _ENDLESS = 10**9
-#: What is left of the way from the first return to the best one when a method is nearly there.
-_LEFT = 0.1
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ class PolicyComparison:
         """The return at nine tenths of the way from the first one to the best of all."""
         best = max(float(np.median([max(c.returns) for c in k])) for k in self.curves.values())
         first = float(np.median([c.returns[0] for k in self.curves.values() for c in k]))
-        return best - _LEFT * max(best - first, 0.0)
+        return best - LEFT * max(best - first, 0.0)
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each method: medians of the seeds."""
@@ -111,8 +108,6 @@ class PolicyComparison:
 
     def _row(self, name: str, curves: tuple[PolicyCurve, ...]) -> dict[str, Any]:
         near = [c.first_above(self.limit) for c in curves]
-        reached = [(c, i) for c, i in zip(curves, near, strict=True) if i is not None]
-        half = len(reached) * 2 > len(curves)  # a median of those that did not is infinite
         return {
             "method": name,
             "title": TITLES[name],
@@ -121,8 +116,8 @@ class PolicyComparison:
             "highest": max(c.returns[-1] for c in curves),
             "episodes": _median(c.episodes[-1] for c in curves),
             "seconds": _median(c.seconds[-1] for c in curves),
-            "episodes_to_limit": _median(c.episodes[i] for c, i in reached) if half else None,
-            "seconds_to_limit": _median(c.seconds[i] for c, i in reached) if half else None,
+            "episodes_to_limit": median_at([c.episodes for c in curves], near),
+            "seconds_to_limit": median_at([c.seconds for c in curves], near),
             "reason": curves[0].reason,
         }
 
@@ -171,8 +166,10 @@ def compare_policies(
         >>> [row["method"] for row in found.table()], found.parameters
         (['backprop/ppo', 'random'], 88)
     """
-    names = _checked(methods)
+    short = {BACKPROP: USUAL[0], **{name.removeprefix(f"{BACKPROP}/"): name for name in GRADIENTS}}
+    names = chosen_methods(methods, TITLES, short)
     chosen = budget if isinstance(budget, Budget) else Budget.of(budget)
+    chosen.need("episodes")
     if seeds < 1:
         raise ConfigError("Invalid value for seeds.", expected="an integer from 1",
                           found=repr(seeds))  # fmt: skip
@@ -196,22 +193,10 @@ def compare_policies(
         interrupted = True
         say("Interrupted: what follows is of the methods that had come to their end.")
     return PolicyComparison(
-        world.name, str(chosen).replace("forward passes over the training rows", "episodes"),
-        task.parameters, f"hidden layers {'-'.join(map(str, hidden)) or 'none'}",
+        world.name, str(chosen), task.parameters,
+        f"hidden layers {'-'.join(map(str, hidden)) or 'none'}",
         {name: tuple(found) for name, found in curves.items() if found}, interrupted,
     )  # fmt: skip
-
-
-def _checked(methods: Sequence[str] | str) -> tuple[str, ...]:
-    given = methods.split(",") if isinstance(methods, str) else methods
-    short = {BACKPROP: USUAL[0], **{name.removeprefix(f"{BACKPROP}/"): name for name in GRADIENTS}}
-    found = tuple(dict.fromkeys(short.get(n.strip(), n.strip()) for n in given))
-    if not any(found):
-        raise ConfigError("No methods are named.", expected=f"some of {', '.join(TITLES)}")
-    for name in found:
-        if name not in TITLES:
-            raise unknown("method", name, TITLES)
-    return found
 
 
 def _world(environment: str | Environment) -> Environment:
@@ -330,7 +315,7 @@ class _Task:
                            search.best if centre is None else centre)  # fmt: skip
 
         each = _EPISODES * search.size
-        generations = None if budget.passes is None else max(budget.passes // each, 1)
+        generations = None if budget.count is None else max(budget.count // each, 1)
         progress = search.go(generations=generations, seconds=budget.seconds, on_chunk=keep)
         if search.reason == "interrupted":
             raise KeyboardInterrupt

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import html
-from typing import Any
-
-import numpy as np
 
 from ...drawing.blocks import Section, Table, Text
-from ...drawing.chart import Axis, Chart, Line
+from ...drawing.chart import Axis, Chart
 from ...report.page import page_of_sections
 from ...utils.numbers import number
-from .page import PLACES, value_at
-from .policies import TITLES, PolicyComparison, PolicyCurve
+from .page import line
+from .policies import TITLES, PolicyComparison
 
 
 def policy_page(comparison: PolicyComparison) -> str:
@@ -41,26 +38,13 @@ def policy_charts(comparison: PolicyComparison) -> list[Chart]:
             f"return-{over}", f"Return in {comparison.environment}", Axis(over, "log"),
             Axis("mean return"),
             tuple(
-                _line(TITLES[name], curves, over, place)
+                line(TITLES[name], curves, over, "returns", place)
                 for place, (name, curves) in enumerate(comparison.curves.items())
             ),
             f"At the end: {ends}.", size="wide",
         )
         for over in ("seconds", "episodes")
     ]  # fmt: skip
-
-
-def _line(name: str, curves: tuple[PolicyCurve, ...], over: str, series: int) -> Line:
-    """The median of the seeds, and the range of all of them."""
-    first = max(min(x for x in getattr(c, over) if x > 0) for c in curves)
-    last = min(getattr(c, over)[-1] for c in curves)
-    x = np.geomspace(first, max(last, first * 1.0001), PLACES)
-    rows = np.array([value_at(getattr(c, over), c.returns, x) for c in curves])
-    band: dict[str, Any] = {}
-    if len(curves) > 1:
-        band = {"low": tuple(rows.min(0).tolist()), "high": tuple(rows.max(0).tolist())}
-    middle = tuple(np.median(rows, axis=0).tolist())
-    return Line(name, tuple(x.tolist()), middle, series=series, **band)
 
 
 def policy_columns(

@@ -132,6 +132,9 @@ def problem_of(source: Any, objective: str = "loss", **options: Any) -> Problem:
     """
     if objective not in OBJECTIVES:
         raise ConfigError(f"Unknown objective {objective!r}.", expected=", ".join(OBJECTIVES))
+    if options.get("target") is None:
+        raise ConfigError("Which column is to be predicted?", where=source_name(source),
+                          expected="a target, the name of a column")  # fmt: skip
     kind = recognise(source, options.get("target"), options)
     if kind != "table":
         raise ConfigError(

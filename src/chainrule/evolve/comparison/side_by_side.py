@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from .problem import Problem, problem_of
 #: What is compared, where the user names nothing.
 USUAL = (BACKPROP, "es", "cma", "ga", "random")
 #: What is left of the way from the first loss to the best one when a method is nearly there.
-_LEFT = 0.1
+LEFT = 0.1
 
 Say = Callable[[str], None]
 
@@ -113,7 +113,7 @@ class Comparison:
         """The training loss at nine tenths of the way from the first one to the best of all."""
         best = min(float(np.median([c.train[-1] for c in k])) for k in self.curves.values())
         first = float(np.median([c.train[0] for k in self.curves.values() for c in k]))
-        return best + _LEFT * max(first - best, 0.0)
+        return best + LEFT * max(first - best, 0.0)
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each method: medians of the seeds."""
@@ -121,16 +121,9 @@ class Comparison:
 
     def _row(self, name: str, curves: tuple[Curve, ...]) -> dict[str, Any]:
         near = [c.first_below(self.limit) for c in curves]
-        reached = [i for i in near if i is not None]
-        half = len(reached) * 2 > len(curves)  # a median of those that did not is infinite
 
         def median(values: Sequence[float]) -> float:
             return float(np.median(values))
-
-        def when(of: Callable[[Curve], tuple[float, ...]]) -> float | None:
-            pairs = zip(curves, near, strict=True)
-            found = median([math.inf if i is None else of(c)[i] for c, i in pairs])
-            return found if half and math.isfinite(found) else None
 
         return {
             "method": name,
@@ -141,10 +134,24 @@ class Comparison:
             "passes": median([c.passes[-1] for c in curves]),
             "seconds": median([c.seconds[-1] for c in curves]),
             "steps": median([c.steps for c in curves]),
-            "passes_to_limit": when(lambda c: c.passes),
-            "seconds_to_limit": when(lambda c: c.seconds),
+            "passes_to_limit": median_at([c.passes for c in curves], near),
+            "seconds_to_limit": median_at([c.seconds for c in curves], near),
             "reason": curves[0].reason,
         }
+
+
+def median_at(spent: Sequence[Sequence[float]], near: Sequence[int | None]) -> float | None:
+    """The median of what was spent at these places; of seeds that have none it is infinite.
+
+    Example:
+        >>> median_at([[1.0, 2.0], [1.0, 4.0], [1.0, 3.0]], [1, 1, None])
+        4.0
+        >>> median_at([[1.0, 2.0], [1.0, 4.0], [1.0, 3.0]], [1, None, None]) is None
+        True
+    """
+    pairs = zip(spent, near, strict=True)
+    found = float(np.median([math.inf if i is None else each[i] for each, i in pairs]))
+    return found if math.isfinite(found) else None
 
 
 def compare(
@@ -186,8 +193,9 @@ def compare(
         >>> [row["method"] for row in found.table()], found.parameters
         (['backprop', 'es'], 13)
     """
-    methods = _checked(methods)
+    methods = chosen_methods(methods, METHODS)
     chosen = budget if isinstance(budget, Budget) else Budget.of(budget)
+    chosen.need("passes")
     if seeds < 1:
         raise ConfigError("Invalid value for seeds.", expected="an integer from 1",
                           found=repr(seeds))  # fmt: skip
@@ -222,15 +230,22 @@ def compare(
     )  # fmt: skip
 
 
-def _checked(methods: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(methods, str):
-        methods = methods.split(",")
-    found = tuple(dict.fromkeys(name.strip() for name in methods))
+def chosen_methods(
+    methods: Sequence[str] | str, known: Iterable[str], short: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """The methods that are named, each once, by their own names instead of short ones.
+
+    Raises:
+        ConfigError: there is none, or one is unknown.
+    """
+    given = methods.split(",") if isinstance(methods, str) else methods
+    known = list(known)
+    found = tuple(dict.fromkeys((short or {}).get(n.strip(), n.strip()) for n in given))
     if not any(found):
-        raise ConfigError("No methods are named.", expected=f"some of {', '.join(METHODS)}")
+        raise ConfigError("No methods are named.", expected=f"some of {', '.join(known)}")
     for name in found:
-        if name not in METHODS:
-            raise unknown("method", name, METHODS)
+        if name not in known:
+            raise unknown("method", name, known)
     return found
 
 
