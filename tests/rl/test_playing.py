@@ -71,7 +71,9 @@ def test_the_doctor_judges_it_as_a_policy(folder):
     refused = run("doctor", folder, "--fix")
     assert refused.exit_code == 2
     assert "chainrule play GridWorld" in refused.stderr
-    assert "--steps 50000" in " ".join(refused.stderr.split())
+    told = " ".join(refused.stderr.split())
+    assert "--steps 50000" in told
+    assert told.count("--steps") == 1  # instead of those that it had
     refused = run("doctor", folder, "--relabel", folder / "rows.csv")
     assert refused.exit_code == 2
     assert "no labels" in refused.stderr

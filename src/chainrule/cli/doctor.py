@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 import shutil
 import warnings
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 #: The fraction of the training's time that it may take.
 _OVERHEAD = 0.02
-#: The kind of a run of `chainrule play`.
-_POLICY = "policy"
 
 
 def doctor(
@@ -62,9 +61,10 @@ def doctor(
     """
     from ..doctor import Diagnosis
     from ..utils.runs import json_data, read_run
+    from ..utils.unfinished import POLICY
 
     found = read_run(run)
-    if found.record.get("kind") == _POLICY and (fix or relabel is not None):
+    if found.record.get("kind") == POLICY and (fix or relabel is not None):
         raise _not_of_policies(found, Diagnosis.load(run) if fix else None)
     if relabel is not None:
         _relabelled(found, relabel, quiet)
@@ -90,13 +90,15 @@ def doctor(
 def _not_of_policies(run: Run, diagnosis: Diagnosis | None) -> ConfigError:
     """The error where something was asked for that is done with data only."""
     options = next((one.fix.options for one in diagnosis or () if one.fix.options), {})
-    given = " ".join(f"--{name} {value}" for name, value in options.items())
+    command = str(run.record.get("command") or "")
+    for name, value in options.items():  # instead of what was given, or besides
+        command = re.sub(rf" --{name} \S+", "", command) + f" --{name} {shlex.quote(str(value))}"
     return ConfigError(
         "A policy is trained again by `chainrule play` only." if diagnosis is not None
         else "Only the labels of tables can be gone through.",
         where=str(run.folder),
         found="a policy, which has no labels" if diagnosis is None else "a policy",
-        hint=f"{run.record.get('command')} {given}" if given else None,
+        hint=command if options else None,
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import os
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from ..utils.files import content_size
 from ..utils.locks import new_lock
 from ..utils.typing import Array
 
@@ -201,13 +201,7 @@ def _scaled(
 
 def _open(path: str) -> Any:
     image = pillow()
-    try:
-        size = os.stat(path).st_size
-    except OSError as error:
-        raise DataError("An image cannot be read.", where=path,
-                        found=error.strerror or str(error)) from None  # fmt: skip
-    if not size:
-        raise DataError("An image cannot be read.", where=path, found="an empty file (0 bytes)")
+    size = content_size(path, "An image")
     try:
         opened = image.open(path, formats=_formats())
     except Exception as error:

@@ -13,6 +13,7 @@ from ..tasks.metric_names import best_is_one, score, score_table, title
 from ..tasks.options import declared
 from ..training.curves import learning_charts
 from ..utils.numbers import duration, number
+from ..utils.unfinished import POLICY
 from . import policy
 from .content import RunContent, mapping
 from .flow import flow
@@ -390,8 +391,7 @@ PLAN: tuple[Callable[[RunContent], Found], ...] = (
     reproduction,
 )
 
-#: The kind of a run of `chainrule play`, and the sections of the kinds whose pages differ.
-POLICY = "policy"
+#: The sections of the kinds whose pages differ.
 PLANS = {
     POLICY: (
         summary, findings, policy.scores, policy.training, configuration, environment, reproduction,

@@ -20,6 +20,7 @@ from ..training import Checkpoints
 from ..utils.files import write_atomically
 from ..utils.runs import Run, write_run
 from ..utils.typing import Array
+from ..utils.unfinished import POLICY
 from .algorithms import ALGORITHMS, Algorithm
 from .making import make_worlds
 from .players import Player, by_chance, of_model
@@ -81,7 +82,7 @@ class Outcome:
             "best_epoch": None,
             "stop_reason": "interrupted" if interrupted else None,
             "options": agent.options(),
-            "data": {"kind": "policy", "source": agent.worlds.name},
+            "data": {"kind": POLICY, "source": agent.worlds.name},
             "seconds": self.seconds,
         }  # fmt: skip
 
@@ -217,7 +218,7 @@ def keep(outcome: Outcome, folder: Path, command: str) -> Run:
     """
     agent, report = outcome.agent, outcome.report()
     record = {
-        "kind": "policy",
+        "kind": POLICY,
         "data": agent.worlds.name,
         "source": None,
         "target": "return",

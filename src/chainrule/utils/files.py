@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import ChainruleError, ConfigError
+from ..errors import ChainruleError, ConfigError, DataError
 
 #: What a model is called in the folder of its run.
 MODEL = "model.safetensors"
@@ -27,6 +27,26 @@ _REASONS = {
     errno.ENOTDIR: ("There is no such folder.", "A part of the path is a file."),
     errno.ENAMETOOLONG: ("The name of the file is too long.", "Choose a shorter name."),
 }
+
+
+def content_size(path: str | os.PathLike[str], what: str) -> int:
+    """The bytes of a file that is to be read.
+
+    Args:
+        path: of the file.
+        what: it holds, such as "An image".
+
+    Raises:
+        DataError: it is not there, or empty.
+    """
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise DataError(f"{what} cannot be read.", where=str(path),
+                        found=error.strerror or str(error)) from None  # fmt: skip
+    if not size:
+        raise DataError(f"{what} cannot be read.", where=str(path), found="an empty file (0 bytes)")
+    return size
 
 
 def model_in(path: str | os.PathLike[str]) -> Path:

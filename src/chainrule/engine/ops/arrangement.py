@@ -359,8 +359,11 @@ def sliding_window_view(x: TensorLike, window: int, axis: int = -1, step: int = 
     x = as_tensor(x)
     axis = normalize_axis(axis, x.ndim)
     if not 1 <= window <= x.shape[axis] or step < 1:
-        raise ShapeError("The window does not fit.", expected=f"1 to {x.shape[axis]}",
-                         found=f"a window of {window}, a step of {step}")  # fmt: skip
+        raise ShapeError(
+            "The window does not fit.",
+            expected=f"a window of 1 to {x.shape[axis]}, a step of at least 1",
+            found=f"a window of {window}, a step of {step}",
+        )
     count = (x.shape[axis] - window) // step + 1
     places = np.arange(count)[:, None] * step + np.arange(window)
     return moveaxis(take(x, places, axis), axis + 1, -1)

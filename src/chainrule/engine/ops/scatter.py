@@ -166,15 +166,11 @@ def _slice_type(x: Type, updates: Type, start: Type, *, axis: int) -> Type:
     return x
 
 
-def _first_index(xp: Any, start: Any, extent: int, count: int) -> Any:
-    """Where the slice begins, so that it lies within the axis."""
-    return xp.clip(start, 0, extent - count)
-
-
 def _update_slice(xp: Any, x: Any, updates: Any, start: Any, axis: int) -> Any:
     y = np.array(x)
-    first = int(_first_index(np, start, x.shape[axis], updates.shape[axis]))
-    y[(*(slice(None),) * axis, slice(first, first + updates.shape[axis]))] = updates
+    count = updates.shape[axis]
+    first = int(np.clip(start, 0, x.shape[axis] - count))  # so that it lies within the axis
+    y[(*(slice(None),) * axis, slice(first, first + count))] = updates
     return y
 
 

@@ -6,7 +6,6 @@ right sample rate need only Python itself.
 
 from __future__ import annotations
 
-import os
 import wave
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, DataError
+from ...utils.files import content_size
 from ...utils.typing import Array
 
 #: Sounds of more samples than this are taken for decompression bombs.
@@ -192,13 +192,7 @@ def _soundfile() -> Any:
 
 
 def _check_there(path: str) -> None:
-    try:
-        size = os.stat(path).st_size
-    except OSError as error:
-        raise DataError("A sound cannot be read.", where=path,
-                        found=error.strerror or str(error)) from None  # fmt: skip
-    if not size:
-        raise DataError("A sound cannot be read.", where=path, found="an empty file (0 bytes)")
+    content_size(path, "A sound")
     if _soundfile() is None and not path.lower().endswith(".wav"):
         raise ConfigError(
             "Reading sounds other than WAV needs soundfile.",
