@@ -72,6 +72,19 @@ def test_layers_without_a_non_linearity(data):
     assert first(watch) == "missing_nonlinearity"
 
 
+def test_inputs_may_have_names(data):
+    class Named(cr.nn.Module):
+        def __init__(self):
+            self.inner = net(activation=cr.nn.Identity, hidden=2)
+
+        def forward(self, given):
+            return self.inner(given["x"])
+
+    (x, y), held_out = data.classes
+    named = (({"x": x}, y), None if held_out is None else ({"x": held_out[0]}, held_out[1]))
+    assert first(examined(Named(), "cross_entropy", named, epochs=2)) == "missing_nonlinearity"
+
+
 def test_units_that_start_alike(data):
     model = net(hidden=2)
     for path, w in model.parameters().items():

@@ -187,21 +187,26 @@ def _add_output(found: Structure, model: Module, traced: Traced, inputs: Any) ->
         if values.ndim >= 2 and values.shape[-1] > 1 and (values >= 0).all():
             found.rows_sum_to_one = bool(np.allclose(values.sum(axis=-1), 1, atol=1e-3))
         if single and found.hidden_layers and not found.batch_norm:
-            found.is_linear = _is_linear(model, leaves[0], values)
+            found.is_linear = _is_linear(model, inputs, values)
 
 
 def _is_linear(model: Module, x: Any, y: Any) -> bool:
     """Whether the network gives, half-way between inputs, what is half-way between outputs."""
-    other, y_other = x[::-1], y[::-1]
+    y_other = y[::-1]
     scale = np.abs(y - y.mean(axis=0)).max()
-    if not np.isfinite(scale) or scale <= 1e-6 * np.abs(y).max() or len(x) < 4:
+    if not np.isfinite(scale) or scale <= 1e-6 * np.abs(y).max() or len(y) < 4:
         return False
     for share in (0.5, 2.0):  # and beyond, where a piecewise linear function would bend
-        between = model((share * x + (1 - share) * other).astype(x.dtype)).numpy()
+        between = model(_mixed(x, share)).numpy()
         expected = share * y + (1 - share) * y_other
         if not np.abs(between - expected).max() <= 1e-3 * scale:
             return False
     return True
+
+
+def _mixed(x: Any, share: float) -> Any:
+    """Each input with another one."""
+    return pytree.map_leaves(lambda a: (share * a + (1 - share) * a[::-1]).astype(a.dtype), x)
 
 
 def _linear_pairs(traced: Traced, model: Module) -> list[str]:
