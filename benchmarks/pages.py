@@ -1,13 +1,14 @@
-"""How fast the pages that teach are: size, first paint, script time of a frame, in a real Chromium.
+"""How fast the pages that teach are: size, first paint, script time of a frame, time of a step.
 
     .venv/bin/python -m benchmarks.pages              # prints a table
     .venv/bin/python -m benchmarks.pages --write      # and puts it into benchmarks/README.md
 
-Pages are opened from files, as readers open them. First paint is the browser's own figure (First
-Contentful Paint). Script time of a frame is measured around the function that the page gives to
-`requestAnimationFrame`, while the network trains: by the clock, to which other programs on the
-machine add, and the time of the processor alone. A phone is a window of 390 × 844 pixels with the
-processor slowed four times. Selenium, Chromium and chromedriver must be there, as for the tests.
+In a real Chromium, where pages are opened from files, as readers open them. First paint is the
+browser's own figure (First Contentful Paint). Script time of a frame is measured around the
+function that the page gives to `requestAnimationFrame`, while the network trains: by the clock, to
+which other programs on the machine add, and the time of the processor alone. A phone is a window of
+390 × 844 pixels with the processor slowed four times. A step of *Play* is timed compiled and
+interpreted, in turns. Selenium, Chromium and chromedriver must be there, as for the tests.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from .report import table, today, write_section
 
 #: What is asked of a page: milliseconds to the first paint, and of script a frame.
 MOST_PAINT, MOST_FRAME, MOST_BYTES = 1000, 8, 500_000
-ROUNDS, FRAMES = 3, 240
+ROUNDS, FRAMES, STEP_ROUNDS = 3, 240, 11
 
 #: Before any script of the page: how long every function of a frame takes.
 TIMED = """
@@ -47,6 +48,23 @@ window.requestAnimationFrame = (work) => ask((now) => {
   work(now);
   window.__frames.push(performance.now() - start);
 });
+"""
+
+#: Milliseconds of steps, compiled and interpreted in turns: the medians, and whether they agree.
+STEPS = """
+const [settings, most] = arguments;
+const points = Examples.points("spiral", 1, 120);
+const data = {x: points.flatMap(([a, b]) => [a, b]), y: points.map(([, , y]) => y)};
+const both = [false, true].map((interpreted) => Training.start({...settings, interpreted}, data));
+const taken = [[], []];
+for (let round = 0; round < 2 * most; round++) both.forEach((one, i) => {
+  const start = performance.now();
+  for (let k = 0; k < 100; k++) one.advance();
+  if (round >= most) taken[i].push((performance.now() - start) / 100); // warm by now
+});
+const weights = both.map((one) => String(one.layers().flatMap(({w, b}) => [...w, ...b])));
+const middle = (list) => list.sort((a, b) => a - b)[list.length >> 1];
+return [...taken.map(middle), both[0].isCompiled() && weights[0] === weights[1]];
 """
 
 PAINT = """
@@ -152,14 +170,25 @@ def frames(
     return mean, sorted(float(one) for one in found)
 
 
-def measure(folder: Path) -> tuple[list[list[str]], list[list[str]], bool]:
-    """The rows of both tables, and whether all is as fast as asked."""
+def steps(browser: Any, address: str, optimizer: str, batch: int) -> tuple[float, float]:
+    """Microseconds of a step of 2-8-8-1, compiled and interpreted."""
+    browser.get(address)
+    network = {"sizes": [2, 8, 8, 1], "activation": "tanh", "initialisation": "xavier", "seed": 1}
+    training = {"rate": 0.03, "optimizer": optimizer, "batch": batch, "task": "classification"}
+    settings = {**network, **training}
+    compiled, interpreted, is_same = browser.execute_script(STEPS, settings, STEP_ROUNDS)
+    assert is_same, "compiled and interpreted steps differ"
+    return 1000 * compiled, 1000 * interpreted
+
+
+def measure(folder: Path) -> tuple[list[list[list[str]]], bool]:
+    """The rows of the three tables, and whether all is as fast as asked."""
     files = {}
     for number, (name, make) in enumerate(PAGES.items()):
         files[name] = folder / f"{number}.html"
         files[name].write_text(make(), encoding="utf-8")
     browser = chromium()
-    paints, trainings, is_well = [], [], True
+    paints, trainings, times, is_well = [], [], [], True
     try:
         for name, file in files.items():
             row = [name, f"{file.stat().st_size / 1000:.0f}"]
@@ -178,9 +207,15 @@ def measure(folder: Path) -> tuple[list[list[str]], list[list[str]], bool]:
                 cells = [f"{one:.1f}" for one in (mean, middle, high)]
                 trainings.append([f"{device.name}, {optimizer}", *cells])
                 is_well &= device.slower > 1 or max(mean, middle) <= MOST_FRAME
+        be(browser, DEVICES[0])
+        for optimizer in ("sgd", "adam"):
+            for batch in (10, 120):
+                fast, slow = steps(browser, files["play"].as_uri(), optimizer, batch)
+                row = [f"{optimizer}, batch of {batch}", f"{fast:.1f}", f"{slow:.1f}"]
+                times.append([*row, f"{slow / fast:.1f}"])
     finally:
         browser.quit()
-    return paints, trainings, is_well
+    return [paints, trainings, times], is_well
 
 
 def main() -> None:
@@ -189,11 +224,14 @@ def main() -> None:
     reader.add_argument("--write", action="store_true", help="write benchmarks/README.md")
     asked = reader.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        paints, trainings, is_well = measure(Path(folder))
+        (paints, trainings, times), is_well = measure(Path(folder))
     columns = ["page", "kB", "first paint, ms", "on a phone, ms"]
     lines = table(columns, paints)
     lines += ["", f"Script time of a frame of *Play* while 2-8-8-1 trains, {FRAMES} frames:", ""]
     lines += table(["", "processor, mean, ms", "clock, median, ms", "clock, 95 %, ms"], trainings)
+    lines += ["", "A step of 2-8-8-1 in *Play*, tanh, in microseconds of the clock; both give the "
+              "same weights to the last bit:", ""]  # fmt: skip
+    lines += table(["", "compiled", "interpreted", "times faster"], times)
     print("\n".join(lines))
     limits = f"{MOST_BYTES} bytes, {MOST_PAINT} ms, {MOST_FRAME} ms a frame"
     print(f"{'As fast as' if is_well else 'Slower than'} asked: {limits}.")

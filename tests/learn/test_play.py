@@ -40,6 +40,11 @@ def opened(browser: Any, folder: Path, page: str, state: Any = None, width: int 
     return browser
 
 
+def script(name: str) -> str:
+    """What a page is asked, and what returns the answer."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
 def errors(browser: Any) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser")]
 
@@ -53,7 +58,8 @@ return {layers: training.layers().map(({w, b}) => ({w: [...w], b: [...b]})),
 
 def same_in_python(found: Any) -> cr.nn.Module:
     """The network of the page, with its weights."""
-    sizes, activation = found["settings"]["sizes"], found["settings"]["activation"]
+    settings = found["settings"]
+    sizes, own = settings["sizes"], [*settings.get("activations", []), *[None] * 9]
     layers: list[cr.nn.Module] = []
     for number, (one, (before, after)) in enumerate(
         zip(found["layers"], itertools.pairwise(sizes), strict=True)
@@ -61,6 +67,7 @@ def same_in_python(found: Any) -> cr.nn.Module:
         linear = cr.nn.Linear(before, after).to("float64")
         linear.load_state({"weight": np.reshape(one["w"], (before, after)), "bias": one["b"]})
         layers.append(linear)
+        activation = own[number] or settings["activation"]
         if number < len(sizes) - 2 and activation != "linear":
             layers.append(BENDS[activation]())
     return cr.nn.Sequential(*layers)
@@ -81,6 +88,12 @@ def test_every_step_is_the_one_of_python(
     page = opened(browser, tmp_path, play_page(), state)
     found = page.execute_script(READ)
     model = same_in_python(found)
+    page.execute_script(
+        "const {settings, data} = Play.training();"
+        "window.interpreted = Training.start({...settings, interpreted: true}, data)"
+    )
+    kinds = "return [Play.training(), window.interpreted].map((one) => one.isCompiled())"
+    assert page.execute_script(kinds) == [True, False]
     learner = OPTIMIZERS[optimizer](model, 0.05)
     x, y = np.reshape(found["x"], (-1, 2)), np.reshape(found["y"], (-1, 1))
     loss = cr.losses.mse if preset == "function" else cr.losses.binary_cross_entropy
@@ -96,12 +109,101 @@ def test_every_step_is_the_one_of_python(
             weight, bias = state_now[f"{name}.weight"], state_now[f"{name}.bias"]
             np.testing.assert_allclose(one["w"], np.ravel(weight), rtol=1e-9, atol=1e-12)
             np.testing.assert_allclose(one["b"], np.ravel(bias), rtol=1e-9, atol=1e-12)
+        again = page.execute_script("return window.interpreted.advance()")
+        assert again == took
+        assert page.execute_script(
+            "const all = (one) => one.layers().flatMap(({w, b}) => [...w, ...b]);"
+            "const [a, b] = [all(Play.training()), all(window.interpreted)];"
+            "return a.every((v, i) => Object.is(v, b[i]))"
+        )  # to the last bit
     assert errors(page) == []
+
+
+def test_compiled_is_interpreted_to_the_last_bit_whatever_the_network(
+    browser: Any, tmp_path: Path
+) -> None:
+    page = opened(browser, tmp_path, play_page())
+    assert page.execute_script(script("compare_networks.js")) == []
+    assert errors(page) == []
+
+
+def test_every_operation_on_elements_compiles(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page())
+    wrong, compiled = page.execute_script(script("compare_operations.js"))
+    assert wrong == []
+    assert {"add", "where", "greater", "relu", "round", "tanh", "erf", "abs"} <= set(compiled)
+
+
+def test_other_graphs_are_left_to_the_interpreter(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page())
+    found = page.execute_script(
+        "const of = (type, op, attributes) => Compiled.compile(Graphs.read({inputs: [0],"
+        " outputs: [], nodes: ["
+        " {op: 'placeholder', type: [type, [2, 3]], inputs: [], attributes: {}},"
+        " {op, type: [type, [2]], inputs: [0], attributes}]}), [1]);"
+        "return [of('float64', 'logsumexp', {axes: [1]}), of('float32', 'sum', {axes: [0]}),"
+        " of('float64', 'sum', {axes: [1]}), of('float64', 'sum', {axes: [0, 1]}) !== null]"
+    )
+    assert found == [None, None, None, True]
+
+
+def test_steps_may_be_interpreted_from_any_step_on(browser: Any, tmp_path: Path) -> None:
+    state = {"hidden": [3, 2], "seed": 5, "optimizer": "adam"}
+    page = opened(browser, tmp_path, play_page(), state)
+    how = "return document.getElementById('how').textContent"
+    opened_at = "return Play.equations({layer: 0, unit: 1, point: 4}).lines"
+    page.execute_script("Play.advance(30); Play.run(false)")
+    assert page.execute_script(how) == "compiled"
+    lines = page.execute_script(opened_at)
+    page.execute_script("document.getElementById('how').click()")
+    assert page.execute_script(how) == "interpreted"
+    assert page.execute_script(opened_at) == lines
+    page.execute_script("Play.advance(10)")
+    page.execute_script("document.getElementById('how').click(); Play.advance(10); Play.run(false)")
+    weights = page.execute_script(READ)["layers"]
+    page.execute_script("document.getElementById('rewind').click(); Play.advance(50)")
+    assert page.execute_script(how) == "compiled"
+    assert page.execute_script(READ)["layers"] == weights
+    page.execute_script("document.getElementById('how').click(); Play.run(false)")
+    address = page.current_url
+    page.get("about:blank")
+    page.get(address)
+    assert page.execute_script(how) == "interpreted"
+    assert page.execute_script("return Play.state().steps") == 50
+    assert page.execute_script(READ)["layers"] == weights
+    assert errors(page) == []
+
+
+def test_a_browser_without_webassembly_trains_all_the_same(browser: Any, tmp_path: Path) -> None:
+    state = {"hidden": [3], "seed": 8}
+    page = opened(browser, tmp_path, play_page(), state)
+    page.execute_script("Play.advance(20)")
+    weights = page.execute_script(READ)["layers"]
+    refused = play_page().replace(" 'wasm-unsafe-eval'", "")
+    page = opened(browser, tmp_path, refused, state)
+    page.execute_script("Play.advance(20); Play.run(false)")
+    assert page.execute_script(READ)["layers"] == weights
+    said = page.execute_script(
+        "document.getElementById('how').click(); const how = document.getElementById('how');"
+        "return [how.textContent, how.title]"
+    )
+    assert said[0] == "interpreted"
+    assert "runs no WebAssembly" in said[1]
+
+
+@pytest.mark.parametrize("preset", ["xor", "circles", "spiral", "blobs"])
+def test_both_classes_are_among_the_test_points(browser: Any, tmp_path: Path, preset: str) -> None:
+    page = opened(browser, tmp_path, play_page(), {"preset": preset})
+    held, learned = page.execute_script("return [Play.held().y, Play.training().data.y]")
+    assert len(held) == 30
+    assert len(learned) == 90
+    assert 0.3 < np.mean(held) < 0.7
 
 
 def test_a_layer_may_have_an_optimizer_of_its_own(browser: Any, tmp_path: Path) -> None:
     state = {"preset": "xor", "hidden": [3, 2], "optimizer": "sgd", "batch": 0, "rate": 0.05,
-             "optimizers": ["adam", None, "momentum"], "seed": 4}  # fmt: skip
+             "optimizers": ["adam", None, "momentum"], "activations": [None, "sigmoid"],
+             "seed": 4}  # fmt: skip
     page = opened(browser, tmp_path, play_page(), state)
     found = page.execute_script(READ)
     model = same_in_python(found)
@@ -126,6 +228,20 @@ def test_a_layer_may_have_an_optimizer_of_its_own(browser: Any, tmp_path: Path) 
     )
     now = page.execute_script("return Play.state().optimizers")
     assert now == ["adam", "adam", "momentum"]
+    page.execute_script(
+        "const s = document.getElementById('activation-0'); s.value = 'relu';"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    layers = [type(one).__name__ for one in list(same_in_python(page.execute_script(READ)))]  # type: ignore[call-overload]
+    assert layers == ["Linear", "ReLU", "Linear", "Sigmoid", "Linear"]
+    before = page.execute_script(READ)["layers"]
+    page.execute_script(
+        "const s = document.getElementById('initialisation-1'); s.value = 'zero';"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    after = page.execute_script(READ)["layers"]
+    assert set(after[1]["w"]) == {0}
+    assert [after[0], after[2]] == [before[0], before[2]]
     assert page.execute_script("return document.getElementById('optimizer-0').value") == "adam"
     assert errors(page) == []
 
@@ -368,4 +484,58 @@ def test_layers_are_moved_and_removed_by_pointer_and_keys(browser: Any, tmp_path
     page.execute_script(drag, 0, 1)  # both have three neurons: the choice moves with the layer
     shown = "return [0, 1].map((i) => document.getElementById(`optimizer-${i}`).value)"
     assert page.execute_script(shown) == ["", "adam"]
+    assert errors(page) == []
+
+
+def test_layers_are_added_by_pointer_and_keys(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    state = {"hidden": [4, 2], "activations": ["relu", None], "optimizers": [None, "adam", "sgd"]}
+    page = opened(browser, tmp_path, play_page(), state)
+    now = "return [Play.state().hidden, Play.state().activations, Play.state().optimizers]"
+    said = "return document.getElementById('said').textContent"
+
+    def at(name: str) -> Any:
+        return page.find_element(By.ID, name)
+
+    ActionChains(page).click_and_hold(at("more")).move_to_element(at("gap-1")).perform()
+    marked = "return [...document.querySelectorAll('.target')].map(({id}) => id)"
+    assert page.execute_script(marked) == ["gap-1"]
+    ActionChains(page).release().perform()
+    assert page.execute_script(marked) == []
+    assert page.execute_script(now) == [
+        [4, 3, 2], ["relu", None, None, None], [None, None, "adam", "sgd"]
+    ]  # fmt: skip
+    assert page.execute_script(said) == "Layer 2 was added, with 3 neurons."
+    assert page.execute_script("return Play.training().settings.sizes") == [2, 4, 3, 2, 1]
+    # Dropped outside of the network: nothing.
+    ActionChains(page).click_and_hold(at("more")).move_to_element(at("points")).move_by_offset(
+        0, -250
+    ).release().perform()
+    assert page.execute_script(now)[0] == [4, 3, 2]
+    at("more").click()
+    assert page.execute_script(now)[0] == [4, 3, 2, 3]
+    at("gap-0").send_keys(Keys.ENTER)
+    assert page.execute_script(now) == [
+        [3, 4, 3, 2, 3], [None, "relu", None, None, None, None],
+        [None, None, None, "adam", None, "sgd"],
+    ]  # fmt: skip
+    assert page.execute_script("return document.activeElement.id") == "handle-0"
+    assert not at("more").is_enabled()  # five are the most
+    assert not at("gap-2").is_enabled()
+    # With a real pointer: a layer to another place, and one out of the network.
+    ActionChains(page).drag_and_drop(at("handle-1"), at("handle-0")).perform()
+    assert page.execute_script(now)[0] == [4, 3, 3, 2, 3]
+    assert page.execute_script(now)[1][0] == "relu"
+    ActionChains(page).click_and_hold(at("handle-4")).move_to_element(at("run")).perform()
+    assert page.execute_script("return document.querySelector('.away').id") == "column-4"
+    ActionChains(page).release().perform()
+    assert page.execute_script(now)[0] == [4, 3, 3, 2]
+    assert page.execute_script(said) == "Layer 5 was removed."
+    at("plus-3").send_keys(Keys.ENTER)
+    assert page.execute_script(now)[0] == [4, 3, 3, 3]
+    assert page.execute_script("return document.activeElement.id") == "plus-3"
+    assert "hidden%22%3A%5B4%2C3%2C3%2C3%5D" in page.current_url
     assert errors(page) == []

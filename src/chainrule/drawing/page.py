@@ -29,7 +29,7 @@ THEME = asset("theme.css")
 
 def page_of(
     template: str, title: str, style: str, script: str = "",
-    fields: Mapping[str, str] | None = None, asks: bool = False,
+    fields: Mapping[str, str] | None = None, asks: bool = False, compiles: bool = False,
 ) -> str:  # fmt: skip
     """A template with style sheet and script in it, and the policy that allows them alone.
 
@@ -40,12 +40,15 @@ def page_of(
         script: the program; "" for none.
         fields: of the template, as HTML.
         asks: whether the script may ask the server that the page is from.
+        compiles: whether the script may compile WebAssembly; that allows no other script.
 
     Example:
         >>> page_of("<title>{{title}}</title>{{body}}", "a < b", "", fields={"body": "{{title}}"})
         '<title>a &lt; b</title>{{title}}'
     """
     allowed = f"script-src {_hash(script)}" if script else "script-src 'none'"
+    if compiles:
+        allowed += " 'wasm-unsafe-eval'"
     if asks:
         allowed += "; connect-src 'self'"
     policy = (

@@ -1,7 +1,9 @@
 """Pages to play with: a network in training, and several side by side.
 
-A step is a graph that the page builds itself (`pages/build.js`) and that `evaluate.js` runs, the
-arithmetic of all pages; tests compare it with Python, step by step.
+A step is a graph that the page builds itself (`pages/build.js`) and compiles to WebAssembly
+(`pages/compile.js`): any network, with no compiler on any machine. Where a
+browser refuses, `evaluate.js` runs it, the arithmetic of all pages. Tests compare both with each
+other to the last bit, and with Python, step by step.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def _page(title: str, name: str) -> str:
     parts = [
         arithmetic_script(),
         viewer_script("numbers.js", "charts.js"),
-        *map(asset, ("build.js", "examples.js", f"{name}.js")),
+        *map(asset, ("compile.js", "build.js", "examples.js", f"{name}.js")),
     ]
     style = "\n".join([THEME, asset("play.css")])
-    return page_of(asset(f"{name}.html"), title, style, compact("\n".join(parts)))
+    return page_of(asset(f"{name}.html"), title, style, compact("\n".join(parts)),
+                   compiles=True)  # fmt: skip

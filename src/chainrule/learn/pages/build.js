@@ -1,6 +1,6 @@
 /* Builds the graph of a training step of a fully connected network: forward pass, backward pass and
-   update, in the JSON of chainrule.ir. `evaluate.js` runs it, so that the arithmetic is that of every
-   other page. All numbers are float64. */
+   update, in the JSON of chainrule.ir. `compile.js` compiles it, and `evaluate.js` runs it where that
+   cannot be; both do the arithmetic of every other page. All numbers are float64. */
 const Build = (() => {
   class Graph {
     constructor() {
@@ -65,9 +65,13 @@ const Build = (() => {
     linear: (g, da) => da,
   };
 
-  /** sizes: neurons of each layer, inputs first; the places of all parts. */
-  function network(sizes, activation, rows) {
-    const g = new Graph(),
+  /** The activation, initialisation or optimizer of a layer: its own, or that of all. */
+  const chosenFor = (settings, name, layer) => settings[`${name}s`]?.[layer] || settings[name];
+
+  /** settings.sizes: neurons of each layer, inputs first; the places of all parts. */
+  function network(settings, rows) {
+    const { sizes } = settings,
+      g = new Graph(),
       x = g.input("x", [rows, sizes[0]]);
     const layers = [];
     let a = x;
@@ -75,8 +79,9 @@ const Build = (() => {
       const w = g.input(`W${i}`, [sizes[i - 1], sizes[i]]),
         b = g.input(`b${i}`, [sizes[i]]);
       const z = g.binary("add", g.product(a, w), b);
-      const bent = i < sizes.length - 1 && activation !== "linear" ? g.unary(activation, z) : z;
-      layers.push({ before: a, w, b, z, a: bent });
+      const activation = i < sizes.length - 1 ? chosenFor(settings, "activation", i - 1) : "linear";
+      const bent = activation === "linear" ? z : g.unary(activation, z);
+      layers.push({ before: a, w, b, z, a: bent, activation });
       a = bent;
     }
     return { g, x, layers, output: a };
@@ -113,31 +118,29 @@ const Build = (() => {
   }
 
   const STATES = { sgd: 0, momentum: 1, adam: 2 };
-  /** A layer may have an optimizer of its own. */
-  const optimizerOf = ({ optimizer, optimizers }, layer) => optimizers?.[layer] || optimizer;
 
   /** The whole step: places of everything, and the graph made ready. */
   function step(settings, rows) {
-    const { sizes, activation, task } = settings;
-    const made = network(sizes, activation, rows),
+    const made = network(settings, rows),
       { g, layers } = made;
     const y = g.input("y", [rows, 1]);
     const shared = { lr: g.input("lr", []), c1: g.input("c1", []), c2: g.input("c2", []) };
-    const { mean, dz } = loss(g, made.output, y, task, rows);
+    const { mean, dz } = loss(g, made.output, y, settings.task, rows);
     let back = dz;
     for (let i = layers.length - 1; i >= 0; i--) {
       const layer = layers[i];
       if (i < layers.length - 1) {
         layer.da = back;
-        back = BACK[activation](g, back, layer.z, layer.a);
+        back = BACK[layer.activation](g, back, layer.z, layer.a);
       }
       layer.dz = back;
       layer.dw = g.product(layer.before, back, true);
       layer.db = g.sum(back, [0]);
       if (i) back = g.product(back, layer.w, false, true);
     }
+    const carried = []; // [input, what it is after the step]
     layers.forEach((layer, i) => {
-      const optimizer = optimizerOf(settings, i);
+      const optimizer = chosenFor(settings, "optimizer", i);
       for (const [name, grad] of [
         ["w", "dw"],
         ["b", "db"],
@@ -146,25 +149,25 @@ const Build = (() => {
           g.input(`${name} state ${k}`, g.shape(layer[name])),
         );
         const next = update(g, layer[name], layer[grad], optimizer, shared, state);
-        layer[`${name}State`] = state;
-        layer[`${name}Next`] = next.w;
-        layer[`${name}StateNext`] = next.state;
+        carried.push([layer[name], next.w], ...state.map((place, k) => [place, next.state[k]]));
       }
     });
-    return { ...made, y, shared, loss: mean, graph: Graphs.read({ nodes: g.nodes, inputs: g.inputs, outputs: [] }) };
+    return { ...made, y, shared, carried, loss: mean, graph: Graphs.read({ nodes: g.nodes, inputs: g.inputs, outputs: [] }) };
   }
 
   /** The forward pass alone. */
-  function forward({ sizes, activation }, rows) {
-    const made = network(sizes, activation, rows);
+  function forward(settings, rows) {
+    const made = network(settings, rows);
     return { ...made, graph: Graphs.read({ nodes: made.g.nodes, inputs: made.g.inputs, outputs: [] }) };
   }
 
-  return { step, forward, states: (settings, layer) => STATES[optimizerOf(settings, layer)] };
+  return { step, forward, chosenFor };
 })();
 
 /* A network in training: weights, optimizer state, batches. */
 const Training = (() => {
+  const sizeOf = (shape) => shape.reduce((total, extent) => total * extent, 1);
+
   /** Random numbers from a seed (mulberry32): the same in every browser. */
   function chance(seed) {
     let a = seed >>> 0;
@@ -186,10 +189,11 @@ const Training = (() => {
     zero: () => 0,
   };
 
-  function weights(sizes, initialisation, seed) {
-    const random = chance(seed * 7919 + 17);
+  function weights(settings) {
+    const { sizes, seed } = settings,
+      random = chance(seed * 7919 + 17);
     return sizes.slice(1).map((to, i) => {
-      const scale = SCALES[initialisation](sizes[i], to);
+      const scale = SCALES[Build.chosenFor(settings, "initialisation", i)](sizes[i], to);
       return {
         w: Float64Array.from({ length: sizes[i] * to }, () => scale * normal(random)),
         b: new Float64Array(to),
@@ -197,18 +201,21 @@ const Training = (() => {
     });
   }
 
-  /** A training of a network on data {x: pairs, y}. Same settings, same numbers. */
+  /** A training of a network on data {x: pairs, y}. Same settings, same numbers, compiled or not. */
   function start(settings, data) {
     const rows = data.y.length,
       size = settings.batch && settings.batch < rows ? settings.batch : rows;
     const step = Build.step(settings, size);
-    const layers = weights(settings.sizes, settings.initialisation, settings.seed);
-    const state = layers.map(({ w, b }, i) => {
-      const length = Build.states(settings, i);
-      return {
-        w: Array.from({ length }, () => new Float64Array(w.length)),
-        b: Array.from({ length }, () => new Float64Array(b.length)),
-      };
+    const program = Compiled.compile(step.graph, [step.loss], step.carried);
+    let isCompiled = program !== null && !settings.interpreted;
+    // Weights and optimizer state by their places; those of the program are arrays in its memory.
+    const kept = new Map(
+      step.carried.map(([place]) => [place, program?.at(place) ?? new Float64Array(sizeOf(step.g.shape(place)))]),
+    );
+    const layers = step.layers.map(({ w, b }) => ({ w: kept.get(w), b: kept.get(b) }));
+    weights(settings).forEach(({ w, b }, i) => {
+      layers[i].w.set(w);
+      layers[i].b.set(b);
     });
     const random = chance(settings.seed * 104729 + 5);
     let order = [],
@@ -231,55 +238,61 @@ const Training = (() => {
       return found;
     }
 
-    function run(chosen, made = step) {
-      const { g } = made,
-        given = new Map();
-      const put = (place, values) => given.set(place, Graphs.make("float64", g.shape(place), values));
-      put(made.x, Float64Array.from(chosen.flatMap((i) => [data.x[2 * i], data.x[2 * i + 1]])));
-      layers.forEach(({ w, b }, i) => {
-        put(made.layers[i].w, w);
-        put(made.layers[i].b, b);
-      });
-      if (made.y !== undefined) {
-        put(made.y, Float64Array.from(chosen, (i) => data.y[i]));
-        put(made.shared.lr, Float64Array.of(settings.rate));
-        put(made.shared.c1, Float64Array.of(1 - 0.9 ** (taken + 1)));
-        put(made.shared.c2, Float64Array.of(1 - 0.999 ** (taken + 1)));
-        state.forEach((one, i) => {
-          for (const name of ["w", "b"])
-            one[name].forEach((values, k) => put(made.layers[i][`${name}State`][k], values));
-        });
-      }
+    /** What a step has from outside for these rows: [place, values]. */
+    function given(chosen, made) {
+      return [
+        [made.x, chosen.flatMap((i) => [data.x[2 * i], data.x[2 * i + 1]])],
+        [made.y, chosen.map((i) => data.y[i])],
+        [made.shared.lr, [settings.rate]],
+        [made.shared.c1, [1 - 0.9 ** (taken + 1)]],
+        [made.shared.c2, [1 - 0.999 ** (taken + 1)]],
+      ];
+    }
+
+    /** All values of a step, node by node; the step of other rows has the same weights and state. */
+    function interpret(chosen, made) {
+      const inputs = new Map(given(chosen, made).map(([place, values]) => [place, Float64Array.from(values)]));
+      made.carried.forEach(([place], i) => inputs.set(place, kept.get(step.carried[i][0])));
       return Graphs.run(
         made.graph,
-        made.graph.inputs.map((place) => given.get(place)),
+        made.graph.inputs.map((place) => Graphs.make("float64", made.g.shape(place), inputs.get(place))),
       );
     }
 
     /** One step; its batch and its loss before the update. */
     function advance() {
-      const chosen = batch(),
-        values = run(chosen);
-      step.layers.forEach((layer, i) => {
-        for (const name of ["w", "b"]) {
-          layers[i][name] = values[layer[`${name}Next`]].data;
-          state[i][name] = layer[`${name}StateNext`].map((place) => values[place].data);
-        }
-      });
+      const chosen = batch();
+      let loss;
+      if (isCompiled) {
+        for (const [place, values] of given(chosen, step)) program.at(place).set(values);
+        program.run();
+        [loss] = program.at(step.loss);
+      } else {
+        const values = interpret(chosen, step);
+        for (const [place, next] of step.carried) kept.get(place).set(values[next].data);
+        [loss] = values[step.loss].data;
+      }
       taken += 1;
-      return { chosen, loss: values[step.loss].data[0] };
+      return { chosen, loss };
     }
 
     return {
       settings,
       data,
       advance,
+      /** Weights and biases; the next step changes them in place. */
       layers: () => layers,
+      isCompiled: () => isCompiled,
+      /** Compiles the steps from now on, where that is possible, or interprets them. */
+      compile: (on) => {
+        isCompiled = on && program !== null;
+      },
+      canCompile: program !== null,
       taken: () => taken,
       /** The root mean square of the gradients of the weights of each layer, for these rows. */
       gradients: (rows) => {
         const made = Build.step(settings, rows.length),
-          values = run(rows, made);
+          values = interpret(rows, made);
         return made.layers.map(({ dw }) => {
           const { data: found } = values[dw];
           return Math.sqrt(found.reduce((sum, v) => sum + v * v, 0) / found.length);
@@ -288,33 +301,38 @@ const Training = (() => {
       /** Everything of one example: values and gradients of the step for it alone. */
       example: (i) => {
         const made = Build.step(settings, 1);
-        return { made, values: run([i], made) };
+        return { made, values: interpret([i], made) };
       },
     };
   }
 
-  const kept = new Map(); // graphs of forward passes, by what they depend on
+  const known = new Map(); // forward passes, by what they depend on
   function forwardOf(settings, rows) {
-    const key = `${settings.sizes} ${settings.activation} ${rows}`;
-    if (!kept.has(key)) {
-      if (kept.size > 12) kept.clear();
-      kept.set(key, Build.forward(settings, rows));
+    const key = JSON.stringify([settings.sizes, settings.activation, settings.activations, rows]);
+    if (!known.has(key)) {
+      if (known.size > 12) known.clear();
+      const made = Build.forward(settings, rows);
+      known.set(key, { made, program: Compiled.compile(made.graph, made.layers.map(({ a }) => a)) });
     }
-    return kept.get(key);
+    return known.get(key);
   }
 
   /** The outputs of all neurons, layer by layer, for points as pairs. */
   function outputs(settings, layers, points) {
-    const made = forwardOf(settings, points.length / 2),
-      { g } = made;
+    const { made, program } = forwardOf(settings, points.length / 2);
     const given = new Map([[made.x, points]]);
     layers.forEach(({ w, b }, i) => {
       given.set(made.layers[i].w, w);
       given.set(made.layers[i].b, b);
     });
+    if (program && !settings.interpreted) {
+      for (const [place, values] of given) program.at(place).set(values);
+      program.run();
+      return made.layers.map(({ a }) => program.at(a).slice());
+    }
     const values = Graphs.run(
       made.graph,
-      made.graph.inputs.map((place) => Graphs.make("float64", g.shape(place), given.get(place))),
+      made.graph.inputs.map((place) => Graphs.make("float64", made.g.shape(place), given.get(place))),
     );
     return made.layers.map(({ a }) => values[a].data);
   }

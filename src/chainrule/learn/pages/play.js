@@ -4,6 +4,8 @@ const Play = (() => {
     GRID = 20, // of the maps, on each side
     MAX_LAYERS = 5,
     MAX_NEURONS = 8,
+    NEW_NEURONS = 3, // of a layer that is added
+    CLICK = 6, // pixels that the pointer may move in a click
     OUTSIDE = 24, // so many pixels outside of the network a layer is dropped to be removed
     FRAME = 8; // milliseconds of arithmetic a frame
   const START = {
@@ -12,14 +14,19 @@ const Play = (() => {
     activation: "tanh",
     initialisation: "xavier",
     optimizer: "sgd",
-    optimizers: [], // of single layers, where another one is chosen
+    activations: [], // of single layers, where another one is chosen
+    initialisations: [],
+    optimizers: [],
     rate: 0.3,
     batch: 10,
     seed: 1,
     steps: 0,
     painted: [],
+    interpreted: false, // steps node by node, although they could be compiled
   };
-  let frames = 0;
+  const OWN = ["activation", "initialisation", "optimizer"]; // what a layer may have of its own
+  let frames = 0,
+    spent = { steps: 0, time: 0 };
   let state, all, training, held, curve, running, chosen, playing;
 
   // ---- data ----------------------------------------------------------------------------------
@@ -31,16 +38,17 @@ const Play = (() => {
     return [...Examples.points(state.preset, state.seed, 120), ...state.painted];
   }
 
+  /** Whether a point is a test point: a quarter are. The classes of most presets take turns, and both
+      even and odd points are among them. */
+  const isTest = (i) => i % 8 === 3 || i % 8 === 6;
   const split = (list) => ({ x: list.flatMap(([a, b]) => [a, b]), y: list.map(([, , y]) => y) });
 
   // ---- the training --------------------------------------------------------------------------
 
   const settings = () => ({
     sizes: [2, ...state.hidden, 1],
-    activation: state.activation,
-    initialisation: state.initialisation,
-    optimizer: state.optimizer,
-    optimizers: state.optimizers,
+    ...Object.fromEntries(OWN.flatMap((name) => [[name, state[name]], [`${name}s`, state[`${name}s`]]])),
+    interpreted: state.interpreted,
     rate: state.rate,
     batch: state.batch,
     seed: state.seed,
@@ -50,11 +58,12 @@ const Play = (() => {
   /** Back to the first weights; they are the same each time. */
   function restart(steps = 0) {
     all = points();
-    held = split(all.filter((_, i) => i % 4 === 3));
-    const learned = split(all.filter((_, i) => i % 4 !== 3));
+    held = split(all.filter((_, i) => isTest(i)));
+    const learned = split(all.filter((_, i) => !isTest(i)));
     training = learned.y.length ? Training.start(settings(), learned) : null;
     curve = [];
     chosen = null;
+    spent = { steps: 0, time: 0 };
     if (training) record();
     for (let i = 0; i < steps && training; i++) training.advance();
     if (training && steps) record();
@@ -81,13 +90,16 @@ const Play = (() => {
   /** As many steps as fit into a frame. */
   function frame() {
     if (!running) return;
-    const end = performance.now() + FRAME / 2;
+    const start = performance.now();
     let count = 0;
-    if (frames % 2)
+    if (frames % 2) {
       do {
         training.advance();
         count += 1;
-      } while (performance.now() < end && count < 20);
+      } while (performance.now() < start + FRAME / 2 && count < 20);
+      spent.steps += count;
+      spent.time += performance.now() - start;
+    }
     state.steps = training.taken();
     frames += 1;
     // Steps and pictures take turns, so that no frame has much to compute.
@@ -95,6 +107,7 @@ const Play = (() => {
     if (frames % 4 === 2) drawNetwork((frames >> 2) % (state.hidden.length + 1));
     if (frames % 16 === 4) drawCurve();
     if (frames % 16 === 12) drawScore();
+    if (frames % 64 === 8) drawHow();
     byId("steps").textContent = `step ${state.steps}`;
     playing = requestAnimationFrame(frame);
   }
@@ -136,11 +149,13 @@ const Play = (() => {
     if (Object.hasOwn(PRESETS, given.preset)) found.preset = given.preset;
     if (Array.isArray(given.hidden) && given.hidden.length <= MAX_LAYERS)
       if (given.hidden.every((n) => Number.isInteger(n) && n >= 1 && n <= MAX_NEURONS)) found.hidden = given.hidden;
-    for (const name of ["activation", "initialisation", "optimizer"])
-      if ([...byId(name).options].some((one) => one.value === given[name])) found[name] = given[name];
-    if (Array.isArray(given.optimizers) && given.optimizers.length <= MAX_LAYERS + 1)
-      if (given.optimizers.every((name) => !name || [...byId("optimizer").options].some((one) => one.value === name)))
-        found.optimizers = given.optimizers.map((name) => name || null);
+    for (const name of OWN) {
+      const isChoice = (value) => [...byId(name).options].some((one) => one.value === value),
+        own = given[`${name}s`];
+      if (isChoice(given[name])) found[name] = given[name];
+      if (Array.isArray(own) && own.length <= MAX_LAYERS + 1 && own.every((value) => !value || isChoice(value)))
+        found[`${name}s`] = own.map((value) => value || null);
+    }
     if (isNumber(given.rate, 0, 100)) found.rate = given.rate;
     if (isNumber(given.batch, 0, 1000)) found.batch = Math.round(given.batch);
     if (isNumber(given.seed, 0, 1e9)) found.seed = Math.round(given.seed);
@@ -149,7 +164,7 @@ const Play = (() => {
       found.painted = given.painted
         .filter((p) => Array.isArray(p) && p.length === 3 && p.every((v) => isNumber(v, -1e6, 1e6)))
         .slice(0, 1000);
-    found.real = given.real === true;
+    for (const name of ["real", "interpreted"]) found[name] = given[name] === true;
     return found;
   }
 
@@ -184,6 +199,7 @@ const Play = (() => {
 
   function draw() {
     byId("steps").textContent = `step ${state.steps}`;
+    drawHow();
     drawNetwork();
     drawPoints();
     drawCurve();
@@ -195,81 +211,154 @@ const Play = (() => {
     if (task() === "regression") return (z) => z;
     return (z) => 2 / (1 + Math.exp(-z)) - 1;
   }
-  function ofHidden() {
-    if (state.activation === "sigmoid") return (a) => 2 * a - 1;
+  function ofHidden(layer) {
+    if (Build.chosenFor(state, "activation", layer) === "sigmoid") return (a) => 2 * a - 1;
     return (a) => a;
   }
 
+  /** Whether steps are compiled, and what one took while the network ran. */
+  function drawHow() {
+    const isCompiled = training ? training.isCompiled() : !state.interpreted,
+      each = spent.time / spent.steps;
+    byId("how").textContent = byId("how").className = isCompiled ? "compiled" : "interpreted";
+    byId("how").title = isCompiled
+      ? "Steps run as WebAssembly, which this page makes of this network. Click to have them interpreted node by node: slower, every number the same."
+      : training && !training.canCompile
+        ? "Steps are interpreted node by node: this browser runs no WebAssembly here."
+        : "Steps are interpreted node by node. Click to have them compiled: faster, every number the same.";
+    byId("pace").textContent = spent.steps > 50 ? `${Numbers.format(1000 * each, 2)} µs a step` : "";
+  }
+
   let shape = "";
-  /** The neurons as canvases in columns; made anew only when the network has another shape. */
+  /** The neurons as canvases in columns, with a gap before each where a layer can be added; made anew
+      only when the network has another shape, or other choices are those of all layers. */
   function drawNetwork(only = null) {
-    const sizes = [...state.hidden, 1];
-    if (shape !== String(sizes)) {
-      shape = String(sizes);
-      show(
-        byId("neurons"),
-        sizes.map((count, layer) =>
-          element(
-            "div",
-            { class: "column" },
-            element("div", { class: "layer-name", text: layer < state.hidden.length ? `layer ${layer + 1}` : "output" }),
-            Array.from({ length: count }, (_, i) =>
-              element(
-                "button",
-                {
-                  type: "button",
-                  class: "unit",
-                  id: `unit-${layer}-${i}`,
-                  "aria-label": layer < state.hidden.length ? `Neuron ${i} of layer ${layer + 1}: its numbers` : "The output: its numbers",
-                  click: () => open(layer, i),
-                },
-                element("canvas", { width: GRID, height: GRID }),
-              ),
-            ),
-            layer < state.hidden.length ? sizeButtons(layer) : null,
-            optimizerChoice(layer),
-          ),
-        ),
-      );
+    const sizes = [...state.hidden, 1],
+      now = JSON.stringify([sizes, OWN.map((name) => state[name])]);
+    if (shape !== now) {
+      const focused = document.activeElement?.id;
+      shape = now;
+      show(byId("neurons"), sizes.flatMap((count, layer) => [gap(layer), column(count, layer)]));
+      if (focused) byId(focused)?.focus({ preventScroll: true });
+      byId("more").disabled = state.hidden.length >= MAX_LAYERS;
+      byId("fewer").disabled = !state.hidden.length;
     }
     if (!training) return;
     const values = Training.outputs(settings(), training.layers(), GRID_POINTS);
     values.forEach((found, layer) => {
       if (only !== null && only !== layer) return; // the others have their turn in the next frames
       const width = sizes[layer],
-        share = layer < state.hidden.length ? ofHidden() : shares();
+        share = layer < state.hidden.length ? ofHidden(layer) : shares();
       for (let i = 0; i < width; i++)
         map(byId(`unit-${layer}-${i}`).firstChild, found, width, i, share);
     });
     if (only === null || only === state.hidden.length) map(byId("plane"), values.at(-1), 1, 0, shares());
   }
 
-  function sizeButtons(layer) {
-    const change = (by) => {
-      const next = Math.max(1, Math.min(MAX_NEURONS, state.hidden[layer] + by));
-      state.hidden = state.hidden.map((n, i) => (i === layer ? next : n));
-      restart();
-    };
+  const nameOf = (layer) => (layer < state.hidden.length ? `layer ${layer + 1}` : "the output");
+
+  function column(count, layer) {
+    const isHidden = layer < state.hidden.length;
+    const unit = (i) =>
+      element(
+        "button",
+        {
+          type: "button",
+          class: "unit",
+          id: `unit-${layer}-${i}`,
+          "aria-label": isHidden ? `Neuron ${i} of layer ${layer + 1}: its numbers` : "The output: its numbers",
+          click: () => open(layer, i),
+        },
+        element("canvas", { width: GRID, height: GRID }),
+      );
     return element(
       "div",
-      { class: "size" },
-      element("button", { type: "button", text: "−", "aria-label": `One neuron less in layer ${layer + 1}`, click: () => change(-1) }),
-      element("button", { type: "button", text: "+", "aria-label": `One neuron more in layer ${layer + 1}`, click: () => change(1) }),
-      handle(layer),
+      { class: "column", id: `column-${layer}`, role: "group", "aria-label": isHidden ? `Layer ${layer + 1}, ${count} neurons` : "Output" },
+      element("div", { class: "layer-name", text: isHidden ? `layer ${layer + 1}` : "output" }),
+      Array.from({ length: count }, (_, i) => unit(i)),
+      isHidden ? sizeButtons(layer) : null,
+      OWN.filter((name) => isHidden || name !== "activation").map((name) => ownChoice(name, layer)),
     );
   }
 
+  /** Where a layer can be added: by a click, by Enter, or by dragging one there. */
+  function gap(layer) {
+    return element("button", {
+      type: "button",
+      class: "gap",
+      id: `gap-${layer}`,
+      text: "+",
+      title: `Add a layer before ${nameOf(layer)}`,
+      "aria-label": `Add a layer before ${nameOf(layer)}`,
+      disabled: state.hidden.length >= MAX_LAYERS || null,
+      click: () => insert(layer),
+    });
+  }
+
+  function sizeButtons(layer) {
+    const change = (by) => {
+      const next = Math.max(1, Math.min(MAX_NEURONS, state.hidden[layer] + by));
+      if (next === state.hidden[layer]) return;
+      state.hidden = state.hidden.map((n, i) => (i === layer ? next : n));
+      changed();
+      say(`Layer ${layer + 1} has ${next} ${next === 1 ? "neuron" : "neurons"}.`);
+    };
+    const button = (id, text, word, by) =>
+      element("button", { type: "button", id: `${id}-${layer}`, text, "aria-label": `One neuron ${word} in layer ${layer + 1}`, click: () => change(by) });
+    return element("div", { class: "size" }, button("less", "−", "less", -1), button("plus", "+", "more", 1), handle(layer));
+  }
+
+  // ---- layers are added, moved and removed -----------------------------------------------------
+
+  const say = (text) => {
+    byId("said").textContent = text;
+  };
+
+  /** Which of these elements is the nearest to the pointer, from left to right; -1 outside of the network. */
+  function nearest(event, elements, outside) {
+    const area = byId("neurons").getBoundingClientRect();
+    if (event.clientY < area.top - outside || event.clientY > area.bottom + outside) return -1;
+    const far = elements.map((one) => {
+      const { left, width } = one.getBoundingClientRect();
+      return Math.abs(left + width / 2 - event.clientX);
+    });
+    return far.indexOf(Math.min(...far));
+  }
+
+  /** What an element needs to be dragged: one of targets() shows where it would be dropped, and the
+      layer that is dragged, if there is one, that it would be removed. */
+  function draggable({ targets, drop, outside = 0, own = () => null }) {
+    let from = null;
+    const mark = (event) => {
+      const list = targets(),
+        at = event ? nearest(event, list, outside) : -1;
+      list.forEach((one, i) => one.classList.toggle("target", i === at));
+      own()?.classList.toggle("away", event !== null && at < 0);
+    };
+    return {
+      pointerdown: (event) => {
+        from = event;
+        event.target.setPointerCapture(event.pointerId);
+      },
+      pointermove: (event) => from && mark(event),
+      pointerup: (event) => {
+        const isClick = from && Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY) < CLICK;
+        from = null;
+        mark(null);
+        if (!isClick) drop(nearest(event, targets(), outside));
+      },
+      pointercancel: () => {
+        from = null;
+        mark(null);
+      },
+    };
+  }
+
+  const gaps = () => [...state.hidden, 1].map((_, i) => byId(`gap-${i}`));
+  const handles = () => state.hidden.map((_, i) => byId(`handle-${i}`));
+
   /** What a layer is moved and removed by: with the pointer, or with arrow keys and Delete. */
   function handle(layer) {
-    const drop = (event) => {
-      const area = byId("neurons").getBoundingClientRect();
-      if (event.clientY < area.top - OUTSIDE || event.clientY > area.bottom + OUTSIDE) return move(layer, null);
-      const far = state.hidden.map((_, i) => {
-        const { left, width } = byId(`handle-${i}`).getBoundingClientRect();
-        return Math.abs(left + width / 2 - event.clientX);
-      });
-      return move(layer, far.indexOf(Math.min(...far)));
-    };
     const press = (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (by === undefined && event.key !== "Delete") return;
@@ -283,46 +372,71 @@ const Play = (() => {
       text: "⇄",
       title: "Drag to another place, or out of the network to remove it (with the keyboard: ← → Delete)",
       "aria-label": `Move layer ${layer + 1}: left and right arrow; Delete removes it`,
-      pointerdown: (event) => event.target.setPointerCapture(event.pointerId),
-      pointerup: drop,
+      ...draggable({
+        targets: handles,
+        drop: (at) => move(layer, at < 0 ? null : at),
+        outside: OUTSIDE,
+        own: () => byId(`column-${layer}`),
+      }),
       keydown: press,
     });
   }
 
-  /** A layer with its optimizer to another place, or away with it. */
+  /** The hidden layers by their old places, each with what it has of its own; null is a new one. */
+  function arrange(order) {
+    const output = state.hidden.length;
+    for (const name of OWN) {
+      const list = state[`${name}s`],
+        own = [...order, output].map((old) => (old === null ? null : (list[old] ?? null)));
+      state[`${name}s`] = own.some(Boolean) ? own : [];
+    }
+    state.hidden = order.map((old) => (old === null ? NEW_NEURONS : state.hidden[old]));
+    shape = ""; // layers of one size look alike, but not what they have of their own
+    changed();
+  }
+
+  /** A layer to another place, or away with it. */
   function move(from, to) {
     if (to === from || (to !== null && (to < 0 || to >= state.hidden.length))) return;
-    const list = state.hidden.map((n, i) => [n, state.optimizers[i] ?? null]),
-      output = state.optimizers[state.hidden.length] ?? null;
-    const [one] = list.splice(from, 1);
-    if (to !== null) list.splice(to, 0, one);
-    state.hidden = list.map(([n]) => n);
-    const own = [...list.map(([, name]) => name), output];
-    state.optimizers = own.some(Boolean) ? own : [];
-    shape = ""; // layers of one size look alike, but not their optimizers
-    changed();
+    const order = state.hidden.map((_, i) => i);
+    order.splice(from, 1);
+    if (to !== null) order.splice(to, 0, from);
+    arrange(order);
+    say(to === null ? `Layer ${from + 1} was removed.` : `Layer ${from + 1} is layer ${to + 1} now.`);
     byId(`handle-${to ?? Math.min(from, state.hidden.length - 1)}`)?.focus();
   }
 
-  /** The optimizer of one layer: that of all, or another. */
-  function optimizerChoice(layer) {
-    const name = layer < state.hidden.length ? `layer ${layer + 1}` : "the output";
+  function insert(at) {
+    if (at < 0 || state.hidden.length >= MAX_LAYERS) return;
+    const order = state.hidden.map((_, i) => i);
+    arrange([...order.slice(0, at), null, ...order.slice(at)]);
+    say(`Layer ${at + 1} was added, with ${NEW_NEURONS} neurons.`);
+    byId(`handle-${at}`).focus();
+  }
+
+  /** The activation, initialisation or optimizer of one layer: that of all, in brackets, or another. */
+  function ownChoice(name, layer) {
+    const all = [...byId(name).options],
+      usual = all.find((one) => one.value === state[name]).text;
+    const said = `${name[0].toUpperCase()}${name.slice(1)} of ${nameOf(layer)}`;
     const choice = element(
       "select",
       {
         class: "own",
-        id: `optimizer-${layer}`,
-        "aria-label": `Optimizer of ${name}`,
+        id: `${name}-${layer}`,
+        title: `${said}. In brackets: as chosen for all layers.`,
+        "aria-label": said,
         change: (event) => {
-          state.optimizers = [...state.hidden, 1].map((_, i) => state.optimizers[i] ?? null);
-          state.optimizers[layer] = event.target.value || null;
+          const own = [...state.hidden, 1].map((_, i) => state[`${name}s`][i] ?? null);
+          own[layer] = event.target.value || null;
+          state[`${name}s`] = own.some(Boolean) ? own : [];
           changed();
         },
       },
-      element("option", { value: "", text: "as all" }),
-      [...byId("optimizer").options].map((one) => element("option", { value: one.value, text: one.text })),
+      element("option", { value: "", text: `(${usual})` }),
+      all.map((one) => element("option", { value: one.value, text: one.text })),
     );
-    choice.value = state.optimizers[layer] ?? "";
+    choice.value = state[`${name}s`][layer] ?? "";
     return choice;
   }
 
@@ -339,8 +453,8 @@ const Play = (() => {
       context.arc(px, py, i === chosen?.point ? 7 : 4, 0, 2 * Math.PI);
       context.fillStyle = `rgb(${colour(share)})`;
       context.fill();
-      context.lineWidth = i % 4 === 3 ? 2.5 : 1;
-      context.strokeStyle = i % 4 === 3 ? "#888" : "#000";
+      context.lineWidth = isTest(i) ? 2.5 : 1;
+      context.strokeStyle = isTest(i) ? "#888" : "#000";
       context.stroke();
     });
   }
@@ -403,7 +517,7 @@ const Play = (() => {
 
   /** Everything of one neuron, for one point: forward, backward, update, each with its numbers. */
   function equations({ layer, unit, point }) {
-    const at = all.slice(0, point + 1).filter((_, i) => i % 4 !== 3).length - 1;
+    const at = all.slice(0, point + 1).filter((_, i) => !isTest(i)).length - 1;
     const index = Math.max(0, Math.min(at, training.data.y.length - 1));
     const { made, values } = training.example(index);
     const of = made.layers[layer],
@@ -416,11 +530,11 @@ const Play = (() => {
     const bias = number(of.b, unit),
       z = number(of.z, unit);
     const name = layer ? `a${layer}` : "x";
-    const bent = layer < state.hidden.length && state.activation !== "linear";
+    const bent = of.activation !== "linear";
     const lines = [
       [`z = Σ ${name} · w + b`, `${inputs.map(([a, w]) => `${f(a)} · ${f(w)}`).join(" + ")} + ${f(bias)}`, z],
     ];
-    if (bent) lines.push([`a = ${state.activation}(z)`, `${state.activation}(${Numbers.format(z)})`, number(of.a, unit)]);
+    if (bent) lines.push([`a = ${of.activation}(z)`, `${of.activation}(${Numbers.format(z)})`, number(of.a, unit)]);
     const dz = number(of.dz, unit);
     if (next) {
       const wide = settings().sizes[layer + 2];
@@ -429,7 +543,7 @@ const Play = (() => {
       lines.push(["∂ℓ/∂a = Σ ∂ℓ/∂z of the next layer · w", parts.map(([d, w]) => `${f(d)} · ${f(w)}`).join(" + "), da]);
       const a = number(of.a, unit);
       const slope = { tanh: `(1 − ${f(a)}²)`, sigmoid: `${f(a)} · (1 − ${f(a)})`, relu: z > 0 ? "1" : "0", linear: "1" };
-      lines.push(["∂ℓ/∂z = ∂ℓ/∂a · f′(z)", `${f(da)} · ${slope[state.activation]}`, dz]);
+      lines.push(["∂ℓ/∂z = ∂ℓ/∂a · f′(z)", `${f(da)} · ${slope[of.activation]}`, dz]);
     } else {
       const y = training.data.y[index],
         p = 1 / (1 + Math.exp(-z));
@@ -549,8 +663,15 @@ const Play = (() => {
       restart();
       record_url();
     });
-    byId("more").addEventListener("click", () => layers(1));
-    byId("fewer").addEventListener("click", () => layers(-1));
+    palette(byId("more"));
+    byId("fewer").addEventListener("click", () => move(state.hidden.length - 1, null));
+    byId("how").addEventListener("click", () => {
+      state.interpreted = !state.interpreted;
+      training?.compile(!state.interpreted);
+      spent = { steps: 0, time: 0 };
+      if (!running) record_url();
+      drawHow();
+    });
     byId("points").addEventListener("pointerdown", paint);
     byId("paste").addEventListener("click", paste);
     document.addEventListener("keydown", (event) => {
@@ -562,11 +683,18 @@ const Play = (() => {
     });
   }
 
-  function layers(by) {
-    if (by > 0 && state.hidden.length < MAX_LAYERS) state.hidden = [...state.hidden, 3];
-    if (by < 0) state.hidden = state.hidden.slice(0, -1);
-    state.optimizers = [];
-    changed();
+  /** A new layer: dragged to a gap, or by a click to the end. */
+  function palette(button) {
+    let wasDragged = false;
+    const drop = (at) => {
+      wasDragged = true;
+      insert(at);
+    };
+    for (const [name, listener] of Object.entries(draggable({ targets: gaps, drop }))) button.addEventListener(name, listener);
+    button.addEventListener("click", (event) => {
+      if (event.detail === 0 || !wasDragged) insert(state.hidden.length); // 0: by the keyboard
+      wasDragged = false;
+    });
   }
 
   function changed() {
