@@ -1,5 +1,6 @@
 """`chainrule doctor`: the findings of a run, an exit status for scripts, and training again."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -68,6 +69,21 @@ def test_a_fix_that_does_not_help_is_not_kept(invoke, place, without_compiler):
     assert result.exit_code == 1
     assert "was not kept" in result.stdout
     assert not (place / "worse").exists()
+
+
+def test_the_next_fix_is_tried_where_one_does_not_help(invoke, place, without_compiler):
+    run = trained(invoke, place)
+    possible = dataclasses.replace(finding(epochs=40), severity="note", sure=False)
+    put(run, finding(lr=1e-12), possible, finding(epochs=1))
+    assert "2. could also be: too few epochs" in invoke("doctor", run).stdout
+    result = invoke("doctor", run, "--fix", "--out", "better", "--quiet")
+    assert result.exit_code == 0, result.output
+    first, second = result.stdout.splitlines()
+    assert first.startswith("With --lr 1e-12: validation loss ")
+    assert first.endswith("That is no better, and was not kept.")
+    assert second.endswith("The new run is in better.")
+    record = json.loads((place / "better" / "run.json").read_text())
+    assert record["options"]["epochs"] == 40
 
 
 def test_without_such_a_fix_nothing_is_trained(invoke, place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.doctor import Diagnosis, Doctor, Finding, examine
+from chainrule.doctor.evidence import Data, Evidence, Measurement, Outcome, Structure
 from chainrule.doctor.examine import ranked
 from chainrule.doctor.finding import Fix
 from chainrule.doctor.measure import Probe
@@ -102,6 +104,61 @@ def test_a_root_has_its_consequences_under_it():
     assert [one.cause for one in found] == ["unscaled_inputs", "leakage_column"]
     assert found[0].consequences == ("saturated units: saturated_units!",)
     assert found[1].consequences == ()
+
+
+def test_what_is_possible_is_named_only_beside_a_finding(tmp_path):
+    """A shift of half a deviation, which is short of a finding."""
+    nearly = Data(rows=100, features=3, shift=0.5, shifted=0.5)
+    assert examine(Evidence(data=nearly)) == []
+    noted = dataclasses.replace(nearly, constant=[1])
+    assert [one.cause for one in examine(Evidence(data=noted))] == ["constant_columns"]
+    found = examine(Evidence(Structure(unlisted=["w"]), nearly))
+    assert [(one.cause, one.severity, one.sure) for one in found] == [
+        ("missing_from_optimizer", "error", True), ("distribution_shift", "note", False),
+    ]  # fmt: skip
+    assert (found[1].measured, found[1].threshold) == (0.5, 0.6)
+    Diagnosis(found).save(tmp_path)
+    text = str(Diagnosis.load(tmp_path))
+    assert "2. could also be: validation data of another distribution" in text
+    assert "= 0.5; the threshold of a finding is 0.6" in text
+    assert examine(Evidence(Structure(unlisted=["w"]), Data(shift=0.3, shifted=0.5)))[1:] == []
+
+
+def test_what_a_finding_explains_is_not_named_as_possible():
+    """A gradient that shrinks 200-fold, short of a finding, in a network that is no good."""
+    weights = {f"layers.{n}.weight": 1.0 for n in range(3)}
+    shrunk = {**weights, "layers.0.weight": 0.005}
+    measured = [Measurement(step, step, 1.0, shrunk, weights, {}, 1.0, 1.0, {}, {})
+                for step in range(3)]  # fmt: skip
+    structure = Structure(hidden_layers=2, gains=dict.fromkeys(weights, 1.0))
+
+    def causes(**facts):
+        evidence = Evidence(
+            dataclasses.replace(structure, unlisted=facts.pop("unlisted", [])),
+            Data(rows=100, reference=0.9, reference_train=0.9, signal=True, **facts),
+            measured, outcome=Outcome(train=0.9, held_out=0.1), over=True,
+        )  # fmt: skip
+        return [one.cause for one in examine(evidence)]
+
+    assert causes() == []
+    assert causes(shared=0.5) == ["leakage_duplicates", "vanishing_gradient"]
+    assert causes(unlisted=["w"]) == ["missing_from_optimizer"]
+
+
+def test_only_what_is_sure_is_said_and_a_note_that_becomes_more_is_said_again():
+    said = []
+    watch = Doctor(say=said.append)
+
+    def tell(**facts):
+        watch.evidence.data = Data(rows=100, features=3, **facts)
+        watch.add_report({})
+        return [(one.cause, one.severity) for one in said]
+
+    assert tell(scale=50.0) == [("unscaled_inputs", "note")]
+    assert tell(scale=50.0) == [("unscaled_inputs", "note")]
+    more = [("unscaled_inputs", "note"), ("unscaled_inputs", "warning")]
+    assert tell(scale=500.0, shift=0.5, shifted=0.5) == more
+    assert tell(scale=50.0) == more
 
 
 def test_findings_are_stored_and_shown(data, tmp_path):

@@ -163,6 +163,11 @@ def test_findings_are_shown_with_their_fix(hostile_run: Path, tmp_path: Path) ->
     assert "Unscaled inputs" in page
     assert "max |x|: 12,000 (threshold 100.00)" in page
     assert "--lr 0.001 --balance" in page
+    assert "Could also be" not in page
+    (tmp_path / "findings.json").write_text(json.dumps([finding, {**finding, "sure": False}]))
+    page = report_page(RunContent.read(tmp_path))
+    assert page.count("Could also be: unscaled inputs") == 1
+    assert "1 finding about this training" in page
 
 
 def test_a_page_is_never_too_large(hostile_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,13 @@ from .error_handling import FAILED, Debug
 
 if TYPE_CHECKING:
     from ..doctor import Diagnosis, Doctor, Finding
+    from ..tasks.kinds import Kind
     from ..utils.runs import Run
 
 #: The fraction of the training's time that it may take.
 _OVERHEAD = 0.02
+#: How many fixes are tried, until one helps.
+_TRIES = 3
 
 
 def doctor(
@@ -29,7 +32,7 @@ def doctor(
     *,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="Train again with the fix; kept if validation improves."),
+        typer.Option("--fix", help="Train again with the fix, or the next ones; kept if better."),
     ] = False,
     out: Annotated[
         str | None,
@@ -164,12 +167,9 @@ def _source(run: Run) -> str:
 
 
 def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict[str, Any]:
-    """Train again with the first fix that can be said by options."""
+    """Train again with fixes that can be said by options, one after another, until one helps."""
     from ..tasks.kinds import kind_named
-    from .options import OPTIONS, read_options
-    from .outcome import keep, need_an_epoch
-    from .recording import measured, recorded, write_report
-    from .resume import begun, trained
+    from .options import OPTIONS
 
     kind = kind_named(str(run.record.get("kind")))
     fields = {field.name for field in dataclasses.fields(kind.options)}
@@ -186,9 +186,28 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
             found=f"{len(diagnosis)} finding{'s' * (len(diagnosis) != 1)}",
             hint=f"chainrule doctor {shlex.quote(str(run.folder))} says what to do.",
         )
-    finding = usable[0]
+    tried: list[dict[str, Any]] = []
+    for finding in usable[:_TRIES]:
+        if not quiet:
+            note(f"With {finding.fix.arguments}:")
+        found, interrupted = _trained_again(run, kind, finding, out, quiet)
+        tried.append(found)
+        if found["kept"] or interrupted:
+            break
+    return {"run": str(run.folder), **tried[-1], "tried": tried}
+
+
+def _trained_again(
+    run: Run, kind: Kind, finding: Finding, out: str | None, quiet: bool
+) -> tuple[dict[str, Any], bool]:
+    """What came of a fix, and whether the training was interrupted; kept if it is better."""
+    from .options import read_options
+    from .outcome import keep, need_an_epoch
+    from .recording import measured, recorded, write_report
+    from .resume import begun, trained
+
     changed = read_options(finding.fix.options, "the fix")
-    options = kind.options.from_json(run.options | changed, whole=True)
+    options: Any = kind.options.from_json(run.options | changed, whole=True)
     with (
         begun(kind.name, _source(run), options, out, force=False) as job,
         recorded(job) as recorder,
@@ -208,8 +227,7 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
             recorder.discard()
             shutil.rmtree(job.record.checkpoints, ignore_errors=True)
         job.record.remove()
-    return {
-        "run": str(run.folder),
+    found = {
         "fix": finding.to_json()["fix"],
         "cause": finding.cause,
         "val_loss": before,
@@ -217,6 +235,7 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
         "kept": better,
         "fixed": str(job.folder) if better else None,
     }
+    return found, result.history.interrupted
 
 
 def _best(history: Any) -> float | None:
@@ -227,13 +246,17 @@ def _best(history: Any) -> float | None:
 
 
 def _in_words(found: dict[str, Any]) -> str:
-    options = " ".join(f"--{name} {value}" for name, value in found["fix"]["options"].items())
-    figures = (
-        f"validation loss {_short(found['val_loss_fixed'])}, before {_short(found['val_loss'])}"
-    )
-    if found["kept"]:
-        return f"With {options}: {figures}. The new run is in {found['fixed']}."
-    return f"With {options}: {figures}. That is no better, and was not kept."
+    """A line for each fix that was tried."""
+    from ..doctor.finding import Fix
+
+    lines = []
+    for one in found["tried"]:
+        after, before = _short(one["val_loss_fixed"]), _short(one["val_loss"])
+        outcome = (f"The new run is in {one['fixed']}." if one["kept"]
+                   else "That is no better, and was not kept.")  # fmt: skip
+        lines.append(f"With {Fix(**one['fix']).arguments}: validation loss {after}, before "
+                     f"{before}. {outcome}")  # fmt: skip
+    return "\n".join(lines)
 
 
 def _short(value: float | None) -> str:

@@ -24,7 +24,7 @@ class Diagnosis(Sequence[Finding]):
     """The findings of a training, the most probable cause first.
 
     Args:
-        findings: in their order.
+        findings: in their order, those that are sure first.
         over: whether the training has ended.
 
     Attributes:
@@ -50,7 +50,11 @@ class Diagnosis(Sequence[Finding]):
     def __str__(self) -> str:
         if not self.findings:
             return "Nothing is wrong." if self._over else "Nothing is wrong so far."
-        return "\n\n".join(described(number, one) for number, one in enumerate(self.findings, 1))
+        parts = [described(number, one) for number, one in enumerate(self.findings, 1)]
+        count = sum(one.sure for one in self.findings)
+        if count < len(parts):
+            parts.insert(count, "Less sure, worth a look if that does not help:")
+        return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -99,19 +103,20 @@ def one_line(finding: Finding) -> str:
 def described(number: int, finding: Finding) -> str:
     """A finding in full."""
     where = f" in {finding.layer}" if finding.layer else ""
-    head = f"{number}. {finding.severity}: {CAUSES[finding.cause]}{where}"
+    kind = finding.severity if finding.sure else "could also be"
+    head = f"{number}. {kind}: {CAUSES[finding.cause]}{where}"
     figures = finding.formula
     if finding.measured is not None:
         figures += f" = {finding.measured:.4g}"
     if finding.threshold is not None:
-        figures += f"; the threshold is {finding.threshold:.4g}"
+        of = "" if finding.sure else " of a finding"
+        figures += f"; the threshold{of} is {finding.threshold:.4g}"
     if finding.step is not None:
         figures += f" (step {finding.step:,})"
     lines = [head, finding.message, finding.why, f"Measured: {figures}.",
              f"Fix: {finding.fix.sentence}"]  # fmt: skip
     if finding.fix.options:
-        given = " ".join(f"--{name} {value}" for name, value in finding.fix.options.items())
-        lines.append(f"On the command line: {given}")
+        lines.append(f"On the command line: {finding.fix.arguments}")
     lines += [f"It brings about {consequence}" for consequence in finding.consequences]
     first, *rest = lines
     body = [textwrap.fill(line, _WIDTH, initial_indent="   ", subsequent_indent="   ")

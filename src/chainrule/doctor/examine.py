@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from .causes import BRINGS, CAUSES
 from .evidence import Evidence
@@ -10,17 +11,42 @@ from .finding import Finding
 from .rules import RULES
 from .rules.context import Context
 
+#: How many causes are named for which the evidence is short of a finding.
+_POSSIBLE = 2
+
 
 def examine(evidence: Evidence) -> list[Finding]:
-    """The findings, the most probable cause first; a function of the evidence only."""
-    context = Context(evidence)
+    """The findings, the most probable cause first; a function of the evidence only.
+
+    Where there is one that is no note, those follow that are possible: their rules nearly hold.
+    """
+    sure = ranked(_found(Context(evidence)))
+    if all(finding.severity == "note" for finding in sure):
+        return sure
+    return [*sure, *_possible(_found(Context(evidence, possible=True)), sure)]
+
+
+def _found(context: Context) -> list[Finding]:
+    """What the rules give, the surest of each cause."""
     found: dict[str, Finding] = {}
     for rule in RULES:
         for finding in rule(context):
             known = found.get(finding.cause)
             if known is None or finding.score > known.score:
                 found[finding.cause] = finding
-    return ranked(list(found.values()))
+    return list(found.values())
+
+
+def _possible(found: Sequence[Finding], sure: Sequence[Finding]) -> list[Finding]:
+    """Of what is possible the causes that nothing sure explains, those first that explain it."""
+    known = {one.cause for one in sure}
+    explained = known.union(*(BRINGS.get(cause, ()) for cause in known))
+    others = ranked([one for one in found if one.cause not in explained])
+    others.sort(key=lambda one: not known.intersection(BRINGS.get(one.cause, ())))
+    return [
+        dataclasses.replace(one, severity="note", score=one.score / 2, consequences=(), sure=False)
+        for one in others[:_POSSIBLE]
+    ]
 
 
 def ranked(findings: list[Finding]) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,17 @@ class Fix:
 
     sentence: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def arguments(self) -> str:
+        """The options as they are typed.
+
+        Example:
+            >>> Fix("Less.", {"lr": 0.001, "balance": True}).arguments
+            '--lr 0.001 --balance'
+        """
+        return " ".join(f"--{name}" if value is True else f"--{name} {shlex.quote(str(value))}"
+                        for name, value in self.options.items())  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +56,8 @@ class Finding:
         score: from 0 to 1, how sure it is; findings are ranked by it.
         consequences: what follows from it, in words.
         is_fact: whether it is a fact of the configuration, which no other cause brings about.
+        sure: whether it is a finding by itself; if not, its evidence is short of that, and it is
+            named only where something else was found, as what could be there, too.
 
     Example:
         >>> fix = Fix("Standardise the inputs.")
@@ -68,6 +82,7 @@ class Finding:
     score: float = 0.5
     consequences: tuple[str, ...] = ()
     is_fact: bool = False
+    sure: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""

@@ -76,7 +76,7 @@ class Doctor(Callback):
             for as long as a dozen measurements take.
         lints: whether inputs and outputs are the user's own, and single features and the skill of
             the predictions mean something; where chainrule prepares them the report tells it.
-        say: gets each finding as it arises.
+        say: gets each finding as it arises, those only that are sure.
 
     Attributes:
         evidence: what was measured.
@@ -92,7 +92,7 @@ class Doctor(Callback):
         self._overhead = overhead
         self._lints = lints
         self._say = say
-        self._said: set[str] = set()
+        self._said: set[tuple[str, bool]] = set()
         self._spent = self._longest = 0.0
         self._begun = _now()
         self._probe: Probe | None = None
@@ -228,6 +228,8 @@ class Doctor(Callback):
         if self._say is None:
             return
         for finding in self.findings:
-            if finding.cause not in self._said:
-                self._said.add(finding.cause)
+            # What was a note, and so perhaps passed over, may become more.
+            more, told = (finding.cause, False), (finding.cause, finding.severity == "note")
+            if finding.sure and not self._said & {more, told}:
+                self._said.add(told)
                 self._say(finding)

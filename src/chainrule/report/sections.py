@@ -153,7 +153,7 @@ def _matters(content: RunContent) -> list[str]:
 
 
 def _warned(content: RunContent) -> list[str]:
-    found = content.findings
+    found = [each for each in content.findings if _is_sure(each)]
     if not found:
         return []
     count = f"{len(found)} finding{'s' * (len(found) != 1)}"
@@ -183,6 +183,8 @@ def findings(content: RunContent) -> Found:
 
 def _finding(record: Mapping[str, Any]) -> Finding:
     cause = str(record.get("cause") or record.get("rule") or "finding").replace("_", " ")
+    if not _is_sure(record):
+        cause = f"could also be: {cause}"
     place = [str(record["layer"])] if record.get("layer") else []
     place += [f"{name} {record[name]:,.0f}" for name in ("epoch", "step")
               if isinstance(record.get(name), int | float)]  # fmt: skip
@@ -202,6 +204,11 @@ def _finding(record: Mapping[str, Any]) -> Finding:
         str(fix.get("sentence") or ""),
         " ".join(_typed(name.replace("_", "-"), value) for name, value in options.items()),
     )
+
+
+def _is_sure(record: Mapping[str, Any]) -> bool:
+    """Whether it is a finding by itself, as all of them were in runs of earlier versions."""
+    return record.get("sure", True) is not False
 
 
 def _value(value: Any) -> str:

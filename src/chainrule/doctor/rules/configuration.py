@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 
 from ..finding import Finding, Fix
-from .context import Context
+from .context import Context, Limit
 
 #: Of std(w)·√fan-in: beyond these a signal's size is lost in one layer, or over all of them.
-_GAIN_HIGH, _GAIN_LOW = 5.0, 0.12
-_GAIN_THROUGH = 100.0
+_GAIN_HIGH, _GAIN_LOW = Limit(5.0, 3.0), Limit(0.12, 0.2)
+_GAIN_THROUGH = Limit(100.0, 30.0)
 _TINY_BATCH = 4
 
 
@@ -180,19 +180,19 @@ def gains(c: Context) -> Iterator[Finding]:
     usual = 1.0 if kinds & {"tanh", "sigmoid"} else math.sqrt(2)  # ReLU takes half of the power
     through = math.prod(gain / usual for gain in hidden.values())
     path = max(hidden, key=lambda p: abs(math.log(max(hidden[p], 1e-30))))
-    extreme = hidden[path] > _GAIN_HIGH or hidden[path] < _GAIN_LOW
-    if through > _GAIN_THROUGH and not extreme:
-        cause, high, measured, limit = "exploding_gradient", True, through, _GAIN_THROUGH
-    elif extreme or through < 1 / _GAIN_THROUGH:
+    extreme = hidden[path] > c.limit(_GAIN_HIGH) or hidden[path] < c.limit(_GAIN_LOW)
+    if through > c.limit(_GAIN_THROUGH) and not extreme:
+        cause, high, measured, limit = "exploding_gradient", True, through, _GAIN_THROUGH.sure
+    elif extreme or through < 1 / c.limit(_GAIN_THROUGH):
         cause, high = "bad_initialisation", hidden[path] > 1
-        measured, limit = hidden[path], _GAIN_HIGH if high else _GAIN_LOW
+        measured, limit = hidden[path], (_GAIN_HIGH if high else _GAIN_LOW).sure
     else:
         return
     start, constant = c.measured[0].loss if c.measured else math.inf, c.constant_loss
     if constant is not None and start < 0.9 * constant:
         return  # it was trained before
-    certain = hidden[path] > 1.5 * _GAIN_HIGH or hidden[path] < _GAIN_LOW / 1.5
-    certain = certain or through > 10 * _GAIN_THROUGH
+    certain = hidden[path] > 1.5 * _GAIN_HIGH.sure or hidden[path] < _GAIN_LOW.sure / 1.5
+    certain = certain or through > 10 * _GAIN_THROUGH.sure
     if not certain and not ((c.over or c.failed) and c.poor):
         return
     yield Finding(

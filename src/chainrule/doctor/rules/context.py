@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ..evidence import Evidence, Measurement
 
+
+class Limit(NamedTuple):
+    """A threshold.
+
+    Attributes:
+        sure: from here on it is a finding.
+        possible: from here on it is named where something else was found.
+    """
+
+    sure: float
+    possible: float
+
+
 #: A network is good if it is not worse than quick models by more than this skill.
-_MARGIN = 0.06
+_MARGIN = Limit(0.06, 0.03)
 #: A training that goes on is stuck if the loss of so many epochs is no less than this fraction of
 #: the first one.
 _EPOCHS, _STUCK = 5, 0.98
@@ -19,16 +33,26 @@ _EPOCHS, _STUCK = 5, 0.98
 class Context:
     """Evidence, and what follows from it.
 
+    Args:
+        evidence: all of it.
+        possible: whether rules give what is possible, too.
+
     Attributes:
         evidence: all of it.
+        possible: whether rules give what is possible, too.
         s: its structure.
         d: its data.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, possible: bool = False) -> None:
         self.evidence = evidence
+        self.possible = possible
         self.s = evidence.structure
         self.d = evidence.data
+
+    def limit(self, threshold: Limit) -> float:
+        """What a measured value is compared with."""
+        return threshold.possible if self.possible else threshold.sure
 
     @property
     def over(self) -> bool:
@@ -81,13 +105,13 @@ class Context:
     @property
     def good(self) -> bool:
         """Whether the network is as good as can be expected; unknown counts as good."""
-        return self.deficit is None or self.deficit <= _MARGIN
+        return self.deficit is None or self.deficit <= self.limit(_MARGIN)
 
     @property
     def learned(self) -> bool:
         """Whether it has learned its own rows; if that is unknown the losses tell."""
         if self.untrained is not None:
-            return self.untrained <= _MARGIN
+            return self.untrained <= self.limit(_MARGIN)
         losses, validated = self.evidence.series("loss"), self.evidence.series("val_loss")
         apart = bool(losses and validated) and losses[-1] < 0.7 * validated[-1]
         return self.good or apart

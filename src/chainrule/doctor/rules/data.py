@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..finding import Finding, Fix
-from .context import Context
+from .context import Context, Limit
 
-_SCALE, _SPREAD = 30.0, 300.0
-_TARGET = 30.0
+_SCALE, _SPREAD = Limit(30.0, 10.0), Limit(300.0, 100.0)
+_TARGET = Limit(30.0, 10.0)
 _SHARED = 0.05
-_NEAR = 0.35
-_SHIFT = 0.6
+_NEAR = Limit(0.35, 0.5)
+_SHIFT = Limit(0.6, 0.4)
 _SORTED = 0.3
-_DENIED = 0.05
-_UNBALANCED = 8.0
+_DENIED, _FEWEST = Limit(0.05, 0.025), Limit(4.0, 2.0)
+_UNBALANCED, _FOUND = Limit(8.0, 4.0), Limit(0.5, 0.7)
+_UNLEARNED = Limit(0.1, 0.2)
 
 
 def missing_values(c: Context) -> Iterator[Finding]:
@@ -33,21 +34,22 @@ def missing_values(c: Context) -> Iterator[Finding]:
 def unscaled_inputs(c: Context) -> Iterator[Finding]:
     """Features that are large, far from 0, or of very different sizes."""
     ratios = {
-        "root mean square of a feature": c.d.scale / _SCALE,
-        "|mean| / standard deviation of a feature": c.d.offset / _SCALE,
-        "largest / smallest standard deviation of the features": c.d.spread / _SPREAD,
+        "root mean square of a feature": c.d.scale / c.limit(_SCALE),
+        "|mean| / standard deviation of a feature": c.d.offset / c.limit(_SCALE),
+        "largest / smallest standard deviation of the features": c.d.spread / c.limit(_SPREAD),
     }
     formula, ratio = max(ratios.items(), key=lambda item: item[1])
     if ratio <= 1 or c.s.batch_norm[:1] == [""]:
         return
     limit = _SPREAD if formula.startswith("largest") else _SCALE
+    measured = ratio * c.limit(limit)
     severe = ratio > 3 or c.poor
     yield Finding(
         "inputs", "unscaled_inputs", "warning" if severe else "note",
-        f"The inputs are not scaled: the {formula} is {ratio * limit:,.4g}.",
+        f"The inputs are not scaled: the {formula} is {measured:,.4g}.",
         "Large inputs saturate units and make the loss steep in some directions and flat in "
         "others, so that no learning rate suits all of them.",
-        formula, ratio * limit, limit,
+        formula, measured, limit.sure,
         Fix("Standardise each feature: subtract its mean, divide by its standard deviation."),
         layer=f"feature {c.d.widest}", score=0.95 if severe else 0.6,
     )  # fmt: skip
@@ -58,15 +60,15 @@ def unscaled_target(c: Context) -> Iterator[Finding]:
     if c.s.task != "regression" or len(c.d.classes) >= 2 or not c.d.target_deviation:
         return
     far = c.d.target_scale
-    small = far < 1 / _TARGET**2
-    if not c.over or not c.poor or not (far > _TARGET or small):
+    small = far < 1 / c.limit(_TARGET) ** 2
+    if not c.over or not c.poor or not (far > c.limit(_TARGET) or small):
         return
     yield Finding(
         "target", "unscaled_target", "warning",
         f"The target is not scaled: its root mean square is {far:.4g}.",
         "The network starts near 0 and must grow its weights to reach it; meanwhile the gradient "
         "is out of proportion.",
-        "root mean square of the target", far, _TARGET,
+        "root mean square of the target", far, _TARGET.sure,
         Fix("Standardise the target, and scale the predictions back."), score=0.9,
     )  # fmt: skip
 
@@ -85,13 +87,13 @@ def shared_rows(c: Context) -> Iterator[Finding]:
 
 def near_copies(c: Context) -> Iterator[Finding]:
     """Groups of rows that are torn apart by the split."""
-    if c.d.near < _NEAR and c.d.near_inside < _NEAR and c.d.shared < _SHARED:
+    if max(c.d.near, c.d.near_inside) < c.limit(_NEAR) and c.d.shared < _SHARED:
         yield Finding(
             "split", "leakage_groups", "warning",
             "Most validation rows have a near-copy in the training set.",
             "They seem to come in groups, such as several rows of one person. If new rows are of "
             "other groups, the figures are too good.",
-            "nearest / 20th nearest distance, over what the density explains", c.d.near, _NEAR,
+            "nearest / 20th nearest distance, over what the density explains", c.d.near, _NEAR.sure,
             Fix("Split by group, so that a group is on one side."), score=0.9,
         )  # fmt: skip
 
@@ -116,13 +118,13 @@ def target_copy(c: Context) -> Iterator[Finding]:
 
 def shift(c: Context) -> Iterator[Finding]:
     """Validation rows of another distribution."""
-    if c.d.shift > _SHIFT and c.d.shifted > 0:
+    if c.d.shift > c.limit(_SHIFT) and c.d.shifted > 0:
         yield Finding(
             "split", "distribution_shift", "warning",
             f"The mean of feature {c.d.shift_feature} differs by {c.d.shift:.2f} standard "
             "deviations between training and validation set.",
             "What is validated is not what was learned: the figures tell little of either.",
-            "|mean − mean| / standard deviation", c.d.shift, _SHIFT,
+            "|mean − mean| / standard deviation", c.d.shift, _SHIFT.sure,
             Fix("Split at random, by group or in time, as the model will be used; see where the "
                 "validation rows come from."),
             layer=f"feature {c.d.shift_feature}", score=0.93,
@@ -176,10 +178,10 @@ def shuffled_labels(c: Context) -> Iterator[Finding]:
     if not c.over or c.d.signal or c.d.reference is None or c.skill is None:
         return
     counts = [n for n in c.d.classes if n]
-    if counts and max(counts) > _UNBALANCED * min(counts):
+    if counts and max(counts) > _UNBALANCED.sure * min(counts):
         return  # accuracy says little of rare classes
     held_out = c.evidence.outcome.held_out
-    if held_out is not None and held_out < 0.1 and not c.failed:
+    if held_out is not None and held_out < c.limit(_UNLEARNED) and not c.failed:
         yield Finding(
             "labels", "shuffled_labels", "warning",
             "On held-out rows neither the network nor quick models are better than a constant.",
@@ -193,7 +195,9 @@ def shuffled_labels(c: Context) -> Iterator[Finding]:
 def mislabelled(c: Context) -> Iterator[Finding]:
     """Rows deep inside of one class that have the label of another."""
     fraction = c.d.suspicious
-    if not c.d.signal or fraction * c.d.deepest < 4 or fraction < _DENIED:
+    if not c.d.signal or fraction * c.d.deepest < c.limit(_FEWEST):
+        return
+    if fraction < c.limit(_DENIED):
         return
     yield Finding(
         "labels",
@@ -203,7 +207,7 @@ def mislabelled(c: Context) -> Iterator[Finding]:
         "The network learns them by heart, or is torn between them and their neighbours.",
         "rows with another label, among the fifth that lie deepest in a class",
         fraction,
-        _DENIED,
+        _DENIED.sure,
         Fix("Go through the rows whose label is improbable, and correct it."),
         score=0.87,
     )
@@ -217,7 +221,7 @@ def imbalance(c: Context) -> Iterator[Finding]:
         return
     ratio = max(counts) / min(counts)
     rare = c.d.classes.index(min(counts))
-    if ratio < _UNBALANCED or rare >= len(recalls) or recalls[rare] >= 0.5:
+    if rare >= len(recalls) or recalls[rare] >= c.limit(_FOUND) or ratio < c.limit(_UNBALANCED):
         return
     if max(recalls) < 0.7:
         return
@@ -227,7 +231,7 @@ def imbalance(c: Context) -> Iterator[Finding]:
         f"{recalls[rare]:.0%} of it are found.",
         "Saying the frequent class is right most of the time, so the rare one hardly counts in "
         "the loss.",
-        "largest / smallest class, with a recall below ½", ratio, _UNBALANCED,
+        "largest / smallest class, with a recall below ½", ratio, _UNBALANCED.sure,
         Fix("Give the classes balanced weights.", {"balance": True}), score=0.85,
     )  # fmt: skip
 

@@ -9,11 +9,18 @@ import numpy as np
 
 from ..evidence import Measurement
 from ..finding import Finding, Fix
-from .context import Context
+from .context import Context, Limit
 
-_VANISHED, _EXPLODED = 1e-3, 1e3
-_DEAD, _FLAT = 0.5, 0.6
-_WORSE = 1.05
+_VANISHED, _EXPLODED = Limit(1e-3, 1e-2), Limit(1e3, 1e2)
+_DEAD, _FLAT = Limit(0.5, 0.25), Limit(0.6, 0.3)
+#: An update makes the loss larger by so much, in this fraction of the measurements; or the first by
+#: so much more; or it is so large beside the weight. Losses below this fraction of the first one do
+#: not count.
+_WORSE, _OFTEN = 1.05, Limit(0.4, 0.2)
+_LEFT = 0.01
+_JUMPED, _LARGE = Limit(3.0, 1.5), Limit(0.3, 0.15)
+#: A hundred times the update is best in this fraction of the measurements.
+_SLOW = Limit(0.6, 0.3)
 _ROSE = 1.2
 #: A gradient below this fraction of the largest one may be lost in rounding.
 _NOTHING = 1e-4
@@ -29,13 +36,13 @@ def vanishing(c: Context) -> Iterator[Finding]:
     if not ratios:
         return
     middle, m, path = ratios[0]
-    if middle < _VANISHED:
+    if middle < c.limit(_VANISHED):
         yield Finding(
             "gradients", "vanishing_gradient", "warning",
             f"The gradient of the first layer is {middle:.2g} times that of the last.",
             "Each layer scales the gradient with its derivative: through many layers with small "
             "derivatives nothing is left, and the first layers do not learn.",
-            "‖∂L/∂w₁‖ / ‖∂L/∂w_L‖, per weight", middle, _VANISHED,
+            "‖∂L/∂w₁‖ / ‖∂L/∂w_L‖, per weight", middle, _VANISHED.sure,
             Fix("Use ReLU or GELU with the default initialisation, fewer layers, residual "
                 "connections or normalisation."),
             layer=path, step=m.step, epoch=m.epoch, score=0.84,
@@ -47,9 +54,9 @@ def exploding(c: Context) -> Iterator[Finding]:
     first = c.measured[:1]
     if c.s.hidden_layers >= 2 and first and c.poor:
         ratio, path = _depth_ratio(c, first[0])
-        if ratio is not None and ratio > _EXPLODED:
+        if ratio is not None and ratio > c.limit(_EXPLODED):
             yield _exploded("the gradient grows on its way back to the first layer",
-                            "‖∂L/∂w₁‖ / ‖∂L/∂w_L‖, per weight", ratio, _EXPLODED, path, 0.86,
+                            "‖∂L/∂w₁‖ / ‖∂L/∂w_L‖, per weight", ratio, _EXPLODED.sure, path, 0.86,
                             first[0])  # fmt: skip
             return
     if c.failed and not c.d.not_finite:
@@ -100,14 +107,14 @@ def dead(c: Context) -> Iterator[Finding]:
     now = {p: a.dead for p, a in end.activations.items() if a.kind == "relu"}
     path = max(now, key=lambda p: now[p])
     start = c.measured[0].activations.get(path)
-    if now[path] > _DEAD:
-        from_start = start is not None and start.dead > _DEAD
+    if now[path] > c.limit(_DEAD):
+        from_start = start is not None and start.dead > c.limit(_DEAD)
         yield Finding(
             "activations", "dead_relu", "warning",
             f"{now[path]:.0%} of the units of {path} are 0 for every row.",
             "Where a ReLU is 0 so is its derivative: such a unit gets no gradient and never "
             "comes back.",
-            "fraction of units that never fire", now[path], _DEAD,
+            "fraction of units that never fire", now[path], _DEAD.sure,
             Fix("Start the biases at 0, lower the learning rate, or use LeakyReLU or GELU."),
             layer=path, step=end.step, epoch=end.epoch, score=0.89 if from_start else 0.75,
         )  # fmt: skip
@@ -119,15 +126,16 @@ def saturated(c: Context) -> Iterator[Finding]:
         return
     for m, score in ((c.measured[0], 0.87), (c.measured[-1], 0.7)):
         flat = {p: a.saturated for p, a in m.activations.items() if a.kind in ("tanh", "sigmoid")}
-        if flat and max(flat.values()) > _FLAT:
+        if flat and max(flat.values()) > c.limit(_FLAT):
             path = max(flat, key=lambda p: flat[p])
             yield Finding(
                 "activations", "saturated_units", "warning",
                 f"{flat[path]:.0%} of the values of {path} are at its flat ends.",
                 "There the derivative is nearly 0, and what lies before the layer does not learn.",
                 "fraction of values whose derivative is below 4 % of the largest", flat[path],
-                _FLAT, Fix("Scale the inputs, start biases at 0 and weights by xavier_uniform, or "
-                           "lower the learning rate."),
+                _FLAT.sure,
+                Fix("Scale the inputs, start biases at 0 and weights by xavier_uniform, or lower "
+                    "the learning rate."),
                 layer=path, step=m.step, epoch=m.epoch, score=score,
             )  # fmt: skip
             return
@@ -138,22 +146,28 @@ def rate_too_high(c: Context) -> Iterator[Finding]:
     if not c.poor:
         return
     steps = c.measured[1:] if len(c.measured) > 2 else c.measured
-    worse = [m for m in steps if m.line and not m.line[1.0] < _WORSE]
+    # Where next to nothing is left to learn, a loss that doubles is no harm.
+    worse = [m for m in steps if m.line and not m.line[1.0] < _WORSE
+             and m.loss > _LEFT * c.measured[0].loss]  # fmt: skip
     losses = c.evidence.series("loss")
-    diverged = c.failed or (len(losses) > 1 and not losses[-1] < 2 * min(losses))
-    rose = len(losses) > 1 and c.stuck and losses[-1] > _ROSE * min(losses)
+    left = len(losses) > 1 and not losses[-1] < _LEFT * losses[0]
+    diverged = c.failed or (left and not losses[-1] < 2 * min(losses))
+    rose = left and c.stuck and losses[-1] > _ROSE * min(losses)
     diverged = diverged or rose
     first = c.evidence.measurements[0] if c.evidence.measurements else None
-    jumped = first is not None and bool(first.line) and not first.line.get(1.0, 1.0) < 3.0
+    jumped = (
+        first is not None and bool(first.line) and not (first.line.get(1.0, 1.0) < c.limit(_JUMPED))
+    )
     fraction = len(worse) / max(len(steps), 1)
     size = _largest_update(c)
-    if fraction >= 0.4 or diverged or jumped or size > 0.3:
+    often = fraction >= c.limit(_OFTEN)
+    if often or diverged or jumped or size > c.limit(_LARGE):
         m = next(iter(worse or steps), first)
         yield Finding(
             "updates", "learning_rate_too_high", "error" if c.failed else "warning",
             "The loss became infinite." if c.failed else
             f"The loss fell to {min(losses):.3g} and rose to {losses[-1]:.3g} again."
-            if (rose or m is None) and fraction < 0.4 else
+            if (rose or m is None) and not often else
             f"In {fraction:.0%} of the measurements an update made the loss larger on the rows "
             "that it was computed from.",
             "The step is longer than the distance in which the gradient points down: the loss "
@@ -161,7 +175,7 @@ def rate_too_high(c: Context) -> Iterator[Finding]:
             "L(w + Δw) / L(w) on the same rows", m.line.get(1.0) if m else None, _WORSE,
             _rate("Lower", c.s.lr / 10),
             step=m.step if m else None, epoch=m.epoch if m else None,
-            score=0.82 if fraction >= 0.4 or jumped else 0.72,
+            score=0.82 if often or jumped else 0.72,
         )  # fmt: skip
 
 
@@ -185,7 +199,7 @@ def rate_too_low(c: Context) -> Iterator[Finding]:
     gains = [1 - m.line[_FAR] for m in c.measured if m.line]
     often = float(np.mean([gain > 0 and min(m.line.values()) == m.line[_FAR]
                            for gain, m in zip(gains, c.measured, strict=True)]))  # fmt: skip
-    if often >= 0.6:
+    if often >= c.limit(_SLOW):
         yield Finding(
             "updates", "learning_rate_too_low", "warning",
             f"In {often:.0%} of the measurements an update {_FAR:g} times as long would have been "
@@ -209,7 +223,8 @@ def unchanged(c: Context) -> Iterator[Finding]:
     paths = [
         path
         for path in later[0].update
-        if all(m.update.get(path, 0.0) == 0 for m in later)
+        if path not in c.s.unlisted
+        and all(m.update.get(path, 0.0) == 0 for m in later)
         and all(m.gradient.get(path, 0.0) > _NOTHING * max(m.gradient.values()) for m in later)
     ]
     if paths:

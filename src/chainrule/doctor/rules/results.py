@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterator
 
 from ..finding import Finding, Fix
-from .context import Context
+from .context import Context, Limit
 
-_FALLING = 0.03
-_GAP = 0.2
-_LOST = 0.4
-_SOFT_DECAY = 0.05
-_DROPOUT = 0.7
+_FALLING = Limit(0.03, 0.01)
+_GAP = Limit(0.2, 0.1)
+_LOST = Limit(0.4, 0.2)
+_SOFT_DECAY, _SHRUNK = Limit(0.05, 0.01), Limit(0.7, 0.9)
+_DROPOUT = Limit(0.7, 0.4)
+_KEPT, _PERFECT = 0.8, 0.9
+#: Updates in an epoch, rows in a batch, units of a layer.
+_FEW_UPDATES, _FEW_ROWS, _NARROW = Limit(2, 4), Limit(2, 4), Limit(3, 6)
 
 
 def too_few_epochs(c: Context) -> Iterator[Finding]:
@@ -20,7 +23,7 @@ def too_few_epochs(c: Context) -> Iterator[Finding]:
     if not c.over or not c.poor or c.failed or not c.evidence.history:
         return
     few = c.updates < 60 or len(c.evidence.history) < 3
-    if few or (c.fall > _FALLING and not c.learned):
+    if few or (c.fall > c.limit(_FALLING) and not c.learned):
         epochs = len(c.evidence.history)
         yield Finding(
             "history", "too_few_epochs", "warning",
@@ -28,7 +31,7 @@ def too_few_epochs(c: Context) -> Iterator[Finding]:
             if epochs < 3 else
             f"After {epochs} epochs the loss is still falling, by {c.fall:.0%} in the last fifth.",
             "The training ended before the network had learned what quick models learn.",
-            "fall of the training loss in the last fifth of the epochs", c.fall, _FALLING,
+            "fall of the training loss in the last fifth of the epochs", c.fall, _FALLING.sure,
             Fix(f"Train longer: {max(epochs * 5, 50)} epochs.", {"epochs": max(epochs * 5, 50)}),
             epoch=epochs, score=0.7, is_fact=few,
         )  # fmt: skip
@@ -39,14 +42,15 @@ def large_batches(c: Context) -> Iterator[Finding]:
     e = c.evidence
     if not c.over or not c.poor or c.failed or c.d.rows < 64:
         return
-    if e.steps <= 2 and e.batch_size >= 64 and (c.fall > 0.005 or c.updates < 300):
+    few = e.steps <= c.limit(_FEW_UPDATES)
+    if few and e.batch_size >= 64 and (c.fall > 0.005 or c.updates < 300):
         yield Finding(
             "configuration", "batch_too_large", "warning",
             f"A batch has {e.batch_size:,} of {c.d.rows:,} rows: an epoch has "
             f"{e.steps} update{'s' * (e.steps > 1)}.",
             "There were too few updates for the network to learn; the gradients of two halves of "
             "the rows agree, so smaller batches would do as well.",
-            "updates in an epoch", float(e.steps), 2.0,
+            "updates in an epoch", float(e.steps), _FEW_UPDATES.sure,
             Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.78, is_fact=True,
         )  # fmt: skip
 
@@ -54,31 +58,37 @@ def large_batches(c: Context) -> Iterator[Finding]:
 def small_batches(c: Context) -> Iterator[Finding]:
     """Gradients of a row or two, which are mostly noise."""
     e = c.evidence
-    if c.over and c.poor and not c.failed and 0 < e.batch_size <= 2 and c.d.rows >= 100:
+    few = 0 < e.batch_size <= c.limit(_FEW_ROWS)
+    if c.over and c.poor and not c.failed and few and c.d.rows >= 100:
         yield Finding(
             "configuration", "batch_too_small", "warning",
             f"A batch has {e.batch_size} row{'s' * (e.batch_size > 1)}.",
             "The gradient of so few rows is mostly noise: with this learning rate the weights "
             "wander about.",
-            "rows in a batch", float(e.batch_size), 2.0,
+            "rows in a batch", float(e.batch_size), _FEW_ROWS.sure,
             Fix("Use batches of 32 rows.", {"batch-size": 32}), score=0.83, is_fact=True,
         )  # fmt: skip
 
 
 def over_regularised(c: Context) -> Iterator[Finding]:
     """Penalties or dropout that keep the network from learning."""
-    if not c.over or c.learned or c.failed:
+    if not c.over or c.failed:
+        return
+    # So few units are left only where a rate was meant as the fraction that is kept.
+    mistaken = c.s.dropout >= _KEPT and (c.skill or 0.0) < _PERFECT
+    if c.learned and not mistaken:
         return
     shrunk = _shrinkage(c)
     decay = c.s.weight_decay + c.s.l1
-    if c.s.dropout >= _DROPOUT:
+    if c.s.dropout >= c.limit(_DROPOUT):
         yield _regularised(f"Dropout takes {c.s.dropout:.0%} of the units away in each step.",
-                           "rate of dropout", c.s.dropout, _DROPOUT,
-                           Fix("Use less dropout, such as 0.1.", {"dropout": 0.1}))  # fmt: skip
-    elif decay >= _SOFT_DECAY and shrunk < 0.7:
+                           "rate of dropout", c.s.dropout, _DROPOUT.sure,
+                           Fix("Use less dropout, such as 0.1: the rate is the fraction that is "
+                               "dropped, not the one that is kept.", {"dropout": 0.1}))  # fmt: skip
+    elif decay >= c.limit(_SOFT_DECAY) and shrunk < c.limit(_SHRUNK):
         yield _regularised(
             f"The weights have shrunk to {shrunk:.0%} of their initial size.",
-            "‖w‖ at the end / at the start", shrunk, 0.7,
+            "‖w‖ at the end / at the start", shrunk, _SHRUNK.sure,
             Fix("Use less weight decay or a smaller penalty.", {"weight-decay": 0.01}))  # fmt: skip
 
 
@@ -92,12 +102,13 @@ def _regularised(message: str, formula: str, measured: float, limit: float, fix:
 
 
 def _shrinkage(c: Context) -> float:
-    """The size of the weights at the end over that at the start."""
+    """The size of the weights that are trained, at the end over that at the start."""
     if len(c.measured) < 2:
         return 1.0
     first, last = c.measured[0].weight, c.measured[-1].weight
-    sizes = [math.sqrt(sum(w[p] ** 2 for p in first if p.endswith("weight") and p in w))
-             for w in (first, last)]  # fmt: skip
+    held = {*c.s.unlisted, *c.s.frozen}
+    paths = [p for p in first if p.endswith("weight") and p in last and p not in held]
+    sizes = [math.sqrt(sum(w[p] ** 2 for p in paths)) for w in (first, last)]
     return sizes[1] / sizes[0] if sizes[0] else 1.0
 
 
@@ -106,7 +117,7 @@ def underfitting(c: Context) -> Iterator[Finding]:
     if not c.over or c.learned or c.failed or c.untrained is None:
         return
     linear = c.s.hidden_layers == 0 and len(c.s.sizes) <= 2  # a weight and a bias
-    small = linear or 0 < c.s.narrowest <= 3
+    small = linear or 0 < c.s.narrowest <= c.limit(_NARROW)
     yield Finding(
         "results", "underfitting", "warning",
         f"On its own training rows the network reaches {c.evidence.outcome.train or 0:.2f}, a "
@@ -135,8 +146,8 @@ def overfitting(c: Context) -> Iterator[Finding]:
     gained = max(c.measured[0].loss - best, 1e-12)
     lost = (last - best) / gained
     apart = (outcome.train or 0.0) - (outcome.held_out or 0.0)
-    rises = lost > _LOST and trained[-1] < last / 2
-    if (rises and (not c.good or apart > _GAP)) or (apart > 2 * _GAP and c.d.signal):
+    rises, gap = lost > c.limit(_LOST) and trained[-1] < last / 2, c.limit(_GAP)
+    if (rises and (not c.good or apart > gap)) or (apart > 2 * gap and c.d.signal):
         best_epoch = 1 + validated.index(best)
         yield Finding(
             "history",
@@ -148,7 +159,7 @@ def overfitting(c: Context) -> Iterator[Finding]:
             + ("; the weights of the best epoch are kept." if c.evidence.kept_best else "."),
             "rise of the validation loss / what it had fallen",
             lost,
-            _LOST,
+            _LOST.sure,
             Fix(
                 "Use more data, a smaller network, weight decay, dropout or early stopping.",
                 {"patience": 5, "weight-decay": 0.1},
