@@ -145,6 +145,57 @@ def test_what_a_finding_explains_is_not_named_as_possible():
     assert causes(unlisted=["w"]) == ["missing_from_optimizer"]
 
 
+def causes_of(structure, data, outcome, measurements=(), **more):
+    evidence = Evidence(structure, Data(rows=200, signal=True, **data), list(measurements),
+                        outcome=Outcome(**outcome), over=True, **more)  # fmt: skip
+    return [one.cause for one in examine(evidence)]
+
+
+@pytest.mark.parametrize(("rate", "skill", "expected"), [
+    (0.9, 0.6, ["over_regularised"]), (0.9, 0.95, []), (0.5, 0.6, []),
+])  # fmt: skip
+def test_dropout_that_was_meant_as_the_fraction_to_keep(rate, skill, expected):
+    """The network does as well as quick models, and would do better with its units."""
+    quick = {"reference": 0.6, "reference_train": 0.6}
+    outcome = {"train": skill, "held_out": skill}
+    assert causes_of(Structure(dropout=rate), quick, outcome) == expected
+
+
+@pytest.mark.parametrize(("recalls", "rows", "expected"), [
+    ([0.95, 0.4], [100, 4], ["class_imbalance"]),
+    ([0.95, 0.7], [100, 60], ["class_imbalance"]),
+    ([0.95, 0.7], [100, 4], []),  # three of four
+    ([0.8, 0.7], [100, 60], []),
+])  # fmt: skip
+def test_a_rare_class_is_told_if_it_is_clearly_found_less_often(recalls, rows, expected):
+    data = {"classes": [294, 6], "held_out_classes": rows}
+    assert causes_of(Structure(task="binary"), data, {"recalls": recalls}) == expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(0.5, "learning_rate_too_high"), (1e-5, None)])
+def test_a_loss_that_doubles_where_nothing_is_left_is_no_high_rate(loss, expected):
+    measured = [Measurement(step, step, loss if step else 1.0, {}, {}, {}, 1.0, 1.0,
+                            dict.fromkeys((1.0, 3.0, 10.0, 30.0, 100.0), 2.0), {})
+                for step in range(8)]  # fmt: skip
+    quick = {"reference": 0.9, "reference_train": 0.9}
+    found = causes_of(Structure(), quick, {"train": 0.95, "held_out": 0.5}, measured,
+                      history=[{"loss": loss}] * 8, steps=50)  # fmt: skip
+    assert found == ([expected] if expected else [])
+
+
+def test_penalties_shrink_the_weights_that_are_trained():
+    first, last = {"a.weight": 3.0, "b.weight": 1.0}, {"a.weight": 3.0, "b.weight": 0.1}
+    measured = [Measurement(step, step, 1.0, {}, weight, {}, 1.0, 1.0, {}, {})
+                for step, weight in enumerate((first, last))]  # fmt: skip
+    quick, none = {"reference": 0.9, "reference_train": 0.9}, {"train": 0.1, "held_out": 0.1}
+
+    def found(**held):
+        return causes_of(Structure(l1=0.3, **held), quick, none, measured)
+
+    assert found(unlisted=["a.weight"])[:2] == ["missing_from_optimizer", "over_regularised"]
+    assert "over_regularised" not in found()
+
+
 def test_only_what_is_sure_is_said_and_a_note_that_becomes_more_is_said_again():
     said = []
     watch = Doctor(say=said.append)

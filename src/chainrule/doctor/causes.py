@@ -81,7 +81,7 @@ BRINGS: dict[str, tuple[str, ...]] = {
     "saturated_units": (*_RATE, *_RESULT, "vanishing_gradient", "class_imbalance"),
     "vanishing_gradient": (*_RESULT, "learning_rate_too_low", "class_imbalance"),
     "exploding_gradient": (*_RESULT, *_RATE),
-    "learning_rate_too_high": (*_SIGNAL, "too_few_epochs", "underfitting", "class_imbalance"),
+    "learning_rate_too_high": (*_SIGNAL, *_RESULT, "class_imbalance"),
     "learning_rate_too_low": (*_RESULT, "class_imbalance", "policy_not_learned"),
     "batch_too_small": ("learning_rate_too_high", "too_few_epochs", "underfitting", "overfitting"),
     "batch_too_large": ("too_few_epochs", "underfitting", "class_imbalance"),

@@ -25,6 +25,8 @@ class Limit(NamedTuple):
 
 #: A network is good if it is not worse than quick models by more than this skill.
 _MARGIN = Limit(0.06, 0.03)
+#: Rows are learned if their loss is less than this fraction of the best constant's.
+_FITTED = 0.05
 #: A training that goes on is stuck if the loss of so many epochs is no less than this fraction of
 #: the first one.
 _EPOCHS, _STUCK = 5, 0.98
@@ -109,10 +111,15 @@ class Context:
 
     @property
     def learned(self) -> bool:
-        """Whether it has learned its own rows; if that is unknown the losses tell."""
+        """Whether it has learned its own rows; if that is unknown the losses tell.
+
+        The outcome may be that of an earlier epoch, whose weights were kept.
+        """
+        losses, validated = self.evidence.series("loss"), self.evidence.series("val_loss")
+        if losses and self.constant_loss and losses[-1] < _FITTED * self.constant_loss:
+            return True
         if self.untrained is not None:
             return self.untrained <= self.limit(_MARGIN)
-        losses, validated = self.evidence.series("loss"), self.evidence.series("val_loss")
         apart = bool(losses and validated) and losses[-1] < 0.7 * validated[-1]
         return self.good or apart
 

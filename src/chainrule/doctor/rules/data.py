@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ..finding import Finding, Fix
@@ -14,7 +15,9 @@ _NEAR = Limit(0.35, 0.5)
 _SHIFT = Limit(0.6, 0.4)
 _SORTED = 0.3
 _DENIED, _FEWEST = Limit(0.05, 0.025), Limit(4.0, 2.0)
-_UNBALANCED, _FOUND = Limit(8.0, 4.0), Limit(0.5, 0.7)
+_UNBALANCED, _FOUND = Limit(8.0, 4.0), Limit(0.5, 0.75)
+#: Classes that are this rare are a finding also if their recall is clearly behind, by so much.
+_VERY, _BEHIND = 20.0, 0.15
 _UNLEARNED = Limit(0.1, 0.2)
 
 
@@ -221,17 +224,20 @@ def imbalance(c: Context) -> Iterator[Finding]:
         return
     ratio = max(counts) / min(counts)
     rare = c.d.classes.index(min(counts))
-    if rare >= len(recalls) or recalls[rare] >= c.limit(_FOUND) or ratio < c.limit(_UNBALANCED):
+    if rare >= len(recalls) or ratio < c.limit(_UNBALANCED) or max(recalls) < 0.7:
         return
-    if max(recalls) < 0.7:
+    count = c.d.held_out_classes[rare] if rare < len(c.d.held_out_classes) else 0
+    error = math.sqrt(max(recalls[rare] * (1 - recalls[rare]), 0.04) / max(count, 1))
+    worse = ratio >= _VERY and max(recalls) - recalls[rare] > max(_BEHIND, 2 * error)
+    if recalls[rare] >= c.limit(_FOUND) and not worse:
         return
     yield Finding(
         "labels", "class_imbalance", "warning",
         f"Class {rare} has {min(counts)} rows, the largest {max(counts)}, and only "
-        f"{recalls[rare]:.0%} of it are found.",
+        f"{recalls[rare]:.0%} of it is found, of the others up to {max(recalls):.0%}.",
         "Saying the frequent class is right most of the time, so the rare one hardly counts in "
         "the loss.",
-        "largest / smallest class, with a recall below ½", ratio, _UNBALANCED.sure,
+        "largest / smallest class, with a recall that is low", ratio, _UNBALANCED.sure,
         Fix("Give the classes balanced weights.", {"balance": True}), score=0.85,
     )  # fmt: skip
 

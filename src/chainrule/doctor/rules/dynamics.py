@@ -192,13 +192,12 @@ def _largest_update(c: Context) -> float:
 
 def rate_too_low(c: Context) -> Iterator[Finding]:
     """A hundred times the update would still have been better."""
-    if not c.poor or c.failed or len(c.measured) < 2:
+    lined = [m for m in c.measured if m.line]
+    if not c.poor or c.failed or len(lined) < 2 or c.learned:
         return
-    if c.learned:
-        return
-    gains = [1 - m.line[_FAR] for m in c.measured if m.line]
-    often = float(np.mean([gain > 0 and min(m.line.values()) == m.line[_FAR]
-                           for gain, m in zip(gains, c.measured, strict=True)]))  # fmt: skip
+    # Near the end of the way the gradients of two halves of the rows point apart.
+    often = float(np.mean([m.line[_FAR] < 1 and min(m.line.values()) == m.line[_FAR]
+                           and m.agreement > 0 for m in lined]))  # fmt: skip
     if often >= c.limit(_SLOW):
         yield Finding(
             "updates", "learning_rate_too_low", "warning",
