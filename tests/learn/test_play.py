@@ -303,7 +303,8 @@ def evaluated(written: str) -> float:
     code = written.replace("−", "-").replace("·", "*").replace("²", "**2").replace("\u202f", "")
     code = re.sub(r"(\d) \* 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: m[1] + "e" + m[2].translate(
         str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")), code)  # fmt: skip
-    return float(eval(code, {"__builtins__": {}}, {"tanh": math.tanh}))
+    code = code.replace("√", "sqrt")
+    return float(eval(code, {"__builtins__": {}}, {"tanh": math.tanh, "sqrt": math.sqrt}))
 
 
 def test_every_number_of_a_neuron_can_be_opened(browser: Any, tmp_path: Path) -> None:
@@ -328,6 +329,40 @@ def test_every_number_of_a_neuron_can_be_opened(browser: Any, tmp_path: Path) ->
     assert errors(page) == []
 
 
+@pytest.mark.parametrize(("optimizer", "batch"), [("sgd", 10), ("momentum", 1), ("adam", 10)])
+def test_every_number_of_the_next_step_can_be_opened(
+    browser: Any, tmp_path: Path, optimizer: str, batch: int
+) -> None:
+    state = {"hidden": [3, 2], "seed": 5, "optimizer": optimizer, "batch": batch, "rate": 0.05}
+    page = opened(browser, tmp_path, play_page(), state)
+    page.execute_script("Play.advance(21); document.getElementById('unit-1-1').click()")
+    said = page.execute_script("return Play.updates({layer: 1, unit: 1})")
+    shown = page.execute_script("return document.getElementById('numbers').innerText")
+    assert "Its next step" in shown
+    values = {names.split(" ")[0]: value for names, _, value in said["lines"]}
+    for names, numbers, value in said["lines"]:
+        assert evaluated(numbers) == pytest.approx(value, rel=3e-4, abs=1e-7), names
+    found = page.execute_script(READ)
+    model = same_in_python(found)
+    rows = said["rows"]
+    x, y = np.reshape(found["x"], (-1, 2))[rows], np.reshape(found["y"], (-1, 1))[rows]
+    _, gradients = cr.value_and_grad(lambda m: cr.losses.binary_cross_entropy(m(x), y))(model)
+    for i in range(3):
+        wanted = gradients["layers.2.weight"].numpy()[i, 1]
+        assert values[f"∂L/∂w{i}"] == pytest.approx(wanted, rel=1e-9)
+    assert values["∂L/∂b"] == pytest.approx(gradients["layers.2.bias"].numpy()[1], rel=1e-9)
+    # What was shown is what then happens, with the batch that was shown.
+    assert page.execute_script("return Play.training().advance().chosen") == rows
+    after = page.execute_script(READ)["layers"][1]
+    assert [values[f"w{i}′"] for i in range(3)] == after["w"][1::2]
+    assert values["b′"] == after["b"][1]
+    # To look changes nothing: another that was not looked at has the same weights.
+    state_of = page.execute_script(READ)["layers"]
+    page.execute_script("document.getElementById('rewind').click(); Play.advance(22)")
+    assert page.execute_script(READ)["layers"] == state_of
+    assert errors(page) == []
+
+
 def test_the_address_holds_the_state(browser: Any, tmp_path: Path) -> None:
     page = opened(browser, tmp_path, play_page(), {"preset": "blobs", "hidden": [2], "seed": 9})
     page.execute_script("Play.advance(25); Play.run(false)")
@@ -342,6 +377,26 @@ def test_the_address_holds_the_state(browser: Any, tmp_path: Path) -> None:
     first = page.execute_script(READ)["layers"]
     page.execute_script("Play.advance(5); document.getElementById('rewind').click()")
     assert page.execute_script(READ)["layers"] == first
+
+
+def test_another_page_shows_the_state(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, tmp_path, play_page(), {"hidden": [2], "seed": 12, "rate": 0.2})
+    page.execute_script("Play.advance(4); Play.run(false)")
+    weights = page.execute_script(READ)["layers"]
+    read = "return ['link', 'embed'].map((id) => document.getElementById(id).value)"
+    link, embed = page.execute_script(read)
+    assert link == page.current_url
+    around = tmp_path / "around.html"
+    around.write_text(f"<!doctype html><title>A page</title>{embed}", encoding="utf-8")
+    page.get(around.as_uri())
+    page.switch_to.frame(0)
+    try:
+        assert page.execute_script("return Play.state().steps") == 4
+        assert page.execute_script(READ)["layers"] == weights
+        assert page.execute_script("return Play.training().isCompiled()")
+    finally:
+        page.switch_to.default_content()
+    assert errors(page) == []
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,7 @@ const Build = (() => {
         );
         const next = update(g, layer[name], layer[grad], optimizer, shared, state);
         carried.push([layer[name], next.w], ...state.map((place, k) => [place, next.state[k]]));
+        layer[`${name}Update`] = { optimizer, gradient: layer[grad], state, next: next.w, stateNext: next.state };
       }
     });
     return { ...made, y, shared, carried, loss: mean, graph: Graphs.read({ nodes: g.nodes, inputs: g.inputs, outputs: [] }) };
@@ -219,6 +220,7 @@ const Training = (() => {
     });
     const random = chance(settings.seed * 104729 + 5);
     let order = [],
+      pending = null, // the batch of the next step, if somebody has asked for it
       taken = 0;
 
     /** The rows of the next batch: all in turn, shuffled anew for each pass. */
@@ -259,10 +261,16 @@ const Training = (() => {
       );
     }
 
+    function upcoming() {
+      pending ??= batch();
+      return pending;
+    }
+
     /** One step; its batch and its loss before the update. */
     function advance() {
-      const chosen = batch();
+      const chosen = upcoming();
       let loss;
+      pending = null;
       if (isCompiled) {
         for (const [place, values] of given(chosen, step)) program.at(place).set(values);
         program.run();
@@ -303,6 +311,13 @@ const Training = (() => {
         const made = Build.step(settings, 1);
         return { made, values: interpret([i], made) };
       },
+      /** Everything of the next step: its rows, its values, and of Adam what corrects its means. */
+      next: () => ({
+        chosen: upcoming(),
+        made: step,
+        values: interpret(upcoming(), step),
+        corrections: [1 - 0.9 ** (taken + 1), 1 - 0.999 ** (taken + 1)],
+      }),
     };
   }
 

@@ -5,6 +5,7 @@ const Play = (() => {
     MAX_LAYERS = 5,
     MAX_NEURONS = 8,
     NEW_NEURONS = 3, // of a layer that is added
+    MOST_TERMS = 10, // of a sum that is written out
     CLICK = 6, // pixels that the pointer may move in a click
     OUTSIDE = 24, // so many pixels outside of the network a layer is dropped to be removed
     FRAME = 8; // milliseconds of arithmetic a frame
@@ -134,6 +135,13 @@ const Play = (() => {
   function record_url() {
     const text = JSON.stringify(state);
     history.replaceState(null, "", `#${encodeURIComponent(text)}`);
+    drawLink();
+  }
+
+  /** The address, and what shows this page within another. */
+  function drawLink() {
+    byId("link").value = location.href;
+    byId("embed").value = `<iframe src="${location.href}" title="${document.title}" width="100%" height="760"></iframe>`;
   }
 
   /** The state in an address, as far as it is one; what is out of range is left as it was. */
@@ -515,7 +523,13 @@ const Play = (() => {
     byId("numbers").scrollIntoView({ block: "nearest" });
   }
 
-  /** Everything of one neuron, for one point: forward, backward, update, each with its numbers. */
+  /** A number as it stands within a product or a power. */
+  const bracketed = (v) => {
+    const text = Numbers.format(v);
+    return v < 0 || text.includes("·") ? `(${text})` : text;
+  };
+
+  /** Everything of one neuron, for one point: forward and backward, each with its numbers. */
   function equations({ layer, unit, point }) {
     const at = all.slice(0, point + 1).filter((_, i) => !isTest(i)).length - 1;
     const index = Math.max(0, Math.min(at, training.data.y.length - 1));
@@ -523,7 +537,7 @@ const Play = (() => {
     const of = made.layers[layer],
       next = made.layers[layer + 1];
     const number = (place, i) => values[place].data[i];
-    const f = (v) => (v < 0 ? `(${Numbers.format(v)})` : Numbers.format(v));
+    const f = bracketed;
     const width = settings().sizes[layer + 1],
       from = settings().sizes[layer];
     const inputs = Array.from({ length: from }, (_, i) => [number(of.before, i), number(of.w, i * width + unit)]);
@@ -560,17 +574,62 @@ const Play = (() => {
     return { lines, index };
   }
 
-  function drawNumbers() {
-    if (!chosen || !training) {
-      show(byId("numbers"), element("p", { class: "note", text: "Pause and click a neuron: every number of it, for one point. Shift-click a point in the plane to choose which." }));
-      return;
+  /** How the weights and the bias of a neuron change in the next step, by the points of its batch. */
+  function updates({ layer, unit }) {
+    const { chosen: rows, made, values, corrections } = training.next(),
+      of = made.layers[layer],
+      width = settings().sizes[layer + 1],
+      from = settings().sizes[layer];
+    const f = bracketed,
+      name = layer ? `a${layer}` : "x";
+    const dz = rows.map((_, r) => values[of.dz].data[r * width + unit]);
+    const sumOf = (terms) => (terms.length <= MOST_TERMS ? terms.join(" + ") : "");
+    const lines = [];
+    for (let i = 0; i <= from; i++) {
+      const isBias = i === from,
+        [w, update, at] = isBias ? ["b", of.bUpdate, unit] : [`w${i}`, of.wUpdate, i * width + unit];
+      const inputs = rows.map((_, r) => values[of.before].data[r * from + i]);
+      lines.push([
+        isBias ? "∂L/∂b = Σ ∂L/∂z" : `∂L/∂${w} = Σ ${name}[${i}] · ∂L/∂z`,
+        sumOf(dz.map((d, r) => (isBias ? f(d) : `${f(inputs[r])} · ${f(d)}`))),
+        values[update.gradient].data[at],
+      ]);
+      const now = values[isBias ? of.b : of.w].data[at];
+      lines.push(...steps(w, now, at, update, values, corrections));
     }
-    const { lines, index } = equations(chosen);
-    const [a, b] = [training.data.x[2 * index], training.data.x[2 * index + 1]];
-    const where = chosen.layer < state.hidden.length ? `Neuron ${chosen.unit} of layer ${chosen.layer + 1}` : "The output";
-    show(
-      byId("numbers"),
-      element("h2", { text: `${where}, for the point (${Numbers.format(a, 3)}, ${Numbers.format(b, 3)})` }),
+    return { lines, rows };
+  }
+
+  /** What the optimizer makes of the gradient of one weight. */
+  function steps(w, now, at, { optimizer, gradient, state: means, next, stateNext }, values, [c1, c2]) {
+    const f = bracketed,
+      number = (place) => values[place].data[at],
+      rate = Numbers.format(state.rate);
+    const g = number(gradient),
+      after = number(next),
+      old = means.map(number),
+      fresh = stateNext.map(number);
+    if (optimizer === "sgd") return [[`${w}′ = ${w} − rate · ∂L/∂${w}`, `${f(now)} − ${rate} · ${f(g)}`, after]];
+    if (optimizer === "momentum")
+      return [
+        [`v′ = 0.9 · v + ∂L/∂${w}`, `0.9 · ${f(old[0])} + ${f(g)}`, fresh[0]],
+        [`${w}′ = ${w} − rate · v′`, `${f(now)} − ${rate} · ${f(fresh[0])}`, after],
+      ];
+    return [
+      [`m′ = 0.9 · m + 0.1 · ∂L/∂${w}`, `0.9 · ${f(old[0])} + 0.1 · ${f(g)}`, fresh[0]],
+      [`v′ = 0.999 · v + 0.001 · (∂L/∂${w})²`, `0.999 · ${f(old[1])} + 0.001 · ${f(g)}²`, fresh[1]],
+      [
+        `${w}′ = ${w} − rate · (m′ / (1 − 0.9ᵗ)) / (√(v′ / (1 − 0.999ᵗ)) + ε), with t = ${training.taken() + 1}`,
+        `${f(now)} − ${rate} · (${f(fresh[0])} / ${f(c1)}) / (√(${f(fresh[1])} / ${f(c2)}) + ${f(1e-8)})`,
+        after,
+      ],
+    ];
+  }
+
+  const written = (lines) =>
+    element(
+      "div",
+      { class: "equations" },
       lines.map(([names, numbers, value]) =>
         element(
           "div",
@@ -580,7 +639,24 @@ const Play = (() => {
           element("b", { text: `= ${Numbers.format(value)}` }),
         ),
       ),
-      element("p", { class: "note", text: "A batch takes the mean of such gradients over its points; the optimizer makes the step of it." }),
+    );
+
+  function drawNumbers() {
+    if (!chosen || !training) {
+      show(byId("numbers"), element("p", { class: "note", text: "Pause and click a neuron: every number of it, for one point. Shift-click a point in the plane to choose which." }));
+      return;
+    }
+    const { lines, index } = equations(chosen),
+      { lines: changes, rows } = updates(chosen);
+    const [a, b] = [training.data.x[2 * index], training.data.x[2 * index + 1]];
+    const where = chosen.layer < state.hidden.length ? `Neuron ${chosen.unit} of layer ${chosen.layer + 1}` : "The output";
+    show(
+      byId("numbers"),
+      element("h2", { text: `${where}, for the point (${Numbers.format(a, 3)}, ${Numbers.format(b, 3)})` }),
+      written(lines),
+      element("h2", { text: `Its next step, by ${rows.length === 1 ? "one point" : `${rows.length} points`}` }),
+      element("p", { class: "note", text: "L is the mean of ℓ over the points of the batch, so that every ∂L/∂z is a ∂ℓ/∂z divided by their number; the optimizer makes the step of the gradient." }),
+      written(changes),
     );
   }
 
@@ -663,6 +739,7 @@ const Play = (() => {
       restart();
       record_url();
     });
+    for (const name of ["link", "embed"]) byId(name).addEventListener("focus", (event) => event.target.select());
     palette(byId("more"));
     byId("fewer").addEventListener("click", () => move(state.hidden.length - 1, null));
     byId("how").addEventListener("click", () => {
@@ -707,6 +784,7 @@ const Play = (() => {
     state = from_url(location.hash);
     sync();
     listen();
+    drawLink();
     restart(state.steps);
   }
 
@@ -720,6 +798,7 @@ const Play = (() => {
     curve: () => curve,
     held: () => held,
     equations,
+    updates,
   };
 })();
 Play.start();
