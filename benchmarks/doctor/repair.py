@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from .board import HURTS, doctor
+from chainrule.doctor import Finding, examine
+
+from .board import HURTS
 from .cases import Case, Result, healthy, run
 from .faults import inject
 
@@ -47,7 +49,7 @@ def _again(case: Case) -> dict[str, Any]:
     return {"gain": 1.0, "bias": 0.0, "constant": None}
 
 
-#: What a finding's fix is in terms of a case.
+#: What a finding's fix is in terms of a case, where it is no learning rate.
 FIXES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "vanishing_gradient": lambda c: {"activation": "relu", "widths": (24, 24)},
     "exploding_gradient": lambda c: {**_again(c), "widths": (24, 24)},
@@ -55,8 +57,6 @@ FIXES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "saturated_units": lambda c: {**_again(c), "activation": "relu"},
     "symmetric_initialisation": _again,
     "bad_initialisation": _again,
-    "learning_rate_too_high": lambda c: {"lr": c.lr / 10},
-    "learning_rate_too_low": lambda c: {"lr": c.lr * 30},
     "softmax_twice": lambda c: {"output": ""},
     "missing_nonlinearity": lambda c: {"activation": "relu"},
     "underfitting": lambda c: {"widths": (32, 32), "updates": 2 * c.updates, "epochs": None},
@@ -81,20 +81,27 @@ _GOALS: dict[tuple[int, str], float] = {}
 def mended(case: Case, goal: float) -> tuple[bool, float, int]:
     """Whether the doctor found something, the best skill that its fixes reach, and the rounds."""
     result = run(case)
-    named, loss, best = doctor(result), _loss(result), result.skill
-    detected, rounds = bool(named), 0
+    found, loss, best = examine(result.evidence), _loss(result), result.skill
+    detected, rounds = bool(found), 0
     while best < goal and rounds < ROUNDS:
-        cause = next((cause for cause in named if cause in FIXES), None)
-        if cause is None:
+        changes = [change for one in found if (change := _change(case, one))]
+        if not changes:
             break
-        changed = case.copy(**FIXES[cause](case))
+        changed = case.copy(**changes[0])
         result, rounds = run(changed), rounds + 1
         best = max(best, result.skill)
         if _loss(result) < loss:
-            case, named, loss = changed, doctor(result), _loss(result)
+            case, found, loss = changed, examine(result.evidence), _loss(result)
         else:
-            named = named[named.index(cause) + 1 :]
+            found = [one for one in found if _change(case, one)][1:]
     return detected, best, rounds
+
+
+def _change(case: Case, finding: Finding) -> dict[str, Any]:
+    """What the fix of a finding changes; nothing where that cannot be said of a case."""
+    if "lr" in finding.fix.options:
+        return {"lr": finding.fix.options["lr"]}
+    return FIXES[finding.cause](case) if finding.cause in FIXES else {}
 
 
 def _loss(result: Result) -> float:

@@ -183,6 +183,20 @@ def test_a_loss_that_doubles_where_nothing_is_left_is_no_high_rate(loss, expecte
     assert found == ([expected] if expected else [])
 
 
+@pytest.mark.parametrize(("gain", "rate"), [(1e-6, 0.01), (1e-2, 1e-3), (0.5, 3e-4)])
+def test_a_low_rate_is_raised_by_what_all_updates_would_give(gain, rate):
+    """At most a thousand-fold; where one look is all there is, it must be clear."""
+    line = {c: 1 - gain * c / 100 for c in (1.0, 3.0, 10.0, 30.0, 100.0)}
+    measured = Measurement(0, 0, 1.0, {}, {}, {}, 0.8, 1.0, line, {})
+    evidence = Evidence(Structure(lr=1e-5), Data(rows=200), [measured], [{"loss": 1.0}] * 10,
+                        epochs=10, steps=200, over=True)  # fmt: skip
+    if gain > 5e-4:  # one look is too little
+        assert examine(evidence) == []
+        evidence.measurements *= 2
+    (found,) = examine(evidence)
+    assert (found.cause, found.fix.options) == ("learning_rate_too_low", {"lr": rate})
+
+
 def test_penalties_shrink_the_weights_that_are_trained():
     first, last = {"a.weight": 3.0, "b.weight": 1.0}, {"a.weight": 3.0, "b.weight": 0.1}
     measured = [Measurement(step, step, 1.0, {}, weight, {}, 1.0, 1.0, {}, {})

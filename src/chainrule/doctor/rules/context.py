@@ -118,6 +118,8 @@ class Context:
         losses, validated = self.evidence.series("loss"), self.evidence.series("val_loss")
         if losses and self.constant_loss and losses[-1] < _FITTED * self.constant_loss:
             return True
+        if self.stuck:  # however good the model is that the network is only a part of
+            return False
         if self.untrained is not None:
             return self.untrained <= self.limit(_MARGIN)
         apart = bool(losses and validated) and losses[-1] < 0.7 * validated[-1]

@@ -21,6 +21,7 @@ _LEFT = 0.01
 _JUMPED, _LARGE = Limit(3.0, 1.5), Limit(0.3, 0.15)
 #: A hundred times the update is best in this fraction of the measurements.
 _SLOW = Limit(0.6, 0.3)
+_TOGETHER, _ENOUGH = 0.01, 20.0
 _ROSE = 1.2
 #: A gradient below this fraction of the largest one may be lost in rounding.
 _NOTHING = 1e-4
@@ -193,7 +194,11 @@ def _largest_update(c: Context) -> float:
 def rate_too_low(c: Context) -> Iterator[Finding]:
     """A hundred times the update would still have been better."""
     lined = [m for m in c.measured if m.line]
-    if not c.poor or c.failed or len(lined) < 2 or c.learned:
+    if not c.poor or c.failed or not lined or c.learned:
+        return
+    # What all of the updates would give if each gave as much; a short training is measured once.
+    gained = float(np.median([1 - m.line[_FAR] for m in lined])) / _FAR * c.updates
+    if len(lined) < 2 and not (c.stuck and gained < _TOGETHER):
         return
     # Near the end of the way the gradients of two halves of the rows point apart.
     often = float(np.mean([m.line[_FAR] < 1 and min(m.line.values()) == m.line[_FAR]
@@ -205,7 +210,7 @@ def rate_too_low(c: Context) -> Iterator[Finding]:
             "better than the one that was made.",
             "The weights hardly move: the training would need many times as many epochs.",
             "the multiple of the update at which the loss is least", _FAR, 30.0,
-            _rate("Raise", c.s.lr * 30),
+            _rate("Raise", c.s.lr * float(np.clip(_ENOUGH / max(gained, 1e-9), 30, 1000))),
             step=c.measured[-1].step, epoch=c.measured[-1].epoch, score=0.8,
         )  # fmt: skip
 
