@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import QUICK, flats
+from tests.engine.backends.same_bits import building, need_x86
 from tests.nightly import by_night
 
 LONG = ("--target", "rent", "--hidden", "8", "--members", "2", "--backend", "numpy")
@@ -150,6 +151,19 @@ def test_a_run_is_reproduced_to_the_bit(invoke, place, more):
     assert found["first_difference"] == 1
     (place / "flats.csv").write_text(flats(81))
     assert invoke("train", "--reproduce", "mine").exit_code == 2
+
+
+@pytest.mark.nightly
+def test_an_exact_run_is_reproduced_without_fused_multiply_adds(invoke, place):
+    need_x86()
+    with building("native"):
+        made = invoke("train", "flats.csv", "--target", "rent", *QUICK, "--exact", "--out", "mine")
+    assert made.exit_code == 0, made.stderr
+    assert json.loads((place / "mine" / "run.json").read_text())["options"]["exact"] is True
+    with building("sse"):
+        again = invoke("train", "--reproduce", "mine", "--quiet")
+    assert again.exit_code == 0, again.stdout + again.stderr
+    assert again.stdout.startswith("Reproduced")
 
 
 def test_the_state_of_another_model_is_refused(invoke, place):

@@ -152,6 +152,24 @@ def test_vectors_give_the_bits_of_a_program_here(name, tmp_path):
     assert "-mavx2 -mfma -o model" in (tmp_path / "c" / "README.md").read_text()
 
 
+def test_exact_programs_have_the_same_bits_without_fused_multiply_adds(tmp_path):
+    if not has_avx2():
+        pytest.skip("this processor has no fused multiply-add")
+    saved = load(next(unpack("images", tmp_path).glob("run/model.safetensors")))
+    (entry,) = model_program(saved, "model")[0].entries
+    given = random_inputs(saved, entry, 3)
+    like = np.zeros((3, *entry.results[0].type.shape[1:]), f32)
+    found = {}
+    for exact in (True, False):
+        for flag in ("-mfma", "-mno-avx"):
+            folder = tmp_path / f"{exact}{flag}"
+            cr.export_c(saved, out=folder, exact=exact)
+            exported = Exported(folder, flags=("-O1", flag))
+            found[exact, flag] = exported.predict(*given, like=like).tobytes()
+    assert found[True, "-mno-avx"] == found[True, "-mfma"] == found[False, "-mfma"]
+    assert found[False, "-mno-avx"] != found[False, "-mfma"]
+
+
 def test_processors_that_do_not_fit(tmp_path):
     with pytest.raises(ConfigError, match="processor 'avx3'"):
         cr.export_c(lambda x: x, np.ones(2, f32), out=tmp_path, processor="avx3")

@@ -43,9 +43,9 @@ def need(*tools):
             pytest.skip(f"there is no {tool}")
 
 
-def exported(name, folder, processor="plain"):
+def exported(name, folder, processor="plain", exact=False):
     cr.export_c(unpack(name, folder) / "run", out=folder / "c", train=True, learn=["last"],
-                processor=processor)  # fmt: skip
+                processor=processor, exact=exact)  # fmt: skip
     text = (folder / "c" / "README.md").read_text()
     return [
         line.strip() for line in re.search(r"It prints\n\n((?:    .*\n)+)", text)[1].splitlines()
@@ -108,12 +108,38 @@ def test_other_processors(processor, name, tmp_path):
     command, runner = USER[processor]
     need(command[0], *runner)
     promised = exported(name, tmp_path, "neon" if "--neon" in processor else "plain")
-    folder = tmp_path / "c"
+    compare(said_by(command, runner, tmp_path / "c"), promised)
+
+
+def said_by(command, runner, folder):
+    """What an exported example prints."""
     line = (*command, *STRICT, "-O1", "main.c", "model.c", "-lm", "-o", "program")
     made = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
     if made.returncode and "-m32" in command:
         pytest.skip("gcc has no libraries for 32 bits")
     assert made.returncode == 0, made.stderr
-    done = subprocess.run((*runner, "./program"), cwd=folder, capture_output=True, text=True,
-                          timeout=120, check=True)  # fmt: skip
-    compare(done.stdout, promised)
+    return subprocess.run((*runner, "./program"), cwd=folder, capture_output=True, text=True,
+                          timeout=120, check=True).stdout  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("processor", USER)
+def test_exact_programs_find_the_same_bits(processor, name, tmp_path):
+    """Predictions and losses in every digit, beside x86 with fused multiply-adds."""
+    command, runner = USER[processor]
+    need(command[0], *runner)
+    if "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("there is no AVX2 to compare with")
+    vectors = "--neon" in processor
+    said = []
+    for kernels, how in (
+        ("neon" if vectors else "plain", (command, runner)),
+        ("avx2" if vectors else "plain", (("gcc", "-mavx2", "-mfma"), ())),
+    ):
+        folder = tmp_path / str(len(said))
+        exported(name, folder, kernels, exact=True)
+        main = folder / "c" / "main.c"
+        main.write_text(re.sub(r"%\.\d[fg]", "%a", main.read_text()))
+        said.append(said_by(*how, folder / "c"))
+    assert said[0] == said[1]
+    assert "0x" in said[0]

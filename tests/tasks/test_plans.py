@@ -79,6 +79,7 @@ def test_a_plan_belongs_to_its_kind(kind):
         needed = {"target": "y"} if kind in ("table", "series") else {}
         made = plan(KINDS[kind].options(**needed, threads=1, backend="c"))
         assert made.backend.threads == 1
+        assert plan(KINDS[kind].options(**needed, exact=True)).backend.exact
 
 
 # ---- a kind of data of one's own: its options, its plan, and nothing else ------------------------

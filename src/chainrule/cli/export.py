@@ -50,7 +50,7 @@ def _in_c(to: str) -> Callable[[Path, Path, dict[str, Any]], list[str]]:
 
 
 _C_OPTIONS = ("name", "train", "learn", "optimizer", "batch", "standardise", "ram", "int8", "test",
-              "plain", "neon", "avx2")  # fmt: skip
+              "plain", "neon", "avx2", "exact")  # fmt: skip
 _LEARNING = ("learn", "optimizer", "batch", "standardise")
 _PROCESSORS = ("plain", "neon", "avx2")
 
@@ -165,6 +165,11 @@ def export(
         typer.Option("--avx2", help="C with the vectors of x86 processors: faster, larger.",
                      show_default=False),
     ] = False,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="C with the same bits on every processor; slower without FMA.",
+                     show_default=False),
+    ] = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Write a model for other systems, with its preprocessing: raw rows in, predictions out.
@@ -180,7 +185,7 @@ def export(
     given = {"opset": opset, "name": name, "train": train or None, "learn": learn,
              "optimizer": optimizer, "batch": batch, "standardise": standardise, "ram": ram,
              "int8": int8, "test": test, "plain": plain or None, "neon": neon or None,
-             "avx2": avx2 or None}  # fmt: skip
+             "avx2": avx2 or None, "exact": exact or None}  # fmt: skip
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     for option in options:
         if option not in form.options:

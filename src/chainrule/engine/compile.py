@@ -707,7 +707,11 @@ _ALONE = _holders_of_one(Variable([0.0]))
 
 
 def compile(
-    function: Callable[..., Any] | None = None, *, backend: str = "auto", guard: bool = False
+    function: Callable[..., Any] | None = None,
+    *,
+    backend: str = "auto",
+    guard: bool = False,
+    exact: bool = False,
 ) -> Any:
     """Trace a function once for each combination of argument types, then run its graph.
 
@@ -731,8 +735,12 @@ def compile(
             is in the cache.
         guard: with a native program, leave all variables as they were when one of the single
             floating-point numbers among the results is not finite.
+        exact: find the same bits on every processor: a native program, which fuses products and
+            sums (a·b + c, rounded once) where there is no instruction for it, too. That takes
+            longer there, and changes nothing elsewhere.
 
     Raises:
+        ConfigError: ``exact``, and the backend is neither "c" nor "auto".
         TraceError: the function looks at the value of a tensor, or an argument cannot be hashed.
         CompilerError: backend "c", and there is no compiler, or it failed.
         UnsupportedError: backend "c", and it has no kernel for an operation.
@@ -749,6 +757,8 @@ def compile(
         [1.0, 0.64, 0.4096]
     """
     if function is None:
-        return partial(compile, backend=backend, guard=guard)
-    chosen = registry.BY_SIZE if backend == "auto" else backend
+        return partial(compile, backend=backend, guard=guard, exact=exact)
+    chosen: str | Backend = registry.BY_SIZE if backend == "auto" else backend
+    if exact:
+        chosen = registry.find_backend(backend, exact=True)
     return Compiled(function, chosen, guard, history=True)

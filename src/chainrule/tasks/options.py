@@ -202,6 +202,11 @@ class TrainingOptions(ReadingOptions, _TargetOption):
     threads: int | None = option(
         None, "Number of threads of the native code; all by default.", "N", TRAINING, integer
     )
+    exact: bool = option(
+        False, "Train to the same bits on every processor; slower on those without FMA.", "",
+        TRAINING,
+        flag,
+    )  # fmt: skip
     from_model: str | None = option(
         None,
         "Initialise from the weights of this model where they fit (transfer learning).",

@@ -302,6 +302,7 @@ class Plan(ABC, Generic[D, P, S]):
             devices=options.devices,
             precision=options.precision,
             sharding=options.sharding,
+            exact=options.exact,
         )
         self.checkpoints: Checkpoints | None = None  # set by the runner
         self.until: float | None = None

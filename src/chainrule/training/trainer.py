@@ -17,6 +17,7 @@ import numpy as np
 from .. import metrics as metric_functions
 from ..data.split import split_indices
 from ..engine.backends.base import Backend
+from ..engine.backends.registry import find_backend
 from ..engine.ops import sigmoid, softmax
 from ..engine.ops.random import fold_in, key, permutation
 from ..engine.tensor import Tensor
@@ -72,6 +73,7 @@ class Trainer:
         progress: a live line on a terminal, one line an epoch elsewhere; False for nothing.
         backend: what runs the network: "c" compiles it to native code, "numpy" needs no compiler,
             "auto" takes native code where it can.
+        exact: train to the same bits on every processor; see `chainrule.compile`.
 
     Example:
         >>> import chainrule as cr, numpy as np
@@ -98,6 +100,7 @@ class Trainer:
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
         backend: str | Backend = "auto",
+        exact: bool = False,
     ) -> None:
         self.model = model
         self.loss = _by_name(loss, LOSSES, "loss") if isinstance(loss, str) else loss
@@ -111,7 +114,7 @@ class Trainer:
         self.seed = seed
         self.callbacks = list(callbacks)
         self.progress = progress
-        self.backend = backend
+        self.backend = backend = find_backend(backend, exact=True) if exact else backend
         self.history = History()
         self.epoch = 0
         self.first_epoch = 0

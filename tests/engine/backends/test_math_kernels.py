@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from chainrule.engine.backends.c import toolchain
-from chainrule.engine.backends.c.kernels.math import MATH_C, ULPS
+from chainrule.engine.backends.c.kernels.math import FMA_C, MATH_C, ULPS
 
 HEAD = """
 #include <math.h>
@@ -29,7 +29,7 @@ ONE_ARGUMENT = [case for case in CASES if case[0] != "power"]
 
 def loops():
     """A C function for each of ours that applies it to arrays."""
-    parts = [HEAD, MATH_C]
+    parts = [HEAD, FMA_C, MATH_C]
     for name, dtype in CASES:
         kind, ending = TYPES[dtype]
         second = f"const {kind} *restrict b, " if name == "power" else ""

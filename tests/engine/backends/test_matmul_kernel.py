@@ -14,14 +14,8 @@ import pytest
 from chainrule.engine.backends.c import toolchain
 from chainrule.engine.backends.c.autotune_cache import TileChoice
 from chainrule.engine.backends.c.kernels.cpu import native_target
-from chainrule.engine.backends.c.kernels.gemm import (
-    MATMUL_C,
-    TARGETS,
-    Pointers,
-    Product,
-    emit,
-    plan,
-)
+from chainrule.engine.backends.c.kernels.gemm import TARGETS, Pointers, Product, emit, plan
+from chainrule.engine.backends.c.kernels.gemm_tiles import matmul_c
 from chainrule.engine.backends.c.kernels.math import FMA_C
 
 from ...nightly import NIGHTLY, by_night
@@ -35,7 +29,7 @@ HEAD = f"""
 #include <string.h>
 typedef int64_t idx;
 {FMA_C}
-{MATMUL_C}
+{matmul_c(exact=False)}
 """
 TRANSPOSES = list(itertools.product((False, True), repeat=2))
 #: What holds for one holds for the other: vectors of half as many lanes.

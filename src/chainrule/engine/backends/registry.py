@@ -114,6 +114,7 @@ def find_backend(
     devices: int | None = None,
     precision: str | None = None,
     sharding: str | None = None,
+    exact: bool = False,
 ) -> Backend:
     """The backend of this name.
 
@@ -124,11 +125,16 @@ def find_backend(
         devices: how many of them; this and the others are as in `XlaBackend`.
         precision: of products.
         sharding: of variables.
+        exact: whether the bits are to be the same on every processor: then it is native code, or an
+            error where that cannot be.
 
     Raises:
         ConfigError: there is none, or an option is not for it.
     """
     if not isinstance(backend, str):
+        if exact:
+            raise ConfigError("exact goes with the name of a backend.",
+                              expected="'c' or 'auto'", found=type(backend).__name__)  # fmt: skip
         return backend
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
@@ -140,6 +146,8 @@ def find_backend(
             f"{name} is an option of the backend xla.", found=f"{name} {value}, backend {backend}",
             hint="Take --backend xla, or omit it: then it is that.",
         )  # fmt: skip
+    if exact:
+        return _exact(backend, threads, options)
     native = _C if threads is None else CBackend(threads)
     if options:
         return _xla(XlaBackend(**options), native)  # type: ignore[arg-type]
@@ -147,3 +155,16 @@ def find_backend(
         return BACKENDS[backend]
     found: dict[str, Backend] = {"c": native, "auto": Automatic(native), "xla": _xla(_XLA, native)}
     return found.get(backend, BACKENDS[backend])
+
+
+def _exact(backend: str, threads: int | None, options: Mapping[str, object]) -> Backend:
+    """Native code alone: what other backends find differs from one machine to another."""
+    if options or backend not in ("c", "auto"):
+        given = ", ".join(f"{name} {value}" for name, value in options.items())
+        raise ConfigError(
+            "Only native code has the same bits on every processor.",
+            expected="exact with the backend c, or auto, which then is c",
+            found=given or f"backend {backend}",
+            hint="Omit one of them.",
+        )
+    return CBackend(threads, exact=True)

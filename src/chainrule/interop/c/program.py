@@ -86,6 +86,7 @@ class Program:
         notes: what whoever uses it has to know, as sentences.
         title: what it is, in a line.
         processor: one of `processors.PROCESSORS`, for which the kernels are written.
+        exact: whether the bits are to be the same on every processor.
     """
 
     prefix: str
@@ -97,6 +98,7 @@ class Program:
     notes: list[str] = field(default_factory=list)
     title: str = "a function"
     processor: str = "plain"
+    exact: bool = False
 
     @property
     def state_bytes(self) -> int:

@@ -89,6 +89,7 @@ def export_c(
     test: Any = None,
     standardise: float | None = None,
     processor: str = "plain",
+    exact: bool = False,
 ) -> Report:
     """Write a function or a model as plain C99, for any device and any program.
 
@@ -121,6 +122,8 @@ def export_c(
             and standard deviation of the inputs towards those of its rows.
         processor: "plain" for any; "avx2" or "neon" for processors with these vectors, by gcc or
             clang: more code and working memory, and several times faster.
+        exact: results have the same bits on every processor: products and sums are fused (a·b + c,
+            rounded once) where there is no instruction for it, too, which takes longer there.
 
     Returns:
         What it costs: flash, RAM, stack, operations, by kernel.
@@ -159,7 +162,7 @@ def export_c(
         called = identifier(getattr(what, "__name__", "model"), "model")
         prefix = called if name is None else name
         program = function_program(what, example, prefix, gradients)
-        program.processor = processor
+        program.processor, program.exact = processor, exact
         return write(program, None, (), Path(out), to, ram)
     if gradients:
         raise ConfigError("A model has no gradients in C; it may learn there.",
@@ -167,14 +170,14 @@ def export_c(
     predictor = _predictor(what) if test is not None else None
     return write_model(
         saved, "model" if name is None else name, Path(out), to, learning, ram, _rows(saved, int8),
-        None if predictor is None else Comparison(predictor, test), processor,
+        None if predictor is None else Comparison(predictor, test), processor, exact,
     )  # fmt: skip
 
 
 def export_model(
     model: Path, out: Path, to: str, *, name: str | None = None, called: str = "model",
     train: bool = False, ram: int | None = None, int8: Path | None = None,
-    test: Path | None = None, processor: str = "plain", **learning: Any,
+    test: Path | None = None, processor: str = "plain", exact: bool = False, **learning: Any,
 ) -> list[str]:  # fmt: skip
     """Write a model file as C, for the command line: what has to be known, as sentences.
 
@@ -189,6 +192,7 @@ def export_model(
         int8: data by which predictions in 8 bits are calibrated.
         test: data whose target is known, on which these are compared with floating point.
         processor: one of `processors.PROCESSORS`.
+        exact: as of `export_c`.
         learning: ``learn``, ``optimizer``, ``batch`` and ``standardise``, as of `export_c`.
     """
     name = check_prefix(identifier(called, "model").lower() if name is None else name)
@@ -200,7 +204,7 @@ def export_model(
         rows = _rows_of_data(predictor, int8)
         if test is not None:
             comparison = Comparison(predictor, str(test))
-    found = write_model(saved, name, out, to, step, ram, rows, comparison, processor)
+    found = write_model(saved, name, out, to, step, ram, rows, comparison, processor, exact)
     memory = f"{found.arena:,} bytes of RAM" + f" and {found.state:,} of state" * bool(found.state)
     return [
         f"{name}.h and {name}.c: {found.constants:,} bytes of constants, {memory}; an example and "
@@ -244,11 +248,11 @@ def _rows_of_data(predictor: Any, data: Path) -> list[Array]:
 def write_model(
     saved: SavedModel, name: str, out: Path, to: str, learning: Learning | None = None,
     ram: int | None = None, calibration: Sequence[Array] | None = None,
-    comparison: Comparison | None = None, processor: str = "plain",
+    comparison: Comparison | None = None, processor: str = "plain", exact: bool = False,
 ) -> Report:  # fmt: skip
     """Write a saved model; the report of what it costs."""
     program, made = model_program(saved, name, learning, calibration)
-    program.processor = check_processor(processor)
+    program.processor, program.exact = check_processor(processor), exact
     metrics = None
     if comparison is not None and made.simulated is not None:
         metrics = comparison.metrics(made.simulated)

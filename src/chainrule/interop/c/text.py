@@ -25,7 +25,8 @@ def lower(program: Program) -> Standalone:
         UnsupportedError: an operation has no C; it is named.
     """
     kernels = PROCESSORS[program.processor].kernels
-    return standalone({entry.name: entry.task for entry in program.entries}, kernels)
+    tasks = {entry.name: entry.task for entry in program.entries}
+    return standalone(tasks, kernels, exact=program.exact)
 
 
 # ---- the header ----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ...tasks.option_values import MisfitError, integer
 from ...tasks.options import Declaration, declared
 
 #: Options that say where the arithmetic is done.
-MACHINE = ("backend", "threads", "device", "devices", "precision", "sharding")
+MACHINE = ("backend", "threads", "device", "devices", "precision", "sharding", "exact")
 #: Options that say what is learned, measured or paid, not how: trials would not be comparable.
 _FIXED = {
     *("target", "test", "validation", "seed", "from_model", "freeze", "cv"),

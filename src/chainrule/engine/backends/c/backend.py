@@ -13,15 +13,16 @@ class CBackend:
 
     Args:
         threads: how many each program uses; results don't depend on it. All by default.
+        exact: whether programs have the same bits on every processor: see `CProgram`.
     """
 
     name = "c"
     is_instant = False
     parts = 1
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads
+    def __init__(self, threads: int | None = None, *, exact: bool = False) -> None:
+        self.threads, self.exact = threads, exact
 
     def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> CProgram:
         """A program that overwrites its donated inputs."""
-        return CProgram(graph, donated, guards, threads=self.threads)
+        return CProgram(graph, donated, guards, threads=self.threads, exact=self.exact)

@@ -24,7 +24,7 @@ from ...ir.graph import Graph
 from ...ir.node import Node
 from ...ir.types import Type
 from . import cache, toolchain
-from .kernels.cpu import native_target
+from .kernels.cpu import target_in_use
 from .kernels.gemm import Product
 from .lowered import Lowered, Stop
 
@@ -83,7 +83,7 @@ def _fingerprint(
 ) -> str | None:
     """The same for the same work, layers and places in the user's code included."""
     digest = hashlib.sha256(_generator().encode())
-    machine = native_target(), toolchain.threads_wanted()  # with the tiles measured on it
+    machine = target_in_use(), toolchain.threads_wanted()  # with the tiles measured on it
     how = sorted(donated.items()), list(guards), fuse, machine
     digest.update(repr(how).encode())
     try:

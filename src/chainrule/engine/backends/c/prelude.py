@@ -9,10 +9,10 @@ from ...ops.reduction import MAX, MIN
 from .kernels.axis import BEFORE_C, BEFORE_FLOAT_C, SORT_C
 from .kernels.cpu import target_in_use
 from .kernels.ctc import CTC_C
-from .kernels.gemm import MATMUL_C
+from .kernels.gemm_tiles import matmul_c
 from .kernels.indexing import INDEX_C
 from .kernels.linalg import LINALG_C
-from .kernels.math import MATH_C
+from .kernels.math import EXACT_FMA_C, FMA_C, MATH_C
 from .kernels.random import RANDOM_C
 from .kernels.special import POLYGAMMA_C, SPECIAL_C
 
@@ -362,15 +362,16 @@ def _lanes() -> str:
 
 
 @functools.cache
-def _paragraphs(plain: bool) -> list[tuple[frozenset[str], str]]:
+def _paragraphs(plain: bool, exact: bool) -> list[tuple[frozenset[str], str]]:
     """The pieces of all helpers, in order, with the names that each defines."""
     text = "\n".join(
         [
             _COMPILERS,
+            EXACT_FMA_C if exact else FMA_C,
             _mathematics(),
             _instances(SPECIAL_C, *_FLOATS),
             POLYGAMMA_C,
-            MATMUL_C,
+            matmul_c(exact),
             _instances(_FLOAT_DIVISION, *_FLOATS),
             _instances(_SIGNED_DIVISION, *_SIGNED),
             _instances(_UNSIGNED_DIVISION, *_UNSIGNED),
@@ -412,7 +413,7 @@ def prelude(text: str) -> str:
     headers = _HEADERS if target.threads else _HEADERS.replace("int64_t idx", "ptrdiff_t idx")
     used = set(re.findall(r"\b(?:cr|CR)_\w+", text))
     kept: list[str] = []
-    for names, piece in reversed(_paragraphs(target.frugal)):
+    for names, piece in reversed(_paragraphs(target.frugal, target.exact)):
         if names & used or not names:
             kept.append(piece)
             used |= set(re.findall(r"\b(?:cr|CR)_\w+", piece))

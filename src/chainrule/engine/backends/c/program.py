@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ...ir.program import Program
 from ...ir.types import Type, type_of
 from ..base import checked_order
 from . import toolchain
+from .kernels.cpu import exact_target, writing_for
 from .lowering_cache import lowered
 from .run_steps import Call, feeds
 from .threads import parallel
@@ -37,6 +39,9 @@ class CProgram:
             no input is overwritten.
         fuse: whether element-by-element operations are computed in common loops.
         flags: more flags for the compiler.
+        exact: whether products are fused with sums (a·b + c, rounded once) on processors without an
+            instruction for it, too, so that they find the same bits as others. It takes longer
+            there, and changes nothing elsewhere.
 
     Raises:
         CompilerError: there is no compiler, or it failed.
@@ -68,11 +73,13 @@ class CProgram:
         fuse: bool = True,
         flags: tuple[str, ...] = (),
         threads: int | None = None,
+        exact: bool = False,
     ) -> None:
         self.graph = graph
         self.donated = dict(donated or {})
         self.in_place = self.donated.keys()
-        made = lowered(graph, self.donated, guards, fuse)
+        with writing_for(exact_target()) if exact else nullcontext():
+            made = lowered(graph, self.donated, guards, fuse)
         self.source = made.source
         self.arena_bytes, self.unplanned_bytes = made.planned, made.unplanned
         self._stops = made.stops

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -88,12 +88,15 @@ class Standalone:
     parts: dict[str, list[Part]]
 
 
-def standalone(tasks: Mapping[str, Task], target: str = "plain") -> Standalone:
+def standalone(
+    tasks: Mapping[str, Task], target: str = "plain", *, exact: bool = False
+) -> Standalone:
     """Functions of graphs as one C text, in which equal kernels and constants are there once.
 
     Args:
         tasks: by the names that they have in C.
         target: one of `kernels.cpu.PORTABLE`.
+        exact: whether the bits are to be the same on every processor: see `program.CProgram`.
 
     Raises:
         UnsupportedError: there is no kernel for an operation; it is named.
@@ -107,7 +110,7 @@ def standalone(tasks: Mapping[str, Task], target: str = "plain") -> Standalone:
     """
     for task in tasks.values():
         check_support(task.graph)
-    with writing_for(PORTABLE[target]):
+    with writing_for(replace(PORTABLE[target], exact=exact)):
         return _write(tasks)
 
 

@@ -19,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,12 @@ OPTIONAL_FLAGS = (
 )
 #: Macros by which compilers say for which instructions they make programs. What the processor can
 #: do is not enough: flags, or the compiler's age, may rule some out.
-EXTENSIONS = ("__AVX512F__", "__AVX2__", "__FMA__", "__SSE2__", "__ARM_NEON")
+EXTENSIONS = (
+    *("__AVX512F__", "__AVX2__", "__FMA__", "__SSE2__"),
+    *("__ARM_NEON", "__ARM_FEATURE_FMA", "__FP_FAST_FMA"),
+)
+#: Those that say that a·b + c is one instruction; the same as in `kernels.math.FMA_C`.
+_FUSING = {"__FMA__", "__ARM_FEATURE_FMA", "__FP_FAST_FMA"}
 _TIMEOUT_SECONDS = 300.0
 
 
@@ -72,7 +78,7 @@ class Compiler:
 
     def key(self, source: str, extra: tuple[str, ...] = ()) -> str:
         """A name for what this compiler makes of a source on this machine."""
-        parts = (source, self.version, *self.flags, *extra, processor())
+        parts = (source, self.version, *self.command[1:], *self.flags, *extra, processor())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
@@ -128,7 +134,8 @@ def _examine(command: tuple[str, ...]) -> Compiler:
     if path is None:
         raise CompilerError(f"The C compiler {command[0]!r} was not found.")
     status = Path(path).stat()
-    identity = f"{command}{path}{status.st_mtime_ns}{status.st_size}{processor()}{OPTIONAL_FLAGS}"
+    examined = f"{OPTIONAL_FLAGS}{EXTENSIONS}"
+    identity = f"{command}{path}{status.st_mtime_ns}{status.st_size}{processor()}{examined}"
     name = f"compiler-{hashlib.sha256(identity.encode()).hexdigest()[:40]}.json"
     remembered = cache.recall(name)
     if remembered is not None:
@@ -168,6 +175,16 @@ def _extensions(command: tuple[str, ...], flags: tuple[str, ...]) -> tuple[str, 
         shutil.rmtree(workshop, ignore_errors=True)
     defined = {line.split()[1] for line in said.splitlines() if line.startswith("#define ")}
     return tuple(name for name in EXTENSIONS if name in defined)
+
+
+def fuses(extensions: Sequence[str]) -> bool:
+    """Whether programs with these of `EXTENSIONS` compute a·b + c in one instruction.
+
+    Example:
+        >>> fuses(["__SSE2__", "__FMA__"]), fuses(["__SSE2__"])
+        (True, False)
+    """
+    return not _FUSING.isdisjoint(extensions)
 
 
 def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str) -> None:

@@ -41,6 +41,8 @@ _LARGE = 1 << 16
 _MANY_HEADS, _QUERIES = 16, 10 * _ROWS
 #: Elements of weights that the backward pass keeps before they are summed up by keys.
 _KEPT = 1 << 14
+#: Columns of the widest panel of any target.
+_WIDEST = 32
 #: Buffers up to this many bytes are on the stack, larger ones in the scratch memory.
 _MOST_ON_STACK = 1 << 22
 
@@ -104,8 +106,12 @@ class _Shape:
 
     @property
     def group(self) -> int:
-        """Queries whose weights the backward pass keeps, a multiple of a block or all."""
-        return min(self.n, max(_KEPT // self.keys // self.block, 1) * self.block)
+        """Queries whose weights the backward pass keeps, a multiple of a block or all.
+
+        Sums over queries are made of those of groups, so the width of a panel has no say in it.
+        """
+        keys = -(-self.m // _WIDEST) * _WIDEST
+        return min(self.n, max(_KEPT // keys // self.block, 1) * self.block)
 
     @property
     def hides_keys(self) -> bool:

@@ -29,6 +29,7 @@ class Target:
         frugal: whether operands are read where they are, and loops are plain C: no copies in
             panels, no buffers on the stack. Slower, and much smaller.
         threads: whether large kernels are written in parts for threads.
+        exact: whether a·b + c is rounded once even where the processor has no instruction for it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Target:
     alignment: int = 64
     frugal: bool = False
     threads: bool = True
+    exact: bool = False
 
     def holds(self, rows: int, vectors: int) -> bool:
         """Whether a tile stays in registers: C, the shorter side, and one of the longer side.
@@ -151,6 +153,15 @@ def native_target() -> Target:
         if target.holds(choice.rows, choice.vectors)
     }
     return replace(target, choices=legal)
+
+
+def exact_target() -> Target:
+    """`native_target` for programs that have the same bits as those of any other target.
+
+    It is the same where products and sums are fused by the processor.
+    """
+    target = native_target()
+    return target if toolchain.fuses(toolchain.find().extensions) else replace(target, exact=True)
 
 
 _chosen: ContextVar[Target | None] = ContextVar("target", default=None)

@@ -26,10 +26,10 @@ from dataclasses import dataclass, replace
 
 from ..autotune_cache import TileChoice
 from .cpu import TARGETS, Target, target_in_use
-from .gemm_tiles import ELEMENTS, MATMUL_C, microkernel, packer, pieces
+from .gemm_tiles import ELEMENTS, microkernel, packer, pieces
 
 __all__ = [
-    "MATMUL_C", "TARGETS", "GemmPlan", "Pointers", "Product", "Target", "Text", "emit",
+    "TARGETS", "GemmPlan", "Pointers", "Product", "Target", "Text", "emit",
     "plan", "target_in_use",
 ]  # fmt: skip
 

@@ -50,17 +50,49 @@ _VECTOR_FMA = """
 """
 
 
-def _vector_fma() -> str:
+#: `math.EXACT_FMA_C` for four lanes, where two doubles make a vector.
+_EXACT_LANES = """
+#if defined __SSE2__ && !defined CR_FUSES
+#include <emmintrin.h>
+CR_APART static cr_f32x4 cr_fused_seldom_f32x4(cr_f32x4 a, cr_f32x4 b, cr_f32x4 c)
+{
+  for (int l = 0; l < 4; l++) c[l] = cr_fused_odd(a[l], b[l], c[l]);
+  return c;
+}
+static inline cr_f32x4 cr_fused_f32x4(cr_f32x4 a, cr_f32x4 b, cr_f32x4 c)
+{
+#define CR_SUMS(x, y, z) \\
+  _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd((__m128)(x)), _mm_cvtps_pd((__m128)(y))), \\
+             _mm_cvtps_pd((__m128)(z)))
+#define CR_HIGH(x) _mm_movehl_ps((__m128)(x), (__m128)(x))
+#define CR_WORDS(which) _mm_castps_si128(_mm_shuffle_ps((__m128)low, (__m128)high, which))
+  const __m128d low = CR_SUMS(a, b, c), high = CR_SUMS(CR_HIGH(a), CR_HIGH(b), CR_HIGH(c));
+  const __m128i rest = _mm_slli_epi32(CR_WORDS(0x88), 3), size = _mm_slli_epi32(CR_WORDS(0xDD), 1);
+  const __m128i half = _mm_cmpeq_epi32(rest, _mm_set1_epi32(INT32_MIN));
+  const __m128i tiny = /* as unsigned numbers: size - 1 < 0x701FFFFF */
+      _mm_cmplt_epi32(_mm_add_epi32(size, _mm_set1_epi32(INT32_MAX)),
+                      _mm_set1_epi32(0x701FFFFF + INT32_MIN));
+  if (__builtin_expect(_mm_movemask_epi8(_mm_or_si128(half, tiny)), 0))
+    return cr_fused_seldom_f32x4(a, b, c);
+  return (cr_f32x4)_mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+}
+#else
+#define cr_fused_f32x4(a, b, c) CR_FMA_LANES(cr_f32x4, 4, CR_FMAf, a, b, c)
+#endif
+"""
+
+
+def _vector_fma(exact: bool) -> str:
     """Macros ``CR_FMA_f32x8(a, b, c)`` for all vectors: a b + c, rounded once as ``CR_FMA``."""
     parts = [_VECTOR_FMA.strip()]
     for _, short, item in ELEMENTS.values():
         for size in (8, 16, 32, 64):
             if size > item:
-                parts.append(_fma_of(short, item, size))
+                parts.append(_fma_of(short, item, size, exact))
     return "\n\n".join(parts)
 
 
-def _fma_of(short: str, item: int, size: int) -> str:
+def _fma_of(short: str, item: int, size: int, exact: bool) -> str:
     """The macro for vectors of so many bytes: by a name that this compiler has, or by lanes."""
     lanes, letter = size // item, "s" if item == 4 else "d"
     kind = f"cr_{short}x{lanes}"
@@ -70,33 +102,30 @@ def _fma_of(short: str, item: int, size: int) -> str:
         choices.append((f"defined {has}", call.format(letter)))
     if size <= 16:
         choices.append(("1", f"__builtin_aarch64_fmav{lanes}{letter}f(a, b, c)"))
-    lines = ["#if !defined CR_FUSES", f"#define CR_FMA_{short}x{lanes}(a, b, c) ((a) * (b) + (c))"]
+    scalar = "CR_FMAf" if item == 4 else "CR_FMA"
+    by_lanes = f"CR_FMA_LANES({kind}, {lanes}, {scalar}, a, b, c)"
+    before, unfused = "", by_lanes if exact else "((a) * (b) + (c))"
+    if exact and kind == "cr_f32x4":
+        before, unfused = _EXACT_LANES.strip() + "\n\n", "cr_fused_f32x4(a, b, c)"
+    lines = ["#if !defined CR_FUSES", f"#define CR_FMA_{short}x{lanes}(a, b, c) {unfused}"]
     for condition, call in choices:
         name = call.partition("(")[0]
         needs = "" if condition == "1" else f"{condition} && "
         lines.append(f"#elif {needs}CR_HAS_BUILTIN({name})")
         lines.append(f"#define CR_FMA_{short}x{lanes}(a, b, c) (({kind}){call})")
-    scalar = "CR_FMAf" if item == 4 else "CR_FMA"
-    value = f"CR_FMA_LANES({kind}, {lanes}, {scalar}, a, b, c)"
-    lines += ["#else", f"#define CR_FMA_{short}x{lanes}(a, b, c) {value}", "#endif"]
-    return "\n".join(lines)
+    lines += ["#else", f"#define CR_FMA_{short}x{lanes}(a, b, c) {by_lanes}", "#endif"]
+    return before + "\n".join(lines)
 
 
-#: What the text of a product uses.
-MATMUL_C = (
-    """
+_ALIGNED = """
 #if defined __GNUC__
 #define CR_ALIGNED __attribute__((aligned(64)))
 #else
 #define CR_ALIGNED
 #endif
-
 """
-    + _vector_types()
-    + "\n\n"
-    + _vector_fma()
-    + """
 
+_COPIES = """
 /* Once loaded a vector stays in a register, rather than being read from memory at every use. */
 #if defined __x86_64__ && defined __clang__ /* it puts no vector of 8 bytes into these registers */
 #define CR_REGISTER(v) do { if (sizeof(v) >= 16) __asm__("" : "+v"(v)); } while (0)
@@ -174,7 +203,15 @@ static void cr_transpose_f64(const double *restrict from, idx step, double *rest
     for (idx l = 0; l < depth; l++) to[l * width + j] = from[j * step + l];
 }
 """
-)
+
+
+def matmul_c(exact: bool) -> str:
+    """What the text of a product uses.
+
+    Args:
+        exact: as in `cpu.Target`.
+    """
+    return "\n\n".join([_ALIGNED.strip(), _vector_types(), _vector_fma(exact), _COPIES.strip()])
 
 
 def pieces(width: int, lanes: int, item: int) -> list[tuple[int, int]]:

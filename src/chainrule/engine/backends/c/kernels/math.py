@@ -119,6 +119,151 @@ FMA_C = """
 #endif
 """
 
+#: The same, rounded once on any processor. A product of two floats is exact in double; its sum
+#: with the third number is rounded to double and then to float. Twice makes a difference only
+#: where the first result lies halfway between two floats, or is too small for a normal one. There
+#: it is made *odd*: if the sum is not exact and its last bit is 0, it goes to the neighbour on the
+#: side of the exact sum (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved
+#: algorithms using rounding to odd", 2008). In double the 106 digits of a product and those of the
+#: third number are added up as integers: not every C library has an fma that rounds once.
+EXACT_FMA_C = """
+#if __FLT_EVAL_METHOD__ + 0 == 1 || __FLT_EVAL_METHOD__ + 0 == 2
+#error "exact programs need numbers rounded to their type: compile with -msse2 -mfpmath=sse"
+#endif
+
+static inline float cr_fused_odd(float a, float b, float c)
+{
+  const double p = (double)a * b, s = p + c;
+  const double t = s - p, lost = (p - (s - t)) + (c - t);
+  uint64_t sum, side;
+  double odd;
+  memcpy(&sum, &s, sizeof sum);
+  memcpy(&side, &lost, sizeof side);
+  const uint64_t even = (uint64_t)(lost < 0 || lost > 0) & ~sum;
+  sum += (1 - ((sum ^ side) >> 63 << 1)) & -(even & 1);
+  memcpy(&odd, &sum, sizeof odd);
+  return (float)odd;
+}
+
+CR_APART static float cr_fused_seldom(float a, float b, float c)
+{
+  return cr_fused_odd(a, b, c);
+}
+
+static inline float cr_fused_f32(float a, float b, float c)
+{
+  const double s = (double)a * b + c;
+  uint64_t bits;
+  memcpy(&bits, &s, sizeof bits);
+  const uint32_t rest = (uint32_t)bits << 3, size = (uint32_t)(bits >> 32) << 1;
+  if (rest == 0x80000000u || size - 1 < 0x701FFFFFu) return cr_fused_seldom(a, b, c);
+  return (float)s;
+}
+
+/* an integer of 128 bits, times 2^e */
+typedef struct {
+  uint64_t high, low;
+  int32_t e;
+} cr_long;
+
+/* The integer moved up by so many bits, below 64; what it stands for stays. */
+static inline cr_long cr_moved_up(cr_long x, int32_t bits)
+{
+  if (bits) x.high = x.high << bits | x.low >> (64 - bits);
+  x.low <<= bits;
+  x.e -= bits;
+  return x;
+}
+
+/* The integer moved down to the exponent e; what falls off leaves a last bit of 1. */
+static inline cr_long cr_moved_down(cr_long x, int32_t e)
+{
+  int32_t bits = e - x.e;
+  x.e = e;
+  uint64_t lost = 0;
+  for (; bits >= 64 && (x.high | x.low); bits -= 64)
+    lost |= x.low, x.low = x.high, x.high = 0;
+  if (bits > 0 && bits < 64) {
+    lost |= x.low << (64 - bits);
+    x.low = x.low >> bits | x.high << (64 - bits);
+    x.high >>= bits;
+  }
+  x.low |= lost != 0;
+  return x;
+}
+
+/* of a number that is neither 0 nor infinite: 53 bits, times 2^e */
+static inline uint64_t cr_digits(double x, int32_t *e)
+{
+  uint64_t bits;
+  int32_t more = 0;
+  if (fabs(x) < 0x1p-1022) x *= 0x1p54, more = 54;
+  memcpy(&bits, &x, sizeof bits);
+  *e = (int32_t)(bits >> 52 & 0x7FF) - 1075 - more;
+  return (bits & 0xFFFFFFFFFFFFFu) | 0x10000000000000u;
+}
+
+/* m 2^e rounded, where the highest bit of m is 1; its last bit may stand for what follows */
+static inline double cr_rounded(uint64_t m, int32_t e, uint64_t sign)
+{
+  const int32_t field = e + 1086, drop = field < 1 ? 12 - field : 11;
+  uint64_t bits = drop < 64 ? m >> drop : 0;
+  const uint64_t rest = drop < 64 ? m << (64 - drop) : drop == 64 ? m : 1;
+  const uint64_t half = (uint64_t)1 << 63;
+  bits += rest > half || (rest == half && (bits & 1));
+  if (field > 1) bits += (uint64_t)(field - 1) << 52;
+  if (field > 2046) bits = (uint64_t)2047 << 52;
+  bits |= sign << 63;
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static inline double cr_fused_f64(double a, double b, double c)
+{
+  if (!(fabs(a) < INFINITY && fabs(b) < INFINITY) || a == 0 || b == 0) return a * b + c;
+  if (!(fabs(c) < INFINITY)) return c;
+  if (c == 0) return a * b;
+  int32_t ea, eb, ec;
+  const uint64_t x = cr_digits(a, &ea), y = cr_digits(b, &eb), z = cr_digits(c, &ec);
+  const uint64_t x1 = x >> 32, x0 = x & 0xFFFFFFFF, y1 = y >> 32, y0 = y & 0xFFFFFFFF;
+  const uint64_t middle = x1 * y0 + (x0 * y0 >> 32), other = x0 * y1 + (middle & 0xFFFFFFFF);
+  cr_long p = {x1 * y1 + (middle >> 32) + (other >> 32), x * y, ea + eb};
+  p = cr_moved_up(p, p.high >> 41 ? 20 : 21); /* the highest bit is now number 125 */
+  cr_long q = {z << 9, 0, ec - 73};
+  uint64_t sign = (a < 0) != (b < 0);
+  const _Bool differ = sign != (c < 0);
+  if (p.e < q.e || (p.e == q.e && (p.high < q.high || (p.high == q.high && p.low < q.low)))) {
+    const cr_long swap = p;
+    p = q;
+    q = swap;
+    sign = c < 0;
+  }
+  q = cr_moved_down(q, p.e);
+  if (differ) {
+    p.high -= q.high + (p.low < q.low);
+    p.low -= q.low;
+  } else {
+    p.low += q.low;
+    p.high += q.high + (p.low < q.low);
+  }
+  if (!(p.high | p.low)) return 0;
+  if (!p.high) p.high = p.low, p.low = 0, p.e -= 64;
+  while (!(p.high >> 63)) p = cr_moved_up(p, p.high >> 47 ? 1 : 16);
+  return cr_rounded(p.high | (p.low != 0), p.e + 64, sign);
+}
+
+/* a b + c, rounded once */
+#if defined __FMA__ || defined __FP_FAST_FMA || defined __ARM_FEATURE_FMA
+#define CR_FUSES 1
+#define CR_FMAf(a, b, c) fmaf(a, b, c)
+#define CR_FMA(a, b, c) fma(a, b, c)
+#else
+#define CR_FMAf(a, b, c) cr_fused_f32(a, b, c)
+#define CR_FMA(a, b, c) cr_fused_f64(a, b, c)
+#endif
+"""
+
 _TEMPLATE = """
 static inline U cr_bits_ofF(T x)
 {
@@ -391,9 +536,9 @@ def _instance(template: str, which: int) -> str:
     return re.sub(r"(?<=\w)F\(", ("f(", "(")[which], text)
 
 
+#: But for `FMA_C`, which comes before it.
 MATH_C = "\n".join(
     [
-        FMA_C,
         _instance(_TEMPLATE, 0),
         _instance(_TEMPLATE, 1),
         _instance(_EXP2, 1),
