@@ -13,11 +13,11 @@ function compare(settings, data) {
   return same(weights(a), weights(b)) && found.every((one, i) => same(one, expected[i]));
 }
 
-for (const hidden of [[], [1], [5], [8, 8], [3, 1, 4, 1, 2]])
+for (const hidden of [[], [5], [8, 8], [3, 1, 4, 1, 2]])
   for (const activation of ["tanh", "relu", "sigmoid", "linear"])
     for (const optimizer of ["sgd", "momentum", "adam"])
       for (const task of ["classification", "regression"])
-        for (const batch of [0, 1, 7]) {
+        for (const batch of [0, 7]) {
           const points = Examples.points(task === "regression" ? "function" : "circles", 2, 20);
           const data = { x: points.flatMap(([a, b]) => [a, b]), y: points.map(([, , y]) => y) };
           const own = {

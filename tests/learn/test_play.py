@@ -191,6 +191,39 @@ def test_a_browser_without_webassembly_trains_all_the_same(browser: Any, tmp_pat
     assert "runs no WebAssembly" in said[1]
 
 
+def test_points_are_painted_with_the_keyboard(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    page = opened(browser, tmp_path, play_page(), {"preset": "empty"})
+    plane = page.find_element(By.ID, "points")
+    plane.send_keys(Keys.ARROW_LEFT * 3 + Keys.ARROW_UP + Keys.ENTER + Keys.ARROW_DOWN * 2)
+    plane.send_keys(Keys.ENTER)
+    assert page.execute_script("return Play.state().painted") == [
+        [-0.15, 0.05, 1],
+        [-0.15, -0.05, 1],
+    ]
+    said = page.execute_script("return document.getElementById('at').textContent")
+    assert said == "A point at (−0.15, −0.05)"
+    assert errors(page) == []
+
+
+def test_a_long_training_is_reproduced_while_the_page_is_seen(browser: Any, tmp_path: Path) -> None:
+    state = {"hidden": [2], "seed": 3, "batch": 1, "steps": 12_000}
+    page = opened(browser, tmp_path, play_page(), state)
+    browser.execute_async_script(
+        "const done = arguments[0];"
+        "const wait = () => Play.state().steps < 12000 ? setTimeout(wait, 20) : done();"
+        "wait();"
+    )
+    assert page.execute_script("return Play.training().taken()") == 12_000
+    assert page.execute_script("return Play.curve().length") > 100
+    weights = page.execute_script(READ)["layers"]
+    page.execute_script("Play.restart(); Play.advance(12000)")
+    assert page.execute_script(READ)["layers"] == weights
+    assert errors(page) == []
+
+
 @pytest.mark.parametrize("preset", ["xor", "circles", "spiral", "blobs"])
 def test_both_classes_are_among_the_test_points(browser: Any, tmp_path: Path, preset: str) -> None:
     page = opened(browser, tmp_path, play_page(), {"preset": preset})
@@ -326,15 +359,26 @@ def test_every_number_of_a_neuron_can_be_opened(browser: Any, tmp_path: Path) ->
             assert evaluated(numbers) == pytest.approx(value, rel=3e-4, abs=1e-7), names
     shown = page.execute_script("return document.getElementById('numbers').innerText")
     assert "Neuron 1 of layer 1" in shown
+    points = [found["x"][2 * i : 2 * i + 2] for i in range(4)]  # a test point is passed over
+    for wanted, button in zip(points, [None, "after", "after", "after"], strict=True):
+        if button:
+            page.execute_script(f"document.getElementById('point-{button}').click()")
+        heading = page.execute_script("return document.querySelector('#numbers h2').textContent")
+        in_it = [float(one.replace("−", "-")) for one in re.findall(r"[−\d.]+(?=[,)])", heading)][
+            -2:
+        ]
+        assert in_it == pytest.approx(wanted, rel=2e-3, abs=1e-3)
     assert errors(page) == []
 
 
-@pytest.mark.parametrize(("optimizer", "batch"), [("sgd", 10), ("momentum", 1), ("adam", 10)])
+@pytest.mark.parametrize(
+    ("optimizer", "batch", "width"), [("sgd", 10, 390), ("momentum", 1, 1280), ("adam", 10, 1280)]
+)
 def test_every_number_of_the_next_step_can_be_opened(
-    browser: Any, tmp_path: Path, optimizer: str, batch: int
+    browser: Any, tmp_path: Path, optimizer: str, batch: int, width: int
 ) -> None:
     state = {"hidden": [3, 2], "seed": 5, "optimizer": optimizer, "batch": batch, "rate": 0.05}
-    page = opened(browser, tmp_path, play_page(), state)
+    page = opened(browser, tmp_path, play_page(), state, width)
     page.execute_script("Play.advance(21); document.getElementById('unit-1-1').click()")
     said = page.execute_script("return Play.updates({layer: 1, unit: 1})")
     shown = page.execute_script("return document.getElementById('numbers').innerText")
@@ -429,7 +473,18 @@ def test_own_points_and_tables(browser: Any, tmp_path: Path) -> None:
         "document.getElementById('paste').click(); Play.advance(3)", rows
     )  # fmt: skip
     assert page.execute_script("return Play.training().settings.task") == "regression"
+    said = "return document.getElementById('csv-said').textContent"
+    assert "Left out" not in page.execute_script(said)
     assert page.execute_script("return Play.training().data.y.length") == 15
+    paste = (
+        "document.getElementById('csv').value = arguments[0];"
+        "document.getElementById('paste').click()"
+    )
+    page.execute_script(paste, "a, b, c\n" + "1,2,0\n2,1,1\n" * 600 + "3,?,1")
+    text = page.execute_script(said).replace("\u202f", "")
+    assert text.startswith("1000 rows, the first of 1200; the target is a class.")
+    assert text.endswith("Left out: 2 lines without three numbers.")
+    page.execute_script(paste, rows)
     page.execute_script("Play.run(false)")
     assert "R²" in page.execute_script("return document.getElementById('score').innerText")
     assert errors(page) == []

@@ -6,6 +6,11 @@ const Play = (() => {
     MAX_NEURONS = 8,
     NEW_NEURONS = 3, // of a layer that is added
     MOST_TERMS = 10, // of a sum that is written out
+    MOST_POINTS = 1000,
+    MOST_STEPS = 1e6, // of an address
+    AT_ONCE = 1000, // steps that are taken before a page is drawn, and milliseconds for more of them
+    AT_ONCE_TIME = 150,
+    STRIDE = 0.05, // of an arrow key in the plane
     CLICK = 6, // pixels that the pointer may move in a click
     OUTSIDE = 24, // so many pixels outside of the network a layer is dropped to be removed
     FRAME = 8; // milliseconds of arithmetic a frame
@@ -28,7 +33,8 @@ const Play = (() => {
   const OWN = ["activation", "initialisation", "optimizer"]; // what a layer may have of its own
   let frames = 0,
     spent = { steps: 0, time: 0 };
-  let state, all, training, held, curve, running, chosen, playing;
+  let state, all, training, held, curve, running, chosen, playing, replaying;
+  let cursor = null; // where the keyboard would paint
 
   // ---- data ----------------------------------------------------------------------------------
 
@@ -66,9 +72,21 @@ const Play = (() => {
     chosen = null;
     spent = { steps: 0, time: 0 };
     if (training) record();
-    for (let i = 0; i < steps && training; i++) training.advance();
-    if (training && steps) record();
-    state.steps = steps;
+    replay(training ? steps : 0);
+  }
+
+  /** Takes steps until there are so many; long trainings go on while the page is seen. */
+  function replay(steps) {
+    clearTimeout(replaying);
+    const end = performance.now() + AT_ONCE_TIME,
+      part = Math.ceil(steps / 200);
+    const taken = () => training?.taken() ?? 0;
+    while (taken() < steps && (taken() < AT_ONCE || performance.now() < end)) {
+      for (let i = Math.min(part, steps - taken()); i > 0; i--) training.advance();
+      record();
+    }
+    state.steps = taken();
+    if (taken() < steps) replaying = setTimeout(() => replay(steps), 0);
     draw();
   }
 
@@ -82,6 +100,7 @@ const Play = (() => {
   }
 
   function advance(count) {
+    clearTimeout(replaying);
     for (let i = 0; i < count && training; i++) training.advance();
     if (!training) return;
     state.steps = training.taken();
@@ -118,6 +137,7 @@ const Play = (() => {
     byId("run").textContent = running ? "Pause" : "Run";
     byId("run").setAttribute("aria-pressed", String(running));
     cancelAnimationFrame(playing);
+    clearTimeout(replaying);
   }
 
   function run(on) {
@@ -167,11 +187,11 @@ const Play = (() => {
     if (isNumber(given.rate, 0, 100)) found.rate = given.rate;
     if (isNumber(given.batch, 0, 1000)) found.batch = Math.round(given.batch);
     if (isNumber(given.seed, 0, 1e9)) found.seed = Math.round(given.seed);
-    if (isNumber(given.steps, 0, 5000)) found.steps = Math.round(given.steps);
+    if (isNumber(given.steps, 0, MOST_STEPS)) found.steps = Math.round(given.steps);
     if (Array.isArray(given.painted))
       found.painted = given.painted
         .filter((p) => Array.isArray(p) && p.length === 3 && p.every((v) => isNumber(v, -1e6, 1e6)))
-        .slice(0, 1000);
+        .slice(0, MOST_POINTS);
     for (const name of ["real", "interpreted"]) found[name] = given[name] === true;
     return found;
   }
@@ -465,6 +485,13 @@ const Play = (() => {
       context.strokeStyle = isTest(i) ? "#888" : "#000";
       context.stroke();
     });
+    if (!cursor) return;
+    const [x, y] = toPixel(...cursor);
+    context.lineWidth = 2;
+    context.strokeStyle = "#000";
+    context.strokeRect(x - 7, y - 7, 14, 14);
+    context.strokeStyle = "#fff";
+    context.strokeRect(x - 5, y - 5, 10, 10);
   }
 
   function drawCurve() {
@@ -643,7 +670,7 @@ const Play = (() => {
 
   function drawNumbers() {
     if (!chosen || !training) {
-      show(byId("numbers"), element("p", { class: "note", text: "Pause and click a neuron: every number of it, for one point. Shift-click a point in the plane to choose which." }));
+      show(byId("numbers"), element("p", { class: "note", text: "Pause and click a neuron: every number of it, for one point. Which point: the buttons there, or Shift and a click on it in the plane." }));
       return;
     }
     const { lines, index } = equations(chosen),
@@ -653,6 +680,12 @@ const Play = (() => {
     show(
       byId("numbers"),
       element("h2", { text: `${where}, for the point (${Numbers.format(a, 3)}, ${Numbers.format(b, 3)})` }),
+      element(
+        "div",
+        { class: "bar" },
+        element("button", { type: "button", id: "point-before", text: "◀ point", click: () => otherPoint(-1) }),
+        element("button", { type: "button", id: "point-after", text: "point ▶", click: () => otherPoint(1) }),
+      ),
       written(lines),
       element("h2", { text: `Its next step, by ${rows.length === 1 ? "one point" : `${rows.length} points`}` }),
       element("p", { class: "note", text: "L is the mean of ℓ over the points of the batch, so that every ∂L/∂z is a ∂ℓ/∂z divided by their number; the optimizer makes the step of the gradient." }),
@@ -667,24 +700,53 @@ const Play = (() => {
     const a = (2 * (event.clientX - area.left)) / area.width - 1,
       b = 1 - (2 * (event.clientY - area.top)) / area.height;
     if (event.shiftKey) {
-      const near = all.map(([p, q], i) => [(p - a) ** 2 + (q - b) ** 2, i]).sort((m, n) => m[0] - n[0])[0];
+      const near = all
+        .map(([p, q], i) => [(p - a) ** 2 + (q - b) ** 2, i])
+        .filter(([, i]) => !isTest(i))
+        .sort((m, n) => m[0] - n[0])[0];
       if (near) chosen = { layer: chosen?.layer ?? state.hidden.length, unit: chosen?.unit ?? 0, point: near[1] };
       draw();
       return;
     }
     if (Math.abs(a) > 1 || Math.abs(b) > 1) return;
+    addPoint(a, b);
+  }
+
+  function addPoint(a, b) {
     const short = (v) => Number(v.toFixed(3));
-    state.painted.push([short(a), short(b), Number(byId("brush").value)]);
+    state.painted = [...state.painted.slice(1 - MOST_POINTS), [short(a), short(b), Number(byId("brush").value)]];
     run(false);
     restart();
     record_url();
   }
 
+  /** Arrow keys move a square over the plane, Enter paints there. */
+  function paintByKeys(event) {
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    const at = cursor ?? [0, 0];
+    if (event.key === "Enter") addPoint(...at);
+    else if (by) cursor = at.map((v, axis) => Math.max(-1, Math.min(1, Number((v + STRIDE * by[axis]).toFixed(2)))));
+    else return;
+    event.preventDefault();
+    drawPoints();
+    const [x1, x2] = by ? cursor : at;
+    byId("at").textContent = `${by ? "At" : "A point at"} (${Numbers.format(x1)}, ${Numbers.format(x2)})`;
+  }
+
+  /** The next or the last training point: its numbers are shown. */
+  function otherPoint(by) {
+    let next = chosen.point + by;
+    while (next >= 0 && next < all.length && isTest(next)) next += by;
+    if (next < 0 || next >= all.length) return;
+    chosen.point = next;
+    draw();
+    byId(by < 0 ? "point-before" : "point-after").focus();
+  }
+
   /** Lines of "x1, x2, target"; inputs are brought into the plane, −1 to 1. */
   function paste() {
-    const rows = byId("csv")
-      .value.trim()
-      .split(/\n/)
+    const lines = byId("csv").value.trim().split(/\s*\n\s*/);
+    const rows = lines
       .map((line) => line.split(/[,;\t ]+/).map(Number))
       .filter((row) => row.length >= 3 && row.slice(0, 3).every(Number.isFinite));
     if (!rows.length) {
@@ -699,8 +761,11 @@ const Play = (() => {
     });
     state.real = rows.some(([, , y]) => y !== 0 && y !== 1);
     state.preset = "empty";
-    state.painted = rows.slice(0, 1000).map(([a, b, y]) => [scaled[0](a), scaled[1](b), y]);
-    byId("csv-said").textContent = `${state.painted.length} rows; ${state.real ? "the target is a number" : "the target is a class"}. The inputs were brought to −0.9 to 0.9.`;
+    state.painted = rows.slice(0, MOST_POINTS).map(([a, b, y]) => [scaled[0](a), scaled[1](b), y]);
+    const isCut = rows.length > MOST_POINTS ? `, the first of ${Numbers.count(rows.length)}` : "",
+      left = lines.length - rows.length;
+    const without = left ? ` Left out: ${left} ${left === 1 ? "line" : "lines"} without three numbers.` : "";
+    byId("csv-said").textContent = `${Numbers.count(state.painted.length)} rows${isCut}; ${state.real ? "the target is a number" : "the target is a class"}. The inputs were brought to −0.9 to 0.9.${without}`;
     sync();
     restart();
     record_url();
@@ -750,6 +815,11 @@ const Play = (() => {
       drawHow();
     });
     byId("points").addEventListener("pointerdown", paint);
+    byId("points").addEventListener("keydown", paintByKeys);
+    byId("points").addEventListener("blur", () => {
+      cursor = null;
+      drawPoints();
+    });
     byId("paste").addEventListener("click", paste);
     document.addEventListener("keydown", (event) => {
       if (/^(INPUT|SELECT|TEXTAREA|BUTTON)$/.test(event.target.tagName)) return;
