@@ -83,10 +83,13 @@ NOT_TUNED = {
 WAITED, CRASHED = "too long a wait", "time limit or crash"
 #: Calls whose arguments after the first are depths of indentation, as is this variable plus 1.
 INDENTED_CALLS = {"line", "_line"}
+#: Calls whose last argument is such a depth.
+INDENTED_LAST = {"scores", "weighted", "keys"}
 INDENTATION = "depth"
 SYMMETRIC_CALLS = {
     *("max", "min", "maximum", "minimum", "logical_xor", "gcd", "zip"),
     *("isinstance", "hasattr", "getattr", "cast", "broadcast_shapes", "logical_and", "logical_or"),
+    *("hypot", "multiply", "add", "bitwise_and", "bitwise_xor"),
 }
 
 #: Seconds of the processor: a test that takes longer counts as failed. Those that wait get more.
@@ -284,6 +287,10 @@ class Mutator(ast.NodeVisitor):
             return
         if name in INDENTED_CALLS:
             for part in node.args[:1]:
+                self.visit(part)
+            return
+        if name in INDENTED_LAST:
+            for part in node.args[:-1]:
                 self.visit(part)
             return
         first = node.args[:2]

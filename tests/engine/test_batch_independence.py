@@ -74,6 +74,11 @@ MIXED = {
 }
 
 
+def of_sequences(x, targets):
+    """The CTC loss of each row."""
+    return cr.losses.ctc(x, targets, reduction="none")
+
+
 T = cr.transpose
 FIVE = np.arange(5.0, dtype=np.float32)
 TABLE = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
@@ -122,6 +127,7 @@ APART |= {
     "factors": (lambda x: cr.linalg.qr(x)[1], reals(3, 3)),
     "convolution": (lambda x: cr.conv1d(x, np.ones((2, 2, 3), np.float32)), reals(7, 2)),
     "pooling": (lambda x: cr.max_pool(x, 2) + cr.avg_pool(x, 2), reals(4, 2)),
+    "ctc with a target for all": (lambda x: of_sequences(x, [[1, 2]] * len(x)), reals(5, 4)),
     "attention in rows": (lambda x: cr.scaled_dot_product_attention(x, x, x), reals(4, 3)),
     "attention with a mask": (
         lambda x: cr.scaled_dot_product_attention(x, x, x, mask=np.eye(4, dtype=bool)),
@@ -146,6 +152,9 @@ APART |= {
         lambda x: x * cr.random.uniform(KEY, (5,), dtype=x.dtype), reals(5)),
 }  # fmt: skip
 MIXED |= {
+    "ctc with a target for each": (
+        lambda x: of_sequences(x, [[1 + k % 2, 2 + k % 2] for k in range(len(x))][::-1]),
+        reals(5, 4)),
     "sum over rows": (lambda x: x - cr.sum(x, 0), reals(5)),
     "rows beside one another": (lambda x: cr.concatenate([x[1:], x[:1]], 0), reals(5)),
     "some rows": (lambda x: cr.pad(x[1:], [(0, 1), (0, 0)]), reals(5)),

@@ -341,3 +341,26 @@ def test_signals_leave_a_checkpoint_from_which_the_training_goes_on(tmp_path, nu
             running.communicate(timeout=20)
     assert running.returncode in (0, 130)
     assert os.path.isdir(tmp_path)
+
+
+@pytest.mark.parametrize("received", [None, signal.SIGTERM])
+@pytest.mark.parametrize("due", [False, True])
+def test_the_first_of_several_processes_says_when_a_checkpoint_is_due(
+    monkeypatch, tmp_path, received, due
+):
+    """Each sends one number; a signal that any of them got counts in all of them."""
+    sent = []
+
+    def gathered(number):
+        sent.append(number)
+        return [number, 2 * signal.SIGTERM if received is None else 1]
+
+    keeper = resume_module.Keeper(Checkpoints(tmp_path), {})
+    monkeypatch.setattr(type(keeper.checkpoints), "due", due)
+    monkeypatch.setattr(resume_module, "process_count", lambda: 2)
+    monkeypatch.setattr(resume_module, "gathered", gathered)
+    if received is not None:
+        keeper._signals.received.append(received)
+    assert keeper._agree() is due
+    assert sent == [2 * (received or 0) + due]
+    assert keeper._signals.received == [signal.SIGTERM]

@@ -403,3 +403,11 @@ def test_narrow_products_are_built_by_clang(width, monkeypatch):
     x, w = g.normal(size=(9, 7)).astype(np.float32), g.normal(size=(7, width)).astype(np.float32)
     compiled = cr.compile(lambda a, b: a @ b, backend="c")
     np.testing.assert_allclose(compiled(x, w).numpy(), x @ w, rtol=1e-5, atol=1e-5)
+
+
+def test_the_compiler_is_called_with_other_flags(tmp_path):
+    (tmp_path / "one.c").write_text("int one = 1;\n")
+    toolchain.call(("-c", "one.c", "-o", "one.o"), tmp_path)
+    assert (tmp_path / "one.o").stat().st_size
+    with pytest.raises(toolchain.CompilerError):
+        toolchain.call(("-c", "two.c", "-o", "two.o"), tmp_path)

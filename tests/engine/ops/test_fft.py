@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.engine.ops.fft import _smooth
 
 #: One product; two and three steps; a prime by one product; by a chirp; both in one length.
 LENGTHS = (1, 2, 7, 64, 66, 96, 4096, 113, 131, 262, 2 * 67 * 3)
@@ -179,3 +180,10 @@ def test_short_time_transforms(options: dict[str, Any]) -> None:
 def test_what_is_refused(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+def test_the_next_length_that_is_quick():
+    """The smallest one that is a product of 2, 3 and 5 only."""
+    quick = sorted(2**a * 3**b * 5**c for a in range(9) for b in range(6) for c in range(4))
+    for n in range(1, 300):
+        assert _smooth(n) == next(length for length in quick if length >= n)

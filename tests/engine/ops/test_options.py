@@ -623,3 +623,52 @@ def test_singular_and_indefinite_matrices_are_refused() -> None:
             function(singular)
     with pytest.raises(DataError, match="not positive definite"):
         cr.linalg.cholesky(-np.eye(2))
+
+
+# ---- ends of what is allowed -----------------------------------------------------------------
+
+
+def test_the_whole_axis_is_one_part() -> None:
+    x = numbers(6, 2)
+    (whole,) = cr.split(x, 1)
+    close(whole, x)
+    for part, expected in zip(cr.split(x, 6), x, strict=True):
+        close(part, expected[None])
+    with pytest.raises(ShapeError):
+        cr.split(x, 0)
+
+
+def test_an_update_may_be_as_large_as_what_it_updates() -> None:
+    x, new = numbers(3, 4), numbers(3, 4, seed=4)
+    close(cr.dynamic_update_slice(x, new, 0, axis=0), new)
+    close(cr.dynamic_update_slice(x, new[:, :1], 2, axis=1)[:, 2], new[:, 0])
+    with pytest.raises(ShapeError):
+        cr.dynamic_update_slice(x, numbers(4, 4), 0, axis=0)
+
+
+def test_a_window_that_would_begin_behind_the_image_is_left_out() -> None:
+    """PyTorch's rule: (3 + 2 - 2) / 2 + 1 is three windows rounded up, the last one all padding."""
+    x = np.array([5.0, 1.0, 3.0]).reshape(1, 3, 1)
+    close(cr.max_pool(x, 2, 2, 1, ceil_mode=True), [[[5.0], [3.0]]])
+    longer = np.array([5.0, 1.0, 3.0, 2.0, 7.0, 4.0]).reshape(1, 6, 1)
+    close(cr.max_pool(longer, 3, 2, ceil_mode=True), [[[5.0], [7.0], [7.0]]])
+
+
+def test_uniform_numbers_are_between_nought_and_one_unless_told() -> None:
+    x = cr.random.uniform(cr.random.key(3), (4096,)).numpy()
+    assert 0 <= x.min() < 0.01
+    assert 0.99 < x.max() < 1
+    assert abs(x.mean() - 0.5) < 0.02
+
+
+def test_a_point_behind_the_last_one_between_two() -> None:
+    """The last interval is used up to its end, and nothing behind it."""
+    xp, fp = np.array([0.0, 1.0, 4.0]), np.array([2.0, -1.0, 5.0])
+    x = np.array([-1.0, 0.0, 0.25, 1.0, 3.999, 4.0, 4.5])
+    close(cr.interp(x, xp, fp), np.interp(x, xp, fp))
+    close(cr.interp(x, xp[:1], fp[:1]), np.interp(x, xp[:1], fp[:1]))
+
+
+def test_how_many_are_different_must_be_known_in_a_program() -> None:
+    with pytest.raises(ShapeError, match="unique"):
+        cr.compile(lambda x: cr.unique(x))(np.array([3.0, 1.0, 3.0]))
