@@ -7,8 +7,9 @@
 A mutant is a module with one change: another comparison, another sign, a number that is one more, a
 branch always taken, a statement left out. It lives in memory only. First all tests run once without
 any mutant, to know which lines each of them runs. Against a mutant run those that run the changed
-line: of the nearest files first, the quick ones first, for a limited time. Where none fails, the
-mutant survives and is printed: a change of the program that no test near to it notices.
+line: of the nearest files first, the quick ones first, for a limited time. Where none was seen to,
+for it runs once, at import, those that run anything of the module. Where none fails, the mutant
+survives and is printed: a change of the program that no test near to it notices.
 
 Not changed is what no result depends on: messages and texts, the indentation of C, samples of
 tests, what was tuned for speed (how much work is worth a thread, what is worth to be computed
@@ -60,6 +61,8 @@ TESTS = (
 )
 #: These start programs of their own, or are run by others.
 NOT_NEAR = ("test_sanitizers.py", "test_every_width.py")
+#: Tests that others leave to the night, but nothing else runs what they do.
+ALSO = ("tests/engine/backends/test_xla.py::test_operations",)
 #: How many of the nearest files come first; they get a third of the time.
 FEW = 3
 #: What is followed line by line, and for how many lines of one function in a test.
@@ -409,11 +412,11 @@ class Calls:
         """The tests that run what was changed."""
         known = self.lines.get(str(mutant.path.relative_to(PACKAGE)), {})
         if mutant.imported:  # whatever uses the definition may notice, or else the module
-            places: list[Iterable[int]] = [mutant.scope, known]
+            places: list[Iterable[int]] = [mutant.scope]
         else:  # not every line of a long expression has code of its own
             code = lines_with_code(mutant.path)
             places = [[line for line in mutant.lines if line in code] or mutant.statement]
-        for place in places:
+        for place in (*places, known):  # what runs once, when a module is imported, was not seen
             found = {test for line in place for test in known.get(line, ())}
             if found:
                 names = list(self.seconds)
@@ -513,6 +516,11 @@ class Chosen:
         )
 
 
+def is_run(item: pytest.Item) -> bool:
+    """Whether a test is run by day, or all the same."""
+    return item.get_closest_marker("nightly") is None or item.nodeid.startswith(ALSO)
+
+
 #: What Python calls for each line of a call.
 TraceFunction = Callable[[FrameType, str, object], Any]
 
@@ -556,6 +564,9 @@ class Listener:
             lines: set[int] = set()
             self._followed[key] = code, lines, followed(lines)
         return self._followed[key][2]
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = filter(is_run, items)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._failed |= not report.passed
@@ -628,7 +639,7 @@ class Run:
             sys.meta_path.insert(0, Finder(self.mutant))
         importlib.import_module("chainrule.public")  # in the usual order
         options = ["-q", "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
-        options += ["-p", "no:xdist", f"--basetemp={self.folder}/tests"]
+        options += ["-p", "no:xdist", f"--basetemp={self.folder}/tests", "-m", ""]
         if self.mutant is not None:
             files = dict.fromkeys(test.partition("[")[0] for test in self.tests)
             return int(pytest.main(["-x", *options, *files], plugins=[Chosen(self.tests)]))

@@ -325,3 +325,13 @@ def test_later_changes_of_an_argument_do_not_reach_a_variable() -> None:
     saved = cr.tensor(w)
     w.assign(np.ones(2))
     assert saved.tolist() == [0.0, 0.0]
+
+
+def test_options_given_by_name_count_after_calls_without_them() -> None:
+    f = cr.compile(lambda x, factor=2.0, up=True: x * factor + (1.0 if up else -1.0))
+    x = np.array([1.0, 2.0], np.float32)
+    for _ in range(3):
+        assert f(x).tolist() == [3.0, 5.0]
+        assert f(x, up=False).tolist() == [1.0, 3.0]
+        assert f(x, factor=3.0).tolist() == [4.0, 7.0]
+        assert f(x, factor=4.0, up=False).tolist() == [3.0, 7.0]

@@ -78,3 +78,11 @@ def test_second_derivatives_and_missing_paths():
         assert cr.grad(lambda x: cr.grad(f)(x).sum())(x).tolist() == [6.0, 12.0]
         a, b = cr.grad(lambda a, b: (a * 2.0).sum(), (0, 1))(x, x)
         assert (a.tolist(), b.tolist()) == ([2.0, 2.0], [0.0, 0.0])
+
+
+def test_only_so_many_programs_are_known(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(repeated, "_MOST", 3)
+    repeated._known.clear()
+    for exponent in (1.5, 2.0, 2.5, 3.0, 3.5):
+        list(_losses(exponent))
+        assert len(repeated._known) <= 3

@@ -102,3 +102,32 @@ def test_without_a_key_the_rows_follow_each_other(monkeypatch, count):
     monkeypatch.setattr(sampler, "_AT_ONCE", 64)
     every = np.concatenate(list(batches_in_order(count, 30, None)))
     np.testing.assert_array_equal(every, np.arange(count))
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1 << 20])
+def test_processes_send_each_other_their_rows(monkeypatch, at_once):
+    """Two of them; the other has the same rows as this one, without the last two."""
+    from chainrule.training import disk_dataset
+
+    inputs, target = rows(9)
+    own, fewer = dataseted(inputs, target), 7
+    size = own._record.itemsize
+    sent = []
+
+    def exchanged(data):
+        sent.append(data)
+        taken = sum(map(len, sent[1:-1]))  # the first says which types there are
+        rest = max(fewer * size - taken, 0)
+        return [data, data if len(sent) == 1 else data[:rest]]
+
+    monkeypatch.setattr(disk_dataset, "_AT_ONCE", at_once)
+    monkeypatch.setattr(disk_dataset.together, "process_count", lambda: 2)
+    monkeypatch.setattr(disk_dataset.together, "exchanged", exchanged)
+    monkeypatch.setattr(disk_dataset.together, "gathered", lambda number: [number, fewer])
+    whole = own.shared()
+    assert len(whole) == 9 + 7
+    found = whole.read(np.arange(16))
+    expected = np.r_[0:9, 0:7]
+    np.testing.assert_array_equal(found.inputs["x"], inputs["x"][expected])
+    np.testing.assert_array_equal(found.inputs["k"], inputs["k"][expected])
+    np.testing.assert_array_equal(found.target, target[expected])

@@ -365,3 +365,24 @@ def test_they_are_shown_in_short() -> None:
 
 def close(found: Any, expected: Any, tolerance: float = 1e-10) -> None:
     np.testing.assert_allclose(np.asarray(found), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("make", "fits", "fails"),
+    [
+        (d.Bernoulli, (0.0, 1.0), (-0.01, 1.01)),
+        (d.Geometric, (1e-6, 1.0), (0.0, 1.01)),
+        (d.Poisson, (1e-6,), (-0.01,)),
+        (d.Exponential, (1e-6,), (0.0, -1.0)),
+        (lambda x: d.Normal(0.0, x), (1e-6,), (0.0, -1.0)),
+        (lambda x: d.Gamma(x, 1.0), (1e-6,), (0.0, -1.0)),
+        (lambda x: d.Beta(1.0, x), (1e-6,), (0.0, -1.0)),
+        (lambda x: d.Binomial(3.0, x), (0.0, 1.0), (-0.01, 1.01)),
+    ],
+)
+def test_where_parameters_end(make: Any, fits: Any, fails: Any) -> None:
+    for x in fits:
+        make(x)
+    for x in fails:
+        with pytest.raises(DataError):
+            make(x)

@@ -83,6 +83,19 @@ def test_verification() -> None:
         Graph([], [Node(CONSTANT, (), {}, F3)]).verify()
 
 
+def test_the_body_of_a_loop_is_verified_too() -> None:
+    def summed(xs: Any) -> Any:
+        return cr.scan(lambda total, x: (total + x, total), cr.tensor(0.0), xs)[0]
+
+    graph = cr.trace(summed, np.ones(3, np.float32)).graph
+    graph.verify()
+    (loop,) = [node for node in graph.nodes if node.op.has_body]
+    body = loop.attributes["body"]
+    loop.attributes["body"] = Graph(body.inputs[:-1], body.outputs)
+    with pytest.raises(ChainruleError, match="Free placeholder"):
+        graph.verify()
+
+
 def test_print() -> None:
     x = placeholder(F3, "x", 0)
     graph = Graph([x], [node("sum", x, type=Type(np.dtype("float32"), ()), axes=(0,))])

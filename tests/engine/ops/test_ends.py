@@ -284,3 +284,22 @@ def test_unknown_modes_of_grid_sample(options: dict[str, str], rank: int) -> Non
     with pytest.raises(cr.errors.ConfigError, match="mode or padding") as caught:
         cr.grid_sample(image, grid, **options)
     assert ("bicubic" in str(caught.value).partition("found")[0]) == (rank == 2)
+
+
+@pytest.mark.parametrize("pool", ["max_pool", "avg_pool"])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("extent", [6, 7, 8])
+def test_numbers_between_windows_get_no_gradient(pool: str, stride: int, extent: int) -> None:
+    """In C as on NumPy: windows of two, also where a whole number of strides fits."""
+    x = np.random.default_rng(2).normal(size=(2, extent, 3)).astype(np.float32)
+    of_x = gradient(lambda x: getattr(cr, pool)(x, 2, stride))
+    expected = np.zeros_like(x)
+    starts = range(0, extent - 1, stride)
+    weights = np.arange(1.0, 2 * len(starts) * 3 + 1).reshape(2, len(starts), 3)
+    for k, start in enumerate(starts):
+        part = x[:, start : start + 2]
+        share = part == part.max(1, keepdims=True) if pool == "max_pool" else 0.5
+        expected[:, start : start + 2] += weights[:, k : k + 1] * share
+    for backend in ("numpy", "c"):
+        found = cr.compile(of_x, backend=backend)(x).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -672,3 +672,11 @@ def test_a_point_behind_the_last_one_between_two() -> None:
 def test_how_many_are_different_must_be_known_in_a_program() -> None:
     with pytest.raises(ShapeError, match="unique"):
         cr.compile(lambda x: cr.unique(x))(np.array([3.0, 1.0, 3.0]))
+
+
+def test_negative_places_count_from_the_end() -> None:
+    x, updates = numbers(4, 2), numbers(3, 2, seed=4)
+    for mode, reduce in [("multiply", np.multiply), ("add", np.add), ("max", np.maximum)]:
+        expected = x.copy()
+        reduce.at(expected, [-1, 1, -1], updates)
+        close(cr.scatter(x, [-1, 1, -1], updates, mode=mode), expected)

@@ -123,3 +123,12 @@ def test_random_numbers_pass_no_gradient_to_the_key_but_to_their_bounds() -> Non
     unit = cr.random.uniform(key, (3,)).numpy().sum()
     low, high = slope(0.0, 2.0)
     np.testing.assert_allclose([low.item(), high.item()], [3 - unit, unit], rtol=1e-6)
+
+
+def test_a_uniform_number_is_made_of_53_bits_of_two_words() -> None:
+    key = cr.random.key(11)
+    words = cr.random.bits(key, (500, 2)).numpy().astype(np.uint64)
+    expected = ((words[:, 0] >> 5) * 2**26 + (words[:, 1] >> 6)) / 2**53
+    np.testing.assert_array_equal(cr.random.uniform(key, (500,), dtype="float64"), expected)
+    words = cr.random.bits(key, (500,)).numpy()
+    np.testing.assert_array_equal(cr.random.uniform(key, (500,)), (words >> 8) / np.float32(2**24))
