@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.engine.backends.c import toolchain
 from chainrule.engine.backends.c.lowering_cache import lowered
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
@@ -92,6 +93,20 @@ KINDS = list(itertools.product(("float32", "float64"), (False, True)))
 )
 def test_it_is_softmax_of_the_scores_times_the_values(outer, n, m, d, e, dtype, causal):
     compare(arrays(outer, n, m, d, e, dtype), causal=causal)
+
+
+@pytest.mark.parametrize(("m", "d", "e", "dtype"), [
+    (21, 32, 32, "float32"), by_night(5, 16, 7, "float64"), by_night(70, 48, 80, "float32"),
+    by_night(64, 16, 1, "float32"), by_night(33, 64, 20, "float64"),
+])  # fmt: skip
+def test_one_query_reads_keys_where_they_are(m, d, e, dtype):
+    given = arrays((3, 2), 1, m, d, e, dtype)
+    for mask in ([], [padding([m // 2, m, 0], m)], [truths(3, 2, 1, m)],
+                 [additive(3, 1, 1, m, dtype=dtype)]):  # fmt: skip
+        compare([*given, *mask], causal=not mask)
+    graph = cr.trace(fused, *given).graph
+    if toolchain.find().extensions:  # there are vectors
+        assert "_dots(" in lowered(graph, {}, (), True).source
 
 
 def padding(lengths, m):

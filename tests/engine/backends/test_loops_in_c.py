@@ -68,6 +68,20 @@ def test_recurrent_layers(name, steps):
     compare(network_step(layer, masked=True), x, lengths)
 
 
+@pytest.mark.parametrize("rows", [32, by_night(12), by_night(61)])
+def test_large_weights_are_fetched_before_they_are_needed(rows):
+    """Tiles of rows ask for the next panel; sums in two blocks, columns after whole panels."""
+    x = reals(rows, 300, dtype="float32")
+    w, v = reals(300, 267, dtype="float32") / 20, reals(267, 300, seed=1, dtype="float32") / 20
+
+    def run(x, w, v):
+        return [cr.scan(lambda h, _: (cr.tanh(cr.tanh(h @ w) @ v), None), x, length=5)[0]]
+
+    program, _ = compare(run, x, w, v, tolerance=1e-5)
+    if "panels of" in program.source:
+        assert "__builtin_prefetch(ahead" in program.source
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_batch_in_parts(name, masked, small_chunks):

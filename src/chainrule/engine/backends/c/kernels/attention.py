@@ -8,9 +8,10 @@ computes the weights again from the logarithms L of the rows' sums.
     backward  P = exp(S - L)       D = P∘((Ȳ·Vᵀ)∘R - δ)·scale
               Q̄ = D·K              K̄ += Dᵀ·Q           V̄ += (P∘R)ᵀ·Ȳ
 
-Keys and values that are read as columns are copied into panels, padded with zeros. What a query
-must not see has the score -∞ and so the weight 0; panels of keys that no query of a block may see
-are left out. R, which drops weights, is drawn for a row at a time, in both passes.
+Keys and values that are read as columns are copied into panels, padded with zeros, unless there is
+one query only. What a query must not see has the score -∞ and so the weight 0; panels of keys that
+no query of a block may see are left out. R, which drops weights, is drawn for a row at a time, in
+both passes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ....ops.attention import smallest_kept
 from ..expressions import C_TYPES, literal
 from ..function import Function, Where
 from ..views import View
-from .attention_scores import STEP, row_functions
+from .attention_scores import STEP, row_functions, single_functions
 from .cpu import target_in_use
 from .gemm_tiles import ELEMENTS, microkernel
 
@@ -381,6 +382,8 @@ def attention(
         return None
     if s.m == 0:
         return _zeros(Function(where), parts)
+    if s.n == 1 and key is None and s.lanes > 1 and s.d % STEP == 0:
+        return _of_one_query(function, parts, sources, s)
     text, line = _Text(function, s), function.line
     q, k, v = (function.pointer(view) for view in sources[:3])
     # A unit is a head, whose keys are copied once; or some queries, where there are few heads.
@@ -424,6 +427,37 @@ def attention(
         line("for (idx i = 0; i < rows; i++)", 3)
         line(f"for (idx c = 0; c < {s.e}; c++) y[i * {s.e} + c] *= factors[i];", 4)
     line("}", 2)
+    line("}")
+    return text.finished()
+
+
+def _of_one_query(
+    function: Function, parts: dict[int, Node], sources: list[View], s: _Shape
+) -> Function:
+    """The same where there is one query for each head, as when tokens are written: no copies."""
+    text, line = _Text(function, s), function.line
+    q, k, v = (function.pointer(view) for view in sources[:3])
+    function.extent = s.batch
+    function.grain = s.m * (s.d + s.e + 32) // 4
+    line("for (idx g = begin; g < end; g++) {")
+    text.sequence(2)
+    text.buffers({"p": s.keys, "tops": 1, "totals": 1}, s.batch, "g")
+    text.keys("limit", "0", 2)
+    line("const idx r = 0, i = 0, last = limit;", 2)
+    line(f"const idx wide = (last + {s.whole - 1}) / {s.whole} * {s.whole};", 2)
+    line("(void)r, (void)last;", 2)
+    line(f"@_dots({q} + g * {s.d}, {k} + g * {s.m * s.d}, p, limit);", 2)
+    _softmax(text, s)
+    single = single_functions("@", s.dtype, s.lanes, s.d, s.e, s.m)
+    text.tiles["@_single"] = single
+    if 1 in parts:
+        logarithm = f"tops[0] + cr_log{s.f}(totals[0])"
+        target = f"{function.writes(parts[1])}[g]"
+        line(f"{target} = totals[0] == 0 ? 0 : {logarithm};", 2)
+    if 0 in parts:
+        y = f"{function.writes(parts[0])} + g * {s.e}"
+        line("const KIND factor = totals[0] == 0 ? 0 : 1 / totals[0];".replace("KIND", s.kind), 2)
+        line(f"@_mixed(p, {v} + g * {s.m * s.e}, {y}, limit, factor);", 2)
     line("}")
     return text.finished()
 

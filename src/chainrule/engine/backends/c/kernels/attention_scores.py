@@ -1,4 +1,4 @@
-"""Rows of an attention's scores as C: what is hidden, the largest, weights and their sum.
+"""Rows of an attention's scores as C: products with keys, what is hidden, weights and their sum.
 
 A row is worked on in vectors, sixteen numbers at a time, and its length is a multiple of that; so
 the order of a sum is the same for any length of vectors.
@@ -6,7 +6,7 @@ the order of a sum is the same for any length of vectors.
 
 from __future__ import annotations
 
-from .gemm_tiles import ELEMENTS
+from .gemm_tiles import ELEMENTS, fma, fused, pieces
 
 #: Numbers that a row is worked on in at a time.
 STEP = 16
@@ -100,3 +100,151 @@ def _halves(name: str, lanes: int) -> list[tuple[str, str]]:
         swapped = ", ".join(str(lane ^ 1 << bit) for lane in range(lanes))
         pairs.append(("t0", f"CR_SHUFFLE(t0, t0, {name}_i, {swapped})"))
     return pairs
+
+
+# ---- a single query ------------------------------------------------------------------------------
+
+#: Sums of values that are made side by side, and vectors of values whose sums are made at once.
+_SUMS, _VECTORS = 4, 4
+#: Bytes that come into a cache at once.
+_LINE = 64
+
+
+def single_functions(
+    name: str, dtype: str, lanes: int, features: int, values: int, keys: int
+) -> str:
+    """``name_dots`` and ``name_mixed``: scores of one query, and the sum of values that it takes.
+
+    Keys are read where they are: to copy them into panels takes longer than one product with them.
+    Sums are made of `STEP` and of `_SUMS` others, whatever the length of vectors.
+
+    Args:
+        name: with which their names begin; ``row_functions`` come before.
+        dtype: of the elements.
+        lanes: elements of the longest vector, 2 at least.
+        features: of a query, a multiple of `STEP`.
+        values: features of a value.
+        keys: from those of one sequence to those of the next, which are asked for ahead.
+    """
+    kind, short, item = ELEMENTS[dtype]
+    lanes = min(lanes, STEP)
+    next_keys, next_values = (
+        " ".join(f"__builtin_prefetch({at} + {line});" for line in range(0, size, _LINE // item))
+        for at, size in (
+            (f"k + (j + {keys}) * {features}", lanes * features),
+            (f"v + (j + {keys}) * {values}", _SUMS * values),
+        )
+    )
+    vector = f"cr_{short}x{lanes}"
+    return f"""
+{_dot(name, kind, vector, lanes, features)}
+
+/* x[j] = q k[j] for the keys before end */
+static inline void {name}_dots(const {kind} *restrict q, const {kind} *restrict k,
+    {kind} *restrict x, idx end)
+{{
+  idx j = 0;
+  for (; j + {lanes} <= end; j += {lanes}) {{
+    {next_keys}
+    {_together(name, vector, lanes, features)}
+    *({vector} *)(x + j) = a0;
+  }}
+  for (; j < end; j++) {{
+    {vector} a = {name}_dot(q, k + j * {features});
+    {_folded(name, lanes)}
+    x[j] = a[0];
+  }}
+}}
+
+/* y = factor (x[0] v[0] + x[1] v[1] + ...) for the keys before end */
+static inline void {name}_mixed(const {kind} *restrict x, const {kind} *restrict v,
+    {kind} *restrict y, idx end, {kind} factor)
+{{
+{_mixed(dtype, lanes, values, next_values)}
+}}""".strip()
+
+
+def _dot(name: str, kind: str, vector: str, lanes: int, features: int) -> str:
+    """The product of two rows, but for the sum of the lanes."""
+    parts = STEP // lanes
+    loads = [f"*(const {vector} *)({{}} + c + {lanes * part})" for part in range(parts)]
+    sums = "\n    ".join(
+        f"t{part} = {fma(vector)}({load.format('q')}, {load.format('k')}, t{part});"
+        for part, load in enumerate(loads)
+    )
+    halves, count = [], parts
+    while count > 1:
+        count //= 2
+        halves += [f"t{part} += t{part + count};" for part in range(count)]
+    start = ", ".join(f"t{part} = {{0}}" for part in range(parts))
+    return f"""
+static inline {vector} {name}_dot(const {kind} *restrict q, const {kind} *restrict k)
+{{
+  {vector} {start};
+  for (idx c = 0; c < {features}; c += {STEP}) {{
+    {sums}
+  }}
+  {" ".join(halves)}
+  return t0;
+}}""".strip()
+
+
+def _together(name: str, vector: str, lanes: int, features: int) -> str:
+    """The sums of as many vectors as they have lanes: the lanes of ``a0``."""
+    lines = [f"{vector} a{n} = {name}_dot(q, k + (j + {n}) * {features});" for n in range(lanes)]
+    size, left = lanes, lanes
+    while left > 1:
+        starts = [base + key for base in (0, lanes) for key in range(0, lanes, size)]
+        low, high = (
+            ", ".join(str(start + at) for start in starts for at in half)
+            for half in (range(size // 2), range(size // 2, size))
+        )
+        for n in range(0, left, 2):
+            both = f"a{n}, a{n + 1}, {name}_i"
+            lines.append(f"a{n // 2} = CR_SHUFFLE({both}, {low}) + CR_SHUFFLE({both}, {high});")
+        size, left = size // 2, left // 2
+    return "\n    ".join(lines)
+
+
+def _folded(name: str, lanes: int) -> str:
+    """The sum of the lanes of ``a`` in its first, in the same order as `_together`."""
+    lines = []
+    size = lanes
+    while size > 1:
+        size //= 2
+        swapped = ", ".join(str(lane ^ size) for lane in range(lanes))
+        lines.append(f"a += CR_SHUFFLE(a, a, {name}_i, {swapped});")
+    return "\n    ".join(lines)
+
+
+def _mixed(dtype: str, lanes: int, values: int, ahead: str) -> str:
+    kind, short, item = ELEMENTS[dtype]
+    cut = [(first, kind if width == 1 else f"cr_{short}x{width}")
+           for first, width in pieces(values, lanes, item)]  # fmt: skip
+    lines = []
+    for start in range(0, len(cut), _VECTORS):
+        group = cut[start : start + _VECTORS]
+
+        def added(key: int, to: int, group: list[tuple[int, str]] = group) -> list[str]:
+            return [
+                fused(f"c{first}_{to}", f"x[j + {key}]",
+                      f"*(const {each} *)(v + (j + {key}) * {values} + {first})", each) + ";"
+                for first, each in group
+            ]  # fmt: skip
+
+        lines += ["  {", "    idx j = 0;"]
+        for first, each in group:
+            zero = "0" if each == kind else "{0}"
+            sums = ", ".join(f"c{first}_{n} = {zero}" for n in range(_SUMS))
+            lines.append(f"    {each} {sums};")
+        lines.append(f"    for (; j + {_SUMS} <= end; j += {_SUMS}) {{")
+        lines += [f"      {ahead}"] if start == 0 else []
+        lines += [f"      {line}" for key in range(_SUMS) for line in added(key, key)]
+        lines += ["    }", "    for (; j < end; j++) {"]
+        lines += [f"      {line}" for line in added(0, 0)]
+        lines.append("    }")
+        for first, each in group:
+            a, b, c, d = (f"c{first}_{n}" for n in range(_SUMS))
+            lines.append(f"    *({each} *)(y + {first}) = (({a} + {b}) + ({c} + {d})) * factor;")
+        lines.append("  }")
+    return "\n".join(lines)

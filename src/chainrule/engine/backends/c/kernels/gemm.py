@@ -47,6 +47,10 @@ _FEW_ROWS = 128
 _LONG, _WIDE = 128, 256
 #: With so many panels what is left of the columns does not matter.
 _MANY = 8
+#: From so many bytes on, a B in panels does not stay in the cache between its uses.
+_FAR = 1 << 18
+#: Bytes that come into a cache at once.
+_LINE = 64
 #: The range of l is cut into blocks of at most this length.
 _DEPTH = 256
 
@@ -536,18 +540,38 @@ class _Writer:
         tile = f"c + i * {p.n} + {j}" if self.kept else "tile"
         c_step = p.n if self.kept else width
 
-        def call(rows: int) -> str:
+        def call(rows: int, ahead: int = 0) -> str:
             a_steps = (1, rows) if plan.pack_a else p.a_strides
-            name = self._micro((rows, width), a_steps, (b_step, step_j), c_step)
-            return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0);"
+            name = self._micro((rows, width), a_steps, (b_step, step_j), c_step, ahead)
+            next_ = f", {b} + {width} * d + (t - 1) * {ahead} * d" if ahead else ""
+            return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0{next_});"
 
         if not self.kept:
             self._line(f"{p.c_type} tile[{(self.low + bool(self.more)) * width}] CR_ALIGNED;")
         self._fetch(j)
-        self._each_height(call)
+        if helpers := self._helpers(width):
+            # While later tiles are computed, what the first tile of the next panel reads comes in.
+            self._open(f"if (t > 0 && t <= {helpers})")
+            self._each_height(lambda rows: call(rows, width // helpers))
+            self._close(self.depth - 1)
+            self._open("else")
+            self._each_height(call)
+            self._close(self.depth - 1)
+        else:
+            self._each_height(call)
         if self.epilogue:
             self._finish(j, width)
         self._close(depth)
+
+    def _helpers(self, width: int) -> int:
+        """How many tiles of a panel each ask for a part of the next one."""
+        p = self.product
+        if not p.in_panels or self.lanes == 1 or p.k * p.n * p.item < _FAR or self.whole < 2:
+            return 0
+        lines = width * p.item // _LINE
+        return max(
+            (n for n in range(1, min(self.tiles - 1, lines) + 1) if width % n == 0), default=0
+        )
 
     def _finish(self, j: str, width: int) -> None:
         """The epilogue of the tile whose rows begin at i."""
@@ -573,12 +597,12 @@ class _Writer:
 
     def _micro(
         self, tile: tuple[int, int], a_steps: tuple[int, int], b_steps: tuple[int, int],
-        c_step: int,
+        c_step: int, ahead: int,
     ) -> str:  # fmt: skip
         """The name of a function that computes a tile."""
-        name = f"@_{tile[0]}x{tile[1]}"
+        name = f"@_{tile[0]}x{tile[1]}" + "_ahead" * bool(ahead)
         p = self.product
-        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step)
+        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step, ahead)
         self.functions[name] = text
         return name
 

@@ -25,6 +25,9 @@ def _vector_types() -> str:
     return "\n\n".join(lines)
 
 
+#: Bytes that come into a cache at once.
+_LINE = 64
+
 #: GCC's names of a b + c in vectors of so many bytes, and what the processor must have.
 _X86 = {
     16: ("__FMA__", "__builtin_ia32_vfmaddp{}(a, b, c)"),
@@ -244,6 +247,7 @@ def microkernel(
     a_steps: tuple[int, int],
     b_steps: tuple[int, int],
     c_step: int,
+    ahead: int = 0,
 ) -> str:
     """A C function that adds to a tile of C what a block of depth contributes.
 
@@ -255,9 +259,13 @@ def microkernel(
         a_steps: elements from a[i, l] to a[i+1, l] and to a[i, l+1].
         b_steps: elements from b[l, j] to b[l+1, j], and to b[l, j+1], 1 if there are vectors.
         c_step: elements from c[i, j] to c[i+1, j].
+        ahead: elements that each step asks for, from a further pointer on, for they are needed
+            soon.
     """
     c_type, short, item = ELEMENTS[dtype]
     rows, columns = tile
+    further = f", const {c_type} *restrict ahead" if ahead else ""
+    asked = [f"__builtin_prefetch(ahead + {at}, 0, 2);" for at in range(0, ahead, _LINE // item)]
     vectors = [
         (v, first, c_type if width == 1 else f"cr_{short}x{width}")
         for v, (first, width) in enumerate(pieces(columns, lanes, item))
@@ -270,13 +278,15 @@ def microkernel(
         [
             f"/* {rows} x {columns}: c[i, j] += a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... */",
             f"static void {name}(const {c_type} *restrict a, const {c_type} *restrict b,",
-            f"    {c_type} *restrict c, idx depth, _Bool more)",
+            f"    {c_type} *restrict c, idx depth, _Bool more{further})",
             "{",
             *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
             "  for (idx l = 0; l < depth; l++) {",
             *(f"    {line}" for line in _step(c_type, vectors, rows, a_steps[0], b_steps[1])),
             f"    a += {a_steps[1]};",
             f"    b += {b_steps[0]};",
+            *(f"    {line}" for line in asked),
+            *([f"    ahead += {ahead};"] if ahead else []),
             "  }",
             "  if (more) { /* what earlier blocks left */",
             *(f"    {cell} += {_at(kind, 'c', offset)};" for cell, kind, offset in cells),
