@@ -6,8 +6,12 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import nn
-from ..engine.ops import arange, expand_dims, matmul, repeat, take, transpose, where
+from ..engine.ops import any as any_
+from ..engine.ops import arange, cumsum, expand_dims, matmul, repeat, take, transpose, where
+from ..engine.ops.declare import cast
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from .pointer import Pointer
 
@@ -24,6 +28,9 @@ class TokenEntrance(nn.Module):
         near: of so many tokens around each one a convolution is added to its vector. What is said
             of a word a few words before can then be found by attention at once, which it otherwise
             learns late, or never from few examples. An odd number; 0 for none.
+        end: the token after each text of a source of several, such as question and context: tokens
+            that stand in another text, too, are told from those that do not (the exact match of
+            Chen et al., 2017). None without that.
 
     Example:
         >>> import chainrule as cr
@@ -32,17 +39,38 @@ class TokenEntrance(nn.Module):
         (2, 3, 4)
     """
 
-    def __init__(self, vocabulary: int, width: int, near: int = 0) -> None:
-        self.tokens = embedding(vocabulary, width)
+    def __init__(self, vocabulary: int, width: int, near: int = 0, end: int | None = None) -> None:
+        self.tokens, self.end = embedding(vocabulary, width), end
+        self.matched = None if end is None else embedding(2, width)
         self.near = nn.Conv1d(width, width, near, padding=near // 2) if near else None
 
     def forward(self, source: TensorLike, lengths: TensorLike) -> Any:
         x = self.tokens(source)
+        if self.matched is not None:
+            x = x + self.matched(cast(self.matches(source), np.int32))
         x = x * math.sqrt(x.shape[-1])
         if self.near is None:
             return x, lengths
         counts = arange(x.shape[1]) < expand_dims(as_tensor(lengths), 1)
         return x + self.near(where(expand_dims(counts, 2), x, 0.0)), lengths
+
+    def matches(self, source: TensorLike) -> Tensor:
+        """(rows, time) whether a token stands in another text of its row, too.
+
+        Padding, the unknown and ends, the numbers 0, 1 and ``end``, do not count.
+
+        Example:
+            >>> import chainrule as cr
+            >>> entrance = cr.models.TokenEntrance(10, 4, end=9)
+            >>> entrance.matches([[2, 3, 1, 9, 3, 3, 4, 1, 9, 0]]).numpy().astype(int).tolist()
+            [[0, 1, 0, 0, 1, 1, 0, 0, 0, 0]]
+        """
+        tokens = as_tensor(source)
+        text = cumsum(cast(tokens == self.end, np.int32), 1)
+        first, second = expand_dims(tokens, 2), expand_dims(tokens, 1)
+        same = (first == second) & (expand_dims(text, 2) != expand_dims(text, 1))
+        found: Tensor = any_(same, 2) & (tokens > 1) & (tokens != self.end)
+        return found
 
 
 class Seq2SeqTransformer(nn.Module):

@@ -287,6 +287,15 @@ def test_what_stands_near_a_token_is_in_its_vector_and_padding_is_not():
             np.testing.assert_allclose(found[row, place], x[place + 1] + near, atol=1e-5)
 
 
+def test_words_of_the_question_are_told_from_others():
+    entrance = cr.models.TokenEntrance(10, 6, end=9).initialize(0)
+    source = np.array([[2, 3, 9, 3, 4, 1, 9], [1, 5, 9, 5, 9, 0, 0], [6, 6, 9, 7, 0, 9, 0]])
+    found = entrance(source, np.array([7, 5, 6]))[0].numpy()
+    matched = [[0, 1, 0, 1, 0, 0, 0], [0, 1, 0, 1, 0, 0, 0], [0] * 7]
+    right = entrance.tokens.weight.numpy()[source] + entrance.matched.weight.numpy()[matched]
+    np.testing.assert_allclose(found, right * np.sqrt(6), atol=1e-6)
+
+
 def test_only_a_transformer_of_questions_looks_near_and_its_file_says_so():
     texts = [("who is it", "it is a cat"), ("what is it", "it is a dog")] * 30
     fitted = {
@@ -304,9 +313,14 @@ def test_only_a_transformer_of_questions_looks_near_and_its_file_says_so():
         cr.sequence_to_text.SequenceToTextOptions(), print,
     )[0]  # fmt: skip
     assert single.near == 0
+    assert [source.matched for source in (*fitted.values(), single)] == [True, True, True, False]
     content = fitted[None].to_json()
     assert TextSource.from_json(content).near == 9
-    del content["near"]  # as an older version wrote it
+    assert TextSource.from_json(content).matched
+    del content["near"], content["matched"]  # as an older version wrote it
     assert TextSource.from_json(content).near == 0
+    assert not TextSource.from_json(content).matched
+    with pytest.raises(TypeError):
+        TextSource.from_json(content | {"matched": 1})
     with pytest.raises(TypeError):
         TextSource.from_json(content | {"near": -1})

@@ -170,6 +170,7 @@ class TextSource(Source):
         copies: how many words of a source that the tokenizer lacks can be copied; None where
             nothing is copied.
         near: tokens around each one that its vector has something of: see `models.TokenEntrance`.
+        matched: whether the network is told which words stand in several of the texts.
     """
 
     kind = "text"
@@ -181,8 +182,9 @@ class TextSource(Source):
         longest: int = LONGEST,
         copies: int | None = None,
         near: int = 0,
+        matched: bool = False,
     ) -> None:
-        self.copies, self.near = copies, near
+        self.copies, self.near, self.matched = copies, near, matched
         self.columns = tuple(columns)
         self.tokenizer = tokenizer
         self.longest = longest
@@ -198,7 +200,10 @@ class TextSource(Source):
         # An answer is looked up by what stands near it. (The LSTM has that in its states.)
         is_looked_up = self.command == "answer" and (options.model or self.model) == "transformer"
         near = _NEAR if is_looked_up else 0
-        found = TextSource(self.columns, own, copies=spare if copies else None, near=near)
+        found = TextSource(
+            self.columns, own, copies=spare if copies else None, near=near,
+            matched=self.command == "answer",
+        )  # fmt: skip
         longest = min(int(found.lengths(found.prepared(items)).max()), LONGEST)
         found.longest = options.context or longest
         return found, other
@@ -277,7 +282,8 @@ class TextSource(Source):
         return between.join(known).strip()
 
     def entrance(self, width: int, dropout: float) -> Module:
-        return models.TokenEntrance(self.vocabulary, width, self.near)
+        end = self.end if self.matched else None
+        return models.TokenEntrance(self.vocabulary, width, self.near, end)
 
     def described(self) -> list[tuple[str, str]]:
         columns = "columns " + ", ".join(self.columns) if len(self.columns) > 1 else (
@@ -286,7 +292,7 @@ class TextSource(Source):
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "columns": list(self.columns), "longest": self.longest,
-                "copies": self.copies, "near": self.near,
+                "copies": self.copies, "near": self.near, "matched": self.matched,
                 "tokenizer": self.tokenizer.to_json()}  # fmt: skip
 
     @staticmethod
@@ -300,8 +306,11 @@ class TextSource(Source):
             raise TypeError("copies")
         if type(near) is not int or not 0 <= near <= LONGEST:
             raise TypeError("near")
+        matched = content.get("matched", False)
+        if type(matched) is not bool:
+            raise TypeError("matched")
         tokenizer = tokenizer_from_json(content["tokenizer"])
-        return TextSource(columns, tokenizer, longest, copies, near)
+        return TextSource(columns, tokenizer, longest, copies, near, matched)
 
 
 def texts_of(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...] | None]:
