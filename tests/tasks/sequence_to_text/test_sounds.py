@@ -113,7 +113,7 @@ def test_words_are_kept_if_they_lower_the_errors_of_held_out_sounds(model, folde
     """In every text one letter is heard wrongly, but only just."""
     schema = model.schema
     frame, _ = read_frame(folder / "said.csv", None)
-    pairs = read_pairs(frame, schema.source, "text", str(folder / "said.csv"), lambda note: None)
+    pairs = read_pairs([frame], schema.source, "text", str(folder / "said.csv"), lambda note: None)
     held_out = pairs.take(np.arange(6))
 
     def heard(wrong):

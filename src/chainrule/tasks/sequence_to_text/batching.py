@@ -14,6 +14,7 @@ from ..text.tokenizers import Tokenizer
 from .outputs import Output
 from .pairs import Pairs
 from .sources import Source
+from .stored import Lazily
 
 #: The longest pairs of each group, as quantiles: few are long.
 _QUANTILES = (0.4, 0.75, 0.95, 1.0)
@@ -23,6 +24,8 @@ _FEW = 500
 _ROUND = 4
 #: So many scores are computed at once where the loss is only evaluated.
 _SCORES = 2**23
+#: So many pairs that are not in memory are read at once.
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +40,39 @@ class Encoded:
         cut: how many sources and how many targets were longer.
     """
 
-    sources: list[Any]
-    targets: list[Array]
+    sources: Sequence[Any]
+    targets: Sequence[Array]
     source_lengths: Array
     target_lengths: Array
     cut: tuple[int, int]
 
 
 def encoded(source: Source, tokenizer: Tokenizer, output: Output, pairs: Pairs) -> Encoded:
-    """Pairs as tokens; what is too long is cut."""
+    """Pairs as tokens; what is too long is cut.
+
+    Of pairs that are not in memory only the lengths are: their tokens are made when needed.
+    """
+    if not pairs.on_disk:
+        return _encoded(source, tokenizer, output, pairs)
+
+    def at(row: int) -> Encoded:
+        return _encoded(source, tokenizer, output, pairs.take(np.array([row])))
+
+    parts = []
+    for start in range(0, len(pairs), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(pairs)))
+        found = _encoded(source, tokenizer, output, pairs.take(rows))
+        parts.append((found.source_lengths, found.target_lengths, found.cut))
+    sources, targets, cut = zip(*parts, strict=True)
+    return Encoded(
+        Lazily(lambda row: source.prepared([pairs.sources[row]])[0], len(pairs)),
+        Lazily(lambda row: at(row).targets[0], len(pairs)),
+        np.concatenate(sources).astype(np.int32), np.concatenate(targets).astype(np.int32),
+        (sum(each[0] for each in cut), sum(each[1] for each in cut)),
+    )  # fmt: skip
+
+
+def _encoded(source: Source, tokenizer: Tokenizer, output: Output, pairs: Pairs) -> Encoded:
     sources = source.prepared(pairs.sources)
     whole = [
         source.target_tokens(tokenizer, text, item)

@@ -34,12 +34,13 @@ def check_targets(pairs: Pairs, where: str) -> None:
     Raises:
         DataError: there is nothing to learn.
     """
-    if len(pairs) > 1 and len(set(pairs.target)) == 1:
+    first = pairs.target[0]
+    if len(pairs) > 1 and all(text == first for text in pairs.target):
         raise DataError(
             "The target is the same in every pair.",
             where=where,
             expected="different texts",
-            found=f"{pairs.target[0]!r:.60} in all {len(pairs):,} pairs",
+            found=f"{first!r:.60} in all {len(pairs):,} pairs",
             hint="there is nothing to learn: is it the right column?",
         )
 
@@ -48,6 +49,7 @@ def doubts(source: object, pairs: Pairs) -> list[str]:
     """Sentences on pairs that may be wrong; rows are those that are left, from 0."""
     if not isinstance(source, TextSource) or len(pairs) < _FEWEST:
         return []
+    pairs = pairs.some(spread=False)
     sources = [" ".join(item) for item in pairs.sources]
     found = [*_repeated(pairs.target), *_copies(pairs), *_scripts(pairs.target)]
     if len(source.columns) == 1:

@@ -35,7 +35,7 @@ _TIMES = 60
 
 def profile(schema: Any, counts: str, train: Pairs) -> list[Section]:
     """How long sources and targets are, and the first pairs."""
-    source = schema.source
+    source, train = schema.source, train.some()
     lengths = source.lengths(source.prepared(train.sources)).astype(float)
     targets = np.array([len(encode_text(schema.tokenizer, text)) for text in train.target], float)
     rows = [

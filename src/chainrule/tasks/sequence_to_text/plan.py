@@ -26,7 +26,15 @@ from .ctc_output import CtcOutput
 from .decoding import Decoding
 from .network import SequenceShape
 from .pairs import Pairs
-from .reading import find_source, need_target, read_as, read_frame, read_pairs
+from .reading import (
+    find_source,
+    need_target,
+    pairs_in_parts,
+    read_as,
+    read_frame,
+    read_pairs,
+    scan_of,
+)
 from .schema import OUTPUT_OF, OUTPUTS, SequenceSchema
 from .scoring import metric_names, scores, text_errors
 from .sounds import SoundSource, frames_of
@@ -72,7 +80,13 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
 
     def read(self, source: Any) -> Pairs:
         """The pairs of a table."""
-        frame, where = read_frame(source, self.options.encoding, self.say)
+        encoding, scan = self.options.encoding, scan_of(source, self.options.encoding, self.say)
+        if scan is not None:
+            frame, where = next(scan.parts()), scan.name
+            if not isinstance(find_source(frame, self.options, where), TextSource):
+                scan = None  # a list of files fits into memory
+        if scan is None:
+            frame, where = read_frame(source, encoding, self.say)
         target = self._target = need_target(self.options, where, frame.columns)
         self._source = find_source(frame, self.options, where)
         columns = self._source.columns
@@ -80,7 +94,10 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         if left_out:
             more = ", ".join(left_out[:8]) + ", …" * (len(left_out) > 8)
             self.say(f"the source is {' and '.join(columns)}; left out: {more}")
-        pairs = read_pairs(frame, self._source, target, where, self.say)
+        if scan is None:
+            pairs = read_pairs([frame], self._source, target, where, self.say)
+        else:
+            pairs = pairs_in_parts(scan, self._source, target, self.say)
         check_targets(pairs, f"{where}, column {target!r}")
         self.note(*doubts(self._source, pairs))
         return pairs
@@ -94,12 +111,12 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
 
     def understand(self, split: Split[Pairs]) -> SequenceSchema:
         """Tokens and sizes by the training pairs, or those of the model to start from."""
-        train, options = split.train, self.options
+        train, options = split.train.some(), self.options
         if self.saved is not None:
             return _adopted(self.saved, self._source, self._target, options)
         source, tokenizer = self._source.fitted(train.sources, train.target, options, self.say)
         model = _model_for(source, options)
-        hidden = options.hidden or _HIDDEN[model][len(train) > _FEW]
+        hidden = options.hidden or _HIDDEN[model][len(split.train) > _FEW]
         output = OUTPUTS[OUTPUT_OF[model]](len(tokenizer), 1)
         shape = SequenceShape(
             model=model,
@@ -121,6 +138,8 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
 
     def check(self, schema: SequenceSchema, split: Split[Pairs]) -> Split[Pairs]:
         """Without pairs that cannot be learned from, which are named."""
+        if not schema.source.has_steps:
+            return split  # any text can be written of them
         parts = [split.train, split.validation, *([split.test] if split.test else [])]
         kept, why = zip(*(self._fitting(schema, part) for part in parts), strict=True)
         lost = [reason for each in why for reason in each]
@@ -304,8 +323,13 @@ def pairs_by(schema: SequenceSchema, source: Any, say: Say) -> Pairs:
     Raises:
         DataError: a column is missing, or no row has both.
     """
-    frame, name = read_as(schema.source, str(schema.target), source, schema.encoding, say)
-    return read_pairs(frame, schema.source, str(schema.target), name, say)
+    target = str(schema.target)
+    if isinstance(schema.source, TextSource):
+        scan = scan_of(source, schema.encoding, say)
+        if scan is not None:
+            return pairs_in_parts(scan, schema.source, target, say)
+    frame, name = read_as(schema.source, target, source, schema.encoding, say)
+    return read_pairs([frame], schema.source, target, name, say)
 
 
 def _model_for(source: Source, options: SequenceToTextOptions) -> str:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...data import read_table, source_name
 from ...data.schema import check_present
+from ...data.source import FileReading, with_reading
+from ...data.table_scan import TableScan, is_larger_than_memory
 from ...errors import ConfigError, DataError
+from ...utils.typing import Array
 from ..class_folders import said_left_out
 from ..detection import NAMES, files_in, question_and_context
 from ..kinds.sequence_to_text import SequenceToTextOptions
 from ..text.tokenizers import normalize
 from ..transcripts import is_sound, transcripts_of
-from .pairs import Pairs
+from .pairs import SAMPLE, Pairs, digest, numbered
 from .sounds import SoundSource
 from .sources import Source, TextSource, texts_of
+from .stored import StoredItems
 
 if TYPE_CHECKING:
     import polars as pl
@@ -87,39 +94,62 @@ def text_columns(frame: pl.DataFrame, options: SequenceToTextOptions, where: str
     )
 
 
-def read_pairs(frame: pl.DataFrame, source: Source, target: str, where: str, say: Say) -> Pairs:
+def read_pairs(
+    frames: Iterable[pl.DataFrame],
+    source: Source,
+    target: str,
+    where: str,
+    say: Say,
+    on_disk: bool = False,
+) -> Pairs:
     """The pairs in a table; rows without source or target are left out, and equal pairs count once.
+
+    Args:
+        frames: the table, in parts.
+        source: of the pairs.
+        target: the column of the texts.
+        where: the table is.
+        say: takes notes.
+        on_disk: whether the pairs are not to be kept in memory.
 
     Raises:
         DataError: a column is missing, or no row has both.
     """
-    check_present([target], frame.columns, where)
-    sources = source.read(frame, where, say)
-    targets = [
-        None if text is None else source.text(text[0]) or None for text in texts_of(frame, [target])
-    ]
-    empty, repeated = [], 0
-    kept: dict[Any, int] = {}
-    for row, (item, text) in enumerate(zip(sources, targets, strict=True)):
-        if item is None or text is None:
-            empty.append(row)
-        elif (key := (source.key(item), text)) in kept:
-            repeated += 1
-        else:
-            kept[key] = row
+    sources, targets = _items(on_disk), _items(on_disk)
+    keys: list[Array] = []
+    same: list[Array] = []
+    empty: list[int] = []
+    rows = 0
+    for frame in frames:
+        check_present([target], frame.columns, where)
+        cells = [row and source.text(row[0]) for row in texts_of(frame, [target])]
+        both = list(zip(source.read(frame, where, say), cells, strict=True))
+        kept = [(item, text) for item, text in both if item is not None and text]
+        empty += [rows + n for n, (item, text) in enumerate(both) if item is None or not text]
+        sources.extend([item for item, _ in kept])
+        targets.extend([text for _, text in kept])
+        of_sources = [source.key(item) for item, _ in kept]
+        keys.append(np.array([*map(digest, of_sources)], np.int64))
+        texts = zip(of_sources, (text for _, text in kept), strict=True)
+        same.append(np.array([*map(digest, texts)], np.int64))
+        rows += frame.height
     if empty:
         say(f"{_rows(empty)} {'has' if len(empty) == 1 else 'have'} no source or no target and "
             f"{'is' if len(empty) == 1 else 'are'} left out")  # fmt: skip
-    if repeated:
-        say(f"{repeated:,} pairs are there more than once and count once")
-    if not kept:
+    if not len(targets):
         raise DataError("No row has a source and a target.", where=where,
                         expected=f"texts in {', '.join((*source.columns, target))}",
-                        found=f"{frame.height:,} rows, one of both empty in each")  # fmt: skip
-    rows = list(kept.values())
-    return Pairs.of(
-        [sources[row] for row in rows], [str(targets[row]) for row in rows], [k for k, _ in kept]
-    )
+                        found=f"{rows:,} rows, one of both empty in each")  # fmt: skip
+    first = np.sort(np.unique(np.concatenate(same), return_index=True)[1])
+    pairs = Pairs(sources, targets, np.concatenate(keys))
+    if repeated := len(pairs) - len(first):
+        say(f"{repeated:,} pairs are there more than once and count once")
+        pairs = pairs.take(first)
+    return replace(pairs, keys=numbered(pairs.keys))
+
+
+def _items(on_disk: bool) -> Any:
+    return StoredItems() if on_disk else []
 
 
 def _rows(rows: Sequence[int]) -> str:
@@ -154,6 +184,28 @@ def read_as(
             column = sound_column(frame, SequenceToTextOptions())
             frame = frame if column is None else frame.rename({column: source.columns[0]})
     return frame, name
+
+
+def scan_of(given: Any, encoding: str | None, say: Say) -> TableScan | None:
+    """A file that is to be read in parts; None of others, which fit into memory."""
+    source = with_reading(given, FileReading(encoding))
+    if not is_larger_than_memory(source):
+        return None
+    scan = TableScan(source)
+    for note in scan.notes:
+        say(note)
+    return scan
+
+
+def pairs_in_parts(scan: TableScan, source: Source, target: str, say: Say) -> Pairs:
+    """The pairs of a file that is larger than memory: they lie in a temporary file."""
+    pairs = read_pairs(scan.parts(), source, target, scan.name, say, on_disk=True)
+    parts = pairs.sources, pairs.target
+    size = sum(each.bytes for each in parts if isinstance(each, StoredItems)) / 1e6
+    say(f"the file is read in parts: {len(pairs):,} pairs lie in temporary files of {size:,.0f} "
+        "MB, which go away; tokens are found from "
+        f"{min(len(pairs), SAMPLE):,} of them")  # fmt: skip
+    return pairs
 
 
 def _sounds_of(folder: Path, say: Say) -> pl.DataFrame:

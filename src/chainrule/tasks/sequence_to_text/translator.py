@@ -231,7 +231,7 @@ class Translator:
 
     def _pairs(self, source: Any, say: Say) -> Pairs:
         frame, name = self._frame(source, say)
-        return read_pairs(frame, self.schema.source, str(self.schema.target), name, say)
+        return read_pairs([frame], self.schema.source, str(self.schema.target), name, say)
 
     def _frame(self, source: Any, say: Say = lambda note: None) -> tuple[pl.DataFrame, str]:
         schema = self.schema
