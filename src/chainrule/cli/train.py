@@ -242,7 +242,7 @@ def _without_target(source: str, reading: Any) -> ConfigError:
     from ..data import read_table
     from ..data.source import with_reading
 
-    columns = read_table(with_reading(source, reading)).columns
+    columns = read_table(with_reading(source, reading), notes=[]).columns
     return ConfigError(
         "Which column is to be predicted?",
         where=source,

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .column_names import check_names, listed
 from .dialect import Dialect, find_dialect, is_spaced, long_fields
+from .extra_rows import LeftOut, told_rows, without_extra_rows
+from .note_lines import MOST_NOTES, closing, is_rule
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,6 +29,9 @@ def parse_delimited(
 ) -> tuple[pl.DataFrame, str | None]:
     """A table of strings, null where a field is empty, and its separator if it has one.
 
+    Rows that are no observations are left out, which is noted. With a ``dialect`` the text is one
+    of several parts of a file, below a line of its names.
+
     Raises:
         DataError: a row has another number of fields than the header, or a quote does not end.
     """
@@ -39,6 +44,7 @@ def parse_delimited(
             expected="an ASCII character other than a quote or a line break",
             found=repr(separator),
         )
+    whole = dialect is None
     if separator is None and dialect is None and is_spaced(text):
         separator = " "
         notes.append(f"{name}: fields are separated by spaces (--separator says otherwise)")
@@ -51,39 +57,96 @@ def parse_delimited(
     data = text[dialect.begin :].removesuffix("\n").encode() + b"\n"
     if data.count(b'"') % 2 or not quotes_are_regular(data, separator):
         data = _regular(data.decode(), name, first_line, separator).encode()
-    ends, widths = _rows(data, separator)
-    starts = np.concatenate([[0], ends[:-1] + 1])
+    ends, _ = _rows(data, separator)
     names = _header(_fields(data[: ends[0]], separator), name, first_line, notes)
-    if len(names) > 1 and len(ends) > 1 and (widths[1:] == len(names) + 1).all():
-        lasts = np.frombuffer(data, np.uint8)[ends[1:] - 1] == ord(separator)
-        if lasts.all():  # a separator that nothing follows
-            notes.append(f"{name}: all rows end with a separator, but the header; it is left out")
-            data = _without(data, [slice(end - 1, end) for end in ends[1:]])
-            ends, widths = _rows(data, separator)
-            starts = np.concatenate([[0], ends[:-1] + 1])
-        elif _are_row_names([data[a : b + 1] for a, b in zip(starts[1:], ends[1:], strict=True)],
-                            separator):  # fmt: skip
-            label = "column_1" if "column_1" not in names else "column_1_"
-            names, data = [label, *names], separator.encode() + data
-            ends, widths = _rows(data, separator)
-            starts = np.concatenate([[0], ends[:-1] + 1])
-            notes.append(f"{name}: the first field of all rows has no name in the header, as R "
-                         f"writes row names; it is called {label}")  # fmt: skip
-    empty = []
-    for row in np.flatnonzero(widths != len(names)):
-        line = data[starts[row] : ends[row]]
-        if line.strip(b" "):
-            at = first_line + data.count(b"\n", 0, starts[row])
-            raise _ragged(names, _fields(line, separator), name, at)
-        empty.append(slice(starts[row], ends[row] + 1))
-    rows = len(ends) - 1 - len(empty)
-    data = _without(data, empty)[ends[0] + 1 :]
+    names, data = _with_names_of_rows(names, data, separator, name, notes)
+    data, lines = _without_odd_rows(data, names, separator, (name, first_line), notes)
+    rows = len(lines)
     if len(names) == 1:  # an empty line is a row without a value, but not at the end
         last = len(data.rstrip(b"\n"))
         rows -= data.count(b"\n", last) - (last > 0)
         data = data[:last]
     frame = _split(data, names, rows, name, separator)
+    frame = without_extra_rows(frame, name, lambda row: int(lines[row]), notes, whole=whole)
     return frame, separator if len(names) > 1 else None
+
+
+def _with_names_of_rows(
+    names: list[str], data: bytes, separator: str, name: str, notes: list[str]
+) -> tuple[list[str], bytes]:
+    """Names and text without a separator that ends rows, or with a name for the names of rows."""
+    ends, widths = _rows(data, separator)
+    if len(names) == 1 or len(ends) == 1 or (widths[1:] != len(names) + 1).any():
+        return names, data
+    starts = ends[:-1] + 1
+    lasts = np.frombuffer(data, np.uint8)[ends[1:] - 1] == ord(separator)
+    if lasts.all():  # a separator that nothing follows
+        notes.append(f"{name}: all rows end with a separator, but the header; it is left out")
+        return names, _without(data, [slice(end - 1, end) for end in ends[1:]])
+    rows = [data[a : b + 1] for a, b in zip(starts, ends[1:], strict=True)]
+    if not _are_row_names(rows, separator):
+        return names, data
+    label = "column_1" if "column_1" not in names else "column_1_"
+    notes.append(f"{name}: the first field of all rows has no name in the header, as R "
+                 f"writes row names; it is called {label}")  # fmt: skip
+    return [label, *names], separator.encode() + data
+
+
+def _without_odd_rows(
+    data: bytes, names: list[str], separator: str, place: tuple[str, int], notes: list[str]
+) -> tuple[bytes, NDArray[np.int64]]:
+    """The rows below the header, all of the width of the names, and the line of each.
+
+    Empty lines are left out; lines of dashes and notes, too, which is said.
+
+    Raises:
+        DataError: another line has another number of fields.
+    """
+    name, first_line = place
+    ends, widths = _rows(data, separator)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) if b'"' in data else ends
+    lines = first_line + np.searchsorted(breaks, starts)
+    odd = np.flatnonzero(widths != len(names))
+    blank = [row for row in odd if not data[starts[row] : ends[row]].strip(b" ")]
+    rest = np.setdiff1d(odd, blank)
+    if len(rest):
+        found = _notes_among(data, starts, ends, rest, separator, len(names))
+        if bad := [row for row in rest if row not in found]:
+            fields = _fields(data[starts[bad[0]] : ends[bad[0]]], separator)
+            raise _ragged(names, fields, name, int(lines[bad[0]]))
+        for what in dict.fromkeys(found.values()):
+            these = [row for row in rest if found[row] == what]
+            first = data[starts[these[0]] : ends[these[0]]].decode().strip()
+            told = told_rows(what, [int(lines[row]) for row in these], first)
+            notes.append(LeftOut(f"{name}: {told}"))
+    data = _without(data, [slice(starts[row], ends[row] + 1) for row in odd])[ends[0] + 1 :]
+    return data, np.delete(lines, [0, *odd])
+
+
+def _notes_among(
+    data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64], odd: NDArray[np.int64],
+    separator: str, width: int,
+) -> dict[int, str]:  # fmt: skip
+    """Which lines of another width are rules or notes: at the end, or above a header again."""
+    header = data[: ends[0]]
+    found: dict[int, str] = {}
+    for row in odd:
+        line = data[starts[row] : ends[row]].decode()
+        if not line.replace(separator, "").strip():
+            found[int(row)] = "empty"
+        elif is_rule(line):
+            found[int(row)] = "rule"
+    length = len(header)
+    alike = np.flatnonzero(ends - starts == length)[1:]
+    again = [int(row) for row in alike if data[starts[row] : ends[row]] == header]
+    for stop in (len(ends), *again):
+        rows = range(max(stop - MOST_NOTES, 1), stop)
+        fields = [_fields(data[starts[row] : ends[row]], separator) for row in rows]
+        for row, is_one in zip(rows, closing(fields, width), strict=True):
+            if is_one and row not in found:
+                found[row] = "note"
+    return found
 
 
 def single_spaced(text: str) -> str:

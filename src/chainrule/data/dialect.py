@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .note_lines import is_note, is_rule
+
 _SEPARATORS = ",;\t|"
 #: The separator of a table of one column: no text holds the unit separator.
 _NONE = "\x1f"
@@ -95,7 +97,11 @@ def is_spaced(text: str) -> bool:
         >>> is_spaced("x   y\n1.5 2\n3  10\n"), is_spaced("a line\nand one\nmore of\n")
         (True, False)
     """
-    lines = [line.split() for line in text.split("\n", _LINES)[:_LINES] if line.strip()]
+    lines = [
+        line.split()
+        for line in text.split("\n", _LINES)[:_LINES]
+        if line.strip() and not is_rule(line) and not is_note(line)
+    ]
     if len(lines) < 3 or sniff(text) is not None or '"' in text:
         return False
     header, *rows = lines

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from ..utils.warned import warned
 from .column_names import check_names, listed
 from .delimited import parse_delimited
+from .extra_rows import LeftOut
 from .source import (
     FileReading,
     decode,
@@ -66,11 +68,13 @@ def read_table(
         separator: between the fields of a text file; found if not given. `` `` stands for any
             number of spaces and tabs.
         table: the sheet of a workbook, or the table of a database; needed if there are several.
-        notes: takes sentences about what was guessed or repaired, to be shown to the user.
+        notes: takes sentences about what was guessed, repaired or left out, to be shown to the
+            user. Without it, rows that are left out are told as Python warnings.
         used: takes how the file was read, said or found out.
 
     Returns:
-        The table. Cells of CSV files are strings, and null where a field is empty.
+        The table. Cells of CSV files are strings, and null where a field is empty. Rows of files
+        that are no observations (totals, notes, units, headers that come again) are left out.
 
     Raises:
         DataError: the source cannot be read as a table; names the file and, if any, the line.
@@ -80,6 +84,7 @@ def read_table(
         [{'id': '007', 'price': '1,50'}]
     """
     name = source_name(source)
+    unheard = notes is None
     notes = [] if notes is None else notes
     frame = _from_memory(source, name)
     if frame is None:
@@ -94,6 +99,10 @@ def read_table(
                 frame = _of_several(kind, data, None, name, how, notes)
             else:
                 frame = _parse(data, name, how, notes, used)
+    if unheard:
+        for sentence in notes:
+            if isinstance(sentence, LeftOut):
+                warned(sentence)
     if frame.width == 0:
         raise DataError("The table has no columns.", where=name)
     if frame.height == 0:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from ..errors import DataError
 from .column_names import check_names, listed
+from .extra_rows import without_extra_rows
 from .source import most_unpacked
 from .unpacked_size import check_workbook
 
@@ -262,7 +263,10 @@ def _read_sheet(book: Any, sheet: str, where: str, notes: list[str]) -> pl.DataF
         columns.append(cells.alias(label or f"column_{place + 1}"))
     frame = pl.DataFrame(columns)
     empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-    return frame.filter(~empty)
+    rows = (~empty).arg_true()
+    return without_extra_rows(
+        frame[rows], where, lambda row: int(rows[row]) + begin + 1, notes, noun="row"
+    )
 
 
 def _typed(book: Any, sheet: str, column: int, begin: int, text: pl.Series) -> pl.Series:

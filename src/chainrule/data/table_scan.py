@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import DataError
 
+from ..utils.warned import warned
 from .delimited import end_of_rows, parse_delimited
 from .dialect import Dialect, find_dialect
 from .encoding import is_valid, legacy_encoding
+from .extra_rows import LeftOut
 from .source import FileReading, TablePath, decode, readings_of
 from .table import read_table, source_name
 from .table_files import kind_of_file
@@ -102,6 +104,7 @@ class TableScan:
             start = file.read(16)
         kinds = [kind for magic, kind in _COLUMNAR.items() if start.startswith(magic)]
         self._columnar = kinds[0] if kinds else None
+        self._is_told = False
         #: Which rows of a columnar file `parts` gives: from, and up to.
         self._rows: tuple[int, int | None] = 0, None
         if self._columnar is None:
@@ -195,6 +198,7 @@ class TableScan:
 
     def _text_parts(self) -> Iterator[pl.DataFrame]:
         line = self._lines_before
+        found: dict[str, None] = {}
         for number, block in enumerate(self._blocks(self._start, self._end)):
             if block.strip():
                 notes = self.notes if number == 0 else []
@@ -206,16 +210,26 @@ class TableScan:
                         yield parse_delimited(text, self.name, None, notes, self._dialect)[0]
                 except DataError as error:
                     raise self._at_its_line(error, line) from None
+                found |= {self._moved(s, line): None for s in notes if isinstance(s, LeftOut)}
             line += block.count(b"\n")
+        if not self._is_told:
+            self._is_told = True
+            for sentence in found:
+                warned(sentence)
 
     def _at_its_line(self, error: DataError, before: int) -> DataError:
         """The same error with the line counted from the beginning of the file."""
-        header = 1 if self._header else 0
-        where = re.sub(
-            r"line (\d+)", lambda m: f"line {int(m[1]) - header + before:d}", error.where or ""
-        )
+        where = self._moved(error.where or "", before)
         error.where = where.replace(source_name(b""), self.name) or self.name
         return error
+
+    def _moved(self, sentence: str, before: int) -> str:
+        """A sentence with the lines counted from the beginning of the file."""
+        header = 1 if self._header else 0
+        return re.sub(
+            r"(?<=line )\d+|(?<=lines )\d+(?:, \d+)*",
+            lambda m: ", ".join(str(int(n) - header + before) for n in m[0].split(", ")), sentence,
+        )  # fmt: skip
 
     # ---- columns -------------------------------------------------------------------------------
 

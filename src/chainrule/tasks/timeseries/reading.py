@@ -174,7 +174,10 @@ def read_series(
         DataError: a column is absent or no numbers; times that repeat, or are not even; or most
             of the steps are missing.
     """
-    name, frame = source_name(source), read_table(source)
+    name, notes = source_name(source), list[str]()
+    frame = read_table(source, notes=notes)
+    for sentence in notes:
+        say(sentence)
     columns.check(frame.columns, name)
     kept = (*columns.drop, *((columns.item,) if columns.item else ()))
     time = columns.time or time_column(frame, columns.target, kept, columns.kinds)
