@@ -1,13 +1,12 @@
 """Rows of files that are no observations are left out and told; what may be one stays."""
 
-import io
 import warnings
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from chainrule.data import infer_schema, read_table
+from chainrule.data import read_table
 from chainrule.data.table_scan import TableScan
 from chainrule.errors import DataError
 from chainrule.utils.warned import DataWarning
@@ -178,25 +177,6 @@ def test_empty_rows():
 
 def test_a_column_alone_keeps_all_its_cells():
     assert read("price\n1\n\n3\nTotal\n")[0].height == 4
-
-
-def test_rows_of_workbooks(tmp_path: Path) -> None:
-    xlsxwriter = pytest.importorskip("xlsxwriter")
-    pytest.importorskip("fastexcel")
-    content = io.BytesIO()
-    book = xlsxwriter.Workbook(content)
-    sheet = book.add_worksheet("2024")
-    lines = [("Report",), (), ("region", "units", "price"), *ROWS, ("Total", SUM, SUM * 2.5), (),
-             ("Source: us",)]  # fmt: skip
-    for i, row in enumerate(lines):
-        sheet.write_row(i, 0, row)
-    book.close()
-    notes: list[str] = []
-    frame = read_table(content.getvalue(), notes=notes)
-    assert frame.height == N
-    assert any("row 16 ('Total')" in note for note in notes)
-    assert any("row 18 ('Source: us')" in note for note in notes)
-    assert infer_schema(frame, "price").target.task == "regression"
 
 
 def test_it_is_warned_of_where_nobody_takes_notes():

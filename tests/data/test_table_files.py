@@ -285,3 +285,14 @@ def test_addresses_are_refused(address: Any, hint: str) -> None:
 def test_a_file_without_tables_takes_no_table() -> None:
     assert "omit --table" in refused(b"a,b\n1,2\n", table="t")
     assert pl.DataFrame({"a": ["1"]}).equals(read_table(b"a\n1\n"))
+
+
+def test_totals_and_notes_of_a_sheet_are_left_out_and_said() -> None:
+    rows: list[list[Any]] = [[f"r{k}", k, k * 2.5] for k in range(1, 9)]
+    above: list[list[Any]] = [["Report"], [], ["region", "units", "price"]]
+    content = workbook({"2024": [*above, *rows, ["Total", 36, 90.0], [], ["Source: us"]]})
+    notes: list[str] = []
+    frame = read_table(content, notes=notes)
+    assert frame.rows() == [tuple(row) for row in rows]
+    assert any("row 12 ('Total')" in note for note in notes)
+    assert any("row 14 ('Source: us')" in note for note in notes)

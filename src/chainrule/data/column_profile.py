@@ -48,6 +48,7 @@ class Profile:
     name: str
     values: pl.Series | None  # tidy; None if the cells are nested
     words: tuple[str, ...] | None = None  # those that mean a missing value; None: the usual
+    as_numbers: bool = False  # whether it was said that they are
 
     @staticmethod
     def of(column: pl.Series, missing: Collection[str] | None = None) -> Profile:
@@ -81,10 +82,31 @@ class Profile:
         )
 
     @cached_property
-    def tally(self) -> pl.DataFrame:
-        """Distinct values in the order of the table, and in how many rows each is."""
+    def _written(self) -> pl.DataFrame:
         assert self.values is not None
         return parsing.tally(self.values)
+
+    @cached_property
+    def slips(self) -> pl.Series | None:
+        """Its cells with a letter in the place of a digit, if the others prove that it is one."""
+        cells = self._written["value"]
+        if not self.is_text or parsing.are_plain(cells) or not parsing.prove_digits(cells):
+            return None
+        return cells.filter(parsing.mended(cells).is_not_null())
+
+    @cached_property
+    def tally(self) -> pl.DataFrame:
+        """Distinct values in the order of the table, and in how many rows each is.
+
+        Letters in numbers are digits.
+        """
+        import polars as pl
+
+        if self.slips is None:
+            return self._written
+        cells = self._written["value"]
+        digits = self._written.with_columns(value=parsing.mended(cells).fill_null(cells))
+        return digits.group_by("value", maintain_order=True).agg(pl.col("rows").sum())
 
     @property
     def distinct(self) -> pl.Series:
@@ -145,7 +167,8 @@ class Profile:
         cells, counts = self.distinct.filter(numbers), self.counts.filter(numbers)
         if not len(cells) or parsing.are_plain(cells):
             return None
-        compound = parsing.find_compound(cells, counts, READABLE)
+        name = self.name_in_words
+        compound = parsing.find_compound(cells, counts, READABLE, name, self.as_numbers)
         return compound or parsing.find_unit(cells, counts, READABLE)
 
     @property
@@ -183,6 +206,26 @@ class Profile:
             return (f"{self.name!r} has numbers with % and without: the sign is left out, 12 % is "
                     "read as 12")  # fmt: skip
         return None
+
+    def letters_in_numbers(self) -> str | None:
+        """What to say of letters that are read as digits.
+
+        Example:
+            >>> import polars as pl
+            >>> Profile.of(pl.Series("n", [*map(str, range(30)), "1O5"])).letters_in_numbers()
+            "'n' has letters in the place of digits, such as '1O5': O is read as 0, l and I as 1"
+        """
+        if self.slips is None:
+            return None
+        return (f"{self.name!r} has letters in the place of digits, such as {self.slips[0]!r:.40}: "
+                "O is read as 0, l and I as 1")  # fmt: skip
+
+    def doubtful_times(self) -> str | None:
+        """What to say of times of the day that may be durations."""
+        if not self.is_text or not parsing.is_doubtful(self.distinct, self.name_in_words):
+            return None
+        return (f"{self.name!r} is read as times of the day, such as {self.distinct[0]}; --kind "
+                f"{self.name}=numeric reads minutes and seconds")  # fmt: skip
 
     def numbers_in_text(self) -> str | None:
         """What to say of a column of words that holds numbers, if that it is."""

@@ -144,8 +144,8 @@ def _notes_among(
         rows = range(max(stop - MOST_NOTES, 1), stop)
         fields = [_fields(data[starts[row] : ends[row]], separator) for row in rows]
         for row, is_one in zip(rows, closing(fields, width), strict=True):
-            if is_one and row not in found:
-                found[row] = "note"
+            if is_one and row in odd:
+                found.setdefault(row, "note")
     return found
 
 

@@ -75,8 +75,11 @@ def infer_schema(
     if weight is not None:
         drop = (*(drop or ()), weight)
     requested, dropped = _requested(frame.columns, targets, features, drop)
-    profiles = [Profile.of(frame[name], missing) for name in requested]
-    aims = [target_profile(frame[n], missing, f"{source}, column {n!r}") for n in targets]
+    profiles = _profiles(frame, requested, missing, kinds)
+    aims = [
+        target_profile(frame[name], missing, f"{source}, column {name!r}", own)
+        for name, own in zip(targets, tasks, strict=True)
+    ]
     conventions = conventions_of([*profiles, *aims])
     specs = [
         target_of(aim, conventions, own, f"{source}, column {aim.name!r}")
@@ -85,7 +88,7 @@ def infer_schema(
     known, notes = learnable_rows(specs, frame, source)
     if not known.all():
         frame = frame.filter(known)
-        profiles = [Profile.of(frame[name], missing) for name in requested]
+        profiles = _profiles(frame, requested, missing, kinds)
     decided = [
         decide(column, conventions, kinds.get(column.name), max_categories, source)
         for column in profiles
@@ -104,8 +107,24 @@ def infer_schema(
     mixed = [p.mixed_signs() for p in (*aims, *profiles) if p.name in numbers]
     words = {c.name for c in decided if c.kind in ("category", "text", "identifier")}
     inside = [p.numbers_in_text() for p in profiles if p.name in words - kinds.keys()]
-    told = [*told, *filter(None, [*mixed, *inside])]
+    dates = {c.name for c in columns if c.kind == "date"} - kinds.keys()
+    odd = [p.letters_in_numbers() for p in (*aims, *profiles) if p.name in numbers]
+    odd += [p.doubtful_times() for p in profiles if p.name in dates]
+    told = [*told, *filter(None, [*mixed, *inside, *odd])]
     return dataclasses.replace(schema, notes=(*notes, *told, *leaks(schema, frame)))
+
+
+def _profiles(
+    frame: pl.DataFrame,
+    names: Sequence[str],
+    missing: Sequence[str] | None,
+    kinds: Mapping[str, str],
+) -> list[Profile]:
+    found = [Profile.of(frame[name], missing) for name in names]
+    return [
+        dataclasses.replace(one, as_numbers=True) if kinds.get(one.name) == "numeric" else one
+        for one in found
+    ]
 
 
 def telling_columns(frame: pl.DataFrame) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,9 @@ MOST_CLASSES, ROWS_PER_CLASS = 20, 5
 _FREQUENT, _FEWEST = 0.1, 3
 
 
-def target_profile(column: pl.Series, missing: Collection[str] | None, where: str) -> Profile:
+def target_profile(
+    column: pl.Series, missing: Collection[str] | None, where: str, task: str | None = None
+) -> Profile:
     """A raw column that is to be predicted.
 
     Where a word such as ``none``, ``NA`` or ``-`` is as frequent as a class, it is one if the
@@ -49,10 +52,20 @@ def target_profile(column: pl.Series, missing: Collection[str] | None, where: st
         column: as it was read.
         missing: the words that mean a missing value, if that was said.
         where: it is from.
+        task: if that was said. Times, which cannot be predicted, are durations unless it is
+            classification.
 
     Raises:
         DataError: whether it is a class or means missing is in doubt.
     """
+    found = _target_profile(column, missing, where)
+    times = found.is_text and parsing.is_doubtful(found.distinct, found.name_in_words)
+    if task == "regression" or (task is None and times):
+        return dataclasses.replace(found, as_numbers=True)
+    return found
+
+
+def _target_profile(column: pl.Series, missing: Collection[str] | None, where: str) -> Profile:
     usual = Profile.of(column, missing)
     plain = Profile(column.name, parsing.tidy(column))
     if missing is not None or not plain.is_text or plain.notations or plain.date_formats:

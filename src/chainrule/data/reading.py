@@ -17,7 +17,7 @@ from .parsing.units import needs_unit
 from .records import Column, Floats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import polars as pl
 
@@ -54,6 +54,7 @@ def read_values(
     """
     import polars as pl
 
+    told: pl.Series | None = None
     if column.kind == "date":
         date_format = column.date_format
         if date_format is None and tidy.dtype == pl.String:
@@ -66,10 +67,13 @@ def read_values(
         if notation is None and tidy.dtype == pl.String:
             notation = next(iter(_fitting(parsing.fitting_notations, tidy)), None)
         read = parsing.read_numbers(tidy, notation or PLAIN, column.unit)
+        read, told = _with_letters(
+            read, tidy, lambda part: parsing.read_numbers(part, notation or PLAIN, column.unit)
+        )
     unread = tidy.filter(read.is_null() & tidy.is_not_null())
     if len(unread) * 2 > tidy.count():
         raise _unreadable(column, tidy, unread, source)
-    return _finite(column, read, unread)
+    return _finite(column, read, unread, told)
 
 
 def read_learned(
@@ -102,6 +106,7 @@ def read_learned(
     """
     import polars as pl
 
+    told: pl.Series | None = None
     if column.kind == "date":
         read = parsing.epoch_seconds(_dates(column, tidy))
     elif column.kind == "boolean":
@@ -109,21 +114,47 @@ def read_learned(
         if column.notation is not None:  # it was 0 and 1: other numbers are what they are
             read = read.fill_null(_numbers(column, tidy))
     else:
-        read = _numbers(column, tidy)
+        read, told = _with_letters(
+            _numbers(column, tidy), tidy, lambda part: _numbers(column, part)
+        )
     unread = read.is_null() & tidy.is_not_null()
     cells = tidy.filter(unread)
     if strict and len(cells) and "*" not in column.unread:
         new = unread & ~parsing.shape(tidy).is_in(list(column.unread))
         if new.any():
             raise _refused(column, tidy, new, source)
-    return _finite(column, read, cells)
+    return _finite(column, read, cells, told)
 
 
-def _finite(column: Column, read: pl.Series, unread: pl.Series) -> tuple[Floats, list[str]]:
+def _with_letters(
+    read: pl.Series, tidy: pl.Series, again: Callable[[pl.Series], pl.Series]
+) -> tuple[pl.Series, pl.Series | None]:
+    """With the cells that are numbers once letters in them are digits, and these cells."""
+    import polars as pl
+
+    if tidy.dtype != pl.String:
+        return read, None
+    rest = (read.is_null() & tidy.is_not_null()).arg_true()
+    if not len(rest):
+        return read, None
+    cells = tidy.gather(rest)
+    found = again(parsing.mended(cells))
+    known = found.is_not_null()
+    if not known.any():
+        return read, None
+    return read.scatter(rest.filter(known), found.filter(known)), cells.filter(known)
+
+
+def _finite(
+    column: Column, read: pl.Series, unread: pl.Series, letters: pl.Series | None
+) -> tuple[Floats, list[str]]:
     values = read.to_numpy(writable=True).astype(np.float64, copy=False)
     infinite = np.isinf(values)
     values[infinite] = np.nan
     notes = []
+    if letters is not None:
+        notes.append(f"column {column.name}: {rows_of(len(letters))} with letters read as digits: "
+                     f"{samples(letters)}")  # fmt: skip
     if len(unread):
         notes.append(
             f"column {column.name}: {rows_of(len(unread))} taken as missing, not "

@@ -9,6 +9,7 @@ calls counts them.
 from .booleans import BOOLEANS, are_booleans, read_booleans
 from .categories import read_categories
 from .cells import ERRORS, MISSING, WORDS, are_plain, epoch_seconds, shape, tally, tidy
+from .clock import is_doubtful
 from .compound import COMPOUNDS, find_compound, odd_numbers
 from .currencies import bare_numbers, currency, other_signs, signs
 from .dates import (
@@ -19,6 +20,7 @@ from .dates import (
     mixed_date_format,
     read_dates,
 )
+from .letters import mended, prove_digits
 from .numbers import NOTATIONS, PLAIN, Notation, fitting_notations, read_numbers
 from .units import UNITS, find_unit
 
@@ -43,10 +45,13 @@ __all__ = [
     "find_unit",
     "fitting_date_formats",
     "fitting_notations",
+    "is_doubtful",
     "likely_date_formats",
+    "mended",
     "mixed_date_format",
     "odd_numbers",
     "other_signs",
+    "prove_digits",
     "read_booleans",
     "read_categories",
     "read_dates",

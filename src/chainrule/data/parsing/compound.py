@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from . import angles, clock
 from .currencies import bare_numbers
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Compound:
             that could be something else.
         value: the numbers of cells, of which each matches; takes the groups, and what reads them.
         told: how it is read, for the user, with an example.
-        likely: what all cells must be besides.
+        likely: what all cells must be besides, beside the name of the column; and whether they
+            are to be numbers.
     """
 
     name: str
@@ -42,16 +44,16 @@ class Compound:
     evidence: tuple[str, ...]
     value: Callable[[list[pl.Series], Read], pl.Series]
     told: str
-    likely: Callable[[pl.Series], bool] | None = None
+    likely: Callable[[pl.Series, str, bool], bool] | None = None
 
     def fits(self, cells: pl.Series) -> pl.Series:
         """Which cells look like it."""
         return (cells.str.contains(self.pattern) & cells.str.contains(_HOLDS)).fill_null(False)
 
-    def is_shown_by(self, cells: pl.Series) -> bool:
+    def is_shown_by(self, cells: pl.Series, name: str, asked: bool) -> bool:
         """Whether each thing that makes it likely is in one of the cells."""
         found = all(cells.str.contains(pattern).any() for pattern in self.evidence)
-        return found and (self.likely is None or self.likely(cells))
+        return found and (self.likely is None or self.likely(cells, name, asked))
 
     def read(self, text: pl.Series, read: Read) -> pl.Series:
         """Its values, null where a cell is none."""
@@ -116,12 +118,6 @@ def _middle(groups: list[pl.Series], read: Read) -> pl.Series:
     return ((low + high) / 2).fill_null(only).set(~ordered, None)
 
 
-def _degrees(groups: list[pl.Series], read: Read) -> pl.Series:
-    sign, *parts, side = groups
-    total = _sum((1.0, 1 / 60, 1 / 3600))(parts, read)
-    return _signed(total, (sign == "-").fill_null(False) | side.is_in(["S", "W"]))
-
-
 def _first(groups: list[pl.Series], read: Read) -> pl.Series:
     return read(groups[0])
 
@@ -170,7 +166,7 @@ _RANGE = (rf"^({_N}?)\s*{_TO}\s*({_N})$|^({_N}?)\s*(?:\+|and over|and older|or m
           r"und mehr|и более)?$")  # fmt: skip
 
 
-def _are_ranges(cells: pl.Series) -> bool:
+def _are_ranges(cells: pl.Series, name: str, asked: bool) -> bool:
     """Many ranges that go upwards, not far: no groups of few, telephone numbers or scores."""
     if len(cells) <= _FEW_RANGES or cells.str.contains(r"^0\d|\D0\d").any():
         return False
@@ -183,12 +179,6 @@ def _are_ranges(cells: pl.Series) -> bool:
 
 def _plain(text: pl.Series) -> pl.Series:
     return text.str.replace_all(r"[^\d]", "").cast(float, strict=False)
-
-
-def _are_durations(cells: pl.Series) -> bool:
-    """More than a day has, or hours of one digit in front of minutes and seconds in all cells."""
-    long = cells.str.contains(r"^[+-]?(?:2[4-9]|[3-9]\d|\d{3,}):[0-5]\d").any()
-    return bool(long or cells.str.contains(r"^\d:[0-5]\d:[0-5]\d").all())
 
 
 #: The ways, in the order in which they are tried.
@@ -209,9 +199,12 @@ COMPOUNDS = {
                  r"^(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$",
                  (r"^-?P.*\d",), _sum((86400.0, 3600.0, 60.0, 1.0), 0),
                  "in seconds: PT1H20M is 4,800"),
+        Compound("hours and minutes", r"^([+-]?)(\d{1,4}):([0-5]\d)$", (),
+                 _sum((3600.0, 60.0), 0), "in seconds, hours in front: 1:20 is 4,800",
+                 clock.in_hours),
         Compound("clock durations", r"^([+-]?)(?:(\d{1,4}):)?(\d{1,4}):([0-5]\d(?:[.,]\d+)?)$",
                  (), _sum((3600.0, 60.0, 1.0), 0),
-                 "in seconds: 1:20:35 is 4,835, and 75:30 is 4,530", _are_durations),
+                 "in seconds: 1:20:35 is 4,835, and 75:30 is 4,530", clock.are_durations),
         Compound("temperatures", rf"^([+-]?{_N})\s*(?:°\s*|º\s*)?([CcFfK℃℉])$",
                  (r"(?:[°º]|\d\s)\s*F$|℉$", r"(?:[°º]|\d\s)\s*[CK]$|℃$"),
                  _celsius, "in °C: 50 °F is 10"),
@@ -228,23 +221,31 @@ COMPOUNDS = {
         Compound("footnotes", r"^([+-]?\d[\d.,' ]*?)\s*(?:\*+|[†‡§¹²³]+|(?:\[[^\[\]]{1,9}\])+)?$",
                  (r"\d\s*(?:\*+|[†‡§]+|\[[^\[\]]{1,9}\])$",), _first,
                  "the marks of footnotes are left out"),
-        Compound("angles",
-                 r"^([+-]?)(\d+(?:[.,]\d+)?)\s*°\s*(?:(\d+(?:[.,]\d+)?)\s*['′’]\s*)?"
-                 r"(?:(\d+(?:[.,]\d+)?)\s*(?:\"|″|”|'')\s*)?([NSEW])?$",
-                 (r"°.*['′’]|°.*[NSEW]$",), _degrees, "in degrees: 10°30'S is -10.5"),
+        Compound("angles", angles.DEGREES, (r"(?i)[°º˚].*['′’´ʹ`]|[°º˚].*[NSEW]$|^[NSEW].*[°º˚]",),
+                 angles.value(), "in degrees: 10°30'S is -10.5"),
+        Compound("angles, O is east", angles.WITH_O, (r"[°º˚]", r"(?i)O$|^O", r"(?i)W$|^W"),
+                 angles.value(), "in degrees, O is east: 10°30'O is 10.5"),
+        Compound("angles, O is west", angles.WITH_O, (r"[°º˚]", r"(?i)O$|^O"),
+                 angles.value("WO"), "in degrees, O is west: 10°30'O is -10.5"),
+        Compound("coordinates", angles.COORDINATES, (), angles.value(),
+                 "in degrees: 10 30 15 S is -10.504", angles.are_coordinates),
         Compound("ranges", _RANGE, (rf"\d\s*{_TO}\s*\d",), _middle,
                  "the middle counts: 10-20 is 15", _are_ranges),
     )
 }  # fmt: skip
 
 
-def find_compound(values: pl.Series, counts: pl.Series, fraction: float) -> str | None:
+def find_compound(
+    values: pl.Series, counts: pl.Series, fraction: float, name: str = "", asked: bool = False
+) -> str | None:
     """The way in which these numbers are written in parts, if nearly all of them are.
 
     Args:
         values: distinct cells, tidy text.
         counts: how often each occurs.
         fraction: of the cells that must be written so.
+        name: of the column, as `chainrule.data.identifier_names` compares it.
+        asked: are they to be numbers?
 
     Example:
         >>> import polars as pl
@@ -259,7 +260,7 @@ def find_compound(values: pl.Series, counts: pl.Series, fraction: float) -> str 
             continue
         if int(counts.filter(compound.fits(cells)).sum()) < least:
             continue
-        if compound.is_shown_by(cells.filter(compound.fits(cells))):
+        if compound.is_shown_by(cells.filter(compound.fits(cells)), name, asked):
             return compound.name
     return None
 
