@@ -383,3 +383,61 @@ def test_files_that_do_not_fit_into_memory_are_read_again(bars, monkeypatch):
     streamed = train(bars, epochs=2)
     assert kept.history["loss"] == streamed.history["loss"]
     assert kept.report["metrics"] == streamed.report["metrics"]
+
+
+class TestCopiesOnly:
+    """Of images that are copies of few others too little is left to train on or to hold out."""
+
+    def folder(self, place, pictures, count=30):
+        for number in range(count):
+            label = place / "ab"[number % 2]
+            label.mkdir(parents=True, exist_ok=True)
+            pictures[number % len(pictures)].save(label / f"{number:02}.png")
+        return place
+
+    def pictures(self, count):
+        generator = np.random.default_rng(3)
+        small = generator.integers(0, 256, (count, 6, 6)).astype(np.uint8)
+        return [Image.fromarray(one).resize((24, 24), Image.Resampling.BICUBIC) for one in small]
+
+    @pytest.mark.parametrize("test", [None, 0.2])
+    def test_copies_of_one_are_refused(self, tmp_path, test):
+        with pytest.raises(DataError, match=r"All images are copies of one[\s\S]*30 copies of"):
+            train(self.folder(tmp_path / "one", self.pictures(1)), test=test)
+
+    @pytest.mark.parametrize("test", [None, 0.2])
+    def test_copies_of_one_of_each_class_are_refused(self, tmp_path, test):
+        with pytest.raises(DataError, match=r"too few different images[\s\S]*2 different ones"):
+            train(self.folder(tmp_path / "two", self.pictures(2)), test=test)
+
+    def test_a_fold_of_one_image_is_refused(self, tmp_path):
+        folder = tmp_path / "numbers"
+        folder.mkdir()
+        first, second = self.pictures(2)
+        for number in range(30):
+            (first if number % 2 else second).save(folder / f"{number}.png")
+        rows = "\n".join(f"{number}.png,{number * 1.5}" for number in range(30))
+        (folder / "labels.csv").write_text(f"file,y\n{rows}\n")
+        with pytest.raises(DataError, match="too few different images to train on"):
+            train(folder / "labels.csv", target="y", test=None)
+
+    def test_a_folder_of_the_same_images_leaves_none_to_train_on(self, tmp_path):
+        pictures = self.pictures(4)
+        learned = self.folder(tmp_path / "train", pictures, 8)
+        tested = self.folder(tmp_path / "test", pictures, 4)
+        with pytest.raises(DataError, match="All images to train on are copies of those to test"):
+            train(learned, test=str(tested))
+
+    def test_frames_that_look_alike_are_trained_on_and_said(self, tmp_path):
+        generator = np.random.default_rng(4)
+        first = np.asarray(self.pictures(1)[0]).astype(int)
+        frames = [
+            np.clip(first + generator.integers(-2, 3, first.shape), 0, 255) for _ in range(30)
+        ]
+        folder = self.folder(
+            tmp_path / "film", [Image.fromarray(f.astype(np.uint8)) for f in frames]
+        )
+        said = []
+        options = ImageOptions(epochs=1, backend="numpy", augment="none", test=0.2)
+        train_images(folder, options, progress=False, say=said.append)
+        assert any("30 images look nearly the same" in sentence for sentence in said)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chainrule.tasks.media.copies import Signatures, copies, digests_of_files, small
+from chainrule.tasks.media.copies import Signatures, copies, digests_of_files, grouped, small
 
 
 def textures(count, side=24, seed=0):
@@ -66,3 +66,17 @@ def test_many_files_are_compared_by_their_bytes(tmp_path):
         path.write_bytes(content)
     found = copies(digests_of_files([*map(str, paths), str(tmp_path / "gone")]))
     assert found[:4].tolist() == [0, 1, 2, 0]
+
+
+def test_where_most_look_alike_it_is_no_sign_of_a_copy():
+    one = np.repeat(textures(1), 30, axis=0)
+    frames = np.clip(one + np.random.default_rng(2).normal(0, 2, one.shape), 0, 255)
+    batch = frames.astype(np.uint8)
+    found, alike = grouped(Signatures.of(batch, small(batch)))
+    assert alike
+    assert found.tolist() == list(range(30))
+    same = Signatures.of(one, small(one))
+    assert grouped(same)[0].tolist() == [0] * 30
+    assert not grouped(same)[1]
+    few = np.concatenate([batch[:3], textures(3, seed=5)])
+    assert copies(Signatures.of(few, small(few))).tolist() == [0, 0, 0, 3, 4, 5]

@@ -24,8 +24,9 @@ PICTURE = (16, 17)
 _ALIKE = ((0.1, 0.995), (0.35, 0.997))
 #: Standard deviation of a picture that has enough in it to be recognised; values go up to 255.
 _DETAIL = 4.0
-#: Where this many pairs for each file are alike, it is no sign of a copy.
-_COMMON = 20
+#: Where this many pairs for each file are alike, it is no sign of a copy, and neither where most
+#: pairs of several files are: frames of one film, parts before one camera.
+_COMMON, _MOST, _SEVERAL = 20, 0.6, 10
 _BLOCK = 512
 
 
@@ -91,23 +92,31 @@ def copies(found: Signatures) -> Array:
         >>> copies(Signatures.of(batch, small(batch))).tolist()
         [0, 1, 0]
     """
+    return grouped(found)[0]
+
+
+def grouped(found: Signatures) -> tuple[Array, bool]:
+    """`copies`, and whether all files look so much alike that this is no sign of a copy."""
     first: dict[bytes, int] = {}
     group = np.arange(len(found))
     for i, digest in enumerate(found.digests):
         if digest:
             group[i] = first.setdefault(digest, i)
     if found.pictures is None:
-        return group
+        return group, False
     alone = np.flatnonzero(group == np.arange(len(group)))
-    for i, j in _near(found.pictures[alone]):  # in the order of j, then of i
+    near = _near(found.pictures[alone])
+    if near is None:
+        return group, True
+    for i, j in near:  # in the order of j, then of i
         i, j = alone[i], alone[j]
         if group[i] == i and group[j] == j:
             group[j] = i
-    return group[group]
+    return group[group], False
 
 
-def _near(pictures: Array) -> list[tuple[int, int]]:
-    """Pairs i < j that are nearly the same; none where that is common."""
+def _near(pictures: Array) -> list[tuple[int, int]] | None:
+    """Pairs i < j that are nearly the same; None where most are."""
     detailed = np.flatnonzero(pictures.std(axis=(1, 2, 3)) >= _DETAIL)
     pictures = pictures[detailed]
     if len(pictures) < 2:
@@ -128,8 +137,9 @@ def _near(pictures: Array) -> list[tuple[int, int]]:
         j, i = np.nonzero(np.tril(near, start - 1))
         found += zip(detailed[i].tolist(), detailed[j + start].tolist(), strict=True)
         if len(found) > _COMMON * len(pictures):
-            return []
-    return found
+            return None
+    few, pairs = len(pictures) < _SEVERAL, len(pictures) * (len(pictures) - 1) // 2
+    return None if len(found) > _MOST * pairs and not few else found
 
 
 def small(batch: Array, shape: tuple[int, int] = PICTURE) -> Array:

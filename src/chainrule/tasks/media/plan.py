@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
 from ..scaling import TargetScaler
 from ..tested import Tested
 from . import inspection
-from .copies import Signatures, copies, digests_of_files
+from .copies import Signatures, copies, digests_of_files, grouped
 from .files import Files, find_known, find_labelled
 from .medium import (
     CHUNK,
@@ -139,14 +140,50 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         """
         data, copies = self._ready(data)
         if data.files.parts is not None:
-            return self._split_by_parts(data, copies)
+            return self._with_different(self._split_by_parts(data, copies), copies)
         strata = data.target if data.column.classes else None
         test = 0.2 if len(data) <= _SMALL else 0.1
-        split = split_rows(
-            data, self.options, strata, self.unit, test=test, fewest=_FEWEST,
-            partition=self._partition.take(data.rows),
-        )  # fmt: skip
-        return self._few(self._without_later_copies(split, copies))
+        with self._told_of(copies, data):
+            split = split_rows(
+                data, self.options, strata, self.unit, test=test, fewest=_FEWEST,
+                partition=self._partition.take(data.rows),
+            )  # fmt: skip
+        split = self._few(self._without_later_copies(split, copies))
+        return self._with_different(split, copies)
+
+    @contextlib.contextmanager
+    def _told_of(self, copies: Array | None, data: FilePart) -> Iterator[None]:
+        """What cannot be split because of copies is refused with how many there are."""
+        try:
+            yield
+        except DataError as error:
+            if copies is None or self.options.splits_by:
+                raise
+            different = len(np.unique(copies[data.rows]))
+            classes = f" of {len(data.column.classes)} classes" if data.column.classes else ""
+            raise DataError(
+                f"There are too few different {self.unit} to hold some out.",
+                where=data.files.source,
+                expected=error.expected,
+                found=f"{different:,} different ones{classes} among {len(data):,}: the others are "
+                "copies of them, or nearly",
+                hint=f"add other {self.unit}; a copy that is held out tests nothing",
+            ) from None
+
+    def _with_different(self, split: Split[FilePart], copies: Array | None) -> Split[FilePart]:
+        """A split, if there are two different files at least to train on."""
+        rows = split.train.rows
+        different = rows if copies is None else np.unique(copies[rows])
+        if len(different) > 1:
+            return split
+        raise DataError(
+            f"There are too few different {self.unit} to train on.",
+            where=split.train.files.source,
+            expected="two at least, which are not held out",
+            found=f"{len(rows):,} {self.unit}, of which {len(different)} "
+            f"{'is' if len(different) == 1 else 'are'} different: the others are copies",
+            hint=f"add other {self.unit}, or remove copies from the part that is held out",
+        )
 
     def fold_count(self, data: FilePart) -> int:
         """Few files are all tested, in turns, unless the user or the folders say the test set."""
@@ -169,7 +206,8 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
                 break
             except DataError:  # so few are not copies of each other, or of a class
                 if not chosen or count == 2:
-                    raise
+                    with self._told_of(copies, data):
+                        raise
                 count -= 1
         if chosen:
             self.say(
@@ -177,7 +215,10 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
                 f"trained on the others ({count} folds); --test 0.2 tests a fifth once"
             )
         splits = [self._within(data.take(train), data.take(test)) for train, test in folds]
-        splits = [self._without_later_copies(split, copies) for split in splits]
+        splits = [
+            self._with_different(self._without_later_copies(split, copies), copies)
+            for split in splits
+        ]
         return [*splits, self._within(data, None)]
 
     def _within(self, learned: FilePart, test: FilePart | None) -> Split[FilePart]:
@@ -278,11 +319,25 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
     def _copies_in(self, data: FilePart) -> Array | None:
         """(files,) which of all files are copies of each other; None if there are none."""
-        groups = copies(self._signatures(data))
+        groups, alike = grouped(self._signatures(data))
+        if alike:
+            self.say(
+                f"most of {len(data):,} {self.unit} look nearly the same: they are taken for "
+                "different ones, split by chance; if they are copies, or frames of one recording, "
+                "new ones will be answered worse than the figures say"
+            )
         names, counts = np.unique(groups, return_counts=True)
         several = names[counts > 1]
         if not len(several):
             return None
+        if len(names) == 1:
+            raise DataError(
+                f"All {self.unit} are copies of one, or nearly.",
+                where=data.files.source,
+                expected=f"different {self.unit}",
+                found=f"{len(data):,} copies of {data.files.paths[data.rows[0]]}",
+                hint=f"add other {self.unit}: nothing can be learned from one",
+            )
         self._copies = int(counts[counts > 1].sum()), len(several)
         mixed = sum(len(set(data.target[groups == group].tolist())) > 1 for group in several)
         differ = f"; in {mixed:,} of them the {_ANSWER[bool(data.column.classes)]} differ"
@@ -322,6 +377,14 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
                              for each in (test, data))  # fmt: skip
         groups = copies(Signatures.joined([first, second]))
         twice = np.isin(groups[len(test) :], groups[: len(test)])
+        if twice.all():
+            raise DataError(
+                f"All {self.unit} to train on are copies of those to test.",
+                where=data.files.source,
+                expected=f"other {self.unit} than in {test.files.source}",
+                found=f"{len(data):,} copies",
+                hint="name another test set, or --test 0.2 to hold out a fifth",
+            )
         if twice.any():
             self.say(
                 f"{int(twice.sum()):,} {self.unit} to train on are copies of those to test, or "
