@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/usr/share/sword"))
     parser.add_argument("--minutes", type=float, help="be done in so many minutes")
     parser.add_argument("--epochs", type=int, default=12, help="times through the verses")
+    parser.add_argument("--width", type=int, default=128, help="of two and two layers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--write", metavar="FILE.tsv", type=Path, help="write the table, and stop")
@@ -81,20 +82,23 @@ def main() -> None:
         table = table.gather_every(150)
     row = pl.int_range(pl.len())
     train, test = table.filter(row % TESTED != 0), table.filter(row % TESTED == 0)
+    place = tempfile.TemporaryDirectory()
+    tested = Path(place.name) / "test.tsv"
+    test.write_csv(tested, separator="\t", quote_style="never")
     options = cr.sequence_to_text.SequenceToTextOptions(
-        target="spanish", test=0.02, seed=arguments.seed, minutes=arguments.minutes,
+        target="spanish", test=str(tested), seed=arguments.seed, minutes=arguments.minutes,
         threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs,
-        hidden=(32,) if arguments.quick else None, beam=4,
+        hidden=(32,) if arguments.quick else (arguments.width,) * 2, beam=4, batch_size=32, lr=2e-3,
+        vocabulary=300 if arguments.quick else 2500,
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
     for name, found in {"network": result.report["metrics"], **result.report["baselines"]}.items():
         print(f"{name:18}", *(f"{metric} {value:.3g}" for metric, value in found.items()))
     others = max(each["chrf"] for each in result.report["baselines"].values())
     print(f"chrF {result.report['metrics']['chrf'] - others:+.1f} beside the best of the others")
-    with tempfile.TemporaryDirectory() as place:
-        result.save(Path(place) / "model.safetensors")
-        model = cr.sequence_to_text.load(Path(place) / "model.safetensors")
-    print({name: round(value, 4) for name, value in model.evaluate(test).items()})
+    with place as folder:
+        result.save(Path(folder) / "model.safetensors")
+        model = cr.sequence_to_text.load(Path(folder) / "model.safetensors")
     some = test.gather_every(max(len(test) // 20, 1)).head(20)  # unchosen
     written = model.predict(some)["prediction"]
     for (english, spanish), text in zip(some.rows(), written, strict=True):

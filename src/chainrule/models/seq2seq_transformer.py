@@ -93,6 +93,7 @@ class Seq2SeqTransformer(nn.Module):
         dropout: the probability of dropping.
         shared: the entrance embeds the same tokens, and its ``tokens`` are those of the target.
         copies: lets the network copy from the source: see `Pointer`; inputs then have ``copied``.
+        ordered: what is copied stands in much the same order as in the source.
     """
 
     def __init__(
@@ -105,10 +106,11 @@ class Seq2SeqTransformer(nn.Module):
         dropout: float,
         shared: bool = False,
         copies: int | None = None,
+        ordered: bool = False,
     ) -> None:
         self.entrance = entrance
         self.tokens = None if shared else embedding(vocabulary, width)
-        self.pointer = None if copies is None else Pointer(width, width, copies)
+        self.pointer = None if copies is None else Pointer(width, width, copies, ordered)
         self.positions = nn.SinusoidalPositions(width)
         self.dropout = nn.Dropout(dropout)
         block = (width, heads, 4 * width, dropout)
@@ -141,11 +143,13 @@ class Seq2SeqTransformer(nn.Module):
         x: Tensor = self._embedding(previous)
         return x * math.sqrt(x.shape[-1])
 
-    def _scores(self, x: Tensor, memory: Any, seen: Tensor, copied: Any) -> Tensor:
+    def _scores(
+        self, x: Tensor, memory: Any, seen: Tensor, copied: Any, first: TensorLike = 0
+    ) -> Tensor:
         logits = matmul(x, transpose(self._embedding.weight))
         if self.pointer is None:
             return logits
-        found: Tensor = self.pointer(x, logits, memory, seen[:, 0], copied)
+        found: Tensor = self.pointer(x, logits, memory, seen[:, 0], copied, first)
         return found
 
     # ---- one token after another -----------------------------------------------------------------
@@ -185,7 +189,7 @@ class Seq2SeqTransformer(nn.Module):
         x = self.positions(self._embedded(expand_dims(as_tensor(previous), 1)), position)
         x, layers = self.decoder(x, memory_mask=seen, cache=layers)
         state = {"layers": layers, "known": known, "position": position + 1}
-        return self._scores(x, memory, seen, copied)[:, 0], state
+        return self._scores(x, memory, seen, copied, position)[:, 0], state
 
 
 def _reordered(layer: Any, rows: TensorLike) -> Any:

@@ -47,8 +47,8 @@ class SequenceToTextOptions(ColumnOptions):
         TRAINING, number,
     )  # fmt: skip
     copy: bool | None = option(
-        None, "Let the network copy from the source; of itself where that is question and context.",
-        "", NETWORK, flag,
+        None, "Let the network copy from the source; of itself where that is question and context, "
+        "and by a lexicon where words become words.", "", NETWORK, flag,
     )  # fmt: skip
     beam: int | None = option(
         None, "Continuations of a text that are followed at once when it is written.", "N", NETWORK,

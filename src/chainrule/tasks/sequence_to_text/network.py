@@ -28,6 +28,7 @@ class SequenceShape:
         longest: tokens of a target.
         copies: words that the vocabulary lacks and that can be copied from a source; None for a
             network that does not copy.
+        ordered: what is copied stands in much the same order as in the source.
     """
 
     model: str
@@ -38,6 +39,7 @@ class SequenceShape:
     shared: bool
     longest: int
     copies: int | None = None
+    ordered: bool = False
 
     def build(self, source: Source) -> Any:
         """A new network for such sources."""
@@ -64,7 +66,7 @@ class SequenceShape:
 def _transformer(shape: SequenceShape, source: Source) -> Module:
     return models.Seq2SeqTransformer(
         source.entrance(shape.width, shape.dropout), shape.classes, shape.width,
-        heads(shape.width), shape.layers, shape.dropout, shape.shared, shape.copies,
+        heads(shape.width), shape.layers, shape.dropout, shape.shared, shape.copies, shape.ordered,
     )  # fmt: skip
 
 

@@ -127,6 +127,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
             shared=isinstance(source, TextSource) and source.tokenizer is tokenizer,
             longest=options.context or output.room(source, tokenizer, train.target),
             copies=getattr(source, "copies", None),
+            ordered=getattr(source, "lexicon", None) is not None,
         )
         names = source.metrics or metric_names(
             train.references, len(source.columns) > 1, tokenizer.kind == "symbol"

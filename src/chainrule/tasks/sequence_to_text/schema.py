@@ -132,6 +132,9 @@ class SequenceSchema:
                 raise ValueError("metrics")
             if shape.model not in OUTPUT_OF or schema.output.classes != shape.classes:
                 raise ValueError("the tokenizer does not fit the network")
+            lexicon = getattr(source, "lexicon", None)
+            if lexicon is not None and lexicon.max() > len(tokenizer):
+                raise ValueError("the lexicon does not fit the tokenizer")
         except (KeyError, TypeError, ValueError) as error:
             found = f"{type(error).__name__}: {error}"[:300]
             raise ModelFileError(

@@ -27,6 +27,7 @@ from ..text.tokenizers import (
     normalize,
     tokenizer_from_json,
 )
+from .lexicon import lexicon_of
 from .vocabulary import encode_text, fit_tokenizers, words_as_tokens
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ Say = Callable[[str], None]
 
 #: Steps of a source, and tokens of a target, at most, where no option says it.
 LONGEST = 256
+#: Tokens that mean something by themselves.
+_WORDS = {"word", "bpe"}
 #: Words of a source that the tokenizer lacks, and that can be copied.
 _COPIES = 16
 #: Tokens around each one of a question and its context.
@@ -171,6 +174,8 @@ class TextSource(Source):
             nothing is copied.
         near: tokens around each one that its vector has something of: see `models.TokenEntrance`.
         matched: whether the network is told which words stand in several of the texts.
+        lexicon: (vocabulary,) for each token the one of the target that it is copied as, see
+            `lexicon.lexicon_of`; itself without it.
     """
 
     kind = "text"
@@ -183,8 +188,9 @@ class TextSource(Source):
         copies: int | None = None,
         near: int = 0,
         matched: bool = False,
+        lexicon: Array | None = None,
     ) -> None:
-        self.copies, self.near, self.matched = copies, near, matched
+        self.copies, self.near, self.matched, self.lexicon = copies, near, matched, lexicon
         self.columns = tuple(columns)
         self.tokenizer = tokenizer
         self.longest = longest
@@ -204,8 +210,20 @@ class TextSource(Source):
             self.columns, own, copies=spare if copies else None, near=near,
             matched=self.command == "answer",
         )  # fmt: skip
-        longest = min(int(found.lengths(found.prepared(items)).max()), LONGEST)
-        found.longest = options.context or longest
+        prepared = found.prepared(items)
+        found.longest = options.context or min(int(found.lengths(prepared).max()), LONGEST)
+        if (
+            self.command == "translate"
+            and options.copy is None
+            and {own.kind, other.kind} <= _WORDS
+        ):
+            found.lexicon = lexicon_of(
+                [each.numbers[:-1] for each in prepared],
+                [encode_text(other, text) for text in targets], found.vocabulary, len(other),
+            )  # fmt: skip
+        if found.lexicon is not None:
+            found.lexicon[found.end] = len(other)  # both end
+            found.copies = 0
         return found, other
 
     @property
@@ -239,6 +257,8 @@ class TextSource(Source):
         numbers = np.concatenate(parts)
         if self.copies is None:
             return Tokens(numbers)
+        if self.lexicon is not None:
+            return Tokens(numbers, copied=self.lexicon[numbers])
         copied = np.where(numbers == self.end, PADDING, numbers)
         parts_of = [words_as_tokens(self.tokenizer, text) for text in item]
         words = [word for part in parts_of for word in (*part, "")] if any(parts_of) else []
@@ -293,6 +313,7 @@ class TextSource(Source):
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "columns": list(self.columns), "longest": self.longest,
                 "copies": self.copies, "near": self.near, "matched": self.matched,
+                "lexicon": None if self.lexicon is None else self.lexicon.tolist(),
                 "tokenizer": self.tokenizer.to_json()}  # fmt: skip
 
     @staticmethod
@@ -310,7 +331,12 @@ class TextSource(Source):
         if type(matched) is not bool:
             raise TypeError("matched")
         tokenizer = tokenizer_from_json(content["tokenizer"])
-        return TextSource(columns, tokenizer, longest, copies, near, matched)
+        found = TextSource(columns, tokenizer, longest, copies, near, matched)
+        if content.get("lexicon") is not None:
+            found.lexicon = np.array(content["lexicon"], np.int32)
+            if found.lexicon.shape != (found.vocabulary,) or found.lexicon.min() < 0:
+                raise ValueError("lexicon")
+        return found
 
 
 def texts_of(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...] | None]:
