@@ -99,6 +99,7 @@ def check(product, found, a, b):
 SHAPES = [
     (1, 1, 1), (1, 7, 5), (7, 1, 5), (5, 7, 1), (2, 3, 4), (12, 32, 8), (13, 37, 11), (32, 64, 64),
     (24, 10, 33), (5, 31, 3), (3, 100, 40), (61, 67, 71), (4, 4, 0), (50, 130, 259),
+    (40, 26, 33), (33, 3, 301),
 ]  # fmt: skip
 
 
@@ -160,6 +161,22 @@ def test_same_bits_however_it_is_cut(dtype, transposes):
         np.testing.assert_array_equal(call(a, b), expected)
 
 
+@pytest.mark.parametrize("n", [3, 10, 26, 43])
+def test_narrow_products_are_padded_where_that_saves_vectors(n):
+    """The bits are those without padding, and C is not written beside its columns."""
+    product, target = Product(50, n, 300), TARGETS["avx512"]
+    assert plan(product, target).panels
+    assert not plan(Product(20, n, 300), target).panels  # few rows
+    usual = plan(product, native_target())
+    padded, cut = (
+        replace(usual, columns=64 // product.item * 2, panels=panels) for panels in (1, 0)
+    )
+    a, b = operands(product)
+    first, second = build([(product, native_target(), padded), (product, native_target(), cut)])
+    np.testing.assert_array_equal(first(a, b), second(a, b))
+    check(product, first(a, b), a, b)
+
+
 @pytest.mark.parametrize("by_rows", [False, True])
 @pytest.mark.parametrize("batch", [1, 5])
 def test_same_bits_for_any_threads(by_rows, batch):
@@ -210,8 +227,17 @@ def test_touches_only_its_memory(tmp_path):
     products = [
         Product(m, n, k, ta, tb, 2, dtype)
         for (m, n, k), dtype in zip(
-            [(7, 19, 13), (5, 1, 9), (1, 5, 9), (13, 37, 300), (26, 600, 7), (3, 3, 0)],
-            ["float32", "float64"] * 3,
+            [
+                (7, 19, 13),
+                (5, 1, 9),
+                (1, 5, 9),
+                (13, 37, 300),
+                (26, 600, 7),
+                (3, 3, 0),
+                (40, 10, 270),
+                (33, 26, 9),
+            ],
+            ["float32", "float64"] * 4,
             strict=True,
         )
         for ta, tb in (TRANSPOSES if NIGHTLY else [TRANSPOSES[(m + k) % 4]])

@@ -25,7 +25,8 @@ def check(function, arrays, joined=True):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("m", "n", "k"), [(32, 64, 20), (33, 50, 7), (7, 16, 700), (300, 130, 300), (2, 17, 1)]
+    ("m", "n", "k"),
+    [(32, 64, 20), (33, 50, 7), (7, 16, 700), (300, 130, 300), (2, 17, 1), (64, 26, 300)],
 )
 def test_bias_and_activation(m, n, k, dtype):
     arrays = arrays_of((m, k), (k, n), (n,), dtype=dtype)

@@ -226,7 +226,7 @@ class _Text:
         self.line(f"for (idx j = 0; j < {keys}; j += {s.width}) {{", depth)
         self.line(f"const {s.kind} *from = {source} + j * {features};", depth + 1)
         self.line(f"{s.kind} *to = {to} + j * {features};", depth + 1)
-        copy = f"cr_transpose_{short}(from, {features}, to, {features}, {s.width});"
+        copy = f"cr_transpose_{short}(from, {features}, to, {s.width}, {features}, {s.width});"
         if s.m % s.width == 0:
             self.line(copy, depth + 1)
         else:

@@ -5,18 +5,19 @@ while the common index l runs over a block of its range (Goto and van de Geijn, 
 high-performance matrix multiplication", 2008). Around it, outermost first:
 
     unit     a panel of columns, or a tile of rows, of one matrix of the batch: what threads share
-    columns  as many panels of B as a buffer in the second-level cache takes
+    columns  as many panels of B as a buffer in the second-level cache takes, if A is packed, too
     depth    the range of l in blocks, so that a packed panel stays in the first-level cache
-    rows     tiles of rows
-    panels   the microkernel
+    rows     tiles of rows, as many as are packed at once
+    panels   of B, each packed before its tiles unless all were packed for several blocks of rows
+    tiles    the microkernel
 
 Every element of C is the sum of its blocks of depth, in order, each one chain ``c = fma(a[i, l],
 b[l, j], c)``, so that long sums keep their digits. The blocks depend on the length of l alone: so
 neither tile, nor panels, nor threads, nor width of vectors change a bit of the result.
 
 B is copied into panels, one row of a panel after the other, unless it is small or seldom used.
-Columns that do not fill a vector are computed in shorter vectors, the last few as single numbers:
-nothing is padded.
+Columns that do not fill a vector are computed in one that is padded where B is copied, otherwise in
+shorter vectors, the last few as single numbers. A and C are never padded.
 """
 
 from __future__ import annotations
@@ -43,8 +44,13 @@ _SMALL_B = 1 << 14
 _SMALL_WITH_READS = 1 << 16
 #: Up to this many rows it does not pay to copy B.
 _FEW_ROWS = 128
-#: From such k and n on it pays to copy a transposed A.
+#: From so many rows on it pays to copy a narrow B, so that its last vector may be padded.
+_PADDED_ROWS = 32
+#: So many rows of A at most are read at once if they share the places of a cache.
+_NEAR_ROWS = 12
+#: From such k and n on it pays to copy A if it is transposed, or a block of it has so many bytes.
 _LONG, _WIDE = 128, 256
+_LARGE_A = 1 << 20
 #: With so many panels what is left of the columns does not matter.
 _MANY = 8
 #: From so many bytes on, a B in panels does not stay in the cache between its uses.
@@ -128,7 +134,8 @@ class GemmPlan:
         rows: of a tile at most.
         columns: of a panel.
         depth: of a block of l at most.
-        panels: that are packed at once; 0 if B is read where it is.
+        panels: that are packed at once where A is packed in several blocks, otherwise it is one;
+            0 if B is read where it is.
         pack_a: tiles of rows of A that are packed at once; 0 if A is read where it is.
         by_rows: whether the units are tiles of rows; otherwise they are panels.
     """
@@ -156,7 +163,7 @@ def plan(product: Product, target: Target, measured_packing: bool = True) -> Gem
     columns = vectors * lanes
     depth = -(-k // -(-k // _DEPTH)) if k else 1
     tiles, panels = -(-product.m // rows), -(-n // columns)
-    packed, pack_a = (False, False) if target.frugal else _packing(product, tiles)
+    packed, pack_a = (False, False) if target.frugal else _packing(product, tiles, columns, lanes)
     if choice is not None and choice.pack_b is not None and measured_packing:
         packed = product.transpose_b or choice.pack_b
         pack_a = packed and bool(choice.pack_a)
@@ -194,17 +201,31 @@ def _tile(product: Product, target: Target) -> tuple[int, int]:
     vectors = min(target.panel, available)
     if product.m * vectors < target.accumulators:  # few rows: wider panels instead
         vectors = min(target.accumulators // product.m, available)
-    return target.accumulators // vectors, vectors
+    rows = target.accumulators // vectors
+    if not product.transpose_a and product.k * product.item % 2048 == 0:
+        rows = min(rows, _NEAR_ROWS)
+    return rows, vectors
 
 
-def _packing(product: Product, tiles: int) -> tuple[bool, bool]:
-    """Whether B, and A, are packed, by rules; with so many tiles of rows."""
+def _packing(product: Product, tiles: int, columns: int, lanes: int) -> tuple[bool, bool]:
+    """Whether B, and A, are packed, by rules; with so many tiles of rows, columns and lanes."""
     m, n, k, item = product.m, product.n, product.k, product.item
     few = m <= _FEW_ROWS and n * item % 2048 != 0  # rows far apart would share cache lines' places
     in_place = tiles == 1 or few or k * n * item <= _SMALL_B
-    packed = product.transpose_b or not in_place
-    far = product.transpose_a and m * item >= 2048  # from a[i, l] to a[i, l + 1]
+    narrow = m >= _PADDED_ROWS and tiles > 1 and n < 2 * columns
+    padded = narrow and _is_padded(n % columns, lanes, item)
+    packed = product.transpose_b or not in_place or padded
+    if product.transpose_a:
+        far = m * item >= 2048  # from a[i, l] to a[i, l + 1]
+    else:  # more than the second-level cache takes of it
+        near = k * item % 4096 == 0  # rows share places in it
+        far = m * min(k, _DEPTH) * item >= (_LARGE_A // 2 if near else _LARGE_A)
     return packed, packed and far and k >= _LONG and n >= _WIDE
+
+
+def _is_padded(rest: int, lanes: int, item: int) -> bool:
+    """Whether so many columns take fewer vectors if the last one is padded."""
+    return lanes > 1 and len(pieces(rest, lanes, item)) > -(-rest // lanes)
 
 
 def panel_columns(product: Product) -> int:
@@ -302,7 +323,7 @@ def emit(
 
 def emit_panels(n: int, k: int, transposed: bool, dtype: str, columns: int) -> Text:
     """Copy B, k × n or its transpose, into panels: column j of block l begins at l·n + j·d."""
-    product = Product(1, n, k, False, transposed, 1, dtype)
+    product = Product(1, n, k, False, transposed, 1, dtype, in_panels=True)
     writer = _Writer(
         product, Pointers("b", "b", "packed"), target_in_use(), plan_in_panels(product, columns)
     )
@@ -333,6 +354,10 @@ class _Writer:
         #: The rows shared evenly: rows of a tile, and how many tiles have one more.
         self.low, self.more = divmod(product.m, self.tiles)
         self.whole = product.n // plan.columns
+        in_copy = plan.panels > 0 and not product.in_panels
+        #: Whether a panel is packed just before its tiles, so that one buffer is enough.
+        self.one_by_one = in_copy and not 0 < plan.pack_a < self.tiles
+        self.padded = in_copy and _is_padded(product.n % plan.columns, self.lanes, product.item)
         self.rest = self._rest()
         self.panels = self.whole + bool(self.rest)
         self.by_rows = plan.by_rows or self.panels == 1
@@ -343,6 +368,8 @@ class _Writer:
     def _rest(self) -> list[tuple[int, int]]:
         """The columns after the whole panels, (first, width) each, with no more vectors."""
         start, most = self.whole * self.plan.columns, max(self.plan.columns // self.lanes, 1)
+        if self.padded:
+            return [(start, self.product.n - start)]
         cut = pieces(self.product.n - start, self.lanes, self.product.item)
         groups = [cut[i : i + most] for i in range(0, len(cut), most)]
         return [(start + group[0][0], sum(width for _, width in group)) for group in groups]
@@ -416,14 +443,15 @@ class _Writer:
         """As many panels from s to e as are packed at once, then blocks of depth."""
         plan, p, depth = self.plan, self.product, self.depth
         longest = min(plan.depth, p.k)
+        at_once = 1 if self.one_by_one else plan.panels
         for name, most, width in (
-            ("packed_b", 0 if p.in_panels else min(plan.panels, self.panels), plan.columns),
+            ("packed_b", 0 if p.in_panels else min(at_once, self.panels), plan.columns),
             ("packed_a", min(plan.pack_a, self.tiles), plan.rows),
         ):
             if most:
                 self._line(f"{p.c_type} {name}[{max(most * width * longest, 1)}] CR_ALIGNED;")
         if self.whole:
-            if plan.panels and plan.panels < self.panels:
+            if plan.panels and plan.panels < self.panels and not self.one_by_one:
                 self._open(f"for (idx s = q0; s < q1; s += {plan.panels})")
                 self._line(f"const idx e = s + {plan.panels} < q1 ? s + {plan.panels} : q1;")
             else:
@@ -435,18 +463,18 @@ class _Writer:
             self._line(f"const idx d = {p.k} - l < {plan.depth} ? {p.k} - l : {plan.depth};")
         else:
             self._line(f"const idx l = 0, d = {p.k};")
-        if plan.panels and not p.in_panels:
+        if plan.panels and not p.in_panels and not self.one_by_one:
             self._each_panel(self._pack_b)
         self._rows()
         self._close(depth)
 
     def _each_panel(self, inside: Callable[[str, int, str], None]) -> None:
         """What is done for every panel: given its first column, its width, its packed copy."""
-        columns = self.plan.columns
+        columns, own = self.plan.columns, "packed_b" if self.one_by_one else ""
         if self.whole:
             self._open("for (idx q = s; q < whole; q++)")
             self._line(f"const idx j = q * {columns};")
-            inside("j", columns, f"packed_b + (q - s) * {columns} * d")
+            inside("j", columns, own or f"packed_b + (q - s) * {columns} * d")
             self._close(self.depth - 1)
         if self.rest:
             depth = self.depth
@@ -454,13 +482,19 @@ class _Writer:
                 self._open(f"if (e > {self.whole})")
             for start, width in self.rest:
                 before = f"({start} - s * {columns})" if self.whole else str(start)
-                inside(str(start), width, f"packed_b + {before} * d")
+                inside(str(start), width, own or f"packed_b + {before} * d")
             self._close(depth)
 
     def _pack_b(self, j: str, width: int, packed: str) -> None:
         step_l, step_j = self.product.b_strides
-        pack = self._packer(self.product.transpose_b, width, max(step_l, step_j))
+        pack = self._packer(
+            self.product.transpose_b, width, max(step_l, step_j), self._row_of(width)
+        )
         self._line(f"{pack}(b + {_times('l', step_l)} + {_times(j, step_j)}, {packed}, d);")
+
+    def _row_of(self, width: int) -> int:
+        """Elements of a row of a panel with so many columns, with padding."""
+        return -(-width // self.lanes) * self.lanes if self.padded else width
 
     def _rows(self) -> None:
         """As many tiles of rows from r to f as are packed at once."""
@@ -515,11 +549,13 @@ class _Writer:
         return f"a + {_times('i', step_i)} + {_times('l', step_l)}"
 
     def _pack_a(self, rows: int) -> str:
-        pack = self._packer(not self.product.transpose_a, rows, max(self.product.a_strides))
+        pack = self._packer(not self.product.transpose_a, rows, max(self.product.a_strides), rows)
         return f"{pack}({self._a_in_place()}, {self._a_block()}, d);"
 
     def _tiles(self, j: str, width: int, packed: str) -> None:
         """The tiles of one panel."""
+        if self.one_by_one:
+            self._pack_b(j, width, packed)
         self._each_tile()
         self._tile(j, width, packed, open_block=False)
         self._close(self.depth - 1)
@@ -532,22 +568,23 @@ class _Writer:
         plan, p = self.plan, self.product
         step_l, step_j = p.b_strides
         b, b_step = f"b + {_times('l', step_l)} + {_times(j, step_j)}", step_l
+        row = self._row_of(width)
         if plan.panels:
-            b, b_step, step_j = packed, width, 1
+            b, b_step, step_j = packed, row, 1
         if p.in_panels:
             b = f"b + l * {p.n} + {j} * d"
 
         tile = f"c + i * {p.n} + {j}" if self.kept else "tile"
-        c_step = p.n if self.kept else width
+        c_step = p.n if self.kept else row
 
         def call(rows: int, ahead: int = 0) -> str:
             a_steps = (1, rows) if plan.pack_a else p.a_strides
-            name = self._micro((rows, width), a_steps, (b_step, step_j), c_step, ahead)
+            name = self._micro((rows, row), a_steps, (b_step, step_j), c_step, width, ahead)
             next_ = f", {b} + {width} * d + (t - 1) * {ahead} * d" if ahead else ""
             return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0{next_});"
 
         if not self.kept:
-            self._line(f"{p.c_type} tile[{(self.low + bool(self.more)) * width}] CR_ALIGNED;")
+            self._line(f"{p.c_type} tile[{(self.low + bool(self.more)) * row}] CR_ALIGNED;")
         self._fetch(j)
         if helpers := self._helpers(width):
             # While later tiles are computed, what the first tile of the next panel reads comes in.
@@ -588,7 +625,7 @@ class _Writer:
         n = self.product.n
         element = f"c[{row} * {n} + {column}]"
         if not self.kept:
-            element = f"tile[({row} - i0) * {width} + {column} - j0]"
+            element = f"tile[({row} - i0) * {self._row_of(width)} + {column} - j0]"
         for line in self.epilogue:
             self._line(line.replace("$", element))
         self._close(depth)
@@ -597,19 +634,20 @@ class _Writer:
 
     def _micro(
         self, tile: tuple[int, int], a_steps: tuple[int, int], b_steps: tuple[int, int],
-        c_step: int, ahead: int,
+        c_step: int, stored: int, ahead: int,
     ) -> str:  # fmt: skip
-        """The name of a function that computes a tile."""
-        name = f"@_{tile[0]}x{tile[1]}" + "_ahead" * bool(ahead)
+        """The name of a function that computes a tile, of which so many columns are stored."""
+        name = f"@_{tile[0]}x{stored}" + "_ahead" * bool(ahead)
         p = self.product
-        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step, ahead)
+        stored = stored if self.kept else tile[1]
+        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step, ahead, stored)
         self.functions[name] = text
         return name
 
-    def _packer(self, transposed: bool, width: int, step: int) -> str:
-        """The name of a function that copies a panel."""
+    def _packer(self, transposed: bool, width: int, step: int, row: int) -> str:
+        """The name of a function that copies a panel into rows of so many elements."""
         name = f"@_{'turn' if transposed else 'pack'}_{width}_{step}"
-        self.functions[name] = packer(name, self.product.dtype, width, step, transposed)
+        self.functions[name] = packer(name, self.product.dtype, width, step, transposed, row)
         return name
 
 

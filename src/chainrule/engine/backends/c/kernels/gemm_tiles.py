@@ -158,15 +158,15 @@ typedef int32_t cr_i32x4 __attribute__((vector_size(16)));
 
 typedef int64_t cr_i64x2 __attribute__((vector_size(16)));
 
-/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart */
-static void cr_transpose_f32(const float *restrict from, idx step, float *restrict to,
+/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart, of to row */
+static void cr_transpose_f32(const float *restrict from, idx step, float *restrict to, idx row,
     idx depth, idx width)
 {
   const idx whole = depth - depth % 4, full = width - width % 4;
   for (idx j = 0; j < full; j += 4) {
     const float *restrict x = from + j * step;
     float *restrict y = to + j;
-    for (idx l = 0; l < whole; l += 4, x += 4, y += 4 * width) {
+    for (idx l = 0; l < whole; l += 4, x += 4, y += 4 * row) {
       const cr_f32x4 r0 = *(const cr_f32x4 *)x;
       const cr_f32x4 r1 = *(const cr_f32x4 *)(x + step);
       const cr_f32x4 r2 = *(const cr_f32x4 *)(x + 2 * step);
@@ -176,34 +176,34 @@ static void cr_transpose_f32(const float *restrict from, idx step, float *restri
       const cr_f32x4 high01 = CR_SHUFFLE(r0, r1, cr_i32x4, 2, 6, 3, 7);
       const cr_f32x4 high23 = CR_SHUFFLE(r2, r3, cr_i32x4, 2, 6, 3, 7);
       *(cr_f32x4 *)y = CR_SHUFFLE(low01, low23, cr_i32x4, 0, 1, 4, 5);
-      *(cr_f32x4 *)(y + width) = CR_SHUFFLE(low01, low23, cr_i32x4, 2, 3, 6, 7);
-      *(cr_f32x4 *)(y + 2 * width) = CR_SHUFFLE(high01, high23, cr_i32x4, 0, 1, 4, 5);
-      *(cr_f32x4 *)(y + 3 * width) = CR_SHUFFLE(high01, high23, cr_i32x4, 2, 3, 6, 7);
+      *(cr_f32x4 *)(y + row) = CR_SHUFFLE(low01, low23, cr_i32x4, 2, 3, 6, 7);
+      *(cr_f32x4 *)(y + 2 * row) = CR_SHUFFLE(high01, high23, cr_i32x4, 0, 1, 4, 5);
+      *(cr_f32x4 *)(y + 3 * row) = CR_SHUFFLE(high01, high23, cr_i32x4, 2, 3, 6, 7);
     }
-    for (idx l = whole; l < depth; l++, x++, y += width)
+    for (idx l = whole; l < depth; l++, x++, y += row)
       for (idx i = 0; i < 4; i++) y[i] = x[i * step];
   }
   for (idx j = full; j < width; j++)
-    for (idx l = 0; l < depth; l++) to[l * width + j] = from[j * step + l];
+    for (idx l = 0; l < depth; l++) to[l * row + j] = from[j * step + l];
 }
 
-/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart */
-static void cr_transpose_f64(const double *restrict from, idx step, double *restrict to,
+/* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart, of to row */
+static void cr_transpose_f64(const double *restrict from, idx step, double *restrict to, idx row,
     idx depth, idx width)
 {
   const idx whole = depth - depth % 2, full = width - width % 2;
   for (idx j = 0; j < full; j += 2) {
     const double *restrict x = from + j * step;
     double *restrict y = to + j;
-    for (idx l = 0; l < whole; l += 2, x += 2, y += 2 * width) {
+    for (idx l = 0; l < whole; l += 2, x += 2, y += 2 * row) {
       const cr_f64x2 r0 = *(const cr_f64x2 *)x, r1 = *(const cr_f64x2 *)(x + step);
       *(cr_f64x2 *)y = CR_SHUFFLE(r0, r1, cr_i64x2, 0, 2);
-      *(cr_f64x2 *)(y + width) = CR_SHUFFLE(r0, r1, cr_i64x2, 1, 3);
+      *(cr_f64x2 *)(y + row) = CR_SHUFFLE(r0, r1, cr_i64x2, 1, 3);
     }
-    for (idx l = whole; l < depth; l++, x++, y += width) y[0] = x[0], y[1] = x[step];
+    for (idx l = whole; l < depth; l++, x++, y += row) y[0] = x[0], y[1] = x[step];
   }
   for (idx j = full; j < width; j++)
-    for (idx l = 0; l < depth; l++) to[l * width + j] = from[j * step + l];
+    for (idx l = 0; l < depth; l++) to[l * row + j] = from[j * step + l];
 }
 """
 
@@ -248,6 +248,7 @@ def microkernel(
     b_steps: tuple[int, int],
     c_step: int,
     ahead: int = 0,
+    stored: int | None = None,
 ) -> str:
     """A C function that adds to a tile of C what a block of depth contributes.
 
@@ -261,9 +262,11 @@ def microkernel(
         c_step: elements from c[i, j] to c[i+1, j].
         ahead: elements that each step asks for, from a further pointer on, for they are needed
             soon.
+        stored: columns that C has; the others are computed for the sake of whole vectors.
     """
     c_type, short, item = ELEMENTS[dtype]
     rows, columns = tile
+    stored = columns if stored is None else stored
     further = f", const {c_type} *restrict ahead" if ahead else ""
     asked = [f"__builtin_prefetch(ahead + {at}, 0, 2);" for at in range(0, ahead, _LINE // item)]
     vectors = [
@@ -273,6 +276,12 @@ def microkernel(
     cells = [
         (f"c{i}_{v}", kind, i * c_step + first) for i in range(rows) for v, first, kind in vectors
     ]
+    last = stored - vectors[-1][1]
+    part = {
+        cell: last * item
+        for cell, kind, _ in cells
+        if stored < columns and cell.endswith(f"_{vectors[-1][0]}")
+    }
 
     return "\n".join(
         [
@@ -289,12 +298,26 @@ def microkernel(
             *([f"    ahead += {ahead};"] if ahead else []),
             "  }",
             "  if (more) { /* what earlier blocks left */",
-            *(f"    {cell} += {_at(kind, 'c', offset)};" for cell, kind, offset in cells),
+            *(f"    {_added(*cell, part.get(cell[0]))}" for cell in cells),
             "  }",
-            *(f"  {_at(kind, 'c', offset)} = {cell};" for cell, kind, offset in cells),
+            *(f"  {_stored(*cell, part.get(cell[0]))}" for cell in cells),
             "}",
         ]
     )
+
+
+def _added(cell: str, kind: str, offset: int, part: int | None) -> str:
+    """The statement that adds what is in C to a vector, of so many bytes if it is a part of one."""
+    if part is None:
+        return f"{cell} += {_at(kind, 'c', offset)};"
+    return f"{{ {kind} x = {{0}}; memcpy(&x, c + {offset}, {part}); {cell} += x; }}"
+
+
+def _stored(cell: str, kind: str, offset: int, part: int | None) -> str:
+    """The statement that stores a vector, of so many bytes if it is a part of one."""
+    if part is None:
+        return f"{_at(kind, 'c', offset)} = {cell};"
+    return f"{{ const {kind} x = {cell}; memcpy(c + {offset}, &x, {part}); }}"
 
 
 def _at(kind: str, pointer: str, offset: int) -> str:
@@ -360,7 +383,9 @@ def fma(kind: str) -> str:
     return {"float": "CR_FMAf", "double": "CR_FMA"}.get(kind) or kind.replace("cr_", "CR_FMA_")
 
 
-def packer(name: str, dtype: str, width: int, step: int, transposed: bool) -> str:
+def packer(
+    name: str, dtype: str, width: int, step: int, transposed: bool, row: int | None = None
+) -> str:
     """A C function that copies a panel, so that its rows follow one another.
 
     Args:
@@ -369,20 +394,27 @@ def packer(name: str, dtype: str, width: int, step: int, transposed: bool) -> st
         width: columns of the panel.
         step: elements from one row to the next; from one column to the next if transposed.
         transposed: whether the columns of the panel are rows in memory.
+        row: elements of a row of the copy, the last ones 0; by default as many as columns.
     """
     c_type, short, _ = ELEMENTS[dtype]
     place = "j, l" if transposed else "l, j"
+    row = row or width
     copy = [
         "  for (idx l = 0; l < depth; l++)",
-        f"    for (idx j = 0; j < {width}; j++) to[l * {width} + j] = from[l * {step} + j];",
+        f"    for (idx j = 0; j < {width}; j++) to[l * {row} + j] = from[l * {step} + j];",
     ]
-    turn = [f"  cr_transpose_{short}(from, {step}, to, depth, {width});"]
+    turn = [f"  cr_transpose_{short}(from, {step}, to, {row}, depth, {width});"]
+    padding = [
+        "  for (idx l = 0; l < depth; l++)",
+        f"    for (idx j = {width}; j < {row}; j++) to[l * {row} + j] = 0;",
+    ] * (row > width)
     return "\n".join(
         [
             f"/* to[l, j] = from[{place}] for {width} columns j */",
             f"static void {name}(const {c_type} *restrict from, {c_type} *restrict to, idx depth)",
             "{",
             *(turn if transposed else copy),
+            *padding,
             "}",
         ]
     )
