@@ -92,6 +92,10 @@ def test_without_such_a_fix_nothing_is_trained(invoke, place):
     result = invoke("doctor", run, "--fix")
     assert result.exit_code == 2
     assert "No finding has a fix that is a change of options." in result.stderr
+    put(run)
+    result = invoke("doctor", run, "--fix")
+    assert result.exit_code == 2
+    assert "There is nothing to fix" in result.stderr
 
 
 def test_a_training_says_its_findings_once(invoke, place):

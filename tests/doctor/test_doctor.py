@@ -197,6 +197,12 @@ def test_a_low_rate_is_raised_by_what_all_updates_would_give(gain, rate):
     assert (found.cause, found.fix.options) == ("learning_rate_too_low", {"lr": rate})
 
 
+@pytest.mark.parametrize(("rows", "expected"), [(200, ["mislabelled"]), (50, [])])
+def test_few_rows_lie_deep_in_no_class(rows, expected):
+    data = Data(rows=rows, signal=True, classes=[25, 25], suspicious=0.3, deepest=40.0)
+    assert [one.cause for one in examine(Evidence(data=data))] == expected
+
+
 def test_penalties_shrink_the_weights_that_are_trained():
     first, last = {"a.weight": 3.0, "b.weight": 1.0}, {"a.weight": 3.0, "b.weight": 0.1}
     measured = [Measurement(step, step, 1.0, {}, weight, {}, 1.0, 1.0, {}, {})

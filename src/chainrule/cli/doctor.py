@@ -179,6 +179,9 @@ def _fixed(run: Run, diagnosis: Diagnosis, out: str | None, quiet: bool) -> dict
         if finding.fix.options
         and all(n in OPTIONS and OPTIONS[n].field in fields for n in finding.fix.options)
     ]
+    if not diagnosis:
+        raise ConfigError("There is nothing to fix: the doctor has found nothing wrong.",
+                          where=str(run.folder))  # fmt: skip
     if not usable:
         raise ConfigError(
             "No finding has a fix that is a change of options.",

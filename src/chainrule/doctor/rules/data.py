@@ -200,6 +200,8 @@ def mislabelled(c: Context) -> Iterator[Finding]:
     fraction = c.d.suspicious
     if not c.d.signal or fraction * c.d.deepest < c.limit(_FEWEST):
         return
+    if c.d.deepest > c.d.rows / 2:
+        return  # of so few rows these are not deep
     if fraction < c.limit(_DENIED):
         return
     yield Finding(
