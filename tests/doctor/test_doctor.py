@@ -203,6 +203,51 @@ def test_few_rows_lie_deep_in_no_class(rows, expected):
     assert [one.cause for one in examine(Evidence(data=data))] == expected
 
 
+def epochs(*losses):
+    return [{"loss": loss, "val_loss": held_out} for loss, held_out in losses]
+
+
+@pytest.mark.parametrize(("losses", "expected"), [
+    ([(1.0, 1.0), (9.0, 5.0), (0.9, 1.0), (0.9, 1.0)], ["learning_rate_too_high"]),
+    ([(1.0, 1.0), (0.6, 0.9), (0.9, 1.0), (0.9, 1.0)], []),
+])  # fmt: skip
+def test_a_loss_that_rose_above_its_start_is_a_high_rate(losses, expected):
+    """Where the network has not learned; that alone is told as underfitting."""
+    measured = [Measurement(0, 0, 1.0, {}, {}, {}, 1.0, 1.0, {1.0: 0.99, 100.0: 2.0}, {})]
+    quick, none = {"reference": 0.9, "reference_train": 0.9}, {"train": 0.1, "held_out": 0.1}
+    structure = Structure(hidden_layers=1, narrowest=24)
+    found = causes_of(structure, quick, none, measured, history=epochs(*losses), steps=50)
+    assert found[:1] == (expected or ["underfitting"])
+
+
+def test_rows_that_are_known_by_heart():
+    """The validation loss hardly rises, but what is learned does not hold elsewhere."""
+    measured = [Measurement(0, 0, 1.0, {}, {}, {}, 1.0, 1.0, {1.0: 0.99}, {})]
+    quick = {"reference": 0.75, "reference_train": 0.7}
+
+    def found(last, held_out):
+        history = epochs((1.0, 0.5), (0.1, 0.39), (last, 0.38), (last, 0.39))
+        outcome = {"train": 0.98, "held_out": held_out}
+        return causes_of(Structure(), quick, outcome, measured, history=history, steps=50)
+
+    assert found(0.001, 0.62) == ["overfitting"]
+    assert found(0.001, 0.74) == []
+    assert found(0.03, 0.62) == []
+
+
+def test_units_that_start_alike_are_told_of_a_network_that_is_no_good():
+    """Although what comes after them has set them apart by the end."""
+    structure = Structure(gains={"a.weight": 0.0, "b.weight": 1.0}, hidden_layers=1)
+    quick = {"reference": 0.9, "reference_train": 0.9}
+
+    def found(skill):
+        outcome = {"train": skill, "held_out": skill}
+        return causes_of(structure, quick, outcome, history=epochs((1.0, 1.0)) * 5, steps=50)
+
+    assert found(0.2)[0] == "symmetric_initialisation"
+    assert found(0.9) == []
+
+
 def test_penalties_shrink_the_weights_that_are_trained():
     first, last = {"a.weight": 3.0, "b.weight": 1.0}, {"a.weight": 3.0, "b.weight": 0.1}
     measured = [Measurement(step, step, 1.0, {}, weight, {}, 1.0, 1.0, {}, {})

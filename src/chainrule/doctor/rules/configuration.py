@@ -12,6 +12,8 @@ from .context import Context, Limit
 _GAIN_HIGH, _GAIN_LOW = Limit(5.0, 3.0), Limit(0.12, 0.2)
 _GAIN_THROUGH = Limit(100.0, 30.0)
 _TINY_BATCH = 4
+#: Weights of a layer that differ less than this are all alike.
+_ALIKE = 1e-6
 
 
 def unreached(c: Context) -> Iterator[Finding]:
@@ -156,17 +158,21 @@ def symmetric(c: Context) -> Iterator[Finding]:
     """Units that are copies of each other, and stay so: zeros at the end of a network do not."""
     if not c.evidence.history:
         return
-    last = list(c.s.gains)[-1:]
-    paths = [path for path in c.s.symmetric if [path] != last]
+    hidden = list(c.s.gains)[:-1]
+    stay = [path for path in c.s.symmetric if path not in list(c.s.gains)[-1:]]
+    # What comes after them may set units apart in time; not where the network is no good.
+    began = [path for path in hidden if c.s.gains[path] < _ALIKE] if c.over and c.poor else []
+    paths = stay or began
     if paths:
         yield Finding(
             "weights", "symmetric_initialisation", "error",
             f"All units of {paths[0].removesuffix('.weight')} start with the same weights.",
             "They get the same gradient and stay alike: the layer has one unit, whatever its "
-            "width.",
-            "largest difference between units", 0.0, 1e-6,
+            "width." if stay else
+            "Only what comes after them sets them apart, so they learn nearly the same.",
+            "largest difference between units", 0.0, _ALIKE,
             Fix("Draw the weights at random: model.initialize(seed=0)."),
-            layer=paths[0].removesuffix(".weight"), step=0, epoch=0, score=0.96,
+            layer=paths[0].removesuffix(".weight"), step=0, epoch=0, score=0.96 if stay else 0.9,
         )  # fmt: skip
 
 

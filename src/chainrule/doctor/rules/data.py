@@ -178,7 +178,9 @@ def duplicate_columns(c: Context) -> Iterator[Finding]:
 
 def shuffled_labels(c: Context) -> Iterator[Finding]:
     """Nothing can be learned, neither by the network nor by quick models."""
-    if not c.over or c.d.signal or c.d.reference is None or c.skill is None:
+    if not c.over or c.d.reference is None or c.skill is None:
+        return
+    if c.d.signal and not (c.possible and c.d.reference < _UNLEARNED.possible):
         return
     counts = [n for n in c.d.classes if n]
     if counts and max(counts) > _UNBALANCED.sure * min(counts):

@@ -22,7 +22,7 @@ _JUMPED, _LARGE = Limit(3.0, 1.5), Limit(0.3, 0.15)
 #: A hundred times the update is best in this fraction of the measurements.
 _SLOW = Limit(0.6, 0.3)
 _TOGETHER, _ENOUGH = 0.01, 20.0
-_ROSE = 1.2
+_ROSE, _SPIKE = 1.2, Limit(1.5, 1.2)
 #: A gradient below this fraction of the largest one may be lost in rounding.
 _NOTHING = 1e-4
 _FAR = 100.0
@@ -150,34 +150,50 @@ def rate_too_high(c: Context) -> Iterator[Finding]:
     # Where next to nothing is left to learn, a loss that doubles is no harm.
     worse = [m for m in steps if m.line and not m.line[1.0] < _WORSE
              and m.loss > _LEFT * c.measured[0].loss]  # fmt: skip
-    losses = c.evidence.series("loss")
-    left = len(losses) > 1 and not losses[-1] < _LEFT * losses[0]
-    diverged = c.failed or (left and not losses[-1] < 2 * min(losses))
-    rose = left and c.stuck and losses[-1] > _ROSE * min(losses)
-    diverged = diverged or rose
-    first = c.evidence.measurements[0] if c.evidence.measurements else None
-    jumped = (
-        first is not None and bool(first.line) and not (first.line.get(1.0, 1.0) < c.limit(_JUMPED))
-    )
     fraction = len(worse) / max(len(steps), 1)
-    size = _largest_update(c)
-    often = fraction >= c.limit(_OFTEN)
-    if often or diverged or jumped or size > c.limit(_LARGE):
-        m = next(iter(worse or steps), first)
-        yield Finding(
-            "updates", "learning_rate_too_high", "error" if c.failed else "warning",
-            "The loss became infinite." if c.failed else
-            f"The loss fell to {min(losses):.3g} and rose to {losses[-1]:.3g} again."
-            if (rose or m is None) and not often else
-            f"In {fraction:.0%} of the measurements an update made the loss larger on the rows "
-            "that it was computed from.",
-            "The step is longer than the distance in which the gradient points down: the loss "
-            "bounces or diverges.",
-            "L(w + Δw) / L(w) on the same rows", m.line.get(1.0) if m else None, _WORSE,
-            _rate("Lower", c.s.lr / 10),
-            step=m.step if m else None, epoch=m.epoch if m else None,
-            score=0.82 if often or jumped else 0.72,
-        )  # fmt: skip
+    first = c.evidence.measurements[0] if c.evidence.measurements else None
+    jump = first.line.get(1.0, 1.0) if first else 1.0
+    often, jumped = fraction >= c.limit(_OFTEN), not jump < c.limit(_JUMPED)
+    size, bounced = _largest_update(c), _bounced(c)
+    m = next(iter(worse or steps), first)
+    formula, measured, limit = (
+        "L(w + Δw) / L(w) on the same rows", m.line.get(1.0) if m else None, _WORSE,
+    )  # fmt: skip
+    if c.failed:
+        message = "The loss became infinite."
+    elif often:
+        message = (f"In {fraction:.0%} of the measurements an update made the loss larger on the "
+                   "rows that it was computed from.")  # fmt: skip
+    elif bounced:
+        message = bounced
+    elif jumped:
+        message, m, measured = f"The first update makes the loss {jump:.3g}-fold.", first, jump
+    elif size > c.limit(_LARGE):
+        message = f"An update is {size:.0%} of the weights that it changes."
+        formula, measured, limit = "‖Δw‖ / ‖w‖, in the layer where it is largest", size, _LARGE.sure
+    else:
+        return
+    yield Finding(
+        "updates", "learning_rate_too_high", "error" if c.failed else "warning", message,
+        "The step is longer than the distance in which the gradient points down: the loss "
+        "bounces or diverges.",
+        formula, measured, limit, _rate("Lower", c.s.lr / 10),
+        step=m.step if m else None, epoch=m.epoch if m else None,
+        score=0.82 if often or jumped else 0.72,
+    )  # fmt: skip
+
+
+def _bounced(c: Context) -> str:
+    """How the loss of the epochs rose, if it did."""
+    losses = c.evidence.series("loss")
+    if len(losses) < 2 or losses[-1] < _LEFT * losses[0]:
+        return ""
+    least, peak = min(losses), max(losses[1:])
+    if not losses[-1] < 2 * least or (c.stuck and losses[-1] > _ROSE * least):
+        return f"The loss fell to {least:.3g} and rose to {losses[-1]:.3g} again."
+    if peak > c.limit(_SPIKE) * losses[0]:
+        return f"The loss rose to {peak:.3g} in between, from {losses[0]:.3g} where it began."
+    return ""
 
 
 def _largest_update(c: Context) -> float:

@@ -11,6 +11,7 @@ from .context import Context, Limit
 _FALLING = Limit(0.03, 0.01)
 _GAP = Limit(0.2, 0.1)
 _LOST = Limit(0.4, 0.2)
+_LITTLE = 0.05
 _SOFT_DECAY, _SHRUNK = Limit(0.05, 0.01), Limit(0.7, 0.9)
 _DROPOUT = Limit(0.7, 0.4)
 _KEPT, _PERFECT = 0.8, 0.9
@@ -33,7 +34,7 @@ def too_few_epochs(c: Context) -> Iterator[Finding]:
             "The training ended before the network had learned what quick models learn.",
             "fall of the training loss in the last fifth of the epochs", c.fall, _FALLING.sure,
             Fix(f"Train longer: {max(epochs * 5, 50)} epochs.", {"epochs": max(epochs * 5, 50)}),
-            epoch=epochs, score=0.7, is_fact=few,
+            epoch=epochs, score=0.8 if epochs < 3 else 0.7, is_fact=few,
         )  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def small_batches(c: Context) -> Iterator[Finding]:
     """Gradients of a row or two, which are mostly noise."""
     e = c.evidence
     few = 0 < e.batch_size <= c.limit(_FEW_ROWS)
-    if c.over and c.poor and not c.failed and few and c.d.rows >= 100:
+    if c.over and c.poor and few and c.d.rows >= 100:
         yield Finding(
             "configuration", "batch_too_small", "warning",
             f"A batch has {e.batch_size} row{'s' * (e.batch_size > 1)}.",
@@ -147,7 +148,9 @@ def overfitting(c: Context) -> Iterator[Finding]:
     lost = (last - best) / gained
     apart = (outcome.train or 0.0) - (outcome.held_out or 0.0)
     rises, gap = lost > c.limit(_LOST) and trained[-1] < last / 2, c.limit(_GAP)
-    if (rises and (not c.good or apart > gap)) or (apart > 2 * gap and c.d.signal):
+    by_heart = apart > 2 * gap and c.d.signal
+    by_heart = by_heart or (apart > 1.5 * gap and not c.good and trained[-1] < _LITTLE * last)
+    if by_heart or (rises and (not c.good or apart > gap)):
         best_epoch = 1 + validated.index(best)
         yield Finding(
             "history",
