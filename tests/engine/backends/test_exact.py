@@ -1,5 +1,6 @@
 """With ``exact`` programs have the same bits with fused multiply-adds and without."""
 
+import contextlib
 import ctypes
 import importlib.util
 import math
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.engine.backends.base import UnsupportedError
 from chainrule.engine.backends.c import toolchain
 from chainrule.engine.backends.c.kernels.cpu import (
     TARGETS,
@@ -19,12 +21,15 @@ from chainrule.engine.backends.c.kernels.cpu import (
     writing_for,
 )
 from chainrule.engine.backends.c.prelude import prelude
+from chainrule.engine.backends.c.schedule import check_support
 from chainrule.engine.backends.registry import find_backend
 from chainrule.engine.compile import Compiled
 from chainrule.engine.ops.attention import scaled_dot_product_attention
+from chainrule.engine.passes import optimize
 from chainrule.errors import ConfigError
 
 from ...nightly import by_night
+from ..test_every_op import CASES, converted
 from .same_bits import Recorder, assert_same_bits, building, need_x86
 from .test_vector_widths import networks, values
 
@@ -141,6 +146,10 @@ def test_where_there_is_an_instruction_nothing_changes():
 # ---- programs ------------------------------------------------------------------------------
 
 
+#: Functions of doubles that are the C library's, of which each rounds as it likes.
+LIBRARY = ("cbrt", "cofactors")
+
+
 class Recurrent(nn.Module):
     """What an LSTM has found at the last step."""
 
@@ -161,6 +170,28 @@ def random_numbers(seed):
     key = cr.random.key(seed)
     wide = [cr.random.normal(key, (70,)), cr.random.uniform(key, (70,), dtype=np.float64)]
     return [*wide, cr.random.bernoulli(key, 0.3, (50,)), cr.random.randint(key, (50,), 0, 99)]
+
+
+def operations(dtype, left_out=()):
+    """The first sample of every operation with a kernel in C, in one program."""
+
+    def run(backend):
+        chosen = []
+        for case in CASES:
+            if case.is_operation and case.number == 0 and case.name not in left_out:
+                arrays = converted(case.tensors, dtype)
+                with contextlib.suppress(UnsupportedError):
+                    check_support(optimize(cr.trace(case.on, *arrays).graph))
+                    chosen.append((case, arrays))
+        assert len(chosen) > 100
+
+        def every(*tensors):
+            given = iter(tensors)
+            return [y for case, arrays in chosen for y in case.on(*(next(given) for _ in arrays))]
+
+        Compiled(every, backend)(*(x for _, arrays in chosen for x in arrays))
+
+    return run
 
 
 def samples():
@@ -193,12 +224,13 @@ def samples():
         "values": function(values, rows),
         "doubles": function(values, rows[:20, :90].astype(np.float64)),
         "random": function(random_numbers, 5),
+        "operations": operations("float32"),
+        "operations on doubles": operations("float64", LIBRARY),
     }  # fmt: skip
 
 
-#: Those of the day first.
-SAMPLES = ["dense", "images", "lstm", "attention",
-           *map(by_night, ("series", "winograd", "values", "doubles", "random"))]  # fmt: skip
+#: Of the samples, those of the day.
+DAY = ("dense", "images", "lstm", "attention")
 
 
 def recorded(name, compiler="cc"):
@@ -209,7 +241,7 @@ def recorded(name, compiler="cc"):
     return recorder.calls[-1]
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", [by_night(name, unless=name in DAY) for name in samples()])
 def test_programs_for_other_instructions_have_the_same_bits(name):
     need_x86()
     call = recorded(name)
