@@ -69,7 +69,7 @@ return [seen, first, read('#count')];
 """
 
 
-@pytest.mark.parametrize("name", ["neuron", "houses", "xor", "cnn", "lstm"])
+@pytest.mark.parametrize("name", ["neuron", "houses", "2-2-2", "xor", "cnn", "lstm"])
 def test_every_demo_steps_through_without_complaints(
     browser: Any, tmp_path: Path, name: str
 ) -> None:
@@ -82,6 +82,25 @@ def test_every_demo_steps_through_without_complaints(
     assert len({phase for _, phase, _ in seen}) == 4
     assert first == f"step 1 of {count}"
     assert last == f"step {count} of {count}"
+    assert errors(page) == []
+
+
+def test_several_outputs_of_several_rows_step_through(browser: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    model = cr.nn.Sequential(cr.nn.Linear(2, 3), cr.nn.Tanh(), cr.nn.Linear(3, 2))
+    x, y = rng.normal(size=(2, 3, 2))
+    told = cr.explain(model.initialize(seed=1), x, y, loss="mse")
+    page = shown(browser, tmp_path, told)
+    page.execute_script(
+        "const choice = document.getElementById('example-choice'); choice.value = '2';"
+        "choice.dispatchEvent(new Event('change'))"
+    )
+    seen, _, _ = page.execute_script(WALK)
+    assert page.execute_script("return Network.isSmall()")
+    (losses,) = (text for _, phase, text in seen if "Error" in phase)
+    # The example that is drawn comes first.
+    assert losses.index("e[2,0]") < losses.index("e[0,0]")
+    assert "ℓ[2]\n= ℓ[2,0] + ℓ[2,1]" in losses
     assert errors(page) == []
 
 
@@ -354,9 +373,12 @@ return found;
 """
 
 
-@pytest.mark.parametrize("name", ["neuron", "houses", "xor"])
-def test_no_number_of_the_drawing_lies_on_another(browser: Any, tmp_path: Path, name: str) -> None:
-    page = shown(browser, tmp_path, demo(name))
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["neuron", "houses", "2-2-2", "xor"])
+def test_no_number_of_the_drawing_lies_on_another(
+    browser: Any, tmp_path: Path, name: str, width: int
+) -> None:
+    page = shown(browser, tmp_path, demo(name), width)
     for step in range(page.execute_script("return Player.count()")):
         page.execute_script("Player.go(arguments[0])", step)
         assert page.execute_script(COLLISIONS) == [], (step, page.execute_script(COLLISIONS))

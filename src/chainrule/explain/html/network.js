@@ -3,7 +3,8 @@
 const Network = (() => {
   const MAX_NEURONS = 48,
     MAX_EDGES = 260,
-    MAX_LABELLED = 30;
+    MAX_LABELLED = 30,
+    MAX_OVERLAP = 4; // square pixels of a label of an edge that may lie on something else
   let explanation,
     neurons,
     isSmall,
@@ -75,10 +76,9 @@ const Network = (() => {
 
   /** Whether an element belongs to the example that is drawn. */
   function isDrawn(q) {
+    if (examples === 1 || q.node === null) return true;
     const shape = nodeOf(q.node).value.shape;
     return (
-      examples === 1 ||
-      q.node === null ||
       isLearned(q.node) ||
       !shape.length ||
       shape[0] !== examples ||
@@ -238,7 +238,8 @@ const Network = (() => {
       step = Math.max(58, Math.min(170, (room - 16) / all)),
       isCompact = step < 92,
       radius = isCompact ? Math.min(24, step * 0.31) : 30;
-    const gap = isCompact ? 76 : neurons.rows > 3 ? 106 : 138;
+    const gap = isCompact ? 78 : neurons.rows > 3 ? 106 : 138;
+    neurons.letters = isCompact ? Math.floor((step - 4) / 6.1) : 18; // of a name
     const starts = shares.map((_, i) => shares.slice(0, i).reduce((sum, one) => sum + one, 0));
     const width = all * step + 8,
       height = neurons.rows * gap + 14;
@@ -320,7 +321,7 @@ const Network = (() => {
       if (isCompact && size.w > Math.hypot(x2 - x1, y2 - y1) + 4) return; // no room: a click on the edge says it
       const start = a.rows === 1 || b.rows === 1 ? 0.5 : b.rows > a.rows ? 0.72 : 0.3;
       const at = freePlace(taken, size, start, (t) => [x1 + (x2 - x1) * t, y1 + (y2 - y1) * t]);
-      above.append(weightLabel(edge.weight, text, size, ...at));
+      if (at) above.append(weightLabel(edge.weight, text, size, ...at));
     }
   }
 
@@ -330,18 +331,18 @@ const Network = (() => {
   function spaceOf(neuron, radius, isCompact) {
     const { x, y } = neuron,
       top = y - (isRound(neuron) ? radius : 18) - 11;
-    const name = labelOf(neuron.raw || neuron.q).length * (isCompact ? 5.5 : 7);
-    const gradients = gradientsOf(neuron);
-    const lines = isCompact ? 1 : 1 + (neurons.rows > 3 ? Math.min(gradients.length, 1) : gradients.length);
-    const long = gradients.length && !isCompact ? (neurons.rows > 3 ? gradients.join("  ") : gradients[0]).length * 7 : 0;
+    const name = clip(labelOf(neuron.raw || neuron.q), neurons.letters).length * (isCompact ? 6.6 : 7.4);
+    const texts = linesBelow(neuron, isCompact).map((parts) => parts.map(([, text]) => text).join("  "));
+    const lines = Math.max(texts.length, 1),
+      long = Math.max(...texts.map((text) => text.length * (isCompact ? 7.8 : 7.4)), 0);
     return [
       { x, y, w: 2 * radius, h: 2 * radius },
-      { x, y: top, w: name, h: 13 },
-      { x, y: y + radius + 3 + 8 * lines, w: Math.max(2 * radius, long), h: 16 * lines },
+      { x, y: top, w: name, h: 14 },
+      { x, y: y + radius + 3 + (heightOf(isCompact) / 2) * lines, w: long, h: 14 * lines },
     ];
   }
 
-  /** Where along an edge a label meets no other. */
+  /** Where along an edge a label meets no other; null if there is no such place. */
   function freePlace(taken, { w, h }, start, at) {
     const overlap = ([x, y]) =>
       taken.reduce(
@@ -353,6 +354,7 @@ const Network = (() => {
     const tried = Array.from({ length: 25 }, (_, i) => start + (i % 2 ? 1 : -1) * 0.04 * Math.ceil(i / 2));
     const inside = tried.filter((t) => t >= 0.1 && t <= 0.9).map(at);
     const best = inside.reduce((one, other) => (overlap(other) < overlap(one) - 1e-9 ? other : one));
+    if (overlap(best) > MAX_OVERLAP) return null; // a click on the edge says the number
     taken.push({ x: best[0], y: best[1], w, h });
     return best;
   }
@@ -453,7 +455,7 @@ const Network = (() => {
         ? element("circle", { cx: x, cy: y, r: radius })
         : element("rect", { x: x - radius, y: y - 18, width: 2 * radius, height: 36, rx: 6 }),
     );
-    const write = (text, kind, top, more = {}) => group.append(element("text", { class: kind, x, y: top, text, ...more }));
+    const write = (text, kind, top, more = {}) => group.appendChild(element("text", { class: kind, x, y: top, text, ...more }));
     const number = (one) =>
       Player.isKnown("value", one.node) || !Chains.equation(Chains.keyOf(one))
         ? Numbers.format(Live.number(one), isCompact ? 2 : 3)
@@ -467,48 +469,57 @@ const Network = (() => {
       const text = number(q);
       write(text, text.length > 5 ? "number long" : "number", y + 5);
     }
-    write(clip(label, isCompact ? 11 : 18), "label", y - (isRound(neuron) ? radius : 18) - 6);
+    write(clip(label, neurons.letters), "label", y - (isRound(neuron) ? radius : 18) - 6);
     below(neuron, write, y + (isRound(neuron) ? radius : 18) + (isCompact ? 11 : 13), isCompact);
     above.append(group);
   }
 
-  /** Under a neuron: its bias, its probability, its gradients. */
-  function below(neuron, write, top, isCompact) {
-    const line = isCompact ? 11 : 14,
-      sign = Numbers.gradientSign(),
-      isFull = isCompact && gradientsOf(neuron).length > 0;
-    if (neuron.biases.length && !isFull) {
-      const [bias] = neuron.biases,
-        now = Player.shownOfWeight(bias);
-      const handle = knobOf(bias, () => Chosen.weight(bias));
-      const stop = (event) => {
-        event.stopPropagation();
-        handle.pointerdown?.(event);
-      };
-      const text =
-        now.of === "gradient" ? `${sign}b ${short(Live.number(now))}` : signed(Live.number(now));
-      write(text, "bias bias-knob", top, { ...handle, pointerdown: stop, click: (event) => event.stopPropagation() });
-      top += line;
-    }
-    const p = explanation.error.probabilities.find(
+  /** What stands under a neuron, line by line, as [kind, text] beside each other: its bias, its
+      probability, its gradients. Where there is little room, later numbers take the place of earlier ones. */
+  function linesBelow(neuron, isCompact) {
+    const [weight] = neuron.biases,
+      gradients = gradientsOf(neuron, isCompact).map((text) => ["gradient", text]);
+    const now = weight && Player.shownOfWeight(weight);
+    const text =
+      now && (now.of === "gradient" ? `${Numbers.gradientSign()}b ${short(Live.number(now))}` : signed(Live.number(now)));
+    const found = explanation.error.probabilities.find(
       ({ left }) => left.node === neuron.q.node && left.index === neuron.q.index,
     );
-    if (p && !isFull && Player.isKnown("value", explanation.error.node)) {
-      write(`p ${short(Live.number(p.left))}`, "bias", top);
-      top += line;
-    }
-    const gradients = gradientsOf(neuron);
-    if (isCompact && gradients.length) write(gradients.at(-1), "gradient", top);
-    else if (neurons.rows > 3 && gradients.length) write(gradients.join("  "), "gradient", top);
-    else gradients.forEach((text, i) => write(text, "gradient", top + i * line));
+    const isKnown = found && Player.isKnown("value", explanation.error.node);
+    const bias = weight ? [["bias bias-knob", text]] : [],
+      p = isKnown ? [["bias", `p ${short(Live.number(found.left))}`]] : [];
+    if (isCompact) return [gradients.slice(-1), p, bias].filter((line) => line.length).slice(0, 1);
+    const others = neurons.rows > 3 ? [[...p, ...gradients]] : [p, ...gradients.map((one) => [one])];
+    return [bias, ...others].filter((line) => line.length);
+  }
+
+  const heightOf = (isCompact) => (isCompact ? 11 : neurons.rows > 3 ? 13 : 14);
+
+  function below(neuron, write, top, isCompact) {
+    linesBelow(neuron, isCompact).forEach((line, i) => {
+      const y = top + i * heightOf(isCompact);
+      if (line.length === 1) return write(line[0][1], line[0][0], y, line[0][0].includes("knob") ? biasKnob(neuron) : {});
+      const parts = line.map(([kind, text], k) => element("tspan", { class: kind, text: k ? `\u2002${text}` : text }));
+      write("", "row", y).append(...parts);
+    });
+  }
+
+  function biasKnob({ biases: [bias] }) {
+    const handle = knobOf(bias, () => Chosen.weight(bias));
+    const pointerdown = (event) => {
+      event.stopPropagation();
+      handle.pointerdown?.(event);
+    };
+    return { ...handle, pointerdown, click: (event) => event.stopPropagation() };
   }
 
   /** The gradients of a neuron that are known by now: of its sum, and of its activation. */
-  function gradientsOf(neuron) {
+  function gradientsOf(neuron, isCompact) {
     const gradient = (one, name) => {
       const sign = Numbers.isDelta(nodeOf(one.node).symbol) ? "δ" : Numbers.gradientSign();
       const found = Player.isKnown("gradient", one.node) ? Live.number({ ...one, of: "gradient" }) : null;
-      return found === null ? [] : [`${sign}${sign === "δ" ? "" : name} ${Numbers.format(found, 2)}`];
+      const start = isCompact ? sign : `${sign}${sign === "δ" ? "" : name} `;
+      return found === null ? [] : [`${start}${Numbers.format(found, 2)}`];
     };
     return neuron.pre ? [...gradient(neuron.pre.q, "z"), ...gradient(neuron.q, "a")] : gradient(neuron.q, "");
   }
