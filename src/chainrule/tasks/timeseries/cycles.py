@@ -18,6 +18,10 @@ _YEAR = 365.2425 * _DAY
 #: Length of a cycle in seconds, and at most so many waves of it.
 _CYCLES = {"hour": (_DAY, 4), "weekday": (7 * _DAY, 3), "year": (_YEAR, 3)}
 HOLIDAYS = "holidays"
+#: A season that was found differs from the cycle that it is by this fraction at most.
+_SAME = 0.1
+#: Shorter seasons are what they are.
+_FINE = 20
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,30 @@ def cycles_of(
 def _told(season: int, step: float | None, found: Sequence[Cycle]) -> bool:
     """Whether a cycle says the season already."""
     length = season * step if step else 0.0
-    return any(abs(length / cycle.period - 1) < 0.02 for cycle in found)
+    return any(abs(length / cycle.period - 1) < _SAME for cycle in found)
+
+
+def steps_of(cycle: Cycle, calendar: Calendar) -> float | None:
+    """How many steps a cycle has; None of holidays, and where times are no dates."""
+    if cycle.name == "season":
+        return cycle.period
+    step = _seconds(calendar)
+    return None if step is None or cycle.name.startswith(HOLIDAYS) else cycle.period / step
+
+
+def whole_cycle(season: int, calendar: Calendar | None) -> int:
+    """The steps of the day, week or year that a season which was found in numbers roughly is.
+
+    Example:
+        >>> whole_cycle(342, Calendar("seconds", 86400.0)), whole_cycle(12, Calendar("months", 1.0))
+        (365, 12)
+    """
+    step = None if calendar is None else _seconds(calendar)
+    if step is None or season < _FINE:
+        return season
+    lengths = [period / step for period, _ in _CYCLES.values()]
+    alike = [length for length in lengths if abs(season / length - 1) < _SAME]
+    return int(min(alike, key=lambda length: abs(season - length)) + 0.5) if alike else season
 
 
 def _seconds(calendar: Calendar) -> float | None:

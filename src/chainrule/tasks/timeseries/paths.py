@@ -9,7 +9,7 @@ Granger, "The combination of forecasts", 1969).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -107,6 +107,9 @@ class Path:
         return Path(name, *((getattr(self, p) + getattr(other, p)) / 2 for p in parts))
 
 
+Fit = Callable[[Examples], Path]
+
+
 # ---- exponential smoothing -----------------------------------------------------------------------
 
 
@@ -176,13 +179,16 @@ def best_smoothing(examples: Examples, season: int) -> Path:
 # ---- ridge regression ----------------------------------------------------------------------------
 
 
-def ridges(examples: Examples, level: bool, calendar: int) -> Iterator[Path]:
+def ridges(
+    examples: Examples, level: bool, calendar: int, penalties: Sequence[float] = _RIDGES
+) -> Iterator[Path]:
     """Ridge regressions of each step with several penalties.
 
     Args:
         examples: to learn from.
         level: whether the last value itself counts, or only changes from it.
         calendar: how many of the future's features, from the last, are left out.
+        penalties: these.
     """
     examples = _completed(examples)
     rows = len(examples)
@@ -192,7 +198,7 @@ def ridges(examples: Examples, level: bool, calendar: int) -> Iterator[Path]:
                         np.ones((rows, 1))], axis=1)  # fmt: skip
     y, width = examples.change, x.shape[1]
     gram = x.T @ x
-    for penalty in _RIDGES:
+    for penalty in penalties:
         shrunk = gram + penalty * rows * np.diag(np.r_[np.ones(width - 1), 1e-6])
         inverse = np.linalg.inv(shrunk)
         weights, future = np.zeros((width, horizon)), np.zeros((horizon, features))
@@ -221,26 +227,24 @@ def _completed(examples: Examples) -> Examples:
     return Examples(examples.past, examples.last, examples.future, change)
 
 
-def best_ridge(train: Examples, validation: Examples, calendar: int) -> tuple[Path, Path]:
-    """The regression with the smallest error in the validation part, and it with that part learned.
+def best_ridge(train: Examples, validation: Examples, calendar: int) -> tuple[Path, Fit]:
+    """The regression with the smallest error in the validation part, and how it is fitted.
 
     Args:
         train: to learn from.
         validation: to choose by.
         calendar: how many features of the future are of the calendar.
     """
-    best: tuple[float, Path, tuple[bool, int, int]] | None = None
+    best: tuple[float, Path, tuple[bool, int, float]] | None = None
     for level in (False, True):
         for left_out in sorted({0, calendar}):
-            for number, path in enumerate(ridges(train, level, left_out)):
+            for penalty, path in zip(_RIDGES, ridges(train, level, left_out), strict=True):
                 error = mean_error(path, validation)
                 if best is None or error < best[0]:
-                    best = error, path, (level, left_out, number)
+                    best = error, path, (level, left_out, penalty)
     assert best is not None
-    level, left_out, number = best[2]
-    both = Examples.joined([train, validation])
-    again = list(ridges(both, level, left_out))[number]
-    return best[1], again
+    level, left_out, penalty = best[2]
+    return best[1], lambda part: next(ridges(part, level, left_out, (penalty,)))
 
 
 # ---- choice --------------------------------------------------------------------------------------
@@ -262,8 +266,10 @@ def clearly_better(ours: Array, theirs: Array, horizon: int, by: float = _CLEARL
     return bool(len(gain) and gain.mean() > by * gain.std() / np.sqrt(count))
 
 
-def choose(train: Examples, validation: Examples, season: int, calendar: int) -> tuple[Path, Path]:
-    """The linear forecast to start from: as it was validated, and with the validation part learned.
+def choose(
+    train: Examples, validation: Examples, season: int, calendar: int
+) -> tuple[Path, Fit, Path]:
+    """The linear forecast to start from, how it is fitted, and a simple one beside it.
 
     Smoothings have few numbers, and are compared with the naive forecast over both parts.
 
@@ -272,20 +278,28 @@ def choose(train: Examples, validation: Examples, season: int, calendar: int) ->
         validation: to choose by.
         season: steps of a season.
         calendar: how many features of the future are of the calendar.
+
+    Returns:
+        The forecast as it was validated; what learns it from other examples; and the smoothing, or
+        persistence where that is no better.
     """
     horizon, both = train.change.shape[1], Examples.joined([train, validation])
     naive, smooth = Path.persistence(train), best_smoothing(both, season)
     ours, theirs = (np.abs(path(both) - both.change) for path in (smooth, naive))
     simple = smooth if clearly_better(ours, theirs, horizon, _LIKELY) else naive
     if train.past[0].size > _WIDEST:
-        return simple, simple
-    ridge, again = best_ridge(train, validation, calendar)
-    found = [(simple, simple), (simple.mixed(ridge), simple.mixed(again)), (ridge, again)]
+        return simple, lambda _: simple, simple
+    ridge, fit = best_ridge(train, validation, calendar)
+    found: list[tuple[Path, Fit]] = [
+        (simple, lambda _: simple),
+        (simple.mixed(ridge), lambda part: simple.mixed(fit(part))),
+        (ridge, fit),
+    ]
     best = min(found, key=lambda pair: mean_error(pair[0], validation))
     if simple is naive and best[0] is not naive:
         ours, theirs = (np.abs(p(validation) - validation.change) for p in (best[0], naive))
         if not clearly_better(ours, theirs, horizon, _HALFWAY):
-            return naive, naive
-        if not clearly_better(ours, theirs, horizon):
-            return found[1]
-    return best
+            best = found[0]
+        elif not clearly_better(ours, theirs, horizon):
+            best = found[1]
+    return *best, simple

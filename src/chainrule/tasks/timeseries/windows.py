@@ -12,7 +12,8 @@ import numpy as np
 from ...engine.tensor import as_tensor
 from ...utils.typing import Array
 from ..scaling import log_is_better
-from .cycles import Cycle, calendar_features
+from .climatology import with_climatology
+from .cycles import Cycle, calendar_features, steps_of, whole_cycle
 from .forecast_network import ForecastShape, SeriesScaler, statistics
 from .measures import naive_scale, season_of
 from .paths import Examples, Path, choose
@@ -20,6 +21,8 @@ from .reading import Panel, Series, fill_forward
 
 #: More windows than these are thinned out evenly.
 _MOST = 100_000
+#: Windows of more numbers are not compared with the time of a cycle at several origins.
+_NARROW = 400
 #: So many of the longest series say what season all have.
 _ASKED = 20
 
@@ -129,7 +132,33 @@ class Cut:
     def paths(self) -> tuple[Path, Path]:
         """The linear forecast to start from; see `chainrule.tasks.timeseries.paths.choose`."""
         train, validation = self.part(0).examples(), self.part(1).examples()
-        return choose(train, validation, self.season, self.shape.features - self.panel.known)
+        calendar = self.shape.features - self.panel.known
+        validated, fit, simple = choose(train, validation, self.season, calendar)
+        both = Examples.joined([train, validation])
+        waves = self._waves(len(both))
+        if waves and train.past[0].size <= _NARROW:
+            mixed = with_climatology(both, lambda _: simple, fit, waves)
+            if mixed is not None:
+                validated, fit = mixed(train), mixed
+        return validated, fit(both)
+
+    def _waves(self, count: int) -> list[Array]:
+        """Of the longest cycle that windows do not see: which features are one wave, two, ….
+
+        It must come twice in so many windows of one series.
+        """
+        if self.several or self.shape.horizon < 2 or self.panel.calendar is None:
+            return []
+        place, found, longest = self.panel.known, list[Array](), float(self.shape.window)
+        for cycle in self.cycles:
+            steps = steps_of(cycle, self.panel.calendar)
+            if steps is not None and longest < steps <= count / 2:
+                longest = steps
+                one = np.arange(place, place + cycle.waves)
+                found = [np.concatenate([one[:waves], one[:waves] + cycle.waves])
+                         for waves in range(1, cycle.waves + 1)]  # fmt: skip
+            place += cycle.width
+        return found
 
 
 def usable_scale(scale: Array) -> Array:
@@ -288,7 +317,7 @@ def season_of_all(panel: Panel, ends: Array) -> int:
     order = np.argsort(-ends[:, 0], kind="stable")[:_ASKED]
     found = [season_of(panel.series[i].target[: ends[i, 0]]) for i in order]
     best = max(sorted(set(found)), key=found.count)
-    return best if 2 * found.count(best) >= len(found) else 1
+    return whole_cycle(best, panel.calendar) if 2 * found.count(best) >= len(found) else 1
 
 
 def with_later(panel: Panel, later: Panel) -> tuple[Panel, Array]:
