@@ -331,10 +331,10 @@ const Network = (() => {
   function spaceOf(neuron, radius, isCompact) {
     const { x, y } = neuron,
       top = y - (isRound(neuron) ? radius : 18) - 11;
-    const name = clip(labelOf(neuron.raw || neuron.q), neurons.letters).length * (isCompact ? 6.6 : 7.4);
+    const name = clip(labelOf(neuron.raw || neuron.q), neurons.letters).length * (isCompact ? 6 : 7.4);
     const texts = linesBelow(neuron, isCompact).map((parts) => parts.map(([, text]) => text).join("  "));
     const lines = Math.max(texts.length, 1),
-      long = Math.max(...texts.map((text) => text.length * (isCompact ? 7.8 : 7.4)), 0);
+      long = Math.max(...texts.map((text) => text.length * (isCompact ? 7 : 7.4)), 0);
     return [
       { x, y, w: 2 * radius, h: 2 * radius },
       { x, y: top, w: name, h: 14 },
