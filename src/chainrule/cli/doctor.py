@@ -221,10 +221,12 @@ def _trained_again(
         need_an_epoch(result)
         before, after = _best(run.record.get("history")), _best(result.history.to_json())
         better = after is not None and (before is None or after < before)
+        left: list[str] = []
         if better:
             place = {"path": job.record.path, "digest": job.record.digest}
             new, _ = keep(kind.name, result, options.to_json(), job.folder, place)
             keep_findings(watch, new)
+            left = [one.cause for one in watch.diagnosis if one.severity != "note"]
             write_report(recorder, new, result)
         else:
             recorder.discard()
@@ -237,6 +239,7 @@ def _trained_again(
         "val_loss_fixed": after,
         "kept": better,
         "fixed": str(job.folder) if better else None,
+        "left": left,
     }
     return found, result.history.interrupted
 
@@ -250,6 +253,7 @@ def _best(history: Any) -> float | None:
 
 def _in_words(found: dict[str, Any]) -> str:
     """A line for each fix that was tried."""
+    from ..doctor.causes import CAUSES
     from ..doctor.finding import Fix
 
     lines = []
@@ -257,6 +261,8 @@ def _in_words(found: dict[str, Any]) -> str:
         after, before = _short(one["val_loss_fixed"]), _short(one["val_loss"])
         outcome = (f"The new run is in {one['fixed']}." if one["kept"]
                    else "That is no better, and was not kept.")  # fmt: skip
+        if one["left"]:
+            outcome += f" What is left: {', '.join(CAUSES[cause] for cause in one['left'])}."
         lines.append(f"With {Fix(**one['fix']).arguments}: validation loss {after}, before "
                      f"{before}. {outcome}")  # fmt: skip
     return "\n".join(lines)

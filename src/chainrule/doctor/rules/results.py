@@ -83,22 +83,26 @@ def over_regularised(c: Context) -> Iterator[Finding]:
     decay = c.s.weight_decay + c.s.l1
     if c.s.dropout >= c.limit(_DROPOUT):
         yield _regularised(f"Dropout takes {c.s.dropout:.0%} of the units away in each step.",
+                           "What is left in a step is too small a network to learn what all of "
+                           "the units could, and another one each time.",
                            "rate of dropout", c.s.dropout, _DROPOUT.sure,
                            Fix("Use less dropout, such as 0.1: the rate is the fraction that is "
                                "dropped, not the one that is kept.", {"dropout": 0.1}))  # fmt: skip
     elif decay >= c.limit(_SOFT_DECAY) and shrunk < c.limit(_SHRUNK):
         yield _regularised(
             f"The weights have shrunk to {shrunk:.0%} of their initial size.",
+            "The penalty weighs more than the error: the network gives nearly the same answer to "
+            "all rows, on its own training set, too.",
             "‖w‖ at the end / at the start", shrunk, _SHRUNK.sure,
             Fix("Use less weight decay or a smaller penalty.", {"weight-decay": 0.01}))  # fmt: skip
 
 
-def _regularised(message: str, formula: str, measured: float, limit: float, fix: Fix) -> Finding:
+def _regularised(
+    message: str, why: str, formula: str, measured: float, limit: float, fix: Fix
+) -> Finding:
     return Finding(
-        "regularisation", "over_regularised", "warning", message,
-        "The penalty weighs more than the error: the network gives nearly the same answer to all "
-        "rows, on its own training set, too.",
-        formula, measured, limit, fix, score=0.86, is_fact=True,
+        "regularisation", "over_regularised", "warning", message, why, formula, measured, limit,
+        fix, score=0.86, is_fact=True,
     )  # fmt: skip
 
 
