@@ -153,6 +153,7 @@ def test_findings_are_shown_with_their_fix(hostile_run: Path, tmp_path: Path) ->
         (tmp_path / name).write_bytes((hostile_run / name).read_bytes())
     finding = {
         "rule": "scale", "cause": "unscaled_inputs", "severity": "warning",
+        "consequences": ["saturated units: 90% are flat."],
         "message": f"The column {SCRIPT} is huge.", "why": "Its gradient rules all others.",
         "formula": "max |x|", "measured": 12000.0, "threshold": 100.0, "layer": SCRIPT, "epoch": 2,
         "fix": {"sentence": "Standardise it.", "options": {"lr": 0.001, "balance": True}},
@@ -163,6 +164,7 @@ def test_findings_are_shown_with_their_fix(hostile_run: Path, tmp_path: Path) ->
     assert "Unscaled inputs" in page
     assert "max |x|: 12,000 (threshold 100.00)" in page
     assert "--lr 0.001 --balance" in page
+    assert "It brings about saturated units: 90% are flat." in page
     assert "Could also be" not in page
     (tmp_path / "findings.json").write_text(json.dumps([finding, {**finding, "sure": False}]))
     page = report_page(RunContent.read(tmp_path))

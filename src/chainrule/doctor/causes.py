@@ -30,7 +30,7 @@ CAUSES: dict[str, str] = {
     "not_shuffled": "sorted rows that are not shuffled",
     "too_few_epochs": "too few epochs",
     "over_regularised": "too much regularisation",
-    "underfitting": "a network that is too small",
+    "underfitting": "underfitting",
     "overfitting": "overfitting",
     "class_imbalance": "rare classes that are not learned",
     "shuffled_labels": "labels that have nothing to do with the inputs",

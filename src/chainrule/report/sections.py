@@ -194,7 +194,7 @@ def _finding(record: Mapping[str, Any]) -> Finding:
         than = record.get("threshold")
         beside = f" (threshold {_value(than)})" if than is not None else ""
         said.append(f"{formula}: {_value(record['measured'])}{beside}.")
-    said += [str(each) for each in record.get("consequences") or ()]
+    said += [f"It brings about {each}" for each in record.get("consequences") or ()]
     fix = mapping(record.get("fix"))
     options = mapping(fix.get("options"))
     return Finding(
