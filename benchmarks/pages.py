@@ -19,6 +19,7 @@ import platform
 import shutil
 import statistics
 import tempfile
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,7 +243,7 @@ def main() -> None:
             f"slowed four times. Asked for: {MOST_BYTES // 1000} kB, a first paint within "
             f"{MOST_PAINT} ms, {MOST_FRAME} ms of script a frame."
         )
-        write_section("Pages that teach", "\n".join([intro, "", *lines]))
+        write_section("Pages that teach", "\n".join([textwrap.fill(intro, 128), "", *lines]))
 
 
 if __name__ == "__main__":
