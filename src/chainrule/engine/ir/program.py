@@ -14,6 +14,9 @@ from .graph import Graph
 from .node import CONSTANT, PLACEHOLDER
 from .types import as_value
 
+#: From so many calls on, and up to so many nodes, a program is worth a function of its own.
+_OFTEN, _MOST = 3, 2000
+
 
 class Program:
     """A graph made ready to run: a list of calls, each with the places of its arguments.
@@ -53,6 +56,8 @@ class Program:
         kept = {*graph.inputs, *graph.outputs}
         self._calls = []
         self._origins = []
+        self._count = 0
+        self._function: Callable[..., list[Array]] | None = None
         for node in graph.nodes:
             if node.op not in (CONSTANT, PLACEHOLDER):
                 done = {s for s in node.inputs if last_use[s] is node and s not in kept}
@@ -70,28 +75,78 @@ class Program:
 
     def __call__(self, inputs: Sequence[Array], mark: object = None) -> list[Array]:
         """The outputs for these inputs, in the graph's order."""
+        if self._function is None and self._count >= _OFTEN and len(self._calls) <= _MOST:
+            self._function = self._written()
+        self._count += 1
+        run = self._function or self._one_by_one
+        with np.errstate(all="ignore"):
+            results = run(inputs)
+        # What shows the caller's own arrays is copied, for the caller may change them.
+        given = {id(_owner(array)) for array in inputs}
+        return [y.copy() if id(_owner(y)) in given else y for y in results]
+
+    def _one_by_one(self, inputs: Sequence[Array]) -> list[Any]:
+        """The outputs, node by node."""
         slots = self._slots.copy()
         xp, array_type = self._xp, np.ndarray
         for place, array in zip(self._inputs, inputs, strict=True):
             slots[place] = array
-        with np.errstate(all="ignore"):
-            done = 0
+        done = 0
+        try:
+            for compute, attributes, sources, place, drop in self._calls:
+                assert compute is not None
+                value = compute(xp, *[slots[source] for source in sources], **attributes)
+                slots[place] = value if type(value) is array_type else as_value(value)
+                for unused in drop:
+                    slots[unused] = None
+                done += 1
+        except ChainruleError as error:
+            self._locate(error, done)
+            raise
+        return [slots[place] for place in self._outputs]
+
+    def _locate(self, error: ChainruleError, number: int) -> None:
+        """Say where the node of a call comes from."""
+        error.where = error.where or str(self._origins[number] or "") or None
+
+    def _written(self) -> Callable[[Sequence[Array]], list[Any]]:
+        """The same as a Python function without loops: small arrays cost less than a step of one.
+
+        Each call has a line of its own, from the third on, by which an error finds its node.
+        """
+        names: dict[str, Any] = {"xp": self._xp, "array": np.ndarray, "as_value": as_value}
+        names |= {
+            f"v{place}": value for place, value in enumerate(self._slots) if value is not None
+        }
+        first = "".join(f"v{place}, " for place in self._inputs)
+        lines = [f"def run(inputs):\n ({first}) = inputs"]
+        for number, (compute, attributes, sources, place, drop) in enumerate(self._calls):
+            names |= {f"f{number}": compute, f"a{number}": attributes}
+            given = "".join(f", v{source}" for source in sources)
+            options = f", **a{number}" if attributes else ""
+            parts = [
+                f" v{place} = f{number}(xp{given}{options})",
+                f"v{place} = v{place} if type(v{place}) is array else as_value(v{place})",
+                *(f"del v{unused}" for unused in drop),
+            ]
+            lines.append("; ".join(parts))
+        lines.append(f" return [{', '.join(f'v{place}' for place in self._outputs)}]")
+        exec("\n".join(lines), names)
+        function = names["run"]
+
+        def run(inputs: Sequence[Array]) -> list[Any]:
             try:
-                for compute, attributes, sources, place, drop in self._calls:
-                    assert compute is not None
-                    value = compute(xp, *[slots[source] for source in sources], **attributes)
-                    slots[place] = value if type(value) is array_type else as_value(value)
-                    for unused in drop:
-                        slots[unused] = None
-                    done += 1
+                results: list[Any] = function(inputs)
             except ChainruleError as error:
-                origin = self._origins[done]
-                error.where = error.where or str(origin or "") or None
+                trace = error.__traceback__
+                while trace is not None:
+                    if trace.tb_frame.f_code is function.__code__:
+                        self._locate(error, trace.tb_lineno - 3)
+                    trace = trace.tb_next
                 raise
-        # What shows the caller's own arrays is copied, for the caller may change them.
-        given = {id(_owner(array)) for array in inputs}
-        results: list[Any] = [slots[place] for place in self._outputs]
-        return [y.copy() if id(_owner(y)) in given else y for y in results]
+            return results
+
+        return run
 
 
 def _owner(array: Array) -> Any:

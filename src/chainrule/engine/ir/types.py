@@ -22,6 +22,7 @@ float64 = np.dtype(np.float64)
 #: Unlike in NumPy an integer never widens a float: int64 + float32 is float32.
 DTYPES: tuple[DType, ...] = (bool_, uint32, int32, int64, float32, float64)
 _RANK = {dtype: rank for rank, dtype in enumerate(DTYPES)}
+_CLASSES = {type(dtype) for dtype in DTYPES}
 
 
 class Type(NamedTuple):
@@ -88,6 +89,8 @@ def as_dtype(dtype: Any) -> DType:
     """
     if dtype is float:
         return float32
+    if type(dtype) in _CLASSES and dtype in _RANK:
+        return cast("DType", dtype)
     try:
         found = np.dtype(dtype)
     except TypeError:

@@ -16,11 +16,11 @@ import numpy as np
 from ...errors import ShapeError, TypeRuleError
 from ...utils.typing import Array
 from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, only_first
-from ..ir.node import Node
+from ..ir.node import Node, constant
 from ..ir.notation import PLAIN, Notation
 from ..ir.operation import Cost, Operation, Sample, register
 from ..ir.types import Type, as_dtype, bool_, float32, int64, promote, uint32
-from ..tensor import FUNCTIONS, Number, Tensor, TensorLike, apply, as_tensor
+from ..tensor import FUNCTIONS, Number, Tensor, TensorLike, apply, as_tensor, tracing
 
 __all__ = ["astype", "broadcast_to"]
 
@@ -124,9 +124,14 @@ def align(*operands: TensorLike, floats: bool = False) -> list[Tensor]:
 
 
 def _fit(x: Any, kind: Type) -> Tensor:
-    if isinstance(x, Tensor) and x.type == kind and type(x) is not Number:
+    if not isinstance(x, Tensor):
+        if tracing.record is None:  # what `apply` makes of a number that nobody watches
+            x = as_tensor(x, kind.dtype)
+            return Tensor(constant(_broadcast(np, x.node.value, kind.shape))) if kind.shape else x
+    elif x.type == kind and type(x) is not Number:
         return x
-    return broadcast_to(as_tensor(x, kind.dtype), kind.shape)
+    x = as_tensor(x, kind.dtype)
+    return x if x.shape == kind.shape else apply(BROADCAST, x, shape=kind.shape)
 
 
 #: A Python number changes the element type beside it only to a higher category.
@@ -139,9 +144,9 @@ def _is_scalar(x: Any) -> bool:
 
 def common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape to which these are broadcast."""
-    first = shapes[0] if shapes else ()
-    if all(shape == first for shape in shapes):
-        return first
+    widest = max(shapes, key=len, default=())
+    if all(shape == widest[len(widest) - len(shape) :] for shape in shapes):
+        return widest
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

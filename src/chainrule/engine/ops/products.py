@@ -134,6 +134,8 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
                          hint="Use * to multiply by a single number.")  # fmt: skip
     dtype = result_dtype(a, b)
     left, right = cast(a, dtype), cast(b, dtype)
+    if a.ndim == b.ndim == 2:
+        return _product(left, right, False, False)
     left = expand_dims(left, 0) if a.ndim == 1 else left
     right = expand_dims(right, -1) if b.ndim == 1 else right
     y = _batched(left, right)

@@ -404,7 +404,7 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Arithmetic mean over axes."""
     x = floating(x)
-    count = int(np.prod([x.shape[i] for i in normalize_axes(axis, x.ndim)], dtype=int))
+    count = math.prod([x.shape[i] for i in normalize_axes(axis, x.ndim)])
     return sum(x, axis, keepdims) / count
 
 
@@ -413,7 +413,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
     """Variance over axes: Σ(x - mean)² / (n - correction)."""
     x = floating(x)
     centred = x - mean(x, axis, keepdims=True)
-    count = int(np.prod([x.shape[i] for i in normalize_axes(axis, x.ndim)], dtype=int))
+    count = math.prod([x.shape[i] for i in normalize_axes(axis, x.ndim)])
     return sum(centred * centred, axis, keepdims) / builtins.max(count - correction, 0)
 
 
