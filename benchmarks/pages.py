@@ -243,7 +243,8 @@ def main() -> None:
             f"slowed four times. Asked for: {MOST_BYTES // 1000} kB, a first paint within "
             f"{MOST_PAINT} ms, {MOST_FRAME} ms of script a frame."
         )
-        write_section("Pages that teach", "\n".join([textwrap.fill(intro, 128), "", *lines]))
+        intro = textwrap.fill(intro, 128, break_on_hyphens=False)
+        write_section("Pages that teach", "\n".join([intro, "", *lines]))
 
 
 if __name__ == "__main__":
