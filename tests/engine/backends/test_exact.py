@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import functools
 import importlib.util
+import itertools
 import math
 import sys
 from dataclasses import replace
@@ -25,6 +27,7 @@ from chainrule.engine.backends.c.schedule import check_support
 from chainrule.engine.backends.registry import find_backend
 from chainrule.engine.compile import Compiled
 from chainrule.engine.ops.attention import scaled_dot_product_attention
+from chainrule.engine.ops.convolution import conv2d
 from chainrule.engine.passes import optimize
 from chainrule.errors import ConfigError
 
@@ -161,9 +164,15 @@ class Recurrent(nn.Module):
         return self.last(self.cells(x)[0][:, -1])
 
 
+def slopes(function, *inputs):
+    """The gradients of a function with respect to all of its inputs."""
+    places = tuple(range(len(inputs)))
+    return list(cr.grad(lambda *x: cr.sum(cr.sin(function(*x))), places)(*inputs))
+
+
 def attention(*inputs):
     """The gradients of more queries than the backward pass keeps the weights of at once."""
-    return cr.grad(lambda *x: cr.sum(cr.sin(scaled_dot_product_attention(*x))), (0, 1, 2))(*inputs)
+    return slopes(scaled_dot_product_attention, *inputs)
 
 
 def random_numbers(seed):
@@ -192,6 +201,46 @@ def operations(dtype, left_out=()):
         Compiled(every, backend)(*(x for _, arrays in chosen for x in arrays))
 
     return run
+
+
+def shapes(seed, dtype="float32"):
+    """Products, convolutions, attention and sums of random shapes, in one program."""
+    random = np.random.default_rng(seed)
+    sizes = (1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 33, 64, 65, 100, 129, 200, 600)
+    calls, arrays = [], []
+
+    def add(call, *extents):
+        arrays.append([random.normal(size=shape).astype(dtype) for shape in extents])
+        calls.append(call)
+
+    for turned in itertools.product((False, True), repeat=2):
+        m, k, n = (int(random.choice(sizes)) for _ in range(3))
+        a, b = turned
+        add(lambda x, y, a=a, b=b: [cr.tanh((x.T if a else x) @ (y.T if b else y))],
+            (k, m) if a else (m, k), (n, k) if b else (k, n))  # fmt: skip
+    for window, stride in ((1, 1), (3, 1), (3, 2), (5, 1)):
+        taken, given = (int(random.choice((1, 3, 7, 16, 20, 32, 48))) for _ in range(2))
+        high, wide = (int(x) for x in random.integers(5, 19, 2))
+        how = {"stride": stride, "padding": window // 2}
+        add(functools.partial(slopes, functools.partial(conv2d, **how)),
+            (3, high, wide, taken), (window, window, taken, given))  # fmt: skip
+    for causal in (False, True):
+        queries, keys, features = (int(random.integers(1, most)) for most in (400, 300, 40))
+        keys = max(keys, queries) if causal else keys
+        look = functools.partial(scaled_dot_product_attention, causal=causal)
+        add(functools.partial(slopes, look),
+            (2, queries, features), (2, keys, features), (2, keys, features))  # fmt: skip
+    along = (cr.sum, cr.softmax, cr.var, cr.logsumexp)
+    for axis in range(3):
+        add(lambda x, axis=axis: [f(x, axis=axis) for f in along],
+            tuple(int(x) for x in random.integers(1, 60, 3)))  # fmt: skip
+
+    def every(*given):
+        given = iter(given)
+        return [call(*(next(given) for _ in part))
+                for call, part in zip(calls, arrays, strict=True)]  # fmt: skip
+
+    return lambda backend: Compiled(every, backend)(*itertools.chain(*arrays))
 
 
 def samples():
@@ -224,6 +273,8 @@ def samples():
         "values": function(values, rows),
         "doubles": function(values, rows[:20, :90].astype(np.float64)),
         "random": function(random_numbers, 5),
+        **{f"shapes {seed}": shapes(seed) for seed in (1, 2, 3)},
+        "shapes of doubles": shapes(4, "float64"),
         "operations": operations("float32"),
         "operations on doubles": operations("float64", LIBRARY),
     }  # fmt: skip
@@ -294,6 +345,12 @@ def test_trainer_and_compile_take_it():
 def test_what_cannot_be_exact_is_refused(options):
     with pytest.raises(ConfigError, match="same bits on every processor"):
         find_backend(**{"backend": "auto", **options}, exact=True)
+
+
+def test_without_a_compiler_it_is_refused_rather_than_run_on_numpy(monkeypatch):
+    monkeypatch.setenv("CHAINRULE_CC", "")
+    with pytest.raises(toolchain.CompilerError, match="No C compiler"):
+        cr.compile(lambda x: x * 2.0, exact=True)(np.ones(3, np.float32))
 
 
 def test_a_backend_of_ones_own_is_refused():

@@ -81,6 +81,8 @@ def test_a_compiler_is_examined_once(tmp_path, monkeypatch):
 
 def test_flags_are_part_of_the_key():
     assert toolchain.build(SOURCE) != toolchain.build(SOURCE, ("-O1",))
+    keys = {toolchain.Compiler(("cc", *more), "1", ()).key("") for more in ((), ("-mno-fma",))}
+    assert len(keys) == 2  # of the command, too
 
 
 def test_no_unsafe_floating_point():
