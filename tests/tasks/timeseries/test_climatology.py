@@ -10,6 +10,7 @@ from chainrule.tasks.timeseries import SeriesOptions, train
 from chainrule.tasks.timeseries.calendar import Calendar
 from chainrule.tasks.timeseries.climatology import climatology, rolled, with_climatology
 from chainrule.tasks.timeseries.cycles import whole_cycle
+from chainrule.tasks.timeseries.forecasting import Forecasting
 from chainrule.tasks.timeseries.paths import Examples, Path
 
 YEAR = 365.2425
@@ -118,3 +119,29 @@ def test_a_season_of_nearly_a_year_is_a_year():
     assert [whole_cycle(season, days) for season in (7, 14, 30, 182)] == [7, 14, 30, 182]
     assert whole_cycle(342, None) == 342
     assert whole_cycle(52, Calendar("seconds", 7 * 86400.0)) == 52
+
+
+def test_a_network_that_is_better_in_one_season_must_be_clearly_better(monkeypatch):
+    asked = []
+    from chainrule.tasks.timeseries import blending
+
+    def better(ours, theirs, horizon, by):
+        asked.append(by)
+        return False
+
+    monkeypatch.setattr(blending, "clearly_better", better)
+    for y in (temperatures(), np.cumsum(np.random.default_rng(5).normal(size=1100))):
+        plan = Forecasting(SeriesOptions(target="y", horizon=7), lambda sentence: None)
+        split = plan.split(plan.read(table(y)))
+        blending.Blending.of(Same(split.train.cut), split.train, split.validation)
+    assert asked == [2.0, 1.0]
+
+
+class Same:
+    """A trainer whose network adds nothing to the linear forecast."""
+
+    def __init__(self, cut):
+        self.shape = cut.shape
+
+    def predict(self, inputs):
+        return np.zeros((len(inputs["past"]), self.shape.horizon))

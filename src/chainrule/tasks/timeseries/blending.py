@@ -13,6 +13,8 @@ from .windows import Windows
 
 #: So many windows of the training part say the form of the errors.
 _ENOUGH = 2000
+#: By so many standard errors the network must be better in a part of one season.
+_IN_ONE_SEASON = 2.0
 #: The fractions of what was learned that are tried.
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -33,12 +35,17 @@ class Blending:
 
     @staticmethod
     def of(trainer: Any, train: Windows, validation: Windows) -> Blending:
-        """Compare several fractions with none, which is kept unless one is clearly better."""
+        """Compare several fractions with none, which is kept unless one is clearly better.
+
+        Where the linear forecast follows a cycle that is longer than the validation part, this part
+        is one season only: then by more.
+        """
+        by = _IN_ONE_SEASON if train.cut.follows_cycle else 1.0
         base, whole, target = _forecasts(trainer, validation)
         horizon = target.shape[1]
         errors = {f: np.abs(base + f * (whole - base) - target) for f in FRACTIONS}
         best = min(FRACTIONS, key=lambda f: float(np.nanmean(errors[f])))
-        kept = best if clearly_better(errors[best], errors[0.0], horizon, by=1.0) else 0.0
+        kept = best if clearly_better(errors[best], errors[0.0], horizon, by) else 0.0
         rows = np.unique(np.linspace(0, len(train) - 1, min(len(train), _ENOUGH)).astype(int))
         few = Windows(train.cut, train.item[rows], train.origin[rows])
         residuals = [there - (linear + kept * (all_of_it - linear)) for linear, all_of_it, there in

@@ -128,19 +128,31 @@ class Cut:
             return Windows(self, found.item[kept], found.origin[kept])
         return found
 
-    @cached_property
+    @property
     def paths(self) -> tuple[Path, Path]:
-        """The linear forecast to start from; see `chainrule.tasks.timeseries.paths.choose`."""
+        """The linear forecast to start from, as validated, and with the validation part learned.
+
+        See `chainrule.tasks.timeseries.paths.choose` and `with_climatology`.
+        """
+        return self._chosen[:2]
+
+    @property
+    def follows_cycle(self) -> bool:
+        """Whether it is one of the time of a cycle that windows do not see."""
+        return self._chosen[2]
+
+    @cached_property
+    def _chosen(self) -> tuple[Path, Path, bool]:
         train, validation = self.part(0).examples(), self.part(1).examples()
         calendar = self.shape.features - self.panel.known
         validated, fit, simple = choose(train, validation, self.season, calendar)
         both = Examples.joined([train, validation])
-        waves = self._waves(len(both))
+        waves, mixed = self._waves(len(both)), None
         if waves and train.past[0].size <= _NARROW:
             mixed = with_climatology(both, lambda _: simple, fit, waves)
             if mixed is not None:
                 validated, fit = mixed(train), mixed
-        return validated, fit(both)
+        return validated, fit(both), mixed is not None
 
     def _waves(self, count: int) -> list[Array]:
         """Of the longest cycle that windows do not see: which features are one wave, two, ….
