@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ..errors import DataError
 
 
-def check_names(names: Sequence[str], where: str) -> None:
-    """Refuse a name that two columns have.
+def check_names(names: Sequence[str], where: str, hint: str | None = None) -> None:
+    """Refuse a name that two columns have, with a hint.
 
     Raises:
         DataError: there is such a name.
@@ -21,7 +21,7 @@ def check_names(names: Sequence[str], where: str) -> None:
                 where=where,
                 expected="a name of its own for each column",
                 found=f"{label!r} as column {seen[label]} and as column {position}",
-                hint="rename or remove one of them",
+                hint=hint or "rename or remove one of them",
             )
         seen[label] = position
 

@@ -27,6 +27,14 @@ _MAY_BE_VALUES = frozenset({"none", "na", "n/a", "-", "--"})
 _FREQUENT, _FEWEST = 0.02, 5
 # So many different shapes of cells that cannot be read are listed.
 _MOST_SHAPES = 200
+# Numbers that stand for missing ones in many files.
+_STAND_INS = frozenset(
+    sign * float(digit * count) for sign in (1, -1) for digit in "89" for count in range(2, 8)
+)
+# Beside so many other values they are told.
+_MANY = 6
+# Of more categories none are compared.
+_MOST_NAMES = 1000
 # So few different words are names of things, whatever is in them.
 _FEW_WORDS = 20
 # Below so many rows, unique values say nothing.
@@ -219,6 +227,51 @@ class Profile:
             return None
         return (f"{self.name!r} has letters in the place of digits, such as {self.slips[0]!r:.40}: "
                 "O is read as 0, l and I as 1")  # fmt: skip
+
+    def stand_in(self, kind: str) -> str | None:
+        """What to say of a value that may stand for a missing one, as -999 does.
+
+        Example:
+            >>> import polars as pl
+            >>> cells = pl.Series("t", [20, 21, 22, 25, 27, 30] * 3 + [-999] * 3)
+            >>> told = Profile.of(cells).stand_in("numeric")
+            >>> "'t' holds -999 in 3 rows" in told
+            True
+        """
+        if kind == "date":
+            last = self.distinct.filter(self.distinct.cast(str).str.contains("^9999"))
+            if not len(last) or len(last) == len(self.distinct):
+                return None
+            return (f"{self.name!r} holds {last[0]}, which may stand for no date: "
+                    f"--missing={last[0]} says so")  # fmt: skip
+        notation = self.notations[0] if self.is_text and self.notations else parsing.PLAIN
+        read = parsing.read_numbers(self.distinct, notation, self.unit)
+        for odd in (read.min(), read.max()):
+            if odd not in _STAND_INS:
+                continue
+            others = read.filter((read != odd) & read.is_finite())
+            rows = int(self.counts.filter((read == odd).fill_null(False)).sum())
+            low, high = (float(str(v)) for v in (others.min(), others.max())) \
+                if len(others) >= _MANY else (0.0, 0.0)  # fmt: skip
+            away = max(low - float(str(odd)), float(str(odd)) - high)
+            if rows >= 3 and away > high - low > 0:
+                return (f"{self.name!r} holds {shown(odd)} in {rows:,} rows, far from all others "
+                        f"({shown(low)} to {shown(high)}): if it stands for a missing value, "
+                        f"--missing={odd:g} says so")  # fmt: skip
+        return None
+
+    def alike(self) -> str | None:
+        """What to say of categories that differ in case, spaces or the form of letters only."""
+        if not self.is_text or len(self.distinct) > _MOST_NAMES:
+            return None
+        seen: dict[str, str] = {}
+        for name in map(str, self.distinct):
+            other = seen.setdefault(parsing.seen_alike(name).casefold(), name)
+            if other != name and len(name) > 1:
+                return (f"values of {self.name!r} differ in case, spaces or the form of letters "
+                        f"only, such as {other!r:.40} and {name!r:.40}: they are different "
+                        "categories")  # fmt: skip
+        return None
 
     def doubtful_times(self) -> str | None:
         """What to say of times of the day that may be durations."""

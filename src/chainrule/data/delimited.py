@@ -310,7 +310,11 @@ def _ragged(names: list[str], fields: list[str], name: str, line: int) -> DataEr
 def _header(fields: list[str], name: str, line: int, notes: list[str]) -> list[str]:
     """Column names: trimmed, unique, none empty."""
     names = [field.strip() for field in fields]
-    check_names([label for label in names if label], f"{name}, line {line}")
+    lacks = len(names) > 1 and all(_is_number(label) for label in names if label)
+    check_names(
+        [label for label in names if label], f"{name}, line {line}",
+        "does the file lack a header line? add one" if lacks else None,
+    )  # fmt: skip
     nameless = [i for i, label in enumerate(names) if not label]
     for i in nameless:
         names[i] = f"column_{i + 1}"

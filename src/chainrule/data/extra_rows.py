@@ -178,7 +178,8 @@ def _headers(frame: pl.DataFrame, name: str, line: Lines, noun: str) -> list[int
 
     def is_name(cells: pl.Series, i: int) -> pl.Series:
         nameless = re.fullmatch(r"column_\d+_*", names[i]) is not None
-        same = cells.cast(pl.String).str.strip_chars() == names[i]
+        # Files that were joined have the mark of their encoding in front of each header.
+        same = cells.cast(pl.String).str.strip_chars().str.strip_prefix("\ufeff") == names[i]
         return same.fill_null(nameless)
 
     first = frame.to_series(0)

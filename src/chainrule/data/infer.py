@@ -109,6 +109,10 @@ def infer_schema(
     inside = [p.numbers_in_text() for p in profiles if p.name in words - kinds.keys()]
     dates = {c.name for c in columns if c.kind == "date"} - kinds.keys()
     odd = [p.letters_in_numbers() for p in (*aims, *profiles) if p.name in numbers]
+    columns_of = {c.name: c.kind for c in columns}
+    odd += [p.stand_in(columns_of.get(p.name, "numeric")) for p in (*aims, *profiles)
+            if p.name in numbers | dates]  # fmt: skip
+    odd += [p.alike() for p in profiles if columns_of.get(p.name) == "category"]
     odd += [p.doubtful_times() for p in profiles if p.name in dates]
     told = [*told, *filter(None, [*mixed, *inside, *odd])]
     return dataclasses.replace(schema, notes=(*notes, *told, *leaks(schema, frame)))

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _DATE = re.compile(r"(?:^|_)(?:date|day|datum|dt|when|month|yyyymm|ym|period)(?:$|_)|date$")
 # A year with a day, a month or a quarter beside it, for polars.
 _MONTHS = "|".join(("jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", *month_names()))
+#: Larger integers are no longer all different as numbers of 64 bits.
+_EXACT = 2.0**53
 _BESIDE_YEAR = rf"(?i:\d\d?|(?:{_MONTHS})\w*\.?|[qw]\d\d?|of)"
 _LIKE_DATE = rf"\b(?:19|20)\d\d[^\w]?{_BESIDE_YEAR}\b|\b{_BESIDE_YEAR}[^\w]{{1,2}}(?:19|20)\d\d\b"
 
@@ -164,6 +166,10 @@ def _found_numbers(
     values = np.unique(read.filter(finite).to_numpy())
     if not len(values):
         return Dropped(column.name, "missing", "every value is infinite or missing")
+    if (why := _too_long(column, read)) is not None:
+        if len(column.distinct) * 2 > column.present and column.present >= FEW_ROWS:
+            return Dropped(column.name, "identifier", why)
+        return _category(column, why, max_categories)
     if len(values) == 1 and column.counts.filter(finite).sum() == column.present + column.missing:
         return Dropped(column.name, "constant", f"every row holds {values[0]:g}")
     if (values == np.floor(values)).all():
@@ -171,6 +177,15 @@ def _found_numbers(
         if decided is not None:
             return decided
     return _numeric(column, notation, how)
+
+
+def _too_long(column: Profile, read: pl.Series) -> str | None:
+    """What to say of integers that become the same as numbers of 64 bits: they are codes."""
+    largest = cast(float, read.filter(read.is_finite().fill_null(False)).abs().max())
+    if largest <= _EXACT or read.n_unique() == len(column.distinct):
+        return None
+    return (f"codes, no quantity: {len(column.distinct):,} distinct integers in "
+            f"{column.present:,} rows, with more digits than a number keeps")  # fmt: skip
 
 
 def _numeric(column: Profile, notation: Notation | None, how: str) -> Column:

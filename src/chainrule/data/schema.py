@@ -515,10 +515,16 @@ def _encode_category(column: Column, text: pl.Series, notes: list[str]) -> Integ
 
 
 def _as_in(known: Sequence[str], text: pl.Series) -> pl.Series:
-    """Codes as they are written in these: 2138 is 02138, if only that has the value."""
+    """Texts as they are written in these: 2138 is 02138, if only that has the value.
+
+    So is what readers cannot tell from one of them, by its spaces or the form of its letters.
+    """
     import polars as pl
 
     unseen = text.filter(~text.is_in(list(known)).fill_null(True)).unique()
+    if not len(unseen):
+        return text
+    text = text.replace(_seen_alike(known, unseen.to_list()))
     unseen = unseen.filter(unseen.str.contains(_INTEGER))
     if not len(unseen):
         return text
@@ -529,6 +535,15 @@ def _as_in(known: Sequence[str], text: pl.Series) -> pl.Series:
     written = dict(zip(values.filter(once), codes.filter(once), strict=True))
     same = {code: written.get(code.lstrip("0")) for code in unseen.to_list()}
     return text.replace({code: other for code, other in same.items() if other is not None})
+
+
+def _seen_alike(known: Sequence[str], unseen: Sequence[str]) -> dict[str, str]:
+    """For each unseen text that looks like just one of the known ones, that one."""
+    forms: dict[str, list[str]] = {}
+    for word in known:
+        forms.setdefault(parsing.seen_alike(word), []).append(word)
+    found = {word: forms.get(parsing.seen_alike(word), []) for word in unseen}
+    return {word: same[0] for word, same in found.items() if len(same) == 1}
 
 
 def _class_indices(target: Target, text: pl.Series, source: str) -> Integers:

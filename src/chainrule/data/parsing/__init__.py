@@ -7,7 +7,7 @@ calls counts them.
 """
 
 from .booleans import BOOLEANS, are_booleans, read_booleans
-from .categories import read_categories
+from .categories import read_categories, seen_alike
 from .cells import ERRORS, MISSING, WORDS, are_plain, epoch_seconds, shape, tally, tidy
 from .clock import is_doubtful
 from .compound import COMPOUNDS, find_compound, odd_numbers
@@ -56,6 +56,7 @@ __all__ = [
     "read_categories",
     "read_dates",
     "read_numbers",
+    "seen_alike",
     "shape",
     "signs",
     "tally",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,3 +29,17 @@ def read_categories(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Datetime:
         return column.dt.to_string("iso")
     return column.cast(pl.String).str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", "$1")
+
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+
+
+def seen_alike(text: str) -> str:
+    """A text as readers see it: letters in one form, without invisible signs, with single spaces.
+
+    Example:
+        >>> seen_alike("cafe\u0301\u00a0 noir\u200b") == "caf\u00e9 noir"
+        True
+    """
+    composed = unicodedata.normalize("NFKC", text)
+    return " ".join(_INVISIBLE.sub("", composed).split())

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 # A cell of any of these, in any case, is a missing value: words of spreadsheets and of C.
 ERRORS = frozenset(
-    {"", "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!", "#spill!"}
+    {"0000-00-00", "0000-00-00 00:00:00", "00/00/0000", "00.00.0000", "00-00-0000"}  # no dates
+    | {"", "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!", "#spill!"}
     | {"#calc!", "<na>", "-nan", "-nan(ind)", "1.#qnan", "1.#ind", "-1.#ind"}
     # The same in German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Swedish and
     # Turkish, and what a column shows that is too narrow.
