@@ -69,6 +69,14 @@ def test_second_build_takes_the_first_ones_file():
     assert first.stat().st_mtime_ns == before
 
 
+def test_what_was_examined_with_other_flags_is_not_taken(monkeypatch):
+    with monkeypatch.context() as less:
+        less.setattr(toolchain, "BASE_FLAGS", ("-O1", "-fPIC", "-shared"))
+        assert "-O1" in toolchain.find().flags
+    toolchain._examine.cache_clear()
+    assert "-O1" not in toolchain.find().flags
+
+
 def test_a_compiler_is_examined_once(tmp_path, monkeypatch):
     log = tmp_path / "log"
     command = script(tmp_path / "cc", f'echo x >> {log}\nexec cc "$@"\n')

@@ -134,7 +134,7 @@ def _examine(command: tuple[str, ...]) -> Compiler:
     if path is None:
         raise CompilerError(f"The C compiler {command[0]!r} was not found.")
     status = Path(path).stat()
-    examined = f"{OPTIONAL_FLAGS}{EXTENSIONS}"
+    examined = f"{BASE_FLAGS}{OPTIONAL_FLAGS}{EXTENSIONS}"
     identity = f"{command}{path}{status.st_mtime_ns}{status.st_size}{processor()}{examined}"
     name = f"compiler-{hashlib.sha256(identity.encode()).hexdigest()[:40]}.json"
     remembered = cache.recall(name)
