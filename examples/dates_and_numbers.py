@@ -204,7 +204,9 @@ def main() -> None:
     row = pl.int_range(pl.len())
     train, test = table.filter(row % 10 != 0), table.filter(row % 10 == 0)
     options = cr.sequence_to_text.SequenceToTextOptions(
-        target="digits", features=("words",), tokenizer="character", test=0.02,
+        # Words are put together of few parts, also where these are written as one.
+        target="digits", features=("words",), tokenizer="bpe", vocabulary=500,
+        target_tokenizer="character", test=0.02, dropout=0.0, label_smoothing=0.0,
         seed=arguments.seed, minutes=arguments.minutes, threads=arguments.threads,
         hidden=(32,) if arguments.quick else (128, 128), lr=2e-3,
         epochs=1 if arguments.quick else arguments.epochs,

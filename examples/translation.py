@@ -65,7 +65,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/usr/share/sword"))
     parser.add_argument("--minutes", type=float, help="be done in so many minutes")
     parser.add_argument("--epochs", type=int, default=12, help="times through the verses")
-    parser.add_argument("--width", type=int, default=128, help="of two and two layers")
+    parser.add_argument("--width", type=int, default=128, help="of a layer")
+    parser.add_argument("--layers", type=int, default=2, help="that read, and that write")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--write", metavar="FILE.tsv", type=Path, help="write the table, and stop")
@@ -88,8 +89,8 @@ def main() -> None:
     options = cr.sequence_to_text.SequenceToTextOptions(
         target="spanish", test=str(tested), seed=arguments.seed, minutes=arguments.minutes,
         threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs,
-        hidden=(32,) if arguments.quick else (arguments.width,) * 2, beam=4, batch_size=32, lr=2e-3,
-        vocabulary=300 if arguments.quick else 2500,
+        hidden=(32,) if arguments.quick else (arguments.width,) * arguments.layers, beam=4,
+        batch_size=32, lr=2e-3, vocabulary=300 if arguments.quick else 2500,
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
     for name, found in {"network": result.report["metrics"], **result.report["baselines"]}.items():
