@@ -192,6 +192,13 @@ def test_objects_in_memory_keep_their_rows():
     assert read_table(frame).height == 3
 
 
+def test_a_total_at_the_end_of_a_large_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    path.write_text(text(f"Total,{SUM},{SUM * 2.5}"))
+    with pytest.warns(DataWarning, match="the last row is called 'Total' and stays"):
+        assert sum(part.height for part in TableScan(path).parts()) == N + 1
+
+
 def test_parts_of_a_large_file(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     path.write_text(text() + text())

@@ -353,6 +353,13 @@ def _lacks_a_name(frame: pl.DataFrame, row: int, gone: set[int]) -> bool:
     return row > _FEWEST and blank - gone == {row}
 
 
+def called_total(frame: pl.DataFrame) -> str | None:
+    """The word for sums that is a cell of the last row, if one is."""
+    if not frame.height or frame.width < 2:
+        return None
+    return next(filter(totals.is_only_label, _cells(frame, frame.height - 1)), None)
+
+
 def _doubt(frame: pl.DataFrame, gone: set[int], line: Lines, noun: str) -> str | None:
     """What to say of a last row that is called a total, and is none by its numbers."""
     last = next((row for row in range(frame.height - 1, -1, -1) if row not in gone), None)

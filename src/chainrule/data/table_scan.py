@@ -19,7 +19,7 @@ from ..utils.warned import warned
 from .delimited import end_of_rows, parse_delimited
 from .dialect import Dialect, find_dialect
 from .encoding import is_valid, legacy_encoding
-from .extra_rows import LeftOut
+from .extra_rows import LeftOut, called_total
 from .source import FileReading, TablePath, decode, readings_of
 from .table import read_table, source_name
 from .table_files import kind_of_file
@@ -199,6 +199,7 @@ class TableScan:
     def _text_parts(self) -> Iterator[pl.DataFrame]:
         line = self._lines_before
         found: dict[str, None] = {}
+        last: pl.DataFrame | None = None
         for number, block in enumerate(self._blocks(self._start, self._end)):
             if block.strip():
                 notes = self.notes if number == 0 else []
@@ -207,13 +208,17 @@ class TableScan:
                         yield read_table(block, encoding=self._encoding, notes=notes)
                     else:
                         text = decode(self._header + block, self.name, self._encoding, notes)
-                        yield parse_delimited(text, self.name, None, notes, self._dialect)[0]
+                        last = parse_delimited(text, self.name, None, notes, self._dialect)[0]
+                        yield last
                 except DataError as error:
                     raise self._at_its_line(error, line) from None
                 found |= {self._moved(s, line): None for s in notes if isinstance(s, LeftOut)}
             line += block.count(b"\n")
         if not self._is_told:
             self._is_told = True
+            if last is not None and (called := called_total(last)):
+                warned(f"{self.name}: the last row is called {called!r:.40} and stays, as files of "
+                       "this size are not summed: delete it if it is none of the rows")  # fmt: skip
             for sentence in found:
                 warned(sentence)
 
