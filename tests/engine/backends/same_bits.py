@@ -32,23 +32,27 @@ from ...nightly import NIGHTLY
 Array = np.ndarray[Any, Any]
 #: By day programs are built in little time.
 FLAGS = () if NIGHTLY else ("-O1",)
-#: Flags that take instructions away, and the target, if it is not the one that is left.
+#: The instructions that are taken away, and the target, if it is not the one that is left.
 BUILDS = {
     "native": ("", None),
-    "avx2": ("-mno-avx512f", None),
-    "sse": ("-mno-avx", None),
-    "plain": ("-mno-avx", "plain"),
+    "avx2": ("avx512f", None),
+    "sse": ("avx", None),
+    "plain": ("avx", "plain"),
 }
 
 
 @contextmanager
 def building(name: str, compiler: str = "cc") -> Iterator[None]:
     """Within the block programs are built like this."""
-    flags, target = BUILDS[name]
+    gone, target = BUILDS[name]
+    flags = f"-mno-{gone}" if gone else ""
+    if gone and "zig" in compiler:  # it does not obey that beside -march=native
+        flags = f"-Xclang -target-feature -Xclang -{gone}"
     kind = TARGETS[target] if target else None
     patched = mock.patch.object(cpu, "native_kind", return_value=kind) if kind else mock.MagicMock()
     with mock.patch.dict(os.environ, {"CHAINRULE_CC": f"{compiler} {flags}"}), patched:
         cpu.native_target.cache_clear()
+        assert ("__FMA__" in toolchain.find().extensions) == (gone != "avx")
         try:
             yield
         finally:

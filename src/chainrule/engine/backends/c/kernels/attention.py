@@ -382,7 +382,7 @@ def attention(
         return None
     if s.m == 0:
         return _zeros(Function(where), parts)
-    if s.n == 1 and key is None and s.lanes > 1 and s.d % STEP == 0:
+    if s.n == 1 and key is None and s.d % STEP == 0 and not target_in_use().frugal:
         return _of_one_query(function, parts, sources, s)
     text, line = _Text(function, s), function.line
     q, k, v = (function.pointer(view) for view in sources[:3])
@@ -448,7 +448,7 @@ def _of_one_query(
     line("(void)r, (void)last;", 2)
     line(f"@_dots({q} + g * {s.d}, {k} + g * {s.m * s.d}, p, limit);", 2)
     _softmax(text, s)
-    single = single_functions("@", s.dtype, s.lanes, s.d, s.e, s.m)
+    single = single_functions("@", s.dtype, max(s.lanes, 2), s.d, s.e, s.m)
     text.tiles["@_single"] = single
     if 1 in parts:
         logarithm = f"tops[0] + cr_log{s.f}(totals[0])"
