@@ -164,9 +164,10 @@ def test_same_bits_however_it_is_cut(dtype, transposes):
 @pytest.mark.parametrize("n", [3, 10, 26, 43])
 def test_narrow_products_are_padded_where_that_saves_vectors(n):
     """The bits are those without padding, and C is not written beside its columns."""
-    product, target = Product(50, n, 300), TARGETS["avx512"]
-    assert plan(product, target).panels
-    assert not plan(Product(20, n, 300), target).panels  # few rows
+    product = Product(50, n, 300)
+    for target in (TARGETS["avx512"], TARGETS["avx2"]):
+        assert plan(product, target).panels or n > 32
+    assert not plan(Product(20, n, 300), TARGETS["avx512"]).panels  # few rows
     usual = plan(product, native_target())
     padded, cut = (
         replace(usual, columns=64 // product.item * 2, panels=panels) for panels in (1, 0)
