@@ -20,6 +20,7 @@ def _sequences_cross_entropy(z: Any, y: Any) -> Any:
 def build(task: Task, mode: str) -> Prepare:
     """Modes: ``eager``, or words of ``fused``, ``channels_last``, ``compile`` and ``float64``."""
     words = mode.split()
+    torch.set_flush_denormal(True)  # as JAX does by itself
     model = network(task)
     x, y = torch.from_numpy(task.x), torch.from_numpy(task.y)
     if x.ndim == 4:
