@@ -213,7 +213,8 @@ class Optimizer:
 
         A mean that decays while its gradient is 0 ends there and stays, for β · x rounds to x, and
         processors take a hundred times as long over such numbers. `chainrule.Trainer` calls this
-        once an epoch. What an accelerator holds is left: there they are 0 already.
+        once an epoch; a loop of your own over a compiled step does it every few hundred steps.
+        What an accelerator holds is left: there they are 0 already.
         """
         for buffer in [b for g in self.groups for s in g.state.values() for b in s.values()]:
             if buffer.away is not None:
