@@ -37,7 +37,7 @@ _TUNED: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("ppo", "GridWorld"): {
         "steps": 50_000, "n_envs": 16, "n_steps": 32, "batch_size": 128, "ent_coef": 0.01,
-        "lr": 3e-3,
+        "lr": 3e-3, "lr_schedule": "linear",  # a constant rate unlearns it in long trainings
     },
     ("ppo", "Breakout"): {
         "steps": 1_000_000, "n_envs": 32, "n_steps": 64, "batch_size": 256, "n_epochs": 4,
