@@ -34,6 +34,7 @@ NAVIGATION = {
         "docs/tables.md": "Tables", "docs/text.md": "Texts", "docs/series.md": "Series",
         "docs/images.md": "Images", "docs/audio.md": "Sounds",
         "docs/sequence_to_text.md": "From anything to text",
+        "docs/translations.md": "Twenty translations",
         "docs/generative.md": "Generative networks", "docs/learning_on.md": "Learning on",
         "docs/reinforcement_learning.md": "Reinforcement learning",
     },
