@@ -170,9 +170,26 @@ def test_tables_that_programs_draw():
         assert any("dashes" in note for note in notes)
 
 
-def test_empty_rows():
-    content = text().replace("r6,", ",,\nr6,").replace("r9,", " , ,\n\nr9,")
-    is_clean(content, "2 empty rows are left out: lines 7, 11")
+def test_empty_rows_that_separate_something_are_none():
+    note = "Source: Bureau of Things"
+    is_clean(text() + f",,\n,,\n{note}\n", "2 empty rows are left out: lines 14, 15", "1 note")
+    is_clean(text() + " , ,\n,,\n\n,,\n", "3 empty rows are left out: lines 14, 15, 17")
+
+
+def test_other_empty_rows_stay_so_that_predictions_have_a_row_for_them():
+    frame, notes = read(text().replace("r6,", ",,\nr6,").replace("r9,", " , ,\n\nr9,"))
+    assert (frame.height, notes) == (N + 2, [])
+    assert read(text() + ",,\n,,\n")[0].height == N + 2
+
+
+def test_numbers_with_their_units_are_no_units():
+    for first in ("5 €", "100 €", "1000 kg"):
+        unit = first.split()[1]
+        frame, notes = read(f"city,price\nRome,{first}\nOslo,7 {unit}\nBern,9 {unit}\n")
+        assert (frame.height, notes) == (3, [])
+    frame, notes = read("city,price\n,1000 €\nOslo,7\nBern,9\n")
+    assert frame.height == 2
+    assert "row of units" in notes[0]
 
 
 def test_a_column_alone_keeps_all_its_cells():

@@ -60,14 +60,18 @@ def parse_delimited(
     ends, _ = _rows(data, separator)
     names = _header(_fields(data[: ends[0]], separator), name, first_line, notes)
     names, data = _with_names_of_rows(names, data, separator, name, notes)
+    before = len(notes)
     data, lines = _without_odd_rows(data, names, separator, (name, first_line), notes)
+    closed = any(isinstance(note, LeftOut) for note in notes[before:])
     rows = len(lines)
     if len(names) == 1:  # an empty line is a row without a value, but not at the end
         last = len(data.rstrip(b"\n"))
         rows -= data.count(b"\n", last) - (last > 0)
         data = data[:last]
     frame = _split(data, names, rows, name, separator)
-    frame = without_extra_rows(frame, name, lambda row: int(lines[row]), notes, whole=whole)
+    frame = without_extra_rows(
+        frame, name, lambda row: int(lines[row]), notes, whole=whole, closed=closed
+    )
     return frame, separator if len(names) > 1 else None
 
 

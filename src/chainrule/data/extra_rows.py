@@ -28,6 +28,8 @@ _LAST = 30
 _FIRST, _HEAD = 2, 60
 #: So many words on average are texts, which may begin like a note.
 _PROSE = 4
+#: So many empty rows at the end are none.
+_LEFT_AT_END = 3
 #: Without a known unit, so many rows must be below.
 _FEWEST = 4
 _BLANK = r"^\s*$"
@@ -45,7 +47,7 @@ _UNIT_WORDS = frozenset(_MORE_UNITS.split()).union(
 
 def without_extra_rows(
     frame: pl.DataFrame, name: str, line: Lines, notes: list[str], *, noun: str = "line",
-    whole: bool = True,
+    whole: bool = True, closed: bool = False,
 ) -> pl.DataFrame:  # fmt: skip
     """A table without the rows that are no observations.
 
@@ -56,6 +58,7 @@ def without_extra_rows(
         notes: takes sentences about what was left out, and where.
         noun: what ``line`` counts.
         whole: is it the whole file, or one part of several? Then nothing is known of its end.
+        closed: were lines of another width left out, such as notes below the table?
 
     Raises:
         DataError: the names of the columns come again, in another order.
@@ -69,12 +72,12 @@ def without_extra_rows(
     """
     if frame.width < 2 or frame.height < 2:
         return frame
+    empty = _empty(frame)
     found: dict[str, list[int]] = {
-        "empty": _empty(frame),
         "header": _headers(frame, name, line, noun),
         "rule": _rules(frame),
     }
-    gone = {row for rows in found.values() for row in rows}
+    gone = {*empty, *(row for rows in found.values() for row in rows)}
     found["unit"] = _units(frame, gone)
     gone.update(found["unit"])
     if whole:
@@ -84,6 +87,10 @@ def without_extra_rows(
         gone.update(found["total"])
         if doubt := _doubt(frame, gone, line, noun):
             notes.append(LeftOut(f"{name}: {doubt}"))
+    gone.difference_update(empty)
+    most = 1 if closed else _LEFT_AT_END
+    found["empty"] = _between_blocks(empty, gone, frame.height if whole else None, most)
+    gone.update(found["empty"])
     if not gone or len(gone) == frame.height:
         return frame
     for kind, rows in found.items():
@@ -168,6 +175,29 @@ def _empty(frame: pl.DataFrame) -> list[int]:
     return _where_all(frame, lambda cells, _: _is_blank(cells))
 
 
+def _between_blocks(
+    empty: Sequence[int], gone: set[int], end: int | None, at_end: int
+) -> list[int]:
+    """The empty rows that separate something, or that a spreadsheet has left at the end.
+
+    Others are observations of which nothing is known: predictions have a row for them.
+
+    Example:
+        >>> _between_blocks([2, 3, 6], {4}, 9, 3), _between_blocks([5, 6, 7], set(), 8, 3)
+        ([2, 3], [5, 6, 7])
+    """
+    found: list[int] = []
+    run: list[int] = []
+    for row in empty:
+        run = [*run, row] if run and run[-1] == row - 1 else [row]
+        if row + 1 in empty:
+            continue
+        is_last = row + 1 == end and len(run) >= at_end
+        if is_last or run[0] - 1 in gone or row + 1 in gone:
+            found += run
+    return found
+
+
 def _headers(frame: pl.DataFrame, name: str, line: Lines, noun: str) -> list[int]:
     """Rows that hold the names of the columns; in another order they are refused."""
     import polars as pl
@@ -229,6 +259,9 @@ def _units(frame: pl.DataFrame, gone: set[int]) -> list[int]:
         broken = [c for c in broken if c.lower() not in MISSING]
         if not broken or any(map(_has_number, broken)):
             break
+        if any(cell[0].isdigit() and _has_letters(head.to_series(i)[below])
+               for i, cell in enumerate(cells) if cell in broken):  # fmt: skip
+            break  # 100 €, above 120 €
         units = all(map(is_unit, broken))
         some = sum(types)
         if len(broken) * 2 < some or (len(set(broken)) < 2 and not units):
@@ -260,6 +293,11 @@ def _is_numbers(cells: pl.Series) -> bool:
     return bool(len(present) and present.str.contains(_NUMBER).sum() >= 0.9 * len(present))
 
 
+def _has_letters(cells: pl.Series) -> bool:
+    """Have most cells something like a unit in them?"""
+    return _text(cells) and bool(cells.str.contains(r"[\p{L}\p{Sc}%°]").sum() * 2 > len(cells))
+
+
 def _has_number(cell: str) -> bool:
     return re.match(r"\W{0,4}(?:[A-Z]{3} ?)?\d", cell) is not None and not is_unit(cell)
 
@@ -268,14 +306,14 @@ def is_unit(cell: str) -> bool:
     """Is it a unit, or something in brackets, as units are written below a header?
 
     Example:
-        >>> [is_unit(cell) for cell in ("kg", "[m/s]", "µg/m³", "EUR", "1000 t", "unknown")]
-        [True, True, True, True, True, False]
+        >>> [is_unit(cell) for cell in ("kg", "[m/s]", "µg/m³", "m s-1", "1000 t", "5 €", "unknown")]
+        [True, True, True, True, True, False, False]
     """
     cell = cell.strip()
     if is_bracketed(cell):
         return True
-    parts = re.split(r"[\s/·*.^⁻-]+|per", cell.lower())
-    words = [re.sub(r"^1?0{2,}|[²³\d]+$", "", part) for part in parts]
+    powers = re.sub(r"(?<=[^\W\d_])\^?[⁻-]?[¹²³\d]+", "", cell.lower())
+    words = [re.sub(r"^1?0{2,}", "", part) for part in re.split(r"[\s/·*.^⁻-]+|per", powers)]
     known = [w.replace("µ", "u").replace("μ", "u") for w in words if w]
     return bool(known) and all(w in _UNIT_WORDS or w in ("ug", "ul", "us", "in") for w in known)
 
