@@ -306,7 +306,7 @@ def is_unit(cell: str) -> bool:
     """Is it a unit, or something in brackets, as units are written below a header?
 
     Example:
-        >>> [is_unit(cell) for cell in ("kg", "[m/s]", "µg/m³", "m s-1", "1000 t", "5 €", "unknown")]
+        >>> [is_unit(cell) for cell in ("kg", "[m/s]", "µg/m³", "m s-1", "1000 t", "5 €", "no")]
         [True, True, True, True, True, False, False]
     """
     cell = cell.strip()
