@@ -83,7 +83,7 @@ def test_weights_are_swapped_for_a_while_even_if_it_fails() -> None:
     average.apply()
     assert w.tolist() == [1.0, 2.0]
     w.assign(np.zeros(2))
-    assert average.averages["w"].tolist() == [1.0, 2.0]
+    assert average.averages["weight"].tolist() == [1.0, 2.0]
 
 
 def test_inside_a_training_step_the_new_weights_count() -> None:
@@ -98,7 +98,7 @@ def test_inside_a_training_step_the_new_weights_count() -> None:
 
     step()
     assert w["w"].tolist() == [0.5]
-    assert average.averages["w"].tolist() == [0.75]
+    assert average.averages["weight"].tolist() == [0.75]
 
 
 def test_averages_of_noisy_weights_are_nearer_to_the_optimum() -> None:
@@ -135,3 +135,23 @@ def test_foreign_states_are_refused() -> None:
     average = EMA([cr.parameter(1.0)])
     with pytest.raises(ConfigError, match="another average"):
         average.load_state(EMA({"w": cr.parameter(1.0)}).state())
+
+
+def test_an_average_begins_anew_where_the_weights_are() -> None:
+    """After that the first weights count as much as they do at the very beginning."""
+    model = cr.nn.Linear(1, 1).initialize(seed=0)
+    found = []
+    for make in (cr.optim.SWA, cr.optim.EMA):
+        average = make(model)
+        for run in range(2):
+            average.restart() if run else None
+            values = []
+            for value in (5.0, 1.0, 4.0):
+                model.weight.assign(np.full((1, 1), value, np.float32))
+                average.update()
+                values.append(average.averages["weight"].item())
+            found.append(values)
+            model.weight.assign(np.full((1, 1), 9.0, np.float32))
+    assert found[0] == pytest.approx([5.0, 3.0, 10 / 3])
+    assert found[1] == pytest.approx(found[0])
+    assert average.steps.item() == 3

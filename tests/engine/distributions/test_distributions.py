@@ -386,3 +386,17 @@ def test_where_parameters_end(make: Any, fits: Any, fails: Any) -> None:
     for x in fails:
         with pytest.raises(DataError):
             make(x)
+
+
+def test_a_uniform_one_goes_from_nought_to_one_unless_told() -> None:
+    x = d.Uniform()
+    assert (x.low.item(), x.high.item(), x.mean.item()) == (0.0, 1.0, 0.5)
+    assert d.Uniform(high=3.0).mean.item() == 1.5
+
+
+def test_one_of_probs_and_logits() -> None:
+    assert d.Bernoulli(0.25).mean.item() == 0.25
+    assert d.Bernoulli(logits=0.0).mean.item() == 0.5
+    for how in ({}, {"probs": 0.5, "logits": 0.0}):
+        with pytest.raises(ConfigError):
+            d.Bernoulli(**how)

@@ -244,3 +244,16 @@ def test_loops_of_a_file_end(length: int, inner: int) -> None:
 
 def test_long_loops_come_back() -> None:
     assert Program(from_json(stored_loop(1000)))([np.float32(0.0)])[0] == 1000
+
+
+def test_a_graph_of_too_many_nodes_is_refused_by_their_number(monkeypatch: Any) -> None:
+    from chainrule.engine.ir import serialize
+
+    data = to_json(cr.trace(lambda x: cr.exp(cr.tanh(x)), np.ones(3, np.float32)).graph)
+    count = len(data["nodes"])
+    monkeypatch.setattr(serialize, "_MAX_NODES", count)
+    from_json(data)
+    monkeypatch.setattr(serialize, "_MAX_NODES", count - 1)
+    with pytest.raises(ModelFileError, match="too large") as caught:
+        from_json(data)
+    assert caught.value.found == str(count)

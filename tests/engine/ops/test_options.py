@@ -680,3 +680,15 @@ def test_negative_places_count_from_the_end() -> None:
         expected = x.copy()
         reduce.at(expected, [-1, 1, -1], updates)
         close(cr.scatter(x, [-1, 1, -1], updates, mode=mode), expected)
+
+
+def test_norms_of_what_counts_drop_the_axis_unless_it_is_to_stay() -> None:
+    x, mask = numbers(3, 4), numbers(3, 4, seed=5) > 0
+    expected = np.sqrt((np.where(mask, x, 0.0) ** 2).sum(1))
+    close(cr.masked.norm(x, mask, 1), expected)
+    close(cr.masked.norm(x, mask, 1, keepdims=True), expected[:, None])
+
+
+def test_other_libraries_get_the_numbers_of_a_tensor() -> None:
+    x = numbers(3, 4)
+    np.testing.assert_array_equal(np.from_dlpack(cr.tensor(x, dtype="float64")), x)
