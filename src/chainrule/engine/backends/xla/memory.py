@@ -67,9 +67,9 @@ class DeviceMemory:
 
     def holds(self, arrays: list[Array]) -> bool:
         """Whether there is room for whole data sets: otherwise rows are sent batch by batch."""
-        if self.placement.processes > 1:
-            return False
         total = sum(array.nbytes for array in arrays)
+        if self.placement.processes > 1:  # all must decide alike: by the data, which all have
+            return self.placement.bytes_limit is None and total <= _MOST
         return total <= (self.placement.bytes_limit or 4 * _MOST) // 4
 
     def data(self, array: Array) -> Any:
