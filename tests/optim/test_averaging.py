@@ -83,7 +83,7 @@ def test_weights_are_swapped_for_a_while_even_if_it_fails() -> None:
     average.apply()
     assert w.tolist() == [1.0, 2.0]
     w.assign(np.zeros(2))
-    assert average.averages["weight"].tolist() == [1.0, 2.0]
+    assert average.averages["w"].tolist() == [1.0, 2.0]
 
 
 def test_inside_a_training_step_the_new_weights_count() -> None:
@@ -98,7 +98,7 @@ def test_inside_a_training_step_the_new_weights_count() -> None:
 
     step()
     assert w["w"].tolist() == [0.5]
-    assert average.averages["weight"].tolist() == [0.75]
+    assert average.averages["w"].tolist() == [0.75]
 
 
 def test_averages_of_noisy_weights_are_nearer_to_the_optimum() -> None:
