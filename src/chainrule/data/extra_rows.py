@@ -187,11 +187,11 @@ def _between_blocks(
         ([2, 3], [5, 6, 7])
     """
     found: list[int] = []
-    run: list[int] = []
-    for row in empty:
-        run = [*run, row] if run and run[-1] == row - 1 else [row]
-        if row + 1 in empty:
+    start = 0
+    for i, row in enumerate(empty):
+        if i + 1 < len(empty) and empty[i + 1] == row + 1:
             continue
+        run, start = empty[start : i + 1], i + 1
         is_last = row + 1 == end and len(run) >= at_end
         if is_last or run[0] - 1 in gone or row + 1 in gone:
             found += run

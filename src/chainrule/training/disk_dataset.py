@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
 from ..utils import together
+from ..utils.files import write_at
 from ..utils.typing import Array
 from .data_loader import Stream
 from .dataset import Arrays
@@ -98,20 +98,8 @@ class DiskDataset:
 
     def _write(self, records: Any, row: int) -> None:
         """Records, as bytes, at the place of a row."""
-        size = self._record.itemsize
-        rest, at = memoryview(records), row * size
-        try:
-            while rest:
-                written = os.pwrite(self._file.fileno(), rest, at)
-                rest, at = rest[written:], at + written
-        except OSError as error:
-            raise DataError(
-                "The rows cannot be kept on the disk during training.",
-                where=self._folder,
-                expected=f"room for {len(records) // size:,} more rows of {size:,} bytes",
-                found=error.strerror or str(error),
-                hint="Free some space, or name another folder with TMPDIR=….",
-            ) from None
+        at = row * self._record.itemsize
+        write_at(self._file.fileno(), records, at, "The rows", self._folder)
 
     def read(self, rows: Array) -> Arrays:
         """Some rows, in this order."""

@@ -49,6 +49,34 @@ def content_size(path: str | os.PathLike[str], what: str) -> int:
     return size
 
 
+def write_at(descriptor: int, data: bytes | memoryview, at: int, what: str, folder: str) -> None:
+    """Write all of the bytes at a place of an open file.
+
+    Args:
+        descriptor: of the file.
+        data: the bytes.
+        at: where they begin in the file.
+        what: they are, such as "The rows".
+        folder: where the file is.
+
+    Raises:
+        DataError: the disk is full.
+    """
+    rest = memoryview(data)
+    try:
+        while rest:
+            written = os.pwrite(descriptor, rest, at)
+            rest, at = rest[written:], at + written
+    except OSError as error:
+        raise DataError(
+            f"{what} cannot be kept on the disk during training.",
+            where=folder,
+            expected=f"room for {len(rest):,} more bytes",
+            found=error.strerror or str(error),
+            hint="Free some space, or name another folder with TMPDIR=….",
+        ) from None
+
+
 def model_in(path: str | os.PathLike[str]) -> Path:
     """The model of a run folder, or the file itself if it is no folder.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ...utils.files import write_at
 from ...utils.typing import Array
 
 
@@ -44,19 +44,7 @@ class _File:
             return
         at = int(self._ends[-1][-1])
         self._ends.append(at + np.cumsum([len(part) for part in parts], dtype=np.int64))
-        rest = memoryview(b"".join(parts))
-        try:
-            while rest:
-                written = os.pwrite(self._file.fileno(), rest, at)
-                rest, at = rest[written:], at + written
-        except OSError as error:
-            raise DataError(
-                "The texts cannot be kept on the disk during training.",
-                where=tempfile.gettempdir(),
-                expected=f"room for {len(rest):,} more bytes",
-                found=error.strerror or str(error),
-                hint="Free some space, or name another folder with TMPDIR=….",
-            ) from None
+        write_at(self._file.fileno(), b"".join(parts), at, "The texts", tempfile.gettempdir())
 
     def read(self, place: int) -> Any:
         """One item."""
