@@ -92,16 +92,16 @@ def doctor(
 
 def _not_of_policies(run: Run, diagnosis: Diagnosis | None) -> ConfigError:
     """The error where something was asked for that is done with data only."""
-    options = next((one.fix.options for one in diagnosis or () if one.fix.options), {})
+    fix = next((one.fix for one in diagnosis or () if one.fix.options), None)
     command = str(run.record.get("command") or "")
-    for name, value in options.items():  # instead of what was given, or besides
-        command = re.sub(rf" --{name} \S+", "", command) + f" --{name} {shlex.quote(str(value))}"
+    for name in fix.options if fix else ():  # instead of what was given
+        command = re.sub(rf" --{name} \S+", "", command)
     return ConfigError(
         "A policy is trained again by `chainrule play` only." if diagnosis is not None
         else "Only the labels of tables can be gone through.",
         where=str(run.folder),
         found="a policy, which has no labels" if diagnosis is None else "a policy",
-        hint=command if options else None,
+        hint=f"{command} {fix.arguments}" if fix else None,
     )  # fmt: skip
 
 
