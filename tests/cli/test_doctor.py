@@ -134,3 +134,24 @@ def test_only_classes_can_be_gone_through(invoke, place):
     result = invoke("doctor", run, "--relabel", "doubtful.csv")
     assert result.exit_code == 2
     assert "Only labels of classes can be gone through." in result.stderr
+
+
+def test_the_fix_of_a_policy_keeps_what_else_was_given():
+    from types import SimpleNamespace
+
+    from chainrule.cli.doctor import _not_of_policies
+    from chainrule.doctor.finding import Fix
+
+    command = "chainrule play GridWorld --lr 0.01 --set gamma=0.9 --set ent_coef=0 --steps 500"
+
+    def hint(**options):
+        run = SimpleNamespace(folder="runs/one", record={"command": command})
+        return _not_of_policies(run, [SimpleNamespace(fix=Fix("Do.", options))]).hint
+
+    assert hint(set="ent_coef=0.01") == (
+        "chainrule play GridWorld --lr 0.01 --set gamma=0.9 --steps 500 --set ent_coef=0.01"
+    )
+    assert hint(lr=0.001) == (
+        "chainrule play GridWorld --set gamma=0.9 --set ent_coef=0 --steps 500 --lr 0.001"
+    )
+    assert hint() is None

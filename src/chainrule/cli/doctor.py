@@ -94,8 +94,9 @@ def _not_of_policies(run: Run, diagnosis: Diagnosis | None) -> ConfigError:
     """The error where something was asked for that is done with data only."""
     fix = next((one.fix for one in diagnosis or () if one.fix.options), None)
     command = str(run.record.get("command") or "")
-    for name in fix.options if fix else ():  # instead of what was given
-        command = re.sub(rf" --{name} \S+", "", command)
+    for name, value in fix.options.items() if fix else ():  # instead of what was given
+        given = f"{value}".partition("=")[0] + r"=\S+" if name == "set" else r"\S+"
+        command = re.sub(rf" --{name} {given}", "", command)
     return ConfigError(
         "A policy is trained again by `chainrule play` only." if diagnosis is not None
         else "Only the labels of tables can be gone through.",
