@@ -354,9 +354,8 @@ def _majority(votes: list[T]) -> T | None:
 
 def month_first(formats: Sequence[str]) -> bool | None:
     """None if the formats leave it open, or have no number of a month beside that of a day."""
-    orders = {
-        text.startswith("%m") for text in formats if text[:2] in ("%m", "%d") and "%B" not in text
-    }
+    bare = [text.removeprefix(parsing.WEEKDAY) for text in formats if "%B" not in text]
+    orders = {text.startswith("%m") for text in bare if text[:2] in ("%m", "%d")}
     return orders.pop() if len(orders) == 1 else None
 
 

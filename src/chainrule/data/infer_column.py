@@ -296,7 +296,7 @@ def _choose_format(
 
 
 def _is_day_first(date_format: str) -> bool:
-    return date_format.startswith("%d")
+    return date_format.removeprefix(parsing.WEEKDAY).startswith("%d")
 
 
 def _is_ordered(column: Profile, date_format: str) -> bool:

@@ -253,6 +253,8 @@ def _far_away(target: Target, values: Array) -> list[str]:
 
 def _alike(target: Target) -> list[str]:
     """Notes on classes whose names differ in case or spaces only."""
+    import polars as pl
+
     seen: dict[str, str] = {}
     notes = []
     for name in target.classes:
@@ -262,6 +264,11 @@ def _alike(target: Target) -> list[str]:
                 f"classes {other!r} and {name!r} of {target.name} differ in case or spaces only; "
                 "they are different classes: write them alike if they are one"
             )
+    if len(target.classes) > 2 and parsing.are_booleans(pl.Series(target.classes)):
+        notes.append(
+            f"the classes of {target.name} are yes and no in several notations "
+            f"({', '.join(target.classes)}), and different classes: write them alike"
+        )
     return notes
 
 

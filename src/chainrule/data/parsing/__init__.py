@@ -15,6 +15,7 @@ from .currencies import bare_numbers, currency, other_signs, signs
 from .dates import (
     DATE_FORMATS,
     OR,
+    WEEKDAY,
     fitting_date_formats,
     likely_date_formats,
     mixed_date_format,
@@ -34,6 +35,7 @@ __all__ = [
     "OR",
     "PLAIN",
     "UNITS",
+    "WEEKDAY",
     "WORDS",
     "Notation",
     "are_booleans",

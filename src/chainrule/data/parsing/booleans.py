@@ -52,4 +52,10 @@ def are_booleans(values: pl.Series) -> bool:
     if len(values) > 10:
         return False
     words = {word.lower() for word in values.to_list()}
-    return any(words <= (no | yes) and words & no and words & yes for no, yes in BOOLEANS)
+    if any(words <= (no | yes) and words & no and words & yes for no, yes in BOOLEANS):
+        return True
+    # Rows of several files have several pairs, true and false beside 1 and 0; single letters are
+    # codes sooner than booleans.
+    whole = any(words & no and words & yes for no, yes in BOOLEANS)
+    letters = any(len(word) == 1 and word.isalpha() for word in words)
+    return whole and not letters and words <= {*_FALSE, *_TRUE}

@@ -156,6 +156,8 @@ def _of_parts(*units: str) -> str:
 _TWO_PARTS = r"\d\s*[^\W\d_]+\.?(?:\s|,)*(?:and|und|et|y|e|и)?\s*\d"
 _FEET = r"(?:'|′|’|ft\.?|feet|foot)"
 _INCHES = r"(?:\"|″|”|''|in\.?|inch|inches)"
+#: Inches without their mark: 72'129 is a number with a mark of thousands.
+_REST = r"((?:1[01]|0?\d)(?:[.,]\d+)?)"
 _TO = r"(?:-|–|—|to|bis|à|a|до|～|~|\.\.)"
 _DEBIT = r"^(?:s|soll|dr?|debit|lastschrift|дт|д|wn)\.?$"
 _SIDES = r"(?i:S|H|Soll|Haben|DR|CR|D|C|debit|credit|Дт|Кт|Wn|Ma)\.?"
@@ -209,9 +211,10 @@ COMPOUNDS = {
                  (r"(?:[°º]|\d\s)\s*F$|℉$", r"(?:[°º]|\d\s)\s*[CK]$|℃$"),
                  _celsius, "in °C: 50 °F is 10"),
         Compound("feet and inches",
-                 rf"(?i)^(?:(\d+(?:\.\d+)?)\s*{_FEET}\s*(?:(\d+(?:[.,]\d+)?)\s*{_INCHES}?)?"
+                 rf"(?i)^(?:(\d+(?:\.\d+)?)\s*{_FEET}\s*(?:(\d+(?:[.,]\d+)?)\s*{_INCHES}|{_REST})?"
                  rf"|(\d+(?:[.,]\d+)?)\s*{_INCHES})$",
-                 (rf"(?i)\d\s*{_FEET}\s*\d",), _sum((12.0, 1.0, 1.0)), "in inches: 5'11\" is 71"),
+                 (rf"(?i)\d\s*{_FEET}\s*\d",), _sum((12.0, 1.0, 1.0, 1.0)),
+                 "in inches: 5'11\" is 71"),
         Compound("fractions",
                  rf"^([+-]?)(?:(?:(\d+)(?:\s+|-))?(\d+)\s?[/⁄]\s?([1-9]\d*)"
                  rf"|(\d+)?\s*([{_VULGARS}])|(\d+(?:[.,]\d+)?))$",

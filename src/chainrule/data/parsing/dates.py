@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .categories import read_categories
 from .months import NAME, in_english
+from .weekdays import without_weekday
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,6 +24,9 @@ _DAYS = (
 
 _TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 
+#: Of the day: PM, pm, p.m.
+_HALF = r"([AaPp])\.?\s?[Mm]\.?"
+
 _ZONED = ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f %#z", "%H:%M %#z", "%H:%M:%S%.f UTC",
           "%H:%M UTC", "%H:%M:%S%.f GMT", "%H:%M GMT")  # fmt: skip
 
@@ -34,13 +38,16 @@ DATE_FORMATS = (
     *(f"{day} {time}" for day, time in itertools.product(_DAYS, _ZONED)),
     *("%Y-%m-%dT%H", "%Y-%m-%d %H:%M:%S,%3f", "%Y-%m-%dT%H:%M:%S,%3f"),
     *("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S%#z", "%Y%m%dT%H%M%#z"),
-    *("%a, %d %B %Y %H:%M:%S %#z", "%a, %d %B %Y %H:%M:%S GMT", "%d/%B/%Y:%H:%M:%S %#z"),
-    *("%a %B %d %H:%M:%S %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%Y-%B-%d", "%Y年%m月%d日"),
+    *("%d/%B/%Y:%H:%M:%S %#z", "%B %d %H:%M:%S %Y", "%Y-%B-%d", "%Y年%m月%d日"),
     *("%Y-%m", "%m/%Y", "%Y/%m", "%B %Y", "%B-%Y", "%B-%y", "%B %y", "%YM%m", "%Y%m", "%Y-%j"),
     *("%YQ%q", "%Y-Q%q", "%Y Q%q", "%YQ0%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%qQ%Y", "Q%q%Y"),
     *("%G-W%V", "%GW%V", "%G W%V", "%G-W%V-%u", "W%V %G", "W%V-%G"),
     *_TIMES,
 )
+
+#: In front of a format: the day of the week stands before the date or behind it, in any language.
+WEEKDAY = "%a "
+_WEEKDAY = re.compile(r"^%[aA][.,]?\s*|[\s,]*%[aA]$")
 
 #: Between the formats of a column that is written in several.
 OR = " | "
@@ -73,8 +80,12 @@ def read_dates(column: pl.Series, date_format: str | None) -> pl.Series:
         moments = read_dates(column, first)
         return moments.zip_with(moments.is_not_null(), read_dates(column, others))
     text = column if column.dtype == pl.String else read_categories(column)
-    if "%B" in date_format and not any(day in date_format for day in ("%a", "%A")):
+    if _WEEKDAY.search(date_format):
+        text, date_format = without_weekday(text), _WEEKDAY.sub("", date_format)
+    if "%B" in date_format:
         text = in_english(text)
+    if " %p" in date_format:
+        text = text.str.replace(rf"\s?{_HALF}$", " ${1}M")
     text, date_format = _rewritten(text, date_format)
     if not any(
         part in date_format for part in ("%Y", "%y", "%G")
@@ -122,10 +133,8 @@ _DIRECTIVES = {
     "%u": "[1-7]",
     "%j": r"\d{3}",
     "%3f": r"\d{3}",
-    "%A": "[A-Z][a-z]{5,8}",
     "%B": NAME,
-    "%p": "[AaPp][Mm]",
-    "%a": "[A-Za-z]{3}",
+    r"\ %p": rf"\s?{_HALF}",
     r"%\.f": r"(?:\.\d+)?",
     "%#z": r"(?:[Zz]|[+-]\d\d:?(?:\d\d)?)",
 }
@@ -157,6 +166,18 @@ def fitting_date_formats(values: pl.Series, counts: pl.Series, fraction: float) 
         >>> fitting_date_formats(pl.Series(["01/02/2014", "13/02/2014"]), pl.Series([1, 1]), 1.0)
         ['%d/%m/%Y']
     """
+    if fits := _fitting(values, counts, fraction):
+        return fits
+    bare = without_weekday(values) if _has_weekdays(values) else None
+    return [] if bare is None else [WEEKDAY + fit for fit in _fitting(bare, counts, fraction)]
+
+
+def _has_weekdays(values: pl.Series) -> bool:
+    head = values.head(50)
+    return bool((without_weekday(head) != head).any())
+
+
+def _fitting(values: pl.Series, counts: pl.Series, fraction: float) -> list[str]:
     head = values.head(50).to_list()
     fits = []
     for date_format in DATE_FORMATS:
