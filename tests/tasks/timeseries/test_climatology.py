@@ -8,7 +8,8 @@ import pytest
 
 from chainrule.tasks.timeseries import SeriesOptions, train
 from chainrule.tasks.timeseries.calendar import Calendar
-from chainrule.tasks.timeseries.climatology import climatology, rolled, with_climatology
+from chainrule.tasks.timeseries.choice import errors_of, origins
+from chainrule.tasks.timeseries.climatology import climatology, with_climatology
 from chainrule.tasks.timeseries.cycles import whole_cycle
 from chainrule.tasks.timeseries.forecasting import Forecasting
 from chainrule.tasks.timeseries.paths import Examples, Path
@@ -72,7 +73,7 @@ def test_each_origin_learns_from_what_comes_before():
         return Path.persistence(part)
 
     found = examples(temperatures(215))
-    errors = rolled(fit, found)
+    errors = errors_of(fit, origins(found))
     assert seen == [95, 115, 135, 155, 175]  # of 200, with the horizon left out
     assert errors.shape == (101, 5) or errors.shape == (100, 5)
     assert np.allclose(errors, np.abs(found.change[100 : 100 + len(errors)]))
@@ -83,7 +84,7 @@ def test_each_origin_learns_from_what_comes_before():
 ], ids=["year", "random walk"])  # fmt: skip
 def test_it_is_kept_where_it_is_better_at_several_origins(y, kept):
     found = examples(y)
-    mixed = with_climatology(found, Path.persistence, Path.persistence, [np.arange(2)])
+    mixed = with_climatology(origins(found), Path.persistence, Path.persistence, [np.arange(2)])
     assert (mixed is not None) == kept
 
 

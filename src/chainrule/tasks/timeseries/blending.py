@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...utils.typing import Array
-from .paths import clearly_better
+from .choice import clearly_better
 from .windows import Windows
 
 #: So many windows of the training part say the form of the errors.

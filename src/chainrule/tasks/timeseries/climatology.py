@@ -6,22 +6,19 @@ Prediction", 2007). As the waves of a step are a rotation of those of the next, 
 of the last value and of what is known of the steps that follow: one more `Path`.
 
 A validation part of a few months says little of a cycle of a year. So it is compared with the other
-forecasts at several origins, each of which learns from all that comes before.
+forecasts at several origins; see `choice`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ...utils.typing import Array
-from .paths import Examples, Path, clearly_better
+from .choice import Folds, clearly_better, errors_of
+from .paths import Examples, Fit, Path
 
-Fit = Callable[[Examples], Path]
-
-#: Where the origins are, as fractions of all windows, and how much of them each tests.
-_ORIGINS, _TESTED = (0.5, 0.6, 0.7, 0.8, 0.9), 0.1
 #: It must be better than a simple forecast, and the other one it is mixed with no better than the
 #: mean of both, by so many standard errors.
 _CLEARLY = 1.0
@@ -68,32 +65,18 @@ def climatology(examples: Examples, places: Array) -> Path:
     return Path("the time of the cycle", simple.window, level, bias, future)
 
 
-def rolled(fit: Fit, examples: Examples) -> Array:
-    """Absolute errors (rows, horizon) after several origins, of what each learned before."""
-    count, horizon = len(examples), examples.change.shape[1]
-    errors = []
-    for origin in _ORIGINS:
-        begin, end = int(count * origin), int(count * (origin + _TESTED))
-        path = fit(examples.take(np.arange(max(begin - horizon, 1))))
-        later = examples.take(np.arange(begin, end))
-        errors.append(np.abs(path(later) - later.change))
-    return np.concatenate(errors)
-
-
-def with_climatology(
-    examples: Examples, simple: Fit, other: Fit, waves: Sequence[Array]
-) -> Fit | None:
+def with_climatology(folds: Folds, simple: Fit, other: Fit, waves: Sequence[Array]) -> Fit | None:
     """The mean of another forecast and of the time of the cycle, if that is worth it.
 
     Args:
-        examples: all windows of one series, in their order.
+        folds: to compare with.
         simple: the forecast that the cycle alone must beat.
         other: the one to take the mean with.
         waves: places of the features, of one wave, of two, and so on. More are taken only where
             they are clearly better.
     """
-    horizon = examples.change.shape[1]
-    before = rolled(simple, examples)
+    horizon = folds[0][1].change.shape[1]
+    before = errors_of(simple, folds)
 
     def alone(places: Array) -> Fit:
         return lambda part: climatology(part, places)
@@ -101,14 +84,14 @@ def with_climatology(
     def mixed(places: Array) -> Fit:
         return lambda part: other(part).mixed(climatology(part, places))
 
-    own = (rolled(alone(places), examples) for places in waves)
+    own = (errors_of(alone(places), folds) for places in waves)
     if not any(clearly_better(errors, before, horizon, _CLEARLY) for errors in own):
         return None
-    errors = [rolled(mixed(places), examples) for places in waves]
+    errors = [errors_of(mixed(places), folds) for places in waves]
     best = 0
     for number in range(1, len(waves)):
         if clearly_better(errors[number], errors[best], horizon, _CLEARLY):
             best = number
-    if clearly_better(rolled(other, examples), errors[best], horizon, _CLEARLY):
+    if clearly_better(errors_of(other, folds), errors[best], horizon, _CLEARLY):
         return None
     return mixed(waves[best])

@@ -27,9 +27,11 @@ from ..warm_start import warm_start
 from . import inspection
 from .blending import Blending
 from .calendar import Calendar
+from .climatology import climatology
 from .cycles import Cycle, cycles_json, cycles_of
 from .forecast_network import ForecastModel, ForecastShape, known_mse
 from .measures import persistence, scores
+from .paths import best_smoothing
 from .reading import Columns, Panel, named, read_series
 from .times import TimeNotation
 from .windows import Cut, Windows, ends_of, season_of_all, with_later
@@ -373,6 +375,12 @@ class Forecasting(Plan[Panel, Windows, ForecastSchema]):
         if schema.season > 1:
             found["seasonal naive"] = test.earlier(schema.season)
         found["linear"] = _autoregression(split.train, test)
+        learned, later = split.train.examples(), test.examples()
+        change = best_smoothing(learned, schema.season)(later)
+        if not np.allclose(change, 0.0):  # otherwise it is persistence
+            found["smoothing"] = _in_units(test, change)
+        if waves := split.train.cut.waves(len(learned)):
+            found["time of the cycle"] = _in_units(test, climatology(learned, waves[-1])(later))
         return found
 
     def profile(self, schema: ForecastSchema, split: Split[Windows]) -> list[Section]:
@@ -491,6 +499,11 @@ def _autoregression(train: Windows, later: Windows) -> Array:
         both = [np.concatenate([w, p.future[:, step]], axis=1)
                 for w, p in zip((x, z), parts, strict=True)]  # fmt: skip
         columns.append(linear_predictions(both[0][known], target[known], both[1], 0))
-    inputs = {name: as_tensor(array) for name, array in later.inputs.items()}
-    change, last = as_tensor(np.stack(columns, axis=1)), as_tensor(parts[1].last[:, None])
-    return np.asarray(later.cut.scaler.inverse(inputs, change, last).numpy())
+    return _in_units(later, np.stack(columns, axis=1))
+
+
+def _in_units(windows: Windows, change: Array) -> Array:
+    """Standardised changes from the last value, in the unit of the target."""
+    inputs = {name: as_tensor(array) for name, array in windows.inputs.items()}
+    last = as_tensor(windows.examples().last[:, None])
+    return np.asarray(windows.cut.scaler.inverse(inputs, as_tensor(change), last).numpy())

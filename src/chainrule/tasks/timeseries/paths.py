@@ -1,10 +1,9 @@
-"""Linear forecasts in closed form: what a network starts from, chosen by validation among few.
+"""Linear forecasts in closed form, which a network starts from; see `choice`.
 
-Each is a linear map of the window, so that all of them are the same few numbers of a network:
-persistence; exponential smoothing with trend and season, whose recursion is linear in the window
-(Holt 1957, Winters 1960; damped trends of Gardner and McKenzie 1985); ridge regression of each
-step on the window and on what is known of the step; and the mean of the last two (Bates and
-Granger, "The combination of forecasts", 1969).
+Each is a linear map of the window, so that all of them, and their means, are the same few numbers
+of a network: persistence; exponential smoothing with trend and season, whose recursion is linear in
+the window (Holt 1957, Winters 1960; damped trends of Gardner and McKenzie 1985); ridge regression
+of each step on the window and on what is known of the step.
 """
 
 from __future__ import annotations
@@ -24,16 +23,11 @@ _TRENDS = (
     *((0.1, 0.8), (0.3, 0.8), (0.6, 0.8)),
 )
 _SEASONS = (0.01, 0.1, 0.3, 0.6)
-_RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 #: A longer window is smoothed without its season: the recursion would take too long.
 _LONGEST = 240
 #: More windows than these are not needed to tell which smoothing is best.
 _ENOUGH = 1000
-#: Regressions on more numbers take too long.
-_WIDEST = 2500
-#: The naive forecast is left for smoothing, which has few numbers, if that is better by so many
-#: standard errors; for a regression by more, and half of the way by less.
-_LIKELY, _HALFWAY, _CLEARLY = 0.7, 1.0, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +94,12 @@ class Path:
         return np.asarray(flat @ self.window + examples.last[:, None] * self.level + self.bias
                           + known)  # fmt: skip
 
-    def mixed(self, other: Path) -> Path:
-        """The mean of two."""
+    def mixed(self, other: Path, weight: float = 0.5) -> Path:
+        """The mean of two, with the weight of the other one."""
         name = f"{self.name} and {other.name}"
         parts = ("window", "level", "bias", "future")
-        return Path(name, *((getattr(self, p) + getattr(other, p)) / 2 for p in parts))
+        return Path(name, *((1 - weight) * getattr(self, p) + weight * getattr(other, p)
+                            for p in parts))  # fmt: skip
 
 
 Fit = Callable[[Examples], Path]
@@ -180,7 +175,7 @@ def best_smoothing(examples: Examples, season: int) -> Path:
 
 
 def ridges(
-    examples: Examples, level: bool, calendar: int, penalties: Sequence[float] = _RIDGES
+    examples: Examples, level: bool, calendar: int, penalties: Sequence[float] = RIDGES
 ) -> Iterator[Path]:
     """Ridge regressions of each step with several penalties.
 
@@ -225,81 +220,3 @@ def _completed(examples: Examples) -> Examples:
     for step in range(1, change.shape[1]):
         change[:, step] = np.where(unknown[:, step], change[:, step - 1], change[:, step])
     return Examples(examples.past, examples.last, examples.future, change)
-
-
-def best_ridge(train: Examples, validation: Examples, calendar: int) -> tuple[Path, Fit]:
-    """The regression with the smallest error in the validation part, and how it is fitted.
-
-    Args:
-        train: to learn from.
-        validation: to choose by.
-        calendar: how many features of the future are of the calendar.
-    """
-    best: tuple[float, Path, tuple[bool, int, float]] | None = None
-    for level in (False, True):
-        for left_out in sorted({0, calendar}):
-            for penalty, path in zip(_RIDGES, ridges(train, level, left_out), strict=True):
-                error = mean_error(path, validation)
-                if best is None or error < best[0]:
-                    best = error, path, (level, left_out, penalty)
-    assert best is not None
-    level, left_out, penalty = best[2]
-    return best[1], lambda part: next(ridges(part, level, left_out, (penalty,)))
-
-
-# ---- choice --------------------------------------------------------------------------------------
-
-
-def mean_error(path: Path, examples: Examples) -> float:
-    """The mean absolute error of what is known, standardised."""
-    return float(np.nanmean(np.abs(path(examples) - examples.change)))
-
-
-def clearly_better(ours: Array, theirs: Array, horizon: int, by: float = _CLEARLY) -> bool:
-    """Whether errors (rows, horizon) are smaller, by so many standard errors.
-
-    Windows that overlap say the same: only every ``horizon``-th counts.
-    """
-    gain = np.nanmean(theirs, axis=1) - np.nanmean(ours, axis=1)
-    gain = gain[np.isfinite(gain)]
-    count = max(len(gain) / horizon, 1.0)
-    return bool(len(gain) and gain.mean() > by * gain.std() / np.sqrt(count))
-
-
-def choose(
-    train: Examples, validation: Examples, season: int, calendar: int
-) -> tuple[Path, Fit, Path]:
-    """The linear forecast to start from, how it is fitted, and a simple one beside it.
-
-    Smoothings have few numbers, and are compared with the naive forecast over both parts.
-
-    Args:
-        train: to learn from.
-        validation: to choose by.
-        season: steps of a season.
-        calendar: how many features of the future are of the calendar.
-
-    Returns:
-        The forecast as it was validated; what learns it from other examples; and the smoothing, or
-        persistence where that is no better.
-    """
-    horizon, both = train.change.shape[1], Examples.joined([train, validation])
-    naive, smooth = Path.persistence(train), best_smoothing(both, season)
-    ours, theirs = (np.abs(path(both) - both.change) for path in (smooth, naive))
-    simple = smooth if clearly_better(ours, theirs, horizon, _LIKELY) else naive
-    if train.past[0].size > _WIDEST:
-        return simple, lambda _: simple, simple
-    ridge, fit = best_ridge(train, validation, calendar)
-    found: list[tuple[Path, Fit]] = [
-        (simple, lambda _: simple),
-        (simple.mixed(ridge), lambda part: simple.mixed(fit(part))),
-        (ridge, fit),
-    ]
-    best = min(found, key=lambda pair: mean_error(pair[0], validation))
-    if simple is naive and best[0] is not naive:
-        ours, theirs = (np.abs(p(validation) - validation.change) for p in (best[0], naive))
-        if not clearly_better(ours, theirs, horizon, _HALFWAY):
-            best = found[0]
-        elif not clearly_better(ours, theirs, horizon):
-            best = found[1]
-    return *best, simple

@@ -18,10 +18,10 @@ from ..update import Continuation, Old, check_enough, check_grows, continue_on_r
 from ..update_options import UpdateOptions
 from .archive import read_rows
 from .blending import FRACTIONS
+from .choice import clearly_better
 from .forecast_network import Forecaster, ForecastModel
 from .forecaster import SeriesForecaster, restored
 from .forecasting import Forecasting, ForecastSchema, learner_of
-from .paths import clearly_better
 from .sequences import SequenceClassification, SequenceClassifier, SequenceSchema, read_again
 from .sequences import learner_of as learner_of_sequences
 from .windows import Cut, Windows, ends_of

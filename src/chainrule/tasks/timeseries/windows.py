@@ -12,17 +12,18 @@ import numpy as np
 from ...engine.tensor import as_tensor
 from ...utils.typing import Array
 from ..scaling import log_is_better
+from .choice import choose, origins
 from .climatology import with_climatology
 from .cycles import Cycle, calendar_features, steps_of, whole_cycle
 from .forecast_network import ForecastShape, SeriesScaler, statistics
 from .measures import naive_scale, season_of
-from .paths import Examples, Path, choose
+from .paths import Examples, Path
 from .reading import Panel, Series, fill_forward
 
 #: More windows than these are thinned out evenly.
 _MOST = 100_000
-#: Windows of more numbers are not compared with the time of a cycle at several origins.
-_NARROW = 400
+#: Windows of more numbers, or more numbers in all, are not compared at several origins.
+_NARROW, _MANY = 400, 300_000
 #: So many of the longest series say what season all have.
 _ASKED = 20
 
@@ -132,7 +133,7 @@ class Cut:
     def paths(self) -> tuple[Path, Path]:
         """The linear forecast to start from, as validated, and with the validation part learned.
 
-        See `chainrule.tasks.timeseries.paths.choose` and `with_climatology`.
+        See `chainrule.tasks.timeseries.choice.choose` and `with_climatology`.
         """
         return self._chosen[:2]
 
@@ -144,17 +145,18 @@ class Cut:
     @cached_property
     def _chosen(self) -> tuple[Path, Path, bool]:
         train, validation = self.part(0).examples(), self.part(1).examples()
-        calendar = self.shape.features - self.panel.known
-        validated, fit, simple = choose(train, validation, self.season, calendar)
         both = Examples.joined([train, validation])
-        waves, mixed = self._waves(len(both)), None
+        # Windows of several series are in no common order, and many tell enough at the end.
+        by_end = self.several or train.past[0].size > _NARROW or both.past.size > _MANY
+        folds = [(train, validation)] if by_end else origins(both)
+        fit, simple = choose(both, folds, self.season, self.shape.features - self.panel.known)
+        waves, mixed = self.waves(len(both)), None
         if waves and train.past[0].size <= _NARROW:
-            mixed = with_climatology(both, lambda _: simple, fit, waves)
-            if mixed is not None:
-                validated, fit = mixed(train), mixed
-        return validated, fit(both), mixed is not None
+            mixed = with_climatology(origins(both), simple, fit, waves)
+        fit = mixed or fit
+        return fit(train), fit(both), mixed is not None
 
-    def _waves(self, count: int) -> list[Array]:
+    def waves(self, count: int) -> list[Array]:
         """Of the longest cycle that windows do not see: which features are one wave, two, ….
 
         It must come twice in so many windows of one series.
