@@ -14,7 +14,7 @@ from .error_handling import INTERRUPTED, Debug
 from .options import OPTIONS, read_options, with_options
 
 if TYPE_CHECKING:
-    from ..evolve.comparison import PolicyComparison
+    from ..evolve.comparison import Comparison, PolicyComparison, Shown
 
 _PANEL = "The comparison"
 #: Options of a training that mean something for one network of a table, trained by any method.
@@ -96,6 +96,8 @@ def compare(
     Example: chainrule compare houses.csv --target price --methods backprop,es,ga --budget 20
     """
     from ..evolve.comparison import compare as compared
+    from ..evolve.comparison import policies_shown
+    from ..evolve.comparison import shown as comparison_shown
 
     typed = {name.rstrip("_").replace("_", "-"): value for name, value in ctx.params.items()}
     chosen = read_options(
@@ -106,15 +108,19 @@ def compare(
     if methods is not None:
         how["methods"] = methods.split(",")
     in_environment = not Path(data).exists() and _is_environment(data)
+    found: Comparison | PolicyComparison
     if in_environment:
-        found: Any = _in_environment(data, objective, chosen, how)
+        found = _in_environment(data, objective, chosen, how)
+        shown = policies_shown(found)
     else:
         found = compared(data, objective=objective, **how, **chosen)
-    page = _written(found, out or Path(f"comparison-{Path(found.data).stem}.html"))
+        shown = comparison_shown(found)
+    page = out or Path(f"comparison-{Path(found.data).stem}.html")
+    _written(found, shown, page)
     if as_json:
         show_json({**found.to_json(), "table": found.table(), "page": str(page)})
     else:
-        (_show_policies if in_environment else _show_methods)(found, page)
+        _show(shown, page)
     if found.interrupted:
         raise typer.Exit(INTERRUPTED)
 
@@ -146,57 +152,23 @@ def _in_environment(
     return compare_policies(name, **how, **chosen)
 
 
-def _written(found: Any, page: Path) -> Path:
+def _written(found: Comparison | PolicyComparison, shown: Shown, page: Path) -> None:
     """The page, the picture and the numbers."""
     import json
 
     from ..drawing.picture import chart_picture
-    from ..evolve.comparison import Comparison, comparison_page, policy_page
-    from ..evolve.comparison.page import charts
-    from ..evolve.comparison.policy_page import policy_charts
     from ..utils.files import write_atomically
 
-    of_data = isinstance(found, Comparison)
-    document = comparison_page(found) if of_data else policy_page(found)
-    chart = (charts(found) if of_data else policy_charts(found))[0]
-    write_atomically(page, document.encode(errors="replace"))
-    write_atomically(page.with_suffix(".svg"), chart_picture(chart).encode())
+    write_atomically(page, shown.page.encode(errors="replace"))
+    write_atomically(page.with_suffix(".svg"), chart_picture(shown.picture).encode())
     numbers = json.dumps(found.to_json(), indent=1) + "\n"
     write_atomically(page.with_suffix(".json"), numbers.encode())
-    return page
 
 
-def _show_policies(found: PolicyComparison, page: Path) -> None:
-    from ..evolve.comparison.policy_page import policy_columns
-
-    _show(
-        policy_columns(found, short=True),
-        f"{found.environment}: a policy of {found.parameters:,} parameters ({found.network}); "
-        f"{found.budget} each.",
-        "Returns are means of 64 further episodes. To 90 %: nine tenths of the way from the first "
-        "return to the best.",
-        page,
-    )
-
-
-def _show_methods(found: Any, page: Path) -> None:
-    from ..evolve.comparison.page import columns
-
-    _show(
-        columns(found, short=True),
-        f"{found.rows[0]:,} rows to learn from, {found.rows[1]:,} held out; a network of "
-        f"{found.parameters:,} parameters ({found.network}); {found.budget} each.",
-        "A pass is one of the network over all training rows; a backward pass counts as two. To "
-        f"90 %: nine tenths of the way from the first {found.measured} to the best.",
-        page,
-    )
-
-
-def _show(table: tuple[list[str], list[list[str]]], what: str, told: str, page: Path) -> None:
-    titles, rows = table
-    grid = display.table(*titles)
-    for row in rows:
+def _show(shown: Shown, page: Path) -> None:
+    grid = display.table(*shown.titles)
+    for row in shown.rows:
         grid.add_row(*row)
-    show("", what, "", grid, "")
-    say(told)
+    show("", shown.said, "", grid, "")
+    say(shown.told)
     show(f"The page is {page}, its picture {page.with_suffix('.svg')}.")

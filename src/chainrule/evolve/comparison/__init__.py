@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .budget import Budget
 from .methods import METHODS
-from .page import comparison_page
+from .page import comparison_page, shown
 from .policies import PolicyComparison, compare_policies
-from .policy_page import policy_page
+from .policy_page import policies_shown, policy_page
+from .shown import Shown
 from .side_by_side import Comparison, compare
 
 __all__ = [
@@ -14,8 +15,11 @@ __all__ = [
     "Budget",
     "Comparison",
     "PolicyComparison",
+    "Shown",
     "compare",
     "compare_policies",
     "comparison_page",
+    "policies_shown",
     "policy_page",
+    "shown",
 ]

@@ -14,25 +14,43 @@ from ...report.page import page_of_sections
 from ...tasks.metric_names import title
 from ...utils.numbers import number
 from .methods import METHODS
+from .shown import Shown
 from .side_by_side import Comparison
 
 #: Places of a line, and where one of a method begins that has ended at its start.
 _PLACES, _SOON = 80, 1e-3
 
 
-def comparison_page(comparison: Comparison) -> str:
-    """A complete document, to be saved with the encoding UTF-8."""
-    c = comparison
-    said = (
+def shown(comparison: Comparison) -> Shown:
+    """What a user sees of it."""
+    titles, rows = columns(comparison, short=True)
+    return Shown(
+        _said(comparison),
+        titles,
+        rows,
+        "A pass is one of the network over all training rows; a backward pass counts as two. To "
+        f"90 %: nine tenths of the way from the first {comparison.measured} to the best.",
+        charts(comparison)[0],
+        comparison_page(comparison),
+    )
+
+
+def _said(c: Comparison) -> str:
+    return (
         f"{c.data}: {c.rows[0]:,} rows to learn from, {c.rows[1]:,} held out; a network of "
         f"{c.parameters:,} parameters ({c.network}); each method had {c.budget}."
     )
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """A complete document, to be saved with the encoding UTF-8."""
+    c = comparison
     sections = [
         Section("reached", "What was reached", (_table(c), *_explained(c))),
         Section("time", "Over time", tuple(charts(c)[:2])),
         Section("passes", "Over forward passes", tuple(charts(c)[2:])),
     ]
-    return page_of_sections("Beside backpropagation", f"<p>{html.escape(said)}</p>", sections)
+    return page_of_sections("Beside backpropagation", f"<p>{html.escape(_said(c))}</p>", sections)
 
 
 def charts(comparison: Comparison) -> list[Chart]:

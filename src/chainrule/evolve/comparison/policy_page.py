@@ -10,15 +10,33 @@ from ...report.page import page_of_sections
 from ...utils.numbers import number
 from .page import line
 from .policies import TITLES, PolicyComparison
+from .shown import Shown
+
+
+def policies_shown(comparison: PolicyComparison) -> Shown:
+    """What a user sees of it."""
+    titles, rows = policy_columns(comparison, short=True)
+    return Shown(
+        _said(comparison),
+        titles,
+        rows,
+        "Returns are means of 64 further episodes. To 90 %: nine tenths of the way from the first "
+        "return to the best.",
+        policy_charts(comparison)[0],
+        policy_page(comparison),
+    )
+
+
+def _said(c: PolicyComparison) -> str:
+    return (
+        f"{c.environment}: a policy of {c.parameters:,} parameters ({c.network}); each method had "
+        f"{c.budget}."
+    )
 
 
 def policy_page(comparison: PolicyComparison) -> str:
     """A complete document, to be saved with the encoding UTF-8."""
     c = comparison
-    said = (
-        f"{c.environment}: a policy of {c.parameters:,} parameters ({c.network}); each method had "
-        f"{c.budget}."
-    )
     titles, rows = policy_columns(c)
     over_time, over_episodes = policy_charts(c)
     sections = [
@@ -27,7 +45,7 @@ def policy_page(comparison: PolicyComparison) -> str:
         Section("time", "Over time", (over_time,)),
         Section("episodes", "Over episodes", (over_episodes,)),
     ]  # fmt: skip
-    return page_of_sections("Beside backpropagation", f"<p>{html.escape(said)}</p>", sections)
+    return page_of_sections("Beside backpropagation", f"<p>{html.escape(_said(c))}</p>", sections)
 
 
 def policy_charts(comparison: PolicyComparison) -> list[Chart]:
