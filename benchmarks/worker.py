@@ -14,7 +14,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,11 @@ from .task import Array, Task
 Prepare = Callable[[Array], Callable[[], Any]]
 
 
-def serve(
-    build: Callable[[Task, str], Prepare], between: Sequence[Callable[[], object]] = ()
-) -> None:
+def serve(build: Callable[[Task, str], Prepare]) -> None:
     """Answer the benchmark.
 
     Args:
         build: makes the network for a task in one of the peer's modes, ready for its first step.
-        between: what is done before each round, and not timed.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes elsewhere
@@ -59,8 +56,6 @@ def serve(
         if count not in ready:
             ready[count] = prepare(task.steps(0, count))
             ready[count]()  # once for those who compile for a number of steps
-        for action in between:
-            action()
         begun = time.perf_counter()
         ready[count]()
         answer(seconds=time.perf_counter() - begun)

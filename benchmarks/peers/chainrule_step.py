@@ -7,21 +7,15 @@ from typing import Any
 
 import chainrule as cr
 
-from ..dense import Dense
 from ..task import BETA1, BETA2, EPSILON, LEARNING_RATE, Array, Task
 from ..worker import Prepare, serve
 from .chainrule_networks import network
-
-_between: list[Callable[[], object]] = []
 
 
 def build(task: Task, mode: str) -> Prepare:
     """Modes: ``loop``, ``call``, ``eager``."""
     model = network(task)
     optimizer = cr.optim.Adam(model, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON)
-
-    if isinstance(task.network, Dense):  # as `cr.Trainer` after each epoch
-        _between.append(optimizer.drop_subnormal)
 
     def loss_of(model: cr.nn.Module, x: cr.Tensor, y: cr.Tensor) -> cr.Tensor:
         z = model(x, train=True)
@@ -59,4 +53,4 @@ def build(task: Task, mode: str) -> Prepare:
     return prepare
 
 
-serve(build, _between)
+serve(build)

@@ -649,20 +649,52 @@ def test_every_option_has_its_range(name: str) -> None:
                     OPTIMIZERS[name]([W], **{option: value})
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def decayed(name: str, backend: str | None, dtype: str) -> tuple[bytes, dict[str, Any]]:
+    """The bits of the parameter, and the state, after gradients that end."""
+    w = cr.parameter(np.ones(5), dtype)
+    few = {"RMSprop": {"momentum": 0.5, "centered": True}, "SGD": {"momentum": 0.5}}
+    fast = {"betas": (0.5, 0.6), "rho": 0.5, "alpha": 0.6}
+    known = {option.name for option in dataclasses.fields(OPTIMIZERS[name])}
+    options = {key: value for key, value in fast.items() if key in known}
+    rule = OPTIMIZERS[name]([w], lr=0.1, **options, **few.get(OPTIMIZERS[name].__name__, {}))
+    step: Any = lambda g: rule.update([g])  # noqa: E731
+    step = step if backend is None else cr.compile(step, backend=backend)
+    for number in range(320 if dtype == "float32" else 2200):
+        g = np.array([1, -1, 1e-20, np.nan, 0]) * (number == 0) if number != 7 else np.zeros(5)
+        step(g.astype(dtype))
+    (state,) = rule.groups[0].state.values()
+    return w.numpy().tobytes(), {key: buffer.numpy() for key, buffer in state.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_state_that_decays_ends_at_zero(name: str):
     """Numbers too small for a normal one of their type would stay, and take long."""
-    w = cr.parameter(np.ones(4, np.float32))
-    rule = cr.optim.SGD([w], momentum=0.9) if name == "SGD" else cr.optim.Adam([w])
-    step = cr.compile(lambda g: rule.update([g]))
-    step(np.float32([1, -1, 1e-20, np.nan]))
-    (state,) = rule.groups[0].state.values()
-    mean = state["v" if name == "SGD" else "m"]
-    for _ in range(2000):
-        step(np.zeros(4, np.float32))
-    stuck = mean.numpy()[:3].copy()
-    assert (abs(stuck) > 0).all()
-    assert (abs(stuck) < 1e-38).all()
-    mean.assign(np.float32([stuck[0], 2e-38, -np.inf, np.nan]))
+    weights, state = decayed(name, "numpy", "float32")
+    for key, values in state.items():
+        sizes = abs(values)
+        assert not ((sizes > 0) & (sizes < np.finfo(np.float32).tiny)).any(), key
+        assert np.isnan(values[3]), key
+    for backend in (None, "c"):
+        again, other = decayed(name, backend, "float32")
+        assert again == weights
+        assert {k: v.tobytes() for k, v in other.items()} == {
+            k: v.tobytes() for k, v in state.items()
+        }
+
+
+def test_state_in_double_keeps_smaller_numbers():
+    _, state = decayed("adam", "numpy", "float64")
+    assert (state["m"][:3] == 0).all()
+    rule = cr.optim.SGD([cr.parameter([1.0], "float64")], momentum=0.5)
+    rule.update([[1e-100]])
+    (kept,) = rule.groups[0].state.values()
+    assert kept["v"].item() == 1e-100
+
+
+def test_dropping_leaves_what_is_no_subnormal_number():
+    rule = cr.optim.Adam([cr.parameter(np.ones(5, np.float32))])
+    rule.groups[0].state_of("0")["m"].assign(np.float32([1e-40, -1e-45, 2e-38, -np.inf, np.nan]))
     rule.drop_subnormal()
-    np.testing.assert_array_equal(mean.numpy(), np.float32([0, 2e-38, -np.inf, np.nan]))
+    np.testing.assert_array_equal(
+        rule.groups[0].state_of("0")["m"].numpy(), np.float32([0, 0, 2e-38, -np.inf, np.nan])
+    )

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..engine.ir.types import float64
-from ..engine.ops import astype, sign, where
+from ..engine.ops import astype, flush_subnormal, sign, where
 from ..engine.tensor import Buffer, Parameter, Tensor, as_tensor
 from ..errors import ConfigError, ShapeError, unknown
 from ..nn.module import Module
@@ -42,6 +42,8 @@ class Optimizer:
         g ← g + weight_decay · w                                 (an L2 penalty too), or
         w ← w − rate · weight_decay · w                          (``decoupled_weight_decay``)
         w ← `apply_single`                                       the formula of the class
+
+    State too small for a normal number of its type becomes 0 (`chainrule.ops.flush_subnormal`).
 
     Args:
         model: what is trained: a module, a dict or list of parameters, or a list of groups
@@ -211,10 +213,8 @@ class Optimizer:
     def drop_subnormal(self) -> None:
         """Set state too small for a normal number of its type to 0; outside of compiled code.
 
-        A mean that decays while its gradient is 0 ends there and stays, for β · x rounds to x, and
-        processors take a hundred times as long over such numbers. `chainrule.Trainer` calls this
-        once an epoch; a loop of your own over a compiled step does it every few hundred steps.
-        What an accelerator holds is left: there they are 0 already.
+        Every update does that, too, by `chainrule.ops.flush_subnormal`; this is for state from
+        elsewhere. What an accelerator holds is left: there they are 0 already.
         """
         for buffer in [b for g in self.groups for s in g.state.values() for b in s.values()]:
             if buffer.away is not None:
@@ -451,7 +451,7 @@ class Group:
             value, new_state = o.apply_single(w, g, dict(state), n)
             parameter.assign(value)
             for key, array in new_state.items():
-                state[key].assign(array)
+                state[key].assign(flush_subnormal(array))
 
     def _shared(self, t: Tensor, rate: Tensor, memory: Mapping[str, Buffer]) -> dict[str, Shared]:
         """The numbers of an update, for all parameters that have had as many."""

@@ -398,7 +398,6 @@ class Trainer:
         """The rest of an epoch, and its validation if it is due."""
         waited = train.waited if isinstance(train, Stream) else 0.0
         self._steps_of_epoch(train, options, position, keeper, listeners)
-        self.optimizer.drop_subnormal()
         seconds = position.elapsed()
         record = {
             "epoch": self.epoch + 1,

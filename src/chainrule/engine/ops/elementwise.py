@@ -39,7 +39,8 @@ from .declare import (
 __all__ = [
     "abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt",
     "ceil", "clip", "copysign", "cos", "cosh", "deg2rad", "digamma", "divide", "equal", "erf",
-    "erfc", "erfinv", "exp", "exp2", "expm1", "floor", "floor_divide", "fmax", "fmin", "fmod",
+    "erfc", "erfinv", "exp", "exp2", "expm1", "floor", "floor_divide", "flush_subnormal", "fmax",
+    "fmin", "fmod",
     "greater", "greater_equal", "hypot", "identity", "isfinite", "isinf", "isnan", "lerp", "less",
     "less_equal", "lgamma", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill", "maximum",
@@ -48,6 +49,9 @@ __all__ = [
     "softplus", "sqrt", "square", "stop_gradient", "subtract", "tan", "tanh", "trunc", "where",
     "xlog1py", "xlogy",
 ]  # fmt: skip
+
+#: The least normal number of a floating-point type, by its bytes.
+_LEAST_NORMAL = {4: np.finfo(np.float32).tiny, 8: np.finfo(np.float64).tiny}
 
 # ---- arithmetic ------------------------------------------------------------------------------
 
@@ -308,6 +312,23 @@ relu = unary(
         gradient="ReLU, max(0, z), has the derivative 1 where z is above 0, and 0 elsewhere.",
     ),
     exact=True,
+)  # fmt: skip
+
+
+def _flush_subnormal(xp: Any, x: Any) -> Any:
+    subnormal = xp.abs(x) < _LEAST_NORMAL[x.dtype.itemsize]
+    if xp is np and not subnormal.any():  # the usual case
+        return x
+    return xp.where(subnormal, x.dtype.type(0), x)
+
+
+flush_subnormal = unary(
+    "flush_subnormal", _flush_subnormal, lambda g, y, x: g, "flush({0})",
+    "x, but 0 where |x| is below the least normal number of its type, 1.2e-38 in float32; as a\n"
+    "rounding it has the derivative 1. Processors take up to a hundred times as long over such\n"
+    "numbers, and a mean that decays would end among them and stay: β · x rounds to x.",
+    c={"f": "cr_flush{f}({0})"}, js="(Math.abs({0}) < 2.2250738585072014e-308 ? 0 : {0})",
+    cost=Cost.SELECTION, gap=0.1, exact=True,
 )  # fmt: skip
 
 # ---- tests of one number ---------------------------------------------------------------------

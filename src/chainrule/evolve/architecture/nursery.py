@@ -16,7 +16,7 @@ import numpy as np
 
 from ...engine.autodiff import value_and_grad
 from ...engine.compile import Compiled
-from ...engine.ops import astype, where
+from ...engine.ops import astype, flush_subnormal, where
 from ...engine.tensor import Buffer, Parameter, Tensor, as_tensor
 from ...engine.vmap import vmap
 from ...nn import ACTIVATIONS, Linear, Module, Sequential
@@ -98,7 +98,7 @@ class Nursery:
             for name, g in gradients.items():
                 state = {kind: moments[f"{kind}.{name}"] for kind in self._kinds}
                 weights[name], new = self._optimizer.apply_single(w[name] * kept, g, state, n)
-                states |= {f"{kind}.{name}": value for kind, value in new.items()}
+                states |= {f"{kind}.{name}": flush_subnormal(value) for kind, value in new.items()}
             return loss, weights, states
 
         losses, weights, states = vmap(one)(

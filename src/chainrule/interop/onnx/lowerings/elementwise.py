@@ -138,6 +138,12 @@ def _isfinite(e: Emitter, node: SymbolicNode, x: str) -> str:
     return e.op("Not", e.op("Or", e.op("IsNaN", x), e.op("IsInf", x)))
 
 
+def _flush_subnormal(e: Emitter, node: SymbolicNode, x: str) -> str:
+    least = float(np.finfo(node.dtype).tiny)
+    subnormal = e.op("Less", e.op("Abs", x), _number(e, node, least))
+    return e.op("Where", subnormal, _number(e, node, 0.0), x)
+
+
 def _float_only(operator: str, e: Emitter, node: SymbolicNode, x: str) -> str:
     if node.inputs[0].dtype.kind != "f":
         x = e.cast(x, np.float32)
@@ -274,6 +280,7 @@ ELEMENTWISE: Mapping[str, Lowering] = {
     "isnan": partial(_float_only, "IsNaN"),
     "isinf": partial(_float_only, "IsInf"),
     "isfinite": _isfinite,
+    "flush_subnormal": _flush_subnormal,
     "remainder": _remainder,
     "floor_divide": _floor_divide,
     "fmod": _fmod,

@@ -358,6 +358,12 @@ static inline T cr_log_sumF(T k, T f, T c)
   return CR_FMAF(k, LN2_HIGH, f - (h - small));
 }
 
+/* 0 instead of a denormal number */
+static inline T cr_flushF(T x)
+{
+  return fabsF(x) < SMALLEST ? 0 : x;
+}
+
 static inline T cr_logF(T x)
 {
   T k;
