@@ -302,6 +302,20 @@ def test_run_steps_agrees_with_single_calls():
         np.testing.assert_allclose(results["loss"].numpy(), losses, rtol=1e-4, atol=1e-6)
 
 
+def test_run_steps_gathers_rows_of_any_length():
+    """Short rows, of which each length has loops of its own, and long ones, of every type."""
+    rng = np.random.default_rng(1)
+    order = np.stack([rng.permutation(11)[:4] for _ in range(3)])
+    shapes = [(), (1,), (2,), (3,), (4,), (5, 4), (32,), (33,), (100,), (0,)]
+    for dtype in (np.float32, np.float64, np.int64, np.bool_):
+        data = [(rng.standard_normal((11, *shape)) * 100).astype(dtype) for shape in shapes]
+        copied = cr.compile(lambda rows: [cr.where(row == row, row, row) for row in rows],
+                            backend="c")  # fmt: skip
+        _, found = copied.run_steps(order, data, rows=[0])
+        for whole, gathered in zip(data, found, strict=True):
+            np.testing.assert_array_equal(gathered.numpy(), whole[order])
+
+
 @pytest.mark.parametrize("backend", ["numpy", "c"])
 def test_run_steps_stops_at_the_first_bad_number(backend):
     data, order = rows_of_data()

@@ -119,6 +119,28 @@ def test_every_shape(dtype, target):
         check(product, call(a, b), a, b)
 
 
+def test_panels_of_transposed_matrices_of_any_shape():
+    """Blocks of 8 and of 4 columns and single ones, of 4 rows and single ones, 16 rows at once."""
+    calls = "".join(
+        f"void turn_{short}(const {t} *from, idx step, {t} *to, idx row, idx depth, idx width);\n"
+        f"void turn_{short}(const {t} *from, idx step, {t} *to, idx row, idx depth, idx width)\n"
+        f"{{ cr_transpose_{short}(from, step, to, row, depth, width); }}\n"
+        for t, short in (("float", "f32"), ("double", "f64"))
+    )
+    library = toolchain.load(HEAD + calls, FLAGS)
+    for depth, width in itertools.product((1, 3, 4, 15, 16, 17, 22, 36), (1, 3, 4, 7, 8, 13, 30)):
+        for dtype, short in ((np.float32, "f32"), (np.float64, "f64")):
+            whole = np.arange(width * (depth + 5), dtype=dtype).reshape(width, depth + 5)
+            panel = np.full((depth, width + 3), -1, dtype)
+            getattr(library, f"turn_{short}")(
+                ctypes.c_void_p(whole.ctypes.data), ctypes.c_int64(depth + 5),
+                ctypes.c_void_p(panel.ctypes.data), ctypes.c_int64(width + 3),
+                ctypes.c_int64(depth), ctypes.c_int64(width),
+            )  # fmt: skip
+            np.testing.assert_array_equal(panel[:, :width], whole[:, :depth].T)
+            assert (panel[:, width:] == -1).all()  # nothing beside it is touched
+
+
 @pytest.mark.parametrize("transposes", TRANSPOSES)
 def test_large(transposes):
     """Blocks of everything: columns, depth, rows of A that are packed."""

@@ -158,33 +158,71 @@ typedef int32_t cr_i32x4 __attribute__((vector_size(16)));
 
 typedef int64_t cr_i64x2 __attribute__((vector_size(16)));
 
+/* 4 x 4 numbers, transposed */
+static inline void cr_turn4_f32(const float *restrict x, idx step, float *restrict y, idx row)
+{
+  const cr_f32x4 r0 = *(const cr_f32x4 *)x;
+  const cr_f32x4 r1 = *(const cr_f32x4 *)(x + step);
+  const cr_f32x4 r2 = *(const cr_f32x4 *)(x + 2 * step);
+  const cr_f32x4 r3 = *(const cr_f32x4 *)(x + 3 * step);
+  const cr_f32x4 low01 = CR_SHUFFLE(r0, r1, cr_i32x4, 0, 4, 1, 5);
+  const cr_f32x4 low23 = CR_SHUFFLE(r2, r3, cr_i32x4, 0, 4, 1, 5);
+  const cr_f32x4 high01 = CR_SHUFFLE(r0, r1, cr_i32x4, 2, 6, 3, 7);
+  const cr_f32x4 high23 = CR_SHUFFLE(r2, r3, cr_i32x4, 2, 6, 3, 7);
+  *(cr_f32x4 *)y = CR_SHUFFLE(low01, low23, cr_i32x4, 0, 1, 4, 5);
+  *(cr_f32x4 *)(y + row) = CR_SHUFFLE(low01, low23, cr_i32x4, 2, 3, 6, 7);
+  *(cr_f32x4 *)(y + 2 * row) = CR_SHUFFLE(high01, high23, cr_i32x4, 0, 1, 4, 5);
+  *(cr_f32x4 *)(y + 3 * row) = CR_SHUFFLE(high01, high23, cr_i32x4, 2, 3, 6, 7);
+}
+
+/* 8 x 4 numbers, where the processor has such vectors: both halves as the 4 x 4 above */
+#if defined __AVX__ && (defined __clang__ || __GNUC__ >= 12)
+#define CR_TURN8 1
+#define CR_PAIR(p, q) \
+  __builtin_shufflevector(*(const cr_f32x4 *)(p), *(const cr_f32x4 *)(q), 0, 1, 2, 3, 4, 5, 6, 7)
+#define CR_HALVES(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+static inline void cr_turn8_f32(const float *restrict x, idx step, float *restrict y, idx row)
+{
+  const cr_f32x8 r0 = CR_PAIR(x, x + 4 * step), r1 = CR_PAIR(x + step, x + 5 * step);
+  const cr_f32x8 r2 = CR_PAIR(x + 2 * step, x + 6 * step);
+  const cr_f32x8 r3 = CR_PAIR(x + 3 * step, x + 7 * step);
+  const cr_f32x8 low01 = CR_HALVES(r0, r1, 0, 8, 1, 9, 4, 12, 5, 13);
+  const cr_f32x8 low23 = CR_HALVES(r2, r3, 0, 8, 1, 9, 4, 12, 5, 13);
+  const cr_f32x8 high01 = CR_HALVES(r0, r1, 2, 10, 3, 11, 6, 14, 7, 15);
+  const cr_f32x8 high23 = CR_HALVES(r2, r3, 2, 10, 3, 11, 6, 14, 7, 15);
+  *(cr_f32x8 *)y = CR_HALVES(low01, low23, 0, 1, 8, 9, 4, 5, 12, 13);
+  *(cr_f32x8 *)(y + row) = CR_HALVES(low01, low23, 2, 3, 10, 11, 6, 7, 14, 15);
+  *(cr_f32x8 *)(y + 2 * row) = CR_HALVES(high01, high23, 0, 1, 8, 9, 4, 5, 12, 13);
+  *(cr_f32x8 *)(y + 3 * row) = CR_HALVES(high01, high23, 2, 3, 10, 11, 6, 7, 14, 15);
+}
+#endif
+
 /* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart, of to row */
 static void cr_transpose_f32(const float *restrict from, idx step, float *restrict to, idx row,
     idx depth, idx width)
 {
-  const idx whole = depth - depth % 4, full = width - width % 4;
-  for (idx j = 0; j < full; j += 4) {
-    const float *restrict x = from + j * step;
-    float *restrict y = to + j;
-    for (idx l = 0; l < whole; l += 4, x += 4, y += 4 * row) {
-      const cr_f32x4 r0 = *(const cr_f32x4 *)x;
-      const cr_f32x4 r1 = *(const cr_f32x4 *)(x + step);
-      const cr_f32x4 r2 = *(const cr_f32x4 *)(x + 2 * step);
-      const cr_f32x4 r3 = *(const cr_f32x4 *)(x + 3 * step);
-      const cr_f32x4 low01 = CR_SHUFFLE(r0, r1, cr_i32x4, 0, 4, 1, 5);
-      const cr_f32x4 low23 = CR_SHUFFLE(r2, r3, cr_i32x4, 0, 4, 1, 5);
-      const cr_f32x4 high01 = CR_SHUFFLE(r0, r1, cr_i32x4, 2, 6, 3, 7);
-      const cr_f32x4 high23 = CR_SHUFFLE(r2, r3, cr_i32x4, 2, 6, 3, 7);
-      *(cr_f32x4 *)y = CR_SHUFFLE(low01, low23, cr_i32x4, 0, 1, 4, 5);
-      *(cr_f32x4 *)(y + row) = CR_SHUFFLE(low01, low23, cr_i32x4, 2, 3, 6, 7);
-      *(cr_f32x4 *)(y + 2 * row) = CR_SHUFFLE(high01, high23, cr_i32x4, 0, 1, 4, 5);
-      *(cr_f32x4 *)(y + 3 * row) = CR_SHUFFLE(high01, high23, cr_i32x4, 2, 3, 6, 7);
+  for (idx first = 0; first < depth; first += 16) { /* as many as come into a cache at once */
+    const idx count = depth - first < 16 ? depth - first : 16, whole = count - count % 4;
+    const float *restrict x = from + first;
+    float *restrict y = to + first * row;
+    idx j = 0;
+#if defined CR_TURN8
+    for (; j + 8 <= width; j += 8) {
+      for (idx l = 0; l < whole; l += 4)
+        cr_turn8_f32(x + j * step + l, step, y + l * row + j, row);
+      for (idx l = whole; l < count; l++)
+        for (idx i = j; i < j + 8; i++) y[l * row + i] = x[i * step + l];
     }
-    for (idx l = whole; l < depth; l++, x++, y += row)
-      for (idx i = 0; i < 4; i++) y[i] = x[i * step];
+#endif
+    for (; j + 4 <= width; j += 4) {
+      for (idx l = 0; l < whole; l += 4)
+        cr_turn4_f32(x + j * step + l, step, y + l * row + j, row);
+      for (idx l = whole; l < count; l++)
+        for (idx i = j; i < j + 4; i++) y[l * row + i] = x[i * step + l];
+    }
+    for (; j < width; j++)
+      for (idx l = 0; l < count; l++) y[l * row + j] = x[j * step + l];
   }
-  for (idx j = full; j < width; j++)
-    for (idx l = 0; l < depth; l++) to[l * row + j] = from[j * step + l];
 }
 
 /* to[l, j] = from[j, l] for l < depth and j < width; rows of from are step apart, of to row */
