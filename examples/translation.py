@@ -65,8 +65,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/usr/share/sword"))
     parser.add_argument("--minutes", type=float, help="be done in so many minutes")
     parser.add_argument("--epochs", type=int, default=12, help="times through the verses")
+    parser.add_argument("--model", default="transformer", help="or lstm")
     parser.add_argument("--width", type=int, default=128, help="of a layer")
     parser.add_argument("--layers", type=int, default=2, help="that read, and that write")
+    parser.add_argument("--vocabulary", type=int, default=3000, help="pieces of words")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--write", metavar="FILE.tsv", type=Path, help="write the table, and stop")
@@ -90,7 +92,8 @@ def main() -> None:
         target="spanish", test=str(tested), seed=arguments.seed, minutes=arguments.minutes,
         threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs,
         hidden=(32,) if arguments.quick else (arguments.width,) * arguments.layers, beam=4,
-        batch_size=32, lr=2e-3, vocabulary=300 if arguments.quick else 2500,
+        batch_size=32, lr=2e-3, vocabulary=300 if arguments.quick else arguments.vocabulary,
+        model=arguments.model,
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
     for name, found in {"network": result.report["metrics"], **result.report["baselines"]}.items():

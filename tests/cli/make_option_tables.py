@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from chainrule.cli.options import OPTIONS, Option, gathered
+from chainrule.tasks.option_values import switch
 from chainrule.tasks.options import DATA, NETWORK, TRAINING
 from chainrule.tasks.update_options import UpdateOptions
 
@@ -23,6 +24,8 @@ def table(options: dict[str, Option], panel: str | None) -> str:
         if panel in (None, said.panel):
             first, *others = said.metavar.split("|")
             names = [f"--{name} {first}".rstrip(), *others]
+            if said.read is switch:
+                names = said.typed(name)
             shown = " or ".join(f"`{each}`" for each in names)
             shown += f", `-{said.short}`" if said.short else ""
             meaning = option.help.rstrip(".").replace("|", r"\|")

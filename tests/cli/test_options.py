@@ -61,6 +61,13 @@ def test_invalid_values(name, values):
         assert caught.value.expected
 
 
+def test_what_is_neither_by_default_has_two_names():
+    copying = OPTIONS["copy"].first
+    assert copying.typed("copy") == ("--copy", "--no-copy")
+    assert OPTIONS["skip-bad"].first.typed("skip-bad") == ("--skip-bad",)
+    assert read_options({"copy": False}) == {"copy": False}
+
+
 class TestCache:
     def test_it_shows_and_clears(self, invoke, tmp_path, monkeypatch):
         folder = tmp_path / "programs"

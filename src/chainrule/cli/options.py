@@ -15,7 +15,7 @@ import typer
 
 from ..errors import ConfigError, DataError
 from ..tasks.kinds import KINDS
-from ..tasks.option_values import TYPED, MisfitError, text
+from ..tasks.option_values import TYPED, MisfitError, switch, text
 from ..tasks.options import DATA, NETWORK, TRAINING, Declaration, declared
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -84,7 +84,9 @@ def with_options(options: Mapping[str, Option]) -> Callable[[Command], Command]:
 
 def _parameter(name: str, known: Option) -> inspect.Parameter:
     said = known.first
-    names = [f"--{name}", *([f"-{said.short}"] if said.short else [])]
+    names = said.typed(name)
+    if said.read is switch:
+        names = ("/".join(names),)
     declaration = typer.Option(
         *names,
         help=known.help,

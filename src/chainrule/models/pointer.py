@@ -11,14 +11,18 @@ from ..engine.ops import (
     arange,
     broadcast_to,
     concatenate,
+    exp,
     expand_dims,
     log,
     masked,
     matmul,
     sigmoid,
     softmax,
+    sum,
     swapaxes,
+    where,
 )
+from ..engine.ops.cross_entropy import cross_entropy_from_logits
 from ..engine.ops.declare import cast
 from ..engine.ops.shape import zeros
 from ..engine.tensor import Tensor, TensorLike, as_tensor
@@ -41,7 +45,8 @@ class Pointer(nn.Module):
     A call takes what the decoder gives (rows, steps, width), its logits z (rows, steps,
     vocabulary), the encoded source (rows, time, features), a mask (rows, 1, time) and ``copied``
     (rows, time), what each step of the source is as a token of the target; it gives ln p (rows,
-    steps, vocabulary + copies).
+    steps, vocabulary + copies). With ``wanted`` (rows, steps), tokens of the target, it gives only
+    theirs, (rows, steps): training needs no others, which cost more than all the rest.
 
     Args:
         width: features of the decoder.
@@ -67,8 +72,11 @@ class Pointer(nn.Module):
         seen: Tensor,
         copied: TensorLike,
         first: TensorLike = 0,
+        wanted: TensorLike | None = None,
     ) -> Tensor:
         copying, attention = self.parts(y, memory, seen, first)
+        if wanted is not None:
+            return _of_tokens(as_tensor(wanted), logits, copying, attention, as_tensor(copied))
         p = softmax(logits) * (1 - copying)
         if self.copies:
             rows, steps, _ = p.shape
@@ -97,3 +105,16 @@ class Pointer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"copies={self.copies}"
+
+
+def _of_tokens(
+    wanted: Tensor, logits: Tensor, copying: Tensor, attention: Tensor, copied: Tensor
+) -> Tensor:
+    """ln p of one token in each step: its softmax, and the attention to what is that token."""
+    known = wanted < logits.shape[-1]
+    classes = where(known, wanted, 0)
+    written = where(known, exp(-cross_entropy_from_logits(logits, classes)), 0.0)
+    same = expand_dims(wanted, 2) == expand_dims(copied, 1)
+    held = sum(where(same, attention, 0.0), 2)
+    found: Tensor = log(written * (1 - copying[:, :, 0]) + held * copying[:, :, 0] + _LEAST)
+    return found

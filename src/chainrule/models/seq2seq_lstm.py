@@ -37,7 +37,8 @@ class Seq2SeqLSTM(nn.Module):
         layers: of reading, and of writing.
         dropout: the probability of dropping.
         shared: the entrance embeds the same tokens, and its ``tokens`` are those of the target.
-        copies: lets the network copy from the source: see `Pointer`; inputs then have ``copied``.
+        copies: lets the network copy from the source: see `Pointer`; inputs then have ``copied``,
+            and in training ``wanted``, the tokens whose ln p it is to give instead of all.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Seq2SeqLSTM(nn.Module):
         memory, seen, state = self.encode(inputs["source"], inputs["lengths"])
         x = self.dropout(self._embedded(inputs["previous"]))
         y, _ = self.decoder(x, state)
-        return self._scores(y, memory, seen, inputs.get("copied"))
+        return self._scores(y, memory, seen, inputs.get("copied"), inputs.get("wanted"))
 
     def encode(self, source: TensorLike, lengths: TensorLike) -> tuple[Tensor, Tensor, Any]:
         """The encoded source (rows, time, 2·width), a mask (rows, 1, time), the first state."""
@@ -79,13 +80,15 @@ class Seq2SeqLSTM(nn.Module):
         found: Tensor = x
         return found
 
-    def _scores(self, y: Tensor, memory: Tensor, seen: Tensor, copied: Any) -> Tensor:
+    def _scores(
+        self, y: Tensor, memory: Tensor, seen: Tensor, copied: Any, wanted: Any = None
+    ) -> Tensor:
         context = self.attention(y, memory, mask=seen)
         joined = self.dropout(tanh(self.joined(concatenate([y, context], -1))))
         logits: Tensor = self.head(joined)
         if self.pointer is None:
             return logits
-        found: Tensor = self.pointer(joined, logits, memory, seen, copied)
+        found: Tensor = self.pointer(joined, logits, memory, seen, copied, wanted=wanted)
         return found
 
     def alignment(self, inputs: Any) -> Tensor:

@@ -92,7 +92,8 @@ class Seq2SeqTransformer(nn.Module):
         layers: of the encoder, and of the decoder.
         dropout: the probability of dropping.
         shared: the entrance embeds the same tokens, and its ``tokens`` are those of the target.
-        copies: lets the network copy from the source: see `Pointer`; inputs then have ``copied``.
+        copies: lets the network copy from the source: see `Pointer`; inputs then have ``copied``,
+            and in training ``wanted``, the tokens whose ln p it is to give instead of all.
         ordered: what is copied stands in much the same order as in the source.
     """
 
@@ -127,7 +128,7 @@ class Seq2SeqTransformer(nn.Module):
         memory, seen = self.encode(inputs["source"], inputs["lengths"])
         x = self.dropout(self.positions(self._embedded(inputs["previous"])))
         x = self.decoder(x, memory, memory_mask=seen)
-        return self._scores(x, memory, seen, inputs.get("copied"))
+        return self._scores(x, memory, seen, inputs.get("copied"), wanted=inputs.get("wanted"))
 
     def encode(self, source: TensorLike, lengths: TensorLike) -> tuple[Tensor, Tensor]:
         """The encoded source (rows, time, width), and a mask (rows, 1, 1, time) of what counts."""
@@ -144,12 +145,13 @@ class Seq2SeqTransformer(nn.Module):
         return x * math.sqrt(x.shape[-1])
 
     def _scores(
-        self, x: Tensor, memory: Any, seen: Tensor, copied: Any, first: TensorLike = 0
-    ) -> Tensor:
+        self, x: Tensor, memory: Any, seen: Tensor, copied: Any, first: TensorLike = 0,
+        wanted: Any = None,
+    ) -> Tensor:  # fmt: skip
         logits = matmul(x, transpose(self._embedding.weight))
         if self.pointer is None:
             return logits
-        found: Tensor = self.pointer(x, logits, memory, seen[:, 0], copied, first)
+        found: Tensor = self.pointer(x, logits, memory, seen[:, 0], copied, first, wanted)
         return found
 
     # ---- one token after another -----------------------------------------------------------------

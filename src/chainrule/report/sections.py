@@ -10,6 +10,7 @@ from ..drawing.blocks import Code, Finding, Section, Text, section, table
 from ..drawing.chart import Axis, Bars, Chart, numbers
 from ..tasks.kinds import KINDS
 from ..tasks.metric_names import best_is_one, score, score_table, title
+from ..tasks.option_values import switch
 from ..tasks.options import declared
 from ..training.curves import learning_charts
 from ..utils.numbers import duration, number
@@ -360,12 +361,15 @@ def _command(content: RunContent) -> str:
     if isinstance(content.record.get("command"), str):
         return str(content.record["command"])
     kind = KINDS.get(str(content.about.get("kind")))
-    names = {field: said.name or field.replace("_", "-")
-             for field, said in (declared(kind.options) if kind else {}).items()}  # fmt: skip
+    known = declared(kind.options) if kind else {}
     parts = ["chainrule train", shlex.quote(str(content.about.get("data") or "DATA"))]
     for field, value in content.options.items():
         if value is not None:
-            parts.append(_typed(names.get(field, field.replace("_", "-")), value))
+            said = known.get(field)
+            name = (said.name if said else "") or field.replace("_", "-")
+            if value is False and said is not None and said.read is switch:
+                name, value = f"no-{name}", True
+            parts.append(_typed(name, value))
     return " ".join(part for part in parts if part)
 
 

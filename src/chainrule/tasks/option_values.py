@@ -224,6 +224,11 @@ def flag(value: Any) -> bool:
     return value
 
 
+def switch(value: Any) -> bool:
+    """Yes or no, where neither is the default: --name and --no-name on the command line."""
+    return flag(value)
+
+
 #: What the parser of the command line makes of a value before it is read.
 TYPED: Mapping[Callable[[Any], Any], Any] = {
     names: list[str],
@@ -239,6 +244,7 @@ TYPED: Mapping[Callable[[Any], Any], Any] = {
     threshold_metric: str,
     fractions: str,
     flag: bool,
+    switch: bool,
     separator: str,
     missing_words: list[str],
 }

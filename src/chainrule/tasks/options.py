@@ -22,6 +22,7 @@ from .option_values import (
     names,
     number,
     separator,
+    switch,
     text,
 )
 
@@ -55,6 +56,16 @@ class Declaration:
     read: Callable[[Any], Any]
     name: str = ""
     short: str = ""
+
+    def typed(self, name: str) -> tuple[str, ...]:
+        """What is typed for the option of this name, without its value: -- and the name.
+
+        Example:
+            >>> Declaration("", "", "", switch).typed("copy")
+            ('--copy', '--no-copy')
+        """
+        names = (f"--{name}", f"--no-{name}") if self.read is switch else (f"--{name}",)
+        return (*names, f"-{self.short}") if self.short else names
 
 
 def option(

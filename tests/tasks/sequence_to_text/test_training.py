@@ -183,7 +183,7 @@ def test_pairs_of_similar_length_are_together_and_all_are_there():
 
 
 def test_padding_does_not_count_in_the_loss():
-    loss = Autoregressive(4, 9).loss(0.1)
+    loss = Autoregressive(4, 9).loss(0.1, copies=False)
     z = np.random.default_rng(0).normal(size=(2, 3, 5))
     t = np.array([[2, 3, 4], [4, 0, 0]])
     p = np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True))
@@ -235,6 +235,38 @@ def test_a_pointer_mixes_vocabulary_and_source():
     expected[:, 5] += attention[:, 1] * gate[:, 0]
     np.testing.assert_allclose(p, expected, atol=1e-6)
     assert (attention[:, 3] == 0).all()
+
+
+@pytest.mark.parametrize("model", ["transformer", "lstm"])
+def test_what_is_trained_is_what_the_whole_distribution_says_of_the_target(model):
+    """With words that are copied only, padding, and a word that the source has twice."""
+    entrance = cr.models.TokenEntrance(9, 8)
+    if model == "lstm":
+        network = cr.models.Seq2SeqLSTM(entrance, 9, 8, 1, 0.0, True, copies=2)
+    else:
+        network = cr.models.Seq2SeqTransformer(entrance, 9, 8, 2, 1, 0.0, True, copies=2)
+    network.initialize(0)
+    output = Autoregressive(8, 9)
+    source = {
+        "source": np.array([[2, 1, 4, 2], [1, 5, 1, 0]]), "lengths": np.array([4, 3]),
+        "copied": np.array([[2, 9, 4, 2], [9, 5, 10, 0]]),
+    }  # fmt: skip
+    inputs, target = output.batch(source, [np.array([2, 9]), np.array([10])], 4)
+    assert target.tolist() == [[2, 9, 8, 0], [10, 8, 0, 0]]
+    weights = np.array([1.0, 3.0], np.float32)
+
+    def trained(network):
+        return output.loss(0.0, copies=True)(network(inputs), target, sample_weights=weights)
+
+    def whole(network):
+        others = {name: value for name, value in inputs.items() if name != "wanted"}
+        loss = output.loss(0.0, copies=False)
+        return loss(network(others), target, sample_weights=weights)
+
+    found, right = cr.value_and_grad(trained)(network), cr.value_and_grad(whole)(network)
+    assert found[0].item() == pytest.approx(right[0].item(), rel=1e-5)
+    for path, gradient in right[1].items():
+        np.testing.assert_allclose(found[1][path].numpy(), gradient.numpy(), atol=2e-6)
 
 
 def test_words_that_the_vocabulary_lacks_are_numbered_in_each_source():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import ConfigError
-from ..option_values import flag, integer, number, text
+from ..option_values import flag, integer, number, switch, text
 from ..options import DATA, NETWORK, TRAINING, documented, option, wrong
 from .columns import ColumnOptions
 from .kind import Kind
@@ -47,8 +47,8 @@ class SequenceToTextOptions(ColumnOptions):
         TRAINING, number,
     )  # fmt: skip
     copy: bool | None = option(
-        None, "Let the network copy from the source; of itself where that is question and context, "
-        "and by a lexicon where words become words.", "", NETWORK, flag,
+        None, "Let the network copy from the source, or not; of itself where that is question and "
+        "context, and by a lexicon where words become words.", "", NETWORK, switch,
     )  # fmt: skip
     beam: int | None = option(
         None, "Continuations of a text that are followed at once when it is written.", "N", NETWORK,

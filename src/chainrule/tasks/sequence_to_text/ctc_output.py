@@ -47,7 +47,7 @@ class CtcOutput(Output):
         numbers = np.stack([source["steps"], counts], axis=1)
         return _inputs(source), np.concatenate([numbers, padded(tokens, length)], axis=1)
 
-    def loss(self, smoothing: float) -> Callable[..., Tensor]:
+    def loss(self, smoothing: float, copies: bool) -> Callable[..., Tensor]:
         return ctc_loss
 
     def writer(

@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...engine.backends.base import Backend
-from ...engine.tensor import Tensor
+from ...engine.ops.declare import cast
+from ...engine.tensor import Tensor, as_tensor
 from ...losses import cross_entropy
+from ...losses.common import reduce
 from ...utils.typing import Array
 from ..text.tokenizers import PADDING, UNKNOWN, Tokenizer
 from .decoding import Decoding, Writer, Written
@@ -61,8 +63,13 @@ class Output(ABC):
         """Inputs of the network and target of its loss, from arrays of the source and tokens."""
 
     @abstractmethod
-    def loss(self, smoothing: float) -> Callable[..., Tensor]:
-        """The loss of what the network gives and the target of a batch."""
+    def loss(self, smoothing: float, copies: bool) -> Callable[..., Tensor]:
+        """The loss of what the network gives and the target of a batch.
+
+        Args:
+            smoothing: probability that is left to other tokens, where the network gives scores.
+            copies: whether it copies, and gives ln p of the target instead.
+        """
 
     @abstractmethod
     def writer(
@@ -91,12 +98,30 @@ class Autoregressive(Output):
         # A text begins after an end; what follows padding does not count.
         previous = np.concatenate([np.full((len(target), 1), self.end), target[:, :-1]], axis=1)
         previous = np.where(previous > self.end, UNKNOWN, previous)  # it was copied
-        return {**source, "previous": previous.astype(np.int32)}, target
+        inputs = {**source, "previous": previous.astype(np.int32)}
+        return (inputs | {"wanted": target} if "copied" in source else inputs), target
 
-    def loss(self, smoothing: float) -> Callable[..., Tensor]:
+    def loss(self, smoothing: float, copies: bool) -> Callable[..., Tensor]:
+        if copies:
+            return pointer_loss
         return functools.partial(cross_entropy, ignore_index=PADDING, label_smoothing=smoothing)
 
     def writer(
         self, network: Any, how: Decoding, backend: str | Backend
     ) -> Callable[[dict[str, Array]], list[list[Written]]]:
         return Writer(network, self.end, self.longest, how, backend).write
+
+
+def pointer_loss(
+    log_p: Tensor, target: Tensor, *, sample_weights: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """The mean of -ln p of the target, (rows, steps), where that is no padding.
+
+    Example:
+        >>> import chainrule as cr
+        >>> log_p, target = cr.tensor([[-1.0, -2.0, -9.0]]), cr.tensor([[5, 7, 0]])
+        >>> pointer_loss(log_p, target).item()
+        1.5
+    """
+    counts = cast(as_tensor(target) != PADDING, log_p.dtype)
+    return reduce(-log_p * counts, reduction, sample_weights, counts)

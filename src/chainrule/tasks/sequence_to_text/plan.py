@@ -310,7 +310,13 @@ def learner_of(
     shape = schema.shape
     article = "an" if shape.model[0] in "aeiou" or shape.model == "lstm" else "a"
     name = f"{article} {shape.model} of {shape.layers} and {shape.layers} layers of {shape.width}"
-    return Learner(network, output.loss(smoothing), name, example=example, choice=tokens)
+    return Learner(
+        network,
+        output.loss(smoothing, shape.copies is not None),
+        name,
+        example=example,
+        choice=tokens,
+    )
 
 
 def _even(rows: int, most: int) -> Array:
