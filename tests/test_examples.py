@@ -15,20 +15,20 @@ from .nightly import by_night
 
 SLOW = (
     "active_digits", "generative_digits", "speech", "pronunciation", "dates_and_numbers",
-    "translation",
+    "translation", "extraction",
 )  # fmt: skip
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
 def _imported(script: Path) -> set[str]:
-    """The packages that a script imports, in functions too."""
+    """The packages that a script imports, in functions too; other scripts are none."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-    return names
+    return names - {other.stem for other in EXAMPLES}
 
 
 def _programs(script: Path) -> list[str]:

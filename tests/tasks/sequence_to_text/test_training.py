@@ -7,7 +7,7 @@ from chainrule.sequence_to_text import Decoding, SequenceToTextOptions
 import chainrule as cr
 from chainrule.errors import ConfigError, DataError
 from chainrule.tasks import recognise
-from chainrule.tasks.sequence_to_text.batching import encoded, sizes_of, stream_of
+from chainrule.tasks.sequence_to_text.batching import Encoded, encoded, sizes_of, stream_of
 from chainrule.tasks.sequence_to_text.inspection import confusions
 from chainrule.tasks.sequence_to_text.outputs import Autoregressive
 from chainrule.tasks.sequence_to_text.pairs import Pairs
@@ -180,6 +180,20 @@ def test_pairs_of_similar_length_are_together_and_all_are_there():
             seen.append(tokenizer.decode(tokens))
     assert sorted(seen) == sorted(texts)
     assert stream.steps(32) == sum(-(-n // 32) for n in np.bincount(stream.groups))
+
+
+def test_pairs_that_are_long_on_one_side_do_not_make_others_long():
+    rng = np.random.default_rng(0)
+    source, target = rng.integers(4, 40, 900), rng.integers(4, 40, 900)
+    source[:9], target[:9] = 5, 200
+    lengths = source.astype(np.int32), target.astype(np.int32)
+    part = Encoded([], [], *lengths, (0, 0))
+    sizes = sizes_of([part], 1)
+    assert sizes[-1] == (39, 200)
+    assert all(t <= 44 for _, t in sizes[:-1])
+    assert sizes == sorted(sizes)
+    few = Encoded([], [], lengths[0][:99], lengths[1][:99], (0, 0))
+    assert sizes_of([few], 1) == [(39, 200)]  # one program is enough
 
 
 def test_padding_does_not_count_in_the_loss():

@@ -16,10 +16,13 @@ from .pairs import Pairs
 from .sources import Source
 from .stored import Lazily
 
-#: The longest pairs of each group, as quantiles: few are long.
-_QUANTILES = (0.4, 0.75, 0.95, 1.0)
-#: Fewer pairs are one group: each shape needs a program.
-_FEW = 500
+#: The lengths of each group, as quantiles of sources and of targets, by the number of pairs from
+#: which on they are worth their programs: few pairs are long, and each shape needs one.
+_QUANTILES = (
+    (10_000, (0.3, 0.55, 0.75, 0.9, 0.98, 1.0)),
+    (500, (0.4, 0.75, 0.95, 1.0)),
+    (0, (1.0,)),
+)
 #: Lengths are rounded up, so that training and validation set share their programs.
 _ROUND = 4
 #: So many scores are computed at once where the loss is only evaluated.
@@ -95,15 +98,12 @@ def sizes_of(parts: Sequence[Encoded], longest: int) -> list[tuple[int, int]]:
     """
     sources = np.concatenate([part.source_lengths for part in parts])
     targets = np.concatenate([part.target_lengths for part in parts])
-    sums = sources + targets
-    quantiles = _QUANTILES if len(sums) >= _FEW else _QUANTILES[-1:]
+    quantiles = next(each for least, each in _QUANTILES if len(sources) >= least)
+    # Each side by itself: a pair with one long text must not make its group long on both.
+    edges = (np.quantile(lengths, quantiles, method="higher") for lengths in (sources, targets))
     found: list[tuple[int, int]] = []
-    for edge in np.quantile(sums, quantiles, method="higher"):
-        within = sums <= edge
-        size = (
-            min(_rounded(int(sources[within].max())), max(longest, int(sources.max()))),
-            _rounded(int(targets[within].max())),
-        )
+    for s, t in zip(*edges, strict=True):
+        size = min(_rounded(int(s)), max(longest, int(sources.max()))), _rounded(int(t))
         if size not in found:
             found.append(size)
     return found
