@@ -10,10 +10,11 @@ ROWS = 6
 IMAGE = (8, 8, 2)
 
 
-def analysed(predict, *inputs):
+def analysed(predict, *inputs, **options):
     traced = cr.trace(predict, *inputs)
     graph = traced.graph
-    return rows_are_independent(graph, dict.fromkeys(graph.inputs[: len(inputs)], 0), ROWS)
+    axes = dict.fromkeys(graph.inputs[: len(inputs)], 0)
+    return rows_are_independent(graph, axes, ROWS, **options)
 
 
 def mixed(predict, x):
@@ -189,3 +190,11 @@ def test_rows_meet(name):
     predict, x = MIXED[name]
     assert mixed(predict, x)
     assert not analysed(predict, x)
+
+
+def test_other_random_numbers_are_as_good_where_they_may_be_drawn_again():
+    predict, x = MIXED["dropout behind a turn"]
+    assert analysed(predict, x, redraws=True)
+    predict, x = MIXED["sum over rows"]
+    noise = cr.nn.Dropout(0.5)
+    assert not analysed(lambda x: noise(predict(x), train=True, key=KEY), x, redraws=True)

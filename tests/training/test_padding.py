@@ -91,3 +91,31 @@ def test_few_programs_for_what_comes_day_by_day():
         trainer.partial_fit(data(rows, seed=day), batch_size=64)
     assert len(trainer.history) == 14
     assert set(seen) == {32, 8, 4, 2, 1, 64}  # 9 and more in 32, 5 and 7 in 8, …
+
+
+class Members(cr.nn.Module):
+    """Networks side by side, (members, rows, outputs), with dropout of their own."""
+
+    def __init__(self):
+        self.weight = cr.parameter(np.full((2, 3, 4), 0.1, np.float32))
+        self.dropout = cr.nn.Dropout(0.5)
+
+    def forward(self, x, *, train=False, key=None):
+        hidden = cr.broadcast_to(x, (2, *x.shape)) @ self.weight
+        return cr.sum(self.dropout(hidden, train=train, key=key), 2)
+
+
+def test_dropout_in_networks_side_by_side_needs_no_second_program():
+    seen = []
+
+    def loss(z, target, sample_weights=None):
+        seen.append(z.shape[1])
+        both = cr.reshape(cr.broadcast_to(target[:, 0], z.shape), (-1,))
+        weights = sample_weights
+        if weights is not None:
+            weights = cr.reshape(cr.broadcast_to(weights, z.shape), (-1,))
+        return cr.losses.mse(cr.reshape(z, (-1,)), both, sample_weights=weights)
+
+    trainer = cr.Trainer(Members(), loss, "sgd", lr=0.1, progress=False, backend="numpy")
+    trainer.fit(data(19), epochs=2, batch_size=8)
+    assert set(seen) == {8}

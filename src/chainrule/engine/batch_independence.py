@@ -17,13 +17,17 @@ from .ir.node import CONSTANT, PART, PLACEHOLDER, Node
 from .ir.types import Record
 
 
-def rows_are_independent(graph: Graph, axes: Mapping[Node, int], rows: int) -> bool:
+def rows_are_independent(
+    graph: Graph, axes: Mapping[Node, int], rows: int, redraws: bool = False
+) -> bool:
     """Whether row i of every output depends on row i of the inputs only.
 
     Args:
         graph: what is computed for a batch.
         axes: on which axis the inputs have their rows; other inputs have none.
         rows: how many there are, at least 2.
+        redraws: random numbers may be other ones of the same distribution where there are more
+            rows, such as those of dropout with the rows on its second axis.
 
     Example:
         >>> import chainrule as cr
@@ -35,7 +39,7 @@ def rows_are_independent(graph: Graph, axes: Mapping[Node, int], rows: int) -> b
     """
     try:
         places = {node: Axis(place) for node, place in axes.items()}
-        found = BatchAxes(rows).outputs(graph, places)
+        found = BatchAxes(rows, redraws).outputs(graph, places)
     except RowsDependError:
         return False
     return all(axis is not None for axis in found)
@@ -52,11 +56,12 @@ class BatchAxes:
 
     Attributes:
         rows: how many there are.
+        redraws: see `rows_are_independent`.
         axes: by node.
     """
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, redraws: bool = False) -> None:
+        self.rows, self.redraws = rows, redraws
         self.axes: dict[Node, Axis | None] = {}
         self._parts: dict[Node, list[Axis | None]] = {}  # of nodes with several results
 

@@ -6,16 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..engine.autodiff import value_and_grad
-from ..engine.compile import Compiled
 from ..engine.ops import softmax
-from ..engine.tensor import Tensor, parameter
-from ..losses import cross_entropy
-from ..optim import AdamW, make_schedule
 from ..utils.typing import Array
 
 _RIDGE = 1e-3
-_STEPS = 300
+#: Steps, rate and decay of the logistic regression.
+_STEPS, _RATE, _DECAY = 300, 0.1, 1e-3
 
 
 def linear_predictions(
@@ -47,8 +43,9 @@ def linear_model(
     """What `linear_predictions` learns, as a function of features, for parts of them at a time."""
     x = _with_ones(x)
     if classes:
-        logistic = _logistic(x, target, classes, weights)
-        return lambda z: softmax(_with_ones(z) @ logistic).numpy()
+        counted = np.ones((len(x), 1)) if weights is None else weights[:, None]
+        (found,) = logistic(x, target, counted, classes, _STEPS)
+        return lambda z: softmax(_with_ones(z) @ found).numpy()
     # (XᵀWX + λnI) w = XᵀWy, with weights of mean 1
     of_rows = x if weights is None else x * (weights / weights.mean())[:, None]
     gram = of_rows.T @ x + _RIDGE * len(x) * np.eye(x.shape[1])
@@ -60,20 +57,32 @@ def _with_ones(x: Array) -> Array:
     return np.concatenate([x, np.ones((len(x), 1))], axis=1, dtype=float)
 
 
-def _logistic(x: Array, target: Array, classes: int, weights: Array | None) -> Array:
-    """Softmax regression by full-batch AdamW: the loss is convex, so any start will do."""
-    w = {"weight": parameter(np.zeros((x.shape[1], classes)))}
-    optimizer = AdamW(w, lr=make_schedule("cosine", 0.1, _STEPS), weight_decay=1e-3)
+def logistic(x: Array, target: Array, weights: Array, classes: int, steps: int) -> Array:
+    """Softmax regressions side by side, by full-batch AdamW: the loss is convex.
 
-    def step(x: Tensor, target: Tensor, rows: Tensor | None) -> Tensor:
-        def error(p: dict[str, Tensor]) -> Tensor:
-            return cross_entropy(x @ p["weight"], target, sample_weights=rows)
+    Args:
+        x: (rows, features).
+        target: (rows,) class indices.
+        weights: (rows, models) what each row counts for.
+        classes: how many.
+        steps: of the optimizer.
 
-        loss, gradients = value_and_grad(error)(w)
-        optimizer.update(gradients)
-        return loss
-
-    run = Compiled(step)
-    for _ in range(_STEPS):
-        run(x, target, weights)
-    return w["weight"].numpy()
+    Returns:
+        (models, features, classes).
+    """
+    models, (rows, features) = weights.shape[1], x.shape
+    wanted = np.eye(classes, dtype=x.dtype)[target][:, None, :]
+    own = (weights / np.maximum(weights.sum(axis=0), 1e-9)).astype(x.dtype)[:, :, None]
+    w = np.zeros((features, models, classes), x.dtype)
+    mean, square = np.zeros_like(w), np.zeros_like(w)
+    for step in range(1, steps + 1):
+        z = (x @ w.reshape(features, -1)).reshape(rows, models, classes)
+        p = np.exp(z - z.max(axis=2, keepdims=True))
+        p /= p.sum(axis=2, keepdims=True)
+        gradient = (x.T @ ((p - wanted) * own).reshape(rows, -1)).reshape(w.shape)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = _RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
+        ahead = (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        w -= rate * (ahead + _DECAY * w)
+    return np.asarray(w.transpose(1, 0, 2))

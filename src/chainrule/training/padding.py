@@ -66,13 +66,17 @@ def padded_batches(data: Arrays, order: Array, size: int) -> Arrays:
     return Arrays(taken.inputs, taken.target, weights)
 
 
-def independent_rows(function: Callable[..., Any], inputs: Any, *others: Any) -> bool:
+def independent_rows(
+    function: Callable[..., Any], inputs: Any, *others: Any, redraws: bool = False
+) -> bool:
     """Whether each row of the result depends on that row of the inputs only, and on nothing else.
 
     Args:
         function: of the inputs, and perhaps of others that have no rows; traced twice.
         inputs: arrays with the rows on the first axis; only their types count.
         others: further arguments.
+        redraws: random numbers may be other ones of the same distribution where there are more
+            rows: a training does not mind, predictions do.
     """
 
     def traced(rows: int) -> Traced:
@@ -87,4 +91,4 @@ def independent_rows(function: Callable[..., Any], inputs: Any, *others: Any) ->
     if found.assigned or single_numbers(found.graph) != single_numbers(other.graph):
         return False
     leaves = found.graph.inputs[: len(pytree.flatten(inputs)[0])]
-    return rows_are_independent(found.graph, dict.fromkeys(leaves, 0), rows)
+    return rows_are_independent(found.graph, dict.fromkeys(leaves, 0), rows, redraws)

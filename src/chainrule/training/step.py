@@ -175,7 +175,7 @@ class Step:
     def rows_are_independent(self, inputs: Any) -> bool:
         """Whether the model in training predicts each row from that row only."""
         if self._independent is None:
-            self._independent = independent_rows(self._predict, inputs, np.int64(0))
+            self._independent = independent_rows(self._predict, inputs, np.int64(0), redraws=True)
         return self._independent
 
     @property

@@ -6,13 +6,14 @@ import pytest
 
 from chainrule import load
 from chainrule.data import infer_schema
+from chainrule.tasks.linear_baseline import logistic
 from chainrule.tasks.scaling import TargetScaler, log_is_better
 from chainrule.tasks.tabular import TableOptions, TablePredictor, train_table
 from chainrule.tasks.tabular.features import TableFeatures, has_heavy_tails
 from chainrule.tasks.tabular.heads import NumberHead
 from chainrule.tasks.tabular.held_out import HeldOut
-from chainrule.tasks.tabular.linear_path import _logistic, _ridge
-from chainrule.tasks.tabular.pieces import _left_out, pieces_help
+from chainrule.tasks.tabular.linear_path import _ridge
+from chainrule.tasks.tabular.pieces import _directions, _left_out, pieces_help
 from chainrule.tasks.tabular.settle import _best_share, correct_mean
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
@@ -95,7 +96,7 @@ class TestLinearShare:
         rng = np.random.default_rng(0)
         x = np.concatenate([rng.normal(size=(300, 3)), np.ones((300, 1))], axis=1)
         y = (x[:, 0] - x[:, 1] + 0.5 + rng.logistic(size=300) > 0).astype(int)
-        (w,) = _logistic(x.astype(np.float32), y, np.ones((300, 1)), 2)
+        (w,) = logistic(x.astype(np.float32), y, np.ones((300, 1)), 2, 150)
         known = LogisticRegression(C=1e3).fit(x[:, :3], y)
         assert (w[:3, 1] - w[:3, 0]) == pytest.approx(known.coef_[0], abs=0.1)
         assert w[3, 1] - w[3, 0] == pytest.approx(known.intercept_[0], abs=0.1)
@@ -190,13 +191,16 @@ class TestPieces:
         shape = trained({"x": x, "y": luck}, epochs=2).report["network"]
         assert (shape["bins"], shape["dropout"], shape["input_dropout"]) == (0, 0.3, 0.1)
 
-    def test_left_out_errors_are_those_without_the_row(self):
+    @pytest.mark.parametrize("width", [3, 20])
+    def test_left_out_errors_are_those_without_the_row(self, width):
         rng = np.random.default_rng(0)
-        x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 1))
-        found = _left_out(x @ x.T, y, 0.7)
+        x, y = rng.normal(size=(12, width)), rng.normal(size=(12, 1))
+        x[:, 1] = x[:, 0]  # a direction in which nothing happens
+        found = _left_out(*_directions(x), y, 0.7)
         for i in range(12):
             rest = np.arange(12) != i
-            weights = np.linalg.solve(x[rest].T @ x[rest] + 0.7 * np.eye(3), x[rest].T @ y[rest])
+            gram = x[rest].T @ x[rest] + 0.7 * np.eye(width)
+            weights = np.linalg.solve(gram, x[rest].T @ y[rest])
             assert found[i] == pytest.approx(((y[i] - x[i] @ weights) ** 2).sum())
 
 

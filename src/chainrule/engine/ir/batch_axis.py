@@ -35,9 +35,16 @@ class RowsDependError(Exception):
 
 
 class BatchWalk(Protocol):
-    """The walk through a graph, as rules see it."""
+    """The walk through a graph, as rules see it.
+
+    Attributes:
+        rows: how many there are.
+        redraws: whether random numbers may be other ones of the same distribution where there are
+            more rows, as in a step of training.
+    """
 
     rows: int
+    redraws: bool
 
     def is_same(self, node: Node, axis: Axis) -> bool:
         """Whether a value without rows has the same there for every row."""

@@ -126,6 +126,8 @@ def _bits_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
 
 def _bits_same(walk: BatchWalk, node: Node, axis: Axis) -> bool:
     """The index of an element decides, whatever the number of rows is."""
+    if walk.redraws:
+        return True
     shape = node.type.shape
     return math.prod(shape[: axis.place]) * shape[axis.place] == axis.inner * walk.rows
 

@@ -61,9 +61,7 @@ def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
     def rows_first(z: Tensor) -> Tensor:
         return transpose(z, (1, 0, 2))
 
-    # Once, and forwards only: not worth a native program.
-    evaluator = Evaluator(learner.network, learner.loss, rows_first, "numpy")  # type: ignore[arg-type]
-    z = evaluator.predict(Arrays(validation.inputs)).transpose(1, 0, 2)
+    z = predict_once(learner, rows_first, validation.inputs).transpose(1, 0, 2)
     rows = np.arange(len(validation))
     weights = np.ones(len(rows)) if validation.weights is None else validation.weights
     apart = None
@@ -83,6 +81,12 @@ def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
         distances = None if distances is None else distances[:, known]
         found.append(HeldOut(part[:, known], values[known], weights[known], distances))
     return found
+
+
+def predict_once(learner: Learner, output: Callable[[Tensor], Tensor] | None, inputs: Any) -> Array:
+    """What a network says of examples: forwards only and once, which is no native program worth."""
+    evaluator = Evaluator(learner.network, learner.loss, output, "numpy")  # type: ignore[arg-type]
+    return evaluator.predict(Arrays(inputs))
 
 
 def calibrate(head: ClassHead, rows: HeldOut) -> dict[str, Any]:

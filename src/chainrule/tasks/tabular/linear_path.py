@@ -17,13 +17,14 @@ from ...engine.tensor import Buffer, Tensor
 from ...nn import Module
 from ...training import Arrays
 from ...utils.typing import Array
+from ..linear_baseline import logistic
 from .features import Label, TableFeatures
 from .heads import ClassHead, Head
 
 #: Penalties of the ridge regression, per row; held-out rows choose one.
 _RIDGE = (1e-3, 1e-2, 1e-1)
-#: Steps, rate and decay of the logistic regression.
-_STEPS, _RATE, _DECAY = 150, 0.1, 1e-3
+#: Steps of the logistic regression.
+_STEPS = 150
 #: From more rows, or with more features, a linear model is not solved beside the network.
 _MOST_ROWS, _MOST_FEATURES = 20_000, 1_000
 _FAR_FROM_LINEAR = ("piece", "vector", "picture")
@@ -97,7 +98,7 @@ class LinearPath(Module):
                 there = data.target[rows, len(heads) + i] > 0
                 target, known = target[:, i], weights * there[:, None]
             if isinstance(head, ClassHead):
-                own = _logistic(x, target.astype(np.int64), known, head.outputs)
+                own = logistic(x, target.astype(np.int64), known, head.outputs, _STEPS)
                 solved[:, :, start : start + head.outputs] = own
             else:
                 solved[:, :, start] = _ridge(x, target.astype(float), known)
@@ -135,23 +136,3 @@ def _ridge(x: Array, target: Array, weights: Array) -> Array:
         found.append(solutions)
     # Without held-out rows all errors are 0 and the first, the least penalty, is taken.
     return np.stack([solutions[int(np.argmin(errors))] for solutions in found])
-
-
-def _logistic(x: Array, target: Array, weights: Array, classes: int) -> Array:
-    """(members, features, classes): softmax regressions side by side, by full-batch AdamW."""
-    members, (rows, features) = weights.shape[1], x.shape
-    wanted = np.eye(classes, dtype=np.float32)[target][:, None, :]
-    own = (weights / np.maximum(weights.sum(axis=0), 1e-9)).astype(np.float32)[:, :, None]
-    w = np.zeros((features, members, classes), np.float32)
-    mean, square = np.zeros_like(w), np.zeros_like(w)
-    for step in range(1, _STEPS + 1):
-        z = (x @ w.reshape(features, -1)).reshape(rows, members, classes)
-        p = np.exp(z - z.max(axis=2, keepdims=True))
-        p /= p.sum(axis=2, keepdims=True)
-        gradient = (x.T @ ((p - wanted) * own).reshape(rows, -1)).reshape(w.shape)
-        mean = 0.9 * mean + 0.1 * gradient
-        square = 0.999 * square + 0.001 * gradient**2
-        rate = _RATE * 0.5 * (1 + np.cos(np.pi * step / _STEPS))
-        ahead = (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
-        w -= rate * (ahead + _DECAY * w)
-    return np.asarray(w.transpose(1, 0, 2))

@@ -64,14 +64,25 @@ def _matrix(features: TableFeatures, given: dict[str, Array]) -> Array:
 def _errors(x: Array, wanted: Array) -> Array:
     """(rows,) squared leave-one-out errors of the best ridge regression."""
     x, y = x - x.mean(axis=0), wanted - wanted.mean(axis=0)
-    kernel = x @ x.T
-    size = float(np.trace(kernel)) / len(x) or 1.0
-    found = [_left_out(kernel, y, part * size) for part in _PENALTIES]
+    u, squares = _directions(x)
+    size = float(squares.sum()) / len(x) or 1.0
+    found = [_left_out(u, squares, y, part * size) for part in _PENALTIES]
     return min(found, key=lambda errors: float(errors.mean()))
 
 
-def _left_out(kernel: Array, y: Array, penalty: float) -> Array:
-    """The residual of row i without row i is αᵢ / (K + λI)⁻¹ᵢᵢ, with α = (K + λI)⁻¹y."""
-    inverse = np.linalg.inv(kernel + penalty * np.eye(len(kernel)))
-    residuals = (inverse @ y) / np.diag(inverse)[:, None]
+def _directions(x: Array) -> tuple[Array, Array]:
+    """U and s² of X = U·diag(s)·Vᵀ, from the smaller one of XᵀX and XXᵀ."""
+    rows, features = x.shape
+    if features >= rows:
+        squares, u = np.linalg.eigh(x @ x.T)
+        return u, np.maximum(squares, 0.0)
+    squares, v = np.linalg.eigh(x.T @ x)
+    kept = squares > 1e-12 * max(squares[-1], 1e-300)
+    return x @ (v[:, kept] / np.sqrt(squares[kept])), squares[kept]
+
+
+def _left_out(u: Array, squares: Array, y: Array, penalty: float) -> Array:
+    """The residual of row i without row i is (y - ŷ)ᵢ / (1 - Hᵢᵢ), with H = U·s²/(s² + λ)·Uᵀ."""
+    kept = squares / (squares + penalty)
+    residuals = (y - u @ (kept[:, None] * (u.T @ y))) / (1 - u**2 @ kept)[:, None]
     return np.asarray((residuals**2).sum(axis=1))

@@ -37,7 +37,7 @@ from .baselines import linear_baseline
 from .defaults import SMALL, Defaults, choose, for_numbers, pieces_for
 from .features import blank_rows, columns_by_kind
 from .heads import ClassHead, Head, NumberHead, head_for
-from .held_out import calibrate, correct_quantiles, held_out, with_threshold
+from .held_out import calibrate, correct_quantiles, held_out, predict_once, with_threshold
 from .log_target import logarithm_helps
 from .losses import table_loss, task_of_loss
 from .network import TableModel, TableNetwork
@@ -53,6 +53,9 @@ Say = Callable[[str], None]
 
 #: Fewer rows are nothing to learn from.
 _FEWEST = 4
+#: No more rows than this are predicted without a native program the first time, which is the only
+#: one in most trainings.
+_FEW_TO_PREDICT = 2_000
 #: Decay of the averaged weights.
 _AVERAGE = 0.97
 
@@ -132,6 +135,8 @@ class TablePlan(Plan[Any, Any, Schema]):
     options: TableOptions
     #: What the linear model beside the network is solved on.
     solved_on: Arrays | None = None
+    #: The trainer whose network has predicted rows.
+    _predicted_with: Any = None
     #: Whether the logarithm of a number is learned, as trials said; None leaves it to its skewness.
     logarithm: bool | None = None
 
@@ -542,7 +547,11 @@ class TablePlan(Plan[Any, Any, Schema]):
 
     def predict(self, schema: Schema, learner: Learner, trainer: Any, part: Any) -> Any:
         """Numbers, or probabilities of classes."""
-        return trainer.predict(self.features(learner, part.encoded(schema)))
+        inputs = self.features(learner, part.encoded(schema))
+        if self._predicted_with is not trainer and len(part) <= _FEW_TO_PREDICT:
+            self._predicted_with = trainer
+            return predict_once(learner, learner.output, inputs)
+        return trainer.predict(inputs)
 
     def features(self, learner: Learner, rows: Encoded) -> dict[str, Array]:
         """What the network takes."""
