@@ -50,6 +50,28 @@ def test_totals_of_some_columns(last):
     is_clean(text(last), "1 row of totals is left out: line 14")
 
 
+@pytest.mark.parametrize("last", [
+    ("Count,12,12",), ("Anzahl:,12,",), ("count,,12",), ("Mean,6.5,16.25", "Count,12,12"),
+    ("Count,12,12", "Total,78,195.0", "Average,6.5,16.25"), ("Std. Dev.,3.6,9.0",),
+    ("count,12,12", "mean,6.5,16.25", "std,3.61,9.01", "min,1,2.5", "median,6.5,16.25",
+     "max,12,30"), ("Minimum,1,2.5", "Maximum,12,30.0"),
+])  # fmt: skip
+def test_other_statistics_below_a_table(last):
+    rows = f"{len(last)} row" + "s" * (len(last) > 1)
+    is_clean(text(*last), f"{rows} of totals")
+
+
+@pytest.mark.parametrize("last", [
+    ("Max,12,4.5",), ("Min,7,30",), ("Max,12,",), ("Count,9,31.5",), ("Median,6,40",),
+    ("Count Dracula,12,12",), ("Max,12,29", "Ben,3,8.5"), ("Average,9,11",),
+])  # fmt: skip
+def test_rows_that_only_have_the_name_of_a_statistic_stay(last):
+    frame, notes = read(text(*last))
+    assert frame.height == N + len(last)
+    assert all("stays" in note for note in notes)
+    assert len(notes) == last[0].startswith(("Count,", "Average"))
+
+
 def test_sums_of_groups():
     rows = [f"{group},p{k},{k + 10 * (group == 'b')}" for group in "ab" for k in range(1, 6)]
     with_sums = ["group,product,price", *rows[:5], "a total,,15", *rows[5:], "b total,,65",

@@ -19,7 +19,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from chainrule.data import read_table
+from chainrule.data import infer_schema, read_table
+from chainrule.data.parsing import tidy
 from chainrule.errors import DataError
 
 ROWS = [{"id": "00123", "city": "Zürich", "x": "1.5"}, {"id": "7", "city": "Bern", "x": None}]
@@ -243,6 +244,7 @@ def test_quotes_anywhere_mean_what_they_mean_to_python(text: str) -> None:
     assume(not any(len(row) == 1 and not row[0].strip(" ") for row in rows))  # empty or ragged?
     assume(all(len(row) == 2 or "".join(row).strip() for row in rows))  # empty, and left out
     assume(not rows or any(len(row) != 3 for row in rows))  # what has a header that is too short
+    assume(all(len(row) < 3 or "".join(row[2:]) for row in rows))  # separators that end a row
     if last != ["end"]:
         assert "does not end" in refused(text.encode(), separator=",")
     elif not rows:
@@ -548,6 +550,50 @@ def test_a_separator_at_the_end_of_rows_only_is_left_out_and_said() -> None:
     assert "all rows end with a separator" in notes[0]
     both = read_table(b"a;b;\n1;2;\n3;4;\n", notes=[])
     assert both.columns == ["a", "b", "column_3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a;b\n1;2;\n3;4\n5;6;;;\n", "2 of 4 lines end with separators that nothing follows"),
+        ("a;b;\n1;2\n3;4;\n5;6\n", "lines 1, 3"),
+        ("a;b;;\n1;2\n3;4;\n5;6\n", "lines 1, 3"),
+        ('a;b\n1;2;\n3;"4"\n5;"6";\n', "lines 2, 4"),
+        ("a;b\n;;;\n1;2;\n3;4\n5;6\n", "line 3"),
+    ],
+)
+def test_separators_at_the_end_of_some_rows_are_left_out_and_said(text: str, said: str) -> None:
+    notes: list[str] = []
+    frame = read_table(text.encode(), notes=notes)
+    assert frame.columns == ["a", "b"]
+    assert frame.drop_nulls().rows() == [("1", "2"), ("3", "4"), ("5", "6")]
+    assert any(said in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # A comma inside of the name, and no note: the last field is empty in other rows, too.
+        "name,city,note\nSmith, John,Paris,\nKim,Oslo,\nLee,Rome,late\n",
+        "a,b\n1,2\n3,4,5\n",
+        "a,b\n1,2\n3,4,,5,\n",
+    ],
+)
+def test_a_field_too_many_is_refused_where_it_may_be_one(text: str) -> None:
+    assert "another number of fields" in refused(text.encode())
+
+
+def test_text_as_a_formula_of_spreadsheets_is_text() -> None:
+    notes: list[str] = []
+    text = '="id",n\n="007",1\n"=""012""",2\n="",3\n=x,4\n'
+    frame = read_table(text.encode(), notes=notes)
+    assert frame.columns == ["id", "n"]
+    assert tidy(frame["id"]).to_list() == ["007", "012", None, "=x"]
+    assert notes == ['the given bytes: cells such as ="007" are read as the text in them']
+    numbers = infer_schema(
+        pl.DataFrame({"x": ['="1.5"', '="2"', '="3"'], "y": [1.0, 2.0, 4.0]}), "y"
+    )
+    assert [column.name for column in numbers.numeric] == ["x"]
 
 
 @pytest.mark.parametrize("names", [["1", "2", "3"], ['"Oslo"', '"Rome"', '"Bern"']])

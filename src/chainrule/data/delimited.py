@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .column_names import check_names, listed
 from .dialect import Dialect, find_dialect, is_spaced, long_fields
-from .extra_rows import LeftOut, told_rows, without_extra_rows
+from .extra_rows import LeftOut, places, told_rows, without_extra_rows
 from .note_lines import MOST_NOTES, closing, is_rule
+from .parsing.cells import FORMULA_OF_TEXT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +58,7 @@ def parse_delimited(
     data = text[dialect.begin :].removesuffix("\n").encode() + b"\n"
     if data.count(b'"') % 2 or not quotes_are_regular(data, separator):
         data = _regular(data.decode(), name, first_line, separator).encode()
+    data = _without_separators_at_ends(data, separator, (name, first_line), notes)
     ends, _ = _rows(data, separator)
     names = _header(_fields(data[: ends[0]], separator), name, first_line, notes)
     names, data = _with_names_of_rows(names, data, separator, name, notes)
@@ -69,24 +71,61 @@ def parse_delimited(
         rows -= data.count(b"\n", last) - (last > 0)
         data = data[:last]
     frame = _split(data, names, rows, name, separator)
+    if b'="' in data and (formula := _formula_of_text(frame)):
+        notes.append(f"{name}: cells such as {formula} are read as the text in them")
     frame = without_extra_rows(
         frame, name, lambda row: int(lines[row]), notes, whole=whole, closed=closed
     )
     return frame, separator if len(names) > 1 else None
 
 
+def _without_separators_at_ends(
+    data: bytes, separator: str, place: tuple[str, int], notes: list[str]
+) -> bytes:
+    """Text without the separators that end some rows, and perhaps the header, and mean nothing.
+
+    A row that has too many fields because of a separator inside of one may end with an empty field,
+    too: so, below a header that ends with none, no row of the right width may do so.
+    """
+    ends, widths = _rows(data, separator)
+    lengths = np.diff(ends, prepend=-1) - 1
+    header = data[: ends[0]].decode()
+    width = int(widths[0]) - (len(header) - len(header.rstrip(separator)))
+    content = np.frombuffer(data, np.uint8)
+    wider = np.flatnonzero((widths > width) & (lengths >= widths))  # others are separators only
+    right = np.flatnonzero(widths[1:] == width) + 1
+    if width < 2 or not len(wider):
+        return data
+    if widths[0] > width:
+        if not len(right):
+            return data  # a column without a name and values
+    elif (content[ends[right] - 1] == ord(separator)).any():
+        return data
+    kept = np.ones(len(data), dtype=bool)
+    extra = widths[wider] - width
+    for k in range(1, int(extra.max()) + 1):
+        last = ends[wider[extra >= k]] - k
+        if (content[last] != ord(separator)).any():
+            return data
+        kept[last] = False
+    name, first_line = place
+    if len(wider) == len(ends) - 1 and not len(right):
+        notes.append(f"{name}: all rows end with a separator, but the header; it is left out")
+    else:
+        lines = places([first_line + int(row) for row in wider])
+        notes.append(f"{name}: {len(wider):,} of {len(ends):,} lines end with separators that "
+                     f"nothing follows; these are left out: {lines}")  # fmt: skip
+    return content[kept].tobytes()
+
+
 def _with_names_of_rows(
     names: list[str], data: bytes, separator: str, name: str, notes: list[str]
 ) -> tuple[list[str], bytes]:
-    """Names and text without a separator that ends rows, or with a name for the names of rows."""
+    """Names and text with a name for the names of rows."""
     ends, widths = _rows(data, separator)
     if len(names) == 1 or len(ends) == 1 or (widths[1:] != len(names) + 1).any():
         return names, data
     starts = ends[:-1] + 1
-    lasts = np.frombuffer(data, np.uint8)[ends[1:] - 1] == ord(separator)
-    if lasts.all():  # a separator that nothing follows
-        notes.append(f"{name}: all rows end with a separator, but the header; it is left out")
-        return names, _without(data, [slice(end - 1, end) for end in ends[1:]])
     rows = [data[a : b + 1] for a, b in zip(starts, ends[1:], strict=True)]
     if not _are_row_names(rows, separator):
         return names, data
@@ -297,6 +336,15 @@ def _split(data: bytes, names: list[str], rows: int, name: str, separator: str) 
     return frame.with_columns(pl.all().replace("", None)) if quoted else frame
 
 
+def _formula_of_text(frame: pl.DataFrame) -> str | None:
+    """A cell that is a spreadsheet's formula of a text, if there is one."""
+    for column in frame.get_columns():
+        found = column.filter(column.str.contains(FORMULA_OF_TEXT).fill_null(False))
+        if len(found):
+            return f"{found[0]:.40}"
+    return None
+
+
 def _ragged(names: list[str], fields: list[str], name: str, line: int) -> DataError:
     if len(fields) > len(names):
         hint = "put fields that contain the separator in double quotes"
@@ -313,7 +361,7 @@ def _ragged(names: list[str], fields: list[str], name: str, line: int) -> DataEr
 
 def _header(fields: list[str], name: str, line: int, notes: list[str]) -> list[str]:
     """Column names: trimmed, unique, none empty."""
-    names = [field.strip() for field in fields]
+    names = [re.sub(FORMULA_OF_TEXT, r"\1", field.strip()) for field in fields]
     lacks = len(names) > 1 and all(_is_number(label) for label in names if label)
     check_names(
         [label for label in names if label], f"{name}, line {line}",

@@ -85,6 +85,10 @@ def without_extra_rows(
         gone.update(found["note"])
         found["total"] = _totals(frame, gone)
         gone.update(found["total"])
+        if others := _statistics(frame, gone):  # which may stand between totals and the rows
+            gone.update(others)
+            found["total"] = sorted([*found["total"], *others, *_totals(frame, gone)])
+            gone.update(found["total"])
         if doubt := _doubt(frame, gone, line, noun):
             notes.append(LeftOut(f"{name}: {doubt}"))
     gone.difference_update(empty)
@@ -362,6 +366,23 @@ def _totals(frame: pl.DataFrame, gone: set[int]) -> list[int]:
     last = next((row for row in range(frame.height - 1, -1, -1) if row not in gone), -1)
     nameless = [last] if last >= 0 and _lacks_a_name(frame, last, gone) else []
     candidates = [row for row in _called_totals(frame, gone) if row not in nameless]
+    return _confirmed(frame, gone, candidates, nameless)
+
+
+def _statistics(frame: pl.DataFrame, gone: set[int]) -> list[int]:
+    """The last rows that are called counts, deviations and the like, as their numbers prove."""
+    last = [row for row in range(max(frame.height - _LAST, 0), frame.height) if row not in gone]
+    called = [
+        row for row in last
+        if totals.names_statistic(next(filter(None, _cells(frame, row)), ""))
+    ]  # fmt: skip
+    return _confirmed(frame, gone, called, [])
+
+
+def _confirmed(
+    frame: pl.DataFrame, gone: set[int], candidates: list[int], nameless: list[int]
+) -> list[int]:
+    """Which of these rows hold statistics of the others."""
     if not candidates and not nameless:
         return []
     rows = [row for row in range(frame.height) if row not in gone]
@@ -403,8 +424,13 @@ def _doubt(frame: pl.DataFrame, gone: set[int], line: Lines, noun: str) -> str |
     last = next((row for row in range(frame.height - 1, -1, -1) if row not in gone), None)
     if last is None:
         return None
-    called = [cell for cell in _cells(frame, last) if totals.is_only_label(cell)]
+    cells = _cells(frame, last)
+    called, what = [cell for cell in cells if totals.is_only_label(cell)], "sums"
+    if not called and totals.names_count_or_mean(cells[0]):
+        first = frame.to_series(0)
+        if (first == first[last]).sum() == 1:  # no value among others
+            called, what = [cells[0]], "counts or means"
     if not called:
         return None
-    return (f"{noun} {line(last)} is called {called[0]!r:.40}, but holds no sums of the rows above "
-            "and stays: delete it if it is none of the rows")  # fmt: skip
+    return (f"{noun} {line(last)} is called {called[0]!r:.40}, but holds no {what} of the rows "
+            "above and stays: delete it if it is none of the rows")  # fmt: skip

@@ -1,8 +1,10 @@
-"""Rows of totals in a table: they are called so, and hold the sums or means of other rows."""
+"""Rows of totals in a table: called so, they hold sums or other statistics of other rows."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +42,70 @@ LABEL = (
 )
 _LABEL = re.compile(LABEL)
 _ONLY = re.compile(rf"(?i)\W*(?:{_SUMS}|{_EASTERN})\W*")
-_MEAN = re.compile(rf"(?i)\W*(?:{_MEANS}|{_EASTERN_MEANS})\W*")
+
+
+@dataclass(frozen=True)
+class _Statistic:
+    """What the numbers of a row are of those of others.
+
+    Attributes:
+        of: finite numbers, and how many rows there are; gives what may be meant.
+        exact: is it written as it is, not rounded?
+        all: must all numbers of the row be it, and several? Its name may be that of a person.
+    """
+
+    of: Callable[[Floats, int], tuple[float, ...]]
+    exact: bool = False
+    all: bool = False
+
+
+_SUM = _Statistic(lambda x, _: (float(x.sum()),))
+_MEAN = _Statistic(lambda x, _: (float(x.mean()),))
+_COUNT = _Statistic(lambda x, rows: (float(len(x)), float(rows)), exact=True)
+_DEVIATION = _Statistic(lambda x, _: (float(x.std()), float(x.std(ddof=1)) if len(x) > 1 else 0.0))
+_MEDIAN = _Statistic(lambda x, _: (float(np.median(x)),), all=True)
+_LEAST = _Statistic(lambda x, _: (float(x.min()),), exact=True, all=True)
+_MOST = _Statistic(lambda x, _: (float(x.max()),), exact=True, all=True)
+
+#: Labels that may be those of ordinary rows: looked for at the end of a table only.
+_OTHERS = {
+    r"counts?|anzahl|nombre|effectif|recuento|cuenta|contagem|conteggio|conteo|aantal|liczba"
+    r"|количество|кол-во|кількість|počet|antal|lukumäärä|adet|個数|件数|计数|개수": _COUNT,
+    r"st(?:andar)?d\.? ?dev(?:iation)?\.?|std\.?|sd|standardabweichung|écart[- ]type"
+    r"|desviaci[oó]n est[aá]ndar|desvio padrão|deviazione standard|standaarddeviatie"
+    r"|odchylenie standardowe|стандартное отклонение|標準偏差|标准差|표준편차": _DEVIATION,
+    r"median[aeo]?|médiane|mediaan|медиана|中央値|中位数|중앙값": _MEDIAN,
+    r"min\.?|minim(?:um|o|ale?)|минимум|最小値?|최소": _LEAST,
+    r"max\.?|maxim(?:um|o|ale?)|máximo|massimo|максимум|最大値?|최대": _MOST,
+}
+_BY_NAME = {
+    re.compile(rf"(?i)\W*(?:{words})\W*"): statistic
+    for words, statistic in {rf"{_MEANS}|{_EASTERN_MEANS}": _MEAN, **_OTHERS}.items()
+}
+
+
+def _statistic(labels: list[str]) -> _Statistic:
+    """That which one of the labels names, in one word for it; the sum without."""
+    for label in labels:
+        for pattern, statistic in _BY_NAME.items():
+            if pattern.fullmatch(label.strip()):
+                return statistic
+    return _SUM
+
+
+def names_statistic(text: str) -> bool:
+    """Is it a word for a count, a mean or the like, and nothing else?
+
+    Example:
+        >>> [names_statistic(word) for word in ("Count", "Std. Dev.", "MAX", "Maxine", "Total")]
+        [True, True, True, False, False]
+    """
+    return _statistic([text]) is not _SUM
+
+
+def names_count_or_mean(text: str) -> bool:
+    """Is it a word for counts or means, which is hardly a name of anything else?"""
+    return _statistic([text]) in (_COUNT, _MEAN)
 
 
 def is_label(text: str) -> bool:
@@ -59,7 +124,7 @@ def is_only_label(text: str) -> bool:
 
 
 def totals(frame: pl.DataFrame, candidates: list[int], nameless: list[int]) -> list[int]:
-    """Which rows hold sums or means of others.
+    """Which rows hold sums, means or other statistics of others.
 
     Args:
         frame: the table.
@@ -84,11 +149,11 @@ def totals(frame: pl.DataFrame, candidates: list[int], nameless: list[int]) -> l
         above[row:] = block[row:] = block[:begin] = False
         parts = [part for part in (above, block, plain) if part.any()]
         labels = [str(cell) for cell in frame.row(row) if cell is not None]
-        mean = any(_MEAN.fullmatch(label.strip()) for label in labels)
+        statistic = _statistic(labels)
         numbers = [column for column in columns if np.isfinite(column.values[row])]
-        same = sum(column.is_of(row, parts, mean) for column in numbers)
-        needed = len(numbers) if row in nameless else (len(numbers) + 1) // 2
-        if same >= max(needed, 1):
+        same = sum(column.is_of(row, parts, statistic) for column in numbers)
+        needed = len(numbers) if row in nameless or statistic.all else (len(numbers) + 1) // 2
+        if same >= max(needed, 1 + statistic.all):
             found.append(row)
             begin = row + 1
     return found
@@ -122,8 +187,8 @@ class _Numbers:
         values = self.values[rows]
         return bool((np.isfinite(values) & (values != 0)).any())
 
-    def is_of(self, row: int, parts: list[Rows], mean: bool) -> bool:
-        """Is the number of a row the sum, or mean, of those of others, as exactly as written?"""
+    def is_of(self, row: int, parts: list[Rows], statistic: _Statistic) -> bool:
+        """Is the number of a row that of those of others, as exactly as it is written?"""
         value = float(self.values[row])
         digits = re.search(r"[.,](\d{1,2})\D*$", str(self.cells[row]))
         half = 0.5 * 10.0 ** -(len(digits[1]) if digits else 0)
@@ -132,9 +197,13 @@ class _Numbers:
             values = values[np.isfinite(values)]
             if not values.any():
                 continue
-            expected = float(values.mean() if mean else values.sum())
-            rounding = half if mean else min(half, 1e-3 * abs(expected))
-            margin = max(rounding, 1e-6 * abs(expected), 1e-9 * float(np.abs(values).sum()))
-            if abs(value - expected) <= margin:
-                return True
+            for expected in statistic.of(values, int(part.sum())):
+                rounding = min(half, 1e-3 * abs(expected)) if statistic is _SUM else half
+                margin = max(1e-6 * abs(expected), 1e-9 * float(np.abs(values).sum()))
+                if statistic.exact:
+                    margin = 1e-9 * abs(expected)
+                elif rounding > margin:
+                    margin = rounding
+                if abs(value - expected) <= margin:
+                    return True
         return False

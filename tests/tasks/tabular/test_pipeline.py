@@ -142,8 +142,8 @@ def test_rules_follow_the_number_of_rows():
     small, large = (choose(TableOptions(target="y"), rows) for rows in (150, 20_000))
     assert (small.shape.members, small.folds, small.shape.bins) == (8, True, 0)
     assert (large.shape.members, large.folds, large.shape.bins) == (1, False, 64)
-    assert (small.batch_size, large.batch_size) == (64, 512)
-    assert small.epochs * (150 // 64) >= 800
+    assert (small.batch_size, large.batch_size) == (56, 512)
+    assert small.epochs * (150 // 56) >= 800
 
 
 def test_rules_follow_the_number_of_columns_of_numbers():

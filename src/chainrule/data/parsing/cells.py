@@ -32,6 +32,9 @@ WORDS = frozenset({"na", "n/a", "n.a.", "null", "none", "nan", "nat", "?", "-", 
 
 MISSING = ERRORS | WORDS
 
+#: How spreadsheets write text that they are not to take for a number: ="007".
+FORMULA_OF_TEXT = r'(?s)^="(.*)"$'
+
 
 def tidy(column: pl.Series, missing: Iterable[str] | None = None) -> pl.Series | None:
     """A column as String (trimmed), Boolean, Int64, Float64 or Datetime (UTC), null where missing.
@@ -47,6 +50,8 @@ def tidy(column: pl.Series, missing: Iterable[str] | None = None) -> pl.Series |
         >>> import polars as pl
         >>> tidy(pl.Series([" a", "N/A", "?"])).to_list()
         ['a', None, None]
+        >>> tidy(pl.Series(['="007"', "12"])).to_list()
+        ['007', '12']
     """
     import polars as pl
 
@@ -57,6 +62,8 @@ def tidy(column: pl.Series, missing: Iterable[str] | None = None) -> pl.Series |
         if words == MISSING and are_plain(text):
             return text
         text = text.str.strip_chars()
+        if text.str.starts_with('="').any():
+            text = text.str.replace(FORMULA_OF_TEXT, "${1}").str.strip_chars()
         return text.set(text.str.to_lowercase().is_in(sorted(words)), None)
     if dtype == pl.Null:
         return column.cast(pl.String)

@@ -75,8 +75,8 @@ def choose(options: TableOptions, rows: int, numbers: int = 0) -> Defaults:
     """
     small, wide = rows < SMALL, numbers > _WIDE
     plain = wide and rows >= _ENOUGH_FOR_PLAIN
-    batch = options.batch_size or _power_of_two(4 * math.sqrt(rows), 16, 4096)
-    batch = min(batch, rows)
+    usual = _power_of_two(4 * math.sqrt(rows), 16, 4096)
+    batch = min(options.batch_size or (evenly(rows, usual) if small else usual), rows)
     updates = max(rows // batch, 1)
     members = options.members or (8 if small and not plain else 1)
     members = min(members, max(rows // 2, 1))
@@ -118,6 +118,19 @@ def pieces_for(rows: int) -> int:
         (9, 64)
     """
     return min(_PIECES, rows // _ROWS_A_PIECE)
+
+
+def evenly(rows: int, batch: int) -> int:
+    """The size of a batch, a multiple of 8, with which the last one of an epoch lacks few rows.
+
+    It is padded to the size of the others, so that it needs no program of its own.
+
+    Example:
+        >>> evenly(1500, 128), evenly(1040, 128)
+        (128, 120)
+    """
+    count = math.ceil(rows / batch)
+    return min(8 * math.ceil(rows / count / 8), batch)
 
 
 def for_numbers(shape: Shape) -> Shape:
