@@ -123,3 +123,21 @@ def test_balanced_classes_are_not_judged_by_the_accuracy():
     assert said == (
         "The linear baseline is better than the network: ROC AUC 0.970 against 0.950. Prefer it."
     )
+
+
+def test_figures_that_are_written_alike_say_as_good(numbers):
+    target, noise = numbers
+    rivals = {"persistence": target + 0.5 * noise}
+    words = said(target, target + (0.5 + 1e-9) * noise, rivals)
+    assert words.startswith("The persistence baseline is as good as the network")
+
+
+def test_small_errors_have_figures_and_other_data_no_columns():
+    report = {"metrics": {"mae": 0.00042}, "baselines": {"linear": {"mae": 0.00021}},
+              "comparisons": {"linear": {"difference": -1.0, "clear": True}},
+              "rows": {"test": 50}}  # fmt: skip
+    assert "MAE 0.00021 against 0.00042" in verdict(report, "windows")
+    report = {"metrics": {"accuracy": 0.5}, "baselines": {"majority": {"accuracy": 0.5}},
+              "rows": {"test": 50}}  # fmt: skip
+    assert "The images may say nothing of the target" in verdict(report, "images")
+    assert "The other columns may say nothing" in verdict(report, "rows")

@@ -228,8 +228,12 @@ class Profile:
         return (f"{self.name!r} has letters in the place of digits, such as {self.slips[0]!r:.40}: "
                 "O is read as 0, l and I as 1")  # fmt: skip
 
-    def stand_in(self, kind: str) -> str | None:
+    def stand_in(self, kind: str, remedy: str = "") -> str | None:
         """What to say of a value that may stand for a missing one, as -999 does.
+
+        Args:
+            kind: of the column.
+            remedy: what to do if it does; by default the option that says so.
 
         Example:
             >>> import polars as pl
@@ -257,7 +261,7 @@ class Profile:
             if rows >= 3 and away > high - low > 0:
                 return (f"{self.name!r} holds {shown(odd)} in {rows:,} rows, far from all others "
                         f"({shown(low)} to {shown(high)}): if it stands for a missing value, "
-                        f"--missing={odd:g} says so")  # fmt: skip
+                        + (remedy or f"--missing={odd:g} says so"))  # fmt: skip
         return None
 
     def alike(self) -> str | None:

@@ -225,12 +225,8 @@ def _notes_on(target: Target, values: Array, lost: int, several: bool) -> list[s
                 f"{word!r} is a class of {target.name}, no missing value; --missing {word} "
                 f"(missing=[{word!r}]) says otherwise"
             )
-        notes += _alike(target)
-        counts = np.bincount(values)
-        rare = [label for label, count in zip(target.classes, counts, strict=True) if count == 1]
-        if rare:
-            of = f"class {rare[0]!r} has" if len(rare) == 1 else f"{len(rare)} classes have"
-            notes.append(f"{of} one row only; it is used for training, never for testing")
+        counts = np.bincount(values, minlength=len(target.classes))
+        notes += notes_on_classes(target.classes, counts, f" of {target.name}")
     else:
         notes += _far_away(target, values)
     return notes
@@ -251,24 +247,41 @@ def _far_away(target: Target, values: Array) -> list[str]:
     ]
 
 
-def _alike(target: Target) -> list[str]:
-    """Notes on classes whose names differ in case or spaces only."""
+def notes_on_classes(
+    classes: Sequence[str], counts: Array | None, of: str = "", unit: str = "row"
+) -> list[str]:
+    """What is to be said of classes whose names are nearly the same, and of rare ones.
+
+    Args:
+        classes: their names.
+        counts: (classes,) how many rows are of each; None where a split is given.
+        of: where they are, in words.
+        unit: what a row is called.
+
+    Example:
+        >>> notes_on_classes(["Cat", "cat", "dog"], np.array([3, 4, 1]), unit="image")[1]
+        "class 'dog' has one image only; it is used for training, never for testing"
+    """
     import polars as pl
 
     seen: dict[str, str] = {}
     notes = []
-    for name in target.classes:
+    for name in classes:
         other = seen.setdefault("".join(name.lower().split()), name)
         if other != name:
             notes.append(
-                f"classes {other!r} and {name!r} of {target.name} differ in case or spaces only; "
+                f"classes {other!r} and {name!r}{of} differ in case or spaces only; "
                 "they are different classes: write them alike if they are one"
             )
-    if len(target.classes) > 2 and parsing.are_booleans(pl.Series(target.classes)):
+    if len(classes) > 2 and parsing.are_booleans(pl.Series(list(classes))):
         notes.append(
-            f"the classes of {target.name} are yes and no in several notations "
-            f"({', '.join(target.classes)}), and different classes: write them alike"
+            f"the classes{of} are yes and no in several notations "
+            f"({', '.join(classes)}), and different classes: write them alike"
         )
+    few = [] if counts is None else zip(classes, counts, strict=True)
+    if rare := [label for label, count in few if count == 1]:
+        which = f"class {rare[0]!r} has" if len(rare) == 1 else f"{len(rare)} classes have"
+        notes.append(f"{which} one {unit} only; it is used for training, never for testing")
     return notes
 
 
@@ -337,8 +350,9 @@ def _classes(column: Profile, where: str) -> Target:
             where=where,
             expected="a few classes, each in several rows, or numbers",
             found=f"{len(text):,} different values in {rows:,} rows, as {text.sort()[0]!r:.40}",
-            hint="is it the right column? Identifiers cannot be predicted; texts are learned to be "
-            "written with --kind sequence-to-text --features COLUMN_OF_THE_SOURCE",
+            hint="is it the right column? Identifiers cannot be predicted; numbers are learned "
+            "with --kind table, also from texts; texts are learned to be written with --kind "
+            "sequence-to-text --features COLUMN_OF_THE_SOURCE",
         )
     numbers = text.cast(float, strict=False)
     order = numbers if numbers.null_count() == 0 else text

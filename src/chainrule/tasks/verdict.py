@@ -25,6 +25,8 @@ CONSTANT = {
 }
 #: Differences of more standard errors than this are hardly chance: about 1 in 20 are.
 _CLEAR = 2.0
+#: Three decimals say nothing of an error in a large unit.
+_SMALL = 0.01
 _TITLES = {
     "r2": "R²",
     "rmse": "RMSE",
@@ -138,10 +140,10 @@ def verdict(report: Mapping[str, Any], unit: str, more: str = "") -> str:
     figures = _figures(report, metric, best)
     pair = [values[best][metric] for values in (baselines, {best: report["metrics"]})]
     alike = _short(pair[0]) == _short(pair[1])
+    if gains[best] == 0 or alike:
+        return f"The {best} baseline is as good as the network: {figures}."
     if ahead[best] < 0:
         return f"The {best} baseline is better than the network: {figures}. Prefer it."
-    if gains[best] == 0 or (alike and ahead[best] == 0):
-        return f"The {best} baseline is as good as the network: {figures}."
     how = "ahead of" if gains[best] > 0 else "behind"
     return (
         f"The network is {how} {CONSTANT.get(best, f'the {best} baseline')} ({figures}), but "
@@ -188,7 +190,8 @@ def _no_better_than_constant(report: Mapping[str, Any], metric: str, name: str, 
             f"{said} Its probabilities say more than the classes: log loss {probable[0]:.3f} "
             f"against {probable[1]:.3f}."
         )
-    return f"{said} The other columns may say nothing of the target, or the data are too few."
+    what = "other columns" if unit == "rows" else unit
+    return f"{said} The {what} may say nothing of the target, or the data are too few."
 
 
 def _figures(report: Mapping[str, Any], metric: str, name: str, reverse: bool = False) -> str:
@@ -200,6 +203,8 @@ def _figures(report: Mapping[str, Any], metric: str, name: str, reverse: bool = 
 
 
 def _short(value: float) -> str:
+    if 0 < abs(value) < _SMALL:
+        return f"{value:.3g}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.4g}"
 
 

@@ -107,6 +107,25 @@ def test_copies_are_on_one_side(tmp_path):
     assert not any("copies" in sentence for sentence in said)
 
 
+def test_short_sounds_beside_a_long_one_are_no_copies_and_silence_is_said(tmp_path):
+    make_tones(tmp_path / "t")
+    for label in ("low", "high"):
+        write_wav(tmp_path / "t" / label / "long.wav", tone(900, 8000, seconds=8.0))
+        write_wav(tmp_path / "t" / label / "still.wav", np.zeros(2400))
+    said = []
+    train(tmp_path / "t", said, seconds=8.0, epochs=1)
+    assert "2 of 28 sounds are silent" in said
+    assert any("2 of 28 sounds are copies of others, or nearly: 1 groups" in s for s in said)
+
+
+def test_a_sound_that_is_cut_off_is_said(tones):
+    path = tones / "low" / "03.wav"
+    path.write_bytes(path.read_bytes()[:900])
+    said = []
+    train(tones, said, epochs=1)
+    assert any(s.startswith("1 sound ends before the length") and "03.wav" in s for s in said)
+
+
 def test_bad_files(tones):
     (tones / "low" / "zero.wav").write_bytes(b"")
     write_wav(tones / "high" / "nothing.wav", np.zeros(0))

@@ -336,6 +336,20 @@ def test_two_scripts_in_one_table_are_learned_alike():
     assert result.report["metrics"]["accuracy"] >= 0.95
 
 
+def test_rare_classes_those_that_look_alike_and_empty_texts_are_said(tmp_path):
+    notes, table = [], texts()
+    table["subject"][:9] = [table["subject"][0].upper()] * 8 + ["other"]
+    options = TextOptions(target="subject", epochs=1, backend="numpy")
+    result = cr.text.train(table, options, progress=False, say=notes.append)
+    assert any("differ in case or spaces only" in note for note in notes)
+    assert any(note.startswith("class 'other' has one text only") for note in notes)
+    result.save(tmp_path / "model")
+    notes.clear()
+    model = load_predictor(tmp_path / "model")
+    model.predict({"text": ["", "a word"]}, say=notes.append)
+    assert any(note.startswith("1 text is empty") for note in notes)
+
+
 def test_what_is_left_out_beside_the_text_is_said():
     notes = []
     table = {"id": list(range(7, 127)), **texts()}

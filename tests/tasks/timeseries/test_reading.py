@@ -84,7 +84,7 @@ def test_without_times_each_row_is_a_step():
 @pytest.mark.parametrize(
     ("frame", "what", "where"),
     [
-        (pl.concat([table(), table()[:1]]), "comes twice", "rows 1 and 21"),
+        (pl.concat([table(), table()[:1].with_columns(sold=5.0)]), "comes twice", "rows 1 and 21"),
         (table().filter(pl.col("sold").is_in([0.0, 1, 2, 17, 18, 19])), "mostly gaps", None),
         (table().with_columns(sold=pl.lit(None, pl.Float64)), "no values", "sold"),
         (table().with_columns(sold=pl.lit("a lot")), "cannot be read", "sold"),
@@ -98,6 +98,33 @@ def test_what_is_no_series_is_refused(frame, what, where):
     with pytest.raises(DataError, match=what) as caught:
         read(frame, "sold")
     assert where is None or where in caught.value.where
+
+
+def test_rows_that_are_the_same_are_taken_once_and_it_is_said():
+    notes = []
+    _, series = read(pl.concat([table(), table()[4:7]]), "sold", notes.append)
+    np.testing.assert_array_equal(series.target, np.arange(20))
+    assert "3 rows repeat another one in all columns: each is taken once" in notes
+
+
+def test_inputs_that_are_not_known_are_said():
+    notes = []
+    price = [None, *range(1, 16), *[None] * 4]
+    frame = table(price=price, none=[None] * 20)
+    _, series = read(frame, "sold", notes.append)
+    assert series.filled()[-1, 1] == 15
+    assert any("price (5, the last 4 steps of a series)" in note for note in notes)
+    assert any(note.startswith("left out") and "none" in note for note in notes)
+    notes.clear()
+    read(table(none=[None] * 20), "sold", notes.append)
+    assert any(note.startswith("left out") and "none" in note for note in notes)
+
+
+def test_numbers_that_stand_for_missing_ones_are_said():
+    notes = []
+    values = np.where(np.arange(20) % 5 == 1, -999.0, np.arange(20) / 7)
+    read(table().with_columns(sold=values), "sold", notes.append)
+    assert any("'sold' holds -999 in 4 rows" in note and "cells empty" in note for note in notes)
 
 
 # ---- notations -----------------------------------------------------------------------------------
@@ -123,6 +150,8 @@ def test_what_is_no_series_is_refused(frame, what, where):
         ([f"2023-05-01 0{h}:30 -0400" for h in range(9)], "seconds", "2023-05-01 09:30 -0400"),
         ([f"{d}.3.2021" for d in range(1, 15)], "seconds", "15.3.2021"),
         ([f"Mar {d}, 2021" for d in range(10, 25)], "seconds", "Mar 25, 2021"),
+        ([1704067200 + 3600 * h for h in range(9)], "seconds", "1704099600"),
+        ([str(1704067200000 + 60000 * m) for m in range(9)], "seconds", "1704067740000"),
     ],
 )  # fmt: skip
 def test_forecasts_have_the_notation_of_the_times(cells, unit, then):
@@ -140,6 +169,65 @@ def test_it_is_said_when_two_readings_are_as_even():
                     notes.append)  # fmt: skip
     assert panel.notation.format == "%m/%d/%Y"
     assert any("--kind day=date:%d/%m/%Y" in note for note in notes)
+
+
+def test_large_numbers_that_are_no_times_are_written_whole():
+    panel, series = read({"t": [5 * 10**13 + i for i in range(9)], "y": np.arange(9.0)}, "y")
+    assert panel.following(series, 1) == ["50000000000009"]
+
+
+def test_it_is_said_when_some_times_have_no_zone():
+    notes = []
+    cells = [f"2024-01-01T0{h}:00" + "Z" * (h < 4) for h in range(9)]
+    _, series = read({"time": cells, "y": np.arange(9.0)}, "y", notes.append)
+    np.testing.assert_array_equal(series.target, np.arange(9))
+    assert "5 of 9 times have no zone: they are taken for UTC" in notes
+
+
+MONTHS = ["Jan", "Feb", "March", "Apr", "May", "June", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec"]
+HOURS = [f"{1 + h // 24:02}/02/2024" for h in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "unit", "then"),
+    [
+        ({"Year": [2010 + m // 12 for m in range(60)], "Month": [1 + m % 12 for m in range(60)]},
+         "months", "2015-01"),
+        ({"year": [2010 + m // 12 for m in range(60)],
+          "mon": [MONTHS[m % 12] for m in range(60)]}, "months", "2015-01"),
+        ({"yyyy": ["2011"] * 28, "mm": ["02"] * 28, "dd": [f"{d:02}" for d in range(1, 29)]},
+         "seconds", "2011-03-01"),
+        ({"year": [2010 + q // 4 for q in range(60)], "qtr": [1 + q % 4 for q in range(60)]},
+         "months", "2025-Q1"),
+        ({"year": [2020] * 40, "week": list(range(3, 43))}, "seconds", "2020-W43"),
+        ({"date": HOURS, "hour": [h % 24 for h in range(60)]}, "seconds", "03/02/2024 12:00"),
+        ({"date": HOURS, "hour": [1 + h % 24 for h in range(60)]}, "seconds", "03/02/2024 12:00"),
+        ({"Date": HOURS, "Time": [f"{h % 24:02}:00:00" for h in range(60)]}, "seconds",
+         "03/02/2024 12:00:00"),
+    ],
+    ids=["months", "names", "days", "quarters", "weeks", "hours", "24 hours", "clock"],
+)  # fmt: skip
+def test_times_in_several_columns_are_put_together(parts, unit, then):
+    notes, count = [], len(next(iter(parts.values())))
+    order = np.random.default_rng(0).permutation(count)
+    frame = pl.DataFrame({**parts, "y": np.arange(float(count))})[order]
+    panel, series = read(frame, "y", notes.append)
+    assert panel.calendar.unit == unit
+    assert panel.columns == ("y",)
+    np.testing.assert_array_equal(series.target, np.arange(count))
+    assert panel.following(series, 1) == [then]
+    assert f"the times are put together from the columns {', '.join(parts)}" in notes
+    again = read(frame, "y", time="+".join(parts), features=())[0]
+    np.testing.assert_array_equal(again.series[0].target, np.arange(count))
+    assert panel.time == again.time
+
+
+def test_columns_that_do_not_say_times_together_are_none():
+    years = {"year": np.arange(1900, 1960), "month": [1 + m % 12 for m in range(60)]}
+    assert read({**years, "y": np.arange(60.0)}, "y")[0].time == "year"
+    again = {"year": [2010] * 24, "month": [1 + m % 12 for m in range(24)]}
+    with pytest.raises(DataError, match="comes twice"):
+        read({**again, "y": np.arange(24.0)}, "y")
 
 
 def test_columns_with_a_zone_keep_it():
@@ -181,6 +269,16 @@ def test_several_series_are_told_apart():
     for series in panel.series:
         np.testing.assert_array_equal(np.diff(series.target), 1)
     assert panel.columns == ("sold",)
+
+
+def test_a_series_of_which_nothing_is_known_is_left_out_and_said():
+    notes, whole = [], shops()
+    frame = whole.with_columns(sold=pl.when(pl.col("shop") != "b").then("sold"))
+    panel, _ = read(frame, "sold", notes.append, item="shop")
+    assert [series.name for series in panel.series] == ["a", "c"]
+    assert "left out, as no sold is known of them: 1 series (b)" in notes
+    with pytest.raises(DataError, match="no values"):
+        read(frame.filter(pl.col("shop") == "b"), "sold", item="shop")
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -6,6 +6,7 @@ right sample rate need only Python itself.
 
 from __future__ import annotations
 
+import os
 import wave
 from dataclasses import dataclass
 from typing import Any
@@ -24,15 +25,25 @@ _CANCELLED = 0.1
 _FAINT = 2.0**-8
 #: Of sounds of more samples than this only the part that is needed is read.
 _LONG = 10_000_000
+#: WAV files whose length was not known when they were begun say about so many bytes or more.
+_STREAMED = 0x7FFF0000
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a sound file says of itself."""
+    """What a sound file says of itself.
+
+    Attributes:
+        rate: sample rate in Hz.
+        channels: how many.
+        length: in samples per channel.
+        cut_off: a WAV file ends before the length that it promises.
+    """
 
     rate: int
     channels: int
     length: int
+    cut_off: bool = False
 
 
 def read_header(path: str) -> Header:
@@ -46,10 +57,11 @@ def read_header(path: str) -> Header:
     try:
         if soundfile is not None:
             info = soundfile.info(path)
-            header = Header(info.samplerate, info.channels, info.frames)
+            header = Header(info.samplerate, info.channels, info.frames, _is_cut_off(path))
         else:
             with wave.open(path, "rb") as file:
-                header = Header(file.getframerate(), file.getnchannels(), file.getnframes())
+                header = Header(file.getframerate(), file.getnchannels(), file.getnframes(),
+                                _is_cut_off(path))  # fmt: skip
     except Exception as error:  # as many kinds as there are formats
         raise _damaged(path, error) from None
     if header.length <= 0:
@@ -62,6 +74,20 @@ def read_header(path: str) -> Header:
             found=f"{header.length:,} in {header.channels} channels",
         )
     return header
+
+
+def _is_cut_off(path: str) -> bool:
+    """Whether the data of a WAV file are fewer bytes than it says; a stream says the most."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return False
+        while len(head := file.read(8)) == 8:
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] == b"data":
+                return size < _STREAMED and size > os.path.getsize(path) - file.tell()
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return False
 
 
 def read_sound(path: str, rate: int, samples: int) -> Array:

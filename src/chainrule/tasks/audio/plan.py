@@ -16,6 +16,7 @@ from ...engine.ops import expand_dims, mean
 from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
+from ...utils.numbers import counted
 from ...utils.typing import Array
 from .. import runner
 from ..kinds.audio import KIND, AudioOptions
@@ -28,7 +29,7 @@ from ..update import Continuation, Old
 from ..update_options import UpdateOptions
 from . import augment
 from .decode import Header, cancels, read_header, read_sound
-from .features import LogMel
+from .features import STEP, LogMel
 from .schema import AudioSchema
 
 #: So many headers tell what all are like, and at least so many of each class.
@@ -86,6 +87,7 @@ class AudioMedium:
     """Sounds; see `chainrule.tasks.media.Medium`."""
 
     kind = "audio"
+    blank = "silent"
     file_type = FileType(KIND.noun, KIND.endings)
 
     def understand(
@@ -103,6 +105,9 @@ class AudioMedium:
             others = ", ".join(f"{other:,}" for other in sorted(set(rates) - {rate}))
             say(f"sounds at {others} Hz are resampled to {rate:,} Hz")
         _say_channels([p for p, h in zip(paths, headers, strict=True) if h.channels > 1], say)
+        if cut := [p for p, h in zip(paths, headers, strict=True) if h.cut_off]:
+            say(f"{counted(len(cut), 'sound ends', 'sounds end')} before the length that the file "
+                f"promises, such as {cut[0]}: cut off?")  # fmt: skip
         if (lengths * rate > samples).any():
             say(f"of sounds above {samples / rate:.2f} s the middle is taken")
         found = (
@@ -150,10 +155,16 @@ class AudioMedium:
         return np.concatenate([bands.mean(axis=1), bands.std(axis=1)], axis=1)
 
     def pictures(self, schema: AudioSchema, batch: Array) -> Array:
-        """How the energy in a few bands changes from a stretch of time to the next."""
+        """How the energy in a few bands changes from a stretch of time to the next.
+
+        Without the silence around a sound, which is alike in all that are short.
+        """
         rows, columns = PICTURE
-        energies = small(_bands(schema.rate, batch)[..., None], (rows + 1, columns))
-        return np.asarray(np.diff(energies, axis=1) * _NATS)
+        energies = [
+            small(own[None, :, :, None], (rows + 1, columns))[0]
+            for own in _sounding(schema.rate, batch)
+        ]
+        return np.asarray(np.diff(np.stack(energies), axis=1) * _NATS)
 
     def shown(self, schema: AudioSchema, decoded: Array) -> Array:
         """The log-mel spectrogram, high frequencies at the top."""
@@ -218,6 +229,17 @@ def _bands(rate: int, batch: Array) -> Array:
     mel = Compiled(LogMel(rate).forward)
     parts = [batch[i : i + 64].astype(np.float32) / _FULL_SCALE for i in range(0, len(batch), 64)]
     return np.concatenate([mel(part.astype(np.float32)).numpy() for part in parts])
+
+
+def _sounding(rate: int, batch: Array) -> list[Array]:
+    """(frames, bands) of each sound, from where it begins to where it ends."""
+    mel, found = LogMel(rate), []
+    for sound, bands in zip(batch, _bands(rate, batch), strict=True):
+        there = np.flatnonzero(sound)
+        first, last = (int(there[0]), int(there[-1])) if len(there) else (0, len(sound))
+        begin = min(first // (STEP * mel.part), len(bands) - 1)
+        found.append(bands[begin : max(mel.frames(last + 1), begin + 1)])
+    return found
 
 
 def _sample(files: Files) -> tuple[list[Header], list[str]]:

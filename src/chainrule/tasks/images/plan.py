@@ -86,6 +86,7 @@ class ImageMedium:
     """Images; see `chainrule.tasks.media.Medium`."""
 
     kind = "images"
+    blank = "of one colour only"
     file_type = FileType(KIND.noun, KIND.endings)
 
     def understand(

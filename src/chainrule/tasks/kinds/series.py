@@ -28,7 +28,13 @@ class SeriesOptions(ColumnOptions):
     """
 
     target: str = option(..., "The column to predict.", "COLUMN", DATA, column, short="t")
-    time: str | None = option(None, "The column of the times of a series.", "COLUMN", DATA, text)
+    time: str | None = option(
+        None,
+        "The column of the times of a series, or several such as year+month.",
+        "COLUMN",
+        DATA,
+        text,
+    )
     series: str | None = option(
         None,
         "The column that says which series a row belongs to: one model of many series.",

@@ -45,6 +45,11 @@ class Signatures:
     def __len__(self) -> int:
         return len(self.digests)
 
+    @property
+    def blank(self) -> int:
+        """In how many files there is nothing; 0 where only bytes were compared."""
+        return 0 if self.pictures is None else sum(not digest for digest in self.digests)
+
     @staticmethod
     def of(batch: Array, pictures: Array) -> Signatures:
         """The signatures of decoded files and their small pictures."""

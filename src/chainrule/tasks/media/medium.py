@@ -88,10 +88,12 @@ class Medium(Protocol):
 
     Attributes:
         kind: its name.
+        blank: what a file is in which there is nothing.
         file_type: which files.
     """
 
     kind: str
+    blank: str
     file_type: FileType
 
     def understand(self, files: Files, target: Target, options: Any, say: Say) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ...data import Target
+from ...data.infer_target import notes_on_classes
 from ...drawing.blocks import Block, Section
 from ...errors import ConfigError, DataError
 from ...training import Stream
@@ -131,6 +132,12 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         files, target = find_labelled(source, self.medium.file_type, self.options)
         for note in files.notes:
             self.say(note)
+        if target.classes and files.target is not None:
+            counts = np.bincount(files.target, minlength=len(target.classes))
+            by_chance = None if files.parts is not None else counts
+            unit = self.unit.removesuffix("s")
+            for note in notes_on_classes(target.classes, by_chance, unit=unit):
+                self.say(note)
         return FilePart.of(files, target, self.options.balance)
 
     def split(self, data: FilePart) -> Split[FilePart]:
@@ -319,7 +326,10 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
 
     def _copies_in(self, data: FilePart) -> Array | None:
         """(files,) which of all files are copies of each other; None if there are none."""
-        groups, alike = grouped(self._signatures(data))
+        signatures = self._signatures(data)
+        groups, alike = grouped(signatures)
+        if blank := signatures.blank:
+            self.say(f"{blank:,} of {len(data):,} {self.unit} are {self.medium.blank}")
         if alike:
             self.say(
                 f"most of {len(data):,} {self.unit} look nearly the same: they are taken for "

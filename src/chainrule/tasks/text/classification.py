@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import Schema, infer_schema, read_table, source_name
-from ...data.infer_target import without_target
+from ...data.infer_target import notes_on_classes, without_target
 from ...data.json_dataclass import check_types
 from ...data.schema import check_present
 from ...drawing.blocks import Block, Section
@@ -291,6 +291,12 @@ def _texts(frame: pl.DataFrame, column: str) -> list[str]:
     return [normalize(text) for text in frame[column].cast(pl.String).fill_null("").to_list()]
 
 
+def _tell_empty(texts: Sequence[str], say: Say) -> None:
+    if empty := sum(not text.strip() for text in texts):
+        are = counted(empty, "text is empty", "texts are empty")
+        say(f"{are}; what the others have in common decides on them")
+
+
 # ---- training ------------------------------------------------------------------------------------
 
 
@@ -304,9 +310,10 @@ class TextClassification(Plan[Labelled, Labelled, ClassSchema]):
         """The texts of a table or of class folders."""
         _check(self.options)
         found = read_labelled(source, self.options, self.say)
-        if empty := sum(not text.strip() for text in found.texts):
-            are = counted(empty, "text is empty", "texts are empty")
-            self.say(f"{are}; what the others have in common decides on them")
+        _tell_empty(found.texts, self.say)
+        counts = np.bincount(found.target, minlength=len(found.classes))
+        for note in notes_on_classes(found.classes, counts, unit="text"):
+            self.say(note)
         return found.balanced() if self.options.balance else found
 
     def split(self, data: Labelled) -> Split[Labelled]:
@@ -571,6 +578,7 @@ class TextClassifier(Classifier[ClassSchema]):
         import polars as pl
 
         texts, names = self._read(source)
+        _tell_empty(texts, say)
         told = predictions(self._probabilities(texts, say), self.classes, proba)
         return told.insert_column(0, pl.Series("file", names)) if names else told
 

@@ -327,10 +327,12 @@ class Forecasting(Plan[Panel, Windows, ForecastSchema]):
         self, schema: ForecastSchema, learner: Learner, validation: Encoded, trainer: Any,
         split: Split[Windows],
     ) -> ForecastSchema:  # fmt: skip
-        """How much of what was learned is kept, and what quantiles are, by the validation part."""
+        """How much of what was learned is kept, and what quantiles are, by the validation part.
+
+        The linear forecast then learns the validation part, too: the latest steps say most.
+        """
         blending = Blending.of(trainer, split.train, split.validation)
-        if blending.kept == 0:
-            learner.network.start_from(split.train.cut.paths[1])
+        learner.network.start_from(split.train.cut.paths[1])
         learner.network.keep(blending.kept)
         learner.choice["kept"] = blending.kept
         if schema.quantiles:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import Column, infer_schema, parsing, read_table, source_name
+from ...data.column_profile import Profile
 from ...data.schema import check_present, read_values, tidy_column
 from ...errors import ConfigError, DataError
+from ...utils.numbers import counted
 from ...utils.typing import Array
 from .calendar import Calendar
+from .time_parts import PLUS, parts_named, time_parts, with_time
 from .times import TimeNotation, Times, read_times, time_column
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ class Panel:
             return [str(int(series.last) + int(step)) for step in ahead]
         moments = self.calendar.moments(series.last, ahead)
         if self.calendar.unit == "numbers":
-            return [f"{moment:.12g}" for moment in moments]
+            return [f"{int(m)}" if m == int(m) else f"{m:.12g}" for m in moments.tolist()]
         whole = self.calendar.whole_days
         return [self.notation.write(float(moment), whole) for moment in moments]
 
@@ -150,7 +153,8 @@ class Columns:
         Raises:
             DataError: one is absent.
         """
-        optional = [column for column in (self.time, self.item) if column]
+        times = parts_named(self.time, present) or ((self.time,) if self.time else ())
+        optional = [*times, *((self.item,) if self.item else ())]
         check_present([self.target, *optional, *self.known, *(self.features or ()), *self.drop,
                        *self.kinds], present, name)  # fmt: skip
 
@@ -179,33 +183,66 @@ def read_series(
     for sentence in notes:
         say(sentence)
     columns.check(frame.columns, name)
-    kept = (*columns.drop, *((columns.item,) if columns.item else ()))
-    time = columns.time or time_column(frame, columns.target, kept, columns.kinds)
-    _check_kinds(columns.kinds, time)
+    frame, columns, time = _time_of(frame, columns, say)
     groups = _groups(frame, columns.item, name)
-    times = None if time is None else read_times(frame, time, name, columns.kinds.get(time, ""),
-                                                 groups)  # fmt: skip
-    if times is not None and times.other and calendar is None:
-        say(f"{time} is read as {times.notation.format}; --kind {time}=date:{times.other} reads it "
-            "the other way, which is as even")  # fmt: skip
+    times = None if time is None else _times(frame, time, columns, calendar, groups, name, say)
     later = calendar is not None or columns.features is not None
     if not later and columns.item is None:
         _refuse_joined(frame, columns, time, times, name)
     names = _names(frame, columns, time, name, say)
+    if calendar is None:
+        _tell_stand_ins(frame, names, say)
     values = np.stack([column_of_numbers(frame, column, name) for column in names], axis=1)
     known = len(columns.known)
     if time is None or times is None:
         say("there is no column of times: each row is a step, in their order")
         parts = [
-            _trimmed(values[rows], np.arange(1.0, len(rows) + 1), label, 0.0, known, name, names[0])
+            _trimmed(values[rows], np.arange(1.0, len(rows) + 1), label, 0.0, known)
             for label, rows in _members(groups, len(values))
         ]
-        panel = Panel(tuple(parts), names, known, None, columns.item)
+        panel = Panel(_with_target(parts, name, names[0], say), names, known, None, columns.item)
     else:
         panel = _on_grid(values, times, groups, frame, Panel((), names, known, time, columns.item,
                          calendar, times.notation), name, say)  # fmt: skip
     _tell(panel, name, say)
     return panel
+
+
+def _time_of(
+    frame: pl.DataFrame, columns: Columns, say: Say
+) -> tuple[pl.DataFrame, Columns, str | None]:
+    """The column of the times, which may be put together from several."""
+    kept = (*columns.drop, *((columns.item,) if columns.item else ()))
+    time = columns.time
+    parts = parts_named(time, frame.columns)
+    if time is None:
+        time = time_column(frame, columns.target, kept, columns.kinds)
+        skip = {columns.target, *kept, *columns.known, *(columns.features or ())}
+        parts = time_parts(frame, time, columns.item, skip)
+    if parts:
+        say(f"the times are put together from the columns {', '.join(parts)}")
+        frame, time = with_time(frame, parts), PLUS.join(parts)
+        columns = dataclasses.replace(columns, drop=(*columns.drop, *parts))
+    _check_kinds(columns.kinds, time)
+    return frame, columns, time
+
+
+def _times(
+    frame: pl.DataFrame, time: str, columns: Columns, calendar: Calendar | None,
+    groups: Array | None, name: str, say: Say,
+) -> Times:  # fmt: skip
+    """The times; what is in doubt is said."""
+    kind = columns.kinds.get(time, "")
+    if calendar is not None and calendar.unit == "numbers":
+        kind = kind or "numeric"  # as in the training
+    times = read_times(frame, time, name, kind, groups)
+    if times.other and calendar is None:
+        say(f"{time} is read as {times.notation.format}; --kind {time}=date:{times.other} reads it "
+            "the other way, which is as even")  # fmt: skip
+    if times.without_zone:
+        say(f"{times.without_zone:,} of {frame.height:,} times have no zone: they are taken for "
+            "UTC")  # fmt: skip
+    return times
 
 
 def _names(
@@ -266,7 +303,7 @@ def _on_grid(
 ) -> Panel:  # fmt: skip
     """The series with their times as steps of one grid."""
     column = str(panel.time)
-    where, parts, unsorted = f"{name}, column {column!r}", [], 0
+    where, parts, unsorted, copies = f"{name}, column {column!r}", [], 0, 0
     if np.isnan(times.values).any():
         row = int(np.flatnonzero(np.isnan(times.values))[0])
         raise DataError("A time is missing.", where=f"{where}, row {row + 1:,}",
@@ -275,8 +312,13 @@ def _on_grid(
     for label, rows in _members(groups, len(values)):
         order = rows[np.argsort(times.values[rows], kind="stable")]
         unsorted += bool((np.diff(order) < 0).any())
-        _refuse_repeated(times.values[order], order, frame, panel, where)
-        parts.append((label, order))
+        single = _without_copies(times.values, order, frame)
+        copies += len(order) - len(single)
+        _refuse_repeated(times.values[single], single, frame, panel, where)
+        parts.append((label, single))
+    if copies:
+        say(f"{counted(copies, 'row repeats', 'rows repeat')} another one in all columns: each is "
+            "taken once")  # fmt: skip
     if unsorted:
         which = "" if panel.item is None else f" in {unsorted:,} series"
         say(f"the rows are not in the order of {column}{which}: they are sorted")
@@ -294,25 +336,43 @@ def _on_grid(
         grid[places] = values[order]
         moments = calendar.moments(float(own[-1]), np.arange(1 - len(grid), 1))
         zone = float(times.zones[order[-1]])
-        found.append(_trimmed(grid, moments, label, zone, panel.known, name, panel.columns[0]))
-    notation = dataclasses.replace(panel.notation)
-    return dataclasses.replace(panel, series=tuple(found), calendar=calendar, notation=notation)
+        found.append(_trimmed(grid, moments, label, zone, panel.known))
+    return dataclasses.replace(
+        panel, series=_with_target(found, name, panel.columns[0], say), calendar=calendar
+    )
 
 
-def _trimmed(
-    grid: Array, moments: Array, label: str, zone: float, known: int, name: str, target: str
-) -> Series:
+def _trimmed(grid: Array, moments: Array, label: str, zone: float, known: int) -> Series:
     """The steps from the first known value of the target to the last, and what is known after."""
     there = np.flatnonzero(~np.isnan(grid[:, 0]))
     if not len(there):
-        where = f"{name}, column {target!r}" + (f", series {label}" if label else "")
-        raise DataError("The target has no values.", where=where)
+        return Series(grid[:0], grid[:0, grid.shape[1] - known :], 0.0, label, zone)
     first, last = int(there[0]), int(there[-1])
     ahead = grid[last + 1 :, grid.shape[1] - known :]
     return Series(grid[first : last + 1], ahead, float(moments[last]), label, zone)
 
 
+def _with_target(found: Sequence[Series], name: str, target: str, say: Say) -> tuple[Series, ...]:
+    """Series of which something is known; others are left out, and that is said."""
+    empty = [series for series in found if not len(series.values)]
+    if len(empty) == len(found):
+        raise DataError("The target has no values.", where=f"{name}, column {target!r}")
+    if empty:
+        say(f"left out, as no {target} is known of them: {named(empty)}")
+    return tuple(series for series in found if len(series.values))
+
+
 # ---- what is refused and said --------------------------------------------------------------------
+
+
+def _without_copies(times: Array, order: Array, frame: pl.DataFrame) -> Array:
+    """Rows in the order of their times, those that are the same in all columns once."""
+    import polars as pl
+
+    if not (np.diff(times[order]) == 0).any():
+        return order
+    first = frame[order].select(pl.struct(pl.all()).is_first_distinct()).to_series()
+    return np.asarray(order[first.to_numpy()])
 
 
 def _refuse_repeated(
@@ -421,6 +481,36 @@ def _tell(panel: Panel, name: str, say: Say) -> None:
     if missing:
         say(f"{missing:,} of {panel.steps:,} steps are missing: the last known value stands for "
             "them, and they are left out of the metrics")  # fmt: skip
+    _tell_inputs(panel, say)
+
+
+def _tell_stand_ins(frame: pl.DataFrame, names: Sequence[str], say: Say) -> None:
+    """Say which numbers may stand for missing ones, as -999 does."""
+    for column in names:
+        told = Profile.of(frame[column]).stand_in("numeric", "leave such cells empty")
+        if told:
+            say(told)
+
+
+def _tell_inputs(panel: Panel, say: Say) -> None:
+    """Say where inputs are not known though the target is; the end of a series matters most."""
+    told = []
+    for i, column in enumerate(panel.columns[1:], 1):
+        absent = [np.isnan(series.values[:, i]) & ~np.isnan(series.target)
+                  for series in panel.series]  # fmt: skip
+        if count := sum(int(part.sum()) for part in absent):
+            last = max(_at_the_end(part) for part in absent)
+            end = f", the last {counted(last, 'step', 'steps')} of a series" if last else ""
+            told.append(f"{column} ({count:,}{end})")
+    if told:
+        say(f"not known in all {panel.steps:,} steps, where the last known value stands for them: "
+            f"{', '.join(told[:_NAMED])}{', …' * (len(told) > _NAMED)}")  # fmt: skip
+
+
+def _at_the_end(absent: Array) -> int:
+    """How many are absent one after another at the end."""
+    there = np.flatnonzero(~absent)
+    return len(absent) - 1 - int(there[-1]) if len(there) else len(absent)
 
 
 def named(series: Sequence[Series]) -> str:
@@ -452,7 +542,8 @@ def input_columns(
         return []
     try:
         schema = infer_schema(frame.select(rest), source=name)
-    except DataError:
+    except DataError:  # nothing that changes
+        say(f"left out, as they are no numbers that change: {', '.join(rest)}")
         return []
     used = [c.name for c in schema.columns if c.kind in ("numeric", "boolean")]
     if unused := [c for c in rest if c not in used]:

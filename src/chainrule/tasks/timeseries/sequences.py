@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import models, nn
 from ...data import Schema, Target, infer_schema, source_name
+from ...data.infer_target import notes_on_classes
 from ...data.json_dataclass import check_types
 from ...data.schema import check_present
 from ...drawing.blocks import Block, Section
@@ -315,6 +316,9 @@ class SequenceClassification(Plan[Labelled, Labelled, SequenceSchema]):
     def read(self, source: Any) -> Labelled:
         """The sequences of a table."""
         found = _labelled(source, self.options, source_name(source), self.say)
+        counts = np.bincount(found.target, minlength=len(found.column.classes))
+        for note in notes_on_classes(found.column.classes, counts, unit="sequence"):
+            self.say(note)
         return found.balanced() if self.options.balance else found
 
     def split(self, data: Labelled) -> Split[Labelled]:

@@ -24,7 +24,18 @@ _DAY = 86_400.0
 #: Names of columns of times, where they are numbers.
 NAMES = (
     *("date", "time", "datetime", "timestamp", "year", "quarter", "month", "week", "day"),
-    *("period", "yyyymm", "ds", "t"),
+    *(
+        "period",
+        "yyyymm",
+        "ds",
+        "t",
+        "epoch",
+        "unix",
+        "unixtime",
+        "unix_time",
+        "unix_timestamp",
+        "ts",
+    ),
 )
 #: Periods that are no dates: what a cell looks like (groups: year, part), parts of a year.
 _PERIODS = (
@@ -34,6 +45,8 @@ _PERIODS = (
     (re.compile(r"(?P<year>\d{4})[-/ ]?M(?P<part>0?[1-9]|1[0-2])"), "month"),
     (re.compile(r"(?P<year>1[89]\d\d|20\d\d)(?P<part>0[1-9]|1[0-2])"), "month"),
 )
+#: Times that are counted in seconds since 1970, of the years from 1990 to 2100.
+EPOCH, _EPOCH = "epoch", (631_152_000, 4_102_444_800)
 _ZONE = re.compile(r"\s?(?:[Zz]|[+-]\d\d:?(?:\d\d)?)$")
 
 
@@ -42,7 +55,8 @@ class TimeNotation:
     """How times are written, so that forecasts can be written alike.
 
     Attributes:
-        format: as for strftime; empty for ISO 8601, or the name of a period such as quarter.
+        format: as for strftime; empty for ISO 8601, the name of a period such as quarter, or epoch
+            for a count since 1970.
         like: a cell, which shows the rest: digits, signs between, and the zone.
         zone: the name of a time zone, for columns that have one.
 
@@ -59,6 +73,8 @@ class TimeNotation:
 
     def write(self, moment: float, whole_days: bool) -> str:
         """A time, in seconds since 1970, in this notation."""
+        if self.format == EPOCH:
+            return str(round(moment * 1e6) * int(self.like) // 1_000_000)
         local = datetime(1970, 1, 1) + timedelta(seconds=round(moment + self.offset(moment)))
         if self.format in ("quarter", "week", "month"):
             return self._write_period(local)
@@ -151,6 +167,7 @@ class Times:
         notation: how they are written.
         zones: (rows,) seconds that the local clock is ahead; 0 where no zone is written.
         other: another format in which they would be as even.
+        without_zone: how many have no zone where others have one.
     """
 
     values: Array
@@ -158,6 +175,7 @@ class Times:
     notation: TimeNotation
     zones: Array
     other: str = ""
+    without_zone: int = 0
 
 
 def read_times(
@@ -191,7 +209,7 @@ def read_times(
     text = tidy if tidy.dtype == pl.String else tidy.cast(pl.String)
     if kind:
         return _as_told(tidy, text, column, kind, name)
-    if (found := _read_periods(text)) is not None:
+    if (found := _read_periods(text) or _read_epoch(tidy)) is not None:
         return found
     formats = _formats(tidy, text)
     if formats:
@@ -262,16 +280,17 @@ def _written(values: Array, text: pl.Series, date_format: str) -> Times:
         return Times(values, True, TimeNotation(date_format), np.zeros(len(values)))
     cells = text.to_list()
     last = cells[int(known[np.argmax(values[known])])]
-    zones = np.zeros(len(values))
+    zones, without = np.zeros(len(values)), 0
     if "%#z" in date_format:
         found = [_ZONE.search(cell or "") for cell in cells]
         zones = np.array([zone_seconds(z.group().strip()) if z else 0.0 for z in found])
+        without = sum(z is None for z in found) - int(text.null_count())
     else:  # the shortest cell shows whether days have leading zeros, the longest month the rest
         last = max(cells, key=lambda c: len(c or "")) if "%B" in date_format else min(
             (cell for cell in cells if cell), key=len
         )  # fmt: skip
     first = date_format.partition(parsing.OR)[0]
-    return Times(values, True, TimeNotation(first, last), zones)
+    return Times(values, True, TimeNotation(first, last), zones, without_zone=without)
 
 
 def _read_periods(text: pl.Series) -> Times | None:
@@ -292,6 +311,24 @@ def _read_periods(text: pl.Series) -> Times | None:
         values = np.array([np.nan if d is None else d.timestamp() for d in days])
         sample = min((cell for cell in cells if cell), key=len)
         return Times(values, True, TimeNotation(period, sample), np.zeros(len(values)))
+    return None
+
+
+def _read_epoch(cells: pl.Series) -> Times | None:
+    """Integers that count seconds since 1970, or their thousandths and so on."""
+    import polars as pl
+
+    numbers = cells.cast(pl.Int64, strict=False) if cells.dtype == pl.String else cells
+    if numbers.dtype != pl.Int64 or numbers.null_count() > cells.null_count():
+        return None
+    low, high = numbers.min(), numbers.max()
+    for scale in (1, 1_000, 1_000_000, 1_000_000_000):
+        if low is not None and _EPOCH[0] * scale <= int(str(low)) <= int(str(high)) \
+                < _EPOCH[1] * scale:  # fmt: skip
+            whole = (numbers // scale).cast(pl.Float64).fill_null(np.nan).to_numpy()
+            rest = (numbers % scale).cast(pl.Float64).fill_null(np.nan).to_numpy() / scale
+            notation = TimeNotation(EPOCH, str(scale))
+            return Times(whole + rest, True, notation, np.zeros(len(whole)))
     return None
 
 

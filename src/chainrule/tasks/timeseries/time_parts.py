@@ -1,0 +1,155 @@
+"""Times that a table says in several columns: year and month, or a date and an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from ...data import parsing
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: Between the names of the columns that say a time together.
+PLUS = "+"
+#: What columns are called that say a part of a time.
+_NAMES = {
+    "year": ("year", "yr", "yyyy", "jahr", "año", "ano", "année", "annee", "anno"),
+    "month": ("month", "mon", "mnth", "mm", "monat", "mes", "mois", "mese"),
+    "quarter": ("quarter", "qtr", "q", "quartal"),
+    "week": ("week", "wk", "week_of_year", "weekofyear", "woche"),
+    "day": ("day", "dd", "day_of_month", "dayofmonth", "tag", "día", "dia", "jour"),
+    "hour": ("hour", "hr", "hh", "stunde", "hora", "heure", "time", "uhrzeit", "clock"),
+    "minute": ("minute", "min", "minuten"),
+}
+_LOWEST = {"year": 1000, "month": 1, "quarter": 1, "week": 1, "day": 1, "hour": 0, "minute": 0}
+_HIGHEST = {
+    "year": 2999, "month": 12, "quarter": 4, "week": 53, "day": 31, "hour": 24, "minute": 59,
+}  # fmt: skip
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?$"
+
+
+def time_parts(
+    frame: pl.DataFrame, time: str | None, groups: str | None, skip: Collection[str]
+) -> tuple[str, ...]:
+    """The columns that say the times together; empty if one does, or none do.
+
+    Args:
+        frame: the table.
+        time: the column that was found to say the times.
+        groups: the column of the series of each row.
+        skip: columns that are something else.
+    """
+    if time is not None and not _repeat(frame, [time], groups):
+        return ()
+    called = _called(frame, skip)
+    found = [tuple(called[part] for part in parts if part in called) for parts in (
+        ("year", "month", "day", "hour", "minute"), ("year", "quarter"), ("year", "week"),
+    )] if "year" in called else []  # fmt: skip
+    if time is not None and "hour" in called and time not in called.values():
+        found.insert(0, (time, *(called[part] for part in ("hour", "minute") if part in called)))
+    for parts in found:
+        if len(parts) > 1 and _says_times(frame, parts, groups):
+            return parts
+    return ()
+
+
+def with_time(frame: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:
+    """The table with one more column, of the times as text, called as its parts with + between.
+
+    Example:
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"year": [2020, 2020], "month": ["Jan", "Feb"]})
+        >>> with_time(frame, ("year", "month"))["year+month"].to_list()
+        ['2020-01', '2020-02']
+    """
+    return frame.with_columns(_joined(frame, parts).alias(PLUS.join(parts)))
+
+
+def parts_named(time: str | None, present: Collection[str]) -> tuple[str, ...]:
+    """The columns that a name of several says, if it is no column itself."""
+    if time is None or time in present or PLUS not in time:
+        return ()
+    parts = tuple(time.split(PLUS))
+    return parts if all(part in present for part in parts) else ()
+
+
+def _repeat(frame: pl.DataFrame, columns: Sequence[str], groups: str | None) -> bool:
+    names = [*columns, *([groups] if groups else [])]
+    return bool(frame.select(names).is_duplicated().any())
+
+
+def _called(frame: pl.DataFrame, skip: Collection[str]) -> dict[str, str]:
+    """Which column is called like each part of a time, and holds such."""
+    found: dict[str, str] = {}
+    for column in frame.columns:
+        if column in skip:
+            continue
+        for part, names in _NAMES.items():
+            if part not in found and column.strip().lower() in names:
+                if _read(frame[column], part) is not None:
+                    found[part] = column
+                break
+    return found
+
+
+def _read(cells: pl.Series, part: str) -> pl.Series | None:
+    """A part of a time as integers; a time of day as text; None if it is none."""
+    import polars as pl
+
+    tidy = cells if cells.dtype == pl.Time else parsing.tidy(cells)
+    if tidy is None or tidy.null_count() == len(tidy):
+        return None
+    text = tidy.cast(pl.String).str.strip_chars()
+    if part == "hour" and bool(text.drop_nulls().str.contains(_CLOCK).all()):
+        return text
+    if part == "month" and tidy.dtype == pl.String:
+        short = text.str.to_lowercase().str.slice(0, 3)
+        named = short.replace({name: str(i + 1) for i, name in enumerate(_MONTHS)})
+        text = named.zip_with(short.is_in(_MONTHS), text)
+    numbers = text.cast(pl.Float64, strict=False)
+    if numbers.null_count() > tidy.null_count() or bool((numbers.drop_nulls() % 1 != 0).any()):
+        return None
+    low, high = float(str(numbers.min())), float(str(numbers.max()))
+    if low < _LOWEST[part] or high > _HIGHEST[part]:
+        return None
+    numbers = numbers.cast(pl.Int64)
+    if part != "hour" or high < 24:
+        return numbers
+    return numbers - 1 if low > 0 else None  # hours that are called by their ends
+
+
+def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
+    import polars as pl
+
+    called = {column: part for part, column in _called(frame, ()).items()}
+    kinds = [called.get(part, "date") for part in parts]
+    read = [_date(frame[column]) if kind == "date" else _read(frame[column], kind)
+            for column, kind in zip(parts, kinds, strict=True)]  # fmt: skip
+    sign = {"date": "", "year": "", "month": "-", "quarter": "-Q", "week": "-W", "day": "-",
+            "hour": " ", "minute": ":"}  # fmt: skip
+    text = pl.Series([""] * frame.height)
+    for cells, kind in zip(read, kinds, strict=True):
+        assert cells is not None
+        written = cells.cast(pl.String)
+        if kind not in ("date", "quarter") and cells.dtype != pl.String:
+            written = written.str.zfill(2)
+        text = text + sign[kind] + written
+        if kind == "hour" and cells.dtype != pl.String and "minute" not in kinds:
+            text = text + ":00"
+    return text
+
+
+def _date(cells: pl.Series) -> pl.Series:
+    """Dates as text, without a time of day at midnight."""
+    import polars as pl
+
+    if cells.dtype in (pl.Date, pl.Datetime):
+        return cells.dt.strftime("%Y-%m-%d")
+    return cells.cast(pl.String).str.strip_chars().str.replace(r"[ T]0?0:00(:00)?(\.0+)?$", "")
+
+
+def _says_times(frame: pl.DataFrame, parts: Sequence[str], groups: str | None) -> bool:
+    """Whether the parts together do not repeat, and the last one is not said without the others."""
+    return not _repeat(frame, parts, groups) and _repeat(frame, parts[:1], groups)
