@@ -1,5 +1,7 @@
 """What is computed from a matrix product while its tiles are in the cache."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -56,17 +58,20 @@ def test_a_loop_that_waits_for_another_kernel_is_not_joined(between):
     check(lambda x, w: (x @ w) * 0.5 + between(x @ w, 0), arrays, joined=False)
 
 
-def updated(threads):
-    w, m = cr.parameter(arrays_of((200, 128))[0]), cr.Buffer(np.zeros((200, 128), np.float32))
+def updated(threads, rows=64, inputs=200, outputs=128, fuse=True, dtype="float32"):
+    shape = (inputs, outputs)
+    w = cr.parameter(arrays_of(shape, dtype=dtype)[0])
+    m = cr.Buffer(np.zeros(shape, dtype))
+    chosen = cr.Buffer(np.arange(inputs * outputs).reshape(shape) % 3 > 0)
 
     def step(x, y):
         gradient = cr.grad(lambda w: ((x @ w - y) ** 2).sum())(w)
-        m.assign(0.9 * m + gradient)
+        m.assign(0.9 * m + cr.where(chosen, gradient, 0.5 * gradient))
         w.assign(w - 0.01 * m / (1.0 + cr.sqrt(m * m)))
 
-    x, y = arrays_of((64, 200), (64, 128))
+    x, y = arrays_of((rows, inputs), (rows, outputs), dtype=dtype)
     graph = cr.trace(step, x, y)
-    program = CProgram(graph.graph, graph.donated)
+    program = CProgram(graph.graph, graph.donated, fuse=fuse)
     program.threads = threads
     program([x, y, *(variable.numpy().copy() for variable in graph.variables)])
     values = [variable.numpy().copy() for variable in graph.variables]
@@ -75,13 +80,35 @@ def updated(threads):
     return program, values
 
 
-def test_an_update_where_the_gradient_is_finished():
-    """The gradient is never in memory: the arena holds the error of 64 x 128 outputs only."""
-    program, values = updated(threads=1)
-    assert program.arena_bytes < 200 * 128 * 4
+#: Rows of a batch, inputs and outputs: B where it is, in panels at once, and in parts.
+UPDATED = [(64, 200, 128), (256, 37, 300), (130, 90, 512), (128, 61, 1040)]
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), UPDATED)
+def test_an_update_where_the_gradient_is_finished(rows, inputs, outputs):
+    """No loop reads the gradient again, and everything has the same bits as if one did."""
+    program, values = updated(1, rows, inputs, outputs)
+    assert re.search("matmul, .*sqrt", program.source)
+    other, apart = updated(1, rows, inputs, outputs, fuse=False)
+    assert not re.search("matmul, .*sqrt", other.source)
     for threads in (2, 3, 8):
-        for one, other in zip(values, updated(threads)[1], strict=True):
-            np.testing.assert_array_equal(one, other)
+        for one, same in zip(values, updated(threads, rows, inputs, outputs)[1], strict=True):
+            np.testing.assert_array_equal(one, same)
+    for one, same in zip(values, apart, strict=True):
+        np.testing.assert_array_equal(one, same)
+
+
+def test_a_gradient_that_is_updated_is_not_in_memory():
+    """The arena holds the error of 64 x 128 outputs only."""
+    program, _ = updated(threads=1)
+    assert program.arena_bytes < 200 * 128 * 4
+
+
+def test_an_update_in_double_precision():
+    program, values = updated(1, 128, 50, 300, dtype="float64")
+    assert re.search("matmul, .*sqrt", program.source)
+    for one, same in zip(values, updated(1, 128, 50, 300, False, "float64")[1], strict=True):
+        np.testing.assert_array_equal(one, same)
 
 
 def test_the_arena_of_a_training_step():

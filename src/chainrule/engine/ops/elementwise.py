@@ -50,8 +50,8 @@ __all__ = [
     "xlog1py", "xlogy",
 ]  # fmt: skip
 
-#: The least normal number of a floating-point type, by its bytes.
-_LEAST_NORMAL = {4: np.finfo(np.float32).tiny, 8: np.finfo(np.float64).tiny}
+#: The least normal number of a floating-point type, by its bytes; NumPy compares arrays sooner.
+_LEAST_NORMAL = {kind.itemsize: np.array(np.finfo(kind).tiny) for kind in map(np.dtype, "fd")}
 
 # ---- arithmetic ------------------------------------------------------------------------------
 
@@ -317,7 +317,7 @@ relu = unary(
 
 def _flush_subnormal(xp: Any, x: Any) -> Any:
     subnormal = xp.abs(x) < _LEAST_NORMAL[x.dtype.itemsize]
-    if xp is np and not subnormal.any():  # the usual case
+    if xp is np and not np.count_nonzero(subnormal):  # the usual case
         return x
     return xp.where(subnormal, x.dtype.type(0), x)
 

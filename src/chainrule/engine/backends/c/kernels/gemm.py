@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 from ..autotune_cache import TileChoice
 from .cpu import TARGETS, Target, target_in_use
-from .gemm_tiles import ELEMENTS, microkernel, packer, pieces
+from .gemm_tiles import ELEMENTS, Fetched, microkernel, packer, pieces
 
 __all__ = [
     "TARGETS", "GemmPlan", "Pointers", "Product", "Target", "Text", "emit",
@@ -51,6 +51,9 @@ _NEAR_ROWS = 12
 #: From such k and n on it pays to copy A if it is transposed, or a block of it has so many bytes.
 _LONG, _WIDE = 128, 256
 _LARGE_A = 1 << 20
+#: From vectors of so many bytes on it pays to copy A and B for the sake of what an epilogue reads,
+#: if B has so many panels.
+_LONG_VECTOR, _SOME = 32, 4
 #: With so many panels what is left of the columns does not matter.
 _MANY = 8
 #: From so many bytes on, a B in panels does not stay in the cache between its uses.
@@ -146,6 +149,11 @@ class GemmPlan:
     panels: int
     pack_a: int
     by_rows: bool
+
+    @property
+    def rows_first(self) -> bool:
+        """Whether the tiles of a row follow one another, if the epilogue reads more."""
+        return not self.panels or self.pack_a == 1
 
 
 def plan(product: Product, target: Target, measured_packing: bool = True) -> GemmPlan:
@@ -250,14 +258,20 @@ def plan_in_panels(product: Product, columns: int) -> GemmPlan:
 def plan_with_reads(product: Product, target: Target) -> GemmPlan:
     """The plan of a product whose epilogue reads more for every element.
 
-    With a small B rows go before columns, so that what is read lies together. What is packed
+    Where that is worth it rows go before columns, so that what is read lies together: with a
+    small B, which is read where it is, and with gradients of weights of many columns, whose
+    A is copied tile by tile, B in as many panels as the second-level cache takes. What is packed
     was measured without such reads, so it goes by rules here.
     """
     default = plan(product, target, measured_packing=False)
     size, row = product.k * product.n * product.item, product.n * product.item
-    if size > _SMALL_WITH_READS or row % 2048 == 0 or product.transpose_b:
-        return default
-    return replace(default, panels=0, pack_a=0, by_rows=True)
+    if size <= _SMALL_WITH_READS and row % 2048 and not product.transpose_b:
+        return replace(default, panels=0, pack_a=0, by_rows=True)
+    wide = target.vector >= _LONG_VECTOR and product.n >= _SOME * default.columns
+    if wide and product.transpose_a and not product.transpose_b and _LONG <= product.k <= _DEPTH:
+        panel = product.k * default.columns * product.item
+        return replace(default, panels=max(_PACKED_B // panel, 1), pack_a=1, by_rows=True)
+    return default
 
 
 # ---- the text ----------------------------------------------------------------------------------
@@ -533,14 +547,11 @@ class _Writer:
             self._line(f"if (t < {self.more}) {call(self.low + 1)}")
             self._line(f"else {call(self.low)}")
 
-    def _fetch(self, j: str) -> None:
-        """Ask for what the epilogue reads."""
-        p = self.product
-        if self.fetched and self.lanes > 1:
-            g = f"g * {p.m * p.n} + " if p.batch > 1 else ""
-            place = f"{g}(i + z) * {p.n} + {j}"
-            calls = " ".join(f"__builtin_prefetch({name} + {place});" for name in self.fetched)
-            self._line(f"for (idx z = 0; z < {self.low}; z++) {{ {calls} }}")
+    def _fetched(self, rows: int) -> Fetched | None:
+        """What the epilogue of a tile of so many rows reads."""
+        if not self.fetched or self.lanes == 1:
+            return None
+        return Fetched(len(self.fetched), self.product.n, max(self.product.k // rows, 1))
 
     def _a_block(self) -> str:
         """Where the rows of tile t begin."""
@@ -581,15 +592,21 @@ class _Writer:
         tile = f"c + i * {p.n} + {j}" if self.kept else "tile"
         c_step = p.n if self.kept else row
 
+        place = (f"g * {p.m * p.n} + " if p.batch > 1 else "") + f"i * {p.n} + {j}"
+
         def call(rows: int, ahead: int = 0) -> str:
             a_steps = (1, rows) if plan.pack_a else p.a_strides
             name = self._micro((rows, row), a_steps, (b_step, step_j), c_step, width, ahead)
             next_ = f", {b} + {width} * d + (t - 1) * {ahead} * d" if ahead else ""
-            return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0{next_});"
+            asked = "".join(
+                f", (const char *)({pointer} + {place}), sizeof *{pointer}"
+                for pointer in self.fetched
+                if self.lanes > 1
+            )
+            return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0{next_}{asked});"
 
         if not self.kept:
             self._line(f"{p.c_type} tile[{(self.low + bool(self.more)) * row}] CR_ALIGNED;")
-        self._fetch(j)
         if helpers := self._helpers(width):
             # While later tiles are computed, what the first tile of the next panel reads comes in.
             self._open(f"if (t > 0 && t <= {helpers})")
@@ -644,7 +661,10 @@ class _Writer:
         name = f"@_{tile[0]}x{stored}" + "_ahead" * bool(ahead)
         p = self.product
         stored = stored if self.kept else tile[1]
-        text = microkernel(name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step, ahead, stored)
+        text = microkernel(
+            name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step, ahead, stored,
+            self._fetched(tile[0]),
+        )  # fmt: skip
         self.functions[name] = text
         return name
 

@@ -9,6 +9,7 @@ one of its own from a product and a sum.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 #: C types of elements, short names and bytes, by the name of the type.
 ELEMENTS = {"float32": ("float", "f32", 4), "float64": ("double", "f64", 8)}
@@ -277,6 +278,21 @@ def pieces(width: int, lanes: int, item: int) -> list[tuple[int, int]]:
     return result
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What is read in the places of a tile.
+
+    Attributes:
+        count: of the matrices.
+        row: elements from a row of these to the next.
+        part: steps of l after each of which a row is asked for.
+    """
+
+    count: int
+    row: int
+    part: int
+
+
 def microkernel(
     name: str,
     dtype: str,
@@ -287,6 +303,7 @@ def microkernel(
     c_step: int,
     ahead: int = 0,
     stored: int | None = None,
+    fetched: Fetched | None = None,
 ) -> str:
     """A C function that adds to a tile of C what a block of depth contributes.
 
@@ -301,11 +318,17 @@ def microkernel(
         ahead: elements that each step asks for, from a further pointer on, for they are needed
             soon.
         stored: columns that C has; the others are computed for the sake of whole vectors.
+        fetched: what is read in the places of the tile when it is done. It is asked for row by row
+            meanwhile: all at once would keep the tile's own operands waiting.
     """
     c_type, short, item = ELEMENTS[dtype]
     rows, columns = tile
     stored = columns if stored is None else stored
     further = f", const {c_type} *restrict ahead" if ahead else ""
+    opened, closed = ["  for (idx l = 0; l < depth; l++) {"], ["  }"]
+    if fetched is not None:
+        further += "".join(f", const char *f{n}, idx s{n}" for n in range(fetched.count))
+        opened, closed = _row_by_row(rows, stored, _LINE // item, fetched)
     asked = [f"__builtin_prefetch(ahead + {at}, 0, 2);" for at in range(0, ahead, _LINE // item)]
     vectors = [
         (v, first, c_type if width == 1 else f"cr_{short}x{width}")
@@ -328,13 +351,13 @@ def microkernel(
             f"    {c_type} *restrict c, idx depth, _Bool more{further})",
             "{",
             *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
-            "  for (idx l = 0; l < depth; l++) {",
+            *opened,
             *(f"    {line}" for line in _step(c_type, vectors, rows, a_steps[0], b_steps[1])),
             f"    a += {a_steps[1]};",
             f"    b += {b_steps[0]};",
             *(f"    {line}" for line in asked),
             *([f"    ahead += {ahead};"] if ahead else []),
-            "  }",
+            *closed,
             "  if (more) { /* what earlier blocks left */",
             *(f"    {_added(*cell, part.get(cell[0]))}" for cell in cells),
             "  }",
@@ -342,6 +365,24 @@ def microkernel(
             "}",
         ]
     )
+
+
+def _row_by_row(
+    rows: int, columns: int, line: int, fetched: Fetched
+) -> tuple[list[str], list[str]]:
+    """What begins and ends the loop over l, in parts that each ask for a row of a tile."""
+    places = [*range(0, columns, line), columns - 1]  # rows may begin within a line of a cache
+    return [
+        f"  for (idx z = 0, l = 0; z < {rows}; z++) {{",
+        f"    const idx end = z < {rows - 1} && depth - l > {fetched.part} ? "
+        f"l + {fetched.part} : depth;",
+        *(
+            f"    {' '.join(f'__builtin_prefetch(f{n} + {at} * s{n});' for at in places)} "
+            f"f{n} += {fetched.row} * s{n};"
+            for n in range(fetched.count)
+        ),
+        "    for (; l < end; l++) {",
+    ], ["    }", "  }"]
 
 
 def _added(cell: str, kind: str, offset: int, part: int | None) -> str:

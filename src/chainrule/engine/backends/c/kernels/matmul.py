@@ -53,7 +53,7 @@ def rows_go_first(product: Product) -> bool:
     Then what is computed from an element may read others in its place: in any other order the
     reads would wait for memory more often than a loop of its own does.
     """
-    return not plan_with_reads(product, target_in_use()).panels
+    return plan_with_reads(product, target_in_use()).rows_first
 
 
 def is_in_one(product: Product) -> bool:
