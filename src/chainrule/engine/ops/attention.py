@@ -263,17 +263,26 @@ def _to_shape(gradients: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _attention_rows(walk: BatchWalk, node: Node, axes: Axes) -> list[Axis]:
     """The rows come first; a mask may be the same for all of them."""
+    return [_common_rows(node, axes, 3)] * 2
+
+
+def _gradient_rows(walk: BatchWalk, node: Node, axes: Axes) -> list[Axis]:
+    return [_common_rows(node, axes, 6)] * 3
+
+
+def _common_rows(node: Node, axes: Axes, count: int) -> Axis:
+    """The axis of the rows, with which the first operands and the results begin."""
     rank = len(node.inputs[0].type.shape)
     first = axes[0]
-    if first is None or first.place != 0 or rank < 3 or axes[1] != first or axes[2] != first:
+    if first is None or first.place != 0 or rank < 3 or any(a != first for a in axes[:count]):
         raise RowsDependError
-    for source, axis in zip(node.inputs, axes, strict=True):
+    for source, axis in zip(node.inputs[count:], axes[count:], strict=True):
         shape = source.type.shape
         own = axis == first and len(shape) == rank
         shared = axis is None and (len(shape) < rank or shape[0] == 1)
         if not (own or shared):
             raise RowsDependError
-    return [first, first]
+    return first
 
 
 def _work(y: Type, q: Type, k: Type, v: Type, *more: Type, **how: Any) -> int:
@@ -374,6 +383,6 @@ ATTENTION_GRADIENTS: Operation = register(
     Operation(
         "attention_gradients", _gradients_type, _gradients,
         formula="gradients of attention({0}, {1}, {2})", pull_back=_gradients_pull_back, work=_work,
-        vmap=partial(mapping.attended, 6),
+        batch=BatchRule(_gradient_rows), vmap=partial(mapping.attended, 6),
     )
 )  # fmt: skip

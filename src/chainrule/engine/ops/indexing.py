@@ -230,6 +230,7 @@ ADD_ALONG_AXIS: Operation = register(
         ],
         indices=1,
         accumulates=True,
+        batch=BESIDE,
         vmap=mapping.along,
     )
 )

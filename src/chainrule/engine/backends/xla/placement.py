@@ -99,9 +99,22 @@ class Placement(NamedTuple):
         """How a batch of so many rows is laid out, with ``lead`` axes before that of the rows."""
         from jax.sharding import PartitionSpec
 
-        if not rows or rows % self.parts or self.parts == 1:
+        if not self.splits(rows):
             return PartitionSpec()
         return PartitionSpec(*(None,) * lead, "data")
+
+    def splits(self, rows: int) -> bool:
+        """Whether a batch of so many rows is split over the devices."""
+        return rows > 0 and self.parts > 1 and rows % self.parts == 0
+
+    @property
+    def exchanges_each_sum(self) -> bool:
+        """Whether XLA lets devices exchange sums over rows one by one: on accelerators it does not.
+
+        Where variables are spread over the devices, so are the sums, and each is exchanged by itself.
+        """
+        on_processors = self.mesh.devices.flat[0].platform == "cpu"
+        return on_processors and self.sharding == "replicated"
 
     def own_rows(self, rows: int) -> Array:
         """(rows,) which rows of a batch the devices of this process compute."""

@@ -21,6 +21,7 @@ from ..base import BuildError, checked_order
 from . import library
 from .lowerings import LOWERINGS
 from .memory import DeviceMemory
+from .row_sums import RowSums
 from .trace import Trace
 
 #: Steps of one call. One program serves any number of them up to this, so that it is built once.
@@ -210,10 +211,12 @@ class XlaProgram:
         new, results, fits, _ = self._traced(state, rest)
         return new, results, fits
 
-    def _traced(self, state: dict[int, Any], rest: dict[int, Any]) -> Any:
+    def _traced(
+        self, state: dict[int, Any], rest: dict[int, Any], row_sums: RowSums | None = None
+    ) -> Any:
         trace = Trace(LOWERINGS, self._placement.narrow)
         known = state | rest
-        outputs = trace.run(self._optimized, [known[i] for i in range(len(known))])
+        outputs = trace.run(self._optimized, [known[i] for i in range(len(known))], row_sums)
         fits = trace.all_fit()
         finite = jnp.ones((), bool)
         for j in self._guards:
@@ -234,6 +237,7 @@ class XlaProgram:
     ) -> Any:  # fmt: skip
         """Steps until their number is reached or one of them is stopped."""
         spec = self._placement.layout(self._placement.spec_of_rows(order.shape[1]))
+        row_sums = self._row_sums(data, order.shape[1])
 
         def rows_of(array: Any, t: Any) -> Any:
             found = jnp.take(array, order[t], axis=0, mode="clip") if there else array[t]
@@ -243,7 +247,7 @@ class XlaProgram:
             t, state, collected, _, _ = carry
             now = {i: x + t if i in counters else x for i, x in rest.items()}
             now |= {i: rows_of(array, t) for i, array in data.items()}
-            new, results, fits, goes_on = self._traced(state, now)
+            new, results, fits, goes_on = self._traced(state, now, row_sums)
             collected = [
                 lax.dynamic_update_index_in_dim(all_steps, y, t, 0)
                 for all_steps, y in zip(collected, results, strict=True)
@@ -258,6 +262,14 @@ class XlaProgram:
             lambda carry: (carry[0] < count) & carry[4], step, start
         )
         return state, done, collected, fits
+
+    def _row_sums(self, data: Collection[int], rows: int) -> RowSums | None:
+        """What the devices exchange all together; None where XLA does it, or nothing is split."""
+        if not self._placement.exchanges_each_sum or not self._placement.splits(rows):
+            return None
+        inputs = self._optimized.inputs
+        found = RowSums(self._optimized, {inputs[i]: 0 for i in data}, rows, self._placement)
+        return found if found.places else None
 
     def _fail(self, inputs: Sequence[Any]) -> None:
         """Say what stopped the program: what the reference says of the same inputs."""

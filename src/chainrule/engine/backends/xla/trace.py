@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,9 @@ from ...ir.node import CONSTANT, PLACEHOLDER, Node
 from ...ir.operation import Cost, Operation
 from ...ir.types import Record, Type, float32
 from ..base import UnsupportedError
+
+if TYPE_CHECKING:
+    from .row_sums import RowSums
 
 Lowering = Callable[..., Any]
 
@@ -26,7 +29,7 @@ class Trace:
             one stays so until something needs more digits.
 
     Attributes:
-        fits: booleans of the operations that may refuse a value: all must be true.
+        fits: booleans of the operations that may refuse a value: all must be true in all of them.
     """
 
     def __init__(self, lowerings: dict[str, Lowering], narrow: bool = False) -> None:
@@ -35,25 +38,46 @@ class Trace:
         self.fits: list[Any] = []
 
     def require(self, fits: Any) -> None:
-        """Stop the program, as it were, unless this boolean is true."""
+        """Stop the program, as it were, unless all these booleans are true."""
         self.fits.append(fits)
 
     def all_fit(self) -> Any:
-        """Whether nothing was refused so far."""
-        found = jnp.ones((), bool)
-        for fits in self.fits:
-            found = found & fits
-        return found
+        """Whether nothing was refused so far.
 
-    def run(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
-        """The outputs of a graph, traced."""
+        Equal shapes are put together first: devices exchange what they find of each.
+        """
+        found: dict[tuple[int, ...], Any] = {}
+        for fits in self.fits:
+            shape = tuple(extent for extent in fits.shape if extent > 1)
+            alike = fits.reshape(shape) if fits.size else jnp.ones((), bool)
+            found[alike.shape] = found[alike.shape] & alike if alike.shape in found else alike
+        whole = jnp.ones((), bool)
+        for fits in found.values():
+            whole = whole & fits.all()
+        return whole
+
+    def run(
+        self, graph: Graph, inputs: Sequence[Any], row_sums: RowSums | None = None
+    ) -> list[Any]:
+        """The outputs of a graph, traced; the devices exchange ``row_sums`` all together."""
         values: dict[Node, Any] = dict(zip(graph.inputs, inputs, strict=True))
-        for node in graph.nodes:
-            if node.op is CONSTANT:
+        late = () if row_sums is None else row_sums.late
+        self._visit([node for node in graph.nodes if node not in late], values)
+        if row_sums is not None:
+            self._visit([node for node in graph.nodes if node in late], values, row_sums)
+        return [_typed(values[node], node.type, narrow=False) for node in graph.outputs]
+
+    def _visit(
+        self, nodes: Sequence[Node], values: dict[Node, Any], row_sums: RowSums | None = None
+    ) -> None:
+        totals = {} if row_sums is None else row_sums.compute(self, values)
+        for node in nodes:
+            if row_sums is not None and node in totals:
+                values[node] = row_sums.completed(node, totals[node], values)
+            elif node.op is CONSTANT:
                 values[node] = node.value
             elif node.op is not PLACEHOLDER:
-                values[node] = self._apply(node, [values[source] for source in node.inputs])
-        return [_typed(values[node], node.type, narrow=False) for node in graph.outputs]
+                values[node] = self.apply(node, [values[source] for source in node.inputs])
 
     def inner(self) -> Trace:
         """A trace for the body of a loop, which reports for itself."""
@@ -65,7 +89,8 @@ class Trace:
             return tuple(x.astype(jnp.bfloat16) for x in operands)
         return operands
 
-    def _apply(self, node: Node, operands: list[Any]) -> Any:
+    def apply(self, node: Node, operands: list[Any]) -> Any:
+        """The value of a node, from those of its operands."""
         own = self.lowerings.get(node.op.name)
         operands = [x if isinstance(x, tuple) else jnp.asarray(x) for x in operands]
         if self.narrow and not _keeps(node.op):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -17,7 +18,7 @@ def _pad(trace: Any, x: Any, before: Any, after: Any, between: Any, value: float
 
 def _places(trace: Any, indices: Any, extent: int) -> Any:
     """Indices from the front, of which those out of range stop the program."""
-    trace.require(jnp.all((indices >= -extent) & (indices < extent)))
+    trace.require((indices >= -extent) & (indices < extent))
     return jnp.where(indices < 0, indices + extent, indices)
 
 
@@ -34,21 +35,26 @@ def _scatter_add(trace: Any, x: Any, indices: Any, updates: Any, axis: int) -> A
     return x.at[(*(slice(None),) * axis, places)].add(updates, mode="drop")
 
 
-def _grid(trace: Any, x: Any, indices: Any, axis: int) -> tuple[Any, ...]:
-    places = [lax.broadcasted_iota(indices.dtype, indices.shape, i) for i in range(indices.ndim)]
-    places[axis] = _places(trace, indices, x.shape[axis])
-    return tuple(places)
-
-
 def _take_along_axis(trace: Any, x: Any, indices: Any, axis: int) -> Any:
-    grid = _grid(trace, x, indices, axis)
+    places = _places(trace, indices, x.shape[axis])
     if not x.size:
         return jnp.zeros(indices.shape, x.dtype)
-    return x.at[grid].get(mode="clip")
+    return _line_by_line(lambda line, own: line.at[own].get(mode="clip"), axis, x, places)
 
 
 def _add_along_axis(trace: Any, x: Any, indices: Any, updates: Any, axis: int) -> Any:
-    return x.at[_grid(trace, x, indices, axis)].add(updates, mode="drop")
+    places = _places(trace, indices, x.shape[axis])
+    return _line_by_line(
+        lambda line, own, more: line.at[own].add(more, mode="drop"), axis, x, places, updates
+    )
+
+
+def _line_by_line(function: Any, axis: int, *arrays: Any) -> Any:
+    """A function of lines along an axis: where rows are on other axes, devices exchange nothing."""
+    for _ in range(arrays[0].ndim - 1):
+        function = jax.vmap(function)
+    moved = (jnp.moveaxis(array, axis, -1) for array in arrays)
+    return jnp.moveaxis(function(*moved), -1, axis)
 
 
 def _scatter(trace: Any, x: Any, indices: Any, updates: Any, mode: str) -> Any:

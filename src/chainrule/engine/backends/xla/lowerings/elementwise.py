@@ -44,7 +44,7 @@ def _cast(trace: Any, x: Any, dtype: Any) -> Any:
 
 
 def _check(trace: Any, x: Any, fits: Any, refusal: str, about: Any) -> Any:
-    trace.require(jnp.all(fits))
+    trace.require(fits)
     return x
 
 
