@@ -1,10 +1,15 @@
 """Which networks keep the rows of a batch apart: the analysis against what really happens."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule.engine.batch_independence import rows_are_independent
+from chainrule.engine.ir.batch_axis import ELEMENTWISE, Axis
+from chainrule.engine.ir.operation import OPERATIONS
+from chainrule.engine.tensor import apply
 
 ROWS = 6
 IMAGE = (8, 8, 2)
@@ -198,3 +203,41 @@ def test_other_random_numbers_are_as_good_where_they_may_be_drawn_again():
     predict, x = MIXED["sum over rows"]
     noise = cr.nn.Dropout(0.5)
     assert not analysed(lambda x: noise(predict(x), train=True, key=KEY), x, redraws=True)
+
+
+# ---- sums over the rows --------------------------------------------------------------------------
+
+SUMS = [op for op in OPERATIONS.values() if op.batch and op.batch.sums is not ELEMENTWISE.sums]
+
+
+@pytest.mark.parametrize("operation", SUMS, ids=lambda op: op.name)
+def test_a_sum_over_rows_is_the_sum_of_those_of_its_parts(operation):
+    """Wherever the rows of the operands may be, of every sample."""
+    looked_at = 0
+    for sample in operation.samples():
+        arrays = [np.asarray(x) for x in sample.inputs]
+        traced = cr.trace(lambda *xs, how=sample.attributes: apply(operation, *xs, **how), *arrays)
+        (node,) = [n for n in traced.graph.nodes if n.op is operation]
+        for places in product(*([None, *range(x.ndim)] for x in arrays)):
+            axes = [None if place is None else Axis(place) for place in places]
+            found = operation.batch.sums(node, axes) if any(axes) else None
+            if found is None:
+                continue
+            looked_at += 1
+            rows = {x.shape[k] for x, k in zip(arrays, found, strict=True) if k is not None}
+            assert len(rows) == 1
+            whole = operation.compute(np, *arrays, **sample.attributes)
+            total = sum(x for x, k in zip(arrays, found, strict=True) if k is None)
+            for row in range(*rows):
+                part = [
+                    np.zeros_like(x) if k is None else np.take(x, [row], k)
+                    for x, k in zip(arrays, found, strict=True)
+                ]
+                total = total + operation.compute(np, *part, **sample.attributes)
+            if rows != {0}:
+                np.testing.assert_allclose(total, whole, rtol=1e-5, atol=1e-6)
+    assert looked_at
+
+
+def test_what_sums_rows_is_known():
+    assert {op.name for op in SUMS} >= {"sum", "matmul", "convolution_weights", "scatter_add"}

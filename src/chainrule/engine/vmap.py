@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ..errors import ConfigError, ShapeError, TraceError
 from . import pytree
 from .closure import capture
-from .ir.batch_axis import ALONG, BESIDE, ELEMENTWISE, IMAGES, REDUCED
+from .ir.batch_axis import ALONG, BESIDE, ELEMENTWISE, IMAGES, REDUCED, SUMMED
 from .ir.graph import Graph
 from .ir.node import PART, Node
 from .ir.types import Record, Type
@@ -43,6 +43,7 @@ _KINDS = (
     (ELEMENTWISE, mapping.leading),
     (MATRICES, mapping.leading),
     (REDUCED, mapping.over_axes),
+    (SUMMED, mapping.over_axes),
     (ALONG, mapping.along),
     (BESIDE, mapping.along),
     (IMAGES, mapping.images),

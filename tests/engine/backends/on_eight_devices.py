@@ -6,6 +6,7 @@ Prints, as JSON, the losses of each training by its name.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -62,6 +63,59 @@ def language(backend: Any) -> list[float]:
     return found.losses
 
 
+def pictures(backend: Any) -> list[float]:
+    """Classes of images, of which each has a word beside it."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(96, 8, 8, 2)).astype(np.float32)
+    words, classes = rng.integers(0, 12, 96), rng.integers(0, 3, 96)
+    model = Captioned().initialize(seed=0)
+    found = Losses()
+    trainer = cr.Trainer(
+        model, "cross_entropy", cr.optim.Adam(model), callbacks=[found], progress=False,
+        backend=backend,
+    )  # fmt: skip
+    trainer.fit(((images, words), classes), epochs=20, batch_size=32)
+    return found.losses
+
+
+class Captioned(cr.nn.Module):
+    """Convolutions, dropout and an embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = cr.nn.Conv2d(2, 4, 3, stride=2)
+        self.words = cr.nn.Embedding(12, 5)
+        self.dropout = cr.nn.Dropout(0.2)
+        self.out = cr.nn.Linear(4 * 9 + 5, 3)
+
+    def forward(self, inputs: Any, train: bool = False, key: Any = None) -> Any:
+        """Scores of the classes."""
+        images, words = inputs
+        seen = cr.flatten(cr.relu(self.conv(images)), 1)
+        both = cr.concatenate([seen, self.words(words)], axis=1)
+        return self.out(self.dropout(both, train=train, key=key))
+
+
+def exchanges() -> list[float]:
+    """The elements of each array that devices sum in a step of an MLP."""
+    from chainrule.engine.backends.xla.program import XlaProgram
+
+    texts = []
+
+    def run(self: Any, program: Any, *arguments: Any) -> Any:
+        texts.append(program.lower(*arguments).compile().as_text())
+        return program(*arguments)
+
+    XlaProgram._run = run  # type: ignore[method-assign]
+    layers = cr.nn.Linear(8, 64), cr.nn.ReLU(), cr.nn.Linear(64, 1)
+    model = cr.nn.Sequential(*layers).initialize(seed=0)
+    backend = cr.XlaBackend(devices=8)
+    step = cr.training.Step(model, cr.losses.mse, cr.optim.AdamW(model), backend=backend)
+    step.run(cr.training.Arrays(*table("float32")), np.arange(64).reshape(2, 32))
+    shapes = re.findall(r"= (\S+) all-reduce(?:-start)?\(", texts[-1])
+    return [float(n) for shape in shapes for n in re.findall(r"\w+\[(\d*)\]", shape)]
+
+
 def main(which: list[str]) -> None:
     everything = {
         "one": lambda: losses(cr.XlaBackend()),
@@ -73,7 +127,11 @@ def main(which: list[str]) -> None:
         "gpt": lambda: language(cr.XlaBackend()),
         "gpt tensor": lambda: language(cr.XlaBackend(devices=4, sharding="tensor")),
         "gpt fsdp": lambda: language(cr.XlaBackend(devices=4, sharding="fsdp")),
+        "gpt data": lambda: language(cr.XlaBackend(devices=4)),
+        "pictures": lambda: pictures(cr.XlaBackend()),
+        "pictures data": lambda: pictures(cr.XlaBackend(devices=8)),
         "numpy": lambda: losses("numpy"),
+        "exchanges": exchanges,
     }
     print(json.dumps({name: everything[name]() for name in which}))
 

@@ -37,7 +37,10 @@ def losses(*which: str) -> dict[str, np.ndarray]:
         pytest.param(["numpy", "data"], 1e-5, id="one way by day"),
         pytest.param(["numpy", "one", "data", "fsdp"], 1e-5, marks=pytest.mark.nightly),
         pytest.param(["one64", "data64", "fsdp64"], 1e-12, marks=pytest.mark.nightly),
-        pytest.param(["gpt", "gpt tensor", "gpt fsdp"], 1e-5, marks=pytest.mark.nightly),
+        pytest.param(
+            ["gpt", "gpt tensor", "gpt fsdp", "gpt data"], 1e-5, marks=pytest.mark.nightly
+        ),
+        pytest.param(["pictures", "pictures data"], 1e-5, marks=pytest.mark.nightly),
     ],
 )
 def test_many_devices_train_as_one(which, tolerance):
@@ -46,6 +49,13 @@ def test_many_devices_train_as_one(which, tolerance):
     assert len(first) >= 50
     for found in others:
         np.testing.assert_allclose(found, first, rtol=tolerance)
+
+
+@pytest.mark.nightly
+def test_gradients_and_loss_are_exchanged_as_one_array():
+    """Between processes each exchange takes milliseconds, however small it is."""
+    (exchanged,) = losses("exchanges")["exchanges"]
+    assert exchanged == 8 * 64 + 64 + 64 + 1 + 1 + 1  # the last says whether all values fitted
 
 
 @pytest.mark.nightly

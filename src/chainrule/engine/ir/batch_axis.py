@@ -54,6 +54,8 @@ class BatchWalk(Protocol):
 
 
 Axes = Sequence[Axis | None]
+#: For each operand the axis that a sum over the rows goes along; None for one it is added to.
+Places = tuple[int | None, ...]
 
 
 class BatchRule(NamedTuple):
@@ -64,10 +66,13 @@ class BatchRule(NamedTuple):
             rows; of a node with several results, always asked, a list of theirs.
         is_same: ``(walk, node, axis)``: whether a result without rows has the same at this axis for
             every row, or for every number of rows.
+        sums: ``(node, axes of operands) -> places``, where the result is a sum over the rows, to
+            which each part of them adds what it would be of these alone; None where it is not.
     """
 
     through: Callable[[BatchWalk, Node, Axes], Any]
     is_same: Callable[[BatchWalk, Node, Axis], bool] = lambda walk, node, axis: False
+    sums: Callable[[Node, Axes], Places | None] = lambda node, axes: None
 
 
 def first_axis(axes: Axes) -> Axis:
@@ -80,6 +85,22 @@ def only_first(axes: Axes) -> Axis:
     if axes[0] is None or any(axis is not None for axis in axes[1:]):
         raise RowsDependError
     return axes[0]
+
+
+def mixed(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
+    """Each row of the result, if it has any, may depend on every row."""
+    raise RowsDependError
+
+
+def at_places(axes: Axes, places: Places) -> Places | None:
+    """These, if no operand has its rows elsewhere."""
+    there = [axis is None or axis.place == k for axis, k in zip(axes, places, strict=True)]
+    return places if all(there) else None
+
+
+def on_first_axes(node: Node, axes: Axes) -> Places | None:
+    """A sum over the rows of operands that all have them on the first axis."""
+    return at_places(axes, (0,) * len(axes))
 
 
 def together(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
@@ -114,6 +135,11 @@ def _reduced(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
     return axis.at(axis.place - sum(reduced < axis.place for reduced in gone))
 
 
+def _summed(node: Node, axes: Axes) -> Places | None:
+    place = first_axis(axes).place
+    return (place,) if place in node.attributes["axes"] else None
+
+
 def _along(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
     axis, along = first_axis(axes), node.attributes["axis"]
     if along == axis.place:
@@ -139,6 +165,8 @@ def _images(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
 ELEMENTWISE = BatchRule(together, all_same)
 #: ``axes`` are reduced.
 REDUCED = BatchRule(_reduced)
+#: The same of sums.
+SUMMED = BatchRule(_reduced, sums=_summed)
 #: Whatever is computed along ``axis``, each line by itself.
 ALONG = BatchRule(_along)
 #: Operands of one shape but for ``axis``, which are put or looked up beside one another.

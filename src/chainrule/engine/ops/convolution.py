@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, ShapeError
-from ..ir.batch_axis import IMAGES
+from ..ir.batch_axis import IMAGES, BatchRule, mixed, on_first_axes
 from ..ir.notation import Notation
 from ..ir.operation import Operation, Sample, register
 from ..ir.types import Type
@@ -311,6 +311,7 @@ CONVOLUTION_WEIGHTS: Operation = register(
         ),
         "{0} ⋆ {1}",
         _weights_samples,
+        batch=BatchRule(mixed, sums=on_first_axes),
         work=lambda w, x, g, **how: _work(g, w),
     )
 )

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError, TypeRuleError
-from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError
+from ..ir.batch_axis import (
+    Axes,
+    Axis,
+    BatchRule,
+    BatchWalk,
+    RowsDependError,
+    mixed,
+    on_first_axes,
+)  # fmt: skip
 from ..ir.node import Node
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
 from ..ir.types import Type
@@ -95,6 +103,7 @@ SCATTER_BAG: Operation = register(
         "sum of {2} {0} at {1}",
         lambda: _samples(transposed=True),
         indices=1,
+        batch=BatchRule(mixed, sums=on_first_axes),
     )
 )
 

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from ...errors import OutOfRangeError, ShapeError, TypeRuleError
-from ..ir.batch_axis import BESIDE, Axes, Axis, BatchRule, BatchWalk, RowsDependError
+from ..ir.batch_axis import (
+    BESIDE,
+    Axes,
+    Axis,
+    BatchRule,
+    BatchWalk,
+    Places,
+    RowsDependError,
+    mixed,
+)  # fmt: skip
 from ..ir.node import Node
 from ..ir.notation import Notation
 from ..ir.operation import NON_DIFFERENTIABLE, Operation, Sample, register
@@ -89,6 +98,15 @@ def _take(xp: Any, x: Any, indices: Any, axis: int) -> Any:
         return xp.take(x, indices, axis=axis)
 
 
+def _added_rows(node: Node, axes: Axes) -> Places | None:
+    """What is added to a value without rows: the gradient of a table of an embedding."""
+    base, indices, updates = axes
+    if base is not None or indices is None or updates is None:
+        return None
+    matches = updates.place == node.attributes["axis"] + indices.place
+    return (None, indices.place, updates.place) if matches else None
+
+
 SCATTER_ADD: Operation = register(
     Operation(
         "scatter_add",
@@ -107,6 +125,7 @@ SCATTER_ADD: Operation = register(
         ],
         indices=1,
         accumulates=True,
+        batch=BatchRule(mixed, sums=_added_rows),
         vmap=mapping.scattered,
     )
 )

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
-from ..ir.batch_axis import Axes, Axis, BatchRule, BatchWalk, RowsDependError, first_axis, together
+from ..ir.batch_axis import (
+    Axes,
+    Axis,
+    BatchRule,
+    BatchWalk,
+    Places,
+    RowsDependError,
+    at_places,
+    first_axis,
+    together,
+)  # fmt: skip
 from ..ir.node import Node
 from ..ir.notation import Notation
 from ..ir.operation import Operation, Sample, register
@@ -92,6 +102,14 @@ def _matmul_rows(walk: BatchWalk, node: Node, axes: Axes) -> Axis:
     raise RowsDependError
 
 
+def _summed_rows(node: Node, axes: Axes) -> Places | None:
+    """The inner axis holds the rows: the gradient of a layer's weights."""
+    matrix = len(node.type.shape) - 2
+    a = matrix + 1 - node.attributes["transpose_a"]
+    b = matrix + node.attributes["transpose_b"]
+    return at_places(axes, (a, b))
+
+
 MATMUL = register(
     Operation(
         "matmul",
@@ -100,7 +118,7 @@ MATMUL = register(
         (_left, _right),
         "{0} · {1}",
         _matmul_samples,
-        batch=BatchRule(_matmul_rows),
+        batch=BatchRule(_matmul_rows, sums=_summed_rows),
         work=lambda y, a, b, transpose_a, transpose_b: y.size * a.shape[-2 if transpose_a else -1],
         notation=Notation(
             title="weighted sums (matrix product)",

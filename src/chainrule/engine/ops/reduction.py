@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import ShapeError
 from ...utils.typing import Array
-from ..ir.batch_axis import ALONG, REDUCED
+from ..ir.batch_axis import ALONG, REDUCED, SUMMED
 from ..ir.notation import Notation
 from ..ir.operation import OPERATIONS, ZERO, Operation, Reduction, Sample, register
 from ..ir.types import DType, Type, bool_, int64
@@ -146,7 +146,7 @@ SUM = register(
         "Σ {0}",
         _axes_samples(),
         reduction=Reduction(OPERATIONS["add"], lambda dtype: dtype.type(0)),
-        batch=REDUCED,
+        batch=SUMMED,
         notation=Notation(title="sum over elements", inside=("divide",)),
     )
 )

@@ -109,9 +109,9 @@ class Placement(NamedTuple):
 
     @property
     def exchanges_each_sum(self) -> bool:
-        """Whether XLA lets devices exchange sums over rows one by one: on accelerators it does not.
+        """Whether XLA lets devices exchange sums over rows one by one, which takes long.
 
-        Where variables are spread over the devices, so are the sums, and each is exchanged by itself.
+        On accelerators it does not. Where variables are spread, so are the sums, and it must.
         """
         on_processors = self.mesh.devices.flat[0].platform == "cpu"
         return on_processors and self.sharding == "replicated"

@@ -1,14 +1,14 @@
-"""Sums over the rows of a batch that is split over devices: added up once a step, all together.
+"""Sums over the rows of a batch that is split over devices: exchanged once a step, all together.
 
-Left to itself, XLA's compiler for processors lets the devices exchange every gradient by itself, and
-between processes each exchange takes milliseconds, however small it is. So what is summed over the
-rows at the end of a step (gradients of weights, the loss) is computed by each device for its own
-rows, laid end to end, and exchanged as one array. The numbers are the same sums.
+Left to itself, XLA lets processors exchange every gradient by itself, and between processes each
+exchange takes milliseconds, however small it is. So what is summed over the rows at the end of a
+step (gradients of weights, the loss) is computed by each device for its own rows, laid end to end,
+and exchanged as one array. The numbers are the same sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -18,56 +18,11 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from ...batch_independence import BatchAxes
-from ...ir.batch_axis import Axis, RowsDependError
+from ...ir.batch_axis import Axes, Axis, Places, RowsDependError
 from ...ir.graph import Graph
 from ...ir.node import Node
 from ...ir.types import Record
 from .placement import Placement
-
-#: For each operand the axis that is summed over; None for one that the sum is added to.
-Places = tuple[int | None, ...]
-Axes = Sequence[Axis | None]
-
-
-def _summed(node: Node, axes: Axes) -> Places | None:
-    return (axes[0].place,) if axes[0] and axes[0].place in node.attributes["axes"] else None
-
-
-def _product(node: Node, axes: Axes) -> Places | None:
-    """A product whose inner axis holds the rows: the gradient of a layer's weights."""
-    matrix = len(node.type.shape) - 2
-    a = matrix + 1 - node.attributes["transpose_a"]
-    b = matrix + node.attributes["transpose_b"]
-    return _if_there(axes, (a, b))
-
-
-def _first_axes(node: Node, axes: Axes) -> Places | None:
-    return _if_there(axes, (0,) * len(axes))
-
-
-def _if_there(axes: Axes, places: Places) -> Places | None:
-    """These, if no operand has its rows elsewhere."""
-    there = [axis is None or axis.place == k for axis, k in zip(axes, places, strict=True)]
-    return places if all(there) else None
-
-
-def _added(node: Node, axes: Axes) -> Places | None:
-    """What is added at indices to a value without rows: the gradient of a table of an embedding."""
-    base, indices, updates = axes
-    if base is not None or indices is None or updates is None:
-        return None
-    matches = updates.place == node.attributes["axis"] + indices.place
-    return (None, indices.place, updates.place) if matches else None
-
-
-#: Operations whose results may be sums over the rows, and along which axes of the operands.
-_SUMS: dict[str, Callable[[Node, Axes], Places | None]] = {
-    "sum": _summed,
-    "matmul": _product,
-    "convolution_weights": _first_axes,
-    "scatter_add": _added,
-    "scatter_bag": _first_axes,
-}
 
 
 class RowSums:
@@ -92,9 +47,9 @@ class RowSums:
         walk.outputs(graph, {node: Axis(place) for node, place in axes.items()})
         found = {}
         for node in graph.nodes:
-            rule = _SUMS.get(node.op.name)
+            rule = node.op.batch
             own = [walk.axes.get(source) for source in node.inputs]
-            places = rule(node, own) if rule and any(own) else None
+            places = rule.sums(node, own) if rule and any(own) else None
             if places and _are_outermost(node, places, own, rows):
                 found[node] = places
         last = _without_another(graph, found)
