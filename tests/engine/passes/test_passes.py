@@ -98,6 +98,43 @@ def test_relu_is_kept_instead_of_its_argument():
     assert comparison.inputs[0].op.name == "relu"
 
 
+@pytest.mark.parametrize(
+    "function", [cr.gelu, cr.silu, cr.mish, lambda x: cr.gelu(x, approximate="tanh")]
+)
+def test_one_array_is_kept_for_the_derivative_of_an_activation(function):
+    """What g is multiplied by is added up first, and needs nothing of the backward pass."""
+    w = np.random.default_rng(0).normal(size=(3, 4))
+
+    def slope(x, w):
+        return cr.grad(lambda x: cr.sum(cr.sin(function(x @ w + 0.5) @ cr.transpose(w))))(x)
+
+    graph = cr.trace(slope, X, w).graph
+    less = optimize(graph)
+    expected = Program(graph)([X, w])[0]
+    np.testing.assert_allclose(Program(less)([X, w])[0], expected, rtol=1e-13)
+    (g,) = [node for node in less.nodes if node.op.name == "matmul" and node.type.shape == (2, 4)
+            and node.inputs[0].op.name != "placeholder"]  # fmt: skip
+    (reader,) = [node for node in less.nodes if g in node.inputs]
+    assert reader.op.name == "multiply"
+    (last,) = [node for node in less.nodes if reader in node.inputs]
+    assert last.op.name == "matmul"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y: x * cr.exp(y) + y,  # a sum of other things
+        lambda x, y: x * y + x * y * y,  # arithmetic costs nothing
+        lambda x, y: x * cr.exp(y) + x * x * y,  # no multiple
+        lambda x, y: x * cr.exp(y) + x * cr.sin(x),  # functions of different numbers
+    ],
+)
+def test_other_sums_stay_as_they_are(function):
+    graph = cr.trace(function, X, X[::-1].copy()).graph
+    left = [node.op.name for node in optimize(graph).nodes]
+    assert left == [node.op.name for node in eliminate_common_subexpressions(graph).nodes]
+
+
 def test_a_product_that_others_read_is_not_computed_twice():
     def both(x):
         y = x @ cr.transpose(x[:, ::-1])

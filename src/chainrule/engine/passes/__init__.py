@@ -7,6 +7,7 @@ from ..ir.node import PART
 from .cse import eliminate_common_subexpressions
 from .gather import postpone_gathers
 from .loops import optimize_scans
+from .product_rule import join_product_rule
 from .relu_mask import reuse_relu_results
 from .scan_residuals import save_residuals
 from .scatter import fuse_scatter_adds
@@ -37,6 +38,9 @@ def optimize(graph: Graph) -> Graph:
         kept = save_residuals(graph)
         if kept is not graph:  # a loop inside of loops would be optimized again by each of them
             graph = _shared(optimize_scans(kept, optimize))
+    joined = join_product_rule(graph)
+    if joined is not graph:
+        graph = _shared(joined)
     return eliminate_common_subexpressions(fuse_scatter_adds(reuse_relu_results(graph)))
 
 

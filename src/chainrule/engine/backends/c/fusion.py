@@ -113,8 +113,10 @@ class _Fuser:
         return all(view.whole for view in views if view.base is product)
 
     def _join_sources(self, node: Node) -> None:
-        for view in operands(node, self.views):
-            self._try(self.kernel_of.get(view.base), self.kernel_of[node])
+        sources = [view.base for view in operands(node, self.views)]
+        # Cheap ones first: they may read another source, and so stand between.
+        for source in sorted(sources, key=lambda source: not self._is_cheap(source)):
+            self._try(self.kernel_of.get(source), self.kernel_of[node])
 
     def _try(self, first: Kernel | None, second: Kernel) -> None:
         if first is None or first is second or not self._fit(first, second):

@@ -84,6 +84,11 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
 }
 
 
+#: Operations whose kernels read an element of the first operand for the last time when they write
+#: that of the result: it may take its place.
+OVERWRITING = frozenset({"softmax", "log_softmax"})
+
+
 def is_special(op: Operation) -> bool:
     """Whether it is a kernel of its own, rather than a view or a member of a loop."""
     return op.has_body or op.name in KERNELS

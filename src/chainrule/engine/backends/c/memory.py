@@ -16,6 +16,7 @@ from .function import Place
 from .kernel import Kernel, KernelSchedule, operands
 from .kernels.cpu import target_in_use
 from .kernels.scan import Layout
+from .lowerings import OVERWRITING
 
 
 @dataclass
@@ -144,7 +145,8 @@ def _overwritable(kernel: Kernel, schedule: KernelSchedule) -> Iterable[Node]:
     """What the kernel reads element by element, each just before it writes there."""
     if not kernel.is_loop and not kernel.tail:
         node = kernel.nodes[0]
-        position = 0 if node.op.in_place else None
+        over = node.op.name in OVERWRITING and not target_in_use().frugal  # takes some stack
+        position = 0 if node.op.in_place or over else None
         reads = [(i, view) for i, view in enumerate(operands(node, schedule.views))]
         aligned = {view.base for i, view in reads if i == position and view.whole}
         return aligned - {view.base for i, view in reads if i != position}

@@ -26,6 +26,10 @@ from .views import View, through, whole
 
 #: So many bytes more are worth nothing.
 _LITTLE = 64
+#: For so many bytes less two kernels may come at once of which the first takes memory.
+_SOME = 1 << 16
+#: For so many bytes more it is worth waiting until somebody can use what they hold.
+_MUCH = 1 << 20
 
 
 def check_support(graph: Graph) -> None:
@@ -283,8 +287,11 @@ def _topological(
     """Sources first, otherwise in the order of the graph, but at once what frees memory.
 
     So the gradient of a weight is computed as soon as it can be, and used up by the weight's
-    update, rather than that all of them, or what they are computed from, wait for the end. What
-    takes next to nothing comes at once, too, for updates wait for single numbers.
+    update, rather than that all of them, or what they are computed from, wait for the end: even if
+    the gradient takes memory that only its update frees. What
+    takes next to nothing comes at once, too, for updates wait for single numbers. What takes much,
+    and whose readers all wait for something else, comes last: such as one of two gradients of an
+    embedding whose vectors are used twice.
     """
     waiting = {kernel: len(sources) for kernel, sources in before.items()}
     after: dict[Kernel, list[Kernel]] = {kernel: [] for kernel in kernels}
@@ -293,27 +300,47 @@ def _topological(
             after[source].append(kernel)
     by_rank = {max(place[node] for node in kernel.nodes): kernel for kernel in kernels}
     rank = {kernel: number for number, kernel in by_rank.items()}
-    ready = [rank[kernel] for kernel in kernels if not waiting[kernel]]
-    heapq.heapify(ready)
-    freeing = [number for number in ready if memory.growth(by_rank[number]) <= _LITTLE]
-    heapq.heapify(freeing)
     order: list[Kernel] = []
     done: set[Kernel] = set()
-    while ready:
-        number = heapq.heappop(freeing) if freeing else heapq.heappop(ready)
-        kernel = by_rank[number]
+    late: list[int] = []
+
+    def is_early(kernel: Kernel) -> bool:
+        waits = after[kernel] and all(waiting[later] > 1 for later in after[kernel])
+        return bool(waits) and memory.growth(kernel) > _MUCH
+
+    def is_freeing(kernel: Kernel) -> bool:
+        growth = memory.growth(kernel)
+        if growth > _LITTLE and len(after[kernel]) == 1:  # its reader may come at once
+            (reader,) = after[kernel]
+            return waiting[reader] == 1 and growth + memory.growth(reader) < -_SOME
+        return growth <= _LITTLE
+
+    ready = [rank[kernel] for kernel in kernels if not waiting[kernel]]
+    heapq.heapify(ready)
+    freeing = [number for number in ready if is_freeing(by_rank[number])]
+    heapq.heapify(freeing)
+    while ready or late:
+        kernel = by_rank[heapq.heappop(freeing or ready or late)]
         if kernel in done:
+            continue
+        if (ready or freeing) and is_early(kernel):
+            heapq.heappush(late, rank[kernel])
             continue
         done.add(kernel)
         order.append(kernel)
         changed = memory.run(kernel)
         for later in after[kernel]:
             waiting[later] -= 1
+            if waiting[later] == 1:
+                for source in before[later] - done:
+                    if rank[source] in late:
+                        heapq.heappush(ready, rank[source])
+                    changed.append(source)
             if not waiting[later]:
                 heapq.heappush(ready, rank[later])
                 changed.append(later)
         for other in changed:
-            if other not in done and not waiting[other] and memory.growth(other) <= _LITTLE:
+            if other not in done and not waiting[other] and is_freeing(other):
                 heapq.heappush(freeing, rank[other])
     assert len(order) == len(kernels)
     return order

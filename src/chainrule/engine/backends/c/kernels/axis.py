@@ -19,6 +19,8 @@ from ..views import View
 _COLUMNS = 256
 #: As in `loops`: from how long a sum is made of sums of so many.
 _CHAIN, _LINK = 512, 128
+#: Numbers of a row that are summed in lanes at once; see `prelude`. Blocks of so many change no sum.
+_LANE_BLOCK = 2048
 
 #: What comes before what: NaN comes last, as in NumPy.
 BEFORE_FLOAT_C = """
@@ -82,7 +84,10 @@ def _axis(view: View, axes: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def softmax(node: Node, sources: list[View], where: Where) -> Function | None:
-    """exp(x - max) / Σ exp(x - max), or its logarithm, or the logarithm of the sum."""
+    """exp(x - max) / Σ exp(x - max), or its logarithm, or the logarithm of the sum.
+
+    The first two may be written over x.
+    """
     name, dtype = node.op.name, node.type.dtype
     axes = node.attributes["axes"] if name == "logsumexp" else (node.attributes["axis"],)
     outer, n, inner = _axis(sources[0], axes)
@@ -92,10 +97,13 @@ def softmax(node: Node, sources: list[View], where: Where) -> Function | None:
     function.line("for (idx o = begin; o < end; o++) {")
     kind = C_TYPES[dtype.name]
     result = subtotal("o", inner if name == "logsumexp" else n * inner, 0)
-    source = f"{function.reads(sources[0].base)} + {subtotal('o', n * inner, sources[0].offset)}"
-    function.line(f"const {kind} *restrict x = {source};", 2)
-    function.line(f"{kind} *restrict y = {function.writes(node)} + {result};", 2)
-    (_softmax_row if inner == 1 else _softmax_columns)(function, node, n, inner)
+    x, y = function.reads(sources[0].base), function.writes(node)
+    function.line(f"{kind} *restrict y = {y} + {result};", 2)
+    if x != y:
+        source = f"{x} + {subtotal('o', n * inner, sources[0].offset)}"
+        function.line(f"const {kind} *restrict x = {source};", 2)
+    write = _softmax_row if inner == 1 else _softmax_columns
+    write(function, node, n, inner, "x" if x != y else "y")
     function.line("}")
     return function
 
@@ -123,10 +131,10 @@ def _reduce_row(
     function.line(f"const {kind} {result} = cr_lanes_total_{op.name}_{short}({result}_lanes);", 2)
 
 
-def _softmax_row(function: Function, node: Node, n: int, inner: int) -> None:
+def _softmax_row(function: Function, node: Node, n: int, inner: int, x: str) -> None:
     f = "f" if node.type.dtype.itemsize == 4 else ""
     kind = C_TYPES[node.type.dtype.name]
-    _reduce_row(function, MAX, node, n, "x", "top")
+    _reduce_row(function, MAX, node, n, x, "top")
     if node.op.name == "logsumexp":
         function.line(f"const {kind} safe = fabs{f}(top) < INFINITY ? top : 0;", 2)
         short = SHORT[node.type.dtype.name]
@@ -134,21 +142,44 @@ def _softmax_row(function: Function, node: Node, n: int, inner: int) -> None:
         function.line(f"for (idx j0 = 0; j0 < {n}; j0 += 256) {{", 2)
         function.line(f"const idx m = {n} - j0 < 256 ? {n} - j0 : 256;", 3)
         function.line(f"{kind} t[256];", 3)
-        function.line(f"for (idx j = 0; j < m; j++) t[j] = cr_exp{f}(x[j0 + j] - safe);", 3)
+        function.line(f"for (idx j = 0; j < m; j++) t[j] = cr_exp{f}({x}[j0 + j] - safe);", 3)
         function.line(f"cr_lanes_sum_{short}(lanes, t, m);", 3)
         function.line("}", 2)
         function.line(f"*y = safe + cr_log{f}(cr_lanes_total_sum_{short}(lanes));", 2)
         return
-    function.line(f"for (idx j = 0; j < {n}; j++) y[j] = cr_exp{f}(x[j] - top);", 2)
-    _reduce_row(function, SUM, node, n, "y", "total")
     if node.op.name == "softmax":
+        function.line(f"for (idx j = 0; j < {n}; j++) y[j] = cr_exp{f}({x}[j] - top);", 2)
+        _reduce_row(function, SUM, node, n, "y", "total")
         function.line(f"for (idx j = 0; j < {n}; j++) y[j] /= total;", 2)
+        return
+    if x == "y":
+        _sum_of_exponentials(function, node, n)
     else:
-        function.line(f"const {kind} shift = cr_log{f}(total);", 2)
-        function.line(f"for (idx j = 0; j < {n}; j++) y[j] = x[j] - top - shift;", 2)
+        function.line(f"for (idx j = 0; j < {n}; j++) y[j] = cr_exp{f}(x[j] - top);", 2)
+        _reduce_row(function, SUM, node, n, "y", "total")
+    function.line(f"const {kind} shift = cr_log{f}(total);", 2)
+    function.line(f"for (idx j = 0; j < {n}; j++) y[j] = {x}[j] - top - shift;", 2)
 
 
-def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None:
+def _sum_of_exponentials(function: Function, node: Node, n: int) -> None:
+    """The same sum as of a whole row of them, where there is no room for one."""
+    f, short = ("f" if node.type.dtype.itemsize == 4 else ""), SHORT[node.type.dtype.name]
+    kind, block = C_TYPES[node.type.dtype.name], min(n, _LANE_BLOCK)
+    function.line(f"{kind} e[{block}];", 2)
+    if n <= block:
+        function.line(f"for (idx j = 0; j < {n}; j++) e[j] = cr_exp{f}(y[j] - top);", 2)
+        _reduce_row(function, SUM, node, n, "e", "total")
+        return
+    function.line(f"{kind} lanes[16] = {{0}};", 2)
+    function.line(f"for (idx j0 = 0; j0 < {n}; j0 += {block}) {{", 2)
+    function.line(f"const idx m = {n} - j0 < {block} ? {n} - j0 : {block};", 3)
+    function.line(f"for (idx j = 0; j < m; j++) e[j] = cr_exp{f}(y[j0 + j] - top);", 3)
+    function.line(f"cr_lanes_sum_{short}(lanes, e, m);", 3)
+    function.line("}", 2)
+    function.line(f"const {kind} total = cr_lanes_total_sum_{short}(lanes);", 2)
+
+
+def _softmax_columns(function: Function, node: Node, n: int, inner: int, x: str) -> None:
     line, dtype = function.line, node.type.dtype
     f, kind = ("f" if dtype.itemsize == 4 else ""), C_TYPES[dtype.name]
     columns = min(inner, _COLUMNS)
@@ -157,7 +188,7 @@ def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None
     line(f"{kind} top[{columns}], total[{columns}];", 3)
     line(f"for (idx j = 0; j < m; j++) top[j] = {initial(MAX, dtype)}, total[j] = 0;", 3)
     line(f"for (idx i = 0; i < {n}; i++)", 3)
-    largest = combine(MAX, dtype, "top[j]", f"x[i * {inner} + c + j]")
+    largest = combine(MAX, dtype, "top[j]", f"{x}[i * {inner} + c + j]")
     line(f"for (idx j = 0; j < m; j++) top[j] = {largest};", 4)
     if node.op.name == "logsumexp":
         line(f"for (idx j = 0; j < m; j++) top[j] = fabs{f}(top[j]) < INFINITY ? top[j] : 0;", 3)
@@ -168,7 +199,7 @@ def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None
     line("for (idx j = 0; j < m; j++) part[j] = 0;", 4)
     line("for (idx i = i0; i < end; i++)", 4)
     line("for (idx j = 0; j < m; j++) {", 5)
-    line(f"const {kind} e = cr_exp{f}(x[i * {inner} + c + j] - top[j]);", 6)
+    line(f"const {kind} e = cr_exp{f}({x}[i * {inner} + c + j] - top[j]);", 6)
     if node.op.name == "softmax":
         line(f"y[i * {inner} + c + j] = e;", 6)
     line("part[j] += e;", 6)
@@ -184,7 +215,7 @@ def _softmax_columns(function: Function, node: Node, n: int, inner: int) -> None
         line(f"for (idx j = 0; j < m; j++) total[j] = cr_log{f}(total[j]);", 3)
         line(f"for (idx i = 0; i < {n}; i++)", 3)
         place = f"i * {inner} + c + j"
-        line(f"for (idx j = 0; j < m; j++) y[{place}] = x[{place}] - top[j] - total[j];", 4)
+        line(f"for (idx j = 0; j < m; j++) y[{place}] = {x}[{place}] - top[j] - total[j];", 4)
     line("}", 2)
 
 
