@@ -71,3 +71,7 @@ class Task:
     def steps(self, first: int, count: int) -> Array:
         """The rows of ``count`` steps from ``first`` on."""
         return self.order[np.arange(first, first + count) % len(self.order)]
+
+    def forget_weights(self) -> None:
+        """Let go of the weights once the network has its own: no training has them twice."""
+        self.weights.clear()

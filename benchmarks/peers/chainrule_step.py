@@ -15,6 +15,7 @@ from .chainrule_networks import network
 def build(task: Task, mode: str) -> Prepare:
     """Modes: ``loop``, ``call``, ``eager``."""
     model = network(task)
+    task.forget_weights()
     optimizer = cr.optim.Adam(model, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON)
 
     def loss_of(model: cr.nn.Module, x: cr.Tensor, y: cr.Tensor) -> cr.Tensor:

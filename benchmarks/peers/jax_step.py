@@ -17,6 +17,7 @@ def build(task: Task, mode: str) -> Prepare:
     """Modes: ``step``, ``scan``."""
     forward = network(task)
     weights = jax.tree.map(jnp.asarray, task.weights)
+    task.forget_weights()
     zeros = jax.tree.map(jnp.zeros_like, weights)
     state = [weights, zeros, jax.tree.map(jnp.zeros_like, weights), jnp.float32(0)]
     data = jnp.asarray(task.x), jnp.asarray(task.y)

@@ -34,6 +34,7 @@ class Losses(keras.callbacks.Callback):  # type: ignore[misc]
 def build(task: Task, mode: str) -> Prepare:
     """Mode: ``fit``."""
     model = network(task)
+    task.forget_weights()
     loss_of: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if task.is_regression:
         loss_of = keras.losses.MeanSquaredError()

@@ -22,6 +22,7 @@ def build(task: Task, mode: str) -> Prepare:
     words = mode.split()
     torch.set_flush_denormal(True)  # as JAX does by itself
     model = network(task)
+    task.forget_weights()
     x, y = torch.from_numpy(task.x), torch.from_numpy(task.y)
     if x.ndim == 4:
         x = x.permute(0, 3, 1, 2).contiguous()

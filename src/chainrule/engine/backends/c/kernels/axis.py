@@ -19,7 +19,7 @@ from ..views import View
 _COLUMNS = 256
 #: As in `loops`: from how long a sum is made of sums of so many.
 _CHAIN, _LINK = 512, 128
-#: Numbers of a row that are summed in lanes at once; see `prelude`. Blocks of so many change no sum.
+#: Numbers of a row in a chain of `prelude`'s sums: blocks of so many change no sum.
 _LANE_BLOCK = 2048
 
 #: What comes before what: NaN comes last, as in NumPy.

@@ -22,6 +22,7 @@ shorter vectors, the last few as single numbers. A and C are never padded.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,7 +50,7 @@ _PADDED_ROWS = 32
 #: So many rows of A at most are read at once if they share the places of a cache.
 _NEAR_ROWS = 12
 #: From such k and n on it pays to copy A if it is transposed, or a block of it has so many bytes.
-_LONG, _WIDE = 128, 256
+_LONG, _WIDE = 128, 128
 _LARGE_A = 1 << 20
 #: From vectors of so many bytes on it pays to copy A and B for the sake of what an epilogue reads,
 #: if B has so many panels.
@@ -594,10 +595,12 @@ class _Writer:
 
         place = (f"g * {p.m * p.n} + " if p.batch > 1 else "") + f"i * {p.n} + {j}"
 
-        def call(rows: int, ahead: int = 0) -> str:
+        def call(rows: int, ahead: int = 0, next_: str = "") -> str:
             a_steps = (1, rows) if plan.pack_a else p.a_strides
             name = self._micro((rows, row), a_steps, (b_step, step_j), c_step, width, ahead)
-            next_ = f", {b} + {width} * d + (t - 1) * {ahead} * d" if ahead else ""
+            if ahead and not next_:
+                next_ = f"{b} + {width} * d + (t - 1) * {ahead} * d"
+            next_ = f", {next_}" if next_ else ""
             asked = "".join(
                 f", (const char *)({pointer} + {place}), sizeof *{pointer}"
                 for pointer in self.fetched
@@ -615,11 +618,46 @@ class _Writer:
             self._open("else")
             self._each_height(call)
             self._close(self.depth - 1)
+        elif parts := self._next_block():
+            self._with_next_block(j, parts, call)
         else:
             self._each_height(call)
         if self.epilogue:
             self._finish(j, width)
         self._close(depth)
+
+    def _next_block(self) -> tuple[int, int] | None:
+        """Tiles that each ask for a part of the next block of A, and of B; None without that.
+
+        Of A transposed a tile reads a few numbers of each row: no processor foresees that.
+        """
+        p, line = self.product, _LINE // self.product.item
+        parts = -(-p.m // line), -(-p.n // line)
+        few = sum(parts) > self.tiles * self.panels
+        if (
+            not p.transpose_a
+            or p.transpose_b
+            or self.lanes == 1
+            or few
+            or p.k < 2 * self.plan.depth
+        ):
+            return None
+        return parts
+
+    def _with_next_block(self, j: str, parts: tuple[int, int], call: Callable[..., str]) -> None:
+        """A tile, of which the first ones ask for the parts of the next block."""
+        line, (of_a, of_b) = _LINE // self.product.item, parts
+        self._line(f"const idx part = {j} / {self.plan.columns} * {self.tiles} + t;")
+        sides = (0, of_a, "a", self.product.m), (of_a, of_b, "b", self.product.n)
+        for first, count, name, extent in sides:
+            start = f"(part - {first})" if first else "part"
+            place = f"{name} + (l + d) * {extent} + {start} * {line} * d"
+            self._open(f"{'else ' * bool(first)}if (part < {first + count})")
+            self._each_height(functools.partial(call, ahead=line, next_=place))
+            self._close(self.depth - 1)
+        self._open("else")
+        self._each_height(call)
+        self._close(self.depth - 1)
 
     def _helpers(self, width: int) -> int:
         """How many tiles of a panel each ask for a part of the next one."""
