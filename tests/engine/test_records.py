@@ -290,3 +290,17 @@ def test_operations_on_elements_refuse_operands_of_two_types():
                 op.type_rule(*types[:-1], wrong, **sample.attributes)
         looked_at += 1
     assert looked_at > 15
+
+
+NAMED = [op for op in OPERATIONS.values() if op.numpy is not None]
+
+
+@pytest.mark.parametrize("op", NAMED, ids=lambda op: op.name)
+def test_the_function_of_numpy_is_what_it_computes(op):
+    for sample in op.samples():
+        arrays = [np.asarray(x) for x in sample.inputs]
+        with np.errstate(all="ignore"):
+            expected = np.asarray(op.compute(np, *arrays))
+            found = op.numpy(*arrays)
+        assert (found.dtype, found.tobytes()) == (expected.dtype, expected.tobytes())
+        assert not any(np.shares_memory(found, array) for array in arrays)

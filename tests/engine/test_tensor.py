@@ -67,6 +67,18 @@ def test_python_numbers() -> None:
         len(cr.tensor(1.0))
 
 
+def test_python_numbers_that_are_equal_are_not_mixed_up() -> None:
+    x = cr.tensor([1.0, -1.0])
+    for _ in range(2):
+        assert np.signbit((x * 0.0).numpy()).tolist() == [False, True]
+        assert np.signbit((x * -0.0).numpy()).tolist() == [True, False]
+        assert (cr.tensor([1, 2]) + True).tolist() == [2, 3]
+        assert (cr.tensor([1, 2]) * 1.0).dtype == np.float32
+        assert (cr.tensor([True, False]) == True).tolist() == [True, False]  # noqa: E712
+        assert (cr.tensor([True, False]) + 1).dtype == np.int64
+    assert not (x + 1.0).numpy().flags.writeable
+
+
 def test_iteration_and_unpacking() -> None:
     a, b = cr.tensor([[1.0], [2.0]])
     assert (a.tolist(), b.tolist()) == ([1.0], [2.0])

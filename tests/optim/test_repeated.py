@@ -89,3 +89,20 @@ def test_an_optimizer_of_ones_own_is_called_each_time():
         optimizer.update([cr.tensor([float(number), 0.0])])
     assert seen == [0.0, 1.0, 2.0, 3.0]
     assert weights[0].tolist() == [-2.0, 2.0]
+
+
+def test_options_that_change_inside_a_list_count():
+    def trained(quick: bool) -> list[float]:
+        w, found = cr.parameter([1.0, -2.0]), []
+        betas = [0.9, 0.99]
+        optimizer = cr.optim.Adam([w], lr=0.1, betas=betas)
+        for number in range(8):
+            if number == 4:
+                betas[0] = 0.1
+            optimizer.update([cr.tensor([1.0, 0.5 * number])])
+            found += w.tolist()
+            if not quick:
+                repeated._updates.pop(optimizer, None)
+        return found
+
+    assert trained(True) == trained(False)

@@ -51,14 +51,16 @@ def pull_back(
     targets: Sequence[Node],
     keep: int,
     on_flow: OnFlow | None = None,
+    order: list[Node] | None = None,
 ) -> list[Tensor | None]:
     """The gradients of ``Σ output · upstream`` with respect to the targets; None without a path.
 
     ``keep`` are the watchers (bits of `Node.watched`) that may differentiate the gradients again;
     nodes that only others watch are taken as constants, so that no history piles up. ``on_flow``
     sees every link of the chain, for explanations; a node with several results has no upstream.
+    ``order`` is the `topological_order` of the outputs, if it is known.
     """
-    order = topological_order([output.node for output in outputs])
+    order = order or topological_order([output.node for output in outputs])
     if on_flow is None and tracing.record is None:
         again = repeated.gradients(order, outputs, upstreams, targets, keep, pull_back)
         if again is not None:
@@ -180,9 +182,10 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
             expected=str(output.type),
             found=str(upstream.type),
         )
+    order = topological_order([output.node])
     leaves = [
         node
-        for node in topological_order([output.node])
+        for node in order
         if not node.inputs and node.watched & PARAMETER_BIT and "owner" in node.attributes
     ]
     if not leaves:
@@ -191,12 +194,12 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
             hint="Make parameters with cr.parameter(...); values that went through .numpy(), "
             "detach() or a function of cr.compile are constants.",
         )
-    keep = TRACE_BIT
-    for node, gradient in zip(leaves, pull_back([output], [upstream], leaves, keep), strict=True):
+    found = pull_back([output], [upstream], leaves, TRACE_BIT, order=order)
+    for node, gradient in zip(leaves, found, strict=True):
         owner = node.attributes["owner"]()
         if owner is not None and gradient is not None:
-            gradient = gradient.detach()
-            owner.grad = gradient if owner.grad is None else (owner.grad + gradient)
+            gradient, before = gradient.detach(), owner.grad
+            owner.grad = gradient if before is None else before + gradient
 
 
 def _need_scalar(output: Any, who: str) -> None:

@@ -39,6 +39,7 @@ from .tensor import (
     Variable,
     as_tensor,
     brought_home,
+    give,
     own_node,
     recording,
     symbol,
@@ -361,9 +362,12 @@ class Compiled:
             program.end(inputs)
         count = program.results
         if not (self._guard and _stopped(results[:count])):
-            for variable, value in zip(program.given, results[count:], strict=True):
-                variable._set(value, own_node(variable).watched)
+            give(program.given, results[count:])
         return traced.rebuild(results[:count], history)
+
+    def program(self, *arguments: Any) -> _Program:
+        """The program for arguments of these types; see `_Program.change`."""
+        return self._program(self._described(arguments, {}), arguments, {})
 
     def _keeps(self, program: _Program) -> bool:
         """Whether results of a program keep what they depend on."""
@@ -454,21 +458,26 @@ class Compiled:
             raise TraceError("There is no program yet.", hint="Call the function first.")
         return list(self._programs.values())[-1].run.source
 
-    def _make(self, traced: Traced) -> Executable:
+    def _make(self, traced: Traced, runs: int | None = None) -> Executable:
         count = len(traced.graph.outputs) - len(traced.assigned)
         numbers = [
             position
             for position, node in enumerate(traced.graph.outputs[:count])
             if self._guard and node.type.is_float and not node.type.shape
         ]
-        return self._backend.build(traced.graph, traced.donated, numbers)
+        return self._backend.build(traced.graph, traced.donated, numbers, runs)
 
-    def prepare(self, *arguments: Any, **options: Any) -> None:
-        """Trace the function for arguments of these types, and build its program meanwhile."""
-        key = self._described(arguments, options).key
-        if not self._backend.is_instant and key not in self._programs:
-            traced = trace(self._function, *arguments, **options)
-            building = in_background(partial(self._make, traced))
+    def prepare(self, *arguments: Any, runs: int | None = None) -> None:
+        """Trace the function for arguments of these types, and build its program meanwhile.
+
+        Args:
+            arguments: those of the function.
+            runs: about how often it will be called with such ones at most, if that is known.
+        """
+        key = self._described(arguments, {}).key
+        if not (self._backend.is_instant or key in self._programs or key in self._prepared):
+            traced = trace(self._function, *arguments)
+            building = in_background(partial(self._make, traced, runs))
             self._prepared[key] = traced, building, os.getpid()
 
     def _program(self, taken: _Call, arguments: Any, options: Any) -> _Program:
@@ -641,6 +650,16 @@ class _Program:
                 arrays[place] = own = np.array(array, order="C")
                 self._variables[place]._set(own, nodes[place].watched)
         return arrays
+
+    def change(self, given: list[Array]) -> None:
+        """Run it for the values of its arguments, if all that it gives are values of variables."""
+        inputs = list(given)
+        try:
+            inputs += self.begin(None)
+            results = self.run(inputs)
+        finally:
+            self.end(inputs)
+        give(self.given, results)
 
     def run_again(self, given: list[Array]) -> list[Array] | None:
         """The results for other arguments, if since the last call nobody has got or replaced the

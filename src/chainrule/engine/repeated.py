@@ -87,20 +87,23 @@ def _form(order: list[Node], place: dict[Node, int], keep: int) -> list[Any] | N
     """The same for computations that have the same backward pass."""
     form: list[Any] = []
     for node in order:
-        if node.value is None or node.watched & keep or type(node.type) is not Type:
+        kind, inputs = node.type, node.inputs
+        if node.value is None or node.watched & keep or type(kind) is not Type:
             return None
-        if node.inputs:
+        form.append(kind)
+        if inputs:
             if is_custom(node.op):  # rules of a user may do anything
                 return None
-            form += (node.op, node.type, *[place[source] for source in node.inputs])
-            for name, value in node.attributes.items():
-                if not isinstance(value, _PLAIN):
-                    return None
-                form += (name, type(value), value)
-        else:
-            form.append(node.type)
-            if _is_built_in(node):
-                form.append(node.value.tobytes())
+            form.append(node.op)
+            for source in inputs:
+                form.append(place[source])
+            if node.attributes:
+                for name, value in node.attributes.items():
+                    if not isinstance(value, _PLAIN):
+                        return None
+                    form += (name, type(value), value)
+        elif not kind.shape and _is_built_in(node):
+            form.append(node.value.tobytes())
     return form
 
 

@@ -5,6 +5,7 @@ Kept outside a node's identity: it serves messages and explanations, never resul
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,14 @@ class _Calls(threading.local):
 
 
 _calls = _Calls()
+
+
+def layer_names() -> list[Callable[[], str]]:
+    """Of the layers that are being called in this thread, outer to inner; callers add and remove.
+
+    A name is asked for when it is needed.
+    """
+    return _calls.names
 
 
 class layer:  # noqa: N801 - used like a function
@@ -54,11 +63,19 @@ def current_layer() -> str:
 def user_line() -> tuple[str, int]:
     """The nearest file and line on the stack outside of chainrule; none under its command line."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not frame.f_code.co_filename.startswith(_COMMAND_LINE):
-        if not frame.f_code.co_filename.startswith(_PACKAGE):
-            return frame.f_code.co_filename, frame.f_lineno
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not _is_ours(file):
+            return file, frame.f_lineno
+        if file.startswith(_COMMAND_LINE):
+            break
         frame = frame.f_back
     return "", 0
+
+
+@functools.lru_cache(4096)
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import DerivativeError, ShapeError, TraceError, TypeRuleError
 from ..utils.typing import Array
-from .ir.node import Node, constant, placeholder
+from .ir.node import CONSTANT, Node, constant, placeholder
 from .ir.operation import Operation
 from .ir.types import DType, Type, as_dtype, as_value, bool_, float32, float64, int64
 from .overwriting import afterwards, calls, is_overwritten
@@ -203,7 +203,10 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same value without its history; inside a trace: `stop_gradient`."""
-        if not has_value(self.node):
+        node = self.node
+        if node.op is CONSTANT and not node.watched and not node.attributes:
+            return Tensor(node)
+        if not has_value(node):
             return cast("Tensor", FUNCTIONS["stop_gradient"](self))
         return Tensor(constant(self._known()))
 
@@ -527,6 +530,18 @@ _GRAD: Any = Tensor.__dict__["grad"]
 own_node = _NODE.__get__
 
 
+def give(variables: Iterable[Variable], values: Iterable[Array]) -> None:
+    """New values of the same types for variables, which are watched as before."""
+    with calls.lock:
+        for variable, value in zip(variables, values, strict=True):
+            old = own_node(variable)
+            variable.away = None
+            _NODE.__set__(
+                variable, Node(CONSTANT, (), old.attributes, old.type, value, old.watched)
+            )
+        calls.mark = None
+
+
 def brought_home(variable: Variable) -> Node:
     """The node of a variable, with its numbers fetched from where they are."""
     if variable.away is not None:
@@ -629,6 +644,8 @@ def has_value(node: Node) -> bool:
 
 def _to_array(data: Any, dtype: DType | None) -> Array:
     """Data as an array of a known element type; numbers in Python lists become float32/int64."""
+    if type(data) is np.ndarray and data.dtype == float32 and (dtype is None or dtype == float32):
+        return np.array(data)
     if isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__dlpack__"):
         array = _of_any_library(data)
         if dtype is None and array.dtype == np.float16:
@@ -700,6 +717,8 @@ def parameter(data: TensorLike, dtype: Any = None, name: str | None = None) -> P
 
 def as_tensor(data: TensorLike, dtype: Any = None) -> Tensor:
     """The data as a tensor; tensors pass through, arrays are copied."""
+    if dtype is None and isinstance(data, Tensor) and type(data) is not Number:
+        return data
     if type(data) is Number:
         data, dtype = Tensor(data.node), float32 if dtype is None else dtype
     elif holds_tensors(data):
@@ -747,23 +766,30 @@ def apply(op: Operation, *inputs: Tensor, **attributes: Any) -> Tensor:
             need_plain(name, option, op.name)
     result_type = op.type_rule(*[node.type for node in nodes], **attributes)
     watched = 0
-    arrays: list[Array] | None = []
-    in_trace = tracing.record is not None
+    arrays: list[Any] = []
+    is_known = tracing.record is None or _may_compute(nodes, result_type)
     for node in nodes:
         watched |= node.watched
-        if node.value is None or (in_trace and "owner" in node.attributes):
-            arrays = None
-        elif arrays is not None:
-            arrays.append(node.value)
-    if in_trace and result_type.size > max(node.type.size for node in nodes):
-        arrays = None
-    if arrays is None:
+        if node.value is None:
+            is_known = False
+        arrays.append(node.value)
+    if not is_known:
         return Tensor(Node(op, nodes, attributes, result_type, None, watched | TRACE_BIT, here()))
     assert op.compute is not None
-    with np.errstate(all="ignore"):  # infinities and NaN follow IEEE 754; nothing to warn of
+    if op.view:
         value = op.compute(np, *arrays, **attributes)
+    else:
+        with np.errstate(all="ignore"):  # infinities and NaN follow IEEE 754; nothing to warn of
+            value = op.compute(np, *arrays, **attributes)
     if type(value) is not np.ndarray:
         value = as_value(value)
     if not watched:
-        return Tensor(constant(value))
+        return Tensor(Node(CONSTANT, (), {}, result_type, value))
     return Tensor(Node(op, nodes, attributes, result_type, value, watched))
+
+
+def _may_compute(nodes: tuple[Node, ...], result: Type) -> bool:
+    """Whether a trace may compute with the values of these nodes: constants that do not grow."""
+    if any("owner" in node.attributes for node in nodes):
+        return False
+    return result.size <= max(node.type.size for node in nodes)

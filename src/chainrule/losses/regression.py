@@ -42,7 +42,8 @@ def mse(
         2.0
     """
     p, t = pair(prediction, target)
-    return reduce((p - t) * (p - t), reduction, sample_weights)
+    error = p - t
+    return reduce(error * error, reduction, sample_weights)
 
 
 @loss_for("regression", output="values", targets=NUMBERS)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engine import pytree
 from ..engine.ops import random
-from ..engine.source_info import layer
+from ..engine.source_info import layer_names
 from ..engine.tensor import Parameter, Tensor, Variable, tracing
 from ..errors import ChainruleError, ConfigError, ShapeError, TypeRuleError
 from ..utils.typing import Array
@@ -26,13 +26,24 @@ from .summary import Summary, summarize
 class _Call:
     """One call of a module: what the modules inside it inherit."""
 
-    def __init__(self, module: Module, train: bool, key: Tensor | None) -> None:
-        self.module = module
+    __slots__ = ("_name", "draws", "key", "last", "module", "outer", "train")
+
+    def __init__(
+        self, module: Module, outer: Module | None, train: bool, key: Tensor | None
+    ) -> None:
+        self.module, self.outer = module, outer
+        self._name: str | None = None
         self.train = train
         self.key = key
         self.draws = 0  # how many layers have drawn a key of their own
         # The last result of a module inside, and the modules, outer to inner, that it came from.
         self.last: tuple[Any, tuple[Module, ...]] = (None, ())
+
+    def name(self) -> str:
+        """The path of the module in the one that calls it; found when it is asked for."""
+        if self._name is None:
+            self._name = _name_in(self.outer, self.module)
+        return self._name
 
 
 class _Calls(threading.local):
@@ -73,11 +84,14 @@ class Module:
     def __call__(
         self, *inputs: Any, train: bool | None = None, key: Tensor | None = None, **options: Any
     ) -> Any:
-        outer = _calls.stack[-1] if _calls.stack else None
-        if outer is not None:
-            train = outer.train if train is None else train
+        stack, names = _calls.stack, layer_names()
+        outer = stack[-1] if stack else None
+        if outer is None:
+            call = _Call(self, None, bool(train), key)
+        else:
+            train = outer.train if train is None else bool(train)
             key = outer.key if key is None else key
-        call = _Call(self, bool(train), key)
+            call = _Call(self, outer.module, train, key)
         if tracing.record is not None:
             tracing.record.modules[self] = None
             _traced.add(self)
@@ -86,14 +100,17 @@ class Module:
             options["train"] = call.train
         if _accepts(kind, "key"):
             options["key"] = _draw(key)
-        _calls.stack.append(call)
+        stack.append(call)
         try:
-            with layer(functools.partial(_name_in, outer.module if outer else None, self)):
+            names.append(call.name)
+            try:
                 result = self._located(inputs, options)
+            finally:
+                names.pop()
             for observer in active_observers():
-                observer(_path([one.module for one in _calls.stack]), self, inputs, result)
+                observer(_path([one.module for one in stack]), self, inputs, result)
         finally:
-            _calls.stack.pop()
+            stack.pop()
         if outer is not None:
             made, chain = call.last
             outer.last = result, (self, *chain) if made is result else (self,)

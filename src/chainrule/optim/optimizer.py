@@ -197,13 +197,18 @@ class Optimizer:
             >>> round(w.item(), 3)
             1.976
         """
-        found = {path: w.grad for path, w in self.parameters().items() if w.grad is not None}
+        found = {}
+        for group in self.groups:
+            for path, w in group.parameters.items():
+                if (gradient := w.grad) is not None:
+                    found[path] = gradient
         self.update(found, loss)
 
     def zero_grad(self) -> None:
         """Drop the gradients in ``.grad``, so that the next `backward` starts from zero."""
-        for w in self.parameters().values():
-            w.grad = None
+        for group in self.groups:
+            for w in group.parameters.values():
+                w.grad = None
 
     def observe(self, value: float) -> None:
         """Pass the validation metric to the schedules; once an epoch, outside of compiled code."""
@@ -340,8 +345,13 @@ class Optimizer:
         if not isinstance(gradients, Mapping):
             gradients = dict(zip(self.parameters(), gradients, strict=False))
         found: Named = {}
-        for path, w in self.parameters().items():
+        parameters = self.parameters() if len(self.groups) > 1 else self.groups[0].parameters
+        for path, w in parameters.items():
             if not w.requires_grad:
+                continue
+            kind, given = w.node.type, gradients.get(path)
+            if type(given) is Tensor and given.node.type == kind:  # as usual
+                found[path] = given
                 continue
             if path not in gradients:
                 raise ConfigError(

@@ -6,14 +6,15 @@ program of NumPy: the same operations, and so the same bits.
 
 from __future__ import annotations
 
+import operator
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..engine.autodiff import in_derivative
 from ..engine.compile import Compiled
-from ..engine.tensor import Variable, tracing
+from ..engine.tensor import Tensor, Variable, tracing
 from ..nn.module import Module
 from .schedules import Schedule
 
@@ -28,8 +29,30 @@ class _Options:
     values: tuple[Any, ...]
 
 
+class _Ready(NamedTuple):
+    """A program of an update.
+
+    Attributes:
+        program: it takes the gradients, and the loss and their norm if they are given.
+        paths: of the parameters with a gradient.
+        types: of all that it takes.
+    """
+
+    program: Any
+    paths: tuple[str, ...]
+    types: list[Any]
+
+
 class _Updates:
-    """The programs of one optimizer."""
+    """The programs of one optimizer.
+
+    Attributes:
+        last: the options of the last update.
+        seen: the objects with these options, as they were.
+        known: the options of programs.
+        run: makes and runs programs.
+        ready: the program of the last update, if it had one.
+    """
 
     def __init__(self, change: Callable[..., None]) -> None:
         method = weakref.WeakMethod(change)
@@ -40,15 +63,32 @@ class _Updates:
             alive(given, loss, norm)
 
         self.last: _Options | None = None
+        self.seen: list[tuple[weakref.ref[Any], tuple[Any, ...]]] = []
         self.known: set[_Options] = set()
         self.run = Compiled(run, "numpy")
+        self.ready: _Ready | None = None
+
+    def again(self, given: Mapping[str, Tensor], loss: Any, norm: Any) -> None:
+        """Update by the program for these options."""
+        taken = [*given.values(), *[x for x in (loss, norm) if x is not None]]
+        if not all(type(x) is Tensor for x in taken):
+            self.run(given, loss, norm, self.last)
+            return
+        nodes = [x.node for x in taken]
+        types = [node.type for node in nodes]
+        ready = self.ready
+        is_right = ready is not None and ready.types == types and ready.paths == tuple(given)
+        if ready is None or not is_right or ready.program.traced.is_stale():
+            program = self.run.program(given, loss, norm, self.last)
+            ready = self.ready = _Ready(program, tuple(given), types)
+        ready.program.change([node.value for node in nodes])
 
 
 _updates: weakref.WeakKeyDictionary[Any, _Updates] = weakref.WeakKeyDictionary()
 
 
 def repeated(
-    owner: Any, change: Callable[..., None], parts: Iterable[Any]
+    owner: Any, change: Callable[..., None], parts: Sequence[Any]
 ) -> Callable[[Any, Any, Any], None]:
     """The method that changes the parameters, or its program if it comes again.
 
@@ -60,27 +100,73 @@ def repeated(
     """
     if tracing.record is not None or tracing.standing is not None or in_derivative():
         return change
+    updates = _updates.get(owner)
+    if updates is not None and updates.seen and _are_as_before(parts, updates.seen):
+        return updates.again
+    options = _options_of(parts)
+    if options is None:
+        return change
+    if updates is None:
+        updates = _updates[owner] = _Updates(change)
+    is_known, updates.last, updates.ready = options == updates.last, options, None
+    updates.seen = []
+    if not is_known or (len(updates.known) >= _MOST and options not in updates.known):
+        return change
+    updates.known.add(options)
+    updates.seen = _as_they_are(parts)
+    return updates.again
+
+
+def _options_of(parts: Iterable[Any]) -> _Options | None:
+    """All options of an update; None if it may do anything."""
     values: list[Any] = []
     for part in parts:
         if not type(part).__module__.startswith(__package__ + "."):
-            return change
+            return None
         values.append(type(part))
         for value in vars(part).values():
             if callable(value) and not isinstance(value, (Module, Schedule)):
-                return change
+                return None
             if isinstance(value, (bool, int, float, str)):
                 values += (type(value), value)
             elif isinstance(value, (list, tuple)):
                 values.append(repr(value))
             elif isinstance(value, Variable):
                 values.append(id(value))  # its program keeps it, so no other one has that
-    options = _Options(tuple(values))
-    updates = _updates.get(owner)
-    if updates is None:
-        updates = _updates[owner] = _Updates(change)
-    is_known, updates.last = options == updates.last, options
-    if not is_known or (len(updates.known) >= _MOST and options not in updates.known):
-        return change
-    updates.known.add(options)
-    run = updates.run
-    return lambda given, loss, norm: run(given, loss, norm, options)
+    return _Options(tuple(values))
+
+
+def _as_they_are(parts: Sequence[Any]) -> list[tuple[weakref.ref[Any], tuple[Any, ...]]]:
+    """The objects with the options, one of which is the owner, and these; nothing if they may
+    change inside.
+    """  # noqa: D205
+    found = []
+    for part in parts:
+        values: list[Any] = []
+        for value in vars(part).values():
+            values.append(value)
+            if isinstance(value, (list, tuple)):
+                if any(isinstance(item, (list, tuple, dict)) for item in value):
+                    return []
+                values += value
+        found.append((weakref.ref(part), tuple(values)))
+    return found
+
+
+def _are_as_before(
+    parts: Sequence[Any], seen: Sequence[tuple[weakref.ref[Any], tuple[Any, ...]]]
+) -> bool:
+    """Whether these are the same objects, with the same ones as their options."""
+    if len(parts) != len(seen):
+        return False
+    for part, (known, before) in zip(parts, seen, strict=True):
+        if part is not known():
+            return False
+        values: list[Any] = []
+        for value in vars(part).values():
+            values.append(value)
+            if type(value) in (list, tuple):
+                values += value
+        if len(values) != len(before) or not all(map(operator.is_, values, before)):
+            return False
+    return True

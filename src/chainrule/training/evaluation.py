@@ -81,15 +81,23 @@ class Evaluator:
         loss = total if self._reduction == "sum" or not weight else total / weight
         return loss, np.concatenate(predicted) if predict else None
 
-    def prepare(self, examples: Arrays) -> None:
-        """Have the programs for the loss of these examples built in the background."""
+    def prepare(self, examples: Arrays, runs: int) -> None:
+        """Have the programs for the loss of these examples built meanwhile, for some runs."""
         most = self._rows_at_once(examples)
         size = 0
         for rows in dict.fromkeys((min(len(examples), most), len(examples) % most)):
             if rows:
                 part = self._padded(examples.take(np.arange(rows)), size)
                 size = size or len(part)
-                self._error.prepare(part.inputs, part.target, part.weights)
+                runs_of_part = runs * max(len(examples) // most, 1)
+                self._error.prepare(part.inputs, part.target, part.weights, runs=runs_of_part)
+
+    def prepare_predictions(self, examples: Arrays, rows: int, runs: int) -> None:
+        """Have the program for the predictions of so many such examples built in the background."""
+        if self._rows_are_independent(examples.inputs):
+            size = padded_size(min(rows, self._rows_at_once(examples)), 0)
+            few = examples.take(np.arange(size) % len(examples))
+            self._predict.prepare(few.inputs, runs=runs)
 
     def _error_of(self, inputs: Any, target: Any, weights: Any) -> Tensor:
         options = {} if weights is None else {"sample_weights": weights}

@@ -153,11 +153,11 @@ class Step:
         own = self._program.own_rows(rows)
         return own if rows == self._full_size else np.ones(rows, bool)
 
-    def prepare(self, batch: Arrays) -> None:
-        """Have the program for a batch of this many rows built in the background."""
+    def prepare(self, batch: Arrays, runs: int) -> None:
+        """Have the program for a batch of this many rows built meanwhile, for so many steps."""
         batch, _ = self._padded(batch, np.arange(len(batch))[None])
         number = np.int64(self.number)
-        self._program.prepare(batch.inputs, batch.target, batch.weights, number, True)
+        self._program.prepare(batch.inputs, batch.target, batch.weights, number, True, runs=runs)
 
     def _padded(self, data: Arrays, order: Array) -> tuple[Arrays, Array]:
         """The batches at a size for which there is a program, or one that will be used again."""

@@ -48,6 +48,8 @@ _OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 #: Steps that are run in one go take about so long: short enough for a live display.
 _CHUNK_SECONDS = 0.1
+#: How often rows are predicted after a fit, about: for the importance of columns.
+_PREDICTIONS = 500
 
 
 class Trainer:
@@ -118,6 +120,8 @@ class Trainer:
         self.history = History()
         self.epoch = 0
         self.first_epoch = 0
+        #: So many rows are going to be predicted after the fit: their program is built meanwhile.
+        self.rows_to_predict = 0
         self._steps: dict[int, Step] = {}
         self._first_step = 0
         self._steps_at_once = 1
@@ -466,11 +470,16 @@ class Trainer:
         """Have programs built in the background while that of the first steps is built."""
         size, accumulate = options.batch_size, options.accumulate
         _, last = self._batches(train, size, accumulate)
-        self._step(accumulate).expect(size)
-        if isinstance(train, Arrays) and last and accumulate == 1:
-            self._step(accumulate).prepare(train.take(np.arange(last)))
+        step, epochs = self._step(accumulate), options.epochs
+        step.expect(size)
+        if isinstance(train, Arrays) and accumulate == 1:
+            step.prepare(train.take(np.arange(size)), epochs * (len(train) // size))
+            if last:
+                step.prepare(train.take(np.arange(last)), epochs)
         if isinstance(held_out, Arrays):
-            self._evaluator.prepare(held_out)
+            self._evaluator.prepare(held_out, epochs // options.validate_every + 1)
+        if isinstance(train, Arrays) and self.rows_to_predict:
+            self._evaluator.prepare_predictions(train, self.rows_to_predict, _PREDICTIONS)
 
     def _step(self, accumulate: int) -> Step:
         if accumulate not in self._steps:

@@ -7,8 +7,10 @@ import pytest
 
 import chainrule as cr
 from chainrule.engine.backends.c import toolchain
+from chainrule.engine.backends.c.backend import CBackend
 from chainrule.engine.backends.c.program import CProgram
 from chainrule.engine.backends.numpy import Program
+from chainrule.engine.ops.random import fold_in, key
 from chainrule.errors import ConfigError, DataError, OutOfRangeError
 
 from .flags import STRICT
@@ -454,3 +456,39 @@ def test_memory_is_shared():
     program = CProgram(cr.trace(deep, x).graph)
     assert program.arena_bytes < 0.2 * program.unplanned_bytes
     np.testing.assert_allclose(program([x])[0], Program(program.graph)([x])[0], rtol=1e-5)
+
+
+def test_rare_programs_are_built_quickly_with_the_same_bits(monkeypatch):
+    monkeypatch.setattr(
+        toolchain, "BASE_FLAGS", ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fwrapv")
+    )
+    toolchain._examine.cache_clear()
+    flags = []
+    load = toolchain.load
+    monkeypatch.setattr(
+        toolchain, "load", lambda source, extra=(): (flags.append(extra), load(source, extra))[1]
+    )
+    layers = (cr.nn.Linear(5, 24), cr.nn.GELU(), cr.nn.Dropout(0.3), cr.nn.Linear(24, 3))
+    net = cr.nn.Sequential(*layers).initialize(0)
+    optimizer = cr.optim.AdamW(net, lr=0.1, clip_norm=1.0)
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(19, 5)).astype("f"), draw.integers(0, 3, 19)
+
+    def step(x, y, number):
+        draw_key = fold_in(key(1), number)
+        error = lambda net: cr.losses.cross_entropy(net(x, train=True, key=draw_key), y)  # noqa: E731
+        loss, gradients = cr.value_and_grad(error)(net)
+        optimizer.update(gradients)
+        return loss
+
+    traced = cr.trace(step, x, y, np.int64(3))
+    before = [x, y, np.int64(3), *[v.numpy() for v in traced.variables]]
+    found = []
+    for runs in (None, 3, 10**12):
+        program = CBackend(1).build(traced.graph, traced.donated, (), runs)
+        inputs = [np.array(array) for array in before]
+        found.append(bits([*program(inputs), *inputs]))
+    quick = toolchain.find().quick
+    assert [one for one in flags if "-pthread" not in one] == [(), quick, ()]
+    assert found[0] == found[1] == found[2]
+    toolchain._examine.cache_clear()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,26 @@ def test_a_compiler_is_examined_once(tmp_path, monkeypatch):
     toolchain._examine.cache_clear()
     assert toolchain.find() == first
     assert log.read_text() == calls
+
+
+def test_threads_examine_a_compiler_once_in_few_calls(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    command = script(tmp_path / "cc", f'echo x >> {log}\nexec cc "$@"\n')
+    monkeypatch.setenv("CHAINRULE_CC", command)
+    toolchain._examine.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: toolchain.find(), range(4)))
+    assert all(one is found[0] for one in found)
+    if "-fno-ipa-modref" in found[0].flags:  # GCC, which accepts all of them at once
+        assert len(log.read_text().split()) == 4
+
+
+def test_a_compiler_that_refuses_a_flag_is_asked_for_each(tmp_path, monkeypatch):
+    refuse = 'case " $* " in *" -fno-trapping-math "*) exit 1;; esac\nexec cc "$@"\n'
+    monkeypatch.setenv("CHAINRULE_CC", script(tmp_path / "cc", refuse))
+    flags = toolchain.find().flags
+    assert "-fno-trapping-math" not in flags
+    assert {"-O3", "-ffp-contract=off"} <= set(flags)
 
 
 def test_flags_are_part_of_the_key():

@@ -75,3 +75,33 @@ def test_values_are_dropped_after_their_last_use():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * x.nbytes
+
+
+def test_what_numpy_broadcasts_itself_has_the_same_bits():
+    draw = np.random.default_rng(1)
+    arrays = [draw.normal(size=shape).astype("f") for shape in ((3, 4), (4,), (), (3, 1))]
+
+    def function(x, row, number, column):
+        grown = cr.exp(number) * 3.0 + cr.where(x > 0, row, -0.0) / column
+        wide = cr.broadcast_to(row, (3, 4)) - cr.broadcast_to(number, (3, 4))
+        return (
+            grown,
+            wide,
+            cr.broadcast_to(column, (3, 4)),
+            cr.broadcast_to(number * 0.5, (2,)) ** 2,
+        )
+
+    program = Program(cr.trace(function, *arrays).graph)
+    first, *others = runs(program, arrays)
+    assert program._function is not None
+    for found in others:
+        for a, b in zip(first, found, strict=True):
+            assert (a.dtype, a.shape) == (b.dtype, b.shape)
+            assert a.tobytes() == b.tobytes()
+
+
+def test_results_made_of_constants_only_belong_to_the_caller():
+    program = Program(cr.trace(lambda x: (x, cr.tensor([1.0, 2.0]) * 2.0), np.ones(2, "f")).graph)
+    runs(program, [np.ones(2, "f")])
+    program([np.ones(2, "f")])[1][0] = 7.0
+    assert program([np.ones(2, "f")])[1].tolist() == [2.0, 4.0]

@@ -103,7 +103,13 @@ class Backend(Protocol):
     def parts(self) -> int:
         """Over how many devices a batch is split."""
 
-    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
+    def build(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int],
+        guards: Sequence[int],
+        runs: int | None = None,
+    ) -> Executable:
         """A program.
 
         Args:
@@ -112,6 +118,7 @@ class Backend(Protocol):
                 their next values.
             guards: positions of outputs of one floating-point number; if one is not finite, no
                 input may be overwritten.
+            runs: about how often it will run at most, if that is known.
 
         Raises:
             BuildError: it cannot.

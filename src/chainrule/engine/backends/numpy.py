@@ -36,7 +36,13 @@ class ArrayBackend:
         self._xp = xp
         self._lowerings = dict(lowerings or {})
 
-    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Program:
+    def build(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int],
+        guards: Sequence[int],
+        runs: int | None = None,
+    ) -> Program:
         """A program, which overwrites nothing."""
         return Program(graph, self._xp, self._lowerings)
 

@@ -41,7 +41,13 @@ class FirstThatBuilds:
         """Over how many devices the first backend splits a batch."""
         return self._backends[0].parts
 
-    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
+    def build(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int],
+        guards: Sequence[int],
+        runs: int | None = None,
+    ) -> Executable:
         """A program of the first backend that can build one."""
         *others, last = self._backends
         if (
@@ -49,13 +55,13 @@ class FirstThatBuilds:
             and _numbers(graph) < self._smallest
             and not is_known(graph, donated, guards)
         ):
-            return last.build(graph, donated, guards)
+            return last.build(graph, donated, guards, runs)
         for backend, other in zip(others, self._backends[1:], strict=True):
             try:
-                return backend.build(graph, donated, guards)
+                return backend.build(graph, donated, guards, runs)
             except BuildError as error:
                 _warn_once(f"{error.what} The {_TITLES[other.name]} backend is used.")
-        return last.build(graph, donated, guards)
+        return last.build(graph, donated, guards, runs)
 
 
 class Automatic(FirstThatBuilds):
@@ -69,11 +75,17 @@ class Automatic(FirstThatBuilds):
         super().__init__("auto", [native, NUMPY], smallest)
         self._accelerated = FirstThatBuilds("auto", [_XLA, native, NUMPY])
 
-    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
+    def build(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int],
+        guards: Sequence[int],
+        runs: int | None = None,
+    ) -> Executable:
         """A program of the first backend that can build one."""
         if (donated or _numbers(graph) >= _MANY) and has_accelerator():
-            return self._accelerated.build(graph, donated, guards)
-        return super().build(graph, donated, guards)
+            return self._accelerated.build(graph, donated, guards, runs)
+        return super().build(graph, donated, guards, runs)
 
 
 #: So many numbers are worth a way to an accelerator.

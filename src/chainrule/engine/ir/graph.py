@@ -18,17 +18,24 @@ def topological_order(outputs: Iterable[Node], known: Container[Node] = ()) -> l
     """
     order: list[Node] = []
     done: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    stack: list[Node | None] = list(outputs)
+    stack.reverse()
     while stack:
-        node, inputs_are_done = stack.pop()
-        if node in done or node in known:
-            continue
-        if inputs_are_done or not node.inputs:
-            done.add(node)
-            order.append(node)
-            continue
-        stack.append((node, True))
-        stack.extend((source, False) for source in reversed(node.inputs) if source not in done)
+        node = stack.pop()
+        if node is None:  # the inputs of the one below it are done
+            node = stack.pop()
+            if node not in done:
+                done.add(node)  # type: ignore[arg-type]
+                order.append(node)  # type: ignore[arg-type]
+        elif node not in done and node not in known:
+            inputs = node.inputs
+            if inputs:
+                stack.append(node)
+                stack.append(None)
+                stack.extend([source for source in reversed(inputs) if source not in done])
+            else:
+                done.add(node)
+                order.append(node)
     return order
 
 

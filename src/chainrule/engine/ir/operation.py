@@ -101,6 +101,7 @@ class Operation:
         elementwise: whether an element of the result depends on the elements of the operands at the
             same index only.
         view: whether it shows the elements of its operand by other strides and computes nothing.
+        repeats: whether it is its operand, broadcast.
         moves: whether it only moves, repeats or converts elements; views do.
         reduction: how ``axes`` are reduced, if elements are combined two by two.
         cost: how cheap an element is to compute again.
@@ -128,6 +129,8 @@ class Operation:
             is reached or approached.
         square: ``(*inputs) -> tensor``: the square of its result, to the bit, with the derivatives
             that the square has where the result itself has none, as √x at 0.
+        numpy: the function of NumPy that ``compute`` is, if it is one: it takes operands that are
+            still to be broadcast, too, and makes a new array.
         vmap: how it takes one more axis, for `chainrule.vmap`: see `chainrule.engine.ops.mapping`.
             Not needed where ``batch`` is the rule of a kind; without any it runs in a loop.
     """
@@ -142,6 +145,7 @@ class Operation:
     _: KW_ONLY
     elementwise: bool = False
     view: bool = False
+    repeats: bool = False
     moves: bool = False
     reduction: Reduction | None = None
     cost: Cost = Cost.FUNCTION
@@ -158,6 +162,7 @@ class Operation:
     linear: bool = False
     scales: bool = False
     work: Callable[..., int] | None = None
+    numpy: Callable[..., Any] | None = None
     vmap: Callable[..., Any] | None = None
     square: Callable[..., Any] | None = None
     range: tuple[float, float] | None = None

@@ -11,8 +11,9 @@ import numpy as np
 from ...errors import ChainruleError
 from ...utils.typing import Array
 from .graph import Graph
-from .node import CONSTANT, PLACEHOLDER
+from .node import CONSTANT, PLACEHOLDER, Node
 from .types import as_value
+from .written import written
 
 #: From so many calls on, and up to so many nodes, a program is worth a function of its own.
 _OFTEN, _MOST = 3, 2000
@@ -42,7 +43,7 @@ class Program:
         lowerings: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
     ) -> None:
         self.graph = graph
-        self._xp = xp
+        self._xp, self._lowerings = xp, lowerings
         place = {node: number for number, node in enumerate(graph.nodes)}
         self._inputs = [place[node] for node in graph.inputs]
         self._outputs = [place[node] for node in graph.outputs]
@@ -57,6 +58,7 @@ class Program:
         self._calls = []
         self._origins = []
         self._count = 0
+        self._may_show_inputs = not all(map(_is_new, graph.outputs))
         self._function: Callable[..., list[Array]] | None = None
         for node in graph.nodes:
             if node.op not in (CONSTANT, PLACEHOLDER):
@@ -76,11 +78,13 @@ class Program:
     def __call__(self, inputs: Sequence[Array], mark: object = None) -> list[Array]:
         """The outputs for these inputs, in the graph's order."""
         if self._function is None and self._count >= _OFTEN and len(self._calls) <= _MOST:
-            self._function = self._written()
+            self._function = written(self.graph, self._xp, self._lowerings)
         self._count += 1
         run = self._function or self._one_by_one
         with np.errstate(all="ignore"):
             results = run(inputs)
+        if not self._may_show_inputs:
+            return results
         # What shows the caller's own arrays is copied, for the caller may change them.
         given = {id(_owner(array)) for array in inputs}
         return [y.copy() if id(_owner(y)) in given else y for y in results]
@@ -109,44 +113,11 @@ class Program:
         """Say where the node of a call comes from."""
         error.where = error.where or str(self._origins[number] or "") or None
 
-    def _written(self) -> Callable[[Sequence[Array]], list[Any]]:
-        """The same as a Python function without loops: small arrays cost less than a step of one.
 
-        Each call has a line of its own, from the third on, by which an error finds its node.
-        """
-        names: dict[str, Any] = {"xp": self._xp, "array": np.ndarray, "as_value": as_value}
-        names |= {
-            f"v{place}": value for place, value in enumerate(self._slots) if value is not None
-        }
-        first = "".join(f"v{place}, " for place in self._inputs)
-        lines = [f"def run(inputs):\n ({first}) = inputs"]
-        for number, (compute, attributes, sources, place, drop) in enumerate(self._calls):
-            names |= {f"f{number}": compute, f"a{number}": attributes}
-            given = "".join(f", v{source}" for source in sources)
-            options = f", **a{number}" if attributes else ""
-            parts = [
-                f" v{place} = f{number}(xp{given}{options})",
-                f"v{place} = v{place} if type(v{place}) is array else as_value(v{place})",
-                *(f"del v{unused}" for unused in drop),
-            ]
-            lines.append("; ".join(parts))
-        lines.append(f" return [{', '.join(f'v{place}' for place in self._outputs)}]")
-        exec("\n".join(lines), names)
-        function = names["run"]
-
-        def run(inputs: Sequence[Array]) -> list[Any]:
-            try:
-                results: list[Any] = function(inputs)
-            except ChainruleError as error:
-                trace = error.__traceback__
-                while trace is not None:
-                    if trace.tb_frame.f_code is function.__code__:
-                        self._locate(error, trace.tb_lineno - 3)
-                    trace = trace.tb_next
-                raise
-            return results
-
-        return run
+def _is_new(node: Node) -> bool:
+    """Whether the value of a node is an array of its own."""
+    op = node.op
+    return op.numpy is not None or op.reduction is not None or op.work is not None
 
 
 def _owner(array: Array) -> Any:

@@ -8,6 +8,7 @@ said by other operations is only a function and needs no derivative rule.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -97,41 +98,85 @@ def align(*operands: TensorLike, floats: bool = False) -> list[Tensor]:
 
     Python numbers take the element type of the tensors beside them.
     """
+    if len(operands) == 2 and (usual := _usual(*operands)) is not None:
+        return usual
+    kinds: list[Type | None] = []  # None for Python numbers
     tensors: list[Any] = []
-    known: list[Type] = []
-    numbers = []
     for x in operands:
-        if _is_scalar(x):
-            numbers.append(x)
+        if isinstance(x, Tensor):
+            kind = None if type(x) is Number else x.node.type
+        elif type(x) is float or _is_scalar(x):
+            kind = None
         else:
             x = as_tensor(x)
-            known.append(x.type)
+            kind = x.node.type
+        kinds.append(kind)
         tensors.append(x)
-    dtype = None
+    known = [kind for kind in kinds if kind is not None]
+    dtype: Any = known[0].dtype if known else None
     for kind in known:
-        dtype = kind.dtype if dtype is None else promote(dtype, kind.dtype)
-    for x in numbers:
-        own = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else float32
-        if dtype is None:
-            dtype = own
-        elif _CATEGORY[own.kind] > _CATEGORY[dtype.kind]:
-            dtype = promote(dtype, own)
-    assert dtype is not None
+        if kind.dtype is not dtype:
+            dtype = promote(dtype, kind.dtype)
+    if len(known) < len(tensors):
+        for x, kind in zip(tensors, kinds, strict=True):
+            if kind is None:
+                own = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else float32
+                if dtype is None:
+                    dtype = own
+                elif _CATEGORY[own.kind] > _CATEGORY[dtype.kind]:
+                    dtype = promote(dtype, own)
     if floats and dtype.kind != "f":
         dtype = float32
-    fitting = Type(dtype, common_shape([kind.shape for kind in known]))
-    return [_fit(x, fitting) for x in tensors]
+    shape = common_shape([kind.shape for kind in known])
+    return [_fit(x, kind, dtype, shape) for x, kind in zip(tensors, kinds, strict=True)]
 
 
-def _fit(x: Any, kind: Type) -> Tensor:
-    if not isinstance(x, Tensor):
-        if tracing.record is None:  # what `apply` makes of a number that nobody watches
-            x = as_tensor(x, kind.dtype)
-            return Tensor(constant(_broadcast(np, x.node.value, kind.shape))) if kind.shape else x
-    elif x.type == kind and type(x) is not Number:
-        return x
-    x = as_tensor(x, kind.dtype)
-    return x if x.shape == kind.shape else apply(BROADCAST, x, shape=kind.shape)
+def _usual(a: TensorLike, b: TensorLike) -> list[Tensor] | None:
+    """What is usual, quickly: floats of one element type, the second of which may be a part."""
+    if not isinstance(a, Tensor) or type(a) is Number:
+        return None
+    kind = a.node.type
+    if kind.dtype.kind != "f":
+        return None
+    if type(b) is float:
+        return None if tracing.record is not None else [a, _fit(b, None, kind.dtype, kind.shape)]
+    if not isinstance(b, Tensor) or type(b) is Number:
+        return None
+    other = b.node.type
+    if other == kind:
+        return [a, b]
+    ends = kind.shape[len(kind.shape) - len(other.shape) :]
+    if other.dtype is kind.dtype and ends == other.shape:
+        return [a, apply(BROADCAST, b, shape=kind.shape)]
+    return None
+
+
+def _fit(x: Any, kind: Type | None, dtype: Any, shape: tuple[int, ...]) -> Tensor:
+    """An operand with this element type and shape; ``kind`` is its type, None that of a number."""
+    if kind is None:
+        if not isinstance(x, Tensor) and tracing.record is None:
+            kind_of_number: Any = type(x)
+            return Tensor(constant(_number(kind_of_number, x or repr(x), dtype, shape)))
+        x = as_tensor(x, dtype)
+        return x if x.shape == shape else apply(BROADCAST, x, shape=shape)
+    if kind.dtype is not dtype and kind.dtype != dtype:
+        x = cast(x, dtype)
+    return x if kind.shape == shape else apply(BROADCAST, x, shape=shape)
+
+
+@functools.lru_cache(256)
+def _number(kind: type, number: Any, dtype: Any, shape: tuple[int, ...]) -> Array:
+    """What `apply` makes of a Python number that nobody watches: one number, broadcast.
+
+    Zeros are given as text, for 0.0 and -0.0 are equal, and so are 1 and True but for their kind.
+    """
+    if isinstance(number, str):
+        number = False if kind is bool else kind(number)
+    value = as_tensor(number, dtype).node.value
+    assert value is not None
+    found = _broadcast(np, value, shape) if shape else value
+    found.flags.writeable = False  # many have it
+    return found
 
 
 #: A Python number changes the element type beside it only to a higher category.
@@ -145,6 +190,8 @@ def _is_scalar(x: Any) -> bool:
 def common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape to which these are broadcast."""
     widest = max(shapes, key=len, default=())
+    if len(shapes) == 2 and shapes[0] == shapes[1]:
+        return widest
     if all(shape == widest[len(widest) - len(shape) :] for shape in shapes):
         return widest
     try:
@@ -233,6 +280,8 @@ def astype(x: TensorLike, dtype: Any) -> Tensor:
 
 def _broadcast_type(x: Type, *, shape: tuple[int, ...]) -> Type:
     lead = len(shape) - len(x.shape)
+    if lead >= 0 and type(shape) is tuple and shape[lead:] == x.shape:
+        return Type(x.dtype, shape)
     fits = lead >= 0 and all(
         own in (1, wide) for own, wide in zip(x.shape, shape[lead:], strict=True)
     )
@@ -257,6 +306,8 @@ def _broadcast(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
     if xp is not np or not x.flags.c_contiguous:
         return xp.broadcast_to(x, shape)
     lead = len(shape) - x.ndim
+    if shape[lead:] == x.shape:
+        return np.ndarray(shape, x.dtype, x, 0, (0,) * lead + x.strides)
     strides = (0,) * lead + tuple(
         0 if own != wide else step
         for own, wide, step in zip(x.shape, shape[lead:], x.strides, strict=True)
@@ -300,6 +351,7 @@ BROADCAST = register(
             Sample((np.array([2.0]),), {"shape": (1,)}),
         ],
         view=True,
+        repeats=True,
         batch=BatchRule(_broadcast_rows, _broadcast_same),
         vmap=_broadcast_mapped,
     )
@@ -366,6 +418,7 @@ def unary(
     result: Any = None,
     square: Callable[..., Any] | None = None,
     range: tuple[float, float] | None = None,
+    numpy: Callable[..., Any] | None = None,
     **domain: Any,
 ) -> UnaryFunction:
     """Declare an operation of one number and its function.
@@ -387,6 +440,7 @@ def unary(
         result: the element type of the result, if it is not that of x.
         square: the square of the result, with the derivatives that it has; see `Operation`.
         range: between which numbers all results lie; see `Operation`.
+        numpy: the function of NumPy that ``compute`` is, if it is one.
         domain: where the samples lie: options of `reals`.
     """
     op = register(
@@ -406,6 +460,7 @@ def unary(
             notation=notation,
             range=range,
             square=square,
+            numpy=numpy,
         )
     )
 
@@ -438,6 +493,7 @@ def binary(
     result: Any = None,
     operand: Callable[..., Any] | None = None,
     of_one: Callable[[Tensor], Tensor | None] | None = None,
+    numpy: Callable[..., Any] | None = None,
     **domain: Any,
 ) -> BinaryFunction:
     """Declare an operation of two numbers and its broadcasting function.
@@ -473,6 +529,7 @@ def binary(
             c=c,
             js=js,
             notation=notation,
+            numpy=numpy,
         )
     )
 

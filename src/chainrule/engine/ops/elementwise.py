@@ -64,6 +64,7 @@ negative = unary(
         derivatives=("-1",),
     ),
     exact=True,
+    numpy=np.negative,
 )  # fmt: skip
 abs = unary(
     "abs", lambda xp, x: xp.abs(x), lambda g, y, x: g * sign(x), "|{0}|",
@@ -71,6 +72,7 @@ abs = unary(
     c={"f": "fabs{f}({0})", "i": "({0} < 0 ? -{0} : {0})", "b": "{0}"}, js="Math.abs({0})",
     notation=Notation(latex=r"\left|{0}\right|", is_activation=True), exact=True,
     square=lambda x: x * x,
+    numpy=np.abs,
 )  # fmt: skip
 sign = unary(
     "sign", lambda xp, x: xp.sign(x), ZERO, "sign({0})", "-1, 0 or 1.", floats=False, gap=0.1,
@@ -84,14 +86,17 @@ floor = unary(
     "floor", lambda xp, x: xp.floor(x), ZERO, "⌊{0}⌋", "Round down.", low=0.1, high=0.9,
     c={"f": "floor{f}({0})"}, js="Math.floor({0})", notation=Notation(text="floor({0})"),
     exact=True,
+    numpy=np.floor,
 )  # fmt: skip
 ceil = unary(
     "ceil", lambda xp, x: xp.ceil(x), ZERO, "⌈{0}⌉", "Round up.", low=0.1, high=0.9,
     c={"f": "ceil{f}({0})"}, js="Math.ceil({0})", notation=Notation(text="ceil({0})"), exact=True,
+    numpy=np.ceil,
 )  # fmt: skip
 trunc = unary(
     "trunc", lambda xp, x: xp.trunc(x), ZERO, "trunc({0})", "Round towards 0.", low=0.1, high=0.9,
     c={"f": "trunc{f}({0})"}, js="Math.trunc({0})", exact=True,
+    numpy=np.trunc,
 )  # fmt: skip
 round = unary(
     "round", lambda xp, x: xp.round(x), ZERO, "round({0})", "Round; halves go to the even number.",
@@ -139,12 +144,14 @@ cbrt = unary(
     "The cube root, of negative numbers too; its derivative at 0 is infinite.", gap=0.2,
     c={"f": "cr_cbrt{f}({0})"}, js="Math.cbrt({0})",
     notation=Notation(text="∛({0})", latex=r"\sqrt[3]{{{0}}}"),
+    numpy=np.cbrt,
 )  # fmt: skip
 sqrt = unary(
     "sqrt", lambda xp, x: xp.sqrt(x), lambda g, y, x: g * 0.5 / y, "√{0}",
     "√x; its derivative at 0 is infinite.", low=0.2, c={"f": "sqrt{f}({0})"}, js="Math.sqrt({0})",
     notation=Notation(text="√({0})", latex=r"\sqrt{{{0}}}", derivatives=("1 / (2 · {y})",)),
     exact=True, square=lambda x: apply(SQUARED_ROOT, x),
+    numpy=np.sqrt,
 )  # fmt: skip
 rsqrt = unary(
     "rsqrt", lambda xp, x: 1 / xp.sqrt(x), lambda g, y, x: g * -0.5 * y / x, "1/√{0}", "1/√x",
@@ -158,16 +165,19 @@ exp = unary(
         latex=r"\exp\left({0}\right)", is_activation=True, derivatives=("{y}",),
         gradient="The exponential is its own derivative.",
     ),
+    numpy=np.exp,
 )  # fmt: skip
 exp2 = unary(
     "exp2", lambda xp, x: xp.exp2(x), lambda g, y, x: g * y * math.log(2), "2^{0}", "2ˣ",
     c={"f": "cr_exp2{f}({0})"}, js="2 ** {0}",
     notation=Notation(text="2^({0})", latex="2^{{{0}}}"),
+    numpy=np.exp2,
 )  # fmt: skip
 expm1 = unary(
     "expm1", lambda xp, x: xp.expm1(x), lambda g, y, x: g * (y + 1), "exp({0}) - 1",
     "eˣ - 1, exact for small x.", c={"f": "cr_expm1{f}({0})"}, js="Math.expm1({0})",
     notation=Notation(text="(exp({0}) - 1)", latex=r"\left(\exp\left({0}\right) - 1\right)"),
+    numpy=np.expm1,
 )  # fmt: skip
 log = unary(
     "log", lambda xp, x: xp.log(x), lambda g, y, x: g / x, "ln({0})", "Natural logarithm.",
@@ -176,21 +186,25 @@ log = unary(
         latex=r"\ln\left({0}\right)", is_activation=True, derivatives=("1 / {x}",),
         gradient="The logarithm of x has the derivative 1 / x.",
     ),
+    numpy=np.log,
 )  # fmt: skip
 log2 = unary(
     "log2", lambda xp, x: xp.log2(x), lambda g, y, x: g / (x * math.log(2)), "log₂({0})",
     "Logarithm to base 2.", low=0.1, c={"f": "cr_log2{f}({0})"}, js="Math.log2({0})",
     notation=Notation(text="log2({0})", latex=r"\log_{{2}}\left({0}\right)"),
+    numpy=np.log2,
 )  # fmt: skip
 log10 = unary(
     "log10", lambda xp, x: xp.log10(x), lambda g, y, x: g / (x * math.log(10)), "log₁₀({0})",
     "Logarithm to base 10.", low=0.1, c={"f": "cr_log10{f}({0})"}, js="Math.log10({0})",
     notation=Notation(text="log10({0})", latex=r"\log_{{10}}\left({0}\right)"),
+    numpy=np.log10,
 )  # fmt: skip
 log1p = unary(
     "log1p", lambda xp, x: xp.log1p(x), lambda g, y, x: g / (x + 1), "ln(1 + {0})",
     "ln(1 + x), exact for small x.", low=-0.8, c={"f": "cr_log1p{f}({0})"}, js="Math.log1p({0})",
     notation=Notation(latex=r"\ln\left(1 + {0}\right)"),
+    numpy=np.log1p,
 )  # fmt: skip
 
 # ---- trigonometric and hyperbolic ------------------------------------------------------------
@@ -198,14 +212,17 @@ log1p = unary(
 sin = unary(
     "sin", lambda xp, x: xp.sin(x), lambda g, y, x: g * cos(x), "sin({0})", "Sine.",
     c={"f": "cr_sin{f}({0})"}, js="Math.sin({0})",
+    numpy=np.sin,
 )  # fmt: skip
 cos = unary(
     "cos", lambda xp, x: xp.cos(x), lambda g, y, x: -g * sin(x), "cos({0})", "Cosine.",
     c={"f": "cr_cos{f}({0})"}, js="Math.cos({0})",
+    numpy=np.cos,
 )  # fmt: skip
 tan = unary(
     "tan", lambda xp, x: xp.tan(x), lambda g, y, x: g * (1 + y * y), "tan({0})", "Tangent.",
     low=-1.2, high=1.2, c={"f": "cr_tan{f}({0})"}, js="Math.tan({0})",
+    numpy=np.tan,
 )  # fmt: skip
 arcsin = unary(
     "arcsin", lambda xp, x: xp.arcsin(x), lambda g, y, x: g * rsqrt((1 - x) * (1 + x)),
@@ -224,10 +241,12 @@ arctan = unary(
 sinh = unary(
     "sinh", lambda xp, x: xp.sinh(x), lambda g, y, x: g * cosh(x), "sinh({0})", "Hyperbolic sine.",
     c={"f": "cr_sinh{f}({0})"}, js="Math.sinh({0})",
+    numpy=np.sinh,
 )  # fmt: skip
 cosh = unary(
     "cosh", lambda xp, x: xp.cosh(x), lambda g, y, x: g * sinh(x), "cosh({0})",
     "Hyperbolic cosine.", c={"f": "cr_cosh{f}({0})"}, js="Math.cosh({0})",
+    numpy=np.cosh,
 )  # fmt: skip
 tanh = unary(
     "tanh", lambda xp, x: xp.tanh(x), lambda g, y, x: g * (1 - y * y), "tanh({0})",
@@ -236,6 +255,7 @@ tanh = unary(
         latex=r"\tanh\left({0}\right)", is_activation=True, derivatives=("1 - {y}²",),
         gradient="The hyperbolic tangent a = tanh(z) has the derivative 1 - a².",
     ),
+    numpy=np.tanh,
 )  # fmt: skip
 arcsinh = unary(
     "arcsinh", lambda xp, x: xp.arcsinh(x), lambda g, y, x: g / hypot(x, 1.0), "arcsinh({0})",
@@ -336,18 +356,22 @@ flush_subnormal = unary(
 logical_not = unary(
     "logical_not", lambda xp, x: xp.logical_not(x), ZERO, "¬{0}", "Not.", floats=False,
     result=bool_, c={"*": "!{0}"}, js="!{0}", cost=Cost.TRIVIAL, exact=True,
+    numpy=np.logical_not,
 )  # fmt: skip
 isnan = unary(
     "isnan", lambda xp, x: xp.isnan(x), ZERO, "isnan({0})", "x is NaN.", result=bool_,
     c={"f": "{0} != {0}"}, js="Number.isNaN({0})", exact=True,
+    numpy=np.isnan,
 )  # fmt: skip
 isinf = unary(
     "isinf", lambda xp, x: xp.isinf(x), ZERO, "isinf({0})", "x is infinite.", result=bool_,
     c={"f": "fabs{f}({0}) == INFINITY"}, js="Math.abs({0}) === Infinity", exact=True,
+    numpy=np.isinf,
 )  # fmt: skip
 isfinite = unary(
     "isfinite", lambda xp, x: xp.isfinite(x), ZERO, "isfinite({0})", "Finite.", result=bool_,
     c={"f": "fabs{f}({0}) < INFINITY"}, js="Number.isFinite({0})", exact=True,
+    numpy=np.isfinite,
 )  # fmt: skip
 
 # ---- two numbers -----------------------------------------------------------------------------
@@ -394,6 +418,7 @@ add = binary(
         gradient="A sum passes the gradient on unchanged, to each of its terms.",
     ),
     exact=True,
+    numpy=np.add,
 )  # fmt: skip
 subtract = binary(
     "subtract", lambda xp, a, b: xp.subtract(a, b), (lambda g, y, a, b: g, lambda g, y, a, b: -g),
@@ -403,6 +428,7 @@ subtract = binary(
         gradient="A difference passes it on unchanged, with the opposite sign to its second term.",
     ),
     exact=True,
+    numpy=np.subtract,
 )  # fmt: skip
 
 
@@ -425,6 +451,7 @@ multiply = binary(
         gradient="A product passes it on to each factor, times the other factor.",
     ),
     exact=True, of_one=_square,
+    numpy=np.multiply,
 )  # fmt: skip
 
 
@@ -437,11 +464,13 @@ divide = binary(
         gradient="A quotient passes it on divided by the denominator.",
     ),
     exact=True,
+    numpy=np.divide,
 )  # fmt: skip
 _power = binary(
     "power", lambda xp, a, b: xp.power(a, b), (_power_of_base, _power_of_exponent), "{0}^{1}",
     "aᵇ", low=0.3, numbers=True, c={"f": "cr_power{f}({0}, {1})", "i": "cr_power_{s}({0}, {1})"},
     js="{0} === 1 ? 1 : {0} ** {1}",
+    numpy=np.power,
 )  # fmt: skip
 maximum = binary(
     "maximum", lambda xp, a, b: xp.maximum(a, b),
@@ -449,6 +478,7 @@ maximum = binary(
     "max({0}, {1})", "The larger of a and b; equal numbers share the gradient in halves.",
     c={"f": "({0} >= {1} || {0} != {0} ? {0} : {1})", "*": "({0} > {1} ? {0} : {1})"},
     js="Math.max({0}, {1})", cost=Cost.SELECTION, exact=True,
+    numpy=np.maximum,
 )  # fmt: skip
 minimum = binary(
     "minimum", lambda xp, a, b: xp.minimum(a, b),
@@ -456,12 +486,14 @@ minimum = binary(
     "min({0}, {1})", "The smaller of a and b; equal numbers share the gradient in halves.",
     c={"f": "({0} <= {1} || {0} != {0} ? {0} : {1})", "*": "({0} < {1} ? {0} : {1})"},
     js="Math.min({0}, {1})", cost=Cost.SELECTION, exact=True,
+    numpy=np.minimum,
 )  # fmt: skip
 floor_divide = binary(
     "floor_divide", lambda xp, a, b: xp.floor_divide(a, b), (ZERO, ZERO), "⌊{0} / {1}⌋", "⌊a / b⌋",
     gap=0.3, numbers=True,
     c={"*": "cr_floor_divide_{s}({0}, {1})"}, js="Special.floorDivide({0}, {1})",
     notation=Notation(text="floor({0} / {1})"),
+    numpy=np.floor_divide,
 )  # fmt: skip
 remainder = binary(
     "remainder", lambda xp, a, b: xp.remainder(a, b),
@@ -469,6 +501,7 @@ remainder = binary(
     "a - ⌊a / b⌋ · b, with the sign of b.", gap=0.3, numbers=True,
     c={"*": "cr_remainder_{s}({0}, {1})"},
     js="Special.remainder({0}, {1})", notation=Notation(text="mod({0}, {1})"),
+    numpy=np.remainder,
 )  # fmt: skip
 fmod = binary(
     "fmod", lambda xp, a, b: xp.fmod(a, b),
@@ -511,40 +544,49 @@ equal = binary(
     "equal", lambda xp, a, b: a == b, _COMPARE, "{0} = {1}", "a = b", result=bool_,
     c={"*": "{0} == {1}"}, js="{0} === {1}", cost=Cost.TRIVIAL,
     notation=Notation(text="{0} == {1}"), exact=True,
+    numpy=np.equal,
 )  # fmt: skip
 not_equal = binary(
     "not_equal", lambda xp, a, b: a != b, _COMPARE, "{0} ≠ {1}", "a ≠ b", result=bool_,
     c={"*": "{0} != {1}"}, js="{0} !== {1}", cost=Cost.TRIVIAL, exact=True,
+    numpy=np.not_equal,
 )  # fmt: skip
 less = binary(
     "less", lambda xp, a, b: a < b, _COMPARE, "{0} < {1}", "a < b", result=bool_,
     c={"*": "{0} < {1}"}, js="{0} < {1}", cost=Cost.TRIVIAL, exact=True,
+    numpy=np.less,
 )  # fmt: skip
 less_equal = binary(
     "less_equal", lambda xp, a, b: a <= b, _COMPARE, "{0} ≤ {1}", "a ≤ b", result=bool_,
     c={"*": "{0} <= {1}"}, js="{0} <= {1}", cost=Cost.TRIVIAL, exact=True,
+    numpy=np.less_equal,
 )  # fmt: skip
 greater = binary(
     "greater", lambda xp, a, b: a > b, _COMPARE, "{0} > {1}", "a > b", result=bool_,
     c={"*": "{0} > {1}"}, js="{0} > {1}", cost=Cost.TRIVIAL, exact=True,
+    numpy=np.greater,
 )  # fmt: skip
 greater_equal = binary(
     "greater_equal", lambda xp, a, b: a >= b, _COMPARE, "{0} ≥ {1}", "a ≥ b", result=bool_,
     c={"*": "{0} >= {1}"}, js="{0} >= {1}", cost=Cost.TRIVIAL, exact=True,
+    numpy=np.greater_equal,
 )  # fmt: skip
 logical_and = binary(
     "logical_and", lambda xp, a, b: xp.logical_and(a, b), _COMPARE, "{0} ∧ {1}", "a and b",
     result=bool_, operand=boolean, c={"*": "{0} && {1}"}, js="Boolean({0} && {1})",
     cost=Cost.SELECTION, exact=True,
+    numpy=np.logical_and,
 )  # fmt: skip
 logical_or = binary(
     "logical_or", lambda xp, a, b: xp.logical_or(a, b), _COMPARE, "{0} ∨ {1}", "a or b",
     result=bool_, operand=boolean, c={"*": "{0} || {1}"}, js="Boolean({0} || {1})",
     cost=Cost.SELECTION, exact=True,
+    numpy=np.logical_or,
 )  # fmt: skip
 logical_xor = binary(
     "logical_xor", lambda xp, a, b: xp.logical_xor(a, b), _COMPARE, "{0} ⊕ {1}", "either a or b",
     result=bool_, operand=boolean, c={"*": "!{0} != !{1}"}, js="!{0} !== !{1}", exact=True,
+    numpy=np.logical_xor,
 )  # fmt: skip
 
 
@@ -648,6 +690,7 @@ WHERE = register(
         js="{0} ? {1} : {2}",
         notation=Notation(is_activation=True),
         exact=True,
+        numpy=np.where,
     )
 )
 

@@ -41,6 +41,11 @@ __all__ = [
 
 
 def _matmul_type(a: Type, b: Type, *, transpose_a: bool, transpose_b: bool) -> Type:
+    if len(a.shape) == len(b.shape) == 2 and a.dtype == b.dtype:  # what is usual, quickly
+        height, depth = a.shape[::-1] if transpose_a else a.shape
+        same, width = b.shape[::-1] if transpose_b else b.shape
+        if depth == same:
+            return Type(a.dtype, (height, width))
     if len(a.shape) < 2 or a.shape[:-2] != b.shape[:-2] or a.dtype != b.dtype:
         raise ShapeError("matmul takes equal batches of matrices.", expected=f"like {a}",
                          found=str(b))  # fmt: skip
@@ -56,8 +61,8 @@ def _matmul_type(a: Type, b: Type, *, transpose_a: bool, transpose_b: bool) -> T
 
 
 def _matmul(xp: Any, a: Any, b: Any, transpose_a: bool, transpose_b: bool) -> Any:
-    a = xp.swapaxes(a, -1, -2) if transpose_a else a
-    b = xp.swapaxes(b, -1, -2) if transpose_b else b
+    a = a.swapaxes(-1, -2) if transpose_a else a
+    b = b.swapaxes(-1, -2) if transpose_b else b
     return xp.matmul(a, b)
 
 
@@ -147,6 +152,9 @@ MATMUL = register(
 def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     """The matrix product ``a @ b``, with NumPy's treatment of vectors and batches."""
     a, b = as_tensor(a), as_tensor(b)
+    of_a, of_b = a.node.type, b.node.type
+    if len(of_a.shape) == len(of_b.shape) == 2 and of_a.dtype is of_b.dtype:
+        return _product(a, b, False, False)
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError("matmul takes vectors and matrices.", found=f"{a.type} @ {b.type}",
                          hint="Use * to multiply by a single number.")  # fmt: skip

@@ -120,6 +120,8 @@ def _sum(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
         if math.prod(x.shape[axis] for axis in others) > _BLOCK:
             for axis in others:
                 x = _sum_in_blocks(x, axis)
+    if xp is np:
+        return np.add.reduce(x, axis=axes, dtype=x.dtype)
     return xp.sum(x, axis=axes, dtype=x.dtype)
 
 

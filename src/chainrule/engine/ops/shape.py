@@ -66,7 +66,7 @@ RESHAPE = register(
     Operation(
         "reshape",
         _reshape_type,
-        lambda xp, x, shape: xp.reshape(x, shape),
+        lambda xp, x, shape: x.reshape(shape),
         (lambda g, y, x, shape: reshape(g, x.shape),),
         "{0}",
         lambda: [
@@ -149,7 +149,7 @@ TRANSPOSE = register(
     Operation(
         "transpose",
         _transpose_type,
-        lambda xp, x, axes: xp.transpose(x, axes),
+        lambda xp, x, axes: x.transpose(axes),
         (lambda g, y, x, axes: transpose(g, [axes.index(i) for i in range(len(axes))]),),
         "{0}ᵀ",
         lambda: [

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...ir.graph import Graph
+from ...ir.work import work
+from . import toolchain
 from .program import CProgram
+
+#: So many multiplications in all, about a second of them, are worth the compiler's best work.
+_WORTH = 2 * 10**10
 
 
 class CBackend:
@@ -23,6 +28,14 @@ class CBackend:
     def __init__(self, threads: int | None = None, *, exact: bool = False) -> None:
         self.threads, self.exact = threads, exact
 
-    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> CProgram:
+    def build(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int],
+        guards: Sequence[int],
+        runs: int | None = None,
+    ) -> CProgram:
         """A program that overwrites its donated inputs."""
-        return CProgram(graph, donated, guards, threads=self.threads, exact=self.exact)
+        is_rare = runs is not None and runs * work(graph) < _WORTH
+        flags = toolchain.find().quick if is_rare else ()
+        return CProgram(graph, donated, guards, flags=flags, threads=self.threads, exact=self.exact)

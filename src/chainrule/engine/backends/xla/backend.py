@@ -64,7 +64,13 @@ class XlaBackend:
         except BuildError:
             return 1
 
-    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Executable:
+    def build(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int],
+        guards: Sequence[int],
+        runs: int | None = None,
+    ) -> Executable:
         """A program.
 
         Raises:
