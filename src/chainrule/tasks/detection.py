@@ -226,15 +226,15 @@ def is_text_to_text(frame: pl.DataFrame, target: str) -> bool:
     cells = frame[target].drop_nulls()
     if len(cells) < _FEWEST_TEXTS or cells.n_unique() < 2:
         return False
-    try:
-        classes = infer_target(frame, target).classes  # none of numbers
-        if not classes or len(classes) * 2 <= len(cells):
-            return False
-    except DataError:  # too many classes, or dates: it is no target of a table
-        pass
     texts = [each for each in others if each.dtype == pl.String and not _holds_numbers(each)]
     rest = [each.name.lower() for each in others if each is not texts[0]] if texts else []
-    return len(texts) == 1 and NAMES.issuperset(rest)
+    if len(texts) != 1 or not NAMES.issuperset(rest):
+        return False
+    try:
+        classes = infer_target(frame, target).classes  # none of numbers
+        return bool(classes) and len(classes) * 2 > len(cells)
+    except DataError:  # too many classes, or dates: it is no target of a table
+        return True
 
 
 def is_transcript(frame: pl.DataFrame | None, target: str) -> bool:

@@ -160,6 +160,8 @@ def fit(
         rate, output=learner.output, average=average, metrics=learner.metrics, progress=progress,
         callbacks=(*callbacks, *plan.listeners(learner, recipe)),
     )  # fmt: skip
+    if test is not None and any(isinstance(each, RunCallback) for each in callbacks):
+        trainer.rows_to_predict = len(test)  # for the page of the run
     failure = _fit(trainer, learner, data, validation, recipe, plan)
     schema = plan.settle(schema, learner, validation, trainer, split)
     return Fitted(split, test, schema, learner, data, trainer, failure)

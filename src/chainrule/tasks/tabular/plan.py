@@ -81,16 +81,18 @@ class Table:
     ) -> None:
         self.frame, self.schema, self.where, self.say = frame, schema, where, say
         self.partition = partition or Partition()
-        self._encoded: tuple[Schema | None, Encoded | None] = (None, None)
+        #: The rows with the statistics of the last schemas; that for baselines may be another one.
+        self._encoded: list[tuple[Schema, Encoded]] = []
 
     def encoded(self, schema: Schema) -> Encoded:
         """All rows as arrays, with the statistics of this schema."""
-        before, rows = self._encoded
-        if rows is None or before is not schema:
-            rows = schema.encode(self.frame, target=True, source=self.where)
-            for note in rows.notes:
-                self.say(note)
-            self._encoded = schema, rows
+        for known, rows in self._encoded:
+            if known is schema:
+                return rows
+        rows = schema.encode(self.frame, target=True, source=self.where)
+        for note in rows.notes:
+            self.say(note)
+        self._encoded = [*self._encoded[-1:], (schema, rows)]
         return rows
 
     def target(self) -> Array:
