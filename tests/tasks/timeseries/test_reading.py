@@ -1,11 +1,14 @@
 """From tables to series: order, gaps, repetitions, what is no number, what is not known."""
 
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 import pytest
 
 from chainrule.errors import ConfigError, DataError
-from chainrule.tasks.timeseries import read_series
+from chainrule.tasks import load_predictor
+from chainrule.tasks.timeseries import SeriesOptions, read_series, train
 from chainrule.tasks.timeseries.reading import Columns, fill_forward
 
 
@@ -125,6 +128,45 @@ def test_numbers_that_stand_for_missing_ones_are_said():
     values = np.where(np.arange(20) % 5 == 1, -999.0, np.arange(20) / 7)
     read(table().with_columns(sold=values), "sold", notes.append)
     assert any("'sold' holds -999 in 4 rows" in note and "cells empty" in note for note in notes)
+
+
+def test_words_in_place_of_numbers_are_missing_and_said():
+    notes = []
+    cells = ["closed" if day % 6 == 2 else f"{day}.5" for day in range(20)]
+    _, series = read(table().with_columns(sold=pl.Series(cells)), "sold", notes.append)
+    assert np.flatnonzero(np.isnan(series.target)).tolist() == [2, 8, 14]
+    assert any("'closed'" in note for note in notes)
+
+
+def test_a_clock_that_was_set_back_is_told():
+    hours = [f"2024-10-27 {hour:02}:30" for hour in (0, 1, 2, 2, 3, 4, 5, 6, 7, 8)]
+    with pytest.raises(DataError, match="comes twice") as caught:
+        read({"time": hours, "y": np.arange(10.0)}, "y")
+    assert "Was the clock set back?" in caught.value.hint
+    with pytest.raises(DataError, match="comes twice") as caught:
+        read({"year": [2010, 2010, 2011, 2012, 2013], "y": np.arange(5.0)}, "y")
+    assert "Keep one row" in caught.value.hint
+
+
+def test_numbers_mean_later_what_they_meant_in_training(tmp_path):
+    """1.234 alone is no other number than beside 1.234,50."""
+    generator = np.random.default_rng(0)
+    values = 1000 * (3 + np.sin(np.arange(120) / 3)) + generator.integers(0, 100, 120)
+
+    def written(numbers, form):
+        marks = str.maketrans(",.", ".,")
+        return pl.Series([form.format(number).translate(marks) for number in numbers])
+
+    whole = table(20).select("day").to_series()[0]
+    days = pl.date_range(whole, whole + timedelta(days=119), eager=True)
+    frame = pl.DataFrame({"day": days, "sold": written(values, "{:,.2f}")})
+    options = SeriesOptions(target="sold", horizon=2, epochs=1, model="linear", backend="numpy")
+    train(frame, options, progress=False).save(tmp_path / "model")
+    model = load_predictor(tmp_path / "model")
+    alone = frame.with_columns(sold=written(values, "{:,.0f}"))
+    found, usual = (model.predict(each)["prediction"].to_numpy() for each in (alone, frame))
+    np.testing.assert_allclose(found, usual, rtol=1e-3)
+    assert (found > 500).all()
 
 
 # ---- notations -----------------------------------------------------------------------------------

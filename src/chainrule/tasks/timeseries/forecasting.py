@@ -32,7 +32,7 @@ from .cycles import Cycle, cycles_json, cycles_of
 from .forecast_network import ForecastModel, ForecastShape, known_mse
 from .measures import persistence, scores
 from .paths import best_smoothing
-from .reading import Columns, Panel, named, read_series
+from .reading import Columns, Panel, Written, named, read_series
 from .times import TimeNotation
 from .windows import Cut, Windows, ends_of, season_of_all, with_later
 
@@ -78,6 +78,7 @@ class ForecastSchema:
         low: the smallest number of each column in the training part; of several series, on their
             scale.
         high: the largest.
+        written: how the numbers of each column are written; see `reading.Written`.
         version: 1 for models of windows alone, without what has come since.
         notes: warnings.
     """
@@ -100,6 +101,7 @@ class ForecastSchema:
     quantiles: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    written: tuple[Written, ...] = ()
     version: int = 2
     notes: tuple[str, ...] = ()
 
@@ -146,6 +148,7 @@ class ForecastSchema:
             "cycles": cycles_json(self.cycles),
             "notation": dataclasses.asdict(self.notation),
             "kinds": dict(self.kinds),
+            "written": [list(how) for how in self.written],
             **rest,
             **lists,
         }
@@ -179,6 +182,7 @@ class ForecastSchema:
                 cycles=tuple(Cycle(**cycle) for cycle in content.get("cycles", ())),
                 notation=TimeNotation(**content.get("notation", {})),
                 kinds=dict(content.get("kinds", {})),
+                written=tuple(tuple(how) for how in content.get("written", ())),
                 version=int(content.get("version", 1)),
                 **numbers,
             )  # fmt: skip
@@ -191,7 +195,9 @@ class ForecastSchema:
     def read(self, source: Any, say: Say) -> Panel:
         """Series as in the training."""
         rest = self.names[1 : len(self.names) - self.shape.known]
-        columns = Columns(self.names[0], self.time, self.item, self.known, rest, (), self.kinds)
+        written = dict(zip(self.names, self.written, strict=False))  # none in old models
+        columns = Columns(self.names[0], self.time, self.item, self.known, rest, (), self.kinds,
+                          written)  # fmt: skip
         return read_series(source, columns, calendar=self.calendar, say=say)
 
 
@@ -246,8 +252,9 @@ class Forecasting(Plan[Panel, Windows, ForecastSchema]):
     def _later(self, data: Panel) -> Panel:
         options = self.options
         rest = data.columns[1 : len(data.columns) - data.known]
+        written = dict(zip(data.columns, data.written, strict=True))
         columns = Columns(options.target, data.time, data.item, options.known, rest, (),
-                          options.kinds)  # fmt: skip
+                          options.kinds, written)  # fmt: skip
         return read_series(options.test, columns, calendar=data.calendar, say=self.say)
 
     def _split(self, data: Panel, ends: Array, tested: bool = True) -> Split[Windows]:
@@ -281,7 +288,7 @@ class Forecasting(Plan[Panel, Windows, ForecastSchema]):
             panel.columns, panel.time, panel.calendar, cut.season,
             float(known.mean()) if len(known) else float("nan"), cut.shape,
             scaler.log, scaler.floor, panel.item, items, cut.cycles, panel.notation,
-            dict(self.options.kinds), self.options.quantiles, low, high,
+            dict(self.options.kinds), self.options.quantiles, low, high, panel.written,
         )  # fmt: skip
 
     def size(self, data: Panel) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ...data import Column, infer_schema, parsing, read_table, source_name
 from ...data.column_profile import Profile
-from ...data.schema import check_present, read_values, tidy_column
+from ...data.parsing import PLAIN, Notation
+from ...data.schema import check_present, read_learned, read_values, tidy_column
 from ...errors import ConfigError, DataError
 from ...utils.numbers import counted
 from ...utils.typing import Array
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str], None]
+#: How the numbers of a column are written: numeric or boolean, and the marks of decimals and of
+#: thousands; no marks where they were no text.
+Written = tuple[Literal["numeric", "boolean"], str, str]
 
 #: More of the grid than this must be there.
 _MOST_MISSING = 0.5
+#: A clock is set back once in so many hours at most.
+_DAY, _BETWEEN = 86_400.0, 300 * 24
 #: So many series are named in a sentence.
 _NAMED = 5
 
@@ -70,6 +76,7 @@ class Panel:
         item: the column that says which series a row belongs to.
         calendar: of the grid; None where the rows themselves are the steps.
         notation: how times are written.
+        written: how the numbers of each column are written; see `Written`.
     """
 
     series: tuple[Series, ...]
@@ -79,6 +86,7 @@ class Panel:
     item: str | None = None
     calendar: Calendar | None = None
     notation: TimeNotation = field(default_factory=TimeNotation)
+    written: tuple[Written, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -137,6 +145,7 @@ class Columns:
         features: the other columns; None takes all that are numbers.
         drop: columns to leave out.
         kinds: what the user says that columns are.
+        written: how the numbers of columns were written in training, by their names.
     """
 
     target: str
@@ -146,6 +155,7 @@ class Columns:
     features: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
+    written: Mapping[str, Written] = field(default_factory=dict)
 
     def check(self, present: Sequence[str], name: str) -> None:
         """Refuse columns that are not there.
@@ -192,7 +202,7 @@ def read_series(
     names = _names(frame, columns, time, name, say)
     if calendar is None:
         _tell_stand_ins(frame, names, say)
-    values = np.stack([column_of_numbers(frame, column, name) for column in names], axis=1)
+    values, written = columns_of_numbers(frame, names, name, columns.written, say)
     known = len(columns.known)
     if time is None or times is None:
         say("there is no column of times: each row is a step, in their order")
@@ -200,10 +210,17 @@ def read_series(
             _trimmed(values[rows], np.arange(1.0, len(rows) + 1), label, 0.0, known)
             for label, rows in _members(groups, len(values))
         ]
-        panel = Panel(_with_target(parts, name, names[0], say), names, known, None, columns.item)
+        panel = Panel(
+            _with_target(parts, name, names[0], say),
+            names,
+            known,
+            None,
+            columns.item,
+            written=written,
+        )
     else:
         panel = _on_grid(values, times, groups, frame, Panel((), names, known, time, columns.item,
-                         calendar, times.notation), name, say)  # fmt: skip
+                         calendar, times.notation, written), name, say)  # fmt: skip
     _tell(panel, name, say)
     return panel
 
@@ -314,7 +331,7 @@ def _on_grid(
         unsorted += bool((np.diff(order) < 0).any())
         single = _without_copies(times.values, order, frame)
         copies += len(order) - len(single)
-        _refuse_repeated(times.values[single], single, frame, panel, where)
+        _refuse_repeated(times, single, frame, panel, where)
         parts.append((label, single))
     if copies:
         say(f"{counted(copies, 'row repeats', 'rows repeat')} another one in all columns: each is "
@@ -356,7 +373,8 @@ def _with_target(found: Sequence[Series], name: str, target: str, say: Say) -> t
     """Series of which something is known; others are left out, and that is said."""
     empty = [series for series in found if not len(series.values)]
     if len(empty) == len(found):
-        raise DataError("The target has no values.", where=f"{name}, column {target!r}")
+        hint = f"A forecast needs the steps before, with their {target}."
+        raise DataError("The target has no values.", where=f"{name}, column {target!r}", hint=hint)
     if empty:
         say(f"left out, as no {target} is known of them: {named(empty)}")
     return tuple(series for series in found if len(series.values))
@@ -376,14 +394,20 @@ def _without_copies(times: Array, order: Array, frame: pl.DataFrame) -> Array:
 
 
 def _refuse_repeated(
-    sorted_times: Array, order: Array, frame: pl.DataFrame, panel: Panel, where: str
+    times: Times, order: Array, frame: pl.DataFrame, panel: Panel, where: str
 ) -> None:
+    sorted_times = times.values[order]
     twice = np.flatnonzero(np.diff(sorted_times) == 0)
     if not len(twice):
         return
     first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
     column = str(panel.time)
     item = None if panel.item else _item_column(frame, column, panel.columns[0])
+    usual = "Keep one row for each time, such as their mean, or say with --series which series " \
+        "each row belongs to."  # fmt: skip
+    if times.dates and _set_back(sorted_times[twice]):
+        usual = "Was the clock set back? Write the times with their offsets, such as +02:00 and " \
+            "+01:00, or all in UTC."  # fmt: skip
     raise DataError(
         "A time comes twice.",
         where=f"{where}, rows {first + 1:,} and {second + 1:,}",
@@ -391,9 +415,15 @@ def _refuse_repeated(
         found=f"{frame[column][first]} twice, {len(twice):,} repetitions in all",
         hint=f"Several series in one table: --series {item} says which one each row belongs to."
         if item
-        else "Keep one row for each time, such as their mean, or say with --series which series "
-        "each row belongs to.",
+        else usual,
     )
+
+
+def _set_back(repeated: Array) -> bool:
+    """Whether times repeat as where a clock is set back: within an hour, on few nights a year."""
+    hours = np.unique(np.floor(repeated / 3600))
+    nights = hours % 24 < 4
+    return bool(repeated[0] % _DAY and nights.all() and (np.diff(hours) > _BETWEEN).all())
 
 
 def _item_column(frame: pl.DataFrame, time: str, target: str) -> str | None:
@@ -551,10 +581,43 @@ def input_columns(
     return used
 
 
-def column_of_numbers(frame: pl.DataFrame, column: str, name: str) -> Array:
-    """A column as float64, NaN where nothing is known; booleans are 0 and 1."""
-    tidy = tidy_column(frame, column, name)
+def columns_of_numbers(
+    frame: pl.DataFrame, names: Sequence[str], source: str, known: Mapping[str, Written], say: Say
+) -> tuple[Array, tuple[Written, ...]]:
+    """Columns as (rows, columns) float64, NaN where nothing is known, and how they are written.
+
+    Booleans are 0 and 1.
+
+    Args:
+        frame: the table.
+        names: of the columns.
+        source: the table's name in messages.
+        known: how they were written in training; later data mean the same.
+        say: takes notes.
+    """
+    values, written = [], []
+    for name in names:
+        tidy = tidy_column(frame, name, source)
+        how = known.get(name) or _written(tidy)
+        column = Column(name, how[0], "", Notation(*how[1:]) if how[1] else None, unread=("*",))
+        read = read_learned if name in known else read_values
+        found, notes = read(column, tidy, source)
+        for note in notes:
+            say(note)
+        values.append(found)
+        written.append(how)
+    return np.stack(values, axis=1), tuple(written)
+
+
+def _written(tidy: pl.Series) -> Written:
+    """How the numbers of a column are written, of data to learn from."""
+    import polars as pl
+
     # One reading for all files: a column of yes alone is no other than one of yes and no.
-    booleans = parsing.read_booleans(tidy).null_count() == tidy.null_count() < len(tidy)
-    kind: Any = "boolean" if booleans else "numeric"
-    return read_values(Column(column, kind, ""), tidy, name)[0]
+    if parsing.read_booleans(tidy).null_count() == tidy.null_count() < len(tidy):
+        return "boolean", "", ""
+    if tidy.dtype != pl.String:
+        return "numeric", "", ""
+    counts = parsing.tally(tidy)
+    found = next(iter(parsing.fitting_notations(counts["value"], counts["rows"], 0.5)), PLAIN)
+    return "numeric", found.decimal, found.thousands

@@ -34,7 +34,7 @@ from ..predictions import predictions
 from ..tested import Tested
 from . import inspection
 from .archive import read_rows
-from .reading import column_of_numbers, fill_forward, input_columns
+from .reading import Written, columns_of_numbers, fill_forward, input_columns
 from .times import read_times
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class SequenceSchema:
         model: linear, lstm or tcn.
         hidden: sizes of the layers.
         dropout: fraction of the hidden units that are set to 0 in training.
+        written: how the numbers of each column are written; see `reading.Written`.
         notes: warnings.
     """
 
@@ -77,6 +78,7 @@ class SequenceSchema:
     model: str
     hidden: tuple[int, ...]
     dropout: float
+    written: tuple[Written, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -116,6 +118,7 @@ class SequenceSchema:
         try:
             rest = {name: value for name, value in content.items() if name not in ("kind", "task")}
             rest["names"], rest["hidden"] = tuple(rest["names"]), tuple(rest["hidden"])
+            rest["written"] = tuple(tuple(how) for how in rest.get("written", ()))
             schema = SequenceSchema(**rest)
             check_types(schema, "series")
             assert len(schema.classes) > 1
@@ -136,16 +139,18 @@ class Sequences:
         names: what the group column calls each.
         steps: (its length, columns) of each, NaN where nothing is known.
         rows: a row of the table for each.
+        written: how the numbers of each column are written; see `reading.Written`.
     """
 
     names: list[str]
     steps: list[Array]
     rows: Array
+    written: tuple[Written, ...] = ()
 
     def take(self, rows: Array) -> Sequences:
         """Some of them, by their numbers."""
         names, steps = [self.names[row] for row in rows], [self.steps[row] for row in rows]
-        return Sequences(names, steps, self.rows[rows])
+        return Sequences(names, steps, self.rows[rows], self.written)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,9 +188,19 @@ class Labelled:
 
 
 def read_sequences(
-    frame: pl.DataFrame, columns: Sequence[str], group: str, time: str | None, name: str
-) -> Sequences:
+    frame: pl.DataFrame, columns: Sequence[str], group: str, time: str | None, name: str,
+    *, written: Sequence[Written] = (), say: Say = lambda sentence: None,
+) -> Sequences:  # fmt: skip
     """The rows of each group in the order of their times, groups in that of their first rows.
+
+    Args:
+        frame: the table.
+        columns: to look at.
+        group: the column that says the sequence of a row.
+        time: the column of the times.
+        name: of the table, in messages.
+        written: how the numbers of the columns were written in training.
+        say: takes notes.
 
     Raises:
         DataError: a group or a time is missing.
@@ -197,7 +212,8 @@ def read_sequences(
         row = int(np.flatnonzero(groups.is_null().to_numpy())[0])
         raise DataError("A row belongs to no sequence.",
                         where=f"{name}, column {group!r}, row {row + 1:,}")  # fmt: skip
-    values = np.stack([column_of_numbers(frame, column, name) for column in columns], axis=1)
+    known = dict(zip(columns, written, strict=False))  # none in old models
+    values, how = columns_of_numbers(frame, columns, name, known, say)
     order = np.arange(frame.height)
     if time is not None:
         order = np.argsort(read_times(frame, time, name).values, kind="stable")
@@ -209,6 +225,7 @@ def read_sequences(
         list(members),
         [values[rows] for rows in members.values()],
         np.array([min(rows) for rows in members.values()]),
+        how,
     )
 
 
@@ -410,7 +427,7 @@ def _labelled(source: Any, options: SeriesOptions, name: str, say: Say) -> Label
     schema = infer_schema(frame, options.target, features=[group], kinds={group: "category"},
                           task="classification", missing=options.missing, source=name)  # fmt: skip
     assert schema.target is not None
-    found = read_sequences(frame, columns, group, options.time, name)
+    found = read_sequences(frame, columns, group, options.time, name, say=say)
     return Labelled(found, _targets(frame, found, schema, group, name), columns, schema.target)
 
 
@@ -427,14 +444,23 @@ def _schema(options: SeriesOptions, train: Labelled) -> SequenceSchema:
         model=model,
         hidden=_HIDDEN[model] if options.hidden is None else options.hidden,
         dropout=0.1 if options.dropout is None else options.dropout,
+        written=train.sequences.written,
     )
+
+
+def _sequences(
+    schema: SequenceSchema, frame: pl.DataFrame, name: str, say: Say = lambda sentence: None
+) -> Sequences:
+    """The sequences of later data, read as those of the training."""
+    return read_sequences(frame, schema.names, schema.group, schema.time, name,
+                          written=schema.written, say=say)  # fmt: skip
 
 
 def read_again(schema: SequenceSchema, source: Any, name: str = "") -> Labelled:
     """Later sequences with their classes."""
     name, frame = name or source_name(source), read_rows(source)
     check_present(schema.needed, frame.columns, name)
-    found = read_sequences(frame, schema.names, schema.group, schema.time, name)
+    found = _sequences(schema, frame, name)
     of_target = Schema.from_json(schema.target)
     assert of_target.target is not None
     target = _targets(frame, found, of_target, schema.group, name)
@@ -458,7 +484,7 @@ class SequencePredictor(Classifier[SequenceSchema]):
 
         schema, name, frame = self.schema, source_name(source), read_rows(source)
         check_present(schema.needed, frame.columns, name)
-        found = read_sequences(frame, schema.names, schema.group, schema.time, name)
+        found = _sequences(schema, frame, name, say)
         told = predictions(self.probabilities(found), self.classes, proba)
         return pl.DataFrame({schema.group: found.names}).with_columns(told.get_columns())
 
