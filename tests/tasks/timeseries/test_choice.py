@@ -6,8 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import chainrule as cr
 from chainrule.tasks.timeseries import SeriesOptions, choice, train
 from chainrule.tasks.timeseries.choice import choose, origins
+from chainrule.tasks.timeseries.forecast_network import ForecastShape, SeriesScaler
 from chainrule.tasks.timeseries.forecasting import Forecasting
 from chainrule.tasks.timeseries.paths import Examples, Path
 
@@ -76,3 +78,14 @@ def test_simple_forecasts_stand_beside_the_network_and_it_is_said_when_they_are_
     assert errors["time of the cycle"] < errors["smoothing"] < errors["persistence"]
     assert errors["time of the cycle"] < 0.95  # E|noise| is 0.8
     assert "is better than the network" in report["verdict"]
+
+
+def test_a_level_that_was_never_seen_is_not_pulled_back_to_the_mean():
+    scale = SeriesScaler(1)
+    scale.know(np.array([-1.0, 0.2, 1.0]))
+    network = ForecastShape("linear", 3, 2, 1, (), 0.0).build(scale).initialize(0)
+    zeros = np.zeros(2)
+    network.start_from(Path("back to 0", np.zeros((3, 2)), zeros - 1, zeros, np.zeros((2, 0))))
+    past = np.array([0.5, -1.5, 200.0, -30.0])[:, None, None] * np.ones((4, 3, 1))
+    found = network({"past": cr.tensor(past)}).numpy()
+    np.testing.assert_allclose(found, [[0.0] * 2, [0.0] * 2, [198.0] * 2, [-28.0] * 2], atol=1e-4)

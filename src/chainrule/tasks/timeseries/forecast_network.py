@@ -28,6 +28,8 @@ from .paths import Path
 
 #: How much further a logarithm may move than in the training part, in standard deviations.
 _MARGIN = 4.0
+#: So many standard deviations beyond what was seen a level still counts as far as it goes.
+_BEYOND = 1.0
 #: Numbers of each step that the past says to what is known of the step, and hidden units there.
 _TOLD, _DECODER = 8, 32
 
@@ -53,6 +55,7 @@ class SeriesScaler(nn.Module):
         self.mean = Buffer(np.zeros(columns), "float64")
         self.std = Buffer(np.ones(columns), "float64")
         self.fall, self.rise = Buffer(-np.inf, "float64"), Buffer(np.inf, "float64")
+        self.low, self.high = Buffer(-np.inf, "float32"), Buffer(np.inf, "float32")
 
     def fit(self, train: Array) -> SeriesScaler:
         """Take the statistics of the training part: (steps, columns), NaN where unknown."""
@@ -73,6 +76,11 @@ class SeriesScaler(nn.Module):
         if self.log[0] and len(known):
             self.fall.assign(min(self._finite(self.fall), float(known.min()) - _MARGIN))
             self.rise.assign(max(self._finite(self.rise), float(known.max()) + _MARGIN))
+
+    def know(self, last: Array) -> None:
+        """Take the levels that were seen: these standardised last values, and a little more."""
+        self.low.assign(np.float32(last.min() - _BEYOND))
+        self.high.assign(np.float32(last.max() + _BEYOND))
 
     @staticmethod
     def _finite(bound: Buffer) -> float:
@@ -190,10 +198,11 @@ class Forecaster(nn.Module):
     With z the standardised window, z' the same with the target's last value subtracted from the
     target, and f what is known of the steps that follow:
     ŷ = z_last + B·(z', z_last, 1, f) + A·z' + C·f + network(z', f).
-    B is a `Path`, fixed. A, C and the network begin at zero and are trained (Zeng et al., "Are
-    transformers effective for time series forecasting?", 2023; Lai et al., "Modeling long- and
-    short-term temporal patterns with deep neural networks", 2018); validation then chooses how
-    much of what was learned is kept.
+    B is a `Path`, fixed; far from all levels that were seen, z_last counts in it as the nearest of
+    them: how a series comes back to its mean was learned around that mean only. A, C and the
+    network begin at zero and are trained (Zeng et al., "Are transformers effective for time series
+    forecasting?", 2023; Lai et al., "Modeling long- and short-term temporal patterns with deep
+    neural networks", 2018); validation then chooses how much of what was learned is kept.
 
     Args:
         scale: of the training part.
@@ -241,7 +250,8 @@ class Forecaster(nn.Module):
         last = reshape(z[:, -1:, :1], (rows, 1))
         z = concatenate([z[:, :, :1] - z[:, -1:, :1], z[:, :, 1:]], 2)
         flat = reshape(z, (rows, window * columns))
-        base = flat @ self.base_window + last * self.base_level + self.base_bias
+        level = minimum(maximum(last, self.scale.low), self.scale.high)
+        base = flat @ self.base_window + level * self.base_level + self.base_bias
         learned = self.linear(flat)
         if self.features:
             future = self.scale.ahead(inputs, self.advance)

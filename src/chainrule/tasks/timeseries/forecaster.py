@@ -162,6 +162,9 @@ class SeriesForecaster:
         if schema.item is None:
             scaler.mean.assign(state["network.scale.mean"])
             scaler.std.assign(state["network.scale.std"])
+        for name in ("low", "high"):
+            if (path := f"network.scale.{name}") in state:  # not in old models
+                getattr(scaler, name).assign(state[path])
         return scaler
 
     def scales(self, panel: Panel, say: Say) -> Scales:
@@ -315,7 +318,7 @@ def restored(schema: ForecastSchema, saved: SavedModel) -> ForecastModel:
     model = ForecastModel(schema.shape.build(scaler), len(schema.quantiles))
     usual = {path: v.numpy() for path, v in model.variables().items() if ".base_" in path}
     usual |= {path: v.numpy() for path, v in model.variables().items()
-              if path.endswith((".fall", ".rise", ".mean", ".std"))}  # fmt: skip
+              if path.endswith((".fall", ".rise", ".low", ".high", ".mean", ".std"))}  # fmt: skip
     known = model.variables().keys()
     state = {path: array for path, array in saved.state().items() if path in known}
     restore(model, usual | state)

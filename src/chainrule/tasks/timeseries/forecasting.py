@@ -304,6 +304,7 @@ class Forecasting(Plan[Panel, Windows, ForecastSchema]):
         network.start_from(validated)
         examples = split.train.examples()
         network.scale.bound(examples.change)
+        network.scale.know(examples.last)
         self.say(f"it starts from the forecast by {validated.name}")
         tested = "" if split.test is None else f", the last {len(split.test):,} are the test set"
         note = f"the next {len(split.validation):,} choose the best weights{tested}"

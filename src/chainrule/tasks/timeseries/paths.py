@@ -39,19 +39,23 @@ class Examples:
         last: (rows,) that last value.
         future: (rows, horizon, features) of the steps that follow.
         change: (rows, horizon) the target relative to the last value, NaN where it is not known.
+        level: (rows,) the last value, or the nearest that was seen in training; None for the same.
     """
 
     past: Array
     last: Array
     future: Array
     change: Array
+    level: Array | None = None
 
     def __len__(self) -> int:
         return len(self.past)
 
     def take(self, rows: Array) -> Examples:
         """Some of them."""
-        return Examples(self.past[rows], self.last[rows], self.future[rows], self.change[rows])
+        level = None if self.level is None else self.level[rows]
+        return Examples(self.past[rows], self.last[rows], self.future[rows], self.change[rows],
+                        level)  # fmt: skip
 
     @staticmethod
     def joined(parts: list[Examples]) -> Examples:
@@ -91,8 +95,8 @@ class Path:
         """The changes that it forecasts, (rows, horizon)."""
         flat = examples.past.reshape(len(examples), -1)
         known = (examples.future * self.future).sum(-1)
-        return np.asarray(flat @ self.window + examples.last[:, None] * self.level + self.bias
-                          + known)  # fmt: skip
+        level = examples.last if examples.level is None else examples.level
+        return np.asarray(flat @ self.window + level[:, None] * self.level + self.bias + known)
 
     def mixed(self, other: Path, weight: float = 0.5) -> Path:
         """The mean of two, with the weight of the other one."""

@@ -124,10 +124,12 @@ def _start_anew(network: Forecaster, whole: Cut, say: Say) -> None:
     inputs = {name: as_tensor(array) for name, array in later.inputs.items()}
     before = network(inputs).numpy() - examples.last[:, None]
     learned = before - network.path()(examples)
-    errors = {f: np.abs(chosen(examples) + f * learned - examples.change) for f in FRACTIONS}
+    fresh = chosen(dataclasses.replace(examples, level=None))  # it was learned at this level
+    errors = {f: np.abs(fresh + f * learned - examples.change) for f in FRACTIONS}
     best = min(FRACTIONS, key=lambda f: float(np.nanmean(errors[f])))
     if clearly_better(errors[best], np.abs(before - examples.change), horizon):
         network.start_from(again)
+        network.scale.know(whole.part(0).examples().last)
         network.keep(best)
         say(
             f"it starts from the forecast by {again.name} of the new steps, and keeps {best:.0%} "

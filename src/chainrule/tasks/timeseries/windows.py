@@ -256,7 +256,9 @@ class Windows:
         future = np.zeros((len(self), self.cut.shape.horizon, 0))
         if self.cut.shape.features:
             future = scaler.ahead(tensors, self.cut.panel.known).numpy().astype(float)
-        return Examples(z, last, future, self.scaled_target().astype(float) - last[:, None])
+        level = np.clip(last, scaler.low.item(), scaler.high.item())
+        change = self.scaled_target().astype(float) - last[:, None]
+        return Examples(z, last, future, change, level)
 
     def earlier(self, steps: int) -> Array:
         """(rows, horizon) the target so many steps before; a whole season ago at least."""
