@@ -509,6 +509,7 @@ class TablePlan(Plan[Any, Any, Schema]):
         if any(value != 1.0 for value in chosen):
             for head in of_classes:
                 head.temperature.assign(1.0)
+            self._predicted_with = None  # once more, as before
             before = self.predict(schema, learner, trainer, part)
             for head, value in zip(of_classes, chosen, strict=True):
                 head.temperature.assign(value)
