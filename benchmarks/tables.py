@@ -7,9 +7,9 @@
 
 ``peers`` needs an environment of its own (`benchmarks/requirements-tables.txt`). Every finished
 cell is kept in a file, and is not measured again until ``--again METHOD`` says so: the board can be
-made in pieces, and ``--seeds ""`` only prints it. Each cell is a process of its own with one thread
-and an empty cache of compiled programs; its time is that of the processor, from data frames to
-predictions, without imports.
+made in pieces, and ``--show`` only prints it, of the tables, methods and seeds that are named. Each
+cell is a process of its own with one thread and an empty cache of compiled programs; its time is
+that of the processor, from data frames to predictions, without imports.
 
 The rivals of ``houses`` and ``small`` get what a careful user would write: standardised numbers,
 one-hot encoded categories, the day of the sale as a number; networks and boosting once on the plain
@@ -203,7 +203,7 @@ def peers(arguments: argparse.Namespace) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     known = read_cells(path)
     tables, methods = arguments.tables, arguments.methods
-    for seed in arguments.seeds:
+    for seed in [] if arguments.show else arguments.seeds:
         for name in tables:
             for method in methods:
                 if (name, method, seed) in known and method not in arguments.again:
@@ -212,7 +212,8 @@ def peers(arguments: argparse.Namespace) -> None:
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(cell) + "\n")
                 print(*cell.values(), file=sys.stderr, flush=True)
-    print("\n".join(board(read_cells(path), tables, methods)))
+    cells = {cell: v for cell, v in read_cells(path).items() if cell[2] in arguments.seeds}
+    print("\n".join(board(cells, tables, methods)))
 
 
 def board(cells: Cells, tables: list[str], methods: list[str]) -> list[str]:
@@ -291,6 +292,7 @@ def main() -> None:
     every.add_argument("--methods", type=names(list(METHODS)), default=list(METHODS))
     every.add_argument("--seeds", type=seeds, default=list(range(5)))
     every.add_argument("--again", type=names(list(METHODS)), default=[])
+    every.add_argument("--show", action="store_true", help="measure nothing")
     every.add_argument("--cells", default=str(ROOT / ".bench" / "tables.jsonl"))
     cell = parts.add_parser("cell")
     cell.add_argument("table", choices=list(TABLES))

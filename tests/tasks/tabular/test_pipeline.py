@@ -13,6 +13,7 @@ from chainrule.tasks import load_predictor
 from chainrule.tasks.tabular import TableOptions, train_table
 from chainrule.tasks.tabular.defaults import choose
 from chainrule.tasks.tabular.features import columns_by_kind
+from chainrule.tasks.tabular.plan import TablePlan
 
 
 def predicted(result, rows):
@@ -157,6 +158,19 @@ def test_rules_follow_the_number_of_columns_of_numbers():
     assert (few.shape, few.folds) == (choose(options, 200).shape, True)
     assert (many.shape.bins, many.shape.members) == (0, 1)
     assert choose(TableOptions(target="y", members=3), 1_500, 300).shape.members == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "target", "options", "more"),
+    [(1_300, "y", {}, 2), (1_300, "c", {}, 1), (900, "y", {}, 1), (1_300, "y", {"epochs": 7}, 1)],
+)
+def test_numbers_of_many_rows_are_trained_longer(rows, target, options, more):
+    x = np.arange(rows) / rows
+    frame = pl.DataFrame({"x": x, "c": np.where(x > 0.5, "a", "b"), "y": np.sin(9 * x)})
+    plan = TablePlan(TableOptions(target=target, hidden=(2,), **options))
+    split = plan.split(plan.read(frame))
+    chosen = plan.build(plan.understand(split), split).choice
+    assert chosen.epochs == more * choose(plan.options, split.seen).epochs
 
 
 @pytest.mark.usefixtures("without_compiler")

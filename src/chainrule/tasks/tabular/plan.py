@@ -34,7 +34,7 @@ from ..tested import Answers, Tested
 from ..warm_start import named_model, warm_start
 from . import inspection, targets
 from .baselines import linear_baseline
-from .defaults import SMALL, Defaults, choose, for_numbers, pieces_for
+from .defaults import SMALL, Defaults, choose, epochs_for_numbers, for_numbers, pieces_for
 from .features import blank_rows, columns_by_kind
 from .heads import ClassHead, Head, NumberHead, head_for
 from .held_out import calibrate, correct_quantiles, held_out, predict_once, with_threshold
@@ -308,8 +308,12 @@ class TablePlan(Plan[Any, Any, Schema]):
         count, shape = self.count(split), chosen.shape
         if self.previous is not None or count >= SMALL:
             return chosen
-        if self.options.dropout is None and any(not each.classes for each in schema.targets):
-            shape = for_numbers(shape)
+        if any(not each.classes for each in schema.targets):
+            if self.options.dropout is None:
+                shape = for_numbers(shape)
+            if self.options.epochs is None and not chosen.wide:
+                epochs = epochs_for_numbers(chosen.epochs, count)
+                chosen = dataclasses.replace(chosen, epochs=epochs)
         bins = 0 if chosen.wide else pieces_for(count)
         if not shape.bins and pieces_help(schema, self.seen(schema, split), bins):
             shape = dataclasses.replace(shape, bins=bins, input_dropout=0.0)
