@@ -8,12 +8,14 @@ the way (see `fuse_loops`); or a *special* kernel of its own (matrix product, so
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from ...ir.graph import Graph, topological_order
 from ...ir.node import PART, Node
 from ...ir.operation import OPERATIONS, Cost
+from ...ops.declare import BROADCAST
 from ...passes.rewrite import copy, make, rewrite, with_inputs
 from ..base import UnsupportedError
 from .batch_split import split_batch
@@ -24,6 +26,8 @@ from .kernels.matmul import is_in_one, product_of
 from .lowerings import is_special, is_supported
 from .views import View, through, whole
 
+#: A shorter row is none.
+_ROW = 16
 #: So many bytes more are worth nothing.
 _LITTLE = 64
 #: For so many bytes less two kernels may come at once of which the first takes memory.
@@ -66,7 +70,7 @@ def schedule(
         fuse: whether loops are merged.
         inner: whether it is a step of a loop: what that overwrites nobody sees if it is stopped.
     """
-    graph = rewrite(graph, _legal)
+    graph = _recompute_by_rows(rewrite(graph, _legal))
     if donated and not inner:
         graph = _recompute_late(graph, _early(graph, guards))
     outputs, copies = _own_outputs(graph)
@@ -148,6 +152,44 @@ def _recompute_late(graph: Graph, early: set[Node]) -> Graph:
         return with_inputs(node, tuple(map(late, node.inputs, before.inputs)))
 
     return rewrite(graph, rule)
+
+
+def _recompute_by_rows(graph: Graph) -> Graph:
+    """What differs from a stored array by one number for each row is computed wherever it is read.
+
+    So a normalisation of rows keeps its input for the backward pass, not what it made of it, too.
+    """
+    users = Counter(source for node in graph.nodes for source in node.inputs)
+    users.update(graph.outputs)
+
+    def is_by_rows(node: Node) -> bool:
+        if node.op.cost is not Cost.ARITHMETIC or not node.type.shape or not node.op.elementwise:
+            return False
+        spread = [source for source in node.inputs if _is_of_rows(source)]
+        others = [source for source in node.inputs if source not in spread]
+        return len(spread) == 1 and len(others) == 1 and others[0].op is not BROADCAST
+
+    def again(node: Node) -> Node:
+        inputs = tuple(again(source) if is_by_rows(source) else source for source in node.inputs)
+        return Node(node.op, inputs, node.attributes, node.type, None, node.watched, node.origin)
+
+    def rule(node: Node, before: Node) -> Node:
+        if not (node.op.elementwise or node.op.reduction is not None):
+            return node
+        read = [users[old] > 1 and is_by_rows(old) for old in before.inputs]
+        if not any(read):
+            return node
+        pairs = zip(node.inputs, read, strict=True)
+        return with_inputs(node, tuple(again(x) if apart else x for x, apart in pairs))
+
+    return rewrite(graph, rule)
+
+
+def _is_of_rows(node: Node) -> bool:
+    """Whether it is one number for each row of at least `_ROW`."""
+    if node.op is not BROADCAST or node.type.shape[-1] < _ROW:
+        return False
+    return node.inputs[0].type.shape[-1:] == (1,) and node.inputs[0].type.size > 1
 
 
 def _is_stored(node: Node) -> bool:
