@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from chainrule.data import infer_schema, read_table
+from chainrule.engine.tensor import as_tensor
 from chainrule.tasks.scaling import TargetScaler
 from chainrule.tasks.tabular.features import (
     CategoryVectors,
     TableFeatures,
+    _Curves,
     columns_by_kind,
     embedding_width,
     side_by_side,
@@ -64,6 +66,16 @@ def test_piecewise_encoding_is_linear_between_quantiles():
     quantiles = np.unique(np.quantile(x, np.arange(65) / 64))
     expected = np.clip((2.0 - quantiles[:-1]) / np.diff(quantiles), 0, 1)
     np.testing.assert_allclose(pieces[0], expected, atol=1e-6)
+
+
+def test_curves_of_several_columns_are_interpolated_each_by_its_own_points():
+    draw = np.random.default_rng(0)
+    curves = [(np.sort(draw.lognormal(size=n)), draw.normal(size=n)) for n in (2, 40, 11)]
+    x = draw.lognormal(size=(200, 3), sigma=2)
+    x[:40, 1] = curves[1][0]  # the points themselves
+    x[0] = -5.0
+    expected = np.stack([np.interp(x[:, i], *each) for i, each in enumerate(curves)], 1)
+    np.testing.assert_allclose(_Curves(curves)(as_tensor(x)).numpy(), expected, rtol=1e-12)
 
 
 def test_categories_are_one_hot_and_unseen_ones_are_nothing():

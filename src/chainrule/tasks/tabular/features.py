@@ -88,7 +88,8 @@ class NumericFeatures(Module):
         self.scale = Buffer([s.std or 1.0 for s in statistics], "float64")
         self._with_missing = [i for i, s in enumerate(statistics) if s.missing]
         self._ranked = [i for i, s in enumerate(statistics) if ranks and has_heavy_tails(s)]
-        self._scores = [_normal_scores(statistics[i].quantiles) for i in self._ranked]
+        scores = [_normal_scores(statistics[i].quantiles) for i in self._ranked]
+        self._scores = _Curves(scores) if scores else None
         enough = [i for i in self._ranked if statistics[i].count >= _ENOUGH_ROWS]
         more = dict.fromkeys(enough, _HEAVY_PIECES)
         edges = [_edges(s, max(bins, more.get(i, 0))) for i, s in enumerate(statistics)]
@@ -115,10 +116,10 @@ class NumericFeatures(Module):
 
     def plain(self, x: Tensor) -> Tensor:
         """The features without the pieces."""
-        parts = [_between((self._known(x) - self.mean) / self.scale, -_FAR, _FAR)]
-        if self._ranked:
-            known, knots = self._known(x), zip(self._ranked, self._scores, strict=True)
-            parts.append(stack([_interpolated(known[:, i], *each) for i, each in knots], 1))
+        known = self._known(x)
+        parts = [_between((known - self.mean) / self.scale, -_FAR, _FAR)]
+        if self._scores is not None:
+            parts.append(self._scores(take(known, self._ranked, 1)))
         if self._with_missing:
             parts.append(take(isnan(x), self._with_missing, 1).astype("float64"))
         return concatenate(parts, axis=1)
@@ -188,12 +189,29 @@ def _normal_scores(quantiles: Sequence[float]) -> tuple[Array, Array]:
     return np.array(quantiles), np.array([normal.inv_cdf(place) for place in places])
 
 
-def _interpolated(x: Tensor, at: Array, values: Array) -> Tensor:
-    """Linear between points, constant outside of them."""
-    piece = clip(searchsorted(at, x, "right") - 1, 0, len(at) - 2)
-    low, width = take(as_tensor(at[:-1]), piece), take(as_tensor(np.diff(at)), piece)
-    step = _between((x - low) / width, 0.0, 1.0)
-    return take(as_tensor(values[:-1]), piece) + step * take(as_tensor(np.diff(values)), piece)
+class _Curves:
+    """A function of each column: linear between points, constant outside of them.
+
+    Args:
+        curves: for each column the places of its points, and the values there.
+    """
+
+    def __init__(self, curves: Sequence[tuple[Array, Array]]) -> None:
+        self._places = [at for at, _ in curves]
+        pieces = np.array([len(at) - 1 for at in self._places])
+        #: Of each column its last piece, and the number of its first among the pieces of all.
+        self._last, self._first = pieces - 1, np.cumsum(pieces) - pieces
+        self._low = np.concatenate([at[:-1] for at in self._places])
+        self._width = np.concatenate([np.diff(at) for at in self._places])
+        self._value = np.concatenate([values[:-1] for _, values in curves])
+        self._rise = np.concatenate([np.diff(values) for _, values in curves])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The values at x, both (rows, columns): only the piece is found column by column."""
+        found = [searchsorted(at, x[:, i], "right") for i, at in enumerate(self._places)]
+        piece = minimum(maximum(stack(found, 1) - 1, 0), self._last) + self._first
+        step = _between((x - take(self._low, piece)) / take(self._width, piece), 0.0, 1.0)
+        return take(self._value, piece) + step * take(self._rise, piece)
 
 
 def _edges(s: Statistics, bins: int) -> list[float]:
