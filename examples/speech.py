@@ -180,13 +180,14 @@ def write(folder: Path, train: int, test: int) -> tuple[Path, Path]:
     )
 
 
-def prompts(folder: Path) -> Path:
-    """A table of the recorded prompts, without those that are no speech."""
-    if not PROMPTS.is_dir() or not LIST.exists():
-        print("needs the data: apt install asterisk-core-sounds-en asterisk-core-sounds-en-wav",
+def prompts(folder: Path, texts: Path) -> Path:
+    """A table of the recorded prompts with their texts, without those that are no speech."""
+    if not PROMPTS.is_dir() or not texts.exists():
+        print("needs the data: apt install asterisk-core-sounds-en asterisk-core-sounds-en-wav; "
+              "systems without /usr/share/doc take the list of the package from --list",
               file=sys.stderr)  # fmt: skip
         raise SystemExit(SKIPPED)
-    with gzip.open(LIST, "rt", encoding="utf-8") as file:
+    with gzip.open(texts, "rt", encoding="utf-8") as file:
         pairs = [line.split(":", 1) for line in file if ":" in line and line[0] not in ";\n"]
     path = folder / "prompts.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -224,6 +225,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--sounds", type=int, default=4000, help="sentences to learn from")
     parser.add_argument("--human", action="store_true", help="the recorded prompts, too")
+    parser.add_argument("--list", type=Path, default=LIST, metavar="core-sounds-en.txt.gz",
+                        help="the texts of the prompts")  # fmt: skip
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write the sounds only")
     options = parser.parse_args()
     train, test = (24, 6) if options.quick else (options.sounds, 300)
@@ -231,7 +234,7 @@ def main() -> None:
         folder = options.write or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         tables = write(folder, train, test)
-        person = prompts(folder) if options.human else None
+        person = prompts(folder, options.list) if options.human else None
         if options.write:
             print(f"{tables[0]} and {tables[1]}")
             return

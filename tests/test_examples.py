@@ -60,3 +60,10 @@ def test_it_runs(script: Path, tmp_path: Path) -> None:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_each_is_in_the_documentation() -> None:
+    root = Path(__file__).parents[1]
+    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    said = "".join(page.read_text(encoding="utf-8") for page in pages)
+    assert [each.name for each in EXAMPLES if f"examples/{each.name}" not in said] == []
