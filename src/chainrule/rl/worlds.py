@@ -262,13 +262,18 @@ class GymnasiumWorlds:
             hint="The agent is as it was before; it can be saved.",
         )
 
-    def _step(self, env: Any, action: Array) -> tuple[Array, float, bool, bool]:
-        given = int(action) + self._start if isinstance(self.action_space, Discrete) else action
+    def _step(self, env: Any, action: Any) -> tuple[Array, float, bool, bool]:
         try:
-            seen, reward, terminated, truncated, _ = env.step(given)
+            seen, reward, terminated, truncated, _ = env.step(action)
         except Exception as error:
             raise self._raised("step", error) from error
         return self._flattened(seen), float(reward), bool(terminated), bool(truncated)
+
+    def _given(self, action: Array) -> Any:
+        """What each environment is given, of the actions of all: inside of the bounds."""
+        if isinstance(self.action_space, Discrete):
+            return (action + self._start).tolist()
+        return inside(self.action_space, action)
 
     def rollout(self, act: Callable[[Array, int], Any], steps: int) -> Rollout:
         """Some steps.
@@ -277,24 +282,26 @@ class GymnasiumWorlds:
             act: gives actions and more for the observations and the number of the step.
             steps: how many.
         """
-        parts: list[tuple[Any, ...]] = []
+        every = steps, self.count
+        seen, after = np.empty((2, *every, *self.observation_space.shape), np.float32)
+        reward, collected = np.empty((2, *every), np.float32)
+        ended, done = np.empty((2, *every), bool)
+        length = np.empty(every, np.int64)
+        chosen, others = [], []
         for number in range(steps):
-            seen = self._seen
-            action, more = act(seen, number)
-            found = [
-                self._step(env, one)
-                for env, one in zip(self.envs, inside(self.action_space, action), strict=True)
-            ]
-            new = np.stack([one[0] for one in found])
-            reward = np.array([one[1] for one in found], np.float32)
-            ended, cut = (np.array([one[i] for one in found]) for i in (2, 3))
-            self._length, self._total = self._length + 1, self._total + reward
-            done = ended | cut
-            parts.append((seen, action, reward, ended, done, new, self._total, self._length, more))
-            self._begin_anew(new, done)
-        stacked = [np.stack(part) for part in list(zip(*parts, strict=True))[:-1]]
-        extra = {name: np.stack([one[-1][name] for one in parts]) for name in parts[0][-1]}
-        return _rollout(stacked, extra)
+            seen[number] = self._seen
+            action, more = act(self._seen, number)
+            chosen.append(action)
+            others.append(more)
+            new = after[number]
+            for i, (env, one) in enumerate(zip(self.envs, self._given(action), strict=True)):
+                new[i], reward[number, i], over, cut = self._step(env, one)
+                ended[number, i], done[number, i] = over, over or cut
+            self._length, self._total = self._length + 1, self._total + reward[number]
+            collected[number], length[number] = self._total, self._length
+            self._begin_anew(new, done[number])
+        extra = {name: np.stack([one[name] for one in others]) for name in others[0]}
+        return Rollout(seen, np.stack(chosen), reward, ended, done, after, collected, length, extra)
 
     def _begin_anew(self, new: Array, done: Array) -> None:
         self._seen = new
@@ -319,7 +326,7 @@ class GymnasiumWorlds:
             seen, done = self._reset(env, seed + number), False
             collected, length = 0.0, 0
             while not done:
-                action = inside(self.action_space, act(seen[None], length)[0])[0]
+                (action,) = self._given(act(seen[None], length)[0])
                 seen, reward, ended, cut = self._step(env, action)
                 collected, length = collected + reward, length + 1
                 done = ended or cut
@@ -341,7 +348,7 @@ class GymnasiumWorlds:
         while not done:
             frames.append(_frame(env))
             action = act(seen[None], length)[0]
-            new, reward, ended, cut = self._step(env, inside(self.action_space, action)[0])
+            new, reward, ended, cut = self._step(env, self._given(action)[0])
             done = ended or cut
             collected, length = np.float32(collected + reward), length + 1
             parts.append(

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...engine.compile import BACKENDS, compile
+from ...engine.compile import BACKENDS, Compiled
 from ...engine.ops import random
 from ...engine.tensor import Buffer, Tensor
 from ...errors import ConfigError, TrainingError, unknown
@@ -282,7 +282,8 @@ class Algorithm:
     def program(self, key: Any, function: Callable[..., Any], guard: bool = False) -> Any:
         """A compiled function, made once for each key until the next `learn`."""
         if key not in self._programs:
-            self._programs[key] = compile(function, backend=self.backend, guard=guard)
+            # Nobody asks for derivatives of the results: a call without history is far quicker.
+            self._programs[key] = Compiled(function, self.backend, guard, history=False)
         return self._programs[key]
 
     def _acting(self, name: str, act: Any) -> Callable[..., Any]:
