@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError, TraceError
+from ..utils.aligned import aligned_copy, is_aligned
 from ..utils.background import in_background
 from ..utils.typing import Array
 from . import pytree
@@ -630,7 +631,8 @@ class _Program:
 
         For a program with a memory of its own, what they are there.
 
-        If others can see one of these it is copied: besides the variable only its node knows the
+        If others can see one of these it is copied, and if it does not begin at a line of a cache,
+        for vectors that lie in two lines take longer. Besides the variable only its node knows the
         array; whoever else holds one of them, such as a tensor or a view made from the variable,
         keeps the old numbers. The mark tells `run_again` that nothing has changed since.
         """
@@ -646,8 +648,8 @@ class _Program:
             array = arrays[place]
             assert array is not None
             alone = of_node <= _ALONE[0] and of_array <= _ALONE[1]
-            if not (alone and array.base is None and array.flags.carray):
-                arrays[place] = own = np.array(array, order="C")
+            if not (alone and is_aligned(array)):
+                arrays[place] = own = aligned_copy(array)
                 self._variables[place]._set(own, nodes[place].watched)
         return arrays
 
