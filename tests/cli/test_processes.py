@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.cli.processes import Asked, without_own
 from chainrule.errors import ConfigError
 from chainrule.utils import together
+from chainrule.utils.environment import seconds
 
 pytest.importorskip("jax", reason="JAX is not installed: pip install 'chainrule[xla]'")
 
@@ -93,6 +95,28 @@ def test_an_address_that_is_taken_and_one_where_nobody_is(monkeypatch):
         _meet("127.0.0.1", port, 1)
     with pytest.raises(ConfigError, match="This is no address"):
         address_of("node1")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (("node:1", None, None), "belong together"),
+        ((None, 2, 0), "belong together"),
+        (("node:1", 2, 2), "Invalid value for process"),
+        (("node:1", 0, 0), "Invalid value for process"),
+    ],
+)
+def test_joining_with_arguments_that_do_not_fit_is_refused(given, problem):
+    with pytest.raises(ConfigError, match=problem):
+        cr.training.join(*given)
+
+
+@pytest.mark.parametrize("said", ["soon", "-1", "nan"])
+def test_seconds_that_are_none_are_refused_by_name(monkeypatch, said):
+    monkeypatch.setenv("CHAINRULE_HANG_SECONDS", said)
+    with pytest.raises(ConfigError, match="Invalid value for CHAINRULE_HANG_SECONDS") as caught:
+        seconds("CHAINRULE_HANG_SECONDS", 600)
+    assert caught.value.found == said
 
 
 # ---- real ones -----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..utils.environment import seconds
 from ..utils.signals import Terminated
 from ..utils.together import gathered
 from .console import say
@@ -150,7 +151,7 @@ def _started(asked: Asked, arguments: Sequence[str], place: Path) -> list[_Child
 
 def _watch(children: list[_Child], asked: Asked) -> int:
     """Wait until all have ended well, or one has not."""
-    limit = float(os.environ.get("CHAINRULE_HANG_SECONDS", _STILL))
+    limit = seconds("CHAINRULE_HANG_SECONDS", _STILL)
     while True:
         codes = [child.process.poll() for child in children]
         for child, code in zip(children, codes, strict=True):

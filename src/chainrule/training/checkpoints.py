@@ -33,6 +33,7 @@ import safetensors.numpy
 
 from ..errors import ChainruleError, ConfigError, ModelFileError
 from ..utils.background import in_background
+from ..utils.environment import seconds
 from ..utils.files import make_folder, sync_folder, write_atomically
 from ..utils.typing import Array
 
@@ -97,7 +98,7 @@ class Checkpoints:
         resume: bool = False,
         allow_changes: bool = False,
     ) -> None:
-        every = _seconds() if every is None else every
+        every = seconds("CHAINRULE_CHECKPOINT_SECONDS", 10) if every is None else every
         if not every >= 0 or keep < 1:
             raise ConfigError("Invalid value for the checkpoints.",
                               expected="every at least 0 and keep at least 1",
@@ -248,15 +249,6 @@ class Checkpoints:
             raise ConfigError("This is a file, not a folder of checkpoints.",
                               where=str(self.folder)) from None  # fmt: skip
         return sorted(found, reverse=True)
-
-
-def _seconds() -> float:
-    said = os.environ.get("CHAINRULE_CHECKPOINT_SECONDS", "10")
-    try:
-        return float(said)
-    except ValueError:
-        raise ConfigError("Invalid value for CHAINRULE_CHECKPOINT_SECONDS.",
-                          expected="a number of seconds", found=said) from None  # fmt: skip
 
 
 def _write(folder: Path, snapshot: Snapshot) -> None:

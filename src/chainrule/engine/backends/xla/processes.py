@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import ConfigError
+from ....utils.environment import seconds
 from ....utils.together import come_together, need_same
 from ....utils.typing import Array
 from . import library
@@ -46,13 +47,12 @@ def join(
 
     Raises:
         ConfigError: the address is none, is taken, or nobody answers there; code or version of the
-            processes differ.
+            processes differ; some arguments are missing.
     """
     jax = library.load()
     options: dict[str, Any] = {"heartbeat_timeout_seconds": HEARTBEAT}
-    if coordinator is not None:
-        assert processes is not None
-        assert process is not None
+    if coordinator is not None or processes is not None or process is not None:
+        coordinator, processes, process = _checked(coordinator, processes, process)
         host, port = address_of(coordinator)
         _meet(host, port, process)
         options |= {
@@ -77,6 +77,22 @@ def join(
     come_together(group)
     need_same("code", _code())
     return group.number
+
+
+def _checked(
+    coordinator: str | None, processes: int | None, process: int | None
+) -> tuple[str, int, int]:
+    """The arguments of `join`, all of them."""
+    if coordinator is None or processes is None or process is None:
+        raise ConfigError(
+            "coordinator, processes and process belong together.",
+            found=f"{coordinator!r}, {processes!r}, {process!r}",
+            hint='join("node0:4321", 4, 0), or join() to ask the launcher.',
+        )
+    if processes < 1 or not 0 <= process < processes:
+        raise ConfigError("Invalid value for process.", expected=f"from 0 to {processes - 1}",
+                          found=str(process))  # fmt: skip
+    return coordinator, processes, process
 
 
 class _Group:
@@ -153,7 +169,7 @@ def address_of(text: str) -> tuple[str, int]:
 
 def start_seconds() -> int:
     """How long processes wait for one another at the beginning."""
-    return int(os.environ.get("CHAINRULE_START_SECONDS", START))
+    return round(min(max(seconds("CHAINRULE_START_SECONDS", START), 1), 10**6))
 
 
 def _meet(host: str, port: int, process: int) -> None:
