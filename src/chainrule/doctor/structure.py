@@ -255,8 +255,7 @@ def _product_before(node: Node, weights: dict[Node, Variable]) -> Node | None:
 
 def _keeps_linear(node: Node) -> bool:
     """Whether it is a linear function of an operand, if the others are constant."""
-    name = node.op.name
-    return node.op.moves or node.op.scales or name == "add" or name == "subtract" or name == "where"
+    return node.op.moves or node.op.scales or node.op.additive or node.op.name == "where"
 
 
 def _depends(node: Node, weights: dict[Node, Variable]) -> bool:

@@ -122,6 +122,7 @@ class Operation:
             the functions that JavaScript lacks.
         notation: what explanations say of it.
         linear: whether it is a sum of products of elements of its operands.
+        additive: whether it is the sum or the difference of its operands.
         scales: whether it multiplies or divides an operand by something, or by -1.
         work: ``(result type, *operand types, **attributes) -> int``: multiplications and the like,
             where they are more than the elements of the result.
@@ -160,6 +161,7 @@ class Operation:
     js: str = ""
     notation: Notation = PLAIN
     linear: bool = False
+    additive: bool = False
     scales: bool = False
     work: Callable[..., int] | None = None
     numpy: Callable[..., Any] | None = None

@@ -417,7 +417,7 @@ add = binary(
         title="sum", inside=("add",), derivatives=("1", "1"),
         gradient="A sum passes the gradient on unchanged, to each of its terms.",
     ),
-    exact=True,
+    exact=True, additive=True,
     numpy=np.add,
 )  # fmt: skip
 subtract = binary(
@@ -427,7 +427,7 @@ subtract = binary(
         title="difference", inside=("multiply",), derivatives=("1", "-1"),
         gradient="A difference passes it on unchanged, with the opposite sign to its second term.",
     ),
-    exact=True,
+    exact=True, additive=True,
     numpy=np.subtract,
 )  # fmt: skip
 

@@ -18,8 +18,6 @@ from ..ir.operation import Cost
 from .rewrite import make, rewrite
 from .simplify import single_value
 
-#: What such a sum is made of.
-_LINEAR = ("add", "subtract", "multiply", "negative")
 #: So many operations of a sum, and of what it is computed from, are looked at.
 _MOST = 32
 
@@ -34,7 +32,7 @@ def join_product_rule(graph: Graph) -> Graph:
     known: set[Node] = set()
     sums: dict[Node, _Sum] = {}
     for node in reversed(graph.nodes):
-        if node.op.name in ("add", "subtract") and node not in known and node.type.is_float:
+        if node.op.additive and node not in known and node.type.is_float:
             found = _sum_of_multiples(node, users, place, set(graph.outputs))
             if found is not None:
                 known |= found.inside
@@ -105,7 +103,7 @@ def _sum_of_multiples(
         node = max(waiting, key=place.__getitem__)  # so all that may read it is known
         waiting = [other for other in waiting if other is not node]
         own = node not in outputs and all(user in inside for user in users[node])
-        if own and node.op.name in _LINEAR:
+        if own and _keeps_multiples(node):
             inside.add(node)
             waiting += node.inputs
         else:
@@ -121,12 +119,17 @@ def _sum_of_multiples(
     return None
 
 
+def _keeps_multiples(node: Node) -> bool:
+    """Whether it makes multiples of a number of multiples of it."""
+    return node.op.additive or (node.op.scales and node.op.name != "divide")
+
+
 def _multiples(g: Node, order: list[Node]) -> set[Node]:
     """The operations that give multiples of a node, if all do that depend on it."""
     found: set[Node] = set()
     for node in order:
         count = sum(source is g or source in found for source in node.inputs)
-        if count and count != (1 if node.op.name in ("multiply", "negative") else 2):
+        if count and count != (2 if node.op.additive else 1):
             return set()
         if count:
             found.add(node)
