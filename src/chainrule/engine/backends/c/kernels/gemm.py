@@ -363,6 +363,7 @@ class _Writer:
     names = ("i", "j")
     kept = True
     fetched: Sequence[str] = ()
+    _part = ""
 
     def __init__(
         self, product: Product, pointers: Pointers, target: Target, plan: GemmPlan
@@ -618,43 +619,50 @@ class _Writer:
             self._open("else")
             self._each_height(call)
             self._close(self.depth - 1)
-        elif parts := self._next_block():
-            self._with_next_block(j, parts, call)
+        elif parts := self._next_block(j):
+            self._with_next_block(parts, call)
         else:
             self._each_height(call)
         if self.epilogue:
             self._finish(j, width)
         self._close(depth)
 
-    def _next_block(self) -> tuple[int, int] | None:
-        """Tiles that each ask for a part of the next block of A, and of B; None without that.
+    def _next_block(self, j: str) -> list[tuple[int, str]]:
+        """What the first tiles ask for because a later block reads it: counts, and where it is.
 
-        Of A transposed a tile reads a few numbers of each row: no processor foresees that.
+        Of A transposed a tile reads a few numbers of each row, and where it is copied, a few rows
+        at once: no processor foresees that. The tiles of a block are counted by `part`.
         """
-        p, line = self.product, _LINE // self.product.item
-        parts = -(-p.m // line), -(-p.n // line)
-        few = sum(parts) > self.tiles * self.panels
-        if (
-            not p.transpose_a
-            or p.transpose_b
-            or self.lanes == 1
-            or few
-            or p.k < 2 * self.plan.depth
-        ):
-            return None
-        return parts
+        p, plan, line = self.product, self.plan, _LINE // self.product.item
+        q = f"{j} / {plan.columns}"
+        if self.lanes == 1 or p.in_panels or not self.whole:
+            return []
+        if p.transpose_a and not p.transpose_b and p.k >= 2 * plan.depth:
+            self._part = f"{q} * {self.tiles} + t"
+            found = [
+                (-(-extent // line), f"{name} + (l + d) * {extent}")
+                for name, extent in (("a", p.m), ("b", p.n))
+            ]
+            return found if sum(n for n, _ in found) <= self.tiles * self.panels else []
+        if not p.transpose_a and 0 < plan.pack_a < self.tiles and p.k <= plan.depth:
+            self._part = f"({q} - s) * (f - r) + t - r"
+            count = -(-plan.pack_a * plan.rows // line)
+            more = f" + (f < {self.more} ? f : {self.more})" if self.more else ""
+            fits = count <= plan.pack_a * self.panels
+            return [(count, f"a + (f * {self.low}{more}) * {p.k}")] if fits else []
+        return []
 
-    def _with_next_block(self, j: str, parts: tuple[int, int], call: Callable[..., str]) -> None:
+    def _with_next_block(self, parts: list[tuple[int, str]], call: Callable[..., str]) -> None:
         """A tile, of which the first ones ask for the parts of the next block."""
-        line, (of_a, of_b) = _LINE // self.product.item, parts
-        self._line(f"const idx part = {j} / {self.plan.columns} * {self.tiles} + t;")
-        sides = (0, of_a, "a", self.product.m), (of_a, of_b, "b", self.product.n)
-        for first, count, name, extent in sides:
+        line, first = _LINE // self.product.item, 0
+        self._line(f"const idx part = {self._part};")
+        for count, begin in parts:
             start = f"(part - {first})" if first else "part"
-            place = f"{name} + (l + d) * {extent} + {start} * {line} * d"
             self._open(f"{'else ' * bool(first)}if (part < {first + count})")
+            place = f"{begin} + {start} * {line} * d"
             self._each_height(functools.partial(call, ahead=line, next_=place))
             self._close(self.depth - 1)
+            first += count
         self._open("else")
         self._each_height(call)
         self._close(self.depth - 1)
