@@ -6,7 +6,8 @@
 Both train in one process, in turns, bound to one core, and only seconds of the processor count; so
 do large products of NumPy and PyTorch, whose rate is the limit. With ``--avx2`` the ratio to
 `lax.scan` is left out, for JAX multiplies matrices with AVX-512 (YNNPACK) whatever its flags say.
-`benchmarks.training_steps` is for a machine that does nothing else, and for all peers.
+`benchmarks.training_steps` is for a machine that does nothing else, and for all peers. Figures are
+in dense.md.
 """
 
 from __future__ import annotations
