@@ -177,8 +177,14 @@ def _has_weekdays(values: pl.Series) -> bool:
     return bool((without_weekday(head) != head).any())
 
 
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
+
+
 def _fitting(values: pl.Series, counts: pl.Series, fraction: float) -> list[str]:
     head = values.head(50).to_list()
+    if sum(map(_has_digit, head)) < 0.5 * fraction * len(head):
+        return []  # before a pattern for each format is compiled
     fits = []
     for date_format in DATE_FORMATS:
         # Most columns are no dates: their looks say so long before a date is parsed.
@@ -204,7 +210,9 @@ def mixed_date_format(values: pl.Series, counts: pl.Series, fraction: float) -> 
     total = int(counts.sum())
     found: list[str] = []
     for _ in range(_MAX_FORMATS):
-        head = values.head(200).to_list()
+        head = [text for text in values.head(200).to_list() if _has_digit(text)]
+        if not head:
+            break
         likely = [text for text in DATE_FORMATS if any(map(_looks(text).match, head))]
         read = {text: read_dates(values, text).is_not_null() for text in likely}
         rows = {text: int(counts.filter(good).sum()) for text, good in read.items()}
