@@ -217,20 +217,26 @@ def peers(arguments: argparse.Namespace) -> None:
 
 
 def board(cells: Cells, tables: list[str], methods: list[str]) -> list[str]:
-    """A line of Markdown for each table, and the means over those that every method has."""
+    """A line of Markdown for each table, and the means over those that every method has.
+
+    Of each table only the seeds count that all methods have, which have any.
+    """
     rows, complete = [], []
     for name in tables:
         by_method = {
             method: {s: value for (t, m, s), value in cells.items() if (t, m) == (name, method)}
             for method in methods
         }
+        seeds = set.intersection(*[set(found) for found in by_method.values() if found] or [set()])
+        by_method = {m: {s: found[s] for s in seeds & set(found)} for m, found in by_method.items()}
         scores = {m: {s: v[0] for s, v in found.items()} for m, found in by_method.items() if found}
         if not scores:
             continue
         means = {method: statistics.mean(found.values()) for method, found in scores.items()}
         best = max(f"{mean:.3f}" for mean in means.values())
         texts = {m: f"**{t}**" if (t := f"{mean:.3f}") == best else t for m, mean in means.items()}
-        rows.append([name, *(texts.get(method, "–") for method in methods), against_best(scores)])
+        found = [texts.get(method, "–") for method in methods]
+        rows.append([name, str(len(seeds)), *found, against_best(scores)])
         if len(scores) == len(methods):
             seconds = {m: statistics.mean(v[1] for v in by_method[m].values()) for m in methods}
             complete.append((means, seconds))
@@ -238,9 +244,9 @@ def board(cells: Cells, tables: list[str], methods: list[str]) -> list[str]:
         count = len(complete)
         averages = [statistics.mean(means[m] for means, _ in complete) for m in methods]
         times = [statistics.mean(seconds[m] for _, seconds in complete) for m in methods]
-        rows.append([f"mean of {count}", *(f"{mean:.4f}" for mean in averages), ""])
-        rows.append([f"seconds, mean of {count}", *(f"{each:.1f}" for each in times), ""])
-    return table(["table", *methods, "chainrule beside the best of the others"], rows)
+        rows.append([f"mean of {count}", "", *(f"{mean:.4f}" for mean in averages), ""])
+        rows.append([f"seconds, mean of {count}", "", *(f"{each:.1f}" for each in times), ""])
+    return table(["table", "seeds", *methods, "chainrule beside the best of the others"], rows)
 
 
 def against_best(scores: dict[str, dict[int, float]]) -> str:
