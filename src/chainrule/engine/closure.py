@@ -89,7 +89,7 @@ def _close(
     depends = {*inputs, *before}
     earlier = set(before)  # and what was computed of them
     for node in order:
-        if node.number < first and hoist:
+        if node.number < first and (hoist or node.value is not None):
             if any(source in earlier for source in node.inputs):
                 earlier.add(node)
         elif any(source in depends for source in node.inputs):

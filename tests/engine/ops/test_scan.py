@@ -345,11 +345,11 @@ def test_a_variable_that_a_body_assigns_goes_from_step_to_step(backend):
     assert (count.item(), doubled.item()) == (112.0, 24.0)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("backend", [None, "numpy", "c"])
+@pytest.mark.parametrize("kind", [cr.Buffer, cr.Parameter])
 @pytest.mark.parametrize("inside", [False, True])
-def test_what_was_computed_of_a_variable_before_the_loop_keeps_its_value(backend, inside):
-    w = cr.engine.tensor.Buffer(np.ones(2), "float64")
-    fresh = cr.engine.tensor.Buffer(np.ones(2), "float64")
+def test_what_was_computed_of_a_variable_before_the_loop_keeps_its_value(backend, kind, inside):
+    w, fresh = kind(np.ones(2), "float64"), kind(np.ones(2), "float64")
 
     def loop(x: Any) -> Any:
         before = cr.exp(w) * x
@@ -371,7 +371,9 @@ def test_what_was_computed_of_a_variable_before_the_loop_keeps_its_value(backend
         old = w + np.array([0.0, 0.0, 1.0])[:, None]
         return 9 * (before.sum() + w.sum()), before + old, values
 
-    total, (sums, values) = cr.compile(nested if inside else loop, backend=backend)(1.0)
+    function = nested if inside else loop
+    run = function if backend is None else cr.compile(function, backend=backend)
+    total, (sums, values) = run(1.0)
     starts = [np.ones(2), np.ones(2) + 3.0]
     for i, (x, start) in enumerate(zip((1.0, 2.0), starts, strict=True) if inside else ()):
         expected = written_out(x, start)
