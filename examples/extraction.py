@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
     parser.add_argument("--folder", type=Path, default=Path("/usr/share/sword"))
     parser.add_argument("--minutes", type=float, help="be done in so many minutes")
-    parser.add_argument("--epochs", type=int, default=40, help="times through the questions")
+    parser.add_argument("--epochs", type=int, default=10, help="times through the questions")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--write", metavar="FILE.csv", type=Path, help="write the table, and stop")
