@@ -264,6 +264,19 @@ def test_times_in_several_columns_are_put_together(parts, unit, then):
     assert panel.time == again.time
 
 
+def test_hours_that_are_called_by_their_ends_are_so_in_later_tables_too():
+    hours = {"date": HOURS, "hour": [1 + h % 24 for h in range(60)], "y": range(60)}
+    panel, _ = read(pl.DataFrame(hours), "y")
+    later = pl.DataFrame({"date": ["03/02/2024"] * 8, "hour": range(13, 21), "y": range(8)})
+    columns = Columns("y", time=panel.time, features=())
+    again = read_series(later, columns, calendar=panel.calendar)
+    assert again.following(again.series[0], 1) == ["03/02/2024 20:00"]
+    midnight = later.with_columns(hour=pl.col("hour") - 13)
+    with pytest.raises(DataError, match="An hour of column 'hour' is none") as caught:
+        read_series(midnight, columns, calendar=panel.calendar)
+    assert "1 to 24" in caught.value.expected
+
+
 def test_columns_that_do_not_say_times_together_are_none():
     years = {"year": np.arange(1900, 1960), "month": [1 + m % 12 for m in range(60)]}
     assert read({**years, "y": np.arange(60.0)}, "y")[0].time == "year"

@@ -17,7 +17,7 @@ from ...errors import ConfigError, DataError
 from ...utils.numbers import counted
 from ...utils.typing import Array
 from .calendar import Calendar
-from .time_parts import PLUS, parts_named, time_parts, with_time
+from .time_parts import name_of, parts_named, time_parts, with_time
 from .times import TimeNotation, Times, read_times, time_column
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def read_series(
     for sentence in notes:
         say(sentence)
     columns.check(frame.columns, name)
-    frame, columns, time = _time_of(frame, columns, say)
+    frame, columns, time = _time_of(frame, columns, calendar is not None, say)
     groups = _groups(frame, columns.item, name)
     times = None if time is None else _times(frame, time, columns, calendar, groups, name, say)
     later = calendar is not None or columns.features is not None
@@ -226,7 +226,7 @@ def read_series(
 
 
 def _time_of(
-    frame: pl.DataFrame, columns: Columns, say: Say
+    frame: pl.DataFrame, columns: Columns, learned: bool, say: Say
 ) -> tuple[pl.DataFrame, Columns, str | None]:
     """The column of the times, which may be put together from several."""
     kept = (*columns.drop, *((columns.item,) if columns.item else ()))
@@ -238,7 +238,8 @@ def _time_of(
         parts = time_parts(frame, time, columns.item, skip)
     if parts:
         say(f"the times are put together from the columns {', '.join(parts)}")
-        frame, time = with_time(frame, parts), PLUS.join(parts)
+        time = time if learned and time is not None else name_of(frame, parts)
+        frame = with_time(frame, parts, time)
         columns = dataclasses.replace(columns, drop=(*columns.drop, *parts))
     _check_kinds(columns.kinds, time)
     return frame, columns, time

@@ -6,12 +6,15 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ...data import parsing
+from ...errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
 #: Between the names of the columns that say a time together.
 PLUS = "+"
+#: Behind the name of times whose hours are called by their ends: 1 is the hour from 0:00 to 1:00.
+ENDS = " (hours 1 to 24)"
 #: What columns are called that say a part of a time.
 _NAMES = {
     "year": ("year", "yr", "yyyy", "jahr", "año", "ano", "année", "annee", "anno"),
@@ -55,23 +58,37 @@ def time_parts(
     return ()
 
 
-def with_time(frame: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:
-    """The table with one more column, of the times as text, called as its parts with + between.
+def name_of(frame: pl.DataFrame, parts: Sequence[str]) -> str:
+    """What the times of these parts are called: the parts with + between.
+
+    How hours are counted is part of the name, so that it is learned once: a later table may be
+    without an hour 24.
+    """
+    hour = _called(frame, ()).get("hour")
+    ends = hour is not None and hour in parts and _counts_to_24(frame[hour])
+    return PLUS.join(parts) + (ENDS if ends else "")
+
+
+def with_time(frame: pl.DataFrame, parts: Sequence[str], name: str) -> pl.DataFrame:
+    """The table with one more column of this name, of the times as text.
+
+    Raises:
+        DataError: hours are counted in another way than the name says.
 
     Example:
         >>> import polars as pl
         >>> frame = pl.DataFrame({"year": [2020, 2020], "month": ["Jan", "Feb"]})
-        >>> with_time(frame, ("year", "month"))["year+month"].to_list()
+        >>> with_time(frame, ("year", "month"), "year+month")["year+month"].to_list()
         ['2020-01', '2020-02']
     """
-    return frame.with_columns(_joined(frame, parts).alias(PLUS.join(parts)))
+    return frame.with_columns(_joined(frame, parts, name.endswith(ENDS)).alias(name))
 
 
 def parts_named(time: str | None, present: Collection[str]) -> tuple[str, ...]:
     """The columns that a name of several says, if it is no column itself."""
     if time is None or time in present or PLUS not in time:
         return ()
-    parts = tuple(time.split(PLUS))
+    parts = tuple(time.removesuffix(ENDS).split(PLUS))
     return parts if all(part in present for part in parts) else ()
 
 
@@ -114,13 +131,36 @@ def _read(cells: pl.Series, part: str) -> pl.Series | None:
     low, high = float(str(numbers.min())), float(str(numbers.max()))
     if low < _LOWEST[part] or high > _HIGHEST[part]:
         return None
-    numbers = numbers.cast(pl.Int64)
-    if part != "hour" or high < 24:
-        return numbers
-    return numbers - 1 if low > 0 else None  # hours that are called by their ends
+    if part == "hour" and low < 1 and high > 23:
+        return None
+    return numbers.cast(pl.Int64)
 
 
-def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
+def _counts_to_24(hours: pl.Series) -> bool:
+    import polars as pl
+
+    read = _read(hours, "hour")
+    return read is not None and read.dtype != pl.String and bool((read == 24).any())
+
+
+def _begun(hours: pl.Series, ends: bool, column: str) -> pl.Series:
+    """The hours from 0 to 23, of hours that are called by their ends or not."""
+    import polars as pl
+
+    if hours.dtype == pl.String:
+        return hours
+    wrong = hours == (0 if ends else 24)
+    if wrong.any():
+        raise DataError(
+            f"An hour of column {column!r} is none.",
+            where=f"column {column!r}",
+            expected=f"hours from {'1 to 24' if ends else '0 to 23'}, as in the training data",
+            found=f"hour {0 if ends else 24} in {int(wrong.sum()):,} rows",
+        )
+    return hours - 1 if ends else hours
+
+
+def _joined(frame: pl.DataFrame, parts: Sequence[str], ends: bool) -> pl.Series:
     import polars as pl
 
     called = {column: part for part, column in _called(frame, ()).items()}
@@ -132,6 +172,7 @@ def _joined(frame: pl.DataFrame, parts: Sequence[str]) -> pl.Series:
     text = pl.Series([""] * frame.height)
     for cells, kind in zip(read, kinds, strict=True):
         assert cells is not None
+        cells = _begun(cells, ends, parts[kinds.index(kind)]) if kind == "hour" else cells
         written = cells.cast(pl.String)
         if kind not in ("date", "quarter") and cells.dtype != pl.String:
             written = written.str.zfill(2)
