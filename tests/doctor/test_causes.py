@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.doctor.data_facts import data_facts
+from chainrule.training import Arrays
 
 from .conftest import Data, examined, net
 
@@ -155,6 +157,14 @@ def test_missing_values(data):
     x[3, 1] = np.nan
     finding = examined(net(), "cross_entropy", ((x, y), None), epochs=1).findings[0]
     assert (finding.cause, finding.measured) == ("missing_values", 1.0)
+
+
+def test_targets_that_are_not_known_of_a_prepared_series_are_no_fault():
+    x, y = np.zeros((6, 2)), np.array([0.0, 1.0, np.nan, 3.0, 4.0, 5.0])
+    assert data_facts(Arrays(x, y), None, "regression").not_finite == 1
+    assert data_facts(Arrays(x, y), None, "regression", prepared=True).not_finite == 0
+    x[1, 1] = np.inf
+    assert data_facts(Arrays(x, y), None, "regression", prepared=True).not_finite == 1
 
 
 @pytest.mark.parametrize("change", [lambda x: x * 5000, lambda x: x + 500,

@@ -29,7 +29,9 @@ _GAP = 0.1
 _TAIL = 0.2
 
 
-def data_facts(train: Arrays, held_out: Arrays | None, task: str, *, lints: bool = True) -> Data:
+def data_facts(
+    train: Arrays, held_out: Arrays | None, task: str, *, lints: bool = True, prepared: bool = False
+) -> Data:
     """The facts of the examples.
 
     Args:
@@ -38,12 +40,14 @@ def data_facts(train: Arrays, held_out: Arrays | None, task: str, *, lints: bool
         task: "regression", "multiclass", "binary" or empty.
         lints: whether the features are the user's own numbers; where they were prepared by
             chainrule, single features mean nothing to the user.
+        prepared: whether chainrule made the arrays of a file: targets that are not known are NaN
+            then, and its loss leaves them out.
     """
     found = Data(rows=len(train), held_out=0 if held_out is None else len(held_out))
     train, held_out = _some(train), None if held_out is None else _some(held_out)
     x, y = _features(train), _target(train, task)
-    parts = [leaf for leaf in pytree.flatten((train.inputs, train.target))[0]
-             if leaf.dtype.kind == "f"]  # fmt: skip
+    numbers = train.inputs if prepared else (train.inputs, train.target)
+    parts = [leaf for leaf in pytree.flatten(numbers)[0] if leaf.dtype.kind == "f"]
     found.not_finite = int(sum(np.size(a) - np.isfinite(a).sum() for a in parts))
     classes = _class_count(y, task)
     if y is not None:

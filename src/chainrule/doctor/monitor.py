@@ -155,7 +155,9 @@ class Doctor(Callback):
             structure.linear_pairs, structure.is_linear = [], False
         evidence.structure = structure
         lints = self._lints and self._data is not None
-        evidence.data = data_facts(data, held_out, structure.task, lints=lints)
+        evidence.data = data_facts(
+            data, held_out, structure.task, lints=lints, prepared=not self._lints
+        )
         rows = measured_rows(structure, len(data), _WORK if self._overhead is None else _LITTLE)
         if rows:
             self._rows = data.take(some_rows(len(data), rows))
