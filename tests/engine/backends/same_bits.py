@@ -184,8 +184,14 @@ class Recorder:
     is_instant = False
     parts = 1
 
-    def build(self, graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> Any:
-        """A program that is watched."""
+    def build(
+        self,
+        graph: Graph,
+        donated: Mapping[int, int],
+        guards: Sequence[int],
+        runs: int | None = None,
+    ) -> Any:
+        """A program that is watched, and built as if it ran often."""
         return _Watched(self, graph, donated, guards)
 
 
