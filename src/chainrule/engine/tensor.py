@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -530,8 +530,10 @@ _GRAD: Any = Tensor.__dict__["grad"]
 own_node = _NODE.__get__
 
 
-def give(variables: Iterable[Variable], values: Iterable[Array]) -> None:
+def give(variables: Collection[Variable], values: Iterable[Array]) -> None:
     """New values of the same types for variables, which are watched as before."""
+    if not variables:
+        return  # nobody's value has changed: a call may be repeated
     with calls.lock:
         for variable, value in zip(variables, values, strict=True):
             old = own_node(variable)

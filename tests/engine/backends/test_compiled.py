@@ -492,3 +492,18 @@ def test_rare_programs_are_built_quickly_with_the_same_bits(monkeypatch):
     assert [one for one in flags if "-pthread" not in one] == [(), quick, ()]
     assert found[0] == found[1] == found[2]
     toolchain._examine.cache_clear()
+
+
+def test_a_call_for_the_same_kinds_of_arguments_is_repeated(monkeypatch):
+    """Nothing is looked at anew: that is most of what a call costs beside the program."""
+    w = cr.Parameter(np.ones(4, np.float32))
+
+    def step(x):
+        w.assign(w + x)
+        return (w * w).sum()
+
+    compiled = cr.compile(step, backend="c")
+    x = np.ones(4, np.float32)
+    assert [compiled(x).item() for _ in range(2)] == [16.0, 36.0]
+    monkeypatch.setattr(compiled, "_described", None)
+    assert [compiled(x).item() for _ in range(2)] == [64.0, 100.0]
