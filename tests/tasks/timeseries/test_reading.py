@@ -271,10 +271,24 @@ def test_hours_that_are_called_by_their_ends_are_so_in_later_tables_too():
     columns = Columns("y", time=panel.time, features=())
     again = read_series(later, columns, calendar=panel.calendar)
     assert again.following(again.series[0], 1) == ["03/02/2024 20:00"]
-    midnight = later.with_columns(hour=pl.col("hour") - 13)
-    with pytest.raises(DataError, match="An hour of column 'hour' is none") as caught:
-        read_series(midnight, columns, calendar=panel.calendar)
-    assert "1 to 24" in caught.value.expected
+    for hours in (range(8), ["1", "2", "abc", *"45678"], [1, 2, 25, 4, 5, 6, 7, 8]):
+        wrong = later.with_columns(hour=pl.Series(hours))
+        with pytest.raises(DataError, match="A cell of column 'hour' is no hour") as caught:
+            read_series(wrong, columns, calendar=panel.calendar, say=print)
+        assert "row 1" in caught.value.where or "row 3" in caught.value.where
+        assert caught.value.expected == "hours from 1 to 24"
+        assert caught.value.found in ("0", "'abc'", "25")
+
+
+def test_a_clock_among_times_in_several_columns_that_cannot_be_read_is_named():
+    clock = [f"{h % 24:02}:00" for h in range(60)]
+    frame = pl.DataFrame({"date": HOURS, "time": clock, "y": range(60)})
+    panel, _ = read(frame, "y")
+    clock[7] = "7 o'clock"
+    with pytest.raises(DataError, match="A cell of column 'time' is no hour") as caught:
+        read_series(frame.with_columns(time=pl.Series(clock)), Columns("y", time=panel.time),
+                    calendar=panel.calendar)  # fmt: skip
+    assert caught.value.where.endswith("column 'time', row 8")
 
 
 def test_columns_that_do_not_say_times_together_are_none():

@@ -193,7 +193,7 @@ def read_series(
     for sentence in notes:
         say(sentence)
     columns.check(frame.columns, name)
-    frame, columns, time = _time_of(frame, columns, calendar is not None, say)
+    frame, columns, time = _time_of(frame, columns, calendar is not None, name, say)
     groups = _groups(frame, columns.item, name)
     times = None if time is None else _times(frame, time, columns, calendar, groups, name, say)
     later = calendar is not None or columns.features is not None
@@ -226,7 +226,7 @@ def read_series(
 
 
 def _time_of(
-    frame: pl.DataFrame, columns: Columns, learned: bool, say: Say
+    frame: pl.DataFrame, columns: Columns, learned: bool, name: str, say: Say
 ) -> tuple[pl.DataFrame, Columns, str | None]:
     """The column of the times, which may be put together from several."""
     kept = (*columns.drop, *((columns.item,) if columns.item else ()))
@@ -239,7 +239,7 @@ def _time_of(
     if parts:
         say(f"the times are put together from the columns {', '.join(parts)}")
         time = time if learned and time is not None else name_of(frame, parts)
-        frame = with_time(frame, parts, time)
+        frame = with_time(frame, parts, time, name)
         columns = dataclasses.replace(columns, drop=(*columns.drop, *parts))
     _check_kinds(columns.kinds, time)
     return frame, columns, time

@@ -69,11 +69,20 @@ def name_of(frame: pl.DataFrame, parts: Sequence[str]) -> str:
     return PLUS.join(parts) + (ENDS if ends else "")
 
 
-def with_time(frame: pl.DataFrame, parts: Sequence[str], name: str) -> pl.DataFrame:
+def with_time(
+    frame: pl.DataFrame, parts: Sequence[str], name: str, source: str = "the table"
+) -> pl.DataFrame:
     """The table with one more column of this name, of the times as text.
 
+    Args:
+        frame: the table.
+        parts: the columns that say the times together.
+        name: of the new column, by `name_of`.
+        source: the table's name in messages.
+
     Raises:
-        DataError: hours are counted in another way than the name says.
+        DataError: a cell is no such part of a time, or hours are counted in another way than the
+            name says.
 
     Example:
         >>> import polars as pl
@@ -81,7 +90,8 @@ def with_time(frame: pl.DataFrame, parts: Sequence[str], name: str) -> pl.DataFr
         >>> with_time(frame, ("year", "month"), "year+month")["year+month"].to_list()
         ['2020-01', '2020-02']
     """
-    return frame.with_columns(_joined(frame, parts, name.endswith(ENDS)).alias(name))
+    text = _joined(frame, parts, name.endswith(ENDS), source)
+    return frame.with_columns(text.alias(name))
 
 
 def parts_named(time: str | None, present: Collection[str]) -> tuple[str, ...]:
@@ -132,7 +142,7 @@ def _read(cells: pl.Series, part: str) -> pl.Series | None:
     if low < _LOWEST[part] or high > _HIGHEST[part]:
         return None
     if part == "hour" and low < 1 and high > 23:
-        return None
+        return None  # 24 is either the end of a day or none of its hours
     return numbers.cast(pl.Int64)
 
 
@@ -143,36 +153,52 @@ def _counts_to_24(hours: pl.Series) -> bool:
     return read is not None and read.dtype != pl.String and bool((read == 24).any())
 
 
-def _begun(hours: pl.Series, ends: bool, column: str) -> pl.Series:
-    """The hours from 0 to 23, of hours that are called by their ends or not."""
+def _part(cells: pl.Series, part: str, ends: bool, source: str) -> pl.Series:
+    """A part of the times; hours from 0 to 23, which in the table may be called by their ends.
+
+    Raises:
+        DataError: a cell is none.
+    """
     import polars as pl
 
-    if hours.dtype == pl.String:
-        return hours
-    wrong = hours == (0 if ends else 24)
-    if wrong.any():
-        raise DataError(
-            f"An hour of column {column!r} is none.",
-            where=f"column {column!r}",
-            expected=f"hours from {'1 to 24' if ends else '0 to 23'}, as in the training data",
-            found=f"hour {0 if ends else 24} in {int(wrong.sum()):,} rows",
-        )
-    return hours - 1 if ends else hours
+    low, high = _LOWEST[part], _HIGHEST[part]
+    if part == "hour":
+        low, high = (1, 24) if ends else (0, 23)
+
+    def fits(read: pl.Series | None) -> bool:
+        if read is None or read.dtype == pl.String:
+            return read is not None
+        return not ((read < low) | (read > high)).any()
+
+    read = _read(cells, part)
+    if read is not None and fits(read):
+        return read - 1 if ends and part == "hour" and read.dtype != pl.String else read
+    row, cell = next(
+        (row, cell)
+        for row, cell in enumerate(cells)
+        if cell is not None and not fits(_read(pl.Series([cell]), part))
+    )
+    raise DataError(
+        f"A cell of column {cells.name!r} is no {part}.",
+        where=f"{source}, column {cells.name!r}, row {row + 1}",
+        expected=f"{part}s from {low} to {high}",
+        found=repr(cell),
+    )
 
 
-def _joined(frame: pl.DataFrame, parts: Sequence[str], ends: bool) -> pl.Series:
+def _joined(frame: pl.DataFrame, parts: Sequence[str], ends: bool, source: str) -> pl.Series:
     import polars as pl
 
-    called = {column: part for part, column in _called(frame, ()).items()}
-    kinds = [called.get(part, "date") for part in parts]
-    read = [_date(frame[column]) if kind == "date" else _read(frame[column], kind)
-            for column, kind in zip(parts, kinds, strict=True)]  # fmt: skip
+    called = {name: part for part, names in _NAMES.items() for name in names}
+    kinds = [called.get(column.strip().lower(), "date") for column in parts]
+    if kinds[0] != "year":
+        kinds[0] = "date"  # whatever it is called, such as day
     sign = {"date": "", "year": "", "month": "-", "quarter": "-Q", "week": "-W", "day": "-",
             "hour": " ", "minute": ":"}  # fmt: skip
     text = pl.Series([""] * frame.height)
-    for cells, kind in zip(read, kinds, strict=True):
-        assert cells is not None
-        cells = _begun(cells, ends, parts[kinds.index(kind)]) if kind == "hour" else cells
+    for column, kind in zip(parts, kinds, strict=True):
+        cells = frame[column]
+        cells = _date(cells) if kind == "date" else _part(cells, kind, ends, source)
         written = cells.cast(pl.String)
         if kind not in ("date", "quarter") and cells.dtype != pl.String:
             written = written.str.zfill(2)
