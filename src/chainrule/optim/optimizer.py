@@ -215,20 +215,6 @@ class Optimizer:
         for schedule in self.schedules():
             schedule.observe(value)
 
-    def drop_subnormal(self) -> None:
-        """Set state too small for a normal number of its type to 0; outside of compiled code.
-
-        Every update does that, too, by `chainrule.ops.flush_subnormal`; this is for state from
-        elsewhere. What an accelerator holds is left: there they are 0 already.
-        """
-        for buffer in [b for g in self.groups for s in g.state.values() for b in s.values()]:
-            if buffer.away is not None:
-                continue
-            values = buffer.numpy()
-            subnormal = (values != 0) & (np.abs(values) < np.finfo(values.dtype).tiny)
-            if subnormal.any():
-                buffer.assign(np.where(subnormal, values.dtype.type(0), values))
-
     @property
     def rate(self) -> Buffer:
         """The learning rate of the last update, of the first group."""

@@ -8,25 +8,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-#: Names and abbreviations, a language a line.
+#: Names and abbreviations, language by language.
 _NAMES = """
-monday mon tuesday tue tues wednesday wed weds thursday thu thur thurs friday fri saturday sat
-sunday sun
+monday mon tuesday tue tues wednesday wed weds thursday thu thur thurs friday fri
+saturday sat sunday sun
 montag mo dienstag di mittwoch mi donnerstag do freitag fr samstag sonnabend sa sonntag so
 lundi lun mardi mar mercredi mer jeudi jeu vendredi ven samedi sam dimanche dim
-lunes martes miércoles mié miercoles mie jueves jue viernes vie sábado sáb sabado sab domingo
-dom
-lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi gio venerdì venerdi sabato
-domenica
-segunda segunda-feira seg terça terça-feira ter quarta quarta-feira qua quinta quinta-feira qui
-sexta
-sexta-feira sex
-maandag ma dinsdag woensdag wo wo donderdag vrijdag vr zaterdag za zondag zo
+lunes martes miércoles mié miercoles mie jueves jue viernes vie sábado sáb sabado sab
+domingo dom
+lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi gio venerdì venerdi
+sabato domenica
+segunda segunda-feira seg terça terça-feira ter quarta quarta-feira qua quinta quinta-feira
+qui sexta sexta-feira sex
+maandag ma dinsdag woensdag wo donderdag vrijdag vr zaterdag za zondag zo
 poniedziałek pon wtorek wt środa śr czwartek czw piątek pt sobota sob niedziela niedz nd
 понедельник пн вторник вт среда ср четверг чт пятница пт суббота сб воскресенье вс
-måndag mån tisdag tis onsdag ons torsdag tors fredag fre lördag lör söndag sön mandag man
-tirsdag tir tor
-lørdag lør søndag søn
+måndag mån tisdag tis onsdag ons torsdag tors fredag fre lördag lör söndag sön
+mandag man tirsdag tir tor lørdag lør søndag søn
 pazartesi pzt salı sal çarşamba çar perşembe per cuma cum cumartesi cmt pazar paz
 月 火 水 木 金 土 日 月曜日 火曜日 水曜日 木曜日 金曜日 土曜日 日曜日
 星期一 星期二 星期三 星期四 星期五 星期六 星期日 星期天 周一 周二 周三 周四 周五 周六 周日
