@@ -14,6 +14,7 @@ from .lines import (
     Beam,
     Best,
     LengthPenalty,
+    Mbr,
     decoding,
     lines_of,
     need_context,
@@ -46,6 +47,7 @@ def answer(
     beam: Beam = None,
     n_best: Best = None,
     length_penalty: LengthPenalty = None,
+    mbr: Mbr = None,
     debug: Debug = False,
 ) -> None:
     """Answer the question in each line of standard input or of files, a line each.
@@ -57,7 +59,7 @@ def answer(
 
     hint = f"for one text as the source: chainrule translate {model}"
     translator = writer_of(model, 2, hint)
-    how = decoding(translator, beam, n_best, length_penalty)
+    how = decoding(translator, beam, n_best, length_penalty, mbr)
     about = None if context is None else " ".join(read_text(context).split())
     numbers = itertools.count(1)
     columns = translator.schema.source.columns

@@ -48,6 +48,17 @@ LengthPenalty = Annotated[
 ]
 
 
+Mbr = Annotated[
+    bool | None,
+    typer.Option(
+        "--mbr/--no-mbr",
+        help="Write the text of the beam (12 by default) that is most like all that it finds, by "
+        "chrF, not the likeliest (minimum Bayes risk). As in the training by default.",
+        show_default=False,
+    ),
+]
+
+
 def writer_of(model: Path, columns: int, hint: str) -> Translator:
     """The model, if it writes texts from so many columns of texts.
 
@@ -76,14 +87,21 @@ def writer_of(model: Path, columns: int, hint: str) -> Translator:
 
 
 def decoding(
-    translator: Translator, beam: int | None, best: int | None, penalty: float | None
+    translator: Translator,
+    beam: int | None,
+    best: int | None,
+    penalty: float | None,
+    mbr: bool | None = None,
 ) -> Any:
     """How texts are found: as the model says, but for what is asked for."""
+    from ..tasks.sequence_to_text.plan import MBR_BEAM
+
     usual = translator.schema.decoding
-    width = max(usual.beam, best or 1) if beam is None else beam
-    said = {"beam": width, "best": best or 1}
+    chosen = usual.mbr if mbr is None else mbr
+    width = max(usual.beam, best or 1, MBR_BEAM if mbr else 1) if beam is None else beam
+    said: dict[str, Any] = {"beam": width, "best": best or 1, "mbr": chosen}
     if penalty is not None:
-        said["length_penalty"] = penalty  # type: ignore[assignment]
+        said["length_penalty"] = penalty
     return dataclasses.replace(usual, **said)
 
 

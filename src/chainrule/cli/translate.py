@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .error_handling import Debug
-from .lines import Beam, Best, LengthPenalty, decoding, lines_of, write_lines, writer_of
+from .lines import Beam, Best, LengthPenalty, Mbr, decoding, lines_of, write_lines, writer_of
 from .predict import Model
 
 
@@ -26,6 +26,7 @@ def translate(
     beam: Beam = None,
     n_best: Best = None,
     length_penalty: LengthPenalty = None,
+    mbr: Mbr = None,
     debug: Debug = False,
 ) -> None:
     """Write a text for each line of standard input or of files, a line each, in their order.
@@ -34,6 +35,6 @@ def translate(
     """
     hint = f"for question and context: chainrule answer {model}; for files of other kinds: predict"
     translator = writer_of(model, 1, hint)
-    how = decoding(translator, beam, n_best, length_penalty)
+    how = decoding(translator, beam, n_best, length_penalty, mbr)
     waits = not files and sys.stdin.isatty()
     write_lines(translator, lines_of(files), lambda line: (line.strip(),), how, waits)

@@ -55,6 +55,10 @@ class SequenceToTextOptions(ColumnOptions):
         integer,
     )  # fmt: skip
 
+    mbr: bool = option(
+        False, "Write the text of the beam (12 by default) that is most like all that it finds, by "
+        "chrF, not the likeliest (minimum Bayes risk).", "", NETWORK, flag,
+    )  # fmt: skip
     transcripts: str | None = option(
         None, "Texts of sounds: spoken, in lower case without punctuation, or as they are written.",
         "spoken|written", DATA, text,
@@ -97,6 +101,8 @@ class SequenceToTextOptions(ColumnOptions):
             raise ConfigError("A network that copies is trained without label smoothing.",
                               found=f"copy and label_smoothing={self.label_smoothing}",
                               hint="Omit one of the two.")  # fmt: skip
+        if self.mbr and self.beam == 1:
+            raise wrong("beam", "2 or more for mbr, which chooses one of several texts", 1)
         if self.balance:
             raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
 
@@ -107,5 +113,5 @@ KIND = Kind(
     SequenceToTextOptions,
     noun="sources of texts",
     new="NEW_SOURCES.csv",
-    told_by=frozenset({"target_tokenizer", "label_smoothing", "beam"}),
+    told_by=frozenset({"target_tokenizer", "label_smoothing", "beam", "mbr"}),
 )

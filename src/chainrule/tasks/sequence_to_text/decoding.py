@@ -27,6 +27,8 @@ class Decoding:
         length_penalty: α: texts are compared by Σ ln p / lengthᵅ; 0 favours short ones.
         best: how many texts are wanted of each source.
         longest: tokens, if fewer than the network has room for.
+        mbr: of the texts that the beam finds the first is the one that is most like all of them,
+            weighted by their probability, instead of the likeliest: see `consensus`.
         language: what is known of texts beside what the network says of the source, where texts are
             written by CTC: a `ctc_decoding.LabelModel`; it is in no file.
         language_weight: of that.
@@ -40,6 +42,7 @@ class Decoding:
     length_penalty: float = 0.6
     best: int = 1
     longest: int | None = None
+    mbr: bool = False
     language: Any = None
     language_weight: float = 1.0
     word_bonus: float = 0.0
@@ -56,6 +59,13 @@ class Decoding:
                 "A beam finds no more texts than it is wide.",
                 expected=f"a beam of {self.best} or more",
                 found=f"beam={self.beam}, best={self.best}",
+            )
+        if self.mbr and self.beam == 1:
+            raise ConfigError(
+                "The text that is most like the others is one of several.",
+                expected="a beam of 2 or more, such as 12",
+                found="mbr and beam=1",
+                hint="Omit --beam, or say --no-mbr.",
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .checks import check_targets, doubts
 from .ctc_output import CtcOutput
 from .decoding import Decoding
 from .network import SequenceShape
+from .outputs import Output
 from .pairs import Pairs
 from .reading import (
     find_source,
@@ -58,6 +59,8 @@ _FEWEST_UPDATES = 1500
 _SMOOTHING = 0.1
 #: Continuations that are followed at once when a text is written.
 _BEAM = 1
+#: And where one of the texts is then chosen.
+MBR_BEAM = 12
 #: Of fewer pairs a fifth is the test set, otherwise a tenth, but no more than `_TESTED`.
 _SMALL = 5000
 _TESTED = 3000
@@ -133,7 +136,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
             train.references, len(source.columns) > 1, tokenizer.kind == "symbol"
         )
         return SequenceSchema(
-            source, tokenizer, self._target, shape, Decoding(beam=options.beam or _BEAM),
+            source, tokenizer, self._target, shape, _decoding(output, options),
             tuple(names), options.encoding,
         )  # fmt: skip
 
@@ -291,6 +294,20 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
     def answers(self, schema: SequenceSchema, part: Pairs, predicted: Any) -> list[Answers]:
         """Texts have no classes and are no numbers: the report shows them itself."""
         return []
+
+
+def _decoding(output: Output, options: SequenceToTextOptions) -> Decoding:
+    """How texts are found.
+
+    Raises:
+        ConfigError: there is nothing to choose from.
+    """
+    if options.mbr and isinstance(output, CtcOutput):
+        raise ConfigError("What is said in sounds is not chosen by minimum Bayes risk.",
+                          expected="a model that writes token by token: --model transformer",
+                          found="--mbr", hint="Omit --mbr.")  # fmt: skip
+    usual = MBR_BEAM if options.mbr else _BEAM
+    return Decoding(beam=options.beam or usual, mbr=options.mbr)
 
 
 def learner_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ..examples import Examples, RawRow, check_rows, no_target, shortened
 from ..text.reading import is_text_file, read_text
 from ..text.tokenizers import UNKNOWN
 from .batching import encoded, sizes_of
+from .consensus import by_expected_chrf
 from .decoding import Decoding, Written
 from .pairs import Pairs
 from .reading import lines_of, read_as, read_pairs
@@ -74,13 +75,13 @@ def written(
         items: of the source.
         how: greedily or by a beam.
         backend: what runs the network.
-        write: what `Output.writer` gave for the same, with the programs that it has built.
+        write: what `writer_of` gave for the same, with the programs that it has built.
     """
     source = schema.source
     prepared = source.prepared(items)
     lengths = np.minimum(source.lengths(prepared), source.longest)
     found: list[list[Text]] = [[] for _ in items]
-    write = write or schema.output.writer(network, how, backend)
+    write = write or writer_of(schema, network, how, backend)
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), _AT_ONCE):
         rows = order[start : start + _AT_ONCE]
@@ -88,8 +89,28 @@ def written(
         full = rows if len(order) <= _AT_ONCE else np.resize(rows, _AT_ONCE)
         batch = source.batch([prepared[row] for row in full], length)
         for row, best in zip(rows, write(batch), strict=False):
-            found[row] = [_text(schema, each, prepared[row]) for each in best]
+            texts = [_text(schema, each, prepared[row]) for each in best]
+            found[row] = _most_expected(texts, best)[: how.best] if how.mbr else texts
     return found
+
+
+def writer_of(schema: SequenceSchema, network: Any, how: Decoding, backend: str | Backend) -> Write:
+    """What writes the texts of a batch: all that a beam finds, where one is chosen among them."""
+    asked = replace(how, best=how.beam, mbr=False) if how.mbr else how
+    return schema.output.writer(network, asked, backend)
+
+
+def _most_expected(texts: list[Text], found: list[Written]) -> list[Text]:
+    """Texts by minimum Bayes risk; what was not ended comes last."""
+    ended = sum(each.ended for each in found)
+    parts = [slice(0, ended), slice(ended, None)]
+    return [
+        texts[part][place]
+        for part in parts
+        for place in by_expected_chrf(
+            [text.text for text in texts[part]], [each.log_probability for each in found[part]]
+        )
+    ]
 
 
 def _text(schema: SequenceSchema, found: Written, prepared: Any) -> Text:
@@ -155,7 +176,7 @@ class Translator:
     def _writer(self, how: Decoding, backend: str) -> Write:
         """What writes, with its programs: that of the last call where it is the same."""
         if self._last is None or self._last[:2] != (how, backend):
-            self._last = how, backend, self.schema.output.writer(self.network, how, backend)
+            self._last = how, backend, writer_of(self.schema, self.network, how, backend)
         return self._last[2]
 
     def doubts(self, items: Sequence[Any], say: Say) -> None:
