@@ -30,7 +30,7 @@ from .ir.graph import Graph, topological_order
 from .ir.node import Node, constant, placeholder
 from .ir.types import DTYPES, Type, float64, type_of
 from .ops.scan import CALL, parts_of
-from .overwriting import begin, begin_again, calls, end
+from .overwriting import begin, begin_again, calls, end, forget
 from .tensor import (
     TRACE_BIT,
     Number,
@@ -160,8 +160,12 @@ def trace(function: Callable[..., Any], *arguments: Any, **options: Any) -> Trac
     rest = [(isinstance(x, Tensor), None if isinstance(x, Tensor) else x) for x in results]
 
     body = functools.cache(lambda: Graph(graph.inputs, graph.outputs[:count]))
+    kind = nodes[0].type if isinstance(result, Tensor) else None
 
     def put(arrays: list[Array], history: tuple[Node, ...] = ()) -> Any:
+        if kind is not None and not history:  # one tensor, as most steps give
+            [array] = arrays
+            return Tensor(constant(array, type=kind if array.shape == kind.shape else None))
         fresh = iter(
             _with_history(body(), arrays, history)
             if history
@@ -333,14 +337,14 @@ class Compiled:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Run the program for arguments of these types; the first time, make it."""
-        if tracing.record is not None or in_derivative():
+        standing = tracing.standing
+        if in_derivative() or (standing is not None and tracing.record is not None):
             # A program has no history: here the function's own code is a part of what is recorded.
             return self._function(*arguments, **options)
-        is_plain = not options and tracing.standing is None
-        plain = _plain_types(arguments) if is_plain else None
-        known = None if plain is None else self._plain.get(plain)
-        if known is not None:
-            given = [_value(leaf) for leaf in arguments if type(leaf) in _ARRAYS]
+        plain = _plain_call(arguments) if standing is None and not options else None
+        known = None if plain is None else self._plain.get(plain[0])
+        if plain is not None and known is not None:
+            given = plain[1]
             self._last = None
             again = known.run_again(given)
             if again is not None:
@@ -348,15 +352,17 @@ class Compiled:
                 return known.traced.rebuild(again)
         taken = self._described(arguments, options)
         program = self._program(taken, arguments, options)
-        if plain is not None and program.can_repeat and not self._keeps(program):
-            self._plain[plain] = program
+        if plain is not None and self._may_repeat(program, plain[1]):
+            self._plain[plain[0]] = program
         traced = program.traced
         inputs = [_value(leaf) for leaf in taken.inputs]
         self._last = None  # lets go of the arrays, which may now be overwritten
         try:
             mark = object()
+            given = list(inputs)
             inputs += program.begin(mark)
-            self._last = program, inputs
+            # Arrays that the variables keep are theirs alone, or the next program would copy them.
+            self._last = program, given if program.can_repeat else inputs
             history = _history(traced, taken.inputs, inputs) if self._keeps(program) else ()
             results = program.run(inputs, mark)
         finally:
@@ -369,6 +375,11 @@ class Compiled:
     def program(self, *arguments: Any) -> _Program:
         """The program for arguments of these types; see `_Program.change`."""
         return self._program(self._described(arguments, {}), arguments, {})
+
+    def _may_repeat(self, program: _Program, given: list[Array]) -> bool:
+        """Whether a call for the same kinds of arguments needs no more than these arrays."""
+        as_they_are = all(array.dtype in DTYPES for array in given)
+        return as_they_are and program.can_repeat and not self._keeps(program)
 
     def _keeps(self, program: _Program) -> bool:
         """Whether results of a program keep what they depend on."""
@@ -519,27 +530,36 @@ class Compiled:
         return _Call(key, given)
 
 
-#: Arguments that are inputs of the graph, and that are built into it, if nothing is inside them.
-_ARRAYS = frozenset((np.ndarray, Tensor, float))
+#: Arguments that are built into a program, if nothing is inside them.
 _CONSTANTS = frozenset((bool, int, str))
 
 
-def _plain_types(arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The same for calls that have the same program; None if an argument is of another kind."""
+def _plain_call(arguments: tuple[Any, ...]) -> tuple[Any, list[Array]] | None:
+    """Arguments without structure: the same for calls that have the same program, and the inputs.
+
+    None if an argument is of another kind. It is asked in every call, so it looks at each once.
+    """
     key: list[Any] = []
+    given: list[Any] = []
     for leaf in arguments:
         kind = type(leaf)
         if kind is np.ndarray:
             key.append((leaf.dtype, leaf.shape))
+            given.append(leaf)
         elif kind is Tensor:
-            key.append(leaf.node.type)
+            node = leaf.node
+            if node.value is None:
+                return None
+            key.append(node.type)
+            given.append(node.value)
         elif kind is float:
             key.append(float)
+            given.append(np.array(leaf))
         elif kind in _CONSTANTS:
             key.append((kind, leaf))
         else:
             return None
-    return tuple(key)
+    return tuple(key), given
 
 
 def _options(leaf: Any) -> tuple[Any, ...]:
@@ -613,7 +633,7 @@ class _Program:
 
     def __init__(self, traced: Traced, run: Executable) -> None:
         self.traced, self.run = traced, run
-        self._mark: object = None  # see `overwriting`: left when it last looked at its variables
+        self._mark: object = None  # of what it left in `overwriting` after the last full look
         self.results = len(traced.graph.outputs) - len(traced.assigned)
         self._variables = traced.variables
         first = len(traced.graph.inputs) - len(traced.variables)
@@ -625,6 +645,10 @@ class _Program:
         self.is_differentiable = any(node.type.is_float for node in results) and not any(
             isinstance(variable, Parameter) for variable in traced.assigned
         )
+
+    def __del__(self) -> None:
+        if forget is not None:  # the interpreter may be going
+            forget(getattr(self, "_mark", None))
 
     def begin(self, mark: object) -> list[Any]:
         """The arrays of the variables; those that are overwritten belong to the call until `end`.
@@ -667,14 +691,14 @@ class _Program:
         """The results for other arguments, if since the last call nobody has got or replaced the
         value of any variable; otherwise None, and nothing was done.
         """  # noqa: D205
-        if calls.mark is not self._mark or self.traced.has_other_modules():
+        if self.traced.has_other_modules():
+            return None
+        # The nodes keep the arrays alive, whatever other threads assign meanwhile.
+        nodes = begin_again(self._variables, self._overwritten, self._mark)
+        if nodes is None:
             return None
         assert self.run.again is not None
         try:
-            # The nodes keep the arrays alive, whatever other threads assign meanwhile.
-            nodes = begin_again(self._variables, self._overwritten, own_node, self._mark)
-            if nodes is None:
-                return None
             return self.run.again(given, self._mark, nodes)
         except BaseException:
             calls.mark = None  # its traceback knows the arrays

@@ -377,17 +377,19 @@ class Variable(Tensor):
     ``initial(key, shape, dtype)`` draws its first value, if it was drawn: see `chainrule.nn.init`.
     ``away`` is a memory other than NumPy's, and its numbers there, if they are newer than those of
     its node: see `chainrule.engine.backends.base.Memory`.
+    ``own`` is its node whatever stands in for it, and whoever overwrites its numbers.
     """
 
     __slots__ = ("away", "initial")
 
     away: tuple[Any, Any] | None
+    own: Any = Tensor.__dict__["node"]
 
     @property
     def node(self) -> Node:
         """What it is now: in a derivative or a trace of this thread, what stands in for it."""
         standing = tracing.standing
-        own: Node = own_node(self)
+        own: Node = self.own
         calls.mark = None
         if self.away is not None or (calls.claims and is_overwritten(self)):
             own = afterwards(self, brought_home)

@@ -1,6 +1,9 @@
 """Compiled functions as native programs: variables in place, guards, many steps, threads."""
 
+import gc
 import os
+import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -507,3 +510,66 @@ def test_a_call_for_the_same_kinds_of_arguments_is_repeated(monkeypatch):
     assert [compiled(x).item() for _ in range(2)] == [16.0, 36.0]
     monkeypatch.setattr(compiled, "_described", None)
     assert [compiled(x).item() for _ in range(2)] == [64.0, 100.0]
+
+
+def test_a_repeated_call_is_few_calls_of_functions_whatever_the_number_of_variables():
+    """What a call costs beside its program, counted: times would say how busy a machine is."""
+
+    def calls_of(variables):
+        weights = [cr.Parameter(np.ones(4, np.float32)) for _ in range(variables)]
+
+        def step(x, y):
+            for w in weights:
+                w.assign(w + x * y)
+            return x.sum()
+
+        compiled = cr.compile(step, backend="c")
+        x = y = np.ones(4, np.float32)
+        for _ in range(3):
+            compiled(x, y)
+        seen = []
+        sys.setprofile(lambda frame, event, argument: seen.append(event))
+        try:
+            compiled(x, y)
+        finally:
+            sys.setprofile(None)
+        return sum(event in ("call", "c_call") for event in seen)
+
+    few, many = calls_of(1), calls_of(20)
+    assert few == many
+    assert many <= 34
+
+
+def test_programs_that_share_variables_overwrite_them_in_place():
+    """What one of them keeps of its last call is no reason for another to copy."""
+    w = cr.Parameter(np.ones(4, np.float32))
+
+    def changed_by(factor):
+        def step(x):
+            w.assign(w * factor + x)
+            return x.sum()
+
+        return cr.compile(step, backend="c")
+
+    double, half, x = changed_by(2.0), changed_by(0.5), np.zeros(4, np.float32)
+    double(x)
+    place = w.own.value.ctypes.data
+    for step in (double, double, half, half, double, half):
+        step(x)
+        assert w.own.value.ctypes.data == place
+    assert w.tolist() == [2.0] * 4
+
+
+def test_nothing_is_kept_of_variables_that_are_replaced_or_gone():
+    counter, x = Counter(), np.ones(2, np.float32)
+    add = compiled(counter.add)
+    for _ in range(3):
+        add(x)
+    old = weakref.ref(counter.total.own)
+    counter.total.assign(np.zeros(2, np.float32))
+    assert old() is None
+    assert [add(x).item() for _ in range(3)] == [2.0, 4.0, 6.0]
+    old = weakref.ref(counter.total.own)
+    del add, counter
+    gc.collect()
+    assert old() is None

@@ -92,9 +92,9 @@ PART = register(
 )
 
 
-def constant(value: Array, watched: int = 0) -> Node:
-    """A leaf with a value."""
-    return Node(CONSTANT, (), {}, type_of(value), value, watched)
+def constant(value: Array, watched: int = 0, type: Type | None = None) -> Node:
+    """A leaf with a value; its type, if that is known."""
+    return Node(CONSTANT, (), {}, type or type_of(value), value, watched)
 
 
 def placeholder(type: Type, name: str, watched: int) -> Node:

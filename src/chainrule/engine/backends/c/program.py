@@ -52,7 +52,6 @@ class CProgram:
         in_place: positions of the inputs that a call overwrites.
         arena_bytes: the size of its working memory.
         unplanned_bytes: what that would be if no two values shared a place.
-        threads: how many threads large kernels are spread over; results don't depend on it.
 
     Example:
         >>> import chainrule as cr
@@ -87,7 +86,6 @@ class CProgram:
         self._run, self._steps = library.cr_run, library.cr_steps
         self._run.restype, self._steps.restype = ctypes.c_int32, ctypes.c_int64
         self._parallel = parallel()
-        self.threads = threads or toolchain.threads_wanted()
         taken = set(self.donated.values())
         self._inputs = _Buffers([node.type for node in graph.inputs])
         self._returned = [n.type for j, n in enumerate(graph.outputs) if j not in taken]
@@ -99,7 +97,8 @@ class CProgram:
         self._arena = ctypes.c_void_p(-(-self._memory.ctypes.data // 64) * 64)
         self._call = Call(
             *map(ctypes.addressof, (self._inputs.table, self._constants.table)),
-            ctypes.addressof(self._results.table), self._arena, self._parallel, self.threads,
+            ctypes.addressof(self._results.table), self._arena, self._parallel,
+            threads or toolchain.threads_wanted(),
         )  # fmt: skip
         self._call_at = ctypes.c_void_p(ctypes.addressof(self._call))
         self._mark: object = None
@@ -138,22 +137,41 @@ class CProgram:
             mark: that of the last call, which had the same inputs behind these.
             rest: the nodes of those, which keep them alive.
         """
-        with self._lock:
+        lock = self._lock
+        lock.acquire()  # in half of the time of a `with`
+        try:
             if mark is not self._mark:
                 return None
+            copies = self._inputs.copies
             for number, array in enumerate(given):
-                self._inputs.copy(number, array)
+                own = copies[number]
+                if own is None:
+                    self._inputs.copy(number, array)
+                else:
+                    own[...] = array
             status, results = self._once()
+        finally:
+            lock.release()
         if status > 0:
             self._fail(status, [*given, *[node.value for node in rest]])
         return results
 
     def _once(self) -> tuple[int, list[Array]]:
-        self._call.threads = self.threads
-        self._results.renew()
+        results = self._results
+        if results.large:
+            results.renew()
         status = self._run(self._call_at)
-        self._inputs.release()
-        return status, self._results.take()
+        self._inputs.kept.clear()
+        return status, results.take()
+
+    @property
+    def threads(self) -> int:
+        """How many threads large kernels are spread over."""
+        return int(self._call.threads)
+
+    @threads.setter
+    def threads(self, count: int) -> None:
+        self._call.threads = count
 
     def run_steps(
         self,
@@ -208,7 +226,7 @@ class CProgram:
                 ctypes.c_void_p(order.ctypes.data), bytes_of_outputs,
                 ctypes.c_int64(len(sizes)), ctypes.byref(status), self._parallel, self.threads,
             )  # fmt: skip
-            self._inputs.release()
+            self._inputs.kept.clear()
         if status.value > 0:
             known = [np.asarray(x + done) if i in counters else x for i, x in enumerate(inputs)]
             rows = {number: array[order[done]] for number, array in data.items()}
@@ -241,35 +259,32 @@ class _Buffers:
     Attributes:
         table: the pointers.
         types: of the arrays.
+        kept: arrays that the table points to, to let go of after a call: one that its owner keeps
+            need not be put again.
+        copies: by number, the small array that the table points to and `copy` fills.
     """
 
     def __init__(self, types: Sequence[Type]) -> None:
         self.table = (ctypes.c_void_p * max(len(types), 1))()
         self.types = types
-        self._kept: dict[int, Array] = {}
+        self.kept: dict[int, Array] = {}
+        self.copies: list[Array | None] = [None] * len(types)
         self._ordered: dict[int, Array] = {}  # copies that the table points to, and nobody else has
         self._known: list[Callable[[], Array | None]] = [_nothing] * len(types)
-        self._copies: dict[int, Array] = {}
 
     def has(self, number: int, array: Array) -> bool:
         """Whether the table points to this very array."""
         return self._known[number]() is array
 
-    def release(self) -> None:
-        """Let go of the arrays; one that its owner keeps need not be put again."""
-        self._kept.clear()
-
     def copy(self, number: int, array: Array) -> None:
-        """Take the numbers of an array that is another one in each call, if they are few."""
-        own = self._copies.get(number)
-        if own is None or self._known[number] is not _copied:
-            kind = self.types[number]
-            if kind.size * kind.dtype.itemsize > _SMALL:
-                self.put(number, array)
-                return
-            own = self._copies.setdefault(number, np.empty(kind.shape, kind.dtype))
-            self.table[number] = own.ctypes.data
-            self._known[number] = _copied
+        """Point to a copy of an array that is another one in each call, if it is small."""
+        kind = self.types[number]
+        if kind.size * kind.dtype.itemsize > _SMALL:
+            self.put(number, array)
+            return
+        self.copies[number] = own = np.empty(kind.shape, kind.dtype)
+        self.table[number] = own.ctypes.data
+        self._known[number] = _nothing
         own[...] = array
 
     def put(self, number: int, array: Array, exactly: bool = False) -> None:
@@ -281,10 +296,11 @@ class _Buffers:
         if ordered is None or ordered.dtype != kind.dtype or ordered.shape != kind.shape:
             raise TypeError(f"input {number} is {kind}, in order; found {type_of(array)}")
         self.table[number] = ordered.ctypes.data
+        self.copies[number] = None
         if ordered is not array:  # a later call of `again` may read it
             self._ordered[number] = ordered
         elif not exactly:
-            self._kept[number] = ordered
+            self.kept[number] = ordered
         self._known[number] = weakref.ref(array) if ordered is array else _nothing
 
 
@@ -292,27 +308,30 @@ def _nothing() -> None:
     """What a table knows of an array that it cannot find again."""
 
 
-def _copied() -> None:
-    """The same of one that it has copied."""
-
-
 class _Results:
-    """Where a program writes what it returns: few numbers always in the same place."""
+    """Where a program writes what it returns: few numbers always in the same place.
+
+    Attributes:
+        table: the pointers.
+        large: those that need new arrays in each call.
+    """
 
     def __init__(self, types: Sequence[Type]) -> None:
         self.table = (ctypes.c_void_p * max(len(types), 1))()
         self._arrays = [np.empty(kind.shape, kind.dtype) for kind in types]
-        self._large = [n for n, array in enumerate(self._arrays) if array.nbytes > _SMALL]
+        self.large = [n for n, array in enumerate(self._arrays) if array.nbytes > _SMALL]
         for number, array in enumerate(self._arrays):
             self.table[number] = array.ctypes.data
 
     def renew(self) -> None:
         """New arrays for many numbers."""
-        for number in self._large:
+        for number in self.large:
             array = self._arrays[number]
             self._arrays[number] = array = np.empty(array.shape, array.dtype)
             self.table[number] = array.ctypes.data
 
     def take(self) -> list[Array]:
         """The results, which belong to the caller."""
-        return [x.copy() if x.nbytes <= _SMALL else x for x in self._arrays]
+        if not self.large:
+            return [x.copy() for x in self._arrays]
+        return [x if n in self.large else x.copy() for n, x in enumerate(self._arrays)]
