@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +12,11 @@ from .error_handling import Debug
 from .lines import (
     Beam,
     Best,
+    Encoding,
     LengthPenalty,
     Mbr,
     decoding,
+    is_typed,
     lines_of,
     need_context,
     write_lines,
@@ -30,8 +31,8 @@ def answer(
         list[Path] | None,
         typer.Argument(
             metavar="FILES",
-            help="Files with a question in each line, and perhaps its context after a tab; "
-            "standard input without them.",
+            help="Files with a question in each line, and perhaps its context after a tab, - for "
+            "standard input; it alone without them.",
             show_default=False,
         ),
     ] = None,
@@ -48,6 +49,7 @@ def answer(
     n_best: Best = None,
     length_penalty: LengthPenalty = None,
     mbr: Mbr = None,
+    encoding: Encoding = None,
     debug: Debug = False,
 ) -> None:
     """Answer the question in each line of standard input or of files, a line each.
@@ -60,7 +62,7 @@ def answer(
     hint = f"for one text as the source: chainrule translate {model}"
     translator = writer_of(model, 2, hint)
     how = decoding(translator, beam, n_best, length_penalty, mbr)
-    about = None if context is None else " ".join(read_text(context).split())
+    about = None if context is None else " ".join(read_text(context, encoding).split())
     numbers = itertools.count(1)
     columns = translator.schema.source.columns
     known = question_and_context(columns)
@@ -70,5 +72,4 @@ def answer(
         question, text = need_context(line, about, next(numbers))
         return (text, question) if context_first else (question, text)
 
-    waits = not files and sys.stdin.isatty()
-    write_lines(translator, lines_of(files), item, how, waits)
+    write_lines(translator, lines_of(files, encoding), item, how, is_typed(files))

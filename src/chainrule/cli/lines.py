@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Lines that are worked on at once, where nobody waits for each.
 _AT_ONCE = 512
+_STANDARD_INPUT = Path("-")
+#: Some programs of Windows begin what they write with it.
+_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 Beam = Annotated[
     int | None,
@@ -54,6 +57,16 @@ Mbr = Annotated[
         "--mbr/--no-mbr",
         help="Write the text of the beam (12 by default) that is most like all that it finds, by "
         "chrF, not the likeliest (minimum Bayes risk). As in the training by default.",
+        show_default=False,
+    ),
+]
+
+
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        help="Encoding of the lines, such as cp1252; UTF-8 by default.",
+        metavar="NAME",
         show_default=False,
     ),
 ]
@@ -105,22 +118,36 @@ def decoding(
     return dataclasses.replace(usual, **said)
 
 
-def lines_of(files: list[Path] | None) -> Iterator[str]:
-    """The lines of files, or of standard input, without their ends."""
-    if not files:
-        sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-        told = False
-        for number, line in enumerate(sys.stdin, 1):
-            if "\ufffd" in line and not told:
-                told = True
-                note(f"line {number} is not UTF-8: what cannot be read becomes \ufffd")
-            yield line.rstrip("\r\n")
-        return
+def is_typed(files: list[Path] | None) -> bool:
+    """Whether somebody types the lines, and waits for each."""
+    return sys.stdin.isatty() and (not files or _STANDARD_INPUT in files)
+
+
+def lines_of(files: list[Path] | None, encoding: str | None = None) -> Iterator[str]:
+    """The lines of files, or of standard input, also as the file -, without their ends."""
     from ..tasks.text import read_text
 
-    for path in files:
-        text = read_text(path)
-        yield from text.removesuffix("\n").split("\n")
+    for path in files or [_STANDARD_INPUT]:
+        if path == _STANDARD_INPUT:
+            yield from _read_lines(encoding)
+        elif text := read_text(path, encoding):
+            yield from text.removesuffix("\n").split("\n")
+
+
+def _read_lines(encoding: str | None) -> Iterator[str]:
+    """The lines of standard input, as they come."""
+    name = encoding or "utf-8"
+    try:
+        sys.stdin.reconfigure(encoding=name, errors="replace")  # type: ignore[union-attr]
+    except LookupError:
+        raise ConfigError("This encoding is not known.", where="--encoding", found=name,
+                          hint="Try utf-8, cp1252 or latin-1.") from None  # fmt: skip
+    told = False
+    for number, line in enumerate(sys.stdin, 1):
+        if "\ufffd" in line and not told:
+            told = True
+            note(f"line {number} is not {name.upper()}: what cannot be read becomes \ufffd")
+        yield line.removeprefix(_MARK if number == 1 else "").rstrip("\r\n")
 
 
 def write_lines(

@@ -30,7 +30,8 @@ def transcribe(
         list[Path] | None,
         typer.Argument(
             metavar="FILES",
-            help="Sounds, or folders of sounds; their names on standard input without any.",
+            help="Sounds, or folders of sounds; without any, or with -, their names are those on "
+            "standard input.",
             show_default=False,
         ),
     ] = None,
@@ -53,6 +54,8 @@ def transcribe(
     """
     speech = _recognizer(model)
     how = _how(speech, decoding(speech, beam, n_best, None), language_model, beam)
+    if files == [Path("-")]:
+        files = None
     paths = _sounds(files)
     named = files is None or len(files) > 1 or files[0].is_dir()
     failed = 0

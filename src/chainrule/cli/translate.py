@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .console import note
 from .error_handling import Debug
-from .lines import Beam, Best, LengthPenalty, Mbr, decoding, lines_of, write_lines, writer_of
+from .lines import (
+    Beam,
+    Best,
+    Encoding,
+    LengthPenalty,
+    Mbr,
+    decoding,
+    is_typed,
+    lines_of,
+    write_lines,
+    writer_of,
+)
 from .predict import Model
 
 
@@ -19,7 +31,7 @@ def translate(
         list[Path] | None,
         typer.Argument(
             metavar="FILES",
-            help="Files with a source in each line; standard input without them.",
+            help="Files with a source in each line, - for standard input; it alone without them.",
             show_default=False,
         ),
     ] = None,
@@ -27,6 +39,7 @@ def translate(
     n_best: Best = None,
     length_penalty: LengthPenalty = None,
     mbr: Mbr = None,
+    encoding: Encoding = None,
     debug: Debug = False,
 ) -> None:
     """Write a text for each line of standard input or of files, a line each, in their order.
@@ -36,5 +49,16 @@ def translate(
     hint = f"for question and context: chainrule answer {model}; for files of other kinds: predict"
     translator = writer_of(model, 1, hint)
     how = decoding(translator, beam, n_best, length_penalty, mbr)
-    waits = not files and sys.stdin.isatty()
-    write_lines(translator, lines_of(files), lambda line: (line.strip(),), how, waits)
+    lines = _whole(lines_of(files, encoding), model)
+    write_lines(translator, lines, lambda line: (line.strip(),), how, is_typed(files))
+
+
+def _whole(lines: Iterable[str], model: Path) -> Iterator[str]:
+    """The same lines; the first one that looks like several columns is told."""
+    told = False
+    for number, line in enumerate(lines, 1):
+        if "\t" in line.strip() and not told:
+            told = True
+            note(f"line {number:,} has tabs: all of a line is translated; of a table with columns: "
+                 f"chainrule predict {model} TABLE")  # fmt: skip
+        yield line

@@ -65,6 +65,31 @@ def test_bytes_that_are_no_text_are_told(file):
     assert done.stderr.count("line 2 is not UTF-8") == done.stderr.count("UTF-8") == 1
 
 
+def test_a_dash_and_a_pipe_of_the_shell_are_standard_input(file, tmp_path):
+    (tmp_path / "a.txt").write_text("three\n")
+    done = run("translate", file, tmp_path / "a.txt", "-", input="one\r\ntwo\r\n")
+    assert (done.exit_code, done.stdout) == (0, "3\n1\n2\n"), done.stderr
+
+
+def test_lines_may_be_written_as_anything(file, tmp_path):
+    assert run("translate", file, input=b"\xef\xbb\xbfone\n").stderr == ""  # as of PowerShell
+    (tmp_path / "a.txt").write_bytes("one\ntwo\n".encode("cp500"))
+    done = run("translate", file, tmp_path / "a.txt", "--encoding", "cp500")
+    assert done.stdout == "1\n2\n"
+    done = run("translate", file, "--encoding", "cp500", input="two\n".encode("cp500"))
+    assert done.stdout == "2\n"
+    assert "not known" in run("translate", file, "--encoding", "ascii9", input="one\n").stderr
+    (tmp_path / "b.txt").write_bytes(b"caf\xe9\n")
+    assert "--encoding cp1252" in run("translate", file, tmp_path / "b.txt").stderr
+
+
+def test_columns_are_told_to_be_read_as_one_text(file):
+    done = run("translate", file, input="two\none\t1\ntwo\t2\n")
+    assert done.stderr.count("has tabs") == done.stderr.count("line 2 has tabs") == 1
+    assert "chainrule predict" in done.stderr
+    assert len(done.stdout.splitlines()) == 3
+
+
 def test_a_beam_of_nothing(file):
     done = run("translate", file, "--beam", 0, input="one\n")
     assert done.exit_code == 2

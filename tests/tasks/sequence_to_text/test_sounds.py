@@ -391,6 +391,34 @@ def test_transcribe_tells_silence_and_what_cannot_be_read(transcribe):
     assert "a beam" in found.stderr
 
 
+def test_silence_is_nothing_and_a_cut_off_sound_is_told(transcribe):
+    run, folder = transcribe
+    first, second = folder / "a.wav", folder / "b.wav"
+    write_sound(folder / "hum.wav", 0.5 * np.sin(np.arange(2 * RATE)))  # a network hears letters
+    second.write_bytes(second.read_bytes()[:-900])
+    done = run("-", said=f"{first}\n{folder / 'hum.wav'}\n{second}\n")
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines] == [str(first), str(folder / "hum.wav"), str(second)]
+    assert [line[1] for line in lines[:2]] == ["dad cab", ""]
+    told = " ".join(done.stderr.split())
+    assert f"no words are heard in {folder / 'hum.wav'}" in told
+    assert f"1 sound ends before the length that it promises: {second}" in told
+
+
+def test_sounds_that_cannot_be_read_leave_the_others_their_predictions(model, transcribe):
+    _, folder = transcribe
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    (folder / "none.wav").write_bytes((folder / "a.wav").read_bytes()[:44])
+    said = []
+    found = model.predict(folder, say=said.append)
+    assert found["prediction"].to_list() == ["dad cab", "b add", "", ""]
+    assert any("2 of 4 sounds cannot be read" in s and "broken.wav" in s for s in said)
+    for name in ("a.wav", "b.wav"):
+        (folder / name).unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        model.predict(folder)
+
+
 def test_transcribe_with_sentences_and_without_words(transcribe, tmp_path):
     run, folder = transcribe
     (tmp_path / "sentences.txt").write_text("Dad, cab!\nB add.\n")

@@ -370,3 +370,17 @@ def test_only_a_transformer_of_questions_looks_near_and_its_file_says_so():
         TextSource.from_json(content | {"matched": 1})
     with pytest.raises(TypeError):
         TextSource.from_json(content | {"near": -1})
+
+
+def test_of_a_long_context_and_a_question_both_are_seen():
+    words = WordTokenizer.fit([" a b c d e where is"], 50, 1, lower=False, spaces=True)
+    source = TextSource(("context", "question"), words, longest=10, copies=4)
+    long, short = ("a b c d e " * 9).strip(), "where is x"
+    (item,) = source.prepared([(long, short)])
+    assert source.lengths([item]) == [45 + 3 + 2]  # what is told to be cut
+    batch = source.batch([item], 10)
+    seen = [*words.encode(" a b c d e"), source.end, *words.encode(" where is x"), source.end]
+    assert batch["source"][0].tolist() == seen
+    assert batch["lengths"] == [10]
+    assert item.unknown == (" x",)  # it can still be copied
+    assert batch["copied"][0][-2] == source.vocabulary

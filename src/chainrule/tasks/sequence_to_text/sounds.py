@@ -18,7 +18,7 @@ from ...errors import DataError
 from ...nn import Module
 from ...utils.random import generator
 from ...utils.typing import Array
-from ..audio.decode import read_header, read_whole_sound
+from ..audio.decode import Header, read_header, read_whole_sound
 from ..audio.features import PARTS, STEP, log_mel
 from ..kinds.audio import KIND as AUDIO
 from ..kinds.sequence_to_text import SequenceToTextOptions
@@ -61,10 +61,12 @@ class Sound(NamedTuple):
     Attributes:
         path: where it is.
         seconds: how long it says that it is.
+        cut_off: the file ends before that.
     """
 
     path: str
     seconds: float
+    cut_off: bool = False
 
 
 class SoundSource(Source):
@@ -111,12 +113,16 @@ class SoundSource(Source):
     def read(
         self, frame: pl.DataFrame, where: str, say: Say = lambda note: None
     ) -> list[Sound | None]:
+        return self.sounds(self._paths(frame, where), say)
+
+    def _paths(self, frame: pl.DataFrame, where: str) -> list[str | None]:
+        """The files that a table names; None where it names none."""
         check_present(self.columns, frame.columns, where)
         cells = frame[self.columns[0]].to_list()
         names = [str(cell).strip() for cell in cells if cell is not None and str(cell).strip()]
         paths = iter(located(names, where, FILE_TYPE))
         there = [cell is not None and bool(str(cell).strip()) for cell in cells]
-        return self.sounds([next(paths) if named else None for named in there], say)
+        return [next(paths) if named else None for named in there]
 
     def sounds(
         self, paths: Sequence[str | None], say: Say = lambda note: None
@@ -137,19 +143,19 @@ class SoundSource(Source):
             if path is None or header is None:
                 found.append(None)
             else:
-                found.append(Sound(path, header.length / header.rate))
+                found.append(_sound(path, header))
+        if cut := [each for each in found if each is not None and each.cut_off]:
+            say(said_cut_off(cut))
         if bad:
-            named = [f"{error.where}: {error.found}" for error in bad[:_NAMED]]
             if len(bad) == len(paths) == 1:
                 raise bad[0]
             if not self.skip_bad or len(bad) == len(paths):
                 hint = "--skip-bad leaves them out" if len(bad) < len(paths) else None
                 raise DataError(f"{len(bad):,} of {len(paths):,} sounds cannot be read.",
-                                where=str(bad[0].where), found="; ".join(named),
+                                where=str(bad[0].where), found=_named(bad),
                                 hint=hint)  # fmt: skip
-            more = "; …" * (len(bad) > _NAMED)
             say(f"{len(bad):,} of {len(paths):,} sounds cannot be read and are left out: "
-                f"{'; '.join(named)}{more}")  # fmt: skip
+                f"{_named(bad)}")  # fmt: skip
         return found
 
     def text(self, text: str) -> str:
@@ -159,8 +165,33 @@ class SoundSource(Source):
         """A sound, or the file of one, as an item."""
         if isinstance(item, Sound):
             return item
-        header = read_header(str(item))
-        return Sound(str(item), header.length / header.rate)
+        return _sound(str(item), read_header(str(item)))
+
+    def readable(
+        self, frame: pl.DataFrame, where: str, say: Say = lambda note: None
+    ) -> list[Sound | None]:
+        """As `read`, but with None for sounds that cannot be read, which are told.
+
+        Raises:
+            DataError: none of them can be read.
+        """
+        found: list[Sound | None] = []
+        bad: list[DataError] = []
+        paths = self._paths(frame, where)
+        for path in paths:
+            sound = None
+            try:
+                if path is not None:
+                    self.features(self.given(path))
+                    sound = self.given(path)
+            except DataError as error:
+                bad.append(error)
+            found.append(sound)
+        if bad and not any(found):
+            raise bad[0]
+        if bad:
+            say(f"{len(bad):,} of {len(paths):,} sounds cannot be read: {_named(bad)}")
+        return found
 
     def key(self, item: Sound) -> Hashable:
         return _digest(item.path)
@@ -290,6 +321,25 @@ class SoundSource(Source):
         rate, longest, stride = numbers
         return SoundSource(columns, rate=rate, longest=longest, stride=stride,
                            deviation=deviation, form=content["form"])  # fmt: skip
+
+
+def _named(errors: Sequence[DataError]) -> str:
+    """The first of some files, and what is wrong with them."""
+    named = [f"{error.where}: {error.found}" for error in errors[:_NAMED]]
+    return "; ".join(named) + "; …" * (len(errors) > _NAMED)
+
+
+def _sound(path: str, header: Header) -> Sound:
+    return Sound(path, header.length / header.rate, header.cut_off)
+
+
+def said_cut_off(sounds: Sequence[Sound]) -> str:
+    """A sentence about sounds whose end is missing."""
+    count = len(sounds)
+    named = ", ".join(sound.path for sound in sounds[:_NAMED]) + ", …" * (count > _NAMED)
+    words = "sound ends before the length that it promises" if count == 1 else (
+        "sounds end before the length that they promise")  # fmt: skip
+    return f"{count:,} {words}: {named}"
 
 
 def frames_of(seconds: float) -> int:

@@ -151,11 +151,13 @@ class Tokens:
         unknown: words that the tokenizer lacks, each once, as far as they can be copied.
         copied: what each token is as one of the target: itself, or behind the vocabulary the
             number of an unknown word; padding where it cannot be copied.
+        whole: how many there were before the source was cut.
     """
 
     numbers: Array
     unknown: tuple[str, ...] = ()
     copied: Array | None = None
+    whole: int | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -253,15 +255,20 @@ class TextSource(Source):
 
     def _tokens(self, item: tuple[str, ...]) -> Tokens:
         end = np.array([self.end], np.int32)
-        parts = [part for text in item for part in (encode_text(self.tokenizer, text), end)]
-        numbers = np.concatenate(parts)
+        texts = [encode_text(self.tokenizer, text) for text in item]
+        whole = sum(map(len, texts)) + len(texts)
+        if len(texts) > 1:  # of a question and a long context both are seen
+            room = _shares([len(text) for text in texts], self.longest - len(texts))
+            texts = [text[:most] for text, most in zip(texts, room, strict=True)]
+        numbers = np.concatenate([part for text in texts for part in (text, end)])
         if self.copies is None:
-            return Tokens(numbers)
+            return Tokens(numbers, whole=whole)
         if self.lexicon is not None:
-            return Tokens(numbers, copied=self.lexicon[numbers])
+            return Tokens(numbers, copied=self.lexicon[numbers], whole=whole)
         copied = np.where(numbers == self.end, PADDING, numbers)
         parts_of = [words_as_tokens(self.tokenizer, text) for text in item]
-        words = [word for part in parts_of for word in (*part, "")] if any(parts_of) else []
+        words = [word for part, text in zip(parts_of, texts, strict=True)
+                 for word in (*part[: len(text)], "")] if any(parts_of) else []  # fmt: skip
         unknown: dict[str, int] = {}
         for place in np.flatnonzero(numbers == UNKNOWN):
             word = words[place] if words else ""
@@ -269,10 +276,11 @@ class TextSource(Source):
                 copied[place] = self.vocabulary + unknown.setdefault(word, len(unknown))
             else:
                 copied[place] = PADDING
-        return Tokens(numbers, tuple(unknown), copied)
+        return Tokens(numbers, tuple(unknown), copied, whole)
 
     def lengths(self, prepared: Sequence[Tokens]) -> Array:
-        return np.array([len(each) for each in prepared], np.int64)
+        whole = [len(each) if each.whole is None else each.whole for each in prepared]
+        return np.array(whole, np.int64)
 
     def batch(self, prepared: Sequence[Tokens], length: int) -> dict[str, Array]:
         lengths = np.minimum(self.lengths(prepared), length)
@@ -337,6 +345,20 @@ class TextSource(Source):
             if found.lexicon.shape != (found.vocabulary,) or found.lexicon.min() < 0:
                 raise ValueError("lexicon")
         return found
+
+
+def _shares(lengths: Sequence[int], room: int) -> list[int]:
+    """How much of each text is seen where they have so much room together: the longest are cut.
+
+    Example:
+        >>> _shares([6, 400], 100), _shares([90, 30, 60], 100), _shares([2, 3], 100)
+        ([6, 94], [35, 30, 35], [2, 3])
+    """
+    found, left = list(lengths), max(room, 0)
+    for rank, place in enumerate(sorted(range(len(found)), key=lambda n: lengths[n])):
+        found[place] = min(lengths[place], left // (len(found) - rank))
+        left -= found[place]
+    return found
 
 
 def texts_of(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...] | None]:

@@ -24,7 +24,7 @@ from .pairs import Pairs
 from .reading import lines_of, read_as, read_pairs
 from .schema import SequenceSchema
 from .scoring import scores
-from .sounds import SoundSource
+from .sounds import SoundSource, is_silent, said_cut_off
 from .sources import TextSource, texts_of
 
 if TYPE_CHECKING:
@@ -118,6 +118,10 @@ def _text(schema: SequenceSchema, found: Written, prepared: Any) -> Text:
     return Text(text, found.score, found.ended)
 
 
+#: What is said in silence.
+_NOTHING = Text("", 0.0, True)
+
+
 class Translator:
     """A saved model that writes texts: a `chainrule.tasks.Predictor`."""
 
@@ -161,17 +165,27 @@ class Translator:
         backend = backend or ("auto" if len(given) >= _WORTH_A_PROGRAM else "numpy")
         how = how or self.schema.how
         write = self._writer(how, backend)
-        found = written(self.schema, self.network, given, how, backend, write)
+        silent = [self._is_silent(item) for item in given]
+        heard = [item for item, still in zip(given, silent, strict=True) if not still]
+        texts = iter(written(self.schema, self.network, heard, how, backend, write))
+        found = [[_NOTHING] if still else next(texts) for still in silent]
         if open_ := sum(not texts[0].ended for texts in found):
             most = self.schema.output.longest
             say(f"{open_:,} of {len(given):,} texts were not ended within {most:,} tokens")
         if isinstance(source, SoundSource):
-            silent = [item for item, (best, *_) in zip(given, found, strict=True) if not best.text]
-            for sound in silent[:_NAMED]:
+            if cut := [item for item in given if item.cut_off]:
+                say(said_cut_off(cut))
+            empty = [item for item, (best, *_) in zip(given, found, strict=True) if not best.text]
+            for sound in empty[:_NAMED]:
                 say(f"no words are heard in {sound.path}")
-            if more := len(silent[_NAMED:]):
+            if more := len(empty[_NAMED:]):
                 say(f"nor in {more:,} others")
         return found
+
+    def _is_silent(self, item: Any) -> bool:
+        """Whether it is a sound in which nothing is heard: a network hears something in any."""
+        source = self.schema.source
+        return isinstance(source, SoundSource) and is_silent(source.features(item))
 
     def _writer(self, how: Decoding, backend: str) -> Write:
         """What writes, with its programs: that of the last call where it is the same."""
@@ -215,7 +229,7 @@ class Translator:
         """
         import polars as pl
 
-        items = self._items(source, say)
+        items = self._heard(source, say)
         known = [item for item in items if item is not None]
         if empty := len(items) - len(known):
             say(f"{empty:,} of {len(items):,} sources are empty: so are their texts")
@@ -239,6 +253,14 @@ class Translator:
             return [(line.strip(),) if line.strip() else None for line in lines]
         frame, name = self._frame(source, say)
         return self.schema.source.read(frame, name, say)
+
+    def _heard(self, source: Any, say: Say) -> list[Any]:
+        """Items of sounds, of which some may be damaged: the others are written nevertheless."""
+        known = self.schema.source
+        if isinstance(source, list) or not isinstance(known, SoundSource):
+            return self._items(source, say)
+        frame, name = self._frame(source, say)
+        return known.readable(frame, name, say)
 
     def _lines(self, source: Any) -> list[str] | None:
         """The lines of a text file that is no table with the column of the source."""
