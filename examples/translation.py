@@ -3,6 +3,7 @@
     apt-get install sword-text-kjv sword-text-sparv
     pip install 'chainrule[translation]'
     python examples/translation.py [--quick] [--minutes M] [--seed N] [--write FILE.tsv]
+    python examples/translation.py --from MODEL --rate 0.001    # goes on from one that was saved
 
 The texts are the King James Version and the Reina-Valera of 1909, both in the public domain, from
 Debian's packages; --folder says where their modules are, if not in /usr/share/sword. Every 40th
@@ -71,6 +72,10 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=3000, help="pieces of words")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
+    parser.add_argument("--rate", type=float, default=2e-3, help="the learning rate")
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--from", dest="start", metavar="MODEL", help="go on from these weights")
+    parser.add_argument("--save", metavar="MODEL", type=Path, help="keep the model in this file")
     parser.add_argument("--write", metavar="FILE.tsv", type=Path, help="write the table, and stop")
     arguments = parser.parse_args()
     modules = arguments.folder / "modules" / "texts" / "ztext"
@@ -88,12 +93,15 @@ def main() -> None:
     place = tempfile.TemporaryDirectory()
     tested = Path(place.name) / "test.tsv"
     test.write_csv(tested, separator="\t", quote_style="never")
+    network = {
+        "model": arguments.model, "vocabulary": 300 if arguments.quick else arguments.vocabulary,
+        "hidden": (32,) if arguments.quick else (arguments.width,) * arguments.layers,
+    }  # fmt: skip
     options = cr.sequence_to_text.SequenceToTextOptions(
         target="spanish", test=str(tested), seed=arguments.seed, minutes=arguments.minutes,
-        threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs,
-        hidden=(32,) if arguments.quick else (arguments.width,) * arguments.layers, beam=4,
-        batch_size=32, lr=2e-3, vocabulary=300 if arguments.quick else arguments.vocabulary,
-        model=arguments.model,
+        threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs, batch_size=32,
+        lr=arguments.rate, dropout=arguments.dropout, mbr=True, from_model=arguments.start,
+        **({} if arguments.start else network),
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
     for name, found in {"network": result.report["metrics"], **result.report["baselines"]}.items():
@@ -101,8 +109,9 @@ def main() -> None:
     others = max(each["chrf"] for each in result.report["baselines"].values())
     print(f"chrF {result.report['metrics']['chrf'] - others:+.1f} beside the best of the others")
     with place as folder:
-        result.save(Path(folder) / "model.safetensors")
-        model = cr.sequence_to_text.load(Path(folder) / "model.safetensors")
+        file = arguments.save or Path(folder) / "model.safetensors"
+        result.save(file)
+        model = cr.sequence_to_text.load(file)
     some = test.gather_every(max(len(test) // 20, 1)).head(20)  # unchosen
     written = model.predict(some)["prediction"]
     for (english, spanish), text in zip(some.rows(), written, strict=True):

@@ -66,11 +66,16 @@ def test_a_training_starts_from_another_model(trained, tmp_path, without_compile
     result, data = trained
     result.save(tmp_path / "model.safetensors")
     options = SequenceToTextOptions(
-        target="number", epochs=1, lr=1e-5, from_model=str(tmp_path / "model.safetensors")
-    )
+        target="number", epochs=1, lr=1e-5, from_model=str(tmp_path / "model.safetensors"),
+        hidden=(8,), dropout=0.25, beam=3,
+    )  # fmt: skip
     said = []
     found = cr.sequence_to_text.train(data, options, progress=False, say=said.append)
     assert found.report["metrics"]["exact_match"] > 0.8
+    assert "the model to start from has its own, which stays: hidden" in said
+    found.save(tmp_path / "next.safetensors")
+    schema = cr.sequence_to_text.load(tmp_path / "next.safetensors").schema
+    assert (schema.shape.width, schema.shape.dropout, schema.decoding.beam) == (32, 0.25, 3)
     with pytest.raises(ConfigError, match="Only classes"):
         SequenceToTextOptions(target="number", balance=True)
 

@@ -2,9 +2,12 @@
 
 The likeliest text is not always the nearest to the right one: much of the probability is spread
 over texts that differ little. Of the texts that were found the best is the one whose chrF with all
-of them, each weighted by its probability, is the highest (Kumar and Byrne, "Minimum Bayes-risk
-decoding for statistical machine translation", 2004; Müller and Sennrich, "Understanding the
-properties of minimum Bayes risk decoding in neural machine translation", 2021).
+of them, each weighted by its probability, is the highest. The probability is taken by length,
+exp(ln p / lengthᵅ): otherwise that of the likeliest would be all of it, as a beam finds only few.
+
+Sources: Kumar and Byrne, "Minimum Bayes-risk decoding for statistical machine translation", 2004;
+Müller and Sennrich, "Understanding the properties of minimum Bayes risk decoding in neural machine
+translation", 2021.
 """
 
 from __future__ import annotations
@@ -19,22 +22,22 @@ from ...utils.typing import Array
 _ORDER, _BETA = 6, 2.0
 
 
-def by_expected_chrf(texts: Sequence[str], log_p: Sequence[float]) -> list[int]:
+def by_expected_chrf(texts: Sequence[str], scores: Sequence[float]) -> list[int]:
     """The places of the texts by their expected chrF, the best first; of equal ones the likeliest.
 
     Args:
         texts: that were found for a source.
-        log_p: ln p of each.
+        scores: ln p / lengthᵅ of each.
 
     Example:
-        >>> by_expected_chrf(["a dog", "the cat sat", "the cats sat"], [-1.0, -1.5, -1.6])[0]
+        >>> by_expected_chrf(["a dog", "the cat sat", "the cats sat"], [-1.0, -1.1, -1.2])[0]
         1
     """
     if not texts:
         return []
-    weights = np.exp(np.array(log_p) - max(log_p))
+    weights = np.exp(np.array(scores) - max(scores))
     expected = chrf_of_all(texts) @ (weights / weights.sum())
-    return [int(place) for place in np.lexsort((-np.array(log_p), -expected))]
+    return [int(place) for place in np.lexsort((-np.array(scores), -expected))]
 
 
 def chrf_of_all(texts: Sequence[str]) -> Array:

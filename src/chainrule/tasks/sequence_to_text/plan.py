@@ -61,6 +61,10 @@ _SMOOTHING = 0.1
 _BEAM = 1
 #: And where one of the texts is then chosen.
 MBR_BEAM = 12
+#: What weights belong to.
+_OF_A_MODEL = (
+    "model", "hidden", "tokenizer", "target_tokenizer", "vocabulary", "context", "copy",
+)  # fmt: skip
 #: Of fewer pairs a fifth is the test set, otherwise a tenth, but no more than `_TESTED`.
 _SMALL = 5000
 _TESTED = 3000
@@ -116,7 +120,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         """Tokens and sizes by the training pairs, or those of the model to start from."""
         train, options = split.train.some(), self.options
         if self.saved is not None:
-            return _adopted(self.saved, self._source, self._target, options)
+            return self._adopted(self.saved, self._source)
         source, tokenizer = self._source.fitted(train.sources, train.target, options, self.say)
         model = _model_for(source, options)
         hidden = options.hidden or _HIDDEN[model][len(split.train) > _FEW]
@@ -139,6 +143,39 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
             source, tokenizer, self._target, shape, _decoding(output, options),
             tuple(names), options.encoding,
         )  # fmt: skip
+
+    def _adopted(self, saved: SavedModel, source: Source) -> SequenceSchema:
+        """The schema of the model to start from, for these columns.
+
+        Raises:
+            ModelFileError: it writes no texts, or from other sources.
+        """
+        options, where = self.options, str(self.options.from_model)
+        if not isinstance(saved.schema, dict) or saved.schema.get("kind") != SequenceToText.kind:
+            raise ModelFileError("The model to start from writes no texts.", where=where,
+                                 hint="Omit --from.")  # fmt: skip
+        other = SequenceSchema.from_json(saved.schema, where)
+        if other.source.kind != source.kind or len(other.source.columns) != len(source.columns):
+            raise ModelFileError("The model to start from has other sources.", where=where,
+                                 expected=f"{source.kind}, columns {', '.join(source.columns)}",
+                                 found=f"{other.source.kind}, columns "
+                                 f"{', '.join(other.source.columns)}")  # fmt: skip
+        if kept := [name for name in _OF_A_MODEL if getattr(options, name) is not None]:
+            self.say("the model to start from has its own, which stays: "
+                     + ", ".join(name.replace("_", " ") for name in kept))  # fmt: skip
+        other.source.columns = source.columns
+        if isinstance(other.source, SoundSource) and isinstance(source, SoundSource):
+            other.source.skip_bad = source.skip_bad
+            if options.seconds is not None:
+                other.source.longest = frames_of(options.seconds)
+        shape, decoding = other.shape, other.decoding
+        if options.dropout is not None:
+            shape = replace(shape, dropout=options.dropout)
+        if options.beam is not None or options.mbr:
+            decoding = _decoding(other.output, options)
+        return replace(
+            other, target=self._target, encoding=options.encoding, shape=shape, decoding=decoding
+        )
 
     def check(self, schema: SequenceSchema, split: Split[Pairs]) -> Split[Pairs]:
         """Without pairs that cannot be learned from, which are named."""
@@ -368,29 +405,3 @@ def _model_for(source: Source, options: SequenceToTextOptions) -> str:
                           expected="transformer or lstm", found=f"sources that are {source.kind}",
                           hint="Omit --model.")  # fmt: skip
     return model
-
-
-def _adopted(
-    saved: SavedModel, source: Source, target: str | None, options: SequenceToTextOptions
-) -> SequenceSchema:
-    """The schema of the model to start from, for these columns.
-
-    Raises:
-        ModelFileError: it writes no texts, or from other sources.
-    """
-    where = str(options.from_model)
-    if not isinstance(saved.schema, dict) or saved.schema.get("kind") != SequenceToText.kind:
-        raise ModelFileError("The model to start from writes no texts.", where=where,
-                             hint="Omit --from.")  # fmt: skip
-    other = SequenceSchema.from_json(saved.schema, where)
-    if other.source.kind != source.kind or len(other.source.columns) != len(source.columns):
-        raise ModelFileError("The model to start from has other sources.", where=where,
-                             expected=f"{source.kind}, columns {', '.join(source.columns)}",
-                             found=f"{other.source.kind}, columns "
-                             f"{', '.join(other.source.columns)}")  # fmt: skip
-    other.source.columns = source.columns
-    if isinstance(other.source, SoundSource) and isinstance(source, SoundSource):
-        other.source.skip_bad = source.skip_bad
-        if options.seconds is not None:
-            other.source.longest = frames_of(options.seconds)
-    return replace(other, target=target, encoding=options.encoding)

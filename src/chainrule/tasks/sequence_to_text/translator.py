@@ -90,7 +90,7 @@ def written(
         batch = source.batch([prepared[row] for row in full], length)
         for row, best in zip(rows, write(batch), strict=False):
             texts = [_text(schema, each, prepared[row]) for each in best]
-            found[row] = _most_expected(texts, best)[: how.best] if how.mbr else texts
+            found[row] = _most_expected(texts)[: how.best] if how.mbr else texts
     return found
 
 
@@ -100,15 +100,15 @@ def writer_of(schema: SequenceSchema, network: Any, how: Decoding, backend: str 
     return schema.output.writer(network, asked, backend)
 
 
-def _most_expected(texts: list[Text], found: list[Written]) -> list[Text]:
+def _most_expected(texts: list[Text]) -> list[Text]:
     """Texts by minimum Bayes risk; what was not ended comes last."""
-    ended = sum(each.ended for each in found)
+    ended = sum(text.ended for text in texts)
     parts = [slice(0, ended), slice(ended, None)]
     return [
         texts[part][place]
         for part in parts
         for place in by_expected_chrf(
-            [text.text for text in texts[part]], [each.log_probability for each in found[part]]
+            [text.text for text in texts[part]], [text.score for text in texts[part]]
         )
     ]
 
