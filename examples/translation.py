@@ -100,7 +100,7 @@ def main() -> None:
     options = cr.sequence_to_text.SequenceToTextOptions(
         target="spanish", test=str(tested), seed=arguments.seed, minutes=arguments.minutes,
         threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs, batch_size=32,
-        lr=arguments.rate, dropout=arguments.dropout, mbr=True, from_model=arguments.start,
+        lr=arguments.rate, dropout=arguments.dropout, beam=4, mbr=32, from_model=arguments.start,
         **({} if arguments.start else network),
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)

@@ -52,16 +52,15 @@ LengthPenalty = Annotated[
 
 
 Mbr = Annotated[
-    bool | None,
+    int | None,
     typer.Option(
-        "--mbr/--no-mbr",
-        help="Write the text of the beam (12 by default) that is most like all that it finds, by "
-        "chrF, not the likeliest (minimum Bayes risk). As in the training by default.",
+        help="Draw so many texts, such as 32, and write the one of them and of the beam that is "
+        "most like these, by chrF, not the likeliest (minimum Bayes risk). As in the training by "
+        "default.",
+        metavar="N",
         show_default=False,
     ),
 ]
-
-
 Encoding = Annotated[
     str | None,
     typer.Option(
@@ -104,15 +103,13 @@ def decoding(
     beam: int | None,
     best: int | None,
     penalty: float | None,
-    mbr: bool | None = None,
+    mbr: int | None = None,
 ) -> Any:
     """How texts are found: as the model says, but for what is asked for."""
-    from ..tasks.sequence_to_text.plan import MBR_BEAM
-
     usual = translator.schema.decoding
-    chosen = usual.mbr if mbr is None else mbr
-    width = max(usual.beam, best or 1, MBR_BEAM if mbr else 1) if beam is None else beam
-    said: dict[str, Any] = {"beam": width, "best": best or 1, "mbr": chosen}
+    drawn = usual.mbr if mbr is None else mbr
+    width = max(usual.beam, 1 if drawn else best or 1) if beam is None else beam
+    said: dict[str, Any] = {"beam": width, "best": best or 1, "mbr": drawn}
     if penalty is not None:
         said["length_penalty"] = penalty
     return dataclasses.replace(usual, **said)

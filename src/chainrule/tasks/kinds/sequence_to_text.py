@@ -55,9 +55,9 @@ class SequenceToTextOptions(ColumnOptions):
         integer,
     )  # fmt: skip
 
-    mbr: bool = option(
-        False, "Write the text of the beam (12 by default) that is most like all that it finds, by "
-        "chrF, not the likeliest (minimum Bayes risk).", "", NETWORK, flag,
+    mbr: int | None = option(
+        None, "Draw so many texts, such as 32, and write the one of them and of the beam that is "
+        "most like these, by chrF, not the likeliest (minimum Bayes risk).", "N", NETWORK, integer,
     )  # fmt: skip
     transcripts: str | None = option(
         None, "Texts of sounds: spoken, in lower case without punctuation, or as they are written.",
@@ -101,8 +101,8 @@ class SequenceToTextOptions(ColumnOptions):
             raise ConfigError("A network that copies is trained without label smoothing.",
                               found=f"copy and label_smoothing={self.label_smoothing}",
                               hint="Omit one of the two.")  # fmt: skip
-        if self.mbr and self.beam == 1:
-            raise wrong("beam", "2 or more for mbr, which chooses one of several texts", 1)
+        if self.mbr is not None and self.mbr < 0:
+            raise wrong("mbr", "0 or more", self.mbr)
         if self.balance:
             raise ConfigError("Only classes can be balanced.", hint="Omit --balance.")
 

@@ -1,62 +1,136 @@
-"""Which of several texts is most like what the network expects: minimum Bayes risk.
+"""Which of several texts is most like what a network expects: minimum Bayes risk.
 
-The likeliest text is not always the nearest to the right one: much of the probability is spread
-over texts that differ little. Of the texts that were found the best is the one whose chrF with all
-of them, each weighted by its probability, is the highest. The probability is taken by length,
-exp(ln p / lengthᵅ): otherwise that of the likeliest would be all of it, as a beam finds only few.
+The likeliest text is not always the nearest to the right one: the probability is spread over many
+texts, most of which are longer than it. So texts are drawn at random, and of them and of those
+that a beam finds that one is written whose mean chrF with the drawn ones is the highest.
 
 Sources: Kumar and Byrne, "Minimum Bayes-risk decoding for statistical machine translation", 2004;
-Müller and Sennrich, "Understanding the properties of minimum Bayes risk decoding in neural machine
-translation", 2021.
+Eikema and Aziz, "Is MAP decoding all you need?", 2020; Müller and Sennrich, "Understanding the
+properties of minimum Bayes risk decoding in neural machine translation", 2021. What is drawn has a
+probability of `LEAST` or more in each step: Hewitt et al., "Truncation sampling as language model
+desmoothing", 2022; Freitag et al., "Epsilon sampling rocks", 2023.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ...engine.backends.base import Backend
+from ...utils.random import generator
 from ...utils.typing import Array
+from ..text.tokenizers import SPECIAL
+from .decoding import Decoding, Writer, Written
 
+#: Tokens that are less probable are not drawn.
+LEAST = 0.02
 #: chrF: sequences of up to so many characters; recall counts so many times as much as precision.
 _ORDER, _BETA = 6, 2.0
+#: Texts that are drawn at once: the states of more do not stay in the cache.
+_AT_ONCE = 256
 
 
-def by_expected_chrf(texts: Sequence[str], scores: Sequence[float]) -> list[int]:
-    """The places of the texts by their expected chrF, the best first; of equal ones the likeliest.
+class Sampler:
+    """A network that draws texts; which ones follows from the source alone.
 
     Args:
-        texts: that were found for a source.
-        scores: ln p / lengthᵅ of each.
+        network: as of `Writer`.
+        end: the token that begins and ends a text.
+        longest: tokens of a text.
+        count: texts that are drawn for each source.
+        how: compares them; ``longest`` counts, too.
+        backend: what runs the network.
+    """
+
+    def __init__(
+        self, network: Any, end: int, longest: int, count: int, how: Decoding,
+        backend: str | Backend = "numpy",
+    ) -> None:  # fmt: skip
+        wide = Decoding(beam=count, length_penalty=how.length_penalty, longest=how.longest)
+        self.writer, self.count = Writer(network, end, longest, wide, backend), count
+
+    def draw(self, source: dict[str, Array]) -> list[list[Written]]:
+        """So many texts for each row of a source."""
+        rows, each = len(source["lengths"]), max(_AT_ONCE // self.count, 1)
+        found: list[list[Written]] = []
+        for start in range(0, rows, each):
+            found += self._draw({name: part[start : start + each] for name, part in source.items()})
+        return found
+
+    def _draw(self, source: dict[str, Array]) -> list[list[Written]]:
+        end, room = self.writer.end, self.writer.room
+        chances = np.concatenate(
+            [self._chances(tokens[:length]) for tokens, length in
+             zip(source["source"], source["lengths"], strict=True)]
+        )  # fmt: skip
+        state = self.writer.start(source)
+        last = np.full(len(chances), end, np.int64)
+        tokens = np.full((len(chances), room), end, np.int64)
+        totals, lengths = np.zeros(len(chances)), np.full(len(chances), room)
+        for step in range(room):
+            scores, state = self.writer.advance(last, state)
+            last = _drawn(scores, chances[:, step])
+            going = lengths == room
+            last[~going] = end
+            tokens[:, step] = last
+            totals += np.where(going, np.take_along_axis(scores, last[:, None], 1)[:, 0], 0.0)
+            lengths[going & (last == end)] = step + 1
+            if (lengths <= step + 1).all():
+                break
+        written = [
+            self.writer.written(row[:length], float(total))
+            for row, length, total in zip(tokens, lengths, totals, strict=True)
+        ]
+        return [written[at : at + self.count] for at in range(0, len(written), self.count)]
+
+    def _chances(self, source: Array) -> Array:
+        """(count, room) numbers in [0, 1) that belong to this source."""
+        key = zlib.crc32(np.ascontiguousarray(source).tobytes())
+        return generator(0, "texts", key).random((self.count, self.writer.room))
+
+
+def _drawn(scores: Array, chances: Array) -> Array:
+    """A token for each row of ln p (rows, vocabulary), by numbers in [0, 1)."""
+    p = np.exp(scores[:, SPECIAL:].astype(np.float64))
+    least = np.minimum(LEAST, p.max(axis=1, keepdims=True))
+    sums = np.cumsum(np.where(p >= least, p, 0.0), axis=1)
+    places = (sums <= chances[:, None] * sums[:, -1:]).sum(axis=1)
+    found: Array = np.minimum(places, p.shape[1] - 1) + SPECIAL
+    return found
+
+
+def by_expected_chrf(texts: Sequence[str], drawn: Sequence[str]) -> list[int]:
+    """The places of the texts by their mean chrF with those that were drawn, the best first.
+
+    Of equal ones the first comes first.
 
     Example:
-        >>> by_expected_chrf(["a dog", "the cat sat", "the cats sat"], [-1.0, -1.1, -1.2])[0]
-        1
+        >>> by_expected_chrf(["a dog", "the cat sat"], ["the cat sat", "the cats sat"])
+        [1, 0]
     """
-    if not texts:
-        return []
-    weights = np.exp(np.array(scores) - max(scores))
-    expected = chrf_of_all(texts) @ (weights / weights.sum())
-    return [int(place) for place in np.lexsort((-np.array(scores), -expected))]
+    return [int(place) for place in np.argsort(-chrf(texts, drawn).mean(axis=1), kind="stable")]
 
 
-def chrf_of_all(texts: Sequence[str]) -> Array:
-    """(texts, texts) chrF2 of each text, a row, with each as the right one, from 0 to 1.
+def chrf(texts: Sequence[str], right: Sequence[str]) -> Array:
+    """(texts, right) chrF2 of each text with each of the right ones, from 0 to 1.
 
     Example:
-        >>> chrf_of_all(["abc", "abc", "xyz"])[0].tolist()
-        [1.0, 1.0, 0.0]
+        >>> chrf(["abc", "xyz"], ["abc"]).tolist()
+        [[1.0], [0.0]]
     """
-    plain = ["".join(text.split()) for text in texts]
-    precision, recall, orders = np.zeros((3, len(texts), len(texts)))
+    plain, count = ["".join(text.split()) for text in (*texts, *right)], len(texts)
+    precision, recall, orders = np.zeros((3, count, len(right)))
     for order in range(1, _ORDER + 1):
         counts = _counts(plain, order)
-        sizes = counts.sum(axis=1)
-        both = np.stack([np.minimum(row, counts).sum(axis=1) for row in counts])
-        there = (sizes[:, None] > 0) & (sizes > 0)
-        precision += np.where(there, both / np.maximum(sizes[:, None], 1), 0)
-        recall += np.where(there, both / np.maximum(sizes, 1), 0)
-        orders += there
+        said, wanted = counts[:count], counts[count:]
+        n, m = said.sum(axis=1)[:, None], wanted.sum(axis=1)
+        both = np.stack([np.minimum(row, wanted).sum(axis=1) for row in said])
+        precision += both / np.maximum(n, 1)
+        recall += both / np.maximum(m, 1)
+        orders += (n > 0) & (m > 0)
     p, r = precision / np.maximum(orders, 1), recall / np.maximum(orders, 1)
     found: Array = (1 + _BETA**2) * p * r / np.maximum(_BETA**2 * p + r, 1e-16)
     return found
@@ -70,8 +144,7 @@ def _counts(texts: Sequence[str], order: int) -> Array:
          for at in range(len(text) - order + 1)]
         for text in texts
     ]  # fmt: skip
-    return np.stack([np.bincount(row, minlength=len(numbers)) for row in map(_integers, rows)])
-
-
-def _integers(row: list[int]) -> Array:
-    return np.array(row, np.int64)
+    found = np.zeros((len(texts), max(len(numbers), 1)), np.int32)
+    for row, places in zip(found, rows, strict=True):
+        np.add.at(row, np.array(places, np.int64), 1)
+    return found

@@ -27,8 +27,8 @@ class Decoding:
         length_penalty: α: texts are compared by Σ ln p / lengthᵅ; 0 favours short ones.
         best: how many texts are wanted of each source.
         longest: tokens, if fewer than the network has room for.
-        mbr: of the texts that the beam finds the first is the one that is most like all of them,
-            weighted by their probability, instead of the likeliest: see `consensus`.
+        mbr: so many texts are drawn, too, and the best of all is the one that is most like these,
+            instead of the likeliest (minimum Bayes risk): see `consensus`; 0 without it.
         language: what is known of texts beside what the network says of the source, where texts are
             written by CTC: a `ctc_decoding.LabelModel`; it is in no file.
         language_weight: of that.
@@ -42,7 +42,7 @@ class Decoding:
     length_penalty: float = 0.6
     best: int = 1
     longest: int | None = None
-    mbr: bool = False
+    mbr: int = 0
     language: Any = None
     language_weight: float = 1.0
     word_bonus: float = 0.0
@@ -54,18 +54,14 @@ class Decoding:
                 expected="a beam, a number of texts and a length from 1",
                 found=f"beam={self.beam}, best={self.best}, longest={self.longest}",
             )
-        if self.best > self.beam:
+        if self.mbr < 0:
+            raise ConfigError("A number of texts is drawn.", expected="mbr from 0, such as 32",
+                              found=f"mbr={self.mbr}")  # fmt: skip
+        if self.best > self.beam + self.mbr:
             raise ConfigError(
                 "A beam finds no more texts than it is wide.",
                 expected=f"a beam of {self.best} or more",
                 found=f"beam={self.beam}, best={self.best}",
-            )
-        if self.mbr and self.beam == 1:
-            raise ConfigError(
-                "The text that is most like the others is one of several.",
-                expected="a beam of 2 or more, such as 12",
-                found="mbr and beam=1",
-                hint="Omit --beam, or say --no-mbr.",
             )
 
     def to_json(self) -> dict[str, Any]:

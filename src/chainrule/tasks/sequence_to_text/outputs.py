@@ -17,10 +17,12 @@ import numpy as np
 from ...engine.backends.base import Backend
 from ...engine.ops.declare import cast
 from ...engine.tensor import Tensor, as_tensor
+from ...errors import ConfigError
 from ...losses import cross_entropy
 from ...losses.common import reduce
 from ...utils.typing import Array
 from ..text.tokenizers import PADDING, UNKNOWN, Tokenizer
+from .consensus import Sampler
 from .decoding import Decoding, Writer, Written
 from .sources import LONGEST, Source, padded
 from .vocabulary import encode_text
@@ -77,6 +79,18 @@ class Output(ABC):
     ) -> Callable[[dict[str, Array]], list[list[Written]]]:
         """A function of a batch of sources: the best texts for each row, the best first."""
 
+    def sampler(
+        self, network: Any, how: Decoding, backend: str | Backend
+    ) -> Callable[[dict[str, Array]], list[list[Written]]]:
+        """A function of a batch of sources: so many texts as ``how.mbr`` says, drawn for each row.
+
+        Raises:
+            ConfigError: this is no output that draws.
+        """
+        raise ConfigError("What is said in sounds is not chosen by minimum Bayes risk.",
+                          expected="a model that writes token by token: --model transformer",
+                          found=f"mbr={how.mbr}", hint="Omit --mbr.")  # fmt: skip
+
 
 class Autoregressive(Output):
     """One token after another, each from those before it; it is trained with the right ones."""
@@ -110,6 +124,11 @@ class Autoregressive(Output):
         self, network: Any, how: Decoding, backend: str | Backend
     ) -> Callable[[dict[str, Array]], list[list[Written]]]:
         return Writer(network, self.end, self.longest, how, backend).write
+
+    def sampler(
+        self, network: Any, how: Decoding, backend: str | Backend
+    ) -> Callable[[dict[str, Array]], list[list[Written]]]:
+        return Sampler(network, self.end, self.longest, how.mbr, how, backend).draw
 
 
 def pointer_loss(

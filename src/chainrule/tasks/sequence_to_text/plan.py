@@ -59,8 +59,6 @@ _FEWEST_UPDATES = 1500
 _SMOOTHING = 0.1
 #: Continuations that are followed at once when a text is written.
 _BEAM = 1
-#: And where one of the texts is then chosen.
-MBR_BEAM = 12
 #: What weights belong to.
 _OF_A_MODEL = (
     "model", "hidden", "tokenizer", "target_tokenizer", "vocabulary", "context", "copy",
@@ -171,7 +169,7 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         shape, decoding = other.shape, other.decoding
         if options.dropout is not None:
             shape = replace(shape, dropout=options.dropout)
-        if options.beam is not None or options.mbr:
+        if options.beam is not None or options.mbr is not None:
             decoding = _decoding(other.output, options)
         return replace(
             other, target=self._target, encoding=options.encoding, shape=shape, decoding=decoding
@@ -339,12 +337,10 @@ def _decoding(output: Output, options: SequenceToTextOptions) -> Decoding:
     Raises:
         ConfigError: there is nothing to choose from.
     """
-    if options.mbr and isinstance(output, CtcOutput):
-        raise ConfigError("What is said in sounds is not chosen by minimum Bayes risk.",
-                          expected="a model that writes token by token: --model transformer",
-                          found="--mbr", hint="Omit --mbr.")  # fmt: skip
-    usual = MBR_BEAM if options.mbr else _BEAM
-    return Decoding(beam=options.beam or usual, mbr=options.mbr)
+    how = Decoding(beam=options.beam or _BEAM, mbr=options.mbr or 0)
+    if how.mbr and isinstance(output, CtcOutput):
+        output.sampler(None, how, "numpy")  # an error before the training, not after it
+    return how
 
 
 def learner_of(

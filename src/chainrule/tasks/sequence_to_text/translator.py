@@ -90,27 +90,26 @@ def written(
         batch = source.batch([prepared[row] for row in full], length)
         for row, best in zip(rows, write(batch), strict=False):
             texts = [_text(schema, each, prepared[row]) for each in best]
-            found[row] = _most_expected(texts)[: how.best] if how.mbr else texts
+            found[row] = _most_expected(texts, how) if how.mbr else texts
     return found
 
 
 def writer_of(schema: SequenceSchema, network: Any, how: Decoding, backend: str | Backend) -> Write:
-    """What writes the texts of a batch: all that a beam finds, where one is chosen among them."""
-    asked = replace(how, best=how.beam, mbr=False) if how.mbr else how
-    return schema.output.writer(network, asked, backend)
-
-
-def _most_expected(texts: list[Text]) -> list[Text]:
-    """Texts by minimum Bayes risk; what was not ended comes last."""
-    ended = sum(text.ended for text in texts)
-    parts = [slice(0, ended), slice(ended, None)]
-    return [
-        texts[part][place]
-        for part in parts
-        for place in by_expected_chrf(
-            [text.text for text in texts[part]], [text.score for text in texts[part]]
-        )
+    """What writes the texts of a batch; where some are drawn, they stand behind those of a beam."""
+    if not how.mbr:
+        return schema.output.writer(network, how, backend)
+    beam = schema.output.writer(network, replace(how, best=how.beam, mbr=0), backend)
+    sampler = schema.output.sampler(network, how, backend)
+    return lambda source: [
+        [*likely, *drawn] for likely, drawn in zip(beam(source), sampler(source), strict=True)
     ]
+
+
+def _most_expected(texts: list[Text], how: Decoding) -> list[Text]:
+    """The best texts by minimum Bayes risk, each once; those that were not ended come last."""
+    first = list({text.text: text for text in reversed(texts)}.values())[::-1]
+    order = by_expected_chrf([t.text for t in first], [t.text for t in texts[-how.mbr :]])
+    return sorted((first[place] for place in order), key=lambda text: not text.ended)[: how.best]
 
 
 def _text(schema: SequenceSchema, found: Written, prepared: Any) -> Text:
