@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import DataError
 from .error_handling import Debug
 from .lines import (
     Beam,
@@ -63,6 +64,9 @@ def answer(
     translator = writer_of(model, 2, hint)
     how = decoding(translator, beam, n_best, length_penalty, mbr)
     about = None if context is None else " ".join(read_text(context, encoding).split())
+    if about == "":
+        raise DataError("The context is empty.", where=str(context),
+                        expected="a text that the questions are about")  # fmt: skip
     numbers = itertools.count(1)
     columns = translator.schema.source.columns
     known = question_and_context(columns)

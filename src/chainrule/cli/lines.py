@@ -139,6 +139,8 @@ def _read_lines(encoding: str | None) -> Iterator[str]:
     except LookupError:
         raise ConfigError("This encoding is not known.", where="--encoding", found=name,
                           hint="Try utf-8, cp1252 or latin-1.") from None  # fmt: skip
+    if sys.stdin.isatty():
+        note("type a line and Enter; Ctrl-D ends")
     told = False
     for number, line in enumerate(sys.stdin, 1):
         if "\ufffd" in line and not told:

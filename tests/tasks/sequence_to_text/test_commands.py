@@ -105,6 +105,10 @@ def test_questions_have_a_context(story_model, tmp_path):
     done = run("answer", story_model, "--context", story, input=asked)
     assert done.exit_code == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
+    story.write_text(" \n")
+    done = run("answer", story_model, "--context", story, input="Where is Ann?\n")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "The context is empty." in done.stderr
     done = run("answer", story_model, input="Where is Ann?\n")
     assert done.exit_code == 2
     assert "A question needs its context." in done.stderr
@@ -127,6 +131,8 @@ def test_a_table_is_predicted_and_evaluated(file, tmp_path):
     assert all(float(line.split(",")[1]) < 0 for line in done[1:])
     assert "exact match" in run("evaluate", file, table).stdout
     lines = tmp_path / "new.txt"
+    lines.write_text("")
+    assert run("predict", file, lines).stdout == "prediction\n"
     lines.write_text("three\n\none two\n")
     assert run("predict", file, lines).stdout.splitlines() == ["prediction", "3", '""', "1-2"]
     done = run("label-next", file, table, "--count", 2, "--strategy", "coreset")

@@ -268,7 +268,10 @@ class Translator:
             return None
         if not isinstance(source, str | Path) or not is_text_file(Path(source)):
             return None
-        lines = read_text(source, self.schema.encoding).removesuffix("\n").split("\n")
+        text = read_text(source, self.schema.encoding)
+        if not text:
+            return []
+        lines = text.removesuffix("\n").split("\n")
         return None if known.columns[0] in re.split(r"[\t,;|]", lines[0]) else lines
 
     def _pairs(self, source: Any, say: Say) -> Pairs:
