@@ -14,7 +14,7 @@ desmoothing", 2022; Freitag et al., "Epsilon sampling rocks", 2023.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ LEAST = 0.02
 _ORDER, _BETA = 6, 2.0
 #: Texts that are drawn at once: the states of more do not stay in the cache.
 _AT_ONCE = 256
+#: When so many of the texts of a source are ended the others, which ramble, are given up.
+_ENDED = 0.95
 
 
 class Sampler:
@@ -70,6 +72,7 @@ class Sampler:
         last = np.full(len(chances), end, np.int64)
         tokens = np.full((len(chances), room), end, np.int64)
         totals, lengths = np.zeros(len(chances)), np.full(len(chances), room)
+        ended = np.zeros(len(chances), bool)
         for step in range(room):
             scores, state = self.writer.advance(last, state)
             last = _drawn(scores, chances[:, step])
@@ -77,7 +80,10 @@ class Sampler:
             last[~going] = end
             tokens[:, step] = last
             totals += np.where(going, np.take_along_axis(scores, last[:, None], 1)[:, 0], 0.0)
+            ended |= going & (last == end)
             lengths[going & (last == end)] = step + 1
+            enough = ended.reshape(-1, self.count).mean(axis=1) >= _ENDED
+            lengths[(lengths == room) & np.repeat(enough, self.count)] = step + 1
             if (lengths <= step + 1).all():
                 break
         written = [
@@ -94,7 +100,7 @@ class Sampler:
 
 def _drawn(scores: Array, chances: Array) -> Array:
     """A token for each row of ln p (rows, vocabulary), by numbers in [0, 1)."""
-    p = np.exp(scores[:, SPECIAL:].astype(np.float64))
+    p = np.exp(scores[:, SPECIAL:])
     least = np.minimum(LEAST, p.max(axis=1, keepdims=True))
     sums = np.cumsum(np.where(p >= least, p, 0.0), axis=1)
     places = (sums <= chances[:, None] * sums[:, -1:]).sum(axis=1)
@@ -121,10 +127,9 @@ def chrf(texts: Sequence[str], right: Sequence[str]) -> Array:
         >>> chrf(["abc", "xyz"], ["abc"]).tolist()
         [[1.0], [0.0]]
     """
-    plain, count = ["".join(text.split()) for text in (*texts, *right)], len(texts)
+    count = len(texts)
     precision, recall, orders = np.zeros((3, count, len(right)))
-    for order in range(1, _ORDER + 1):
-        counts = _counts(plain, order)
+    for counts in _counted(["".join(text.split()) for text in (*texts, *right)]):
         said, wanted = counts[:count], counts[count:]
         n, m = said.sum(axis=1)[:, None], wanted.sum(axis=1)
         both = np.stack([np.minimum(row, wanted).sum(axis=1) for row in said])
@@ -136,15 +141,19 @@ def chrf(texts: Sequence[str], right: Sequence[str]) -> Array:
     return found
 
 
-def _counts(texts: Sequence[str], order: int) -> Array:
-    """(texts, sequences) how often each sequence of so many characters is in each text."""
-    numbers: dict[str, int] = {}
-    rows = [
-        [numbers.setdefault(text[at : at + order], len(numbers))
-         for at in range(len(text) - order + 1)]
-        for text in texts
-    ]  # fmt: skip
-    found = np.zeros((len(texts), max(len(numbers), 1)), np.int32)
-    for row, places in zip(found, rows, strict=True):
-        np.add.at(row, np.array(places, np.int64), 1)
-    return found
+def _counted(texts: Sequence[str]) -> Iterator[Array]:
+    """(texts, sequences) how often each sequence of characters is in each text, for each length."""
+    lengths = np.array([len(text) for text in texts])
+    row, end = np.repeat(np.arange(len(texts)), lengths), np.repeat(np.cumsum(lengths), lengths)
+    symbols = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+    symbol = np.unique(symbols, return_inverse=True)[1].reshape(-1)
+    place, number, base = np.arange(len(symbol)), symbol, int(symbol.max(initial=0)) + 1
+    for order in range(1, _ORDER + 1):
+        if order > 1:  # a sequence is the one before and a symbol
+            whole = place + order <= end
+            row, end, place, number = (each[whole] for each in (row, end, place, number))
+            longer = number * base + symbol[place + order - 1]
+            number = np.unique(longer, return_inverse=True)[1].reshape(-1)
+        kinds = int(number.max(initial=0)) + 1
+        found = np.bincount(row * kinds + number, minlength=len(texts) * kinds)
+        yield found.reshape(len(texts), kinds).astype(np.int32)

@@ -108,7 +108,9 @@ def writer_of(schema: SequenceSchema, network: Any, how: Decoding, backend: str 
 def _most_expected(texts: list[Text], how: Decoding) -> list[Text]:
     """The best texts by minimum Bayes risk, each once; those that were not ended come last."""
     first = list({text.text: text for text in reversed(texts)}.values())[::-1]
-    order = by_expected_chrf([t.text for t in first], [t.text for t in texts[-how.mbr :]])
+    drawn = texts[-how.mbr :]
+    drawn = [text for text in drawn if text.ended] or drawn
+    order = by_expected_chrf([text.text for text in first], [text.text for text in drawn])
     return sorted((first[place] for place in order), key=lambda text: not text.ended)[: how.best]
 
 
