@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import ConfigError, TraceError
 from ..utils.aligned import aligned_copy, is_aligned
-from ..utils.background import in_background
+from ..utils.background import Queue
 from ..utils.typing import Array
 from . import pytree
 from .autodiff import in_derivative
@@ -51,6 +51,9 @@ __all__ = ["BACKENDS", "Compiled", "Traced", "compile", "trace"]
 
 #: The names of the backends.
 BACKENDS = tuple(registry.BACKENDS)
+
+#: Programs that are built before they are called: what is needed first is prepared first.
+_to_be_built = Queue()
 
 
 class Traced:
@@ -297,7 +300,7 @@ class Compiled:
         self._last: tuple[_Program, list[Any]] | None = None
         self._programs: dict[Any, _Program] = {}
         self._plain: dict[Any, _Program] = {}  # by the types of arguments without structure
-        self._prepared: dict[Any, tuple[Traced, Future[Executable], int]] = {}
+        self._prepared: dict[Any, tuple[Traced, Future[Executable], int, int | None]] = {}
 
     @property
     def parts(self) -> int:
@@ -489,17 +492,17 @@ class Compiled:
         key = self._described(arguments, {}).key
         if not (self._backend.is_instant or key in self._programs or key in self._prepared):
             traced = trace(self._function, *arguments)
-            building = in_background(partial(self._make, traced, runs))
-            self._prepared[key] = traced, building, os.getpid()
+            building = _to_be_built.add(partial(self._make, traced, runs))
+            self._prepared[key] = traced, building, os.getpid(), runs
 
     def _program(self, taken: _Call, arguments: Any, options: Any) -> _Program:
         key = taken.key
         if key in self._prepared:
-            traced, building, process = self._prepared.pop(key)
-            # In the child of a fork nobody goes on with it.
-            goes_on = building.done() or process == os.getpid()
+            traced, building, process, runs = self._prepared.pop(key)
+            # In the child of a fork nobody goes on with it; what has not begun is not waited for.
+            goes_on = building.done() or (process == os.getpid() and not building.cancel())
             self._programs[key] = _Program(
-                traced, building.result() if goes_on else self._make(traced)
+                traced, building.result() if goes_on else self._make(traced, runs)
             )
         found = self._programs.get(key)
         if found is None or found.traced.is_stale():
