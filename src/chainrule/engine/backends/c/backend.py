@@ -9,8 +9,9 @@ from ...ir.work import work
 from . import toolchain
 from .program import CProgram
 
-#: So many multiplications in all, about a second of them, are worth the compiler's best work.
-_WORTH = 2 * 10**10
+#: So many multiplications in all, about half a second of them, are worth the compiler's good work,
+#: and so many its best.
+_WORTH, _WORTH_THE_BEST = 10**10, 10**11
 
 
 class CBackend:
@@ -36,6 +37,13 @@ class CBackend:
         runs: int | None = None,
     ) -> CProgram:
         """A program that overwrites its donated inputs."""
-        is_rare = runs is not None and runs * work(graph) < _WORTH
-        flags = toolchain.find().quick if is_rare else ()
+        flags = () if runs is None else flags_for(runs * work(graph))
         return CProgram(graph, donated, guards, flags=flags, threads=self.threads, exact=self.exact)
+
+
+def flags_for(multiplications: float) -> tuple[str, ...]:
+    """The compiler's flags for a program that does so many of them in all; none change its bits."""
+    compiler = toolchain.find()
+    if multiplications < _WORTH:
+        return compiler.quick
+    return compiler.good if multiplications < _WORTH_THE_BEST else ()
