@@ -119,3 +119,21 @@ def test_dropout_in_networks_side_by_side_needs_no_second_program():
     trainer = cr.Trainer(Members(), loss, "sgd", lr=0.1, progress=False, backend="numpy")
     trainer.fit(data(19), epochs=2, batch_size=8)
     assert set(seen) == {8}
+
+
+@pytest.mark.parametrize(("rows", "programs"), [(49, 1), (33, 2)])
+def test_weighted_rows_of_a_short_last_batch_join_the_program_of_many_full_ones(rows, programs):
+    """Six full batches and a row; after four of them, a program of one row is built."""
+    trainer = cr.Trainer(network("plain"), "mse", "adam", lr=0.01, progress=False, backend="c")
+    x, y, w = data(rows, weighted=True)
+    trainer.fit((x, y, w), epochs=1, batch_size=8, shuffle=False)
+    (step,) = trainer._steps.values()
+    assert len(step._program._programs) == programs
+    model = network("plain")  # the same steps one by one, nothing padded
+    optimizer = cr.optim.Adam(model, lr=0.01)
+    for begin in range(0, rows, 8):
+        batch = slice(begin, begin + 8)
+        error = lambda m: cr.losses.mse(m(x[batch]), y[batch], sample_weights=w[batch])  # noqa: B023, E731
+        optimizer.update(cr.value_and_grad(error)(model)[1])
+    for name, value in model.state().items():
+        np.testing.assert_allclose(value, trainer.model.state()[name], rtol=1e-4, atol=1e-6)

@@ -28,6 +28,10 @@ from .padding import independent_rows, padded_batches, padded_size, takes_weight
 
 Loss = Callable[..., Tensor]
 
+#: Of so many full batches in an epoch, one more takes less time than to build a program for a small
+#: one at its end.
+_MANY = 6
+
 
 class Step:
     """The four steps of backpropagation on one batch.
@@ -70,6 +74,7 @@ class Step:
         self._pending = 0  # batches since the last update
         self._program = Compiled(self._step, backend, guard=True)
         self._full_size = 0
+        self._full_batches = 0
         self._independent: bool | None = None
         self.number = 0
 
@@ -134,8 +139,8 @@ class Step:
         """The batches whose gradients are accumulated and have not made an update yet."""
         return self._pending
 
-    def expect(self, rows: int) -> None:
-        """A full batch has so many rows, whichever comes first.
+    def expect(self, rows: int, batches: int = 0) -> None:
+        """A full batch has so many rows, whichever comes first, and an epoch so many full ones.
 
         Raises:
             ConfigError: there are more devices over which it is to be split.
@@ -147,6 +152,7 @@ class Step:
                 found=str(rows), hint="Take a larger batch_size, or fewer devices.",
             )  # fmt: skip
         self._full_size = self._full_size or rows
+        self._full_batches = batches
 
     def own_rows(self, rows: int) -> Array:
         """(rows,) which rows of a batch this process computes: those of a full one, in a part."""
@@ -168,6 +174,8 @@ class Step:
         if not self.rows_are_independent(data.inputs):
             return data, order
         size = padded_size(rows, self._full_size)
+        if data.weights is not None and self._full_batches >= _MANY:
+            size = max(size, self._full_size)  # the program of full batches, which has weights, too
         if size == rows:
             return data, order
         return padded_batches(data, order, size), np.arange(len(order) * size).reshape(-1, size)

@@ -232,11 +232,13 @@ class Trainer:
                 warnings.warn(sentence, stacklevel=2)
         keeper = self._keeper(Keeper.place(checkpoints, resume), options, train, held_out)
         listeners = [*self.callbacks, *progress_display(self.progress)]
+        self._prepare(train, held_out, options)  # programs are built while listeners look
         for listener in listeners:
             listener.on_data(self, train, held_out, options)
         self._deadline = Deadline(minutes)
         with self._training(listeners, options, train, keeper) as position:
-            self._prepare(train, held_out, options)
+            if not self._steps:  # those of a checkpoint take the place of the new ones
+                self._prepare(train, held_out, options)
             self._keep_if_sound(math.inf)
             while position.epochs < epochs and not self._stop_reason:
                 self._epoch(train, held_out, options, position, keeper, listeners)
@@ -469,9 +471,9 @@ class Trainer:
     def _prepare(self, train: Examples, held_out: Examples | None, options: FitOptions) -> None:
         """Have programs built in the background while that of the first steps is built."""
         size, accumulate = options.batch_size, options.accumulate
-        _, last = self._batches(train, size, accumulate)
+        full, last = self._batches(train, size, accumulate)
         step, epochs = self._step(accumulate), options.epochs
-        step.expect(size)
+        step.expect(size, full)
         if isinstance(train, Arrays) and accumulate == 1:
             step.prepare(train.take(np.arange(size)), epochs * (len(train) // size))
             if last:
