@@ -27,9 +27,12 @@ _PIECES, _ROWS_A_PIECE = 64, 32
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 800
 _EPOCHS = 20
+#: Where there are more rows than this, each is seen less often, down to so many times: the weights
+#: that are kept come from before the middle of 20 epochs.
+_OFTEN_ENOUGH, _FEWER_EPOCHS = 45_000, 10
 #: Numbers of so many rows go on improving: twice as many.
 _ENOUGH_TO_GO_ON = 1_000
-#: And no more than so many, where so many rows would go through it 20 times, but 3 times at least.
+#: And no more than so many, where there are very many rows, but each is seen 3 times at least.
 _MOST_UPDATES = 20_000
 _FEWEST_EPOCHS = 3
 #: So many rows are enough to evaluate on.
@@ -95,9 +98,10 @@ def choose(options: TableOptions, rows: int, numbers: int = 0) -> Defaults:
         linear=options.hidden != () and options.loss in (None, "mse", "cross_entropy"),
     )
     most = max(_MOST_UPDATES // updates, _FEWEST_EPOCHS)
+    usual_epochs = max(_EPOCHS * _OFTEN_ENOUGH // max(rows, _OFTEN_ENOUGH), _FEWER_EPOCHS)
     return Defaults(
         shape=shape,
-        epochs=options.epochs or max(min(_EPOCHS, most), math.ceil(_UPDATES / updates)),
+        epochs=options.epochs or max(min(usual_epochs, most), math.ceil(_UPDATES / updates)),
         batch_size=batch,
         lr=_PLAIN_RATE if plain else _RATE,
         schedule=options.schedule or "cosine",
