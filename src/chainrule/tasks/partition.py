@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -183,13 +183,14 @@ class KeyReader:
         return Keys(cells=_cells(self._schema, frame, self.where).hash_rows().to_numpy())
 
     def partition(
-        self, keys: Keys, combinations: float, target: Array
+        self, keys: Keys, combinations: Callable[[], float], target: Array
     ) -> tuple[Partition, list[str]]:
         """How the rows may be split, and what there is to say of it.
 
         Args:
             keys: of all rows.
-            combinations: of values that the columns can have; see `combinations`.
+            combinations: gives how many combinations of values the columns can have, which takes a
+                while and is asked for only where rows are alike; see `combinations`.
             target: of each row, class indices or numbers, of several targets a column each.
         """
         if keys.times is not None:
@@ -267,7 +268,7 @@ def combinations(schema: Schema, frame: pl.DataFrame, where: str) -> float:
 
 
 def _of_copies(
-    cells: Array, combinations: float, target: Array, schema: Schema
+    cells: Array, combinations: Callable[[], float], target: Array, schema: Schema
 ) -> tuple[Partition, list[str]]:
     """Identical rows stay together, unless there are so few different ones that they must repeat.
 
@@ -281,9 +282,10 @@ def _of_copies(
     repeated = counts > 1
     differ = _differ(groups, different, target)[repeated]
     numbers = schema.target is not None and not schema.target.classes
-    if combinations <= rows and not (numbers and 1 - differ.mean() >= _ALIKE):
+    possible = combinations()
+    if possible <= rows and not (numbers and 1 - differ.mean() >= _ALIKE):
         return Partition(), [
-            f"the columns have {combinations:,.0f} combinations of values only: rows that are "
+            f"the columns have {possible:,.0f} combinations of values only: rows that are "
             "alike are taken for different cases, not for copies"
         ]
     copies = int(counts[repeated].sum() - repeated.sum())
@@ -322,4 +324,4 @@ def partition_of(
     if not options.splits_by:
         return Partition(), []
     reader = KeyReader(frame, Schema(()), options, where)
-    return reader.partition(reader.read(frame), 0.0, np.empty(0))
+    return reader.partition(reader.read(frame), lambda: 0.0, np.empty(0))

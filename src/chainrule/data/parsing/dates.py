@@ -12,6 +12,8 @@ from .months import NAME, in_english
 from .weekdays import without_weekday
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import polars as pl
 
 _DAYS = (
@@ -140,10 +142,37 @@ _DIRECTIVES = {
 }
 
 
+@cache
+def _marks(date_format: str) -> tuple[bool, frozenset[str]]:
+    """Whether all cells of this format begin with a digit, and signs that all of them have."""
+    literal = re.sub(r"%(?:\.f|#z|3f|[a-zA-Z])", "", date_format)
+    return date_format[0] == "%" and date_format[1] != "B", frozenset(literal) - {" "}
+
+
+def _conceivable(cells: Iterable[str]) -> list[str]:
+    """The formats whose beginning and signs one of these cells has.
+
+    To compile a pattern for each of hundreds takes longer than to read most columns.
+
+    Example:
+        >>> _conceivable(["city 12"]), len(DATE_FORMATS)
+        (['%B %d %Y', '%B %Y', '%B %y'], 306)
+    """
+    signs = frozenset[str]().union(*(_marks(text)[1] for text in DATE_FORMATS))
+    seen = {(text[:1].isdecimal(), signs.intersection(text)) for text in cells}
+    return [
+        text
+        for text in DATE_FORMATS
+        if any(digit == _marks(text)[0] and _marks(text)[1] <= has for digit, has in seen)
+    ]
+
+
 def likely_date_formats(values: pl.Series) -> list[str]:
     """The formats with a year that one of these cells looks like."""
     cells = values.to_list()
-    dated = [text for text in DATE_FORMATS if any(year in text for year in ("%Y", "%y", "%G"))]
+    dated = [
+        text for text in _conceivable(cells) if any(year in text for year in ("%Y", "%y", "%G"))
+    ]
     return [text for text in dated if any(map(_looks(text).match, cells))]
 
 
@@ -186,7 +215,7 @@ def _fitting(values: pl.Series, counts: pl.Series, fraction: float) -> list[str]
     if sum(map(_has_digit, head)) < 0.5 * fraction * len(head):
         return []  # before a pattern for each format is compiled
     fits = []
-    for date_format in DATE_FORMATS:
+    for date_format in _conceivable(head):
         # Most columns are no dates: their looks say so long before a date is parsed.
         alike = sum(bool(_looks(date_format).match(text)) for text in head)
         if head and alike >= 0.5 * fraction * len(head):
@@ -213,7 +242,7 @@ def mixed_date_format(values: pl.Series, counts: pl.Series, fraction: float) -> 
         head = [text for text in values.head(200).to_list() if _has_digit(text)]
         if not head:
             break
-        likely = [text for text in DATE_FORMATS if any(map(_looks(text).match, head))]
+        likely = [text for text in _conceivable(head) if any(map(_looks(text).match, head))]
         read = {text: read_dates(values, text).is_not_null() for text in likely}
         rows = {text: int(counts.filter(good).sum()) for text, good in read.items()}
         best = max(likely, key=lambda text: rows[text], default=None)

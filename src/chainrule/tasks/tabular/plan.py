@@ -172,7 +172,9 @@ class TablePlan(Plan[Any, Any, Schema]):
         need_rows(frame.height, name)
         keys = KeyReader(frame, schema, self.options, name)
         partition, notes = keys.partition(
-            keys.read(frame), combinations(schema, frame, name), schema.read_target(frame, name)
+            keys.read(frame),
+            lambda: combinations(schema, frame, name),
+            schema.read_target(frame, name),
         )
         self.note(*notes, *self.warned(frame, schema, partition.groups, name))
         return Rows(Table(frame, schema, name, self.say, partition))

@@ -416,7 +416,7 @@ class StreamedTablePlan(TablePlan):
         different = combinations(schema, sample, where)
         if roles.rows <= _AT_ONCE:
             target = np.concatenate(targets)
-            partition, notes = reader.partition(keys, different, target)
+            partition, notes = reader.partition(keys, lambda: different, target)
             self.note(*notes)
             self._deal_at_once(roles, partition, strata(schema.targets, target))
             if classes := len(self.classes(schema)):
