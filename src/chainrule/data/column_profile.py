@@ -298,6 +298,8 @@ class Profile:
 
     def unread(self, read: pl.Series) -> tuple[str, ...]:
         """The shapes of the distinct cells that were not read; ``("*",)`` if there are too many."""
+        if not read.null_count():
+            return ()
         shapes = parsing.shape(self.distinct.filter(read.is_null())).unique().sort()
         return tuple(shapes.to_list()) if len(shapes) <= _MOST_SHAPES else ("*",)
 

@@ -162,15 +162,17 @@ def _found_numbers(
     column: Profile, notation: Notation | None, how: str, max_categories: int
 ) -> Column | Dropped:
     read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
-    finite = read.is_finite().fill_null(False)
-    values = np.unique(read.filter(finite).to_numpy())
+    numbers = read.to_numpy()  # what was not read is NaN
+    finite = np.isfinite(numbers)
+    values = np.unique(numbers[finite])
     if not len(values):
         return Dropped(column.name, "missing", "every value is infinite or missing")
-    if (why := _too_long(column, read)) is not None:
+    if (why := _too_long(column, read, max(-values[0], values[-1]))) is not None:
         if len(column.distinct) * 2 > column.present and column.present >= FEW_ROWS:
             return Dropped(column.name, "identifier", why)
         return _category(column, why, max_categories)
-    if len(values) == 1 and column.counts.filter(finite).sum() == column.present + column.missing:
+    rows = int(column.counts.to_numpy()[finite].sum())
+    if len(values) == 1 and rows == column.present + column.missing:
         return Dropped(column.name, "constant", f"every row holds {values[0]:g}")
     if (values == np.floor(values)).all():
         decided = _found_codes(column, values, max_categories)
@@ -179,9 +181,8 @@ def _found_numbers(
     return _numeric(column, notation, how)
 
 
-def _too_long(column: Profile, read: pl.Series) -> str | None:
+def _too_long(column: Profile, read: pl.Series, largest: float) -> str | None:
     """What to say of integers that become the same as numbers of 64 bits: they are codes."""
-    largest = cast(float, read.filter(read.is_finite().fill_null(False)).abs().max())
     if largest <= _EXACT or read.n_unique() == len(column.distinct):
         return None
     return (f"codes, no quantity: {len(column.distinct):,} distinct integers in "
@@ -190,16 +191,17 @@ def _too_long(column: Profile, read: pl.Series) -> str | None:
 
 def _numeric(column: Profile, notation: Notation | None, how: str) -> Column:
     read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
-    values = np.unique(read.filter(read.is_finite().fill_null(False)).to_numpy())
+    numbers = read.to_numpy()
+    values = np.unique(numbers[np.isfinite(numbers)])
     reason = (
         f"numbers, {len(values):,} distinct, "
         f"{shown(float(values[0]))} to {shown(float(values[-1]))}{how}"
     )
-    infinite = int(column.counts.filter(read.is_infinite().fill_null(False)).sum())
+    infinite = int(column.counts.to_numpy()[np.isinf(numbers)].sum())
     if infinite:
         reason += f"; {infinite:,} infinite, taken as missing"
-    unread = column.tally.filter(read.is_null())
-    if unread.height:
+    if read.null_count():
+        unread = column.tally.filter(read.is_null())
         samples = ", ".join(repr(value) for value in unread["value"].head(3).to_list())
         reason += f"; {unread['rows'].sum():,} not numbers, taken as missing: {samples}"
     return Column(

@@ -70,7 +70,7 @@ def read_values(
         read, told = _with_letters(
             read, tidy, lambda part: parsing.read_numbers(part, notation or PLAIN, column.unit)
         )
-    unread = tidy.filter(read.is_null() & tidy.is_not_null())
+    unread = tidy.filter(_unread(read, tidy)) if _has_unread(read, tidy) else tidy.head(0)
     if len(unread) * 2 > tidy.count():
         raise _unreadable(column, tidy, unread, source)
     return _finite(column, read, unread, told)
@@ -117,7 +117,9 @@ def read_learned(
         read, told = _with_letters(
             _numbers(column, tidy), tidy, lambda part: _numbers(column, part)
         )
-    unread = read.is_null() & tidy.is_not_null()
+    if not _has_unread(read, tidy):
+        return _finite(column, read, tidy.head(0), told)
+    unread = _unread(read, tidy)
     cells = tidy.filter(unread)
     if strict and len(cells) and "*" not in column.unread:
         new = unread & ~parsing.shape(tidy).is_in(list(column.unread))
@@ -126,17 +128,25 @@ def read_learned(
     return _finite(column, read, cells, told)
 
 
+def _unread(read: pl.Series, tidy: pl.Series) -> pl.Series:
+    """Which cells hold something that was not read."""
+    return read.is_null() & tidy.is_not_null()
+
+
+def _has_unread(read: pl.Series, tidy: pl.Series) -> bool:
+    """Whether there are such: what is missing is not read, so that to count tells it at once."""
+    return read.null_count() != tidy.null_count()
+
+
 def _with_letters(
     read: pl.Series, tidy: pl.Series, again: Callable[[pl.Series], pl.Series]
 ) -> tuple[pl.Series, pl.Series | None]:
     """With the cells that are numbers once letters in them are digits, and these cells."""
     import polars as pl
 
-    if tidy.dtype != pl.String:
+    if tidy.dtype != pl.String or not _has_unread(read, tidy):
         return read, None
-    rest = (read.is_null() & tidy.is_not_null()).arg_true()
-    if not len(rest):
-        return read, None
+    rest = _unread(read, tidy).arg_true()
     cells = tidy.gather(rest)
     found = again(parsing.mended(cells))
     known = found.is_not_null()
@@ -199,9 +209,9 @@ def _filled(
     read: pl.Series, text: pl.Series, notations: Iterable[Notation], unit: str | None
 ) -> pl.Series:
     """With the cells that are still unread and have one value only in all of these notations."""
-    rest = (read.is_null() & text.is_not_null()).arg_true()
-    if not len(rest):
+    if not _has_unread(read, text):
         return read
+    rest = _unread(read, text).arg_true()
     cells = text.gather(rest)
     low, high = _readings(cells, notations, unit)
     return read.scatter(rest, low.set((low != high).fill_null(True), None))

@@ -79,9 +79,9 @@ def read_numbers(
     if notation != PLAIN or unit in COMPOUNDS or needs_unit(unit):
         return _read_written(column, notation, unit)
     values = column.cast(pl.Float64, strict=False)
-    rest = (values.is_null() & column.is_not_null()).arg_true()
-    if not len(rest):
+    if values.null_count() == column.null_count():
         return values
+    rest = (values.is_null() & column.is_not_null()).arg_true()
     return values.scatter(rest, _read_written(column.gather(rest), notation, unit))
 
 
