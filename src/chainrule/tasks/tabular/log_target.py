@@ -21,7 +21,7 @@ from ..scaling import TargetScaler
 from .held_out import HeldOut, held_out
 
 #: Updates of a trial: this fraction of the training's, and not more than so many.
-_FRACTION, _MOST = 0.25, 200
+_FRACTION, _MOST = 0.125, 100
 #: Plain numbers are taken if they are better by more than so many standard errors.
 _CLEAR = 1.0
 
