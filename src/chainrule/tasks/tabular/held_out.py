@@ -16,6 +16,7 @@ import numpy as np
 from ...data import Target, Threshold
 from ...engine.ops import transpose
 from ...engine.tensor import Tensor, as_tensor
+from ...nn import Module
 from ...training import Arrays
 from ...training.evaluation import Evaluator
 from ...utils.typing import Array
@@ -52,8 +53,14 @@ class HeldOut:
     apart: Array | None = None
 
 
-def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
-    """The held-out rows of each target; of very many, some."""
+def held_out(learner: Learner, validation: Arrays, network: Module | None = None) -> list[HeldOut]:
+    """The held-out rows of each target; of very many, some.
+
+    Args:
+        learner: what was trained.
+        validation: the rows.
+        network: what says something of them; the network of the learner by default.
+    """
     if len(validation) > _MOST_ROWS:
         step = -(-len(validation) // _MOST_ROWS)
         validation = validation.take(np.arange(0, len(validation), step))
@@ -61,7 +68,7 @@ def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
     def rows_first(z: Tensor) -> Tensor:
         return transpose(z, (1, 0, 2))
 
-    z = predict_once(learner, rows_first, validation.inputs).transpose(1, 0, 2)
+    z = predict_once(learner, rows_first, validation.inputs, network).transpose(1, 0, 2)
     rows = np.arange(len(validation))
     weights = np.ones(len(rows)) if validation.weights is None else validation.weights
     apart = None
@@ -83,9 +90,15 @@ def held_out(learner: Learner, validation: Arrays) -> list[HeldOut]:
     return found
 
 
-def predict_once(learner: Learner, output: Callable[[Tensor], Tensor] | None, inputs: Any) -> Array:
+def predict_once(
+    learner: Learner,
+    output: Callable[[Tensor], Tensor] | None,
+    inputs: Any,
+    network: Module | None = None,
+) -> Array:
     """What a network says of examples: forwards only and once, which is no native program worth."""
-    evaluator = Evaluator(learner.network, learner.loss, output, "numpy")  # type: ignore[arg-type]
+    model = learner.network if network is None else network
+    evaluator = Evaluator(model, learner.loss, output, "numpy")  # type: ignore[arg-type]
     return evaluator.predict(Arrays(inputs))
 
 

@@ -42,13 +42,13 @@ def choose_linear_share(
     heads: list[Head] = learner.model.heads
     network = held_out(learner, validation)
     path.fit(heads, solved_on, len(solved_on))
-    both = held_out(learner, validation)
+    linear = held_out(learner, validation, path)
     shares = np.zeros(path.bias.shape[2])
     start = 0
-    for head, name, own, sum_ in zip(heads, names, network, both, strict=True):
+    for head, name, own, beside in zip(heads, names, network, linear, strict=True):
         width = head.outputs if isinstance(head, ClassHead) else 1
         if len(own.target):
-            share = _best_share(head, own, sum_.z - own.z)
+            share = _best_share(head, own, beside.z)
             shares[start : start + width] = share
             if share >= _WORTH_SAYING:
                 say(f"a linear model beside the network makes {share:.0%} of the answer "
