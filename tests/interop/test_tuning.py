@@ -18,6 +18,7 @@ from chainrule.errors import ConfigError, DataError
 from chainrule.interop.tuning import Parameter, PruningCallback, default_space, read_space
 from chainrule.interop.tuning.space import options_with, space_of
 from chainrule.interop.tuning.study import DEFAULT, grid_size, importances, study_of
+from chainrule.interop.tuning.trials import Job, score
 from chainrule.tasks.kinds import KINDS
 from chainrule.tasks.options import declared
 
@@ -345,3 +346,30 @@ def test_the_command_refuses_what_is_wrong(tmp_path, monkeypatch, options, messa
     done = CliRunner().invoke(app, ["tune", *options.split(), "--target", "y"])
     assert done.exit_code == 2
     assert message in done.output
+
+
+@pytest.mark.parametrize("count", [24, 104])  # all are tested, or a fifth
+def test_few_images_are_not_scored_by_what_was_learned(tmp_path, count):
+    """Of noise with classes by chance nothing can be known, though all is learned by heart."""
+    image = pytest.importorskip("PIL.Image")
+    draw = np.random.default_rng(0)
+    for n in range(count):
+        path = tmp_path / "ab"[n % 2] / f"{n}.png"
+        path.parent.mkdir(exist_ok=True)
+        image.fromarray(draw.integers(0, 255, (8, 8)).astype("uint8")).save(path)
+
+    class Trial:
+        def report(self, value, step):
+            pass
+
+        def should_prune(self):
+            return False
+
+        def set_user_attr(self, name, value):
+            pass
+
+    options = cr.images.ImageOptions(
+        epochs=40 if count < 100 else 12, backend="numpy", augment="none"
+    )
+    job = Job("images", str(tmp_path), options, (), "random", None, {}, 1, None)
+    assert score(job, {}, Trial()) > 0.6

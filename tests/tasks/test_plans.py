@@ -26,6 +26,7 @@ REPORT = {"about", "baselines"}
 PICTURES = {"profile", "shown", "inside"}
 FILES = READ | LEARN | REPORT | PICTURES | {
     "check", "encode_training", "average", "details", "folds", "fold_count", "tried", "more_tests",
+    "warm_start", "settle", "averaged", "places",
 }  # fmt: skip
 STEPS = {
     "table": {

@@ -84,7 +84,7 @@ def walks(path: Path, slopes: dict[str, float], count: int, level: float, seed: 
 def of_images(to: Path) -> tuple[Path, Path, dict]:
     old = pictures(to / "old", {"dark": 60, "light": 180}, 12, 0)
     new = pictures(to / "new", {"dark": 150, "light": 230}, 15, 1)
-    return old, new, {"epochs": 3}
+    return old, new, {"epochs": 3, "members": 1}
 
 
 def of_sounds(to: Path) -> tuple[Path, Path, dict]:

@@ -258,6 +258,8 @@ def opaque_level(path: str) -> float | None:
 def _eight_bits(x: Array) -> Array:
     """Integers beyond 8 bits are of 16; numbers with a fraction are from 0 to 1."""
     top = x.max(initial=0)
+    if not np.isfinite(x).all():
+        raise ValueError("pixels that are not finite")
     if x.dtype.kind == "f":
         x = x * 255 if top <= 1 else x
     elif top > 255:

@@ -10,7 +10,7 @@ from ..engine.ir import Graph
 from ..engine.ir.node import CONSTANT, Node, constant
 from ..engine.ir.types import float64
 from ..engine.ops.declare import CAST
-from ..engine.ops.reduction import SOFTMAX
+from ..engine.ops.reduction import SOFTMAX, SUM
 from ..engine.source_info import layer
 from ..engine.tensor import Buffer, Parameter, Tensor, apply, as_tensor
 from ..errors import DataError
@@ -92,10 +92,20 @@ def _before_output(graph: Graph) -> Node:
     (output,) = graph.outputs
     if output.op is SOFTMAX:
         return output.inputs[0]
+    if (predictions := _averaged(output)) is not None and predictions.op is SOFTMAX:
+        return predictions.inputs[0]
     if output.type.dtype == float64:
         casts = [n for n in graph.nodes if n.op is CAST and n.type.dtype == float64]
         return casts[-1].inputs[0] if casts else output
     return output
+
+
+def _averaged(output: Node) -> Node | None:
+    """The predictions of several networks, (members, rows, …), that an output is the mean of."""
+    total = output.inputs[0] if output.op.name == "divide" else None
+    if total is None or total.op is not SUM or total.attributes["axes"] != (0,):
+        return None
+    return total.inputs[0]
 
 
 def _leaves(inputs: Any) -> list[Any]:

@@ -271,6 +271,10 @@ class TrainingOptions(ReadingOptions, _TargetOption):
             if value is not None and value not in values:
                 raise unknown(name, value, values)
 
+    def searched(self) -> Self:
+        """As a trial of a search of options takes them: some examples are held out to compare."""
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """The options that were given, as JSON data."""
         fields = dataclasses.fields(self)

@@ -334,8 +334,19 @@ class Plan(ABC, Generic[D, P, S]):
         return getattr(self.options, "cv", None) or 0
 
     def folds(self, data: D, count: int) -> list[Split[P]]:
-        """For cross-validation, where the options have ``cv``; the last one tests nothing."""
+        """For cross-validation, where the options have ``cv``; the last one tests nothing.
+
+        Where it does, too, the model is the mean of the networks of the folds (`averaged`).
+        """
         raise NotImplementedError
+
+    def averaged(self, schema: S, learners: Sequence[Learner]) -> tuple[Split[P], Learner]:
+        """All data, and the networks of some folds as one; see `folds`."""
+        raise NotImplementedError
+
+    def places(self, part: P) -> Array | None:
+        """(rows,) which of all examples these are, where some are tested several times."""
+        return None
 
     @abstractmethod
     def understand(self, split: Split[P]) -> S:

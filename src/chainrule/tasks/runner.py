@@ -8,6 +8,7 @@ A kind of task derives from `chainrule.tasks.plan.Plan` and fills in the steps t
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from ..training import Callback, Checkpoints, Stream, Trainer, find_rate
 from ..training.checkpoints import seconds_spent
 from ..utils.typing import Array
 from .examination import could_not, examine
+from .members import joined_state, mean_by_row
 from .optimizer import SCALED, make_optimizer
 from .options import TrainingOptions
 from .plan import D, Examples, Learner, P, Plan, Recipe, S, Split
@@ -67,6 +69,7 @@ class Fitted(Generic[P, S]):
     train: Examples
     trainer: Trainer
     failure: TrainingError | None
+    rate: float
 
     @property
     def complete(self) -> bool:
@@ -164,7 +167,7 @@ def fit(
         trainer.rows_to_predict = len(test)  # for the page of the run
     failure = _fit(trainer, learner, data, validation, recipe, plan)
     schema = plan.settle(schema, learner, validation, trainer, split)
-    return Fitted(split, test, schema, learner, data, trainer, failure)
+    return Fitted(split, test, schema, learner, data, trainer, failure, rate)
 
 
 def _tell_profile(
@@ -266,31 +269,91 @@ def _cross_validated(
     on_schema: Callable[[S], None],
     callbacks: Iterable[Callback],
 ) -> TrainingResult:
-    """The mean metrics of all folds, with the model that is learned from all data."""
+    """The mean metrics of all folds, with a model of all data.
+
+    It is learned from all of them, where the last split tests nothing; otherwise it is the mean of
+    the networks of the folds.
+    """
     found: list[Scores] = []
+    fits: list[Fitted[P, S]] = []
     end, say, notes = plan.until, plan.say, list(plan.notes)
+    averaged = splits[-1].test is not None
+    told = notes
     for number, split in enumerate(splits, 1):
-        last = number == len(splits)
         if end is not None:  # each has an equal part of the time that is left
             now = time.perf_counter()
             plan.until = now + max(end - now, 0) / (len(splits) - number + 1)
-        say("all data, for the model that is kept" if last else
-            f"fold {number} of {len(splits) - 1}")  # fmt: skip
-        # What is said of a network is said of the one that is kept.
-        plan.say, plan.notes = (say if last else _nothing), list(notes)
+        say("all data, for the model that is kept" if split.test is None else
+            f"fold {number} of {len(splits) - (not averaged)}")  # fmt: skip
+        # What is said of a network is said of the one that is kept, or of the first of these.
+        speaks = number == (1 if averaged else len(splits))
+        plan.say, plan.notes = (say if speaks else _nothing), list(notes)
         fitted = fit(plan, split, progress, on_schema, callbacks)
         on_schema = lambda schema: None  # noqa: E731 - it is told once
-        if not last:
+        told = plan.notes if speaks or not averaged else told
+        if split.test is not None:
             found.append(scores(plan, fitted))
+        if fitted.complete or not fits:
+            fits.append(fitted)
         if not fitted.complete:
             break
-    plan.say = say
+    interrupted = fitted.trainer.history.interrupted
+    plan.say, plan.notes = say, told
+    if averaged:
+        fitted = _averaged(plan, fits, fitted.failure)
+        fitted.trainer.history.interrupted = interrupted
+    found = _together(plan, found)
     tested = _tested(found) | {
         "cv": {"folds": len(found), "metrics": [fold.metrics for fold in found]}
     }
     result = report(plan, fitted, tested, found)
     result.report["rows"]["test"] = 0
     return result
+
+
+def _averaged(
+    plan: Plan[D, P, S], fits: list[Fitted[P, S]], failure: TrainingError | None
+) -> Fitted[P, S]:
+    """The networks of several folds as one model, which can be trained on."""
+    last = fits[-1]
+    split, learner = plan.averaged(last.schema, [each.learner for each in fits])
+    data = plan.encode_training(last.schema, learner, split.train)
+    recipe = plan.recipe(last.schema, learner, data)
+    steps = recipe.steps(data)
+    trainer = _trainers(plan, learner, recipe, steps)(
+        last.rate, output=learner.output, average=plan.average(steps), progress=False
+    )
+    states = [each.trainer.state() for each in fits]
+    trainer.go_on_from(last.trainer, joined_state(states, last.learner.network.variables()))
+    return Fitted(split, None, last.schema, learner, data, trainer, failure, last.rate)
+
+
+def _together(plan: Plan[D, P, S], found: list[Scores]) -> list[Scores]:
+    """Scores in which each example is tested once: by the mean of all networks that tested it."""
+    parts: list[tuple[Array, Array]] = []
+    for each in found:
+        places = plan.places(each.tested.part)
+        if places is None:
+            return found
+        parts.append((places, each.tested.predicted))
+    means = mean_by_row(parts)
+    kept, seen = [], set[int]()
+    for (places, _), each in zip(parts, found, strict=True):
+        if not seen.intersection(places.tolist()):
+            seen.update(places.tolist())
+            kept.append(_predicting(plan, each, np.stack([means[row] for row in places.tolist()])))
+    return kept
+
+
+def _predicting(plan: Plan[D, P, S], each: Scores, predicted: Any) -> Scores:
+    """The same test set with other predictions."""
+    schema, part = each.tested.schema, each.tested.part
+    return dataclasses.replace(
+        each,
+        tested=dataclasses.replace(each.tested, predicted=predicted),
+        metrics=plan.score(schema, part, predicted),
+        errors=plan.row_errors(schema, part, predicted),
+    )
 
 
 def _nothing(sentence: str) -> None:

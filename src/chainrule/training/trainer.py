@@ -127,6 +127,7 @@ class Trainer:
         self._steps_at_once = 1
         self._evaluator = Evaluator(model, self.loss, self.output, backend)
         self._stop_reason: str | None = None
+        self._source: str | None = None
         self._deadline = Deadline(None)
         self._best: dict[str, Array] | None = None
         #: What there is to go back to before a validation: training loss, epoch and weights.
@@ -639,6 +640,20 @@ class Trainer:
         self.epoch, self._first_step = int(state["epoch"]), int(state["step"])
         self._steps.clear()
 
+    def go_on_from(self, other: Trainer, state: Mapping[str, Any]) -> None:
+        """As if this trainer had trained what another one did: with its history.
+
+        Args:
+            other: after a fit.
+            state: for `load_state`.
+
+        Raises:
+            ConfigError: the state belongs to another optimizer or network.
+        """
+        self.history, self._stop_reason = other.history, other._stop_reason
+        self._source = other.source if other._steps else None
+        self.load_state(state)
+
     def full_state(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Everything that the rest of a fit depends on: steps done, arrays, facts as JSON data."""
         best = {f"best.{path}": array for path, array in (self._best or {}).items()}
@@ -676,9 +691,11 @@ class Trainer:
     @property
     def source(self) -> str:
         """The program of the training step: C, or the graph where NumPy runs it."""
-        if not self._steps:
+        if self._steps:
+            return next(iter(self._steps.values())).source
+        if self._source is None:
             raise ConfigError("There is no program yet.", hint="Call fit first.")
-        return next(iter(self._steps.values())).source
+        return self._source
 
     def predict(self, inputs: Any) -> Array:
         """Predictions for any number of rows, or a `Stream`; probabilities for cross-entropies."""

@@ -52,3 +52,19 @@ def bars_model(tmp_path_factory):
     result = CliRunner().invoke(app, ["train", *arguments, str(place / "run")])
     assert result.exit_code == 0, result.output
     return place, result
+
+
+@pytest.fixture(scope="session")
+def several_bars(tmp_path_factory):
+    """A folder of few bars and a run whose model is the mean of three networks."""
+    from typer.testing import CliRunner
+
+    from chainrule.cli.app import app
+
+    place = tmp_path_factory.mktemp("several")
+    make_bars(place / "bars")
+    options = "--members 3 --epochs 3 --backend numpy --augment none --out"
+    arguments = [str(place / "bars"), *options.split(), str(place / "run")]
+    result = CliRunner().invoke(app, ["train", *arguments])
+    assert result.exit_code == 0, result.output
+    return place

@@ -215,10 +215,143 @@ class TestFewImages:
         assert result.report["cv"]["folds"] == 5
         assert result.report["tested"] == 48
         assert result.report["rows"] == {"train": 48, "test": 0}
-        assert any("48 images are few: all are tested" in sentence for sentence in said)
+        assert any("48 images are few: all are tested, each by 2 networks" in s for s in said)
+        assert result.report["network"] == "10 networks (lenet)"
         assert any("the last are kept" in sentence for sentence in said)
         assert train(bars, test=None, cv=3).report["cv"]["folds"] == 3
 
+    def test_what_is_tested_was_not_seen(self, tmp_path):
+        """Of noise with classes by chance all is learned by heart, and nothing can be known."""
+        generator = np.random.default_rng(3)
+        for n in range(30):
+            folder = tmp_path / "x" / "ab"[n % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(generator.integers(0, 255, (8, 8)).astype("uint8")).save(
+                folder / f"{n}.png"
+            )
+        result = train(tmp_path / "x", test=None, members=4, epochs=40)
+        assert result.report["metrics"]["accuracy"] < 0.8
+        result.save(tmp_path / "model")
+        known = load_predictor(tmp_path / "model").evaluate(str(tmp_path / "x"))
+        assert known["accuracy"] == 1
+
+    def test_a_single_network_where_the_user_wants_it(self, bars):
+        result = train(bars, test=None, members=1)
+        assert (result.report["network"], result.report["cv"]["folds"]) == ("lenet", 5)
+
+    def test_several_networks_learn_side_by_side_where_the_user_wants_it(self, bars, tmp_path):
+        one, three = train(bars), train(bars, members=3)
+        assert three.report["network"] == "3 networks (lenet)"
+        assert three.report["parameters"] == 3 * one.report["parameters"]
+
+    def test_numbers_of_networks_with_scales_of_their_own(self, bars, tmp_path):
+        names = [f"{label}/{n:03}.png" for label in ("lying", "upright") for n in range(24)]
+        values = 1000 + np.random.default_rng(0).exponential(1, 48).round(3)
+        rows = "".join(f"{name},{value}\n" for name, value in zip(names, values, strict=True))
+        (bars / "labels.csv").write_text(f"file,y\n{rows}")
+        result = train(bars / "labels.csv", target="y", test=None, members=3)
+        result.save(tmp_path / "model")
+        model = load_predictor(tmp_path / "model")
+        found = model.predict(str(bars / "labels.csv"))["prediction"].to_numpy()
+        state, report = model.saved.state(), result.report
+        assert report["network"] == "3 networks (lenet)"
+        assert state["scale.mean"] == pytest.approx(values.mean())
+        assert np.abs(found - values.mean()).max() < 10 * values.std()
+        assert report["metrics"]["rmse"] < 10 * values.std()
+
+
+class TestSeveralNetworks:
+    """What is done with a model of several networks, after its training."""
+
+    def test_the_mean_of_their_probabilities(self, several_bars):
+        model = load_predictor(several_bars / "run")
+        images = np.stack(
+            [np.array(Image.open(p)) for p in sorted(several_bars.glob("bars/*/*.png"))[:5]]
+        )
+        x = images[..., None].astype("float32")
+        from chainrule.explain.stored import StoredNetwork
+
+        z = np.asarray(StoredNetwork(model.saved, before_output=True)(x).numpy(), float)
+        assert z.shape == (3, 5, 2)
+        e = np.exp(z - z.max(axis=2, keepdims=True))
+        expected = (e / e.sum(axis=2, keepdims=True)).mean(axis=0)
+        np.testing.assert_allclose(model.saved.predict(x), expected, rtol=1e-5)
+        assert model.hidden(str(several_bars / "bars")).shape == (48, 3 * 128)
+
+    def test_update_goes_on_with_the_state_of_all_optimizers(self, several_bars, tmp_path):
+        result = invoke(
+            "update",
+            several_bars / "run",
+            several_bars / "bars",
+            "--epochs",
+            1,
+            "--out",
+            tmp_path / "u",
+        )
+        assert result.exit_code == 0, result.output
+        assert "starts anew" not in result.stderr
+        assert load_predictor(tmp_path / "u").record["report"]["parameters"] == 3 * 50_498
+
+    def test_a_start_from_several_gives_one_or_several(self, several_bars):
+        said = []
+        for members, parameters in ((None, 50_498), (2, 2 * 50_498)):
+            options = ImageOptions(
+                epochs=1, backend="numpy", augment="none", test=0.5, members=members,
+                from_model=str(several_bars / "run"),
+            )  # fmt: skip
+            result = train_images(several_bars / "bars", options, progress=False, say=said.append)
+            assert result.report["parameters"] == parameters
+        assert not [sentence for sentence in said if "newly" in sentence or "not used" in sentence]
+
+    def test_explain_measures_the_error_of_each(self, several_bars):
+        from chainrule.explain.files import explain_rows
+
+        model = load_predictor(several_bars / "run")
+        explanation = explain_rows(several_bars / "run", str(several_bars / "bars"), [0])
+        examples = model.examples(str(several_bars / "bars"), [0])
+        from chainrule.explain.stored import StoredNetwork
+
+        z = StoredNetwork(model.saved, before_output=True)(examples.inputs).numpy()[:, 0]
+        log_p = z - np.log(np.exp(z.astype(float)).sum(axis=1, keepdims=True))
+        target = np.array([0.975, 0.025])[[0, 1] if examples.target[0] == 0 else [1, 0]]
+        assert float(explanation.loss) == pytest.approx(-(log_p * target).sum(axis=1).mean(), 1e-5)
+
+
+class TestOwnContrast:
+    """Whether light and colour as a whole are taken off, by what a trial says."""
+
+    def folder(self, place, lit):
+        generator = np.random.default_rng(0)
+        for n in range(60):
+            upright = n % 2
+            x = np.full((8, 8), 0.0)
+            x[generator.integers(1, 7)] = 1.0
+            level, height = generator.uniform(20, 200), generator.uniform(30, 55)
+            if lit:  # the light is the class, not the bar
+                level, x = (60 + 60 * upright, x if generator.random() < 0.5 else x.T)
+            elif upright:
+                x = x.T
+            pixels = level + height * x + generator.normal(0, 3, x.shape)
+            path = place / ("a", "b")[upright] / f"{n}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.clip(pixels, 0, 255).astype("uint8")).save(path)
+        return place
+
+    @pytest.mark.parametrize("lit", [False, True])
+    def test_only_where_they_mean_nothing(self, tmp_path, lit):
+        said = []
+        options = ImageOptions(epochs=40, backend="numpy", augment="none", test=0.2)
+        folder = self.folder(tmp_path / "x", lit)
+        result = train_images(folder, options, progress=False, say=said.append)
+        assert result.schema.contrast is not lit
+        assert any("at their own mean and contrast" in sentence for sentence in said) is not lit
+        assert result.report["metrics"]["accuracy"] > 0.9
+        result.save(tmp_path / "model")
+        told = load_predictor(tmp_path / "model").evaluate(str(folder))
+        assert told["accuracy"] > 0.9
+
+
+class TestFoldsAndParts:
     def test_a_test_set_and_folds_are_one_too_many(self, bars):
         with pytest.raises(ConfigError, match="Cross-validation tests on all"):
             train(bars, cv=3, test=0.2)
@@ -441,3 +574,31 @@ class TestCopiesOnly:
         options = ImageOptions(epochs=1, backend="numpy", augment="none", test=0.2)
         train_images(folder, options, progress=False, say=said.append)
         assert any("30 images look nearly the same" in sentence for sentence in said)
+
+
+class TestUntidyFiles:
+    def test_white_space_around_the_paths_of_a_table(self, bars):
+        names = [f"{label}/{n:03}.png" for label in ("lying", "upright") for n in range(24)]
+        rows = "".join(f" {name} ,{name[:5]}\n" for name in names)
+        (bars / "labels.csv").write_text(f"file,label\n{rows}")
+        assert train(bars / "labels.csv", target="label").report["rows"]["train"] == 38
+
+    def test_pixels_that_are_not_finite_are_no_image(self, bars):
+        Image.fromarray(np.full((12, 12), np.nan, "float32")).save(bars / "lying" / "nan.tiff")
+        with pytest.raises(DataError, match="not finite"):
+            train(bars)
+        said = []
+        options = ImageOptions(epochs=1, backend="numpy", augment="none", test=0.2, skip_bad=True)
+        train_images(bars, options, progress=False, say=said.append)
+        assert any("nan.tiff" in sentence for sentence in said)
+
+    def test_more_bits_than_those_of_the_training_are_said(self, several_bars, tmp_path):
+        for n in range(3):
+            x = np.full((12, 12), 4000 * n, "uint16")
+            Image.fromarray(x if n else x.astype("uint8")).save(tmp_path / f"{n}.png")
+        said = []
+        load_predictor(several_bars / "run").predict(str(tmp_path), say=said.append)
+        assert said == [
+            "2 of 3 images have more than 8 bits, those of the training had 8: of integers beyond "
+            "255, 65,535 is taken for white, of fractions 1"
+        ]

@@ -74,3 +74,40 @@ def test_what_harms_goes_and_is_said():
 
 def test_a_short_training_has_no_trials():
     assert kept(("flip",), looks_bad=("flip",), spoiled=("flip",), updates=50) == (("flip",), "")
+
+
+def better(before, after, updates=1000):
+    """Of a network with these probabilities of the true class, before it is varied and after."""
+    network = Network()
+
+    class Varied(Trainer):
+        def fit(self, stream, epochs, batch_size):
+            network.weights = np.array(after if network.varied else before)
+
+        def predict(self, batch):
+            p = network.weights[batch[:, 0].astype(int) % len(network.weights)]
+            return np.stack([p, 1 - p], axis=1)
+
+    def changed(change, some):
+        return some[:, None].astype(float), np.zeros(len(some), dtype=int)
+
+    def vary(own):
+        network.varied = own
+
+    trials = Trials(network, lambda: Varied(network, set()), Stream, changed, 16, updates, True)
+    said = trials.better(vary, ("flip",), np.arange(60) % 2, None, 0)
+    assert updates < 60 or not network.varied  # as it was
+    return said
+
+
+def test_a_network_that_does_better_when_it_is_varied():
+    assert better([0.5, 0.6], [0.7, 0.8]) == (
+        "probability of wrong classes was 0.25 with, 0.45 without"
+    )
+
+
+def test_what_is_no_better_or_by_chance_or_good_already_is_not_varied():
+    assert better([0.7, 0.8], [0.5, 0.6]) == ""
+    assert better([0.1, 0.9, 0.5], [0.9, 0.1, 0.5]) == ""
+    assert better([0.95, 0.95], [0.99, 0.99]) == ""
+    assert better([0.5, 0.6], [0.7, 0.8], updates=50) == ""

@@ -223,6 +223,14 @@ def test_a_context_that_is_too_long_is_refused(tmp_path):
     assert "--context" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["dull film", "dull café, no fun\n", "город\nКазань\n"])
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be"])
+def test_two_bytes_for_each_character_without_a_mark(tmp_path, text, code):
+    path = tmp_path / "x.txt"
+    path.write_bytes(text.encode(code))
+    assert cr.text.read_text(path) == text
+
+
 def test_other_encodings_and_marks_are_read(tmp_path):
     path = tmp_path / "text.txt"
     path.write_bytes("café\r\n".encode("latin-1"))

@@ -16,10 +16,10 @@ from ...errors import ShapeError
 from ...losses.common import reduce
 from ...metrics import Metric, measure
 from ...tasks.kinds.table import TableOptions
+from ...tasks.members import for_each_member
 from ...tasks.plan import Examples, Learner, Split
 from ...tasks.tabular.defaults import Defaults
 from ...tasks.tabular.heads import ClassHead, Head
-from ...tasks.tabular.losses import for_each_member
 from ...tasks.tabular.network import TableModel
 from ...tasks.tabular.plan import Rows, Table, TablePlan
 from ...tasks.tabular.targets import with_quantiles

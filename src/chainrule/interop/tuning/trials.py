@@ -144,11 +144,13 @@ def _short(value: Any) -> str:
 def score(job: Job, chosen: Mapping[str, Any], trial: Any) -> float:
     """The best validation loss of a training with chosen options.
 
+    Of few files, which are all tested, it is the error on those that each network has not seen.
+
     Raises:
         ChainruleError: it failed.
         KeyboardInterrupt: it was interrupted.
     """
-    options = options_with(job.options, chosen)
+    options = options_with(job.options, chosen).searched()
     watch: list[Callback] = [PruningCallback(trial)]
     if job.until is not None:
         watch.append(_Deadline(job.until))
@@ -159,7 +161,9 @@ def score(job: Job, chosen: Mapping[str, Any], trial: Any) -> float:
     if best is None:
         raise TrainingError("The validation loss was never a number.")
     trial.set_user_attr("epochs", len(result.history))
-    return float(best["val_loss"])
+    tested = result.report["metrics"] if result.report.get("cv") else {}
+    error = next((tested[name] for name in ("log_loss", "rmse") if name in tested), None)
+    return float(best["val_loss"] if error is None else error)
 
 
 def with_threads(options: Any, jobs: int) -> Any:

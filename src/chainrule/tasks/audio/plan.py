@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,10 @@ class AudioMedium:
         """One file as (samples,) int16."""
         return read_sound(path, schema.rate, schema.samples)
 
+    def differing(self, schema: AudioSchema, paths: Sequence[str]) -> list[str]:
+        """Nothing: rate, channels and loudness are brought to those of the training."""
+        return []
+
     def design(
         self, schema: AudioSchema, options: AudioOptions, reader: FileReader, rows: Array
     ) -> Design:
@@ -138,6 +142,10 @@ class AudioMedium:
         return Design(
             network, name, augment.Augment(changes, options.seed) if changes else None, changes
         )
+
+    def at_own_contrast(self, network: Any, schema: AudioSchema, own: bool) -> AudioSchema | None:
+        """The mean of each sound is taken off in any case."""
+        return None
 
     def recipe(self, options: AudioOptions, files: int) -> Recipe:
         """The same for all but few sounds, which take more epochs of smaller batches."""
@@ -219,9 +227,14 @@ class AudioNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(rows, samples) from -32768 to 32767 → (rows, outputs)."""
+        result: Tensor = self.head(self.features(x))
+        return result
+
+    def features(self, x: Tensor) -> Tensor:
+        """(rows, samples) from -32768 to 32767 → what goes into the last layer."""
         bands = self.mel(x / _FULL_SCALE)
         bands = bands - mean(bands, axis=(1, 2), keepdims=True)
-        result: Tensor = self.head(self.body(expand_dims((bands - self.mean) / self.std, 3)))
+        result: Tensor = self.body(expand_dims((bands - self.mean) / self.std, 3))
         return result
 
 

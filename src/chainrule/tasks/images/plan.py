@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from ... import models, nn
 from ...data import Target
 from ...data.image_files import Header, opaque_level, pillow, read_header, read_image, read_range
+from ...engine import ops
 from ...engine.tensor import Buffer, Tensor
 from ...errors import DataError, ModelFileError
 from ...serialization import SavedModel
@@ -25,6 +28,7 @@ from ..plan import Recipe
 from ..result import TrainingResult
 from ..update import Continuation, Old
 from ..update_options import UpdateOptions
+from ..warm_start import named_model
 from . import augment
 from .schema import ImageSchema
 
@@ -42,6 +46,8 @@ _HALVED = 40
 _UPDATES, _EPOCHS, _MOST_EPOCHS = 1400, 10, 60
 #: The same for few images.
 _FEW_UPDATES, _FEW_EPOCHS = 500, 120
+#: Variance of the pixels of an image below which there is nothing but noise to enlarge.
+_FLAT = 25.0
 #: The linear model sees images of this size at most.
 _COARSE = 16
 
@@ -110,9 +116,11 @@ class ImageMedium:
             say("what is not transparent is white, so that transparent pixels become black")
         if any(header.deep for header in headers) and not all(header.grey for header in headers):
             say("images of more than 8 bits are of one channel only; colours have 8 bits")
+        saved = named_model(options)
         return ImageSchema(
-            target, height, width, 1 if grey else 3, found, levels=levels, background=background
-        )
+            target, height, width, 1 if grey else 3, found, levels=levels, background=background,
+            contrast=saved is not None and _at_own_contrast(saved),
+        )  # fmt: skip
 
     def schema(self, text: str) -> ImageSchema:
         """The schema in a model file."""
@@ -121,6 +129,21 @@ class ImageMedium:
     def read(self, schema: ImageSchema, path: str) -> Array:
         """One file as (height, width, channels), from 0 to 255."""
         return read_image(path, *schema.shape, schema.levels, schema.background)
+
+    def differing(self, schema: ImageSchema, paths: Sequence[str]) -> list[str]:
+        """More than 8 bits where all that was learned from had 8: what is white is a guess."""
+        if schema.levels is not None:
+            return []
+        deep = 0
+        for path in paths[:_HEADERS]:
+            with contextlib.suppress(DataError):  # it is named when all are read
+                deep += read_header(path).deep
+        if not deep:
+            return []
+        return [
+            f"{deep:,} of {min(len(paths), _HEADERS):,} images have more than 8 bits, those of the "
+            "training had 8: of integers beyond 255, 65,535 is taken for white, of fractions 1"
+        ]
 
     def design(
         self, schema: ImageSchema, options: ImageOptions, reader: FileReader, rows: Array
@@ -141,6 +164,13 @@ class ImageMedium:
             augment.Augment(changes, options.seed, fill) if changes else None,
             changes,
         )
+
+    def at_own_contrast(self, network: Any, schema: ImageSchema, own: bool) -> ImageSchema | None:
+        """Let networks take each image at its own contrast."""
+        for _, module in network.named_modules():
+            if isinstance(module, ImageNetwork):
+                module.contrast = own
+        return dataclasses.replace(schema, contrast=own)
 
     def recipe(self, options: ImageOptions, files: int) -> Recipe:
         """More images, larger batches; few images, more epochs."""
@@ -181,20 +211,35 @@ class ImagePlan(FilePlan):
 
 
 class ImageNetwork(nn.Module):
-    """Pixels from 0 to 255, standardised by channel, and a network of `chainrule.models`."""
+    """Pixels from 0 to 255, standardised, and a network of `chainrule.models`.
+
+    They are standardised by the mean and deviation of each channel in the training, or, with
+    ``contrast``, by those of the image itself: then light and colour as a whole do not matter.
+    """
 
     def __init__(
         self, name: str, schema: ImageSchema, mean: Array, std: Array, dropout: float | None
     ) -> None:
         self.mean = Buffer(mean.astype(np.float32))
         self.std = Buffer(np.where(std > 0, std, 1.0).astype(np.float32))
+        self.contrast = schema.contrast
         layers = _layers(name, schema, dropout)
         self.body = nn.Sequential(*layers[:-1])
         self.head = layers[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """(rows, height, width, channels) from 0 to 255 → (rows, outputs)."""
-        result: Tensor = self.head(self.body((x - self.mean) / self.std))
+        result: Tensor = self.head(self.features(x))
+        return result
+
+    def features(self, x: Tensor) -> Tensor:
+        """(rows, height, width, channels) from 0 to 255 → what goes into the last layer."""
+        if self.contrast:
+            x = x - ops.mean(x, axis=(1, 2), keepdims=True)
+            variance = ops.mean(x * x, axis=(1, 2, 3), keepdims=True)
+            result: Tensor = self.body(x / ops.sqrt(variance + _FLAT))
+        else:
+            result = self.body((x - self.mean) / self.std)
         return result
 
 
@@ -220,6 +265,14 @@ def _layers(name: str, schema: ImageSchema, dropout: float | None) -> list[nn.Mo
     if dropout:
         layers.insert(-1, nn.Dropout(dropout))
     return layers
+
+
+def _at_own_contrast(saved: SavedModel) -> bool:
+    """How a model to start from takes images; one of something else says nothing of them."""
+    try:
+        return ImageSchema.from_json(saved.schema).contrast
+    except (DataError, TypeError):
+        return False
 
 
 # ---- what images are like ------------------------------------------------------------------------

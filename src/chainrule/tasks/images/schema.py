@@ -26,6 +26,7 @@ class ImageSchema:
         levels: what is black and what is white in images of more than 8 bits, the same for all.
             Such images keep their detail: they are decoded as float32 from 0 to 255. Without it,
             all are decoded to 8 bits.
+        contrast: whether the network takes each image at its own mean colour and contrast.
         background: what shows through transparent pixels, from 0 (black) to 255 (white).
         notes: warnings.
     """
@@ -39,6 +40,7 @@ class ImageSchema:
     levels: tuple[float, float] | None = json_dataclass.later(None)
     background: int = json_dataclass.later(255)
     notes: tuple[str, ...] = json_dataclass.later(())
+    contrast: bool = json_dataclass.later(False)
 
     @property
     def shape(self) -> tuple[int, int, int]:

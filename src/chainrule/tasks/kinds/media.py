@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Self
 
 from ...errors import ConfigError
 from ..option_values import flag, integer, text, words
-from ..options import DATA, option, wrong
+from ..options import DATA, NETWORK, option, wrong
 from .columns import SplitOptions
 
 #: Names for some or all of a medium's changes.
 _SEVERAL = ("none", "light", "full")
+#: In a search of options such a part of the files tells which are better.
+_HELD_OUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,18 @@ class MediaOptions(SplitOptions):
     )
 
     cv: int | None = option(None, "Cross-validation with K folds.", "K", DATA, integer)
+    members: int | None = option(
+        None,
+        "Size of the ensemble: networks that are trained together and averaged.",
+        "N",
+        NETWORK,
+        integer,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_known(class_folders=("outer", "inner"))
+        self._check_positive("members")
         if self.cv is not None and self.cv < 2:
             raise wrong("cv", "at least 2 folds", self.cv)
         if self.cv is not None and self.test is not None:
@@ -49,6 +61,11 @@ class MediaOptions(SplitOptions):
                 found=f"cv={self.cv} and test={self.test}",
                 hint="Omit one of them.",
             )
+
+    def searched(self) -> Self:
+        """Few files are held out, too, and one network learns from the others."""
+        held_out, members = self.validation or _HELD_OUT, self.members or 1
+        return dataclasses.replace(self, validation=held_out, members=members)
 
     def _check_changes(self, known: tuple[str, ...]) -> None:
         if self.augment is not None and changes_in(self.augment, known, ()) is None:

@@ -407,7 +407,9 @@ def file_column(frame: pl.DataFrame, source: Any, file_type: FileType) -> str | 
 
     texts = [column for column in frame.columns if frame[column].dtype == pl.String]
     counts = {
-        column: sum(file_type.belongs(cell) for cell in frame[column].drop_nulls().head(1000))
+        column: sum(
+            file_type.belongs(cell.strip()) for cell in frame[column].drop_nulls().head(1000)
+        )
         for column in texts
     }
     column = max(counts, key=lambda column: counts[column], default=None)

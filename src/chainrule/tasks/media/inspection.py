@@ -201,6 +201,8 @@ def smooth_gradients(network: Any, inputs: Array, scores: Sequence[int], seed: i
 
     def score(x: Tensor) -> Tensor:
         outputs = network(x)
+        if outputs.ndim == 3:  # of several networks
+            outputs = ops.mean(outputs, axis=0)
         return ops.sum(outputs[:, : chosen.shape[1]] * chosen)
 
     total = np.zeros(inputs.shape)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...data import Target
-from ...engine.ops import softmax
+from ...engine.ops import mean, softmax
 from ...engine.tensor import Tensor
 from ...losses import cross_entropy, mse
 from ...nn import Module
 from ...utils.typing import Array
+from ..members import each_alone
 from ..plan import Recipe
 from ..scaling import TargetScaler
 from .files import Files, FileType
@@ -105,8 +106,17 @@ class Medium(Protocol):
     def read(self, schema: Any, path: str) -> Array:
         """One file as an array; a `DataError` names it if it cannot be read."""
 
+    def differing(self, schema: Any, paths: Sequence[str]) -> list[str]:
+        """What is to be said of files to predict that are of another sort than those of before."""
+
     def design(self, schema: Any, options: Any, reader: FileReader, rows: Array) -> Design:
         """The network; statistics are taken from these rows only."""
+
+    def at_own_contrast(self, network: Any, schema: Any, own: bool) -> Any:
+        """Let a network take each file at its own mean and contrast, or not; the schema then.
+
+        None where there is no such choice.
+        """
 
     def recipe(self, options: Any, files: int) -> Recipe:
         """Batches and epochs that suit so many files."""
@@ -125,7 +135,10 @@ class Medium(Protocol):
 
 
 class MediaModel(Module):
-    """Decoded files → predictions: numbers in the target's unit, or class probabilities."""
+    """Decoded files → predictions: numbers in the target's unit, or class probabilities.
+
+    Of several networks (`Members`) the mean of their predictions.
+    """
 
     def __init__(self, network: Module, scale: TargetScaler | None) -> None:
         self.network = network
@@ -136,16 +149,22 @@ class MediaModel(Module):
         return self.output(self.network(x))
 
     def output(self, z: Tensor) -> Tensor:
-        """(rows, outputs) of the network → predictions."""
-        return softmax(z) if self.scale is None else self.scale(z[:, 0])
+        """(rows, outputs) of the network, or (members, rows, outputs) → predictions."""
+        found = softmax(z) if self.scale is None else self.scale(z[..., 0])
+        return found if z.ndim == 2 else mean(found, axis=0)
 
 
 def smoothed_cross_entropy(z: Tensor, target: Tensor, **options: Any) -> Tensor:
     """-Σ t · ln softmax(z), where t is 0.95 for the class, and 0.05 is shared by all."""
     # Without smoothing a few confident errors decide which weights are the best.
-    return cross_entropy(z, target, label_smoothing=_SMOOTHING, **options)
+    options["label_smoothing"] = _SMOOTHING
+    if z.ndim == 3:
+        return each_alone(cross_entropy, z, target, **options)
+    return cross_entropy(z, target, **options)
 
 
 def squared(z: Tensor, target: Tensor, **options: Any) -> Tensor:
     """The mean of (z - target)² for a network of one output."""
+    if z.ndim == 3:
+        return each_alone(mse, z, target, numbers=True, **options)
     return mse(z[:, 0], target, **options)

@@ -23,12 +23,15 @@ from ..class_folders import TEST, TRAIN, VALIDATION
 from ..evaluation import class_weights, constant_prediction
 from ..kinds.media import MediaOptions
 from ..linear_baseline import linear_model
+from ..members import Members, adapted_state, member_seed
 from ..partition import Partition
 from ..plan import Examples, Learner, Plan, Recipe, Split, split_rows
-from ..scaling import TargetScaler
+from ..scaling import TargetScaler, log_is_better
 from ..tested import Tested
+from ..warm_start import named_model, warm_start
 from . import inspection
 from .copies import Signatures, copies, digests_of_files, grouped
+from .ensemble import MEMBERS, TURNS, named, rescale, rounds_of, side_by_side
 from .files import Files, find_known, find_labelled
 from .medium import (
     CHUNK,
@@ -52,8 +55,8 @@ _FEW = 20_000
 _SMALL = 10_000
 #: So many files are enough for the linear model.
 _LINEAR = 4_000
-#: Up to so many files are all tested, in so many turns; of fewer than the least, classes are lost.
-_LEAST, _ALL_TESTED, _TURNS = 20, 100, 5
+#: Up to so many files are all tested, in turns; of fewer than the least, classes are lost.
+_LEAST, _ALL_TESTED = 20, 100
 #: Of fewer files none are held out to choose weights by.
 FEW_FILES = 250
 #: What differs between files that are copies of each other.
@@ -116,6 +119,11 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         self._copies: tuple[int, int] | None = None
         self._partition = Partition()
         self._changes: tuple[tuple[str, ...], str] | None = None
+        #: Whether each file is taken at its own mean and contrast; None before it was tried.
+        self._contrast: bool | None = None
+        #: All files, where the networks of several folds are averaged; how many there are so far.
+        self._everything: Split[FilePart] | None = None
+        self._built = 0
 
     def reader(self, schema: Any, files: Files) -> FileReader:
         """The files as arrays, which stay in memory if they fit there."""
@@ -199,34 +207,81 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         said = data.files.parts is not None or self.options.split_by_time
         if said or self.options.test is not None or not _LEAST <= len(data) <= _ALL_TESTED:
             return 0
-        return _TURNS
+        return TURNS
 
     def folds(self, data: FilePart, count: int) -> list[Split[FilePart]]:
-        """Each file is tested once; the last split has all to learn from, and tests none."""
+        """Each file is tested once, or in each of several rounds, by networks that did not see it.
+
+        Of few files the model is the mean of these networks, unless the user asks for a single one;
+        otherwise the last split has all to learn from, and tests none.
+        """
         chosen = self.options.cv is None
         data, copies = self._ready(data)
+        averaged = chosen and self.options.members != 1
+        rounds = rounds_of(self.options.members or MEMBERS) if averaged else [count]
+        splits = []
+        for number, wanted in enumerate(rounds):
+            for train, test in self._folds(data, copies, wanted, number, chosen):
+                split = self._within(data.take(train), data.take(test))
+                split = self._without_later_copies(split, copies)
+                splits.append(self._with_different(split, copies))
+        everything = self._within(data, None)
+        if chosen:
+            self._say_folds(len(data), len(splits), len(rounds), averaged)
+        if averaged:
+            self._everything = everything
+            return splits
+        return [*splits, everything]
+
+    def _folds(
+        self, data: FilePart, copies: Array | None, count: int, number: int, fewer: bool
+    ) -> list[tuple[Array, Array]]:
+        """The folds of a round; fewer of them where so few files are no copies of each other."""
         strata = data.target if data.column.classes else None
-        partition = self._partition.take(data.rows)
+        partition, seed = self._partition.take(data.rows), member_seed(self.options.seed, number)
         while True:
             try:
-                folds = partition.folds(len(data), count, self.options.seed, strata)
-                break
+                return partition.folds(len(data), count, seed, strata)
             except DataError:  # so few are not copies of each other, or of a class
-                if not chosen or count == 2:
+                if not fewer or count == 2:
                     with self._told_of(copies, data):
                         raise
                 count -= 1
-        if chosen:
+
+    def _say_folds(self, files: int, count: int, rounds: int, averaged: bool) -> None:
+        told = f"{files:,} {self.unit} are few: all are tested, each by"
+        if averaged:
+            by = "a network that was" if rounds == 1 else f"{rounds} networks that were"
             self.say(
-                f"{len(data):,} {self.unit} are few: all are tested, each by a network that was "
-                f"trained on the others ({count} folds); --test 0.2 tests a fifth once"
+                f"{told} {by} trained on others, and the model is the mean of all {count} "
+                "networks; --members 1 keeps a single one, --test 0.2 tests a fifth once"
             )
-        splits = [self._within(data.take(train), data.take(test)) for train, test in folds]
-        splits = [
-            self._with_different(self._without_later_copies(split, copies), copies)
-            for split in splits
-        ]
-        return [*splits, self._within(data, None)]
+        else:
+            self.say(
+                f"{told} a network that was trained on the others ({count} folds); --test 0.2 "
+                "tests a fifth once"
+            )
+
+    def averaged(self, schema: Any, learners: Sequence[Learner]) -> tuple[Split[FilePart], Learner]:
+        """The networks side by side; numbers are brought to one scale, that of all files."""
+        everything, last = self._everything, learners[-1]
+        assert everything is not None
+        scale = last.model.scale
+        if scale is not None:
+            scale = TargetScaler(scale.log).fit(everything.train.target)
+            for each in learners:
+                rescale(each.network.head, each.model.scale, scale)
+        network = Members([each.network for each in learners])
+        model = MediaModel(network, scale)
+        name = named(last.name, len(learners))
+        note = note_of(last.augment.changes if last.augment else (), "")
+        return everything, dataclasses.replace(
+            last, network=network, model=model, output=model.output, name=name, note=note
+        )
+
+    def places(self, part: FilePart) -> Array | None:
+        """Which files."""
+        return part.rows
 
     def _within(self, learned: FilePart, test: FilePart | None) -> Split[FilePart]:
         """A part of what is learned from chooses the weights, unless there is little of it."""
@@ -442,16 +497,45 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
     # ---- network ---------------------------------------------------------------------------------
 
     def build(self, schema: Any, split: Split[FilePart]) -> Learner:
-        """The network that the medium's rules choose."""
-        train = split.train
+        """The network that the medium's rules choose; several side by side if the user says so.
+
+        Of few files a network of each fold is built in its turn.
+        """
+        train, first = split.train, self._built
+        count = self.options.members or 1
+        if self._everything is not None:
+            count, self._built = 1, first + 1
         reader = self.reader(schema, train.files)
-        design = self.medium.design(schema, self.options, reader, train.rows)
-        design.network.initialize(self.options.seed)
-        scaler = None if schema.classes else TargetScaler().fit(train.target)
+        designs = [
+            self._design(schema, reader, train.rows, first + number) for number in range(count)
+        ]
+        scaler = None
+        if not schema.classes:
+            everything = self._everything  # one scale for all networks of which a mean is taken
+            log = None if everything is None else log_is_better(everything.train.target)
+            scaler = TargetScaler(log).fit(train.target)
         held_out = f"{len(split.validation):,} others choose the best weights"
         if split.validation is split.train:
             held_out = "they are too few to choose weights by others: the last are kept"
-        return learner_of(schema, design, scaler, held_out)
+        return learner_of(schema, side_by_side(designs), scaler, held_out)
+
+    def _design(self, schema: Any, reader: FileReader, rows: Array, number: int) -> Design:
+        """The network of a member, with its first weights."""
+        options = dataclasses.replace(self.options, seed=member_seed(self.options.seed, number))
+        design = self.medium.design(schema, options, reader, rows)
+        design.network.initialize(options.seed)
+        return design
+
+    def warm_start(self, schema: Any, learner: Learner) -> None:
+        """The weights of another model, of one network or several."""
+        if (saved := named_model(self.options)) is None:
+            return
+        paths = learner.model.variables()
+        state = adapted_state(saved.state(), paths, max(self._built - 1, 0))
+        warm_start(
+            learner.model, self.options, classes=self.classes(schema), say=self.say, state=state,
+            saved=saved,
+        )  # fmt: skip
 
     def encode(self, schema: Any, learner: Learner, part: FilePart) -> Stream:
         """Decoded files as they are."""
@@ -476,11 +560,22 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         self, schema: Any, learner: Learner, split: Split[FilePart], trial: Callable[[], Any],
         recipe: Recipe, steps: int,
     ) -> Learner:  # fmt: skip
-        """Without the changes that short trials find harmful, unless the user named them."""
+        """As short trials say: few files at their own contrast, and without harmful changes.
+
+        Changes that the user has named are not tried.
+        """
+        train = split.train
+        trials = self._trials(schema, learner, train, trial, recipe, steps)
+        groups = self._partition.take(train.rows).groups
+        if self._contrast is None:
+            self._contrast = self._own_contrast(schema, learner, trials, train, groups)
+        if self._contrast:
+            self.medium.at_own_contrast(learner.network, schema, True)
         if learner.augment is None or self.options.augment is not None:
             return learner
         if self._changes is None:
-            self._changes = self._trials(schema, learner, split.train, trial, recipe, steps)
+            changes: tuple[str, ...] = learner.augment.changes
+            self._changes = trials.kept(changes, train.target, groups, self.options.seed)
         kept, told = self._changes
         if told:
             self.say(f"{self.unit}: {told}")
@@ -490,10 +585,32 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         held_out = learner.note.partition("; ")[2]
         return dataclasses.replace(learner, augment=augment, note=note_of(kept, held_out))
 
+    def _own_contrast(
+        self, schema: Any, learner: Learner, trials: Trials, train: FilePart, groups: Array | None
+    ) -> bool:
+        """Whether few files are taken each at its own mean and contrast."""
+        vary = functools.partial(self.medium.at_own_contrast, learner.network, schema)
+        if self.options.from_model or len(train) >= FEW_FILES or vary(False) is None:
+            return False
+        changes = () if learner.augment is None else learner.augment.changes
+        told = trials.better(vary, changes, train.target, groups, self.options.seed)
+        if told:
+            self.say(f"{self.unit} are taken at their own mean and contrast: in a trial the {told}")
+        return bool(told)
+
+    def settle(
+        self, schema: Any, learner: Learner, validation: Examples, trainer: Any,
+        split: Split[FilePart],
+    ) -> Any:  # fmt: skip
+        """The schema says how the network takes files."""
+        if not self._contrast:
+            return schema
+        return self.medium.at_own_contrast(learner.network, schema, True)
+
     def _trials(
         self, schema: Any, learner: Learner, train: FilePart, trial: Callable[[], Any],
         recipe: Recipe, steps: int,
-    ) -> tuple[tuple[str, ...], str]:  # fmt: skip
+    ) -> Trials:  # fmt: skip
         full, reader = learner.augment, self.reader(schema, train.files)
 
         def stream(changes: tuple[str, ...]) -> Stream:
@@ -507,12 +624,9 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
                 batch = dataclasses.replace(full, changes=(change,))(batch, files, 1)[0]
             return batch.astype(np.float32), train.target[rows]
 
-        trials = Trials(
+        return Trials(
             learner.network, trial, stream, changed, recipe.batch_size, steps, bool(schema.classes)
         )
-        groups = self._partition.take(train.rows).groups
-        changes: tuple[str, ...] = full.changes
-        return trials.kept(changes, train.target, groups, self.options.seed)
 
     def recipe(self, schema: Any, learner: Learner, examples: Examples) -> Recipe:
         """By the medium's rules."""

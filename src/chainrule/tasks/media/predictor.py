@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data import read_table
+from ...engine.ops import expand_dims
+from ...engine.tensor import Tensor
 from ...errors import DataError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..evaluation import evaluate
 from ..examples import Examples, RawRow, check_rows, has_log_target, said, scaled
+from ..members import count_members, networks_said
 from ..predictions import predictions
 from .files import Files, find_files, find_known, targets_of
-from .medium import CHUNK, NAMED, Medium, smoothed_cross_entropy
+from .medium import CHUNK, NAMED, Medium, smoothed_cross_entropy, squared
 from .reading import FileReader
 
 if TYPE_CHECKING:
@@ -105,10 +108,12 @@ class MediaPredictor:
             return RawRow(row, (cell,), aim, said(found[place], self.classes), f"File {row}")
 
         told = tuple(raw(place, row) for place, row in enumerate(rows))
+        networks = networks_said(count_members(self.saved.state()))
         if target.classes:
-            return Examples(inputs, known, smoothed_cross_entropy, told)
+            return Examples(inputs, known, smoothed_cross_entropy, told, story=networks)
         goal, story = scaled(self.saved, known, "scale", has_log_target(self.saved))
-        return Examples(inputs, goal, "mse", told, story=story)
+        loss = _squared_of_members if networks else "mse"
+        return Examples(inputs, goal, loss, told, story=(*networks, *story))
 
     def hidden(self, source: Any) -> Array | None:
         """What goes into the last layer: (files, features), NaN for files that cannot be read."""
@@ -126,6 +131,8 @@ class MediaPredictor:
         """Predictions for the files that can be read, and which these are."""
         compute = compute or self.saved.predict
         medium, schema = self._medium, self.schema
+        for note in medium.differing(schema, files.paths):
+            say(note)
         bad: list[DataError] = []
         parts: list[Array] = []
         good: list[int] = []
@@ -146,3 +153,8 @@ class MediaPredictor:
         if not parts:
             raise bad[0]
         return np.concatenate(parts), np.array(good, dtype=np.int64)
+
+
+def _squared_of_members(z: Tensor, target: Tensor) -> Tensor:
+    """The mean of (z - target)² over all networks."""
+    return squared(expand_dims(z, 2), target)

@@ -27,6 +27,10 @@ _FILES = 2000
 #: How much larger a loss may be: this much for classes, and this fraction; then a change is spared,
 #: as what is harder to learn begins more slowly.
 _LARGER, _FRACTION_LARGER = 0.02, 0.5
+#: Where this is all the probability that wrong classes get, nothing can be better.
+_NEARLY_ALL = 0.1
+#: A network that is ahead by so many standard errors is probably better.
+_LIKELY = 1.0
 #: Differences of more standard errors than this are hardly chance.
 _CLEAR = 2.0
 #: Probabilities below this count as this.
@@ -54,6 +58,47 @@ class Trials:
     batch_size: int
     updates: int
     classes: bool
+
+    def better(self, vary: Callable[[bool], Any], changes: tuple[str, ...], target: Array,
+               groups: Array | None, seed: int) -> str:  # fmt: skip
+        """What there is to say if the network probably does better when it is varied, or "".
+
+        These are whole trainings, with all changes: after short ones, and of files that never
+        change, the better network need not be ahead yet.
+
+        Args:
+            vary: varies the network, or makes it again what it was.
+            changes: of the files.
+            target: of all rows.
+            groups: of the rows, which stay together.
+            seed: of the folds.
+        """
+        parts = self._folds(target, groups, seed) if self.updates >= _FEWEST else []
+        if not parts:
+            return ""
+        before = self._missed(vary, False, changes, parts)
+        if self.classes and before.mean() < _NEARLY_ALL:
+            return ""
+        after = self._missed(vary, True, changes, parts)
+        gain = before - after
+        if gain.mean() <= _LIKELY * float(gain.std()) / math.sqrt(len(gain)):
+            return ""
+        what = "probability of wrong classes" if self.classes else "squared error"
+        return f"{what} was {after.mean():.3g} with, {before.mean():.3g} without"
+
+    def _missed(
+        self, vary: Callable[[bool], Any], own: bool, changes: tuple[str, ...],
+        parts: list[tuple[Array, Array]],
+    ) -> Array:  # fmt: skip
+        """The probability of all wrong classes, which is bounded, or the squared error."""
+        vary(own)
+        errors = self._compared(changes, parts, self.updates)
+        vary(False)
+        return 1 - np.exp(-errors) if self.classes else errors
+
+    @property
+    def _measure(self) -> str:
+        return "log loss" if self.classes else "squared error"
 
     def kept(self, changes: tuple[str, ...], target: Array, groups: Array | None,
              seed: int) -> tuple[tuple[str, ...], str]:  # fmt: skip
@@ -88,9 +133,8 @@ class Trials:
             harmful.append(suspicious.pop())
         if not harmful:
             return changes, ""
-        measure = "log loss" if self.classes else "squared error"
         return tuple(name for name in changes if name not in harmful), (
-            f"files are not changed by {', '.join(harmful)}: in a trial the {measure} was "
+            f"files are not changed by {', '.join(harmful)}: in a trial the {self._measure} was "
             f"{worst.mean():.3g} with, {errors.mean():.3g} without; "
             f"--augment {','.join(changes)} insists"
         )

@@ -10,9 +10,11 @@ import numpy as np
 from ...data import read_table
 from ..class_extension import extended_classes, extended_target, for_classes, restore
 from ..examples import has_log_target
+from ..members import count_members
 from ..scaling import TargetScaler
 from ..update import Continuation, Old, check_enough, check_grows
 from ..update_options import UpdateOptions
+from .ensemble import side_by_side
 from .files import Files, find_known, unknown_classes
 from .plan import FilePart, FilePlan, computed, learner_of, readable
 
@@ -35,7 +37,10 @@ def continued(
     data = FilePart.of(files, schema.target, plan.options.balance).take(good)
     strata = data.target if schema.classes else None
     train, test = (data.take(rows) for rows in old.split(len(data), requested, strata))
-    design = plan.medium.design(schema, plan.options, reader, train.rows)
+    count = max(count_members(old.saved.state()), 1)
+    design = side_by_side(
+        [plan.medium.design(schema, plan.options, reader, train.rows) for _ in range(count)]
+    )
     # Its statistics and those of the scaler are overwritten by what was saved.
     learner = learner_of(
         schema, design, None if schema.classes else TargetScaler(has_log_target(old.saved))

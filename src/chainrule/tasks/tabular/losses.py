@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...data import Schema, Target
-from ...engine.ops import broadcast_to, reshape, sum, transpose, where
+from ...engine.ops import sum, where
 from ...engine.tensor import Tensor
 from ...losses import LOSSES, check_task, losses_for
+from ..members import each_alone
 from .heads import Head, NumberHead, parts_of
 
 #: What is trained for a task, where the user names no loss.
@@ -114,25 +115,7 @@ def member_loss(name: str, column: Target, **options: Any) -> Callable[..., Tens
         sample_weights: Tensor | None = None,
         reduction: str = "mean",
     ) -> Tensor:
-        members, rows, outputs = z.shape
-        flat = reshape(z, (members * rows, outputs) if of_classes else (members * rows,))
-        known, weights = for_each_member(members, target, sample_weights)
-        return loss(flat, known, sample_weights=weights, reduction=reduction, **options)
+        numbers, more = not of_classes, {"reduction": reduction, **options}
+        return each_alone(loss, z, target, sample_weights, numbers=numbers, **more)
 
     return of_members
-
-
-def for_each_member(
-    members: int, target: Tensor, sample_weights: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """Target and weights, (rows,) each or of the weights (rows, members) → (members · rows,)."""
-    known = _for_each_member(target, members)
-    if sample_weights is None:
-        return known, None
-    by_member = transpose(sample_weights) if sample_weights.ndim == 2 else sample_weights
-    return known, _for_each_member(by_member, members)
-
-
-def _for_each_member(x: Tensor, members: int) -> Tensor:
-    """(rows,) or (members, rows) → (members · rows,)."""
-    return reshape(broadcast_to(x, (members, x.shape[-1])), (members * x.shape[-1],))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...data.encoding import without_mark
 from ...errors import DataError
 from ...utils.files import is_endless
 from ...utils.numbers import counted
@@ -19,6 +20,8 @@ Say = Callable[[str], None]
 
 #: Files of plain text, by their endings.
 ENDINGS = (".txt", ".text", ".md")
+#: So many bytes tell whether there are two for each character, of which the second of so many is 0.
+_HEAD, _MOSTLY_LATIN = 2**16, 0.5
 
 
 def read_text(path: str | os.PathLike[str], encoding: str | None = None) -> str:
@@ -26,7 +29,7 @@ def read_text(path: str | os.PathLike[str], encoding: str | None = None) -> str:
 
     Args:
         path: the file.
-        encoding: UTF-8 without it; a byte-order mark is understood.
+        encoding: UTF-8 without it; UTF-16 is understood, with a byte-order mark or without.
 
     Raises:
         DataError: the file cannot be read, or is not written in this encoding; it names the line
@@ -63,10 +66,20 @@ def decode_text(data: bytes, where: str, encoding: str | None = None) -> str:
 
 
 def _marked(data: bytes) -> str:
-    """The encoding by the byte-order mark; UTF-8 without one."""
+    """The encoding by the byte-order mark, or by its bytes of 0; UTF-8 without either."""
     if data.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
-    return "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    head = data[:_HEAD]
+    if 0 not in head:
+        return "utf-8"
+    first, second = (units.count(0) / max(len(units), 1) for units in (head[::2], head[1::2]))
+    if not first and second > _MOSTLY_LATIN:
+        return "utf-16-le"
+    if not second and first > _MOSTLY_LATIN:
+        return "utf-16-be"
+    return without_mark(head) or "utf-8"
 
 
 def _undecodable(data: bytes, error: UnicodeDecodeError, where: str, encoding: str) -> DataError:
