@@ -148,7 +148,8 @@ def _kernels(source: str) -> list[str]:
     found = []
     for line in source.splitlines():
         note = re.search(r"/\* ([^*]*) \*/$", line)
-        units = re.search(r"(?:, (\d+), (\d+), threads|, 0, (\d+))\);", line)
+        line = re.sub(r"CR_LARGE_PART\(\d+, threads\)", "few", line)
+        units = re.search(r"(?:, (\d+), (\d+|few), threads|, 0, (\d+))\);", line)
         if note and units and line.startswith("  "):
             extent, unit, whole = units.groups()
             found.append(f"{note[1]}: " + (f"{extent} by {unit}" if extent else whole))

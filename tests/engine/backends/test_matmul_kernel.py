@@ -200,17 +200,34 @@ def test_narrow_products_are_padded_where_that_saves_vectors(n):
     check(product, first(a, b), a, b)
 
 
-@pytest.mark.parametrize("by_rows", [False, True])
+@pytest.mark.parametrize("changes", [
+    {"by_rows": False}, {"by_rows": True}, {"by_rows": True, "panels": 2, "pack_a": 1},
+])  # fmt: skip
 @pytest.mark.parametrize("batch", [1, 5])
-def test_same_bits_for_any_threads(by_rows, batch):
+def test_same_bits_for_any_threads(changes, batch):
     product = Product(67, 150, 40, batch=batch)
-    chosen = replace(plan(product, native_target()), by_rows=by_rows)
+    chosen = replace(plan(product, native_target()), **changes)
     (call,) = build([(product, native_target(), chosen)])
     a, b = operands(product)
     expected = call(a, b)
     assert not np.isnan(expected).any()
     for cuts in ([0.5], [0.33, 0.66], np.linspace(0, 1, 9), np.linspace(0, 1, 1000)):
         np.testing.assert_array_equal(call(a, b, cuts=cuts), expected)
+
+
+def test_a_part_of_the_rows_copies_a_block_of_columns_only():
+    """What a thread copies of B for its part is little: the first half takes the first columns."""
+    product = Product(60, 256, 40)
+    usual = plan(product, native_target())
+    chosen = replace(usual, columns=32, panels=4, pack_a=1, by_rows=True)
+    code, units = function("half", product, native_target(), chosen)
+    library = toolchain.load(HEAD + code, FLAGS)
+    a, b = operands(product)
+    c = np.full((60, 256), np.nan, np.float32)
+    pointers = [x.ctypes.data_as(ctypes.c_void_p) for x in (a, b, c)]
+    library.half(*pointers, None, ctypes.c_int64(0), ctypes.c_int64(units // 2))
+    assert not np.isnan(c[:, :128]).any()
+    assert np.isnan(c[:, 128:]).all()
 
 
 def test_nan_and_infinity_reach_only_their_row_and_column():

@@ -236,10 +236,9 @@ def _call(name: str, function: Function, in_parts: bool) -> str:
     if not in_parts:
         return f"{name}({', '.join([*function.arguments(), '0', str(function.extent)])});"
     pointers = ", ".join(f"(void *){argument}" for argument in function.arguments())
-    return (
-        f"parallel({name}_part, (void *[]){{{pointers}}}, {function.extent}, "
-        f"{function.unit}, threads);"
-    )
+    extent = function.extent
+    unit = f"CR_LARGE_PART({extent}, threads)" if function.copies else function.unit
+    return f"parallel({name}_part, (void *[]){{{pointers}}}, {extent}, {unit}, threads);"
 
 
 def _is_parallel(function: Function) -> bool:

@@ -33,6 +33,7 @@ class Function:
         extent: what ``end`` is when one call computes everything.
         grain: elements that one unit of the extent takes, to decide what is worth a thread.
         unit: parts of the extent begin at multiples of it.
+        copies: whether each part first copies what others copy, too: then there are few.
         needs_status: whether it reports indices out of range through ``status``.
         scratch: bytes of working memory, through ``scratch``.
         then: a function to be called after all of this one is done.
@@ -43,6 +44,7 @@ class Function:
     extent: int = 1
     grain: int = 1
     unit: int = 1
+    copies: bool = False
     needs_status: bool = False
     scratch: int = 0
     then: Function | None = None

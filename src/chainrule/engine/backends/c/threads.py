@@ -20,6 +20,8 @@ typedef void (*cr_task)(void *const *pointers, int64_t begin, int64_t end);
 /* Call a task on parts of 0 … extent that begin at multiples of unit, on this many threads. */
 typedef void (*cr_parallel_call)(cr_task task, void *const *pointers, int64_t extent, int64_t unit,
                                  int32_t threads);
+/* The unit where each thread gets two parts at most, for each of them copies something first. */
+#define CR_LARGE_PART(extent, threads) (((extent) - 1) / (2 * (int64_t)(threads)) + 1)
 """
 
 POOL_C = (

@@ -5,7 +5,8 @@ while the common index l runs over a block of its range (Goto and van de Geijn, 
 high-performance matrix multiplication", 2008). Around it, outermost first:
 
     unit     a panel of columns, or a tile of rows, of one matrix of the batch: what threads share
-    columns  as many panels of B as a buffer in the second-level cache takes, if A is packed, too
+    columns  as many panels of B as a buffer in the second-level cache takes, if A is packed, too;
+             with units of rows there are as many units for each of these
     depth    the range of l in blocks, so that a packed panel stays in the first-level cache
     rows     tiles of rows, as many as are packed at once
     panels   of B, each packed before its tiles unless all were packed for several blocks of rows
@@ -296,12 +297,14 @@ class Text:
         body: statements that compute the units from ``begin`` to ``end``, as (depth, line).
         units: how many there are.
         grain: multiplications that one unit takes.
+        copies: whether every call of some of them copies B, or the panels that it needs.
     """
 
     functions: list[str]
     body: list[tuple[int, str]]
     units: int
     grain: int
+    copies: bool = False
 
 
 def emit(
@@ -374,13 +377,16 @@ class _Writer:
         #: The rows shared evenly: rows of a tile, and how many tiles have one more.
         self.low, self.more = divmod(product.m, self.tiles)
         self.whole = product.n // plan.columns
-        in_copy = plan.panels > 0 and not product.in_panels
+        self.in_copy = in_copy = plan.panels > 0 and not product.in_panels
         #: Whether a panel is packed just before its tiles, so that one buffer is enough.
         self.one_by_one = in_copy and not 0 < plan.pack_a < self.tiles
         self.padded = in_copy and _is_padded(product.n % plan.columns, self.lanes, product.item)
         self.rest = self._rest()
         self.panels = self.whole + bool(self.rest)
         self.by_rows = plan.by_rows or self.panels == 1
+        at_once = self.panels if self.one_by_one or not plan.panels else plan.panels
+        #: Into how many blocks of columns units of rows are cut, so that a call copies some only.
+        self.blocks = -(-self.panels // at_once) if self.by_rows else 1
         self.functions: dict[str, str] = {}
         self.lines: list[tuple[int, str]] = []
         self.depth = 1
@@ -399,18 +405,23 @@ class _Writer:
         p = self.product
         units = self.tiles if self.by_rows else self.panels
         at, bt = "^T" * p.transpose_a, "^T" * p.transpose_b
-        count = f", {p.batch} of them" if p.batch > 1 else ""
-        self._line(f"/* C = A{at} B{bt}: {p.m} x {p.n}, sums of {p.k}{count} */")
-        if p.batch == 1:
+        many = f", {p.batch} of them" if p.batch > 1 else ""
+        self._line(f"/* C = A{at} B{bt}: {p.m} x {p.n}, sums of {p.k}{many} */")
+        count = p.batch * self.blocks
+        if count == 1:
             self._matrix("begin", "end")
         else:
+            number = "h" if self.blocks > 1 else "g"
             self._open("for (idx u = begin, next; u < end; u = next)")
-            self._line(f"const idx g = u / {units};")
-            self._line(f"next = (g + 1) * {units} < end ? (g + 1) * {units} : end;")
-            self._matrix(f"u - g * {units}", f"next - g * {units}")
+            self._line(f"const idx {number} = u / {units};")
+            self._line(f"next = ({number} + 1) * {units} < end ? ({number} + 1) * {units} : end;")
+            if self.blocks > 1 and p.batch > 1:
+                self._line(f"const idx g = h / {self.blocks};")
+            self._matrix(f"u - {number} * {units}", f"next - {number} * {units}")
             self._close(1)
-        grain = max(p.m * p.n * p.k // units, 1)
-        return Text(list(self.functions.values()), self.lines, units * p.batch, grain)
+        grain = max(p.m * p.n * p.k // (units * self.blocks), 1)
+        copies = self.by_rows and self.in_copy and p.batch == 1
+        return Text(list(self.functions.values()), self.lines, units * count, grain, copies)
 
     def panels_text(self) -> Text:
         """The functions and statements that copy B into panels, block of depth by block."""
@@ -471,7 +482,11 @@ class _Writer:
             if most:
                 self._line(f"{p.c_type} {name}[{max(most * width * longest, 1)}] CR_ALIGNED;")
         if self.whole:
-            if plan.panels and plan.panels < self.panels and not self.one_by_one:
+            if self.blocks > 1:
+                block = f"h % {self.blocks}" if p.batch > 1 else "h"
+                self._line(f"const idx s = q0 + {block} * {plan.panels};")
+                self._line(f"const idx e = s + {plan.panels} < q1 ? s + {plan.panels} : q1;")
+            elif plan.panels and plan.panels < self.panels and not self.one_by_one:
                 self._open(f"for (idx s = q0; s < q1; s += {plan.panels})")
                 self._line(f"const idx e = s + {plan.panels} < q1 ? s + {plan.panels} : q1;")
             else:

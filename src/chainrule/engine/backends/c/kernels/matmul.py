@@ -93,6 +93,7 @@ def matmul(
     for depth, line in text.body:
         function.line(line, depth)
     function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
+    function.copies = text.copies
     return function
 
 
