@@ -46,7 +46,7 @@ def build(task: Task, mode: str) -> Prepare:
                 loss = loss_of(model, cr.tensor(task.x[rows]), cr.tensor(task.y[rows]))
                 loss.backward()
                 optimizer.step()
-                losses.append(loss)
+                losses.append(loss.detach())  # as PyTorch does here, so that nobody keeps the past
             return losses
 
         return {"loop": loop, "call": call, "eager": eager}[mode]
