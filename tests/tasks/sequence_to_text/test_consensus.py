@@ -71,6 +71,14 @@ def test_texts_are_drawn_as_often_as_they_are_probable(monkeypatch):
     assert [each.tokens.tolist() for each in both[0]] != [each.tokens.tolist() for each in alone]
 
 
+def test_texts_that_ramble_are_given_up():
+    source = {"source": np.array([[2, 3]]), "lengths": np.array([2])}
+    (found,) = Sampler(Known(), END, 60, 400, Decoding(), "numpy").draw(source)
+    open_ = [len(each.tokens) for each in found if not each.ended]
+    assert 0 < len(open_) <= 20  # of 400, which end with p = 0.6 in each step but the first
+    assert max(open_) < 10
+
+
 def test_a_model_writes_the_text_most_like_those_that_it_draws(model):
     lines = ["one two four", "three", "four four zero"]
     found = model.write(lines, Decoding(beam=2, best=3, mbr=8))
