@@ -16,6 +16,7 @@ from .lines import (
     Encoding,
     LengthPenalty,
     Mbr,
+    Others,
     decoding,
     is_typed,
     lines_of,
@@ -51,6 +52,7 @@ def answer(
     length_penalty: LengthPenalty = None,
     mbr: Mbr = None,
     encoding: Encoding = None,
+    others: Others = None,
     debug: Debug = False,
 ) -> None:
     """Answer the question in each line of standard input or of files, a line each.
@@ -61,7 +63,7 @@ def answer(
     from ..tasks.text import read_text
 
     hint = f"for one text as the source: chainrule translate {model}"
-    translator = writer_of(model, 2, hint)
+    translator = writer_of(model, 2, hint, others)
     how = decoding(translator, beam, n_best, length_penalty, mbr)
     about = None if context is None else " ".join(read_text(context, encoding).split())
     if about == "":

@@ -61,6 +61,16 @@ Mbr = Annotated[
         show_default=False,
     ),
 ]
+Others = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with",
+        help="Another model with the same tokens that writes together with it (an ensemble); may "
+        "be said several times.",
+        metavar="MODEL",
+        show_default=False,
+    ),
+]
 Encoding = Annotated[
     str | None,
     typer.Option(
@@ -71,8 +81,8 @@ Encoding = Annotated[
 ]
 
 
-def writer_of(model: Path, columns: int, hint: str) -> Translator:
-    """The model, if it writes texts from so many columns of texts.
+def writer_of(model: Path, columns: int, hint: str, others: list[Path] | None) -> Translator:
+    """The model, if it writes texts from so many columns of texts, together with others.
 
     Raises:
         ConfigError: it does not; ``hint`` says what to do.
@@ -95,6 +105,8 @@ def writer_of(model: Path, columns: int, hint: str) -> Translator:
             found=f"the columns {', '.join(found.schema.source.columns)}",
             hint=hint,
         )
+    if others:
+        found.join([writer_of(other, columns, hint, None) for other in others])
     return found
 
 

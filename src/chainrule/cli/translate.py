@@ -16,6 +16,7 @@ from .lines import (
     Encoding,
     LengthPenalty,
     Mbr,
+    Others,
     decoding,
     is_typed,
     lines_of,
@@ -40,6 +41,7 @@ def translate(
     length_penalty: LengthPenalty = None,
     mbr: Mbr = None,
     encoding: Encoding = None,
+    others: Others = None,
     debug: Debug = False,
 ) -> None:
     """Write a text for each line of standard input or of files, a line each, in their order.
@@ -47,7 +49,7 @@ def translate(
     Example: chainrule translate runs/pairs-2026-01-31-1 < english.txt > french.txt
     """
     hint = f"for question and context: chainrule answer {model}; for files of other kinds: predict"
-    translator = writer_of(model, 1, hint)
+    translator = writer_of(model, 1, hint, others)
     how = decoding(translator, beam, n_best, length_penalty, mbr)
     lines = _whole(lines_of(files, encoding), model)
     write_lines(translator, lines, lambda line: (line.strip(),), how, is_typed(files))

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 
-from .conftest import DIGITS
+from .conftest import DIGITS, pairs_of_digits
 
 
 def run(*arguments, **more):
@@ -63,6 +63,20 @@ def test_bytes_that_are_no_text_are_told(file):
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) == 3
     assert done.stderr.count("line 2 is not UTF-8") == done.stderr.count("UTF-8") == 1
+
+
+def test_models_write_together_if_they_have_the_same_tokens(file, tmp_path):
+    alone = run("translate", file, "--n-best", 2, "--beam", 2, input="one two\n").stdout
+    assert run("translate", file, "--with", file, "--n-best", 2, "--beam", 2,
+               input="one two\n").stdout == alone  # fmt: skip
+    options = cr.sequence_to_text.SequenceToTextOptions(
+        target="number", hidden=(8,), epochs=1, backend="numpy", tokenizer="character"
+    )
+    other = cr.sequence_to_text.train(pairs_of_digits(2), options, progress=False)
+    other.save(tmp_path / "other.safetensors")
+    done = run("translate", file, "--with", tmp_path / "other.safetensors", input="one\n")
+    assert done.exit_code == 2
+    assert "the same tokens" in done.stderr
 
 
 def test_a_dash_and_a_pipe_of_the_shell_are_standard_input(file, tmp_path):

@@ -9,6 +9,7 @@ from chainrule.sequence_to_text import Decoding
 import chainrule as cr
 from chainrule.errors import ConfigError
 from chainrule.tasks.sequence_to_text.decoding import Writer
+from chainrule.tasks.sequence_to_text.ensemble import Ensemble
 
 VOCABULARY, END, ROOM = 6, 5, 3
 SOURCE = {
@@ -77,6 +78,20 @@ def test_greedily_the_most_probable_token_is_taken(network):
             tokens.append(int(z[2:].argmax()) + 2)  # neither padding nor the unknown
         assert [*found.tokens.tolist(), *([END] if found.ended else [])] == tokens
         assert found.log_probability == pytest.approx(log_probability(network, row, tokens), 1e-4)
+
+
+def test_networks_write_together_by_the_mean_of_their_probabilities():
+    models = cr.models.seq2seq_lstm, cr.models.seq2seq_transformer
+    both = [build(VOCABULARY, width=16, layers=1).initialize(3) for build in models]
+    writer = Writer(Ensemble(both), END, ROOM, Decoding(beam=2), "numpy")
+    for row, (found,) in enumerate(writer.write(SOURCE)):
+        tokens = [*found.tokens.tolist(), *([END] if found.ended else [])]
+        p = []
+        for network in both:
+            z = logits(network, row, [END, *tokens[:-1]])
+            p.append(np.exp(z - np.logaddexp.reduce(z, axis=1, keepdims=True)))
+        mean = np.mean(p, axis=0)[np.arange(len(tokens)), tokens]
+        assert found.log_probability == pytest.approx(float(np.log(mean).sum()), abs=1e-4)
 
 
 def test_a_text_that_does_not_end_is_told_to_be_so(network):

@@ -101,14 +101,21 @@ def train(
     )  # fmt: skip
 
 
-def load(path: str | os.PathLike[str]) -> Translator:
+def load(path: str | os.PathLike[str], *others: str | os.PathLike[str]) -> Translator:
     """The model in a file or run folder, ready for sources.
+
+    Args:
+        path: of the model.
+        others: models with the same tokens, which write together with it (an ensemble).
 
     Raises:
         ModelFileError: it is no model that writes texts.
+        ConfigError: the models do not go together.
     """
     found = load_predictor(path)
     if isinstance(found, Translator):
+        if others:
+            found.join([load(other) for other in others])
         return found
     raise ModelFileError("The model writes no texts.", where=os.fspath(path))
 

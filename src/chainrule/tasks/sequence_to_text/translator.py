@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...engine.backends.base import Backend
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...serialization import SavedModel
 from ...utils.typing import Array
 from ..examples import Examples, RawRow, check_rows, no_target, shortened
@@ -20,6 +20,8 @@ from ..text.tokenizers import UNKNOWN
 from .batching import encoded, sizes_of
 from .consensus import by_expected_chrf
 from .decoding import Decoding, Written
+from .ensemble import Ensemble
+from .outputs import Autoregressive
 from .pairs import Pairs
 from .reading import lines_of, read_as, read_pairs
 from .schema import SequenceSchema
@@ -133,6 +135,28 @@ class Translator:
         self.network = self.schema.shape.rebuild(self.schema.source, saved.state())
         self._path = path
         self._last: tuple[Decoding, str, Write] | None = None
+
+    def join(self, others: Sequence[Translator]) -> None:
+        """Write together with other models from now on: by the mean of their probabilities.
+
+        Raises:
+            ConfigError: one of them has other tokens, or writes in another way.
+        """
+
+        def kind(model: Translator) -> Any:
+            schema = model.schema
+            source = schema.source.to_json() | {"columns": None}
+            return schema.output.name, source, schema.tokenizer.to_json(), schema.shape.classes
+
+        for other in others:
+            if not isinstance(self.schema.output, Autoregressive) or kind(other) != kind(self):
+                raise ConfigError(
+                    "Models write together if they have the same tokens, and write token by token.",
+                    where=f"{self._path} and {other._path}",
+                    hint="Train one from the other: chainrule train DATA --target t --from MODEL.",
+                )
+        self.network = Ensemble([self.network, *(other.network for other in others)])
+        self._last = None
 
     @property
     def classes(self) -> tuple[str, ...]:
