@@ -74,7 +74,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of the native code; all by default")
     parser.add_argument("--rate", type=float, default=2e-3, help="the learning rate")
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--mbr", type=int, default=32, help="texts that are drawn of each verse")
+    parser.add_argument("--beam", type=int, default=12, help="translations that are followed")
+    parser.add_argument("--mbr", type=int, default=64, help="translations that are drawn, too")
     parser.add_argument("--from", dest="start", metavar="MODEL", help="go on from these weights")
     parser.add_argument("--save", metavar="MODEL", type=Path, help="keep the model in this file")
     parser.add_argument("--write", metavar="FILE.tsv", type=Path, help="write the table, and stop")
@@ -102,7 +103,7 @@ def main() -> None:
         target="spanish", test=str(tested), seed=arguments.seed, minutes=arguments.minutes,
         threads=arguments.threads, epochs=1 if arguments.quick else arguments.epochs, batch_size=32,
         lr=arguments.rate, dropout=arguments.dropout, from_model=arguments.start,
-        beam=4, mbr=arguments.mbr,
+        beam=arguments.beam, mbr=arguments.mbr,
         **({} if arguments.start else network),
     )  # fmt: skip
     result = cr.sequence_to_text.train(train, options, say=print)
