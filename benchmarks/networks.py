@@ -23,8 +23,15 @@ _IMAGES = ("LeNet", "6 convolutions")
 _REFERENCE = Peer("reference", "pytorch", "float64", "torch", "import torch")
 PEERS = (
     Peer("chainrule", "chainrule_step", "loop", "chainrule", _CHAINRULE, keeps=True),
+    Peer(
+        "chainrule, bf16", "chainrule_step", "loop bf16", "chainrule", _CHAINRULE, keeps=True,
+        narrow=True,
+    ),
     Peer("PyTorch", "pytorch", "fused", "torch", "import torch"),
     Peer("PyTorch, channels_last", "pytorch", "fused channels_last", "torch", "import torch"),
+    Peer(
+        "PyTorch, bf16 autocast", "pytorch", "fused bf16", "torch", "import torch", narrow=True
+    ),
     Peer(
         "torch.compile", "pytorch", "fused compile", "torch", "import torch",
         keeps=True, slow_start=True,

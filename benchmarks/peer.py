@@ -30,6 +30,7 @@ class Peer:
         imported: how a program imports all that it takes to train.
         keeps: whether a later process uses the compiled programs of an earlier one.
         slow_start: whether it is left out of a quick run.
+        narrow: whether it multiplies numbers in bfloat16, with the losses of that.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Peer:
     imported: str
     keeps: bool = False
     slow_start: bool = False
+    narrow: bool = False
 
 
 class PeerError(Exception):

@@ -3,10 +3,11 @@
     make bench                                      # everything; writes benchmarks/README.md
     .bench/bin/python -m benchmarks.training_steps --quick    # a look; writes nothing
 
-Everybody is a process of its own and trains the same network by Adam in float32, on the same data,
-from the same initial weights, in the same order. They take turns: A B C …, A B C …; a time is the
-median of the rounds, a ratio the median of the ratios within a round. That the work is the same is
-shown by the losses of the first steps, which are compared with a reference in float64.
+Everybody is a process of its own and trains the same network by Adam in float32, those with bf16 by
+products of bfloat16 numbers, on the same data, from the same initial weights, in the same order.
+They take turns: A B C …, A B C …; a time is the median of the rounds, a ratio the median of the
+ratios within a round. That the work is the same is shown by the losses of the first steps, which
+are compared with a reference in float64.
 """
 
 from __future__ import annotations
@@ -19,10 +20,20 @@ _CHAINRULE = "from chainrule import compile, losses, nn, optim, value_and_grad"
 _SKLEARN = "import sklearn.neural_network"
 PEERS = (
     Peer("chainrule", "chainrule_step", "loop", "chainrule", _CHAINRULE, keeps=True),
+    Peer(
+        "chainrule, bf16",
+        "chainrule_step",
+        "loop bf16",
+        "chainrule",
+        _CHAINRULE,
+        keeps=True,
+        narrow=True,
+    ),
     Peer("chainrule, a call a step", "chainrule_step", "call", "chainrule", _CHAINRULE, keeps=True),
     Peer("chainrule, eager", "chainrule_step", "eager", "chainrule", _CHAINRULE),
     Peer("PyTorch", "pytorch", "eager", "torch", "import torch"),
     Peer("PyTorch, fused Adam", "pytorch", "fused", "torch", "import torch"),
+    Peer("PyTorch, bf16 autocast", "pytorch", "fused bf16", "torch", "import torch", narrow=True),
     Peer(
         "torch.compile", "pytorch", "compile", "torch", "import torch", keeps=True, slow_start=True
     ),

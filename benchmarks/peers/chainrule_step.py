@@ -13,7 +13,8 @@ from .chainrule_networks import network
 
 
 def build(task: Task, mode: str) -> Prepare:
-    """Modes: ``loop``, ``call``, ``eager``."""
+    """Modes: ``loop``, ``loop bf16``, ``call``, ``eager``."""
+    how, _, precision = mode.partition(" ")
     model = network(task)
     task.forget_weights()
     optimizer = cr.optim.Adam(model, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON)
@@ -29,7 +30,7 @@ def build(task: Task, mode: str) -> Prepare:
         optimizer.update(gradients)
         return loss
 
-    step = cr.compile(train, backend="c")
+    step = cr.compile(train, backend="c", precision=precision or None)
 
     def prepare(order: Array) -> Callable[[], Any]:
         def loop() -> Any:
@@ -49,7 +50,7 @@ def build(task: Task, mode: str) -> Prepare:
                 losses.append(loss.detach())  # as PyTorch does here, so that nobody keeps the past
             return losses
 
-        return {"loop": loop, "call": call, "eager": eager}[mode]
+        return {"loop": loop, "call": call, "eager": eager}[how]
 
     return prepare
 

@@ -18,7 +18,10 @@ def _sequences_cross_entropy(z: Any, y: Any) -> Any:
 
 
 def build(task: Task, mode: str) -> Prepare:
-    """Modes: ``eager``, or words of ``fused``, ``channels_last``, ``compile`` and ``float64``."""
+    """Modes: ``eager``, or words of ``fused``, ``channels_last``, ``compile``, ``float64``.
+
+    With ``bf16`` it is autocast, which rounds what goes into products to bfloat16.
+    """
     words = mode.split()
     torch.set_flush_denormal(True)  # as JAX does by itself
     model = network(task)
@@ -39,7 +42,8 @@ def build(task: Task, mode: str) -> Prepare:
         loss_of = functional.mse_loss
 
     def forward(rows: Any) -> Any:
-        return loss_of(model(x[rows]), y[rows])
+        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in words):
+            return loss_of(model(x[rows]), y[rows])
 
     update = optimizer.step
     if "compile" in words:

@@ -760,6 +760,7 @@ def compile(
     backend: str = "auto",
     guard: bool = False,
     exact: bool = False,
+    precision: str | None = None,
 ) -> Any:
     """Trace a function once for each combination of argument types, then run its graph.
 
@@ -786,9 +787,11 @@ def compile(
         exact: find the same bits on every processor: a native program, which fuses products and
             sums (a·b + c, rounded once) where there is no instruction for it, too. That takes
             longer there, and changes nothing elsewhere.
+        precision: "bf16" for matrix products of numbers rounded to bfloat16, those of derivatives,
+            too; sums and variables stay in float32. By default products are of float32.
 
     Raises:
-        ConfigError: ``exact``, and the backend is neither "c" nor "auto".
+        ConfigError: ``exact``, and the backend is neither "c" nor "auto"; or an unknown precision.
         TraceError: the function looks at the value of a tensor, or an argument cannot be hashed.
         CompilerError: backend "c", and there is no compiler, or it failed.
         UnsupportedError: backend "c", and it has no kernel for an operation.
@@ -805,8 +808,8 @@ def compile(
         [1.0, 0.64, 0.4096]
     """
     if function is None:
-        return partial(compile, backend=backend, guard=guard, exact=exact)
+        return partial(compile, backend=backend, guard=guard, exact=exact, precision=precision)
     chosen: str | Backend = registry.BY_SIZE if backend == "auto" else backend
-    if exact:
-        chosen = registry.find_backend(backend, exact=True)
+    if exact or precision is not None:
+        chosen = registry.find_backend(backend, exact=exact, precision=precision)
     return Compiled(function, chosen, guard, history=True)

@@ -201,7 +201,11 @@ class TrainingOptions(ReadingOptions, _TargetOption):
         None, "Number of devices over which each batch is split.", "N", TRAINING, integer
     )
     precision: str | None = option(
-        None, "Precision of products on the backend xla: float32 or bf16.", "NAME", TRAINING, text
+        None,
+        "Numbers that products multiply: float32 or bf16, with sums in float32.",
+        "NAME",
+        TRAINING,
+        text,
     )
     sharding: str | None = option(
         None,

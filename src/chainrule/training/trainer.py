@@ -76,6 +76,7 @@ class Trainer:
         backend: what runs the network: "c" compiles it to native code, "numpy" needs no compiler,
             "auto" takes native code where it can.
         exact: train to the same bits on every processor; see `chainrule.compile`.
+        precision: "bf16" for matrix products of numbers rounded to bfloat16; see there, too.
 
     Example:
         >>> import chainrule as cr, numpy as np
@@ -103,6 +104,7 @@ class Trainer:
         progress: bool = True,
         backend: str | Backend = "auto",
         exact: bool = False,
+        precision: str | None = None,
     ) -> None:
         self.model = model
         self.loss = _by_name(loss, LOSSES, "loss") if isinstance(loss, str) else loss
@@ -116,7 +118,9 @@ class Trainer:
         self.seed = seed
         self.callbacks = list(callbacks)
         self.progress = progress
-        self.backend = backend = find_backend(backend, exact=True) if exact else backend
+        if exact or precision is not None:
+            backend = find_backend(backend, exact=exact, precision=precision)
+        self.backend = backend
         self.history = History()
         self.epoch = 0
         self.first_epoch = 0

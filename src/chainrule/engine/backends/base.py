@@ -11,10 +11,26 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import ChainruleError, DataError
+from ...errors import ChainruleError, ConfigError, DataError
 from ...utils.typing import Array
 from ..ir.graph import Graph
 from ..ir.node import Node
+
+#: What users write for the precision of products, and what it is.
+PRECISIONS = {
+    "float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16",
+}  # fmt: skip
+
+
+def precision_of(name: str) -> str:
+    """The precision that a user names.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if name not in PRECISIONS:
+        raise ConfigError("Unknown precision.", expected="float32 or bf16", found=repr(name))
+    return PRECISIONS[name]
 
 
 class BuildError(ChainruleError):

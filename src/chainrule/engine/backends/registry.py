@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import ConfigError, unknown
 from ..ir.graph import Graph
-from .base import Backend, BuildError, Executable
+from .base import Backend, BuildError, Executable, precision_of
 from .c.backend import CBackend
 from .c.lowering_cache import is_known
+from .narrow import NarrowBackend
 from .numpy import NUMPY
 from .xla.backend import XlaBackend
 from .xla.library import has_accelerator
@@ -71,9 +72,15 @@ class Automatic(FirstThatBuilds):
     than they are sent there and back.
     """
 
-    def __init__(self, native: Backend, smallest: int = 0) -> None:
-        super().__init__("auto", [native, NUMPY], smallest)
-        self._accelerated = FirstThatBuilds("auto", [_XLA, native, NUMPY])
+    def __init__(
+        self,
+        native: Backend,
+        smallest: int = 0,
+        reference: Backend = NUMPY,
+        accelerated: Backend | None = None,
+    ) -> None:
+        super().__init__("auto", [native, reference], smallest)
+        self._accelerated = FirstThatBuilds("auto", [accelerated or _XLA, native, reference])
 
     def build(
         self,
@@ -107,8 +114,8 @@ def _warn_once(sentence: str) -> None:
 _C, _XLA = CBackend(), XlaBackend()
 
 
-def _xla(found: XlaBackend, native: Backend = _C) -> Backend:
-    return FirstThatBuilds("xla", [found, native, NUMPY])
+def _xla(found: XlaBackend, native: Backend = _C, reference: Backend = NUMPY) -> Backend:
+    return FirstThatBuilds("xla", [found, native, reference])
 
 
 #: What runs a function of `chainrule.compile` unless it is said.
@@ -135,7 +142,7 @@ def find_backend(
         threads: of native programs; all by default.
         device: "cpu", "gpu" or "tpu", for the backend "xla", which "auto" then is.
         devices: how many of them; this and the others are as in `XlaBackend`.
-        precision: of products.
+        precision: of products, on every backend: see `passes.narrow`, and for XLA `XlaBackend`.
         sharding: of variables.
         exact: whether the bits are to be the same on every processor: then it is native code, or an
             error where that cannot be.
@@ -143,15 +150,18 @@ def find_backend(
     Raises:
         ConfigError: there is none, or an option is not for it.
     """
+    narrow = precision is not None and precision_of(precision) == "bfloat16"
     if not isinstance(backend, str):
-        if exact:
-            raise ConfigError("exact goes with the name of a backend.",
-                              expected="'c' or 'auto'", found=type(backend).__name__)  # fmt: skip
+        for option, given in (("exact", exact), ("precision", precision is not None)):
+            if given:
+                raise ConfigError(f"{option} goes with the name of a backend.",
+                                  expected="such as 'c' or 'auto'",
+                                  found=type(backend).__name__)  # fmt: skip
         return backend
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
-    given = {"device": device, "devices": devices, "precision": precision, "sharding": sharding}
-    options = {name: value for name, value in given.items() if value is not None}
+    places = {"device": device, "devices": devices, "sharding": sharding}
+    options = {name: value for name, value in places.items() if value is not None}
     if options and backend not in ("xla", "auto"):
         name, value = next(iter(options.items()))
         raise ConfigError(
@@ -159,17 +169,34 @@ def find_backend(
             hint="Take --backend xla, or omit it: then it is that.",
         )  # fmt: skip
     if exact:
-        return _exact(backend, threads, options)
-    native = _C if threads is None else CBackend(threads)
-    if options:
-        return _xla(XlaBackend(**options), native)  # type: ignore[arg-type]
+        return _exact(backend, threads, options, narrow)
+    native: Backend = _C if threads is None else CBackend(threads)
+    if options or narrow:
+        return _with_options(backend, native, options, narrow)
     if threads is None:
         return BACKENDS[backend]
     found: dict[str, Backend] = {"c": native, "auto": Automatic(native), "xla": _xla(_XLA, native)}
     return found.get(backend, BACKENDS[backend])
 
 
-def _exact(backend: str, threads: int | None, options: Mapping[str, object]) -> Backend:
+def _with_options(
+    backend: str, native: Backend, options: Mapping[str, object], narrow: bool
+) -> Backend:
+    """XLA where an option names a device; and all that may run with products in bfloat16."""
+    reference: Backend = NUMPY
+    if narrow:
+        native, reference = NarrowBackend(native), NarrowBackend(reference)
+    made = XlaBackend(precision="bf16" if narrow else "float32", **options)  # type: ignore[arg-type]
+    if options or backend == "xla":
+        return _xla(made, native, reference)
+    if backend == "auto":
+        return Automatic(native, reference=reference, accelerated=made)
+    return native if backend == "c" else reference
+
+
+def _exact(
+    backend: str, threads: int | None, options: Mapping[str, object], narrow: bool
+) -> Backend:
     """Native code alone: what other backends find differs from one machine to another."""
     if options or backend not in ("c", "auto"):
         given = ", ".join(f"{name} {value}" for name, value in options.items())
@@ -179,4 +206,5 @@ def _exact(backend: str, threads: int | None, options: Mapping[str, object]) -> 
             found=given or f"backend {backend}",
             hint="Omit one of them.",
         )
-    return CBackend(threads, exact=True)
+    native = CBackend(threads, exact=True)
+    return NarrowBackend(native) if narrow else native

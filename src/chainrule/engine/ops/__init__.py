@@ -32,6 +32,7 @@ from .pooling import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reduction import *  # noqa: F403
 from .resizing import *  # noqa: F403
+from .rounding import *  # noqa: F403
 from .scan import *  # noqa: F403
 from .scatter import *  # noqa: F403
 from .shape import *  # noqa: F403
@@ -45,7 +46,7 @@ for _family in (
     "activation", "attention", "convolution", "cross_entropy", "ctc", "custom", "declare",
     "einstein", "elementwise", "arrangement", "embedding_bag", "gathered_windows", "images",
     "incomplete", "indexing", "own_derivative", "pooling", "products", "reduction", "resizing",
-    "scan", "scatter", "shape", "sorting", "special_functions", "statistics",
+    "rounding", "scan", "scatter", "shape", "sorting", "special_functions", "statistics",
 ):  # fmt: skip
     NAMES += sys.modules[f"{__name__}.{_family}"].__all__
 

@@ -138,6 +138,13 @@ const Special = (() => {
     return below % 2 === 0 ? below : below + 1;
   }
 
+  function roundToBfloat16(x) {
+    // 8 significant bits: the unit of the last one follows from the exponent.
+    if (x === 0 || !Number.isFinite(x)) return x;
+    const unit = 2 ** (Math.floor(Math.log2(Math.abs(x))) - 7);
+    return roundToEven(x / unit) * unit;
+  }
+
   function sigmoid(x) {
     const e = Math.exp(-Math.abs(x)); // at most 1: never overflows
     return (x >= 0 ? 1 : e) / (1 + e);
@@ -171,6 +178,7 @@ const Special = (() => {
     erfcx,
     ndtri,
     roundToEven,
+    roundToBfloat16,
     sigmoid,
     remainder,
     floorDivide,

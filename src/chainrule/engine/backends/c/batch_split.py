@@ -141,6 +141,8 @@ def work_of(graph: Graph) -> int:
             a = node.inputs[0].type.shape
             k = a[-2] if node.attributes["transpose_a"] else a[-1]
             total += node.type.size * k // 4
+        elif node.op.name == "tile_step":
+            total += node.type.size * node.attributes["k"] // 4
         elif node.inputs:
             total += math.prod(node.type.shape)
     return total

@@ -11,7 +11,7 @@ import math
 from ...ir.node import Node
 from ...ir.operation import Cost
 from .kernel import Kernel, loop_shapes, operands, reduced_axes
-from .kernels.matmul import has_tail, product_of, rows_go_first
+from .kernels.matmul import either_product_of, has_tail, is_product, rows_go_first
 from .views import View, common_axes
 
 #: A loop of more nodes or buffers than this strains compilers and registers.
@@ -71,7 +71,7 @@ class _Fuser:
             for other in nodes[1:]:
                 self._try(self.kernel_of[nodes[0]], self.kernel_of[other])
         for node in alone:
-            if node.op.name == "matmul":
+            if is_product(node):
                 self._join_tail(self.kernel_of[node])
         return list(self.before)
 
@@ -94,7 +94,7 @@ class _Fuser:
                 return
 
     def _is_tail(self, product: Node, loop: Kernel) -> bool:
-        size = product_of(product)
+        size = either_product_of(product)
         if not loop.is_loop or loop.reductions or not has_tail(size):
             return False
         if len({node in self.early for node in (product, *loop.nodes)}) > 1:

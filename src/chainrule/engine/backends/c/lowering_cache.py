@@ -23,8 +23,15 @@ from .... import __version__
 from ...ir.graph import Graph
 from ...ir.node import Node
 from ...ir.types import Type
+from ...ops.rounding import ROUND_TO_BFLOAT16
 from . import cache, toolchain
-from .kernels.cpu import target_in_use
+from .kernels.cpu import (
+    Target,
+    exact_target,
+    target_in_use,
+    tile_target,
+    writing_for,
+)
 from .kernels.gemm import Product
 from .lowered import Lowered, Stop
 
@@ -55,9 +62,24 @@ def lowered(graph: Graph, donated: Mapping[int, int], guards: Sequence[int], fus
     return known
 
 
+def target_for(graph: Graph, exact: bool = False) -> Target:
+    """What the kernels of a graph are written for, on this machine.
+
+    Tile registers are asked for only where they are used; they round as no other processor does.
+    """
+    if exact:
+        return exact_target()
+    return tile_target() if _rounds(graph) else target_in_use()
+
+
+def _rounds(graph: Graph) -> bool:
+    return any(node.op is ROUND_TO_BFLOAT16 for node in graph.nodes)
+
+
 def is_known(graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> bool:
     """Whether a program of this graph was built before."""
-    key = _fingerprint(graph, donated, guards, fuse=True)
+    with writing_for(target_for(graph)):
+        key = _fingerprint(graph, donated, guards, fuse=True)
     return key is not None and cache.find(key) is not None
 
 

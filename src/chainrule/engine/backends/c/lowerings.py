@@ -32,6 +32,10 @@ from .kernels import (
 #: ``(node, stored parts by number, views of operands, places) -> function``.
 KERNELS: dict[str, Callable[..., Function | None]] = {
     "matmul": matmul.matmul,
+    "left_tiles": matmul.left_tiles,
+    "right_tiles": matmul.right_tiles,
+    "tile_product": matmul.matmul,
+    "tile_step": matmul.tile_step,
     "panels": matmul.panels,
     "panel_product": matmul.panel_product,
     "softmax": axis.softmax,

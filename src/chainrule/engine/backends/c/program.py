@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ from ...ir.program import Program
 from ...ir.types import Type, type_of
 from ..base import checked_order
 from . import toolchain
-from .kernels.cpu import exact_target, writing_for
-from .lowering_cache import lowered
+from .kernels.cpu import writing_for
+from .lowering_cache import lowered, target_for
 from .run_steps import Call, feeds
 from .threads import parallel
 
@@ -77,7 +76,7 @@ class CProgram:
         self.graph = graph
         self.donated = dict(donated or {})
         self.in_place = self.donated.keys()
-        with writing_for(exact_target()) if exact else nullcontext():
+        with writing_for(target_for(graph, exact)):
             made = lowered(graph, self.donated, guards, fuse)
         self.source = made.source
         self.arena_bytes, self.unplanned_bytes = made.planned, made.unplanned

@@ -22,7 +22,7 @@ from .batch_split import split_batch
 from .conv1x1 import as_product
 from .fusion import fuse_loops
 from .kernel import Kernel, KernelSchedule, indexed_extent, may_stop, operands
-from .kernels.matmul import is_in_one, product_of
+from .kernels.matmul import either_product_of, is_in_one
 from .lowerings import is_special, is_supported
 from .views import View, through, whole
 
@@ -431,7 +431,7 @@ def _mark_stores(kernels: list[Kernel], views: dict[Node, View], outputs: list[N
         own = set(kernel.nodes)
         for node in kernel.nodes:
             needed |= {view.base for view in operands(node, views) if view.base not in own}
-        if kernel.tail and not is_in_one(product_of(kernel.nodes[0])):
+        if kernel.tail and not is_in_one(either_product_of(kernel.nodes[0])):
             needed.add(kernel.nodes[0])
     for kernel in kernels:
         kernel.stores = [node for node in kernel.nodes if node in needed]

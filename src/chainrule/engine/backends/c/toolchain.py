@@ -51,7 +51,13 @@ OPTIONAL_FLAGS = (
 EXTENSIONS = (
     *("__AVX512F__", "__AVX2__", "__FMA__", "__SSE2__"),
     *("__ARM_NEON", "__ARM_FEATURE_FMA", "__FP_FAST_FMA"),
+    *("__AVX512BW__", "__AVX512BF16__", "__AMX_TILE__", "__AMX_BF16__"),
 )
+#: Those that products in tile registers need.
+_TILING = {"__AVX512F__", "__AVX512BW__", "__AVX512BF16__", "__AMX_TILE__", "__AMX_BF16__"}
+#: How Linux is asked for the state of tile registers, on x86 with 64 bits: ``arch_prctl``, its
+#: request for a permission, and that of the data of tiles.
+_ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 #: Those that say that a·b + c is one instruction; the same as in `kernels.math.FMA_C`.
 _FUSING = {"__FMA__", "__ARM_FEATURE_FMA", "__FP_FAST_FMA"}
 #: Added for programs that run rarely: built in half of the time, half as fast, the same bits.
@@ -218,6 +224,25 @@ def fuses(extensions: Sequence[str]) -> bool:
         (True, False)
     """
     return not _FUSING.isdisjoint(extensions)
+
+
+@functools.cache
+def has_tiles() -> bool:
+    """Whether programs may use tile registers: the compiler does, and Linux grants them.
+
+    It has to be asked for them once in a process; threads and forks then have them, too.
+    """
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return False
+    try:
+        known = set(find().extensions) >= _TILING
+    except CompilerError:
+        return False
+    if not known:
+        return False
+    ask = ctypes.CDLL(None, use_errno=True).syscall
+    ask.restype = ctypes.c_long
+    return ask(*map(ctypes.c_long, (_ARCH_PRCTL, _REQUEST, _TILE_DATA))) == 0
 
 
 def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str) -> None:

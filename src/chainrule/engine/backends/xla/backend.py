@@ -7,14 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from ....errors import ConfigError
 from ...ir.graph import Graph
-from ..base import BuildError, Executable
+from ..base import BuildError, Executable, precision_of
 from . import library
 from .placement import SHARDINGS, Placement
-
-#: What users write, and what it is.
-PRECISIONS = {
-    "float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16",
-}  # fmt: skip
 
 
 class XlaBackend:
@@ -46,15 +41,12 @@ class XlaBackend:
         if device is not None and device not in library.PLATFORMS:
             raise ConfigError("Unknown device.", expected=", ".join(library.PLATFORMS),
                               found=repr(device))  # fmt: skip
-        if precision not in PRECISIONS:
-            raise ConfigError("Unknown precision.", expected="float32 or bf16",
-                              found=repr(precision))  # fmt: skip
         if sharding not in SHARDINGS:
             raise ConfigError("Unknown sharding.", expected=", ".join(SHARDINGS),
                               found=repr(sharding))  # fmt: skip
         if devices is not None and devices < 1:
             raise ConfigError("devices must be positive.", found=str(devices))
-        self.placement = Placement(device, devices, PRECISIONS[precision], sharding)
+        self.placement = Placement(device, devices, precision_of(precision), sharding)
 
     @property
     def parts(self) -> int:

@@ -23,6 +23,7 @@ REFUSED = {
     "i1e": _NO_OPERATOR,
     "erfcx": _NO_OPERATOR,
     "ndtri": _NO_OPERATOR,
+    "round_to_bfloat16": "ONNX rounds only into another type",
     "ctc": _NO_OPERATOR,
     "cofactors": _NO_OPERATOR,
     "matrix_exp": _NO_OPERATOR,

@@ -30,6 +30,7 @@ class Target:
             panels, no buffers on the stack. Slower, and much smaller.
         threads: whether large kernels are written in parts for threads.
         exact: whether a·b + c is rounded once even where the processor has no instruction for it.
+        tile_registers: whether products of bfloat16 numbers go through them: see `kernels.tiles`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Target:
     frugal: bool = False
     threads: bool = True
     exact: bool = False
+    tile_registers: bool = False
 
     def holds(self, rows: int, vectors: int) -> bool:
         """Whether a tile stays in registers: C, the shorter side, and one of the longer side.
@@ -176,6 +178,13 @@ def target_in_use() -> Target:
         'frugal'
     """
     return _chosen.get() or native_target()
+
+
+def tile_target() -> Target:
+    """`target_in_use` for programs with products of bfloat16 numbers."""
+    target = target_in_use()
+    has_tiles = target.name == "avx512" and target.threads and toolchain.has_tiles()
+    return replace(target, tile_registers=True) if has_tiles else target
 
 
 @contextmanager

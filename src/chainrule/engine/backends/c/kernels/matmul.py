@@ -20,6 +20,7 @@ from .gemm import (
     plan_with_reads,
 )
 from .gemm_tiles import ELEMENTS
+from .tiles import TileProduct, copy_in_tiles, emit_tiles
 
 #: How many multiplications of a product take as long as one operation of a loop.
 _MULTIPLICATIONS = 4
@@ -28,6 +29,19 @@ _MULTIPLICATIONS = 4
 #: From a function and the extents of a product to what is done with its elements, and the
 #: pointers to what is read in their places.
 Tail = Callable[[Function, tuple[int, int, int]], tuple[list[str], list[str]]]
+
+
+def is_product(node: Node) -> bool:
+    """Whether it is a matrix product, of matrices or of matrices in tiles."""
+    return node.op.name in ("matmul", "tile_product")
+
+
+def either_product_of(node: Node) -> Product | TileProduct:
+    """The sizes of a product, of matrices or of matrices in tiles."""
+    if node.op.name == "tile_product":
+        tiles: TileProduct = node.attributes["product"]
+        return tiles
+    return product_of(node)
 
 
 def product_of(node: Node) -> Product:
@@ -42,22 +56,28 @@ def product_of(node: Node) -> Product:
 _NARROW = 16
 
 
-def has_tail(product: Product) -> bool:
+def has_tail(product: Product | TileProduct) -> bool:
     """Whether more can be computed from its elements while a tile of them is in the cache."""
+    if isinstance(product, TileProduct):
+        return product.n >= _NARROW
     return product.dtype in ELEMENTS and product.m > 1 and product.n >= _NARROW and product.k > 0
 
 
-def rows_go_first(product: Product) -> bool:
+def rows_go_first(product: Product | TileProduct) -> bool:
     """Whether tiles can be computed in an order in which whole rows of C come together.
 
     Then what is computed from an element may read others in its place: in any other order the
     reads would wait for memory more often than a loop of its own does.
     """
+    if isinstance(product, TileProduct):
+        return True
     return plan_with_reads(product, target_in_use()).rows_first
 
 
-def is_in_one(product: Product) -> bool:
+def is_in_one(product: Product | TileProduct) -> bool:
     """Whether its sums are made in one go, so that nothing of it need be in memory."""
+    if isinstance(product, TileProduct):
+        return product.in_one
     return product.k <= plan(product, target_in_use()).depth
 
 
@@ -75,7 +95,7 @@ def matmul(
     """
     if node.type.size == 0:
         return None
-    product = product_of(node)
+    product = either_product_of(node)
     m, n, k, batch = product.m, product.n, product.k, product.batch
     function = Function(where)
     if k == 0:
@@ -84,11 +104,49 @@ def matmul(
         return function
     x, y = (function.pointer(view) for view in sources)
     pointers = Pointers(x, y, function.writes(node) if kept else "")
-    if not node.type.is_float:
+    epilogue, fetched = ([], []) if tail is None else tail(function, (batch, m, n))
+    if isinstance(product, TileProduct):
+        text = emit_tiles(product, pointers, epilogue, kept, fetched)
+    elif not node.type.is_float:
         _plain(function, product, pointers)
         return function
-    epilogue, fetched = ([], []) if tail is None else tail(function, (batch, m, n))
-    text = emit(product, pointers, epilogue=epilogue, kept=kept, fetched=fetched)
+    else:
+        text = emit(product, pointers, epilogue=epilogue, kept=kept, fetched=fetched)
+    function.before += text.functions
+    for depth, line in text.body:
+        function.line(line, depth)
+    function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
+    return function
+
+
+def left_tiles(node: Node, sources: list[View], where: Where) -> Function | None:
+    """The left operand of a product in tiles."""
+    return _in_tiles(node, sources, where, along=not node.attributes["transpose"], right=False)
+
+
+def right_tiles(node: Node, sources: list[View], where: Where) -> Function | None:
+    """The right operand of a product in tiles, of which a row has pairs of two l."""
+    return _in_tiles(node, sources, where, along=node.attributes["transpose"], right=True)
+
+
+def _in_tiles(
+    node: Node, sources: list[View], where: Where, *, along: bool, right: bool
+) -> Function:
+    function, how = Function(where), node.attributes
+    copy_in_tiles(
+        function, function.pointer(sources[0]), function.writes(node), how["extent"], how["k"],
+        how["batch"], along=along, turned=along == right,
+    )  # fmt: skip
+    return function
+
+
+def tile_step(node: Node, sources: list[View], where: Where) -> Function | None:
+    """C = A·B with B in tiles, and A copied into tiles here."""
+    (m, n), k = node.type.shape, node.attributes["k"]
+    function = Function(where)
+    x, y = (function.pointer(view) for view in sources)
+    pointers = Pointers(x, y, function.writes(node))
+    text = emit_tiles(TileProduct(m, n, k), pointers, copies_left=True)
     function.before += text.functions
     for depth, line in text.body:
         function.line(line, depth)

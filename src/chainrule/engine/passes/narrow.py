@@ -1,0 +1,61 @@
+"""Products of bfloat16 numbers, with sums in float32: the operands of products are rounded.
+
+The rounding is a node of its own, `chainrule.ops.round_to_bfloat16`, so that every backend gives
+the same meaning, and whoever reads the graph sees it. The graph of a step has the products of the
+backward pass in it, which so get the same. Variables, sums, norms, softmax, losses and the state of
+the optimizer are not touched.
+"""
+
+from __future__ import annotations
+
+from ..ir.graph import Graph
+from ..ir.node import Node
+from ..ir.types import float32
+from ..ops.rounding import ROUND_TO_BFLOAT16
+from .rewrite import make, rewrite, with_inputs
+
+__all__ = ["narrow_products"]
+
+
+def narrow_products(graph: Graph) -> Graph:
+    """The graph with the float32 operands of its matrix products rounded to bfloat16.
+
+    Example:
+        >>> import chainrule as cr
+        >>> a, b = cr.ops.ones((2, 3)), cr.ops.ones((3, 4))
+        >>> graph = cr.trace(lambda a, b: cr.ops.exp(a) @ b, a, b).graph
+        >>> [node.op.name for node in narrow_products(graph).nodes if node.inputs]
+        ['exp', 'round_to_bfloat16', 'round_to_bfloat16', 'matmul']
+    """
+    rounded: dict[Node, Node] = {}
+
+    def narrow(source: Node) -> Node:
+        if source not in rounded:
+            if _is_arranged(source):
+                rounded[source] = with_inputs(source, (narrow(source.inputs[0]),))
+            elif source.op is ROUND_TO_BFLOAT16:
+                rounded[source] = source
+            else:
+                rounded[source] = make(source, ROUND_TO_BFLOAT16.name, source)
+        return rounded[source]
+
+    def rule(node: Node, before: Node) -> Node:
+        body = node.attributes.get("body")
+        if isinstance(body, Graph):
+            attributes = node.attributes | {"body": narrow_products(body)}
+            return Node(
+                node.op, node.inputs, attributes, node.type, None, node.watched, node.origin
+            )
+        if node.op.name != "matmul" or node.type.dtype != float32:
+            return node
+        return with_inputs(node, tuple(map(narrow, node.inputs)))
+
+    return rewrite(graph, rule)
+
+
+def _is_arranged(node: Node) -> bool:
+    """Whether it is all of its operand in another order or shape.
+
+    Then that is rounded before, so that passes find a transpose beside its product.
+    """
+    return node.op.view and node.type.size == node.inputs[0].type.size
