@@ -2,7 +2,7 @@
 
 import json
 
-from chainrule.cli.console import harmless
+from chainrule.cli.console import harmless, note
 from tests.cli.conftest import QUICK
 
 CLEAR, TITLE, CSI, TURN = "\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\u202e"
@@ -33,3 +33,10 @@ def test_names_in_data_give_no_commands_in_any_command(invoke, place):
             assert not set(text) & set("\x1b\x07\x9b\u202e"), (result.args, text)
     assert any("kept\ufffd" in result.stdout for result in said)
     assert json.loads(said[5].stdout)[0]["target"] == target
+
+
+def test_a_path_longer_than_a_line_is_broken_and_not_cut(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/" + "/".join(f"folder{i}" for i in range(20))
+    note(f"nothing is in {path}")
+    assert path in "".join(capsys.readouterr().err.split())

@@ -167,7 +167,7 @@ def hanging(mark: str, sentence: str, style: str = "") -> RenderableType:
 
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")  # a path that is longer than a line is broken, not cut
     grid.add_row(Text(mark, style=style or "dim"), Text(sentence))
     return grid
 

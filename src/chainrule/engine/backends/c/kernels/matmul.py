@@ -116,6 +116,7 @@ def matmul(
     for depth, line in text.body:
         function.line(line, depth)
     function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
+    function.copies = text.copies
     return function
 
 
@@ -151,7 +152,6 @@ def tile_step(node: Node, sources: list[View], where: Where) -> Function | None:
     for depth, line in text.body:
         function.line(line, depth)
     function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
-    function.copies = text.copies
     return function
 
 
