@@ -51,6 +51,7 @@ def test_an_image_by_its_number_and_by_its_name(tmp_path):
     told = explain_rows(path, folder, [7])
     assert told.rows[0].cells[0]["text"] == str(folder / "light" / "1.png")
     assert told.rows[0].target["text"] == "light"
+    assert not any("bfloat16" in note for note in told.notes)
     alone = explain_rows(path, folder / "light" / "1.png")
     assert alone.loss == told.loss
     # The loss of the training: -Σ t·ln p, with 0.05 of the target shared by both classes.
@@ -81,8 +82,10 @@ def test_a_number_of_each_image(tmp_path):
     names = [f"{label}/{n}.png" for label in ("dark", "light") for n in range(6)]
     lines = [f"{name},{5.5 * number + 3}" for number, name in enumerate(names)]
     (folder / "sizes.csv").write_text("\n".join(["file,size", *lines]) + "\n")
-    path = trained("images", tmp_path / "model.safetensors", folder / "sizes.csv", target="size")
-    told = explain_rows(path, folder / "sizes.csv", [4])
+    sizes = folder / "sizes.csv"
+    path = trained("images", tmp_path / "model.safetensors", sizes, target="size", precision="bf16")
+    told = explain_rows(path, sizes, [4])
+    assert any("rounded to bfloat16" in note for note in told.notes)
     state = cr.load(path).state()
     goal = (5.5 * 4 + 3 - state["scale.mean"]) / state["scale.std"]
     assert told.loss == pytest.approx(float((output_of(told)[0] - goal) ** 2), rel=1e-4)

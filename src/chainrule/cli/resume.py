@@ -125,6 +125,7 @@ def going_on(record: Unfinished, data: str | None) -> Iterator[None]:
         if record.can_go_on:
             say("", f"Interrupted. To go on: {record.command}")
         else:
+            say("", "Interrupted before there was anything to go on from.")
             record.remove()
         raise error if isinstance(error, Terminated) else Terminated(signal.SIGINT) from None
     except BaseException:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..data import source_name
 from ..data.source import with_reading
+from ..engine.backends.base import precision_of
 from ..errors import unknown
 from ..optim import OPTIMIZERS, Optimizer
 from ..tasks import KINDS, kind_of, load_predictor
@@ -73,6 +74,12 @@ def explain_rows(
     )
     if examples.network is None or not options.get("train"):
         notes.append("Dropout is off, as in predictions.")
+    precision = (predictor.record["report"].get("options") or {}).get("precision")
+    if precision is not None and precision_of(precision) == "bfloat16":
+        notes.append(
+            "Products are of float32, as in predictions; those of the training were of numbers "
+            "rounded to bfloat16."
+        )
     return dataclasses.replace(
         explanation, rows=tuple(examples.raw), notes=(*explanation.notes, *notes)
     )

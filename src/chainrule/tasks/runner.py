@@ -20,7 +20,7 @@ import numpy as np
 from ..data import source_name
 from ..data.source import with_reading
 from ..errors import TrainingError
-from ..training import Callback, Checkpoints, Stream, Trainer, find_rate
+from ..training import Callback, Checkpoints, Stream, Trainer, Training, find_rate
 from ..training.checkpoints import seconds_spent
 from ..utils.typing import Array
 from .examination import could_not, examine
@@ -153,7 +153,9 @@ def fit(
     make = _trainers(plan, learner, recipe, steps)
     rate = _rate(options, recipe, make, data)
     average = plan.average(steps)
-    trial = functools.partial(make, rate, output=learner.output, average=average, progress=False)
+    trial = functools.partial(
+        make, rate, output=learner.output, average=average, progress=False, callbacks=[_Trial()]
+    )
     if (revised := plan.tried(schema, learner, split, trial, recipe, steps)) is not learner:
         learner = revised
         make = _trainers(plan, learner, recipe, steps)
@@ -201,6 +203,15 @@ def _trainers(
         )  # fmt: skip
 
     return make
+
+
+class _Trial(Callback):
+    """Who interrupts a trial wants all to end, not what the trial has reached."""
+
+    def on_end(self, trainer: Training) -> None:
+        """Go on with the interruption, which a fit takes as its own end."""
+        if trainer.history.interrupted:
+            raise KeyboardInterrupt
 
 
 def _rate(

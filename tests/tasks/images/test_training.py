@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.errors import ConfigError, DataError
 from chainrule.tasks import load_predictor
@@ -349,6 +350,25 @@ class TestOwnContrast:
         result.save(tmp_path / "model")
         told = load_predictor(tmp_path / "model").evaluate(str(folder))
         assert told["accuracy"] > 0.9
+
+    def test_who_interrupts_a_trial_ends_the_training(self, tmp_path, monkeypatch):
+        def interrupted(*arguments):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cr.Trainer, "_epoch", interrupted)
+        options = ImageOptions(epochs=40, backend="numpy", augment="none", test=0.2)
+        with pytest.raises(KeyboardInterrupt):
+            train_images(self.folder(tmp_path / "x", False), options, progress=False)
+
+    def test_a_training_with_a_limit_of_time_does_without_the_trial(self, tmp_path):
+        said = []
+        options = ImageOptions(
+            epochs=1, backend="numpy", augment="none", test=0.2, members=1, minutes=5
+        )
+        folder = self.folder(tmp_path / "x", False)
+        result = train_images(folder, options, progress=False, say=said.append)
+        assert not result.schema.contrast
+        assert any("with --minutes it is not tried" in sentence for sentence in said)
 
 
 class TestFoldsAndParts:

@@ -11,6 +11,7 @@ from chainrule.cli.app import app
 from chainrule.errors import ConfigError
 from chainrule.tasks.sequence_to_text import consensus
 from chainrule.tasks.sequence_to_text.consensus import Sampler, by_expected_chrf, chrf
+from chainrule.tasks.sequence_to_text.plan import _decoding
 
 TEXTS = ("Y dijo Dios: Sea la luz.", "Y Dios dijo: sea luz", "dijo", "", "la luz de los cielos")
 END, ROOM = 5, 2
@@ -98,3 +99,10 @@ def test_the_option_is_that_of_the_model_unless_it_is_said(model):
     assert "mbr=-1" in done.stderr
     with pytest.raises(ConfigError, match="mbr"):
         SequenceToTextOptions(target="x", mbr=-1)
+
+
+def test_what_is_not_asked_for_stays_that_of_the_model_to_start_from():
+    usual = Decoding(beam=4, mbr=8, length_penalty=1.0)
+    options = SequenceToTextOptions(target="x", mbr=2)
+    assert _decoding(None, options, usual) == Decoding(beam=4, mbr=2, length_penalty=1.0)
+    assert _decoding(None, options) == Decoding(mbr=2)

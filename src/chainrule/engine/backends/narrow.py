@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...errors import ConfigError
 from ..ir.graph import Graph
+from ..ir.node import Node
 from ..ir.types import float32
 from ..passes.narrow import narrow_products
 from .base import Backend, Executable
@@ -48,7 +49,8 @@ class NarrowBackend:
         return self._inner.build(narrow_products(graph), donated, guards, runs)
 
 
-def _all_nodes(graph: Graph):  # type: ignore[no-untyped-def]
+def _all_nodes(graph: Graph) -> Iterator[Node]:
+    """Its nodes, and those of the bodies of its loops."""
     for node in graph.nodes:
         yield node
         body = node.attributes.get("body")

@@ -592,6 +592,9 @@ class FilePlan(Plan[FilePart, FilePart, Any]):
         vary = functools.partial(self.medium.at_own_contrast, learner.network, schema)
         if self.options.from_model or len(train) >= FEW_FILES or vary(False) is None:
             return False
+        if self.options.minutes is not None:  # the trials take half as long as all that follows
+            self.say(f"with --minutes it is not tried to take {self.unit} at their own contrast")
+            return False
         changes = () if learner.augment is None else learner.augment.changes
         told = trials.better(vary, changes, train.target, groups, self.options.seed)
         if told:

@@ -27,6 +27,8 @@ _FILES = 2000
 #: How much larger a loss may be: this much for classes, and this fraction; then a change is spared,
 #: as what is harder to learn begins more slowly.
 _LARGER, _FRACTION_LARGER = 0.02, 0.5
+#: A whole training is compared after no more updates than this.
+_WHOLE = 1000
 #: Where this is all the probability that wrong classes get, nothing can be better.
 _NEARLY_ALL = 0.1
 #: A network that is ahead by so many standard errors is probably better.
@@ -92,7 +94,7 @@ class Trials:
     ) -> Array:  # fmt: skip
         """The probability of all wrong classes, which is bounded, or the squared error."""
         vary(own)
-        errors = self._compared(changes, parts, self.updates)
+        errors = self._compared(changes, parts, min(self.updates, _WHOLE))
         vary(False)
         return 1 - np.exp(-errors) if self.classes else errors
 

@@ -166,11 +166,10 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
             other.source.skip_bad = source.skip_bad
             if options.seconds is not None:
                 other.source.longest = frames_of(options.seconds)
-        shape, decoding = other.shape, other.decoding
+        shape = other.shape
         if options.dropout is not None:
             shape = replace(shape, dropout=options.dropout)
-        if options.beam is not None or options.mbr is not None:
-            decoding = _decoding(other.output, options)
+        decoding = _decoding(other.output, options, other.decoding)
         return replace(
             other, target=self._target, encoding=options.encoding, shape=shape, decoding=decoding
         )
@@ -331,13 +330,17 @@ class SequenceToText(Plan[Pairs, Pairs, SequenceSchema]):
         return []
 
 
-def _decoding(output: Output, options: SequenceToTextOptions) -> Decoding:
-    """How texts are found.
+def _decoding(
+    output: Output, options: SequenceToTextOptions, usual: Decoding | None = None
+) -> Decoding:
+    """How texts are found: as usual, but for what is asked for.
 
     Raises:
         ConfigError: there is nothing to choose from.
     """
-    how = Decoding(beam=options.beam or _BEAM, mbr=options.mbr or 0)
+    asked = {"beam": options.beam, "mbr": options.mbr}
+    said = {name: value for name, value in asked.items() if value is not None}
+    how = replace(usual or Decoding(beam=_BEAM), **said)
     if how.mbr and isinstance(output, CtcOutput):
         output.sampler(None, how, "numpy")  # an error before the training, not after it
     return how
