@@ -163,6 +163,12 @@ class TestErrors:
         assert "no space left" in result.stderr.lower()
         assert (place / "p.csv").read_text() == "old"
 
+    def test_only_models_that_write_texts_take_a_precision(self, invoke, trained):
+        result = invoke("predict", trained / "rent", "flats.csv", "--precision", "bf16")
+        assert result.exit_code == 2
+        assert "--precision bf16" in result.stderr
+        assert "write texts" in result.stderr
+
 
 class TestKeep:
     def table(self, invoke, *arguments, **options):

@@ -17,6 +17,8 @@ from .lines import (
     LengthPenalty,
     Mbr,
     Others,
+    Precision,
+    check_precision,
     decoding,
     is_typed,
     lines_of,
@@ -51,6 +53,7 @@ def answer(
     n_best: Best = None,
     length_penalty: LengthPenalty = None,
     mbr: Mbr = None,
+    precision: Precision = None,
     encoding: Encoding = None,
     others: Others = None,
     debug: Debug = False,
@@ -63,6 +66,7 @@ def answer(
     from ..tasks.text import read_text
 
     hint = f"for one text as the source: chainrule translate {model}"
+    check_precision(precision)
     translator = writer_of(model, 2, hint, others)
     how = decoding(translator, beam, n_best, length_penalty, mbr)
     about = None if context is None else " ".join(read_text(context, encoding).split())
@@ -78,4 +82,4 @@ def answer(
         question, text = need_context(line, about, next(numbers))
         return (text, question) if context_first else (question, text)
 
-    write_lines(translator, lines_of(files, encoding), item, how, is_typed(files))
+    write_lines(translator, lines_of(files, encoding), item, how, is_typed(files), precision)

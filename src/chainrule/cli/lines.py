@@ -71,6 +71,15 @@ Others = Annotated[
         show_default=False,
     ),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="Numbers that products multiply: float32 or bf16, with sums in float32. float32 by "
+        "default; bf16 is faster where the processor has tile registers (AMX).",
+        metavar="NAME",
+        show_default=False,
+    ),
+]
 Encoding = Annotated[
     str | None,
     typer.Option(
@@ -127,6 +136,18 @@ def decoding(
     return dataclasses.replace(usual, **said)
 
 
+def check_precision(name: str | None) -> None:
+    """Say what is wrong with the precision before a line is read.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    from ..engine.backends.base import precision_of
+
+    if name is not None:
+        precision_of(name)
+
+
 def is_typed(files: list[Path] | None) -> bool:
     """Whether somebody types the lines, and waits for each."""
     return sys.stdin.isatty() and (not files or _STANDARD_INPUT in files)
@@ -163,7 +184,7 @@ def _read_lines(encoding: str | None) -> Iterator[str]:
 
 def write_lines(
     translator: Translator, lines: Iterable[str], item: Callable[[str], Any], how: Any,
-    one_by_one: bool,
+    one_by_one: bool, precision: str | None = None,
 ) -> None:  # fmt: skip
     """Write a text for each line, and an empty line for each that is empty.
 
@@ -173,6 +194,7 @@ def write_lines(
         item: what the model takes, of a line that is not empty.
         how: as of `decoding`.
         one_by_one: somebody waits for each line.
+        precision: of products.
     """
     said: set[str] = set()
 
@@ -184,7 +206,8 @@ def write_lines(
     numbered = enumerate(lines, 1)
     while block := list(itertools.islice(numbered, 1 if one_by_one else _AT_ONCE)):
         asked = [(number, item(line)) for number, line in block if line.strip()]
-        texts = translator.write([each for _, each in asked], how, say=once) if asked else []
+        items = [each for _, each in asked]
+        texts = translator.write(items, how, say=once, precision=precision) if asked else []
         found = dict(zip((number for number, _ in asked), texts, strict=True))
         for number, _ in block:
             _show(number, found.get(number, []), how.best)

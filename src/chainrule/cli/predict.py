@@ -12,6 +12,7 @@ import typer
 from ..errors import ConfigError
 from .console import note, write_bytes
 from .error_handling import Debug
+from .lines import Precision, check_precision
 from .reading import Encoding, Missing, Separator, Table, as_said, loaded, usual_for
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    precision: Precision = None,
     debug: Debug = False,
 ) -> None:
     """Predict the target of raw data, one prediction for each row or file, in their order.
@@ -81,13 +83,15 @@ def predict(
     Example: chainrule predict runs/houses-2026-01-31-1 new_houses.csv --out prices.csv
     """
     check_output(out)
+    check_precision(precision)
     significant = _digits(digits)
     from ..tasks.digits import deserved_by_column, with_digits
     from ..utils.files import write_atomically
 
     predictor = loaded(model, missing)
     source = usual_for(predictor, as_said(data, encoding, separator, table))
-    predictions = predictor.predict(source, proba=proba, say=note, **_kept(predictor, keep))
+    special = _kept(predictor, keep) | _narrowed(predictor, precision)
+    predictions = predictor.predict(source, proba=proba, say=note, **special)
     if digits != _ALL:
         decimals = deserved_by_column((predictor.record or {}).get("report") or {})
         predictions = with_digits(predictions, decimals, proba, significant)
@@ -107,7 +111,7 @@ def _kept(predictor: Predictor, keep: list[str] | None) -> dict[str, Any]:
     """
     if not keep:
         return {}
-    if "keep" not in inspect.signature(predictor.predict).parameters:
+    if not _takes(predictor, "keep"):
         raise ConfigError(
             "Only predictions for the rows of a table can stand beside its columns.",
             expected="a model of a table",
@@ -122,6 +126,28 @@ def _kept(predictor: Predictor, keep: list[str] | None) -> dict[str, Any]:
         raise ConfigError(
             "The option keep cannot be understood.", expected=str(misfit), found=", ".join(keep)
         ) from None
+
+
+def _narrowed(predictor: Predictor, precision: str | None) -> dict[str, Any]:
+    """The precision of products, as the predictor takes it.
+
+    Raises:
+        ConfigError: the model does not write texts.
+    """
+    if precision is None:
+        return {}
+    if not _takes(predictor, "precision"):
+        raise ConfigError(
+            "Only models that write texts predict with products of another precision.",
+            expected="a model of pairs of texts, or of sounds with texts",
+            found=f"--precision {precision}",
+            hint="Omit --precision: other models predict in float32.",
+        )
+    return {"precision": precision}
+
+
+def _takes(predictor: Predictor, name: str) -> bool:
+    return name in inspect.signature(predictor.predict).parameters
 
 
 def _digits(said: str | None) -> int | None:

@@ -14,7 +14,7 @@ import typer
 from ..errors import ConfigError, DataError
 from .console import harmless, note
 from .error_handling import Debug
-from .lines import Beam, Best, decoding, lines_of
+from .lines import Beam, Best, Precision, check_precision, decoding, lines_of
 from .predict import Model
 
 if TYPE_CHECKING:
@@ -46,12 +46,14 @@ def transcribe(
             show_default=False,
         ),
     ] = None,
+    precision: Precision = None,
     debug: Debug = False,
 ) -> None:
     """Write what is said in sounds: a line each, after the name of the file if there are several.
 
     Example: chainrule transcribe runs/prompts-2026-01-31-1 hello.wav
     """
+    check_precision(precision)
     speech = _recognizer(model)
     how = _how(speech, decoding(speech, beam, n_best, None), language_model, beam)
     if files == [Path("-")]:
@@ -60,7 +62,7 @@ def transcribe(
     named = files is None or len(files) > 1 or files[0].is_dir()
     failed = 0
     while block := list(itertools.islice(paths, _AT_ONCE if files else 1)):
-        failed += _write(speech, block, how, named)
+        failed += _write(speech, block, how, named, precision)
     if failed:
         raise typer.Exit(1)
 
@@ -135,7 +137,9 @@ def _sounds(files: list[Path] | None) -> Iterator[str]:
         yield from found
 
 
-def _write(speech: Translator, paths: list[str], how: Any, named: bool) -> int:
+def _write(
+    speech: Translator, paths: list[str], how: Any, named: bool, precision: str | None
+) -> int:
     """A line for each sound; how many could not be read, which is noted."""
     good: dict[str, list[Any]] = {}
     for path in paths:
@@ -146,7 +150,7 @@ def _write(speech: Translator, paths: list[str], how: Any, named: bool) -> int:
             # Not a note, which would shorten a long name.
             print(harmless(f"{path}: {error.what} {error.found or ''}".strip()), file=sys.stderr)
     if good:
-        texts = speech.write(list(good), how, say=note)
+        texts = speech.write(list(good), how, say=note, precision=precision)
         good = dict(zip(good, texts, strict=True))
     for path in paths:
         _show(path, good.get(path), how.best, named)

@@ -17,6 +17,8 @@ from .lines import (
     LengthPenalty,
     Mbr,
     Others,
+    Precision,
+    check_precision,
     decoding,
     is_typed,
     lines_of,
@@ -40,6 +42,7 @@ def translate(
     n_best: Best = None,
     length_penalty: LengthPenalty = None,
     mbr: Mbr = None,
+    precision: Precision = None,
     encoding: Encoding = None,
     others: Others = None,
     debug: Debug = False,
@@ -49,10 +52,11 @@ def translate(
     Example: chainrule translate runs/pairs-2026-01-31-1 < english.txt > french.txt
     """
     hint = f"for question and context: chainrule answer {model}; for files of other kinds: predict"
+    check_precision(precision)
     translator = writer_of(model, 1, hint, others)
     how = decoding(translator, beam, n_best, length_penalty, mbr)
     lines = _whole(lines_of(files, encoding), model)
-    write_lines(translator, lines, lambda line: (line.strip(),), how, is_typed(files))
+    write_lines(translator, lines, lambda line: (line.strip(),), how, is_typed(files), precision)
 
 
 def _whole(lines: Iterable[str], model: Path) -> Iterator[str]:

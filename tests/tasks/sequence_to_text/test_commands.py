@@ -1,10 +1,12 @@
 """`chainrule translate` and `chainrule answer`: lines in, lines out."""
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.app import app
+from chainrule.engine.backends import registry
 
 from .conftest import DIGITS, pairs_of_digits
 
@@ -110,6 +112,44 @@ def test_a_beam_of_nothing(file):
     assert "beam=0" in done.stderr
     done = run("translate", file, "--beam", 2, "--n-best", 3, input="one\n")
     assert "A beam finds no more texts than it is wide." in done.stderr
+
+
+def test_products_of_rounded_numbers_and_what_they_are_good_for(file, story_model, tmp_path):
+    usual = run("translate", file, "--n-best", 1, "--precision", "float32", input="two one\n")
+    assert (usual.stdout, usual.stderr) == ("2-1\n", "")
+    done = run("translate", file, "--precision", "bf16", input="two one\n\nfour\n")
+    assert (done.exit_code, done.stdout) == (0, "2-1\n\n4\n")
+    assert "bf16 is not faster here than float32: fewer than 200 sources" in done.stderr
+    for command, model in (("translate", file), ("answer", story_model), ("transcribe", file)):
+        done = run(command, model, "--precision", "fp8", input="one\n")
+        assert done.exit_code == 2
+        assert "Unknown precision" in done.stderr
+        assert "fp8" in done.stderr
+    table = tmp_path / "new.csv"
+    table.write_text("words\none two\n")
+    assert run("predict", file, table, "--precision", "bf16").stdout == "prediction\n1-2\n"
+
+
+def test_scores_in_python_are_those_of_rounded_products(model, monkeypatch):
+    texts = [" ".join(DIGITS[k % 5] for k in range(start, start + 3)) for start in range(8)]
+    plain, narrow = (
+        np.array([found[0].score for found in model.write(texts, precision=precision)])
+        for precision in (None, "bf16")
+    )
+    assert 1e-5 < np.abs(plain - narrow).max() < 0.1
+    said = []
+    monkeypatch.setattr(registry.toolchain, "has_tiles", lambda: False)
+    monkeypatch.setattr(registry, "has_accelerator", lambda: False)
+    for backend in ("auto", "numpy"):
+        model._last = None
+        model._writer(model.schema.how, backend, "bfloat16", said.append)
+    assert "no tile registers (AMX)" in said[0]
+    assert "are written by NumPy" in said[1]
+    monkeypatch.setattr(registry.toolchain, "has_tiles", lambda: True)
+    said.clear()
+    model._last = None
+    model._writer(model.schema.how, "auto", "bfloat16", said.append)
+    assert said == []
 
 
 def test_questions_have_a_context(story_model, tmp_path):

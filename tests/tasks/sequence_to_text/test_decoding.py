@@ -7,6 +7,8 @@ import pytest
 from chainrule.sequence_to_text import Decoding
 
 import chainrule as cr
+from chainrule.engine.backends.c import toolchain
+from chainrule.engine.backends.registry import find_backend
 from chainrule.errors import ConfigError
 from chainrule.tasks.sequence_to_text.decoding import Writer
 from chainrule.tasks.sequence_to_text.ensemble import Ensemble
@@ -106,6 +108,49 @@ def test_a_text_that_does_not_end_is_told_to_be_so(network):
 def test_impossible_ways_to_find_a_text(wrong):
     with pytest.raises(ConfigError):
         Decoding(**wrong)
+
+
+class Bigrams(cr.nn.Module):
+    """Logits of a token from the one before it: one product in each step."""
+
+    def __init__(self, vocabulary, width):
+        random = np.random.default_rng(0)
+        self.before = cr.parameter(random.normal(size=(vocabulary, width)).astype(np.float32))
+        self.after = cr.parameter(random.normal(size=(width, vocabulary)).astype(np.float32))
+
+    def start(self, inputs, room, beam):
+        return {"lengths": cr.tensor(inputs["lengths"])}
+
+    def step(self, previous, state, rows=None):
+        return cr.ops.take(self.before, previous) @ self.after, state
+
+
+def rounded(x):
+    """8 significant bits, by the number rather than by its bits."""
+    mantissa, exponent = np.frexp(x.numpy().astype(np.float64))
+    return np.ldexp(np.round(mantissa * 256), exponent - 8)
+
+
+@pytest.mark.skipif(not toolchain.candidates(), reason="there is no C compiler")
+def test_steps_multiply_rounded_numbers_by_tile_registers_where_there_are_some():
+    """The loop of the steps alone has products; their truth is of float64."""
+    vocabulary, rows, room = 40, 16, 12
+    network = Bigrams(vocabulary, 64)
+    logits = rounded(network.before) @ rounded(network.after)
+    log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    plain = (network.before @ network.after).numpy()
+    assert np.abs(plain - logits).max() > 1e-2
+    first = np.arange(2, 2 + rows)
+    for backend in ("numpy", "c"):
+        narrow = find_backend(backend, precision="bf16")
+        writer = Writer(network, vocabulary - 1, room, Decoding(), narrow)
+        tokens, found, _ = writer.several(first, writer.start({"lengths": np.full(rows, 5)}))
+        previous = first
+        for step, score in zip(tokens, found, strict=True):
+            np.testing.assert_array_equal(step, log_p[previous, 2:].argmax(axis=1) + 2)
+            np.testing.assert_allclose(score, log_p[previous, step], rtol=1e-5, atol=1e-5)
+            previous = step
+    assert ("tile_step" in writer._several.source) == toolchain.has_tiles()
 
 
 def test_attention_weights_add_up_to_one_over_what_is_there():

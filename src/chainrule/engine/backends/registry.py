@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from ...errors import ConfigError, unknown
 from ..ir.graph import Graph
 from .base import Backend, BuildError, Executable, precision_of
+from .c import toolchain
 from .c.backend import CBackend
 from .c.lowering_cache import is_known
 from .narrow import NarrowBackend
@@ -177,6 +178,18 @@ def find_backend(
         return BACKENDS[backend]
     found: dict[str, Backend] = {"c": native, "auto": Automatic(native), "xla": _xla(_XLA, native)}
     return found.get(backend, BACKENDS[backend])
+
+
+def bfloat16_is_faster(backend: str) -> bool:
+    """Whether products of numbers rounded to bfloat16 take less time there than those of float32.
+
+    Example:
+        >>> bfloat16_is_faster("numpy")
+        False
+    """
+    if backend != "c" and backend != "numpy" and has_accelerator():
+        return True
+    return backend in ("c", "auto") and toolchain.has_tiles()
 
 
 def _with_options(

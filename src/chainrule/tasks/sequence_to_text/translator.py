@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...engine.backends.base import Backend
+from ...engine.backends.base import Backend, precision_of
+from ...engine.backends.registry import bfloat16_is_faster, find_backend
 from ...errors import ConfigError, DataError
 from ...serialization import SavedModel
 from ...utils.typing import Array
@@ -134,7 +135,7 @@ class Translator:
         self.record = saved.record
         self.network = self.schema.shape.rebuild(self.schema.source, saved.state())
         self._path = path
-        self._last: tuple[Decoding, str, Write] | None = None
+        self._last: tuple[tuple[Decoding, str, str], Write] | None = None
 
     def join(self, others: Sequence[Translator]) -> None:
         """Write together with other models from now on: by the mean of their probabilities.
@@ -170,6 +171,7 @@ class Translator:
         *,
         say: Say = lambda sentence: None,
         backend: str | None = None,
+        precision: str | None = None,
     ) -> list[list[Text]]:
         """The best texts for each item of the source, the best first.
 
@@ -179,6 +181,10 @@ class Translator:
             how: greedily or by a beam; as in the training without it.
             say: takes notes.
             backend: what runs the network; without it a native program where it is worth building.
+            precision: "bf16" for products of numbers rounded to bfloat16; see `chainrule.compile`.
+
+        Raises:
+            ConfigError: an unknown precision.
         """
         source = self.schema.source
         given = list(items)
@@ -189,7 +195,7 @@ class Translator:
         self.doubts(given, say)
         backend = backend or ("auto" if len(given) >= _WORTH_A_PROGRAM else "numpy")
         how = how or self.schema.how
-        write = self._writer(how, backend)
+        write = self._writer(how, backend, precision_of(precision or "float32"), say)
         silent = [self._is_silent(item) for item in given]
         heard = [item for item, still in zip(given, silent, strict=True) if not still]
         texts = iter(written(self.schema, self.network, heard, how, backend, write))
@@ -212,11 +218,22 @@ class Translator:
         source = self.schema.source
         return isinstance(source, SoundSource) and is_silent(source.features(item))
 
-    def _writer(self, how: Decoding, backend: str) -> Write:
+    def _writer(self, how: Decoding, backend: str, precision: str, say: Say) -> Write:
         """What writes, with its programs: that of the last call where it is the same."""
-        if self._last is None or self._last[:2] != (how, backend):
-            self._last = how, backend, writer_of(self.schema, self.network, how, backend)
-        return self._last[2]
+        key = how, backend, precision
+        before = None if self._last is None else self._last[0]
+        if self._last is None or before != key:
+            said = before is not None and before[2] == precision
+            if precision == "bfloat16" and not said and not bfloat16_is_faster(backend):
+                why = (
+                    f"fewer than {_WORTH_A_PROGRAM} sources are written by NumPy"
+                    if backend == "numpy"
+                    else "there are no tile registers (AMX) for its products"
+                )
+                say(f"bf16 is not faster here than float32: {why}")
+            found = find_backend(backend, precision=precision)
+            self._last = key, writer_of(self.schema, self.network, how, found)
+        return self._last[1]
 
     def doubts(self, items: Sequence[Any], say: Say) -> None:
         """Say what the model does not know of items, or does not see."""
@@ -242,6 +259,7 @@ class Translator:
         proba: bool = False,
         say: Say = lambda sentence: None,
         how: Decoding | None = None,
+        precision: str | None = None,
     ) -> pl.DataFrame:
         """The text of each source.
 
@@ -251,6 +269,7 @@ class Translator:
             proba: the logarithm of the probability per token, too.
             say: takes notes.
             how: greedily or by a beam; as in the training without it.
+            precision: of products; see `write`.
         """
         import polars as pl
 
@@ -258,7 +277,7 @@ class Translator:
         known = [item for item in items if item is not None]
         if empty := len(items) - len(known):
             say(f"{empty:,} of {len(items):,} sources are empty: so are their texts")
-        found = iter(self.write(known, how, say=say) if known else [])
+        found = iter(self.write(known, how, say=say, precision=precision) if known else [])
         texts = [None if item is None else next(found)[0] for item in items]
         columns: dict[str, Any] = {
             "prediction": pl.Series(["" if t is None else t.text for t in texts], dtype=pl.String)
@@ -308,11 +327,17 @@ class Translator:
         schema = self.schema
         return read_as(schema.source, str(schema.target), source, schema.encoding, say)
 
-    def evaluate(self, source: Any, *, say: Say = lambda sentence: None) -> dict[str, float]:
-        """The metrics on pairs whose target is known."""
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        say: Say = lambda sentence: None,
+        precision: str | None = None,
+    ) -> dict[str, float]:
+        """The metrics on pairs whose target is known, of texts written as by `write`."""
         pairs = self._pairs(source, say)
         items = [pairs.sources[row] for row in pairs.first]
-        found = [texts[0].text for texts in self.write(items, say=say)]
+        found = [texts[0].text for texts in self.write(items, say=say, precision=precision)]
         return scores(self.schema.metrics, pairs.references, found)
 
     def hidden(self, source: Any) -> Array | None:

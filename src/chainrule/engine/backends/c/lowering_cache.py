@@ -73,7 +73,11 @@ def target_for(graph: Graph, exact: bool = False) -> Target:
 
 
 def _rounds(graph: Graph) -> bool:
-    return any(node.op is ROUND_TO_BFLOAT16 for node in graph.nodes)
+    """Whether numbers are rounded in it, or in a loop."""
+    bodies = (node.attributes.get("body") for node in graph.nodes)
+    return any(node.op is ROUND_TO_BFLOAT16 for node in graph.nodes) or any(
+        _rounds(body) for body in bodies if isinstance(body, Graph)
+    )
 
 
 def is_known(graph: Graph, donated: Mapping[int, int], guards: Sequence[int]) -> bool:
