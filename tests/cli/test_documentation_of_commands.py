@@ -8,18 +8,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from chainrule.cli.app import app
+from chainrule.cli.commands import NAMES
 from chainrule.errors import ChainruleError
 
 from .make_option_tables import filled
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
-COMMANDS = {
-    command.callback.__name__.replace("_", "-")
-    for command in app.registered_commands
-    if command.callback
-}
+COMMANDS = set(NAMES)
 
 
 def blocks(language: str) -> list[str]:

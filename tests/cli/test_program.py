@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import chainrule
+from chainrule.cli.commands import NAMES
 from chainrule.cli.error_handling import explain
 
 QUICK = ("--epochs", "2", "--hidden", "8", "--members", "2")
@@ -42,6 +43,26 @@ def test_help_does_not_wait_for_what_is_heavy(start):
     out, err, _ = finish(start(command=("-c", code)))
     assert "--hidden" in out
     assert err == "[]\n"
+
+
+def test_a_command_imports_no_other_and_no_converters_of_options(start, place):
+    code = (
+        "import sys, chainrule.cli.app as a\n"
+        "try: a.app(['train', 'nothing.csv', '--target', 'rent', '--hidden', '8', '--quiet'])\n"
+        "except SystemExit: pass\n"
+        "rest = {'pydantic', 'chainrule.cli.play', 'chainrule.cli.serve'}\n"
+        "print('chainrule.cli.train' in sys.modules, sorted(rest & set(sys.modules)))"
+    )
+    out, err, _ = finish(start(command=("-c", code)))
+    assert "There is no such file." in err
+    assert out == "True []\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_its_help(invoke, name):
+    told = invoke(name, "--help")
+    assert told.exit_code == 0
+    assert f"Usage: chainrule {name}" in told.output.replace("root", "chainrule")
 
 
 def test_unknown_commands_and_options(start):
