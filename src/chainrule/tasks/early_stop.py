@@ -8,7 +8,9 @@ from ..training import Callback, Training
 from .plan import Recipe
 
 #: The fraction of all validations without a better one, and how much worse the last one must be.
-_WAIT, _WORSE = 0.3, 0.02
+_WAIT, _WORSE = 0.1, 0.02
+#: Fewer validations may all be worse by chance.
+_LEAST = 4
 #: Of fewer validations none is left out.
 _FEWEST = 20
 
@@ -42,14 +44,14 @@ class StopWhenWorse(Callback):
 
 
 def stop_when_worse(monitor: str, recipe: Recipe) -> tuple[StopWhenWorse, ...]:
-    """For a training by the rules: after three tenths of its validations.
+    """For a training by the rules: after a tenth of its validations.
 
     Example:
-        >>> recipe = Recipe(batch_size=32, epochs=160, lr=0.1, validate_every=4)
+        >>> recipe = Recipe(batch_size=32, epochs=115, lr=0.1, validate_every=2)
         >>> [each.wait for each in stop_when_worse("val_loss", recipe)]
-        [12]
+        [6]
     """
     validations = math.ceil(recipe.epochs / recipe.validate_every)
     if validations < _FEWEST:
         return ()
-    return (StopWhenWorse(monitor, math.ceil(_WAIT * validations)),)
+    return (StopWhenWorse(monitor, max(math.ceil(_WAIT * validations), _LEAST)),)
