@@ -153,18 +153,17 @@ def fit(
     make = _trainers(plan, learner, recipe, steps)
     rate = _rate(options, recipe, make, data)
     average = plan.average(steps)
-    trial = functools.partial(
-        make, rate, output=learner.output, average=average, progress=False, callbacks=[_Trial()]
-    )
+    trial = _Trials(make, rate, output=learner.output, average=average)
     if (revised := plan.tried(schema, learner, split, trial, recipe, steps)) is not learner:
         learner = revised
         make = _trainers(plan, learner, recipe, steps)
         data, validation = plan.examples(schema, learner, split)
     plan.say(_sentence(plan, learner, recipe, split, data, rate))
-    trainer = make(
-        rate, output=learner.output, average=average, metrics=learner.metrics, progress=progress,
-        callbacks=(*callbacks, *plan.listeners(learner, recipe)),
-    )  # fmt: skip
+    trainer = trial.as_new(learner) or make(
+        rate, output=learner.output, average=average, metrics=learner.metrics
+    )
+    trainer.progress = progress
+    trainer.callbacks = [*callbacks, *plan.listeners(learner, recipe)]
     if test is not None and any(isinstance(each, RunCallback) for each in callbacks):
         trainer.rows_to_predict = len(test)  # for the page of the run
     failure = _fit(trainer, learner, data, validation, recipe, plan)
@@ -203,6 +202,24 @@ def _trainers(
         )  # fmt: skip
 
     return make
+
+
+class _Trials:
+    """Makes trainers for trials; the programs of one that is as new again serve the training."""
+
+    def __init__(self, make: Callable[..., Trainer], rate: float, **more: Any) -> None:
+        self._make = functools.partial(make, rate, progress=False, callbacks=[_Trial()], **more)
+        self._last: Trainer | None = None
+
+    def __call__(self) -> Trainer:
+        self._last = self._make()
+        return self._last
+
+    def as_new(self, learner: Learner) -> Trainer | None:
+        """The last one, if it is of this network, and nothing is left of its trial."""
+        last = self._last
+        own = last is not None and last.model is learner.network and not last.epoch
+        return last if own and not learner.metrics else None
 
 
 class _Trial(Callback):

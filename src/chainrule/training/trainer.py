@@ -644,6 +644,32 @@ class Trainer:
         self.epoch, self._first_step = int(state["epoch"]), int(state["step"])
         self._steps.clear()
 
+    def start_over(self, state: Mapping[str, Any]) -> None:
+        """Forget what was trained since `state` gave this; programs that were built are kept.
+
+        Args:
+            state: before a fit; give the model its own of that time before.
+
+        Example:
+            >>> import chainrule as cr, numpy as np
+            >>> model = cr.nn.Linear(1, 1).initialize(seed=0)
+            >>> trainer = cr.Trainer(model, "mse", progress=False)
+            >>> weights, start = model.state(), trainer.state()
+            >>> x = np.linspace(-1, 1, 16, dtype=np.float32).reshape(-1, 1)
+            >>> first = trainer.fit((x, 3 * x), epochs=3)["loss"]
+            >>> model.load_state(weights)
+            >>> trainer.start_over(start)
+            >>> trainer.fit((x, 3 * x), epochs=3)["loss"] == first
+            True
+        """
+        steps = dict(self._steps)
+        self.load_state(state)
+        self.history, self._stop_reason, self._best = History(), None, None
+        for step in steps.values():
+            step.drop_accumulated()
+            step.number = self._first_step
+        self._steps |= steps
+
     def go_on_from(self, other: Trainer, state: Mapping[str, Any]) -> None:
         """As if this trainer had trained what another one did: with its history.
 

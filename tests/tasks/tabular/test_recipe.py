@@ -6,6 +6,7 @@ import pytest
 
 from chainrule import load
 from chainrule.data import infer_schema
+from chainrule.tasks import runner
 from chainrule.tasks.linear_baseline import logistic
 from chainrule.tasks.scaling import TargetScaler, log_is_better
 from chainrule.tasks.tabular import TableOptions, TablePredictor, train_table
@@ -15,6 +16,7 @@ from chainrule.tasks.tabular.held_out import HeldOut
 from chainrule.tasks.tabular.linear_path import _ridge
 from chainrule.tasks.tabular.pieces import _directions, _left_out, pieces_help
 from chainrule.tasks.tabular.settle import _best_share, correct_mean
+from chainrule.training import Trainer
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
 
@@ -228,6 +230,21 @@ class TestLogarithm:
         assert result._model.heads[0].scale.log is False
         assert result.report["network"]["log_target"] is False
         assert result.report["metrics"]["r2"] > 0.6
+
+    def test_the_trials_leave_no_trace_in_the_training(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=300)
+        table = {"x": x, "y": np.exp(3 + 0.5 * x + rng.normal(size=300))}
+        made = []
+        monkeypatch.setattr(runner, "Trainer", lambda *a, **k: made.append(0) or Trainer(*a, **k))
+        ours = trained(table)
+        assert len(made) == 1  # its programs serve both trials and the training
+        monkeypatch.setattr(runner._Trials, "as_new", lambda *_: None)
+        fresh = trained(table)
+        assert len(made) == 3
+        assert ours.history["loss"] == fresh.history["loss"]
+        assert ours.history["val_loss"] == fresh.history["val_loss"]
+        assert ours.report["metrics"] == fresh.report["metrics"]
 
     def test_without_noise_nothing_is_changed(self):
         rng = np.random.default_rng(0)

@@ -40,7 +40,7 @@ def logarithm_helps(
     Args:
         learner: with a single number as target, whose scale takes the logarithm; its network has
             its first weights again in the end.
-        trial: makes a trainer of the network.
+        trial: makes a trainer of the network, which is as new in the end.
         train: what it learns from.
         validation: held-out rows.
         recipe: of the training.
@@ -53,7 +53,8 @@ def logarithm_helps(
     plain = TargetScaler(log=False).fit(_back(logarithm, train.target))
     updates = min(max(int(steps * _FRACTION), 1), _MOST)
     epochs = math.ceil(updates / math.ceil(len(train) / recipe.batch_size))
-    first = learner.network.state()
+    trainer, first = trial(), learner.network.state()
+    start = trainer.state()
     errors, counted = [], np.zeros(0)
     for scale in (logarithm, plain):
         parts = [
@@ -61,7 +62,7 @@ def logarithm_helps(
             for each in (train, validation)
             if each.target is not None
         ]
-        trial().fit(
+        trainer.fit(
             parts[0], validation=parts[1], epochs=epochs, batch_size=recipe.batch_size,
             validate_every=epochs, minutes=None if minutes is None else minutes / 8,
         )  # fmt: skip
@@ -69,6 +70,7 @@ def logarithm_helps(
         errors.append(_squared_errors(scale, rows))
         counted = rows.weights
         learner.network.load_state(first)
+        trainer.start_over(start)  # one program for both, and for the training
     return _compared(errors[0], errors[1], counted)
 
 
