@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import inspect
 import re
@@ -30,7 +31,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_links_lead_somewhere(site: Path) -> None:
     pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    anchors = {path: set(re.findall(r'id="([^"]*)"', text)) for path, text in pages.items()}
     broken = []
+
+    @functools.cache
+    def file_of(folder: Path, path: str) -> Path | None:
+        target = (folder / path).resolve()
+        target = target / "index.html" if target.is_dir() else target
+        return target if target.exists() else None
+
     for page, text in pages.items():
         if page.name == "404.html" or (page.parent.name == "demos" and page.name != "index.html"):
             continue
@@ -38,9 +47,8 @@ def test_links_lead_somewhere(site: Path) -> None:
             path, _, anchor = html.unescape(link).partition("#")
             if re.match(r"[a-z]+:|//", link):
                 continue
-            target = (page.parent / path).resolve() if path else page
-            target = target / "index.html" if target.is_dir() else target
-            there = target.exists() and (not anchor or f'id="{anchor}"' in pages.get(target, ""))
+            target = file_of(page.parent, path) if path else page
+            there = target and (not anchor or anchor in anchors.get(target, set()))
             broken += [] if there else [f"{page.relative_to(site)}: {link}"]
     assert broken == []
 
