@@ -386,3 +386,28 @@ def test_a_variable_is_written_into():
     for place in (2, 0):
         step(np.full(50, place + 1.0), np.array(place))
     np.testing.assert_array_equal(kept.numpy()[:, 0], [1.0, 5.0, 3.0])
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_cache_in_another_order_is_made_where_it_is_returned(seen):
+    """One copy, not two, unless somebody reads what was before the update."""
+    random = np.random.default_rng(2)
+    cache = random.normal(size=(5, 7, 3)).astype("f")
+    row, order = random.normal(size=(5, 3)).astype("f"), np.array([4, 0, 0, 2, 1])
+
+    def step(cache, row, order, place):
+        moved = cr.ops.take(cache, order, 0)
+        new = cr.dynamic_update_slice(moved, row[:, None], place, 1)
+        return (new, cr.ops.sum(moved * new)) if seen else new
+
+    function = cr.compile(step, backend="c")
+    found = function(cache, row, order, np.int64(2))
+    expected = cache[order].copy()
+    total = (expected * expected).sum() - (expected[:, 2] ** 2).sum()
+    total += (expected[:, 2] * row).sum()
+    expected[:, 2] = row
+    np.testing.assert_array_equal((found[0] if seen else found).numpy(), expected)
+    if seen:
+        np.testing.assert_allclose(found[1].numpy(), total, rtol=1e-5)
+    else:
+        assert "/* p0 = p0 with" in function.source

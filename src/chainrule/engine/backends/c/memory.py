@@ -78,6 +78,7 @@ def plan_memory(
 
     last_use = _last_uses(schedule)
     last_use |= {new: len(schedule.kernels) for _, new in copied_back}
+    places |= _made_in_results(schedule, places, last_use, set(returned))
     blocks = _blocks(schedule, places, last_use, bodies)
     arena = _place(blocks)
     for block in blocks:
@@ -85,6 +86,28 @@ def plan_memory(
     unplanned = sum(_bytes(node) for block in blocks for node in block.nodes)
     unplanned += sum(kernel.chunks * body.unplanned for kernel, body in bodies.items())
     return MemoryPlan(places, arena, unplanned, list(constants), copied_back, bodies)
+
+
+def _made_in_results(
+    schedule: KernelSchedule, places: dict[Node, Place], last_use: dict[Node, int],
+    returned: set[Node],
+) -> dict[Node, Place]:  # fmt: skip
+    """Values that a result is but for some indices: made where that is returned, never copied.
+
+    So is a cache whose rows are put in another order before a token is added. Nobody sees what a
+    result's buffer holds before the end.
+    """
+    found: dict[Node, Place] = {}
+    stored = {node for kernel in schedule.kernels for node in kernel.stores}
+    for number, kernel in enumerate(schedule.kernels):
+        node = kernel.nodes[0]
+        is_one = node.op.in_place and all(source.type.size for source in node.inputs)
+        if kernel.is_loop or node not in returned or not is_one:
+            continue
+        for old in _overwritable(kernel, schedule):
+            if old in stored and old not in places and last_use[old] == number:
+                found[old] = places[node]
+    return found
 
 
 def _constants(schedule: KernelSchedule) -> list[Node]:
