@@ -11,8 +11,9 @@ from chainrule.tasks.tabular import TableOptions, train_table
 pytestmark = pytest.mark.usefixtures("without_compiler")
 
 
-def stopped_at(values, wait=3, worse=0.02):
+def stopped_at(values, rates=None, wait=3, worse=0.02):
     """After how many of these validations a training ends; None if it does not."""
+    rates = rates or [1.0] * len(values)
 
     class Trained:
         first_epoch = 0
@@ -24,8 +25,10 @@ def stopped_at(values, wait=3, worse=0.02):
             self.reason = reason
 
     trainer, watch = Trained(), StopWhenWorse("val_loss", wait, worse)
-    for number, value in enumerate(values, 1):
-        record = {"epoch": number} if value is None else {"epoch": number, "val_loss": value}
+    for number, (value, rate) in enumerate(zip(values, rates, strict=True), 1):
+        record = {"epoch": number, "rate": rate}
+        if value is not None:
+            record["val_loss"] = value
         trainer.history.records.append(record)
         watch.on_epoch_end(trainer, record)
         if trainer.reason:
@@ -46,6 +49,13 @@ def stopped_at(values, wait=3, worse=0.02):
 )
 def test_it_ends_after_validations_that_are_clearly_worse(values, end):
     assert stopped_at(values) == end
+
+
+def test_at_a_low_rate_a_little_worse_is_enough():
+    values = [3, 2, 1, 1.01, 1.01, 1.01, 1.01]
+    assert stopped_at(values, [0.1, 1, 1, 0.5, 0.4, 0.26, 0.24]) == 7
+    assert stopped_at(values, [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]) is None  # it was never higher
+    assert stopped_at([3, 2, 1, 1.001, 1.001, 1.001], [1, 1, 1, 0, 0, 0]) is None
 
 
 def test_short_trainings_and_those_with_a_word_of_the_user_take_their_time():

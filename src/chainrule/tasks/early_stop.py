@@ -11,6 +11,8 @@ from .plan import Recipe
 _WAIT, _WORSE = 0.1, 0.02
 #: Fewer validations may all be worse by chance.
 _LEAST = 4
+#: At less than this part of the highest rate little changes: it is enough to be so much worse.
+_LOW_RATE, _WORSE_THEN = 0.25, 0.002
 #: Of fewer validations none is left out.
 _FEWEST = 20
 
@@ -19,8 +21,8 @@ class StopWhenWorse(Callback):
     """Ends a training after so many validations without a better one, if the last is clearly worse.
 
     The best weights are kept anyway, so that only time is saved. What has no clear best, because
-    it improves again while the learning rate falls, goes on. All is read from the history, so that
-    a training that goes on ends where one that was never interrupted does.
+    it improves again while the learning rate falls, goes on until that is low. All is read from the
+    history, so that a training that goes on ends where one that was never interrupted does.
 
     Args:
         monitor: the number in the history that says which weights are the best.
@@ -39,7 +41,9 @@ class StopWhenWorse(Callback):
         values = [each[self.monitor] for each in records if self.monitor in each]
         best = min(values)
         since = len(values) - 1 - values.index(best)
-        if since >= self.wait and values[-1] > best + self.worse * abs(best):
+        low = record["rate"] < _LOW_RATE * max(each["rate"] for each in records)
+        worse = min(self.worse, _WORSE_THEN) if low else self.worse
+        if since >= self.wait and values[-1] > best + worse * abs(best):
             trainer.stop(f"{self.monitor} was best {since} validations before, and is worse now")
 
 
