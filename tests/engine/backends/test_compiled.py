@@ -487,12 +487,12 @@ def test_rare_programs_are_built_quickly_with_the_same_bits(monkeypatch):
     traced = cr.trace(step, x, y, np.int64(3))
     before = [x, y, np.int64(3), *[v.numpy() for v in traced.variables]]
     found = []
-    for runs in (None, 3, 10**5, 10**12):
+    for runs in (None, 3, 10**12):
         program = CBackend(1).build(traced.graph, traced.donated, (), runs)
         inputs = [np.array(array) for array in before]
         found.append(bits([*program(inputs), *inputs]))
-    quick, good = toolchain.find().quick, toolchain.find().good
-    assert [one for one in flags if "-pthread" not in one] == [(), quick, good, ()]
+    quick = toolchain.find().quick
+    assert [one for one in flags if "-pthread" not in one] == [(), quick, ()]
     assert all(one == found[0] for one in found)
     toolchain._examine.cache_clear()
 

@@ -9,9 +9,8 @@ from ...ir.work import work
 from . import toolchain
 from .program import CProgram
 
-#: So many multiplications in all, about half a second of them, are worth the compiler's good work,
-#: and so many its best.
-_WORTH, _WORTH_THE_BEST = 10**10, 10**11
+#: So many multiplications in all, some seconds of them, are worth the compiler's best work.
+_WORTH_THE_BEST = 2 * 10**11
 
 
 class CBackend:
@@ -43,7 +42,4 @@ class CBackend:
 
 def flags_for(multiplications: float) -> tuple[str, ...]:
     """The compiler's flags for a program that does so many of them in all; none change its bits."""
-    compiler = toolchain.find()
-    if multiplications < _WORTH:
-        return compiler.quick
-    return compiler.good if multiplications < _WORTH_THE_BEST else ()
+    return toolchain.find().quick if multiplications < _WORTH_THE_BEST else ()
