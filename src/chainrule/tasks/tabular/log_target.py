@@ -21,7 +21,7 @@ from ..scaling import TargetScaler
 from .held_out import HeldOut, held_out
 
 #: Updates of a trial: this fraction of the training's, and not more than so many. After half of
-#: them sums of three columns were still taken for products, which cost 9 % of their error.
+#: them a target that adds up may still be taken for one that grows in proportions.
 _FRACTION, _MOST = 0.125, 100
 #: Plain numbers are taken if they are better by more than so many standard errors.
 _CLEAR = 1.0
