@@ -321,6 +321,98 @@ def test_loops_find_their_weights_in_tiles():
         assert np.linalg.norm(native - reference) <= 3e-3 * np.linalg.norm(reference) + 1e-7
 
 
+# ---- keys and values that a loop keeps -----------------------------------------------------------
+
+
+def attended(q, k, v):
+    """Attention in float64: q (rows, heads, d), k and v (rows, heads, m, d)."""
+    scores = np.einsum("rhd,rhmd->rhm", q.astype(float), k) / math.sqrt(q.shape[-1])
+    p = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("rhm,rhmd->rhd", p / p.sum(-1, keepdims=True), v)
+
+
+def texts(features, room=9, steps=5, first=2):
+    """A loop with a cache that it fills and keys of a source, its operands, and the truth."""
+    random = np.random.default_rng(features)
+
+    def numbers(*shape):
+        return random.normal(size=shape).astype(np.float32)
+
+    cache, source = numbers(2, 3, 2, room, features), numbers(2, 3, 2, 40, features)
+    queries, added = numbers(steps, 3, 2, 1, features), numbers(2, steps, 3, 2, 1, features)
+    cache[:, :, :, first:] = 0
+    attend = cr.scaled_dot_product_attention
+
+    def function(cache, source, queries, added):
+        def body(carry, slices):
+            keys, values, place = carry
+            q, k, v = slices
+            keys = cr.dynamic_update_slice(keys, k, place, 2)
+            values = cr.dynamic_update_slice(values, v, place, 2)
+            seen = cr.ops.arange(room) <= place
+            y = attend(q, keys, values, seen) + attend(q, source[0], source[1])
+            return (keys, values, place + 1), y
+
+        start = cache[0], cache[1], cr.tensor(first)
+        (keys, values, _), y = cr.scan(
+            body, start, (queries, added[0], added[1]), differentiable=False
+        )
+        return keys, values, y
+
+    def truth(rounded):
+        kept, known, found = rounded(cache), rounded(source), []
+        for step in range(steps):
+            kept[:, :, :, first + step] = rounded(added[:, step, :, :, 0])
+            q, k = queries[step, :, :, 0], kept[:, :, :, : first + step + 1]
+            found.append(attended(q, k[0], k[1]) + attended(q, known[0], known[1]))
+        return kept[0], kept[1], np.stack(found)[:, :, :, None]
+
+    return function, (cache, source, queries, added), truth
+
+
+@needs_compiler
+@pytest.mark.parametrize("features", [32, 64, 16])
+def test_keys_and_values_that_a_loop_keeps_are_rounded(features, monkeypatch):
+    function, given, truth = texts(features)
+    expected = truth(rounded)
+    plain = truth(lambda x: x.astype(float))
+    assert np.abs(expected[2] - plain[2]).max() > 1e-3
+    bits = []
+    for backend, threads in (("numpy", None), ("c", 1), ("c", 2)):
+        compiled = Compiled(function, find_backend(backend, threads, precision="bf16"))
+        found = [y.numpy() for y in compiled(*given)]
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
+        np.testing.assert_allclose(found[2], expected[2], atol=3e-6)
+        bits.append(found[2].tobytes())
+    halves = toolchain.has_tiles() and features % 32 == 0
+    assert ("attention_of_halves" in compiled.source) == halves
+    monkeypatch.setattr(toolchain, "has_tiles", lambda: False)
+    elsewhere = Compiled(function, find_backend("c", 1, precision="bf16"))
+    assert [y.numpy() for y in elsewhere(*given)][2].tobytes() == bits[1] == bits[2]
+    assert "attention_of_halves" not in elsewhere.source
+
+
+def test_keys_that_are_also_read_elsewhere_stay_as_they_are():
+    source, queries = texts(32)[1][1:3]
+
+    def function(source, queries, other):
+        k, v = source[0], source[1]
+
+        def body(total, q):
+            read = cr.sum(k * cr.sum(q)) if other else 0.0
+            return total + read, cr.scaled_dot_product_attention(q, k, v)
+
+        return cr.scan(body, cr.tensor(np.float32(0)), queries, differentiable=False)
+
+    for other in (True, False):
+        narrow = Compiled(function, find_backend("numpy", precision="bf16"))
+        y = narrow(source, queries, other)[1].numpy()[:, :, :, 0]
+        k, v = source.astype(float) if other else rounded(source)
+        expected = np.stack([attended(q[:, :, 0], k, v) for q in queries])
+        np.testing.assert_allclose(y, expected, atol=3e-6)
+
+
 # ---- networks ------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.types import float32
 from ..ops.rounding import ROUND_TO_BFLOAT16
+from .kept_keys import with_rounded_keys
 from .rewrite import make, rewrite, with_inputs
 
 __all__ = ["narrow_products"]
@@ -43,9 +44,8 @@ def narrow_products(graph: Graph) -> Graph:
         body = node.attributes.get("body")
         if isinstance(body, Graph):
             attributes = node.attributes | {"body": narrow_products(body)}
-            return Node(
-                node.op, node.inputs, attributes, node.type, None, node.watched, node.origin
-            )
+            new = Node(node.op, node.inputs, attributes, node.type, None, node.watched, node.origin)
+            return with_rounded_keys(new, narrow) if node.op.name == "scan" else new
         if node.op.name != "matmul" or node.type.dtype != float32:
             return node
         return with_inputs(node, tuple(map(narrow, node.inputs)))

@@ -65,7 +65,7 @@ def put_in_tiles(graph: Graph) -> Graph:
         product = TileProduct(size.m, size.n, size.k, size.batch)
         if size.dtype != "float32" or not product.is_fit:
             return node
-        a, b = map(_unrounded, node.inputs)
+        a, b = map(unrounded, node.inputs)
         if a is None or b is None:
             return node
         left = copied(LEFT, a, size.m, product, size.transpose_a)
@@ -94,7 +94,7 @@ def _loop_in_tiles(scan: Node) -> Node:
     given = outside | dict(
         zip(body.inputs[first + carries :], scan.inputs[first + carries :], strict=True)
     )
-    rounded = {p for p, x in given.items() if _unrounded(x) is not None}
+    rounded = {p for p, x in given.items() if unrounded(x) is not None}
     copies: dict[Any, tuple[Node, Node]] = {}
 
     def rule(node: Node, before: Node) -> Node:
@@ -104,8 +104,8 @@ def _loop_in_tiles(scan: Node) -> Node:
         product, weights = TileProduct(size.m, size.n, size.k), before.inputs[1]
         if size.dtype != "float32" or size.transpose_a or not (product.is_fit and product.in_one):
             return node
-        left = node.inputs[0] if before.inputs[0] in rounded else _unrounded(node.inputs[0])
-        right = _unrounded(outside[weights]) if weights in outside else None
+        left = node.inputs[0] if before.inputs[0] in rounded else unrounded(node.inputs[0])
+        right = unrounded(outside[weights]) if weights in outside else None
         if left is None or right is None:
             return node
         how = {"extent": size.n, "k": size.k, "batch": 1, "transpose": size.transpose_b}
@@ -129,11 +129,11 @@ def _loop_in_tiles(scan: Node) -> Node:
     )
 
 
-def _unrounded(node: Node) -> Node | None:
+def unrounded(node: Node) -> Node | None:
     """The same before it is rounded, perhaps through views; None if it is not."""
     if node.op is ROUND_TO_BFLOAT16:
         return node.inputs[0]
     if not node.op.view:
         return None
-    source = _unrounded(node.inputs[0])
+    source = unrounded(node.inputs[0])
     return None if source is None else with_inputs(node, (source,))

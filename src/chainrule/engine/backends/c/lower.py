@@ -8,6 +8,7 @@ from ...ir.graph import Graph
 from ...ir.node import Node
 from ...passes import optimize
 from .emit import emit
+from .halves import keep_halves
 from .in_tiles import put_in_tiles
 from .kernels.gemm import Product
 from .kernels.matmul import product_of
@@ -24,7 +25,7 @@ def lower(graph: Graph, donated: dict[int, int], guards: Sequence[int], fuse: bo
     """
     optimized = optimize(graph)
     check_support(optimized)
-    optimized = pack_weights(put_in_tiles(optimized))
+    optimized = pack_weights(put_in_tiles(keep_halves(optimized)))
     kernels = schedule(optimized, donated, guards, fuse)
     wanted = {kernels.inputs[i]: kernels.outputs[j] for i, j in donated.items()}
     places = plan_memory(kernels, wanted)

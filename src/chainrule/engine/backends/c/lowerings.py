@@ -85,6 +85,9 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "ctc": ctc.ctc,
     "attention": attention.attention,
     "attention_gradients": attention.gradients,
+    "attention_of_halves": attention.attention_of_halves,
+    "halves": attention.halves,
+    "widened": attention.widened,
 }
 
 

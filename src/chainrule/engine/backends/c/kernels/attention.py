@@ -17,7 +17,7 @@ both passes.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -431,11 +431,22 @@ def attention(
     return text.finished()
 
 
+def attention_of_halves(
+    node: Node, parts: dict[int, Node], sources: list[View], where: Where
+) -> Function | None:
+    """The same of one query, with keys and values in bfloat16: see `single_functions`."""
+    function = Function(where)
+    s = _shape_of(function, node, sources, _options(sources[3:])[0])
+    return _of_one_query(function, parts, sources, replace(s, e=2 * s.e), halves=True)
+
+
 def _of_one_query(
-    function: Function, parts: dict[int, Node], sources: list[View], s: _Shape
-) -> Function:
+    function: Function, parts: dict[int, Node], sources: list[View], s: _Shape,
+    halves: bool = False,
+) -> Function:  # fmt: skip
     """The same where there is one query for each head, as when tokens are written: no copies."""
     text, line = _Text(function, s), function.line
+    part = 2 if halves else 1
     q, k, v = (function.pointer(view) for view in sources[:3])
     function.extent = s.batch
     function.grain = s.m * (s.d + s.e + 32) // 4
@@ -446,9 +457,9 @@ def _of_one_query(
     line("const idx r = 0, i = 0, last = limit;", 2)
     line(f"const idx wide = (last + {s.whole - 1}) / {s.whole} * {s.whole};", 2)
     line("(void)r, (void)last;", 2)
-    line(f"@_dots({q} + g * {s.d}, {k} + g * {s.m * s.d}, p, limit);", 2)
+    line(f"@_dots({q} + g * {s.d}, {k} + g * {s.m * s.d // part}, p, limit);", 2)
     _softmax(text, s)
-    single = single_functions("@", s.dtype, max(s.lanes, 2), s.d, s.e, s.m)
+    single = single_functions("@", s.dtype, max(s.lanes, 2), s.d, s.e, s.m, halves)
     text.tiles["@_single"] = single
     if 1 in parts:
         logarithm = f"tops[0] + cr_log{s.f}(totals[0])"
@@ -457,9 +468,38 @@ def _of_one_query(
     if 0 in parts:
         y = f"{function.writes(parts[0])} + g * {s.e}"
         line("const KIND factor = totals[0] == 0 ? 0 : 1 / totals[0];".replace("KIND", s.kind), 2)
-        line(f"@_mixed(p, {v} + g * {s.m * s.e}, {y}, limit, factor);", 2)
+        line(f"@_mixed(p, {v} + g * {s.m * s.e // part}, {y}, limit, factor);", 2)
     line("}")
     return text.finished()
+
+
+def halves(node: Node, sources: list[View], where: Where) -> Function | None:
+    """Numbers rounded to bfloat16, 32 in 16 words: see `single_functions`."""
+    function = Function(where, extent=node.type.size // STEP, grain=2 * STEP)
+    x, y = function.pointer(sources[0]), function.writes(node)
+    function.line("for (idx u = begin; u < end; u++)")
+    function.line(f"for (idx j = 0; j < {STEP}; j++) {{", 2)
+    function.line("uint32_t low, high;", 3)
+    for name, place in (("low", ""), ("high", f" + {STEP}")):
+        function.line(f"const float {name}_part = cr_bfloat16f({x}[u * {2 * STEP} + j{place}]);", 3)
+        function.line(f"memcpy(&{name}, &{name}_part, sizeof {name});", 3)
+    function.line(f"{y}[u * {STEP} + j] = low >> 16 | high;", 3)
+    function.line("}", 2)
+    return function
+
+
+def widened(node: Node, sources: list[View], where: Where) -> Function | None:
+    """The numbers that `halves` had."""
+    function = Function(where, extent=node.type.size // (2 * STEP), grain=2 * STEP)
+    x, y = function.pointer(sources[0]), function.writes(node)
+    function.line("for (idx u = begin; u < end; u++)")
+    function.line(f"for (idx j = 0; j < {STEP}; j++) {{", 2)
+    function.line(f"const uint32_t both = {x}[u * {STEP} + j];", 3)
+    function.line("const uint32_t low = both << 16, high = both & 0xFFFF0000u;", 3)
+    for name, place in (("low", ""), ("high", f" + {STEP}")):
+        function.line(f"memcpy({y} + u * {2 * STEP} + j{place}, &{name}, sizeof {name});", 3)
+    function.line("}", 2)
+    return function
 
 
 def _softmax(text: _Text, s: _Shape) -> None:

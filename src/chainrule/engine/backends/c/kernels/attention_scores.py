@@ -111,7 +111,7 @@ _LINE = 64
 
 
 def single_functions(
-    name: str, dtype: str, lanes: int, features: int, values: int, keys: int
+    name: str, dtype: str, lanes: int, features: int, values: int, keys: int, halves: bool = False
 ) -> str:
     """``name_dots`` and ``name_mixed``: scores of one query, and the sum of values that it takes.
 
@@ -125,42 +125,46 @@ def single_functions(
         features: of a query, a multiple of `STEP`.
         values: features of a value.
         keys: from those of one sequence to those of the next, which are asked for ahead.
+        halves: whether keys and values are bfloat16 numbers: 16 words hold those of 32 features,
+            feature c beside feature c + 16.
     """
     kind, short, item = ELEMENTS[dtype]
     lanes = min(lanes, STEP)
+    stored = "uint32_t" if halves else kind
+    key_size, value_size = (features // 2, values // 2) if halves else (features, values)
     next_keys, next_values = (
         " ".join(f"__builtin_prefetch({at} + {line});" for line in range(0, size, _LINE // item))
         for at, size in (
-            (f"k + (j + {keys}) * {features}", lanes * features),
-            (f"v + (j + {keys}) * {values}", _SUMS * values),
+            (f"k + (j + {keys}) * {key_size}", lanes * key_size),
+            (f"v + (j + {keys}) * {value_size}", _SUMS * value_size),
         )
     )
     vector = f"cr_{short}x{lanes}"
     return f"""
-{_dot(name, kind, vector, lanes, features)}
+{_dot_of_halves(name, features) if halves else _dot(name, kind, vector, lanes, features)}
 
 /* x[j] = q k[j] for the keys before end */
-static inline void {name}_dots(const {kind} *restrict q, const {kind} *restrict k,
+static inline void {name}_dots(const {kind} *restrict q, const {stored} *restrict k,
     {kind} *restrict x, idx end)
 {{
   idx j = 0;
   for (; j + {lanes} <= end; j += {lanes}) {{
     {next_keys}
-    {_together(name, vector, lanes, features)}
+    {_together(name, vector, lanes, key_size)}
     *({vector} *)(x + j) = a0;
   }}
   for (; j < end; j++) {{
-    {vector} a = {name}_dot(q, k + j * {features});
+    {vector} a = {name}_dot(q, k + j * {key_size});
     {_folded(name, lanes)}
     x[j] = a[0];
   }}
 }}
 
 /* y = factor (x[0] v[0] + x[1] v[1] + ...) for the keys before end */
-static inline void {name}_mixed(const {kind} *restrict x, const {kind} *restrict v,
+static inline void {name}_mixed(const {kind} *restrict x, const {stored} *restrict v,
     {kind} *restrict y, idx end, {kind} factor)
 {{
-{_mixed(dtype, lanes, values, next_values)}
+{_mixed(dtype, lanes, values, next_values, halves)}
 }}""".strip()
 
 
@@ -187,6 +191,27 @@ static inline {vector} {name}_dot(const {kind} *restrict q, const {kind} *restri
   {" ".join(halves)}
   return t0;
 }}""".strip()
+
+
+def _dot_of_halves(name: str, features: int) -> str:
+    """The same with a row of bfloat16 numbers, in the same order."""
+    low, high = (_half("k + c / 2", second) for second in (False, True))
+    return f"""
+static inline cr_f32x16 {name}_dot(const float *restrict q, const uint32_t *restrict k)
+{{
+  cr_f32x16 t0 = {{0}};
+  for (idx c = 0; c < {features}; c += {2 * STEP}) {{
+    t0 = {fma("cr_f32x16")}(*(const cr_f32x16 *)(q + c), {low}, t0);
+    t0 = {fma("cr_f32x16")}(*(const cr_f32x16 *)(q + c + {STEP}), {high}, t0);
+  }}
+  return t0;
+}}""".strip()
+
+
+def _half(place: str, second: bool) -> str:
+    """The first or second 16 of 32 bfloat16 numbers in 16 words, as a vector of floats."""
+    words = f"*(const cr_pairs *)({place})"
+    return f"(cr_f32x16)({words} {'& 0xFFFF0000u' if second else '<< 16'})"
 
 
 def _together(name: str, vector: str, lanes: int, features: int) -> str:
@@ -217,20 +242,26 @@ def _folded(name: str, lanes: int) -> str:
     return "\n    ".join(lines)
 
 
-def _mixed(dtype: str, lanes: int, values: int, ahead: str) -> str:
+def _mixed(dtype: str, lanes: int, values: int, ahead: str, halves: bool) -> str:
     kind, short, item = ELEMENTS[dtype]
     cut = [(first, kind if width == 1 else f"cr_{short}x{width}")
            for first, width in pieces(values, lanes, item)]  # fmt: skip
+
+    def load(key: int, first: int, each: str) -> str:
+        if halves:
+            words = f"v + (j + {key}) * {values // 2} + {first // 32 * STEP}"
+            return _half(words, bool(first % 32))
+        return f"*(const {each} *)(v + (j + {key}) * {values} + {first})"
+
     lines = []
     for start in range(0, len(cut), _VECTORS):
         group = cut[start : start + _VECTORS]
 
         def added(key: int, to: int, group: list[tuple[int, str]] = group) -> list[str]:
             return [
-                fused(f"c{first}_{to}", f"x[j + {key}]",
-                      f"*(const {each} *)(v + (j + {key}) * {values} + {first})", each) + ";"
+                fused(f"c{first}_{to}", f"x[j + {key}]", load(key, first, each), each) + ";"
                 for first, each in group
-            ]  # fmt: skip
+            ]
 
         lines += ["  {", "    idx j = 0;"]
         for first, each in group:
