@@ -8,6 +8,8 @@ the optimizer are not touched.
 
 from __future__ import annotations
 
+import math
+
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.types import float32
@@ -46,11 +48,20 @@ def narrow_products(graph: Graph) -> Graph:
             attributes = node.attributes | {"body": narrow_products(body)}
             new = Node(node.op, node.inputs, attributes, node.type, None, node.watched, node.origin)
             return with_rounded_keys(new, narrow) if node.op.name == "scan" else new
-        if node.op.name != "matmul" or node.type.dtype != float32:
+        if node.op.name != "matmul" or node.type.dtype != float32 or _is_of_vectors(node):
             return node
         return with_inputs(node, tuple(map(narrow, node.inputs)))
 
     return rewrite(graph, rule)
+
+
+def _is_of_vectors(node: Node) -> bool:
+    """Whether it multiplies each of several matrices with one row or one column.
+
+    Such a product takes as long as its matrices take to be read; to round them takes longer.
+    """
+    *batch, m, n = node.type.shape
+    return math.prod(batch) > 1 and min(m, n) == 1
 
 
 def _is_arranged(node: Node) -> bool:
