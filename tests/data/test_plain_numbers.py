@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 
 from chainrule.data import parsing
+from chainrule.data.column_profile import Conventions, Profile
+from chainrule.data.infer_column import decide
 from chainrule.data.parsing import currencies, units
 from chainrule.tasks.detection import is_text_with_class
 
@@ -45,6 +47,37 @@ def test_the_short_way_is_the_long_one(
     for module in (parsing.cells, currencies, units):
         monkeypatch.setattr(module, "are_plain", lambda text: False)
     assert all_ways() == short
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [*map(str, range(30)), None, "1.234", "7"],
+        [*[f"{n / 8}" for n in range(40)], "-999", "-999", "-999"],
+        ["0", "1", "1", None] * 9,
+        ["20240131", "20231224"] * 12,
+        ["1", "inf", "2"],
+        [None, None],
+        [],
+    ],
+)
+def test_a_column_of_plain_numbers_is_profiled_like_any_other(cells: list[str | None]):
+    column = pl.Series("paid", cells, pl.String)
+    short, usual = Profile.of(column), Profile("paid", parsing.tidy(column))
+    assert short.is_plain
+    assert not usual.is_plain
+
+    def said(profile: Profile) -> list[object]:
+        return [
+            *(profile.slips, profile.unit, profile.signs, profile.mixed_signs()),
+            *(profile.notations, profile.date_formats, profile.present, profile.missing),
+            profile.letters_in_numbers(),
+            profile.tally.rows(),
+            profile.stand_in("numeric") if profile.present else None,
+            decide(profile, Conventions(), None, 1000, "the table"),
+        ]
+
+    assert said(short) == said(usual)
 
 
 def test_measurements_make_a_table_at_once():

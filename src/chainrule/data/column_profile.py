@@ -57,6 +57,7 @@ class Profile:
     values: pl.Series | None  # tidy; None if the cells are nested
     words: tuple[str, ...] | None = None  # those that mean a missing value; None: the usual
     as_numbers: bool = False  # whether it was said that they are
+    is_plain: bool = False  # whether it is text of which all cells are numbers as they stand
 
     @staticmethod
     def of(column: pl.Series, missing: Collection[str] | None = None) -> Profile:
@@ -64,9 +65,13 @@ class Profile:
 
         Words such as ``none`` or ``-`` are values in a column of text where they are frequent.
         """
+        import polars as pl
+
         if missing is not None:
             words = tuple(sorted({word.strip().lower() for word in missing}))
             return Profile(column.name, parsing.tidy(column, words), words)
+        if parsing.is_text(column) and parsing.are_plain(text := column.cast(pl.String)):
+            return Profile(column.name, text, is_plain=True)
         usual = Profile(column.name, parsing.tidy(column))
         if not usual.is_text:
             return usual
@@ -97,6 +102,8 @@ class Profile:
     @cached_property
     def slips(self) -> pl.Series | None:
         """Its cells with a letter in the place of a digit, if the others prove that it is one."""
+        if self.is_plain:
+            return None
         cells = self._written["value"]
         if not self.is_text or parsing.are_plain(cells) or not parsing.prove_digits(cells):
             return None
@@ -169,7 +176,7 @@ class Profile:
     @cached_property
     def unit(self) -> str | None:
         """What stands behind its numbers."""
-        if not self.is_text or not self.present:
+        if self.is_plain or not self.is_text or not self.present:
             return None
         numbers = self.distinct.str.contains(r"[\d½¼¾]")
         cells, counts = self.distinct.filter(numbers), self.counts.filter(numbers)
@@ -182,7 +189,18 @@ class Profile:
     @property
     def signs(self) -> tuple[str, ...]:
         """The currency and percent signs at its numbers."""
-        return tuple(parsing.signs(self.distinct)) if self.is_text else ()
+        plain = self.is_plain or not self.is_text
+        return () if plain else tuple(parsing.signs(self.distinct))
+
+    def read(self, notation: Notation) -> pl.Series:
+        """Its distinct values as numbers, once for all who ask."""
+        if notation not in self._read:
+            self._read[notation] = parsing.read_numbers(self.distinct, notation, self.unit)
+        return self._read[notation]
+
+    @cached_property
+    def _read(self) -> dict[Notation, pl.Series]:
+        return {}
 
     def mixed_signs(self) -> str | None:
         """What to say where its numbers are in several currencies, or only some in percent.
@@ -193,7 +211,7 @@ class Profile:
             >>> "several currencies ($, €)" in told
             True
         """
-        if not self.is_text:
+        if self.is_plain or not self.is_text:
             return None
         if self.unit in parsing.COMPOUNDS:
             return (f"{self.name!r} is written in parts ({self.unit}) and read as numbers: "
@@ -249,7 +267,7 @@ class Profile:
             return (f"{self.name!r} holds {last[0]}, which may stand for no date: "
                     f"--missing={last[0]} says so")  # fmt: skip
         notation = self.notations[0] if self.is_text and self.notations else parsing.PLAIN
-        read = parsing.read_numbers(self.distinct, notation, self.unit)
+        read = self.read(notation)
         for odd in (read.min(), read.max()):
             if odd not in _STAND_INS:
                 continue

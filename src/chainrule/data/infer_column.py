@@ -161,7 +161,7 @@ def _with_missing(text: str, column: Profile) -> str:
 def _found_numbers(
     column: Profile, notation: Notation | None, how: str, max_categories: int
 ) -> Column | Dropped:
-    read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
+    read = column.read(notation or PLAIN)
     numbers = read.to_numpy()  # what was not read is NaN
     finite = np.isfinite(numbers)
     values = np.unique(numbers[finite])
@@ -190,7 +190,7 @@ def _too_long(column: Profile, read: pl.Series, largest: float) -> str | None:
 
 
 def _numeric(column: Profile, notation: Notation | None, how: str) -> Column:
-    read = parsing.read_numbers(column.distinct, notation or PLAIN, column.unit)
+    read = column.read(notation or PLAIN)
     numbers = read.to_numpy()
     values = np.unique(numbers[np.isfinite(numbers)])
     reason = (

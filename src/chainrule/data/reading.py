@@ -192,7 +192,8 @@ def _numbers(column: Column, tidy: pl.Series) -> pl.Series:
     if tidy.dtype != pl.String:
         return parsing.read_numbers(tidy)
     if column.signs is not None:
-        tidy = tidy.set(parsing.other_signs(tidy, column.signs).fill_null(False), None)
+        strange = parsing.other_signs(tidy, column.signs)
+        tidy = tidy.set(strange.fill_null(False), None) if strange.any() else tidy
     if column.notation is None:
         read = parsing.read_numbers(tidy, PLAIN, column.unit)
         if column.integers:  # is 1.250 a thousand?

@@ -8,7 +8,7 @@ calls counts them.
 
 from .booleans import BOOLEANS, are_booleans, read_booleans
 from .categories import read_categories, seen_alike
-from .cells import ERRORS, MISSING, WORDS, are_plain, epoch_seconds, shape, tally, tidy
+from .cells import ERRORS, MISSING, WORDS, are_plain, epoch_seconds, is_text, shape, tally, tidy
 from .clock import is_doubtful
 from .compound import COMPOUNDS, find_compound, odd_numbers
 from .currencies import bare_numbers, currency, other_signs, signs
@@ -48,6 +48,7 @@ __all__ = [
     "fitting_date_formats",
     "fitting_notations",
     "is_doubtful",
+    "is_text",
     "likely_date_formats",
     "mended",
     "mixed_date_format",

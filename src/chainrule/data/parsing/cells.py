@@ -56,7 +56,7 @@ def tidy(column: pl.Series, missing: Iterable[str] | None = None) -> pl.Series |
     import polars as pl
 
     dtype = column.dtype
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
+    if is_text(column):
         text = column.cast(pl.String)
         words = MISSING if missing is None else ERRORS.union(missing)
         if words == MISSING and are_plain(text):
@@ -83,6 +83,13 @@ def tidy(column: pl.Series, missing: Iterable[str] | None = None) -> pl.Series |
     if dtype == pl.Duration:
         return column.dt.total_microseconds() / 1e6
     return None
+
+
+def is_text(column: pl.Series) -> bool:
+    """Whether its cells are strings, however they are stored."""
+    import polars as pl
+
+    return column.dtype in (pl.String, pl.Categorical, pl.Enum)
 
 
 def are_plain(text: pl.Series) -> bool:
