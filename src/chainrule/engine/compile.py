@@ -787,8 +787,8 @@ def compile(
         exact: find the same bits on every processor: a native program, which fuses products and
             sums (a·b + c, rounded once) where there is no instruction for it, too. That takes
             longer there, and changes nothing elsewhere.
-        precision: "bf16" for matrix products of numbers rounded to bfloat16, those of derivatives,
-            too; sums and variables stay in float32. By default products are of float32.
+        precision: "bf16" for matrix products and convolutions of numbers rounded to bfloat16, those
+            of derivatives, too; sums and variables stay in float32. By default all are of float32.
 
     Raises:
         ConfigError: ``exact``, and the backend is neither "c" nor "auto"; or an unknown precision.

@@ -76,7 +76,7 @@ class Trainer:
         backend: what runs the network: "c" compiles it to native code, "numpy" needs no compiler,
             "auto" takes native code where it can.
         exact: train to the same bits on every processor; see `chainrule.compile`.
-        precision: "bf16" for matrix products of numbers rounded to bfloat16; see there, too.
+        precision: "bf16" for products and convolutions of numbers rounded to bfloat16; see there.
 
     Example:
         >>> import chainrule as cr, numpy as np

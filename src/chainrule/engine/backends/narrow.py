@@ -8,7 +8,7 @@ from ...errors import ConfigError
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.types import float32
-from ..passes.narrow import narrow_products
+from ..passes.narrow import is_narrow, narrow_products
 from .base import Backend, Executable
 
 
@@ -39,7 +39,7 @@ class NarrowBackend:
         runs: int | None = None,
     ) -> Executable:
         """A program of `narrow_products`."""
-        kinds = {node.type.dtype for node in _all_nodes(graph) if node.op.name == "matmul"}
+        kinds = {node.type.dtype for node in _all_nodes(graph) if is_narrow(node)}
         if any(kind.kind == "f" for kind in kinds) and float32 not in kinds:
             raise ConfigError(
                 "Products in bfloat16 are for networks in float32.",

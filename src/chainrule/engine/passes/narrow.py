@@ -13,15 +13,18 @@ import math
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ir.types import float32
+from ..ops.convolution import CONVOLUTION, CONVOLUTION_WEIGHTS, TRANSPOSED_CONVOLUTION
 from ..ops.rounding import ROUND_TO_BFLOAT16
 from .kept_keys import with_rounded_keys
 from .rewrite import make, rewrite, with_inputs
 
-__all__ = ["narrow_products"]
+__all__ = ["is_narrow", "narrow_products"]
+
+_CONVOLUTIONS = CONVOLUTION, TRANSPOSED_CONVOLUTION, CONVOLUTION_WEIGHTS
 
 
 def narrow_products(graph: Graph) -> Graph:
-    """The graph with the float32 operands of its matrix products rounded to bfloat16.
+    """The graph with the float32 operands of its matrix products and convolutions rounded.
 
     Example:
         >>> import chainrule as cr
@@ -48,7 +51,7 @@ def narrow_products(graph: Graph) -> Graph:
             attributes = node.attributes | {"body": narrow_products(body)}
             new = Node(node.op, node.inputs, attributes, node.type, None, node.watched, node.origin)
             return with_rounded_keys(new, narrow) if node.op.name == "scan" else new
-        if node.op.name != "matmul" or node.type.dtype != float32 or _is_of_vectors(node):
+        if not is_narrow(node) or node.type.dtype != float32 or _is_of_vectors(node):
             return node
         return with_inputs(node, tuple(map(narrow, node.inputs)))
 
@@ -61,7 +64,17 @@ def _is_of_vectors(node: Node) -> bool:
     Such a product takes as long as its matrices take to be read; to round them takes longer.
     """
     *batch, m, n = node.type.shape
-    return math.prod(batch) > 1 and min(m, n) == 1
+    return node.op.name == "matmul" and math.prod(batch) > 1 and min(m, n) == 1
+
+
+def is_narrow(node: Node) -> bool:
+    """Whether it is computed by products of bfloat16 numbers, if its numbers are float32.
+
+    A convolution in groups, such as a depthwise one, is not: its sums are too short to gain by it.
+    """
+    if node.op in _CONVOLUTIONS:
+        return bool(node.attributes["groups"] == 1)
+    return node.op.name == "matmul"
 
 
 def _is_arranged(node: Node) -> bool:

@@ -18,6 +18,8 @@ from ...ir.operation import Operation
 from ...ir.types import Type, uint32
 from ...ops.rounding import ROUND_TO_BFLOAT16
 from ...passes.rewrite import rewrite, with_inputs
+from .conv1x1 import as_product
+from .convolution_in_tiles import convolution_in_tiles, is_convolution
 from .kernels.cpu import target_in_use
 from .kernels.matmul import product_of
 from .kernels.tiles import TileProduct, words
@@ -59,6 +61,9 @@ def put_in_tiles(graph: Graph) -> Graph:
     def rule(node: Node, before: Node) -> Node:
         if node.op.name == "scan":
             return _loop_in_tiles(node)
+        if is_convolution(node):
+            x, y = map(_unrounded, node.inputs)
+            return node if x is None or y is None else convolution_in_tiles(node, x, y, kept)
         if node.op.name != "matmul":
             return node
         size = product_of(node)
@@ -75,14 +80,16 @@ def put_in_tiles(graph: Graph) -> Graph:
         )
 
     def copied(op: Operation, x: Node, extent: int, product: TileProduct, turned: bool) -> Node:
-        how = {"extent": extent, "k": product.k, "batch": product.batch, "transpose": turned}
+        return kept(op, x, extent=extent, k=product.k, batch=product.batch, transpose=turned)
+
+    def kept(op: Operation, x: Node, **how: Any) -> Node:
         key = (op, x, *how.values())
         if key not in copies:
             kind = op.type_rule(x.type, **how)
             copies[key] = Node(op, (x,), how, kind, None, 0, x.origin)
         return copies[key]
 
-    return rewrite(graph, rule)
+    return rewrite(rewrite(graph, lambda node, before: as_product(node)), rule)
 
 
 def _loop_in_tiles(scan: Node) -> Node:

@@ -26,6 +26,7 @@ from .kernels import (
     matmul,
     pooling,
     random,
+    tile_convolution,
 )
 
 #: By operation: ``(node, views of operands, places) -> function``; with several results
@@ -36,6 +37,12 @@ KERNELS: dict[str, Callable[..., Function | None]] = {
     "right_tiles": matmul.right_tiles,
     "tile_product": matmul.matmul,
     "tile_step": matmul.tile_step,
+    "window_rows": tile_convolution.window_rows,
+    "window_weights": tile_convolution.window_weights,
+    "tile_convolution": tile_convolution.tile_convolution,
+    "window_channels": tile_convolution.window_channels,
+    "place_tiles": tile_convolution.place_tiles,
+    "tile_weights": tile_convolution.tile_weights,
     "panels": matmul.panels,
     "panel_product": matmul.panel_product,
     "softmax": axis.softmax,

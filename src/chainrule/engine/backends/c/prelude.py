@@ -15,6 +15,7 @@ from .kernels.linalg import LINALG_C
 from .kernels.math import EXACT_FMA_C, FMA_C, MATH_C
 from .kernels.random import RANDOM_C
 from .kernels.special import POLYGAMMA_C, SPECIAL_C
+from .kernels.tile_convolution import WINDOWS_C
 from .kernels.tiles import ROUNDING_C, TILES_C
 
 #: In a program that leaves this machine an index is as long as a pointer of where it goes.
@@ -374,6 +375,7 @@ def _paragraphs(plain: bool, exact: bool) -> list[tuple[frozenset[str], str]]:
             POLYGAMMA_C,
             matmul_c(exact),
             TILES_C,
+            WINDOWS_C,
             ROUNDING_C,
             _instances(_FLOAT_DIVISION, *_FLOATS),
             _instances(_SIGNED_DIVISION, *_SIGNED),

@@ -94,7 +94,7 @@ class Trace:
         own = self.lowerings.get(node.op.name)
         operands = [x if isinstance(x, tuple) else jnp.asarray(x) for x in operands]
         if self.narrow and not _keeps(node.op):
-            operands = [_widened(x) for x in operands]
+            operands = [widened(x) for x in operands]
         try:
             if own is not None:
                 y = own(self, *operands, **node.attributes)
@@ -135,9 +135,10 @@ _PRODUCTS = {
 }
 
 
-def _widened(x: Any) -> Any:
+def widened(x: Any) -> Any:
+    """In float32, if it is in bfloat16; of several results each."""
     if isinstance(x, tuple):
-        return tuple(map(_widened, x))
+        return tuple(map(widened, x))
     return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
 
 

@@ -99,14 +99,23 @@ static inline void cr_tile_across(const float *x, idx step, int rows, int length
   for (int r = 0; r < 16; r++) *(cr_pairs *)(to + 16 * r) = v[r];
 }
 
-/* every register a whole tile */
-static inline void cr_tiles_begin(void)
+/* sums in registers 0 to 3, rows of so many pairs in 4 and 5, so many rows of them in 6 and 7 */
+static inline void cr_tiles_of(int pairs)
 {
   struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } how;
   memset(&how, 0, sizeof how);
   how.palette = 1;
-  for (int t = 0; t < 8; t++) how.bytes[t] = 64, how.rows[t] = 16;
+  for (int t = 0; t < 8; t++) {
+    how.bytes[t] = t == 4 || t == 5 ? 4 * pairs : 64;
+    how.rows[t] = t > 5 ? pairs : 16;
+  }
   __asm__ volatile("ldtilecfg %0" : : "m"(how));
+}
+
+/* every register a whole tile */
+static inline void cr_tiles_begin(void)
+{
+  cr_tiles_of(16);
 }
 
 static inline void cr_tiles_end(void)

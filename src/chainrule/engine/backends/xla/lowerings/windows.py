@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ....ops.sliding_window import sliding
+from ..trace import widened
 
 Extents = tuple[int, ...]
 _AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
@@ -33,17 +34,22 @@ def _convolved(x: Any, w: Any, groups: int, slide: dict[str, Extents]) -> Any:
     )  # fmt: skip
 
 
+def _operands(trace: Any, a: Any, b: Any, groups: int) -> Any:
+    """In bfloat16, if that is asked for; not those of groups, as on other backends."""
+    return trace.narrowed(a, b) if groups == 1 else (widened(a), widened(b))
+
+
 def _convolution(trace: Any, x: Any, w: Any, groups: int, **slide: Any) -> Any:
     places = sliding(x.shape[1:-1], w.shape[:-2], **slide)
     shape = (x.shape[0], *places, w.shape[-1])
     if not x.size or not w.size or not math.prod(shape):
         return jnp.zeros(shape, x.dtype)
-    x, w = trace.narrowed(x, w)
+    x, w = _operands(trace, x, w, groups)
     return _convolved(x, w, groups, slide)
 
 
 def _transposed(trace: Any, g: Any, w: Any, extents: Extents, groups: int, **slide: Any) -> Any:
-    g, w = trace.narrowed(g, w)
+    g, w = _operands(trace, g, w, groups)
     image = jax.ShapeDtypeStruct((g.shape[0], *extents, w.shape[-2] * groups), g.dtype)
     if not g.size or not w.size:
         return jnp.zeros(image.shape, g.dtype)
@@ -75,7 +81,7 @@ def _spread(g: Any, w: Any, extents: Extents, slide: dict[str, Extents]) -> tupl
 
 
 def _weights(trace: Any, x: Any, g: Any, window: Extents, groups: int, **slide: Any) -> Any:
-    x, g = trace.narrowed(x, g)
+    x, g = _operands(trace, x, g, groups)
     kernel = jax.ShapeDtypeStruct((*window, x.shape[-1] // groups, g.shape[-1]), x.dtype)
     if not g.size or not x.size:
         return jnp.zeros(kernel.shape, g.dtype)
