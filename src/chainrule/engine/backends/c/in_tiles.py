@@ -62,7 +62,7 @@ def put_in_tiles(graph: Graph) -> Graph:
         if node.op.name == "scan":
             return _loop_in_tiles(node)
         if is_convolution(node):
-            x, y = map(_unrounded, node.inputs)
+            x, y = map(unrounded, node.inputs)
             return node if x is None or y is None else convolution_in_tiles(node, x, y, kept)
         if node.op.name != "matmul":
             return node
