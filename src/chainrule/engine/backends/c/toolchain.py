@@ -60,9 +60,9 @@ _TILING = {"__AVX512F__", "__AVX512BW__", "__AVX512BF16__", "__AMX_TILE__", "__A
 _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 #: Those that say that a·b + c is one instruction; the same as in `kernels.math.FMA_C`.
 _FUSING = {"__FMA__", "__ARM_FEATURE_FMA", "__FP_FAST_FMA"}
-#: Added for programs that run for seconds at most: built in less than two thirds of the time, a
-#: tenth slower at most, the same bits. GCC does not vectorise many loops without the ranges of
-#: values: -ftree-vrp halves the time of some programs, and costs a tenth of their building.
+#: Added for programs that run for seconds at most: built in less than two thirds of the time, up to
+#: a fifth slower, the same bits. GCC does not vectorise many loops without the ranges of values:
+#: -ftree-vrp halves the time of some programs, and costs a tenth of their building.
 QUICK_FLAGS = ("-O1", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic", "-ftree-vrp")
 _TIMEOUT_SECONDS = 300.0
 _examining = new_lock()
