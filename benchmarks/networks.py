@@ -33,6 +33,10 @@ PEERS = (
         "PyTorch, bf16 autocast", "pytorch", "fused bf16", "torch", "import torch", narrow=True
     ),
     Peer(
+        "PyTorch, bf16 autocast, channels_last", "pytorch", "fused bf16 channels_last", "torch",
+        "import torch", narrow=True,
+    ),
+    Peer(
         "torch.compile", "pytorch", "fused compile", "torch", "import torch",
         keeps=True, slow_start=True,
     ),

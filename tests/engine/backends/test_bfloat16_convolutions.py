@@ -3,6 +3,7 @@
 The truth is a sum over the elements of the window in float64, of operands that are rounded here.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -187,3 +188,14 @@ def test_convolutions_in_groups_stay_in_float32(backend):
         np.testing.assert_allclose(narrow.numpy(), wide.numpy(), rtol=1e-5, atol=1e-4)
     names = [node.op.name for node in narrow_products(cr.trace(gradients, x, w).graph).nodes]
     assert "round_to_bfloat16" not in names
+
+
+@needs_tiles
+def test_tile_registers_by_the_names_of_clang_14(monkeypatch):
+    known = toolchain.find()
+    names = tuple(name.replace("AMX_", "AMX") for name in known.extensions)
+    monkeypatch.setattr(toolchain, "find", lambda: dataclasses.replace(known, extensions=names))
+    assert toolchain.has_tiles.__wrapped__()
+    without = tuple(name for name in names if "TILE" not in name)
+    monkeypatch.setattr(toolchain, "find", lambda: dataclasses.replace(known, extensions=without))
+    assert not toolchain.has_tiles.__wrapped__()

@@ -52,9 +52,11 @@ EXTENSIONS = (
     *("__AVX512F__", "__AVX2__", "__FMA__", "__SSE2__"),
     *("__ARM_NEON", "__ARM_FEATURE_FMA", "__FP_FAST_FMA"),
     *("__AVX512BW__", "__AVX512BF16__", "__AMX_TILE__", "__AMX_BF16__"),
+    *("__AMXTILE__", "__AMXBF16__"),
 )
-#: Those that products in tile registers need.
+#: Those that products in tile registers need, and what older Clangs call some of them.
 _TILING = {"__AVX512F__", "__AVX512BW__", "__AVX512BF16__", "__AMX_TILE__", "__AMX_BF16__"}
+_OLDER = {"__AMXTILE__": "__AMX_TILE__", "__AMXBF16__": "__AMX_BF16__"}
 #: How Linux is asked for the state of tile registers, on x86 with 64 bits: ``arch_prctl``, its
 #: request for a permission, and that of the data of tiles.
 _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
@@ -230,7 +232,7 @@ def has_tiles() -> bool:
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
         return False
     try:
-        known = set(find().extensions) >= _TILING
+        known = {_OLDER.get(name, name) for name in find().extensions} >= _TILING
     except CompilerError:
         return False
     if not known:
