@@ -538,7 +538,6 @@ def test_a_variable_made_in_a_compiled_function_is_one():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_waits_for_the_steps_of_other_threads():
     """The child has the numbers of one step, goes on with it, and waits for nobody."""
     w, v = cr.Buffer(np.zeros(50_000)), cr.Buffer(np.zeros(50_000))

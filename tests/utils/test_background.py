@@ -44,8 +44,6 @@ def test_an_error_is_kept_for_whoever_asks_and_the_next_goes_on():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")  # of JAX, if another test needed it
 def test_the_child_of_a_fork_begins_anew():
     queue, gate = Queue(1), threading.Event()
     stuck = queue.add(lambda: gate.wait(60))
