@@ -41,7 +41,7 @@ class _Lean:
 
 
 class _Command(_Lean, TyperCommand):
-    """One of them."""
+    """A command of the program."""
 
 
 class Commands(_Lean, TyperGroup):
@@ -89,7 +89,7 @@ def _command(name: str) -> Any:
 
 
 def _processed(parameter: Any, usual: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
-    several = parameter.nargs != 1 or parameter.multiple
+    several = parameter.nargs == -1 or parameter.multiple
     if value is None and not parameter.required:
         value = () if several else None
     elif several or not isinstance(value, str) or not _is_text(parameter):
