@@ -8,13 +8,10 @@ import re
 import stat
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.padding import Padding
-from rich.segment import Segment
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 class Unbreakable:
@@ -114,26 +111,14 @@ def harmless(text: str) -> str:
     return text.translate(_COMMANDS)
 
 
-class SafeConsole(Console):
-    """A console to which no text of a user's data gives commands; styles are its own."""
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """What is printed, in parts."""
-        for segment in super().render(renderable, options):
-            text, style, control = segment
-            yield segment if control else Segment(harmless(text), style)
-
-
 def show(*parts: RenderableType) -> None:
     """Results, for standard output."""
-    _print(SafeConsole(highlight=False), parts)
+    _print(parts)
 
 
 def say(*parts: RenderableType) -> None:
     """What the program is doing, for standard error."""
-    _print(SafeConsole(stderr=True, highlight=False), parts)
+    _print(parts, stderr=True)
 
 
 def note(sentence: str) -> None:
@@ -164,6 +149,7 @@ def write_bytes(content: bytes) -> None:
 def hanging(mark: str, sentence: str, style: str = "") -> RenderableType:
     """A sentence after a mark, its further lines indented."""
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
@@ -174,10 +160,17 @@ def hanging(mark: str, sentence: str, style: str = "") -> RenderableType:
 
 def indented(part: RenderableType) -> RenderableType:
     """A part set in from the margin."""
+    from rich.padding import Padding
+
     return Padding(part, (0, 0, 0, 2))
 
 
-def _print(console: Console, parts: tuple[RenderableType, ...]) -> None:
+def _print(parts: tuple[RenderableType, ...], stderr: bool = False) -> None:
+    from rich.text import Text  # what is to be quiet has no use for it, and it takes a while
+
+    from .safe_console import SafeConsole
+
+    console = SafeConsole(stderr=stderr, highlight=False)
     for part in parts:
         # Lines of text are not broken: paths and commands stay whole, to be copied.
         if isinstance(part, str | Text):

@@ -21,16 +21,16 @@ import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from ..errors import ChainruleError, ConfigError, TrainingError
 from ..utils.signals import Terminated, terminating
 from .console import indented, say, silence
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 #: What reading a small table and training on it take, on two processors.
 _ADDRESS_SPACE = 1_572_864_000
@@ -111,6 +111,8 @@ def say_traceback() -> None:
 
 def explain(error: Exception) -> list[RenderableType]:
     """An error in words: what, where, expected, found and a hint."""
+    from rich.text import Text
+
     if isinstance(error, ChainruleError):
         return _laid_out(error)
     if isinstance(error, MemoryError) or _NO_THREAD in str(error):
@@ -130,6 +132,9 @@ def explain(error: Exception) -> list[RenderableType]:
 
 
 def _laid_out(error: ChainruleError) -> list[RenderableType]:
+    from rich.table import Table
+    from rich.text import Text
+
     parts = Table.grid(padding=(0, 2))
     parts.add_column(style="dim", no_wrap=True)
     parts.add_column()

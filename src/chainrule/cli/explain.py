@@ -11,7 +11,7 @@ import typer
 
 from ..errors import ConfigError, unknown
 from ..tasks.option_values import missing_words
-from .console import SafeConsole, harmless, note, write_bytes
+from .console import harmless, note, write_bytes
 from .error_handling import Debug
 from .reading import Encoding, Missing, Separator, Table, as_said
 
@@ -205,6 +205,8 @@ _NUMBER = re.compile(r"(?<![\w.\[,])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w\]])")
 
 def _show_text(explanation: Explanation, digits: int, detail: str) -> None:
     """Text in the width of the terminal, coloured by sign and magnitude; plain in pipes."""
+    from .safe_console import SafeConsole
+
     console = SafeConsole(highlight=False)
     width = min(max(console.width, _NARROW), _WIDE) if console.is_terminal else 80
     text = explanation.to_text(width, digits, detail)

@@ -15,7 +15,6 @@ from ..errors import ConfigError
 from ..tasks import recognise
 from ..tasks.kinds import kind_named
 from ..tasks.option_values import WHOLE
-from . import display
 from .console import indented, say, show, show_json, warn
 from .doctor import attending, keep_findings
 from .error_handling import FAILED, Debug
@@ -252,6 +251,8 @@ def _without_target(source: str, reading: Any) -> ConfigError:
 
 
 def _show_report(run: Run) -> None:
+    from . import display
+
     content = run.report
     show("", display.report_title(content), "", indented(display.report(content)), "")
     if content.get("verdict"):

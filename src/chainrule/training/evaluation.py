@@ -55,8 +55,15 @@ class Evaluator:
         result: Tensor = self.model(inputs)
         return result if self.output is None else self.output(result)
 
-    def predict(self, examples: Examples) -> Array:
-        """The predictions for all rows."""
+    def predict(self, examples: Examples, at_once: int | None = None) -> Array:
+        """The predictions for all rows.
+
+        Args:
+            examples: the rows.
+            at_once: by the program for so many of them, which there is, however many there are.
+        """
+        if at_once is not None and isinstance(examples, Arrays):
+            return self._predicted_in_pieces(examples, at_once)
         predicted: list[Array] = []
         alike = isinstance(examples, Arrays) or examples.groups is None
         for part in self._parts(examples, [self._predict], ordered=True):
@@ -148,6 +155,19 @@ class Evaluator:
         if self._rows_are_independent(part.inputs):
             padded = part.take(np.arange(padded_size(len(part), size)) % len(part))
         return self._predict(padded.inputs).numpy()[: len(part)]
+
+    def _predicted_in_pieces(self, examples: Arrays, rows: int) -> Array:
+        """Predictions by the program for so many rows; several pieces in one call of it."""
+        if not self._rows_are_independent(examples.inputs):
+            return np.concatenate([self.predict(part) for part in examples.batches(rows)])
+        size = padded_size(min(rows, self._rows_at_once(examples)), 0)
+        count = -(-len(examples) // size)
+        order = (np.arange(count * size) % len(examples)).reshape(count, size)
+        step = max(_CHUNK // size, 1)
+        parts = [order[start : start + step] for start in range(0, count, step)]
+        found = [self._predict.run_steps(part, examples.inputs, rows=[0])[1] for part in parts]
+        predicted = np.concatenate([part.numpy() for part in found])
+        return predicted.reshape(-1, *predicted.shape[2:])[: len(examples)]
 
     def _padded(self, part: Arrays, size: int) -> Arrays:
         """The part with zero-weight rows for its loss, to the size that `_predicted` takes."""

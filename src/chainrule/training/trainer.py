@@ -727,12 +727,18 @@ class Trainer:
             raise ConfigError("There is no program yet.", hint="Call fit first.")
         return self._source
 
-    def predict(self, inputs: Any) -> Array:
-        """Predictions for any number of rows, or a `Stream`; probabilities for cross-entropies."""
+    def predict(self, inputs: Any, at_once: int | None = None) -> Array:
+        """Predictions for any number of rows, or a `Stream`; probabilities for cross-entropies.
+
+        Args:
+            inputs: of the model.
+            at_once: how many rows there were in a call before, whose program is to serve this
+                one, too: building another takes longer than a few thousand predictions.
+        """
         examples = inputs if isinstance(inputs, Stream) else Arrays(inputs)
         if not len(examples):
             return self._evaluator.prediction(inputs).numpy()
-        return self._evaluator.predict(examples)
+        return self._evaluator.predict(examples, at_once)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Loss and metrics on examples; with averaged weights, if they are kept."""

@@ -31,7 +31,7 @@ from . import targets
 _ROWS, _PREDICTIONS = 1000, 150_000
 _REPEATS = 5
 #: And are predicted at once; in so many smaller pieces at most.
-_PIECE, _MOST_PIECES, _BLOCK = 2048, 100, 16_384
+_PIECE, _MOST_PIECES, _BLOCK = 2048, 1000, 16_384
 #: So many columns are shown; of so many the dependence.
 _SHOWN, _DEPENDENCE = 20, 6
 _GRID, _CATEGORIES, _AVERAGED = 20, 12, 200
@@ -108,7 +108,7 @@ class Importance:
         repeats = max(min(_PREDICTIONS // (len(rows) * len(columns)), _REPEATS), 1)
         score = _scorer(plan, tested, rows)
         before = score([rows])[0]
-        at_once = max(_PIECE // (len(rows) * repeats), 1)
+        at_once = max(_BLOCK // (len(rows) * repeats), 1)
         drops = np.zeros((len(columns), repeats))
         for start in range(0, len(columns), at_once):
             group = columns[start : start + at_once]
@@ -191,16 +191,12 @@ def _predict(plan: Any, tested: Tested, rows: Encoded) -> Array:
     size = min(len(tested.part), _PIECE)
     if len(rows) > _MOST_PIECES * size:  # another program costs less than so many small pieces
         size = _PIECE
-    # What the network takes of many pieces is computed at once: it runs operation by operation.
-    block = size * max(1, min(_BLOCK // size, -(-len(rows) // size)))
     found = []
-    for begin in range(0, len(rows), block):
-        several = rows.take(np.arange(begin, begin + block) % len(rows))
+    for begin in range(0, len(rows), _BLOCK):
+        several = rows.take(np.arange(begin, min(begin + _BLOCK, len(rows))))
         features = plan.features(tested.learner, several)
-        for start in range(0, block, size):
-            piece = {name: x[start : start + size] for name, x in features.items()}
-            found.append(tested.trainer.predict(piece))
-    return np.concatenate(found)[: len(rows)]
+        found.append(tested.trainer.predict(features, at_once=size))
+    return np.concatenate(found)
 
 
 def _place(schema: Schema, column: Column) -> tuple[str, slice]:
