@@ -37,14 +37,28 @@ def probabilities(z: Array, temperature: float) -> Array:
         >>> probabilities(np.array([[[0.0, np.log(3.0)]]]), 1.0).round(2).tolist()
         [[0.25, 0.75]]
     """
-    scaled = np.asarray(z, np.float64) / temperature
-    p = np.exp(scaled - scaled.max(axis=2, keepdims=True))
-    return np.asarray((p / p.sum(axis=2, keepdims=True)).mean(axis=0))
+    return _mean_softmax(_classes_first(z), temperature).T
+
+
+def _classes_first(z: Array) -> Array:
+    """(classes, members, rows): what is added up and compared lies far apart, which is quicker."""
+    return np.ascontiguousarray(np.asarray(z, np.float64).transpose(2, 0, 1))
+
+
+def _mean_softmax(z: Array, temperature: float) -> Array:
+    """(classes, members, rows) logits → (classes, rows)."""
+    scaled = z / temperature
+    p = np.exp(scaled - scaled.max(axis=0))
+    return np.asarray((p / p.sum(axis=0)).mean(axis=1))
 
 
 def log_loss(z: Array, target: Array, weights: Array, temperature: float) -> float:
     """Weighted mean of -ln p(true class)."""
-    p = probabilities(z, temperature)[np.arange(len(target)), target]
+    return _log_loss(_classes_first(z), target, weights, temperature)
+
+
+def _log_loss(z: Array, target: Array, weights: Array, temperature: float) -> float:
+    p = _mean_softmax(z, temperature)[target, np.arange(len(target))]
     return float(np.average(-np.log(np.maximum(p, 1e-300)), weights=weights))
 
 
@@ -64,8 +78,10 @@ def best_temperature(z: Array, target: Array, weights: Array) -> float:
     if not len(target) or not weights.any():
         return 1.0
 
+    z = _classes_first(z)
+
     def loss(t: float) -> float:
-        return log_loss(z, target, weights, math.exp(t))
+        return _log_loss(z, target, weights, math.exp(t))
 
     found = math.exp(_lowest(loss, -math.log(_FURTHEST), math.log(_FURTHEST)))
     gained = loss(0.0) - loss(math.log(found))
