@@ -191,5 +191,5 @@ def test_the_library_does_not_load_what_only_tables_and_terminals_need():
 
 
 def test_the_command_line_answers_without_numpy():
-    loaded = modules_after("import chainrule.cli")
-    assert not loaded & {"numpy", "polars", "safetensors"}
+    loaded = modules_after("import chainrule.cli.train")
+    assert not loaded & {"numpy", "polars", "safetensors", "rich"}

@@ -2,7 +2,8 @@
 
 import json
 
-from chainrule.cli.console import harmless, note
+from chainrule.cli.console import note
+from chainrule.cli.harmless import harmless
 from tests.cli.conftest import QUICK
 
 CLEAR, TITLE, CSI, TURN = "\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\u202e"

@@ -102,3 +102,22 @@ def test_no_weight_is_no_loss():
     x = np.ones((4, 1), np.float32)
     model = cr.nn.Linear(1, 1)
     assert trainer(model).evaluate((x, x, np.zeros(4, np.float32)))["loss"] == 0.0
+
+
+@BACKENDS
+@pytest.mark.parametrize("rows", [1, 40, 300])
+def test_predictions_in_pieces_are_those_of_all_rows(backend, rows):
+    model = cr.nn.Sequential(cr.nn.Linear(3, 8), cr.nn.Tanh(), cr.nn.Linear(8, 2)).initialize(0)
+    x = RNG.normal(size=(rows, 3)).astype(np.float32)
+    hidden = np.tanh(x @ model[0].weight.numpy() + model[0].bias.numpy())
+    expected = hidden @ model[2].weight.numpy() + model[2].bias.numpy()
+    found = trainer(model, backend=backend).predict(x, at_once=20)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@BACKENDS
+def test_rows_that_depend_on_one_another_are_predicted_piece_by_piece(backend):
+    x = RNG.normal(size=(50, 3)).astype(np.float32)
+    found = trainer(Centered(), backend=backend).predict(x, at_once=20)
+    expected = np.concatenate([part - part.mean(axis=0) for part in (x[:20], x[20:40], x[40:])])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

@@ -10,6 +10,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from .harmless import ESCAPED, harmless
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -89,27 +91,6 @@ def silence(stream: TextIO) -> None:
 
 # ---------------------------------------------------------------- writing
 
-#: What may make a terminal do something, or show what is not there: control characters, and those
-#: that turn the direction of writing. They stand in data, whose words are shown.
-_COMMANDS = {
-    code: "\N{REPLACEMENT CHARACTER}"
-    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-    if chr(code) not in "\t\n"
-}
-
-
-_ESCAPED = f"[{''.join(chr(code) for code in _COMMANDS if code >= 0x20)}]"
-
-
-def harmless(text: str) -> str:
-    r"""The text without what would command a terminal; its length stays the same.
-
-    Example:
-        >>> harmless("price\x1b[2J")
-        'price�[2J'
-    """
-    return text.translate(_COMMANDS)
-
 
 def show(*parts: RenderableType) -> None:
     """Results, for standard output."""
@@ -134,7 +115,7 @@ def warn(sentence: str) -> None:
 def show_json(document: Any) -> None:
     """One JSON document, and nothing else, on standard output."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
-    print(re.sub(_ESCAPED, lambda found: f"\\u{ord(found[0]):04x}", text))
+    print(re.sub(ESCAPED, lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def write_bytes(content: bytes) -> None:

@@ -11,8 +11,9 @@ import typer
 
 from ..errors import ConfigError, unknown
 from ..tasks.option_values import missing_words
-from .console import harmless, note, write_bytes
+from .console import note, write_bytes
 from .error_handling import Debug
+from .harmless import harmless
 from .reading import Encoding, Missing, Separator, Table, as_said
 
 if TYPE_CHECKING:

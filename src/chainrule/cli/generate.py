@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .console import harmless, note
+from .console import note
 from .error_handling import Debug
+from .harmless import harmless
 from .predict import Model
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, DataError
-from .console import harmless, note
+from .console import note
+from .harmless import harmless
 
 if TYPE_CHECKING:
     from ..tasks.sequence_to_text import Translator

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from .console import harmless
+from .harmless import harmless
 
 
 class SafeConsole(Console):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, DataError
-from .console import harmless, note
+from .console import note
 from .error_handling import Debug
+from .harmless import harmless
 from .lines import Beam, Best, Precision, check_precision, decoding, lines_of
 from .predict import Model
 

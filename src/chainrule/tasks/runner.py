@@ -19,6 +19,7 @@ import numpy as np
 
 from ..data import source_name
 from ..data.source import with_reading
+from ..engine.backends.registry import get_ready
 from ..errors import TrainingError
 from ..training import Callback, Checkpoints, Stream, Trainer, Training, find_rate
 from ..training.checkpoints import seconds_spent
@@ -109,6 +110,7 @@ def train(
     if plan.options.minutes is not None:
         given = 60 * plan.options.minutes * (1 - _AFTERWARDS)
         plan.until = started + given - _spent(checkpoints)
+    get_ready(plan.backend)
     data = plan.read(source)
     if folds := plan.fold_count(data):
         splits = plan.folds(data, folds)

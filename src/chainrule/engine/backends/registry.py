@@ -6,13 +6,16 @@ import functools
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from ...errors import ConfigError, unknown
+from ...utils.background import in_background
 from ..ir.graph import Graph
 from .base import Backend, BuildError, Executable, precision_of
 from .c import toolchain
 from .c.backend import CBackend
 from .c.lowering_cache import is_known
+from .c.threads import parallel
 from .narrow import NarrowBackend
 from .numpy import NUMPY
 from .xla.backend import XlaBackend
@@ -178,6 +181,21 @@ def find_backend(
         return BACKENDS[backend]
     found: dict[str, Backend] = {"c": native, "auto": Automatic(native), "xla": _xla(_XLA, native)}
     return found.get(backend, BACKENDS[backend])
+
+
+def get_ready(backend: Backend) -> None:
+    """Have what every program of a backend needs found or built meanwhile.
+
+    Example:
+        >>> get_ready(find_backend("auto"))  # the C compiler is examined while data are read, say
+    """
+    if backend.name in (_C.name, "auto"):
+        in_background(_native_is_ready)
+
+
+def _native_is_ready() -> None:
+    with suppress(BuildError, OSError):  # what is wrong the first program says
+        parallel()
 
 
 def bfloat16_is_faster(backend: str) -> bool:

@@ -8,10 +8,13 @@ hangs in the child of a process that forks.
 from __future__ import annotations
 
 import ctypes
-import functools
+from functools import cache
 from typing import Any
 
+from ....utils.locks import new_lock
 from . import toolchain
+
+_starting = new_lock()
 
 #: What every program knows of the pool: how to call a task on parts of 0 … extent.
 TASK_C = """
@@ -147,8 +150,13 @@ void cr_parallel(cr_task task, void *const *pointers, int64_t extent, int64_t un
 )
 
 
-@functools.cache
 def parallel() -> Any:
     """The pool's function, as programs take it. The pool starts with the first call."""
+    with _starting:  # threads that build programs at once need the same pool
+        return _parallel()
+
+
+@cache
+def _parallel() -> Any:
     library = toolchain.load(POOL_C, ("-pthread",))
     return ctypes.cast(library.cr_parallel, ctypes.c_void_p)

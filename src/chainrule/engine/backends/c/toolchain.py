@@ -165,9 +165,8 @@ def _examine(command: tuple[str, ...]) -> Compiler:
         except (ValueError, KeyError, TypeError):
             pass  # damaged: examine it again
     version = _run((*command, "--version"), Path.cwd()).splitlines()
-    chosen = _accepted_flags(command)
+    chosen, quick = _accepted_flags(command)
     extensions = _extensions(command, chosen)
-    quick = QUICK_FLAGS if _accepts(command, (*chosen, "-Werror", *QUICK_FLAGS)) else ()
     compiler = Compiler(command, version[0] if version else "", chosen, extensions, quick)
     with suppress(OSError):  # without room it is examined again
         cache.keep(name, json.dumps({"version": compiler.version, "flags": chosen,
@@ -175,11 +174,20 @@ def _examine(command: tuple[str, ...]) -> Compiler:
     return compiler
 
 
-def _accepted_flags(command: tuple[str, ...]) -> tuple[str, ...]:
-    """The base flags, and those of the optional ones that the compiler accepts: mostly all do."""
-    usual = tuple(flag for flag in OPTIONAL_FLAGS if flag != "-mcpu=native")
-    if _accepts(command, (*BASE_FLAGS, "-Werror", *usual)):
-        return (*BASE_FLAGS, *usual)
+def _accepted_flags(command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The base flags, and those of the optional and the quick ones that the compiler accepts.
+
+    Mostly all do, which one trial shows.
+    """
+    usual = (*BASE_FLAGS, *(flag for flag in OPTIONAL_FLAGS if flag != "-mcpu=native"))
+    if _accepts(command, (*usual, "-Werror", *QUICK_FLAGS)):
+        return usual, QUICK_FLAGS
+    chosen = usual if _accepts(command, (*usual, "-Werror")) else _accepted_one_by_one(command)
+    return chosen, QUICK_FLAGS if _accepts(command, (*chosen, "-Werror", *QUICK_FLAGS)) else ()
+
+
+def _accepted_one_by_one(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The base flags, and those of the optional ones that the compiler accepts."""
     _compile(command, BASE_FLAGS, _TRIAL)
     chosen: tuple[str, ...] = BASE_FLAGS
     for flag in OPTIONAL_FLAGS:
