@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import DerivativeError
 from . import pytree, repeated
-from .ir.graph import topological_order
+from .ir.graph import reachable, topological_order
 from .ir.node import PART, Node, constant
 from .ir.operation import NON_DIFFERENTIABLE, ZERO
 from .ops import identity, ones_like, reshape, sum, zeros, zeros_like
@@ -51,20 +51,22 @@ def pull_back(
     targets: Sequence[Node],
     keep: int,
     on_flow: OnFlow | None = None,
-    order: list[Node] | None = None,
+    reached: dict[Node, int] | None = None,
 ) -> list[Tensor | None]:
     """The gradients of ``Σ output · upstream`` with respect to the targets; None without a path.
 
     ``keep`` are the watchers (bits of `Node.watched`) that may differentiate the gradients again;
     nodes that only others watch are taken as constants, so that no history piles up. ``on_flow``
     sees every link of the chain, for explanations; a node with several results has no upstream.
-    ``order`` is the `topological_order` of the outputs, if it is known.
+    ``reached`` are the `reachable` nodes of the outputs, if they are known.
     """
-    order = order or topological_order([output.node for output in outputs])
+    ends = [output.node for output in outputs]
     if on_flow is None and tracing.record is None:
-        again = repeated.gradients(order, outputs, upstreams, targets, keep, pull_back)
+        place = reached or reachable(ends)
+        again = repeated.gradients(place, ends, upstreams, targets, keep, pull_back)
         if again is not None:
             return again
+    order = topological_order(ends)
     wanted = set(targets)
     on_path = set(wanted)
     for node in order:
@@ -182,10 +184,10 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
             expected=str(output.type),
             found=str(upstream.type),
         )
-    order = topological_order([output.node])
+    reached = reachable([output.node])
     leaves = [
         node
-        for node in order
+        for node in reached
         if not node.inputs and node.watched & PARAMETER_BIT and "owner" in node.attributes
     ]
     if not leaves:
@@ -194,7 +196,7 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
             hint="Make parameters with cr.parameter(...); values that went through .numpy(), "
             "detach() or a function of cr.compile are constants.",
         )
-    found = pull_back([output], [upstream], leaves, TRACE_BIT, order=order)
+    found = pull_back([output], [upstream], leaves, TRACE_BIT, reached=reached)
     for node, gradient in zip(leaves, found, strict=True):
         owner = node.attributes["owner"]()
         if owner is not None and gradient is not None:

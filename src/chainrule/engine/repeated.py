@@ -28,7 +28,7 @@ class _Backward(NamedTuple):
 
     Attributes:
         program: from the values to the gradients that there are.
-        taken: which values it takes: of the nodes in order, and of the upstream gradients.
+        taken: which values it takes: of the nodes by number, and of the upstream gradients.
         found: for each target whether there is a gradient.
     """
 
@@ -41,8 +41,8 @@ _known: dict[Any, _Backward | None] = {}
 
 
 def gradients(
-    order: list[Node],
-    outputs: Sequence[Tensor],
+    place: dict[Node, int],
+    ends: Sequence[Node],
     upstreams: Sequence[Tensor],
     targets: Sequence[Node],
     keep: int,
@@ -51,21 +51,19 @@ def gradients(
     """What the walk gives, if it went through a computation of this form before; otherwise None.
 
     Args:
-        order: the nodes that the outputs depend on, inputs before their users.
-        outputs: see `chainrule.engine.autodiff.pull_back`, like the next three.
-        upstreams: of each output.
+        place: the `reachable` nodes of the outputs.
+        ends: the outputs.
+        upstreams: of each output; see `chainrule.engine.autodiff.pull_back`, like the next two.
         targets: nodes.
         keep: the watchers that may differentiate the gradients again; then there is no program.
         walk: the function that does it, for a trace.
     """
-    place = {node: number for number, node in enumerate(order)}
-    form = _form(order, place, keep)
+    form = _form(place, keep)
     given = [upstream.node for upstream in upstreams]
     if form is None or any(node.value is None or node.watched & keep for node in given):
         return None
-    ends = [place[output.node] for output in outputs]
     wanted = [place.get(target, -1) for target in targets]
-    key = (*form, *ends, *wanted, *[node.type for node in given])
+    key = (*form, *[place[node] for node in ends], *wanted, *[node.type for node in given])
     try:
         backward = _known.get(key)
         if backward is None:
@@ -74,36 +72,42 @@ def gradients(
                     _known.clear()
                 _known[key] = None
                 return None
-            backward = _known[key] = _traced(order, ends, wanted, given, walk)
+            backward = _known[key] = _traced(place, ends, wanted, given, walk)
     except (TypeError, ChainruleError):  # an attribute is not hashable; the walk says what is wrong
         return None
-    nodes = [*order, *given]
+    nodes = [*place, *given]
     arrays: list[Any] = [nodes[number].value for number in backward.taken]
     fresh = iter(backward.program(arrays))
     return [Tensor(constant(next(fresh))) if there else None for there in backward.found]
 
 
-def _form(order: list[Node], place: dict[Node, int], keep: int) -> list[Any] | None:
-    """The same for computations that have the same backward pass."""
+def _form(place: dict[Node, int], keep: int) -> list[Any] | None:
+    """The same for computations that have the same backward pass.
+
+    Types are those of the leaves, from which the others follow.
+    """
     form: list[Any] = []
-    for node in order:
-        kind, inputs = node.type, node.inputs
-        if node.value is None or node.watched & keep or type(kind) is not Type:
+    add = form.append
+    for node in place:
+        if node.value is None or node.watched & keep or type(node.type) is not Type:
             return None
-        form.append(kind)
+        inputs = node.inputs
         if inputs:
-            if is_custom(node.op):  # rules of a user may do anything
+            op = node.op
+            if is_custom(op):  # rules of a user may do anything
                 return None
-            form.append(node.op)
+            add(op)
             for source in inputs:
-                form.append(place[source])
+                add(place[source])
             if node.attributes:
                 for name, value in node.attributes.items():
                     if not isinstance(value, _PLAIN):
                         return None
                     form += (name, type(value), value)
-        elif not kind.shape and _is_built_in(node):
-            form.append(node.value.tobytes())
+        else:
+            add(node.type)
+            if _is_built_in(node):
+                add(node.value.tobytes())
     return form
 
 
@@ -117,30 +121,29 @@ def _is_built_in(node: Node) -> bool:
 
 
 def _traced(
-    order: list[Node],
-    ends: list[int],
-    wanted: list[int],
-    given: list[Node],
+    place: dict[Node, int],
+    ends: Sequence[Node],
+    wanted: Sequence[int],
+    given: Sequence[Node],
     walk: Callable[..., list[Tensor | None]],
 ) -> _Backward:
-    twins: list[Node] = []
+    twin: dict[Node, Node] = {}
     with recording():
-        place = {node: number for number, node in enumerate(order)}
-        for node in order:
-            sources = tuple([twins[place[source]] for source in node.inputs])
+        for node in topological_order(ends):
+            sources = tuple([twin[source] for source in node.inputs])
             if sources:
-                twin = Node(
+                twin[node] = Node(
                     node.op, sources, node.attributes, node.type, None, TRACE_BIT, node.origin
                 )
             elif _is_built_in(node):
                 assert node.value is not None
-                twin = constant(node.value)
+                twin[node] = constant(node.value)
             else:
-                twin = placeholder(node.type, "", TRACE_BIT)
-            twins.append(twin)
+                twin[node] = placeholder(node.type, "", TRACE_BIT)
+        twins = [twin[node] for node in place]
         upstreams = [symbol(node.type, "") for node in given]
-        targets = [placeholder(order[0].type, "", 0) if n < 0 else twins[n] for n in wanted]
-        found = walk([Tensor(twins[n]) for n in ends], upstreams, targets, TRACE_BIT)
+        targets = [placeholder(ends[0].type, "", 0) if n < 0 else twins[n] for n in wanted]
+        found = walk([Tensor(twin[node]) for node in ends], upstreams, targets, TRACE_BIT)
     twins += [upstream.node for upstream in upstreams]
     graph, taken = _cut([x.node for x in found if x is not None], twins)
     return _Backward(Program(graph), taken, [x is not None for x in found])

@@ -39,6 +39,23 @@ def topological_order(outputs: Iterable[Node], known: Container[Node] = ()) -> l
     return order
 
 
+def reachable(outputs: Iterable[Node]) -> dict[Node, int]:
+    """Every node that the outputs depend on, numbered: the same for computations of one form.
+
+    The order is no topological one, and found in a fraction of its time.
+    """
+    place: dict[Node, int] = {}
+    for node in outputs:
+        place.setdefault(node, len(place))
+    found = list(place)
+    for node in found:
+        for source in node.inputs:
+            if source not in place:
+                place[source] = len(found)
+                found.append(source)
+    return place
+
+
 class Graph:
     """A closed function: its value depends on its inputs and constants only.
 

@@ -132,6 +132,8 @@ class Operation:
             that the square has where the result itself has none, as √x at 0.
         numpy: the function of NumPy that ``compute`` is, if it is one: it takes operands that are
             still to be broadcast, too, and makes a new array.
+        into: ``(*operands, array)``: the same as ``compute`` with NumPy, into an array that is there,
+            which may be an operand; not needed where ``numpy`` can do that.
         vmap: how it takes one more axis, for `chainrule.vmap`: see `chainrule.engine.ops.mapping`.
             Not needed where ``batch`` is the rule of a kind; without any it runs in a loop.
     """
@@ -165,6 +167,7 @@ class Operation:
     scales: bool = False
     work: Callable[..., int] | None = None
     numpy: Callable[..., Any] | None = None
+    into: Callable[..., None] | None = None
     vmap: Callable[..., Any] | None = None
     square: Callable[..., Any] | None = None
     range: tuple[float, float] | None = None

@@ -58,7 +58,7 @@ class Program:
         self._calls = []
         self._origins = []
         self._count = 0
-        self._may_show_inputs = not all(map(_is_new, graph.outputs))
+        self._shown = _shown_inputs(graph)
         self._function: Callable[..., list[Array]] | None = None
         for node in graph.nodes:
             if node.op not in (CONSTANT, PLACEHOLDER):
@@ -83,11 +83,12 @@ class Program:
         run = self._function or self._one_by_one
         with np.errstate(all="ignore"):
             results = run(inputs)
-        if not self._may_show_inputs:
-            return results
-        # What shows the caller's own arrays is copied, for the caller may change them.
-        given = {id(_owner(array)) for array in inputs}
-        return [y.copy() if id(_owner(y)) in given else y for y in results]
+        for number, shown in self._shown:
+            # What shows the caller's own arrays is copied, for the caller may change them.
+            owner = _owner(results[number])
+            if any(owner is _owner(inputs[source]) for source in shown):
+                results[number] = results[number].copy()
+        return results
 
     def _one_by_one(self, inputs: Sequence[Array]) -> list[Any]:
         """The outputs, node by node."""
@@ -112,6 +113,17 @@ class Program:
     def _locate(self, error: ChainruleError, number: int) -> None:
         """Say where the node of a call comes from."""
         error.where = error.where or str(self._origins[number] or "") or None
+
+
+def _shown_inputs(graph: Graph) -> list[tuple[int, list[int]]]:
+    """The outputs that may show numbers of inputs, and of which ones."""
+    shown: dict[Node, set[int]] = {node: {number} for number, node in enumerate(graph.inputs)}
+    for node in graph.nodes:
+        if node not in shown:
+            seen = [] if _is_new(node) else [shown[source] for source in node.inputs]
+            shown[node] = set().union(*seen)
+    found = [(number, sorted(shown[node])) for number, node in enumerate(graph.outputs)]
+    return [(number, sources) for number, sources in found if sources]
 
 
 def _is_new(node: Node) -> bool:

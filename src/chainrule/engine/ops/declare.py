@@ -419,6 +419,7 @@ def unary(
     square: Callable[..., Any] | None = None,
     range: tuple[float, float] | None = None,
     numpy: Callable[..., Any] | None = None,
+    into: Callable[..., None] | None = None,
     **domain: Any,
 ) -> UnaryFunction:
     """Declare an operation of one number and its function.
@@ -441,6 +442,7 @@ def unary(
         square: the square of the result, with the derivatives that it has; see `Operation`.
         range: between which numbers all results lie; see `Operation`.
         numpy: the function of NumPy that ``compute`` is, if it is one.
+        into: what it is over an array that is there; see `Operation`.
         domain: where the samples lie: options of `reals`.
     """
     op = register(
@@ -461,6 +463,7 @@ def unary(
             range=range,
             square=square,
             numpy=numpy,
+            into=into,
         )
     )
 

@@ -1,0 +1,292 @@
+"""A graph whose large part is arithmetic on elements, such as an update: the same for each weight.
+
+Parts of the same form run as one function of NumPy, in pieces: small arrays one behind the other in
+a single one, so that a network of many layers costs no more calls than one of few, and large arrays
+cut, so that a piece stays in the cache from its first operation to its last. As only operations
+that IEEE 754 rounds are taken, the results have the same bits as node by node.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...utils.typing import Array
+from .graph import Graph
+from .node import CONSTANT, Node
+from .program import Program
+from .types import DType
+
+#: Elements of a piece; arrays of fewer are put together.
+_PIECE, _SMALL = 1 << 15, 1 << 13
+
+
+class PieceProgram:
+    """A graph made ready to run; see the module.
+
+    Args:
+        graph: what to compute.
+    """
+
+    #: It overwrites no input, and steps are called one by one: see `engine.backends.base`.
+    in_place = ()
+    memory = None
+    run_steps = None
+    again = None
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        parts = _parts(graph)
+        of_form: dict[Any, list[_Part]] = defaultdict(list)
+        for part in parts:
+            of_form[part.form].append(part)
+        place = {node: number for number, node in enumerate(graph.inputs)}
+        inside = {node for part in parts for node in part.outputs}
+        rest = dict.fromkeys(node for node in graph.outputs if node not in inside)
+        for part in parts:
+            rest.update(dict.fromkeys(part.numbers))
+            rest.update(dict.fromkeys(leaf for leaf in part.leaves if leaf not in place))
+        self._rest = Program(Graph(graph.inputs, list(rest)))
+        self._known = [*graph.inputs, *rest]
+        self._forms = [_Form(alike) for alike in of_form.values()]
+
+    @property
+    def source(self) -> str:
+        """The graph as text."""
+        return str(self.graph)
+
+    def __call__(self, inputs: Sequence[Array], mark: object = None) -> list[Array]:
+        """The outputs for these inputs, in the graph's order."""
+        known = dict(zip(self._known, [*inputs, *self._rest(inputs)], strict=True))
+        with np.errstate(all="ignore"):
+            for form in self._forms:
+                form.run(known)
+        return [known[node] for node in self.graph.outputs]
+
+
+# ---- what is alike -------------------------------------------------------------------------------
+
+
+class _Part:
+    """Nodes that compute element by element on arrays of one shape.
+
+    Attributes:
+        nodes: in order.
+        leaves: the arrays that they read.
+        numbers: the single numbers that they read, without constants.
+        outputs: those of the nodes that are results.
+        form: the same for parts that one function computes.
+    """
+
+    def __init__(self, nodes: Sequence[Node], results: set[Node]) -> None:
+        self.nodes = nodes
+        self.outputs = [node for node in nodes if node in results]
+        leaves: dict[Node, int] = {}
+        numbers: dict[Node, None] = {}
+        inside = {node: number for number, node in enumerate(nodes)}
+        form: list[Any] = [inside[node] for node in self.outputs]
+        for node in nodes:
+            form += (node.op, node.type.dtype, *node.attributes.items())
+            for source in node.inputs:
+                number = _number(source)
+                if source in inside:
+                    form.append(inside[source])
+                elif number is None:
+                    form.append((leaves.setdefault(source, len(leaves)), source.type.dtype))
+                elif number.op is CONSTANT and number.value is not None:
+                    form.append((number.type.dtype, number.value.tobytes()))
+                else:
+                    numbers[number] = None
+                    form.append(number)
+        self.leaves, self.numbers = list(leaves), list(numbers)
+        self.form = tuple(form)
+
+
+def _number(node: Node) -> Node | None:
+    """The single number that a node is, or repeats."""
+    if node.op.repeats and not node.inputs[0].type.shape:
+        return node.inputs[0]
+    return node if node.op is CONSTANT and node.type.size == 1 else None
+
+
+def _is_arithmetic(node: Node) -> bool:
+    """Whether an element has the same bits in an array of any shape."""
+    return node.op.elementwise and node.op.exact and not node.op.stops and bool(node.type.shape)
+
+
+def _parts(graph: Graph) -> list[_Part]:
+    """The parts of a graph that results come from."""
+    groups: list[set[Node]] = []
+    for output in graph.outputs:
+        found: set[Node] = set()
+        stack = [output] if _is_arithmetic(output) else []
+        while stack:
+            node = stack.pop()
+            found.add(node)
+            stack += [x for x in node.inputs if _is_arithmetic(x) and x not in found]
+        touching = [group for group in groups if not group.isdisjoint(found)]
+        groups = [group for group in groups if group.isdisjoint(found)]
+        if found:
+            groups.append(found.union(*touching))
+    results = set(graph.outputs)
+    return [_Part([node for node in graph.nodes if node in group], results) for group in groups]
+
+
+# ---- one function for all that are alike -----------------------------------------------------------
+
+
+class _Form:
+    """Parts of one form.
+
+    A call may find that small arrays are where the last one has put them, one behind the other.
+    """
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._function, self._scratch = _written(parts[0])
+        self._numbers = parts[0].numbers
+        small = [part for part in parts if part.nodes[0].type.size <= _SMALL]
+        small = small if len(small) > 1 else []
+        self._large = [part for part in parts if part not in small]
+        self._leaves = list(zip(*[part.leaves for part in small], strict=True))
+        self._outputs = list(zip(*[part.outputs for part in small], strict=True))
+        self._size = sum(part.nodes[0].type.size for part in small)
+        self._made: list[tuple[list[Array], Array]] = []
+
+    def run(self, known: dict[Node, Array]) -> None:
+        """Put the values of all outputs into what is known."""
+        numbers = [known[node] for node in self._numbers]
+        for part in self._large:
+            given = [known[node].reshape(-1) for node in part.leaves]
+            made = [np.empty(node.type.shape, node.type.dtype) for node in part.outputs]
+            self._compute(given, [array.reshape(-1) for array in made], numbers)
+            known.update(zip(part.outputs, made, strict=True))
+        if self._outputs:
+            given = [self._together([known[node] for node in leaves]) for leaves in self._leaves]
+            made = [np.empty(self._size, nodes[0].type.dtype) for nodes in self._outputs]
+            self._compute(given, made, numbers)
+            self._made = []
+            for nodes, whole in zip(self._outputs, made, strict=True):
+                windows = _windows(whole, nodes)
+                self._made.append((windows, whole))
+                known.update(zip(nodes, windows, strict=True))
+
+    def _together(self, arrays: list[Array]) -> Array:
+        """All their elements, one behind the other."""
+        for windows, whole in self._made:
+            if all(map(operator.is_, windows, arrays)):
+                return whole
+        return np.concatenate(arrays, axis=None)
+
+    def _compute(
+        self, given: Sequence[Array], made: Sequence[Array], numbers: Sequence[Array]
+    ) -> None:
+        """Fill what is made, piece by piece."""
+        size = made[0].size
+        scratch = [np.empty(min(size, _PIECE), dtype) for dtype in self._scratch]
+        if size <= _PIECE:
+            self._function(*given, *made, *numbers, *scratch)
+            return
+        for start in range(0, size, _PIECE):
+            piece = slice(start, start + _PIECE)
+            left = min(_PIECE, size - start)
+            self._function(
+                *[array[piece] for array in given], *[array[piece] for array in made],
+                *numbers, *[array[:left] for array in scratch],
+            )  # fmt: skip
+
+
+def _windows(whole: Array, nodes: Sequence[Node]) -> list[Array]:
+    """The parts of an array that are the values of these nodes, one behind the other."""
+    found, start = [], 0
+    for node in nodes:
+        end = start + node.type.size
+        found.append(whole[start:end].reshape(node.type.shape))
+        start = end
+    return found
+
+
+def _written(part: _Part) -> tuple[Any, list[DType]]:
+    """The function that computes a part, and the element types of the arrays that it needs beside.
+
+    Its arguments are the leaves, the outputs, the numbers and these arrays.
+    """
+    places, scratch = _places(part)
+    name = places | {leaf: f"leaf{i}" for i, leaf in enumerate(part.leaves)}
+    numbers: dict[Node, str] = {number: f"number{i}" for i, number in enumerate(part.numbers)}
+    values: dict[str, Any] = {"np": np}
+    lines = []
+    for count, node in enumerate(part.nodes):
+        given = []
+        for source in node.inputs:
+            number = _number(source)
+            if number is None or source in name:
+                given.append(name[source])
+                continue
+            if number not in numbers:  # a constant
+                numbers[number] = f"number{len(numbers)}"
+                values[numbers[number]] = number.value.reshape(())
+            given.append(numbers[number])
+        call, y = f"f{count}", name[node]
+        into = node.op.into or node.op.numpy
+        if node.op.into or isinstance(into, np.ufunc):
+            values[call] = into
+            lines.append(f" {call}({', '.join(given)}, {y})")
+        else:
+            values[call] = partial(node.op.compute, np, **node.attributes)
+            lines.append(f" y = {call}({', '.join(given)})")
+            lines.append(f" if y is not {y}: {y}[...] = y")
+    arguments = [
+        *[name[leaf] for leaf in part.leaves], *[name[node] for node in part.outputs],
+        *[numbers[number] for number in part.numbers],
+        *[f"scratch{i}" for i in range(len(scratch))],
+    ]  # fmt: skip
+    exec("\n".join([f"def run({', '.join(arguments)}):", *lines]), values)
+    return values["run"], scratch
+
+
+def _places(part: _Part) -> tuple[dict[Node, str], list[DType]]:
+    """Where each node is computed, and the element types of the scratch arrays.
+
+    That is over an operand which nobody needs any more, so that most nodes are computed in the
+    place of the output that they lead to.
+    """
+    last_use = {source: node for node in part.nodes for source in node.inputs}
+    places = {node: f"output{number}" for number, node in enumerate(part.outputs)}
+
+    def over(node: Node) -> list[Node]:
+        """The operands over which it may be written."""
+        return [
+            source
+            for source in node.inputs
+            if source in own and last_use[source] is node and source.type == node.type
+        ]
+
+    own = set(part.nodes)
+    for node in reversed(part.nodes):
+        before = [source for source in over(node) if source not in places]
+        if node in places and before:
+            places[before[0]] = places[node]
+    scratch: list[DType] = []
+    free: list[tuple[DType, str]] = []
+    lent: dict[Node, tuple[DType, str]] = {}
+    for node in part.nodes:
+        done = {source for source in node.inputs if last_use[source] is node and source in lent}
+        kind = node.type.dtype
+        if node in places:
+            free += [lent.pop(source) for source in done]
+            continue
+        free += [lent.pop(source) for source in done.intersection(over(node))]
+        fitting = [one for one in free if one[0] == kind]
+        if fitting:
+            free.remove(fitting[-1])
+        else:
+            scratch.append(kind)
+        lent[node] = fitting[-1] if fitting else (kind, f"scratch{len(scratch) - 1}")
+        places[node] = lent[node][1]
+        free += [lent.pop(source) for source in done if source in lent]
+    return places, scratch
