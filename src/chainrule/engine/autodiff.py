@@ -200,8 +200,8 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
     for node, gradient in zip(leaves, found, strict=True):
         owner = node.attributes["owner"]()
         if owner is not None and gradient is not None:
-            gradient, before = gradient.detach(), owner.grad
-            owner.grad = gradient if before is None else before + gradient
+            before = owner.grad
+            owner.grad = gradient.detach() if before is None else before + gradient.detach()
 
 
 def _need_scalar(output: Any, who: str) -> None:

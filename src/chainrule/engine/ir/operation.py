@@ -132,10 +132,13 @@ class Operation:
             that the square has where the result itself has none, as √x at 0.
         numpy: the function of NumPy that ``compute`` is, if it is one: it takes operands that are
             still to be broadcast, too, and makes a new array.
-        into: ``(*operands, array)``: the same as ``compute`` with NumPy, into an array that is there,
+        into: ``(*operands, out=array)``: ``compute`` with NumPy, into an array that is there,
             which may be an operand; not needed where ``numpy`` can do that.
         vmap: how it takes one more axis, for `chainrule.vmap`: see `chainrule.engine.ops.mapping`.
             Not needed where ``batch`` is the rule of a kind; without any it runs in a loop.
+
+    Attributes:
+        is_plain: whether ``compute`` is NumPy's and applies no operations itself.
     """
 
     name: str
@@ -168,6 +171,7 @@ class Operation:
     work: Callable[..., int] | None = None
     numpy: Callable[..., Any] | None = None
     into: Callable[..., None] | None = None
+    is_plain: bool = field(default=False, init=False)
     vmap: Callable[..., Any] | None = None
     square: Callable[..., Any] | None = None
     range: tuple[float, float] | None = None
@@ -184,6 +188,8 @@ class Operation:
             object.__setattr__(self, "cost", Cost.NOTHING)
         if self.moves:
             object.__setattr__(self, "exact", True)
+        if self.numpy is not None or self.reduction is not None or self.work is not None:
+            object.__setattr__(self, "is_plain", not self.has_body)
 
     def derivative(self, position: int) -> Any:
         """The rule for the input at ``position``."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import operator
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ...utils.typing import Array
 from .graph import Graph
 from .node import CONSTANT, Node
 from .program import Program
-from .types import DType
+from .types import DType, Type
 
 #: Elements of a piece; arrays of fewer are put together.
 _PIECE, _SMALL = 1 << 15, 1 << 13
@@ -45,15 +45,22 @@ class PieceProgram:
         of_form: dict[Any, list[_Part]] = defaultdict(list)
         for part in parts:
             of_form[part.form].append(part)
-        place = {node: number for number, node in enumerate(graph.inputs)}
+        inputs = set(graph.inputs)
         inside = {node for part in parts for node in part.outputs}
         rest = dict.fromkeys(node for node in graph.outputs if node not in inside)
         for part in parts:
             rest.update(dict.fromkeys(part.numbers))
-            rest.update(dict.fromkeys(leaf for leaf in part.leaves if leaf not in place))
+            rest.update(dict.fromkeys(leaf for leaf in part.leaves if leaf not in inputs))
         self._rest = Program(Graph(graph.inputs, list(rest)))
-        self._known = [*graph.inputs, *rest]
-        self._forms = [_Form(alike) for alike in of_form.values()]
+        known = [*graph.inputs, *rest]
+        self._forms = []
+        for alike in of_form.values():
+            place = {node: number for number, node in enumerate(known)}
+            form = _Form(alike, place)
+            self._forms.append(form)
+            known += form.outputs
+        place = {node: number for number, node in enumerate(known)}
+        self._outputs = [place[node] for node in graph.outputs]
 
     @property
     def source(self) -> str:
@@ -62,11 +69,11 @@ class PieceProgram:
 
     def __call__(self, inputs: Sequence[Array], mark: object = None) -> list[Array]:
         """The outputs for these inputs, in the graph's order."""
-        known = dict(zip(self._known, [*inputs, *self._rest(inputs)], strict=True))
+        known = [*inputs, *self._rest(inputs)]
         with np.errstate(all="ignore"):
             for form in self._forms:
-                form.run(known)
-        return [known[node] for node in self.graph.outputs]
+                known += form.run(known)
+        return [known[number] for number in self._outputs]
 
 
 # ---- what is alike -------------------------------------------------------------------------------
@@ -137,43 +144,58 @@ def _parts(graph: Graph) -> list[_Part]:
     return [_Part([node for node in graph.nodes if node in group], results) for group in groups]
 
 
-# ---- one function for all that are alike -----------------------------------------------------------
+# ---- one function for all that are alike ---------------------------------------------------------
 
 
 class _Form:
     """Parts of one form.
 
     A call may find that small arrays are where the last one has put them, one behind the other.
+
+    Args:
+        parts: those of the form.
+        place: of what is known, by node.
+
+    Attributes:
+        outputs: what `run` gives.
     """
 
-    def __init__(self, parts: Sequence[_Part]) -> None:
+    def __init__(self, parts: Sequence[_Part], place: Mapping[Node, int]) -> None:
         self._function, self._scratch = _written(parts[0])
-        self._numbers = parts[0].numbers
+        self._numbers = [place[node] for node in parts[0].numbers]
         small = [part for part in parts if part.nodes[0].type.size <= _SMALL]
         small = small if len(small) > 1 else []
-        self._large = [part for part in parts if part not in small]
-        self._leaves = list(zip(*[part.leaves for part in small], strict=True))
-        self._outputs = list(zip(*[part.outputs for part in small], strict=True))
+        large = [part for part in parts if part not in small]
+        self._large = [([place[leaf] for leaf in x.leaves], _types(x.outputs)) for x in large]
+        leaves = zip(*[part.leaves for part in small], strict=True)
+        outputs = list(zip(*[part.outputs for part in small], strict=True))
+        self.outputs = [node for part in large for node in part.outputs]
+        self.outputs += [node for nodes in outputs for node in nodes]
+        self._small_leaves = [[place[node] for node in nodes] for nodes in leaves]
+        self._small = [_types(nodes) for nodes in outputs]
         self._size = sum(part.nodes[0].type.size for part in small)
         self._made: list[tuple[list[Array], Array]] = []
 
-    def run(self, known: dict[Node, Array]) -> None:
-        """Put the values of all outputs into what is known."""
-        numbers = [known[node] for node in self._numbers]
-        for part in self._large:
-            given = [known[node].reshape(-1) for node in part.leaves]
-            made = [np.empty(node.type.shape, node.type.dtype) for node in part.outputs]
+    def run(self, known: Sequence[Array]) -> list[Array]:
+        """The outputs, from what is known."""
+        numbers = [known[place] for place in self._numbers]
+        found: list[Array] = []
+        for leaves, types in self._large:
+            given = [known[place].reshape(-1) for place in leaves]
+            made = [np.empty(kind.shape, kind.dtype) for kind in types]
             self._compute(given, [array.reshape(-1) for array in made], numbers)
-            known.update(zip(part.outputs, made, strict=True))
-        if self._outputs:
-            given = [self._together([known[node] for node in leaves]) for leaves in self._leaves]
-            made = [np.empty(self._size, nodes[0].type.dtype) for nodes in self._outputs]
+            found += made
+        if self._small:
+            given = [self._together([known[place] for place in one]) for one in self._small_leaves]
+            made = [np.empty(self._size, types[0].dtype) for types in self._small]
             self._compute(given, made, numbers)
-            self._made = []
-            for nodes, whole in zip(self._outputs, made, strict=True):
-                windows = _windows(whole, nodes)
-                self._made.append((windows, whole))
-                known.update(zip(nodes, windows, strict=True))
+            self._made = [
+                (_windows(whole, types), whole)
+                for whole, types in zip(made, self._small, strict=True)
+            ]
+            for windows, _ in self._made:
+                found += windows
+        return found
 
     def _together(self, arrays: list[Array]) -> Array:
         """All their elements, one behind the other."""
@@ -200,13 +222,17 @@ class _Form:
             )  # fmt: skip
 
 
-def _windows(whole: Array, nodes: Sequence[Node]) -> list[Array]:
-    """The parts of an array that are the values of these nodes, one behind the other."""
+def _types(nodes: Iterable[Node]) -> list[Type]:
+    return [node.type for node in nodes]
+
+
+def _windows(whole: Array, types: Sequence[Type]) -> list[Array]:
+    """The parts of an array that are values of these types, one behind the other."""
     found, start = [], 0
-    for node in nodes:
-        end = start + node.type.size
-        found.append(whole[start:end].reshape(node.type.shape))
-        start = end
+    for kind in types:
+        part = whole[start : start + kind.size]
+        start += len(part)
+        found.append(part if len(kind.shape) == 1 else part.reshape(kind.shape))
     return found
 
 
@@ -229,15 +255,15 @@ def _written(part: _Part) -> tuple[Any, list[DType]]:
                 continue
             if number not in numbers:  # a constant
                 numbers[number] = f"number{len(numbers)}"
-                values[numbers[number]] = number.value.reshape(())
+                values[numbers[number]] = np.reshape(cast(Array, number.value), ())
             given.append(numbers[number])
         call, y = f"f{count}", name[node]
         into = node.op.into or node.op.numpy
         if node.op.into or isinstance(into, np.ufunc):
             values[call] = into
-            lines.append(f" {call}({', '.join(given)}, {y})")
+            lines.append(f" {call}({', '.join(given)}, out={y})")
         else:
-            values[call] = partial(node.op.compute, np, **node.attributes)
+            values[call] = partial(cast(Any, node.op.compute), np, **node.attributes)
             lines.append(f" y = {call}({', '.join(given)})")
             lines.append(f" if y is not {y}: {y}[...] = y")
     arguments = [
