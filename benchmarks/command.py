@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -90,11 +91,10 @@ def run(
     lines = [
         f"{today()}. {description(options.threads)}. {versions(PACKAGES)}.", "",
         f"Limits: {limit['fma'] / 1e9:.0f} GFLOP/s multiply-adds in registers, "
-        f"{limit['sgemm'] / 1e9:.0f} GFLOP/s large matrix products (the better of NumPy and "
-        f"PyTorch), {limit['copy'] / 1e9:.1f} GB/s copying (read and written).",
+        f"{limit['copy'] / 1e9:.1f} GB/s copying (read and written).",
     ]  # fmt: skip
     for name in names:
-        lines += network_tables(networks[name], peers[name], found[name], imports, limit["sgemm"])
+        lines += network_tables(networks[name], peers[name], found[name], imports)
     print("\n".join(lines), f"\n\nThis took {time.perf_counter() - begun:.0f} s.")
     if not (options.quick or options.network or options.peer):
         write_section(f"{title}, threads: {options.threads}", "\n".join(lines))
@@ -105,13 +105,17 @@ def network_tables(
     peers: list[Peer],
     results: list[Result],
     imports: dict[str, float],
-    sgemm: float,
 ) -> list[str]:
     """A step of one network, and what comes before it."""
     title = [f"{network.name}: {network.about}, batch {network.batch}", "µs a step", "× chainrule"]
     steps: Row = [*title, "GFLOP/s", "of the products' limit", "loss curve"]
     start: Row = ["", "import, s", "first step cold, s", "warm, s", "peak, MiB", "installed, MB"]
+    limits = [rate / 1e9 for rate in results[0].limits] or [0.0]
+    products = (
+        f"Large products beside {network.name}: {statistics.median(limits):.0f} GFLOP/s, from "
+        f"{min(limits):.0f} to {max(limits):.0f} in the rounds."
+    )
     return [
-        "", *table(steps, step_rows(network, results, sgemm)),
+        "", products, "", *table(steps, step_rows(network, results)),
         "", *table(start, start_rows(peers, imports, results)),
     ]  # fmt: skip

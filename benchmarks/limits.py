@@ -1,9 +1,9 @@
-"""The machine's own limits, measured: multiply-adds, matrix products, copies.
+"""The machine's own limits, measured: multiply-adds and copies by loops in C, one per thread.
 
     python -m benchmarks.limits THREADS
 
-prints them as JSON, in units of a second. The first and the last are loops in C (limits.c), one
-per thread; the products are those of NumPy and PyTorch, whichever is faster.
+prints them as JSON, in units of a second. The limit of matrix products takes turns with the peers
+(`peers.products`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
 
 #: Far more than fits into a cache.
 _COPIED = 128 * 2**20
-_SIZES = (1024, 2048)
 _TRIALS = 5
 
 
 def measure(threads: int) -> dict[str, float]:
-    """FLOP/s of an FMA loop and of matrix products, bytes/s of copying, on so many threads."""
+    """FLOP/s of an FMA loop and bytes/s of copying, on so many threads."""
     with tempfile.TemporaryDirectory() as folder:
         source, library = Path(__file__).with_name("limits.c"), f"{folder}/limits.so"
         flags = ["-O2", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC"]
@@ -50,27 +48,7 @@ def measure(threads: int) -> dict[str, float]:
         def together(work: Callable[[int], float]) -> Callable[[], float]:
             return lambda: sum(pool.map(work, range(threads)))
 
-        return {
-            "fma": _best(together(fma)),
-            "sgemm": max(_best(product) for size in _SIZES for product in _products(size)),
-            "copy": _best(together(copy)),
-        }
-
-
-def _products(size: int) -> list[Callable[[], float]]:
-    a = np.random.default_rng(0).random((size, size), np.float32)
-    out, tensor = np.empty_like(a), torch.from_numpy(a)
-    result = torch.empty_like(tensor)
-
-    def by_numpy() -> float:
-        np.matmul(a, a, out=out)
-        return 2.0 * size**3
-
-    def by_torch() -> float:
-        torch.mm(tensor, tensor, out=result)
-        return 2.0 * size**3
-
-    return [by_numpy, by_torch]
+        return {"fma": _best(together(fma)), "copy": _best(together(copy))}
 
 
 def _best(work: Callable[[], float]) -> float:

@@ -30,15 +30,32 @@ from .task import Array, Network
 TOLERANCE = 0.003
 #: The same with products of bfloat16 numbers, which have 8 significant bits rather than 24.
 NARROW_TOLERANCE = 0.03
+#: The limit of a step's products is the rate of products of matrices with such sides, by whichever
+#: library is faster in the same round; seconds of a turn of each.
+PRODUCT_SIZE = 1024
+_PRODUCT_SECONDS = 0.12
+_PRODUCTS = [Peer(f"products by {name}", "products", name, name, "") for name in ("numpy", "torch")]
 
 
 @dataclass
 class Result:
-    """What was measured of a peer with one network."""
+    """What was measured of a peer with one network.
+
+    Attributes:
+        peer: who.
+        deviation: of the losses from the reference.
+        rounds: seconds a step.
+        limits: FLOP/s of large products in these rounds.
+        cold: seconds to the end of the first step, with no programs kept.
+        warm: the same with programs kept.
+        peak: bytes of memory.
+        problem: why there is nothing.
+    """
 
     peer: Peer
     deviation: float = 0.0
     rounds: list[float] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
     cold: float | None = None
     warm: float | None = None
     peak: float = 0.0
@@ -51,6 +68,7 @@ def measure(
     """Let all of them train in turns; the reference are the losses of the first steps."""
     results = [Result(peer) for peer in peers]
     workers: list[tuple[Result, Worker, int]] = []
+    products: list[Worker] = []
     with tempfile.TemporaryDirectory() as folder:
         try:
             for number, result in enumerate(results):
@@ -64,14 +82,18 @@ def measure(
                     )
                 except PeerError as error:
                     result.problem = str(error)
+            products = [Worker(peer, "", options.threads, folder) for peer in _PRODUCTS]
+            counts = [_steps_a_round(1, worker, _PRODUCT_SECONDS) for worker in products]
             for number in range(options.rounds):
                 say(f"{network.name}: round {number + 1} of {options.rounds}")
+                seconds = min(map(Worker.seconds, products, counts))
                 for result, worker, steps in workers:
                     result.rounds.append(worker.seconds(steps))
+                    result.limits.append(2 * PRODUCT_SIZE**3 / seconds)
             for result, worker, _ in workers:
                 result.peak = worker.finish()
         finally:
-            for _, worker, _ in workers:
+            for worker in [*products, *(worker for _, worker, _ in workers)]:
                 worker.kill()
     return results
 
@@ -228,7 +250,7 @@ def import_seconds(peer: Peer, threads: int, trials: int) -> float:
     return statistics.median(differences)
 
 
-def step_rows(network: Network, results: list[Result], sgemm: float) -> list[Row]:
+def step_rows(network: Network, results: list[Result]) -> list[Row]:
     """The table of one network."""
     mine = results[0].rounds
     rows: list[Row] = []
@@ -238,13 +260,15 @@ def step_rows(network: Network, results: list[Result], sgemm: float) -> list[Row
             continue
         seconds = statistics.median(result.rounds)
         ratios = [t / m for t, m in zip(result.rounds, mine, strict=False)]
+        limits = zip(result.rounds, result.limits, strict=True)
+        of_limit = statistics.median(network.flops / t / rate for t, rate in limits)
         ratio = f"{statistics.median(ratios):.2f}" if ratios else "–"  # chainrule itself failed
         allowed = NARROW_TOLERANCE if result.peer.narrow else TOLERANCE
         same = "near" if result.peer.narrow else "same"
         same = same if result.deviation <= allowed else "**differs**"
         rows.append([
             result.peer.title, f"{seconds * 1e6:,.1f}", ratio,
-            f"{network.flops / seconds / 1e9:.1f}", f"{network.flops / seconds / sgemm:.0%}",
+            f"{network.flops / seconds / 1e9:.1f}", f"{of_limit:.0%}",
             f"{same}, within {result.deviation:.1g}",
         ])  # fmt: skip
     return rows

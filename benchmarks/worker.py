@@ -35,12 +35,7 @@ def serve(build: Callable[[Task, str], Prepare]) -> None:
     Args:
         build: makes the network for a task in one of the peer's modes, ready for its first step.
     """
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print goes elsewhere
-
-    def answer(**found: Any) -> None:
-        print(json.dumps(found), file=answers, flush=True)
-
+    answer = answers()
     name, mode = sys.argv[1:3]
     task = (make_deep_task if name in DEEP else make_dense_task)(name)
     begun = time.perf_counter()
@@ -50,11 +45,32 @@ def serve(build: Callable[[Task, str], Prepare]) -> None:
     if "--first-step" not in sys.argv:
         losses.append(_floats(prepare(task.steps(1, len(task.order) - 1))()))
     answer(first=first, losses=np.concatenate(losses).tolist())
+    obey(answer, lambda count: prepare(task.steps(0, count)))
+
+
+def answers() -> Callable[..., None]:
+    """What sends one document; whatever libraries print goes elsewhere from now on."""
+    stream = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(**found: Any) -> None:
+        print(json.dumps(found), file=stream, flush=True)
+
+    return answer
+
+
+def obey(answer: Callable[..., None], prepare: Callable[[int], Callable[[], Any]]) -> None:
+    """For every line that is read, a number, answer the seconds that so many steps took.
+
+    Args:
+        answer: see `answers`.
+        prepare: gives a call that does so many steps.
+    """
     ready: dict[int, Callable[[], Any]] = {}
     for line in sys.stdin:
         count = int(line)
         if count not in ready:
-            ready[count] = prepare(task.steps(0, count))
+            ready[count] = prepare(count)
             ready[count]()  # once for those who compile for a number of steps
         begun = time.perf_counter()
         ready[count]()
