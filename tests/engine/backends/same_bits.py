@@ -148,7 +148,7 @@ static void alone(cr_task task, void *const *pointers, int64_t extent, int64_t u
                   int32_t threads)
 {{
   (void)unit, (void)threads;
-  task(pointers, 0, extent);
+  task(pointers, 0, extent, NULL);
 }}
 
 static void *room(size_t bytes, FILE *in)

@@ -17,6 +17,7 @@ from chainrule.engine.backends.c.kernels.cpu import native_target
 from chainrule.engine.backends.c.kernels.gemm import TARGETS, Pointers, Product, emit, plan
 from chainrule.engine.backends.c.kernels.gemm_tiles import matmul_c
 from chainrule.engine.backends.c.kernels.math import FMA_C
+from chainrule.engine.backends.c.threads import TASK_C
 
 from ...nightly import NIGHTLY, by_night
 from .flags import STRICT
@@ -228,6 +229,53 @@ def test_a_part_of_the_rows_copies_a_block_of_columns_only():
     library.half(*pointers, None, ctypes.c_int64(0), ctypes.c_int64(units // 2))
     assert not np.isnan(c[:, :128]).any()
     assert np.isnan(c[:, 128:]).all()
+
+
+def test_same_bits_when_a_part_asks_for_more():
+    """What is copied for one part serves the next ones, of the same columns and of others."""
+    product = Product(60, 256, 40)
+    chosen = replace(plan(product, native_target()), columns=32, panels=4, pack_a=1, by_rows=True)
+    text = emit(product, Pointers("pa", "pb", "pc"), native_target(), chosen, asks=True)
+    assert text.asks
+    body = "\n".join("  " * depth + line for depth, line in text.body)
+    units = "(const float *pa, const float *pb, float *pc, idx begin, idx end, cr_parts *parts)"
+    harness = f"""
+{TASK_C}
+{"".join(text.functions)}
+static void multiply{units}
+{{
+{body}
+}}
+struct list {{ cr_parts parts; const idx *bounds; }};
+static int next(cr_parts *parts, int64_t *begin, int64_t *end)
+{{
+  struct list *list = (struct list *)parts;
+  *begin = list->bounds[0], *end = list->bounds[1];
+  list->bounds += 2;
+  return *begin < *end;
+}}
+void all(const float *a, const float *b, float *c, const idx *bounds);
+void all(const float *a, const float *b, float *c, const idx *bounds)
+{{
+  struct list list = {{{{next}}, bounds + 2}};
+  multiply(a, b, c, bounds[0], bounds[1], &list.parts);
+}}
+void alone(const float *a, const float *b, float *c);
+void alone(const float *a, const float *b, float *c)
+{{
+  multiply(a, b, c, 0, {text.units}, NULL);
+}}
+""".replace("@", "multiply")
+    library = toolchain.load(HEAD + harness, FLAGS)
+    a, b = operands(product)
+    expected, found = np.full((2, 60, 256), np.nan, np.float32)
+    library.alone(*[x.ctypes.data_as(ctypes.c_void_p) for x in (a, b, expected)])
+    check(product, expected, a, b)
+    bounds = np.linspace(0, text.units, 6).astype(np.int64)
+    parts = np.stack([bounds[:-1], bounds[1:]], 1)[[0, 3, 4, 1, 2]]
+    parts = np.append(parts, [[0, 0]], 0)
+    library.all(*[x.ctypes.data_as(ctypes.c_void_p) for x in (a, b, found, parts)])
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_nan_and_infinity_reach_only_their_row_and_column():

@@ -234,10 +234,11 @@ def _step(calls: list[str], scratch: int, plan: MemoryPlan) -> str:
 def _call(name: str, function: Function, in_parts: bool) -> str:
     """A call of a kernel, in parts on several threads if there is enough to do."""
     if not in_parts:
-        return f"{name}({', '.join([*function.arguments(), '0', str(function.extent)])});"
+        all_of_it = ["0", str(function.extent)] + ["NULL"] * function.asks
+        return f"{name}({', '.join([*function.arguments(), *all_of_it])});"
     pointers = ", ".join(f"(void *){argument}" for argument in function.arguments())
     extent = function.extent
-    unit = f"CR_LARGE_PART({extent}, threads)" if function.copies else function.unit
+    unit = f"CR_LARGE_PART({extent}, threads)" if function.copies else str(function.unit)
     return f"parallel({name}_part, (void *[]){{{pointers}}}, {extent}, {unit}, threads);"
 
 
@@ -248,11 +249,11 @@ def _is_parallel(function: Function) -> bool:
 def _part(name: str, function: Function) -> str:
     """A kernel as a task of the pool."""
     types = [argument.split(")")[0] + ")" for argument in function.arguments()]
-    given = ", ".join(f"{kind}p[{i}]" for i, kind in enumerate(types))
-    return (
-        f"static void {name}_part(void *const *p, int64_t begin, int64_t end)\n{{\n"
-        f"  {name}({given}, begin, end);\n}}"
-    )
+    given = [f"{kind}p[{i}]" for i, kind in enumerate(types)]
+    given += ["begin", "end"] + ["parts"] * function.asks
+    unused = [] if function.asks else ["  (void)parts;"]
+    head = f"static void {name}_part(void *const *p, int64_t begin, int64_t end, cr_parts *parts)"
+    return "\n".join([head, "{", *unused, f"  {name}({', '.join(given)});", "}"])
 
 
 def description(kernel: Kernel) -> str:

@@ -34,6 +34,7 @@ class Function:
         grain: elements that one unit of the extent takes, to decide what is worth a thread.
         unit: parts of the extent begin at multiples of it.
         copies: whether each part first copies what others copy, too: then there are few.
+        asks: whether it asks for further parts itself, and then uses what it copied again.
         needs_status: whether it reports indices out of range through ``status``.
         scratch: bytes of working memory, through ``scratch``.
         then: a function to be called after all of this one is done.
@@ -45,6 +46,7 @@ class Function:
     grain: int = 1
     unit: int = 1
     copies: bool = False
+    asks: bool = False
     needs_status: bool = False
     scratch: int = 0
     then: Function | None = None
@@ -101,7 +103,7 @@ class Function:
             parameters.append("char *restrict scratch")
         if self.needs_status:
             parameters.append("int32_t *restrict status")
-        parameters += ["idx begin", "idx end"]
+        parameters += ["idx begin", "idx end"] + ["cr_parts *parts"] * self.asks
         head = f"static void {name}({', '.join(parameters)})"
         return "\n".join([*self.before, head, "{", *self.body, "}"]).replace("@", name)
 

@@ -298,6 +298,7 @@ class Text:
         units: how many there are.
         grain: multiplications that one unit takes.
         copies: whether every call of some of them copies B, or the panels that it needs.
+        asks: whether the body asks `parts` for further units, to use what it copied again.
     """
 
     functions: list[str]
@@ -305,6 +306,7 @@ class Text:
     units: int
     grain: int
     copies: bool = False
+    asks: bool = False
 
 
 def emit(
@@ -315,6 +317,7 @@ def emit(
     epilogue: Sequence[str] = (),
     kept: bool = True,
     fetched: Sequence[str] = (),
+    asks: bool = False,
 ) -> Text:
     """A product as C.
 
@@ -328,6 +331,7 @@ def emit(
         kept: whether C is needed in memory besides. Without it `GemmPlan.depth` is at least k.
         fetched: pointers to what the epilogue reads in the place of an element: is fetched
             into the cache while the tile is computed.
+        asks: whether the body may ask ``parts``, unless that is NULL, for further units.
     """
     names = ("i", "j")
     if (product.n == 1 and product.transpose_a) or (product.m == 1 and product.transpose_b):
@@ -339,7 +343,7 @@ def emit(
     chosen = chosen or (plan_with_reads if fetched else plan)(product, target)
     writer = _Writer(product, pointers, target, chosen)
     writer.epilogue, writer.names, writer.kept = epilogue, names, kept
-    writer.fetched = fetched
+    writer.fetched, writer.asks = fetched, asks and writer.can_ask
     return writer.text()
 
 
@@ -360,12 +364,14 @@ class _Writer:
         names: what these call the row and the column.
         kept: whether C is stored.
         fetched: pointers to what the epilogue reads.
+        asks: whether there may be further units that use the same copies.
     """
 
     epilogue: Sequence[str] = ()
     names = ("i", "j")
     kept = True
     fetched: Sequence[str] = ()
+    asks = False
     _part = ""
 
     def __init__(
@@ -391,6 +397,13 @@ class _Writer:
         self.lines: list[tuple[int, str]] = []
         self.depth = 1
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether the copies of one call serve another, as they are all of some columns."""
+        p = self.product
+        in_one = p.batch == 1 and p.k <= self.plan.depth
+        return self.by_rows and self.in_copy and not self.one_by_one and in_one
+
     def _rest(self) -> list[tuple[int, int]]:
         """The columns after the whole panels, (first, width) each, with no more vectors."""
         start, most = self.whole * self.plan.columns, max(self.plan.columns // self.lanes, 1)
@@ -408,6 +421,11 @@ class _Writer:
         many = f", {p.batch} of them" if p.batch > 1 else ""
         self._line(f"/* C = A{at} B{bt}: {p.m} x {p.n}, sums of {p.k}{many} */")
         count = p.batch * self.blocks
+        if self.asks:
+            self._buffers()
+            self._line("CR_SOME(packed_b);")
+            self._line("idx copied = -1; /* the columns that packed_b has */")
+            self._open("do")
         if count == 1:
             self._matrix("begin", "end")
         else:
@@ -418,10 +436,14 @@ class _Writer:
             if self.blocks > 1 and p.batch > 1:
                 self._line(f"const idx g = h / {self.blocks};")
             self._matrix(f"u - {number} * {units}", f"next - {number} * {units}")
-            self._close(1)
+            self._close(1 + self.asks)
+        if self.asks:
+            self.depth -= 1
+            self._line("} while (parts && parts->next(parts, &begin, &end));")
         grain = max(p.m * p.n * p.k // (units * self.blocks), 1)
-        copies = self.by_rows and self.in_copy and p.batch == 1
-        return Text(list(self.functions.values()), self.lines, units * count, grain, copies)
+        copies = self.by_rows and self.in_copy and p.batch == 1 and not self.asks
+        functions = list(self.functions.values())
+        return Text(functions, self.lines, units * count, grain, copies, self.asks)
 
     def panels_text(self) -> Text:
         """The functions and statements that copy B into panels, block of depth by block."""
@@ -473,17 +495,11 @@ class _Writer:
     def _columns(self) -> None:
         """As many panels from s to e as are packed at once, then blocks of depth."""
         plan, p, depth = self.plan, self.product, self.depth
-        longest = min(plan.depth, p.k)
-        at_once = 1 if self.one_by_one else plan.panels
-        for name, most, width in (
-            ("packed_b", 0 if p.in_panels else min(at_once, self.panels), plan.columns),
-            ("packed_a", min(plan.pack_a, self.tiles), plan.rows),
-        ):
-            if most:
-                self._line(f"{p.c_type} {name}[{max(most * width * longest, 1)}] CR_ALIGNED;")
+        block = ("h" if p.batch == 1 else f"h % {self.blocks}") if self.blocks > 1 else "0"
+        if not self.asks:
+            self._buffers()
         if self.whole:
             if self.blocks > 1:
-                block = f"h % {self.blocks}" if p.batch > 1 else "h"
                 self._line(f"const idx s = q0 + {block} * {plan.panels};")
                 self._line(f"const idx e = s + {plan.panels} < q1 ? s + {plan.panels} : q1;")
             elif plan.panels and plan.panels < self.panels and not self.one_by_one:
@@ -499,9 +515,26 @@ class _Writer:
         else:
             self._line(f"const idx l = 0, d = {p.k};")
         if plan.panels and not p.in_panels and not self.one_by_one:
+            if self.asks:
+                self._open(f"if (copied != {block})")
             self._each_panel(self._pack_b)
+            if self.asks:
+                self._line(f"copied = {block};")
+                self._close(self.depth - 1)
         self._rows()
         self._close(depth)
+
+    def _buffers(self) -> None:
+        """Arrays for what is packed."""
+        plan, p = self.plan, self.product
+        longest = min(plan.depth, p.k)
+        at_once = 1 if self.one_by_one else plan.panels
+        for name, most, width in (
+            ("packed_b", 0 if p.in_panels else min(at_once, self.panels), plan.columns),
+            ("packed_a", min(plan.pack_a, self.tiles), plan.rows),
+        ):
+            if most:
+                self._line(f"{p.c_type} {name}[{max(most * width * longest, 1)}] CR_ALIGNED;")
 
     def _each_panel(self, inside: Callable[[str, int, str], None]) -> None:
         """What is done for every panel: given its first column, its width, its packed copy."""

@@ -111,12 +111,15 @@ def matmul(
         _plain(function, product, pointers)
         return function
     else:
-        text = emit(product, pointers, epilogue=epilogue, kept=kept, fetched=fetched)
+        text = emit(
+            product, pointers, epilogue=epilogue, kept=kept, fetched=fetched,
+            asks=target_in_use().threads,
+        )  # fmt: skip
     function.before += text.functions
     for depth, line in text.body:
         function.line(line, depth)
     function.extent, function.grain = text.units, max(text.grain // _MULTIPLICATIONS, 1)
-    function.copies = text.copies
+    function.copies, function.asks = text.copies, text.asks
     return function
 
 

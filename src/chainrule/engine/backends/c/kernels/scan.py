@@ -195,8 +195,9 @@ def chunks_text(layout: Layout, name: str, scratch: int) -> str:
     end = count + len(layout.outputs)
     return "\n".join(
         [
-            f"static void {name}_part(void *const *p, int64_t begin, int64_t end)",
+            f"static void {name}_part(void *const *p, int64_t begin, int64_t end, cr_parts *parts)",
             "{",
+            "  (void)parts;",
             "  for (idx c = begin; c < end; c++) {",
             f"    const void *const given[] = {{{', '.join(given) or 'NULL'}}};",
             f"    void *const results[] = {{{', '.join(results) or 'NULL'}}};",
