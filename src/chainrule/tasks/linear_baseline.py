@@ -12,6 +12,8 @@ from ..utils.typing import Array
 _RIDGE = 1e-3
 #: Steps, rate and decay of the logistic regression.
 _STEPS, _RATE, _DECAY = 300, 0.1, 1e-3
+#: Of many rows each of its steps takes a part of so many at least: as good, and much sooner.
+_PART = 10_000
 
 
 def linear_predictions(
@@ -44,7 +46,7 @@ def linear_model(
     x = _with_ones(x)
     if classes:
         counted = np.ones((len(x), 1)) if weights is None else weights[:, None]
-        (found,) = logistic(x, target, counted, classes, _STEPS)
+        (found,) = logistic(x, target, counted, classes, _STEPS, max(len(x) // _PART, 1))
         return lambda z: softmax(_with_ones(z) @ found).numpy()
     # (XᵀWX + λnI) w = XᵀWy, with weights of mean 1
     of_rows = x if weights is None else x * (weights / weights.mean())[:, None]
@@ -57,8 +59,10 @@ def _with_ones(x: Array) -> Array:
     return np.concatenate([x, np.ones((len(x), 1))], axis=1, dtype=float)
 
 
-def logistic(x: Array, target: Array, weights: Array, classes: int, steps: int) -> Array:
-    """Softmax regressions side by side, by full-batch AdamW: the loss is convex.
+def logistic(
+    x: Array, target: Array, weights: Array, classes: int, steps: int, parts: int = 1
+) -> Array:
+    """Softmax regressions side by side, by AdamW: the loss is convex.
 
     Args:
         x: (rows, features).
@@ -66,26 +70,34 @@ def logistic(x: Array, target: Array, weights: Array, classes: int, steps: int) 
         weights: (rows, models) what each row counts for.
         classes: how many.
         steps: of the optimizer.
+        parts: of the rows that take turns, every ``parts``-th row in each; all in every step if 1.
 
     Returns:
         (models, features, classes).
     """
-    models, (rows, features) = weights.shape[1], x.shape
-    wanted = np.eye(classes, dtype=x.dtype)[:, target, None]
-    own = (weights / np.maximum(weights.sum(axis=0), 1e-9)).astype(x.dtype)
+    models, features = weights.shape[1], x.shape[1]
+    some = [_part(x[i::parts], target[i::parts], weights[i::parts], classes) for i in range(parts)]
     w = np.zeros((features, models, classes), x.dtype)
     mean, square = np.zeros_like(w), np.zeros_like(w)
     for step in range(1, steps + 1):
-        z = (x @ w.reshape(features, -1)).reshape(rows, models, classes)
+        x, wanted, own = some[step % parts]
+        z = (x @ w.reshape(features, -1)).reshape(len(x), models, classes)
         p = z.transpose(2, 0, 1).copy()  # what is added up and compared far apart: quicker
         np.exp(p - p.max(axis=0), out=p)
         p /= p.sum(axis=0)
         p -= wanted
         p *= own
-        gradient = (x.T @ p.transpose(1, 2, 0).reshape(rows, -1)).reshape(w.shape)
+        gradient = (x.T @ p.transpose(1, 2, 0).reshape(len(x), -1)).reshape(w.shape)
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.999 * square + 0.001 * gradient**2
         rate = _RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
         ahead = (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
         w -= rate * (ahead + _DECAY * w)
     return np.asarray(w.transpose(1, 0, 2))
+
+
+def _part(x: Array, target: Array, weights: Array, classes: int) -> tuple[Array, Array, Array]:
+    """Features, (classes, rows, 1) what is wanted, (rows, models) weights with the sum 1."""
+    wanted = np.eye(classes, dtype=x.dtype)[:, target, None]
+    own = (weights / np.maximum(weights.sum(axis=0), 1e-9)).astype(x.dtype)
+    return np.ascontiguousarray(x), wanted, own

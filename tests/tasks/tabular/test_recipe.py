@@ -7,7 +7,7 @@ import pytest
 from chainrule import load
 from chainrule.data import infer_schema
 from chainrule.tasks import runner
-from chainrule.tasks.linear_baseline import logistic
+from chainrule.tasks.linear_baseline import linear_predictions, logistic
 from chainrule.tasks.scaling import TargetScaler, log_is_better
 from chainrule.tasks.tabular import TableOptions, TablePredictor, train_table
 from chainrule.tasks.tabular.features import TableFeatures, has_heavy_tails
@@ -102,6 +102,18 @@ class TestLinearShare:
         known = LogisticRegression(C=1e3).fit(x[:, :3], y)
         assert (w[:3, 1] - w[:3, 0]) == pytest.approx(known.coef_[0], abs=0.1)
         assert w[3, 1] - w[3, 0] == pytest.approx(known.intercept_[0], abs=0.1)
+
+    def test_logistic_regression_of_many_rows_takes_parts_in_turns(self):
+        from sklearn.linear_model import LogisticRegression
+
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(40_000, 2))
+        # The parts differ, as those of rows in some order would: in every other row all is shifted.
+        shift = np.arange(40_000) % 2
+        y = (x[:, 0] - x[:, 1] + 2 * shift - 1 + rng.logistic(size=40_000) > 0).astype(int)
+        known = LogisticRegression(C=1e3).fit(x, y)
+        found = linear_predictions(x, y, x[:500], 2)
+        assert found == pytest.approx(known.predict_proba(x[:500]), abs=0.02)
 
 
 class TestExtremeNumbers:
