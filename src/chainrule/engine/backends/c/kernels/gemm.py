@@ -58,6 +58,9 @@ _LARGE_A = 1 << 20
 _LONG_VECTOR, _SOME = 32, 4
 #: With so many panels what is left of the columns does not matter.
 _MANY = 8
+#: From so many bytes on it takes long to get what another processor has in its cache, and so many
+#: rows of a tile are computed meanwhile.
+_SHARED, _EARLY = 1 << 16, 24
 #: From so many bytes on, a B in panels does not stay in the cache between its uses.
 _FAR = 1 << 18
 #: Bytes that come into a cache at once.
@@ -757,10 +760,20 @@ class _Writer:
         stored = stored if self.kept else tile[1]
         text = microkernel(
             name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step, ahead, stored,
-            self._fetched(tile[0]),
+            self._fetched(tile[0]), self._early(),
         )  # fmt: skip
         self.functions[name] = text
         return name
+
+    def _early(self) -> int:
+        """How many rows before its use a row of B is asked for.
+
+        Of a B that is read in place, as weights are that were just updated, half may be in another
+        processor's cache, and rows of a panel lie so far apart that no processor foresees them.
+        """
+        p = self.product
+        far = p.k * p.n * p.item >= _SHARED and p.batch == 1 and not p.transpose_b
+        return _EARLY if far and not self.plan.panels and self.tiles > 1 and self.lanes > 1 else 0
 
     def _packer(self, transposed: bool, width: int, step: int, row: int) -> str:
         """The name of a function that copies a panel into rows of so many elements."""

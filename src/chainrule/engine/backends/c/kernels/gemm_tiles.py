@@ -304,6 +304,7 @@ def microkernel(
     ahead: int = 0,
     stored: int | None = None,
     fetched: Fetched | None = None,
+    early: int = 0,
 ) -> str:
     """A C function that adds to a tile of C what a block of depth contributes.
 
@@ -320,6 +321,7 @@ def microkernel(
         stored: columns that C has; the others are computed for the sake of whole vectors.
         fetched: what is read in the places of the tile when it is done. It is asked for row by row
             meanwhile: all at once would keep the tile's own operands waiting.
+        early: how many rows before its use a row of b is asked for; 0 if it is not.
     """
     c_type, short, item = ELEMENTS[dtype]
     rows, columns = tile
@@ -330,6 +332,9 @@ def microkernel(
         further += "".join(f", const char *f{n}, idx s{n}" for n in range(fetched.count))
         opened, closed = _row_by_row(rows, stored, _LINE // item, fetched)
     asked = [f"__builtin_prefetch(ahead + {at}, 0, 2);" for at in range(0, ahead, _LINE // item)]
+    if early:
+        places = [early * b_steps[0] + at for at in range(0, stored, _LINE // item)]
+        asked += [f"__builtin_prefetch(b + {at}, 0, 3);" for at in places]
     vectors = [
         (v, first, c_type if width == 1 else f"cr_{short}x{width}")
         for v, (first, width) in enumerate(pieces(columns, lanes, item))
