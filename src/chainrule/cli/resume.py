@@ -287,12 +287,13 @@ def in_words(found: Mapping[str, Any]) -> str:
 def trained(job: Job, quiet: bool, callbacks: tuple[Callback, ...] = ()) -> TrainingResult:
     """Train, and tell what is going on unless the user wants quiet."""
     from ..tasks import module_of
-    from . import display
     from .console import note
 
     said: set[str] = set()
 
     def tell(schema: Any) -> None:
+        from . import display
+
         say("", display.understood(schema), "")
         for sentence in schema.notes:
             if sentence not in said:

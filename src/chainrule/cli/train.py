@@ -109,7 +109,6 @@ def train(
     Example: chainrule train houses.csv --target price
     """
     from ..utils.unfinished import Unfinished
-    from .update import go_on
 
     chosen = _chosen(ctx, config)
     if is_worker():
@@ -127,6 +126,8 @@ def train(
         asked = Asked.of(processes or "", process, coordinator, chosen.get("backend"))
         raise typer.Exit(supervise(asked, without_own(sys.argv[1:])))
     if resume is not None and (record := Unfinished.read(resume)).model is not None:
+        from .update import go_on
+
         go_on(record, chosen, quiet, as_json)
         return
     if reproduce is not None:

@@ -246,9 +246,10 @@ def quotes_are_regular(data: bytes, separator: str) -> bool:
     """
     content = np.frombuffer(b"\n" + data + b"\n", np.uint8)
     quotes = np.flatnonzero(content == ord('"'))
-    edges = np.frombuffer(f'{separator}\r\n"'.encode(), np.uint8)
+    is_edge = np.zeros(256, bool)
+    is_edge[[*f'{separator}\r\n"'.encode()]] = True
     before, after = content[quotes[::2] - 1], content[quotes[1::2] + 1]
-    return bool(np.isin(before, edges).all() and np.isin(after, edges).all())
+    return bool(is_edge[before].all() and is_edge[after].all())
 
 
 #: It cannot be in the text, and as its last line is swallowed by a quote that never closes.

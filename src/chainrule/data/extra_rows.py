@@ -258,7 +258,7 @@ def _units(frame: pl.DataFrame, gone: set[int]) -> list[int]:
             break
         # What stands in a second such row is none of the numbers of the first.
         skip = below[1:] if len(below) > _FEWEST else below
-        types = [_is_numbers(head.to_series(i)[skip]) for i in range(frame.width)]
+        types = _are_numbers(head[skip])
         broken = [c for c, numbers in zip(cells, types, strict=True) if numbers and c]
         broken = [c for c in broken if c.lower() not in MISSING]
         if not broken or any(map(_has_number, broken)):
@@ -289,12 +289,21 @@ def _comes_again(frame: pl.DataFrame, row: int) -> bool:
     return False
 
 
-def _is_numbers(cells: pl.Series) -> bool:
-    if not _text(cells):
-        return cells.dtype.is_numeric() or cells.dtype.is_temporal()
-    present = cells.drop_nulls().str.strip_chars()
-    present = present.filter(~present.str.to_lowercase().is_in(sorted(MISSING)))
-    return bool(len(present) and present.str.contains(_NUMBER).sum() >= 0.9 * len(present))
+def _are_numbers(frame: pl.DataFrame) -> list[bool]:
+    """Whether most cells of each column, of those that have a value, are numbers."""
+    import polars as pl
+
+    def fits(column: pl.Series) -> pl.Expr:
+        kind = column.dtype
+        if not _text(column):
+            return pl.lit(kind.is_numeric() or kind.is_temporal())
+        cell = pl.col(column.name).str.strip_chars()
+        present = cell.is_not_null() & ~cell.str.to_lowercase().is_in(sorted(MISSING))
+        numbers = (present & cell.str.contains(_NUMBER)).sum()
+        return (present.sum() > 0) & (numbers >= 0.9 * present.sum())
+
+    found = frame.select(fits(x).alias(str(i)) for i, x in enumerate(frame.get_columns()))
+    return [bool(value) for value in found.row(0)]
 
 
 def _has_letters(cells: pl.Series) -> bool:
@@ -350,7 +359,7 @@ def _is_note(cells: list[str], frame: pl.DataFrame, others: list[int]) -> bool:
     strict = is_note(full[0])
     if not others or not (strict or (len(full) == 1 and is_sentence([full[0]]))):
         return False
-    types = [_is_numbers(column.gather(others)) for column in frame.get_columns()]
+    types = _are_numbers(frame[others])
     if any(is_number and cell and _has_number(cell)
            for is_number, cell in zip(types, cells, strict=True)):  # fmt: skip
         return False

@@ -21,6 +21,7 @@ from ..engine.ir.graph import Graph, topological_order
 from ..engine.ir.node import Node
 from ..engine.ops import abs, astype, isfinite, max, mean, sqrt, stack, sum
 from ..engine.ops.random import fold_in, key
+from ..engine.passes import eliminate_common_subexpressions
 from ..engine.pytree import flatten, map_leaves
 from ..engine.tensor import Tensor
 from ..nn import Module
@@ -87,7 +88,8 @@ class Probe:
             traced = trace(self._measured, *arguments)
             count = len(traced.graph.outputs) - len(traced.assigned)
             graph = Graph(traced.graph.inputs, traced.graph.outputs[:count])
-            self._program = traced, find_backend("numpy").build(graph, {}, ())
+            shared = eliminate_common_subexpressions(graph)  # all forward passes draw the same
+            self._program = traced, find_backend("numpy").build(shared, {}, ())
         traced, program = self._program
         arrays = [np.asarray(leaf) for leaf in flatten(arguments)[0] if leaf is not None]
         arrays += [variable.numpy() for variable in traced.variables]

@@ -120,6 +120,10 @@ def _read_units(text: pl.Series, notation: Notation, unit: str) -> pl.Series:
     return bare.zip_with(bare.is_not_null(), measured)
 
 
+#: What some cell has if any is a number: a digit, infinity, or the dash of accounts, which is 0.
+_SOME_NUMBER = r"(?i)[\d½⅓⅔¼¾⅕-⅞–—-]|inf"
+
+
 def fitting_notations(
     values: pl.Series, counts: pl.Series, fraction: float, unit: str | None = None
 ) -> list[Notation]:
@@ -146,6 +150,8 @@ def fitting_notations(
         ):
             return [PLAIN, grouped]
         return [PLAIN]
+    if not values.str.contains(_SOME_NUMBER).any():
+        return []
     head, head_counts = values.head(200), counts.head(200)
     fits: list[tuple[int, Notation]] = []
     for notation in NOTATIONS:
