@@ -11,9 +11,12 @@ import pytest
 import chainrule as cr
 from chainrule.engine.backends.c import toolchain
 from chainrule.engine.backends.c.backend import CBackend
+from chainrule.engine.backends.c.memory import plan_memory
 from chainrule.engine.backends.c.program import CProgram
+from chainrule.engine.backends.c.schedule import schedule
 from chainrule.engine.backends.numpy import Program
 from chainrule.engine.ops.random import fold_in, key
+from chainrule.engine.passes import optimize
 from chainrule.errors import ConfigError, DataError, OutOfRangeError
 
 from .flags import STRICT
@@ -459,6 +462,26 @@ def test_memory_is_shared():
     program = CProgram(cr.trace(deep, x).graph)
     assert program.arena_bytes < 0.2 * program.unplanned_bytes
     np.testing.assert_allclose(program([x])[0], Program(program.graph)([x])[0], rtol=1e-5)
+
+
+def test_what_fewer_kernels_read_is_overwritten():
+    """Of a ReLU backwards that is the gradient, not the activation, which several products read."""
+
+    def step(x, w, v):
+        h = cr.relu(x @ w)
+        z = h @ v
+        slope = cr.where(h > 0.0, z @ cr.transpose(v), 0.0)
+        return cr.transpose(h) @ z, cr.sum(slope, 0), cr.transpose(x) @ slope
+
+    arrays = [np.ones((64, 64), np.float32)] * 3
+    kernels = schedule(optimize(cr.trace(step, *arrays).graph), {}, (), True)
+    places = plan_memory(kernels, {}).places
+    (mask,) = [k for k in kernels.kernels if any(n.op.name == "where" for n in k.nodes)]
+    (slope,) = [n for n in mask.stores if n.type.shape == (64, 64)]
+    _, overwritten, _ = next(n for n in mask.nodes if n.op.name == "where").inputs
+    (activation,) = [n for n in places if n.op.name == "relu"]
+    assert places[slope] == places[overwritten]
+    assert places[slope] != places[activation]
 
 
 def test_rare_programs_are_built_quickly_with_the_same_bits(monkeypatch):

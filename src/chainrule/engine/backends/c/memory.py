@@ -8,6 +8,7 @@ during its life (Pisarchyk and Lee, "Efficient memory management for deep neural
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -130,13 +131,26 @@ def _last_uses(schedule: KernelSchedule) -> dict[Node, int]:
     return last
 
 
+def _readers(schedule: KernelSchedule) -> Counter[Node]:
+    """How many kernels read a value."""
+    return Counter(
+        base
+        for kernel in schedule.kernels
+        for base in {view.base for node in kernel.nodes for view in operands(node, schedule.views)}
+    )
+
+
 def _blocks(
     schedule: KernelSchedule,
     places: dict[Node, Place],
     last_use: dict[Node, int],
     bodies: dict[Kernel, MemoryPlan],
 ) -> list[_Block]:
-    """The values to be placed in the arena; those that one can overwrite share a block."""
+    """The values to be placed in the arena; those that one can overwrite share a block.
+
+    What fewer kernels read is overwritten first: it is in the caches of fewer processors.
+    """
+    readers = _readers(schedule)
     block_of: dict[Node, _Block] = {}
     for number, kernel in enumerate(schedule.kernels):
         if kernel in bodies:
@@ -147,6 +161,7 @@ def _blocks(
             for node in _overwritable(kernel, schedule)
             if node in block_of and last_use[node] == number
         ]
+        overwritable.sort(key=readers.__getitem__)
         for node in kernel.stores:
             if node in places:
                 continue
