@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..engine.autodiff import in_derivative
-from ..engine.backends.numpy import IN_PIECES
+from ..engine.backends.updates import UPDATES
 from ..engine.compile import Compiled
 from ..engine.tensor import Tensor, Variable, tracing
 from ..nn.module import Module
@@ -66,7 +66,7 @@ class _Updates:
         self.last: _Options | None = None
         self.seen: list[tuple[weakref.ref[Any], tuple[Any, ...]]] = []
         self.known: set[_Options] = set()
-        self.run = Compiled(run, IN_PIECES)
+        self.run = Compiled(run, UPDATES)
         self.ready: _Ready | None = None
 
     def again(self, given: Mapping[str, Tensor], loss: Any, norm: Any) -> None:

@@ -1,11 +1,14 @@
 """Updates in pieces: the same bits as node by node, whatever the shapes are."""
 
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.engine.backends.c.pieces import native
+from chainrule.engine.ir import pieces
 from chainrule.engine.ir.graph import Graph
 from chainrule.engine.ir.pieces import PieceProgram
 from chainrule.engine.ir.program import Program
@@ -89,3 +92,67 @@ def test_arithmetic_whose_results_are_used_elsewhere() -> None:
     graph = cr.trace(function, x, x).graph
     found, expected = (kind(graph)([x, x[::-1]]) for kind in (PieceProgram, Program))
     assert [a.tobytes() for a in found] == [b.tobytes() for b in expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "dtype"),
+    [(*case, "float32") for case in CASES] + [(*CASES[0], "float64")],
+)
+def test_native_functions_have_the_same_bits(
+    name: str, options: dict[str, Any], dtype: str
+) -> None:
+    graph = _update(name, dtype, **options)
+    inputs = _numbers(graph, 0)
+    known = dict(zip(graph.inputs, inputs, strict=True))
+    for part in {part.form: part for part in pieces._parts(graph)}.values():
+        nodes = [*part.leaves, *part.numbers]
+        unknown = [node for node in nodes if node not in known]
+        known |= zip(unknown, Program(Graph(graph.inputs, unknown))(inputs), strict=True)
+        expected = Program(Graph(graph.inputs, part.outputs))(inputs)
+        made = [np.empty_like(x).reshape(-1) for x in expected]
+        leaves = [np.ascontiguousarray(known[leaf]).reshape(-1) for leaf in part.leaves]
+        native(part)(leaves, made, [known[number] for number in part.numbers])
+        assert [x.tobytes() for x in made] == [y.tobytes() for y in expected]
+
+
+def test_a_native_function_is_built_after_much_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_WORTH_BUILDING", 2 * 300 * 250)
+    building: list[Future[Any]] = []
+
+    def in_turn(build: Any) -> Future[Any]:
+        building.append(Future())
+        building[-1].set_result(build())
+        return building[-1]
+
+    monkeypatch.setattr(pieces, "in_background", in_turn)
+    asked = []
+
+    def spy(part: pieces.Part) -> pieces.Compute:
+        found = native(part)
+        return lambda *arguments: asked.append(len(asked)) or found(*arguments)  # type: ignore[func-returns-value]
+
+    graph = _update("Adam", "float32")
+    program, reference = PieceProgram(graph, spy), Program(graph)
+    calls = []
+    for seed in range(5):
+        inputs = _numbers(graph, seed)
+        assert [x.tobytes() for x in program(inputs)] == [y.tobytes() for y in reference(inputs)]
+        calls.append((len(building), len(asked)))
+    assert calls == [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)]
+
+
+def test_where_nothing_can_be_built_numpy_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_WORTH_BUILDING", 1)
+    monkeypatch.setenv("CHAINRULE_CC", "")
+    failed: list[Future[Any]] = []
+    start = pieces.in_background
+    monkeypatch.setattr(
+        pieces, "in_background", lambda build: failed.append(start(build)) or failed[-1]
+    )
+    graph = _update("Adam", "float32")
+    program, reference = PieceProgram(graph, native), Program(graph)
+    for seed in range(3):
+        inputs = _numbers(graph, seed)
+        assert [x.tobytes() for x in program(inputs)] == [y.tobytes() for y in reference(inputs)]
+        assert failed[0].exception() is not None
+    assert len(failed) == 1

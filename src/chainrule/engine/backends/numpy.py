@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph
-from ..ir.pieces import PieceProgram
 from ..ir.program import Program
 
-__all__ = ["IN_PIECES", "NUMPY", "ArrayBackend", "Program"]
+__all__ = ["ArrayBackend", "Program"]
 
 
 class ArrayBackend:
@@ -48,23 +47,4 @@ class ArrayBackend:
         return Program(graph, self._xp, self._lowerings)
 
 
-class PieceBackend:
-    """NumPy for updates: the same bits, with arithmetic on elements in pieces."""
-
-    name = "numpy"
-    is_instant = True
-    parts = 1
-
-    def build(
-        self,
-        graph: Graph,
-        donated: Mapping[int, int],
-        guards: Sequence[int],
-        runs: int | None = None,
-    ) -> PieceProgram:
-        """A program, which overwrites nothing."""
-        return PieceProgram(graph)
-
-
 NUMPY = ArrayBackend("numpy", np)
-IN_PIECES = PieceBackend()

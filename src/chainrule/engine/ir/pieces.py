@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import operator
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
+from ...utils.background import in_background
 from ...utils.typing import Array
 from .graph import Graph
 from .node import CONSTANT, Node
@@ -24,6 +26,11 @@ from .types import DType, Type
 
 #: Elements of a piece; arrays of fewer are put together.
 _PIECE, _SMALL = 1 << 15, 1 << 13
+#: After so many elements, about a quarter of a second of work, a native function is built.
+_WORTH_BUILDING = 1 << 26
+
+#: Fills outputs, the second argument, from leaves and numbers.
+Compute = Callable[[Sequence[Array], Sequence[Array], Sequence[Array]], None]
 
 
 class PieceProgram:
@@ -31,6 +38,9 @@ class PieceProgram:
 
     Args:
         graph: what to compute.
+        native: makes a faster function for parts of a form, of the leaves, the outputs and the
+            numbers of a part, with the same bits. It is called in the background once much was
+            computed, and may fail.
     """
 
     #: It overwrites no input, and steps are called one by one: see `engine.backends.base`.
@@ -39,10 +49,10 @@ class PieceProgram:
     run_steps = None
     again = None
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, native: Callable[[Part], Compute] | None = None) -> None:
         self.graph = graph
         parts = _parts(graph)
-        of_form: dict[Any, list[_Part]] = defaultdict(list)
+        of_form: dict[Any, list[Part]] = defaultdict(list)
         for part in parts:
             of_form[part.form].append(part)
         inputs = set(graph.inputs)
@@ -56,7 +66,7 @@ class PieceProgram:
         self._forms = []
         for alike in of_form.values():
             place = {node: number for number, node in enumerate(known)}
-            form = _Form(alike, place)
+            form = _Form(alike, place, native)
             self._forms.append(form)
             known += form.outputs
         place = {node: number for number, node in enumerate(known)}
@@ -79,7 +89,7 @@ class PieceProgram:
 # ---- what is alike -------------------------------------------------------------------------------
 
 
-class _Part:
+class Part:
     """Nodes that compute element by element on arrays of one shape.
 
     Attributes:
@@ -100,7 +110,7 @@ class _Part:
         for node in nodes:
             form += (node.op, node.type.dtype, *node.attributes.items())
             for source in node.inputs:
-                number = _number(source)
+                number = number_of(source)
                 if source in inside:
                     form.append(inside[source])
                 elif number is None:
@@ -114,7 +124,7 @@ class _Part:
         self.form = tuple(form)
 
 
-def _number(node: Node) -> Node | None:
+def number_of(node: Node) -> Node | None:
     """The single number that a node is, or repeats."""
     if node.op.repeats and not node.inputs[0].type.shape:
         return node.inputs[0]
@@ -126,7 +136,7 @@ def _is_arithmetic(node: Node) -> bool:
     return node.op.elementwise and node.op.exact and not node.op.stops and bool(node.type.shape)
 
 
-def _parts(graph: Graph) -> list[_Part]:
+def _parts(graph: Graph) -> list[Part]:
     """The parts of a graph that results come from."""
     groups: list[set[Node]] = []
     for output in graph.outputs:
@@ -141,7 +151,7 @@ def _parts(graph: Graph) -> list[_Part]:
         if found:
             groups.append(found.union(*touching))
     results = set(graph.outputs)
-    return [_Part([node for node in graph.nodes if node in group], results) for group in groups]
+    return [Part([node for node in graph.nodes if node in group], results) for group in groups]
 
 
 # ---- one function for all that are alike ---------------------------------------------------------
@@ -155,13 +165,20 @@ class _Form:
     Args:
         parts: those of the form.
         place: of what is known, by node.
+        native: see `PieceProgram`.
 
     Attributes:
         outputs: what `run` gives.
     """
 
-    def __init__(self, parts: Sequence[_Part], place: Mapping[Node, int]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        place: Mapping[Node, int],
+        native: Callable[[Part], Compute] | None,
+    ) -> None:
         self._function, self._scratch = _written(parts[0])
+        self._faster = None if native is None else _Faster(partial(native, parts[0]))
         self._numbers = [place[node] for node in parts[0].numbers]
         small = [part for part in parts if part.nodes[0].type.size <= _SMALL]
         small = small if len(small) > 1 else []
@@ -210,8 +227,12 @@ class _Form:
         """Fill what is made, piece by piece."""
         size = made[0].size
         scratch = [np.empty(min(size, _PIECE), dtype) for dtype in self._scratch]
-        if size <= _PIECE:
+        if size <= _PIECE:  # so few that a native call would hardly take less time
             self._function(*given, *made, *numbers, *scratch)
+            return
+        faster = None if self._faster is None else self._faster.after(size)
+        if faster is not None:
+            faster(given, made, numbers)
             return
         for start in range(0, size, _PIECE):
             piece = slice(start, start + _PIECE)
@@ -220,6 +241,27 @@ class _Form:
                 *[array[piece] for array in given], *[array[piece] for array in made],
                 *numbers, *[array[:left] for array in scratch],
             )  # fmt: skip
+
+
+class _Faster:
+    """A function that is built in the background once so much was computed that it is worth it."""
+
+    def __init__(self, build: Callable[[], Compute]) -> None:
+        self._build = build
+        self._done = 0
+        self._building: Future[Compute] | None = None
+        self._function: Compute | None = None
+
+    def after(self, size: int) -> Compute | None:
+        """The function, if it is there; otherwise so many more elements are computed without it."""
+        if self._function is None:
+            self._done += size
+            if self._building is None:
+                if self._done >= _WORTH_BUILDING:
+                    self._building = in_background(self._build)
+            elif self._building.done() and self._building.exception() is None:
+                self._function = self._building.result()
+        return self._function
 
 
 def _types(nodes: Iterable[Node]) -> list[Type]:
@@ -236,7 +278,7 @@ def _windows(whole: Array, types: Sequence[Type]) -> list[Array]:
     return found
 
 
-def _written(part: _Part) -> tuple[Any, list[DType]]:
+def _written(part: Part) -> tuple[Any, list[DType]]:
     """The function that computes a part, and the element types of the arrays that it needs beside.
 
     Its arguments are the leaves, the outputs, the numbers and these arrays.
@@ -249,7 +291,7 @@ def _written(part: _Part) -> tuple[Any, list[DType]]:
     for count, node in enumerate(part.nodes):
         given = []
         for source in node.inputs:
-            number = _number(source)
+            number = number_of(source)
             if number is None or source in name:
                 given.append(name[source])
                 continue
@@ -275,7 +317,7 @@ def _written(part: _Part) -> tuple[Any, list[DType]]:
     return values["run"], scratch
 
 
-def _places(part: _Part) -> tuple[dict[Node, str], list[DType]]:
+def _places(part: Part) -> tuple[dict[Node, str], list[DType]]:
     """Where each node is computed, and the element types of the scratch arrays.
 
     That is over an operand which nobody needs any more, so that most nodes are computed in the
