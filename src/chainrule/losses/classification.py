@@ -28,7 +28,7 @@ from ..engine.ops import (
     where,
 )
 from ..engine.ops.check import require
-from ..engine.ops.cross_entropy import need_classes
+from ..engine.ops.cross_entropy import are_classes, cross_entropy_of_checked, need_classes
 from ..engine.ops.declare import cast, floating, normalize_axes
 from ..engine.tensor import Tensor, TensorLike, as_tensor
 from ..errors import ConfigError, ShapeError, TypeRuleError
@@ -259,6 +259,9 @@ def cross_entropy(
     need_logits(cross_entropy, logits)
     z, t = floating(logits), as_tensor(target)
     _check_smoothing(label_smoothing)
+    plain = not label_smoothing and class_weights is None and ignore_index is None
+    if plain and are_classes(t, z):  # as usual
+        return reduce(cross_entropy_of_checked(z, t), reduction, sample_weights)
     counted = None
     if ignore_index is not None:
         if t.type.is_float:

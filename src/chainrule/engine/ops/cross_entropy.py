@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir.operation import Sample
-from ..tensor import Tensor, TensorLike, as_tensor
+from ..ir.types import int64
+from ..tensor import Tensor, TensorLike, as_tensor, has_value
 from .check import require
 from .declare import align, floating, function, reals
 from .elementwise import softplus
@@ -46,8 +47,23 @@ def cross_entropy_from_logits(logits: TensorLike, classes: TensorLike) -> Tensor
     logits, classes = floating(logits), as_tensor(classes)
     if logits.ndim:
         classes = need_classes(classes, logits.shape[-1])
+    return cross_entropy_of_checked(logits, classes)
+
+
+def cross_entropy_of_checked(logits: Tensor, classes: Tensor) -> Tensor:
+    """The same of class indices that are known to be in range."""
     picked = take_along_axis(log_softmax(logits), expand_dims(classes, -1), -1)
     return -reshape(picked, classes.shape)
+
+
+def are_classes(indices: Tensor, logits: Tensor) -> bool:
+    """Whether these are seen to be one class index for every row: then no check will refuse them."""
+    node, shape = indices.node, logits.shape
+    if node.type.dtype != int64 or node.type.shape != shape[:-1] or not has_value(node):
+        return False
+    values = node.value
+    assert values is not None
+    return bool(values.size and shape[-1] > 1 and values.min() >= 0 and values.max() < shape[-1])
 
 
 @function(lambda: [Sample((reals(2, 3), np.array([[0.0, 1.0, 0.5], [1.0, 1.0, 0.0]])))])
