@@ -57,7 +57,7 @@ def cross_entropy_of_checked(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def are_classes(indices: Tensor, logits: Tensor) -> bool:
-    """Whether these are seen to be one class index for every row: then no check will refuse them."""
+    """Whether these are seen to be a class index for every row: then no check refuses them."""
     node, shape = indices.node, logits.shape
     if node.type.dtype != int64 or node.type.shape != shape[:-1] or not has_value(node):
         return False
