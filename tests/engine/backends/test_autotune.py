@@ -73,7 +73,7 @@ def test_rules_choose_what_fits(m, name, n):
 
 def test_candidates_of_a_product():
     target = TARGETS["avx2"]
-    tall = autotune.candidates(Product(784, 128, 128, transpose_a=True), target)
+    tall = autotune.candidates(Product(784, 128, 256, transpose_a=True), target)
     assert tall[0] == TileChoice(6, 2, True, True)  # the default
     assert TileChoice(3, 4, False, False) in tall
     assert TileChoice(3, 4, True, True) in tall
@@ -173,7 +173,7 @@ def test_programs_give_the_same_bits_and_do_not_mix(folder):
 
 def test_a_name_goes_before_a_kind_and_both_must_fit():
     usual = TARGETS["avx2"]
-    product = Product(100, 128, 64)
+    product = Product(100, 128, 200)
     kind, own = TileChoice(3, 4), TileChoice(4, 3, False, False)
     of_kind = replace(usual, choices={product.kind: kind})
     assert plan(product, of_kind).rows == 3
@@ -182,10 +182,10 @@ def test_a_name_goes_before_a_kind_and_both_must_fit():
     assert plan(product, both).panels == 0
     assert plan(replace(product, batch=7), both) == plan(product, both)
     # Nothing is known of these: fewer rows than the tile has, fewer columns, half a panel left.
-    for others in (Product(2, 128, 64), Product(100, 24, 64), Product(100, 48, 64)):
+    for others in (Product(2, 128, 200), Product(100, 24, 200), Product(100, 48, 200)):
         assert plan(others, both) == plan(others, usual)
-    assert plan(Product(100, 128, 64, transpose_a=True), both).rows == 6
-    assert plan(Product(100, 128, 64, dtype="float64"), both).rows == 6
+    assert plan(Product(100, 128, 200, transpose_a=True), both).rows == 6
+    assert plan(Product(100, 128, 200, dtype="float64"), both).rows == 6
     assert plan(Product(100, 128, 999), both).rows == 6
 
 

@@ -24,6 +24,7 @@ class Target:
         registers: vectors that it can hold.
         accumulators: vectors of C in a tile, by measurement on some machines.
         panel: width of a panel in vectors, likewise.
+        short_panel: the same where a panel is short: wider tiles load less, if B is near.
         choices: what was measured on this very machine, by `Product.name` or `Product.kind`.
         alignment: bytes at whose multiples values begin in memory.
         frugal: whether operands are read where they are, and loops are plain C: no copies in
@@ -38,6 +39,7 @@ class Target:
     registers: int
     accumulators: int
     panel: int
+    short_panel: int
     choices: Mapping[str, TileChoice] = field(default_factory=dict, hash=False)
     alignment: int = 64
     frugal: bool = False
@@ -83,16 +85,17 @@ class Target:
 #: Tiles that are measured against one another.
 _CANDIDATES = 7
 
-#: Tiles in single precision: 12 × 32, 6 × 16, 8 × 12, 4 × 8 and 4 × 4. Without a fused
-#: multiply-add one register takes the products. The last two are for any processor: "plain" makes
-#: the most of its caches, "frugal" is for programs that leave this machine, for small devices too.
+#: Tiles in single precision: 12 × 32, 6 × 16, 8 × 12, 4 × 8 and 4 × 4, of short products 6 × 64 and
+#: 3 × 32 on the first two. Without a fused multiply-add one register takes the products. The last
+#: two are for any processor: "plain" makes the most of its caches, "frugal" is for programs that
+#: leave this machine, for small devices too.
 TARGETS = {
-    "avx512": Target("avx512", 64, 32, 24, 2),
-    "avx2": Target("avx2", 32, 16, 12, 2),
-    "neon": Target("neon", 16, 32, 24, 3),
-    "sse": Target("sse", 16, 15, 8, 2),
-    "plain": Target("plain", 0, 15, 8, 4),
-    "frugal": Target("frugal", 0, 15, 8, 4, alignment=8, frugal=True, threads=False),
+    "avx512": Target("avx512", 64, 32, 24, 2, 4),
+    "avx2": Target("avx2", 32, 16, 12, 2, 4),
+    "neon": Target("neon", 16, 32, 24, 3, 3),
+    "sse": Target("sse", 16, 15, 8, 2, 2),
+    "plain": Target("plain", 0, 15, 8, 4, 4),
+    "frugal": Target("frugal", 0, 15, 8, 4, 4, alignment=8, frugal=True, threads=False),
 }
 
 #: Targets of programs that leave this machine: one thread, the caller's memory.

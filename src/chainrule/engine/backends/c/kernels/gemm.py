@@ -50,6 +50,8 @@ _FEW_ROWS = 128
 _PADDED_ROWS = 32
 #: So many rows of A at most are read at once if they share the places of a cache.
 _NEAR_ROWS = 12
+#: Up to this k panels of `Target.short_panel` stay in the first-level cache, if no column is left.
+_SHORT = 128
 #: From such k and n on it pays to copy A if it is transposed, or a block of it has so many bytes.
 _LONG, _WIDE = 128, 128
 _LARGE_A = 1 << 20
@@ -214,6 +216,8 @@ def _tile(product: Product, target: Target) -> tuple[int, int]:
     vectors = min(target.panel, available)
     if product.m * vectors < target.accumulators:  # few rows: wider panels instead
         vectors = min(target.accumulators // product.m, available)
+    elif product.k <= _SHORT and available % target.short_panel == 0:
+        vectors = target.short_panel
     rows = target.accumulators // vectors
     if not product.transpose_a and product.k * product.item % 2048 == 0:
         rows = min(rows, _NEAR_ROWS)
