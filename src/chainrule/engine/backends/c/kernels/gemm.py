@@ -52,6 +52,9 @@ _PADDED_ROWS = 32
 _NEAR_ROWS = 12
 #: Up to this k panels of `Target.short_panel` stay in the first-level cache, if no column is left.
 _SHORT = 128
+#: So many rows at most has a tile of one vector: most batches are multiples of it, and tiles of one
+#: height need one function, which takes the compiler half of the time of two.
+_NARROW_ROWS = 16
 #: From such k and n on it pays to copy A if it is transposed, or a block of it has so many bytes.
 _LONG, _WIDE = 128, 128
 _LARGE_A = 1 << 20
@@ -219,6 +222,8 @@ def _tile(product: Product, target: Target) -> tuple[int, int]:
     elif product.k <= _SHORT and available % target.short_panel == 0:
         vectors = target.short_panel
     rows = target.accumulators // vectors
+    if vectors == 1 and product.m > rows:
+        rows = min(rows, _NARROW_ROWS)
     if not product.transpose_a and product.k * product.item % 2048 == 0:
         rows = min(rows, _NEAR_ROWS)
     return rows, vectors
@@ -662,7 +667,8 @@ class _Writer:
                 for pointer in self.fetched
                 if self.lanes > 1
             )
-            return f"{name}({self._a_block()}, {b}, {tile}, d, l > 0{next_}{asked});"
+            more = "" if self.product.k <= self.plan.depth else ", l > 0"
+            return f"{name}({self._a_block()}, {b}, {tile}, d{more}{next_}{asked});"
 
         if not self.kept:
             self._line(f"{p.c_type} tile[{(self.low + bool(self.more)) * row}] CR_ALIGNED;")
@@ -764,7 +770,7 @@ class _Writer:
         stored = stored if self.kept else tile[1]
         text = microkernel(
             name, p.dtype, tile, self.lanes, a_steps, b_steps, c_step, ahead, stored,
-            self._fetched(tile[0]), self._early(),
+            self._fetched(tile[0]), self._early(), one_block=p.k <= self.plan.depth,
         )  # fmt: skip
         self.functions[name] = text
         return name

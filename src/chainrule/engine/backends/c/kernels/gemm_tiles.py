@@ -305,6 +305,7 @@ def microkernel(
     stored: int | None = None,
     fetched: Fetched | None = None,
     early: int = 0,
+    one_block: bool = False,
 ) -> str:
     """A C function that adds to a tile of C what a block of depth contributes.
 
@@ -322,6 +323,7 @@ def microkernel(
         fetched: what is read in the places of the tile when it is done. It is asked for row by row
             meanwhile: all at once would keep the tile's own operands waiting.
         early: how many rows before its use a row of b is asked for; 0 if it is not.
+        one_block: whether there is no other: then nothing was there before.
     """
     c_type, short, item = ELEMENTS[dtype]
     rows, columns = tile
@@ -349,11 +351,16 @@ def microkernel(
         if stored < columns and cell.endswith(f"_{vectors[-1][0]}")
     }
 
+    earlier = [
+        "  if (more) { /* what earlier blocks left */",
+        *(f"    {_added(*cell, part.get(cell[0]))}" for cell in cells),
+        "  }",
+    ]
     return "\n".join(
         [
             f"/* {rows} x {columns}: c[i, j] += a[i, 0] b[0, j] + a[i, 1] b[1, j] + ... */",
             f"static void {name}(const {c_type} *restrict a, const {c_type} *restrict b,",
-            f"    {c_type} *restrict c, idx depth, _Bool more{further})",
+            f"    {c_type} *restrict c, idx depth{'' if one_block else ', _Bool more'}{further})",
             "{",
             *(f"  {kind} {cell} = {'0' if kind == c_type else '{0}'};" for cell, kind, _ in cells),
             *opened,
@@ -363,9 +370,7 @@ def microkernel(
             *(f"    {line}" for line in asked),
             *([f"    ahead += {ahead};"] if ahead else []),
             *closed,
-            "  if (more) { /* what earlier blocks left */",
-            *(f"    {_added(*cell, part.get(cell[0]))}" for cell in cells),
-            "  }",
+            *([] if one_block else earlier),
             *(f"  {_stored(*cell, part.get(cell[0]))}" for cell in cells),
             "}",
         ]
