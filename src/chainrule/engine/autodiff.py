@@ -176,7 +176,8 @@ def backward(output: Tensor, upstream: Tensor | None = None) -> None:
     """
     if upstream is None:
         _need_scalar(output, "backward()")
-        upstream = ones_like(output)
+        one = constant(np.ones((), output.dtype))
+        upstream = ones_like(output) if output.shape else Tensor(one)
     upstream = as_tensor(upstream, output.dtype)
     if upstream.shape != output.shape:
         raise DerivativeError(

@@ -41,7 +41,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 def _method(name: str) -> Callable[..., Tensor]:
     def method(*arguments: Any, **options: Any) -> Tensor:
-        return cast("Tensor", FUNCTIONS[name](*arguments, **options))
+        found: Tensor = FUNCTIONS[name](*arguments, **options)
+        return found
 
     method.__name__ = name
     method.__doc__ = f"The function `chainrule.ops.{name}` with this tensor as first argument."
@@ -50,7 +51,8 @@ def _method(name: str) -> Callable[..., Tensor]:
 
 def _with_other(name: str) -> Callable[..., Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
-        return cast("Tensor", FUNCTIONS[name](self, other))
+        found: Tensor = FUNCTIONS[name](self, other)
+        return found
 
     method.__name__ = name
     method.__doc__ = f"The function `chainrule.ops.{name}` with this tensor as first argument."

@@ -96,9 +96,10 @@ class Module:
             tracing.record.modules[self] = None
             _traced.add(self)
         kind: Any = type(self)
-        if _accepts(kind, "train"):
+        takes_train, takes_key = _accepts(kind)
+        if takes_train:
             options["train"] = call.train
-        if _accepts(kind, "key"):
+        if takes_key:
             options["key"] = _draw(key)
         stack.append(call)
         try:
@@ -329,9 +330,10 @@ class Module:
 
 
 @functools.cache
-def _accepts(kind: Any, name: str) -> bool:
-    parameter = inspect.signature(kind.forward).parameters.get(name)
-    return parameter is not None
+def _accepts(kind: Any) -> tuple[bool, bool]:
+    """Whether the `forward` of a class takes ``train``, and ``key``."""
+    parameters = inspect.signature(kind.forward).parameters
+    return "train" in parameters, "key" in parameters
 
 
 def _draw(key: Tensor | None) -> Tensor | None:

@@ -44,6 +44,20 @@ class _Ready(NamedTuple):
     types: list[Any]
 
 
+class _Seen(NamedTuple):
+    """An object with options.
+
+    Attributes:
+        part: the object.
+        values: its attributes, one of which is the owner perhaps.
+        inside: the lists and tuples among them, with what was in them.
+    """
+
+    part: weakref.ref[Any]
+    values: tuple[Any, ...]
+    inside: list[tuple[Any, tuple[Any, ...]]]
+
+
 class _Updates:
     """The programs of one optimizer.
 
@@ -64,7 +78,7 @@ class _Updates:
             alive(given, loss, norm)
 
         self.last: _Options | None = None
-        self.seen: list[tuple[weakref.ref[Any], tuple[Any, ...]]] = []
+        self.seen: list[_Seen] = []
         self.known: set[_Options] = set()
         self.run = Compiled(run, UPDATES)
         self.ready: _Ready | None = None
@@ -137,37 +151,30 @@ def _options_of(parts: Iterable[Any]) -> _Options | None:
     return _Options(tuple(values))
 
 
-def _as_they_are(parts: Sequence[Any]) -> list[tuple[weakref.ref[Any], tuple[Any, ...]]]:
+def _as_they_are(parts: Sequence[Any]) -> list[_Seen]:
     """The objects with the options, one of which is the owner, and these; nothing if they may
     change inside.
     """  # noqa: D205
     found = []
     for part in parts:
-        values: list[Any] = []
-        for value in vars(part).values():
-            values.append(value)
-            if isinstance(value, (list, tuple)):
-                if any(isinstance(item, (list, tuple, dict)) for item in value):
-                    return []
-                values += value
-        found.append((weakref.ref(part), tuple(values)))
+        inside = [(x, tuple(x)) for x in vars(part).values() if isinstance(x, (list, tuple))]
+        if any(isinstance(item, (list, tuple, dict)) for _, items in inside for item in items):
+            return []
+        found.append(_Seen(weakref.ref(part), tuple(vars(part).values()), inside))
     return found
 
 
-def _are_as_before(
-    parts: Sequence[Any], seen: Sequence[tuple[weakref.ref[Any], tuple[Any, ...]]]
-) -> bool:
+def _are_as_before(parts: Sequence[Any], seen: Sequence[_Seen]) -> bool:
     """Whether these are the same objects, with the same ones as their options."""
     if len(parts) != len(seen):
         return False
-    for part, (known, before) in zip(parts, seen, strict=True):
-        if part is not known():
+    for part, (known, before, inside) in zip(parts, seen, strict=True):
+        values = vars(part).values()
+        if part is not known() or len(values) != len(before):
             return False
-        values: list[Any] = []
-        for value in vars(part).values():
-            values.append(value)
-            if type(value) in (list, tuple):
-                values += value
-        if len(values) != len(before) or not all(map(operator.is_, values, before)):
+        if not all(map(operator.is_, values, before)):
             return False
+        for found, items in inside:
+            if len(found) != len(items) or not all(map(operator.is_, found, items)):
+                return False
     return True

@@ -189,8 +189,8 @@ class _Form:
         self.outputs = [node for part in large for node in part.outputs]
         self.outputs += [node for nodes in outputs for node in nodes]
         self._small_leaves = [[place[node] for node in nodes] for nodes in leaves]
-        self._small = [_types(nodes) for nodes in outputs]
-        self._size = sum(part.nodes[0].type.size for part in small)
+        self._small = [nodes[0].type.dtype for nodes in outputs]
+        self._windows, self._size = _windows([part.nodes[0].type for part in small])
         self._made: list[tuple[list[Array], Array]] = []
 
     def run(self, known: Sequence[Array]) -> list[Array]:
@@ -204,14 +204,16 @@ class _Form:
             found += made
         if self._small:
             given = [self._together([known[place] for place in one]) for one in self._small_leaves]
-            made = [np.empty(self._size, types[0].dtype) for types in self._small]
+            made = [np.empty(self._size, dtype) for dtype in self._small]
             self._compute(given, made, numbers)
-            self._made = [
-                (_windows(whole, types), whole)
-                for whole, types in zip(made, self._small, strict=True)
-            ]
-            for windows, _ in self._made:
-                found += windows
+            self._made = []
+            for whole in made:
+                shown = [
+                    whole[where] if shape is None else whole[where].reshape(shape)
+                    for where, shape in self._windows
+                ]
+                self._made.append((shown, whole))
+                found += shown
         return found
 
     def _together(self, arrays: list[Array]) -> Array:
@@ -268,14 +270,16 @@ def _types(nodes: Iterable[Node]) -> list[Type]:
     return [node.type for node in nodes]
 
 
-def _windows(whole: Array, types: Sequence[Type]) -> list[Array]:
-    """The parts of an array that are values of these types, one behind the other."""
-    found, start = [], 0
+def _windows(types: Sequence[Type]) -> tuple[list[tuple[slice, tuple[int, ...] | None]], int]:
+    """Where values of these types are, one behind the other; their shapes, but those of vectors;
+    and how many elements they have.
+    """  # noqa: D205
+    found: list[tuple[slice, tuple[int, ...] | None]] = []
+    end = 0
     for kind in types:
-        part = whole[start : start + kind.size]
-        start += len(part)
-        found.append(part if len(kind.shape) == 1 else part.reshape(kind.shape))
-    return found
+        start, end = end, end + kind.size
+        found.append((slice(start, end), None if len(kind.shape) == 1 else kind.shape))
+    return found, end
 
 
 def _written(part: Part) -> tuple[Any, list[DType]]:
