@@ -65,6 +65,11 @@ class Rating:
         return best if clear else self.default
 
     @property
+    def is_kind(self) -> bool:
+        """Whether it is of a kind of products, of which some are copied and some are not."""
+        return self.default.pack_b is None
+
+    @property
     def gain(self) -> float:
         """How much faster the choice is than the default: 0.1 means a tenth more a second."""
         return self.rates[self.chosen] / self.rates[self.default] - 1
@@ -103,7 +108,8 @@ def tune(seconds: float = 30.0, on_rating: Callable[[Rating], None] | None = Non
     found: dict[str, TileChoice] = {}
     longest, last = 0.0, time.monotonic()
     for rating in _ratings(target):
-        found[rating.name] = rating.chosen
+        if rating.chosen != rating.default or not rating.is_kind:  # rules know more than a kind
+            found[rating.name] = rating.chosen
         if on_rating is not None:
             on_rating(rating)
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
@@ -131,15 +137,7 @@ class _Group:
 
 
 def _groups(target: Target) -> Iterator[_Group]:
-    """What to measure: the kinds of products, then those of the programs in the cache."""
-    for dtype in ("float32", "float64"):
-        kinds: dict[str, list[Product]] = {}
-        for (ta, tb), sizes in ((form, sizes) for form in _FORMS for sizes in _TYPICAL):
-            product = Product(*sizes, ta, tb, dtype=dtype)
-            kinds.setdefault(product.kind, []).append(product)
-        for kind, products in kinds.items():
-            tiles = tuple(TileChoice(*tile) for tile in target.tiles())
-            yield _Group(kind, tuple(products), tiles)
+    """What to measure: the products of the programs in the cache, then the kinds of products."""
     kept = {replace(p, batch=1): p.batch * count for p, count in cached_products().items()}
     by_work = sorted(kept, key=lambda p: (-p.m * p.n * p.k * kept[p], p.name))
     for product in by_work:
@@ -147,6 +145,16 @@ def _groups(target: Target) -> Iterator[_Group]:
             options := candidates(product, target)
         ) and product.m * product.n * product.k < _LARGEST:
             yield _Group(product.name, (product,), options)
+    for dtype in ("float32", "float64"):
+        kinds: dict[str, list[Product]] = {}
+        for (ta, tb), sizes in ((form, sizes) for form in _FORMS for sizes in _TYPICAL):
+            product = Product(*sizes, ta, tb, dtype=dtype)
+            kinds.setdefault(product.kind, []).append(product)
+        for kind, products in kinds.items():
+            default = default_choice(products[0], target)
+            tiles = [(default.rows, default.vectors), *target.tiles()]
+            options = tuple(TileChoice(*tile) for tile in dict.fromkeys(tiles))
+            yield _Group(kind, tuple(products), options)
 
 
 def candidates(product: Product, target: Target) -> tuple[TileChoice, ...]:
@@ -210,25 +218,42 @@ def _plans(product: Product, options: Sequence[TileChoice], target: Target) -> l
 
 
 def _rate(group: _Group, libraries: Sequence[ctypes.CDLL], target: Target) -> Rating:
-    """The mean rates of the candidates; geometric, so that every product counts alike."""
-    each = [
-        _rates(product, group.candidates, library, target)
-        for product, library in zip(group.products, libraries, strict=True)
-    ]
-    rates = {
-        choice: math.exp(sum(math.log(found[choice]) for found in each) / len(each))
-        for choice in group.candidates
-    }
-    return Rating(group.name, rates, group.candidates[0])
+    """The mean rates of the candidates; geometric, so that every product counts alike.
+
+    Whatever would be chosen is measured once more beside the default alone: of many candidates
+    the one that seems the fastest is often the one that was disturbed least.
+    """
+
+    def measured(options: Sequence[TileChoice]) -> dict[TileChoice, float]:
+        each = [
+            _rates(product, options, library, _plans(product, group.candidates, target), target)
+            for product, library in zip(group.products, libraries, strict=True)
+        ]
+        return {
+            choice: math.exp(sum(math.log(found[choice]) for found in each) / len(each))
+            for choice in options
+        }
+
+    rating = Rating(group.name, measured(group.candidates), group.candidates[0])
+    sure = {rating.default}
+    while (choice := rating.chosen) not in sure:
+        sure.add(choice)
+        for option, rate in measured((rating.default, choice)).items():
+            rating.rates[option] = max(rating.rates[option], rate)
+    return rating
 
 
 def _rates(
-    product: Product, options: Sequence[TileChoice], library: ctypes.CDLL, target: Target
+    product: Product,
+    options: Sequence[TileChoice],
+    library: ctypes.CDLL,
+    built: Sequence[GemmPlan],
+    target: Target,
 ) -> dict[TileChoice, float]:
-    """10⁹ operations a second of one thread, by candidate."""
+    """10⁹ operations a second of one thread, by candidate, of a library with the plans built."""
     plans = _plans(product, options, target)
     operands = _operands(product)
-    calls = [_call(library, number, operands) for number in range(len(plans))]
+    calls = [_call(library, built.index(chosen), operands) for chosen in plans]
     best = [math.inf] * len(calls)
     first = [_seconds(call, 1) for call in calls]
     times = [max(math.ceil(_ROUND_SECONDS / max(each, 1e-9)), 1) for each in first]

@@ -113,8 +113,8 @@ class Product:
 
     @property
     def kind(self) -> str:
-        """The products that are like it: type, transposes, whether sums are made in one go."""
-        return f"{self._form}, k {'>' if self.k > _DEPTH else '≤'} {_DEPTH}"
+        """The products that are like it: type, transposes, whether panels are short."""
+        return f"{self._form}, k {'>' if self.k > _SHORT else '≤'} {_SHORT}"
 
     @property
     def name(self) -> str:
