@@ -220,16 +220,24 @@ def _along_scatter_type(x: Type, indices: Type, updates: Type, *, axis: int) -> 
 
 def _add_along(xp: Any, x: Any, indices: Any, updates: Any, axis: int) -> Any:
     y = np.array(x)
-    places = list(np.meshgrid(*map(np.arange, indices.shape), indexing="ij", sparse=True))
-    places[axis] = indices
     with _in_range(indices, x.shape[axis]):
-        np.add.at(y, tuple(places), updates)
+        np.add.at(y, _along(indices, axis), updates)
     return y
 
 
 def _take_along(xp: Any, x: Any, indices: Any, axis: int) -> Any:
     with _in_range(indices, x.shape[axis]):
-        return xp.take_along_axis(x, indices, axis=axis)
+        return x[_along(indices, axis)] if xp is np else xp.take_along_axis(x, indices, axis=axis)
+
+
+def _along(indices: Any, axis: int) -> tuple[Any, ...]:
+    """NumPy's index of all elements that these indices along an axis name."""
+    found = []
+    for other, extent in enumerate(indices.shape):
+        shape = [1] * indices.ndim
+        shape[other] = extent
+        found.append(indices if other == axis else np.arange(extent).reshape(shape))
+    return tuple(found)
 
 
 ADD_ALONG_AXIS: Operation = register(

@@ -230,15 +230,27 @@ def _float_type(name: str) -> Callable[..., Type]:
 def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.shape[axis]:
         return x
-    centred = x - xp.max(x, axis=axis, keepdims=True)
-    return centred - xp.log(xp.expand_dims(_sum(xp, xp.exp(centred), (axis,)), axis))
+    centred = x - _largest(xp, x, axis)
+    return centred - _kept(xp, xp.log(_sum(xp, xp.exp(centred), (axis,))), axis)
 
 
 def _softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.shape[axis]:
         return x
-    e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
-    return e / xp.expand_dims(_sum(xp, e, (axis,)), axis)
+    e = xp.exp(x - _largest(xp, x, axis))
+    return e / _kept(xp, _sum(xp, e, (axis,)), axis)
+
+
+def _largest(xp: Any, x: Any, axis: int) -> Any:
+    """The largest element, on an axis of extent 1; NumPy's own way there takes twice as long."""
+    if xp is np:
+        return np.maximum.reduce(x, axis=axis, keepdims=True)
+    return xp.max(x, axis=axis, keepdims=True)
+
+
+def _kept(xp: Any, x: Any, axis: int) -> Any:
+    """What was reduced, with an axis of extent 1 again."""
+    return x.reshape(*x.shape[:axis], 1, *x.shape[axis:]) if xp is np else xp.expand_dims(x, axis)
 
 
 def _axis_samples() -> Iterable[Sample]:
