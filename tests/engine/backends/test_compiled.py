@@ -324,6 +324,19 @@ def test_run_steps_gathers_rows_of_any_length():
             np.testing.assert_array_equal(gathered.numpy(), whole[order])
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_run_steps_gathers_many_rows(threads):
+    """Each thread takes some of them."""
+    rng = np.random.default_rng(2)
+    data = rng.standard_normal((500, 80)).astype(np.float32)
+    order = np.stack([rng.permutation(500)[:333] for _ in range(3)])
+    program = CProgram(cr.trace(lambda x: cr.maximum(x, 0.0), data[:333]).graph)
+    program.threads = threads
+    done, (found,) = program.run_steps([None], {0: data}, order)
+    assert done == 3
+    np.testing.assert_array_equal(found, np.maximum(data[order], 0))
+
+
 @pytest.mark.parametrize("backend", ["numpy", "c"])
 def test_run_steps_stops_at_the_first_bad_number(backend):
     data, order = rows_of_data()

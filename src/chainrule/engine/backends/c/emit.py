@@ -23,8 +23,8 @@ from .run_steps import STEPS_C
 from .threads import TASK_C
 from .views import View
 
-#: Operations on single elements, below which other threads are not woken: about 20 µs.
-_WORTH_A_THREAD = 1 << 18
+#: Operations on single elements, below which other threads are not woken: about 10 µs.
+_WORTH_A_THREAD = 1 << 17
 
 
 #: A kernel must not become a part of what calls it. In a loop gcc 12 at -O3 forgets that

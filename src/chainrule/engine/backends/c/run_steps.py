@@ -37,6 +37,19 @@ static void cr_gather_rows(char *restrict to, const char *restrict data, const i
       memcpy(to, data + order[r] * bytes, (size_t)bytes);
 }
 
+/* From so many bytes on each thread gathers some of the rows. Others have read the old ones, and
+   to write what is in their caches takes long. */
+enum { CR_MANY_BYTES = 1 << 16 };
+
+static void cr_gather_part(void *const *p, int64_t begin, int64_t end, cr_parts *parts)
+{
+  const cr_feed *feed = p[2];
+  const int64_t *order = p[1];
+  (void)parts;
+  cr_gather_rows((char *)p[0] + begin * feed->row_bytes, feed->data, order + begin, end - begin,
+                 feed->row_bytes);
+}
+
 /* Run the program ``count`` times; how often it ended well. What stopped it is in *status. */
 int64_t cr_steps(void *const *inputs, void *const *constants, char *const *outputs, char *arena,
                  int64_t count, const cr_feed *feeds, int64_t feed_count, const int64_t *order,
@@ -57,7 +70,9 @@ int64_t cr_steps(void *const *inputs, void *const *constants, char *const *outpu
         continue;
       }
       taken = feed.rows;
-      cr_gather_rows(inputs[feed.input], feed.data, order, feed.rows, feed.row_bytes);
+      void *rows[] = {inputs[feed.input], (void *)order, (void *)&feed};
+      if (feed.rows * feed.row_bytes < CR_MANY_BYTES) cr_gather_part(rows, 0, feed.rows, NULL);
+      else parallel(cr_gather_part, rows, feed.rows, 1, threads);
     }
     order += taken;
     for (int64_t o = 0; o < output_count; o++) results[o] = outputs[o] + step * output_bytes[o];
