@@ -30,8 +30,8 @@ from . import targets
 #: So many test rows, and so many predictions in all, tell how important a column is.
 _ROWS, _PREDICTIONS = 1000, 150_000
 _REPEATS = 5
-#: A program for so many rows is built where that of the test set would run more often than this; the
-#: features of so many rows are computed at once: more take memory.
+#: A program for so many rows is built where that of the test set would run more often than this;
+#: the features of so many rows are computed at once: more take memory.
 _PIECE, _MOST_PIECES, _BLOCK = 2048, 1000, 4096
 #: So many columns are shown; of so many the dependence.
 _SHOWN, _DEPENDENCE = 20, 6
