@@ -138,7 +138,7 @@ def _is_arithmetic(node: Node) -> bool:
 
 def _parts(graph: Graph) -> list[Part]:
     """The parts of a graph that results come from."""
-    groups: list[set[Node]] = []
+    group_of: dict[Node, set[Node]] = {}
     for output in graph.outputs:
         found: set[Node] = set()
         stack = [output] if _is_arithmetic(output) else []
@@ -146,12 +146,12 @@ def _parts(graph: Graph) -> list[Part]:
             node = stack.pop()
             found.add(node)
             stack += [x for x in node.inputs if _is_arithmetic(x) and x not in found]
-        touching = [group for group in groups if not group.isdisjoint(found)]
-        groups = [group for group in groups if group.isdisjoint(found)]
-        if found:
-            groups.append(found.union(*touching))
+        group = found.union(*[group_of[node] for node in found if node in group_of])
+        group_of |= dict.fromkeys(group, group)
+    groups = {id(group): group for group in group_of.values()}.values()
     results = set(graph.outputs)
-    return [Part([node for node in graph.nodes if node in group], results) for group in groups]
+    place = {node: number for number, node in enumerate(graph.nodes)}
+    return [Part(sorted(group, key=place.__getitem__), results) for group in groups]
 
 
 # ---- one function for all that are alike ---------------------------------------------------------
