@@ -348,6 +348,8 @@ def _threshold_measured(
 
 def without_thresholds(schema: Schema) -> Schema:
     """The schema by which baselines are measured: a threshold is the network's own."""
+    if all(target.threshold is None for target in schema.targets):
+        return schema  # so that rows that are encoded by it are known again
     return schema.with_targets([dataclasses.replace(t, threshold=None) for t in schema.targets])
 
 
