@@ -37,8 +37,7 @@ logs = prices.log()
 center, spread = logs[train].mean(), logs[train].std()
 y = scaled(logs)[:, None]
 model = nn.Sequential(
-    nn.Linear(x.shape[1], 256), nn.SiLU(), nn.Dropout(0.1),
-    nn.Linear(256, 256), nn.SiLU(), nn.Dropout(0.1), nn.Linear(256, 1),
+    nn.Linear(x.shape[1], 256), nn.SiLU(), nn.Linear(256, 128), nn.SiLU(), nn.Linear(128, 1),
 )  # fmt: skip
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
 steps = epochs * -(-len(train) // batch)

@@ -27,7 +27,7 @@ encode = ColumnTransformer(
     remainder=StandardScaler(),
 )
 network = MLPRegressor(
-    hidden_layer_sizes=(256, 256), learning_rate_init=3e-3, batch_size=batch, max_iter=epochs,
+    hidden_layer_sizes=(256, 128), learning_rate_init=3e-3, batch_size=batch, max_iter=epochs,
     early_stopping=True, n_iter_no_change=epochs, random_state=0,
 )  # fmt: skip
 model = TransformedTargetRegressor(make_pipeline(encode, network), transformer=StandardScaler())

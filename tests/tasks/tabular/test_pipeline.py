@@ -145,9 +145,9 @@ def test_rules_follow_the_number_of_rows():
     assert (large.shape.members, large.folds, large.shape.bins) == (1, False, 64)
     assert (small.batch_size, large.batch_size) == (56, 512)
     assert small.epochs * (150 // 56) >= 800
-    assert (small.shape.dropout, large.shape.dropout, large.shape.hidden) == (0.3, 0.1, (256, 256))
+    assert (small.shape.dropout, large.shape.dropout, large.shape.hidden) == (0.3, 0.0, (256, 128))
     many = choose(TableOptions(target="y"), 90_000)
-    assert (many.shape.dropout, many.shape.hidden, many.epochs) == (0.0, (256, 128), 10)
+    assert (many.shape.dropout, many.shape.hidden, many.epochs) == (0.0, (256, 128), 20)
     asked = choose(TableOptions(target="y", dropout=0.2, hidden=(64,)), 90_000).shape
     assert (asked.dropout, asked.hidden) == (0.2, (64,))
 

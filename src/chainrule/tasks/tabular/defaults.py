@@ -1,8 +1,7 @@
 """What the program chooses where the user says nothing: sizes that follow from the data.
 
 The rules were found on house prices and on small tables of flowers, wines, tumours, digits and
-diabetes: few rows want many members with much dropout, many rows one wide network, and very many
-rows none of the dropout.
+diabetes: few rows want many members with much dropout, more rows one wide network without.
 """
 
 from __future__ import annotations
@@ -28,11 +27,6 @@ _PIECES, _ROWS_A_PIECE = 64, 32
 #: Training takes at least so many updates: fewer leave the network unfinished.
 _UPDATES = 800
 _EPOCHS = 20
-#: Where there are more rows than this, each is seen less often, down to so many times.
-_OFTEN_ENOUGH, _FEWER_EPOCHS = 45_000, 10
-#: So many rows leave little to learn by heart: with dropout fewer epochs reach less, and half of
-#: the units of the second layer do.
-_ENOUGH_WITHOUT_DROPOUT = 45_000
 #: Numbers of so many rows go on improving: twice as many.
 _ENOUGH_TO_GO_ON = 1_000
 #: And no more than so many, where there are very many rows, but each is seen 3 times at least.
@@ -81,18 +75,19 @@ def choose(options: TableOptions, rows: int, numbers: int = 0) -> Defaults:
         rows: of training and validation.
         numbers: how many columns of numbers there are.
     """
-    small, many, wide = rows < SMALL, rows >= _ENOUGH_WITHOUT_DROPOUT, numbers > _WIDE
+    small, wide = rows < SMALL, numbers > _WIDE
     plain = wide and rows >= _ENOUGH_FOR_PLAIN
     usual = _power_of_two(4 * math.sqrt(rows), 16, 4096)
     batch = min(options.batch_size or (evenly(rows, usual) if small else usual), rows)
     updates = max(rows // batch, 1)
     members = options.members or (8 if small and not plain else 1)
     members = min(members, max(rows // 2, 1))
-    usual_hidden = (128, 128) if small else (256, 128) if many else (256, 256)
+    usual_hidden = (128, 128) if small else (256, 256) if wide else (256, 128)
     shape = Shape(
         hidden=usual_hidden if options.hidden is None else options.hidden,
         activation=options.activation or "silu",
-        dropout=_given(options.dropout, 0.3 if small else 0.0 if many else 0.1),
+        # Many rows leave little to learn by heart, but of pixels.
+        dropout=_given(options.dropout, 0.3 if small else 0.1 if wide else 0.0),
         input_dropout=0.1 if small and options.dropout is None else 0.0,
         norm=options.norm or "none",
         members=members,
@@ -102,10 +97,9 @@ def choose(options: TableOptions, rows: int, numbers: int = 0) -> Defaults:
         linear=options.hidden != () and options.loss in (None, "mse", "cross_entropy"),
     )
     most = max(_MOST_UPDATES // updates, _FEWEST_EPOCHS)
-    usual_epochs = max(_EPOCHS * _OFTEN_ENOUGH // max(rows, _OFTEN_ENOUGH), _FEWER_EPOCHS)
     return Defaults(
         shape=shape,
-        epochs=options.epochs or max(min(usual_epochs, most), math.ceil(_UPDATES / updates)),
+        epochs=options.epochs or max(min(_EPOCHS, most), math.ceil(_UPDATES / updates)),
         batch_size=batch,
         lr=_PLAIN_RATE if plain else _RATE,
         schedule=options.schedule or "cosine",
