@@ -4,8 +4,8 @@
 
 Each run is a fresh process that reads the table, trains two hidden layers, of 256 and 128, by AdamW
 or Adam for the same number of epochs with the same batch, and measures R² on rows that it has not
-seen. chainrule also looks for leaks, computes baselines and saves the model; its compiled programs are
-in the cache. The rows that are held out differ, and so R² does a little.
+seen. chainrule also looks for leaks, computes baselines and saves the model; its compiled programs
+are in the cache. The rows that are held out differ, and so R² does a little.
 """
 
 from __future__ import annotations
