@@ -90,8 +90,8 @@ class TestCache:
         assert '"tuned": null' in invoke("cache", "--json").stdout
         result = invoke("cache", "--tune")
         assert result.exit_code == 0
-        assert "float32 A·B, k ≤ 256" in result.stdout
-        assert "float64 A·B, k ≤ 256" in result.stdout
+        assert "float32 A·B, k ≤ 128" in result.stdout
+        assert "float64 A·B, k ≤ 128" in result.stdout
         assert "of 2 are" in result.stderr or "good for all 2" in result.stderr
         assert "tiles of 2 kinds and sizes of matrix products" in invoke("cache").stdout
         document = json.loads(invoke("cache", "--tune", "--json").stdout)

@@ -65,11 +65,6 @@ class Rating:
         return best if clear else self.default
 
     @property
-    def is_kind(self) -> bool:
-        """Whether it is of a kind of products, of which some are copied and some are not."""
-        return self.default.pack_b is None
-
-    @property
     def gain(self) -> float:
         """How much faster the choice is than the default: 0.1 means a tenth more a second."""
         return self.rates[self.chosen] / self.rates[self.default] - 1
@@ -108,8 +103,7 @@ def tune(seconds: float = 30.0, on_rating: Callable[[Rating], None] | None = Non
     found: dict[str, TileChoice] = {}
     longest, last = 0.0, time.monotonic()
     for rating in _ratings(target):
-        if rating.chosen != rating.default or not rating.is_kind:  # rules know more than a kind
-            found[rating.name] = rating.chosen
+        found[rating.name] = rating.chosen
         if on_rating is not None:
             on_rating(rating)
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
