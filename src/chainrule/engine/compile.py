@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError, TraceError
-from ..utils.aligned import aligned_copy, is_aligned
+from ..utils.aligned import aligned_copy, give_back_freed, is_aligned
 from ..utils.background import Queue
 from ..utils.typing import Array
 from . import pytree
@@ -671,13 +671,21 @@ class _Program:
         nodes = begin(self._variables, self._overwritten, brought_home, mark)
         arrays = [node.value for node in nodes]
         holders = _holders(nodes, arrays, self._places)
+        copied = 0
         for place, (of_node, of_array) in zip(self._places, holders, strict=True):
-            array = arrays[place]
+            array, node = arrays[place], nodes[place]
             assert array is not None
             alone = of_node <= _ALONE[0] and of_array <= _ALONE[1]
             if not (alone and is_aligned(array)):
                 arrays[place] = own = aligned_copy(array)
-                self._variables[place]._set(own, nodes[place].watched)
+                variable = self._variables[place]
+                variable._set(own, node.watched)
+                nodes[place] = variable.node  # what was copied goes before the next is
+                copied += own.nbytes
+                if copied >= _MUCH:
+                    del array, node
+                    give_back_freed()
+                    copied = 0
         return arrays
 
     def change(self, given: list[Array]) -> None:
@@ -749,6 +757,9 @@ def _holders_of_one(variable: Variable) -> tuple[int, int]:
     nodes = [own_node(variable)]
     return _holders(nodes, [nodes[0].value], [0])[0]
 
+
+#: After copies of so many bytes it is worth a look at what their originals took.
+_MUCH = 1 << 26
 
 #: The numbers of a variable that nobody shares; they differ between versions of Python.
 _ALONE = _holders_of_one(Variable([0.0]))

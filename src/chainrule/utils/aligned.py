@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import mmap
 from collections.abc import Sequence
@@ -64,3 +65,13 @@ def is_aligned(array: Array) -> bool:
     base: object = array.base
     own = isinstance(base, (_Memory, _Pages)) or (base is None and array.nbytes < _LEAST)
     return own and array.flags.carray
+
+
+def give_back_freed() -> None:
+    """Return the memory of arrays that are gone to the system; only glibc can be told to.
+
+    Arrays of a few MB come out of its heap, which keeps them: beside copies in pages of their own
+    a network would be in memory twice.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or none to ask
+        ctypes.CDLL(None).malloc_trim(0)
