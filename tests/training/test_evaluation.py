@@ -9,6 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import losses, metrics
+from chainrule.errors import ConfigError
 from chainrule.training import Stream, evaluation
 
 RNG = np.random.default_rng(0)
@@ -121,3 +122,9 @@ def test_rows_that_depend_on_one_another_are_predicted_piece_by_piece(backend):
     found = trainer(Centered(), backend=backend).predict(x, at_once=20)
     expected = np.concatenate([part - part.mean(axis=0) for part in (x[:20], x[20:40], x[40:])])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_pieces_of_no_rows_are_refused():
+    with pytest.raises(ConfigError, match="at_once must be positive") as error:
+        trainer(Centered()).predict(np.ones((4, 3), np.float32), at_once=0)
+    assert error.value.found == "0"

@@ -735,6 +735,8 @@ class Trainer:
             at_once: how many rows there were in a call before, whose program is to serve this
                 one, too: building another takes longer than a few thousand predictions.
         """
+        if at_once is not None:
+            _need_positive(at_once=at_once)
         examples = inputs if isinstance(inputs, Stream) else Arrays(inputs)
         if not len(examples):
             return self._evaluator.prediction(inputs).numpy()

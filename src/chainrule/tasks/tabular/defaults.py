@@ -86,7 +86,7 @@ def choose(options: TableOptions, rows: int, numbers: int = 0) -> Defaults:
     shape = Shape(
         hidden=usual_hidden if options.hidden is None else options.hidden,
         activation=options.activation or "silu",
-        # Many rows leave little to learn by heart, but of pixels.
+        # Many rows leave little to learn by heart; tables of pixels still do.
         dropout=_given(options.dropout, 0.3 if small else 0.1 if wide else 0.0),
         input_dropout=0.1 if small and options.dropout is None else 0.0,
         norm=options.norm or "none",
